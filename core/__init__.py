@@ -1,0 +1,1 @@
+"""Courtside without its pages: steps, adapters and logic."""

@@ -1,0 +1,385 @@
+"""The only reader and writer under data/. Every write appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.config import Settings
+from core.errors import InputError, NotReadyError
+
+RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
+MODEL_OUTPUT, REPORTING = "07_model_output", "08_reporting"
+SUFFIXES = (".parquet", ".csv")
+FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
+    "data_filtered.parquet",
+    "train_data.parquet",
+    "test_data.parquet",
+)
+STALE_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was brought in: the name it came with, its bytes and their SHA-256."""
+
+    name: str
+    stored: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One acquisition, named by the digest of its bytes; it is never changed.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 over the files' own digests, in order.
+    source : str
+        sample, folder, file or upload.
+    files : tuple of SourceFile
+    rows, columns : int
+    acquired_at : float
+        Seconds since 1970.
+    run_id : str
+        The run that brought it in.
+    """
+
+    digest: str
+    source: str
+    files: tuple[SourceFile, ...]
+    rows: int
+    columns: int
+    acquired_at: float
+    run_id: str
+
+    @property
+    def id(self) -> str:
+        """Folder name under data/01_raw."""
+        return self.digest[:12]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether these are made-up rows."""
+        return self.source == "sample"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The train and test set that stand, and what they came from."""
+
+    snapshot: str
+    source: str
+    run_id: str
+    test_share: float
+    seed: int
+    rows_filtered: int
+    rows_train: int
+    rows_test: int
+    prepared_at: float
+    digests: dict[str, str]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether these are made-up rows."""
+        return self.source == "sample"
+
+
+def folder(settings: Settings, name: str) -> Path:
+    """Return the numbered folder, made if it is not there."""
+    path = settings.data_dir / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
+    """Read a CSV or parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies; its suffix says what it is.
+    name : str, optional
+        What the person calls it, for messages.
+
+    Raises
+    ------
+    InputError
+        When it is of another kind, empty, or not what its name says.
+    """
+    name = name or path.name
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
+    if path.stat().st_size == 0:
+        raise InputError(f"'{name}' is empty.")
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if path.suffix.lower() == ".parquet":
+        if not is_parquet:
+            raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
+        import pyarrow
+
+        try:
+            return pd.read_parquet(path).reset_index(drop=True)
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            raise InputError(f"'{name}' is a broken parquet file: {error}") from error
+    if is_parquet:
+        raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+    except UnicodeDecodeError as error:
+        raise InputError(f"'{name}' is not UTF-8 text. Save it as CSV UTF-8.") from error
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"'{name}' is empty.") from error
+    except (pd.errors.ParserError, ValueError) as error:
+        raise InputError(f"'{name}' cannot be read as CSV: {error}".strip()) from error
+
+
+def list_sources(path: Path) -> list[Path]:
+    """Return the CSV and parquet files of a folder, by name.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder, or none in it.
+    """
+    if not path.is_dir():
+        raise InputError(f"There is no folder {path}.")
+    found = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"The folder {path} holds no .csv or .parquet file.")
+    return found
+
+
+def stage_upload(settings: Settings, name: str, content: bytes) -> Path:
+    """Keep an uploaded file's bytes for the job that will read them.
+
+    Parameters
+    ----------
+    name : str
+        What the person calls it; only its suffix is used, and only if it is a known one.
+
+    Raises
+    ------
+    InputError
+        For another kind of file, or one above the size limit.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
+    limit = settings.upload_limit_mb * 1_000_000
+    if len(content) > limit:
+        raise InputError(
+            f"'{name}' has {len(content) / 1e6:,.0f} MB; at most {limit / 1e6:,.0f} are taken."
+        )
+    place = settings.state_dir / "uploads"
+    place.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = place / f"{digest}{suffix}"
+    _replace(path, lambda temporary: temporary.write_bytes(content))
+    return path
+
+
+def uploaded(settings: Settings, stored: str) -> Path:
+    """Return the staged upload of that stored name.
+
+    Raises
+    ------
+    InputError
+        When it is not one, or gone.
+    """
+    path = settings.state_dir / "uploads" / Path(stored).name
+    if Path(stored).name != stored or not path.is_file():
+        raise InputError("The uploaded file is gone. Upload it again.")
+    return path
+
+
+def save_raw(
+    settings: Settings,
+    source: str,
+    files: Sequence[tuple[str, Path]],
+    rows: int,
+    columns: int,
+    run_id: str,
+) -> Snapshot:
+    """Keep files unchanged as a snapshot under data/01_raw and make it the current one.
+
+    Parameters
+    ----------
+    files : sequence of (name, path)
+        The names they came with, and where their bytes lie now. The same bytes twice make no
+        second copy.
+    """
+    raw = folder(settings, RAW)
+    kept = tuple(
+        SourceFile(
+            Path(name).name, f"part-{i}{path.suffix.lower()}", sha256(path), path.stat().st_size
+        )
+        for i, (name, path) in enumerate(files)
+    )
+    digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
+    snapshot = Snapshot(digest, source, kept, rows, columns, time.time(), run_id)
+    place = raw / snapshot.id
+    if not place.is_dir():
+        temporary = raw / f".{snapshot.id}.{uuid.uuid4().hex[:8]}.tmp"
+        temporary.mkdir()
+        for file, (_, path) in zip(kept, files, strict=True):
+            shutil.copyfile(path, temporary / file.stored)
+        os.replace(temporary, place)
+    write_json(place / "snapshot.json", asdict(snapshot))
+    write_json(raw / "current.json", {"snapshot": snapshot.id})
+    return snapshot
+
+
+def current_raw(settings: Settings) -> Snapshot | None:
+    """Return the snapshot that stands, None before the first acquisition."""
+    pointer = _read_json(settings.data_dir / RAW / "current.json")
+    found = pointer and _read_json(settings.data_dir / RAW / pointer["snapshot"] / "snapshot.json")
+    if not found:
+        return None
+    files = tuple(SourceFile(**file) for file in found.pop("files"))
+    return Snapshot(files=files, **found)
+
+
+def read_raw(settings: Settings, snapshot: Snapshot) -> pd.DataFrame:
+    """Return the rows of a snapshot, its files one after the other."""
+    place = settings.data_dir / RAW / snapshot.id
+    parts = [read_table(place / file.stored, file.name) for file in snapshot.files]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def save_prepared(
+    settings: Settings,
+    filtered: pd.DataFrame,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    snapshot: Snapshot,
+    run_id: str,
+    test_share: float,
+    seed: int,
+) -> tuple[Prepared, tuple[Path, ...]]:
+    """Write the filtered, train and test set; readers see all of the old or all of the new.
+
+    Returns
+    -------
+    tuple of Prepared, paths
+        What stands now, and the three files.
+    """
+    paths = prepared_paths(settings)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporaries = [_temporary(path) for path in paths]
+    for frame, temporary in zip((filtered, train, test), temporaries, strict=True):
+        frame.to_parquet(temporary)
+    digests = {path.name: sha256(t) for path, t in zip(paths, temporaries, strict=True)}
+    prepared = Prepared(
+        snapshot.id, snapshot.source, run_id, test_share, seed,
+        len(filtered), len(train), len(test), time.time(), digests,
+    )  # fmt: skip
+    for path, temporary in zip(paths, temporaries, strict=True):
+        os.replace(temporary, path)
+    write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
+    return prepared, paths
+
+
+def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
+    """Return where the filtered, train and test set lie."""
+    model_input = settings.data_dir / MODEL_INPUT
+    return (
+        settings.data_dir / PRIMARY / FILTERED_FILE,
+        model_input / TRAIN_FILE,
+        model_input / TEST_FILE,
+    )
+
+
+def current_prepared(settings: Settings) -> Prepared | None:
+    """Return what the train and test set that stand came from, None before the first."""
+    found = _read_json(settings.data_dir / MODEL_INPUT / "prepared.json")
+    return Prepared(**found) if found else None
+
+
+def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFrame]:
+    """Return the train and test set that stand.
+
+    Raises
+    ------
+    NotReadyError
+        Before the first preparation, or when the files were changed since.
+    """
+    prepared = current_prepared(settings)
+    _, train, test = prepared_paths(settings)
+    if prepared is None or not (train.is_file() and test.is_file()):
+        raise NotReadyError("No prepared data yet. Run the preparation on the Prepare page first.")
+    for path in (train, test):
+        if sha256(path) != prepared.digests[path.name]:
+            raise NotReadyError(
+                f"{path.name} is not the file that the last preparation wrote. Prepare again."
+            )
+    return prepared, pd.read_parquet(train), pd.read_parquet(test)
+
+
+def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
+    """Write a table of predictions to data/07_model_output/<name>.parquet."""
+    path = folder(settings, MODEL_OUTPUT) / f"{name}.parquet"
+    _replace(path, lambda temporary: frame.to_parquet(temporary, index=False))
+    return path
+
+
+def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:
+    """Write a monitoring report to data/08_reporting/<name>.json."""
+    path = folder(settings, REPORTING) / f"{name}.json"
+    write_json(path, report)
+    return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    text = json.dumps(content, indent=2, sort_keys=True, default=str)
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what writers that died left half-written more than an hour ago."""
+    limit = time.time() - STALE_SECONDS
+    for path in settings.data_dir.glob("*/.*.tmp"):
+        if path.stat().st_mtime < limit:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _replace(path: Path, write: Any) -> None:
+    temporary = _temporary(path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

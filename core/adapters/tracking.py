@@ -1,0 +1,588 @@
+"""The only module that talks to MLflow: runs, their artifacts, and the model registry."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import subprocess
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from core.config import CODE_ROOT, Options, Settings
+from core.errors import CourtsideError, NotReadyError, StoreError
+from core.record import ModelRecord, Progress, Record
+
+RUN_NAMES = {
+    "acquire": "AquisicaoDados",
+    "prepare": "PreparacaoDados",
+    "train": "Treinamento",
+    "serve": "Disponibilizacao",
+    "score": "PipelineAplicacao",
+    "monitor": "Monitoramento",
+}
+TAG = "courtside."
+CHAMPION, CHALLENGER = "champion", "challenger"
+_first_use = threading.Lock()
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run as a page shows it; times are seconds since 1970."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    status: str
+    started: float
+    ended: float | None
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+    @property
+    def step(self) -> str:
+        """The step that made it, or an empty text for a run of somebody else's."""
+        return self.tags.get(TAG + "step", "")
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or an empty text."""
+        return self.tags.get(TAG + "error", "")
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether its figures come from the built-in sample."""
+        return self.tags.get(TAG + "source") == "sample"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version, the run that made it, and the aliases that point at it."""
+
+    name: str
+    version: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    created: float
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it was trained on the built-in sample."""
+        return self.tags.get(TAG + "source") == "sample"
+
+
+def warm(settings: Settings) -> None:
+    """Import MLflow and open the store, so that the first question is answered at once.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be opened.
+    """
+    experiment_id(settings)
+
+
+def experiment_id(settings: Settings) -> str:
+    """Return the id of the project's experiment; store and experiment are made if missing.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be opened.
+    """
+    return _experiment_id(settings.mlflow_uri, settings.project, settings.home)
+
+
+@contextmanager
+def step_run(settings: Settings, step: str, options: Options, progress: Progress) -> Iterator[str]:
+    """Open the named run of a step, and end it FINISHED, FAILED or KILLED whatever happens inside.
+
+    The resolved options and settings, the git commit and the job are recorded at once. An error
+    inside is kept as the tag `courtside.error` and raised on.
+
+    Yields
+    ------
+    str
+        The run's id.
+    """
+    mlflow = _mlflow(settings)
+    tags = {
+        TAG + "step": step,
+        TAG + "project": settings.project,
+        TAG + "git_commit": git_commit(),
+        "mlflow.source.name": f"core/steps/{step}.py",
+    }
+    if progress.job_id:
+        tags[TAG + "job_id"] = progress.job_id
+    mlflow.set_experiment(experiment_id=experiment_id(settings))
+    with _run(mlflow, RUN_NAMES[step], tags, nested=False) as run_id:
+        progress.run_started(run_id)
+        resolved = options.model_dump(mode="json")
+        if resolved:
+            mlflow.log_params({name: _param(value) for name, value in resolved.items()})
+        settings_shown = settings.model_dump(mode="json", exclude={"tracking_uri"})
+        mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
+        yield run_id
+
+
+@contextmanager
+def child_run(
+    settings: Settings, name: str, progress: Progress, tags: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Open a run nested in the one that is open; ends as `step_run` does.
+
+    Yields
+    ------
+    str
+        The run's id.
+    """
+    mlflow = _mlflow(settings)
+    parent = mlflow.active_run()
+    own = {TAG + "project": settings.project, TAG + "git_commit": git_commit(), **(tags or {})}
+    if parent:
+        own[TAG + "step"] = parent.data.tags.get(TAG + "step", "")
+    if progress.job_id:
+        own[TAG + "job_id"] = progress.job_id
+    with _run(mlflow, name, own, nested=True) as run_id:
+        yield run_id
+
+
+def log(settings: Settings, run_id: str, record: Record) -> str | None:
+    """Write all that a step reports to its run, which must be the one that is open.
+
+    Returns
+    -------
+    str or None
+        The id of the logged model, if the record holds one.
+    """
+    mlflow = _mlflow(settings)
+    client = _client(settings)
+    from mlflow.entities import Metric, Param, RunTag
+
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(name, float(value), 0, 0)
+            for name, value in record.metrics.items()
+            if math.isfinite(value)
+        ],
+        params=[Param(name, _param(value)) for name, value in record.params.items()],
+        tags=[RunTag(name, value[:5000]) for name, value in record.tags.items()],
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        _write_artifacts(Path(temporary), record)
+        if any(Path(temporary).iterdir()):
+            client.log_artifacts(run_id, temporary)
+    for path in record.files:
+        client.log_artifact(run_id, str(path), "files")
+    for dataset in record.datasets:
+        entity = mlflow.data.from_pandas(
+            dataset.frame, source=dataset.source, name=dataset.name, targets=dataset.target
+        )
+        mlflow.log_input(entity, context=dataset.context)
+    return _log_model(mlflow, record.model) if record.model else None
+
+
+def register(
+    settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register a logged model as a new version with the alias `challenger`.
+
+    With no champion yet it becomes `champion` too.
+    """
+    client = _client(settings)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(model)
+    except MlflowException:
+        client.create_registered_model(model)
+    made = client.create_model_version(
+        model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+    )
+    client.set_registered_model_alias(model, CHALLENGER, made.version)
+    if find_version(settings, model, CHAMPION) is None:
+        client.set_registered_model_alias(model, CHAMPION, made.version)
+    return require_version(settings, model, str(made.version))
+
+
+def versions(settings: Settings, model: str) -> list[ModelVersion]:
+    """Return the registered versions of a model, newest first."""
+    found = _client(settings).search_model_versions(f"name = '{model}'", max_results=200)
+    aliases = _aliases(settings, model)
+    listed = [_version(item, aliases) for item in found]
+    return sorted(listed, key=lambda item: -int(item.version))
+
+
+def find_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion | None:
+    """Return the version behind an alias or number, None when there is none."""
+    from mlflow.exceptions import MlflowException
+
+    client = _client(settings)
+    try:
+        if alias_or_version.isdigit():
+            found = client.get_model_version(model, alias_or_version)
+        else:
+            found = client.get_model_version_by_alias(model, alias_or_version)
+    except MlflowException:
+        return None
+    return _version(found, _aliases(settings, model))
+
+
+def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
+    """Return the version behind an alias or number.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none.
+    """
+    found = find_version(settings, model, alias_or_version)
+    if found is None:
+        what = f"version {alias_or_version}" if alias_or_version.isdigit() else alias_or_version
+        raise NotReadyError(f"There is no {what} of {model} yet. Train a model first.")
+    return found
+
+
+def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> RunInfo | None:
+    """Return the newest run of a step, None when there is none.
+
+    Parameters
+    ----------
+    status : str or None
+        FINISHED, FAILED, KILLED, RUNNING; None takes any.
+    """
+    found = runs(settings, step=step, status=status, limit=1)
+    return found[0] if found else None
+
+
+def runs(
+    settings: Settings,
+    *,
+    step: str | None = None,
+    status: str | None = None,
+    parent: str | None = None,
+    limit: int = 100,
+) -> list[RunInfo]:
+    """Return runs of the project, newest first.
+
+    Parameters
+    ----------
+    step : str, optional
+        Only this step's own runs, without the nested ones.
+    parent : str, optional
+        Only the runs nested in this one.
+    """
+    wanted = []
+    if step:
+        wanted += [f"tags.`{TAG}step` = '{step}'", f"attributes.run_name = '{RUN_NAMES[step]}'"]
+    if status:
+        wanted.append(f"attributes.status = '{status}'")
+    if parent:
+        wanted.append(f"tags.`mlflow.parentRunId` = '{parent}'")
+    found = _client(settings).search_runs(
+        [experiment_id(settings)],
+        " and ".join(wanted),
+        max_results=limit,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [_info(run) for run in found]
+
+
+def run(settings: Settings, run_id: str) -> RunInfo | None:
+    """Return one run, None when there is none of that id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _info(_client(settings).get_run(run_id))
+    except MlflowException:
+        return None
+
+
+def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
+    """Return a table that a run kept.
+
+    Raises
+    ------
+    NotReadyError
+        When the run has no such table.
+    """
+    return pd.read_parquet(artifact(settings, run_id, f"tables/{name}.parquet"))
+
+
+def artifact(settings: Settings, run_id: str, path: str) -> Path:
+    """Return a local copy of a run's artifact.
+
+    Raises
+    ------
+    NotReadyError
+        When the run has none of that path.
+    """
+    from mlflow.exceptions import MlflowException
+
+    local = _local_artifacts(settings, run_id)
+    if local is not None and (local / path).is_file():
+        return local / path
+    try:
+        return Path(_client(settings).download_artifacts(run_id, path))
+    except (MlflowException, OSError) as error:
+        raise NotReadyError(f"The run {run_id[:8]} kept no {path}. Run its step again.") from error
+
+
+def artifacts(settings: Settings, run_id: str) -> list[str]:
+    """Return the paths of a run's artifacts, folders walked."""
+    client = _client(settings)
+
+    def walk(path: str | None) -> Iterator[str]:
+        for item in client.list_artifacts(run_id, path):
+            if item.is_dir:
+                yield from walk(item.path)
+            else:
+                yield str(item.path)
+
+    return sorted(walk(None))
+
+
+def end_runs(settings: Settings, job_id: str, outcome: str, reason: str) -> list[str]:
+    """End the runs that a dead job left open.
+
+    Parameters
+    ----------
+    outcome : str
+        `cancelled` ends them KILLED, anything else FAILED.
+    reason : str
+        Kept as the tag `courtside.error`.
+
+    Returns
+    -------
+    list of str
+        The ids of the runs that were open.
+    """
+    client = _client(settings)
+    found = client.search_runs(
+        [experiment_id(settings)],
+        f"tags.`{TAG}job_id` = '{job_id}' and attributes.status = 'RUNNING'",
+    )
+    for item in found:
+        client.set_tag(item.info.run_id, TAG + "error", reason[:5000])
+        status = "KILLED" if outcome == "cancelled" else "FAILED"
+        client.set_terminated(item.info.run_id, status)
+    return [item.info.run_id for item in found]
+
+
+@lru_cache
+def git_commit() -> str:
+    """Return the commit of the running code, with `+` when files differ from it; or `unknown`."""
+    git = ["git", "-C", str(CODE_ROOT)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+@contextmanager
+def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator[str]:
+    started = mlflow.start_run(run_name=name, tags=tags, nested=nested)
+    try:
+        yield started.info.run_id
+    except BaseException as error:
+        reason = (
+            error.message
+            if isinstance(error, CourtsideError)
+            else f"{type(error).__name__}: {error}"
+        )
+        mlflow.set_tag(TAG + "error", reason[:5000])
+        mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    mlflow.end_run("FINISHED")
+
+
+def _log_model(mlflow: Any, model: ModelRecord) -> str:
+    """Log the model as code that reads a skops file: nothing pickled is run when it is loaded."""
+    import skops.io
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = Schema([ColSpec("double", feature) for feature in model.features])
+    outputs = Schema([ColSpec("double", "probability"), ColSpec("long", "label")])
+    libraries = ("mlflow", "pandas", "numpy", "skops", *model.libraries)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "pipeline.skops"
+        skops.io.dump(model.estimator, path)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(CODE_ROOT / "core" / "adapters" / "served_model.py"),
+            artifacts={"pipeline": str(path)},
+            model_config={"features": list(model.features), "threshold": model.threshold},
+            signature=ModelSignature(inputs, outputs),
+            input_example=model.example.astype("float64"),
+            # stated, so that MLflow does not spend ten seconds on finding them out
+            pip_requirements=[f"{name}=={distribution_version(name)}" for name in libraries],
+        )
+    return str(info.model_id)
+
+
+def _write_artifacts(place: Path, record: Record) -> None:
+    for name, frame in record.tables.items():
+        (place / "tables").mkdir(exist_ok=True)
+        frame.to_parquet(place / "tables" / f"{name}.parquet")
+    if record.figures:
+        import vl_convert
+
+        (place / "figures").mkdir()
+        for name, spec in record.figures.items():
+            text = json.dumps(spec)
+            (place / "figures" / f"{name}.json").write_text(text, encoding="utf-8")
+            svg = vl_convert.vegalite_to_svg(text)
+            (place / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def _param(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    return str(value)[:6000]
+
+
+def _mlflow(settings: Settings) -> Any:
+    # before the import: it reads them once
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with _first_use:
+        import mlflow
+        import mlflow.data
+        import mlflow.pyfunc
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="mlflow")
+    mlflow.set_tracking_uri(settings.mlflow_uri)
+    return mlflow
+
+
+def _client(settings: Settings) -> Any:
+    experiment_id(settings)
+    return _cached_client(settings.mlflow_uri)
+
+
+@lru_cache
+def _cached_client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+@lru_cache
+def _experiment_id(uri: str, project: str, home: Path) -> str:
+    mlflow = _mlflow(Settings(home=home, tracking_uri=uri))
+    from mlflow.exceptions import MlflowException
+
+    (home / "state").mkdir(parents=True, exist_ok=True)
+    try:
+        # one maker: two processes that make the tables at once break each other
+        with FileLock(home / "state" / "store.lock", timeout=120):
+            local = _sqlite_file(uri)
+            if local is not None and not local.exists():
+                _make_store(mlflow, local)
+            client = _cached_client(uri)
+            found = client.get_experiment_by_name(project)
+            if found is not None:
+                return str(found.experiment_id)
+            # only a local store may keep artifacts here; a server has its own place for them
+            place = (home / "mlruns").as_uri() if local is not None else None
+            return str(client.create_experiment(project, artifact_location=place))
+    except MlflowException as error:
+        raise StoreError(f"The MLflow store cannot be opened: {error}") from error
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _make_store(mlflow: Any, path: Path) -> None:
+    """Make the database beside its place and move it there whole: no half-made store is left."""
+    from mlflow import MlflowClient
+
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    MlflowClient(f"sqlite:///{temporary.as_posix()}").search_experiments(max_results=1)
+    os.replace(temporary, path)
+
+
+@lru_cache(maxsize=512)
+def _artifact_uri(uri: str, run_id: str) -> str:
+    return str(_cached_client(uri).get_run(run_id).info.artifact_uri)
+
+
+def _local_artifacts(settings: Settings, run_id: str) -> Path | None:
+    from urllib.parse import urlparse
+    from urllib.request import url2pathname
+
+    from mlflow.exceptions import MlflowException
+
+    _client(settings)
+    try:
+        found = urlparse(_artifact_uri(settings.mlflow_uri, run_id))
+    except MlflowException:
+        return None
+    return Path(url2pathname(found.path)) if found.scheme in ("file", "") else None
+
+
+def _aliases(settings: Settings, model: str) -> dict[str, list[str]]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = _client(settings).get_registered_model(model).aliases
+    except MlflowException:
+        return {}
+    by_version: dict[str, list[str]] = {}
+    for alias, number in found.items():
+        by_version.setdefault(str(number), []).append(alias)
+    return by_version
+
+
+def _version(item: Any, aliases: Mapping[str, list[str]]) -> ModelVersion:
+    number = str(item.version)
+    return ModelVersion(
+        item.name,
+        number,
+        item.run_id or "",
+        tuple(sorted(aliases.get(number, []))),
+        dict(item.tags),
+        item.creation_timestamp / 1000,
+    )
+
+
+def _info(item: Any) -> RunInfo:
+    return RunInfo(
+        item.info.run_id,
+        item.info.experiment_id,
+        item.info.run_name,
+        item.info.status,
+        item.info.start_time / 1000,
+        item.info.end_time / 1000 if item.info.end_time else None,
+        dict(item.data.params),
+        dict(item.data.metrics),
+        dict(item.data.tags),
+    )

@@ -1,0 +1,153 @@
+"""Settings: where state lives and what bounds the app. Frozen; unknown keys are refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import InputError
+
+PREFIX = "COURTSIDE_"
+CODE_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Options(BaseModel):
+    """The base of every step's options: frozen, and a key it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(Options):
+    """Where state lives and what bounds the app.
+
+    Each field is read from the environment variable `COURTSIDE_<FIELD>`; the MLflow store alone
+    from MLflow's own `MLFLOW_TRACKING_URI`.
+
+    Parameters
+    ----------
+    home : Path
+        Folder of everything the app writes: data/, mlflow.db, mlruns/, state/, logs/.
+    raw_dir : Path or None
+        Folder with real files that acquire may read; without it the built-in sample is offered.
+    project : str
+        Name of a file in core/projects, without `.toml`.
+    tracking_uri : str or None
+        MLflow store; None means `sqlite:///<home>/mlflow.db`.
+    upload_limit_mb : int
+        Largest upload in megabytes, 1 to 2,000.
+    workers : int
+        Jobs that run at the same time, 1 to 16.
+    serve_port : int
+        First port tried for the served model, 1024 to 65,535.
+
+    Examples
+    --------
+    >>> Settings(home="/srv/courtside").data_dir.as_posix()
+    '/srv/courtside/data'
+    """
+
+    home: Path = CODE_ROOT
+    raw_dir: Path | None = None
+    project: str = Field("kobe", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    tracking_uri: str | None = None
+    upload_limit_mb: int = Field(200, ge=1, le=2000)
+    workers: int = Field(2, ge=1, le=16)
+    serve_port: int = Field(5001, ge=1024, le=65535)
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the numbered data folders."""
+        return self.home / "data"
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the app's own databases: jobs, queue, predictions, servers."""
+        return self.home / "state"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Folder of the logs of the worker and of served models."""
+        return self.home / "logs"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The MLflow store's address, absolute."""
+        return self.tracking_uri or f"sqlite:///{(self.home / 'mlflow.db').as_posix()}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process these same settings.
+
+        Examples
+        --------
+        >>> s = Settings(home="/srv/courtside", workers=1)
+        >>> Settings.load(s.environment()) == s
+        True
+        """
+        found = {
+            PREFIX + name.upper(): str(value)
+            for name, value in self.model_dump(exclude={"tracking_uri"}, mode="json").items()
+            if value is not None
+        }
+        if self.tracking_uri:
+            found["MLFLOW_TRACKING_URI"] = self.tracking_uri
+        return found
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from the environment.
+
+        Raises
+        ------
+        InputError
+            For a `COURTSIDE_` variable that does not exist or has a value out of its bounds.
+
+        Examples
+        --------
+        >>> Settings.load({"COURTSIDE_WORKERS": "1"}).workers
+        1
+        >>> Settings.load({"COURTSIDE_WORKER": "1"})
+        Traceback (most recent call last):
+        core.errors.InputError: COURTSIDE_WORKER is not a setting. Did you mean COURTSIDE_WORKERS?
+        """
+        environ = os.environ if environ is None else environ
+        names = [PREFIX + name.upper() for name in cls.model_fields if name != "tracking_uri"]
+        values: dict[str, Any] = {}
+        for key, value in environ.items():
+            if not key.startswith(PREFIX) or not value:
+                continue
+            if key not in names:
+                close = difflib.get_close_matches(key, names, n=1)
+                hint = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(names)}."
+                raise InputError(f"{key} is not a setting.{hint}")
+            values[key.removeprefix(PREFIX).lower()] = value
+        if environ.get("MLFLOW_TRACKING_URI"):
+            values["tracking_uri"] = environ["MLFLOW_TRACKING_URI"]
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise InputError(sentence(error, PREFIX)) from error
+        raw = settings.raw_dir.resolve() if settings.raw_dir else None
+        return settings.model_copy(update={"home": settings.home.resolve(), "raw_dir": raw})
+
+
+def sentence(error: ValidationError, prefix: str = "") -> str:
+    """Return the first fault of a pydantic error as one sentence.
+
+    Examples
+    --------
+    >>> try:
+    ...     Settings(workers=99)
+    ... except ValidationError as error:
+    ...     sentence(error)
+    'workers: input should be less than or equal to 16 (given: 99).'
+    """
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    where = prefix + where.upper() if prefix else where
+    text = first["msg"][0].lower() + first["msg"][1:]
+    return f"{where}: {text} (given: {first['input']!r})."

@@ -1,0 +1,1 @@
+"""One module per step, each one named MLflow run."""
