@@ -8,9 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# Up to this many distinct reference values a column is compared value by value: quantile bins of
-# a 0/1 column are one bin, which would never show a change.
-DISCRETE_VALUES = 20
 # Added to every share, so that a bin that one side leaves empty counts much but not infinitely.
 SHARE_FLOOR = 1e-4
 
@@ -20,7 +17,8 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> flo
 
     PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
     a bin (Siddiqi, Credit Risk Scorecards, 2006). Bins are reference quantiles, or single values
-    where the reference has at most 20. Usual reading: below 0.1 stable, from 0.2 shifted.
+    where the reference has no more of them than bins. Usual reading: below 0.1 stable, from 0.2
+    shifted.
 
     Parameters
     ----------
@@ -42,7 +40,8 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> flo
     (True, True)
     """
     old, new = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
-    if len(np.unique(old)) <= DISCRETE_VALUES:
+    # quantile bins of a 0/1 column would be one bin, which never shows a change
+    if len(np.unique(old)) <= bins:
         values = np.union1d(old, new)
         place_old, place_new, size = (
             np.searchsorted(values, old),

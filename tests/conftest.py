@@ -1,0 +1,94 @@
+"""What tests share: a home of their own with an empty store, and rows to work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core import project
+from core.adapters import tracking
+from core.config import Settings
+from core.logic import sample
+
+REAL_FILES = ("dataset_kobe_dev.parquet", "dataset_kobe_prod.parquet")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_of_the_persons_own() -> None:
+    """Keep the person's settings and store out of every test."""
+    for name in list(os.environ):
+        if name.startswith(("COURTSIDE_", "MLFLOW_")) and name != "COURTSIDE_RAW_DIR":
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without any experiment, made once: it takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path.as_posix()}").search_experiments(max_results=1)
+    return path
+
+
+def new_home(folder: Path, template: Path, **values: object) -> Settings:
+    """Return settings with a home of their own and an empty store in it."""
+    home = folder / "home"
+    home.mkdir(parents=True)
+    shutil.copyfile(template, home / "mlflow.db")
+    return Settings(home=home, **values)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, store_template: Path) -> Settings:
+    return new_home(tmp_path, store_template)
+
+
+@pytest.fixture(scope="module")
+def module_settings(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Settings:
+    """The same for tests of one module that look at one state together."""
+    return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=5201)
+
+
+@pytest.fixture(scope="session")
+def shots() -> pd.DataFrame:
+    """The built-in sample; a test that changes it takes a copy."""
+    return sample.generate(project.sample_tables("kobe"))
+
+
+@pytest.fixture
+def few_shots(shots: pd.DataFrame) -> pd.DataFrame:
+    """800 rows of the sample with both kinds of shots, a copy."""
+    return shots.iloc[::38].head(800).reset_index(drop=True)
+
+
+@pytest.fixture
+def few_file(few_shots: pd.DataFrame, tmp_path: Path) -> Path:
+    path = tmp_path / "shots.csv"
+    few_shots.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_dir() -> Path:
+    """The folder with the real files; tests that need it skip without."""
+    folder = Path(os.environ.get("COURTSIDE_RAW_DIR", "-"))
+    if not all((folder / name).is_file() for name in REAL_FILES):
+        pytest.skip("COURTSIDE_RAW_DIR does not name a folder with the real files")
+    return folder.resolve()
+
+
+@pytest.fixture
+def last_error():
+    """A function that returns the status and reason of a step's newest run."""
+
+    def ask(settings: Settings, step: str) -> tuple[str, str]:
+        run = tracking.last_run(settings, step, status=None)
+        assert run is not None
+        return run.status, run.error
+
+    return ask
