@@ -64,8 +64,8 @@ class RunInfo:
 
     @property
     def is_sample(self) -> bool:
-        """Whether its figures come from the built-in sample."""
-        return self.tags.get(TAG + "source") == "sample"
+        """Whether its figures come, in part or in whole, from the built-in sample."""
+        return TAG + "sample" in self.tags
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,12 @@ class ModelVersion:
     @property
     def is_sample(self) -> bool:
         """Whether it was trained on the built-in sample."""
-        return self.tags.get(TAG + "source") == "sample"
+        return TAG + "sample" in self.tags
+
+    @property
+    def threshold(self) -> float:
+        """Probability, 0 to 1, from which it labels a row 1."""
+        return float(self.tags[TAG + "threshold"])
 
 
 def warm(settings: Settings) -> None:

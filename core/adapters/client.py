@@ -1,0 +1,229 @@
+"""Requests to a served model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from core.errors import InputError, ServerError
+
+CONNECT_SECONDS = 3.0
+TRIES = 3
+FIRST_WAIT_SECONDS = 0.2
+REASON_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the served model said of each row, in the rows' order.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float64
+        Probability of label 1.
+    labels : ndarray of int64
+        0 or 1, at the model's own threshold.
+    latencies : ndarray of float64
+        Milliseconds from sending each batch to its whole answer, repeats included.
+    sizes : ndarray of int64
+        Rows of each batch.
+    """
+
+    probabilities: np.ndarray[Any, np.dtype[np.float64]]
+    labels: np.ndarray[Any, np.dtype[np.int64]]
+    latencies: np.ndarray[Any, np.dtype[np.float64]]
+    sizes: np.ndarray[Any, np.dtype[np.int64]]
+
+    @property
+    def batches(self) -> int:
+        """How many requests were answered."""
+        return len(self.sizes)
+
+    @property
+    def row_latencies(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Milliseconds that each row waited: those of its batch."""
+        return np.repeat(self.latencies, self.sizes)
+
+
+def ping(url: str, timeout: float = 1.0) -> bool:
+    """Tell whether a model server answers there."""
+    try:
+        with _session() as session:
+            return bool(session.get(f"{url}/ping", timeout=timeout).status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+def score(
+    url: str,
+    frame: pd.DataFrame,
+    features: Sequence[str],
+    batch_rows: int = 2000,
+    timeout: float = 30.0,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Scored:
+    """Have the served model score every row.
+
+    A lost connection is tried again, as scoring a row twice changes nothing; a refusal is not.
+
+    Parameters
+    ----------
+    url : str
+        Where it is served, e.g. `http://127.0.0.1:5001`.
+    frame : DataFrame
+        Rows; columns other than the features are not sent.
+    features : sequence of str
+        Columns that the model takes.
+    batch_rows : int
+        Rows of one request, 1 or more.
+    timeout : float
+        Seconds that one request may take.
+    on_batch : callable, optional
+        Told after each batch: rows done, rows in all.
+
+    Raises
+    ------
+    InputError
+        When a feature is missing or holds anything but finite numbers; nothing was sent.
+    ServerError
+        When no model answers, or it answers with an error or with something else than scores.
+    """
+    rows = _numbers(frame, features)
+    probabilities, labels, latencies, sizes = [], [], [], []
+    with _session() as session:
+        for first in range(0, len(rows), batch_rows):
+            batch = rows[first : first + batch_rows]
+            question = {"columns": list(features), "data": batch.tolist()}
+            body = json.dumps({"dataframe_split": question}, allow_nan=False)
+            begun = time.perf_counter()
+            answer = _post(session, url, body, timeout)
+            latencies.append((time.perf_counter() - begun) * 1000)
+            probability, label = _read(answer, url, len(batch))
+            probabilities.append(probability)
+            labels.append(label)
+            sizes.append(len(batch))
+            if on_batch is not None:
+                on_batch(first + len(batch), len(rows))
+    return Scored(
+        np.concatenate([np.empty(0, "float64"), *probabilities]),
+        np.concatenate([np.empty(0, "int64"), *labels]),
+        np.array(latencies, "float64"),
+        np.array(sizes, "int64"),
+    )
+
+
+@contextmanager
+def _session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        # a proxy of the environment must not come between us and this machine
+        session.trust_env = False
+        yield session
+
+
+def _numbers(frame: pd.DataFrame, features: Sequence[str]) -> np.ndarray[Any, Any]:
+    missing = [name for name in features if name not in frame.columns]
+    if missing:
+        raise InputError(f"The rows have no {', '.join(missing)}. The model needs these columns.")
+    taken = frame[list(features)]
+    try:
+        numbers = taken.to_numpy(dtype="float64", na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        text = [name for name in features if not pd.api.types.is_numeric_dtype(taken[name])]
+        raise InputError(
+            f"{', '.join(text)}: not all values are numbers. The model takes numbers only."
+        ) from error
+    bad = ~np.isfinite(numbers)
+    if bad.any():
+        named = [name for name, found in zip(features, bad.any(axis=0), strict=True) if found]
+        count = int(bad.any(axis=1).sum())
+        raise InputError(
+            f"{count:,} of {len(numbers):,} rows have missing or infinite values in "
+            f"{', '.join(named)}. Fill them in or leave these rows out; nothing was scored."
+        )
+    return numbers
+
+
+def _post(session: requests.Session, url: str, body: str, timeout: float) -> requests.Response:
+    headers = {"Content-Type": "application/json"}
+    for attempt in range(1, TRIES + 1):
+        try:
+            return session.post(
+                f"{url}/invocations",
+                data=body,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, timeout),
+                allow_redirects=False,
+            )
+        except requests.ReadTimeout as error:
+            raise ServerError(
+                f"The model at {url} did not answer within {timeout:g} seconds. "
+                "Send fewer rows at a time, or look at its log on the Serve page."
+            ) from error
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            if attempt == TRIES:
+                raise ServerError(_lost(url, error)) from error
+            time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _lost(url: str, error: requests.RequestException) -> str:
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
+        return f"No model answers at {url}. Start one on the Serve page."
+    return (
+        f"The model at {url} broke off the connection {TRIES} times. "
+        "Look at its log on the Serve page."
+    )
+
+
+def _read(
+    answer: requests.Response, url: str, rows: int
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]:
+    if 400 <= answer.status_code < 500:
+        raise ServerError(f"The model at {url} refused the rows: {_reason(answer)}")
+    if answer.status_code != 200:
+        raise ServerError(
+            f"The model at {url} failed with {answer.status_code}: {_reason(answer)} "
+            "Look at its log on the Serve page."
+        )
+    try:
+        predictions = answer.json()["predictions"]
+        probability = np.array([row["probability"] for row in predictions], dtype="float64")
+        label = np.array([row["label"] for row in predictions], dtype="int64")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(
+            f"What answers at {url} gives no probability and label for each row. Is it a model "
+            "of this app? Start one on the Serve page."
+        ) from error
+    if len(probability) != rows:
+        raise ServerError(f"The model at {url} answered {len(probability)} rows for {rows} sent.")
+    if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
+        raise ServerError(
+            f"The model at {url} answered values that are no probability from 0 to 1, or no "
+            "label 0 or 1. Serve another version."
+        )
+    return probability, label
+
+
+def _reason(answer: requests.Response) -> str:
+    """Return the server's own words as one sentence, without its traceback and its data."""
+    try:
+        text = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        text = answer.text
+    # MLflow puts the rows, then the schema, before the reason
+    text = " ".join(text.split()).rpartition("'. Error: ")[2]
+    if not text:
+        return "it gave no reason."
+    if len(text) > REASON_LENGTH:
+        text = text[: REASON_LENGTH - 1] + "…"
+    return text if text[-1] in ".!?…" else text + "."

@@ -1,0 +1,212 @@
+"""Programs that outlive whoever starts them: known again by pid and start time, ended whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from core.errors import InputError
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 100
+# The start time is reckoned from the clock and moves a little when that is set.
+SAME_START_SECONDS = 2.0
+# Children of this process, to be reaped when they end; others' children are init's business.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A program that was started, so that a later one with the same pid is not taken for it."""
+
+    pid: int
+    create_time: float
+
+
+def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Path) -> Process:
+    """Start a program in a session of its own, so that it goes on when this process ends.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments; no shell reads it.
+    log : Path
+        File of all that it prints; an older one is overwritten.
+    env : mapping
+        Variables added to this process's own.
+    folder : Path
+        Its current folder; made if missing, as the log's is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    windows = sys.platform == "win32"
+    with log.open("wb") as file:
+        child = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            cwd=folder,
+            start_new_session=not windows,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    _children[child.pid] = child
+    try:
+        return Process(child.pid, psutil.Process(child.pid).create_time())
+    except psutil.NoSuchProcess:
+        return Process(child.pid, time.time())
+
+
+def is_alive(process: Process) -> bool:
+    """Tell whether that very program runs, not only its children."""
+    _reap(process.pid)
+    found = _at(process.pid)
+    return found is not None and _same(found, process) and _runs(found)
+
+
+def listens(process: Process, port: int) -> bool:
+    """Tell whether the program, or a child of it, is the one that listens on the port."""
+    for member in _members(process):
+        with suppress(psutil.Error):
+            for connection in member.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
+def stop(process: Process, grace: float = 5.0) -> None:
+    """End the program and all that it started: asked first, made to after `grace` seconds.
+
+    Returns when none of them is left; does nothing when there is none.
+    """
+    _signal(process, signal.SIGTERM)
+    if not _gone(process, grace):
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        _gone(process, 5.0)
+
+
+def log_tail(path: Path, lines: int = 40) -> str:
+    """Return the last lines of a log, empty when there is none.
+
+    Only the end of the file is read, however long it is.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 500 * lines))
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def port_is_free(port: int) -> bool:
+    """Tell whether a program could listen on this port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        # on some systems one may bind beside a program that listens on all addresses
+        if probe.connect_ex((HOST, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        if sys.platform != "win32":
+            # closed connections that linger do not hinder a server either
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(first: int, taken: Collection[int] = ()) -> int:
+    """Return the first free port from `first` upward, without those that are spoken for.
+
+    Raises
+    ------
+    InputError
+        When none of the hundred from `first` on is free.
+    """
+    last = min(first + PORTS_TRIED - 1, 65535)
+    for port in range(first, last + 1):
+        if port not in taken and port_is_free(port):
+            return port
+    raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
+
+
+def _at(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _same(found: psutil.Process, process: Process) -> bool:
+    try:
+        return bool(abs(found.create_time() - process.create_time) <= SAME_START_SECONDS)
+    except psutil.Error:
+        return False
+
+
+def _runs(found: psutil.Process) -> bool:
+    try:
+        return bool(found.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _reap(pid: int) -> None:
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]
+
+
+def _members(process: Process) -> list[psutil.Process]:
+    """Return the living processes of the program's session, its own included.
+
+    A pid is not given to a new process while a session bears it. So if another process has it
+    now, nothing of ours is left.
+    """
+    leader = _at(process.pid)
+    if leader is not None and not _same(leader, process):
+        return []
+    if sys.platform == "win32":
+        found = [leader, *leader.children(recursive=True)] if leader is not None else []
+    else:
+        found = [_at(pid) for pid in psutil.pids() if _session(pid) == process.pid]
+    return [member for member in found if member is not None and _runs(member)]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    for member in _members(process):
+        with suppress(psutil.Error):
+            # psutil looks again whether the pid is still the one that it found
+            member.send_signal(number)
+
+
+def _gone(process: Process, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while True:
+        _reap(process.pid)
+        if not _members(process):
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)

@@ -1,0 +1,124 @@
+"""The code that is copied into each registered model."""
+
+import ast
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from lightgbm import LGBMClassifier
+from mlflow.exceptions import MlflowException
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from core.adapters import served_model
+
+FEATURES = ["distance", "minutes", "playoffs"]
+ESTIMATORS = {
+    "lr": LogisticRegression(),
+    "knn": KNeighborsClassifier(),
+    "dt": DecisionTreeClassifier(max_depth=4, random_state=0),
+    "lightgbm": LGBMClassifier(n_estimators=10, n_jobs=1, verbose=-1, random_state=0),
+}
+
+
+def made_up(rows=200):
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "distance": rng.integers(0, 30, rows),
+            "minutes": rng.integers(0, 12, rows),
+            "playoffs": rng.integers(0, 2, rows),
+        }
+    ).astype("float64")
+    return frame, (frame["distance"] + rng.normal(0, 5, rows) < 12).astype("int64")
+
+
+def loaded(path, threshold=0.5):
+    model = served_model.ServedModel()
+    config = {"features": FEATURES, "threshold": threshold}
+    model.load_context(SimpleNamespace(artifacts={"pipeline": str(path)}, model_config=config))
+    return model
+
+
+@pytest.fixture
+def logistic(tmp_path):
+    frame, target = made_up()
+    estimator = LogisticRegression().fit(frame, target)
+    skops.io.dump(estimator, tmp_path / "pipeline.skops")
+    return estimator, tmp_path / "pipeline.skops", frame
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_each_candidate_is_the_same_after_skops(name, tmp_path):
+    frame, target = made_up()
+    estimator = ESTIMATORS[name].fit(frame, target)
+    skops.io.dump(estimator, tmp_path / "pipeline.skops")
+
+    answer = loaded(tmp_path / "pipeline.skops").predict(None, frame)
+
+    expected = estimator.predict_proba(frame)[:, 1]
+    assert answer["probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
+    assert answer["label"].to_list() == (expected >= 0.5).astype(int).tolist()
+    assert answer.dtypes.astype(str).to_dict() == {"probability": "float64", "label": "int64"}
+
+
+def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
+    frame, target = made_up()
+    needed = set()
+    for name, estimator in ESTIMATORS.items():
+        path = tmp_path / f"{name}.skops"
+        skops.io.dump(estimator.fit(frame, target), path)
+        needed |= set(skops.io.get_untrusted_types(file=path))
+    assert needed == set(served_model.TRUSTED_TYPES)
+
+
+def test_the_threshold_decides_the_label(logistic):
+    _, path, frame = logistic
+    answer = loaded(path, threshold=0.8).predict(None, frame)
+    assert answer["label"].to_list() == (answer["probability"] >= 0.8).astype(int).to_list()
+    assert 0 < answer["label"].sum() < (answer["probability"] >= 0.5).sum()
+
+
+def test_columns_are_taken_by_name(logistic):
+    estimator, path, frame = logistic
+    shuffled = frame[FEATURES[::-1]].assign(other="x").astype({"minutes": "int64"})
+    answer = loaded(path).predict(None, shuffled)
+    expected = estimator.predict_proba(frame)[:, 1]
+    assert answer["probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, None])
+def test_what_is_no_finite_number_is_refused(logistic, value):
+    _, path, frame = logistic
+    frame = frame.astype("object")
+    frame.loc[[3, 5], "minutes"] = value
+    with pytest.raises(MlflowException, match=r"minutes \(2 rows\)") as caught:
+        loaded(path).predict(None, frame)
+    assert json.loads(caught.value.serialize_as_json())["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_missing_columns_and_text_are_refused(logistic):
+    _, path, frame = logistic
+    model = loaded(path)
+    with pytest.raises(MlflowException, match="Missing columns: playoffs"):
+        model.predict(None, frame.drop(columns="playoffs"))
+    with pytest.raises(MlflowException, match="Not a number"):
+        model.predict(None, frame.assign(minutes="late"))
+
+
+def test_it_needs_nothing_of_core():
+    tree = ast.parse(Path(served_model.__file__).read_text(encoding="utf-8"))
+    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names += [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+    assert not [name for name in names if name.split(".")[0] == "core"]
