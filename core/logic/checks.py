@@ -1,0 +1,308 @@
+"""Does the model still fit? Checks with a verdict each, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pandas as pd
+
+from core.logic.metrics import TITLES, base_rate_log_loss
+
+Verdict = Literal["ok", "warning", "alert", "not_applicable"]
+
+# Fewer labels than this say nothing about a rate: its standard error is above 5 points.
+MIN_LABELS = 100
+# PSI: the reading usual since Siddiqi, Credit Risk Scorecards (2006).
+PSI_WARNING, PSI_ALERT = 0.1, 0.2
+# KS as a distance, not as a p-value: with thousands of rows any difference is significant.
+KS_WARNING, KS_ALERT = 0.1, 0.2
+# Base rates further apart than this make log losses incomparable (points of share).
+BASE_RATE_SHIFT = 0.05
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question put to the current rows.
+
+    Parameters
+    ----------
+    code : str
+        Name that stays the same from report to report, e.g. `skill`, `psi.lat`.
+    title : str
+        The same for people.
+    group : {"performance", "input"}
+        Performance checks need labels, input checks do not.
+    value, reference : float or None
+        On the current and on the reference rows; None where it cannot be computed.
+    threshold : str
+        From where it is a warning or an alert, in words.
+    verdict : {"ok", "warning", "alert", "not_applicable"}
+    text : str
+        What it means; for `not_applicable` the reason.
+    """
+
+    code: str
+    title: str
+    group: Literal["performance", "input"]
+    value: float | None
+    reference: float | None
+    threshold: str
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What all checks say together.
+
+    Parameters
+    ----------
+    code : {"fits", "watch", "investigate", "does_not_fit", "unknown"}
+    title, text, todo : str
+        The verdict in a few words, why, and what to do next.
+    """
+
+    code: Literal["fits", "watch", "investigate", "does_not_fit", "unknown"]
+    title: str
+    text: str
+    todo: str
+
+
+def performance(
+    reference: Mapping[str, float], current: Mapping[str, float] | None, labels: int
+) -> list[Check]:
+    """Compare the figures of labelled current rows with those of the reference.
+
+    Parameters
+    ----------
+    reference, current : mapping
+        As `metrics.classification` returns them; current is None when it has no labels.
+    labels : int
+        Labelled current rows.
+
+    Returns
+    -------
+    list of Check
+        log_loss, skill, roc_auc, calibration, f1.
+
+    Examples
+    --------
+    >>> old = {"log_loss": 0.678, "skill": 0.020, "roc_auc": 0.595, "f1": 0.513,
+    ...        "base_rate": 0.477, "mean_probability": 0.478}
+    >>> new = {"log_loss": 0.629, "skill": 0.007, "roc_auc": 0.539, "f1": 0.0,
+    ...        "base_rate": 0.329, "mean_probability": 0.36}
+    >>> [(check.code, check.verdict) for check in performance(old, new, 5412)]
+    [('log_loss', 'not_applicable'), ('skill', 'warning'), ('roc_auc', 'alert'),
+     ('calibration', 'warning'), ('f1', 'alert')]
+    """
+    codes = {
+        "log_loss": "Log loss",
+        "skill": TITLES["skill"],
+        "roc_auc": TITLES["roc_auc"],
+        "calibration": "Calibration in the large",
+        "f1": TITLES["f1"],
+    }
+    reason = None
+    if current is None or labels < MIN_LABELS:
+        reason = f"Only {labels:,} labels are in; at least {MIN_LABELS} are needed."
+    elif "skill" not in current:
+        reason = "All labels that are in are the same; nothing can be told from that."
+    if reason is not None or current is None:
+        return [
+            Check(code, title, "performance", None, reference.get(code), "", "not_applicable",
+                  reason or "")
+            for code, title in codes.items()
+        ]  # fmt: skip
+    return [
+        _log_loss(reference, current),
+        _skill(reference, current),
+        _roc_auc(reference, current),
+        _calibration(reference, current),
+        _f1(reference, current),
+    ]
+
+
+def inputs(drift: pd.DataFrame) -> list[Check]:
+    """Judge how far each column moved; needs no labels.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        As `drift.by_feature` returns it.
+
+    Examples
+    --------
+    >>> moved = pd.DataFrame({"feature": ["lat"], "psi": [2.4], "ks": [0.05],
+    ...     "mean_reference": [34.0], "mean_current": [33.9]})
+    >>> [(check.code, check.verdict) for check in inputs(moved)]
+    [('psi.lat', 'alert'), ('ks.lat', 'ok')]
+    """
+    found = []
+    for row in drift.to_dict("records"):
+        name = str(row["feature"])
+        means = f"mean {row['mean_reference']:.6g} in the reference, {row['mean_current']:.6g} now"
+        for code, title, low, high in (
+            ("psi", f"PSI of {name}", PSI_WARNING, PSI_ALERT),
+            ("ks", f"KS distance of {name}", KS_WARNING, KS_ALERT),
+        ):
+            value = float(row[code])
+            verdict: Verdict = "alert" if value >= high else "warning" if value >= low else "ok"
+            words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
+            found.append(
+                Check(
+                    f"{code}.{name}", title, "input", value, 0.0,
+                    f"warning from {low:g}, alert from {high:g}", verdict, f"{words}: {means}.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def conclude(checks: Sequence[Check], current_name: str, reference_name: str) -> Conclusion:
+    """Return what the checks say together.
+
+    Inputs that moved do not make a model bad, and a lower log loss does not make it good: only a
+    performance check can say "does not fit"; inputs alone say "investigate".
+
+    Examples
+    --------
+    >>> stable = Check("psi.x", "PSI of x", "input", 0.0, 0.0, "", "ok", "")
+    >>> conclude([stable], "new rows", "old rows").code
+    'unknown'
+    """
+    own = [check for check in checks if check.group == "performance"]
+    judged = [check for check in own if check.verdict != "not_applicable"]
+    bad = [check.title for check in judged if check.verdict == "alert"]
+    weak = [check.title for check in judged if check.verdict == "warning"]
+    moved = sorted(
+        {
+            check.code.split(".", 1)[1]
+            for check in checks
+            if check.group == "input" and check.verdict == "alert"
+        }
+    )
+    drifted = f" Moved far from the {reference_name}: {_listed(moved)}." if moved else ""
+    if bad:
+        return Conclusion(
+            "does_not_fit",
+            f"The model does not fit the {current_name}",
+            f"In alert: {_listed(bad)}.{drifted}",
+            f"Do not act on its labels for these rows. Train on labelled {current_name}, or keep "
+            f"the model to {reference_name}.",
+        )
+    if not judged:
+        if moved:
+            return Conclusion(
+                "investigate",
+                "The input has changed, and no labels say what that does",
+                f"Too few labels to measure performance.{drifted}",
+                "Find out why the input changed, and bring labels before you trust or retrain.",
+            )
+        return Conclusion(
+            "unknown",
+            "Not known: too few labels",
+            "The input looks as it did, but only labels can say whether the model still fits.",
+            "Bring labels for these rows, then monitor again.",
+        )
+    if moved:
+        return Conclusion(
+            "investigate",
+            "The input has changed; performance has not collapsed",
+            f"{f'Weaker: {_listed(weak)}.' if weak else 'Performance holds.'}{drifted}",
+            "Find out why the input changed (a recording change, a new kind of row). Inputs alone "
+            "are no reason to retrain.",
+        )
+    if weak:
+        return Conclusion(
+            "watch",
+            f"The model fits the {current_name}, but watch it",
+            f"Weaker than on the {reference_name}: {_listed(weak)}.",
+            "Monitor again with more labels before you decide to retrain.",
+        )
+    return Conclusion(
+        "fits",
+        f"The model fits the {current_name}",
+        "All checks are as on the reference.",
+        "Nothing to do. Monitor again when new rows were scored.",
+    )
+
+
+def as_table(checks: Sequence[Check]) -> pd.DataFrame:
+    """Return the checks as a table, a column per field."""
+    return pd.DataFrame([asdict(check) for check in checks])
+
+
+def _log_loss(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+    value, base = current["log_loss"], base_rate_log_loss(current["base_rate"])
+    shift = abs(current["base_rate"] - reference["base_rate"])
+    verdict: Verdict
+    if value >= base:
+        verdict = "alert"
+        text = f"Worse than always forecasting the base rate ({base:.4f})."
+    elif shift > BASE_RATE_SHIFT:
+        verdict = "not_applicable"
+        text = (
+            f"Not comparable: the base rate went from {reference['base_rate']:.1%} to "
+            f"{current['base_rate']:.1%}, which alone moves log loss. See the skill."
+        )
+    else:
+        verdict = "warning" if value > 1.02 * reference["log_loss"] else "ok"
+        text = f"Always forecasting the base rate gives {base:.4f}."
+    return Check(
+        "log_loss", "Log loss", "performance", value, reference["log_loss"],
+        "alert above the base rate's, warning 2% above the reference", verdict, text,
+    )  # fmt: skip
+
+
+def _skill(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+    value, old = current["skill"], reference["skill"]
+    verdict: Verdict = "alert" if value <= 0 else "warning" if value < old / 2 else "ok"
+    text = f"The model removes {max(value, 0):.2%} of the base rate's log loss, {old:.2%} before."
+    return Check(
+        "skill", TITLES["skill"], "performance", value, old,
+        "warning below half the reference, alert at 0 or below", verdict, text,
+    )  # fmt: skip
+
+
+def _roc_auc(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+    value, old = current["roc_auc"], reference["roc_auc"]
+    left = (value - 0.5) / (old - 0.5) if old > 0.5 else 1.0
+    verdict: Verdict = "alert" if left < 0.5 else "warning" if left < 0.8 else "ok"
+    text = f"{max(left, 0):.0%} of its lead over chance (0.5) is left."
+    return Check(
+        "roc_auc", TITLES["roc_auc"], "performance", value, old,
+        "of the lead over 0.5: warning below 80%, alert below 50%", verdict, text,
+    )  # fmt: skip
+
+
+def _calibration(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+    gap = current["mean_probability"] - current["base_rate"]
+    old = reference["mean_probability"] - reference["base_rate"]
+    size = abs(gap)
+    verdict: Verdict = "alert" if size > 0.05 else "warning" if size > 0.02 else "ok"
+    text = f"Forecast {current['mean_probability']:.1%}, observed {current['base_rate']:.1%}."
+    return Check(
+        "calibration", "Calibration in the large", "performance", gap, old,
+        "mean forecast minus observed: warning beyond 0.02, alert beyond 0.05", verdict, text,
+    )  # fmt: skip
+
+
+def _f1(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+    value, old = current["f1"], reference["f1"]
+    verdict: Verdict = "alert" if value < 0.5 * old else "warning" if value < 0.9 * old else "ok"
+    text = (
+        "No row reaches the threshold and is right."
+        if value == 0
+        else f"{value / old:.0%} of the reference."
+        if old
+        else "The reference has none."
+    )
+    return Check(
+        "f1", "F1 at the threshold", "performance", value, old,
+        "warning 10% below the reference, alert 50% below", verdict, text,
+    )  # fmt: skip
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
