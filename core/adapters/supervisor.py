@@ -1,0 +1,432 @@
+"""The process that runs jobs: `python -m core.adapters.supervisor`, one for each home.
+
+It takes job ids from the queue and forks a process for each from a server that has the slow imports
+done. It sees how each process ends, and after a death has its runs ended before it says so.
+
+    --target NAME     what runs a job (core.worker:run_step)
+    --clean-up NAME   what tidies up after a job that was killed (core.worker:clean_up)
+    --preload NAMES   modules to import beforehand, divided by commas
+    --idle SECONDS    leave when the app is gone for so long and nothing is to be done
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import os
+import pkgutil
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from core.adapters import jobs
+from core.config import Settings
+from core.errors import CourtsideError
+
+PRELOAD = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "altair",
+    "vl_convert",
+    "skops.io",
+    "lightgbm",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neighbors",
+    "sklearn.pipeline",
+    "mlflow",
+    "mlflow.pyfunc",
+    "mlflow.data",
+    "mlflow.data.pandas_dataset",
+    "mlflow.models",
+    # what MLflow imports only when it is first used: 0.2 s of every job
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.tracing.processor.otel",
+    "alembic.command",
+    "git",
+    "opentelemetry.sdk.metrics",
+    "pycaret.classification",
+    "core.worker",
+    *(f"core.steps.{step}" for step in jobs.STEPS),
+)
+POLL = 0.02  # seconds between looks at the queue: measured as 1 % of a core while idle
+SWEEP = 2.0
+GRACE = 5.0  # seconds from SIGTERM to SIGKILL
+CLEAN_UP_LIMIT = 30.0
+LOST = "The job's process ended before it was done (the app or machine was stopped)."
+STOPPED = "The background worker was stopped before the job was done."
+
+_log = logging.getLogger("supervisor")
+
+
+@dataclass
+class _Running:
+    """A job's process; `ending` is how the job ends when we are who ends it."""
+
+    job_id: str
+    process: ForkServerProcess
+    pid_created: float | None
+    ending: tuple[str, str] | None = None
+    kill_at: float | None = None
+
+
+@dataclass
+class _Cleaning:
+    """The clean-up after a job's process has gone, and how the job ends when it is over."""
+
+    job_id: str
+    outcome: str
+    reason: str
+    process: ForkServerProcess | None
+    deadline: float
+
+
+class Supervisor:
+    """Runs the jobs of one home until it is told to leave or is no longer needed.
+
+    Parameters
+    ----------
+    target, clean_up : str
+        Dotted names, see the head of this module.
+    preload : sequence of str
+        Modules that the server of processes imports.
+    idle : float
+        Seconds without a sign of the app after which it leaves, if there is nothing to do.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        target: str,
+        clean_up: str,
+        preload: Sequence[str],
+        idle: float,
+    ) -> None:
+        self.settings = settings
+        self.environ = settings.environment()
+        self.target, self.clean_up, self.preload = target, clean_up, tuple(preload)
+        self.idle = idle
+        self.context = multiprocessing.get_context("forkserver")
+        self.running: list[_Running] = []
+        self.cleaning: list[_Cleaning] = []
+        self.since = self.idle_from = time.time()
+        self.problem: str | None = None
+        self.ready = False
+        self.stopping = False
+        self.retiring = False
+
+    def run(self) -> None:
+        """Work until it is time to leave; returns when no process of ours is left."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGHUP, self._retire)
+        self._write_state()
+        self._warm_up()
+        self.ready = True
+        self._write_state()
+        # the imports may take longer than the app is waited for
+        self.idle_from = time.time()
+        swept = 0.0
+        while not self._may_leave(swept):
+            try:
+                if time.monotonic() - swept > SWEEP:
+                    self._sweep()
+                    swept = time.monotonic()
+                self._turn()
+            except CourtsideError as error:
+                # a full disk or a locked table passes; the processes go on meanwhile
+                _log.error("%s", error.message)
+                time.sleep(1)
+        _log.info("leaving")
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+        if not self.ready:
+            raise SystemExit(0)
+
+    def _retire(self, *_: object) -> None:
+        self.retiring = True
+
+    def _may_leave(self, swept: float) -> bool:
+        if self.running or self.cleaning:
+            return False
+        if self.stopping or self.retiring:
+            return True
+        if not swept:
+            return False
+        quiet = time.time() - max(jobs.last_beat(self.settings), self.idle_from)
+        return quiet > self.idle and not jobs.active(self.settings)
+
+    def _turn(self) -> None:
+        """Wait a moment for a process to end, then see to all that there is to do."""
+        sentinels = [item.process.sentinel for item in self.running]
+        sentinels += [item.process.sentinel for item in self.cleaning if item.process]
+        if sentinels:
+            wait(sentinels, POLL)
+        else:
+            time.sleep(POLL)
+        for item in list(self.running):
+            if item.process.exitcode is not None:
+                self._after(item)
+                self.running.remove(item)
+        for cleaning in list(self.cleaning):
+            if self._is_clean(cleaning):
+                self.cleaning.remove(cleaning)
+        if self.running:
+            self._end_unwanted()
+        while not (self.stopping or self.retiring) and len(self.running) < self.settings.workers:
+            job_id = jobs.dequeue(self.settings)
+            if job_id is None:
+                break
+            self._begin(job_id)
+
+    def _sweep(self) -> None:
+        """See to what is rarely needed, first of all after the death of an earlier supervisor."""
+        known = {item.job_id for item in self.running} | {item.job_id for item in self.cleaning}
+        cancelled = jobs.to_cancel(self.settings)
+        for job_id, process in jobs.running_processes(self.settings).items():
+            if job_id not in known:
+                _log.info("job %s has lost its process", job_id)
+                self._await_gone(*process)
+                outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
+                self._begin_clean_up(job_id, outcome, LOST)
+        for job_id in jobs.enqueue_lost(self.settings):
+            _log.info("job %s was queued without a message; it has one now", job_id)
+        found = jobs.read_state(self.settings)
+        if found is None or found["pid"] != os.getpid():
+            self._write_state()
+
+    def _begin(self, job_id: str) -> None:
+        job = jobs.claim(self.settings, job_id)
+        if job is None:
+            return
+        try:
+            process = self._fork("core.worker:run_job", self.environ, job_id, self.target)
+        except (OSError, EOFError) as error:
+            _log.error("job %s cannot be started: %s", job_id, error)
+            reason = f"No process could be started for the job: {error or 'the server died'}."
+            jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
+            return
+        created = jobs.process_created(process.pid or 0)
+        self.running.append(_Running(job_id, process, created))
+        _log.info("job %s (%s) runs as process %s", job_id, job.step, process.pid)
+        jobs.update(self.settings, job_id, pid=process.pid, pid_created=created)
+
+    def _fork(self, target: str, *arguments: Any) -> ForkServerProcess:
+        try:
+            process = self.context.Process(target=_enter, args=(target, arguments))
+            process.start()
+        except (OSError, EOFError):
+            # the server itself was killed; the next start makes a new one
+            process = self.context.Process(target=_enter, args=(target, arguments))
+            process.start()
+        return process
+
+    def _end_unwanted(self) -> None:
+        """End the processes of jobs that were cancelled, or all of them when we stop."""
+        wanted_gone = dict.fromkeys(
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, "The job was cancelled.")
+        )
+        if self.stopping:
+            others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))
+            wanted_gone = others | wanted_gone
+        for item in self.running:
+            if item.ending is None and item.job_id in wanted_gone:
+                item.ending = wanted_gone[item.job_id]
+                item.kill_at = time.monotonic() + GRACE
+                _log.info("job %s is ended: %s", item.job_id, item.ending[1])
+                _signal_group(item.process.pid, signal.SIGTERM)
+            elif item.kill_at is not None and time.monotonic() > item.kill_at:
+                _signal_group(item.process.pid, signal.SIGKILL)
+
+    def _after(self, item: _Running) -> None:
+        """Take note that a job's process has ended."""
+        code = item.process.exitcode
+        job = jobs.get(self.settings, item.job_id)
+        status = job.status if job else "gone"
+        _log.info("job %s: process ended with %s, status %s", item.job_id, code, status)
+        if status != jobs.RUNNING:
+            self._remove_temporary(item.job_id)
+            return
+        # what it started itself, and itself if only the server that reports on it has died
+        _signal_group(item.process.pid, signal.SIGKILL)
+        self._await_gone(item.process.pid, item.pid_created)
+        if item.ending is None and self.stopping:
+            item.ending = (jobs.FAILED, STOPPED)
+        self._begin_clean_up(item.job_id, *(item.ending or (jobs.FAILED, _why(code))))
+
+    def _begin_clean_up(self, job_id: str, outcome: str, reason: str) -> None:
+        process = None
+        try:
+            process = self._fork(self.clean_up, self.environ, job_id, outcome, reason)
+        except (OSError, EOFError) as error:
+            _log.error("no clean-up after job %s: %s", job_id, error)
+        self.cleaning.append(
+            _Cleaning(job_id, outcome, reason, process, time.monotonic() + CLEAN_UP_LIMIT)
+        )
+
+    def _is_clean(self, item: _Cleaning) -> bool:
+        if item.process is not None and item.process.exitcode is None:
+            if time.monotonic() < item.deadline:
+                return False
+            _log.error("the clean-up after job %s takes too long and is ended", item.job_id)
+            _signal_group(item.process.pid, signal.SIGKILL)
+        elif item.process is not None and item.process.exitcode:
+            _log.error("the clean-up after job %s failed", item.job_id)
+        self._remove_temporary(item.job_id)
+        error = item.reason if item.outcome == jobs.FAILED else None
+        jobs.finish(self.settings, item.job_id, item.outcome, error=error)
+        return True
+
+    def _await_gone(self, pid: int | None, created: float | None) -> None:
+        """Return when this process is gone; one that stays is killed."""
+        deadline = time.monotonic() + GRACE
+        while jobs.process_alive(pid, created):
+            if time.monotonic() > deadline:
+                _signal_group(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def _remove_temporary(self, job_id: str) -> None:
+        shutil.rmtree(self.settings.state_dir / "tmp" / job_id, ignore_errors=True)
+
+    def _warm_up(self) -> None:
+        """Start the server of processes; return when it has imported what it can, and say what not.
+
+        A module that is missing is passed over by multiprocessing in silence, and any other fault
+        in one ends the server: so the first process that it forks reports what is not there.
+        """
+        start = time.monotonic()
+        self.context.set_forkserver_preload(list(self.preload))
+        try:
+            missing = self._probe()
+        except (OSError, EOFError):
+            missing = {"all modules": "the server of processes died while it imported them"}
+            self.context.set_forkserver_preload([])
+            self._probe()
+        if missing:
+            told = "; ".join(f"{name} ({why})" for name, why in missing.items())
+            self.problem = f"Jobs start slowly, not imported beforehand: {told}."
+            _log.error("%s", self.problem)
+        _log.info("ready after %.1f s", time.monotonic() - start)
+
+    def _probe(self) -> dict[str, str]:
+        receiver, sender = self.context.Pipe(duplex=False)
+        with receiver:
+            process = self.context.Process(target=_report, args=(sender, self.preload), daemon=True)
+            process.start()
+            sender.close()
+            missing: dict[str, str] = receiver.recv()
+            process.join()
+        return missing
+
+    def _write_state(self) -> None:
+        jobs.write_state(
+            self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the supervisor of the home that the environment names; 1 when there is one already."""
+    parser = argparse.ArgumentParser(prog="core.adapters.supervisor")
+    parser.add_argument("--target", default="core.worker:run_step")
+    parser.add_argument("--clean-up", default="core.worker:clean_up")
+    parser.add_argument("--preload", default=",".join(PRELOAD))
+    parser.add_argument("--idle", type=float, default=30.0)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    # read by the libraries when they are imported, so before the server starts
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    try:
+        settings = Settings.load()
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        # held for life, and let go by the system however this process ends
+        with FileLock(settings.state_dir / "supervisor.lock", timeout=15):
+            Supervisor(
+                settings,
+                target=given.target,
+                clean_up=given.clean_up,
+                preload=[name for name in given.preload.split(",") if name],
+                idle=given.idle,
+            ).run()
+    except Timeout:
+        _log.info("another supervisor has this home")
+        return 1
+    except CourtsideError as error:
+        _log.error("%s", error.message)
+        return 1
+    return 0
+
+
+def _enter(target: str, arguments: tuple[Any, ...]) -> None:
+    """In the forked process: see that it does not outlive the supervisor, then do its work."""
+    # a group of its own, so that what it starts can be ended with it
+    os.setpgrp()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    function: Callable[..., None] = pkgutil.resolve_name(target)
+    function(*arguments)
+
+
+def _die_with_supervisor() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(0, signal.SIGKILL)
+
+
+def _report(sender: Connection, modules: Sequence[str]) -> None:
+    """In the first forked process: tell which modules the server could not import, and why."""
+    missing = {}
+    for name in modules:
+        if name not in sys.modules:
+            try:
+                __import__(name)
+                missing[name] = "skipped"
+            except Exception as error:  # noqa: BLE001  any fault of any library is only told
+                missing[name] = f"{type(error).__name__}: {error}"
+    sender.send(missing)
+
+
+def _signal_group(pid: int | None, number: int) -> None:
+    if pid is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+        return
+    # too early: the process has not made its own group yet
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _why(code: int | None) -> str:
+    if code is not None and code < 0:
+        hint = " Memory may have run out." if -code == signal.SIGKILL else ""
+        return f"The job's process was killed (signal {-code}).{hint}"
+    if code == 0:
+        return "The job's process ended without a result."
+    return f"The job's process ended with code {code}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
