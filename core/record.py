@@ -115,3 +115,6 @@ class Progress:
 
     def run_started(self, run_id: str) -> None:
         """Say which MLflow run records the work."""
+
+
+SILENT = Progress()

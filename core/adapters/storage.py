@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.config import Settings
+from core.config import Options, Settings
 from core.errors import InputError, NotReadyError
 
 RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
@@ -27,6 +27,22 @@ FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
     "test_data.parquet",
 )
 STALE_SECONDS = 3600
+UPLOAD_SECONDS = 24 * 3600
+
+
+class Upload(Options):
+    """An uploaded file that is kept until a job reads it.
+
+    Parameters
+    ----------
+    name : str
+        What the person calls it; for messages only, never a path.
+    stored : str
+        Its name in our keeping.
+    """
+
+    name: str
+    stored: str
 
 
 @dataclass(frozen=True)
@@ -169,7 +185,7 @@ def list_sources(path: Path) -> list[Path]:
     return found
 
 
-def stage_upload(settings: Settings, name: str, content: bytes) -> Path:
+def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
     """Keep an uploaded file's bytes for the job that will read them.
 
     Parameters
@@ -195,20 +211,20 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = place / f"{digest}{suffix}"
     _replace(path, lambda temporary: temporary.write_bytes(content))
-    return path
+    return Upload(name=Path(name).name[:120], stored=path.name)
 
 
-def uploaded(settings: Settings, stored: str) -> Path:
-    """Return the staged upload of that stored name.
+def uploaded(settings: Settings, upload: Upload) -> Path:
+    """Return where the bytes of an upload lie.
 
     Raises
     ------
     InputError
-        When it is not one, or gone.
+        When it is gone, or the name is not one that `stage_upload` gave.
     """
-    path = settings.state_dir / "uploads" / Path(stored).name
-    if Path(stored).name != stored or not path.is_file():
-        raise InputError("The uploaded file is gone. Upload it again.")
+    path = settings.state_dir / "uploads" / upload.stored
+    if Path(upload.stored).name != upload.stored or not path.is_file():
+        raise InputError(f"The uploaded file '{upload.name}' is gone. Upload it again.")
     return path
 
 
@@ -220,7 +236,7 @@ def save_raw(
     columns: int,
     run_id: str,
 ) -> Snapshot:
-    """Keep files unchanged as a snapshot under data/01_raw and make it the current one.
+    """Keep files unchanged as a snapshot under data/01_raw; `make_current` makes it the one in use.
 
     Parameters
     ----------
@@ -245,8 +261,12 @@ def save_raw(
             shutil.copyfile(path, temporary / file.stored)
         os.replace(temporary, place)
     write_json(place / "snapshot.json", asdict(snapshot))
-    write_json(raw / "current.json", {"snapshot": snapshot.id})
     return snapshot
+
+
+def make_current(settings: Settings, snapshot: Snapshot) -> None:
+    """Make a snapshot the raw data that later steps read."""
+    write_json(folder(settings, RAW) / "current.json", {"snapshot": snapshot.id})
 
 
 def current_raw(settings: Settings) -> Snapshot | None:
@@ -276,13 +296,11 @@ def save_prepared(
     run_id: str,
     test_share: float,
     seed: int,
-) -> tuple[Prepared, tuple[Path, ...]]:
-    """Write the filtered, train and test set; readers see all of the old or all of the new.
+) -> tuple[Path, ...]:
+    """Write the filtered, train and test set and return where they lie.
 
-    Returns
-    -------
-    tuple of Prepared, paths
-        What stands now, and the three files.
+    A reader sees all of the old or all of the new: files that are not those of `prepared.json`
+    are refused by `read_prepared`.
     """
     paths = prepared_paths(settings)
     for path in paths:
@@ -298,7 +316,7 @@ def save_prepared(
     for path, temporary in zip(paths, temporaries, strict=True):
         os.replace(temporary, path)
     write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
-    return prepared, paths
+    return paths
 
 
 def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
@@ -358,11 +376,14 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sweep(settings: Settings) -> None:
-    """Remove what writers that died left half-written more than an hour ago."""
-    limit = time.time() - STALE_SECONDS
+    """Remove what nobody will read again: half-written files of dead writers, old uploads."""
+    now = time.time()
     for path in settings.data_dir.glob("*/.*.tmp"):
-        if path.stat().st_mtime < limit:
+        if path.stat().st_mtime < now - STALE_SECONDS:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in (settings.state_dir / "uploads").glob("*"):
+        if path.stat().st_mtime < now - UPLOAD_SECONDS:
+            path.unlink()
 
 
 def _read_json(path: Path) -> Any:

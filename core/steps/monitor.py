@@ -1,0 +1,174 @@
+"""monitor: compare the latest scored rows with the reference, and say whether the model fits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from core import config, project
+from core.adapters import predictions, storage, tracking
+from core.config import Settings
+from core.errors import NotReadyError
+from core.logic import charts, checks, drift, metrics
+from core.record import SILENT, Dataset, Progress, Record
+
+# Fewer scored rows than this fill no bin of a PSI.
+MIN_ROWS = 100
+
+
+class Options(config.Options):
+    """Which scored rows to look at.
+
+    Parameters
+    ----------
+    scoring_run : str, optional
+        Run id of a scoring; without it the newest with at least 100 rows.
+    """
+
+    scoring_run: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The conclusion of the report."""
+
+    run_id: str
+    verdict: str
+    title: str
+    alerts: int
+    warnings: int
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Compare scored rows with the test set of the model that scored them: run `Monitoramento`.
+
+    The reference is the copy of the test set that the model's own training run kept, so that a
+    later preparation does not move it.
+
+    Raises
+    ------
+    NotReadyError
+        When nothing (or too little) was scored yet.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "monitor", options, progress) as run_id:
+        progress.update(0.1, "Reading reference and current rows")
+        scoring = _scoring(settings, options.scoring_run)
+        version = tracking.require_version(settings, scoring.model, scoring.version)
+        reference = tracking.table(settings, version.run_id, "test_predictions")
+        current = predictions.read(settings, scoring.run_id)
+        columns = [*spec.features, "probability"]
+        progress.update(0.4, f"Comparing {len(current):,} rows with {len(reference):,}")
+        moved = drift.by_feature(reference, current, columns)
+        on_reference = _figures(reference, version.threshold)
+        labelled = current[current["label"].notna()]
+        on_current = _figures(labelled, version.threshold) if len(labelled) else None
+        found = [
+            *checks.performance(on_reference, on_current, len(labelled)),
+            *checks.inputs(moved),
+        ]
+        name = spec.rows.production_name if scoring.source == "production" else "scored rows"
+        conclusion = checks.conclude(found, name, spec.rows.development_name)
+        report = {
+            "run_id": run_id,
+            "scoring_run": scoring.run_id,
+            "model": {"name": version.name, "version": version.version, "run_id": version.run_id},
+            "rows": {
+                "reference": len(reference),
+                "current": len(current),
+                "labelled": len(labelled),
+            },
+            "conclusion": asdict(conclusion),
+            "checks": [asdict(check) for check in found],
+        }
+        progress.update(0.7, "Writing the report")
+        tags = {
+            tracking.TAG + "verdict": conclusion.code,
+            tracking.TAG + "verdict_title": conclusion.title,
+            tracking.TAG + "verdict_text": conclusion.text,
+            tracking.TAG + "verdict_todo": conclusion.todo,
+            tracking.TAG + "source": scoring.source,
+            tracking.TAG + "scoring_run": scoring.run_id,
+            tracking.TAG + "model_run": version.run_id,
+        }
+        scored_by = tracking.run(settings, scoring.run_id)
+        if version.is_sample or (scored_by is not None and scored_by.is_sample):
+            tags[tracking.TAG + "sample"] = "true"
+        densities = pd.concat(
+            [
+                reference[["probability"]].assign(set="reference"),
+                current[["probability"]].assign(set="current"),
+            ],
+            ignore_index=True,
+        )
+        alerts = sum(check.verdict == "alert" for check in found)
+        warnings = sum(check.verdict == "warning" for check in found)
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                params={
+                    "scored_by": scoring.run_id,
+                    "model": version.name,
+                    "version": version.version,
+                },
+                metrics={
+                    "rows_reference": len(reference),
+                    "rows_current": len(current),
+                    "rows_labelled": len(labelled),
+                    "checks_alert": alerts,
+                    "checks_warning": warnings,
+                    **{f"{key}_reference": value for key, value in on_reference.items()},
+                    **{f"{key}_current": value for key, value in (on_current or {}).items()},
+                    **{
+                        f"{code}_{name}": float(value)
+                        for code in ("psi", "ks")
+                        for name, value in zip(moved["feature"], moved[code], strict=True)
+                    },
+                },
+                tags=tags,
+                tables={"checks": checks.as_table(found), "drift": moved},
+                figures={
+                    "psi": charts.psi_bars(moved).to_dict(),
+                    "probability": charts.probability_density(densities).to_dict(),
+                },
+                datasets=(
+                    Dataset("reference", reference, f"run-{version.run_id}", "reference"),
+                    Dataset("current", current, f"run-{scoring.run_id}", "current"),
+                ),
+            ),
+        )
+        path = storage.save_report(settings, f"monitoring_{run_id[:12]}", report)
+        tracking.log(settings, run_id, Record(files=(path,)))
+        progress.update(1.0, conclusion.title)
+    return Result(run_id, conclusion.code, conclusion.title, alerts, warnings)
+
+
+def _scoring(settings: Settings, run_id: str | None) -> predictions.Scoring:
+    found = predictions.scorings(settings, limit=1000)
+    if run_id is not None:
+        found = [scoring for scoring in found if scoring.run_id == run_id]
+        if not found:
+            raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+    large = [scoring for scoring in found if scoring.rows >= MIN_ROWS]
+    if large:
+        return large[0]
+    if found:
+        raise NotReadyError(
+            f"Only {found[0].rows:,} rows were scored; at least {MIN_ROWS} are needed to compare. "
+            "Score a file or the production rows first."
+        )
+    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+
+
+def _figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
+    figures = metrics.classification(
+        rows["label"].to_numpy(dtype=np.int64),
+        rows["probability"].to_numpy(dtype=np.float64),
+        threshold,
+    )
+    figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
+    return figures

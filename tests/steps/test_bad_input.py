@@ -1,0 +1,335 @@
+"""What cannot be used is told in a sentence, fails its run, and leaves what stood before."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core import project
+from core.adapters import client, predictions, server, storage, tracking
+from core.config import Settings
+from core.errors import CourtsideError, InputError, NotReadyError, ServerError
+from core.record import SILENT
+from core.steps import acquire, monitor, prepare, score, serve, train
+
+SPEC = project.load("kobe")
+
+
+@pytest.fixture
+def standing(settings: Settings, few_file: Path) -> Settings:
+    """A home in which good data was acquired and prepared."""
+    acquire.run(settings, acquire.Options(source="file", path=few_file))
+    prepare.run(settings, prepare.Options())
+    return settings
+
+
+def refused(settings: Settings, last_error, step: str, call) -> str:
+    """Run what must fail, and return the sentence that the person and the run were told."""
+    before = storage.current_raw(settings), storage.current_prepared(settings)
+    with pytest.raises(CourtsideError) as caught:
+        call()
+    assert last_error(settings, step) == ("FAILED", caught.value.message)
+    assert (storage.current_raw(settings), storage.current_prepared(settings)) == before
+    left = [path for path in settings.data_dir.rglob("*") if path.name.endswith(".tmp")]
+    assert left == []
+    return caught.value.message
+
+
+def acquire_file(settings: Settings, path: Path) -> acquire.Result:
+    return acquire.run(settings, acquire.Options(source="file", path=path))
+
+
+def as_csv(frame: pd.DataFrame, path: Path) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
+    (folder / "shots.xlsx").write_bytes(b"PK\x03\x04")
+    (folder / "empty.csv").write_bytes(b"")
+    (folder / "text.parquet").write_bytes(b"not parquet at all")
+    (folder / "broken.parquet").write_bytes(b"PAR1" + b"\0" * 40)
+    (folder / "latin.csv").write_bytes("a,b\n\xe9,1\n".encode("latin-1"))
+    few.to_parquet(folder / "renamed.csv")
+    return {
+        "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
+        "empty file": (folder / "empty.csv", "is empty"),
+        "not parquet": (folder / "text.parquet", "is not a parquet file"),
+        "broken parquet": (folder / "broken.parquet", "broken parquet file"),
+        "not UTF-8": (folder / "latin.csv", "is not UTF-8"),
+        "parquet named csv": (folder / "renamed.csv", "Rename it to .parquet"),
+        "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
+        "missing column": (
+            as_csv(few.rename(columns={"lon": "lng"}), folder / "lng.csv"),
+            "Column 'lon' is missing. Is it 'lng'?",
+        ),
+        "wrong type": (
+            as_csv(few.astype({"period": object}).replace({"period": {1: "first"}}),
+                   folder / "type.csv"),
+            "'period' must be a whole number",
+        ),
+        "out of range": (
+            as_csv(few.assign(minutes_remaining=99), folder / "range.csv"),
+            "'minutes_remaining' must lie in 0..12",
+        ),
+        "wrong label": (
+            as_csv(few.assign(shot_made_flag=2), folder / "label.csv"),
+            "'shot_made_flag' must be 0, 1 or empty",
+        ),
+        "repeated id": (
+            as_csv(pd.concat([few, few.head(3)]), folder / "twice.csv"),
+            "'shot_id' must not repeat",
+        ),
+        "no such file": (folder / "nowhere.csv", "There is no file"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "file type", "empty file", "not parquet", "broken parquet", "not UTF-8",
+        "parquet named csv", "no rows", "missing column", "wrong type", "out of range",
+        "wrong label", "repeated id", "no such file",
+    ],
+)  # fmt: skip
+def test_a_source_that_cannot_be_used_is_refused(
+    case: str, standing: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
+) -> None:
+    path, words = bad_files(few_shots, tmp_path)[case]
+    told = refused(standing, last_error, "acquire", lambda: acquire_file(standing, path))
+    assert words in told
+
+
+def test_extra_columns_are_left_aside_with_a_warning(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    found = acquire_file(settings, as_csv(few_shots.assign(note="x"), tmp_path / "extra.csv"))
+    assert found.warnings == ("1 column is not used: 'note'.",)
+
+
+def test_several_files_of_other_shapes_or_twice_the_same_are_refused(
+    standing: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
+) -> None:
+    folder = tmp_path / "several"
+    folder.mkdir()
+    as_csv(few_shots.head(400), folder / "a.csv")
+    as_csv(few_shots.tail(400).drop(columns="lat"), folder / "b.csv")
+    options = acquire.Options(source="folder", path=folder)
+    told = refused(standing, last_error, "acquire", lambda: acquire.run(standing, options))
+    assert "other columns than 'a.csv'" in told
+    (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes())
+    told = refused(standing, last_error, "acquire", lambda: acquire.run(standing, options))
+    assert "'b.csv' is the same file as 'a.csv'" in told
+
+
+def test_no_folder_is_set(settings: Settings, last_error) -> None:
+    options = acquire.Options(source="folder")
+    told = refused(settings, last_error, "acquire", lambda: acquire.run(settings, options))
+    assert "COURTSIDE_RAW_DIR" in told
+
+
+def test_kaggles_csv_comes_in_as_it_is(settings: Settings, few_file: Path) -> None:
+    found = acquire_file(settings, few_file)
+    snapshot = storage.current_raw(settings)
+    assert snapshot is not None
+    kept = settings.data_dir / "01_raw" / found.snapshot / snapshot.files[0].stored
+    assert kept.read_bytes() == few_file.read_bytes()
+    again = acquire_file(settings, few_file)
+    assert again.snapshot == found.snapshot
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shot_made_flag": 1.0}, "All"),
+        ({"shot_made_flag": np.nan}, "Every row has a missing value"),
+        ({"shot_type": "3PT Field Goal"}, "No row has shot_type = '2PT Field Goal'"),
+    ],
+    ids=["one class only", "all rows missing", "no development rows"],
+)
+def test_rows_that_cannot_train_are_refused(
+    change: dict[str, object], words: str, standing: Settings, few_shots: pd.DataFrame,
+    tmp_path: Path, last_error,
+) -> None:  # fmt: skip
+    acquire_file(standing, as_csv(few_shots.assign(**change), tmp_path / "changed.csv"))
+    told = refused(
+        standing, last_error, "prepare", lambda: prepare.run(standing, prepare.Options())
+    )
+    assert words in told
+
+
+@pytest.mark.parametrize("share", [0.0001, 0.9999])
+def test_a_test_share_that_leaves_no_rows_is_refused(
+    share: float, standing: Settings, last_error
+) -> None:
+    options = prepare.Options(test_share=share)
+    told = refused(standing, last_error, "prepare", lambda: prepare.run(standing, options))
+    assert f"A test share of {share:g} cannot be taken" in told
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.2, "much"])
+def test_a_test_share_out_of_bounds_is_no_option(share: object) -> None:
+    with pytest.raises(ValueError, match="test_share"):
+        prepare.Options(test_share=share)
+
+
+@pytest.mark.parametrize(
+    ("step", "call", "words"),
+    [
+        ("prepare", lambda s: prepare.run(s, prepare.Options()), "No raw data yet"),
+        ("train", lambda s: train.run(s, train.Options()), "No prepared data yet"),
+        ("serve", lambda s: serve.run(s, serve.Options()), "There is no champion"),
+        ("serve", lambda s: serve.run(s, serve.Options(target="7")), "There is no version 7"),
+        ("score", lambda s: score.run(s, score.Options()), "No model is served"),
+        ("score", lambda s: score.run(s, score.Options(port=6001)), "served on port 6001"),
+        ("monitor", lambda s: monitor.run(s, monitor.Options()), "Nothing was scored yet"),
+    ],
+)
+def test_a_step_before_its_turn_says_what_comes_first(
+    step: str, call, words: str, settings: Settings, last_error
+) -> None:
+    with pytest.raises(NotReadyError):
+        call(settings)
+    told = refused(settings, last_error, step, lambda: call(settings))
+    assert words in told
+
+
+def test_prepared_files_that_somebody_changed_are_refused(standing: Settings, last_error) -> None:
+    _, train_file, test_file = storage.prepared_paths(standing)
+    train_file.write_bytes(test_file.read_bytes())
+    told = refused(standing, last_error, "train", lambda: train.run(standing, train.Options()))
+    assert "train_data.parquet is not the file" in told
+
+
+def test_a_candidate_that_fails_leaves_no_version_and_no_open_run(
+    standing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object):
+        raise ValueError("singular matrix")
+        yield
+
+    monkeypatch.setattr(train.automl, "fit", broken)
+    with pytest.raises(ValueError, match="singular"):
+        train.run(standing, train.Options(candidates=("lr",)))
+    found = tracking.runs(standing)
+    failed = [run for run in found if run.status == "FAILED"]
+    assert {run.name for run in failed} == {"Treinamento", "Logistic regression"}
+    assert all("singular matrix" in run.error for run in failed)
+    assert tracking.versions(standing, SPEC.model) == []
+
+
+@pytest.fixture
+def trained(standing: Settings) -> Settings:
+    train.run(standing, train.Options(candidates=("lr",), folds=2))
+    return standing
+
+
+def test_a_port_in_use_is_refused(trained: Settings, last_error) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        options = serve.Options(port=port)
+        told = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
+    assert f"Port {port} is in use" in told
+    assert server.servers(trained) == []
+
+
+def as_served(settings: Settings, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Let the score step believe that the champion answers on this port."""
+    version = tracking.require_version(settings, SPEC.model, "champion")
+    believed = server.Server(
+        port, 1, 0.0, version.name, version.version, "champion", version.run_id, "ready", 0.0,
+        Path("log"), None, False,
+    )  # fmt: skip
+    monkeypatch.setattr(server, "servers", lambda _: [believed])
+
+
+def test_a_server_that_is_down_leaves_nothing_in_the_log(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    as_served(trained, monkeypatch, port)
+    monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.0)
+    told = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
+    assert f"No model answers at http://127.0.0.1:{port}" in told
+    assert predictions.scorings(trained) == []
+    assert not list((trained.data_dir / "07_model_output").glob("*.parquet"))
+
+
+def test_a_server_that_refuses_the_rows_is_told_with_its_reason(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ServerError("The model at http://127.0.0.1:1 refused the rows: no lat.")
+
+    as_served(trained, monkeypatch, 1)
+    monkeypatch.setattr(client, "score", refuse)
+    told = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
+    assert "refused the rows: no lat" in told
+    assert predictions.scorings(trained) == []
+
+
+def test_an_upload_with_missing_values_in_every_row_is_refused(
+    trained: Settings, few_shots: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    as_served(trained, monkeypatch, 1)
+    rows = few_shots[list(SPEC.features)].assign(lat=np.nan)
+    upload = storage.stage_upload(trained, "rows.csv", rows.to_csv(index=False).encode())
+    options = score.Options(source="upload", upload=upload)
+    told = refused(trained, last_error, "score", lambda: score.run(trained, options))
+    assert "Every row misses the value of a feature" in told
+
+
+def test_a_row_with_a_value_out_of_range_is_refused(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    as_served(trained, monkeypatch, 1)
+    row = dict.fromkeys(SPEC.features, 1.0)
+    options = score.Options(source="row", row=row)
+    told = refused(trained, last_error, "score", lambda: score.run(trained, options))
+    assert "Column 'lat' must lie in 32..35" in told
+
+
+def test_an_interrupted_step_ends_killed(
+    settings: Settings, few_file: Path, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(SILENT), "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        acquire_file(settings, few_file)
+    assert last_error(settings, "acquire")[0] == "KILLED"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("shots.exe", 10, "is not a CSV or parquet file"),
+        ("../../etc/passwd", 10, "is not a CSV or parquet file"),
+        ("big.csv", 1_000_001, "at most 1 are taken"),
+    ],
+)
+def test_an_upload_is_checked_before_it_is_kept(
+    name: str, size: int, words: str, settings: Settings
+) -> None:
+    small = settings.model_copy(update={"upload_limit_mb": 1})
+    with pytest.raises(InputError, match=words):
+        storage.stage_upload(small, name, b"x" * size)
+    assert not (settings.state_dir / "uploads").exists()
+
+
+def test_an_uploads_name_never_becomes_a_path(settings: Settings) -> None:
+    upload = storage.stage_upload(settings, "../../evil.csv", b"a,b\n1,2\n")
+    kept = storage.uploaded(settings, upload)
+    assert kept.parent == settings.state_dir / "uploads"
+    assert (upload.name, ".." in upload.stored) == ("evil.csv", False)
+    with pytest.raises(InputError, match="is gone"):
+        storage.uploaded(settings, upload.model_copy(update={"stored": "../../../etc/passwd"}))
