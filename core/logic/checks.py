@@ -152,7 +152,7 @@ def inputs(drift: pd.DataFrame) -> list[Check]:
             words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
             found.append(
                 Check(
-                    f"{code}.{name}", title, "input", value, 0.0,
+                    f"{code}.{name}", title, "input", value, None,
                     f"warning from {low:g}, alert from {high:g}", verdict, f"{words}: {means}.",
                 )
             )  # fmt: skip

@@ -16,7 +16,7 @@ from core.adapters import storage, tracking
 from core.adapters.storage import Upload
 from core.config import Settings
 from core.errors import InputError, NotReadyError
-from core.logic import sample
+from core.logic import court, sample
 from core.record import SILENT, Dataset, Progress, Record
 
 
@@ -84,6 +84,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         missing = found.frame.isna().sum().rename_axis("column").reset_index(name="missing")
         kinds = found.frame[spec.rows.column]
+        tables = {}
+        if spec.court is not None:
+            # gathered here, so that a page draws hundreds of bins and not thousands of shots
+            tables["shots"] = court.bin_shots(found.frame, spec.court.x, spec.court.y, spec.target)
         tags = {tracking.TAG + "source": options.source, tracking.TAG + "snapshot": snapshot.id}
         if snapshot.is_sample:
             tags[tracking.TAG + "sample"] = "true"
@@ -94,6 +98,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 "columns_raw": len(raw.columns),
                 "rows_development": int((kinds == spec.rows.development).sum()),
                 "rows_production": int((kinds == spec.rows.production).sum()),
+                "base_rate_raw": float(found.frame[spec.target].mean()),
                 "labels_missing": int(found.frame[spec.target].isna().sum()),
                 "warnings": len(found.warnings),
             },
@@ -103,6 +108,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     [(file.name, file.sha256, file.size) for file in snapshot.files],
                     columns=["name", "sha256", "bytes"],
                 ),
+                **tables,
                 "missing": missing,
                 "warnings": pd.DataFrame({"warning": list(found.warnings)}, dtype="object"),
             },

@@ -1,0 +1,226 @@
+"""The few pieces that pages share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+from streamlit.delta_generator import DeltaGenerator
+
+from core import config, project
+from core.adapters import jobs, server, storage, tracking
+from core.adapters.jobs import Job
+from core.config import Settings
+from core.errors import CourtsideError
+from core.project import ProjectSpec
+
+POLL_SECONDS = 0.5
+HALF_WIDTH = 470
+SAMPLE = "built-in sample, not real shots"
+# step -> its page, its name and its icon
+STEPS = {
+    "acquire": ("pages/prepare.py", "Acquire", ":material/download:"),
+    "prepare": ("pages/prepare.py", "Prepare", ":material/filter_alt:"),
+    "train": ("pages/train.py", "Train", ":material/model_training:"),
+    "serve": ("pages/serve.py", "Serve", ":material/dns:"),
+    "score": ("pages/score.py", "Score", ":material/target:"),
+    "monitor": ("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
+}
+
+
+def open_app() -> tuple[Settings, ProjectSpec]:
+    """Return the settings and the project; the first call starts the worker and the store.
+
+    Settings that cannot be used are told on the page, which ends there.
+    """
+    try:
+        settings = Settings.load()
+        spec = project.load(settings.project)
+        _start(settings.model_dump_json(), settings)
+    except CourtsideError as error:
+        st.error(error.message)
+        st.stop()
+    with st.sidebar:
+        st.caption(f"**{spec.title}**  \n{spec.question}")
+        _worker(settings)
+    return settings, spec
+
+
+@st.cache_resource(show_spinner=False, max_entries=1)
+def _start(_key: str, _settings: Settings) -> threading.Thread:
+    storage.sweep(_settings)
+    jobs.keep_supervisor(_settings)
+    # MLflow's import takes seconds; a page that needs the store waits for what is left of it
+    opening = threading.Thread(target=_warm, args=(_settings,), daemon=True)
+    opening.start()
+    return opening
+
+
+def _warm(settings: Settings) -> None:
+    try:
+        tracking.warm(settings)
+    except CourtsideError:
+        return  # the page that asks next gets the same error and shows it
+
+
+@st.fragment(run_every=5)
+def _worker(settings: Settings) -> None:
+    state = jobs.worker_state(settings)
+    if state.problem:
+        st.caption(f":orange[:material/warning:] {state.problem}")
+    elif state.ready:
+        st.caption(":green[:material/check_circle:] Worker ready")
+    elif state.alive:
+        st.caption(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
+    else:
+        st.caption(":gray[:material/hourglass_top:] Worker is starting")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Show what went wrong inside as a sentence, and go on with the page."""
+    try:
+        yield
+    except CourtsideError as error:
+        st.error(error.message, icon=":material/error:")
+
+
+def wait_for_store(settings: Settings) -> None:
+    """Wait, with a word about it, until MLflow is imported and its store is open."""
+    opening = _start(settings.model_dump_json(), settings)
+    if opening.is_alive():
+        with st.spinner("Opening the MLflow store: some seconds, once after the start"):
+            opening.join()
+
+
+def header(title: str, about: str, *, is_sample: bool = False) -> None:
+    """Draw a page's title, what it is for, and whether its figures come from the sample."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content", anchor=False)
+        if is_sample:
+            sample_badge()
+    st.markdown(about)
+
+
+def sample_badge() -> None:
+    """Mark what stands beside it as made-up."""
+    st.badge(SAMPLE, icon=":material/science:", color="orange")
+
+
+def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
+    """Start a step as a background job, or tell why its options cannot be used."""
+    try:
+        chosen = options(**values)
+    except ValidationError as error:
+        st.error(config.sentence(error), icon=":material/error:")
+        return
+    with told():
+        jobs.submit(settings, step, chosen.model_dump(mode="json"))
+
+
+def job_panel(settings: Settings, step: str) -> bool:
+    """Show the newest job of a step while it runs and how it ended; tell whether it runs."""
+    found = jobs.latest(settings, step, limit=1)
+    if not found:
+        return False
+    running = found[0].status in ("queued", "running")
+    if running:
+        st.fragment(_running, run_every=POLL_SECONDS)(settings, found[0].job_id)
+    else:
+        _ended(found[0])
+    return running
+
+
+def _running(settings: Settings, job_id: str) -> None:
+    job = jobs.get(settings, job_id)
+    if job is None or job.status not in ("queued", "running"):
+        st.rerun()
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        if job.status == "queued":
+            ready = jobs.worker_state(settings).ready
+            text = "Queued" if ready else "Queued: the worker is loading its libraries"
+        else:
+            text = job.text or "Starting"
+        seconds = time.time() - (job.started or job.created)
+        st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {seconds:.0f} s")
+        st.button(
+            "Cancel",
+            icon=":material/close:",
+            key=f"cancel-{job_id}",
+            on_click=jobs.cancel,
+            args=(settings, job_id),
+        )
+
+
+def _ended(job: Job) -> None:
+    name = STEPS[job.step][1]
+    if job.status == "failed":
+        st.error(f"**{name} failed.** {job.error}", icon=":material/error:")
+    elif job.status == "cancelled":
+        st.warning(f"{name} was cancelled. What stood before still stands.")
+    if job.status in ("failed", "cancelled") and job.run_id:
+        run_link(job.run_id, "Its run")
+
+
+def run_link(run_id: str, name: str = "MLflow run") -> None:
+    """Link to a run."""
+    st.page_link(
+        "pages/runs.py",
+        label=f"{name} {run_id[:8]}",
+        icon=":material/history:",
+        query_params={"run": run_id},
+    )
+
+
+def figures(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Draw figures side by side: a label, a value with its unit, and what to compare it with."""
+    with st.container(horizontal=True):
+        for label, value, note in rows:
+            st.metric(
+                label, value, delta=note or None, delta_color="off", delta_arrow="off",
+                border=True, width=max(170, 62 + 8 * len(note), 46 + 16 * len(value)),
+            )  # fmt: skip
+
+
+def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Return two places beside each other, or below each other where the window is narrow."""
+    row = st.container(horizontal=True)
+    return row.container(width=HALF_WIDTH), row.container(width=HALF_WIDTH)
+
+
+def chart(drawn: Any) -> None:
+    """Draw a chart as wide as its column."""
+    st.altair_chart(drawn, width="stretch")
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
+    """Return a table that a run kept; runs do not change, so it is read once."""
+    return tracking.table(_settings, run_id, name)
+
+
+def ago(moment: float) -> str:
+    """Return how long ago that was, in words."""
+    seconds = max(0.0, time.time() - moment)
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def ready_servers(settings: Settings) -> list[server.Server]:
+    """Return the servers that answer, the newest first."""
+    found = [item for item in server.servers(settings) if item.state == "ready"]
+    return sorted(found, key=lambda item: -item.started)
+
+
+def metric_text(values: Mapping[str, float], name: str, digits: int = 4) -> str:
+    """Return a metric for a page, a dash where it does not exist."""
+    return f"{values[name]:.{digits}f}" if name in values else "–"

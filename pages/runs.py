@@ -1,0 +1,172 @@
+"""Runs: every step that was taken, with all that it recorded."""
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import jobs, mlflow_ui, tracking
+from pages import _parts
+
+settings, spec = _parts.open_app()
+COLOURS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "blue"}
+
+
+@st.fragment(run_every=2)
+def mlflow_pages(run: tracking.RunInfo | None) -> None:
+    base = mlflow_ui.running(settings)
+    if base:
+        url = mlflow_ui.run_url(base, run.experiment_id, run.run_id) if run else base
+        label = "Open this run in MLflow" if run else "Open MLflow"
+        with st.container(horizontal=True):
+            st.link_button(label, url, icon=":material/open_in_new:")
+            if settings.tracking_uri is None:
+                st.button("Stop MLflow's pages", on_click=mlflow_ui.stop, args=(settings,))
+    elif mlflow_ui.starting(settings):
+        st.caption(":material/hourglass_top: MLflow's pages are starting (about 10 s)")
+    else:
+        st.button(
+            "Start MLflow's pages", icon=":material/play_arrow:",
+            on_click=mlflow_ui.start, args=(settings,),
+            help="MLflow's own pages show the same runs, on 127.0.0.1.",
+        )  # fmt: skip
+
+
+def when(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment).replace(microsecond=0)
+
+
+def listing() -> None:
+    step = st.pills(
+        "Step", list(tracking.RUN_NAMES), key="step",
+        format_func=lambda name: tracking.RUN_NAMES[name],
+    )  # fmt: skip
+    found = tracking.runs(settings, step=step, limit=200)
+    if not found:
+        st.info("No run yet. Every step you take on the other pages is listed here.")
+        return
+    frame = pd.DataFrame(
+        [
+            {
+                "status": run.status.lower(),
+                "name": run.name,
+                "data": "sample" if run.is_sample else "",
+                "started": when(run.started),
+                "seconds": run.ended - run.started if run.ended else None,
+                "error": run.error,
+                "run_id": run.run_id,
+            }
+            for run in found
+        ]
+    )
+    chosen = st.dataframe(
+        frame,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="chosen",
+        column_config={
+            "status": st.column_config.TextColumn("Status", width="small"),
+            "name": "Run",
+            "data": "Data",
+            "started": st.column_config.DatetimeColumn("Started", format="YYYY-MM-DD HH:mm:ss"),
+            "seconds": st.column_config.NumberColumn("Seconds", format="%.1f"),
+            "error": "Error",
+            "run_id": "Run id",
+        },
+    )
+    if chosen["selection"]["rows"]:
+        st.query_params["run"] = frame["run_id"][chosen["selection"]["rows"][0]]
+        st.rerun()
+    st.caption(f"The newest {len(found)} runs. Click the box before a run to open it.")
+
+
+def details(run: tracking.RunInfo) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{run.name} {run.run_id[:8]}", anchor=False, width="content")
+        st.badge(run.status.lower(), color=COLOURS.get(run.status, "gray"))
+        if run.is_sample:
+            _parts.sample_badge()
+    seconds = f", {run.ended - run.started:.1f} s" if run.ended else ""
+    commit = run.tags.get("courtside.git_commit", "unknown")
+    st.caption(f"Started {when(run.started)}{seconds} · commit {commit[:10]} · id {run.run_id}")
+    if run.error:
+        st.error(run.error)
+    mlflow_pages(run)
+    parent = run.tags.get("mlflow.parentRunId")
+    if parent:
+        _parts.run_link(parent, "Parent run")
+    for child in tracking.runs(settings, parent=run.run_id):
+        _parts.run_link(child.run_id, child.name)
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Metrics**")
+        pairs(run.metrics, "Metric")
+    with right:
+        st.markdown("**Parameters**")
+        pairs(run.params, "Parameter")
+    with st.expander("Tags"):
+        own = {name: text for name, text in run.tags.items() if not name.startswith("mlflow.log-")}
+        pairs(own, "Tag")
+    kept = tracking.artifacts(settings, run.run_id)
+    tables = [
+        path.split("/")[1].removesuffix(".parquet") for path in kept if path.startswith("tables/")
+    ]
+    with st.expander(f"Artifacts ({len(kept)})", expanded=bool(tables)):
+        if tables:
+            name = st.selectbox("Table", tables, key=f"table-{run.run_id}")
+            st.dataframe(_parts.table(settings, settings.mlflow_uri, run.run_id, name).head(1000))
+        st.code("\n".join(kept) or "None.", language=None)
+
+
+def pairs(values, name: str) -> None:
+    if not values:
+        st.caption("None.")
+        return
+    frame = pd.DataFrame(sorted(values.items()), columns=[name, "Value"])
+    if name == "Metric":
+        frame["Value"] = frame["Value"].map("{:,.6g}".format)
+    st.dataframe(frame, hide_index=True)
+
+
+def job_table() -> None:
+    found = jobs.latest(settings, limit=20)
+    if not found:
+        return
+    with st.expander("Background jobs"):
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "step": job.step,
+                        "status": job.status,
+                        "text": job.error or job.text,
+                        "created": when(job.created),
+                        "seconds": job.ended - job.started if job.ended and job.started else None,
+                        "run": job.run_id,
+                    }
+                    for job in found
+                ]
+            ),
+            hide_index=True,
+        )
+
+
+_parts.header(
+    "Runs",
+    "Every step is a run in the MLflow store, with its parameters, metrics, tables and files.",
+)
+with _parts.told():
+    _parts.wait_for_store(settings)
+    asked = st.query_params.get("run")
+    run = tracking.run(settings, asked) if asked else None
+    if asked:
+        st.page_link("pages/runs.py", label="All runs", icon=":material/arrow_back:")
+    if asked and run is None:
+        st.error(f"There is no run {asked[:32]} in this store.")
+    if run is not None:
+        details(run)
+    else:
+        mlflow_pages(None)
+        listing()
+        job_table()

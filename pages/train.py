@@ -1,0 +1,176 @@
+"""Train: fit candidates, compare them, and register the best."""
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import storage, tracking
+from core.logic import charts, metrics
+from core.steps import train
+from pages import _parts
+
+settings, spec = _parts.open_app()
+STORE = settings.mlflow_uri
+
+
+def form(prepared: storage.Prepared) -> None:
+    with st.form("train", border=False):
+        chosen = st.pills(
+            "Candidates", list(train.CANDIDATES), selection_mode="multi",
+            default=list(train.CANDIDATES), format_func=train.CANDIDATES.__getitem__,
+            key="candidates",
+        )  # fmt: skip
+        with st.expander("Cross-validation and rows"):
+            left, middle, right = st.columns(3)
+            folds = left.number_input("Folds", min_value=2, max_value=20, value=10, step=1)
+            seed = middle.number_input("Seed", min_value=0, max_value=2**31 - 1, value=42, step=1)
+            share = right.number_input(
+                "Share of the training rows to fit on",
+                min_value=0.1, max_value=1.0, value=1.0, step=0.1, format="%.2f",
+                help="PyCaret by itself fits on 0.70 and keeps the rest as a hold-out. We have a "
+                "test set of our own, so all training rows are used unless you say otherwise.",
+            )  # fmt: skip
+            st.caption(
+                f"{prepared.rows_train:,} training rows; {round(prepared.rows_train * share):,} "
+                "of them are fitted on and cross-validated."
+            )
+        sent = st.form_submit_button("Train", type="primary", icon=":material/model_training:")
+    if sent:
+        if not chosen:
+            st.error("No candidate is chosen. Tick at least one.")
+        else:
+            _parts.submit(
+                settings, "train", train.Options,
+                candidates=tuple(chosen), folds=int(folds), seed=int(seed), fit_share=share,
+            )  # fmt: skip
+    _parts.job_panel(settings, "train")
+
+
+def comparison(run: tracking.RunInfo) -> None:
+    table = _parts.table(settings, STORE, run.run_id, "comparison")
+    best = table[table["model"] == run.params["best"]].iloc[0]
+    base = best["log_loss_test"] / (1 - best["skill_test"])
+    _parts.figures(
+        [
+            ("Best candidate", best["name"], "lowest log loss in cross-validation"),
+            ("Log loss, test set", f"{best['log_loss_test']:.4f}", f"base rate {base:.4f}"),
+            ("ROC AUC, test set", f"{best['roc_auc_test']:.3f}", "0.5 is chance"),
+            ("F1, test set", f"{best['f1_test']:.3f}", f"at threshold {run.params['threshold']}"),
+            ("Rows fitted on", f"{best['rows_fit']:,}", f"of {run.metrics['rows_train']:,.0f}"),
+        ]
+    )
+    _parts.run_link(run.run_id, "Treinamento")
+    number = st.column_config.NumberColumn
+    shown = table.assign(
+        best=["★" if model == run.params["best"] else "" for model in table["model"]],
+        run=[f"/runs?run={run_id}" for run_id in table["run_id"]],
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_order=[
+            "best", "name", "log_loss_cv", "log_loss_cv_std",
+            *(f"{name}_test" for name in metrics.TITLES), "rows_fit", "seconds_fit", "run",
+        ],
+        column_config={
+            "best": st.column_config.TextColumn("", width=30),
+            "name": "Candidate",
+            "log_loss_cv": number("Log loss, CV", format="%.4f"),
+            "log_loss_cv_std": number("± SD", format="%.4f"),
+            **{
+                f"{name}_test": number(title, format="%.4f")
+                for name, title in metrics.TITLES.items()
+            },
+            "rows_fit": number("Rows fitted on", format="localized"),
+            "seconds_fit": number("Seconds", format="%.1f"),
+            "run": st.column_config.LinkColumn("Run", display_text="open"),
+        },
+    )  # fmt: skip
+    st.caption(
+        "CV is the cross-validation on the training set, by which the best is chosen. The other "
+        "figures are on the test set, which no choice has looked at. Log loss in nats, of "
+        "probabilities; lower is better, and so for the Brier score."
+    )
+
+
+def curves(run: tracking.RunInfo) -> None:
+    left, right = _parts.side_by_side()
+    with left:
+        st.markdown("**ROC curve, test set**")
+        roc = _parts.table(settings, STORE, run.run_id, "roc")
+        _parts.chart(charts.roc_curve(roc))
+        st.markdown("**Log loss in each fold**")
+        folds = _parts.table(settings, STORE, run.run_id, "folds")
+        spread = folds.rename(columns={"log_loss": "value"})
+        _parts.chart(charts.cv_spread(spread, "Log loss (nats)"))
+    with right:
+        st.markdown("**Calibration, test set**")
+        bins = _parts.table(settings, STORE, run.run_id, "calibration")
+        _parts.chart(charts.calibration_curve(bins))
+        confusion = _parts.table(settings, STORE, run.run_id, "confusion")
+        names = list(dict.fromkeys(confusion["model"]))
+        chosen = st.selectbox("Confusion matrix of", names, key="confusion")
+        of_one = confusion[confusion["model"] == chosen]
+        _parts.chart(
+            charts.confusion(of_one, positive=spec.positive, negative=spec.negative),
+        )
+
+
+def registry() -> None:
+    listed = tracking.versions(settings, spec.model)
+    if not listed:
+        return
+    st.subheader("Registered versions", anchor=False)
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "version": int(found.version),
+                    "aliases": ", ".join(found.aliases),
+                    "candidate": train.CANDIDATES.get(
+                        found.tags.get("courtside.candidate", ""), ""
+                    ),
+                    "data": "sample" if found.is_sample else "real",
+                    "made": _parts.ago(found.created),
+                    "run": f"/runs?run={found.run_id}",
+                }
+                for found in listed
+            ]
+        ),
+        hide_index=True,
+        column_config={
+            "version": "Version",
+            "aliases": "Aliases",
+            "candidate": "Candidate",
+            "data": "Trained on",
+            "made": "Registered",
+            "run": st.column_config.LinkColumn("Run", display_text="open"),
+        },
+    )
+    st.caption(
+        "The newest version is the challenger; the champion is the one that is served unless you "
+        "choose another."
+    )
+
+
+prepared = storage.current_prepared(settings)
+_parts.header(
+    "Train",
+    "Fit candidates on the training set, compare them on the test set, register the best.",
+    is_sample=bool(prepared and prepared.is_sample),
+)
+with _parts.told():
+    if prepared is None:
+        st.info("There is no training set yet. Prepare the data first.")
+        st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
+        st.stop()
+    form(prepared)
+    _parts.wait_for_store(settings)
+    last = tracking.last_run(settings, "train")
+    if last is None:
+        st.info("Nothing trained yet. The four candidates take about ten seconds.")
+        st.stop()
+    if last.params.get("prepared_by") != prepared.run_id:
+        st.warning("The prepared sets changed since this training. Train again.")
+    comparison(last)
+    curves(last)
+    registry()

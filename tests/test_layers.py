@@ -1,0 +1,151 @@
+"""The rooms and the one way in which they import each other, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUND = {"core.config", "core.errors"}
+BASE = {"core.schema", "core.record", "core.project"}
+# room -> what it may import of ours
+ALLOWED = {
+    "pages": ("pages", "core"),
+    "core.steps": ("core.adapters", "core.logic", *BASE, *GROUND),
+    "core.adapters": ("core.adapters", *BASE, *GROUND),
+    "core.logic": ("core.logic", *BASE, *GROUND),
+    "core.base": (*BASE, *GROUND),
+    "core.ground": tuple(GROUND),
+    # runs any step in a process of its own, so it stands above them
+    "core.worker": ("core.steps", "core.adapters", *BASE, *GROUND),
+}
+# library -> the only modules that import it
+ONLY = {
+    "pycaret": {"core.adapters.automl"},
+    "mlflow": {"core.adapters.tracking", "core.adapters.served_model"},
+    "streamlit": set(),
+    "huey": {"core.adapters.jobs"},
+    "requests": {"core.adapters.client", "core.adapters.mlflow_ui"},
+    "subprocess": {"core.adapters.process", "core.adapters.jobs", "core.adapters.tracking"},
+}
+BANNED_NAMES = {"utils.py", "helpers.py", "manager.py"}
+
+
+def modules() -> dict[str, Path]:
+    found = [*(ROOT / "core").rglob("*.py"), *(ROOT / "pages").glob("*.py"), ROOT / "app.py"]
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in found
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Return all that a file imports, inside functions too, with the names taken from packages."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            ours = node.module in ("core", "core.adapters", "core.logic", "core.steps", "pages")
+            found |= {f"{node.module}.{a.name}" if ours else node.module for a in node.names}
+    return found
+
+
+def room(name: str) -> str:
+    if name == "app" or name.startswith("pages"):
+        return "pages"
+    if name in GROUND:
+        return "core.ground"
+    if name in BASE:
+        return "core.base"
+    if name == "core.worker":
+        return name
+    return ".".join(name.split(".")[:2])
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"core"}))
+def test_a_module_imports_only_what_its_room_may(name: str) -> None:
+    allowed = ALLOWED[room(name)]
+    for wanted in imports(MODULES[name]):
+        if wanted.split(".")[0] not in ("core", "pages"):
+            continue
+        assert any(wanted == one or wanted.startswith(one + ".") for one in allowed), (
+            f"{name} imports {wanted}"
+        )
+
+
+@pytest.mark.parametrize("library", ONLY)
+def test_a_library_is_imported_in_its_one_place(library: str) -> None:
+    users = {
+        name
+        for name, path in MODULES.items()
+        if name.startswith("core")
+        and any(wanted.split(".")[0] == library for wanted in imports(path))
+    }
+    assert users == ONLY[library]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if room(name) == "pages"))
+def test_a_page_imports_no_heavy_library_itself(name: str) -> None:
+    heavy = {"mlflow", "pycaret", "sklearn", "lightgbm", "skops", "huey", "sqlalchemy", "requests"}
+    assert not {wanted.split(".")[0] for wanted in imports(MODULES[name])} & heavy
+
+
+def test_steps_do_not_import_steps() -> None:
+    for name, path in MODULES.items():
+        if name.startswith("core.steps."):
+            assert not [wanted for wanted in imports(path) if wanted.startswith("core.steps")]
+
+
+def test_only_the_project_file_the_court_and_the_sample_know_the_project() -> None:
+    words = ("kobe", "shot_made_flag", "2pt", "3pt", "shot_distance")
+    knowing = {"core.logic.court", "core.logic.sample"}
+    for name, path in MODULES.items():
+        if name in knowing:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        texts = [
+            node.value.lower()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docs
+        ]
+        found = [text for text in texts if any(word in text for word in words)]
+        # the default project is a setting, and settings stand in config
+        assert found == (["kobe"] if name == "core.config" else []), name
+
+
+def test_names_say_what_a_file_is() -> None:
+    assert not [path for path in ROOT.glob("*/**/*.py") if path.name in BANNED_NAMES]
+
+
+def test_files_stay_small_enough_to_read_in_one_sitting() -> None:
+    long = {
+        name: count
+        for name, path in MODULES.items()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 750
+    }
+    assert not long
+
+
+def test_the_pages_are_those_of_the_navigation() -> None:
+    listed = {
+        node.value
+        for node in ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("pages/")
+    }
+    there = {f"pages/{path.name}" for path in (ROOT / "pages").glob("[a-z]*.py")}
+    assert listed == there
