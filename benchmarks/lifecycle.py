@@ -1,0 +1,132 @@
+"""How long a person waits: from button to finished run, and from click to drawn page.
+
+    python benchmarks/lifecycle.py
+
+Works in a temporary home, on the real files when COURTSIDE_RAW_DIR names them, on the built-in
+sample otherwise. Each figure stands beside a bare baseline measured in the same run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from core import project  # noqa: E402
+from core.adapters import jobs, server, storage, tracking  # noqa: E402
+from core.config import Settings  # noqa: E402
+
+REPEATS = 5
+PAGES = ("overview", "prepare", "train", "serve", "score", "monitor", "runs")
+TRAIN = {"candidates": ["lr", "knn"], "folds": 10}
+
+
+def press(settings: Settings, step: str, options: Mapping[str, Any]) -> float:
+    """Return the seconds from the button to the finished run."""
+    start = time.perf_counter()
+    job_id = jobs.submit(settings, step, options).job_id
+    while (job := jobs.get(settings, job_id)) is None or job.status in ("queued", "running"):
+        time.sleep(0.005)
+    if job.status != "done":
+        sys.exit(f"{step} ended {job.status}: {job.error}")
+    return time.perf_counter() - start
+
+
+def bare_pycaret(settings: Settings) -> float:
+    """Return the seconds that PyCaret alone takes for the same candidates, nothing recorded."""
+    from core.adapters import automl
+
+    _, train, _ = storage.read_prepared(settings)
+    target = project.load(settings.project).target
+    start = time.perf_counter()
+    list(automl.fit(train, target, TRAIN["candidates"], folds=10, seed=42, fit_share=1.0))
+    return time.perf_counter() - start
+
+
+def median(measure: Callable[[], float], repeats: int = REPEATS) -> float:
+    return statistics.median(measure() for _ in range(repeats))
+
+
+def steps(settings: Settings) -> None:
+    times = {
+        "prepare": median(lambda: press(settings, "prepare", {})),
+        "train": median(lambda: press(settings, "train", TRAIN)),
+    }
+    list_ = bare_pycaret(settings)  # the first one imports
+    bare = median(lambda: bare_pycaret(settings))
+    total = sum(times.values())
+    print(f"button to finished run, warm worker, median of {REPEATS}")
+    for step, seconds in times.items():
+        print(f"  {step:<28}{seconds:6.2f} s")
+    print(f"  {'prepare and train':<28}{total:6.2f} s  (limit 6 s)")
+    print(f"  {'bare PyCaret, untracked':<28}{bare:6.2f} s  (first, with imports: {list_:.1f} s)")
+    print(f"  train / bare PyCaret        {times['train'] / bare:6.2f}")
+
+
+def pages(settings: Settings) -> None:
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    logging.getLogger("streamlit").setLevel(logging.ERROR)
+    os.environ |= settings.environment()
+    empty = AppTest.from_string("import streamlit as st\nst.title('Empty')")
+
+    def time_of(app: AppTest) -> float:
+        start = time.perf_counter()
+        app.run(timeout=60)
+        seconds = time.perf_counter() - start
+        if app.exception:
+            sys.exit(f"A page failed: {app.exception[0].value}")
+        return seconds
+
+    time_of(empty)
+    bare = median(lambda: time_of(empty))
+    print(f"page script, full store, median of {REPEATS}, and the first visit with cold caches")
+    print(f"  {'an empty page':<12}{bare * 1000:7.0f} ms")
+    for name in PAGES:
+        app = AppTest.from_file(str(ROOT / "app.py"))
+        if name != "overview":
+            app.switch_page(f"pages/{name}.py")
+        st.cache_data.clear()
+        first = time_of(app)
+        seconds = median(lambda app=app: time_of(app))
+        print(
+            f"  {name:<12}{seconds * 1000:7.0f} ms  {seconds / bare:5.1f} times an empty page, "
+            f"{(seconds - bare) * 1000:4.0f} ms more (limit 300); first {first * 1000:.0f} ms"
+        )
+
+
+def main() -> None:
+    raw = os.environ.get("COURTSIDE_RAW_DIR")
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), raw_dir=raw, serve_port=5701)
+        tracking.warm(settings)
+        jobs.keep_supervisor(settings)
+        start = time.perf_counter()
+        while not jobs.worker_state(settings).ready:
+            time.sleep(0.05)
+        print(f"worker ready after {time.perf_counter() - start:.1f} s")
+        try:
+            seconds = press(settings, "acquire", {"source": "folder" if raw else "sample"})
+            print(f"acquire, {'real shots' if raw else 'sample'}: {seconds:.2f} s")
+            steps(settings)
+            for step, name in (("serve", "serve"), ("score", "score"), ("monitor", "monitor")):
+                print(f"{name}: {press(settings, step, {}):.2f} s")
+            pages(settings)
+        finally:
+            for found in server.servers(settings):
+                server.stop(settings, found.port)
+            jobs.stop_supervisor(settings)
+
+
+if __name__ == "__main__":
+    main()
