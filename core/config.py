@@ -121,8 +121,10 @@ class Settings(Options):
             if not key.startswith(PREFIX) or not value:
                 continue
             if key not in names:
-                close = difflib.get_close_matches(key, names, n=1)
-                hint = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(names)}."
+                ends = [name.removeprefix(PREFIX) for name in names]
+                close = difflib.get_close_matches(key.removeprefix(PREFIX), ends, n=1)
+                known = f" Known: {', '.join(names)}."
+                hint = f" Did you mean {PREFIX}{close[0]}?" if close else known
                 raise InputError(f"{key} is not a setting.{hint}")
             values[key.removeprefix(PREFIX).lower()] = value
         if environ.get("MLFLOW_TRACKING_URI"):

@@ -34,15 +34,35 @@ STEPS = {
 }
 
 
+def navigation() -> Any:
+    """Return the page that is asked for, with all pages in the sidebar."""
+    st.session_state["navigated"] = True
+    return st.navigation(
+        [
+            st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/prepare.py", title="Prepare", icon=":material/filter_alt:"),
+            st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+            st.Page("pages/serve.py", title="Serve", icon=":material/dns:"),
+            st.Page("pages/score.py", title="Score", icon=":material/target:"),
+            st.Page("pages/monitor.py", title="Monitor", icon=":material/monitor_heart:"),
+            st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
+        ]
+    )
+
+
 def open_app() -> tuple[Settings, ProjectSpec]:
     """Return the settings and the project; the first call starts the worker and the store.
 
     Settings that cannot be used are told on the page, which ends there.
     """
+    if "navigated" not in st.session_state:
+        # a link to a page was the first visit since the start: Streamlit then takes the folder for
+        # the app, until it has seen our own navigation
+        navigation()
+        st.rerun()
     try:
-        settings = Settings.load()
+        settings, _ = _start()
         spec = project.load(settings.project)
-        _start(settings.model_dump_json(), settings)
     except CourtsideError as error:
         st.error(error.message)
         st.stop()
@@ -52,14 +72,16 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     return settings, spec
 
 
-@st.cache_resource(show_spinner=False, max_entries=1)
-def _start(_key: str, _settings: Settings) -> threading.Thread:
-    storage.sweep(_settings)
-    jobs.keep_supervisor(_settings)
+@st.cache_resource(show_spinner=False)
+def _start() -> tuple[Settings, threading.Thread]:
+    # read once: MLflow writes its own variable into the environment later
+    settings = Settings.load()
+    storage.sweep(settings)
+    jobs.keep_supervisor(settings)
     # MLflow's import takes seconds; a page that needs the store waits for what is left of it
-    opening = threading.Thread(target=_warm, args=(_settings,), daemon=True)
+    opening = threading.Thread(target=_warm, args=(settings,), daemon=True)
     opening.start()
-    return opening
+    return settings, opening
 
 
 def _warm(settings: Settings) -> None:
@@ -91,12 +113,13 @@ def told() -> Iterator[None]:
         st.error(error.message, icon=":material/error:")
 
 
-def wait_for_store(settings: Settings) -> None:
+def wait_for_store() -> None:
     """Wait, with a word about it, until MLflow is imported and its store is open."""
-    opening = _start(settings.model_dump_json(), settings)
+    _, opening = _start()
     if opening.is_alive():
-        with st.spinner("Opening the MLflow store: some seconds, once after the start"):
-            opening.join()
+        told = st.info("Opening the MLflow store. This takes some seconds, once after the start.")
+        opening.join()
+        told.empty()
 
 
 def header(title: str, about: str, *, is_sample: bool = False) -> None:
@@ -203,6 +226,12 @@ def chart(drawn: Any) -> None:
 def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
     """Return a table that a run kept; runs do not change, so it is read once."""
     return tracking.table(_settings, run_id, name)
+
+
+def example_row(settings: Settings, spec: ProjectSpec, run_id: str) -> dict[str, float]:
+    """Return the features of the first test row of the run that made a model."""
+    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    return {name: float(rows[name].iloc[0]) for name in spec.features}
 
 
 def ago(moment: float) -> str:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.adapters import predictions, tracking
-from core.logic import charts
+from core.logic import drift_charts
 from core.steps import monitor
 from pages import _parts
 
@@ -71,19 +71,20 @@ def report(run: tracking.RunInfo) -> None:
         _parts.run_link(tags["courtside.model_run"], "Reference from")
     checks = _parts.table(settings, STORE, run.run_id, "checks")
     st.subheader("With labels: performance", anchor=False)
-    check_table(checks[checks["group"] == "performance"])
+    performance = checks[checks["group"] == "performance"]
+    check_table(performance, "  \n:small[:gray[Limits: " + performance["threshold"] + "]]")
     st.subheader("Without labels: input and answers", anchor=False)
     left, right = _parts.side_by_side()
     drift = _parts.table(settings, STORE, run.run_id, "drift")
     with left:
         st.markdown("**How far each column moved (PSI)**")
-        _parts.chart(charts.psi_bars(drift))
+        _parts.chart(drift_charts.psi_bars(drift))
     with right:
         column_density(run, drift)
     check_table(checks[checks["group"] == "input"])
     st.caption(
-        "PSI compares shares in ten bins of the reference: below 0.1 stable, from 0.2 moved far. "
-        "KS is the largest distance between the two distribution functions, 0 to 1."
+        "PSI compares shares in ten bins of the reference; KS is the largest distance between the "
+        "two distribution functions, 0 to 1. Both: warning from 0.1, alert from 0.2."
     )
 
 
@@ -92,7 +93,7 @@ def column_density(run: tracking.RunInfo, drift: pd.DataFrame) -> None:
     chosen = st.selectbox("Reference and current of", ordered, key="feature")
     reference = _parts.table(settings, STORE, run.tags["courtside.model_run"], "test_predictions")
     _parts.chart(
-        charts.feature_density(reference, current(run.tags["courtside.scoring_run"]), chosen),
+        drift_charts.feature_density(reference, current(run.tags["courtside.scoring_run"]), chosen),
     )
 
 
@@ -102,7 +103,7 @@ def current(run_id: str) -> pd.DataFrame:
     return predictions.read(settings, run_id)
 
 
-def check_table(checks: pd.DataFrame) -> None:
+def check_table(checks: pd.DataFrame, limits: pd.Series | str = "") -> None:
     def number(value: float) -> str:
         return "–" if pd.isna(value) else f"{value:.4f}"
 
@@ -113,8 +114,7 @@ def check_table(checks: pd.DataFrame) -> None:
                 "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
                 "Current": checks["value"].map(number),
                 "Reference": checks["reference"].map(number),
-                "What it means": checks["text"],
-                "Limits": checks["threshold"],
+                "What it means": checks["text"] + limits,
             }
         ),
         hide_index=True,
@@ -122,7 +122,7 @@ def check_table(checks: pd.DataFrame) -> None:
 
 
 with _parts.told():
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     last = tracking.last_run(settings, "monitor")
     _parts.header(
         "Monitor",

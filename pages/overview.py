@@ -97,7 +97,7 @@ def card(number: int, stage: lifecycle.Stage, state: str, run: tracking.RunInfo 
     word, colour, badge_icon = BADGES[state]
     with st.container(border=True, width=312, height="stretch", key=f"stage-{stage.step}"):
         with st.container(horizontal=True, horizontal_alignment="distribute"):
-            st.markdown(f"{icon} **{number} {name}**", width="content")
+            st.page_link(page, label=f"**{number} {name}**", icon=icon)
             st.badge(word, icon=badge_icon, color=colour)
         if run is None:
             st.markdown(f"### –\n{stage.todo}")
@@ -106,14 +106,13 @@ def card(number: int, stage: lifecycle.Stage, state: str, run: tracking.RunInfo 
             mark = "  \n:orange[sample data]" if run.is_sample else ""
             st.markdown(f"### {value}\n{meaning}, {_parts.ago(run.ended or run.started)}{mark}")
             _parts.run_link(run.run_id, tracking.RUN_NAMES[stage.step])
-        st.page_link(page, label=f"Open {name}", icon=":material/arrow_forward:")
 
 
 @st.fragment(run_every=2)
 def life_cycle() -> None:
     """Draw the picture, and keep it up to date."""
     with _parts.told():
-        _parts.wait_for_store(settings)
+        _parts.wait_for_store()
         facts, runs = gather()
         listed = lifecycle.stages(facts)
         first = lifecycle.next_stage(listed)
@@ -123,7 +122,7 @@ def life_cycle() -> None:
             if first is None:
                 tags = runs["monitor"].tags if runs["monitor"] else {}
                 st.markdown(
-                    f":material/check_circle: **{tags.get('courtside.verdict_title')}.** "
+                    f":material/monitor_heart: **{tags.get('courtside.verdict_title')}.** "
                     f"{tags.get('courtside.verdict_todo')}"
                 )
                 st.page_link(

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.adapters import storage, tracking
-from core.logic import charts, court
+from core.logic import court, data_charts
 from core.steps import acquire, prepare
 from pages import _parts
 
@@ -55,7 +55,7 @@ def acquire_form() -> None:
 
 
 def raw_state(snapshot: storage.Snapshot) -> None:
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     run = tracking.run(settings, snapshot.run_id)
     size = sum(file.size for file in snapshot.files)
     labels = f"{run.metrics.get('labels_missing', 0):,.0f} without label" if run else ""
@@ -118,14 +118,14 @@ def prepared_state(prepared: storage.Prepared) -> None:
         st.markdown("**Classes in each set**")
         balance = _parts.table(settings, store, run.run_id, "class_balance")
         _parts.chart(
-            charts.class_balance(balance, positive=spec.positive, negative=spec.negative),
+            data_charts.class_balance(balance, positive=spec.positive, negative=spec.negative),
         )
     with right:
         st.markdown("**Missing values in the raw rows**")
         missing = _parts.table(settings, store, run.run_id, "missing")
         if missing["missing"].any():
             _parts.chart(
-                charts.missing_bars(missing[missing["missing"] > 0], rows=int(of["rows_raw"])),
+                data_charts.missing_bars(missing[missing["missing"] > 0], rows=int(of["rows_raw"])),
             )
         else:
             st.caption("None.")
@@ -136,19 +136,45 @@ def shot_chart(snapshot: storage.Snapshot) -> None:
     if run is None:
         st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
         return
+    st.markdown("**Where the shots were taken, all raw rows**")
     bins = _parts.table(settings, settings.mlflow_uri, run.run_id, "shots")
     drawn = court.shot_chart(bins, run.metrics.get("base_rate_raw"))
     st.altair_chart(drawn, width="content")
+    st.caption(
+        "Each hexagon gathers the shots from there: its size says how many, its colour how often "
+        f"they were {spec.positive}, against the average of all rows with a label."
+    )
+    _parts.run_link(snapshot.run_id, "AquisicaoDados")
 
 
-snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
-_parts.header(
-    "Prepare",
-    f"Bring in raw data, keep the complete {spec.rows.development_name}, and set some aside to "
-    "test the model on.",
-    is_sample=bool(snapshot and snapshot.is_sample),
-)
+def rates(prepared: storage.Prepared) -> None:
+    run = tracking.run(settings, prepared.run_id)
+    if run is None:
+        return
+    st.markdown(f"**How often they were {spec.positive}, training set**")
+    chosen = st.selectbox("By", spec.features, key="by")
+    table = _parts.table(settings, settings.mlflow_uri, run.run_id, f"rate_{chosen}")
+    _parts.chart(
+        data_charts.make_rate_by(
+            table,
+            chosen,
+            axis_title=spec.columns[chosen].about,
+            average=run.metrics["base_rate_train"],
+            rate_title=f"Share {spec.positive}",
+        )
+    )
+    st.caption("Points with their 95% interval; values with fewer than 20 rows are left out.")
+    _parts.run_link(run.run_id, "PreparacaoDados")
+
+
 with _parts.told():
+    snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
+    _parts.header(
+        "Prepare",
+        f"Bring in raw data, keep the complete {spec.rows.development_name}, and set some aside to "
+        "test the model on.",
+        is_sample=any(found and found.is_sample for found in (snapshot, prepared)),
+    )
     st.subheader("1. Raw data", anchor=False)
     acquire_form()
     if snapshot is None:
@@ -165,11 +191,11 @@ with _parts.told():
             st.warning("The raw data changed since these sets were made. Prepare again.")
         prepared_state(prepared)
 
+    st.subheader("3. A first look", anchor=False)
+    left, right = _parts.side_by_side()
     if spec.court is not None:
-        st.subheader("3. Where the shots were taken", anchor=False)
-        shot_chart(snapshot)
-        st.caption(
-            f"Each hexagon gathers the shots from there: its size says how many, its colour how "
-            f"often they were {spec.positive}, against the average of all rows with a label."
-        )
-        _parts.run_link(snapshot.run_id, "AquisicaoDados")
+        with left:
+            shot_chart(snapshot)
+    if prepared is not None:
+        with right if spec.court is not None else left:
+            rates(prepared)

@@ -157,7 +157,7 @@ _parts.header(
     "Every step is a run in the MLflow store, with its parameters, metrics, tables and files.",
 )
 with _parts.told():
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     asked = st.query_params.get("run")
     run = tracking.run(settings, asked) if asked else None
     if asked:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.adapters import server, storage, tracking
-from core.logic import charts, metrics
+from core.logic import drift_charts, metrics, model_charts
 from core.steps import score
 from pages import _parts
 
@@ -26,7 +26,7 @@ def form(ready: list[server.Server], snapshot: storage.Snapshot | None) -> None:
         elif source == "upload":
             upload(port)
         else:
-            one_row(port)
+            one_row(next(one for one in ready if one.port == port))
     _parts.job_panel(settings, "score")
 
 
@@ -61,28 +61,26 @@ def upload(port: int) -> None:
         )
 
 
-def one_row(port: int) -> None:
+def one_row(one: server.Server) -> None:
     with st.form("row", border=False):
         columns = st.columns(3)
         values = {}
-        for i, name in enumerate(spec.features):
+        for i, (name, usual) in enumerate(_parts.example_row(settings, spec, one.run_id).items()):
             column = spec.columns[name]
-            whole = column.type == "integer"
-            low, high = column.min or 0.0, column.max or 0.0
-            default = (low + high) / 2
+            kind = int if column.type == "integer" else float
             values[name] = columns[i % 3].number_input(
                 name,
-                min_value=int(low) if whole else low,
-                max_value=int(high) if whole else high,
-                value=int(default) if whole else default,
-                step=1 if whole else 0.001,
-                format=None if whole else "%.4f",
+                min_value=None if column.min is None else kind(column.min),
+                max_value=None if column.max is None else kind(column.max),
+                value=kind(usual),
+                step=kind(1) if kind is int else 0.001,
+                format=None if kind is int else "%.4f",
                 help=column.about,
             )
         sent = st.form_submit_button("Score", type="primary", icon=":material/target:")
     if sent:
         row = {name: float(value) for name, value in values.items()}
-        _parts.submit(settings, "score", score.Options, source="row", port=port, row=row)
+        _parts.submit(settings, "score", score.Options, source="row", port=one.port, row=row)
 
 
 def result(run: tracking.RunInfo) -> None:
@@ -165,7 +163,7 @@ def answers(rows, run: tracking.RunInfo) -> None:
     with left:
         st.markdown("**Probabilities**")
         _parts.chart(
-            charts.probability_density(
+            drift_charts.probability_density(
                 rows[["probability"]].assign(set="scored"), threshold=run_threshold(run)
             ),
         )
@@ -179,7 +177,7 @@ def answers(rows, run: tracking.RunInfo) -> None:
                 run_threshold(run),
             )
             _parts.chart(
-                charts.confusion(table, positive=spec.positive, negative=spec.negative),
+                model_charts.confusion(table, positive=spec.positive, negative=spec.negative),
             )
     st.markdown("**What the model answered**")
     st.dataframe(
@@ -217,19 +215,19 @@ def read(path: str):
     return storage.read_table(Path(path))
 
 
-snapshot = storage.current_raw(settings)
-_parts.header(
-    "Score",
-    "Send rows to the served model. What it answers is kept, with the version that said it.",
-)
 with _parts.told():
+    snapshot = storage.current_raw(settings)
+    _parts.header(
+        "Score",
+        "Send rows to the served model. What it answers is kept, with the version that said it.",
+    )
     ready = _parts.ready_servers(settings)
     if ready:
         form(ready, snapshot)
     else:
         st.info("No model is served now. Start one first.")
         st.page_link("pages/serve.py", label="Go to Serve", icon=":material/arrow_forward:")
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     last = tracking.last_run(settings, "score")
     if last is not None:
         result(last)

@@ -83,17 +83,14 @@ def watch() -> None:
             if one.state == "ready":
                 with st.expander("Call it yourself"):
                     st.code(
-                        call_text(one.url, example(one.run_id)), language="bash", wrap_lines=True
+                        call_text(one.url, _parts.example_row(settings, spec, one.run_id)),
+                        language="bash",
+                        wrap_lines=True,
                     )
             with st.expander("Log", expanded=one.state == "died"):
                 st.code(
                     server.log_tail(settings, one.port) or "Nothing printed yet.", language=None
                 )
-
-
-def example(run_id: str) -> dict[str, float]:
-    rows = _parts.table(settings, settings.mlflow_uri, run_id, "test_predictions")
-    return {name: float(rows[name].iloc[0]) for name in spec.features}
 
 
 _parts.header(
@@ -102,7 +99,7 @@ _parts.header(
     "closed, and is found again when it is opened.",
 )
 with _parts.told():
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     listed = tracking.versions(settings, spec.model)
     if not listed:
         st.info("There is no model yet. Train one first.")

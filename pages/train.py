@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.adapters import storage, tracking
-from core.logic import charts, metrics
+from core.logic import metrics, model_charts
 from core.steps import train
 from pages import _parts
 
@@ -58,7 +58,10 @@ def comparison(run: tracking.RunInfo) -> None:
             ("Rows fitted on", f"{best['rows_fit']:,}", f"of {run.metrics['rows_train']:,.0f}"),
         ]
     )
-    _parts.run_link(run.run_id, "Treinamento")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _parts.run_link(run.run_id, "Treinamento")
+        if run.is_sample:
+            _parts.sample_badge()
     number = st.column_config.NumberColumn
     shown = table.assign(
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
@@ -97,21 +100,21 @@ def curves(run: tracking.RunInfo) -> None:
     with left:
         st.markdown("**ROC curve, test set**")
         roc = _parts.table(settings, STORE, run.run_id, "roc")
-        _parts.chart(charts.roc_curve(roc))
+        _parts.chart(model_charts.roc_curve(roc))
         st.markdown("**Log loss in each fold**")
         folds = _parts.table(settings, STORE, run.run_id, "folds")
         spread = folds.rename(columns={"log_loss": "value"})
-        _parts.chart(charts.cv_spread(spread, "Log loss (nats)"))
+        _parts.chart(model_charts.cv_spread(spread, "Log loss (nats)"))
     with right:
         st.markdown("**Calibration, test set**")
         bins = _parts.table(settings, STORE, run.run_id, "calibration")
-        _parts.chart(charts.calibration_curve(bins))
+        _parts.chart(model_charts.calibration_curve(bins))
         confusion = _parts.table(settings, STORE, run.run_id, "confusion")
         names = list(dict.fromkeys(confusion["model"]))
         chosen = st.selectbox("Confusion matrix of", names, key="confusion")
         of_one = confusion[confusion["model"] == chosen]
         _parts.chart(
-            charts.confusion(of_one, positive=spec.positive, negative=spec.negative),
+            model_charts.confusion(of_one, positive=spec.positive, negative=spec.negative),
         )
 
 
@@ -152,19 +155,19 @@ def registry() -> None:
     )
 
 
-prepared = storage.current_prepared(settings)
-_parts.header(
-    "Train",
-    "Fit candidates on the training set, compare them on the test set, register the best.",
-    is_sample=bool(prepared and prepared.is_sample),
-)
 with _parts.told():
+    prepared = storage.current_prepared(settings)
+    _parts.header(
+        "Train",
+        "Fit candidates on the training set, compare them on the test set, register the best.",
+        is_sample=bool(prepared and prepared.is_sample),
+    )
     if prepared is None:
         st.info("There is no training set yet. Prepare the data first.")
         st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
         st.stop()
     form(prepared)
-    _parts.wait_for_store(settings)
+    _parts.wait_for_store()
     last = tracking.last_run(settings, "train")
     if last is None:
         st.info("Nothing trained yet. The four candidates take about ten seconds.")

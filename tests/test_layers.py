@@ -143,9 +143,11 @@ def test_files_stay_small_enough_to_read_in_one_sitting() -> None:
 
 def test_the_pages_are_those_of_the_navigation() -> None:
     listed = {
-        node.value
-        for node in ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and str(node.value).startswith("pages/")
+        node.args[0].value
+        for node in ast.walk(ast.parse((ROOT / "pages" / "_parts.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "st.Page"
+        and isinstance(node.args[0], ast.Constant)
     }
     there = {f"pages/{path.name}" for path in (ROOT / "pages").glob("[a-z]*.py")}
     assert listed == there

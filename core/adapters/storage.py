@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from core.config import Options, Settings
-from core.errors import InputError, NotReadyError
+from core.errors import InputError, NotReadyError, StoreError
 
 RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
 MODEL_OUTPUT, REPORTING = "07_model_output", "08_reporting"
@@ -391,6 +391,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise StoreError(f"{path.name} is damaged. Acquire and prepare again.") from error
 
 
 def _temporary(path: Path) -> Path:

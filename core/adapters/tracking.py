@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import CODE_ROOT, Options, Settings
 from core.errors import CourtsideError, NotReadyError, StoreError
@@ -35,7 +36,34 @@ RUN_NAMES = {
 }
 TAG = "courtside."
 CHAMPION, CHALLENGER = "champion", "challenger"
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+# what MLflow answers when there is none of that name, as against a store that does not work
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _first_use = threading.Lock()
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        # the first line only: what follows is SQL
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"The MLflow store cannot be used: {reason}") from error
+
+
+def _find(ask: Callable[[], Any]) -> Any:
+    """Return what MLflow finds, None where it says that there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in ABSENT:
+            return None
+        raise
 
 
 @dataclass(frozen=True)
@@ -166,6 +194,7 @@ def child_run(
         yield run_id
 
 
+@_faults_told()
 def log(settings: Settings, run_id: str, record: Record) -> str | None:
     """Write all that a step reports to its run, which must be the one that is open.
 
@@ -202,6 +231,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     return _log_model(mlflow, record.model) if record.model else None
 
 
+@_faults_told()
 def register(
     settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
 ) -> ModelVersion:
@@ -210,11 +240,7 @@ def register(
     With no champion yet it becomes `champion` too.
     """
     client = _client(settings)
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.get_registered_model(model)
-    except MlflowException:
+    if _find(lambda: client.get_registered_model(model)) is None:
         client.create_registered_model(model)
     made = client.create_model_version(
         model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
@@ -225,6 +251,7 @@ def register(
     return require_version(settings, model, str(made.version))
 
 
+@_faults_told()
 def versions(settings: Settings, model: str) -> list[ModelVersion]:
     """Return the registered versions of a model, newest first."""
     found = _client(settings).search_model_versions(f"name = '{model}'", max_results=200)
@@ -233,19 +260,14 @@ def versions(settings: Settings, model: str) -> list[ModelVersion]:
     return sorted(listed, key=lambda item: -int(item.version))
 
 
+@_faults_told()
 def find_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion | None:
     """Return the version behind an alias or number, None when there is none."""
-    from mlflow.exceptions import MlflowException
-
     client = _client(settings)
-    try:
-        if alias_or_version.isdigit():
-            found = client.get_model_version(model, alias_or_version)
-        else:
-            found = client.get_model_version_by_alias(model, alias_or_version)
-    except MlflowException:
-        return None
-    return _version(found, _aliases(settings, model))
+    by_number = alias_or_version.isdigit()
+    ask = client.get_model_version if by_number else client.get_model_version_by_alias
+    found = _find(lambda: ask(model, alias_or_version))
+    return _version(found, _aliases(settings, model)) if found else None
 
 
 def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
@@ -275,6 +297,7 @@ def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> 
     return found[0] if found else None
 
 
+@_faults_told()
 def runs(
     settings: Settings,
     *,
@@ -308,14 +331,12 @@ def runs(
     return [_info(run) for run in found]
 
 
+@_faults_told()
 def run(settings: Settings, run_id: str) -> RunInfo | None:
     """Return one run, None when there is none of that id."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return _info(_client(settings).get_run(run_id))
-    except MlflowException:
-        return None
+    client = _client(settings)
+    found = _find(lambda: client.get_run(run_id))
+    return _info(found) if found else None
 
 
 def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
@@ -348,6 +369,7 @@ def artifact(settings: Settings, run_id: str, path: str) -> Path:
         raise NotReadyError(f"The run {run_id[:8]} kept no {path}. Run its step again.") from error
 
 
+@_faults_told()
 def artifacts(settings: Settings, run_id: str) -> list[str]:
     """Return the paths of a run's artifacts, folders walked."""
     client = _client(settings)
@@ -362,6 +384,7 @@ def artifacts(settings: Settings, run_id: str) -> list[str]:
     return sorted(walk(None))
 
 
+@_faults_told()
 def end_runs(settings: Settings, job_id: str, outcome: str, reason: str) -> list[str]:
     """End the runs that a dead job left open.
 
@@ -481,7 +504,13 @@ def _mlflow(settings: Settings) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow")
+    given = os.environ.get(STORE_VARIABLE)
     mlflow.set_tracking_uri(settings.mlflow_uri)
+    # it writes its own variable too, which whoever reads the settings next would take for ours
+    if given is None:
+        os.environ.pop(STORE_VARIABLE, None)
+    else:
+        os.environ[STORE_VARIABLE] = given
     return mlflow
 
 
@@ -498,33 +527,32 @@ def _cached_client(uri: str) -> Any:
 
 
 @lru_cache
+@_faults_told()
 def _experiment_id(uri: str, project: str, home: Path) -> str:
-    mlflow = _mlflow(Settings(home=home, tracking_uri=uri))
-    from mlflow.exceptions import MlflowException
-
+    _mlflow(Settings(home=home, tracking_uri=uri))
     (home / "state").mkdir(parents=True, exist_ok=True)
-    try:
-        # one maker: two processes that make the tables at once break each other
-        with FileLock(home / "state" / "store.lock", timeout=120):
-            local = _sqlite_file(uri)
-            if local is not None and not local.exists():
-                _make_store(mlflow, local)
-            client = _cached_client(uri)
-            found = client.get_experiment_by_name(project)
-            if found is not None:
-                return str(found.experiment_id)
-            # only a local store may keep artifacts here; a server has its own place for them
-            place = (home / "mlruns").as_uri() if local is not None else None
-            return str(client.create_experiment(project, artifact_location=place))
-    except MlflowException as error:
-        raise StoreError(f"The MLflow store cannot be opened: {error}") from error
+    # one maker: two processes that make the tables at once break each other
+    with FileLock(home / "state" / "store.lock", timeout=120):
+        local = _sqlite_file(uri)
+        if local is not None and not local.exists():
+            _make_store(local)
+        client = _cached_client(uri)
+        found = client.get_experiment_by_name(project)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                # by somebody in MLflow's pages; its runs are still there
+                client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+        # only a local store may keep artifacts here; a server has its own place for them
+        place = (home / "mlruns").as_uri() if local is not None else None
+        return str(client.create_experiment(project, artifact_location=place))
 
 
 def _sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
-def _make_store(mlflow: Any, path: Path) -> None:
+def _make_store(path: Path) -> None:
     """Make the database beside its place and move it there whole: no half-made store is left."""
     from mlflow import MlflowClient
 
@@ -544,25 +572,19 @@ def _local_artifacts(settings: Settings, run_id: str) -> Path | None:
     from urllib.parse import urlparse
     from urllib.request import url2pathname
 
-    from mlflow.exceptions import MlflowException
-
     _client(settings)
-    try:
-        found = urlparse(_artifact_uri(settings.mlflow_uri, run_id))
-    except MlflowException:
+    uri = _find(lambda: _artifact_uri(settings.mlflow_uri, run_id))
+    if uri is None:
         return None
+    found = urlparse(uri)
     return Path(url2pathname(found.path)) if found.scheme in ("file", "") else None
 
 
 def _aliases(settings: Settings, model: str) -> dict[str, list[str]]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = _client(settings).get_registered_model(model).aliases
-    except MlflowException:
-        return {}
+    client = _client(settings)
+    found = _find(lambda: client.get_registered_model(model))
     by_version: dict[str, list[str]] = {}
-    for alias, number in found.items():
+    for alias, number in (found.aliases if found else {}).items():
         by_version.setdefault(str(number), []).append(alias)
     return by_version
 

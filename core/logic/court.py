@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.logic.charts import PALETTE, legible
+from core.logic.style import PALETTE, legible
 
 if TYPE_CHECKING:
     import altair as alt

@@ -66,7 +66,7 @@ def stages(facts: Facts) -> list[Stage]:
     --------
     >>> [stage.state for stage in stages(Facts())]
     ['todo', 'blocked', 'blocked', 'blocked', 'blocked', 'blocked']
-    >>> fresh = Facts(snapshot="b", prepared_from="a", prepared_run="1", trained_on="1")
+    >>> fresh = Facts("b", prepared_from="a", prepared_run="1", trained_on="1", champion="1")
     >>> [stage.state for stage in stages(fresh)][:3]
     ['done', 'stale', 'done']
     """

@@ -12,7 +12,7 @@ from core import config, project
 from core.adapters import predictions, storage, tracking
 from core.config import Settings
 from core.errors import NotReadyError
-from core.logic import charts, checks, drift, metrics
+from core.logic import checks, drift, drift_charts, metrics
 from core.record import SILENT, Dataset, Progress, Record
 
 # Fewer scored rows than this fill no bin of a PSI.
@@ -132,8 +132,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 tags=tags,
                 tables={"checks": checks.as_table(found), "drift": moved},
                 figures={
-                    "psi": charts.psi_bars(moved).to_dict(),
-                    "probability": charts.probability_density(densities).to_dict(),
+                    "psi": drift_charts.psi_bars(moved).to_dict(),
+                    "probability": drift_charts.probability_density(densities).to_dict(),
                 },
                 datasets=(
                     Dataset("reference", reference, f"run-{version.run_id}", "reference"),

@@ -11,7 +11,7 @@ from core import config, project, schema
 from core.adapters import storage, tracking
 from core.config import Settings
 from core.errors import NotReadyError
-from core.logic import charts, split
+from core.logic import data_charts, split
 from core.record import SILENT, Dataset, Progress, Record
 
 
@@ -84,9 +84,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 "base_rate_test": float(test[spec.target].mean()),
             },
             tags=tags,
-            tables={"missing": kept.missing, "class_balance": balance},
+            tables={
+                "missing": kept.missing,
+                "class_balance": balance,
+                **{
+                    f"rate_{name}": data_charts.rate_table(train, name, spec.target)
+                    for name in spec.features
+                },
+            },
             figures={
-                "class_balance": charts.class_balance(
+                "class_balance": data_charts.class_balance(
                     balance, positive=spec.positive, negative=spec.negative
                 ).to_dict()
             },

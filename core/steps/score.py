@@ -15,7 +15,7 @@ from core.adapters import client, predictions, server, storage, tracking
 from core.adapters.storage import Upload
 from core.config import Settings
 from core.errors import InputError, NotReadyError
-from core.logic import charts, metrics
+from core.logic import drift_charts, metrics
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
 
@@ -138,7 +138,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 },
                 tags=tags,
                 figures={
-                    "probability": charts.probability_density(
+                    "probability": drift_charts.probability_density(
                         rows[["probability"]].assign(set="scored")
                     ).to_dict()
                 },

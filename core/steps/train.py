@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from core import config, project
 from core.adapters import automl, storage, tracking
 from core.config import Settings
-from core.logic import charts, metrics
+from core.logic import metrics, model_charts
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, ModelRecord, Progress, Record
 
@@ -139,7 +139,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 tags={**tags, tracking.TAG + "best_run": best.run_id},
                 tables={"comparison": comparison, **_together(done)},
                 figures={
-                    "comparison": charts.metric_bars(
+                    "comparison": model_charts.metric_bars(
                         comparison[["name", "log_loss_test"]].set_axis(
                             ["model", "value"], axis="columns"
                         ),
@@ -218,11 +218,11 @@ def _record_candidate(
             },
             tables={**tables, "test_predictions": predictions},
             figures={
-                "roc": charts.roc_curve(tables["roc"].assign(model=name)).to_dict(),
-                "calibration": charts.calibration_curve(
+                "roc": model_charts.roc_curve(tables["roc"].assign(model=name)).to_dict(),
+                "calibration": model_charts.calibration_curve(
                     tables["calibration"].assign(model=name)
                 ).to_dict(),
-                "confusion": charts.confusion(
+                "confusion": model_charts.confusion(
                     tables["confusion"], positive=spec.positive, negative=spec.negative
                 ).to_dict(),
             },

@@ -1,9 +1,7 @@
-import itertools
 import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +9,9 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from core.logic import charts, drift, metrics
+from core.logic import data_charts, drift, drift_charts, metrics, model_charts, style
 
-CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows(count=400, seed=0):
@@ -44,31 +42,33 @@ def every_chart(title=None):
     probabilities = pd.DataFrame(
         {"set": np.repeat(["reference", "current"], 200), "probability": probability}
     )
-    table = charts.rate_table(shots, "distance", "made")
+    table = data_charts.rate_table(shots, "distance", "made")
     cells = metrics.confusion(labels, probability, 0.5)
     return {
-        "class_balance": charts.class_balance(
+        "class_balance": data_charts.class_balance(
             counts, positive="made", negative="missed", title=title
         ),
-        "make_rate_by": charts.make_rate_by(table, "distance", average=0.5, title=title),
-        "missing_bars": charts.missing_bars(missing, rows=100, title=title),
-        "roc_curve": charts.roc_curve(
+        "make_rate_by": data_charts.make_rate_by(table, "distance", average=0.5, title=title),
+        "missing_bars": data_charts.missing_bars(missing, rows=100, title=title),
+        "roc_curve": model_charts.roc_curve(
             by_model(metrics.roc_points(labels, probability), *models), title=title
         ),
-        "calibration_curve": charts.calibration_curve(
+        "calibration_curve": model_charts.calibration_curve(
             by_model(metrics.calibration_bins(labels, probability), *models), title=title
         ),
-        "confusion": charts.confusion(cells, positive="made", negative="missed", title=title),
-        "metric_bars": charts.metric_bars(
+        "confusion": model_charts.confusion(cells, positive="made", negative="missed", title=title),
+        "metric_bars": model_charts.metric_bars(
             values, "Log loss (nats)", higher_is_better=False, baseline=0.692, title=title
         ),
-        "cv_spread": charts.cv_spread(folds, "Log loss (nats)", title=title),
-        "probability_density": charts.probability_density(
+        "cv_spread": model_charts.cv_spread(folds, "Log loss (nats)", title=title),
+        "probability_density": drift_charts.probability_density(
             probabilities, threshold=0.5, title=title
         ),
-        "feature_density": charts.feature_density(old, new, "lat", title=title),
-        "feature_density, values": charts.feature_density(old, new, "period", title=title),
-        "psi_bars": charts.psi_bars(drift.by_feature(old, new, ["lat", "period"]), title=title),
+        "feature_density": drift_charts.feature_density(old, new, "lat", title=title),
+        "feature_density, values": drift_charts.feature_density(old, new, "period", title=title),
+        "psi_bars": drift_charts.psi_bars(
+            drift.by_feature(old, new, ["lat", "period"]), title=title
+        ),
     }
 
 
@@ -157,7 +157,7 @@ def test_rates_hold_their_interval_and_leave_out_missing_labels():
     frame = pd.DataFrame({"period": [1] * 40 + [2] * 30, "made": [1, 0] * 20 + [1.0] * 30})
     frame.loc[0, "made"] = np.nan
 
-    table = charts.rate_table(frame, "period", "made")
+    table = data_charts.rate_table(frame, "period", "made")
 
     assert table["rows"].tolist() == [39, 30]
     assert table["rate"].tolist() == pytest.approx([19 / 39, 1.0])
@@ -169,7 +169,7 @@ def test_rates_hold_their_interval_and_leave_out_missing_labels():
 def test_the_interval_is_that_of_wilson():
     frame = pd.DataFrame({"period": 1, "made": [1] * 5 + [0] * 15})
 
-    table = charts.rate_table(frame, "period", "made")
+    table = data_charts.rate_table(frame, "period", "made")
 
     assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.1119, 0.4687], abs=5e-4)
 
@@ -177,13 +177,13 @@ def test_the_interval_is_that_of_wilson():
 def test_rates_of_few_rows_are_left_out():
     frame = pd.DataFrame({"period": [1] * 25 + [7] * 2, "made": 1})
 
-    assert charts.rate_table(frame, "period", "made")["period"].tolist() == [1]
+    assert data_charts.rate_table(frame, "period", "made")["period"].tolist() == [1]
 
 
 def test_whole_numbers_are_cut_into_bins_that_hold_equally_many_of_them():
     frame = pd.DataFrame({"distance": np.repeat(np.arange(45), 10), "made": 1})
 
-    table = charts.rate_table(frame, "distance", "made", bins=15)
+    table = data_charts.rate_table(frame, "distance", "made", bins=15)
 
     assert table["rows"].tolist() == [30] * 15
     assert table["distance"].tolist()[:3] == [1, 4, 7]
@@ -193,19 +193,19 @@ def test_bins_hold_every_row_of_a_number():
     rng = np.random.default_rng(5)
     frame = pd.DataFrame({"lat": rng.normal(size=500), "made": rng.integers(0, 2, 500)})
 
-    assert charts.rate_table(frame, "lat", "made", min_rows=1)["rows"].sum() == 500
+    assert data_charts.rate_table(frame, "lat", "made", min_rows=1)["rows"].sum() == 500
 
 
 def test_missing_bars_show_columns_with_missing_values_only():
     missing = pd.DataFrame({"column": ["lat", "made", "lon"], "missing": [0, 5, 7]})
 
-    assert data_of(charts.missing_bars(missing), 0)["column"].tolist() == ["lon", "made"]
+    assert data_of(data_charts.missing_bars(missing), 0)["column"].tolist() == ["lon", "made"]
 
 
 def test_missing_bars_are_drawn_when_nothing_is_missing():
     missing = pd.DataFrame({"column": ["lat", "lon"], "missing": [0, 0]})
 
-    chart = charts.missing_bars(missing, rows=10)
+    chart = data_charts.missing_bars(missing, rows=10)
 
     assert data_of(chart, 0)["column"].tolist() == ["lat", "lon"]
     assert vl_convert.vegalite_to_svg(json.dumps(chart.to_dict())).startswith("<svg")
@@ -220,7 +220,7 @@ def test_confusion_shares_are_of_the_actual_label():
 def test_confusion_without_a_class_has_no_nan():
     cells = metrics.confusion(np.array([0, 0]), np.array([0.2, 0.3]), 0.5)
 
-    table = data_of(charts.confusion(cells, positive="made", negative="missed"), 0)
+    table = data_of(model_charts.confusion(cells, positive="made", negative="missed"), 0)
 
     assert table["share"].tolist() == [1, 0, 0, 0]
 
@@ -229,7 +229,7 @@ def test_confusion_without_a_class_has_no_nan():
 def test_metric_bars_put_the_best_model_first_and_begin_at_zero(higher, first):
     values = pd.DataFrame({"model": ["lr", "knn", "nan"], "value": [0.68, 0.70, np.nan]})
 
-    chart = charts.metric_bars(values, "ROC AUC", higher_is_better=higher)
+    chart = model_charts.metric_bars(values, "ROC AUC", higher_is_better=higher)
     encoding = chart.to_dict()["layer"][0]["encoding"]
 
     assert encoding["y"]["sort"][0] == first
@@ -240,7 +240,7 @@ def test_metric_bars_put_the_best_model_first_and_begin_at_zero(higher, first):
 def test_a_single_fold_has_no_spread():
     folds = pd.DataFrame({"model": ["lr"], "fold": [1], "value": [0.7]})
 
-    means = data_of(charts.cv_spread(folds, "Log loss"), 0)
+    means = data_of(model_charts.cv_spread(folds, "Log loss"), 0)
 
     assert means.loc[0, ["low", "high"]].tolist() == [0.7, 0.7]
 
@@ -255,21 +255,23 @@ def test_reference_and_current_keep_their_colours():
     for name in ("probability_density", "feature_density", "feature_density, values"):
         scale = CHARTS[name].to_dict()["layer"][0]["encoding"]["color"]["scale"]
         assert scale["domain"] == ["reference", "current"]
-        assert scale["range"] == [charts.PALETTE["reference"], charts.PALETTE["current"]]
+        assert scale["range"] == [style.PALETTE["reference"], style.PALETTE["current"]]
 
 
 def test_a_set_alone_is_a_current_one():
     frame = pd.DataFrame({"set": "scored", "probability": [0.2, 0.4]})
 
-    scale = charts.probability_density(frame).to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    scale = drift_charts.probability_density(frame).to_dict()["layer"][0]["encoding"]["color"][
+        "scale"
+    ]
 
-    assert scale["range"] == [charts.PALETTE["current"]]
+    assert scale["range"] == [style.PALETTE["current"]]
 
 
 def test_a_constant_feature_is_drawn():
     frame = pd.DataFrame({"x": [1.5] * 10})
 
-    chart = charts.feature_density(frame, frame, "x")
+    chart = drift_charts.feature_density(frame, frame, "x")
 
     assert data_of(chart, 0)["share"].tolist() == [1, 1]
 
@@ -277,7 +279,7 @@ def test_a_constant_feature_is_drawn():
 def test_psi_bars_read_every_feature_against_the_thresholds():
     table = pd.DataFrame({"feature": ["a", "b", "c", "d"], "psi": [0.0, 8.1, 0.1, 0.2]})
 
-    chart = charts.psi_bars(table, warn=0.1, alert=0.2)
+    chart = drift_charts.psi_bars(table, warn=0.1, alert=0.2)
     drawn = data_of(chart, 0).set_index("feature")
 
     assert drawn["level"].to_dict() == {
@@ -296,114 +298,27 @@ def test_champion_and_challenger_keep_their_colours():
     labels, probability = rows()
     points = by_model(metrics.roc_points(labels, probability), "challenger", "champion")
 
-    scale = charts.roc_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
+    scale = model_charts.roc_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
 
-    assert scale["range"] == [charts.PALETTE["challenger"], charts.PALETTE["champion"]]
+    assert scale["range"] == [style.PALETTE["challenger"], style.PALETTE["champion"]]
 
 
 def test_many_rows_of_names_make_a_taller_chart():
     values = pd.DataFrame({"model": [f"m{i}" for i in range(20)], "value": np.linspace(0, 1, 20)})
 
-    chart = charts.metric_bars(values, "F1", higher_is_better=True)
+    chart = model_charts.metric_bars(values, "F1", higher_is_better=True)
 
     assert chart.to_dict()["height"] > 600
 
 
 def test_importing_the_charts_does_not_import_altair():
-    code = "import sys, core.logic.charts, core.logic.court; print('altair' in sys.modules)"
+    code = (
+        "import sys; from core.logic import court, data_charts, drift_charts, model_charts; "
+        "print('altair' in sys.modules)"
+    )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        cwd=CONFIG.parents[1],
+        cwd=ROOT,
     )  # fmt: skip
 
     assert found.stdout.strip() == "False"
-
-
-def linear(colour):
-    share = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-
-
-def contrast(one, other):
-    """Return the contrast of two colours as WCAG 2.2 defines it."""
-    low, high = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
-# Machado, Oliveira and Fernandes (2009), full strength: linear RGB as each kind of reader sees it
-VISIONS = {
-    "all cones": np.eye(3),
-    "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
-    "protan": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
-    "tritan": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
-}
-
-
-def distance(one, other, vision):
-    """Return how far apart two colours look: the distance in Oklab, 1 from black to white."""
-    to_cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
-    to_lab = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
-    seen = [
-        np.array(to_lab) @ np.cbrt(np.array(to_cones) @ np.clip(np.array(vision) @ linear(c), 0, 1))
-        for c in (one, other)
-    ]
-    return float(np.linalg.norm(seen[0] - seen[1]))
-
-
-def theme():
-    return tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"]
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("role", sorted(set(charts.PALETTE) - {"average"}))
-def test_marks_stand_out_on_both_backgrounds(mode, role):
-    assert contrast(charts.PALETTE[role], theme()[mode]["backgroundColor"]) >= 3
-
-
-@pytest.mark.parametrize("vision", VISIONS)
-@pytest.mark.parametrize(
-    "pair",
-    [("made", "missed"), ("current", "reference"), ("challenger", "champion"), ("above", "below")],
-)
-def test_pairs_differ_for_every_reader(pair, vision):
-    first, second = (charts.PALETTE[role] for role in pair)
-
-    assert distance(first, second, VISIONS[vision]) > 0.2
-
-
-@pytest.mark.parametrize("vision", VISIONS)
-def test_readings_differ_for_every_reader(vision):
-    readings = [charts.PALETTE[role] for role in ("ok", "warning", "alert")]
-
-    for one, other in itertools.combinations(readings, 2):
-        assert distance(one, other, VISIONS[vision]) > 0.07
-
-
-def test_white_text_is_legible_on_the_bars_that_carry_it():
-    for role in ("accent", "made", "missed", "cool"):
-        assert contrast(charts.PALETTE[role], "#FFFFFF") >= 4.5
-
-
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_the_theme_is_legible(mode):
-    found = theme()[mode]
-
-    for background in (found["backgroundColor"], found["secondaryBackgroundColor"]):
-        assert contrast(found["textColor"], background) >= 7
-        assert contrast(found["linkColor"], background) >= 4.5
-        assert contrast(found["primaryColor"], background) >= 3
-    assert contrast(found["primaryColor"], "#FFFFFF") >= 4.5
-
-
-def test_pages_and_charts_share_their_colours():
-    assert theme()["chartCategoricalColors"] == list(charts.CATEGORIES)
-
-
-def test_the_app_listens_on_this_machine_only_and_fetches_nothing():
-    config = tomllib.loads(CONFIG.read_text(encoding="utf-8"))
-
-    assert config["server"]["address"] == "127.0.0.1"
-    assert config["server"]["enableXsrfProtection"]
-    assert "headless" not in config["server"]
-    assert not config["browser"]["gatherUsageStats"]
-    assert "http" not in json.dumps(config)

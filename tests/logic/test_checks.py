@@ -1,0 +1,115 @@
+"""Each check on both sides of its limits, and what the checks say together."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from core.logic import checks
+
+REFERENCE = {
+    "log_loss": 0.68, "skill": 0.02, "roc_auc": 0.60, "f1": 0.50, "calibration": 0.0,
+    "base_rate": 0.48, "mean_probability": 0.48,
+}  # fmt: skip
+
+
+def verdicts(**changes: float) -> dict[str, str]:
+    found = checks.performance(REFERENCE, REFERENCE | changes, 5000)
+    return {check.code: check.verdict for check in found}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "verdict"),
+    [
+        ({}, "skill", "ok"),
+        ({"skill": 0.009}, "skill", "warning"),
+        ({"skill": -0.001}, "skill", "alert"),
+        ({}, "roc_auc", "ok"),
+        ({"roc_auc": 0.57}, "roc_auc", "warning"),
+        ({"roc_auc": 0.54}, "roc_auc", "alert"),
+        ({}, "f1", "ok"),
+        ({"f1": 0.44}, "f1", "warning"),
+        ({"f1": 0.24}, "f1", "alert"),
+        ({}, "calibration", "ok"),
+        ({"mean_probability": 0.51}, "calibration", "warning"),
+        ({"mean_probability": 0.40}, "calibration", "alert"),
+        ({}, "log_loss", "ok"),
+        ({"log_loss": 0.6905}, "log_loss", "ok"),
+        ({"log_loss": 0.70}, "log_loss", "alert"),
+        ({"base_rate": 0.33, "log_loss": 0.62}, "log_loss", "not_applicable"),
+        ({"base_rate": 0.33, "log_loss": 0.65}, "log_loss", "alert"),
+    ],
+)
+def test_a_performance_check_on_both_sides_of_its_limits(
+    changes: dict[str, float], code: str, verdict: str
+) -> None:
+    assert verdicts(**changes)[code] == verdict
+
+
+def test_a_higher_log_loss_at_the_same_base_rate_is_a_warning() -> None:
+    reference = REFERENCE | {"log_loss": 0.60}
+    found = checks.performance(reference, reference | {"log_loss": 0.62}, 5000)[0]
+    assert (found.code, found.verdict) == ("log_loss", "warning")
+
+
+@pytest.mark.parametrize(
+    ("current", "labels", "words"),
+    [
+        (None, 0, "Only 0 labels are in"),
+        (REFERENCE, 99, "Only 99 labels are in"),
+        ({k: v for k, v in REFERENCE.items() if k != "skill"}, 500, "are the same"),
+    ],
+)
+def test_without_enough_labels_a_check_is_not_applicable_and_never_zero(
+    current: dict[str, float] | None, labels: int, words: str
+) -> None:
+    for check in checks.performance(REFERENCE, current, labels):
+        assert (check.verdict, check.value) == ("not_applicable", None)
+        assert words in check.text
+        assert check.reference == REFERENCE[check.code]
+
+
+@pytest.mark.parametrize(
+    ("psi", "ks", "expected"),
+    [(0.09, 0.09, ["ok", "ok"]), (0.1, 0.1, ["warning"] * 2), (0.2, 0.2, ["alert"] * 2)],
+)
+def test_an_input_check_on_both_sides_of_its_limits(
+    psi: float, ks: float, expected: list[str]
+) -> None:
+    moved = pd.DataFrame(
+        {"feature": ["x"], "psi": [psi], "ks": [ks], "mean_reference": [0.0], "mean_current": [1.0]}
+    )
+    assert [check.verdict for check in checks.inputs(moved)] == expected
+
+
+def check(group: str, verdict: str, code: str = "psi.x") -> checks.Check:
+    return checks.Check(code, code, group, None, None, "", verdict, "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ([check("performance", "ok"), check("input", "ok")], "fits"),
+        ([check("performance", "warning"), check("input", "ok")], "watch"),
+        ([check("performance", "alert"), check("input", "ok")], "does_not_fit"),
+        ([check("performance", "ok"), check("input", "alert")], "investigate"),
+        ([check("performance", "warning"), check("input", "alert")], "investigate"),
+        ([check("performance", "not_applicable"), check("input", "alert")], "investigate"),
+        ([check("performance", "not_applicable"), check("input", "ok")], "unknown"),
+    ],
+)
+def test_only_performance_can_say_that_a_model_does_not_fit(
+    given: list[checks.Check], code: str
+) -> None:
+    found = checks.conclude(given, "new rows", "old rows")
+    assert found.code == code
+    assert found.title
+    assert found.text
+    assert found.todo
+
+
+def test_the_conclusion_names_what_alerted_and_what_moved() -> None:
+    found = checks.conclude(
+        [check("performance", "alert", "F1"), check("input", "alert", "psi.lat")], "3s", "2s"
+    )
+    assert found.text == "In alert: F1. Moved far from the 2s: lat."

@@ -1,0 +1,75 @@
+"""Which rows are kept, how they are divided, and how far sets lie apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core import project
+from core.logic import drift, split
+
+SPEC = project.load("kobe")
+
+
+def test_filtering_counts_what_it_leaves_out_and_changes_nothing(few_shots: pd.DataFrame) -> None:
+    before = few_shots.copy()
+    found = split.filter_development(few_shots, SPEC)
+    assert len(few_shots) == len(found.frame) + found.rows_missing + found.rows_other
+    assert found.rows_missing == few_shots[SPEC.target].isna().sum()
+    assert tuple(found.frame.columns) == SPEC.prepared_columns
+    assert found.frame[SPEC.target].dtype == "int64"
+    pd.testing.assert_frame_equal(few_shots, before)
+
+
+def test_a_row_that_misses_any_value_is_dropped(few_shots: pd.DataFrame) -> None:
+    whole = len(split.filter_development(few_shots, SPEC).frame)
+    kept = few_shots[few_shots[SPEC.target].notna() & (few_shots["shot_type"] == "2PT Field Goal")]
+    few_shots.loc[kept.index[0], "opponent"] = None
+    found = split.filter_development(few_shots, SPEC)
+    assert len(found.frame) == whole - 1
+    assert found.missing.set_index("column").loc["opponent", "missing"] == 1
+
+
+def test_a_split_is_stratified_whole_and_the_same_for_a_seed(few_shots: pd.DataFrame) -> None:
+    frame = split.filter_development(few_shots, SPEC).frame
+    train, test = split.split(frame, SPEC.target, test_share=0.25, seed=7)
+    again, _ = split.split(frame, SPEC.target, test_share=0.25, seed=7)
+    other, _ = split.split(frame, SPEC.target, test_share=0.25, seed=8)
+    assert sorted([*train.index, *test.index]) == list(frame.index)
+    assert len(test) == pytest.approx(0.25 * len(frame), abs=1)
+    assert train[SPEC.target].mean() == pytest.approx(test[SPEC.target].mean(), abs=0.01)
+    assert list(train.index) == list(again.index)
+    assert list(train.index) != list(other.index)
+
+
+def test_psi_of_a_set_with_itself_is_zero() -> None:
+    values = np.random.default_rng(0).normal(size=1000)
+    assert drift.psi(values, values) == 0
+
+
+def test_psi_of_known_shares_is_the_formula() -> None:
+    old, new = np.repeat([0, 1], [900, 100]), np.repeat([0, 1], [500, 500])
+    expected = (0.5 - 0.9) * np.log(0.5001 / 0.9001) + (0.5 - 0.1) * np.log(0.5001 / 0.1001)
+    assert drift.psi(old, new) == pytest.approx(expected, abs=1e-12)
+
+
+def test_psi_sees_a_value_that_the_reference_never_had() -> None:
+    assert drift.psi(np.zeros(100), np.ones(100)) > 10
+
+
+def test_psi_counts_values_beyond_the_reference_in_its_last_bins() -> None:
+    rng = np.random.default_rng(1)
+    assert drift.psi(rng.uniform(0, 1, 5000), rng.uniform(5, 6, 5000)) > 5
+
+
+def test_drift_agrees_with_scipy_and_keeps_the_order() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(2)
+    old = pd.DataFrame({"b": rng.normal(size=500), "a": rng.normal(size=500)})
+    new = pd.DataFrame({"b": rng.normal(1, 1, 300), "a": rng.normal(size=300)})
+    table = drift.by_feature(old, new, ["b", "a"])
+    assert table["feature"].tolist() == ["b", "a"]
+    assert table.loc[0, "ks"] == pytest.approx(stats.ks_2samp(old["b"], new["b"]).statistic)
+    assert table.loc[0, "psi"] > 0.2 > table.loc[1, "psi"]

@@ -1,0 +1,347 @@
+"""What pages do with background jobs: submit them once, show them, cancel them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import project
+from core.adapters import jobs, predictions, storage, tracking
+from core.config import Settings
+from core.steps import score
+
+SPEC = project.load("kobe")
+# step -> the page that runs it and what its panel calls it
+PANELS = {
+    "acquire": ("prepare", "Acquire"),
+    "prepare": ("prepare", "Prepare"),
+    "train": ("train", "Train"),
+    "serve": ("serve", "Serve"),
+    "score": ("score", "Score"),
+    "monitor": ("monitor", "Monitor"),
+}
+# step -> the options of the button's job when nothing was changed on its page
+DEFAULTS = {
+    "acquire": {"source": "sample", "path": None, "uploads": [], "seed": 24},
+    "prepare": {"test_share": 0.2, "seed": 42},
+    "train": {
+        "candidates": ["lr", "dt", "knn", "lightgbm"], "folds": 10, "seed": 42, "fit_share": 1.0,
+    },
+    "serve": {"target": "champion", "port": None},
+    "score": {
+        "source": "production", "port": 5231, "upload": None, "row": None, "batch_rows": 2000,
+    },
+}  # fmt: skip
+
+
+def running(settings: Settings, step: str, **values: object) -> jobs.Job:
+    """Return a job of that step as a worker has it in hand."""
+    job = jobs.submit(settings, step, {})
+    assert jobs.claim(settings, job.job_id)
+    if values:
+        jobs.update(settings, job.job_id, **values)
+    return job
+
+
+def test_a_queued_job_is_shown_and_can_be_cancelled(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    job = jobs.submit(copied.settings, "train", {})
+    app = open_page(copied.settings, "train")
+    assert not app.exception
+    (bar,) = app.progress
+    assert bar.text.startswith("Queued")
+    assert bar.value == 0
+    app.button(key=f"cancel-{job.job_id}").click().run()
+    assert not app.exception
+    found = jobs.get(copied.settings, job.job_id)
+    assert found is not None
+    assert found.status == "cancelled"
+    assert not app.progress
+    assert any("Train was cancelled." in warning.value for warning in app.warning)
+
+
+@pytest.mark.parametrize("step", PANELS)
+def test_a_running_job_shows_how_far_it_is_and_then_why_it_failed(
+    step: str, copied, open_page: Callable[..., AppTest]
+) -> None:
+    page, name = PANELS[step]
+    job = running(copied.settings, step, fraction=0.4, text="Halfway through the rows")
+    app = open_page(copied.settings, page)
+    assert not app.exception
+    (bar,) = app.progress
+    assert bar.value == 40
+    assert bar.text.startswith("Halfway through the rows · ")
+    run_id = copied.run("acquire").run_id
+    jobs.update(copied.settings, job.job_id, run_id=run_id)
+    jobs.finish(copied.settings, job.job_id, "failed", error="The file is empty. Choose another.")
+    app.run()
+    assert not app.exception
+    assert not app.progress
+    assert f"**{name} failed.** The file is empty. Choose another." in [
+        found.value for found in app.error
+    ]
+    assert f"Its run {run_id[:8]}" in [found.value for found in app.page_link]
+
+
+def test_cancelling_a_running_job_asks_for_its_end_and_says_so(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    job = running(settings, "acquire", fraction=0.5, text="Checking 10 rows")
+    app = open_page(settings, "prepare")
+    app.button(key=f"cancel-{job.job_id}").click().run()
+    assert jobs.to_cancel(settings) == [job.job_id]
+    assert app.progress[0].text.startswith("Cancelling")
+    jobs.finish(settings, job.job_id, "cancelled")
+    app.run()
+    assert any("Acquire was cancelled." in found.value for found in app.warning)
+
+
+def test_a_job_that_ends_while_the_page_is_drawn_is_shown_as_ended(
+    settings: Settings, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = running(settings, "acquire")
+    get = jobs.get
+
+    def ended(settings: Settings, job_id: str) -> jobs.Job | None:
+        jobs.finish(settings, job_id, "failed", error="It ended just now.")
+        return get(settings, job_id)
+
+    monkeypatch.setattr(jobs, "get", ended)
+    app = open_page(settings, "prepare")
+    assert not app.exception
+    assert not app.progress
+    assert "It ended just now." in app.error[0].value
+    assert job.job_id
+
+
+def test_a_finished_job_leaves_no_panel(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    job = running(settings, "acquire")
+    jobs.finish(settings, job.job_id, "done", result={"rows": 1})
+    app = open_page(settings, "prepare")
+    assert not app.progress
+    assert not app.error
+    assert not app.warning
+
+
+@pytest.mark.parametrize("step", DEFAULTS)
+def test_a_button_submits_one_job_with_the_options_of_its_form(
+    step: str,
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    page, name = PANELS[step]
+    label = "Start" if step == "serve" else name
+    app = press(open_page(copied.settings, page), label)
+    assert not app.exception
+    assert not app.error
+    (job,) = jobs.latest(copied.settings)
+    assert (job.step, job.status, job.options) == (step, "queued", DEFAULTS[step])
+    assert app.progress[0].text.startswith("Queued")
+    press(app, label)
+    assert [found.job_id for found in jobs.latest(copied.settings)] == [job.job_id]
+
+
+def test_reloading_a_page_or_pressing_in_another_window_makes_no_second_job(
+    settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = press(open_page(settings, "prepare"), "Acquire").run()
+    other = press(open_page(settings, "prepare"), "Acquire")
+    assert not app.exception
+    assert not other.exception
+    assert len(jobs.latest(settings)) == 1
+
+
+def test_monitor_submits_the_scoring_that_is_chosen(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = press(open_page(copied.settings, "monitor"), "Monitor")
+    press(app, "Monitor")
+    (job,) = jobs.latest(copied.settings)
+    (scoring,) = predictions.scorings(copied.settings)
+    assert (job.step, job.options) == ("monitor", {"scoring_run": scoring.run_id})
+
+
+def test_prepare_submits_the_share_and_the_seed_that_were_typed(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "prepare")
+    share, seed = app.number_input
+    share.set_value(0.35)
+    seed.set_value(7)
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == {"test_share": 0.35, "seed": 7}
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.0, "greater than 0"), (1.0, "less than 1")])
+def test_a_share_that_leaves_a_set_empty_is_refused_in_words(
+    share: float,
+    words: str,
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    app = open_page(copied.settings, "prepare")
+    app.number_input[0].set_value(share)
+    press(app, "Prepare")
+    assert not app.exception
+    assert words in app.error[0].value
+    assert not jobs.latest(copied.settings)
+
+
+def test_train_without_a_candidate_is_refused_in_words(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train")
+    app.pills(key="candidates").set_value([])
+    press(app, "Train")
+    assert not app.exception
+    assert "No candidate is chosen" in app.error[0].value
+    assert not jobs.latest(copied.settings)
+
+
+def test_train_submits_what_was_ticked_and_typed(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train")
+    app.pills(key="candidates").set_value(["lr", "knn"])
+    folds, seed, share = app.number_input
+    folds.set_value(5)
+    seed.set_value(1)
+    share.set_value(0.7)
+    press(app, "Train")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == {"candidates": ["lr", "knn"], "folds": 5, "seed": 1, "fit_share": 0.7}
+
+
+def test_serve_submits_the_version_and_the_port_that_were_chosen(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "serve")
+    (target,) = app.selectbox
+    assert target.options == ["champion (version 1)", "challenger (version 1)", "version 1"]
+    target.select("1")
+    app.number_input[0].set_value(5432)
+    press(app, "Start")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == {"target": "1", "port": 5432}
+
+
+@pytest.mark.parametrize(("page", "control"), [("prepare", "source"), ("score", "rows")])
+def test_an_upload_without_a_file_is_refused_in_words(
+    page: str,
+    control: str,
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    app = open_page(copied.settings, page)
+    app.segmented_control(key=control).set_value("upload").run()
+    press(app, "Acquire" if page == "prepare" else "Score")
+    assert not app.exception
+    assert "No file is chosen yet." in app.error[0].value
+    assert not jobs.latest(copied.settings)
+
+
+def test_uploaded_files_are_kept_for_the_job_that_acquires_them(
+    settings: Settings,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    app = open_page(settings, "prepare")
+    app.segmented_control(key="source").set_value("upload").run()
+    contents = {"a.csv": b"x,y\n1,2\n", "../b.csv": b"x,y\n3,4\n"}
+    app.file_uploader(key="files").set_value(
+        [(name, content, "text/csv") for name, content in contents.items()]
+    )
+    press(app.run(), "Acquire")
+    assert not app.exception
+    (job,) = jobs.latest(settings)
+    assert job.options["source"] == "upload"
+    kept = [storage.Upload(**upload) for upload in job.options["uploads"]]
+    assert [upload.name for upload in kept] == ["a.csv", "b.csv"]
+    assert [storage.uploaded(settings, upload).read_bytes() for upload in kept] == list(
+        contents.values()
+    )
+
+
+def test_score_submits_an_uploaded_file(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "score")
+    app.segmented_control(key="rows").set_value("upload").run()
+    app.file_uploader(key="file").upload("rows.csv", b"lat,lon\n1,2\n", "text/csv")
+    press(app.run(), "Score")
+    assert not app.exception
+    (job,) = jobs.latest(copied.settings)
+    chosen = score.Options(**job.options)
+    assert chosen.upload is not None
+    assert (chosen.source, chosen.port, chosen.upload.name) == ("upload", copied.port, "rows.csv")
+    assert storage.uploaded(copied.settings, chosen.upload).read_bytes() == b"lat,lon\n1,2\n"
+
+
+def test_score_submits_one_row_and_shows_its_answer(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "score")
+    app.segmented_control(key="rows").set_value("row").run()
+    boxes = {found.label: found for found in app.number_input}
+    assert sorted(boxes) == sorted(SPEC.features)
+    boxes["lat"].set_value(34.0)
+    press(app, "Score")
+    assert not app.exception
+    (job,) = jobs.latest(copied.settings)
+    chosen = score.Options(**job.options)
+    assert chosen.row is not None
+    assert list(chosen.row) == sorted(SPEC.features)
+    assert chosen.row["lat"] == 34.0
+    # what the worker would do with it
+    assert jobs.claim(copied.settings, job.job_id)
+    done = score.run(copied.settings, chosen)
+    jobs.finish(copied.settings, job.job_id, "done", result={"run_id": done.run_id})
+    app.run()
+    assert not app.exception
+    shown = {found.label: found.value for found in app.metric}
+    assert shown["Probability"] == f"{done.probability:.1%}"
+    threshold = tracking.require_version(copied.settings, SPEC.model, "champion").threshold
+    word = SPEC.positive if done.probability >= threshold else SPEC.negative
+    assert shown["Label"] == word
+
+
+def test_the_overview_shows_what_runs_and_what_failed(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    job = running(copied.settings, "train")
+    app = open_page(copied.settings, "overview")
+    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    assert ["running" in state for state in states] == [False, False, True, False, False, False]
+    jobs.finish(copied.settings, job.job_id, "failed", error="No luck.")
+    app.run()
+    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    assert ["failed" in state for state in states] == [False, False, True, False, False, False]
+
+
+def test_the_runs_page_lists_the_jobs(copied, open_page: Callable[..., AppTest]) -> None:
+    job = running(copied.settings, "train")
+    jobs.finish(copied.settings, job.job_id, "failed", error="No luck.")
+    app = open_page(copied.settings, "runs")
+    listed = app.dataframe[-1].value
+    row = listed.iloc[0]
+    assert (row["step"], row["status"], row["text"]) == ("train", "failed", "No luck.")
+
+
+def test_stop_ends_the_server_on_that_port(
+    copied, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.adapters import server
+
+    stopped: list[int] = []
+    monkeypatch.setattr(server, "stop", lambda settings, port: stopped.append(port))
+    open_page(copied.settings, "serve").button(key=f"stop-{copied.port}").click().run()
+    assert stopped == [copied.port]

@@ -1,0 +1,152 @@
+"""Settings, the project file and validation: what is not right is told in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from core import project, schema
+from core.config import Settings
+from core.errors import InputError
+from core.project import Column
+
+NUMBER = Column(type="number", about="x", min=0, max=10)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"COURTSIDE_WORKERS": "many"}, "COURTSIDE_WORKERS: input should be a valid integer"),
+        ({"COURTSIDE_WORKERS": "0"}, "greater than or equal to 1"),
+        ({"COURTSIDE_SERVE_PORT": "80"}, "COURTSIDE_SERVE_PORT"),
+        ({"COURTSIDE_PROJECT": "../etc"}, "COURTSIDE_PROJECT"),
+        ({"COURTSIDE_HOM": "/x"}, "Did you mean COURTSIDE_HOME?"),
+        ({"COURTSIDE_ZZZ": "1"}, "COURTSIDE_ZZZ is not a setting. Known:"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.load(environ)
+    assert words in caught.value.message
+
+
+def test_settings_do_not_change_and_do_not_hide_a_typing_mistake() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.workers = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        Settings(wokers=3)  # type: ignore[call-arg]
+
+
+def test_state_lives_under_one_home(tmp_path: Path) -> None:
+    settings = Settings.load({"COURTSIDE_HOME": str(tmp_path)})
+    for place in (settings.data_dir, settings.state_dir, settings.logs_dir):
+        assert place.parent == tmp_path
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_store_is_taken_from_mlflows_own_variable() -> None:
+    settings = Settings.load({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
+    assert settings.mlflow_uri == "http://127.0.0.1:5000"
+
+
+SECOND = """
+name = "rain"
+title = "Rain"
+question = "Does it rain?"
+model = "rain"
+target = "rained"
+positive = "rain"
+negative = "dry"
+id = "day"
+time = "date"
+threshold = 0.3
+features = ["pressure"]
+[rows]
+column = "place"
+development = "coast"
+development_name = "coast days"
+production = "hills"
+production_name = "hill days"
+[columns]
+rained = { type = "label", about = "x" }
+day = { type = "integer", about = "x" }
+date = { type = "text", about = "x" }
+place = { type = "text", about = "x" }
+pressure = { type = "number", about = "x" }
+"""
+
+
+def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
+    (tmp_path / "rain.toml").write_text(SECOND)
+    spec = project.load("rain", tmp_path)
+    assert (spec.target, spec.threshold, spec.court) == ("rained", 0.3, None)
+    with pytest.raises(InputError, match="has no built-in sample"):
+        project.sample_tables("rain", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('features = ["pressure"]', 'features = ["wind"]', r"not in \[columns\]: wind"),
+        ('target = "rained"', 'target = "place"', "must be of type label"),
+        ('features = ["pressure"]', 'features = ["date"]', "features must be numbers: date"),
+        ("threshold = 0.3", "threshold = 3", "threshold"),
+        ('name = "rain"', 'nane = "rain"', "rain.toml cannot be used"),
+        ('name = "rain"', "name = ", "rain.toml cannot be used"),
+    ],
+)
+def test_a_project_file_that_is_not_whole_is_told(
+    old: str, new: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rain.toml").write_text(SECOND.replace(old, new, 1))
+    with pytest.raises(InputError, match=words):
+        project.load("rain", tmp_path)
+
+
+def test_all_faults_of_a_frame_are_told_at_once() -> None:
+    frame = pd.DataFrame({"a": [1, 99], "b": ["x", "2"], "c": [1, 1]})
+    columns = {"a": NUMBER, "b": NUMBER, "c": Column(type="integer", about="x")}
+    with pytest.raises(InputError) as caught:
+        schema.validate(frame, columns, unique="c")
+    assert "'a' must lie in 0..10: not so in 1 row (99)" in caught.value.message
+    assert "'b' must be a number: not so in 1 row ('x')" in caught.value.message
+    assert "'c' must not repeat a value: 1 row do" in caught.value.message
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_endless_values_are_no_numbers(value: float) -> None:
+    with pytest.raises(InputError, match="must be a number"):
+        schema.validate(pd.DataFrame({"a": [1.0, value]}), {"a": Column(type="number", about="x")})
+
+
+def test_a_column_that_stands_twice_is_told() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(InputError, match="'a' stands there more than once"):
+        schema.validate(frame, {"a": NUMBER})
+
+
+def test_missing_values_are_kept_and_types_settled() -> None:
+    frame = pd.DataFrame({"a": ["1", None], "b": [3.0, 4.0]})
+    columns = {"a": NUMBER, "b": Column(type="integer", about="x")}
+    found = schema.validate(frame, columns).frame
+    assert found["a"].isna().tolist() == [False, True]
+    assert found["b"].dtype == "int64"
+    assert frame["a"].tolist() == ["1", None]
+
+
+def test_a_wholly_other_file_is_told_in_one_sentence(few_shots: pd.DataFrame) -> None:
+    other = pd.DataFrame({f"column {i}": [1] for i in range(30)})
+    with pytest.raises(InputError, match="25 of 25 columns are missing"):
+        schema.validate_source(other, project.load("kobe"))
+
+
+def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
+    mixed = few_shots.sample(frac=1, random_state=1)
+    found = schema.validate_source(mixed, project.load("kobe")).frame
+    pd.testing.assert_frame_equal(found, few_shots, check_dtype=False)
