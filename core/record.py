@@ -80,6 +80,8 @@ class Record:
         Kept as dataset inputs.
     model : ModelRecord or None
         Kept as the run's model.
+    is_sample : bool
+        Whether any figure comes from made-up rows; the run is marked so.
 
     Examples
     --------
@@ -95,6 +97,7 @@ class Record:
     files: tuple[Path, ...] = ()
     datasets: tuple[Dataset, ...] = ()
     model: ModelRecord | None = None
+    is_sample: bool = False
 
 
 class Progress:

@@ -35,6 +35,7 @@ RUN_NAMES = {
     "monitor": "Monitoramento",
 }
 TAG = "courtside."
+SAMPLE = TAG + "sample"
 CHAMPION, CHALLENGER = "champion", "challenger"
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 # what MLflow answers when there is none of that name, as against a store that does not work
@@ -93,7 +94,7 @@ class RunInfo:
     @property
     def is_sample(self) -> bool:
         """Whether its figures come, in part or in whole, from the built-in sample."""
-        return TAG + "sample" in self.tags
+        return SAMPLE in self.tags
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class ModelVersion:
     @property
     def is_sample(self) -> bool:
         """Whether it was trained on the built-in sample."""
-        return TAG + "sample" in self.tags
+        return SAMPLE in self.tags
 
     @property
     def threshold(self) -> float:
@@ -207,6 +208,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     client = _client(settings)
     from mlflow.entities import Metric, Param, RunTag
 
+    tags = {**record.tags, **({SAMPLE: "true"} if record.is_sample else {})}
     client.log_batch(
         run_id,
         metrics=[
@@ -215,7 +217,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
             if math.isfinite(value)
         ],
         params=[Param(name, _param(value)) for name, value in record.params.items()],
-        tags=[RunTag(name, value[:5000]) for name, value in record.tags.items()],
+        tags=[RunTag(name, value[:5000]) for name, value in tags.items()],
     )
     with tempfile.TemporaryDirectory() as temporary:
         _write_artifacts(Path(temporary), record)

@@ -89,8 +89,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             # gathered here, so that a page draws hundreds of bins and not thousands of shots
             tables["shots"] = court.bin_shots(found.frame, spec.court.x, spec.court.y, spec.target)
         tags = {tracking.TAG + "source": options.source, tracking.TAG + "snapshot": snapshot.id}
-        if snapshot.is_sample:
-            tags[tracking.TAG + "sample"] = "true"
         record = Record(
             params={"sha256": snapshot.digest, "files": len(files)},
             metrics={
@@ -103,6 +101,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 "warnings": len(found.warnings),
             },
             tags=tags,
+            is_sample=snapshot.is_sample,
             tables={
                 "files": pd.DataFrame(
                     [(file.name, file.sha256, file.size) for file in snapshot.files],

@@ -95,8 +95,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             tracking.TAG + "model_run": version.run_id,
         }
         scored_by = tracking.run(settings, scoring.run_id)
-        if version.is_sample or (scored_by is not None and scored_by.is_sample):
-            tags[tracking.TAG + "sample"] = "true"
         densities = pd.concat(
             [
                 reference[["probability"]].assign(set="reference"),
@@ -130,6 +128,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     },
                 },
                 tags=tags,
+                is_sample=version.is_sample or (scored_by is not None and scored_by.is_sample),
                 tables={"checks": checks.as_table(found), "drift": moved},
                 figures={
                     "psi": drift_charts.psi_bars(moved).to_dict(),

@@ -65,8 +65,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         balance = class_balance({"train": train, "test": test}, spec)
         tags = {tracking.TAG + "source": snapshot.source, tracking.TAG + "snapshot": snapshot.id}
-        if snapshot.is_sample:
-            tags[tracking.TAG + "sample"] = "true"
         record = Record(
             params={
                 "features": ",".join(spec.features),
@@ -84,6 +82,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 "base_rate_test": float(test[spec.target].mean()),
             },
             tags=tags,
+            is_sample=snapshot.is_sample,
             tables={
                 "missing": kept.missing,
                 "class_balance": balance,

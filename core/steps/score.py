@@ -115,8 +115,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             tracking.TAG + "model_run": version.run_id,
             tracking.TAG + "version": version.version,
         }
-        if is_sample or version.is_sample:
-            tags[tracking.TAG + "sample"] = "true"
         tracking.log(
             settings,
             run_id,
@@ -137,6 +135,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     **{f"{name}_{options.source}": value for name, value in figures.items()},
                 },
                 tags=tags,
+                is_sample=is_sample or version.is_sample,
                 figures={
                     "probability": drift_charts.probability_density(
                         rows[["probability"]].assign(set="scored")

@@ -71,8 +71,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         ready = server.wait_until_ready(settings, started, on_wait=waited)
         seconds = time.perf_counter() - start
         tags = {tracking.TAG + "model_run": version.run_id, tracking.TAG + "url": ready.url}
-        if version.is_sample:
-            tags[tracking.TAG + "sample"] = "true"
         tracking.log(
             settings,
             run_id,
@@ -84,6 +82,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 },
                 metrics={"seconds_to_answer": seconds},
                 tags=tags,
+                is_sample=version.is_sample,
             ),
         )
         progress.update(1.0, f"{name[0].upper()}{name[1:]} answers")

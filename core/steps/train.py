@@ -96,7 +96,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         prepared, train, test = storage.read_prepared(settings)
         tags = {tracking.TAG + "source": prepared.source}
         if prepared.is_sample:
-            tags[tracking.TAG + "sample"] = "true"
+            # the children and the version carry the tags too
+            tags[tracking.SAMPLE] = "true"
         source = f"data/{storage.MODEL_INPUT}"
         datasets = (
             Dataset("train_data", train, f"{source}/{storage.TRAIN_FILE}", "training", spec.target),
