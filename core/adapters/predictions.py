@@ -46,6 +46,18 @@ _labels = sql.Table(
     sql.Column("label", sql.Integer, nullable=False),
     sql.Column("known_at", sql.Float, nullable=False),
 )
+# counted as they are kept: counting a million predictions takes two seconds
+_scorings = sql.Table(
+    "scorings",
+    _metadata,
+    sql.Column("run_id", sql.String(32), primary_key=True),
+    sql.Column("source", sql.String(20), nullable=False),
+    sql.Column("model", sql.String(120), nullable=False),
+    sql.Column("version", sql.String(20), nullable=False),
+    sql.Column("scored_at", sql.Float, nullable=False, index=True),
+    sql.Column("rows", sql.Integer, nullable=False),
+    sql.Column("labels", sql.Integer, nullable=False),
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,12 @@ def save(
             connection.execute(sql.insert(_predictions), values)
             if known:
                 connection.execute(sql.insert(_labels), known)
+            connection.execute(
+                sql.insert(_scorings).values(
+                    run_id=run_id, source=source, model=model, version=version,
+                    scored_at=now, rows=len(values), labels=len(known),
+                )
+            )  # fmt: skip
     except SQLAlchemyError as error:
         raise StoreError(f"The predictions log cannot be written: {error.args[0]}") from error
 
@@ -176,22 +194,7 @@ def scorings(settings: Settings, limit: int = 50) -> list[Scoring]:
     """Return the scoring runs that the log holds, newest first."""
     if not _path(settings).is_file():
         return []
-    p = _predictions.c
-    query = (
-        sql.select(
-            p.run_id,
-            p.source,
-            p.model,
-            p.version,
-            sql.func.max(p.scored_at).label("scored_at"),
-            sql.func.count().label("rows"),
-            sql.func.count(_labels.c.label).label("labels"),
-        )
-        .join_from(_predictions, _labels, p.prediction_id == _labels.c.prediction_id, isouter=True)
-        .group_by(p.run_id, p.source, p.model, p.version)
-        .order_by(sql.desc("scored_at"))
-        .limit(limit)
-    )
+    query = sql.select(_scorings).order_by(_scorings.c.scored_at.desc()).limit(limit)
     with _engine(settings).connect() as connection:
         return [Scoring(**row) for row in connection.execute(query).mappings()]
 
