@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import InputError
 
 PREFIX = "COURTSIDE_"
+SQLITE = "sqlite:///"
 CODE_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -134,7 +135,12 @@ class Settings(Options):
         except ValidationError as error:
             raise InputError(sentence(error, PREFIX)) from error
         raw = settings.raw_dir.resolve() if settings.raw_dir else None
-        return settings.model_copy(update={"home": settings.home.resolve(), "raw_dir": raw})
+        uri = settings.tracking_uri
+        if uri and uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_absolute():
+            # the worker and the servers run in other folders, and mean the same store
+            uri = SQLITE + Path(uri.removeprefix(SQLITE)).resolve().as_posix()
+        update = {"home": settings.home.resolve(), "raw_dir": raw, "tracking_uri": uri}
+        return settings.model_copy(update=update)
 
 
 def sentence(error: ValidationError, prefix: str = "") -> str:

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
+
+SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with passwords of addresses, and MLflow's own secrets, struck out.
+
+    Examples
+    --------
+    >>> without_secrets("No answer from postgresql://ann:s3cret@db/runs")
+    'No answer from postgresql://ann:***@db/runs'
+    """
+    text = re.sub(r"(://[^/\s:@]*:)[^/\s@]+@", r"\1***@", text)
+    for name in SECRET_VARIABLES:
+        if secret := os.environ.get(name):
+            text = text.replace(secret, "***")
+    return text
+
 
 class CourtsideError(Exception):
     """The root of all errors that carry a sentence for the person.
@@ -9,7 +29,7 @@ class CourtsideError(Exception):
     Parameters
     ----------
     message : str
-        What happened and what to do next; shown as it stands.
+        What happened and what to do next; shown as it stands, without secrets.
 
     Examples
     --------
@@ -18,8 +38,8 @@ class CourtsideError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_secrets(message)
+        super().__init__(self.message)
 
 
 class InputError(CourtsideError):

@@ -9,8 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-Param = str | int | float | bool
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -89,7 +87,7 @@ class Record:
     3.0
     """
 
-    params: Mapping[str, Param] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)

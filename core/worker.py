@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
 from core.adapters import jobs
 from core.config import Settings, sentence
-from core.errors import CourtsideError, InputError, StoreError
+from core.errors import CourtsideError, InputError, StoreError, without_secrets
 from core.record import Progress
 
 PAUSE = 0.1
@@ -96,11 +95,11 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
             result = dataclasses.asdict(result)
         jobs.finish(settings, job_id, jobs.DONE, result=result)
     except CourtsideError as error:
-        jobs.finish(settings, job_id, jobs.FAILED, error=_without_secrets(settings, error.message))
+        jobs.finish(settings, job_id, jobs.FAILED, error=error.message)
     except Exception as error:  # noqa: BLE001  whatever it was, the person must be told
-        print(_without_secrets(settings, traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        print(without_secrets(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         reason = f"The step met an unexpected fault. {type(error).__name__}: {error}"
-        jobs.finish(settings, job_id, jobs.FAILED, error=_without_secrets(settings, reason))
+        jobs.finish(settings, job_id, jobs.FAILED, error=without_secrets(reason))
     sys.stdout.flush()
     sys.stderr.flush()
     # at once: threads that a library left behind must not hold the slot of a job that is done
@@ -148,11 +147,3 @@ def temporary_folder(settings: Settings, job_id: str, *, make: bool = False) -> 
     if make:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _without_secrets(settings: Settings, text: str) -> str:
-    password = urlsplit(settings.mlflow_uri).password
-    named = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN")]
-    for secret in filter(None, [password, unquote(password or ""), *named]):
-        text = text.replace(secret, "***")
-    return text

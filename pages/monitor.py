@@ -72,6 +72,10 @@ def report(run: tracking.RunInfo) -> None:
     checks = _parts.table(settings, STORE, run.run_id, "checks")
     st.subheader("With labels: performance", anchor=False)
     performance = checks[checks["group"] == "performance"]
+    st.caption(
+        "Below a figure stands its 95% interval. A check is judged by the better end of it, so "
+        "that few rows alone raise no alarm."
+    )
     check_table(performance, "  \n:small[:gray[Limits: " + performance["threshold"] + "]]")
     st.subheader("Without labels: input and answers", anchor=False)
     left, right = _parts.side_by_side()
@@ -107,12 +111,19 @@ def check_table(checks: pd.DataFrame, limits: pd.Series | str = "") -> None:
     def number(value: float) -> str:
         return "–" if pd.isna(value) else f"{value:.4f}"
 
+    def between(value: float, low: float, high: float) -> str:
+        interval = "" if pd.isna(low) else f"  \n:small[:gray[{low:.4f} to {high:.4f}]]"
+        return number(value) + interval
+
     st.table(
         pd.DataFrame(
             {
                 "Check": checks["title"],
                 "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
-                "Current": checks["value"].map(number),
+                "Current": [
+                    between(*row)
+                    for row in checks[["value", "low", "high"]].itertuples(index=False)
+                ],
                 "Reference": checks["reference"].map(number),
                 "What it means": checks["text"] + limits,
             }
@@ -130,7 +141,7 @@ with _parts.told():
         "was tested on: its performance where labels are in, its input in any case.",
         is_sample=bool(last and last.is_sample),
     )
-    scorings = [one for one in predictions.scorings(settings) if one.rows >= monitor.MIN_ROWS]
+    scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)
     if scorings:
         form(scorings)
     else:

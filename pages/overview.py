@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.adapters import jobs, predictions, server, storage, tracking
+from core.adapters import jobs, predictions, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
 from pages import _parts
@@ -33,7 +33,10 @@ def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
     runs = {step: tracking.last_run(settings, step) for step in tracking.RUN_NAMES}
     snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
     champion = tracking.find_version(settings, spec.model, tracking.CHAMPION)
-    large = [found for found in predictions.scorings(settings) if found.rows >= monitor.MIN_ROWS]
+    large = predictions.scorings(settings, min_rows=monitor.MIN_ROWS, limit=1)
+    if large:
+        # one row's score says nothing of the rows in operation
+        runs["score"] = tracking.run(settings, large[0].run_id) or runs["score"]
     trained, monitored = runs["train"], runs["monitor"]
     return lifecycle.Facts(
         snapshot=snapshot.id if snapshot else None,
@@ -59,9 +62,9 @@ def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
         base = of["log_loss_test"] / (1 - of["skill_test"])
         return f"{of['log_loss_test']:.4f}", f"log loss on test, base rate {base:.4f}"
     if step == "serve":
-        served = [found for found in server.servers(settings) if found.state == "ready"]
-        where = f"port {served[-1].port}" if served else "not served now"
-        return f"version {run.params['version']}", where
+        port = run.params["served_port"]
+        answers = any(str(found.port) == port for found in _parts.ready_servers(settings))
+        return f"version {run.params['version']}", f"port {port}" if answers else "not served now"
     if step == "score":
         f1 = _parts.metric_text(of, f"f1_{run.params.get('source')}", 3)
         return f"{of['rows_scored']:,.0f}", f"rows scored, F1 {f1}"

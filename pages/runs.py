@@ -12,7 +12,18 @@ settings, spec = _parts.open_app()
 COLOURS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "blue"}
 
 
+def start_mlflow() -> None:
+    with _parts.told():
+        mlflow_ui.start(settings)
+
+
+def stop_mlflow() -> None:
+    with _parts.told():
+        mlflow_ui.stop(settings)
+
+
 @st.fragment(run_every=2)
+@_parts.told()
 def mlflow_pages(run: tracking.RunInfo | None) -> None:
     base = mlflow_ui.running(settings)
     if base:
@@ -20,14 +31,14 @@ def mlflow_pages(run: tracking.RunInfo | None) -> None:
         label = "Open this run in MLflow" if run else "Open MLflow"
         with st.container(horizontal=True):
             st.link_button(label, url, icon=":material/open_in_new:")
-            if settings.tracking_uri is None:
-                st.button("Stop MLflow's pages", on_click=mlflow_ui.stop, args=(settings,))
+            if not settings.mlflow_uri.startswith("http"):
+                st.button("Stop MLflow's pages", on_click=stop_mlflow)
     elif mlflow_ui.starting(settings):
         st.caption(":material/hourglass_top: MLflow's pages are starting (about 10 s)")
     else:
         st.button(
             "Start MLflow's pages", icon=":material/play_arrow:",
-            on_click=mlflow_ui.start, args=(settings,),
+            on_click=start_mlflow,
             help="MLflow's own pages show the same runs, on 127.0.0.1.",
         )  # fmt: skip
 

@@ -94,7 +94,8 @@ def result(run: tracking.RunInfo) -> None:
         )
         if run.is_sample:
             _parts.sample_badge()
-    path = tracking.artifact(settings, run.run_id, f"files/{source}_{run.run_id[:12]}.parquet")
+    name = score.output_name(source, run.run_id, is_sample=run.is_sample)
+    path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     rows = read(str(path))
     if source == "row":
         word = spec.positive if rows["predicted"].iloc[0] else spec.negative
@@ -195,7 +196,7 @@ def answers(rows, run: tracking.RunInfo) -> None:
     )
     if len(rows) > SHOWN_ROWS:
         st.caption(f"The first {SHOWN_ROWS:,} of {len(rows):,} rows; the files hold all.")
-    name = f"predictions-{run.run_id[:8]}"
+    name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     with st.container(horizontal=True):
         st.download_button(
             "CSV", lambda: rows.to_csv(index=False).encode(), file_name=f"{name}.csv",

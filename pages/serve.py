@@ -55,6 +55,7 @@ def call_text(url: str, row: dict[str, float]) -> str:
 
 
 @st.fragment(run_every=2)
+@_parts.told()
 def watch() -> None:
     found = server.servers(settings)
     if not found:

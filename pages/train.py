@@ -30,8 +30,8 @@ def form(prepared: storage.Prepared) -> None:
                 "test set of our own, so all training rows are used unless you say otherwise.",
             )  # fmt: skip
             st.caption(
-                f"{prepared.rows_train:,} training rows; {round(prepared.rows_train * share):,} "
-                "of them are fitted on and cross-validated."
+                f"There are {prepared.rows_train:,} training rows; the result says how many of "
+                "them each model saw."
             )
         sent = st.form_submit_button("Train", type="primary", icon=":material/model_training:")
     if sent:

@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from filelock import FileLock
@@ -126,8 +127,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _remote(settings: Settings) -> str | None:
-    uri = settings.tracking_uri
-    return uri if uri and uri.startswith(("http://", "https://")) else None
+    parts = urlsplit(settings.tracking_uri or "")
+    if parts.scheme not in ("http", "https"):
+        return None
+    # the address is shown on pages: without a user and a password in it
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _path(settings: Settings) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -183,20 +184,47 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
         .order_by(_predictions.c.number)
     )
     columns = ["prediction_id", "row_key", "probability", "predicted", "label", "latency_ms"]
-    with _engine(settings).connect() as connection:
+    with _reading(settings) as connection:
         found = connection.execute(query).mappings().all()
     frame = pd.DataFrame([{name: row[name] for name in columns} for row in found], columns=columns)
     features = pd.DataFrame([json.loads(row["features"]) for row in found])
     return frame.astype({"label": "float64"}).join(features)
 
 
-def scorings(settings: Settings, limit: int = 50) -> list[Scoring]:
-    """Return the scoring runs that the log holds, newest first."""
+def scorings(
+    settings: Settings, *, run_id: str | None = None, min_rows: int = 1, limit: int = 50
+) -> list[Scoring]:
+    """Return the scoring runs that the log holds, newest first.
+
+    Parameters
+    ----------
+    run_id : str, optional
+        Only this one.
+    min_rows : int
+        Only those with so many rows or more.
+
+    Raises
+    ------
+    StoreError
+        When the log cannot be read.
+    """
     if not _path(settings).is_file():
         return []
-    query = sql.select(_scorings).order_by(_scorings.c.scored_at.desc()).limit(limit)
-    with _engine(settings).connect() as connection:
+    query = sql.select(_scorings).where(_scorings.c.rows >= min_rows)
+    if run_id is not None:
+        query = query.where(_scorings.c.run_id == run_id)
+    query = query.order_by(_scorings.c.scored_at.desc()).limit(limit)
+    with _reading(settings) as connection:
         return [Scoring(**row) for row in connection.execute(query).mappings()]
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[sql.Connection]:
+    try:
+        with _engine(settings).connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"The predictions log cannot be read: {error.args[0]}") from error
 
 
 def _path(settings: Settings) -> Path:

@@ -17,7 +17,7 @@ from filelock import FileLock
 from core.adapters import client, process
 from core.adapters.tracking import ModelVersion
 from core.config import Settings
-from core.errors import InputError, NotReadyError, ServerError
+from core.errors import InputError, NotReadyError, ServerError, without_secrets
 
 State = Literal["starting", "ready", "stopped", "died"]
 POLL_SECONDS = 0.25
@@ -269,7 +269,7 @@ def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
 
 def log_tail(settings: Settings, port: int, lines: int = 40) -> str:
     """Return the last lines that the server on this port printed, empty if there are none."""
-    return process.log_tail(_log_path(settings, port), lines)
+    return without_secrets(process.log_tail(_log_path(settings, port), lines))
 
 
 def _command(version: ModelVersion, port: int) -> list[str]:

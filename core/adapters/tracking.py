@@ -9,6 +9,7 @@ import os
 import subprocess
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.config import CODE_ROOT, Options, Settings
-from core.errors import CourtsideError, NotReadyError, StoreError
+from core.errors import CourtsideError, NotReadyError, StoreError, without_secrets
 from core.record import ModelRecord, Progress, Record
 
 RUN_NAMES = {
@@ -49,7 +50,7 @@ def _faults_told() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
         # the first line only: what follows is SQL
         reason = str(error).splitlines()[0]
         raise StoreError(f"The MLflow store cannot be used: {reason}") from error
@@ -208,11 +209,12 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
     client = _client(settings)
     from mlflow.entities import Metric, Param, RunTag
 
+    now = int(time.time() * 1000)
     tags = {**record.tags, **({SAMPLE: "true"} if record.is_sample else {})}
     client.log_batch(
         run_id,
         metrics=[
-            Metric(name, float(value), 0, 0)
+            Metric(name, float(value), now, 0)
             for name, value in record.metrics.items()
             if math.isfinite(value)
         ],
@@ -239,7 +241,8 @@ def register(
 ) -> ModelVersion:
     """Register a logged model as a new version with the alias `challenger`.
 
-    With no champion yet it becomes `champion` too.
+    With no champion yet it becomes `champion` too; and where the champion was trained on the
+    built-in sample and this version was not: nobody would operate on made-up rows by choice.
     """
     client = _client(settings)
     if _find(lambda: client.get_registered_model(model)) is None:
@@ -248,7 +251,8 @@ def register(
         model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
     )
     client.set_registered_model_alias(model, CHALLENGER, made.version)
-    if find_version(settings, model, CHAMPION) is None:
+    champion = find_version(settings, model, CHAMPION)
+    if champion is None or (champion.is_sample and SAMPLE not in tags):
         client.set_registered_model_alias(model, CHAMPION, made.version)
     return require_version(settings, model, str(made.version))
 
@@ -440,7 +444,7 @@ def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator
         reason = (
             error.message
             if isinstance(error, CourtsideError)
-            else f"{type(error).__name__}: {error}"
+            else without_secrets(f"{type(error).__name__}: {error}")
         )
         mlflow.set_tag(TAG + "error", reason[:5000])
         mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
@@ -545,8 +549,9 @@ def _experiment_id(uri: str, project: str, home: Path) -> str:
                 # by somebody in MLflow's pages; its runs are still there
                 client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
-        # only a local store may keep artifacts here; a server has its own place for them
-        place = (home / "mlruns").as_uri() if local is not None else None
+        # a server has its own place for artifacts
+        served = uri.startswith(("http://", "https://"))
+        place = None if served else (home / "mlruns").as_uri()
         return str(client.create_experiment(project, artifact_location=place))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from core.logic.metrics import TITLES, base_rate_log_loss
 
 Verdict = Literal["ok", "warning", "alert", "not_applicable"]
+Interval = tuple[float, float]
 
 # Fewer labels than this say nothing about a rate: its standard error is above 5 points.
 MIN_LABELS = 100
@@ -35,7 +36,9 @@ class Check:
     group : {"performance", "input"}
         Performance checks need labels, input checks do not.
     value, reference : float or None
-        On the current and on the reference rows; None where it cannot be computed.
+        On the current and on the reference rows; None where there is none.
+    low, high : float or None
+        95% interval of the value; None where there is none.
     threshold : str
         From where it is a warning or an alert, in words.
     verdict : {"ok", "warning", "alert", "not_applicable"}
@@ -51,6 +54,8 @@ class Check:
     threshold: str
     verdict: Verdict
     text: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,15 @@ class Conclusion:
 
 
 def performance(
-    reference: Mapping[str, float], current: Mapping[str, float] | None, labels: int
+    reference: Mapping[str, float],
+    current: Mapping[str, float] | None,
+    labels: int,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[Check]:
     """Compare the figures of labelled current rows with those of the reference.
+
+    A check is judged by the better end of its interval: what may be chance alone is not told as a
+    warning, however few the rows.
 
     Parameters
     ----------
@@ -81,6 +92,8 @@ def performance(
         As `metrics.classification` returns them; current is None when it has no labels.
     labels : int
         Labelled current rows.
+    intervals : mapping of str to (low, high), optional
+        As `metrics.intervals` returns them; without them the figures themselves are judged.
 
     Returns
     -------
@@ -115,12 +128,15 @@ def performance(
                   reason or "")
             for code, title in codes.items()
         ]  # fmt: skip
+    known = {code: (current[code], current[code]) for code in codes if code in current}
+    known["calibration"] = (current["mean_probability"] - current["base_rate"],) * 2
+    known |= intervals or {}
     return [
-        _log_loss(reference, current),
-        _skill(reference, current),
-        _roc_auc(reference, current),
-        _calibration(reference, current),
-        _f1(reference, current),
+        _log_loss(reference, current, known),
+        _skill(reference, current, known["skill"]),
+        _roc_auc(reference, current, known["roc_auc"]),
+        _calibration(reference, current, known["calibration"]),
+        _f1(reference, current, known["f1"]),
     ]
 
 
@@ -175,34 +191,30 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
     judged = [check for check in own if check.verdict != "not_applicable"]
     bad = [check.title for check in judged if check.verdict == "alert"]
     weak = [check.title for check in judged if check.verdict == "warning"]
-    moved = sorted(
-        {
-            check.code.split(".", 1)[1]
-            for check in checks
-            if check.group == "input" and check.verdict == "alert"
-        }
-    )
+    moved = _columns(checks, "alert")
     drifted = f" Moved far from the {reference_name}: {_listed(moved)}." if moved else ""
     if bad:
+        weaker = f" Weaker: {_listed(weak)}." if weak else ""
         return Conclusion(
             "does_not_fit",
             f"The model does not fit the {current_name}",
-            f"In alert: {_listed(bad)}.{drifted}",
+            f"In alert: {_listed(bad)}.{weaker}{drifted}",
             f"Do not act on its labels for these rows. Train on labelled {current_name}, or keep "
             f"the model to {reference_name}.",
         )
     if not judged:
+        reason = own[0].text if own else "There are no labels."
         if moved:
             return Conclusion(
                 "investigate",
-                "The input has changed, and no labels say what that does",
-                f"Too few labels to measure performance.{drifted}",
+                "The input has changed, and labels cannot say what that does",
+                f"{reason}{drifted}",
                 "Find out why the input changed, and bring labels before you trust or retrain.",
             )
         return Conclusion(
             "unknown",
-            "Not known: too few labels",
-            "The input looks as it did, but only labels can say whether the model still fits.",
+            "Not known whether the model still fits",
+            f"{reason} The input looks as it did, but only labels can say more.",
             "Bring labels for these rows, then monitor again.",
         )
     if moved:
@@ -220,10 +232,12 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
             f"Weaker than on the {reference_name}: {_listed(weak)}.",
             "Monitor again with more labels before you decide to retrain.",
         )
+    stirred = _columns(checks, "warning")
     return Conclusion(
         "fits",
         f"The model fits the {current_name}",
-        "All checks are as on the reference.",
+        "No performance check is beyond its limits."
+        + (f" Moved somewhat: {_listed(stirred)}." if stirred else ""),
         "Nothing to do. Monitor again when new rows were scored.",
     )
 
@@ -233,11 +247,16 @@ def as_table(checks: Sequence[Check]) -> pd.DataFrame:
     return pd.DataFrame([asdict(check) for check in checks])
 
 
-def _log_loss(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+def _log_loss(
+    reference: Mapping[str, float],
+    current: Mapping[str, float],
+    known: Mapping[str, Interval],
+) -> Check:
     value, base = current["log_loss"], base_rate_log_loss(current["base_rate"])
     shift = abs(current["base_rate"] - reference["base_rate"])
+    low, high = known["log_loss"]
     verdict: Verdict
-    if value >= base:
+    if known["skill"][1] <= 0:
         verdict = "alert"
         text = f"Worse than always forecasting the base rate ({base:.4f})."
     elif shift > BASE_RATE_SHIFT:
@@ -247,50 +266,65 @@ def _log_loss(reference: Mapping[str, float], current: Mapping[str, float]) -> C
             f"{current['base_rate']:.1%}, which alone moves log loss. See the skill."
         )
     else:
-        verdict = "warning" if value > 1.02 * reference["log_loss"] else "ok"
+        verdict = "warning" if low > 1.02 * reference["log_loss"] else "ok"
         text = f"Always forecasting the base rate gives {base:.4f}."
     return Check(
         "log_loss", "Log loss", "performance", value, reference["log_loss"],
-        "alert above the base rate's, warning 2% above the reference", verdict, text,
+        "alert above the base rate's, warning 2% above the reference", verdict, text, low, high,
     )  # fmt: skip
 
 
-def _skill(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+def _skill(
+    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
+) -> Check:
     value, old = current["skill"], reference["skill"]
-    verdict: Verdict = "alert" if value <= 0 else "warning" if value < old / 2 else "ok"
+    best = interval[1]
+    verdict: Verdict = "alert" if best <= 0 else "warning" if best < old / 2 else "ok"
     text = f"The model removes {max(value, 0):.2%} of the base rate's log loss, {old:.2%} before."
     return Check(
         "skill", TITLES["skill"], "performance", value, old,
-        "warning below half the reference, alert at 0 or below", verdict, text,
+        "warning below half the reference, alert at 0 or below", verdict, text, *interval,
     )  # fmt: skip
 
 
-def _roc_auc(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+def _roc_auc(
+    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
+) -> Check:
     value, old = current["roc_auc"], reference["roc_auc"]
-    left = (value - 0.5) / (old - 0.5) if old > 0.5 else 1.0
-    verdict: Verdict = "alert" if left < 0.5 else "warning" if left < 0.8 else "ok"
+    limits = "of the lead over 0.5: warning below 80%, alert below 50%"
+    if old <= 0.5:
+        return Check(
+            "roc_auc", TITLES["roc_auc"], "performance", value, old, limits, "not_applicable",
+            "The reference itself has no lead over chance (0.5).", *interval,
+        )  # fmt: skip
+    left, best = (value - 0.5) / (old - 0.5), (interval[1] - 0.5) / (old - 0.5)
+    verdict: Verdict = "alert" if best < 0.5 else "warning" if best < 0.8 else "ok"
     text = f"{max(left, 0):.0%} of its lead over chance (0.5) is left."
     return Check(
-        "roc_auc", TITLES["roc_auc"], "performance", value, old,
-        "of the lead over 0.5: warning below 80%, alert below 50%", verdict, text,
-    )  # fmt: skip
+        "roc_auc", TITLES["roc_auc"], "performance", value, old, limits, verdict, text, *interval
+    )
 
 
-def _calibration(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+def _calibration(
+    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
+) -> Check:
     gap = current["mean_probability"] - current["base_rate"]
     old = reference["mean_probability"] - reference["base_rate"]
-    size = abs(gap)
+    low, high = interval
+    size = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
     verdict: Verdict = "alert" if size > 0.05 else "warning" if size > 0.02 else "ok"
     text = f"Forecast {current['mean_probability']:.1%}, observed {current['base_rate']:.1%}."
     return Check(
         "calibration", "Calibration in the large", "performance", gap, old,
         "mean forecast minus observed: warning beyond 0.02, alert beyond 0.05", verdict, text,
+        low, high,
     )  # fmt: skip
 
 
-def _f1(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
+def _f1(reference: Mapping[str, float], current: Mapping[str, float], interval: Interval) -> Check:
     value, old = current["f1"], reference["f1"]
-    verdict: Verdict = "alert" if value < 0.5 * old else "warning" if value < 0.9 * old else "ok"
+    best = interval[1]
+    verdict: Verdict = "alert" if best < 0.5 * old else "warning" if best < 0.9 * old else "ok"
     text = (
         "No row reaches the threshold and is right."
         if value == 0
@@ -300,8 +334,19 @@ def _f1(reference: Mapping[str, float], current: Mapping[str, float]) -> Check:
     )
     return Check(
         "f1", "F1 at the threshold", "performance", value, old,
-        "warning 10% below the reference, alert 50% below", verdict, text,
+        "warning 10% below the reference, alert 50% below", verdict, text, *interval,
     )  # fmt: skip
+
+
+def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:
+    """Return the columns that have an input check of this verdict."""
+    return sorted(
+        {
+            check.code.split(".", 1)[1]
+            for check in checks
+            if check.group == "input" and check.verdict == verdict
+        }
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -102,13 +102,17 @@ def split(
     """
     from sklearn.model_selection import train_test_split
 
+    fault = InputError(
+        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
+        "sets hold both labels. Choose another share or bring more rows."
+    )
     try:
         train, test = train_test_split(
             frame, test_size=test_share, random_state=seed, stratify=frame[target]
         )
     except ValueError as error:
-        raise InputError(
-            f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
-            "sets hold both labels. Choose another share or bring more rows."
-        ) from error
+        raise fault from error
+    # a stratified draw may still round a rare label away
+    if train[target].nunique() < 2 or test[target].nunique() < 2:
+        raise fault
     return train, test

@@ -60,14 +60,17 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         version = tracking.require_version(settings, scoring.model, scoring.version)
         reference = tracking.table(settings, version.run_id, "test_predictions")
         current = predictions.read(settings, scoring.run_id)
+        scored_by = tracking.run(settings, scoring.run_id)
+        is_sample = version.is_sample or (scored_by is not None and scored_by.is_sample)
         columns = [*spec.features, "probability"]
         progress.update(0.4, f"Comparing {len(current):,} rows with {len(reference):,}")
         moved = drift.by_feature(reference, current, columns)
         on_reference = _figures(reference, version.threshold)
         labelled = current[current["label"].notna()]
         on_current = _figures(labelled, version.threshold) if len(labelled) else None
+        intervals = metrics.intervals(*_forecast(labelled), version.threshold)
         found = [
-            *checks.performance(on_reference, on_current, len(labelled)),
+            *checks.performance(on_reference, on_current, len(labelled), intervals),
             *checks.inputs(moved),
         ]
         name = spec.rows.production_name if scoring.source == "production" else "scored rows"
@@ -81,6 +84,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 "current": len(current),
                 "labelled": len(labelled),
             },
+            "sample": is_sample,
             "conclusion": asdict(conclusion),
             "checks": [asdict(check) for check in found],
         }
@@ -94,7 +98,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             tracking.TAG + "scoring_run": scoring.run_id,
             tracking.TAG + "model_run": version.run_id,
         }
-        scored_by = tracking.run(settings, scoring.run_id)
         densities = pd.concat(
             [
                 reference[["probability"]].assign(set="reference"),
@@ -128,7 +131,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     },
                 },
                 tags=tags,
-                is_sample=version.is_sample or (scored_by is not None and scored_by.is_sample),
+                is_sample=is_sample,
                 tables={"checks": checks.as_table(found), "drift": moved},
                 figures={
                     "psi": drift_charts.psi_bars(moved).to_dict(),
@@ -147,27 +150,26 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def _scoring(settings: Settings, run_id: str | None) -> predictions.Scoring:
-    found = predictions.scorings(settings, limit=1000)
-    if run_id is not None:
-        found = [scoring for scoring in found if scoring.run_id == run_id]
-        if not found:
-            raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
-    large = [scoring for scoring in found if scoring.rows >= MIN_ROWS]
+    if run_id is not None and not predictions.scorings(settings, run_id=run_id):
+        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+    large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]
-    if found:
+    few = predictions.scorings(settings, run_id=run_id, limit=1)
+    if few:
+        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
         raise NotReadyError(
-            f"Only {found[0].rows:,} rows were scored; at least {MIN_ROWS} are needed to compare. "
-            "Score a file or the production rows first."
+            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
+            "production rows first."
         )
     raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
 
 
+def _forecast(rows: pd.DataFrame) -> tuple[metrics.Labels, metrics.Floats]:
+    return rows["label"].to_numpy(dtype=np.int64), rows["probability"].to_numpy(dtype=np.float64)
+
+
 def _figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
-    figures = metrics.classification(
-        rows["label"].to_numpy(dtype=np.int64),
-        rows["probability"].to_numpy(dtype=np.float64),
-        threshold,
-    )
+    figures = metrics.classification(*_forecast(rows), threshold)
     figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
     return figures

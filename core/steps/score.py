@@ -108,8 +108,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         rows = rows.assign(probability=scored.probabilities, predicted=scored.labels)
         labelled = rows[rows["label"].notna()]
         figures = _judge(labelled, version.threshold)
-        progress.update(0.75, "Keeping the predictions")
-        path = storage.save_output(settings, f"{options.source}_{run_id[:12]}", rows)
+        is_sample = is_sample or version.is_sample
+        name = output_name(options.source, run_id, is_sample=is_sample)
         tags = {
             tracking.TAG + "source": options.source,
             tracking.TAG + "model_run": version.run_id,
@@ -135,21 +135,23 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     **{f"{name}_{options.source}": value for name, value in figures.items()},
                 },
                 tags=tags,
-                is_sample=is_sample or version.is_sample,
+                is_sample=is_sample,
                 figures={
                     "probability": drift_charts.probability_density(
                         rows[["probability"]].assign(set="scored")
                     ).to_dict()
                 },
-                files=(path,),
-                datasets=(Dataset("scored", rows, str(path.name), "scoring"),),
+                datasets=(Dataset("scored", rows, f"data/07_model_output/{name}", "scoring"),),
             ),
         )
+        progress.update(0.8, "Keeping the predictions")
         predictions.save(
             settings, rows, features=spec.features, run_id=run_id, source=options.source,
             model=version.name, version=version.version, alias=serving.alias,
             latency_ms=scored.row_latencies, request_sizes=scored.sizes,
         )  # fmt: skip
+        path = storage.save_output(settings, name, rows)
+        tracking.log(settings, run_id, Record(files=(path,)))
         progress.update(1.0, f"{len(rows):,} rows scored, {len(labelled):,} of them labelled")
     return Result(
         run_id, len(rows), len(labelled), skipped, float(rows["probability"].mean()),
@@ -197,9 +199,27 @@ def _rows(settings: Settings, spec: ProjectSpec, options: Options) -> tuple[pd.D
                 f"The raw data has no row with {spec.rows.column} = '{spec.rows.production}'."
             )
         is_sample = snapshot.is_sample
-    keys = found[spec.id].astype(str) if spec.id in found else None
+    keys = found[spec.id].map(_key) if spec.id in found else None
     labels = found.reindex(columns=[spec.target])[spec.target]
     return found[list(spec.features)].assign(row_key=keys, label=labels), is_sample
+
+
+def output_name(source: str, run_id: str, *, is_sample: bool) -> str:
+    """Return what the file of a scoring is called; made-up rows are told by their name.
+
+    Examples
+    --------
+    >>> output_name("production", "0123456789abcdef", is_sample=True)
+    'sample_production_0123456789ab'
+    """
+    return f"{'sample_' if is_sample else ''}{source}_{run_id[:12]}"
+
+
+def _key(value: object) -> str | None:
+    if value is None or value != value:  # NaN is not itself
+        return None
+    # a column of whole numbers with a missing one is read as floats
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _judge(labelled: pd.DataFrame, threshold: float) -> dict[str, float]:

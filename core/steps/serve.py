@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from pydantic import Field
 from core import config, project
 from core.adapters import server, tracking
 from core.config import Settings
+from core.errors import NotReadyError
 from core.record import SILENT, Progress, Record
 
 # Only to move the progress bar while waiting; nothing depends on it.
@@ -57,8 +59,6 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
     with tracking.step_run(settings, "serve", options, progress) as run_id:
         version = tracking.require_version(settings, spec.model, options.target)
-        if options.port is not None:
-            server.check_port(settings, options.port)
         alias = None if options.target.isdigit() else options.target
         start = time.perf_counter()
         started = server.start(settings, version, options.port, alias=alias, job_id=progress.job_id)
@@ -68,22 +68,37 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
             progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")
 
-        ready = server.wait_until_ready(settings, started, on_wait=waited)
-        seconds = time.perf_counter() - start
-        tags = {tracking.TAG + "model_run": version.run_id, tracking.TAG + "url": ready.url}
-        tracking.log(
-            settings,
-            run_id,
-            Record(
-                params={
-                    "model": version.name,
-                    "version": version.version,
-                    "served_port": ready.port,
-                },
-                metrics={"seconds_to_answer": seconds},
-                tags=tags,
-                is_sample=version.is_sample,
-            ),
-        )
+        try:
+            ready = server.wait_until_ready(settings, started, on_wait=waited)
+            seconds = time.perf_counter() - start
+            _record(settings, run_id, version, ready, seconds)
+        except BaseException:
+            # a failed run leaves no server; one that ended by itself is gone already
+            with suppress(NotReadyError):
+                server.stop(settings, started.port)
+            raise
         progress.update(1.0, f"{name[0].upper()}{name[1:]} answers")
     return Result(run_id, ready.port, ready.url, version.version, seconds)
+
+
+def _record(
+    settings: Settings,
+    run_id: str,
+    version: tracking.ModelVersion,
+    ready: server.Server,
+    seconds: float,
+) -> None:
+    tracking.log(
+        settings,
+        run_id,
+        Record(
+            params={
+                "model": version.name,
+                "version": version.version,
+                "served_port": ready.port,
+            },
+            metrics={"seconds_to_answer": seconds},
+            tags={tracking.TAG + "model_run": version.run_id, tracking.TAG + "url": ready.url},
+            is_sample=version.is_sample,
+        ),
+    )

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from core import config, project
 from core.adapters import automl, storage, tracking
 from core.config import Settings
+from core.errors import InputError
 from core.logic import metrics, model_charts
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, ModelRecord, Progress, Record
@@ -94,6 +95,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, "Reading the prepared sets")
         prepared, train, test = storage.read_prepared(settings)
+        _check_folds(train, spec, options)
         tags = {tracking.TAG + "source": prepared.source}
         if prepared.is_sample:
             # the children and the version carry the tags too
@@ -171,6 +173,18 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss)
 
 
+def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> None:
+    """Refuse folds that some label is too rare for, before PyCaret fails on them."""
+    counts = train[spec.target].value_counts() * options.fit_share
+    for label, count in counts.items():
+        if int(count) < options.folds:
+            word = spec.positive if label == 1 else spec.negative
+            raise InputError(
+                f"Only {int(count):,} of the rows to fit on are '{word}'; {options.folds} folds "
+                f"need at least {options.folds}. Choose fewer folds, or prepare a larger set."
+            )
+
+
 def _record_candidate(
     settings: Settings,
     spec: ProjectSpec,
@@ -206,7 +220,7 @@ def _record_candidate(
                 "model": fitted.id,
                 "threshold": spec.threshold,
                 "features": ",".join(features),
-                **{f"model.{key}": _short(value) for key, value in fitted.params.items()},
+                **{f"model.{key}": value for key, value in fitted.params.items()},
             },
             metrics={
                 "rows_fit": fitted.rows_fit,
@@ -258,7 +272,3 @@ def _together(done: list[_Candidate]) -> Mapping[str, pd.DataFrame]:
         )
         for table in ("folds", "roc", "calibration", "confusion")
     }
-
-
-def _short(value: object) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float | bool) else str(value)

@@ -62,6 +62,15 @@ def test_scorings_are_counted_newest_first(home: Settings) -> None:
     ]
 
 
+def test_many_small_scorings_do_not_hide_a_large_one(home: Settings) -> None:
+    save(home, rows(120), "large")
+    for i in range(60):
+        save(home, rows(2), f"small{i}", source="row")
+    assert [one.run_id for one in predictions.scorings(home, min_rows=100)] == ["large"]
+    assert [one.rows for one in predictions.scorings(home, run_id="large")] == [120]
+    assert predictions.scorings(home, run_id="none") == []
+
+
 def test_a_scoring_that_cannot_be_kept_whole_is_not_kept_at_all(home: Settings) -> None:
     broken = rows(6, label=1.0)
     broken.loc[5, "probability"] = math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -150,13 +151,57 @@ def test_the_first_version_is_champion_and_the_next_only_challenger(settings: Se
     first = tracking.register(settings, "m", model_id, run_id, tags)
     assert (first.version, first.aliases) == ("1", ("challenger", "champion"))
     assert (first.threshold, first.is_sample, first.run_id) == (0.4, True, run_id)
-    second = tracking.register(settings, "m", model_id, run_id, {})
+    second = tracking.register(settings, "m", model_id, run_id, {tracking.SAMPLE: "true"})
     assert (second.version, second.aliases) == ("2", ("challenger",))
     assert tracking.require_version(settings, "m", "champion").version == "1"
     assert [found.version for found in tracking.versions(settings, "m")] == ["2", "1"]
     assert tracking.find_version(settings, "m", "9") is None
     with pytest.raises(NotReadyError, match="There is no version 9 of m"):
         tracking.require_version(settings, "m", "9")
+
+
+def test_a_champion_of_sample_rows_gives_way_to_the_first_of_real_ones(settings: Settings) -> None:
+    model_id, run_id = train_one(settings)
+    tracking.register(settings, "m", model_id, run_id, {tracking.SAMPLE: "true"})
+    real = tracking.register(settings, "m", model_id, run_id, {})
+    assert real.aliases == ("challenger", "champion")
+    assert tracking.register(settings, "m", model_id, run_id, {}).aliases == ("challenger",)
+    later = tracking.register(settings, "m", model_id, run_id, {tracking.SAMPLE: "true"})
+    assert later.aliases == ("challenger",)
+    assert tracking.require_version(settings, "m", "champion").version == real.version
+
+
+def test_metrics_carry_the_time_at_which_they_were_logged(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    before = time.time() * 1000 - 1
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        tracking.log(settings, run_id, Record(metrics={"a": 1.0}))
+    (logged,) = MlflowClient(settings.mlflow_uri).get_metric_history(run_id, "a")
+    assert before <= logged.timestamp <= time.time() * 1000 + 1
+
+
+def test_a_password_in_the_stores_address_reaches_no_run_and_no_sentence(
+    tmp_path: Path, settings: Settings
+) -> None:
+    away = Settings(home=tmp_path, tracking_uri="http://ann:s3cret@127.0.0.1:9")
+    monkey = pytest.MonkeyPatch()
+    monkey.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StoreError) as caught:
+        tracking.runs(away)
+    monkey.undo()
+    assert "s3cret" not in caught.value.message
+    fault = RuntimeError("no answer from http://ann:s3cret@127.0.0.1:9")
+    with (
+        pytest.raises(RuntimeError),
+        tracking.step_run(settings, "train", Options(), SILENT) as run_id,
+    ):
+        raise fault
+    run = tracking.run(settings, run_id)
+    assert run is not None
+    assert run.error == "RuntimeError: no answer from http://ann:***@127.0.0.1:9"
+    kept = tracking.artifact(settings, run_id, "settings.json").read_text()
+    assert "tracking_uri" not in kept
 
 
 def test_a_model_has_signature_example_and_stated_requirements(settings: Settings) -> None:

@@ -85,6 +85,23 @@ def test_calibration_bins_hold_all_rows_and_lie_on_the_diagonal_of_a_true_foreca
     assert ((bins["observed"] - bins["mean_predicted"]).abs() < 0.075).all()
 
 
+def test_intervals_hold_the_figures_and_shrink_with_the_rows(
+    forecast: tuple[np.ndarray, np.ndarray],
+) -> None:
+    labels, probabilities = forecast
+    found = metrics.classification(labels, probabilities, 0.4)
+    found["calibration"] = found["mean_probability"] - found["base_rate"]
+    wide = metrics.intervals(labels[:200], probabilities[:200], 0.4)
+    for name, (low, high) in metrics.intervals(labels, probabilities, 0.4).items():
+        assert low < found[name] < high
+        assert high - low < wide[name][1] - wide[name][0]
+
+
+def test_without_rows_or_with_one_class_there_are_no_intervals() -> None:
+    assert metrics.intervals(np.array([], dtype=np.int64), np.array([]), 0.5) == {}
+    assert metrics.intervals(np.ones(50, dtype=np.int64), np.full(50, 0.3), 0.5) == {}
+
+
 def test_one_probability_for_all_is_one_bin() -> None:
     bins = metrics.calibration_bins(np.array([0, 1, 1]), np.full(3, 0.5))
     assert bins["rows"].tolist() == [3]

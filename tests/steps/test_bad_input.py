@@ -12,7 +12,8 @@ import pytest
 from core import project
 from core.adapters import client, predictions, server, storage, tracking
 from core.config import Settings
-from core.errors import CourtsideError, InputError, NotReadyError, ServerError
+from core.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
+from core.logic import split
 from core.record import SILENT
 from core.steps import acquire, monitor, prepare, score, serve, train
 
@@ -171,6 +172,19 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
     assert f"A test share of {share:g} cannot be taken" in told
 
 
+def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
+    frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
+    with pytest.raises(InputError, match="both sets hold both labels"):
+        split.split(frame, "y", test_share=0.02, seed=42)
+
+
+def test_more_folds_than_rows_of_a_label_are_refused(standing: Settings, last_error) -> None:
+    prepare.run(standing, prepare.Options(test_share=0.98))
+    options = train.Options(candidates=("lr",), folds=10)
+    told = refused(standing, last_error, "train", lambda: train.run(standing, options))
+    assert "10 folds need at least 10. Choose fewer folds" in told
+
+
 @pytest.mark.parametrize("share", [0, 1, -0.2, "much"])
 def test_a_test_share_out_of_bounds_is_no_option(share: object) -> None:
     with pytest.raises(ValueError, match="test_share"):
@@ -239,13 +253,43 @@ def test_a_port_in_use_is_refused(trained: Settings, last_error) -> None:
     assert server.servers(trained) == []
 
 
-def as_served(settings: Settings, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    """Let the score step believe that the champion answers on this port."""
-    version = tracking.require_version(settings, SPEC.model, "champion")
-    believed = server.Server(
+def test_a_start_that_cannot_be_recorded_leaves_no_server(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    """The server itself is let off here; that stopping ends its process is tested with the real."""
+    stopped = []
+    version = tracking.require_version(trained, SPEC.model, "champion")
+    started = served(version, 6001)
+    monkeypatch.setattr(server, "start", lambda *_, **__: started)
+    monkeypatch.setattr(server, "wait_until_ready", lambda *_, **__: started)
+    monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))
+
+    def full(*_: object) -> None:
+        raise StoreError("The MLflow store cannot be used: disk full")
+
+    monkeypatch.setattr(tracking, "log", full)
+    told = refused(trained, last_error, "serve", lambda: serve.run(trained, serve.Options()))
+    assert "disk full" in told
+    assert stopped == [6001]
+
+
+def test_keys_of_an_upload_with_a_missing_one_stay_what_they_were() -> None:
+    assert [score._key(value) for value in (7.0, float("nan"), None, "a", 8)] == [
+        "7", None, None, "a", "8",
+    ]  # fmt: skip
+
+
+def served(version: tracking.ModelVersion, port: int) -> server.Server:
+    return server.Server(
         port, 1, 0.0, version.name, version.version, "champion", version.run_id, "ready", 0.0,
         Path("log"), None, False,
     )  # fmt: skip
+
+
+def as_served(settings: Settings, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Let the score step believe that the champion answers on this port."""
+    version = tracking.require_version(settings, SPEC.model, "champion")
+    believed = served(version, port)
     monkeypatch.setattr(server, "servers", lambda _: [believed])
 
 
