@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,12 +17,12 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import psutil
 import sqlalchemy as sa
@@ -32,13 +31,16 @@ from huey import SqliteHuey
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.adapters.process import Process, is_alive
+from core.adapters.process import DETACHED, Process, is_alive
 from core.config import CODE_ROOT, PREFIX, Settings
 from core.errors import InputError, JobError, StoreError
 
 STEPS = ("acquire", "prepare", "train", "serve", "score", "monitor")
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
+# what may be asked of the supervisor: to end its jobs and leave, or to let them end and leave
+Request = Literal["stop", "retire"]
+REQUESTS: tuple[Request, ...] = ("stop", "retire")
 LOG_LIMIT = 5_000_000
 BEAT = 2.0
 
@@ -71,6 +73,8 @@ sa.Index(
     unique=True,
     sqlite_where=sa.text("status IN ('queued', 'running')"),
 )
+
+T = TypeVar("T")
 
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
@@ -293,8 +297,7 @@ def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
     pid = worker_state(settings).pid
     if pid is None:
         return
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
+    ask(settings, "stop")
     deadline = time.monotonic() + timeout
     while worker_state(settings).alive:
         if time.monotonic() > deadline:
@@ -316,6 +319,21 @@ def last_beat(settings: Settings) -> float:
         return (settings.state_dir / "app.alive").stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def ask(settings: Settings, request: Request) -> None:
+    """Ask the supervisor of this home to leave: a file, since not every system has signals."""
+    (settings.state_dir / f"supervisor.{request}").touch()
+
+
+def asked(settings: Settings, request: Request) -> bool:
+    """Return whether the supervisor was asked to leave in this way, and take note of it."""
+    path = settings.state_dir / f"supervisor.{request}"
+    if not path.exists():
+        return False
+    with suppress(OSError):
+        path.unlink()
+    return True
 
 
 def enqueue(settings: Settings, job_id: str) -> None:
@@ -417,9 +435,9 @@ def process_created(pid: int) -> float | None:
 
 def read_state(settings: Settings) -> dict[str, Any] | None:
     """Return what the supervisor last wrote of itself, None when there is nothing to read."""
+    path = settings.state_dir / "supervisor.json"
     try:
-        text = (settings.state_dir / "supervisor.json").read_text(encoding="utf-8")
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = json.loads(_patiently(lambda: path.read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return found
@@ -441,7 +459,7 @@ def write_state(
     handle, temporary = tempfile.mkstemp(dir=settings.state_dir, prefix=".supervisor.")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(state, file)
-    os.replace(temporary, place)
+    _patiently(lambda: os.replace(temporary, place))
     return state
 
 
@@ -488,15 +506,18 @@ def _retire_other(settings: Settings) -> None:
         and found.get("stamp") != stamp(settings)
         and process_alive(found["pid"], found["pid_created"])
     ):
-        with suppress(ProcessLookupError):
-            os.kill(found["pid"], signal.SIGHUP)
+        ask(settings, "retire")
 
 
 def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     path = settings.logs_dir / "worker.log"
     if path.exists() and path.stat().st_size > LOG_LIMIT:
-        os.replace(path, path.with_suffix(".log.1"))
+        # on Windows not while a process of an earlier supervisor still has it open
+        with suppress(PermissionError):
+            os.replace(path, path.with_suffix(".log.1"))
+    for request in REQUESTS:
+        asked(settings, request)  # one that is left was for an earlier supervisor
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -513,9 +534,19 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            creationflags=DETACHED,
         )
     _started[settings.home] = process
     write_state(settings, process.pid, time.time(), ready=False)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do it, again if need be: Windows refuses a file that somebody reads or replaces just now."""
+    for _ in range(50):
+        with suppress(PermissionError):
+            return action()
+        time.sleep(0.02)
+    return action()
 
 
 def _canonical(step: str, options: Mapping[str, Any]) -> str:

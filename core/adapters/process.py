@@ -1,7 +1,11 @@
-"""Programs that outlive whoever starts them: known again by pid and start time, ended whole."""
+"""Programs that outlive whoever starts them: known again by pid and start time, ended whole.
+
+What differs between POSIX and Windows in starting and ending processes stands here alone.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -21,6 +25,14 @@ HOST = "127.0.0.1"
 PORTS_TRIED = 100
 # The start time is reckoned from the clock and moves a little when that is set.
 SAME_START_SECONDS = 2.0
+# Windows has neither sessions nor groups of processes: there, who started whom must do.
+HAS_GROUPS = hasattr(os, "killpg")
+# Windows has no signals between processes: psutil ends a process for good at any of them.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+# For Popen on Windows: the program lives on when the console is closed, and opens none itself.
+DETACHED = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(
+    subprocess, "CREATE_NO_WINDOW", 0
+)
 # Children of this process, to be reaped when they end; others' children are init's business.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -49,7 +61,6 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Pat
     """
     folder.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    windows = sys.platform == "win32"
     with log.open("wb") as file:
         child = subprocess.Popen(
             list(command),
@@ -58,8 +69,8 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Pat
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
             cwd=folder,
-            start_new_session=not windows,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            start_new_session=True,
+            creationflags=DETACHED,
         )
     _children[child.pid] = child
     try:
@@ -92,8 +103,48 @@ def stop(process: Process, grace: float = 5.0) -> None:
     """
     _signal(process, signal.SIGTERM)
     if not _gone(process, grace):
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        _signal(process, KILL)
         _gone(process, 5.0)
+
+
+def lead_group() -> None:
+    """Make this process the head of a group, so that `signal_group` reaches what it starts."""
+    if HAS_GROUPS:
+        os.setpgrp()
+
+
+def signal_group(pid: int | None, number: int, created: float | None = None) -> None:
+    """Send a signal to a process that has called `lead_group`, and to all that it started.
+
+    What has left the group, as `start` makes it, is spared; not so on Windows, where all that the
+    process started is ended at once, whatever the signal.
+
+    Parameters
+    ----------
+    created : float, optional
+        When the process was made: where there are no groups, what is older is not its own.
+    """
+    if pid is None:
+        return
+    if not HAS_GROUPS:
+        # the youngest first: this process itself may be among them
+        for member in reversed(_family(pid, created)):
+            with suppress(psutil.Error):
+                member.send_signal(number)
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+        return
+    # too early: the process has not made its own group yet
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def end_children() -> None:
+    """End all that this process has started, at once."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.send_signal(KILL)
 
 
 def log_tail(path: Path, lines: int = 40) -> str:
@@ -180,11 +231,39 @@ def _members(process: Process) -> list[psutil.Process]:
     leader = _at(process.pid)
     if leader is not None and not _same(leader, process):
         return []
-    if sys.platform == "win32":
-        found = [leader, *leader.children(recursive=True)] if leader is not None else []
-    else:
+    if HAS_GROUPS:
         found = [_at(pid) for pid in psutil.pids() if _session(pid) == process.pid]
+    else:
+        found = [*_family(process.pid, process.create_time)]
     return [member for member in found if member is not None and _runs(member)]
+
+
+def _family(pid: int, created: float | None) -> list[psutil.Process]:
+    """Return a process and all that came of it, the eldest first, even when it is gone itself.
+
+    It cannot be known by its pid alone then: without `created`, nothing is found.
+    """
+    every = [
+        one
+        for one in psutil.process_iter(["ppid", "create_time"])
+        if one.info["create_time"] is not None
+    ]
+    if created is None:
+        created = next((one.info["create_time"] for one in every if one.pid == pid), math.inf)
+    # each member with the time before which nothing can have come of it
+    since = {pid: created - SAME_START_SECONDS}
+    found = []
+    # parents come before their children in the order of age
+    for one in sorted(every, key=lambda one: one.info["create_time"]):
+        parent, start = one.info["ppid"], one.info["create_time"]
+        if one.pid == pid:
+            ours = abs(start - created) <= SAME_START_SECONDS
+        else:
+            ours = start >= since.get(parent, math.inf)
+        if ours:
+            since[one.pid] = start
+            found.append(one)
+    return found
 
 
 def _session(pid: int) -> int | None:

@@ -1,12 +1,15 @@
 """The process that runs jobs: `python -m core.adapters.supervisor`, one for each home.
 
 It takes job ids from the queue and forks a process for each from a server that has the slow imports
-done. It sees how each process ends, and after a death has its runs ended before it says so.
+done; where no process can be forked, each job starts a new one and pays its imports. It sees how
+each process ends, and after a death has its runs ended before it says so.
 
     --target NAME     what runs a job (core.worker:run_step)
     --clean-up NAME   what tidies up after a job that was killed (core.worker:clean_up)
     --preload NAMES   modules to import beforehand, divided by commas
     --idle SECONDS    leave when the app is gone for so long and nothing is to be done
+    --grace SECONDS   from asking a process to end to ending it
+    --method NAME     how processes are made, forkserver or spawn; the default suits the system
 """
 
 from __future__ import annotations
@@ -22,15 +25,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from core.adapters import jobs
+from core.adapters.process import KILL, end_children, lead_group, signal_group
 from core.config import Settings
 from core.errors import CourtsideError
 
@@ -65,8 +68,9 @@ PRELOAD = (
 )
 POLL = 0.02  # seconds between looks at the queue: measured as 1 % of a core while idle
 SWEEP = 2.0
-GRACE = 5.0  # seconds from SIGTERM to SIGKILL
+GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 LOST = "The job's process ended before it was done (the app or machine was stopped)."
 STOPPED = "The background worker was stopped before the job was done."
 
@@ -78,7 +82,7 @@ class _Running:
     """A job's process; `ending` is how the job ends when we are who ends it."""
 
     job_id: str
-    process: ForkServerProcess
+    process: BaseProcess
     pid_created: float | None
     ending: tuple[str, str] | None = None
     kill_at: float | None = None
@@ -91,7 +95,7 @@ class _Cleaning:
     job_id: str
     outcome: str
     reason: str
-    process: ForkServerProcess | None
+    process: BaseProcess | None
     deadline: float
 
 
@@ -103,9 +107,13 @@ class Supervisor:
     target, clean_up : str
         Dotted names, see the head of this module.
     preload : sequence of str
-        Modules that the server of processes imports.
+        Modules that the server of processes imports; without a server, none are.
     idle : float
         Seconds without a sign of the app after which it leaves, if there is nothing to do.
+    grace : float
+        Seconds from asking a process to end to ending it.
+    method : str
+        `forkserver`, or `spawn` where there is none.
     """
 
     def __init__(
@@ -116,12 +124,14 @@ class Supervisor:
         clean_up: str,
         preload: Sequence[str],
         idle: float,
+        grace: float = GRACE,
+        method: str = METHOD,
     ) -> None:
         self.settings = settings
         self.environ = settings.environment()
         self.target, self.clean_up, self.preload = target, clean_up, tuple(preload)
-        self.idle = idle
-        self.context = multiprocessing.get_context("forkserver")
+        self.idle, self.grace, self.method = idle, grace, method
+        self.context: Any = multiprocessing.get_context(method)
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
         self.since = self.idle_from = time.time()
@@ -134,9 +144,17 @@ class Supervisor:
         """Work until it is time to leave; returns when no process of ours is left."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGHUP, self._retire)
         self._write_state()
-        self._warm_up()
+        if self.method == "forkserver":
+            # in a thread: it waits for the imports, and may be asked to leave meanwhile
+            warming = threading.Thread(target=self._warm_up, daemon=True)
+            warming.start()
+            while warming.is_alive():
+                warming.join(POLL)
+                self._heed()
+                if self.stopping or self.retiring:
+                    end_children()
+                    return
         self.ready = True
         self._write_state()
         # the imports may take longer than the app is waited for
@@ -156,11 +174,14 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
-        if not self.ready:
-            raise SystemExit(0)
 
-    def _retire(self, *_: object) -> None:
-        self.retiring = True
+    def _heed(self) -> None:
+        """See whether somebody wants this supervisor to leave."""
+        if jobs.asked(self.settings, "stop"):
+            self.stopping = True
+        if jobs.asked(self.settings, "retire"):
+            _log.info("another app asks for a supervisor of its own")
+            self.retiring = True
 
     def _may_leave(self, swept: float) -> bool:
         if self.running or self.cleaning:
@@ -180,6 +201,7 @@ class Supervisor:
             wait(sentinels, POLL)
         else:
             time.sleep(POLL)
+        self._heed()
         for item in list(self.running):
             if item.process.exitcode is not None:
                 self._after(item)
@@ -208,7 +230,8 @@ class Supervisor:
         for job_id in jobs.enqueue_lost(self.settings):
             _log.info("job %s was queued without a message; it has one now", job_id)
         found = jobs.read_state(self.settings)
-        if found is None or found["pid"] != os.getpid():
+        # who starts a supervisor writes the state too, and may come last
+        if found is None or found["pid"] != os.getpid() or not found["ready"]:
             self._write_state()
 
     def _begin(self, job_id: str) -> None:
@@ -227,9 +250,9 @@ class Supervisor:
         _log.info("job %s (%s) runs as process %s", job_id, job.step, process.pid)
         jobs.update(self.settings, job_id, pid=process.pid, pid_created=created)
 
-    def _fork(self, target: str, *arguments: Any) -> ForkServerProcess:
+    def _fork(self, target: str, *arguments: Any) -> BaseProcess:
         try:
-            process = self.context.Process(target=_enter, args=(target, arguments))
+            process: BaseProcess = self.context.Process(target=_enter, args=(target, arguments))
             process.start()
         except (OSError, EOFError):
             # the server itself was killed; the next start makes a new one
@@ -248,11 +271,11 @@ class Supervisor:
         for item in self.running:
             if item.ending is None and item.job_id in wanted_gone:
                 item.ending = wanted_gone[item.job_id]
-                item.kill_at = time.monotonic() + GRACE
+                item.kill_at = time.monotonic() + self.grace
                 _log.info("job %s is ended: %s", item.job_id, item.ending[1])
-                _signal_group(item.process.pid, signal.SIGTERM)
+                signal_group(item.process.pid, signal.SIGTERM, item.pid_created)
             elif item.kill_at is not None and time.monotonic() > item.kill_at:
-                _signal_group(item.process.pid, signal.SIGKILL)
+                signal_group(item.process.pid, KILL, item.pid_created)
 
     def _after(self, item: _Running) -> None:
         """Take note that a job's process has ended."""
@@ -264,7 +287,7 @@ class Supervisor:
             self._remove_temporary(item.job_id)
             return
         # what it started itself, and itself if only the server that reports on it has died
-        _signal_group(item.process.pid, signal.SIGKILL)
+        signal_group(item.process.pid, KILL, item.pid_created)
         self._await_gone(item.process.pid, item.pid_created)
         if item.ending is None and self.stopping:
             item.ending = (jobs.FAILED, STOPPED)
@@ -285,7 +308,7 @@ class Supervisor:
             if time.monotonic() < item.deadline:
                 return False
             _log.error("the clean-up after job %s takes too long and is ended", item.job_id)
-            _signal_group(item.process.pid, signal.SIGKILL)
+            signal_group(item.process.pid, KILL)
         elif item.process is not None and item.process.exitcode:
             _log.error("the clean-up after job %s failed", item.job_id)
         self._remove_temporary(item.job_id)
@@ -295,10 +318,10 @@ class Supervisor:
 
     def _await_gone(self, pid: int | None, created: float | None) -> None:
         """Return when this process is gone; one that stays is killed."""
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + self.grace
         while jobs.process_alive(pid, created):
             if time.monotonic() > deadline:
-                _signal_group(pid, signal.SIGKILL)
+                signal_group(pid, KILL, created)
             time.sleep(0.01)
 
     def _remove_temporary(self, job_id: str) -> None:
@@ -315,9 +338,10 @@ class Supervisor:
         try:
             missing = self._probe()
         except (OSError, EOFError):
+            if self.stopping or self.retiring:
+                return  # the server was ended, see `run`
             missing = {"all modules": "the server of processes died while it imported them"}
             self.context.set_forkserver_preload([])
-            self._probe()
         if missing:
             told = "; ".join(f"{name} ({why})" for name, why in missing.items())
             self.problem = f"Jobs start slowly, not imported beforehand: {told}."
@@ -347,6 +371,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clean-up", default="core.worker:clean_up")
     parser.add_argument("--preload", default=",".join(PRELOAD))
     parser.add_argument("--idle", type=float, default=30.0)
+    parser.add_argument("--grace", type=float, default=GRACE)
+    parser.add_argument("--method", choices=sorted({METHOD, "spawn"}), default=METHOD)
     given = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
@@ -368,6 +394,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 clean_up=given.clean_up,
                 preload=[name for name in given.preload.split(",") if name],
                 idle=given.idle,
+                grace=given.grace,
+                method=given.method,
             ).run()
     except Timeout:
         _log.info("another supervisor has this home")
@@ -379,9 +407,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _enter(target: str, arguments: tuple[Any, ...]) -> None:
-    """In the forked process: see that it does not outlive the supervisor, then do its work."""
-    # a group of its own, so that what it starts can be ended with it
-    os.setpgrp()
+    """In the new process: see that it does not outlive the supervisor, then do its work."""
+    lead_group()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_supervisor, daemon=True).start()
     function: Callable[..., None] = pkgutil.resolve_name(target)
@@ -392,7 +419,7 @@ def _die_with_supervisor() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os.killpg(0, signal.SIGKILL)
+        signal_group(os.getpid(), KILL)
 
 
 def _report(sender: Connection, modules: Sequence[str]) -> None:
@@ -408,20 +435,9 @@ def _report(sender: Connection, modules: Sequence[str]) -> None:
     sender.send(missing)
 
 
-def _signal_group(pid: int | None, number: int) -> None:
-    if pid is None:
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-        return
-    # too early: the process has not made its own group yet
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
-
-
 def _why(code: int | None) -> str:
     if code is not None and code < 0:
-        hint = " Memory may have run out." if -code == signal.SIGKILL else ""
+        hint = " Memory may have run out." if -code == KILL else ""
         return f"The job's process was killed (signal {-code}).{hint}"
     if code == 0:
         return "The job's process ended without a result."

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +17,37 @@ import psutil
 import pytest
 
 from core.adapters import jobs, tracking
-from core.config import Settings
+from core.config import CODE_ROOT, Settings
 from core.errors import InputError, JobError
 from core.worker import JobProgress, run_step
 
 TOYS = "tests.adapters.toy_steps"
-PLAIN = (f"--target={TOYS}:run", f"--clean-up={TOYS}:clean_up", "--preload=core.worker")
+PLAIN = (
+    f"--target={TOYS}:run",
+    f"--clean-up={TOYS}:clean_up",
+    "--preload=core.worker",
+    "--grace=0.5",
+)
+SPAWN = (*PLAIN, "--method=spawn")
 FINAL = (jobs.DONE, jobs.FAILED, jobs.CANCELLED)
+# A supervisor, and its jobs too since they import this again, without what Windows does not have.
+ELSEWHERE = """
+import multiprocessing.context, os, signal, sys
+
+for place, names in (
+    (os, "killpg setpgrp setpgid getpgid getpgrp setsid getsid fork"),
+    (signal, "SIGHUP SIGKILL"),
+    (multiprocessing.context, "ForkServerProcess ForkServerContext ForkProcess ForkContext"),
+):
+    for name in names.split():
+        delattr(place, name)
+multiprocessing.get_all_start_methods = lambda: ["spawn"]
+
+if __name__ == "__main__":
+    from core.adapters import jobs, process, server, supervisor
+
+    sys.exit(supervisor.main(sys.argv[1:]))
+"""
 
 
 def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
@@ -60,10 +87,40 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     stop(settings)
 
 
+def shared(home: Path) -> Iterator[Settings]:
+    settings = Settings(home=home, workers=1)
+    yield settings
+    stop(settings)
+
+
+@pytest.fixture(scope="module")
+def forking_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    yield from shared(tmp_path_factory.mktemp("forking"))
+
+
+@pytest.fixture(scope="module")
+def spawning_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    yield from shared(tmp_path_factory.mktemp("spawning"))
+
+
 @pytest.fixture
-def worker(settings: Settings) -> Settings:
-    jobs.ensure_supervisor(settings, PLAIN)
-    return settings
+def worker(forking_home: Settings) -> Settings:
+    """A home with a supervisor that other tests use too, which does one job at a time."""
+    jobs.ensure_supervisor(forking_home, PLAIN)
+    return forking_home
+
+
+@pytest.fixture
+def spawner(spawning_home: Settings) -> Settings:
+    """The same, with new processes in place of forked ones, as on Windows."""
+    jobs.ensure_supervisor(spawning_home, SPAWN)
+    return spawning_home
+
+
+@pytest.fixture(params=["worker", "spawner"])
+def either(request: pytest.FixtureRequest) -> Settings:
+    found: Settings = request.getfixturevalue(request.param)
+    return found
 
 
 def ended(settings: Settings, job: jobs.Job) -> jobs.Job:
@@ -224,17 +281,20 @@ def test_options_that_a_step_does_not_take_are_told(settings):
 # with a worker
 
 
-def test_job_is_done_with_its_result(worker):
-    job = ended(worker, jobs.submit(worker, "prepare", {"do": "return", "rows": 7}))
+def test_job_is_done_with_its_result(either):
+    job = ended(either, jobs.submit(either, "prepare", {"do": "return", "rows": 7}))
     assert (job.status, job.error, job.fraction) == ("done", None, 1.0)
     assert job.result == {"run_id": "run-1", "rows": 7}
     assert job.run_id == "run-1"
     assert job.started
     assert job.ended
     assert job.created <= job.started <= job.ended
-    # a second one, now that the first is over
-    again = jobs.submit(worker, "prepare", {"do": "return", "rows": 7})
-    assert again.job_id != job.job_id
+
+
+def test_same_options_run_again_after_the_end(worker):
+    first = ended(worker, jobs.submit(worker, "prepare", {"do": "return", "rows": 8}))
+    again = jobs.submit(worker, "prepare", {"do": "return", "rows": 8})
+    assert again.job_id != first.job_id
     assert ended(worker, again).status == "done"
 
 
@@ -253,38 +313,36 @@ def test_failures_are_told_in_words(worker):
 
 
 def test_progress_is_seen_while_it_runs(worker):
-    job = jobs.submit(worker, "train", {"do": "tell", "until": "go"})
+    job = jobs.submit(worker, "train", {"do": "tell", "until": "go-tell"})
     found = running(worker, job, "part 50")
     assert found.fraction == 0.5
     assert until(lambda: jobs.get(worker, job.job_id).run_id) == "run-7"
-    assert jobs.submit(worker, "train", {"do": "tell", "until": "go"}).job_id == job.job_id
-    (worker.home / "go").touch()
+    assert jobs.submit(worker, "train", {"do": "tell", "until": "go-tell"}).job_id == job.job_id
+    (worker.home / "go-tell").touch()
     assert ended(worker, job).status == "done"
 
 
-def test_no_more_jobs_at_once_than_workers(settings):
-    settings = settings.model_copy(update={"workers": 1})
-    jobs.ensure_supervisor(settings, PLAIN)
-    first = jobs.submit(settings, "train", {"do": "wait", "until": "go"})
-    second = jobs.submit(settings, "train", {"do": "return"})
-    running(settings, first)
-    cancelled = jobs.submit(settings, "train", {"do": "return", "rows": 1})
-    jobs.cancel(settings, cancelled.job_id)
-    assert jobs.get(settings, second.job_id).status == "queued"
-    (settings.home / "go").touch()
-    one, two = ended(settings, first), ended(settings, second)
+def test_no_more_jobs_at_once_than_workers(worker):
+    first = jobs.submit(worker, "train", {"do": "wait", "until": "go-first"})
+    second = jobs.submit(worker, "train", {"do": "return"})
+    running(worker, first)
+    cancelled = jobs.submit(worker, "train", {"do": "return", "rows": 1})
+    jobs.cancel(worker, cancelled.job_id)
+    assert jobs.get(worker, second.job_id).status == "queued"
+    (worker.home / "go-first").touch()
+    one, two = ended(worker, first), ended(worker, second)
     assert two.started >= one.ended
-    assert jobs.get(settings, cancelled.job_id).status == "cancelled"
+    assert jobs.get(worker, cancelled.job_id).status == "cancelled"
 
 
-def test_running_job_is_cancelled_with_what_it_started(worker):
-    job = jobs.submit(worker, "train", {"do": "family"})
-    found = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
+def test_running_job_is_cancelled_with_what_it_started(either):
+    job = jobs.submit(either, "train", {"do": "family"})
+    found = until(lambda: (j := jobs.get(either, job.job_id)) and j.fraction == 0.5 and j)
     family = [psutil.Process(found.pid), psutil.Process(int(found.text))]
-    jobs.cancel(worker, job.job_id)
-    assert ended(worker, job).status == "cancelled"
+    jobs.cancel(either, job.job_id)
+    assert ended(either, job).status == "cancelled"
     assert gone(family)
-    assert cleaned(worker, job) == "cancelled: The job was cancelled."
+    assert cleaned(either, job) == "cancelled: The job was cancelled."
 
 
 def test_job_deaf_to_the_signal_is_killed(worker):
@@ -294,44 +352,64 @@ def test_job_deaf_to_the_signal_is_killed(worker):
     assert ended(worker, job).status == "cancelled"
 
 
-def test_killed_process_fails_its_job_after_the_clean_up(worker):
-    job = jobs.submit(worker, "train", {"do": "write"})
-    found = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
-    assert Path(found.text).is_dir()
+def test_killed_process_fails_its_job_after_the_clean_up(either):
+    job = jobs.submit(either, "train", {"do": "write"})
+    found = until(lambda: (j := jobs.get(either, job.job_id)) and j.fraction == 0.5 and j)
+    folder = Path(found.text)
+    assert folder.is_dir()
     os.kill(found.pid, signal.SIGKILL)
-    found = ended(worker, job)
+    found = ended(either, job)
+    assert not folder.exists()
     assert found.status == "failed"
     assert found.error == ("The job's process was killed (signal 9). Memory may have run out.")
-    assert cleaned(worker, job) == f"failed: {found.error}"
-    assert list((worker.state_dir / "tmp").iterdir()) == []
+    assert cleaned(either, job) == f"failed: {found.error}"
+    # nor does a job that is done leave anything, a moment later
+    until(lambda: list((either.state_dir / "tmp").iterdir()) == [])
 
 
-def test_clean_up_that_fails_does_not_hold_the_job(settings):
-    jobs.ensure_supervisor(settings, (PLAIN[0], f"--clean-up={TOYS}:clean_up_badly", PLAIN[2]))
-    job = jobs.submit(settings, "train", {"do": "wait"})
-    os.kill(running(settings, job).pid, signal.SIGKILL)
-    assert ended(settings, job).status == "failed"
+def test_clean_up_that_fails_does_not_hold_the_job(worker):
+    job = jobs.submit(worker, "train", {"do": "wait"})
+    (worker.home / f"unclean-{job.job_id}").touch()
+    os.kill(running(worker, job).pid, signal.SIGKILL)
+    assert ended(worker, job).status == "failed"
+    log = (worker.logs_dir / "worker.log").read_text(encoding="utf-8")
+    assert f"the clean-up after job {job.job_id} failed" in log
 
 
-def test_served_model_outlives_its_job(worker):
-    job = ended(worker, jobs.submit(worker, "serve", {"do": "server"}))
-    server = psutil.Process(job.result["server"])
-    assert server.is_running()
-    stop(worker)
-    assert not gone([server])
-    server.kill()
+def test_nothing_posix_only_is_needed(settings, tmp_path):
+    script = tmp_path / "elsewhere.py"
+    script.write_text(ELSEWHERE, encoding="utf-8")
+    search = os.pathsep.join(filter(None, [str(CODE_ROOT), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, str(script), *PLAIN],
+        env=os.environ | settings.environment() | {"PYTHONPATH": search},
+    )
+    try:
+        done = jobs.submit(settings, "train", {"do": "return"})
+        late = jobs.submit(settings, "train", {"do": "family"})
+        assert ended(settings, done).status == "done"
+        found = until(lambda: (j := jobs.get(settings, late.job_id)) and j.fraction == 0.5 and j)
+        family = [psutil.Process(found.pid), psutil.Process(int(found.text))]
+        jobs.ask(settings, "stop")
+        found = ended(settings, late)
+        assert found.error == "The background worker was stopped before the job was done."
+        # without a group to know them by
+        assert gone(family)
+        assert cleaned(settings, late) == f"failed: {found.error}"
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
 
 
 def test_second_start_finds_the_first(settings):
-    threads = [
-        threading.Thread(target=jobs.ensure_supervisor, args=(settings, PLAIN)) for _ in range(4)
-    ]
+    arguments = (settings, (*PLAIN, "--preload="))
+    threads = [threading.Thread(target=jobs.ensure_supervisor, args=arguments) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     state = until(lambda: (s := jobs.worker_state(settings)).ready and s)
-    jobs.ensure_supervisor(settings, PLAIN)
+    jobs.ensure_supervisor(*arguments)
     assert jobs.worker_state(settings) == state
     assert state.problem is None
     found = [
@@ -346,7 +424,8 @@ def test_second_start_finds_the_first(settings):
 
 def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     settings = settings.model_copy(update={"workers": 1})
-    jobs.ensure_supervisor(settings, PLAIN)
+    arguments = (*PLAIN, "--preload=")  # three supervisors, and few jobs to gain by it
+    jobs.ensure_supervisor(settings, arguments)
     lost = jobs.submit(settings, "train", {"do": "family"})
     waiting = jobs.submit(settings, "train", {"do": "return"})
     found = until(lambda: (j := jobs.get(settings, lost.job_id)) and j.fraction == 0.5 and j)
@@ -360,8 +439,8 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     assert not jobs.worker_state(settings).alive
     assert jobs.get(settings, lost.job_id).status == "running"
 
-    jobs.keep_supervisor(settings, PLAIN, every=0.1)
-    jobs.keep_supervisor(settings, PLAIN, every=0.1)
+    jobs.keep_supervisor(settings, arguments, every=0.1)
+    jobs.keep_supervisor(settings, arguments, every=0.1)
     one = ended(settings, lost)
     assert one.status == "failed"
     assert one.error == (
@@ -376,15 +455,20 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     assert third.pid != first
 
 
-def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits(settings):
+def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(settings):
     settings = settings.model_copy(update={"workers": 1})
     jobs.ensure_supervisor(settings, PLAIN)
+    serving = ended(settings, jobs.submit(settings, "serve", {"do": "server"}))
+    server = psutil.Process(serving.result["server"])
     job = jobs.submit(settings, "train", {"do": "wait"})
     waiting = jobs.submit(settings, "train", {"do": "return"})
     running(settings, job)
     family = tree(jobs.worker_state(settings).pid)
     stop(settings)
     until(lambda: gone(family), 20)
+    # a served model outlives its job and the supervisor
+    assert not gone([server])
+    server.kill()
     found = jobs.get(settings, job.job_id)
     assert found.status == "failed"
     assert found.error == "The background worker was stopped before the job was done."
@@ -393,13 +477,45 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits(settings):
     assert ended(settings, waiting).status == "done"
 
 
+def test_killed_supervisor_leaves_no_orphans_of_new_processes_either(spawner):
+    job = jobs.submit(spawner, "train", {"do": "family"})
+    found = until(lambda: (j := jobs.get(spawner, job.job_id)) and j.fraction == 0.5 and j)
+    pid = jobs.worker_state(spawner).pid
+    family = tree(pid)
+    assert {found.pid, int(found.text)} < {process.pid for process in family}
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: gone(family), 20)
+
+
+@pytest.mark.parametrize("way", ["signal", "request"])
+def test_supervisor_told_to_leave_during_its_imports_leaves_nothing(settings, monkeypatch, way):
+    (settings.home / "slow_import.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('importing').touch()\n"
+        "time.sleep(300)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(settings.home))
+    jobs.ensure_supervisor(settings, (*PLAIN[:2], "--preload=slow_import"))
+    until((settings.home / "importing").exists)
+    state = jobs.worker_state(settings)
+    assert not state.ready
+    family = tree(state.pid)
+    assert len(family) > 1
+    if way == "signal":
+        os.kill(state.pid, signal.SIGTERM)
+    else:
+        jobs.ask(settings, "retire")
+    until(lambda: gone(family), 20)
+
+
 def test_supervisor_leaves_when_the_app_is_gone(settings):
-    jobs.ensure_supervisor(settings, (*PLAIN, "--idle=0.5"))
+    jobs.ensure_supervisor(settings, (*PLAIN, "--idle=0.3"))
     job = jobs.submit(settings, "train", {"do": "wait", "until": "go"})
     found = running(settings, job)
     family = tree(jobs.worker_state(settings).pid)
     # silent for longer than that, but there is a job
-    until(lambda: time.time() - jobs.last_beat(settings) > 1.0)
+    until(lambda: time.time() - jobs.last_beat(settings) > 0.6)
     assert psutil.Process(found.pid).is_running()
     assert jobs.worker_state(settings).alive
     (settings.home / "go").touch()
@@ -438,8 +554,8 @@ def test_table_survives_in_a_file_of_its_own(settings):
         assert connection.execute("select job_id from jobs").fetchall() == [(job.job_id,)]
 
 
-def test_killed_job_leaves_its_runs_failed(settings):
-    tracking.warm(settings)
+def test_killed_job_leaves_its_runs_failed(settings, store_template):
+    shutil.copyfile(store_template, settings.home / "mlflow.db")
     modules = "core.worker,mlflow,mlflow.pyfunc,mlflow.data,core.adapters.tracking"
     jobs.ensure_supervisor(settings, (PLAIN[0], f"--preload={modules}"))
     job = jobs.submit(settings, "train", {"do": "track"})

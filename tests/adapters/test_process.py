@@ -6,11 +6,13 @@ import socket
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from core.adapters import process
+from core.config import CODE_ROOT
 from core.errors import InputError
 
 # Starts a child as a server starts its worker, says so, and waits; the child ignores a kind word.
@@ -62,8 +64,13 @@ def test_a_program_gets_its_variables_folder_and_session(start, tmp_path):
     assert process.log_tail(log) == f"1 {tmp_path / 'state'} {begun.pid}"
 
 
-@pytest.mark.parametrize("child", [OBEDIENT, STUBBORN])
-def test_stop_leaves_no_child_behind(start, child):
+@pytest.mark.parametrize(
+    # without groups, as on Windows, there is no signal that one could be deaf to
+    ("child", "groups"),
+    [(OBEDIENT, True), (STUBBORN, True), (OBEDIENT, False)],
+)
+def test_stop_leaves_no_child_behind(start, monkeypatch, child, groups):
+    monkeypatch.setattr(process, "HAS_GROUPS", groups)
     begun, log = start(PARENT, child)
     until(lambda: ("deaf" if child == STUBBORN else "child") in process.log_tail(log))
     line = next(line for line in process.log_tail(log).splitlines() if line.startswith("child"))
@@ -98,6 +105,54 @@ def test_a_later_process_with_the_same_pid_is_left_alone(start):
     process.stop(earlier)
 
     assert process.is_alive(begun)
+
+
+@pytest.mark.parametrize("groups", [True, False])
+def test_a_group_is_ended_whole(start, monkeypatch, groups):
+    monkeypatch.setattr(process, "HAS_GROUPS", groups)
+    begun, log = start(PARENT, OBEDIENT)
+    until(lambda: "child" in process.log_tail(log))
+    pid = int(process.log_tail(log).split()[1])
+
+    process.signal_group(begun.pid, process.KILL, begun.create_time)
+
+    until(lambda: not process.is_alive(begun) and not runs(pid))
+    process.signal_group(begun.pid, process.KILL, begun.create_time)
+
+
+def test_children_are_ended(start):
+    script = (
+        "import subprocess, sys; sys.path.insert(0, sys.argv[1]); "
+        "from core.adapters import process; "
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+        "process.end_children(); print('child', child.pid, child.wait(), flush=True)"
+    )
+    begun, log = start(script, str(CODE_ROOT))
+    until(lambda: not process.is_alive(begun))
+    assert f" {-process.KILL}" in process.log_tail(log)
+
+
+def test_what_came_of_a_process_is_known_when_it_is_gone_itself(monkeypatch):
+    def one(pid, parent, start):
+        return SimpleNamespace(pid=pid, info={"ppid": parent, "create_time": start})
+
+    there = [
+        one(1, 0, 5.0),
+        one(30, 10, 110.0),  # a child of 10, which is gone and was made at 100
+        one(20, 30, 120.0),  # its child, with a lower pid
+        one(40, 10, 50.0),  # of an earlier process that was 10
+        one(50, 1, 130.0),
+        one(60, 10, None),  # not ours to look at
+    ]
+    monkeypatch.setattr(psutil, "process_iter", lambda attributes: there)
+    assert [found.pid for found in process._family(10, 100.0)] == [30, 20]
+    assert process._family(10, None) == []
+    there.append(one(10, 1, 100.0))
+    assert [found.pid for found in process._family(10, 100.0)] == [10, 30, 20]
+    assert [found.pid for found in process._family(10, None)] == [10, 30, 20]
+    # the pid is somebody else's now
+    there[-1] = one(10, 1, 300.0)
+    assert [found.pid for found in process._family(10, 100.0)] == [30, 20]
 
 
 def test_who_listens_is_known(start):

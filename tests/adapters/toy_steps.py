@@ -10,11 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.config import Options, Settings
 from core.errors import InputError
-from core.record import Progress
+
+if TYPE_CHECKING:
+    # at run time it brings pandas, which a toy can do without
+    from core.record import Progress
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,6 @@ def wait_for(path: Path) -> None:
 def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
     settings = Settings.load(environ)
     note = settings.home / f"cleaned-{job_id}"
+    if (settings.home / f"unclean-{job_id}").exists():
+        raise InputError("The store is gone.")
     note.write_text(f"{outcome}: {reason}", encoding="utf-8")
-
-
-def clean_up_badly(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
-    raise InputError("The store is gone.")
