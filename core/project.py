@@ -28,6 +28,12 @@ class Column(Options):
     min: float | None = None
     max: float | None = None
 
+    @model_validator(mode="after")
+    def _min_is_not_above_max(self) -> Column:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
 
 class Rows(Options):
     """Which rows train the model (development) and which it meets in operation (production)."""
@@ -40,20 +46,39 @@ class Rows(Options):
 
 
 class Court(Options):
-    """Columns of the shot chart, in tenths of a foot from the hoop."""
+    """Columns of the shot chart, in tenths of a foot from the hoop, and what stands above it."""
 
+    title: str
     x: str
     y: str
 
 
 class Sample(Options):
-    """The file beside the project's that calibrates its built-in sample."""
+    """The built-in sample: what it is, and the file beside the project's that calibrates it."""
 
+    about: str
     tables: str = Field(pattern=r"^[a-z0-9_]+\.json$")
 
 
 class ProjectSpec(Options):
     """What is predicted, from which columns, on which rows.
+
+    Parameters
+    ----------
+    model : str
+        Name of the registered model.
+    target : str
+        Column of type `label`; `positive` and `negative` are the words for 1 and 0.
+    id : str
+        Column that differs from row to row; rows are put in its order.
+    time : str
+        Column that says when a row came to be. A source must hold it; no step orders by it yet.
+    threshold : float
+        Probability from which on a row is labelled `positive`.
+    court : Court or None
+        Only for a project whose rows lie on a basketball court.
+    sample : Sample or None
+        Only for a project with a built-in sample.
 
     Examples
     --------
@@ -71,7 +96,6 @@ class ProjectSpec(Options):
     negative: str
     id: str
     time: str
-    season: str | None = None
     threshold: float = Field(ge=0, le=1)
     features: tuple[str, ...] = Field(min_length=1)
     rows: Rows
@@ -83,7 +107,6 @@ class ProjectSpec(Options):
     def _named_columns_exist(self) -> ProjectSpec:
         named = [self.target, self.id, self.time, self.rows.column, *self.features]
         named += [self.court.x, self.court.y] if self.court else []
-        named += [self.season] if self.season else []
         missing = [name for name in named if name not in self.columns]
         if missing:
             raise ValueError(f"not in [columns]: {', '.join(missing)}")
@@ -92,6 +115,26 @@ class ProjectSpec(Options):
         text = [name for name in self.features if self.columns[name].type == "text"]
         if text:
             raise ValueError(f"features must be numbers: {', '.join(text)}")
+        if self.columns[self.rows.column].type != "text":
+            raise ValueError(f"the column of [rows], {self.rows.column}, must be of type text")
+        places = [self.court.x, self.court.y] if self.court else []
+        if any(self.columns[name].type not in ("integer", "number") for name in places):
+            raise ValueError(f"the columns of [court] must be numbers: {', '.join(places)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_its_own_opposite(self) -> ProjectSpec:
+        if self.target in self.features:
+            raise ValueError(f"the target {self.target} must not be a feature")
+        if self.id in self.features:
+            raise ValueError(f"the id {self.id} must not be a feature")
+        twice = sorted({name for name in self.features if self.features.count(name) > 1})
+        if twice:
+            raise ValueError(f"features stand there more than once: {', '.join(twice)}")
+        if self.rows.development == self.rows.production:
+            raise ValueError(f"development and production are the same: {self.rows.production}")
+        if self.positive == self.negative:
+            raise ValueError(f"positive and negative are the same word: {self.positive}")
         return self
 
     @property
@@ -100,9 +143,8 @@ class ProjectSpec(Options):
         return (*self.features, self.target)
 
 
-@lru_cache
-def load(name: str, folder: Path = FOLDER) -> ProjectSpec:
-    """Return the project of that name.
+def load(name: str, folder: Path | None = None) -> ProjectSpec:
+    """Return the project of that name, from core/projects unless another folder is given.
 
     Raises
     ------
@@ -115,6 +157,11 @@ def load(name: str, folder: Path = FOLDER) -> ProjectSpec:
     Traceback (most recent call last):
     core.errors.InputError: There is no project 'curry'. Known: kobe.
     """
+    return _read(name, folder or FOLDER)
+
+
+@lru_cache
+def _read(name: str, folder: Path) -> ProjectSpec:
     path = folder / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in folder.glob("*.toml")))
@@ -122,12 +169,20 @@ def load(name: str, folder: Path = FOLDER) -> ProjectSpec:
     try:
         return ProjectSpec(**tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        text = sentence(error) if isinstance(error, ValidationError) else str(error)
+        text = _fault(error) if isinstance(error, ValidationError) else str(error)
         raise InputError(f"The project file {path.name} cannot be used: {text}") from error
 
 
-@lru_cache
-def sample_tables(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def _fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    if first["type"] != "value_error":
+        return sentence(error)
+    # one of our own rules; pydantic would repeat the whole file behind it
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}{': ' if where else ''}{first['ctx']['error']}."
+
+
+def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
     """Return the calibration tables of the project's built-in sample.
 
     Raises
@@ -135,8 +190,14 @@ def sample_tables(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     InputError
         When the project has no sample.
     """
+    folder = folder or FOLDER
     spec = load(name, folder)
     if spec.sample is None:
         raise InputError(f"The project '{name}' has no built-in sample. Acquire a file instead.")
-    tables: dict[str, Any] = json.loads((folder / spec.sample.tables).read_text(encoding="utf-8"))
+    return _tables(folder / spec.sample.tables)
+
+
+@lru_cache
+def _tables(path: Path) -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return tables

@@ -13,6 +13,8 @@ import pandas as pd
 from core.errors import InputError
 from core.project import Column, ProjectSpec
 
+EXACT_LIMIT = 2**53  # a float from here on may stand for several whole numbers
+
 
 @dataclass(frozen=True)
 class Validated:
@@ -54,7 +56,7 @@ def validate(
     ------
     InputError
         With every fault found: no rows, missing columns (a close name is suggested), values of
-        the wrong type, out of their range, or repeated.
+        the wrong type, out of their range, or missing or repeated in the unique column.
 
     Examples
     --------
@@ -77,7 +79,11 @@ def validate(
         if fault:
             faults.append(fault)
     if unique and unique in settled:
-        repeated = int(settled[unique].duplicated().sum())
+        missing = int(frame[unique].isna().sum())
+        if missing:
+            verb = "is" if missing == 1 else "are"
+            faults.append(f"Column '{unique}' must not be missing: {_rows(missing)} {verb} empty.")
+        repeated = int(settled[unique].dropna().duplicated().sum())
         if repeated:
             faults.append(f"Column '{unique}' must not repeat a value: {_rows(repeated)} do.")
     if faults:
@@ -144,11 +150,16 @@ def _settle(values: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], str
     if column.type == "text":
         text = values.astype("object")
         return text.where(text.isna(), text.astype(str)), None
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    numbers = _numbers(values)
+    exact = numbers.astype("int64") if _fits_int64(numbers) else None
+    numbers = numbers.astype("float64")
     broken = (numbers.isna() & values.notna()) | np.isinf(numbers)
     if column.type == "integer":
         broken |= numbers.notna() & (numbers % 1 != 0)
         wanted = "a whole number"
+        if exact is None and not broken.any():
+            broken |= numbers.abs() >= EXACT_LIMIT
+            wanted = f"a whole number below {EXACT_LIMIT:,}, to keep all its digits"
     elif column.type == "label":
         broken |= numbers.notna() & ~numbers.isin([0.0, 1.0])
         wanted = "0, 1 or empty"
@@ -166,12 +177,29 @@ def _settle(values: pd.Series[Any], column: Column) -> tuple[pd.Series[Any], str
         high = "" if column.max is None else f"{column.max:g}"
         return numbers, _fault(values, outside, f"must lie in {low}..{high}")
     if column.type == "integer" and not numbers.isna().any():
-        return numbers.astype("int64"), None
+        return numbers.astype("int64") if exact is None else exact, None
     return numbers, None
 
 
+def _numbers(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the values as numbers, missing where they are none."""
+    # pandas would count the nanoseconds of times and drop the imaginary part
+    if values.dtype.kind not in "mMc":
+        numbers = pd.to_numeric(values, errors="coerce")
+        if numbers.dtype.kind != "c":
+            return numbers
+    return pd.Series(np.nan, index=values.index, name=values.name)
+
+
+def _fits_int64(numbers: pd.Series[Any]) -> bool:
+    if not pd.api.types.is_integer_dtype(numbers.dtype) or numbers.isna().any():
+        return False
+    return numbers.empty or int(numbers.max()) <= np.iinfo("int64").max
+
+
 def _fault(values: pd.Series[Any], broken: pd.Series[Any], rule: str) -> str:
-    examples = ", ".join(repr(value)[:30] for value in values[broken].unique()[:3].tolist())
+    # by their repr: a parquet file can hold lists, which have no hash
+    examples = ", ".join(text[:30] for text in values[broken].map(repr).unique()[:3])
     return f"Column '{values.name}' {rule}: not so in {_rows(int(broken.sum()))} ({examples})."
 
 

@@ -22,7 +22,7 @@ from core.project import ProjectSpec
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
-SAMPLE = "built-in sample, not real shots"
+SAMPLE = "built-in sample, not real data"
 # step -> its page, its name and its icon
 STEPS = {
     "acquire": ("pages/prepare.py", "Acquire", ":material/download:"),
@@ -91,7 +91,17 @@ def _warm(settings: Settings) -> None:
         return  # the page that asks next gets the same error and shows it
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Show what went wrong inside as a sentence, and go on with the page."""
+    try:
+        yield
+    except CourtsideError as error:
+        st.error(error.message, icon=":material/error:")
+
+
 @st.fragment(run_every=5)
+@told()
 def _worker(settings: Settings) -> None:
     state = jobs.worker_state(settings)
     if state.problem:
@@ -102,15 +112,6 @@ def _worker(settings: Settings) -> None:
         st.caption(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
     else:
         st.caption(":gray[:material/hourglass_top:] Worker is starting")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Show what went wrong inside as a sentence, and go on with the page."""
-    try:
-        yield
-    except CourtsideError as error:
-        st.error(error.message, icon=":material/error:")
 
 
 def wait_for_store() -> None:
@@ -160,6 +161,7 @@ def job_panel(settings: Settings, step: str) -> bool:
     return running
 
 
+@told()
 def _running(settings: Settings, job_id: str) -> None:
     job = jobs.get(settings, job_id)
     if job is None or job.status not in ("queued", "running"):
@@ -176,9 +178,14 @@ def _running(settings: Settings, job_id: str) -> None:
             "Cancel",
             icon=":material/close:",
             key=f"cancel-{job_id}",
-            on_click=jobs.cancel,
+            on_click=_cancel,
             args=(settings, job_id),
         )
+
+
+@told()
+def _cancel(settings: Settings, job_id: str) -> None:
+    jobs.cancel(settings, job_id)
 
 
 def _ended(job: Job) -> None:

@@ -16,21 +16,19 @@ SOURCES = {
 
 
 def acquire_form() -> None:
-    offered = [name for name in SOURCES if name != "folder" or settings.raw_dir]
+    there = {"sample": spec.sample, "folder": settings.raw_dir, "upload": True}
+    offered = [name for name in SOURCES if there[name]]
     source = st.segmented_control(
         "Source",
         offered,
         format_func=SOURCES.__getitem__,
-        default="folder" if settings.raw_dir else "sample",
+        default="folder" if settings.raw_dir else offered[0],
         required=True,
         key="source",
     )
     files = []
-    if source == "sample":
-        st.caption(
-            "30,697 made-up shots with the columns and the habits of the real ones, made on this "
-            "machine in a second. Every figure that comes from them is marked."
-        )
+    if source == "sample" and spec.sample is not None:
+        st.caption(f"{spec.sample.about} Every figure that comes from them is marked.")
     elif source == "folder":
         st.caption(f"All CSV and parquet files in {settings.raw_dir}, set by COURTSIDE_RAW_DIR.")
     else:
@@ -131,17 +129,17 @@ def prepared_state(prepared: storage.Prepared) -> None:
             st.caption("None.")
 
 
-def shot_chart(snapshot: storage.Snapshot) -> None:
+def court_chart(snapshot: storage.Snapshot, title: str) -> None:
     run = tracking.run(settings, snapshot.run_id)
     if run is None:
         st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
         return
-    st.markdown("**Where the shots were taken, all raw rows**")
-    bins = _parts.table(settings, settings.mlflow_uri, run.run_id, "shots")
+    st.markdown(f"**{title}, all raw rows**")
+    bins = _parts.table(settings, settings.mlflow_uri, run.run_id, "court_bins")
     drawn = court.shot_chart(bins, run.metrics.get("base_rate_raw"))
     st.altair_chart(drawn, width="content")
     st.caption(
-        "Each hexagon gathers the shots from there: its size says how many, its colour how often "
+        "Each hexagon gathers the rows from there: its size says how many, its colour how often "
         f"they were {spec.positive}, against the average of all rows with a label."
     )
     _parts.run_link(snapshot.run_id, "AquisicaoDados")
@@ -167,14 +165,16 @@ def rates(prepared: storage.Prepared) -> None:
     _parts.run_link(run.run_id, "PreparacaoDados")
 
 
+snapshot = prepared = None
 with _parts.told():
     snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
-    _parts.header(
-        "Prepare",
-        f"Bring in raw data, keep the complete {spec.rows.development_name}, and set some aside to "
-        "test the model on.",
-        is_sample=any(found and found.is_sample for found in (snapshot, prepared)),
-    )
+_parts.header(
+    "Prepare",
+    f"Bring in raw data, keep the complete {spec.rows.development_name}, and set some aside to "
+    "test the model on.",
+    is_sample=any(found and found.is_sample for found in (snapshot, prepared)),
+)
+with _parts.told():
     st.subheader("1. Raw data", anchor=False)
     acquire_form()
     if snapshot is None:
@@ -185,7 +185,7 @@ with _parts.told():
     st.subheader("2. Train and test set", anchor=False)
     prepare_form()
     if prepared is None:
-        st.info("Nothing prepared yet. The defaults are those of the course: 20% test, seed 42.")
+        st.info("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
     else:
         if prepared.snapshot != snapshot.id:
             st.warning("The raw data changed since these sets were made. Prepare again.")
@@ -195,7 +195,7 @@ with _parts.told():
     left, right = _parts.side_by_side()
     if spec.court is not None:
         with left:
-            shot_chart(snapshot)
+            court_chart(snapshot, spec.court.title)
     if prepared is not None:
         with right if spec.court is not None else left:
             rates(prepared)

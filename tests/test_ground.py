@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,15 @@ def test_state_lives_under_one_home(tmp_path: Path) -> None:
 def test_another_store_is_taken_from_mlflows_own_variable() -> None:
     settings = Settings.load({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
     assert settings.mlflow_uri == "http://127.0.0.1:5000"
+
+
+def test_a_relative_store_is_the_same_one_for_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load({"MLFLOW_TRACKING_URI": "sqlite:///runs.db"})
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path.as_posix()}/runs.db"
+    assert Settings.load(settings.environment()) == settings
 
 
 SECOND = """
@@ -123,6 +133,63 @@ def test_all_faults_of_a_frame_are_told_at_once() -> None:
 def test_endless_values_are_no_numbers(value: float) -> None:
     with pytest.raises(InputError, match="must be a number"):
         schema.validate(pd.DataFrame({"a": [1.0, value]}), {"a": Column(type="number", about="x")})
+
+
+def test_lists_in_a_column_are_told() -> None:
+    for value in ([1.5], {"x": 1}):
+        with pytest.raises(InputError) as caught:
+            schema.validate(pd.DataFrame({"a": [value, value]}), {"a": NUMBER})
+        assert f"'a' must be a number: not so in 2 rows ({value})" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["number", "integer", "label"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["1970-01-01"]),
+        pd.to_datetime(["1970-01-01"]).tz_localize("UTC"),
+        pd.to_timedelta([1], unit="ns"),
+        [1 + 2j],
+        pd.Series([1 + 2j, "x"], dtype=object),
+        [datetime.date(1970, 1, 1)],
+    ],
+    ids=["time", "time with zone", "duration", "complex", "mixed complex", "date"],
+)
+def test_times_and_complex_values_are_no_numbers(values: object, kind: str) -> None:
+    with pytest.raises(InputError, match=r"Column 'a' must be .*: not so in [12] row"):
+        schema.validate(pd.DataFrame({"a": values}), {"a": Column(type=kind, about="x")})
+
+
+WHOLE = {"a": Column(type="integer", about="x")}
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[BIG, BIG + 1], [str(BIG), str(BIG + 1)], pd.array([BIG, BIG + 1], dtype="Int64"),
+     np.array([BIG, BIG + 1], dtype="uint64")],
+    ids=["int64", "text", "Int64", "uint64"],
+)  # fmt: skip
+def test_whole_numbers_keep_all_their_digits(values: object) -> None:
+    found = schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a").frame["a"]
+    assert (found.tolist(), found.dtype) == ([BIG, BIG + 1], "int64")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[float(2**53)], [-float(BIG)], pd.array([BIG, None], dtype="Int64"), [2**63], [2**70]],
+    ids=["float", "negative", "missing", "uint64", "endless"],
+)
+def test_whole_numbers_that_lost_digits_are_told(values: object) -> None:
+    with pytest.raises(InputError, match="'a' must be a whole number below 9,007,199,254,740,992"):
+        schema.validate(pd.DataFrame({"a": values}), WHOLE)
+
+
+def test_a_missing_id_is_told_as_missing() -> None:
+    for values, words in (([1, None, None], "2 rows are empty"), ([1, None], "1 row is empty")):
+        with pytest.raises(InputError) as caught:
+            schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a")
+        assert caught.value.message == f"Column 'a' must not be missing: {words}."
 
 
 def test_a_column_that_stands_twice_is_told() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from core.config import Options, Settings
 from core.errors import InputError, NotReadyError, StoreError
@@ -71,6 +75,8 @@ class Snapshot:
         Seconds since 1970.
     run_id : str
         The run that brought it in.
+    sample : bool
+        Whether made-up rows are in it, by whatever way they came.
     """
 
     digest: str
@@ -80,6 +86,7 @@ class Snapshot:
     columns: int
     acquired_at: float
     run_id: str
+    sample: bool = False
 
     @property
     def id(self) -> str:
@@ -89,7 +96,7 @@ class Snapshot:
     @property
     def is_sample(self) -> bool:
         """Whether these are made-up rows."""
-        return self.source == "sample"
+        return self.sample or self.source == "sample"
 
 
 @dataclass(frozen=True)
@@ -106,11 +113,12 @@ class Prepared:
     rows_test: int
     prepared_at: float
     digests: dict[str, str]
+    sample: bool = False
 
     @property
     def is_sample(self) -> bool:
         """Whether these are made-up rows."""
-        return self.source == "sample"
+        return self.sample or self.source == "sample"
 
 
 def folder(settings: Settings, name: str) -> Path:
@@ -159,14 +167,32 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
             raise InputError(f"'{name}' is a broken parquet file: {error}") from error
     if is_parquet:
         raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
+    with path.open("rb") as file:
+        header = file.readline(65_536)
+    if b";" in header and b"," not in header:
+        raise InputError(f"'{name}' is divided by semicolons. Save it with commas.")
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+        return _read_csv(path, name)
     except UnicodeDecodeError as error:
         raise InputError(f"'{name}' is not UTF-8 text. Save it as CSV UTF-8.") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"'{name}' is empty.") from error
     except (pd.errors.ParserError, ValueError) as error:
         raise InputError(f"'{name}' cannot be read as CSV: {error}".strip()) from error
+
+
+def _read_csv(path: Path, name: str) -> pd.DataFrame:
+    frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    # rows longer than the header: pandas took their first values for an index, and so moved all
+    # values to other columns; only empty ones at the end, from a trailing comma, can be left out
+    if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
+        raise InputError(f"'{name}' has rows with more values than it has columns.")
+    with warnings.catch_warnings():
+        # that they are left out is what is wanted
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)
+        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False, index_col=False)
 
 
 def list_sources(path: Path) -> list[Path]:
@@ -242,7 +268,7 @@ def save_raw(
     ----------
     files : sequence of (name, path)
         The names they came with, and where their bytes lie now. The same bytes twice make no
-        second copy.
+        second copy. Bytes that once came as the sample stay the sample, whatever the source.
     """
     raw = folder(settings, RAW)
     kept = tuple(
@@ -252,31 +278,62 @@ def save_raw(
         for i, (name, path) in enumerate(files)
     )
     digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
-    snapshot = Snapshot(digest, source, kept, rows, columns, time.time(), run_id)
+    known = _sample_files(raw)
+    is_sample = source == "sample" or any(file.sha256 in known for file in kept)
+    snapshot = Snapshot(digest, source, kept, rows, columns, time.time(), run_id, is_sample)
     place = raw / snapshot.id
     if not place.is_dir():
-        temporary = raw / f".{snapshot.id}.{uuid.uuid4().hex[:8]}.tmp"
-        temporary.mkdir()
-        for file, (_, path) in zip(kept, files, strict=True):
-            shutil.copyfile(path, temporary / file.stored)
-        os.replace(temporary, place)
-    write_json(place / "snapshot.json", asdict(snapshot))
+        _keep(snapshot, [path for _, path in files], place)
+    # tells who brought the bytes first, and for good that they are the sample's; what stands is
+    # told by current.json alone, so a run that fails from here on changes nothing
+    first = place / "snapshot.json"
+    if not first.is_file() or (source == "sample" and kept[0].sha256 not in known):
+        write_json(first, asdict(snapshot))
     return snapshot
+
+
+def _keep(snapshot: Snapshot, paths: Sequence[Path], place: Path) -> None:
+    temporary = _temporary(place)
+    try:
+        temporary.mkdir()
+        for file, path in zip(snapshot.files, paths, strict=True):
+            shutil.copyfile(path, temporary / file.stored)
+        try:
+            os.replace(temporary, place)
+        except OSError:
+            # another process has just kept the same bytes
+            if not place.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sample_files(raw: Path) -> set[str]:
+    """Return the SHA-256 of all files that came as the sample."""
+    found: set[str] = set()
+    for path in raw.glob("*/snapshot.json"):
+        with suppress(StoreError):
+            record = _read_json(path)
+            if record and record["source"] == "sample":
+                found.update(file["sha256"] for file in record["files"])
+    return found
 
 
 def make_current(settings: Settings, snapshot: Snapshot) -> None:
     """Make a snapshot the raw data that later steps read."""
-    write_json(folder(settings, RAW) / "current.json", {"snapshot": snapshot.id})
+    write_json(folder(settings, RAW) / "current.json", asdict(snapshot))
 
 
 def current_raw(settings: Settings) -> Snapshot | None:
     """Return the snapshot that stands, None before the first acquisition."""
-    pointer = _read_json(settings.data_dir / RAW / "current.json")
-    found = pointer and _read_json(settings.data_dir / RAW / pointer["snapshot"] / "snapshot.json")
+    found = _read_json(settings.data_dir / RAW / "current.json")
     if not found:
         return None
-    files = tuple(SourceFile(**file) for file in found.pop("files"))
-    return Snapshot(files=files, **found)
+    try:
+        files = tuple(SourceFile(**file) for file in found.pop("files"))
+        return Snapshot(files=files, **found)
+    except (KeyError, TypeError) as error:
+        raise StoreError("current.json is damaged. Acquire again.") from error
 
 
 def read_raw(settings: Settings, snapshot: Snapshot) -> pd.DataFrame:
@@ -299,24 +356,37 @@ def save_prepared(
 ) -> tuple[Path, ...]:
     """Write the filtered, train and test set and return where they lie.
 
-    A reader sees all of the old or all of the new: files that are not those of `prepared.json`
-    are refused by `read_prepared`.
+    A reader sees all of the old or all of the new: `read_prepared` waits for a writer, and refuses
+    files that are not those of `prepared.json`. The rows' index is not kept.
     """
     paths = prepared_paths(settings)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
     temporaries = [_temporary(path) for path in paths]
-    for frame, temporary in zip((filtered, train, test), temporaries, strict=True):
-        frame.to_parquet(temporary)
-    digests = {path.name: sha256(t) for path, t in zip(paths, temporaries, strict=True)}
-    prepared = Prepared(
-        snapshot.id, snapshot.source, run_id, test_share, seed,
-        len(filtered), len(train), len(test), time.time(), digests,
-    )  # fmt: skip
-    for path, temporary in zip(paths, temporaries, strict=True):
-        os.replace(temporary, path)
-    write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
+    try:
+        for frame, temporary in zip((filtered, train, test), temporaries, strict=True):
+            frame.to_parquet(temporary, index=False)
+        digests = {path.name: sha256(t) for path, t in zip(paths, temporaries, strict=True)}
+        prepared = Prepared(
+            snapshot.id, snapshot.source, run_id, test_share, seed,
+            len(filtered), len(train), len(test), time.time(), digests, snapshot.is_sample,
+        )  # fmt: skip
+        with _prepared_lock(settings):
+            for path, temporary in zip(paths, temporaries, strict=True):
+                os.replace(temporary, path)
+            write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
     return paths
+
+
+@contextmanager
+def _prepared_lock(settings: Settings) -> Iterator[None]:
+    """Hold back other readers and writers of the prepared sets, in whatever process."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.state_dir / "prepared.lock", timeout=60):
+        yield
 
 
 def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
@@ -343,16 +413,22 @@ def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFr
     NotReadyError
         Before the first preparation, or when the files were changed since.
     """
-    prepared = current_prepared(settings)
-    _, train, test = prepared_paths(settings)
-    if prepared is None or not (train.is_file() and test.is_file()):
-        raise NotReadyError("No prepared data yet. Run the preparation on the Prepare page first.")
-    for path in (train, test):
-        if sha256(path) != prepared.digests[path.name]:
+    _, *paths = prepared_paths(settings)
+    with _prepared_lock(settings):
+        prepared = current_prepared(settings)
+        if prepared is None or not all(path.is_file() for path in paths):
             raise NotReadyError(
-                f"{path.name} is not the file that the last preparation wrote. Prepare again."
+                "No prepared data yet. Run the preparation on the Prepare page first."
             )
-    return prepared, pd.read_parquet(train), pd.read_parquet(test)
+        # the bytes that are hashed are the bytes that are used
+        contents = {path.name: path.read_bytes() for path in paths}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != prepared.digests[name]:
+            raise NotReadyError(
+                f"{name} is not the file that the last preparation wrote. Prepare again."
+            )
+    train, test = (pd.read_parquet(io.BytesIO(content)) for content in contents.values())
+    return prepared, train, test
 
 
 def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
@@ -379,11 +455,16 @@ def sweep(settings: Settings) -> None:
     """Remove what nobody will read again: half-written files of dead writers, old uploads."""
     now = time.time()
     for path in settings.data_dir.glob("*/.*.tmp"):
-        if path.stat().st_mtime < now - STALE_SECONDS:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _remove_older(path, now - STALE_SECONDS)
     for path in (settings.state_dir / "uploads").glob("*"):
-        if path.stat().st_mtime < now - UPLOAD_SECONDS:
-            path.unlink()
+        _remove_older(path, now - UPLOAD_SECONDS)
+
+
+def _remove_older(path: Path, moment: float) -> None:
+    # several processes sweep, and writers finish: what is gone by now needs no removing
+    with suppress(FileNotFoundError):
+        if path.stat().st_mtime < moment:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _read_json(path: Path) -> Any:

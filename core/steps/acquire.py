@@ -71,7 +71,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         files = _collect(settings, options, Path(temporary))
         frames = [storage.read_table(path, name) for name, path in files]
         for frame, (name, _) in zip(frames, files, strict=True):
-            if list(frame.columns) != list(frames[0].columns):
+            if set(frame.columns) != set(frames[0].columns):
                 raise InputError(
                     f"'{name}' has other columns than '{files[0][0]}'. Bring files of one shape."
                 )
@@ -86,8 +86,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         kinds = found.frame[spec.rows.column]
         tables = {}
         if spec.court is not None:
-            # gathered here, so that a page draws hundreds of bins and not thousands of shots
-            tables["shots"] = court.bin_shots(found.frame, spec.court.x, spec.court.y, spec.target)
+            # gathered here, so that a page draws hundreds of bins and not thousands of rows
+            tables["court_bins"] = court.bin_shots(
+                found.frame, spec.court.x, spec.court.y, spec.target
+            )
         tags = {tracking.TAG + "source": options.source, tracking.TAG + "snapshot": snapshot.id}
         record = Record(
             params={"sha256": snapshot.digest, "files": len(files)},

@@ -63,6 +63,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         train, test = split.split(
             kept.frame, spec.target, test_share=options.test_share, seed=options.seed
         )
+        # as the files hold them: the digest of a logged data set counts the index in
+        train, test = train.reset_index(drop=True), test.reset_index(drop=True)
         balance = class_balance({"train": train, "test": test}, spec)
         tags = {tracking.TAG + "source": snapshot.source, tracking.TAG + "snapshot": snapshot.id}
         record = Record(

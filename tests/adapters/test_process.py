@@ -81,7 +81,7 @@ def test_stop_leaves_no_child_behind(start, monkeypatch, child, groups):
 
     assert not process.is_alive(begun)
     if not groups:
-        # an orphan gets another parent here, as it does not on Windows: it is signalled, not awaited
+        # an orphan gets another parent here, as it does not on Windows: signalled, not awaited
         until(lambda: not runs(pid))
     assert not runs(pid)
     process.stop(begun)

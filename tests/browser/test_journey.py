@@ -177,7 +177,7 @@ def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> 
     assert said["scored"] == "6,426"
     assert float(said["f1_production"]) < 0.01
     go(page, "Prepare")
-    expect(page.get_by_text("built-in sample, not real shots").first).to_be_visible()
+    expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
 
 
 RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
@@ -195,4 +195,4 @@ def test_the_real_shots_give_the_known_figures_by_clicking(page) -> None:
     assert 0.678 <= float(said["log_loss"]) <= 0.679
     assert said["log_loss_production"] == "0.6289"
     assert said["f1_production"] == "0.000"
-    expect(page.get_by_text("built-in sample, not real shots")).to_have_count(0)
+    expect(page.get_by_text("built-in sample, not real data")).to_have_count(0)

@@ -15,7 +15,7 @@ from core.config import Settings
 from core.steps import acquire, prepare
 
 SPEC = project.load("kobe")
-SAMPLE = "built-in sample, not real shots"
+SAMPLE = "built-in sample, not real data"
 # page -> the step whose run it shows
 STEP_OF = {
     "prepare": "prepare",

@@ -14,7 +14,7 @@ from core.adapters import client, predictions, server, storage, tracking
 from core.config import Settings
 from core.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.logic import split
-from core.record import SILENT
+from core.record import SILENT, Record
 from core.steps import acquire, monitor, prepare, score, serve, train
 
 SPEC = project.load("kobe")
@@ -127,6 +127,47 @@ def test_several_files_of_other_shapes_or_twice_the_same_are_refused(
     assert "'b.csv' is the same file as 'a.csv'" in told
 
 
+def test_several_files_may_have_their_columns_in_another_order(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "several"
+    folder.mkdir()
+    as_csv(few_shots.head(400), folder / "a.csv")
+    as_csv(few_shots.tail(400)[few_shots.columns[::-1]], folder / "b.csv")
+    acquire.run(settings, acquire.Options(source="folder", path=folder))
+    snapshot = storage.current_raw(settings)
+    assert snapshot is not None
+    pd.testing.assert_frame_equal(storage.read_raw(settings, snapshot), few_shots)
+
+
+def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+) -> None:
+    acquire.run(settings, acquire.Options(source="sample"))
+    snapshot = storage.current_raw(settings)
+    assert snapshot is not None
+    kept = settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
+
+    def down(*_: object) -> None:
+        raise InputError("The store is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(tracking, "log", down)
+        refused(settings, last_error, "acquire", lambda: acquire_file(settings, kept))
+    found = acquire_file(settings, kept)
+    again = storage.current_raw(settings)
+    assert again is not None
+    assert (again.source, again.run_id, again.is_sample) == ("file", found.run_id, True)
+    prepare.run(settings, prepare.Options())
+    prepared = storage.current_prepared(settings)
+    assert prepared is not None
+    assert prepared.is_sample
+    for step in ("acquire", "prepare"):
+        run = tracking.last_run(settings, step)
+        assert run is not None
+        assert run.is_sample
+
+
 def test_no_folder_is_set(settings: Settings, last_error) -> None:
     options = acquire.Options(source="folder")
     told = refused(settings, last_error, "acquire", lambda: acquire.run(settings, options))
@@ -161,6 +202,22 @@ def test_rows_that_cannot_train_are_refused(
         standing, last_error, "prepare", lambda: prepare.run(standing, prepare.Options())
     )
     assert words in told
+
+
+def test_the_logged_sets_are_those_of_the_files(
+    standing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged, log = {}, tracking.log
+
+    def keep(settings: Settings, run_id: str, record: Record) -> None:
+        logged.update({dataset.name: dataset.frame for dataset in record.datasets})
+        log(settings, run_id, record)
+
+    monkeypatch.setattr(tracking, "log", keep)
+    prepare.run(standing, prepare.Options())
+    _, train_rows, test_rows = storage.read_prepared(standing)
+    pd.testing.assert_frame_equal(logged["train_data"], train_rows)
+    pd.testing.assert_frame_equal(logged["test_data"], test_rows)
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.9999])

@@ -1,0 +1,167 @@
+"""A second project is a second file: its steps run and its pages open, and nothing knows the first.
+
+The project has no court and no sample, and its rows are days.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import project
+from core.adapters import storage, tracking
+from core.config import Settings
+from core.errors import InputError, NotReadyError
+from core.steps import acquire, monitor, prepare, train
+
+RAIN = Path(__file__).parents[1] / "rain.toml"
+PAGES = ("overview", "prepare", "train", "serve", "score", "monitor", "runs")
+FOREIGN = re.compile(r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|[23]-point|[23]pt", re.IGNORECASE)
+
+
+def days() -> pd.DataFrame:
+    """Return 700 days, seeded: it rains where pressure is low, and sometimes nobody looked."""
+    rng = np.random.default_rng(3)
+    pressure = rng.normal(1013, 12, 700).round(1)
+    humidity = rng.integers(20, 100, 700)
+    odds = (1010 - pressure) / 8 + (humidity - 60) / 30
+    rained = (rng.random(700) < 1 / (1 + np.exp(-odds))).astype(float)
+    rained[::25] = np.nan
+    return pd.DataFrame(
+        {
+            "day": range(700),
+            "date": pd.date_range("2001-01-01", periods=700).strftime("%Y-%m-%d"),
+            "place": np.where(np.arange(700) % 7 == 0, "hills", "coast"),
+            "pressure": pressure,
+            "humidity": humidity,
+            "rained": rained,
+        }
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Put the second file beside the shipped ones, in a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("projects")
+    for path in (*project.FOLDER.iterdir(), RAIN):
+        (folder / path.name).write_bytes(path.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "FOLDER", folder)
+        yield
+
+
+@pytest.fixture
+def empty(settings: Settings) -> Settings:
+    return settings.model_copy(update={"project": "rain"})
+
+
+@pytest.fixture(scope="module")
+def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home in which the second project was trained; tests only look at it."""
+    settings = module_settings.model_copy(update={"project": "rain"})
+    path = tmp_path_factory.mktemp("source") / "days.csv"
+    days().to_csv(path, index=False)
+    acquire.run(settings, acquire.Options(source="file", path=path))
+    prepare.run(settings, prepare.Options())
+    train.run(settings, train.Options(candidates=("lr",), folds=3))
+    return settings
+
+
+def all_of(app: AppTest, settings: Settings) -> str:
+    """Return whatever a page shows, charts and choices too, without the paths of the test."""
+    shown = f"{app.main!r}\n{app.sidebar!r}"
+    for table in (*app.dataframe, *app.table):
+        shown += table.value.to_string()
+    for chart in app.get("vega_lite_chart"):
+        shown += str(chart.proto)
+    return shown.replace(str(settings.home), "")
+
+
+def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Settings) -> None:
+    rows, kept = days(), days().dropna()
+    coast = kept[kept["place"] == "coast"]
+    raw, prepared = storage.current_raw(trained), storage.current_prepared(trained)
+    assert raw is not None
+    assert prepared is not None
+    assert (raw.rows, prepared.rows_train + prepared.rows_test) == (len(rows), len(coast))
+    assert not raw.is_sample
+    acquired = tracking.last_run(trained, "acquire")
+    assert acquired is not None
+    assert acquired.tags["courtside.project"] == "rain"
+    assert "tables/court_bins.parquet" not in tracking.artifacts(trained, acquired.run_id)
+    assert acquired.metrics["rows_production"] == (rows["place"] == "hills").sum()
+    version = tracking.require_version(trained, "rain", "champion")
+    assert (version.version, version.threshold) == ("1", 0.3)
+    run = tracking.last_run(trained, "train")
+    assert run is not None
+    # it learned from these columns: better than the base rate
+    assert run.metrics["skill_test"] > 0.1
+
+
+def test_its_monitoring_is_refused_while_nothing_was_scored(trained: Settings) -> None:
+    with pytest.raises(NotReadyError, match="Nothing was scored yet"):
+        monitor.run(trained, monitor.Options())
+
+
+def test_a_sample_that_it_does_not_have_is_refused(empty: Settings) -> None:
+    with pytest.raises(InputError, match="'rain' has no built-in sample"):
+        acquire.run(empty, acquire.Options(source="sample"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_empty_pages_know_no_other_project(
+    page: str, empty: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(empty, page)
+    assert not app.exception
+    assert not app.error
+    shown = all_of(app, empty)
+    assert "Does it rain tomorrow?" in shown
+    assert not FOREIGN.findall(shown)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_pages_after_training_know_no_other_project(
+    page: str, trained: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(trained, page)
+    assert not app.exception
+    assert not app.error
+    shown = all_of(app, trained)
+    assert "not real" not in shown
+    assert not FOREIGN.findall(shown)
+    words = {
+        "overview": "coast days", "prepare": "wet", "train": "Logistic regression",
+        "serve": "champion (version 1)", "monitor": "coast days", "runs": "Treinamento",
+    }  # fmt: skip
+    assert words.get(page, "") in shown
+
+
+def test_only_sources_that_exist_are_offered(
+    empty: Settings,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    app = open_page(empty, "prepare")
+    choice = app.segmented_control(key="source")
+    assert (choice.options, choice.value) == (["Upload files"], "upload")
+    app = press(app, "Acquire")
+    assert not app.exception
+    assert [found.value for found in app.error] == [
+        "No file is chosen yet. Drop one or several files above."
+    ]
+    chosen = empty.model_copy(update={"raw_dir": tmp_path})
+    choice = open_page(chosen, "prepare").segmented_control(key="source")
+    assert choice.value == "folder"
+    assert choice.options == ["Folder on this machine", "Upload files"]
+    with_sample = empty.model_copy(update={"project": "kobe"})
+    app = open_page(with_sample, "prepare")
+    assert app.segmented_control(key="source").value == "sample"
+    assert any("30,697 made-up shots" in found.value for found in app.caption)
