@@ -73,9 +73,9 @@ def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
     return settings
 
 
-def all_of(app: AppTest, settings: Settings) -> str:
+def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) -> str:
     """Return whatever a page shows, charts and choices too, without the paths of the test."""
-    shown = f"{app.main!r}\n{app.sidebar!r}"
+    shown = f"{app.main!r}\n{app.sidebar!r}\n{text_of(app)}"
     for table in (*app.dataframe, *app.table):
         shown += table.value.to_string()
     for chart in app.get("vega_lite_chart"):
@@ -116,24 +116,30 @@ def test_a_sample_that_it_does_not_have_is_refused(empty: Settings) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_its_empty_pages_know_no_other_project(
-    page: str, empty: Settings, open_page: Callable[..., AppTest]
+    page: str,
+    empty: Settings,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
 ) -> None:
     app = open_page(empty, page)
     assert not app.exception
     assert not app.error
-    shown = all_of(app, empty)
+    shown = all_of(app, empty, text_of)
     assert "Does it rain tomorrow?" in shown
     assert not FOREIGN.findall(shown)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_its_pages_after_training_know_no_other_project(
-    page: str, trained: Settings, open_page: Callable[..., AppTest]
+    page: str,
+    trained: Settings,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
 ) -> None:
     app = open_page(trained, page)
     assert not app.exception
     assert not app.error
-    shown = all_of(app, trained)
+    shown = all_of(app, trained, text_of)
     assert "not real" not in shown
     assert not FOREIGN.findall(shown)
     words = {
