@@ -41,6 +41,9 @@ class Settings(Options):
         MLflow store; None means `sqlite:///<home>/mlflow.db`.
     upload_limit_mb : int
         Largest upload in megabytes, 1 to 2,000.
+    download_mirror : str or None
+        Address of a folder on the network that holds the project's files under their own names,
+        for machines that do not reach the addresses in the project file.
     workers : int
         Jobs that run at the same time, 1 to 16.
     serve_port : int
@@ -57,6 +60,8 @@ class Settings(Options):
     project: str = Field("kobe", pattern=r"^[a-z][a-z0-9_]{0,39}$")
     tracking_uri: str | None = None
     upload_limit_mb: int = Field(200, ge=1, le=2000)
+    # without a password: settings are kept in every run
+    download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
 

@@ -46,6 +46,10 @@ class InputError(CourtsideError):
     """What was given (a file, a frame, a setting) cannot be used; nothing was changed."""
 
 
+class DownloadError(CourtsideError):
+    """A file cannot be had from the network; nothing was changed."""
+
+
 class NotReadyError(CourtsideError):
     """An earlier step has to run first."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from core import formulas
 from core.config import Options, sentence
 from core.errors import InputError
 
@@ -17,22 +20,105 @@ FOLDER = Path(__file__).resolve().parent / "projects"
 
 
 class Column(Options):
-    """One column of a source: its type, its range and what it means.
+    """One column of a source: its type, what it may hold and what it means.
 
-    `label` is a whole number 0 or 1 that may be missing; no other type may be, in a row that is
-    trained on or scored.
+    Parameters
+    ----------
+    type : {"text", "integer", "number", "label", "date"}
+        `label` is a whole number 0 or 1 that may be missing; `date` is year-month-day.
+    about : str
+        What it means, with its unit.
+    min, max : float, optional
+        Range of a number, ends included.
+    categories : tuple of str
+        All values that a text may have; empty where any may stand.
+    pattern : str, optional
+        Regular expression that the whole of a text must match.
+    aliases : tuple of str
+        Other names under which a source may bring it.
+    recorded : {"before", "after"}
+        Whether the value is known before the event that is predicted, or noted only after it.
     """
 
-    type: Literal["text", "integer", "number", "label"]
+    type: Literal["text", "integer", "number", "label", "date"]
     about: str
     min: float | None = None
     max: float | None = None
+    categories: tuple[str, ...] = ()
+    pattern: str | None = None
+    aliases: tuple[str, ...] = ()
+    recorded: Literal["before", "after"] = "before"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a model sees it as a name rather than as a number."""
+        return self.type in ("text", "date")
 
     @model_validator(mode="after")
-    def _min_is_not_above_max(self) -> Column:
+    def _rules_suit_the_type(self) -> Column:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
+            raise ValueError(f"min and max are for numbers, not for type {self.type}")
+        if (self.categories or self.pattern) and self.type != "text":
+            raise ValueError(f"categories and pattern are for text, not for type {self.type}")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"the pattern {self.pattern} is none: {error}") from error
         return self
+
+
+class Formula(Options):
+    """Something that is computed from columns, see `core.formulas`."""
+
+    formula: str
+    about: str
+
+    @model_validator(mode="after")
+    def _is_a_formula(self) -> Formula:
+        formulas.columns_in(self.formula)
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return formulas.columns_in(self.formula)
+
+
+class Engineered(Formula):
+    """A feature that the model's own pipeline computes from raw columns."""
+
+    type: Literal["text", "number"] = "number"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a model sees it as a name rather than as a number."""
+        return self.type == "text"
+
+
+class Identity(Formula):
+    """What a column must equal, up to `tolerance`; where it does not, the source is odd."""
+
+    column: str
+    tolerance: float = Field(0.0, ge=0)
+
+
+class FeatureSet(Options):
+    """Features to choose together on the Prepare page."""
+
+    title: str
+    about: str
+    features: tuple[str, ...] = Field(min_length=1)
+
+
+class Download(Options):
+    """A file to be had from the network, known by its size in bytes and its SHA-256."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}\.(csv|parquet|zip)$")
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    size: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Rows(Options):
@@ -72,9 +158,23 @@ class ProjectSpec(Options):
     id : str
         Column that differs from row to row; rows are put in its order.
     time : str
-        Column that says when a row came to be. A source must hold it; no step orders by it yet.
+        Column that says when a row came to be; a split by time cuts there.
+    group : str, optional
+        Column of what rows belong together (a game, a customer); a split by group keeps each whole.
     threshold : float
         Probability from which on a row is labelled `positive`.
+    features : tuple of str
+        The default features, columns or engineered; `features_title` is what people call them.
+    feature_sets : tuple of FeatureSet
+        Others to choose from.
+    engineered : dict of str to Engineered
+        Features that the model's pipeline computes.
+    slices : tuple of str
+        Columns of few values by which rows are filtered and compared.
+    identities : tuple of Identity
+        What columns must equal.
+    downloads : tuple of Download
+        The source as files on the network.
     court : Court or None
         Only for a project whose rows lie on a basketball court.
     sample : Sample or None
@@ -96,25 +196,33 @@ class ProjectSpec(Options):
     negative: str
     id: str
     time: str
+    group: str | None = None
     threshold: float = Field(ge=0, le=1)
     features: tuple[str, ...] = Field(min_length=1)
+    features_title: str = "Default"
+    feature_sets: tuple[FeatureSet, ...] = ()
+    slices: tuple[str, ...] = ()
     rows: Rows
     court: Court | None = None
     sample: Sample | None = None
+    downloads: tuple[Download, ...] = ()
     columns: dict[str, Column]
+    engineered: dict[str, Engineered] = Field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
 
     @model_validator(mode="after")
     def _named_columns_exist(self) -> ProjectSpec:
-        named = [self.target, self.id, self.time, self.rows.column, *self.features]
+        named = [self.target, self.id, self.time, self.rows.column, *self.slices]
+        named += [self.group] if self.group else []
         named += [self.court.x, self.court.y] if self.court else []
-        missing = [name for name in named if name not in self.columns]
+        named += [name for one in self.identities for name in (one.column, *one.columns)]
+        named += [name for one in self.engineered.values() for name in one.columns]
+        named += [name for name in self._all_features() if name not in self.engineered]
+        missing = list(dict.fromkeys(name for name in named if name not in self.columns))
         if missing:
             raise ValueError(f"not in [columns]: {', '.join(missing)}")
         if self.columns[self.target].type != "label":
             raise ValueError(f"the target {self.target} must be of type label")
-        text = [name for name in self.features if self.columns[name].type == "text"]
-        if text:
-            raise ValueError(f"features must be numbers: {', '.join(text)}")
         if self.columns[self.rows.column].type != "text":
             raise ValueError(f"the column of [rows], {self.rows.column}, must be of type text")
         places = [self.court.x, self.court.y] if self.court else []
@@ -124,23 +232,114 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _nothing_is_its_own_opposite(self) -> ProjectSpec:
-        if self.target in self.features:
-            raise ValueError(f"the target {self.target} must not be a feature")
-        if self.id in self.features:
-            raise ValueError(f"the id {self.id} must not be a feature")
-        twice = sorted({name for name in self.features if self.features.count(name) > 1})
-        if twice:
-            raise ValueError(f"features stand there more than once: {', '.join(twice)}")
+        for features in (self.features, *(one.features for one in self.feature_sets)):
+            if fault := self.fault_of(features):
+                raise ValueError(fault)
         if self.rows.development == self.rows.production:
             raise ValueError(f"development and production are the same: {self.rows.production}")
         if self.positive == self.negative:
             raise ValueError(f"positive and negative are the same word: {self.positive}")
         return self
 
-    @property
-    def prepared_columns(self) -> tuple[str, ...]:
-        """Columns of a prepared set: the features, then the target."""
-        return (*self.features, self.target)
+    @model_validator(mode="after")
+    def _a_name_means_one_thing(self) -> ProjectSpec:
+        names = [*self.columns, *self.engineered]
+        names += [alias for column in self.columns.values() for alias in column.aliases]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"names with more than one meaning: {', '.join(twice)}")
+        # a metric of a run is named after its column, and MLflow takes no other characters
+        odd = sorted(
+            name
+            for name in {*self.columns, *self.engineered}
+            if not re.fullmatch(r"[\w.\- /]+", name)
+        )
+        if odd:
+            raise ValueError(
+                f"names may hold letters, digits, spaces and _.-/ only: {', '.join(odd)} (say the "
+                "source's name as an alias)"
+            )
+        titles = [self.features_title, *(one.title for one in self.feature_sets)]
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"two sets of features have one title: {', '.join(titles)}")
+        return self
+
+    def fault_of(self, features: Sequence[str]) -> str | None:
+        """Return why these cannot be the features of a model, None when they can.
+
+        Examples
+        --------
+        >>> load("kobe").fault_of(["lat", "shot_id"])
+        'the id shot_id must not be a feature'
+        """
+        known = {*self.columns, *self.engineered}
+        if unknown := [name for name in features if name not in known]:
+            return f"not in [columns]: {', '.join(unknown)}"
+        needed = {*features, *self.inputs_of(features)}
+        if self.target in needed:
+            return f"the target {self.target} must not be a feature"
+        if self.id in needed:
+            return f"the id {self.id} must not be a feature"
+        twice = sorted({name for name in features if list(features).count(name) > 1})
+        return f"features stand there more than once: {', '.join(twice)}" if twice else None
+
+    def inputs_of(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Return the raw columns that a model of these features takes, in their order.
+
+        Examples
+        --------
+        >>> load("kobe").inputs_of(["shot_distance", "angle", "seconds_left"])
+        ('shot_distance', 'loc_x', 'loc_y', 'minutes_remaining', 'seconds_remaining')
+        """
+        return tuple(
+            dict.fromkeys(
+                column
+                for name in features
+                for column in (
+                    self.engineered[name].columns if name in self.engineered else (name,)
+                )
+            )
+        )
+
+    def formulas_of(self, features: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return the formula, and whether it gives a number or a text, of engineered features.
+
+        Examples
+        --------
+        >>> load("kobe").formulas_of(["lat", "month"])
+        {'month': ('game_date.str.slice(5, 7)', 'text')}
+        """
+        return {
+            name: (self.engineered[name].formula, self.engineered[name].type)
+            for name in features
+            if name in self.engineered
+        }
+
+    def kinds_of(self, names: Sequence[str]) -> dict[str, str]:
+        """Return for each column or engineered feature whether it is a number or a text.
+
+        Examples
+        --------
+        >>> load("kobe").kinds_of(["lat", "season", "month"])
+        {'lat': 'number', 'season': 'text', 'month': 'text'}
+        """
+        return {name: "text" if self.is_text(name) else "number" for name in names}
+
+    def about(self, name: str) -> str:
+        """Return what a column or an engineered feature means."""
+        return (self.engineered.get(name) or self.columns[name]).about
+
+    def is_text(self, name: str) -> bool:
+        """Return whether a model sees a column or an engineered feature as a name."""
+        return (self.engineered.get(name) or self.columns[name]).is_text
+
+    def recorded_after(self, name: str) -> bool:
+        """Return whether a feature is known only after the event that is predicted."""
+        return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
+
+    def _all_features(self) -> tuple[str, ...]:
+        sets = (self.features, *(one.features for one in self.feature_sets))
+        return tuple(dict.fromkeys(name for features in sets for name in features))
 
 
 def load(name: str, folder: Path | None = None) -> ProjectSpec:

@@ -26,6 +26,9 @@ class Dataset:
         What the run used them for: raw, training, testing, scoring, reference, current.
     target : str or None
         Column of the labels.
+    digest : str or None
+        SHA-256 of the bytes that hold the rows; its first 32 digits are the data set's digest in
+        MLflow. Without it MLflow computes one of its own from the frame.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Dataset:
     source: str
     context: str
     target: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,21 +46,30 @@ class ModelRecord:
     Parameters
     ----------
     estimator : object
-        Fitted scikit-learn classifier with `predict_proba`.
+        Fitted scikit-learn classifier or pipeline with `predict_proba`; takes the features.
     features : tuple of str
-        Columns it takes, in order.
+        What the estimator takes, in order.
+    inputs : dict of str to {"number", "text"}
+        Raw columns that are sent to the served model, in order.
+    engineered : dict of str to (formula, {"number", "text"})
+        Features that the served model computes from its inputs.
+    is_complete : bool
+        Whether a row with a missing input is refused; else the estimator imputes it.
     threshold : float
         Probability, 0 to 1, from which a row is labelled 1.
     example : DataFrame
-        A few rows of the features, kept as the input example.
+        A few rows of the inputs, kept as the input example.
     libraries : tuple of str
         Distributions that must be installed where the model is loaded.
     """
 
     estimator: Any
     features: tuple[str, ...]
+    inputs: Mapping[str, str]
     threshold: float
     example: pd.DataFrame
+    engineered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    is_complete: bool = True
     libraries: tuple[str, ...] = ("scikit-learn",)
 
 
@@ -74,6 +87,8 @@ class Record:
         Vega-Lite specifications, kept as `figures/<name>.svg` and `.json`.
     files : tuple of Path
         Kept as `files/<name>` artifacts.
+    documents : mapping of str to mapping
+        Kept as `documents/<name>.json` artifacts.
     datasets : tuple of Dataset
         Kept as dataset inputs.
     model : ModelRecord or None
@@ -93,6 +108,7 @@ class Record:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
     model: ModelRecord | None = None
     is_sample: bool = False

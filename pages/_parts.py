@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pandas as pd
@@ -14,18 +14,25 @@ from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from core import config, project
-from core.adapters import jobs, server, storage, tracking
+from core.adapters import jobs, server, snapshots, storage, tracking
 from core.adapters.jobs import Job
 from core.config import Settings
-from core.errors import CourtsideError
+from core.errors import CourtsideError, NotReadyError
+from core.logic import export
 from core.project import ProjectSpec
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
 SAMPLE = "built-in sample, not real data"
+VERDICTS = {
+    "ok": ":green-badge[ok]",
+    "warning": ":orange-badge[warning]",
+    "alert": ":red-badge[alert]",
+    "not_applicable": ":gray-badge[not applicable]",
+}
 # step -> its page, its name and its icon
 STEPS = {
-    "acquire": ("pages/prepare.py", "Acquire", ":material/download:"),
+    "acquire": ("pages/acquire.py", "Acquire", ":material/download:"),
     "prepare": ("pages/prepare.py", "Prepare", ":material/filter_alt:"),
     "train": ("pages/train.py", "Train", ":material/model_training:"),
     "serve": ("pages/serve.py", "Serve", ":material/dns:"),
@@ -40,6 +47,7 @@ def navigation() -> Any:
     return st.navigation(
         [
             st.Page("pages/overview.py", title="Overview", icon=":material/home:", default=True),
+            st.Page("pages/acquire.py", title="Acquire", icon=":material/download:"),
             st.Page("pages/prepare.py", title="Prepare", icon=":material/filter_alt:"),
             st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
             st.Page("pages/serve.py", title="Serve", icon=":material/dns:"),
@@ -198,6 +206,50 @@ def _ended(job: Job) -> None:
         run_link(job.run_id, "Its run")
 
 
+def failed_run(settings: Settings, step: str) -> str | None:
+    """Return the run of a step's newest job if that failed, None if not."""
+    found = jobs.latest(settings, step, limit=1)
+    return found[0].run_id if found and found[0].status == "failed" else None
+
+
+def current_is_sample(settings: Settings) -> bool:
+    """Tell whether the raw data in use, or the sets that stand, are made-up rows."""
+    found: list[snapshots.Snapshot | storage.Prepared | None] = []
+    with suppress(CourtsideError):  # the page tells it where it needs them
+        found = [snapshots.current(settings), storage.current_prepared(settings)]
+    return any(one is not None and one.is_sample for one in found)
+
+
+def validation(settings: Settings, run_id: str) -> None:
+    """Show what a run found wrong or odd with its rows, if it looked, and offer it as a file."""
+    try:
+        found = table(settings, settings.mlflow_uri, run_id, "validation")
+    except NotReadyError:
+        return
+    if found.empty:
+        return
+    st.dataframe(
+        found,
+        hide_index=True,
+        height="content",
+        column_order=["severity", "column", "check", "rows", "examples", "where", "text"],
+        column_config={
+            "severity": st.column_config.TextColumn("Severity", width="small"),
+            "column": "Column",
+            "check": "Check",
+            "rows": st.column_config.NumberColumn("Rows", format="localized", width="small"),
+            "examples": "Examples",
+            "where": "First rows",
+            "text": st.column_config.TextColumn("What it means", width="large"),
+        },
+    )
+    st.download_button(
+        "Validation report (CSV)", lambda: export.csv(found),
+        file_name=f"validation_{run_id[:12]}.csv", icon=":material/download:",
+        on_click="ignore", key=f"validation-{run_id}",
+    )  # fmt: skip
+
+
 def run_link(run_id: str, name: str = "MLflow run") -> None:
     """Link to a run."""
     st.page_link(
@@ -235,10 +287,14 @@ def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFra
     return tracking.table(_settings, run_id, name)
 
 
-def example_row(settings: Settings, spec: ProjectSpec, run_id: str) -> dict[str, float]:
-    """Return the features of the first test row of the run that made a model."""
+def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None]:
+    """Return the inputs of the first test row of the run that made a model."""
     rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
-    return {name: float(rows[name].iloc[0]) for name in spec.features}
+    inputs = rows.drop(columns=["probability", "predicted", "label"]).head(1)
+    return {
+        name: None if pd.isna(value) else value if isinstance(value, str) else float(value)
+        for name, value in inputs.iloc[0].items()
+    }
 
 
 def ago(moment: float) -> str:
@@ -255,6 +311,43 @@ def ready_servers(settings: Settings) -> list[server.Server]:
     """Return the servers that answer, the newest first."""
     found = [item for item in server.servers(settings) if item.state == "ready"]
     return sorted(found, key=lambda item: -item.started)
+
+
+def check_table(
+    checks: pd.DataFrame,
+    *,
+    columns: tuple[str, str] = ("Current", "Reference"),
+    limits: bool = False,
+) -> None:
+    """Show checks with their verdicts, as `core.logic.checks.as_table` gives them."""
+
+    def number(value: float) -> str:
+        count = value == value and float(value).is_integer() and abs(value) >= 2
+        return "–" if pd.isna(value) else f"{value:,.0f}" if count else f"{value:.4f}"
+
+    def between(value: float, low: float, high: float) -> str:
+        interval = "" if pd.isna(low) else f"  \n:small[:gray[{low:.4f} to {high:.4f}]]"
+        return number(value) + interval
+
+    told = [
+        f"  \n:small[:gray[Limits: {text}]]" if limits and text else ""
+        for text in checks["threshold"]
+    ]
+    st.table(
+        pd.DataFrame(
+            {
+                "Check": checks["title"],
+                "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
+                columns[0]: [
+                    between(*row)
+                    for row in checks[["value", "low", "high"]].itertuples(index=False)
+                ],
+                columns[1]: checks["reference"].map(number),
+                "What it means": checks["text"] + told,
+            }
+        ),
+        hide_index=True,
+    )
 
 
 def metric_text(values: Mapping[str, float], name: str, digits: int = 4) -> str:

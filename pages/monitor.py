@@ -10,12 +10,6 @@ from pages import _parts
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri
-VERDICTS = {
-    "ok": ":green-badge[ok]",
-    "warning": ":orange-badge[warning]",
-    "alert": ":red-badge[alert]",
-    "not_applicable": ":gray-badge[not applicable]",
-}
 COLOURS = {
     "fits": st.success,
     "watch": st.warning,
@@ -76,7 +70,7 @@ def report(run: tracking.RunInfo) -> None:
         "Below a figure stands its 95% interval. A check is judged by the better end of it, so "
         "that few rows alone raise no alarm."
     )
-    check_table(performance, "  \n:small[:gray[Limits: " + performance["threshold"] + "]]")
+    _parts.check_table(performance, limits=True)
     st.subheader("Without labels: input and answers", anchor=False)
     left, right = _parts.side_by_side()
     drift = _parts.table(settings, STORE, run.run_id, "drift")
@@ -85,7 +79,7 @@ def report(run: tracking.RunInfo) -> None:
         _parts.chart(drift_charts.psi_bars(drift))
     with right:
         column_density(run, drift)
-    check_table(checks[checks["group"] == "input"])
+    _parts.check_table(checks[checks["group"] == "input"])
     st.caption(
         "PSI compares shares in ten bins of the reference; KS is the largest distance between the "
         "two distribution functions, 0 to 1. Both: warning from 0.1, alert from 0.2."
@@ -95,41 +89,8 @@ def report(run: tracking.RunInfo) -> None:
 def column_density(run: tracking.RunInfo, drift: pd.DataFrame) -> None:
     ordered = drift.sort_values("psi", ascending=False)["feature"].tolist()
     chosen = st.selectbox("Reference and current of", ordered, key="feature")
-    reference = _parts.table(settings, STORE, run.tags["courtside.model_run"], "test_predictions")
-    _parts.chart(
-        drift_charts.feature_density(reference, current(run.tags["courtside.scoring_run"]), chosen),
-    )
-
-
-@st.cache_data(show_spinner=False, max_entries=4)
-def current(run_id: str) -> pd.DataFrame:
-    """Return the scored rows of a run; they do not change, so they are read once."""
-    return predictions.read(settings, run_id)
-
-
-def check_table(checks: pd.DataFrame, limits: pd.Series | str = "") -> None:
-    def number(value: float) -> str:
-        return "–" if pd.isna(value) else f"{value:.4f}"
-
-    def between(value: float, low: float, high: float) -> str:
-        interval = "" if pd.isna(low) else f"  \n:small[:gray[{low:.4f} to {high:.4f}]]"
-        return number(value) + interval
-
-    st.table(
-        pd.DataFrame(
-            {
-                "Check": checks["title"],
-                "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
-                "Current": [
-                    between(*row)
-                    for row in checks[["value", "low", "high"]].itertuples(index=False)
-                ],
-                "Reference": checks["reference"].map(number),
-                "What it means": checks["text"] + limits,
-            }
-        ),
-        hide_index=True,
-    )
+    densities = _parts.table(settings, STORE, run.run_id, "densities")
+    _parts.chart(drift_charts.feature_density(densities, chosen))
 
 
 with _parts.told():

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.adapters import jobs, predictions, storage, tracking
+from core.adapters import jobs, predictions, snapshots, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
 from pages import _parts
@@ -31,7 +31,7 @@ FILLS = {
 def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
     """Return what the stores say, and the last finished run of each step."""
     runs = {step: tracking.last_run(settings, step) for step in tracking.RUN_NAMES}
-    snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
+    snapshot, prepared = snapshots.current(settings), storage.current_prepared(settings)
     champion = tracking.find_version(settings, spec.model, tracking.CHAMPION)
     large = predictions.scorings(settings, min_rows=monitor.MIN_ROWS, limit=1)
     if large:

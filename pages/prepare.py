@@ -1,96 +1,140 @@
-"""Prepare: bring data in, and make a train and a test set of it."""
+"""Prepare: choose features and rows, and divide them into a train and a test set."""
 
+import json
+from dataclasses import asdict
+
+import pandas as pd
 import streamlit as st
 
-from core.adapters import storage, tracking
-from core.logic import court, data_charts
-from core.steps import acquire, prepare
+from core.adapters import snapshots, storage, tracking
+from core.logic import data_charts, drift_charts, split, split_checks
+from core.steps import prepare
 from pages import _parts
 
 settings, spec = _parts.open_app()
-SOURCES = {
-    "sample": "Built-in sample",
-    "folder": "Folder on this machine",
-    "upload": "Upload files",
-}
+STORE = settings.mlflow_uri
+OWN = "My own"
+SPLITS = {"random": "At random", "time": "By time", "group": "By group"}
+MISSING = {"drop": "Drop the row", "impute": "Impute in the model"}
 
 
-def acquire_form() -> None:
-    there = {"sample": spec.sample, "folder": settings.raw_dir, "upload": True}
-    offered = [name for name in SOURCES if there[name]]
-    source = st.segmented_control(
-        "Source",
-        offered,
-        format_func=SOURCES.__getitem__,
-        default="folder" if settings.raw_dir else offered[0],
-        required=True,
-        key="source",
-    )
-    files = []
-    if source == "sample" and spec.sample is not None:
-        st.caption(f"{spec.sample.about} Every figure that comes from them is marked.")
-    elif source == "folder":
-        st.caption(f"All CSV and parquet files in {settings.raw_dir}, set by COURTSIDE_RAW_DIR.")
-    else:
-        files = st.file_uploader(
-            "CSV or parquet files with the project's columns",
-            type=["csv", "parquet"],
-            accept_multiple_files=True,
-            max_upload_size=settings.upload_limit_mb,
-            key="files",
+def form(snapshot: snapshots.Snapshot) -> None:
+    features = choose_features()
+    rows = choose_rows(snapshot)
+    left, right = st.columns(2)
+    with left:
+        missing = st.segmented_control(
+            "A row with a missing value", list(MISSING), format_func=MISSING.__getitem__,
+            default="drop", required=True, key="missing",
+            help="Dropped rows train and test nothing. Or they are kept, and the model's own "
+            "pipeline fills in the median or the most frequent name, in training and when it is "
+            "served. A row without label is always dropped.",
+        )  # fmt: skip
+    with right:
+        offered = [name for name in SPLITS if name != "group" or spec.group]
+        how = st.segmented_control(
+            "Split", offered, format_func=SPLITS.__getitem__, default="random", required=True,
+            key="split", help="At random: the same share of each class in both sets. By time: the "
+            f"earlier rows train. By group: no {spec.group or 'group'} has rows on both sides.",
+        )  # fmt: skip
+    left, right = st.columns(2)
+    share = left.number_input(
+        "Test share", min_value=0.0, max_value=1.0, value=0.20, step=0.05, format="%.2f",
+        help="Share of the rows that only judges the model.",
+    )  # fmt: skip
+    seed = right.number_input(
+        "Seed", min_value=0, max_value=2**32 - 1, value=42, step=1,
+        help="The same seed draws the same rows.",
+    )  # fmt: skip
+    test_from = None
+    if how == "time":
+        test_from = st.text_input(
+            f"First {spec.time} of the test set", placeholder="by the test share",
+            help="Leave it empty to cut where the test share is met.",
+        ).strip() or None  # fmt: skip
+    if st.button("Prepare", type="primary", icon=":material/filter_alt:"):
+        if features is not None and not features:
+            st.error("No feature is chosen. Choose at least one.")
+        else:
+            _parts.submit(
+                settings, "prepare", prepare.Options,
+                features=features, rows=rows, missing=missing, split=how,
+                test_share=share, test_from=test_from, seed=int(seed),
+            )  # fmt: skip
+    if not _parts.job_panel(settings, "prepare"):
+        failed = _parts.failed_run(settings, "prepare")
+        if failed:
+            _parts.validation(settings, failed)
+
+
+def choose_features() -> tuple[str, ...] | None:
+    """Return the features that were chosen; None for the project's own."""
+    sets = {one.title: one for one in spec.feature_sets}
+    title = st.segmented_control(
+        "Features", [spec.features_title, *sets, OWN], default=spec.features_title, required=True,
+        key="feature-set",
+    )  # fmt: skip
+    if title == spec.features_title:
+        st.caption(", ".join(spec.features))
+        return None
+    if title in sets:
+        st.caption(f"{sets[title].about}  \n{', '.join(sets[title].features)}")
+        return sets[title].features
+    kept = (spec.target, spec.id)
+    offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
+    chosen = st.multiselect(
+        "Columns and computed features", offered, default=list(spec.features), key="features",
+        format_func=lambda name: f"{name} — {spec.about(name)}",
+    )  # fmt: skip
+    after = [name for name in chosen if spec.recorded_after(name)]
+    if after:
+        st.warning(
+            f"{', '.join(after)}: noted only after what is predicted. A model that uses it "
+            "describes; it does not foresee."
         )
-    if st.button("Acquire", type="primary", icon=":material/download:", key="acquire"):
-        with _parts.told():
-            uploads = [
-                storage.stage_upload(settings, file.name, file.getvalue()).model_dump()
-                for file in files
-            ]
-            if source == "upload" and not uploads:
-                st.error("No file is chosen yet. Drop one or several files above.")
-            else:
-                _parts.submit(settings, "acquire", acquire.Options, source=source, uploads=uploads)
-    _parts.job_panel(settings, "acquire")
+    if spec.group in chosen:
+        st.warning(f"{spec.group} names rows. A model can learn them by heart.")
+    return tuple(chosen)
 
 
-def raw_state(snapshot: storage.Snapshot) -> None:
-    _parts.wait_for_store()
+def choose_rows(snapshot: snapshots.Snapshot) -> dict[str, tuple[str, ...]] | None:
+    """Return the filter that was chosen; None for the project's development rows."""
+    column = spec.rows.column
+    counts = values_of(snapshot)
+    found = list(counts.get(column, {}))
+    default = [spec.rows.development] if spec.rows.development in found else []
+    with st.expander(f"Rows: {spec.rows.development_name}, unless you choose others"):
+        chosen = {
+            column: st.multiselect(
+                column, found, default=default, key="rows", help=spec.columns[column].about,
+                format_func=lambda value: f"{value} ({counts[column][value]:,})",
+                placeholder="All rows",
+            )
+        }  # fmt: skip
+        for name in spec.slices:
+            if name != column and name in counts:
+                chosen[name] = st.multiselect(
+                    name, list(counts[name]), key=f"rows-{name}", help=spec.columns[name].about,
+                    format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
+                    placeholder="All",
+                )  # fmt: skip
+    wanted = {name: tuple(values) for name, values in chosen.items() if values}
+    return None if wanted == split.default_rows(spec) or not found else wanted
+
+
+def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
+    """Return the values of the columns to filter by, and how many rows have each."""
     run = tracking.run(settings, snapshot.run_id)
-    size = sum(file.size for file in snapshot.files)
-    labels = f"{run.metrics.get('labels_missing', 0):,.0f} without label" if run else ""
-    _parts.figures(
-        [
-            ("Rows", f"{snapshot.rows:,}", labels),
-            ("Columns", f"{snapshot.columns}", f"{len(spec.columns)} in the project"),
-            (
-                "Files",
-                f"{len(snapshot.files)}",
-                f"{size / 1e6:.1f} MB",
-            ),
-            ("Digest", snapshot.id, _parts.ago(snapshot.acquired_at)),
-        ]
-    )
-    _parts.run_link(snapshot.run_id, "AquisicaoDados")
-    if run and run.metrics.get("warnings"):
-        for text in _parts.table(settings, settings.mlflow_uri, run.run_id, "warnings")["warning"]:
-            st.warning(text)
-
-
-def prepare_form() -> None:
-    with st.form("prepare", border=False):
-        left, right = st.columns(2)
-        share = left.number_input(
-            "Test share", min_value=0.0, max_value=1.0, value=0.20, step=0.05, format="%.2f",
-            help="Share of the rows that only judges the model. Drawn at random, with the same "
-            "share of each class.",
-        )  # fmt: skip
-        seed = right.number_input(
-            "Seed", min_value=0, max_value=2**32 - 1, value=42, step=1,
-            help="The same seed draws the same rows.",
-        )  # fmt: skip
-        sent = st.form_submit_button("Prepare", type="primary", icon=":material/filter_alt:")
-    if sent:
-        _parts.submit(settings, "prepare", prepare.Options, test_share=share, seed=int(seed))
-    _parts.job_panel(settings, "prepare")
+    if run is None:
+        return {}
+    bins = _parts.table(settings, STORE, run.run_id, "bins")
+    bins = bins[(bins["kind"] == "all") & (bins["label"] != "others")]
+    rows = bins[["negative", "positive", "unlabelled"]].sum(axis=1)
+    return {
+        name: dict(zip(bins.loc[of, "label"], rows[of], strict=True))
+        for name in dict.fromkeys((spec.rows.column, *spec.slices))
+        if (of := bins["column"] == name).any()
+    }
 
 
 def prepared_state(prepared: storage.Prepared) -> None:
@@ -110,92 +154,106 @@ def prepared_state(prepared: storage.Prepared) -> None:
         ]
     )  # fmt: skip
     _parts.run_link(prepared.run_id, "PreparacaoDados")
+    st.subheader("3. Is the split to be trusted?", anchor=False)
+    split_state(run)
+    st.subheader("4. Lineage", anchor=False)
+    lineage(prepared)
+
+
+def split_state(run: tracking.RunInfo) -> None:
+    checks = _parts.table(settings, STORE, run.run_id, "split_checks")
+    _parts.check_table(checks, columns=("Found", "Wanted"), limits=True)
+    leaks = _parts.table(settings, STORE, run.run_id, "leakage")
+    for text in leaks["text"]:
+        st.warning(text)
     left, right = _parts.side_by_side()
-    store = settings.mlflow_uri
     with left:
         st.markdown("**Classes in each set**")
-        balance = _parts.table(settings, store, run.run_id, "class_balance")
+        balance = _parts.table(settings, STORE, run.run_id, "class_balance")
         _parts.chart(
             data_charts.class_balance(balance, positive=spec.positive, negative=spec.negative),
         )
-    with right:
         st.markdown("**Missing values in the raw rows**")
-        missing = _parts.table(settings, store, run.run_id, "missing")
+        missing = _parts.table(settings, STORE, run.run_id, "missing")
         if missing["missing"].any():
             _parts.chart(
-                data_charts.missing_bars(missing[missing["missing"] > 0], rows=int(of["rows_raw"])),
+                data_charts.missing_bars(
+                    missing[missing["missing"] > 0], rows=int(run.metrics["rows_raw"])
+                ),
             )
         else:
             st.caption("None.")
+    with right:
+        st.markdown("**How far test lies from train (PSI)**")
+        moved = _parts.table(settings, STORE, run.run_id, "split_drift")
+        _parts.chart(drift_charts.psi_bars(moved, sets=("train", "test")))
 
 
-def court_chart(snapshot: storage.Snapshot, title: str) -> None:
-    run = tracking.run(settings, snapshot.run_id)
-    if run is None:
-        st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
-        return
-    st.markdown(f"**{title}, all raw rows**")
-    bins = _parts.table(settings, settings.mlflow_uri, run.run_id, "court_bins")
-    drawn = court.shot_chart(bins, run.metrics.get("base_rate_raw"))
-    st.altair_chart(drawn, width="content")
+def lineage(prepared: storage.Prepared) -> None:
+    options = prepared.options
+    cut = (
+        f"from {options['test_from']} on"
+        if options.get("test_from")
+        else (f"share {options['test_share']:g}, seed {options['seed']}")
+    )
+    rows = "; ".join(
+        f"{column} = {' or '.join(values)}" for column, values in options["rows"].items()
+    )
+    missing = "dropped" if prepared.is_complete else "kept, imputed in the model's pipeline"
+    told = [
+        ("Raw snapshot", f"{prepared.snapshot}, came as {prepared.source}"),
+        ("Its SHA-256", prepared.digest),
+        ("Rows", rows or "all"),
+        ("Features", ", ".join(prepared.features)),
+        ("Columns in the sets", ", ".join([*prepared.inputs, spec.target])),
+        ("Rows with missing values", missing),
+        ("Split", f"{split_checks.SPLITS[options['split']]}, {cut}"),
+        ("Run", prepared.run_id),
+        ("Commit of the code", prepared.commit),
+        *((f"SHA-256 of {name}", digest) for name, digest in prepared.digests.items()),
+    ]
+    st.dataframe(
+        pd.DataFrame(told, columns=["What", "Which"]),
+        hide_index=True,
+        height="content",
+        column_config={"Which": st.column_config.TextColumn("Which", width="large")},
+    )
     st.caption(
-        "Each hexagon gathers the rows from there: its size says how many, its colour how often "
-        f"they were {spec.positive}, against the average of all rows with a label."
+        "The same snapshot and the same choices give the same bytes. The run keeps the sets and "
+        "this record, and names the data sets by these digests."
     )
-    _parts.run_link(snapshot.run_id, "AquisicaoDados")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Lineage (JSON)", json.dumps(asdict(prepared), indent=2),
+            file_name=f"lineage_{prepared.run_id[:12]}.json", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        raw = snapshots.current(settings)
+        if raw is not None and raw.id == prepared.snapshot:
+            _parts.run_link(raw.run_id, "AquisicaoDados")
+        _parts.run_link(prepared.run_id, "PreparacaoDados")
 
 
-def rates(prepared: storage.Prepared) -> None:
-    run = tracking.run(settings, prepared.run_id)
-    if run is None:
-        return
-    st.markdown(f"**How often they were {spec.positive}, training set**")
-    chosen = st.selectbox("By", spec.features, key="by")
-    table = _parts.table(settings, settings.mlflow_uri, run.run_id, f"rate_{chosen}")
-    _parts.chart(
-        data_charts.make_rate_by(
-            table,
-            chosen,
-            axis_title=spec.columns[chosen].about,
-            average=run.metrics["base_rate_train"],
-            rate_title=f"Share {spec.positive}",
-        )
-    )
-    st.caption("Points with their 95% interval; values with fewer than 20 rows are left out.")
-    _parts.run_link(run.run_id, "PreparacaoDados")
-
-
-snapshot = prepared = None
-with _parts.told():
-    snapshot, prepared = storage.current_raw(settings), storage.current_prepared(settings)
 _parts.header(
     "Prepare",
-    f"Bring in raw data, keep the complete {spec.rows.development_name}, and set some aside to "
-    "test the model on.",
-    is_sample=any(found and found.is_sample for found in (snapshot, prepared)),
+    f"Choose features and rows (the complete {spec.rows.development_name}, unless you choose "
+    "others), and set some aside to test the model on.",
+    is_sample=_parts.current_is_sample(settings),
 )
 with _parts.told():
-    st.subheader("1. Raw data", anchor=False)
-    acquire_form()
+    snapshot = snapshots.current(settings)
     if snapshot is None:
-        st.info("No raw data yet. Choose a source and press Acquire.")
+        st.info("No raw data yet. Acquire it first.")
+        st.page_link("pages/acquire.py", label="Go to Acquire", icon=":material/arrow_forward:")
         st.stop()
-    raw_state(snapshot)
-
+    _parts.wait_for_store()
+    st.subheader("1. Choices", anchor=False)
+    form(snapshot)
     st.subheader("2. Train and test set", anchor=False)
-    prepare_form()
+    prepared = storage.current_prepared(settings)
     if prepared is None:
         st.info("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
     else:
-        if prepared.snapshot != snapshot.id:
+        if prepared.digest != snapshot.digest:
             st.warning("The raw data changed since these sets were made. Prepare again.")
         prepared_state(prepared)
-
-    st.subheader("3. A first look", anchor=False)
-    left, right = _parts.side_by_side()
-    if spec.court is not None:
-        with left:
-            court_chart(snapshot, spec.court.title)
-    if prepared is not None:
-        with right if spec.court is not None else left:
-            rates(prepared)

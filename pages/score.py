@@ -1,9 +1,12 @@
 """Score: send rows to the served model, and see what it answers."""
 
-import streamlit as st
+from pathlib import Path
 
-from core.adapters import server, storage, tracking
-from core.logic import drift_charts, metrics, model_charts
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.adapters import server, snapshots, storage, tracking
+from core.logic import drift_charts, export, metrics, model_charts
 from core.steps import score
 from pages import _parts
 
@@ -13,7 +16,7 @@ SOURCES = {"production": "", "upload": "A file", "row": "One row"}
 SOURCES["production"] = spec.rows.production_name.capitalize()
 
 
-def form(ready: list[server.Server], snapshot: storage.Snapshot | None) -> None:
+def form(ready: list[server.Server], snapshot: snapshots.Snapshot | None) -> None:
     ports = {one.port: f"{one.name} on port {one.port}" for one in ready}
     port = st.selectbox("Served model", list(ports), format_func=ports.__getitem__, key="port")
     source = st.segmented_control(
@@ -24,15 +27,18 @@ def form(ready: list[server.Server], snapshot: storage.Snapshot | None) -> None:
         if source == "production":
             production(port, snapshot)
         elif source == "upload":
-            upload(port)
+            upload(next(one for one in ready if one.port == port))
         else:
             one_row(next(one for one in ready if one.port == port))
-    _parts.job_panel(settings, "score")
+    if not _parts.job_panel(settings, "score"):
+        failed = _parts.failed_run(settings, "score")
+        if failed:
+            _parts.validation(settings, failed)
 
 
-def production(port: int, snapshot: storage.Snapshot | None) -> None:
+def production(port: int, snapshot: snapshots.Snapshot | None) -> None:
     if snapshot is None:
-        st.info("There is no raw data yet. Acquire it on the Prepare page first.")
+        st.info("There is no raw data yet. Acquire it on the Acquire page first.")
         return
     st.caption(
         f"All rows of the raw data with {spec.rows.column} = {spec.rows.production}, with and "
@@ -42,9 +48,10 @@ def production(port: int, snapshot: storage.Snapshot | None) -> None:
         _parts.submit(settings, "score", score.Options, source="production", port=port)
 
 
-def upload(port: int) -> None:
+def upload(one: server.Server) -> None:
+    inputs = _parts.example_row(settings, one.run_id)
     file = st.file_uploader(
-        f"CSV or parquet file with the columns {', '.join(spec.features)}",
+        f"CSV or parquet file with the columns {', '.join(inputs)}",
         type=["csv", "parquet"], max_upload_size=settings.upload_limit_mb, key="file",
     )  # fmt: skip
     st.caption(
@@ -57,30 +64,45 @@ def upload(port: int) -> None:
             return
         staged = storage.stage_upload(settings, file.name, file.getvalue())
         _parts.submit(
-            settings, "score", score.Options, source="upload", port=port, upload=staged.model_dump()
-        )
+            settings, "score", score.Options,
+            source="upload", port=one.port, upload=staged.model_dump(),
+        )  # fmt: skip
 
 
 def one_row(one: server.Server) -> None:
     with st.form("row", border=False):
         columns = st.columns(3)
-        values = {}
-        for i, (name, usual) in enumerate(_parts.example_row(settings, spec, one.run_id).items()):
-            column = spec.columns[name]
-            kind = int if column.type == "integer" else float
-            values[name] = columns[i % 3].number_input(
-                name,
-                min_value=None if column.min is None else kind(column.min),
-                max_value=None if column.max is None else kind(column.max),
-                value=kind(usual),
-                step=kind(1) if kind is int else 0.001,
-                format=None if kind is int else "%.4f",
-                help=column.about,
-            )
+        usual = _parts.example_row(settings, one.run_id)
+        row = {
+            name: field(columns[i % 3], name, value)
+            for i, (name, value) in enumerate(usual.items())
+        }
         sent = st.form_submit_button("Score", type="primary", icon=":material/target:")
     if sent:
-        row = {name: float(value) for name, value in values.items()}
         _parts.submit(settings, "score", score.Options, source="row", port=one.port, row=row)
+
+
+def field(place: DeltaGenerator, name: str, usual: float | str | None) -> float | str | None:
+    """Draw the field of one input, and return what stands in it."""
+    column = spec.columns[name]
+    if column.categories:
+        known = list(column.categories)
+        return place.selectbox(
+            name, known, index=known.index(usual) if usual in known else None, help=column.about
+        )
+    if column.is_text:
+        return place.text_input(name, value=usual, help=column.about) or None
+    kind = int if column.type == "integer" else float
+    value = place.number_input(
+        name,
+        min_value=None if column.min is None else kind(column.min),
+        max_value=None if column.max is None else kind(column.max),
+        value=None if usual is None else kind(usual),
+        step=kind(1) if kind is int else 0.001,
+        format=None if kind is int else "%.4f",
+        help=column.about,
+    )
+    return None if value is None else float(value)
 
 
 def result(run: tracking.RunInfo) -> None:
@@ -180,11 +202,12 @@ def answers(rows, run: tracking.RunInfo) -> None:
             _parts.chart(
                 model_charts.confusion(table, positive=spec.positive, negative=spec.negative),
             )
+    inputs = [name for name in rows.columns if name in spec.columns]
     st.markdown("**What the model answered**")
     st.dataframe(
         rows.head(SHOWN_ROWS),
         hide_index=True,
-        column_order=["row_key", *spec.features, "probability", "predicted", "label"],
+        column_order=["row_key", *inputs, "probability", "predicted", "label"],
         column_config={
             "row_key": spec.id,
             "probability": st.column_config.ProgressColumn(
@@ -199,7 +222,7 @@ def answers(rows, run: tracking.RunInfo) -> None:
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     with st.container(horizontal=True):
         st.download_button(
-            "CSV", lambda: rows.to_csv(index=False).encode(), file_name=f"{name}.csv",
+            "CSV", lambda: export.csv(rows), file_name=f"{name}.csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
@@ -211,13 +234,11 @@ def answers(rows, run: tracking.RunInfo) -> None:
 @st.cache_data(show_spinner=False, max_entries=8)
 def read(path: str):
     """Return the rows of a scoring; a run's file does not change, so it is read once."""
-    from pathlib import Path
-
-    return storage.read_table(Path(path))
+    return storage.read_output(Path(path))
 
 
 with _parts.told():
-    snapshot = storage.current_raw(settings)
+    snapshot = snapshots.current(settings)
     _parts.header(
         "Score",
         "Send rows to the served model. What it answers is kept, with the version that said it.",

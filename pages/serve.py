@@ -84,7 +84,7 @@ def watch() -> None:
             if one.state == "ready":
                 with st.expander("Call it yourself"):
                     st.code(
-                        call_text(one.url, _parts.example_row(settings, spec, one.run_id)),
+                        call_text(one.url, _parts.example_row(settings, one.run_id)),
                         language="bash",
                         wrap_lines=True,
                     )

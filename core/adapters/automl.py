@@ -21,6 +21,8 @@ FOLD_METRICS = {
     "F1": "f1",
     "Log Loss": "log_loss",
 }
+# name of the preprocessor's place in PyCaret's pipeline and in ours
+_STEP = "preprocess"
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Fitted:
     id : str
         PyCaret's name of the model, e.g. `lr`.
     estimator : object
-        Plain scikit-learn classifier; needs no PyCaret to be used.
+        Plain scikit-learn classifier or pipeline; needs no PyCaret to be used.
     params : dict
-        Its own parameters.
+        The classifier's own parameters.
     folds : DataFrame
         `fold` (from 1) and a column per metric of FOLD_METRICS.
     rows_fit : int
@@ -59,13 +61,14 @@ def fit(
     folds: int,
     seed: int,
     fit_share: float,
+    preprocessor: Any = None,
 ) -> Iterator[Fitted]:
     """Cross-validate and fit each candidate on the training set, one after the other.
 
     Parameters
     ----------
     train : DataFrame
-        Numeric features and the target, no missing values.
+        Features and target; without a preprocessor, numbers that are complete.
     candidates : sequence of str
         PyCaret model ids.
     folds : int
@@ -75,6 +78,8 @@ def fit(
     fit_share : float
         Share of the rows that PyCaret fits on, above 0, at most 1. PyCaret's own default is 0.7,
         drawn stratified; the rest would be its hold-out, which we do not use: the test set is ours.
+    preprocessor : transformer, optional
+        Fitted anew in every fold, and part of the estimators that come back.
 
     Yields
     ------
@@ -101,8 +106,9 @@ def fit(
         target=target,
         session_id=seed,
         fold=folds,
-        # features are numeric and complete; anything fitted here would have to be served too
+        # PyCaret's own transformers would need PyCaret where the model is served
         preprocess=False,
+        custom_pipeline=None if preprocessor is None else [(_STEP, preprocessor)],
         # its own MLflow logger crashes with MLflow 3.17
         log_experiment=False,
         n_jobs=1,
@@ -122,9 +128,19 @@ def fit(
         scores.insert(0, "fold", range(1, len(scores) + 1))
         yield Fitted(
             candidate,
-            estimator,
+            _whole(experiment, estimator, preprocessor),
             estimator.get_params(),
             scores.astype("float64").astype({"fold": "int64"}),
             len(experiment.X_train),
             time.perf_counter() - start,
         )
+
+
+def _whole(experiment: Any, estimator: Any, preprocessor: Any) -> Any:
+    """Return the classifier behind the preprocessor that was fitted on the same rows."""
+    if preprocessor is None:
+        return estimator
+    from sklearn.pipeline import Pipeline
+
+    wrapped = experiment.pipeline.named_steps[_STEP]
+    return Pipeline([(_STEP, wrapped.transformer), ("classify", estimator)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +66,9 @@ def ping(url: str, timeout: float = 1.0) -> bool:
 def score(
     url: str,
     frame: pd.DataFrame,
-    features: Sequence[str],
+    inputs: Mapping[str, str],
+    *,
+    is_complete: bool = True,
     batch_rows: int = 2000,
     timeout: float = 30.0,
     on_batch: Callable[[int, int], None] | None = None,
@@ -80,9 +82,11 @@ def score(
     url : str
         Where it is served, e.g. `http://127.0.0.1:5001`.
     frame : DataFrame
-        Rows; columns other than the features are not sent.
-    features : sequence of str
-        Columns that the model takes.
+        Rows; columns other than the inputs are not sent.
+    inputs : mapping of str to {"number", "text"}
+        Columns that the model takes, in order.
+    is_complete : bool
+        Whether the model refuses missing values.
     batch_rows : int
         Rows of one request, 1 or more.
     timeout : float
@@ -93,16 +97,16 @@ def score(
     Raises
     ------
     InputError
-        When a feature is missing or holds anything but finite numbers; nothing was sent.
+        When an input is missing or holds what the model does not take; nothing was sent.
     ServerError
         When no model answers, or it answers with an error or with something else than scores.
     """
-    rows = _numbers(frame, features)
+    rows = _table(frame, inputs, is_complete)
     probabilities, labels, latencies, sizes = [], [], [], []
     with _session() as session:
         for first in range(0, len(rows), batch_rows):
             batch = rows[first : first + batch_rows]
-            question = {"columns": list(features), "data": batch.tolist()}
+            question = {"columns": list(inputs), "data": batch}
             body = json.dumps({"dataframe_split": question}, allow_nan=False)
             begun = time.perf_counter()
             answer = _post(session, url, body, timeout)
@@ -129,27 +133,36 @@ def _session() -> Iterator[requests.Session]:
         yield session
 
 
-def _numbers(frame: pd.DataFrame, features: Sequence[str]) -> np.ndarray[Any, Any]:
-    missing = [name for name in features if name not in frame.columns]
+def _table(frame: pd.DataFrame, inputs: Mapping[str, str], is_complete: bool) -> list[list[Any]]:
+    """Return the rows as JSON has them, a missing value as None."""
+    missing = [name for name in inputs if name not in frame.columns]
     if missing:
         raise InputError(f"The rows have no {', '.join(missing)}. The model needs these columns.")
-    taken = frame[list(features)]
+    numbers = [name for name, kind in inputs.items() if kind == "number"]
     try:
-        numbers = taken.to_numpy(dtype="float64", na_value=np.nan)
+        found = frame[numbers].to_numpy(dtype="float64", na_value=np.nan)
     except (TypeError, ValueError) as error:
-        text = [name for name in features if not pd.api.types.is_numeric_dtype(taken[name])]
+        text = [name for name in numbers if not pd.api.types.is_numeric_dtype(frame[name])]
         raise InputError(
-            f"{', '.join(text)}: not all values are numbers. The model takes numbers only."
+            f"{', '.join(text)}: not all values are numbers, which the model takes there."
         ) from error
-    bad = ~np.isfinite(numbers)
-    if bad.any():
-        named = [name for name, found in zip(features, bad.any(axis=0), strict=True) if found]
+    settled = pd.DataFrame(found, columns=numbers, index=frame.index)
+    taken = settled.join(frame[[name for name in inputs if name not in numbers]])[list(inputs)]
+    empty = taken.isna()
+    bad = settled.isin([np.inf, -np.inf]).reindex(columns=list(inputs), fill_value=False)
+    if is_complete:
+        bad |= empty
+    if bad.any(axis=None):
+        named = bad.columns[bad.any()]
         count = int(bad.any(axis=1).sum())
+        kinds = "missing or infinite" if is_complete else "infinite"
         raise InputError(
-            f"{count:,} of {len(numbers):,} rows have missing or infinite values in "
-            f"{', '.join(named)}. Fill them in or leave these rows out; nothing was scored."
+            f"{count:,} of {len(taken):,} rows have {kinds} values in {', '.join(named)}. Fill "
+            "them in or leave these rows out; nothing was scored."
         )
-    return numbers
+    if empty.any(axis=None):
+        taken = taken.astype("object").mask(empty, None)
+    return [list(row) for row in zip(*(taken[name].tolist() for name in inputs), strict=True)]
 
 
 def _post(session: requests.Session, url: str, body: str, timeout: float) -> requests.Response:

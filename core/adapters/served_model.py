@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mlflow
@@ -11,8 +11,10 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
-# What skops does not trust by itself in the candidates: k-nearest neighbours, tree, LightGBM.
+# What skops does not trust by itself in the candidates (k-nearest neighbours, tree, LightGBM) and
+# in the encoder of texts.
 TRUSTED_TYPES = (
+    "numpy.dtype",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.tree._tree.Tree",
@@ -22,51 +24,103 @@ TRUSTED_TYPES = (
 )
 
 
-def checked(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """Return exactly these features in this order, as float64.
+def checked(
+    frame: pd.DataFrame, inputs: Mapping[str, str], *, is_complete: bool = True
+) -> pd.DataFrame:
+    """Return exactly these columns in this order, numbers as float64 and texts as they are.
+
+    Parameters
+    ----------
+    inputs : mapping of str to {"number", "text"}
+        What each column is.
+    is_complete : bool
+        Whether a missing value is refused; else it is NaN in what is returned.
 
     Raises
     ------
     MlflowException
-        INVALID_PARAMETER_VALUE, which the server answers as 400, when a feature is missing or
-        holds a value that is no finite number.
+        INVALID_PARAMETER_VALUE, which the server answers as 400, when a column is missing, or
+        holds a number that is none or not finite.
 
     Examples
     --------
-    >>> checked(pd.DataFrame({"b": [2], "c": [0], "a": [1]}), ["a", "b"])
+    >>> checked(pd.DataFrame({"b": [2], "c": [0], "a": [1]}), {"a": "number", "b": "number"})
          a    b
     0  1.0  2.0
-    >>> checked(pd.DataFrame({"a": [1.0, None], "b": [float("inf"), 1.0]}), ["a", "b"])
+    >>> bad = pd.DataFrame({"a": [1.0, None], "b": [float("inf"), 1.0]})
+    >>> checked(bad, {"a": "number", "b": "number"})
     Traceback (most recent call last):
     mlflow.exceptions.MlflowException: Missing or infinite values in a (1 row), b (1 row).
     """
-    absent = [name for name in features if name not in frame.columns]
+    absent = [name for name in inputs if name not in frame.columns]
     if absent:
         raise MlflowException.invalid_parameter_value(f"Missing columns: {', '.join(absent)}.")
-    try:
-        taken = frame[list(features)].astype("float64")
-    except (TypeError, ValueError) as error:
-        raise MlflowException.invalid_parameter_value(f"Not a number: {error}.") from error
-    bad = (~np.isfinite(taken)).sum()
+    taken = {}
+    for name, kind in inputs.items():
+        values = frame[name]
+        try:
+            taken[name] = (
+                values.astype("float64")
+                if kind == "number"
+                else values.astype("object").where(values.notna(), np.nan)
+            )
+        except (TypeError, ValueError) as error:
+            raise MlflowException.invalid_parameter_value(f"Not a number: {error}.") from error
+    rows = pd.DataFrame(taken, index=frame.index)
+    numbers = [name for name, kind in inputs.items() if kind == "number"]
+    bad = np.isinf(rows[numbers]).sum().reindex(list(inputs), fill_value=0)
+    if is_complete:
+        bad = bad + rows.isna().sum()
     named = [f"{name} ({rows:,} row{'s'[: rows != 1]})" for name, rows in bad.items() if rows]
     if named:
-        raise MlflowException.invalid_parameter_value(
-            f"Missing or infinite values in {', '.join(named)}."
-        )
-    return taken
+        kinds = "Missing or infinite" if is_complete else "Infinite"
+        raise MlflowException.invalid_parameter_value(f"{kinds} values in {', '.join(named)}.")
+    return rows
+
+
+def with_features(
+    rows: pd.DataFrame, features: Sequence[str], engineered: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Return the features of rows, those that are computed among them.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `checked` returns them.
+    features : sequence of str
+        Columns or engineered features, in order.
+    engineered : mapping of str to (formula, {"number", "text"})
+        How to compute those that are no columns: formulas that `core.formulas` has accepted.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"minutes": [2.0, np.nan], "day": ["2000-10-31", np.nan]})
+    >>> with_features(rows, ["left", "month"], {
+    ...     "left": ("60 * minutes", "number"), "month": ("day.str.slice(5, 7)", "text")})
+        left month
+    0  120.0    10
+    1    NaN   NaN
+    """
+    found = {name: rows[name] for name in features if name not in engineered}
+    for name in features:
+        if name in engineered:
+            formula, kind = engineered[name]
+            values = rows.eval(formula, engine="python")
+            # a comparison of texts gives objects where one is missing
+            found[name] = values.astype("float64" if kind == "number" else "object")
+    return pd.DataFrame({name: found[name] for name in features}, index=rows.index)
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are untyped here
     """Answers each row with the probability of label 1 and the label at the model's threshold."""
 
     def load_context(self, context: Any) -> None:
-        """Read the classifier, its features and its threshold from the model's files."""
+        """Read the classifier, what it takes and its threshold from the model's files."""
         import skops.io
 
         path = context.artifacts["pipeline"]
         self.estimator = skops.io.load(path, trusted=list(TRUSTED_TYPES))
-        self.features = list(context.model_config["features"])
-        self.threshold = float(context.model_config["threshold"])
+        self.config = dict(context.model_config)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Return `probability` and `label` for each row.
@@ -76,9 +130,11 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
         MlflowException
             As `checked` does.
         """
-        rows = checked(model_input, self.features)
-        probability = self.estimator.predict_proba(rows)[:, 1].astype("float64")
-        label = (probability >= self.threshold).astype("int64")
+        config = self.config
+        rows = checked(model_input, config["inputs"], is_complete=config["is_complete"])
+        features = with_features(rows, config["features"], config["engineered"])
+        probability = self.estimator.predict_proba(features)[:, 1].astype("float64")
+        label = (probability >= float(config["threshold"])).astype("int64")
         return pd.DataFrame({"probability": probability, "label": label}, index=rows.index)
 
 

@@ -1,4 +1,7 @@
-"""The only reader and writer under data/. Every write appears whole or not at all."""
+"""Files under data/ and state/: prepared sets, uploads, outputs. Writes appear whole or not at all.
+
+The raw data is kept by `core.adapters.snapshots`, with what stands here.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ import os
 import shutil
 import time
 import uuid
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,12 +21,13 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from core.adapters import tables
 from core.config import Options, Settings
 from core.errors import InputError, NotReadyError, StoreError
 
 RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
 MODEL_OUTPUT, REPORTING = "07_model_output", "08_reporting"
-SUFFIXES = (".parquet", ".csv")
+UPLOADS = (*tables.SUFFIXES, ".zip")
 FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
     "data_filtered.parquet",
     "train_data.parquet",
@@ -50,48 +53,46 @@ class Upload(Options):
 
 
 @dataclass(frozen=True)
-class SourceFile:
-    """A file that was brought in: the name it came with, its bytes and their SHA-256."""
-
-    name: str
-    stored: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One acquisition, named by the digest of its bytes; it is never changed.
+class Prepared:
+    """The train and test set that stand, and what they came from.
 
     Parameters
     ----------
-    digest : str
-        SHA-256 over the files' own digests, in order.
+    snapshot, digest : str
+        Folder and whole digest of the raw data.
     source : str
-        sample, folder, file or upload.
-    files : tuple of SourceFile
-    rows, columns : int
-    acquired_at : float
-        Seconds since 1970.
-    run_id : str
-        The run that brought it in.
-    sample : bool
-        Whether made-up rows are in it, by whatever way they came.
+        How that came in.
+    run_id, commit : str
+        The run that prepared them, and the commit of the code that did.
+    options : mapping
+        The options of that run, resolved.
+    features : tuple of str
+        What a model of these sets is built from; columns or engineered.
+    inputs : tuple of str
+        The raw columns in the sets, which a served model takes.
+    is_complete : bool
+        Whether rows with a missing value were dropped; else the model's pipeline imputes them.
+    is_default_rows : bool
+        Whether the rows are the project's development rows.
+    digests : mapping of str to str
+        SHA-256 of each file.
     """
 
+    snapshot: str
     digest: str
     source: str
-    files: tuple[SourceFile, ...]
-    rows: int
-    columns: int
-    acquired_at: float
     run_id: str
+    commit: str
+    options: Mapping[str, Any]
+    features: tuple[str, ...]
+    inputs: tuple[str, ...]
+    is_complete: bool
+    is_default_rows: bool
+    rows_filtered: int
+    rows_train: int
+    rows_test: int
+    digests: Mapping[str, str]
     sample: bool = False
-
-    @property
-    def id(self) -> str:
-        """Folder name under data/01_raw."""
-        return self.digest[:12]
 
     @property
     def is_sample(self) -> bool:
@@ -100,25 +101,19 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The train and test set that stand, and what they came from."""
+class Staged:
+    """The filtered, train and test set in a folder of their own, before they are the ones in use.
 
-    snapshot: str
-    source: str
-    run_id: str
-    test_share: float
-    seed: int
-    rows_filtered: int
-    rows_train: int
-    rows_test: int
-    prepared_at: float
+    Parameters
+    ----------
+    paths : tuple of Path
+        Where they lie now, under their own names.
+    digests : dict of str to str
+        SHA-256 of each file.
+    """
+
+    paths: tuple[Path, ...]
     digests: dict[str, str]
-    sample: bool = False
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether these are made-up rows."""
-        return self.sample or self.source == "sample"
 
 
 def folder(settings: Settings, name: str) -> Path:
@@ -132,83 +127,6 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
-    """Read a CSV or parquet file.
-
-    Parameters
-    ----------
-    path : Path
-        Where it lies; its suffix says what it is.
-    name : str, optional
-        What the person calls it, for messages.
-
-    Raises
-    ------
-    InputError
-        When it is of another kind, empty, or not what its name says.
-    """
-    name = name or path.name
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
-    if path.stat().st_size == 0:
-        raise InputError(f"'{name}' is empty.")
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if path.suffix.lower() == ".parquet":
-        if not is_parquet:
-            raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
-        import pyarrow
-
-        try:
-            return pd.read_parquet(path).reset_index(drop=True)
-        except (OSError, ValueError, pyarrow.ArrowException) as error:
-            raise InputError(f"'{name}' is a broken parquet file: {error}") from error
-    if is_parquet:
-        raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
-    with path.open("rb") as file:
-        header = file.readline(65_536)
-    if b";" in header and b"," not in header:
-        raise InputError(f"'{name}' is divided by semicolons. Save it with commas.")
-    try:
-        return _read_csv(path, name)
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{name}' is not UTF-8 text. Save it as CSV UTF-8.") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"'{name}' is empty.") from error
-    except (pd.errors.ParserError, ValueError) as error:
-        raise InputError(f"'{name}' cannot be read as CSV: {error}".strip()) from error
-
-
-def _read_csv(path: Path, name: str) -> pd.DataFrame:
-    frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
-    if isinstance(frame.index, pd.RangeIndex):
-        return frame
-    # rows longer than the header: pandas took their first values for an index, and so moved all
-    # values to other columns; only empty ones at the end, from a trailing comma, can be left out
-    if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
-        raise InputError(f"'{name}' has rows with more values than it has columns.")
-    with warnings.catch_warnings():
-        # that they are left out is what is wanted
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        return pd.read_csv(path, encoding="utf-8-sig", low_memory=False, index_col=False)
-
-
-def list_sources(path: Path) -> list[Path]:
-    """Return the CSV and parquet files of a folder, by name.
-
-    Raises
-    ------
-    InputError
-        When there is no such folder, or none in it.
-    """
-    if not path.is_dir():
-        raise InputError(f"There is no folder {path}.")
-    found = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"The folder {path} holds no .csv or .parquet file.")
-    return found
 
 
 def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
@@ -225,8 +143,11 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
         For another kind of file, or one above the size limit.
     """
     suffix = Path(name).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
+    if suffix not in UPLOADS:
+        raise InputError(
+            f"'{name}' is not a CSV or parquet file, nor a zip of them. Choose a .csv, .parquet "
+            "or .zip file."
+        )
     limit = settings.upload_limit_mb * 1_000_000
     if len(content) > limit:
         raise InputError(
@@ -254,131 +175,38 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
     return path
 
 
-def save_raw(
-    settings: Settings,
-    source: str,
-    files: Sequence[tuple[str, Path]],
-    rows: int,
-    columns: int,
-    run_id: str,
-) -> Snapshot:
-    """Keep files unchanged as a snapshot under data/01_raw; `make_current` makes it the one in use.
+@contextmanager
+def staged(
+    settings: Settings, filtered: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame
+) -> Iterator[Staged]:
+    """Write the three sets beside those in use, for `keep_prepared`; they go when it is over.
 
-    Parameters
-    ----------
-    files : sequence of (name, path)
-        The names they came with, and where their bytes lie now. The same bytes twice make no
-        second copy. Bytes that once came as the sample stay the sample, whatever the source.
+    The rows' index is not kept. The same rows give the same bytes.
     """
-    raw = folder(settings, RAW)
-    kept = tuple(
-        SourceFile(
-            Path(name).name, f"part-{i}{path.suffix.lower()}", sha256(path), path.stat().st_size
-        )
-        for i, (name, path) in enumerate(files)
-    )
-    digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
-    known = _sample_files(raw)
-    is_sample = source == "sample" or any(file.sha256 in known for file in kept)
-    snapshot = Snapshot(digest, source, kept, rows, columns, time.time(), run_id, is_sample)
-    place = raw / snapshot.id
-    if not place.is_dir():
-        _keep(snapshot, [path for _, path in files], place)
-    # tells who brought the bytes first, and for good that they are the sample's; what stands is
-    # told by current.json alone, so a run that fails from here on changes nothing
-    first = place / "snapshot.json"
-    if not first.is_file() or (source == "sample" and kept[0].sha256 not in known):
-        write_json(first, asdict(snapshot))
-    return snapshot
-
-
-def _keep(snapshot: Snapshot, paths: Sequence[Path], place: Path) -> None:
-    temporary = _temporary(place)
+    place = beside(folder(settings, MODEL_INPUT) / "prepared")
     try:
-        temporary.mkdir()
-        for file, path in zip(snapshot.files, paths, strict=True):
-            shutil.copyfile(path, temporary / file.stored)
-        try:
-            os.replace(temporary, place)
-        except OSError:
-            # another process has just kept the same bytes
-            if not place.is_dir():
-                raise
+        place.mkdir()
+        paths = tuple(place / path.name for path in prepared_paths(settings))
+        for frame, path in zip((filtered, train, test), paths, strict=True):
+            frame.to_parquet(path, index=False)
+        yield Staged(paths, {path.name: sha256(path) for path in paths})
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def _sample_files(raw: Path) -> set[str]:
-    """Return the SHA-256 of all files that came as the sample."""
-    found: set[str] = set()
-    for path in raw.glob("*/snapshot.json"):
-        with suppress(StoreError):
-            record = _read_json(path)
-            if record and record["source"] == "sample":
-                found.update(file["sha256"] for file in record["files"])
-    return found
-
-
-def make_current(settings: Settings, snapshot: Snapshot) -> None:
-    """Make a snapshot the raw data that later steps read."""
-    write_json(folder(settings, RAW) / "current.json", asdict(snapshot))
-
-
-def current_raw(settings: Settings) -> Snapshot | None:
-    """Return the snapshot that stands, None before the first acquisition."""
-    found = _read_json(settings.data_dir / RAW / "current.json")
-    if not found:
-        return None
-    try:
-        files = tuple(SourceFile(**file) for file in found.pop("files"))
-        return Snapshot(files=files, **found)
-    except (KeyError, TypeError) as error:
-        raise StoreError("current.json is damaged. Acquire again.") from error
-
-
-def read_raw(settings: Settings, snapshot: Snapshot) -> pd.DataFrame:
-    """Return the rows of a snapshot, its files one after the other."""
-    place = settings.data_dir / RAW / snapshot.id
-    parts = [read_table(place / file.stored, file.name) for file in snapshot.files]
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-
-
-def save_prepared(
-    settings: Settings,
-    filtered: pd.DataFrame,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    *,
-    snapshot: Snapshot,
-    run_id: str,
-    test_share: float,
-    seed: int,
-) -> tuple[Path, ...]:
-    """Write the filtered, train and test set and return where they lie.
+def keep_prepared(settings: Settings, ready: Staged, prepared: Prepared) -> None:
+    """Make staged sets the ones in use.
 
     A reader sees all of the old or all of the new: `read_prepared` waits for a writer, and refuses
-    files that are not those of `prepared.json`. The rows' index is not kept.
+    files that are not those of `prepared.json`.
     """
-    paths = prepared_paths(settings)
-    for path in paths:
+    targets = prepared_paths(settings)
+    for path in targets:
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporaries = [_temporary(path) for path in paths]
-    try:
-        for frame, temporary in zip((filtered, train, test), temporaries, strict=True):
-            frame.to_parquet(temporary, index=False)
-        digests = {path.name: sha256(t) for path, t in zip(paths, temporaries, strict=True)}
-        prepared = Prepared(
-            snapshot.id, snapshot.source, run_id, test_share, seed,
-            len(filtered), len(train), len(test), time.time(), digests, snapshot.is_sample,
-        )  # fmt: skip
-        with _prepared_lock(settings):
-            for path, temporary in zip(paths, temporaries, strict=True):
-                os.replace(temporary, path)
-            write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
-    finally:
-        for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
-    return paths
+    with _prepared_lock(settings):
+        for path, target in zip(ready.paths, targets, strict=True):
+            os.replace(path, target)
+        write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
 
 
 @contextmanager
@@ -400,9 +228,21 @@ def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
 
 
 def current_prepared(settings: Settings) -> Prepared | None:
-    """Return what the train and test set that stand came from, None before the first."""
-    found = _read_json(settings.data_dir / MODEL_INPUT / "prepared.json")
-    return Prepared(**found) if found else None
+    """Return what the train and test set that stand came from, None before the first.
+
+    Raises
+    ------
+    StoreError
+        When its record is damaged, or of a version of the app that knew less of it.
+    """
+    found = read_json(settings.data_dir / MODEL_INPUT / "prepared.json")
+    if not found:
+        return None
+    try:
+        lists = {name: tuple(found[name]) for name in ("features", "inputs")}
+        return Prepared(**{**found, **lists})
+    except (KeyError, TypeError) as error:
+        raise StoreError("prepared.json is damaged, or too old. Prepare again.") from error
 
 
 def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFrame]:
@@ -438,11 +278,26 @@ def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:
     return path
 
 
+def read_output(path: Path) -> pd.DataFrame:
+    """Return a table of predictions that `save_output` wrote."""
+    return pd.read_parquet(path)
+
+
 def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:
     """Write a monitoring report to data/08_reporting/<name>.json."""
     path = folder(settings, REPORTING) / f"{name}.json"
     write_json(path, report)
     return path
+
+
+def downloads(settings: Settings) -> Path:
+    """Return the folder of files that are on their way from the network."""
+    return settings.state_dir / "downloads"
+
+
+def forget_downloads(settings: Settings) -> None:
+    """Remove what was downloaded: the raw data has it now."""
+    shutil.rmtree(downloads(settings), ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -456,8 +311,9 @@ def sweep(settings: Settings) -> None:
     now = time.time()
     for path in settings.data_dir.glob("*/.*.tmp"):
         _remove_older(path, now - STALE_SECONDS)
-    for path in (settings.state_dir / "uploads").glob("*"):
-        _remove_older(path, now - UPLOAD_SECONDS)
+    for folder_ in (settings.state_dir / "uploads", downloads(settings)):
+        for path in folder_.glob("*"):
+            _remove_older(path, now - UPLOAD_SECONDS)
 
 
 def _remove_older(path: Path, moment: float) -> None:
@@ -467,7 +323,8 @@ def _remove_older(path: Path, moment: float) -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds, None where there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -476,12 +333,13 @@ def _read_json(path: Path) -> Any:
         raise StoreError(f"{path.name} is damaged. Acquire and prepare again.") from error
 
 
-def _temporary(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """Return a name beside a path for what is not whole yet; `sweep` removes what is left."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def _replace(path: Path, write: Any) -> None:
-    temporary = _temporary(path)
+    temporary = beside(path)
     try:
         write(temporary)
         os.replace(temporary, path)

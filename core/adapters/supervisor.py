@@ -41,6 +41,7 @@ PRELOAD = (
     "numpy",
     "pandas",
     "pyarrow.parquet",
+    "pandera.pandas",
     "altair",
     "vl_convert",
     "skops.io",

@@ -119,6 +119,40 @@ class ModelVersion:
         """Probability, 0 to 1, from which it labels a row 1."""
         return float(self.tags[TAG + "threshold"])
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The raw columns that it takes, in order.
+
+        Raises
+        ------
+        NotReadyError
+            For a version that an older app registered, which did not keep them.
+        """
+        return tuple(self._told("inputs").split(","))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What its classifier sees: inputs, or computed from them; raises as `inputs` does."""
+        return tuple(self._told("features").split(","))
+
+    @property
+    def formulas(self) -> dict[str, tuple[str, str]]:
+        """How it computes features, as `ProjectSpec.formulas_of` said; raises as `inputs` does."""
+        return {name: (how[0], how[1]) for name, how in json.loads(self._told("formulas")).items()}
+
+    def _told(self, name: str) -> str:
+        if TAG + name not in self.tags:
+            raise NotReadyError(
+                f"Version {self.version} of {self.name} does not tell which columns it takes: an "
+                "older app registered it. Train again."
+            )
+        return self.tags[TAG + name]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it refuses rows with a missing input; else it imputes them."""
+        return self.tags.get(TAG + "missing") != "impute"
+
 
 def warm(settings: Settings) -> None:
     """Import MLflow and open the store, so that the first question is answered at once.
@@ -229,8 +263,10 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
         client.log_artifact(run_id, str(path), "files")
     for dataset in record.datasets:
         entity = mlflow.data.from_pandas(
-            dataset.frame, source=dataset.source, name=dataset.name, targets=dataset.target
-        )
+            dataset.frame, source=dataset.source, name=dataset.name, targets=dataset.target,
+            # MLflow takes 36 characters at most
+            digest=dataset.digest[:32] if dataset.digest else None,
+        )  # fmt: skip
         mlflow.log_input(entity, context=dataset.context)
     return _log_model(mlflow, record.model) if record.model else None
 
@@ -458,7 +494,10 @@ def _log_model(mlflow: Any, model: ModelRecord) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    inputs = Schema([ColSpec("double", feature) for feature in model.features])
+    types = {"number": "double", "text": "string"}
+    inputs = Schema(
+        [ColSpec(types[kind], name, required=True) for name, kind in model.inputs.items()]
+    )
     outputs = Schema([ColSpec("double", "probability"), ColSpec("long", "label")])
     libraries = ("mlflow", "pandas", "numpy", "skops", *model.libraries)
     with tempfile.TemporaryDirectory() as temporary:
@@ -468,9 +507,15 @@ def _log_model(mlflow: Any, model: ModelRecord) -> str:
             name="model",
             python_model=str(CODE_ROOT / "core" / "adapters" / "served_model.py"),
             artifacts={"pipeline": str(path)},
-            model_config={"features": list(model.features), "threshold": model.threshold},
+            model_config={
+                "inputs": dict(model.inputs),
+                "engineered": {name: list(how) for name, how in model.engineered.items()},
+                "features": list(model.features),
+                "is_complete": model.is_complete,
+                "threshold": model.threshold,
+            },
             signature=ModelSignature(inputs, outputs),
-            input_example=model.example.astype("float64"),
+            input_example=model.example,
             # stated, so that MLflow does not spend ten seconds on finding them out
             pip_requirements=[f"{name}=={distribution_version(name)}" for name in libraries],
         )
@@ -481,6 +526,10 @@ def _write_artifacts(place: Path, record: Record) -> None:
     for name, frame in record.tables.items():
         (place / "tables").mkdir(exist_ok=True)
         frame.to_parquet(place / "tables" / f"{name}.parquet")
+    for name, document in record.documents.items():
+        (place / "documents").mkdir(exist_ok=True)
+        text = json.dumps(document, indent=2, default=str)
+        (place / "documents" / f"{name}.json").write_text(text, encoding="utf-8")
     if record.figures:
         import vl_convert
 

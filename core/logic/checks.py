@@ -33,8 +33,8 @@ class Check:
         Name that stays the same from report to report, e.g. `skill`, `psi.lat`.
     title : str
         The same for people.
-    group : {"performance", "input"}
-        Performance checks need labels, input checks do not.
+    group : {"performance", "input", "split"}
+        Performance checks need labels, input checks do not; split checks are of train and test.
     value, reference : float or None
         On the current and on the reference rows; None where there is none.
     low, high : float or None
@@ -48,7 +48,7 @@ class Check:
 
     code: str
     title: str
-    group: Literal["performance", "input"]
+    group: Literal["performance", "input", "split"]
     value: float | None
     reference: float | None
     threshold: str
@@ -158,12 +158,19 @@ def inputs(drift: pd.DataFrame) -> list[Check]:
     found = []
     for row in drift.to_dict("records"):
         name = str(row["feature"])
-        means = f"mean {row['mean_reference']:.6g} in the reference, {row['mean_current']:.6g} now"
+        before, now = float(row["mean_reference"]), float(row["mean_current"])
+        means = (
+            f"mean {before:.6g} in the reference, {now:.6g} now"
+            if before == before
+            else "the shares of its values"
+        )
         for code, title, low, high in (
             ("psi", f"PSI of {name}", PSI_WARNING, PSI_ALERT),
             ("ks", f"KS distance of {name}", KS_WARNING, KS_ALERT),
         ):
             value = float(row[code])
+            if value != value:  # a text has no KS distance
+                continue
             verdict: Verdict = "alert" if value >= high else "warning" if value >= low else "ok"
             words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
             found.append(

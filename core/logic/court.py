@@ -6,6 +6,7 @@ Lengths are in tenths of a foot from the centre of the hoop: x across the court,
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,16 +76,18 @@ def half_court() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "order", "x", "y", "dashed"])
 
 
-def bin_shots(
+def cells(
     frame: pd.DataFrame,
     x: str,
     y: str,
     label: str | None = None,
     *,
+    by: Sequence[str] = (),
     size: float = SIZE,
-    min_labels: int = MIN_LABELS,
 ) -> pd.DataFrame:
-    """Gather the shots of the half court in hexagons.
+    """Count the shots of the half court in hexagons, apart for each value of the columns `by`.
+
+    However many shots there are, this stays small, and `gather` filters it at once.
 
     Parameters
     ----------
@@ -94,8 +97,55 @@ def bin_shots(
         Columns of the place.
     label : str, optional
         Column of 1 made, 0 missed; may have missing values.
+    by : sequence of str
+        Columns to filter by later; rows that miss a value of theirs are left out.
     size : float
         Distance between the centres of two neighbours, tenths of a foot.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `y` of the centre, the columns `by`, `shots`, `labelled`, `made`. Shots beyond the
+        half court or without a place are in no cell.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": [0, 1, 0], "y": [60, 60, 61], "period": [1, 1, 2]})
+    >>> cells(shots, "x", "y", by=["period"], size=40)[["period", "shots"]].values.tolist()
+    [[1, 2], [2, 1]]
+    """
+    inside = _inside(frame, x, y)
+    kept = frame.loc[inside]
+    labels = np.full(len(kept), np.nan) if label is None else kept[label].to_numpy(dtype=float)
+    centre_x, centre_y = _hexagons(
+        kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size
+    )
+    shots = pd.DataFrame({"x": centre_x, "y": centre_y, "label": labels})
+    for name in by:
+        shots[name] = kept[name].to_numpy()
+    grouped = shots.groupby(["x", "y", *by])["label"]
+    found = pd.DataFrame(
+        {"shots": grouped.size(), "labelled": grouped.count(), "made": grouped.sum()}
+    )
+    found = found.astype("int64").reset_index()
+    found.attrs["size"] = size
+    return found
+
+
+def gather(
+    counted: pd.DataFrame,
+    only: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    min_labels: int = MIN_LABELS,
+) -> pd.DataFrame:
+    """Put the cells together that have one of the wanted values in each column of `only`.
+
+    Parameters
+    ----------
+    counted : DataFrame
+        As `cells` returns it.
+    only : mapping of str to sequence, optional
+        Wanted values of a column.
     min_labels : int
         A bin with fewer labels has no rate.
 
@@ -103,30 +153,60 @@ def bin_shots(
     -------
     DataFrame
         A row per bin with shots: `x`, `y` of its centre, `shots`, `labelled`, `made`, `make_rate`
-        (NaN where labels are few), `distance` of its centre from the hoop in feet. Shots beyond
-        the half court or without a place are in no bin.
+        (NaN where labels are few), `distance` of its centre from the hoop in feet.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> shots = pd.DataFrame({"x": rng.normal(0, 3, 50), "y": 60.0, "made": [1, 0] * 25})
-    >>> bin_shots(shots, "x", "y", "made", size=40)[["shots", "make_rate"]].values.tolist()
+    >>> found = gather(cells(shots, "x", "y", "made", size=40))
+    >>> found[["shots", "make_rate"]].values.tolist()
     [[50.0, 0.5]]
     """
-    across = frame[x].to_numpy(dtype=float)
-    along = frame[y].to_numpy(dtype=float)
-    labels = np.full(len(frame), np.nan) if label is None else frame[label].to_numpy(dtype=float)
-    inside = (np.abs(across) <= SIDE) & (along >= BASELINE) & (along <= HALF)
-    centre_x, centre_y = _hexagons(across[inside], along[inside], size)
-    shots = pd.DataFrame({"x": centre_x, "y": centre_y, "label": labels[inside]})
-    grouped = shots.groupby(["x", "y"], as_index=False)
-    bins = grouped.agg(shots=("label", "size"), labelled=("label", "count"), made=("label", "sum"))
-    enough = bins["labelled"] >= max(min_labels, 1)
-    bins["make_rate"] = (bins["made"] / bins["labelled"]).where(enough)
-    bins["made"] = bins["made"].astype("int64")
-    bins["distance"] = np.hypot(bins["x"], bins["y"]) / 10
-    bins.attrs["size"] = size
-    return bins
+    kept = counted
+    for name, values in (only or {}).items():
+        kept = kept[kept[name].isin(list(values))]
+    found = kept.groupby(["x", "y"], as_index=False)[["shots", "labelled", "made"]].sum()
+    enough = found["labelled"] >= max(min_labels, 1)
+    found["make_rate"] = (found["made"] / found["labelled"]).where(enough)
+    found["distance"] = np.hypot(found["x"], found["y"]) / 10
+    found.attrs["size"] = counted.attrs.get("size", SIZE)
+    return found
+
+
+def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
+    """Return how many shots the bins hold, how many of them with a label, and their make rate.
+
+    Examples
+    --------
+    >>> totals(pd.DataFrame({"shots": [5, 1], "labelled": [3, 1], "made": [1, 1]}))
+    (6, 4, 0.5)
+    """
+    shots, labelled, made = (int(bins[name].sum()) for name in ("shots", "labelled", "made"))
+    return shots, labelled, made / labelled if labelled else None
+
+
+def points(
+    frame: pd.DataFrame, x: str, y: str, label: str, *, by: Sequence[str] = (), most: int, seed: int
+) -> pd.DataFrame:
+    """Return labelled shots of the half court, at most `most` of them, drawn at random.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `y`, `made` (0 or 1), the columns `by`.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": range(9), "y": 60, "made": [1, 0, None] * 3})
+    >>> len(points(shots, "x", "y", "made", most=4, seed=1))
+    4
+    """
+    known = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy(), [x, y, label, *by]]
+    if len(known) > most:
+        known = known.sample(most, random_state=seed)
+    named = known.rename(columns={x: "x", y: "y", label: "made"}).reset_index(drop=True)
+    return named.astype({"made": "int64"})
 
 
 def shot_chart(
@@ -144,12 +224,12 @@ def shot_chart(
     Parameters
     ----------
     bins : DataFrame
-        As `bin_shots` returns them.
+        As `gather` returns them.
     average : float or None
         Make rate, 0 to 1, that the middle colour stands for. None, or NaN as the mean of no
         labels is, shows only where shots fall.
     size : float, optional
-        The size `bin_shots` was given, when `bins` no longer carries it.
+        The size `cells` was given, when `bins` no longer carries it.
     title : str, optional
 
     Examples
@@ -157,37 +237,96 @@ def shot_chart(
     >>> rng = np.random.default_rng(0)
     >>> shots = pd.DataFrame({"x": rng.normal(0, 90, 500), "y": rng.normal(90, 60, 500)})
     >>> shots["made"] = rng.integers(0, 2, 500)
-    >>> chart = shot_chart(bin_shots(shots, "x", "y", "made"), 0.5)
+    >>> chart = shot_chart(gather(cells(shots, "x", "y", "made")), 0.5)
     >>> chart.to_dict()["width"], chart.to_dict()["height"]
     (440, 414)
     """
-    import altair as alt
-
     if average is not None and math.isnan(average):
         average = None
+    spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
+    layers = _bin_layers(bins, average, spacing * SCALE, _place())
+    return _on_the_court(layers, title or "Shots on the half court, seen from above", title)
+
+
+def point_chart(
+    shots: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+) -> alt.LayerChart:
+    """Draw single shots on the half court: a dot for a made one, a cross for a missed one.
+
+    Parameters
+    ----------
+    shots : DataFrame
+        As `points` returns them.
+    positive, negative : str
+        What the results are called.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": [0, 30], "y": [60, 90], "made": [1, 0]})
+    >>> chart = point_chart(shots, positive="made", negative="missed")
+    >>> chart.to_dict()["layer"][0]["mark"]["type"]
+    'point'
+    """
+    import altair as alt
+
+    words = {positive: "made", negative: "missed"}
+    drawn = alt.Chart(
+        shots[["x", "y"]].assign(
+            result=np.where(shots["made"] == 1, positive, negative),
+            distance=np.hypot(shots["x"], shots["y"]) / 10,
+        )
+    )
+    key = alt.Legend(orient="bottom", title=None, symbolOpacity=1, symbolSize=80)
+    marks = drawn.mark_point(size=16, opacity=0.55, strokeWidth=1.2).encode(
+        **_place(),
+        color=alt.Color(
+            "result:N",
+            scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
+            legend=key,
+        ),
+        # told apart without colour too
+        shape=alt.Shape(
+            "result:N",
+            scale=alt.Scale(domain=list(words), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
+            legend=key,
+        ),
+        tooltip=[
+            alt.Tooltip("result:N", title="Result"),
+            alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f"),
+        ],
+    )
+    return _on_the_court([marks], title or "Single shots on the half court", title)
+
+
+def _place() -> dict[str, Any]:
+    import altair as alt
+
     wide, high = [-SIDE, SIDE], [BASELINE, HALF]
-    place: dict[str, Any] = {
+    return {
         "x": alt.X("x:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
         "y": alt.Y("y:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
     }
+
+
+def _on_the_court(layers: list[alt.Chart], description: str, title: str | None) -> alt.LayerChart:
+    import altair as alt
+
     lines = half_court()
-    court = [
+    drawn = [
         alt.Chart(lines[lines["dashed"] == dashed])
         .mark_line(
             color=PALETTE["line"], strokeWidth=1.5, strokeDash=[6, 5] if dashed else [1, 0],
             tooltip=None,
         )
-        .encode(**place, detail="part:N", order="order:Q")
+        .encode(**_place(), detail="part:N", order="order:Q")
         for dashed in (False, True)
     ]  # fmt: skip
-    spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
-    layers = _bin_layers(bins, average, spacing * SCALE, place)
-    chart = alt.LayerChart(layer=[*layers, *court]).properties(
+    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
         width=round(2 * SIDE * SCALE),
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size whatever stands beside it: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=title or "Shots on the half court, seen from above; the hoop is at the bottom",
+        description=f"{description}; the hoop is at the bottom",
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
@@ -270,6 +409,12 @@ def _bin_layers(
         )
         layers.append(hollow.encode(**place, size=sizes, stroke=note, tooltip=tooltip))
     return layers
+
+
+def _inside(frame: pd.DataFrame, x: str, y: str) -> npt.NDArray[np.bool_]:
+    across, along = frame[x].to_numpy(dtype=float), frame[y].to_numpy(dtype=float)
+    inside: npt.NDArray[np.bool_] = (np.abs(across) <= SIDE) & (along >= BASELINE) & (along <= HALF)
+    return inside
 
 
 def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:

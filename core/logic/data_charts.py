@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.logic import intervals, style
+from core.logic import density_charts, style
 
 if TYPE_CHECKING:
     import altair as alt
@@ -64,44 +64,6 @@ def class_balance(
     )
 
 
-def rate_table(
-    frame: pd.DataFrame, by: str, label: str, *, bins: int = 30, min_rows: int = 20
-) -> pd.DataFrame:
-    """Return the make rate, with its 95 % interval (Wilson), for each value of a column.
-
-    A numeric column of more than 20 values is cut into at most `bins` bins of equal width. Rows
-    without a label or a value are left out, and so are values with fewer than `min_rows` rows.
-
-    Returns
-    -------
-    DataFrame
-        Columns: the column `by` (its value, or the middle of a bin), `rows`, `rate`, `low`,
-        `high`.
-
-    Examples
-    --------
-    >>> shots = pd.DataFrame({"period": [1, 1, 2, 2], "made": [1, 0, 1, 1]})
-    >>> rate_table(shots, "period", "made", min_rows=1).round(2)
-       period  rows  rate   low  high
-    0       1     2   0.5  0.09  0.91
-    1       2     2   1.0  0.34  1.00
-    """
-    known = frame[[by, label]].dropna()
-    values = known[by]
-    if pd.api.types.is_numeric_dtype(values) and values.nunique() > intervals.DISCRETE:
-        numbers = values.to_numpy(dtype=float)
-        edges = intervals.edges(numbers, bins)
-        place = np.searchsorted(edges[1:-1], numbers, side="right")
-        # the middle of the whole numbers 3, 4, 5 is 4, though their bin ends before 6
-        middles = (edges[:-1] + edges[1:] - (1 if intervals.are_whole(numbers) else 0)) / 2
-        values = pd.Series(middles[place], index=known.index)
-    grouped = known[label].groupby(values.rename(by))
-    table = pd.DataFrame({"rows": grouped.size(), "rate": grouped.mean()}).reset_index()
-    table = table[table["rows"] >= min_rows].reset_index(drop=True)
-    low, high = intervals.wilson(table["rate"], table["rows"])
-    return table.assign(low=low, high=high)
-
-
 def make_rate_by(
     table: pd.DataFrame,
     by: str,
@@ -116,19 +78,19 @@ def make_rate_by(
     Parameters
     ----------
     table : DataFrame
-        As `rate_table` returns it.
+        As `core.logic.profile.rates` returns it.
     by : str
-        Its first column.
+        What to draw it over: `middle` for numbers, `label` for names.
     axis_title : str, optional
-        What `by` means, with its unit.
+        What it means, with its unit.
     average : float, optional
         Drawn as a rule.
 
     Examples
     --------
-    >>> shots = pd.DataFrame({"period": [1, 1, 2, 2], "made": [1, 0, 1, 1]})
-    >>> chart = make_rate_by(rate_table(shots, "period", "made", min_rows=1), "period", average=0.7)
-    >>> len(chart.to_dict()["layer"])
+    >>> table = pd.DataFrame({"label": ["1", "2"], "rows": [40, 60], "rate": [0.5, 0.6],
+    ...                       "low": [0.4, 0.5], "high": [0.6, 0.7]})
+    >>> len(make_rate_by(table, "label", average=0.7).to_dict()["layer"])
     3
     """
     import altair as alt
@@ -217,3 +179,154 @@ def missing_bars(
     return style.finish(
         [bars], title, "Missing values by column", height=style.height_of(len(table))
     )
+
+
+def class_density(
+    found: pd.DataFrame,
+    *,
+    positive: str,
+    negative: str,
+    axis_title: str,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show how the labelled rows of each class lie over a column, as shares of the class.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Rows of `core.logic.profile.bins` of one column and kind.
+    positive, negative : str
+        Names of the classes.
+    axis_title : str
+        What the column means, with its unit.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"place": [0, 1], "label": ["1", "2"], "start": [1.0, 2.0],
+    ...                       "end": [1.0, 2.0], "negative": [3, 1], "positive": [2, 2]})
+    >>> chart = class_density(found, positive="made", negative="missed", axis_title="Period")
+    >>> chart.to_dict()["layer"][0]["encoding"]["x"]["title"]
+    'Period'
+    """
+    roles = {positive: "made", negative: "missed"}
+    parts = [
+        found[["place", "label", "start", "end"]].assign(
+            set=word, rows=found[name], share=found[name] / max(int(found[name].sum()), 1)
+        )
+        for word, name in ((positive, "positive"), (negative, "negative"))
+    ]
+    table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
+    layers = density_charts.layers(table, axis_title, roles, of="the class")
+    return style.finish(layers, title, f"Distribution of {axis_title} by label")
+
+
+def slice_bars(
+    found: pd.DataFrame,
+    *,
+    positive: str,
+    negative: str,
+    axis_title: str,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show how many rows each value of a column has: of each class, and without a label.
+
+    Parameters are those of `class_density`; `found` has a column `unlabelled` too.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"place": [0], "label": ["1996-97"], "negative": [3], "positive": [2],
+    ...                       "unlabelled": [1]})
+    >>> chart = slice_bars(found, positive="made", negative="missed", axis_title="Season")
+    >>> chart.to_dict()["layer"][0]["encoding"]["y"]["title"]
+    'Rows'
+    """
+    import altair as alt
+
+    words = {positive: "made", negative: "missed", "without label": "neutral"}
+    columns = ("positive", "negative", "unlabelled")
+    parts = [
+        found[["place", "label"]].assign(result=word, rows=found[name], order=order)
+        for order, (word, name) in enumerate(zip(words, columns, strict=True))
+    ]
+    labels = found.sort_values("place")["label"].tolist()
+    bars = (
+        alt.Chart(pd.concat(parts, ignore_index=True))
+        .mark_bar()
+        .encode(
+            x=style.labels(labels, axis_title),
+            y=alt.Y("rows:Q", title="Rows", axis=alt.Axis(format=",d")),
+            order=alt.Order("order:Q"),
+            color=style.pair("result:N", "Label", words),
+            tooltip=[
+                alt.Tooltip("label:N", title=axis_title),
+                alt.Tooltip("result:N", title="Label"),
+                alt.Tooltip("rows:Q", title="Rows", format=","),
+            ],
+        )
+    )
+    return style.finish([bars], title, f"Rows by {axis_title} and label")
+
+
+def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+    """Show the correlation of each pair of columns, in the order in which they come.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `one`, `other`, `correlation` (-1 to 1).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"one": ["a", "a", "b", "b"], "other": ["a", "b", "a", "b"],
+    ...                       "correlation": [1.0, -0.5, -0.5, 1.0]})
+    >>> correlation_map(table).to_dict()["layer"][0]["mark"]["type"]
+    'rect'
+    """
+    import altair as alt
+
+    names = table["one"].unique().tolist()
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "one:N",
+            title="Column",
+            sort=names,
+            axis=alt.Axis(labelAngle=-45, labelLimit=160, labelOverlap=False),
+        ),
+        y=alt.Y(
+            "other:N",
+            title="Other column",
+            sort=names,
+            axis=alt.Axis(labelLimit=160, labelOverlap=False),
+        ),
+        tooltip=[
+            alt.Tooltip("one:N", title="Column"),
+            alt.Tooltip("other:N", title="and"),
+            alt.Tooltip("correlation:Q", title="Correlation", format=".3f"),
+        ],
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "correlation:Q",
+            title="Correlation",
+            scale=alt.Scale(
+                domain=[-1, 0, 1],
+                range=[style.PALETTE["below"], style.SHARES[0], style.PALETTE["above"]],
+                interpolate="lab",
+            ),
+            legend=alt.Legend(orient="top", gradientLength=160, values=[-1, 0, 1], title=None),
+        )
+    )
+    # what is near zero needs no figure; dark cells need a light one
+    strong = base.transform_filter("abs(datum.correlation) >= 0.1").mark_text(fontSize=10)
+    words = strong.encode(
+        text=alt.Text("correlation:Q", format=".1f"),
+        color=alt.condition(
+            "abs(datum.correlation) > 0.6",
+            alt.value(style.ON_DARK),
+            alt.value(style.ON_LIGHT),
+        ),
+    )
+    return style.finish(
+        [cells, words], title, "Correlation of each pair of columns",
+        height=style.height_of(len(names), band=22, legend=True) + 60,
+    )  # fmt: skip

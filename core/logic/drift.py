@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.logic import intervals
+
 # Added to every share, so that a bin that one side leaves empty counts much but not infinitely.
 SHARE_FLOOR = 1e-4
+
+Ints = npt.NDArray[np.int64]
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
     """Return the population stability index of current against reference.
 
     PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
-    a bin (Siddiqi, Credit Risk Scorecards, 2006). Bins are reference quantiles, or single values
-    where the reference has no more of them than bins. Usual reading: below 0.1 stable, from 0.2
-    shifted.
+    a bin (Siddiqi, Credit Risk Scorecards, 2006). Bins are single values where the reference has
+    no more of them than bins; else reference quantiles or, for texts, the most frequent names, one
+    bin for the rare ones and one for new ones. Missing values are a bin of their own. Usual
+    reading: below 0.1 stable, from 0.2 shifted.
 
     Parameters
     ----------
-    reference, current : array of float
-        Values without missing ones.
+    reference, current : array of float or of text
+        Values, at least one each.
     bins : int
         Quantile bins, 2 or more.
 
@@ -39,23 +45,67 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> flo
     >>> psi(same, rng.normal(size=5000)) < 0.02, psi(same, shifted) > 0.5
     (True, True)
     """
-    old, new = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
-    # quantile bins of a 0/1 column would be one bin, which never shows a change
-    if len(np.unique(old)) <= bins:
-        values = np.union1d(old, new)
-        place_old, place_new, size = (
-            np.searchsorted(values, old),
-            np.searchsorted(values, new),
-            len(values),
-        )
-    else:
-        edges = np.unique(np.quantile(old, np.linspace(0, 1, bins + 1)))
-        place_old = np.searchsorted(edges[1:-1], old, side="right")
-        place_new = np.searchsorted(edges[1:-1], new, side="right")
-        size = len(edges) - 1
-    share_old = np.bincount(place_old, minlength=size) / len(old) + SHARE_FLOOR
-    share_new = np.bincount(place_new, minlength=size) / len(new) + SHARE_FLOOR
+    place_old, place_new, size = _places(np.asarray(reference), np.asarray(current), bins)
+    share_old = np.bincount(place_old, minlength=size) / len(place_old) + SHARE_FLOOR
+    share_new = np.bincount(place_new, minlength=size) / len(place_new) + SHARE_FLOOR
     return float(np.sum((share_new - share_old) * np.log(share_new / share_old)))
+
+
+def _places(old: Any, new: Any, bins: int) -> tuple[Ints, Ints, int]:
+    """Return the bin of each value on both sides, and how many bins there are."""
+    if old.dtype.kind not in "biuf":
+        return _places_of_names(
+            pd.Series(old, dtype="object"), pd.Series(new, dtype="object"), bins
+        )
+    before, after = old.astype(float), new.astype(float)
+    known = before[~np.isnan(before)]
+    # quantile bins of a 0/1 column would be one bin, which never shows a change
+    if len(np.unique(known)) <= bins:
+        values = np.union1d(known, after[~np.isnan(after)])
+        found = [np.searchsorted(values, side) for side in (before, after)]
+        size = len(values)
+    else:
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)))
+        found = [np.searchsorted(edges[1:-1], side, side="right") for side in (before, after)]
+        size = len(edges) - 1
+    missing = [np.isnan(side) for side in (before, after)]
+    if not missing[0].any() and not missing[1].any():
+        return found[0], found[1], size
+    first, second = (
+        np.where(gone, size, place) for gone, place in zip(missing, found, strict=True)
+    )
+    return first, second, size + 1
+
+
+def _places_of_names(old: pd.Series[Any], new: pd.Series[Any], bins: int) -> tuple[Ints, Ints, int]:
+    names = usual_names(old, new, bins)
+    known = {name: place for place, name in enumerate(names)}
+    # a name that the reference does not have is no rare one of it
+    known |= {name: len(names) for name in old.dropna().unique() if name not in known}
+    new_name, missing = len(names) + 1, len(names) + 2
+    first, second = (
+        side.map(known).fillna(new_name).mask(side.isna(), missing).to_numpy(dtype=np.int64)
+        for side in (old, new)
+    )
+    return first, second, len(names) + 3
+
+
+def usual_names(reference: pd.Series[Any], current: pd.Series[Any], most: int) -> list[str]:
+    """Return the names that stand for themselves when sets are compared; others count as one.
+
+    Examples
+    --------
+    >>> usual_names(pd.Series(list("aaabbc")), pd.Series(["d"]), 2), usual_names(
+    ...     pd.Series(["a"]), pd.Series(["d"]), 2)
+    (['a'], ['a', 'd'])
+    """
+    counts = reference.value_counts()
+    if len(counts) <= most:
+        return sorted({*counts.index, *current.dropna().unique()})
+    # alike counts by name, so that the choice does not hang on the order of rows
+    ranked = counts.rename_axis("name").reset_index(name="rows")
+    ranked = ranked.sort_values(["rows", "name"], ascending=[False, True])
+    return sorted(ranked["name"].head(most - 1))
 
 
 def by_feature(
@@ -67,7 +117,8 @@ def by_feature(
     -------
     DataFrame
         A row per feature: `feature`, `psi`, `ks` (largest distance between the two distribution
-        functions, 0 to 1), `ks_p_value`, `mean_reference`, `mean_current`.
+        functions of the values that are there, 0 to 1), `ks_p_value`, `mean_reference`,
+        `mean_current`. Texts have a PSI alone, the others are NaN.
 
     Examples
     --------
@@ -79,17 +130,81 @@ def by_feature(
 
     rows = []
     for feature in features:
-        old = reference[feature].to_numpy(dtype=float)
-        new = current[feature].to_numpy(dtype=float)
-        ks = stats.ks_2samp(old, new, method="asymp")
-        rows.append(
-            {
-                "feature": feature,
-                "psi": psi(old, new),
-                "ks": float(ks.statistic),
-                "ks_p_value": float(ks.pvalue),
-                "mean_reference": float(old.mean()),
-                "mean_current": float(new.mean()),
-            }
+        old, new = reference[feature].to_numpy(), current[feature].to_numpy()
+        row = {"feature": feature, "psi": psi(old, new)}
+        if pd.api.types.is_numeric_dtype(reference[feature]):
+            known = [side[~np.isnan(side)] for side in (old.astype(float), new.astype(float))]
+            if len(known[0]) and len(known[1]):
+                ks = stats.ks_2samp(*known, method="asymp")
+                row |= {"ks": float(ks.statistic), "ks_p_value": float(ks.pvalue)}
+                row |= {"mean_reference": known[0].mean(), "mean_current": known[1].mean()}
+        rows.append(row)
+    names = ["feature", "psi", "ks", "ks_p_value", "mean_reference", "mean_current"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def densities(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    names: tuple[str, str] = ("reference", "current"),
+    bins: int = 40,
+) -> pd.DataFrame:
+    """Count how each feature lies in two sets, for charts that need no rows.
+
+    Columns of up to 20 distinct values are counted value by value, texts of more by their most
+    frequent names, other numbers in bins of equal width. Missing values are left out.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `set` (one of `names`), `label`, `start`, `end` (of a bin; equal for a single
+        value, NaN for a text), `rows`, `share` (of the set's rows that have a value).
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"period": [1, 1, 2, 4]})
+    >>> densities(frame, frame.head(2), ["period"])[["set", "label", "share"]].values.tolist()
+    [['reference', '1', 0.5], ['reference', '2', 0.25], ['reference', '4', 0.25],
+     ['current', '1', 1.0], ['current', '2', 0.0], ['current', '4', 0.0]]
+    """
+    parts = []
+    for feature in features:
+        old, new = reference[feature].dropna(), current[feature].dropna()
+        counted = (
+            _count_numbers(old.to_numpy(dtype=float), new.to_numpy(dtype=float), bins)
+            if pd.api.types.is_numeric_dtype(reference[feature])
+            else _count_names(old, new)
         )
-    return pd.DataFrame(rows)
+        for name, rows in zip(names, counted.pop("rows"), strict=True):
+            part = pd.DataFrame({"feature": feature, "set": name, **counted, "rows": rows})
+            parts.append(part.assign(share=part["rows"] / max(int(part["rows"].sum()), 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _count_numbers(old: Any, new: Any, bins: int) -> dict[str, Any]:
+    both = np.unique(np.concatenate([old, new]))
+    if len(both) <= intervals.DISCRETE:
+        rows = [(side[:, None] == both).sum(axis=0) for side in (old, new)]
+        labels = [f"{value:.10g}" for value in both]
+        return {"label": labels, "start": both, "end": both, "rows": rows}
+    edges = intervals.edges(both, bins)
+    labels = [f"{value:.5g}" for value in edges[:-1]]
+    rows = [np.histogram(side, edges)[0] for side in (old, new)]
+    return {"label": labels, "start": edges[:-1], "end": edges[1:], "rows": rows}
+
+
+def _count_names(old: pd.Series[Any], new: pd.Series[Any]) -> dict[str, Any]:
+    names = usual_names(old, new, intervals.DISCRETE)
+    labels = [*names, "others"]
+    rows = [
+        side.where(side.isin(names), "others")
+        .value_counts()
+        .reindex(labels, fill_value=0)
+        .to_numpy()
+        for side in (old, new)
+    ]
+    if not rows[0][-1] and not rows[1][-1]:
+        labels, rows = labels[:-1], [side[:-1] for side in rows]
+    return {"label": labels, "start": np.nan, "end": np.nan, "rows": rows}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.errors import InputError
@@ -12,18 +15,18 @@ from core.project import ProjectSpec
 
 @dataclass(frozen=True)
 class Filtered:
-    """Development rows without missing values, and what was left out.
+    """The rows to divide, and what was left out.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns `spec.prepared_columns`, target as whole numbers 0 and 1.
+        All of the project's columns, the target as whole numbers 0 and 1.
     missing : DataFrame
         Columns `column`, `missing`: missing values per column of the raw rows.
     rows_missing : int
-        Raw rows dropped because some value is missing.
+        Raw rows dropped because a value is missing: any value, or the label alone.
     rows_other : int
-        Complete rows that are not development rows.
+        Rows that have their values but are not among the wanted ones.
     """
 
     frame: pd.DataFrame
@@ -32,13 +35,28 @@ class Filtered:
     rows_other: int
 
 
-def filter_development(raw: pd.DataFrame, spec: ProjectSpec) -> Filtered:
-    """Drop rows with any missing value, keep development rows and the project's columns.
+def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
+    """Return the filter of the project's development rows."""
+    return {spec.rows.column: (spec.rows.development,)}
+
+
+def filter_rows(
+    raw: pd.DataFrame,
+    spec: ProjectSpec,
+    only: Mapping[str, Sequence[str]] | None = None,
+    *,
+    is_complete: bool = True,
+) -> Filtered:
+    """Drop rows with missing values, and keep the wanted ones.
 
     Parameters
     ----------
     raw : DataFrame
         Rows in the order of the project's id; it is not changed.
+    only : mapping of str to sequence of str, optional
+        Wanted values of a column, as text; the project's development rows by default.
+    is_complete : bool
+        Whether a row with any missing value is dropped; else only one without a label.
 
     Raises
     ------
@@ -46,21 +64,23 @@ def filter_development(raw: pd.DataFrame, spec: ProjectSpec) -> Filtered:
         When no row is left, or all that are left have the same label.
     """
     missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
-    complete = raw.dropna()
+    complete = raw.dropna() if is_complete else raw[raw[spec.target].notna()]
     if complete.empty:
         worst = missing.sort_values("missing", ascending=False).iloc[0]
+        if not is_complete:
+            worst = missing.set_index("column").loc[[spec.target]].reset_index().iloc[0]
         raise InputError(
             f"Every row has a missing value (column '{worst['column']}' misses "
             f"{worst['missing']:,} of {len(raw):,}). There is nothing to train on."
         )
-    chosen = complete[complete[spec.rows.column] == spec.rows.development]
-    if chosen.empty:
-        kinds = ", ".join(sorted(map(str, complete[spec.rows.column].unique()))[:5])
-        raise InputError(
-            f"No row has {spec.rows.column} = '{spec.rows.development}' (found: {kinds})."
-        )
-    frame = chosen[list(spec.prepared_columns)].reset_index(drop=True)
-    frame = frame.astype({spec.target: "int64"})
+    chosen = complete
+    for column, values in (default_rows(spec) if only is None else only).items():
+        before, chosen = chosen, chosen[_as_text(chosen[column]).isin(list(values))]
+        if chosen.empty:
+            kinds = ", ".join(sorted(_as_text(before[column]).dropna().unique())[:5])
+            wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
+            raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
+    frame = chosen.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:
         name = spec.positive if labels[0] == 1 else spec.negative
@@ -70,7 +90,7 @@ def filter_development(raw: pd.DataFrame, spec: ProjectSpec) -> Filtered:
     return Filtered(frame, missing, len(raw) - len(complete), len(complete) - len(chosen))
 
 
-def split(
+def at_random(
     frame: pd.DataFrame, target: str, *, test_share: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Divide the rows at random into train and test, with the same share of labels in both.
@@ -78,7 +98,7 @@ def split(
     Parameters
     ----------
     frame : DataFrame
-        Complete rows; their order matters for which rows a seed picks.
+        Rows whose order matters for which of them a seed picks.
     test_share : float
         Share of rows in the test set, above 0 and below 1.
     seed : int
@@ -97,22 +117,146 @@ def split(
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(10), "y": [0, 1] * 5})
-    >>> [len(part) for part in split(frame, "y", test_share=0.2, seed=42)]
+    >>> [len(part) for part in at_random(frame, "y", test_share=0.2, seed=42)]
     [8, 2]
     """
     from sklearn.model_selection import train_test_split
 
-    fault = InputError(
-        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
-        "sets hold both labels. Choose another share or bring more rows."
-    )
     try:
         train, test = train_test_split(
             frame, test_size=test_share, random_state=seed, stratify=frame[target]
         )
     except ValueError as error:
-        raise fault from error
+        raise _too_few(frame, test_share) from error
+    return _with_both_labels(train, test, target, test_share)
+
+
+def by_time(
+    frame: pd.DataFrame, target: str, time: str, *, test_share: float, test_from: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide the rows in time: the earlier ones train, the later ones test.
+
+    Rows of one moment stay together, so the share is met as closely as whole moments allow.
+
+    Parameters
+    ----------
+    time : str
+        Column that can be put in order; no value of it may be missing.
+    test_from : str, optional
+        First moment of the test set; the share is not used then.
+
+    Raises
+    ------
+    InputError
+        When a set would be left without rows of both labels.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"day": list("aabbccdd"), "y": [0, 1] * 4})
+    >>> train, test = by_time(frame, "y", "day", test_share=0.3)
+    >>> train["day"].max(), test["day"].tolist()
+    ('c', ['d', 'd'])
+    >>> by_time(frame, "y", "day", test_share=0.3, test_from="b")[0]["day"].tolist()
+    ['a', 'a']
+    """
+    moments = _in_order(frame[time])
+    if test_from is not None:
+        numeric = pd.api.types.is_numeric_dtype(moments)
+        try:
+            cut: Any = float(test_from) if numeric else test_from
+        except ValueError as error:
+            raise InputError(f"'{test_from}' is no value of {time}, which is a number.") from error
+        later = (moments >= cut).to_numpy()
+        if later.all() or not later.any():
+            raise InputError(
+                f"No row lies on one side of {time} = {test_from}; the rows reach from "
+                f"{moments.min()} to {moments.max()}. Choose a moment in between."
+            )
+    else:
+        counts = moments.value_counts().sort_index(ascending=False).cumsum()
+        # the earliest moment would leave nothing to train on
+        shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
+        if shares.empty:
+            raise InputError(f"All rows have the same {time}. Split them at random, or by group.")
+        later = (moments >= shares.idxmin()).to_numpy()
+    return _with_both_labels(frame[~later], frame[later], target, test_share)
+
+
+def by_group(
+    frame: pd.DataFrame, target: str, group: str, *, test_share: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide whole groups at random: no group has rows on both sides.
+
+    Parameters
+    ----------
+    group : str
+        Column that says which rows belong together.
+    test_share : float
+        Share of groups, and so about the share of rows, in the test set.
+
+    Raises
+    ------
+    InputError
+        When a set would be left without rows of both labels, or there is one group only.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"game": np.repeat(range(10), 4), "y": [0, 1] * 20})
+    >>> train, test = by_group(frame, "y", "game", test_share=0.2, seed=1)
+    >>> len(test), set(train["game"]) & set(test["game"])
+    (8, set())
+    """
+    from sklearn.model_selection import GroupShuffleSplit
+
+    if frame[group].isna().any():
+        raise InputError(
+            f"{int(frame[group].isna().sum()):,} rows have no {group}; a split by group needs it "
+            "in every row. Drop rows with missing values, or split at random."
+        )
+    cut = GroupShuffleSplit(n_splits=1, test_size=test_share, random_state=seed)
+    try:
+        first, second = next(cut.split(frame, groups=frame[group]))
+    except ValueError as error:
+        count = frame[group].nunique()
+        raise InputError(
+            f"A test share of {test_share:g} cannot be taken from {count:,} values of {group}. "
+            "Choose another share, or split at random."
+        ) from error
+    return _with_both_labels(
+        frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
+    )
+
+
+def _in_order(values: pd.Series[Any]) -> pd.Series[Any]:
+    if values.isna().any():
+        raise InputError(
+            f"{int(values.isna().sum()):,} rows have no {values.name}; a split by time needs it in "
+            "every row. Drop rows with missing values, or split at random."
+        )
+    return values
+
+
+def _with_both_labels(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, test_share: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     # a stratified draw may still round a rare label away
     if train[target].nunique() < 2 or test[target].nunique() < 2:
-        raise fault
+        raise _too_few(pd.concat([train, test]), test_share)
     return train, test
+
+
+def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
+    return InputError(
+        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
+        "sets hold both labels. Choose another share or bring more rows."
+    )
+
+
+def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return values as a person writes them: whole numbers without a fraction."""
+    codes, found = pd.factorize(values)
+    names = [
+        f"{one:.0f}" if isinstance(one, float) and one.is_integer() else str(one) for one in found
+    ]
+    texts = np.array([*names, None], dtype="object")
+    return pd.Series(list(texts[codes]), index=values.index, dtype="object")

@@ -158,6 +158,15 @@ def names(shown: list[str], title: str) -> alt.Y:
     return alt.Y("shown:N", title=title, sort=shown, axis=alt.Axis(labelLimit=260))
 
 
+def labels(shown: list[str], title: str) -> alt.X:
+    """Return an axis of values in their order; many or long ones stand at an angle."""
+    import altair as alt
+
+    angle = 0 if max(map(len, shown), default=0) * len(shown) <= 60 else -45
+    axis = alt.Axis(labelAngle=angle, labelLimit=110, labelOverlap=True)
+    return alt.X("label:N", title=title, sort=shown, axis=axis)
+
+
 def rule(axis: str, value: float, text: str, *, told: bool = True) -> alt.Chart:
     """Return a dashed line across the chart where `axis`, "x" or "y", has a value.
 

@@ -12,12 +12,19 @@ import pandas as pd
 from pydantic import Field
 
 from core import config, project, schema
-from core.adapters import storage, tracking
+from core.adapters import archives, download, snapshots, storage, tables, tracking
 from core.adapters.storage import Upload
 from core.config import Settings
 from core.errors import InputError, NotReadyError
-from core.logic import court, sample
+from core.logic import court, leakage, profile, sample
+from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
+from core.schema import Finding
+
+# Single rows that a chart of places may show; drawn at random where there are more.
+POINTS = 30_000
+# A zip may hold so many times the upload limit once it is unpacked.
+UNPACKED = 5
 
 
 class Options(config.Options):
@@ -25,19 +32,26 @@ class Options(config.Options):
 
     Parameters
     ----------
-    source : {"sample", "folder", "file", "upload"}
-        The built-in sample; all CSV and parquet files of a folder; one file; uploaded files.
+    source : {"sample", "download", "upload", "folder", "file", "snapshot"}
+        The built-in sample; the project's files on the network; uploaded files; the operator's
+        folder; one file; what was brought in before, to be current again.
     path : Path, optional
         The folder or file; without it the operator's folder (`COURTSIDE_RAW_DIR`).
+    files : tuple of str
+        Names of the files to take from the folder; all of them where none is named.
     uploads : tuple of Upload
         What `storage.stage_upload` returned.
+    snapshot : str, optional
+        Id of the snapshot.
     seed : int
         Of the sample, 0 or more.
     """
 
-    source: Literal["sample", "folder", "file", "upload"] = "sample"
+    source: Literal["sample", "download", "upload", "folder", "file", "snapshot"] = "sample"
     path: Path | None = None
+    files: tuple[str, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    snapshot: str | None = Field(None, pattern=r"^[0-9a-f]{12}$")
     seed: int = Field(24, ge=0, le=2**32 - 1)
 
 
@@ -52,106 +66,288 @@ class Result:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file of the source: the name it came with, where it lies, and where it came from."""
+
+    name: str
+    path: Path
+    origin: str = ""
+
+
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Bring a source in unchanged, as the run `AquisicaoDados`.
 
-    Nothing is replaced before the whole source was read and found valid.
+    Nothing is replaced before the whole source was read, found valid and recorded. What is wrong
+    or odd with it is the run's table `validation`, in a run that failed too.
 
     Raises
     ------
     InputError
         When the source cannot be read or lacks what the project needs.
+    DownloadError
+        When a file cannot be had from the network.
     """
     spec = project.load(settings.project)
     with (
         tracking.step_run(settings, "acquire", options, progress) as run_id,
         tempfile.TemporaryDirectory() as temporary,
     ):
-        progress.update(0.1, "Reading the source")
-        files = _collect(settings, options, Path(temporary))
-        frames = [storage.read_table(path, name) for name, path in files]
-        for frame, (name, _) in zip(frames, files, strict=True):
-            if set(frame.columns) != set(frames[0].columns):
-                raise InputError(
-                    f"'{name}' has other columns than '{files[0][0]}'. Bring files of one shape."
-                )
-        raw = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        files = _collect(settings, spec, options, Path(temporary), progress)
+        progress.update(0.4, "Reading the files")
+        raw, notes, width = _read(spec, files)
         progress.update(0.5, f"Checking {len(raw):,} rows")
-        found = schema.validate_source(raw, spec)
-        progress.update(0.8, "Keeping the files and their digests")
-        snapshot = storage.save_raw(
-            settings, options.source, files, len(raw), len(raw.columns), run_id
-        )
-        missing = found.frame.isna().sum().rename_axis("column").reset_index(name="missing")
-        kinds = found.frame[spec.rows.column]
-        tables = {}
-        if spec.court is not None:
-            # gathered here, so that a page draws hundreds of bins and not thousands of rows
-            tables["court_bins"] = court.bin_shots(
-                found.frame, spec.court.x, spec.court.y, spec.target
-            )
-        tags = {tracking.TAG + "source": options.source, tracking.TAG + "snapshot": snapshot.id}
-        record = Record(
-            params={"sha256": snapshot.digest, "files": len(files)},
-            metrics={
-                "rows_raw": len(raw),
-                "columns_raw": len(raw.columns),
-                "rows_development": int((kinds == spec.rows.development).sum()),
-                "rows_production": int((kinds == spec.rows.production).sum()),
-                "base_rate_raw": float(found.frame[spec.target].mean()),
-                "labels_missing": int(found.frame[spec.target].isna().sum()),
-                "warnings": len(found.warnings),
-            },
-            tags=tags,
-            is_sample=snapshot.is_sample,
-            tables={
-                "files": pd.DataFrame(
-                    [(file.name, file.sha256, file.size) for file in snapshot.files],
-                    columns=["name", "sha256", "bytes"],
-                ),
-                **tables,
-                "missing": missing,
-                "warnings": pd.DataFrame({"warning": list(found.warnings)}, dtype="object"),
-            },
-            datasets=(
-                Dataset("raw", found.frame, f"data/01_raw/{snapshot.id}", "raw", spec.target),
+        found = schema.inspect_source(raw, spec)
+        findings = (*found.findings, *notes)
+        rows_raw = len(raw)
+        del raw  # a million rows stand there once
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                metrics={
+                    "errors": len(found.errors),
+                    "warnings": len(findings) - len(found.errors),
+                },
+                tables={"validation": schema.as_table(findings)},
             ),
         )
+        found.required()
+        snapshot = _snapshot(settings, options, files, rows_raw, width, run_id)
+        progress.update(0.6, "Gathering the picture of the data")
+        record = _record(spec, found.frame, snapshot, options)
+        progress.update(0.85, "Recording the run")
         tracking.log(settings, run_id, record)
-        storage.make_current(settings, snapshot)
-        progress.update(1.0, f"{len(raw):,} rows, {len(raw.columns)} columns")
-    return Result(run_id, snapshot.id, len(raw), len(raw.columns), found.warnings)
+        snapshots.keep(settings, snapshot, [file.path for file in files])
+        if options.source == "download":
+            storage.forget_downloads(settings)
+        progress.update(1.0, f"{rows_raw:,} rows, {width} columns")
+    warnings = tuple(one.text for one in findings if one.severity == "warning")
+    return Result(run_id, snapshot.id, rows_raw, width, warnings)
 
 
-def _collect(settings: Settings, options: Options, temporary: Path) -> Sequence[tuple[str, Path]]:
-    """Return the files of the source: the name each came with, and where it lies."""
+def _snapshot(
+    settings: Settings,
+    options: Options,
+    files: Sequence[_File],
+    rows: int,
+    columns: int,
+    run_id: str,
+) -> snapshots.Snapshot:
+    if options.source == "snapshot":
+        stands = snapshots.find(settings, str(options.snapshot))
+        return stands.again(run_id)
+    listed = [(file.name, file.path, file.origin) for file in files]
+    return snapshots.describe(settings, options.source, listed, rows, columns, run_id)
+
+
+def _record(
+    spec: ProjectSpec, frame: pd.DataFrame, snapshot: snapshots.Snapshot, options: Options
+) -> Record:
+    kinds = frame[spec.rows.column]
+    labelled = frame[frame[spec.target].notna()]
+    others = labelled.drop(columns=spec.target)
+    alone = leakage.alone(others, labelled[spec.target])
+    columns = profile.columns(frame, spec)
+    pictures = {
+        "bins": profile.bins(frame, spec),
+        "columns": columns.assign(auc_alone=columns["column"].map(alone)),
+        "correlation": profile.correlation(frame, spec),
+        "leakage": leakage.look(others, alone, spec),
+    }
+    if spec.court is not None:
+        # gathered here, so that a page draws hundreds of bins and not thousands of rows
+        place = (frame, spec.court.x, spec.court.y, spec.target)
+        pictures["court_cells"] = court.cells(*place, by=spec.slices)
+        pictures["court_points"] = court.points(
+            *place, by=spec.slices, most=POINTS, seed=options.seed
+        )
+    return Record(
+        params={"sha256": snapshot.digest, "file_count": len(snapshot.files)},
+        metrics={
+            "rows_raw": snapshot.rows,
+            "columns_raw": snapshot.columns,
+            "rows_development": int((kinds == spec.rows.development).sum()),
+            "rows_production": int((kinds == spec.rows.production).sum()),
+            "base_rate_raw": float(frame[spec.target].mean()),
+            "labels_missing": int(frame[spec.target].isna().sum()),
+        },
+        tags={
+            tracking.TAG + "source": snapshot.source,
+            tracking.TAG + "snapshot": snapshot.id,
+        },
+        is_sample=snapshot.is_sample,
+        tables={
+            "files": pd.DataFrame(
+                [(one.name, one.sha256, one.size, one.origin) for one in snapshot.files],
+                columns=["name", "sha256", "bytes", "origin"],
+            ),
+            **pictures,
+        },
+        datasets=(
+            Dataset(
+                "raw", frame, f"data/{storage.RAW}/{snapshot.id}", "raw", spec.target,
+                snapshot.digest,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _collect(
+    settings: Settings, spec: ProjectSpec, options: Options, temporary: Path, progress: Progress
+) -> list[_File]:
+    """Return the files of the source, zip files unpacked."""
     if options.source == "sample":
+        progress.update(0.1, "Making the sample")
         frame = sample.generate(project.sample_tables(settings.project), seed=options.seed)
         path = temporary / "sample.parquet"
         frame.to_parquet(path, index=False)
-        return [(f"sample-{options.seed}.parquet", path)]
+        return [_File(f"sample-{options.seed}.parquet", path)]
+    if options.source == "snapshot":
+        if options.snapshot is None:
+            raise InputError("No snapshot is named. Choose one that is listed.")
+        stands = snapshots.find(settings, options.snapshot)
+        paths = snapshots.paths(settings, stands)
+        return [
+            _File(file.name, path, file.origin)
+            for path, file in zip(paths, stands.files, strict=True)
+        ]
+    if options.source == "download":
+        return _downloaded(settings, spec, temporary, progress)
+    progress.update(0.1, "Looking for the files")
     if options.source == "upload":
         if not options.uploads:
             raise InputError("No file was uploaded. Choose one or several files.")
-        found = [(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads]
-        return _without_twins(found)
-    path = options.path or settings.raw_dir or Path()
-    if options.path is None and settings.raw_dir is None:
+        found = [
+            _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
+        ]
+    else:
+        found = _in_the_folder(settings, options)
+    return _without_twins(_unpacked(settings, spec, found, temporary))
+
+
+def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
+    path = options.path or settings.raw_dir
+    if path is None:
         raise NotReadyError(
             "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
         )
-    if options.source == "folder":
-        return _without_twins([(file.name, file) for file in storage.list_sources(path)])
-    if not path.is_file():
-        raise InputError(f"There is no file {path}.")
-    return [(path.name, path)]
+    if options.source == "file":
+        if not path.is_file():
+            raise InputError(f"There is no file {path}.")
+        return [_File(path.name, path)]
+    there = {found.name: found for found in tables.list_sources(path)}
+    missing = [name for name in options.files if name not in there]
+    if missing:
+        raise InputError(
+            f"There is no {', '.join(missing)} in {path} any more. Found: {', '.join(there)}."
+        )
+    return [_File(name, there[name]) for name in options.files or there]
 
 
-def _without_twins(files: Sequence[tuple[str, Path]]) -> Sequence[tuple[str, Path]]:
+def _downloaded(
+    settings: Settings, spec: ProjectSpec, temporary: Path, progress: Progress
+) -> list[_File]:
+    if not spec.downloads:
+        raise InputError(f"The project '{spec.name}' names no files to download.")
+    total = sum(item.size for item in spec.downloads)
+    before = 0
+    found = []
+    for item in spec.downloads:
+
+        def told(there: int, before: int = before, name: str = item.name) -> None:
+            done = (before + there) / 1e6
+            progress.update(
+                0.05 + 0.35 * (before + there) / total,
+                f"Downloading {name}: {done:.1f} of {total / 1e6:.1f} MB",
+            )
+
+        told(0)
+        path = download.fetch(
+            item, storage.downloads(settings), mirror=settings.download_mirror, on_progress=told
+        )
+        before += item.size
+        found.append(_File(item.name, path, item.url))
+    return _unpacked(settings, spec, found, temporary)
+
+
+def _unpacked(
+    settings: Settings, spec: ProjectSpec, files: Sequence[_File], temporary: Path
+) -> list[_File]:
+    """Return the files with what zip files hold in their place.
+
+    A zip can hold more than the data (Kaggle's has an example of an answer): of its files those
+    are taken that have most of the project's columns, or all where none has.
+    """
+    limit = UNPACKED * settings.upload_limit_mb * 1_000_000
+    found: list[_File] = []
+    for i, file in enumerate(files):
+        if file.path.suffix.lower() != ".zip":
+            found.append(file)
+            continue
+        folder = temporary / f"zip-{i}"
+        folder.mkdir()
+        members = [
+            _File(name, path, file.name)
+            for name, path in archives.unpack(file.path, file.name, folder, limit=limit)
+        ]
+        found += [one for one in members if _fits(one, spec)] or members
+    return found
+
+
+def _fits(file: _File, spec: ProjectSpec) -> bool:
+    try:
+        names = tables.look(file.path, file.name).columns
+    except InputError:
+        return True  # so that it is told what is wrong with it
+    taken = schema.taken_aliases(names, spec.columns)
+    there = {taken.get(name, name) for name in names}
+    return len(there & set(spec.columns)) > len(spec.columns) / 2
+
+
+def _without_twins(files: list[_File]) -> list[_File]:
     seen: dict[str, str] = {}
-    for name, path in files:
-        digest = storage.sha256(path)
+    for file in files:
+        digest = storage.sha256(file.path)
         if digest in seen:
-            raise InputError(f"'{name}' is the same file as '{seen[digest]}'. Bring it once.")
-        seen[digest] = name
+            raise InputError(f"'{file.name}' is the same file as '{seen[digest]}'. Bring it once.")
+        seen[digest] = file.name
     return files
+
+
+def _read(spec: ProjectSpec, files: Sequence[_File]) -> tuple[pd.DataFrame, list[Finding], int]:
+    """Return the rows of all files, what is odd with them, and how many columns they have.
+
+    Raises
+    ------
+    InputError
+        With what is wrong with every file, not with the first alone.
+    """
+    heads, faults = [], []
+    for file in files:
+        try:
+            heads.append(tables.look(file.path, file.name))
+        except InputError as error:
+            faults.append(error.message)
+    if faults:
+        raise InputError(" ".join(faults))
+    notes, shapes = [], []
+    for file, head in zip(files, heads, strict=True):
+        taken = schema.taken_aliases(head.columns, spec.columns)
+        shapes.append({taken.get(name, name) for name in head.columns})
+        if shapes[-1] != shapes[0]:
+            raise InputError(
+                f"'{file.name}' has other columns than '{files[0].name}' "
+                f"({', '.join(sorted(shapes[-1] ^ shapes[0])[:5])}). Bring files of one shape."
+            )
+        for alias, name in taken.items():
+            text = f"In '{file.name}' the column '{alias}' is taken as '{name}'."
+            notes.append(Finding("warning", "alias", name, None, "", "", text))
+        notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
+    frames = [tables.read(file.path, file.name, spec.columns) for file in files]
+    unused = sorted(name for name in shapes[0] if name not in spec.columns)
+    rows = snapshots.joined(frames, spec.columns)
+    for name in unused:  # a parquet file's unused columns are not read, but told
+        if name not in rows:
+            rows[name] = None
+    return rows, notes, len(heads[0].columns)

@@ -62,9 +62,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         current = predictions.read(settings, scoring.run_id)
         scored_by = tracking.run(settings, scoring.run_id)
         is_sample = version.is_sample or (scored_by is not None and scored_by.is_sample)
-        columns = [*spec.features, "probability"]
         progress.update(0.4, f"Comparing {len(current):,} rows with {len(reference):,}")
-        moved = drift.by_feature(reference, current, columns)
+        before, now = _as_seen(reference, version), _as_seen(current, version)
+        columns = list(before.columns)
+        moved = drift.by_feature(before, now, columns)
         on_reference = _figures(reference, version.threshold)
         labelled = current[current["label"].notna()]
         on_current = _figures(labelled, version.threshold) if len(labelled) else None
@@ -74,7 +75,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             *checks.inputs(moved),
         ]
         name = spec.rows.production_name if scoring.source == "production" else "scored rows"
-        conclusion = checks.conclude(found, name, spec.rows.development_name)
+        trained_on = version.tags.get(tracking.TAG + "rows_name", spec.rows.development_name)
+        conclusion = checks.conclude(found, name, trained_on)
         report = {
             "run_id": run_id,
             "scoring_run": scoring.run_id,
@@ -132,7 +134,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 },
                 tags=tags,
                 is_sample=is_sample,
-                tables={"checks": checks.as_table(found), "drift": moved},
+                tables={
+                    "checks": checks.as_table(found),
+                    "drift": moved,
+                    "densities": drift.densities(before, now, columns),
+                },
                 figures={
                     "psi": drift_charts.psi_bars(moved).to_dict(),
                     "probability": drift_charts.probability_density(densities).to_dict(),
@@ -147,6 +153,15 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         tracking.log(settings, run_id, Record(files=(path,)))
         progress.update(1.0, conclusion.title)
     return Result(run_id, conclusion.code, conclusion.title, alerts, warnings)
+
+
+def _as_seen(rows: pd.DataFrame, version: tracking.ModelVersion) -> pd.DataFrame:
+    """Return the features as the model sees them, and its probabilities."""
+    from core.adapters import served_model
+
+    inputs = rows[list(version.inputs)].fillna(np.nan)
+    features = served_model.with_features(inputs, version.features, version.formulas)
+    return features.assign(probability=rows["probability"])
 
 
 def _scoring(settings: Settings, run_id: str | None) -> predictions.Scoring:

@@ -1,33 +1,72 @@
-"""prepare: from raw rows to a train and a test set that hold no missing value."""
+"""prepare: from raw rows to a train and a test set that a model can be built on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from core import config, project, schema
-from core.adapters import storage, tracking
+from core.adapters import snapshots, storage, tracking
+from core.adapters.storage import Prepared
 from core.config import Settings
-from core.errors import NotReadyError
-from core.logic import data_charts, split
+from core.errors import InputError, NotReadyError
+from core.logic import checks, data_charts, drift, leakage, split, split_checks
+from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
 
 
 class Options(config.Options):
-    """How to divide the development rows.
+    """Which rows and columns to keep, and how to divide them.
 
     Parameters
     ----------
+    features : tuple of str, optional
+        What a model is to be built from, columns or engineered; the project's by default.
+    rows : dict of str to tuple of str, optional
+        Wanted values of a column, as text; the project's development rows by default, all rows
+        where it is empty.
+    missing : {"drop", "impute"}
+        Drop rows with any missing value, or keep them for the model's own pipeline to impute.
+    split : {"random", "time", "group"}
+        At random with the same share of each class in both sets; the earlier rows train and the
+        later ones test; whole groups on one side each.
     test_share : float
         Share of rows in the test set, above 0 and below 1.
+    test_from : str, optional
+        First moment of the test set, instead of the share; for a split by time.
     seed : int
-        Of the random, stratified choice; 0 or more.
+        Of the random choice; 0 or more.
     """
 
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    rows: dict[str, tuple[str, ...]] | None = None
+    missing: Literal["drop", "impute"] = "drop"
+    split: split_checks.Split = "random"
     test_share: float = Field(0.20, gt=0, lt=1)
+    test_from: str | None = Field(None, min_length=1, max_length=40)
     seed: int = Field(42, ge=0, le=2**32 - 1)
+
+    @field_validator("rows")
+    @classmethod
+    def _names_values(
+        cls, value: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
+        empty = [column for column, values in (value or {}).items() if not values]
+        if empty:
+            raise ValueError(f"no value of {', '.join(empty)} is chosen")
+        return value
+
+    @model_validator(mode="after")
+    def _moment_needs_time(self) -> Options:
+        if self.test_from is not None and self.split != "time":
+            raise ValueError("test_from is for a split by time")
+        return self
 
 
 @dataclass(frozen=True)
@@ -41,83 +80,64 @@ class Result:
     rows_test: int
 
 
+@dataclass(frozen=True)
+class _Sets:
+    """The rows to divide, and what became of them; all have all of the project's columns."""
+
+    kept: split.Filtered
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Filter and split the raw rows, as the run `PreparacaoDados`.
+
+    The sets that stood before are replaced last, when all else is recorded.
 
     Raises
     ------
     NotReadyError
         Before the first acquisition.
     InputError
-        When no rows are left, or a set would lack one of the labels.
+        When the features or rows asked for do not exist, no rows are left, or a set would lack
+        one of the labels.
     """
     spec = project.load(settings.project)
+    # resolved, so that the run tells what was done and not what was left open
+    features = options.features or spec.features
+    rows = split.default_rows(spec) if options.rows is None else options.rows
+    options = options.model_copy(update={"features": features, "rows": rows})
     with tracking.step_run(settings, "prepare", options, progress) as run_id:
+        _refuse(spec, features, options)
         progress.update(0.1, "Reading the raw rows")
-        snapshot = storage.current_raw(settings)
+        snapshot = snapshots.current(settings)
         if snapshot is None:
-            raise NotReadyError("No raw data yet. Acquire a source on the Prepare page first.")
-        raw = schema.validate_source(storage.read_raw(settings, snapshot), spec).frame
-        progress.update(0.4, f"Filtering {len(raw):,} rows")
-        kept = split.filter_development(raw, spec)
-        train, test = split.split(
-            kept.frame, spec.target, test_share=options.test_share, seed=options.seed
-        )
-        # as the files hold them: the digest of a logged data set counts the index in
-        train, test = train.reset_index(drop=True), test.reset_index(drop=True)
-        balance = class_balance({"train": train, "test": test}, spec)
-        tags = {tracking.TAG + "source": snapshot.source, tracking.TAG + "snapshot": snapshot.id}
-        record = Record(
-            params={
-                "features": ",".join(spec.features),
-                "rows_kept": f"{spec.rows.column} = {spec.rows.development}",
-            },
-            metrics={
-                "rows_raw": len(raw),
-                "rows_missing": kept.rows_missing,
-                "rows_other": kept.rows_other,
-                "rows_filtered": len(kept.frame),
-                "columns_filtered": len(kept.frame.columns),
-                "rows_train": len(train),
-                "rows_test": len(test),
-                "base_rate_train": float(train[spec.target].mean()),
-                "base_rate_test": float(test[spec.target].mean()),
-            },
-            tags=tags,
-            is_sample=snapshot.is_sample,
-            tables={
-                "missing": kept.missing,
-                "class_balance": balance,
-                **{
-                    f"rate_{name}": data_charts.rate_table(train, name, spec.target)
-                    for name in spec.features
-                },
-            },
-            figures={
-                "class_balance": data_charts.class_balance(
-                    balance, positive=spec.positive, negative=spec.negative
-                ).to_dict()
-            },
-            datasets=(
-                Dataset("raw", raw, f"data/01_raw/{snapshot.id}", "raw", spec.target),
-                Dataset("train_data", train, _place(storage.TRAIN_FILE), "training", spec.target),
-                Dataset("test_data", test, _place(storage.TEST_FILE), "testing", spec.target),
-            ),
-        )
-        progress.update(0.6, "Recording the run")
-        tracking.log(settings, run_id, record)
-        progress.update(0.8, "Writing the sets")
-        paths = storage.save_prepared(
-            settings, kept.frame, train, test,
-            snapshot=snapshot, run_id=run_id,
-            test_share=options.test_share, seed=options.seed,
-        )  # fmt: skip
-        tracking.log(settings, run_id, Record(files=paths))
+            raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+        raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
+        progress.update(0.4, f"Filtering and splitting {len(raw):,} rows")
+        found = _divide(raw, spec, options)
+        columns = [*spec.inputs_of(features), spec.target]
+        sets = [
+            # as the files hold them: without the place that a row had before
+            _checked(frame[columns].reset_index(drop=True), spec, options)
+            for frame in (found.kept.frame, found.train, found.test)
+        ]
+        progress.update(0.6, "Looking at the split")
+        record = _record(spec, features, options, found, len(raw))
+        with storage.staged(settings, *sets) as ready:
+            prepared = _prepared(spec, features, options, snapshot, sets, ready.digests, run_id)
+            progress.update(0.8, "Recording the run")
+            tracking.log(settings, run_id, record)
+            tracking.log(
+                settings, run_id, _lineage(spec, snapshot, prepared, raw, sets, ready.paths)
+            )
+            storage.keep_prepared(settings, ready, prepared)
+        train, test = sets[1:]
         progress.update(1.0, f"{len(train):,} rows to train on, {len(test):,} to test on")
-    return Result(run_id, len(kept.frame), len(kept.frame.columns), len(train), len(test))
+    return Result(run_id, len(sets[0]), len(columns), len(train), len(test))
 
 
-def class_balance(sets: dict[str, pd.DataFrame], spec: project.ProjectSpec) -> pd.DataFrame:
+def class_balance(sets: Mapping[str, pd.DataFrame], spec: ProjectSpec) -> pd.DataFrame:
     """Count rows by set and label: columns `set`, `label` (the project's word), `rows`."""
     return pd.DataFrame(
         [
@@ -129,5 +149,165 @@ def class_balance(sets: dict[str, pd.DataFrame], spec: project.ProjectSpec) -> p
     )
 
 
-def _place(name: str) -> str:
-    return f"data/{storage.MODEL_INPUT}/{name}"
+def _refuse(spec: ProjectSpec, features: tuple[str, ...], options: Options) -> None:
+    if fault := spec.fault_of(features):
+        raise InputError(f"These features cannot be used: {fault}. Choose others.")
+    if unknown := [name for name in options.rows or {} if name not in spec.columns]:
+        raise InputError(f"The project has no column {', '.join(unknown)} to filter rows by.")
+    if options.split == "group" and spec.group is None:
+        raise InputError(
+            f"The project '{spec.name}' names no column of groups. Split at random or by time."
+        )
+
+
+def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options) -> _Sets:
+    kept = split.filter_rows(raw, spec, options.rows, is_complete=options.missing == "drop")
+    share, seed = options.test_share, options.seed
+    if options.split == "time":
+        train, test = split.by_time(
+            kept.frame, spec.target, spec.time, test_share=share, test_from=options.test_from
+        )
+    elif options.split == "group":
+        train, test = split.by_group(
+            kept.frame, spec.target, str(spec.group), test_share=share, seed=seed
+        )
+    else:
+        train, test = split.at_random(kept.frame, spec.target, test_share=share, seed=seed)
+        return _Sets(kept, train, test)
+    # the folds of a cross-validation are cut from the rows as they stand: no fold is one season
+    return _Sets(
+        kept, train.sample(frac=1, random_state=seed), test.sample(frac=1, random_state=seed)
+    )
+
+
+def _checked(frame: pd.DataFrame, spec: ProjectSpec, options: Options) -> pd.DataFrame:
+    """Return the rows of a set, once they are what a training will take them for."""
+    complete = list(frame.columns) if options.missing == "drop" else [spec.target]
+    wanted = schema.chosen_columns(spec, list(frame.columns))
+    schema.validate(frame, wanted, complete=complete)
+    return frame
+
+
+def _record(
+    spec: ProjectSpec, features: tuple[str, ...], options: Options, found: _Sets, rows_raw: int
+) -> Record:
+    from core.adapters import served_model
+
+    inputs = list(spec.inputs_of(features))
+    engineered = spec.formulas_of(features)
+    # as a model sees them: a day is never the same twice, but its month is
+    train, test = (
+        served_model.with_features(frame[inputs].fillna(np.nan), features, engineered)
+        for frame in (found.train, found.test)
+    )
+    moved = drift.by_feature(train, test, features)
+    judged = split_checks.look(
+        found.train, found.test, moved,
+        split=options.split, target=spec.target, positive=spec.positive,
+        time=spec.time, group=spec.group,
+        test_share=None if options.test_from else options.test_share,
+    )  # fmt: skip
+    leaks = leakage.look(train, leakage.alone(train, found.train[spec.target]), spec)
+    balance = class_balance({"train": found.train, "test": found.test}, spec)
+    values = {check.code: check.value for check in judged if check.value is not None}
+    return Record(
+        params={
+            "inputs": ",".join(inputs),
+            "rows_kept": "; ".join(
+                f"{column} = {' or '.join(wanted)}"
+                for column, wanted in (options.rows or {}).items()
+            )
+            or "all",
+        },
+        metrics={
+            "rows_raw": rows_raw,
+            "rows_missing": found.kept.rows_missing,
+            "rows_other": found.kept.rows_other,
+            "rows_filtered": len(found.kept.frame),
+            "columns_filtered": len(inputs) + 1,
+            "rows_train": len(found.train),
+            "rows_test": len(found.test),
+            "base_rate_train": float(found.train[spec.target].mean()),
+            "base_rate_test": float(found.test[spec.target].mean()),
+            "psi_max_split": values["drift"],
+            **{code: values[code] for code in ("groups_shared", "time_shared") if code in values},
+        },
+        tables={
+            "missing": found.kept.missing,
+            "class_balance": balance,
+            "split_checks": checks.as_table(judged),
+            "split_drift": moved,
+            "leakage": leaks,
+        },
+        figures={
+            "class_balance": data_charts.class_balance(
+                balance, positive=spec.positive, negative=spec.negative
+            ).to_dict()
+        },
+    )
+
+
+def _prepared(
+    spec: ProjectSpec,
+    features: tuple[str, ...],
+    options: Options,
+    snapshot: snapshots.Snapshot,
+    sets: list[pd.DataFrame],
+    digests: Mapping[str, str],
+    run_id: str,
+) -> Prepared:
+    return Prepared(
+        snapshot=snapshot.id,
+        digest=snapshot.digest,
+        source=snapshot.source,
+        run_id=run_id,
+        commit=tracking.git_commit(),
+        options=options.model_dump(mode="json"),
+        features=features,
+        inputs=spec.inputs_of(features),
+        is_complete=options.missing == "drop",
+        is_default_rows=options.rows == split.default_rows(spec),
+        rows_filtered=len(sets[0]),
+        rows_train=len(sets[1]),
+        rows_test=len(sets[2]),
+        digests=dict(digests),
+        sample=snapshot.is_sample,
+    )
+
+
+def _lineage(
+    spec: ProjectSpec,
+    snapshot: snapshots.Snapshot,
+    prepared: Prepared,
+    raw: pd.DataFrame,
+    sets: list[pd.DataFrame],
+    paths: tuple[Path, ...],
+) -> Record:
+    """Return where the sets come from: files, data sets with their digests, and a document."""
+    place = f"data/{storage.MODEL_INPUT}"
+    named = (
+        ("train_data", storage.TRAIN_FILE, "training"),
+        ("test_data", storage.TEST_FILE, "testing"),
+    )
+    return Record(
+        tags={
+            tracking.TAG + "source": snapshot.source,
+            tracking.TAG + "snapshot": snapshot.id,
+            **{f"{tracking.TAG}sha256.{name}": one for name, one in prepared.digests.items()},
+        },
+        is_sample=snapshot.is_sample,
+        files=paths,
+        documents={"lineage": asdict(prepared)},
+        datasets=(
+            Dataset(
+                "raw", raw, f"data/{storage.RAW}/{snapshot.id}", "raw", spec.target,
+                snapshot.digest,
+            ),
+            *(
+                Dataset(
+                    name, frame, f"{place}/{file}", context, spec.target, prepared.digests[file]
+                )
+                for (name, file, context), frame in zip(named, sets[1:], strict=True)
+            ),
+        ),
+    )  # fmt: skip

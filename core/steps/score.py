@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from core import config, project, schema
-from core.adapters import client, predictions, server, storage, tracking
+from core.adapters import client, predictions, server, snapshots, storage, tables, tracking
 from core.adapters.storage import Upload
 from core.config import Settings
 from core.errors import InputError, NotReadyError
@@ -31,8 +31,8 @@ class Options(config.Options):
         Of the served model; without it the one that was started last.
     upload : Upload, optional
         What `storage.stage_upload` returned; for source `upload`.
-    row : dict of str to float, optional
-        A value per feature; for source `row`.
+    row : dict of str to (float, str or None), optional
+        A value per input of the model; for source `row`.
     batch_rows : int
         Rows per request, 1 to 100,000.
     """
@@ -40,7 +40,7 @@ class Options(config.Options):
     source: Literal["production", "upload", "row"] = "production"
     port: int | None = Field(None, ge=1024, le=65535)
     upload: Upload | None = None
-    row: dict[str, float] | None = None
+    row: dict[str, float | str | None] | None = None
     batch_rows: int = Field(2000, ge=1, le=100_000)
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class Result:
     Parameters
     ----------
     rows, rows_labelled, rows_skipped : int
-        Scored; scored with a label; left out because a feature is missing.
+        Scored; scored with a label; left out because an input is missing.
     probability : float
         Mean over the rows.
     log_loss, f1 : float or None
@@ -92,10 +92,13 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         serving = _server(settings, options.port)
         version = tracking.require_version(settings, serving.model, serving.version)
         progress.update(0.05, "Reading the rows")
-        rows, is_sample = _rows(settings, spec, options)
-        complete = rows[list(spec.features)].notna().all(axis=1)
-        skipped = int((~complete).sum())
-        rows = rows[complete].reset_index(drop=True)
+        inputs = version.inputs
+        rows, is_sample = _rows(settings, spec, options, inputs, run_id)
+        skipped = 0
+        if version.is_complete:
+            complete = rows[list(inputs)].notna().all(axis=1)
+            skipped = int((~complete).sum())
+            rows = rows[complete].reset_index(drop=True)
         if rows.empty:
             raise InputError("Every row misses the value of a feature. There is nothing to score.")
 
@@ -103,8 +106,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             progress.update(0.1 + 0.6 * done / total, f"{done:,} of {total:,} rows scored")
 
         scored = client.score(
-            serving.url, rows, spec.features, batch_rows=options.batch_rows, on_batch=sent
-        )
+            serving.url, rows, spec.kinds_of(inputs), is_complete=version.is_complete,
+            batch_rows=options.batch_rows, on_batch=sent,
+        )  # fmt: skip
         rows = rows.assign(probability=scored.probabilities, predicted=scored.labels)
         labelled = rows[rows["label"].notna()]
         figures = _judge(labelled, version.threshold)
@@ -146,7 +150,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         progress.update(0.8, "Keeping the predictions")
         predictions.save(
-            settings, rows, features=spec.features, run_id=run_id, source=options.source,
+            settings, rows, features=inputs, run_id=run_id, source=options.source,
             model=version.name, version=version.version, alias=serving.alias,
             latency_ms=scored.row_latencies, request_sizes=scored.sizes,
         )  # fmt: skip
@@ -169,30 +173,31 @@ def _server(settings: Settings, port: int | None) -> server.Server:
     return max(ready, key=lambda found: found.started)
 
 
-def _rows(settings: Settings, spec: ProjectSpec, options: Options) -> tuple[pd.DataFrame, bool]:
-    """Return the rows (`row_key`, features, `label`) and whether they are sample rows."""
-    features = schema.feature_columns(spec)
+def _rows(
+    settings: Settings, spec: ProjectSpec, options: Options, inputs: tuple[str, ...], run_id: str
+) -> tuple[pd.DataFrame, bool]:
+    """Return the rows (`row_key`, inputs, `label`) and whether they are sample rows."""
+    columns = schema.chosen_columns(spec, inputs)
     if options.source == "row":
-        frame = schema.validate(pd.DataFrame([options.row]), features).frame
+        given = {name: [(options.row or {}).get(name)] for name in inputs}
+        frame = schema.validate(pd.DataFrame(given), columns).frame
         return frame.assign(row_key=None, label=math.nan), False
     if options.source == "upload":
         assert options.upload is not None  # the options' own validation
-        wanted = {
-            spec.id: spec.columns[spec.id],
-            **features,
-            spec.target: spec.columns[spec.target],
-        }
-        found = schema.validate(
-            storage.read_table(storage.uploaded(settings, options.upload), options.upload.name),
-            wanted,
-            optional=(spec.id, spec.target),
-        ).frame
+        wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
+        path, name = storage.uploaded(settings, options.upload), options.upload.name
+        checked = schema.inspect(
+            tables.read(path, name, wanted), wanted, optional=(spec.id, spec.target)
+        )
+        report = Record(tables={"validation": schema.as_table(checked.findings)})
+        tracking.log(settings, run_id, report)
+        found = checked.required().frame
         is_sample = False
     else:
-        snapshot = storage.current_raw(settings)
+        snapshot = snapshots.current(settings)
         if snapshot is None:
-            raise NotReadyError("No raw data yet. Acquire a source on the Prepare page first.")
-        raw = schema.validate_source(storage.read_raw(settings, snapshot), spec).frame
+            raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+        raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
         found = raw[raw[spec.rows.column] == spec.rows.production]
         if found.empty:
             raise InputError(
@@ -201,7 +206,7 @@ def _rows(settings: Settings, spec: ProjectSpec, options: Options) -> tuple[pd.D
         is_sample = snapshot.is_sample
     keys = found[spec.id].map(_key) if spec.id in found else None
     labels = found.reindex(columns=[spec.target])[spec.target]
-    return found[list(spec.features)].assign(row_key=keys, label=labels), is_sample
+    return found[list(inputs)].assign(row_key=keys, label=labels), is_sample
 
 
 def output_name(source: str, run_id: str, *, is_sample: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from core import config, project
+from core import config, project, schema
 from core.adapters import automl, storage, tracking
+from core.adapters.storage import Prepared
 from core.config import Settings
 from core.errors import InputError
 from core.logic import metrics, model_charts
+from core.logic.preprocessing import preprocessor
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, ModelRecord, Progress, Record
 
@@ -71,6 +74,17 @@ class Result:
 
 
 @dataclass(frozen=True)
+class _Sets:
+    """The prepared sets as they stand, and as the candidates see them: with computed features."""
+
+    prepared: Prepared
+    train: pd.DataFrame
+    test: pd.DataFrame
+    features_train: pd.DataFrame
+    features_test: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class _Candidate:
     fitted: automl.Fitted
     run_id: str
@@ -94,27 +108,47 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, "Reading the prepared sets")
-        prepared, train, test = storage.read_prepared(settings)
+        sets = _read(settings, spec)
+        prepared, train, test = sets.prepared, sets.train, sets.test
         _check_folds(train, spec, options)
-        tags = {tracking.TAG + "source": prepared.source}
+        tags = {
+            tracking.TAG + "source": prepared.source,
+            tracking.TAG + "inputs": ",".join(prepared.inputs),
+            tracking.TAG + "features": ",".join(prepared.features),
+            tracking.TAG + "formulas": json.dumps(spec.formulas_of(prepared.features)),
+            tracking.TAG + "missing": "drop" if prepared.is_complete else "impute",
+            tracking.TAG + "rows_name": spec.rows.development_name
+            if prepared.is_default_rows
+            else "rows it was trained on",
+        }
         if prepared.is_sample:
             # the children and the version carry the tags too
             tags[tracking.SAMPLE] = "true"
         source = f"data/{storage.MODEL_INPUT}"
-        datasets = (
-            Dataset("train_data", train, f"{source}/{storage.TRAIN_FILE}", "training", spec.target),
-            Dataset("test_data", test, f"{source}/{storage.TEST_FILE}", "testing", spec.target),
+        datasets = tuple(
+            Dataset(name, frame, f"{source}/{file}", context, spec.target, prepared.digests[file])
+            for name, frame, file, context in (
+                ("train_data", train, storage.TRAIN_FILE, "training"),
+                ("test_data", test, storage.TEST_FILE, "testing"),
+            )
         )
+        kinds = spec.kinds_of(prepared.features)
         fits = automl.fit(
-            train, spec.target, options.candidates,
+            sets.features_train.assign(**{spec.target: train[spec.target]}),
+            spec.target, options.candidates,
             folds=options.folds, seed=options.seed, fit_share=options.fit_share,
+            preprocessor=preprocessor(
+                [name for name, kind in kinds.items() if kind == "number"],
+                [name for name, kind in kinds.items() if kind == "text"],
+                impute=not prepared.is_complete,
+            ),
         )  # fmt: skip
         done: list[_Candidate] = []
         for i, name in enumerate(options.candidates):
             text = f"{CANDIDATES[name]}: {options.folds}-fold cross-validation"
             progress.update(0.05 + 0.85 * i / len(options.candidates), text)
             with tracking.child_run(settings, CANDIDATES[name], progress, tags) as child:
-                done.append(_record_candidate(settings, spec, next(fits), child, train, test))
+                done.append(_record_candidate(settings, spec, next(fits), child, sets))
         progress.update(0.9, "Comparing and registering")
         best = min(done, key=lambda found: float(found.summary["log_loss_cv"]))
         comparison = pd.DataFrame([found.summary for found in done])
@@ -173,6 +207,22 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss)
 
 
+def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
+    from core.adapters import served_model
+
+    prepared, train, test = storage.read_prepared(settings)
+    wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
+    complete = list(wanted) if prepared.is_complete else [spec.target]
+    engineered = spec.formulas_of(prepared.features)
+    seen = []
+    for frame in (train, test):
+        schema.validate(frame, wanted, complete=complete)
+        # a text that is missing is None in the file, and NaN for scikit-learn
+        rows = frame[list(prepared.inputs)].fillna(np.nan)
+        seen.append(served_model.with_features(rows, prepared.features, engineered))
+    return _Sets(prepared, train, test, *seen)
+
+
 def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> None:
     """Refuse folds that some label is too rare for, before PyCaret fails on them."""
     counts = train[spec.target].value_counts() * options.fit_share
@@ -190,12 +240,18 @@ def _record_candidate(
     spec: ProjectSpec,
     fitted: automl.Fitted,
     run_id: str,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
+    sets: _Sets,
 ) -> _Candidate:
-    features = list(spec.features)
+    from core.adapters import served_model
+
+    prepared, test = sets.prepared, sets.test
+    inputs = list(prepared.inputs)
+    kinds = spec.kinds_of(inputs)
+    numbers = [name for name, kind in spec.kinds_of(prepared.features).items() if kind == "number"]
     start = time.perf_counter()
-    probabilities = fitted.estimator.predict_proba(test[features].astype("float64"))[:, 1]
+    probabilities = fitted.estimator.predict_proba(
+        sets.features_test.astype(dict.fromkeys(numbers, "float64"))
+    )[:, 1]
     seconds = time.perf_counter() - start
     labels = test[spec.target].to_numpy(dtype=np.int64)
     on_test = metrics.classification(labels, probabilities, spec.threshold)
@@ -207,7 +263,7 @@ def _record_candidate(
         "calibration": metrics.calibration_bins(labels, probabilities),
         "confusion": metrics.confusion(labels, probabilities, spec.threshold),
     }
-    predictions = test[features].assign(
+    predictions = test[inputs].assign(
         probability=probabilities,
         predicted=(probabilities >= spec.threshold).astype(int),
         label=labels,
@@ -219,7 +275,7 @@ def _record_candidate(
             params={
                 "model": fitted.id,
                 "threshold": spec.threshold,
-                "features": ",".join(features),
+                "features": ",".join(prepared.features),
                 **{f"model.{key}": value for key, value in fitted.params.items()},
             },
             metrics={
@@ -243,9 +299,12 @@ def _record_candidate(
             },
             model=ModelRecord(
                 fitted.estimator,
-                spec.features,
+                prepared.features,
+                kinds,
                 spec.threshold,
-                train[features].head(5),
+                served_model.checked(sets.train[inputs].head(5), kinds, is_complete=False),
+                spec.formulas_of(prepared.features),
+                prepared.is_complete,
                 ("scikit-learn", "lightgbm") if fitted.id == "lightgbm" else ("scikit-learn",),
             ),
         ),

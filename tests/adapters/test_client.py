@@ -12,7 +12,7 @@ import pytest
 from core.adapters import client, process
 from core.errors import InputError, ServerError
 
-FEATURES = ["a", "b"]
+INPUTS = {"a": "number", "b": "number"}
 FRAME = pd.DataFrame({"b": [1.0, 2.0, 3.0], "extra": "x", "a": [0.1, 0.2, 0.3]})
 
 
@@ -83,7 +83,7 @@ def stub(monkeypatch):
 def test_rows_are_sent_in_batches_and_come_back_in_order(stub):
     told = []
     scored = client.score(
-        stub.url, FRAME, FEATURES, batch_rows=2, on_batch=lambda *done: told.append(done)
+        stub.url, FRAME, INPUTS, batch_rows=2, on_batch=lambda *done: told.append(done)
     )
     assert scored.probabilities.tolist() == [0.1, 0.2, 0.3]
     assert scored.labels.tolist() == [0, 1, 1]
@@ -101,21 +101,21 @@ def test_rows_are_sent_in_batches_and_come_back_in_order(stub):
 
 
 def test_no_rows_are_no_request(stub):
-    scored = client.score(stub.url, FRAME.head(0), FEATURES)
+    scored = client.score(stub.url, FRAME.head(0), INPUTS)
     assert (len(scored.probabilities), len(scored.labels), scored.batches) == (0, 0, 0)
     assert stub.asked == []
 
 
 def test_a_lost_connection_is_tried_again(stub):
     stub.plan = ["drop", "drop", "ok"]
-    assert client.score(stub.url, FRAME, FEATURES).labels.tolist() == [0, 1, 1]
+    assert client.score(stub.url, FRAME, INPUTS).labels.tolist() == [0, 1, 1]
     assert len(stub.asked) == 3
 
 
 def test_a_connection_that_is_always_lost_is_told(stub):
     stub.plan = ["drop"]
     with pytest.raises(ServerError, match="broke off the connection 3 times"):
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
     assert len(stub.asked) == 3
 
 
@@ -126,7 +126,7 @@ def test_a_refusal_is_told_in_the_servers_words_and_not_repeated(stub):
     body = json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": message})
     stub.plan = [(400, body)]
     with pytest.raises(ServerError) as caught:
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
     assert caught.value.message == (
         f"The model at {stub.url} refused the rows: Missing or infinite values in a (1 row)."
     )
@@ -139,7 +139,7 @@ def test_a_refusal_is_told_in_the_servers_words_and_not_repeated(stub):
 def test_a_failure_of_the_server_is_told_briefly(stub, body, words):
     stub.plan = [(500, body)]
     with pytest.raises(ServerError, match=f"failed with 500: .*{words}") as caught:
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
     assert len(caught.value.message) < 500
     assert len(stub.asked) == 1
 
@@ -147,7 +147,7 @@ def test_a_failure_of_the_server_is_told_briefly(stub, body, words):
 def test_a_time_out_is_told_and_not_repeated(stub):
     stub.plan = ["hang"]
     with pytest.raises(ServerError, match=r"within 0\.1 seconds"):
-        client.score(stub.url, FRAME, FEATURES, timeout=0.1)
+        client.score(stub.url, FRAME, INPUTS, timeout=0.1)
     assert len(stub.asked) == 1
 
 
@@ -157,7 +157,7 @@ def test_a_time_out_is_told_and_not_repeated(stub):
 def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
     stub.plan = [(200, body)]
     with pytest.raises(ServerError, match="no probability and label for each row"):
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
 
 
 @pytest.mark.parametrize(
@@ -174,25 +174,25 @@ def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
 def test_answers_that_are_no_scores_are_refused(stub, row, times, words):
     stub.plan = [(200, json.dumps({"predictions": [row] * times}))]
     with pytest.raises(ServerError, match=words):
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
 
 
 def test_a_redirect_is_not_followed(stub):
     stub.plan = [(302, "elsewhere")]
     with pytest.raises(ServerError, match="failed with 302"):
-        client.score(stub.url, FRAME, FEATURES)
+        client.score(stub.url, FRAME, INPUTS)
 
 
 def test_unusable_rows_are_not_sent(stub):
     holes = FRAME.assign(a=[0.1, np.nan, 0.3], b=[np.inf, np.nan, 1.0])
     with pytest.raises(InputError, match=r"2 of 3 rows have missing or infinite values in a, b\."):
-        client.score(stub.url, holes, FEATURES)
+        client.score(stub.url, holes, INPUTS)
     with pytest.raises(InputError, match=r"1 of 3 rows .* in a\."):
-        client.score(stub.url, FRAME.assign(a=pd.array([1, None, 2], "Int64")), FEATURES)
+        client.score(stub.url, FRAME.assign(a=pd.array([1, None, 2], "Int64")), INPUTS)
     with pytest.raises(InputError, match="have no a, c"):
-        client.score(stub.url, FRAME.drop(columns="a"), ["a", "b", "c"])
+        client.score(stub.url, FRAME.drop(columns="a"), {**INPUTS, "c": "number"})
     with pytest.raises(InputError, match=r"^a: not all values are numbers"):
-        client.score(stub.url, FRAME.assign(a="far"), FEATURES)
+        client.score(stub.url, FRAME.assign(a="far"), INPUTS)
     assert stub.asked == []
 
 
@@ -200,7 +200,7 @@ def test_a_proxy_of_the_environment_is_not_used(stub, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     assert client.ping(stub.url)
-    assert client.score(stub.url, FRAME, FEATURES).batches == 1
+    assert client.score(stub.url, FRAME, INPUTS).batches == 1
 
 
 def test_nobody_there(monkeypatch):
@@ -208,5 +208,22 @@ def test_nobody_there(monkeypatch):
     url = f"http://127.0.0.1:{process.free_port(20000 + time.time_ns() % 20000)}"
     assert not client.ping(url)
     with pytest.raises(ServerError) as caught:
-        client.score(url, FRAME, FEATURES)
+        client.score(url, FRAME, INPUTS)
     assert caught.value.message == f"No model answers at {url}. Start one on the Serve page."
+
+
+def test_texts_and_missing_values_are_sent_as_json_has_them(stub):
+    stub.plan = [(200, json.dumps({"predictions": [{"probability": 0.5, "label": 1}] * 3}))]
+    frame = pd.DataFrame({"t": ["x", None, "z"], "a": [1, 2, 3], "b": [0.5, np.nan, 2.0]})
+    kinds = {"a": "number", "t": "text", "b": "number"}
+    client.score(stub.url, frame, kinds, is_complete=False)
+    (asked,) = stub.asked
+    assert asked["dataframe_split"] == {
+        "columns": ["a", "t", "b"],
+        "data": [[1.0, "x", 0.5], [2.0, None, None], [3.0, "z", 2.0]],
+    }
+    with pytest.raises(InputError, match=r"1 of 3 rows have missing or infinite values in t, b"):
+        client.score(stub.url, frame, kinds)
+    with pytest.raises(InputError, match=r"1 of 3 rows have infinite values in b"):
+        client.score(stub.url, frame.assign(b=[1, np.inf, np.nan]), kinds, is_complete=False)
+    assert len(stub.asked) == 1

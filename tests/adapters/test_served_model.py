@@ -13,9 +13,11 @@ from lightgbm import LGBMClassifier
 from mlflow.exceptions import MlflowException
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from core.adapters import served_model
+from core.logic.preprocessing import preprocessor
 
 FEATURES = ["distance", "minutes", "playoffs"]
 ESTIMATORS = {
@@ -40,7 +42,10 @@ def made_up(rows=200):
 
 def loaded(path, threshold=0.5):
     model = served_model.ServedModel()
-    config = {"features": FEATURES, "threshold": threshold}
+    config = {
+        "inputs": dict.fromkeys(FEATURES, "number"), "engineered": {}, "features": FEATURES,
+        "is_complete": True, "threshold": threshold,
+    }  # fmt: skip
     model.load_context(SimpleNamespace(artifacts={"pipeline": str(path)}, model_config=config))
     return model
 
@@ -67,12 +72,39 @@ def test_each_candidate_is_the_same_after_skops(name, tmp_path):
     assert answer.dtypes.astype(str).to_dict() == {"probability": "float64", "label": "int64"}
 
 
+def with_texts():
+    """A model of a number and a text, both with holes, and of a computed month."""
+    frame, target = made_up()
+    frame = frame.assign(
+        zone=np.where(frame["distance"] > 12, "far, away", "near"),
+        day=[f"2000-{1 + i % 12:02}-01" for i in range(len(frame))],
+    )
+    frame.loc[::9, "distance"] = np.nan
+    frame.loc[::7, "zone"] = np.nan
+    engineered = {"month": ("day.str.slice(5, 7)", "text"), "late": ("minutes > 6", "number")}
+    features = ["distance", "zone", "month", "late"]
+    seen = served_model.with_features(frame, features, engineered)
+    estimator = Pipeline(
+        [
+            ("preprocess", preprocessor(["distance", "late"], ["zone", "month"], impute=True)),
+            ("classify", LogisticRegression()),
+        ]
+    ).fit(seen, target)
+    config = {
+        "inputs": {"distance": "number", "zone": "text", "day": "text", "minutes": "number"},
+        "engineered": {name: list(how) for name, how in engineered.items()},
+        "features": features, "is_complete": False, "threshold": 0.5,
+    }  # fmt: skip
+    return frame, estimator, estimator.predict_proba(seen)[:, 1], config
+
+
 def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
     frame, target = made_up()
     needed = set()
-    for name, estimator in ESTIMATORS.items():
+    fitted = {name: estimator.fit(frame, target) for name, estimator in ESTIMATORS.items()}
+    for name, estimator in {**fitted, "texts": with_texts()[1]}.items():
         path = tmp_path / f"{name}.skops"
-        skops.io.dump(estimator.fit(frame, target), path)
+        skops.io.dump(estimator, path)
         needed |= set(skops.io.get_untrusted_types(file=path))
     assert needed == set(served_model.TRUSTED_TYPES)
 
@@ -110,6 +142,29 @@ def test_missing_columns_and_text_are_refused(logistic):
         model.predict(None, frame.drop(columns="playoffs"))
     with pytest.raises(MlflowException, match="Not a number"):
         model.predict(None, frame.assign(minutes="late"))
+
+
+def test_texts_holes_and_computed_features_are_served(tmp_path):
+    frame, estimator, expected, config = with_texts()
+    skops.io.dump(estimator, tmp_path / "pipeline.skops")
+    model = served_model.ServedModel()
+    paths = {"pipeline": str(tmp_path / "pipeline.skops")}
+    model.load_context(SimpleNamespace(artifacts=paths, model_config=config))
+
+    raw = frame[list(config["inputs"])].astype("object").where(frame.notna(), None)
+    answer = model.predict(None, raw)
+    assert answer["probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
+    # one row at a time, and one that is nothing but holes
+    one = pd.concat([model.predict(None, raw.iloc[[i]]) for i in range(20)])
+    assert one["probability"].to_numpy() == pytest.approx(expected[:20], abs=1e-12)
+    empty = pd.DataFrame([dict.fromkeys(config["inputs"])])
+    assert model.predict(None, empty)["probability"].between(0, 1).all()
+    new = raw.assign(zone="never seen")
+    assert model.predict(None, new)["probability"].between(0, 1).all()
+    with pytest.raises(MlflowException, match="Infinite values in distance"):
+        model.predict(None, raw.assign(distance=np.inf))
+    with pytest.raises(MlflowException, match="Missing columns: day"):
+        model.predict(None, raw.drop(columns="day"))
 
 
 def test_it_needs_nothing_of_core():

@@ -21,6 +21,7 @@ from core.errors import InputError, NotReadyError, ServerError
 from core.record import ModelRecord, Progress, Record
 
 FEATURES = ("distance", "minutes", "playoffs")
+INPUTS = dict.fromkeys(FEATURES, "number")
 VERSION = ModelVersion("shots", "3", "run3", ("champion",), {}, 0.0)
 # Answers /ping as MLflow does, from a child process; with a file named `deaf` beside it, not yet.
 STAND_IN = """
@@ -89,7 +90,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def version(home, made_up):
     frame, estimator = made_up
-    model = ModelRecord(estimator, FEATURES, 0.4, frame.head(3))
+    model = ModelRecord(estimator, FEATURES, INPUTS, 0.4, frame.head(3).astype("float64"))
     with tracking.step_run(home, "train", Options(), Progress()) as run_id:
         model_id = tracking.log(home, run_id, Record(model=model))
     return tracking.register(home, "shots", model_id, run_id, {})
@@ -128,7 +129,7 @@ def test_a_served_model_is_found_again(home, served, version):
 def test_it_scores_as_the_estimator_does(served, made_up):
     frame, estimator = made_up
     shuffled = frame[list(FEATURES[::-1])].assign(other="x")
-    scored = client.score(served.url, shuffled, FEATURES, batch_rows=128)
+    scored = client.score(served.url, shuffled, INPUTS, batch_rows=128)
     expected = estimator.predict_proba(frame.astype("float64"))[:, 1]
     assert scored.probabilities == pytest.approx(expected, abs=1e-12)
     assert scored.labels.tolist() == (expected >= 0.4).astype(int).tolist()
@@ -153,7 +154,9 @@ def test_it_refuses_what_is_no_number(served, value):
 def test_it_refuses_other_columns(served, made_up):
     frame = made_up[0].rename(columns={"minutes": "seconds"})
     with pytest.raises(ServerError, match=r"refused the rows: .*minutes") as caught:
-        client.score(served.url, frame, ["distance", "seconds", "playoffs"])
+        client.score(
+            served.url, frame, dict.fromkeys(["distance", "seconds", "playoffs"], "number")
+        )
     assert "enforce" not in caught.value.message
 
 

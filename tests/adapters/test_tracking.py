@@ -139,7 +139,9 @@ def train_one(settings: Settings) -> tuple[str, str]:
     frame = pd.DataFrame({"a": np.linspace(-1, 1, 40), "b": np.tile([0.0, 1.0], 20)})
     model = LogisticRegression().fit(frame, (frame["a"] > 0).astype(int))
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
-        record = Record(model=ModelRecord(model, ("a", "b"), 0.5, frame.head(2)))
+        record = Record(
+            model=ModelRecord(model, ("a", "b"), {"a": "number", "b": "number"}, 0.5, frame.head(2))
+        )
         model_id = tracking.log(settings, run_id, record)
     assert model_id is not None
     return model_id, run_id
@@ -237,3 +239,36 @@ def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 def test_a_run_that_is_not_there_is_none(settings: Settings) -> None:
     assert tracking.run(settings, "0" * 32) is None
     assert tracking.run(settings, "no id at all") is None
+
+
+def test_a_version_tells_what_it_takes_and_an_old_one_says_that_it_does_not(
+    settings: Settings,
+) -> None:
+    model_id, run_id = train_one(settings)
+    tags = {
+        "courtside.inputs": "a,day",
+        "courtside.features": "a,month",
+        "courtside.formulas": '{"month": ["day.str.slice(5, 7)", "text"]}',
+        "courtside.missing": "impute",
+    }
+    new = tracking.register(settings, "m", model_id, run_id, tags)
+    assert (new.inputs, new.features) == (("a", "day"), ("a", "month"))
+    assert new.formulas == {"month": ("day.str.slice(5, 7)", "text")}
+    assert not new.is_complete
+    old = tracking.register(settings, "m", model_id, run_id, {})
+    assert old.is_complete
+    with pytest.raises(NotReadyError, match=r"an older app registered it\. Train again"):
+        _ = old.inputs
+
+
+def test_a_data_set_carries_the_digest_of_its_file(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    digest = "ab" * 32
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        frame = pd.DataFrame({"a": [1.0, 2.0]})
+        dataset = Dataset("train_data", frame, "data/x", "training", None, digest)
+        tracking.log(settings, run_id, Record(datasets=(dataset,), documents={"d": {"a": 1}}))
+    (found,) = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
+    assert found.dataset.digest == digest[:32]
+    assert "documents/d.json" in tracking.artifacts(settings, run_id)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from core.logic import data_charts, drift, drift_charts, metrics, model_charts, style
+from core import project
+from core.logic import data_charts, drift, drift_charts, metrics, model_charts, profile, style
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,13 +25,21 @@ def by_model(table, *models):
     return pd.concat([table.assign(model=model) for model in models], ignore_index=True)
 
 
+def bins_of(shots, column="shot_distance"):
+    found = profile.bins(shots, project.load("kobe"))
+    return found[(found["column"] == column) & (found["kind"] == "all")]
+
+
 def every_chart(title=None):
     labels, probability = rows()
     rng = np.random.default_rng(1)
     old = pd.DataFrame({"lat": rng.normal(size=400), "period": rng.integers(1, 5, 400)})
     new = old + 1
     models = ("lr", "knn", "tree", "champion")
-    shots = pd.DataFrame({"distance": rng.integers(0, 40, 900), "made": rng.integers(0, 2, 900)})
+    shots = pd.DataFrame({"shot_distance": rng.integers(0, 40, 900)})
+    shots = shots.assign(shot_made_flag=rng.integers(0, 2, 900), shot_type="2PT Field Goal")
+    density = drift.densities(old, new, ["lat", "period"])
+    pairs = pd.DataFrame({"one": ["a", "a", "b", "b"], "other": ["a", "b"] * 2})
     values = pd.DataFrame({"model": models, "value": [0.68, 0.70, 0.69, 0.67]})
     folds = pd.DataFrame(
         {"model": np.repeat(models, 5), "fold": list(range(1, 6)) * 4, "value": rng.random(20)}
@@ -42,13 +51,24 @@ def every_chart(title=None):
     probabilities = pd.DataFrame(
         {"set": np.repeat(["reference", "current"], 200), "probability": probability}
     )
-    table = data_charts.rate_table(shots, "distance", "made")
+    bins = bins_of(shots)
     cells = metrics.confusion(labels, probability, 0.5)
     return {
         "class_balance": data_charts.class_balance(
             counts, positive="made", negative="missed", title=title
         ),
-        "make_rate_by": data_charts.make_rate_by(table, "distance", average=0.5, title=title),
+        "make_rate_by": data_charts.make_rate_by(
+            profile.rates(bins), "middle", average=0.5, title=title
+        ),
+        "class_density": data_charts.class_density(
+            bins, positive="made", negative="missed", axis_title="Distance (ft)", title=title
+        ),
+        "slice_bars": data_charts.slice_bars(
+            bins, positive="made", negative="missed", axis_title="Distance (ft)", title=title
+        ),
+        "correlation_map": data_charts.correlation_map(
+            pairs.assign(correlation=[1.0, -0.7, -0.7, 1.0]), title=title
+        ),
         "missing_bars": data_charts.missing_bars(missing, rows=100, title=title),
         "roc_curve": model_charts.roc_curve(
             by_model(metrics.roc_points(labels, probability), *models), title=title
@@ -64,8 +84,8 @@ def every_chart(title=None):
         "probability_density": drift_charts.probability_density(
             probabilities, threshold=0.5, title=title
         ),
-        "feature_density": drift_charts.feature_density(old, new, "lat", title=title),
-        "feature_density, values": drift_charts.feature_density(old, new, "period", title=title),
+        "feature_density": drift_charts.feature_density(density, "lat", title=title),
+        "feature_density, values": drift_charts.feature_density(density, "period", title=title),
         "psi_bars": drift_charts.psi_bars(
             drift.by_feature(old, new, ["lat", "period"]), title=title
         ),
@@ -153,49 +173,6 @@ def test_class_balance_shares_add_up():
     }
 
 
-def test_rates_hold_their_interval_and_leave_out_missing_labels():
-    frame = pd.DataFrame({"period": [1] * 40 + [2] * 30, "made": [1, 0] * 20 + [1.0] * 30})
-    frame.loc[0, "made"] = np.nan
-
-    table = data_charts.rate_table(frame, "period", "made")
-
-    assert table["rows"].tolist() == [39, 30]
-    assert table["rate"].tolist() == pytest.approx([19 / 39, 1.0])
-    assert (table["low"] <= table["rate"]).all()
-    assert (table["high"] >= table["rate"]).all()
-    assert table["high"].max() <= 1
-
-
-def test_the_interval_is_that_of_wilson():
-    frame = pd.DataFrame({"period": 1, "made": [1] * 5 + [0] * 15})
-
-    table = data_charts.rate_table(frame, "period", "made")
-
-    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.1119, 0.4687], abs=5e-4)
-
-
-def test_rates_of_few_rows_are_left_out():
-    frame = pd.DataFrame({"period": [1] * 25 + [7] * 2, "made": 1})
-
-    assert data_charts.rate_table(frame, "period", "made")["period"].tolist() == [1]
-
-
-def test_whole_numbers_are_cut_into_bins_that_hold_equally_many_of_them():
-    frame = pd.DataFrame({"distance": np.repeat(np.arange(45), 10), "made": 1})
-
-    table = data_charts.rate_table(frame, "distance", "made", bins=15)
-
-    assert table["rows"].tolist() == [30] * 15
-    assert table["distance"].tolist()[:3] == [1, 4, 7]
-
-
-def test_bins_hold_every_row_of_a_number():
-    rng = np.random.default_rng(5)
-    frame = pd.DataFrame({"lat": rng.normal(size=500), "made": rng.integers(0, 2, 500)})
-
-    assert data_charts.rate_table(frame, "lat", "made", min_rows=1)["rows"].sum() == 500
-
-
 def test_missing_bars_show_columns_with_missing_values_only():
     missing = pd.DataFrame({"column": ["lat", "made", "lon"], "missing": [0, 5, 7]})
 
@@ -251,6 +228,21 @@ def test_densities_are_shares_of_each_set():
         assert table.groupby("set")["share"].sum().tolist() == pytest.approx([1, 1]), name
 
 
+def test_a_class_is_shown_by_its_shares_and_in_its_colour():
+    chart = CHARTS["class_density"]
+    table = data_of(chart, 0)
+    assert table.groupby("set")["share"].sum().tolist() == pytest.approx([1, 1])
+    scale = chart.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == ["made", "missed"]
+    assert scale["range"] == [style.PALETTE["made"], style.PALETTE["missed"]]
+
+
+def test_slices_stack_every_row_once():
+    table = data_of(CHARTS["slice_bars"], 0)
+    assert table["rows"].sum() == 900
+    assert set(table["result"]) == {"made", "missed", "without label"}
+
+
 def test_reference_and_current_keep_their_colours():
     for name in ("probability_density", "feature_density", "feature_density, values"):
         scale = CHARTS[name].to_dict()["layer"][0]["encoding"]["color"]["scale"]
@@ -271,7 +263,7 @@ def test_a_set_alone_is_a_current_one():
 def test_a_constant_feature_is_drawn():
     frame = pd.DataFrame({"x": [1.5] * 10})
 
-    chart = drift_charts.feature_density(frame, frame, "x")
+    chart = drift_charts.feature_density(drift.densities(frame, frame, ["x"]), "x")
 
     assert data_of(chart, 0)["share"].tolist() == [1, 1]
 

@@ -57,7 +57,7 @@ def test_the_court_is_the_same_left_and_right():
 def test_bins_hold_every_shot_of_the_half_court_once(shots):
     inside = shots[shots["x"].abs().le(250) & shots["y"].between(-47.5, 422.5)]
 
-    bins = court.bin_shots(shots, "x", "y", "made")
+    bins = court.gather(court.cells(shots, "x", "y", "made"))
 
     assert 0 < len(inside) < len(shots)
     assert bins["shots"].sum() == len(inside)
@@ -88,14 +88,14 @@ def test_a_shot_lies_in_the_hexagon_whose_centre_is_nearest():
 def test_a_bin_with_few_labels_has_no_rate():
     frame = pd.DataFrame({"x": [0.0] * 20 + [200.0] * 3, "y": 0.0, "made": [1.0] * 5 + [0.0] * 18})
 
-    bins = court.bin_shots(frame, "x", "y", "made", min_labels=10).set_index("x")
+    bins = court.gather(court.cells(frame, "x", "y", "made"), min_labels=10).set_index("x")
 
     assert bins.loc[0.0, "make_rate"] == 0.25
     assert math.isnan(bins.loc[200.0, "make_rate"])
 
 
 def test_shots_without_labels_are_binned_too(shots):
-    bins = court.bin_shots(shots, "x", "y")
+    bins = court.gather(court.cells(shots, "x", "y"))
 
     assert bins["labelled"].sum() == 0
     assert bins["make_rate"].isna().all()
@@ -104,12 +104,14 @@ def test_shots_without_labels_are_binned_too(shots):
 def test_a_shot_without_a_place_is_in_no_bin():
     frame = pd.DataFrame({"x": [0.0, np.nan], "y": [0.0, 0.0]})
 
-    assert court.bin_shots(frame, "x", "y")["shots"].tolist() == [1]
+    assert court.gather(court.cells(frame, "x", "y"))["shots"].tolist() == [1]
 
 
 @pytest.mark.parametrize("average", [0.45, 0.05, 0.98, None, math.nan])
 def test_the_shot_chart_draws_a_court_to_scale(shots, average):
-    chart = court.shot_chart(court.bin_shots(shots, "x", "y", "made"), average, title="Shots")
+    chart = court.shot_chart(
+        court.gather(court.cells(shots, "x", "y", "made")), average, title="Shots"
+    )
     spec = chart.to_dict()
 
     assert spec["height"] / spec["width"] == pytest.approx(470 / 500, abs=0.002)
@@ -118,7 +120,7 @@ def test_the_shot_chart_draws_a_court_to_scale(shots, average):
 
 
 def test_the_middle_colour_stands_for_the_average(shots):
-    spec = court.shot_chart(court.bin_shots(shots, "x", "y", "made"), 0.45).to_dict()
+    spec = court.shot_chart(court.gather(court.cells(shots, "x", "y", "made")), 0.45).to_dict()
     colour = next(
         layer["encoding"]["color"] for layer in spec["layer"] if "color" in layer["encoding"]
     )
@@ -129,7 +131,7 @@ def test_the_middle_colour_stands_for_the_average(shots):
 def test_a_court_without_shots_is_drawn():
     frame = pd.DataFrame({"x": [0.0], "y": [900.0], "made": [1.0]})
 
-    spec = court.shot_chart(court.bin_shots(frame, "x", "y", "made"), 0.5).to_dict()
+    spec = court.shot_chart(court.gather(court.cells(frame, "x", "y", "made")), 0.5).to_dict()
 
     assert vl_convert.vegalite_to_svg(json.dumps(spec)).startswith("<svg")
 
@@ -138,7 +140,46 @@ def test_a_chart_of_many_shots_carries_bins_only():
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"x": rng.normal(0, 100, 30000), "y": rng.uniform(-40, 400, 30000)})
 
-    bins = court.bin_shots(frame, "x", "y")
+    bins = court.gather(court.cells(frame, "x", "y"))
 
     assert len(bins) < 900
     assert len(json.dumps(court.shot_chart(bins, None).to_dict())) < 400_000
+
+
+def test_cells_are_filtered_to_what_filtered_shots_give(shots):
+    rng = np.random.default_rng(9)
+    shots = shots.assign(
+        period=rng.integers(1, 5, len(shots)), kind=rng.choice(["a", "b"], len(shots))
+    )
+
+    found = court.gather(
+        court.cells(shots, "x", "y", "made", by=["period", "kind"]),
+        {"period": [1, 4], "kind": ["b"]},
+    )
+
+    some = shots[shots["period"].isin([1, 4]) & (shots["kind"] == "b")]
+    pd.testing.assert_frame_equal(found, court.gather(court.cells(some, "x", "y", "made")))
+
+
+def test_points_are_labelled_shots_of_the_half_court_and_not_too_many(shots):
+    inside = shots[shots["x"].abs().le(250) & shots["y"].between(-47.5, 422.5)]
+
+    every = court.points(shots, "x", "y", "made", most=10**6, seed=1)
+    some = court.points(shots, "x", "y", "made", most=50, seed=1)
+
+    assert len(every) == inside["made"].notna().sum()
+    assert every["made"].sum() == inside["made"].sum()
+    assert len(some) == 50
+    assert some.equals(court.points(shots, "x", "y", "made", most=50, seed=1))
+
+
+def test_made_and_missed_points_differ_in_colour_and_in_shape():
+    points = pd.DataFrame({"x": [0.0, 10.0], "y": [0.0, 90.0], "made": [1, 0]})
+
+    spec = court.point_chart(points, positive="made", negative="missed").to_dict()
+    encoding = spec["layer"][0]["encoding"]
+
+    assert encoding["color"]["scale"]["domain"] == ["made", "missed"]
+    assert len(set(encoding["shape"]["scale"]["range"])) == 2
+    assert spec["height"] / spec["width"] == pytest.approx(470 / 500, abs=0.002)
+    assert vl_convert.vegalite_to_svg(json.dumps(spec)).startswith("<svg")

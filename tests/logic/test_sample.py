@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.logic import sample
-from core.logic.split import filter_development, split
+from core.logic.split import at_random, filter_rows
 from core.project import FOLDER, load, sample_tables
 from core.schema import validate_source
 
@@ -33,8 +33,8 @@ def shots(request, tables):
 def fitted(shots, spec):
     from sklearn.linear_model import LogisticRegression
 
-    frame = filter_development(shots, spec).frame
-    train, test = split(frame, spec.target, test_share=0.2, seed=42)
+    frame = filter_rows(shots, spec).frame
+    train, test = at_random(frame, spec.target, test_share=0.2, seed=42)
     features = list(spec.features)
     model = LogisticRegression(max_iter=1000).fit(train[features], train[spec.target])
     return model, test
@@ -57,7 +57,13 @@ def test_counts_of_rows_types_and_missing_labels(shots):
 
 def test_columns_and_types_are_those_of_the_project(shots, spec):
     assert list(shots.columns) == list(spec.columns) == list(sample.COLUMNS)
-    wanted = {"text": "object", "integer": "int64", "number": "float64", "label": "float64"}
+    wanted = {
+        "text": "object",
+        "date": "object",
+        "integer": "int64",
+        "number": "float64",
+        "label": "float64",
+    }
     assert {name: str(dtype) for name, dtype in shots.dtypes.items()} == {
         name: wanted[column.type] for name, column in spec.columns.items()
     }

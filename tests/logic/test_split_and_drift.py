@@ -14,28 +14,28 @@ SPEC = project.load("kobe")
 
 def test_filtering_counts_what_it_leaves_out_and_changes_nothing(few_shots: pd.DataFrame) -> None:
     before = few_shots.copy()
-    found = split.filter_development(few_shots, SPEC)
+    found = split.filter_rows(few_shots, SPEC)
     assert len(few_shots) == len(found.frame) + found.rows_missing + found.rows_other
     assert found.rows_missing == few_shots[SPEC.target].isna().sum()
-    assert tuple(found.frame.columns) == SPEC.prepared_columns
+    assert tuple(found.frame.columns) == tuple(SPEC.columns)
     assert found.frame[SPEC.target].dtype == "int64"
     pd.testing.assert_frame_equal(few_shots, before)
 
 
 def test_a_row_that_misses_any_value_is_dropped(few_shots: pd.DataFrame) -> None:
-    whole = len(split.filter_development(few_shots, SPEC).frame)
+    whole = len(split.filter_rows(few_shots, SPEC).frame)
     kept = few_shots[few_shots[SPEC.target].notna() & (few_shots["shot_type"] == "2PT Field Goal")]
     few_shots.loc[kept.index[0], "opponent"] = None
-    found = split.filter_development(few_shots, SPEC)
+    found = split.filter_rows(few_shots, SPEC)
     assert len(found.frame) == whole - 1
     assert found.missing.set_index("column").loc["opponent", "missing"] == 1
 
 
 def test_a_split_is_stratified_whole_and_the_same_for_a_seed(few_shots: pd.DataFrame) -> None:
-    frame = split.filter_development(few_shots, SPEC).frame
-    train, test = split.split(frame, SPEC.target, test_share=0.25, seed=7)
-    again, _ = split.split(frame, SPEC.target, test_share=0.25, seed=7)
-    other, _ = split.split(frame, SPEC.target, test_share=0.25, seed=8)
+    frame = split.filter_rows(few_shots, SPEC).frame
+    train, test = split.at_random(frame, SPEC.target, test_share=0.25, seed=7)
+    again, _ = split.at_random(frame, SPEC.target, test_share=0.25, seed=7)
+    other, _ = split.at_random(frame, SPEC.target, test_share=0.25, seed=8)
     assert sorted([*train.index, *test.index]) == list(frame.index)
     assert len(test) == pytest.approx(0.25 * len(frame), abs=1)
     assert train[SPEC.target].mean() == pytest.approx(test[SPEC.target].mean(), abs=0.01)
@@ -73,3 +73,33 @@ def test_drift_agrees_with_scipy_and_keeps_the_order() -> None:
     assert table["feature"].tolist() == ["b", "a"]
     assert table.loc[0, "ks"] == pytest.approx(stats.ks_2samp(old["b"], new["b"]).statistic)
     assert table.loc[0, "psi"] > 0.2 > table.loc[1, "psi"]
+
+
+def test_texts_have_a_psi_and_missing_values_a_bin() -> None:
+    old = pd.DataFrame({"t": ["a", "b"] * 50, "x": [1.0, np.nan] * 50})
+    new = pd.DataFrame({"t": ["a", "a"] * 50, "x": [np.nan, np.nan] * 50})
+    same = drift.by_feature(old, old, ["t", "x"])
+    moved = drift.by_feature(old, new, ["t", "x"])
+    assert same["psi"].tolist() == [0, 0]
+    assert (moved["psi"] > 1).all()
+    assert np.isnan(moved.loc[0, "ks"])
+
+
+def test_many_rare_names_do_not_look_like_drift() -> None:
+    rng = np.random.default_rng(6)
+    names = np.array([f"name {i}" for i in range(1500)])
+    old, new = rng.choice(names, 16_000), rng.choice(names, 4_000)
+    assert drift.psi(old, new) < 0.02
+    assert drift.psi(old, np.array(["somebody new"] * 100)) > 5
+    assert drift.psi(np.array(list("ab") * 50), np.array(list("cd") * 50)) > 5
+
+
+def test_densities_count_every_value_once() -> None:
+    rng = np.random.default_rng(7)
+    old = pd.DataFrame({"x": rng.normal(size=500), "t": rng.choice(list("abc"), 500)})
+    new = pd.DataFrame({"x": rng.normal(3, 1, 200), "t": [None, *rng.choice(list("bcd"), 199)]})
+    found = drift.densities(old, new, ["x", "t"]).set_index(["feature", "set"]).sort_index()
+    assert found.loc[("x", "reference"), "rows"].sum() == 500
+    assert found.loc[("t", "current"), "rows"].sum() == 199
+    assert found.loc[("t", "current"), "label"].tolist() == ["a", "b", "c", "d"]
+    assert found.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1] * 4)

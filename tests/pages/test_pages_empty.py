@@ -14,7 +14,8 @@ from core.config import Settings
 # page -> what it says to do, and where it links to
 NEXT = {
     "overview": ("Next: acquire.", "Go to Acquire"),
-    "prepare": ("No raw data yet. Choose a source and press Acquire.", None),
+    "acquire": ("No raw data yet. Choose a source and press Acquire.", None),
+    "prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
@@ -75,14 +76,19 @@ def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
 def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
     settings: Settings, open_page: Callable[..., AppTest], tmp_path: Path
 ) -> None:
-    without = open_page(settings, "prepare").segmented_control(key="source")
+    without = open_page(settings, "acquire").segmented_control(key="source")
     assert without.value == "sample"
     assert "Folder on this machine" not in without.options
     (tmp_path / "raw").mkdir()
     chosen = settings.model_copy(update={"raw_dir": tmp_path / "raw"})
-    app = open_page(chosen, "prepare")
+    app = open_page(chosen, "acquire")
     assert app.segmented_control(key="source").value == "folder"
-    assert any(str(tmp_path / "raw") in found.value for found in app.caption)
+    assert "holds no .csv or .parquet file" in app.error[0].value
+    for name in ("b.csv", "a.parquet"):
+        (tmp_path / "raw" / name).touch()
+    files = open_page(chosen, "acquire").multiselect(key="folder-files")
+    assert str(tmp_path / "raw") in files.label
+    assert files.value == ["a.parquet", "b.csv"]
 
 
 def test_opening_the_store_leaves_the_settings_as_they_were(

@@ -14,7 +14,7 @@ from core.adapters import server
 from core.config import CODE_ROOT, Settings
 from core.errors import NotReadyError
 
-PAGES = ("overview", "prepare", "train", "serve", "score", "monitor", "runs")
+PAGES = ("overview", "acquire", "prepare", "train", "serve", "score", "monitor", "runs")
 GARBAGE = b"this is no database at all" * 400
 
 
@@ -69,7 +69,7 @@ def test_a_broken_mlflow_store_is_told(
     assert any("store cannot be" in error.value for error in app.error)
 
 
-@pytest.mark.parametrize("page", ["overview", "prepare", "serve", "runs"])
+@pytest.mark.parametrize("page", ["overview", "acquire", "prepare", "serve", "runs"])
 def test_an_mlflow_store_that_breaks_while_the_app_runs_is_told(
     page: str, copied, open_page: Callable[..., AppTest]
 ) -> None:
@@ -120,7 +120,7 @@ def test_score_without_raw_data_says_where_to_get_it(
     (copied.settings.data_dir / "01_raw" / "current.json").unlink()
     app = open_page(copied.settings, "score")
     assert not app.exception
-    assert any("Acquire it on the Prepare page first." in found.value for found in app.info)
+    assert any("Acquire it on the Acquire page first." in found.value for found in app.info)
     assert not [found for found in app.button if found.label == "Score"]
 
 

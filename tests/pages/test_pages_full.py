@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import project
-from core.adapters import predictions, server, storage, tracking
+from core.adapters import predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.steps import acquire, prepare
 
@@ -18,13 +18,14 @@ SPEC = project.load("kobe")
 SAMPLE = "built-in sample, not real data"
 # page -> the step whose run it shows
 STEP_OF = {
+    "acquire": "acquire",
     "prepare": "prepare",
     "train": "train",
     "serve": "serve",
     "score": "score",
     "monitor": "monitor",
 }
-CHARTS = {"prepare": 3, "train": 4, "score": 1, "monitor": 2}
+CHARTS = {"acquire": 2, "prepare": 3, "train": 4, "score": 1, "monitor": 2}
 
 
 def metrics_of(app: AppTest) -> dict[str, tuple[str, str]]:
@@ -56,7 +57,8 @@ def test_a_page_shows_figures_their_run_and_that_they_come_from_the_sample(
 def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    shown = metrics_of(open_page(lived.settings, "prepare"))
+    shown = metrics_of(open_page(lived.settings, "acquire"))
+    shown |= metrics_of(open_page(lived.settings, "prepare"))
     raw, of = lived.run("acquire").metrics, lived.run("prepare").metrics
     assert shown["Rows"][0] == f"{raw['rows_raw']:,.0f}"
     assert shown["Rows"][1].startswith(f"{raw['labels_missing']:,.0f} ")
@@ -67,7 +69,7 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
         assert shown[label][1].startswith(f"{of[f'base_rate_{name}']:.1%} ")
     assert shown["Left out"][0].startswith(f"{of['rows_raw'] - of['rows_filtered']:,.0f} ")
     assert f"{of['rows_missing']:,.0f} " in shown["Left out"][1]
-    snapshot = storage.current_raw(lived.settings)
+    snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
     assert shown["Digest"][0] == snapshot.id
 
@@ -269,7 +271,7 @@ def test_new_raw_data_makes_what_came_from_the_old_out_of_date(
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "prepare")
     assert any("raw data changed" in found.value for found in app.warning)
-    assert metrics_of(app)["Rows"][0] == "800"
+    assert metrics_of(open_page(copied.settings, "acquire"))["Rows"][0] == "800"
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
@@ -312,9 +314,12 @@ def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
     settings = settings.model_copy(update={"raw_dir": real_dir})
     acquire.run(settings, acquire.Options(source="folder"))
     prepare.run(settings, prepare.Options())
+    app = open_page(settings, "acquire")
+    assert metrics_of(app)["Rows"][0] == "30,697"
+    assert "Validated: columns, types" in app.success[0].value
+    assert SAMPLE not in text_of(app)
     app = open_page(settings, "prepare")
     shown = metrics_of(app)
-    assert shown["Rows"][0] == "30,697"
     assert shown["Filtered"][0] == "(20285, 7)"
     assert (shown["Train"][0], shown["Test"][0]) == ("16,228 rows", "4,057 rows")
     assert SAMPLE not in text_of(app)

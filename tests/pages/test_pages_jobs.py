@@ -15,7 +15,7 @@ from core.steps import score
 SPEC = project.load("kobe")
 # step -> the page that runs it and what its panel calls it
 PANELS = {
-    "acquire": ("prepare", "Acquire"),
+    "acquire": ("acquire", "Acquire"),
     "prepare": ("prepare", "Prepare"),
     "train": ("train", "Train"),
     "serve": ("serve", "Serve"),
@@ -24,8 +24,13 @@ PANELS = {
 }
 # step -> the options of the button's job when nothing was changed on its page
 DEFAULTS = {
-    "acquire": {"source": "sample", "path": None, "uploads": [], "seed": 24},
-    "prepare": {"test_share": 0.2, "seed": 42},
+    "acquire": {
+        "source": "sample", "path": None, "files": [], "uploads": [], "snapshot": None, "seed": 24,
+    },
+    "prepare": {
+        "features": None, "rows": None, "missing": "drop", "split": "random", "test_share": 0.2,
+        "test_from": None, "seed": 42,
+    },
     "train": {
         "candidates": ["lr", "dt", "knn", "lightgbm"], "folds": 10, "seed": 42, "fit_share": 1.0,
     },
@@ -90,7 +95,7 @@ def test_cancelling_a_running_job_asks_for_its_end_and_says_so(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
     job = running(settings, "acquire", fraction=0.5, text="Checking 10 rows")
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "acquire")
     app.button(key=f"cancel-{job.job_id}").click().run()
     assert jobs.to_cancel(settings) == [job.job_id]
     assert app.progress[0].text.startswith("Cancelling")
@@ -110,7 +115,7 @@ def test_a_job_that_ends_while_the_page_is_drawn_is_shown_as_ended(
         return get(settings, job_id)
 
     monkeypatch.setattr(jobs, "get", ended)
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "acquire")
     assert not app.exception
     assert not app.progress
     assert "It ended just now." in app.error[0].value
@@ -122,7 +127,7 @@ def test_a_finished_job_leaves_no_panel(
 ) -> None:
     job = running(settings, "acquire")
     jobs.finish(settings, job.job_id, "done", result={"rows": 1})
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "acquire")
     assert not app.progress
     assert not app.error
     assert not app.warning
@@ -150,8 +155,8 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
 def test_reloading_a_page_or_pressing_in_another_window_makes_no_second_job(
     settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = press(open_page(settings, "prepare"), "Acquire").run()
-    other = press(open_page(settings, "prepare"), "Acquire")
+    app = press(open_page(settings, "acquire"), "Acquire").run()
+    other = press(open_page(settings, "acquire"), "Acquire")
     assert not app.exception
     assert not other.exception
     assert len(jobs.latest(settings)) == 1
@@ -176,7 +181,7 @@ def test_prepare_submits_the_share_and_the_seed_that_were_typed(
     seed.set_value(7)
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
-    assert job.options == {"test_share": 0.35, "seed": 7}
+    assert job.options == {**DEFAULTS["prepare"], "test_share": 0.35, "seed": 7}
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.0, "greater than 0"), (1.0, "less than 1")])
@@ -233,7 +238,7 @@ def test_serve_submits_the_version_and_the_port_that_were_chosen(
     assert job.options == {"target": "1", "port": 5432}
 
 
-@pytest.mark.parametrize(("page", "control"), [("prepare", "source"), ("score", "rows")])
+@pytest.mark.parametrize(("page", "control"), [("acquire", "source"), ("score", "rows")])
 def test_an_upload_without_a_file_is_refused_in_words(
     page: str,
     control: str,
@@ -243,7 +248,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
 ) -> None:
     app = open_page(copied.settings, page)
     app.segmented_control(key=control).set_value("upload").run()
-    press(app, "Acquire" if page == "prepare" else "Score")
+    press(app, "Acquire" if page == "acquire" else "Score")
     assert not app.exception
     assert "No file is chosen yet." in app.error[0].value
     assert not jobs.latest(copied.settings)
@@ -254,7 +259,7 @@ def test_uploaded_files_are_kept_for_the_job_that_acquires_them(
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
 ) -> None:
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "acquire")
     app.segmented_control(key="source").set_value("upload").run()
     contents = {"a.csv": b"x,y\n1,2\n", "../b.csv": b"x,y\n3,4\n"}
     app.file_uploader(key="files").set_value(

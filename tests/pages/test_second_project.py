@@ -15,13 +15,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import project
-from core.adapters import storage, tracking
+from core.adapters import snapshots, storage, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError
 from core.steps import acquire, monitor, prepare, train
 
 RAIN = Path(__file__).parents[1] / "rain.toml"
-PAGES = ("overview", "prepare", "train", "serve", "score", "monitor", "runs")
+PAGES = ("overview", "acquire", "prepare", "train", "serve", "score", "monitor", "runs")
 FOREIGN = re.compile(r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|[23]-point|[23]pt", re.IGNORECASE)
 
 
@@ -86,7 +86,7 @@ def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) 
 def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Settings) -> None:
     rows, kept = days(), days().dropna()
     coast = kept[kept["place"] == "coast"]
-    raw, prepared = storage.current_raw(trained), storage.current_prepared(trained)
+    raw, prepared = snapshots.current(trained), storage.current_prepared(trained)
     assert raw is not None
     assert prepared is not None
     assert (raw.rows, prepared.rows_train + prepared.rows_test) == (len(rows), len(coast))
@@ -94,7 +94,7 @@ def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Set
     acquired = tracking.last_run(trained, "acquire")
     assert acquired is not None
     assert acquired.tags["courtside.project"] == "rain"
-    assert "tables/court_bins.parquet" not in tracking.artifacts(trained, acquired.run_id)
+    assert "tables/court_cells.parquet" not in tracking.artifacts(trained, acquired.run_id)
     assert acquired.metrics["rows_production"] == (rows["place"] == "hills").sum()
     version = tracking.require_version(trained, "rain", "champion")
     assert (version.version, version.threshold) == ("1", 0.3)
@@ -143,7 +143,8 @@ def test_its_pages_after_training_know_no_other_project(
     assert "not real" not in shown
     assert not FOREIGN.findall(shown)
     words = {
-        "overview": "coast days", "prepare": "wet", "train": "Logistic regression",
+        "overview": "coast days", "acquire": "wet", "prepare": "wet",
+        "train": "Logistic regression",
         "serve": "champion (version 1)", "monitor": "coast days", "runs": "Treinamento",
     }  # fmt: skip
     assert words.get(page, "") in shown
@@ -155,7 +156,7 @@ def test_only_sources_that_exist_are_offered(
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
 ) -> None:
-    app = open_page(empty, "prepare")
+    app = open_page(empty, "acquire")
     choice = app.segmented_control(key="source")
     assert (choice.options, choice.value) == (["Upload files"], "upload")
     app = press(app, "Acquire")
@@ -164,10 +165,10 @@ def test_only_sources_that_exist_are_offered(
         "No file is chosen yet. Drop one or several files above."
     ]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
-    choice = open_page(chosen, "prepare").segmented_control(key="source")
+    choice = open_page(chosen, "acquire").segmented_control(key="source")
     assert choice.value == "folder"
     assert choice.options == ["Folder on this machine", "Upload files"]
     with_sample = empty.model_copy(update={"project": "kobe"})
-    app = open_page(with_sample, "prepare")
+    app = open_page(with_sample, "acquire")
     assert app.segmented_control(key="source").value == "sample"
     assert any("30,697 made-up shots" in found.value for found in app.caption)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core import project
-from core.adapters import client, predictions, server, storage, tracking
+from core.adapters import client, predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.logic import split
@@ -30,11 +30,11 @@ def standing(settings: Settings, few_file: Path) -> Settings:
 
 def refused(settings: Settings, last_error, step: str, call) -> str:
     """Run what must fail, and return the sentence that the person and the run were told."""
-    before = storage.current_raw(settings), storage.current_prepared(settings)
+    before = snapshots.current(settings), storage.current_prepared(settings)
     with pytest.raises(CourtsideError) as caught:
         call()
     assert last_error(settings, step) == ("FAILED", caught.value.message)
-    assert (storage.current_raw(settings), storage.current_prepared(settings)) == before
+    assert (snapshots.current(settings), storage.current_prepared(settings)) == before
     left = [path for path in settings.data_dir.rglob("*") if path.name.endswith(".tmp")]
     assert left == []
     return caught.value.message
@@ -65,8 +65,8 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
         "parquet named csv": (folder / "renamed.csv", "Rename it to .parquet"),
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
-            as_csv(few.rename(columns={"lon": "lng"}), folder / "lng.csv"),
-            "Column 'lon' is missing. Is it 'lng'?",
+            as_csv(few.rename(columns={"lon": "long"}), folder / "long.csv"),
+            "Column 'lon' is missing. Is it 'long'?",
         ),
         "wrong type": (
             as_csv(few.astype({"period": object}).replace({"period": {1: "first"}}),
@@ -112,6 +112,23 @@ def test_extra_columns_are_left_aside_with_a_warning(
     assert found.warnings == ("1 column is not used: 'note'.",)
 
 
+def test_an_alias_of_the_project_file_is_taken_for_its_column_with_a_warning(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    renamed = few_shots.rename(columns={"lon": "lng"})
+    found = acquire_file(settings, as_csv(renamed, tmp_path / "lng.csv"))
+    assert found.warnings == ("In 'lng.csv' the column 'lng' is taken as 'lon'.",)
+    prepare.run(settings, prepare.Options())
+    _, train_set, _ = storage.read_prepared(settings)
+    assert "lon" in train_set
+    folder = tmp_path / "both"
+    folder.mkdir()
+    as_csv(few_shots.head(400), folder / "a.csv")
+    as_csv(renamed.tail(400), folder / "b.csv")
+    found = acquire.run(settings, acquire.Options(source="folder", path=folder))
+    assert (found.rows, len(found.warnings)) == (800, 1)
+
+
 def test_several_files_of_other_shapes_or_twice_the_same_are_refused(
     standing: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
 ) -> None:
@@ -135,16 +152,17 @@ def test_several_files_may_have_their_columns_in_another_order(
     as_csv(few_shots.head(400), folder / "a.csv")
     as_csv(few_shots.tail(400)[few_shots.columns[::-1]], folder / "b.csv")
     acquire.run(settings, acquire.Options(source="folder", path=folder))
-    snapshot = storage.current_raw(settings)
+    snapshot = snapshots.current(settings)
     assert snapshot is not None
-    pd.testing.assert_frame_equal(storage.read_raw(settings, snapshot), few_shots)
+    rows = snapshots.read(settings, snapshot, SPEC.columns).sort_values("shot_id")
+    pd.testing.assert_frame_equal(rows.reset_index(drop=True)[list(few_shots)], few_shots)
 
 
 def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
     acquire.run(settings, acquire.Options(source="sample"))
-    snapshot = storage.current_raw(settings)
+    snapshot = snapshots.current(settings)
     assert snapshot is not None
     kept = settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
 
@@ -155,7 +173,7 @@ def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
         broken.setattr(tracking, "log", down)
         refused(settings, last_error, "acquire", lambda: acquire_file(settings, kept))
     found = acquire_file(settings, kept)
-    again = storage.current_raw(settings)
+    again = snapshots.current(settings)
     assert again is not None
     assert (again.source, again.run_id, again.is_sample) == ("file", found.run_id, True)
     prepare.run(settings, prepare.Options())
@@ -176,7 +194,7 @@ def test_no_folder_is_set(settings: Settings, last_error) -> None:
 
 def test_kaggles_csv_comes_in_as_it_is(settings: Settings, few_file: Path) -> None:
     found = acquire_file(settings, few_file)
-    snapshot = storage.current_raw(settings)
+    snapshot = snapshots.current(settings)
     assert snapshot is not None
     kept = settings.data_dir / "01_raw" / found.snapshot / snapshot.files[0].stored
     assert kept.read_bytes() == few_file.read_bytes()
@@ -232,7 +250,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
     frame = pd.DataFrame({"x": range(1000), "y": [1] * 8 + [0] * 992})
     with pytest.raises(InputError, match="both sets hold both labels"):
-        split.split(frame, "y", test_share=0.02, seed=42)
+        split.at_random(frame, "y", test_share=0.02, seed=42)
 
 
 def test_more_folds_than_rows_of_a_label_are_refused(standing: Settings, last_error) -> None:

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from core import project, schema
-from core.adapters import predictions, server, storage, tracking
+from core.adapters import predictions, server, snapshots, storage, tables, tracking
 from core.config import Settings
 from core.logic import drift
 from core.steps import acquire, monitor, prepare, score, serve, train
@@ -91,7 +91,7 @@ def test_every_run_that_saw_sample_rows_says_so(taken: Taken) -> None:
 
 
 def test_acquire_keeps_the_files_unchanged_and_logs_their_digest(taken: Taken) -> None:
-    snapshot = storage.current_raw(taken.settings)
+    snapshot = snapshots.current(taken.settings)
     assert snapshot is not None
     kept = taken.settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
     assert storage.sha256(kept) == snapshot.files[0].sha256
@@ -284,7 +284,7 @@ def test_reproduction_of_the_published_hard_label_log_loss(real: Taken) -> None:
 
 @pytest.mark.real
 def test_real_files_pass_validation_without_a_warning(real_dir: Path) -> None:
-    frames = [storage.read_table(path) for path in storage.list_sources(real_dir)]
+    frames = [tables.read(path) for path in tables.list_sources(real_dir)]
     found = schema.validate_source(pd.concat(frames, ignore_index=True), SPEC)
     assert (len(found.frame), found.warnings) == (30697, ())
     assert found.frame[SPEC.id].is_monotonic_increasing

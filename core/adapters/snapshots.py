@@ -1,0 +1,262 @@
+"""The raw data under data/01_raw: each acquisition a snapshot of its own, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from core.adapters import storage, tables
+from core.config import Settings
+from core.errors import InputError, StoreError
+from core.project import Column
+from core.schema import taken_aliases
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was brought in: the name it came with, its bytes and their SHA-256.
+
+    `origin` is where it came from, where the name alone does not tell: an address, a zip file.
+    """
+
+    name: str
+    stored: str
+    sha256: str
+    size: int
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One acquisition, named by the digest of its bytes; it is never changed.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 over the files' own digests, which are put in order: whichever way the same files
+        come, they are the same snapshot.
+    source : str
+        sample, download, upload, folder or file.
+    files : tuple of SourceFile
+    rows, columns : int
+    acquired_at : float
+        Seconds since 1970.
+    run_id : str
+        The run that brought it in, or that made it current again.
+    sample : bool
+        Whether made-up rows are in it, by whatever way they came.
+    """
+
+    digest: str
+    source: str
+    files: tuple[SourceFile, ...]
+    rows: int
+    columns: int
+    acquired_at: float
+    run_id: str
+    sample: bool = False
+
+    @property
+    def id(self) -> str:
+        """Folder name under data/01_raw."""
+        return self.digest[:12]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether these are made-up rows."""
+        return self.sample or self.source == "sample"
+
+    def again(self, run_id: str) -> Snapshot:
+        """Return the same snapshot as the run that made it current once more leaves it."""
+        return replace(self, run_id=run_id)
+
+
+def describe(
+    settings: Settings,
+    source: str,
+    files: Sequence[tuple[str, Path, str]],
+    rows: int,
+    columns: int,
+    run_id: str,
+) -> Snapshot:
+    """Return the snapshot that these files make; nothing is kept yet, see `keep`.
+
+    Parameters
+    ----------
+    files : sequence of (name, path, origin)
+        The names they came with, where their bytes lie now, and where they came from. Bytes that
+        once came as the sample stay the sample, whatever the source.
+    """
+    found = sorted(
+        (storage.sha256(path), Path(name).name, path.suffix.lower(), path.stat().st_size, origin)
+        for name, path, origin in files
+    )
+    kept = tuple(
+        SourceFile(name, f"part-{i}{suffix}", digest, size, origin)
+        for i, (digest, name, suffix, size, origin) in enumerate(found)
+    )
+    digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
+    known = _sample_files(storage.folder(settings, storage.RAW))
+    is_sample = source == "sample" or any(file.sha256 in known for file in kept)
+    return Snapshot(digest, source, kept, rows, columns, time.time(), run_id, is_sample)
+
+
+def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
+    """Keep the files of a snapshot unchanged under data/01_raw, and make it the one in use.
+
+    The same bytes twice make no second copy. Of two acquisitions of the same bytes the later one
+    is told, except that what came as the sample stays the sample's.
+    """
+    place = storage.folder(settings, storage.RAW) / snapshot.id
+    if place.is_dir() and not _is_whole(place, snapshot):
+        # somebody changed it on disk; it makes way for what was brought in again
+        os.replace(place, storage.beside(place))
+    if not place.is_dir():
+        _copy(snapshot, {storage.sha256(path): path for path in paths}, place)
+    stands = None
+    with suppress(StoreError):  # a record that cannot be read is written anew
+        stands = _read(place / "snapshot.json")
+    if stands is None or stands.source != "sample" or snapshot.source == "sample":
+        storage.write_json(place / "snapshot.json", asdict(snapshot))
+    make_current(settings, snapshot)
+
+
+def _is_whole(place: Path, snapshot: Snapshot) -> bool:
+    return all(
+        (place / file.stored).is_file() and storage.sha256(place / file.stored) == file.sha256
+        for file in snapshot.files
+    )
+
+
+def _copy(snapshot: Snapshot, paths: Mapping[str, Path], place: Path) -> None:
+    temporary = storage.beside(place)
+    try:
+        temporary.mkdir()
+        for file in snapshot.files:
+            shutil.copyfile(paths[file.sha256], temporary / file.stored)
+            # raw data is never changed; `paths` notices where it was
+            (temporary / file.stored).chmod(0o444)
+        try:
+            os.replace(temporary, place)
+        except OSError:
+            # another process has just kept the same bytes
+            if not place.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sample_files(raw: Path) -> set[str]:
+    """Return the SHA-256 of all files that came as the sample."""
+    found: set[str] = set()
+    for path in raw.glob("*/snapshot.json"):
+        with suppress(StoreError):
+            snapshot = _read(path)
+            if snapshot and snapshot.source == "sample":
+                found.update(file.sha256 for file in snapshot.files)
+    return found
+
+
+def make_current(settings: Settings, snapshot: Snapshot) -> None:
+    """Make a snapshot the raw data that later steps read."""
+    storage.write_json(storage.folder(settings, storage.RAW) / "current.json", asdict(snapshot))
+
+
+def current(settings: Settings) -> Snapshot | None:
+    """Return the snapshot that stands, None before the first acquisition."""
+    return _read(settings.data_dir / storage.RAW / "current.json")
+
+
+def listed(settings: Settings) -> list[Snapshot]:
+    """Return all snapshots that are kept, the newest acquisition first."""
+    found = []
+    for path in (settings.data_dir / storage.RAW).glob("*/snapshot.json"):
+        with suppress(StoreError):  # one that cannot be read can neither be made current
+            snapshot = _read(path)
+            if snapshot is not None and snapshot.id == path.parent.name:
+                found.append(snapshot)
+    return sorted(found, key=lambda one: -one.acquired_at)
+
+
+def find(settings: Settings, snapshot_id: str) -> Snapshot:
+    """Return a snapshot by its id.
+
+    Raises
+    ------
+    InputError
+        When there is none of that id.
+    """
+    for found in listed(settings):
+        if found.id == snapshot_id:
+            return found
+    raise InputError(f"There is no snapshot {snapshot_id}. Choose one that is listed.")
+
+
+def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
+    """Return where the files of a snapshot lie, in their order, each seen to be unchanged.
+
+    Raises
+    ------
+    StoreError
+        When one is gone or is not what was brought in.
+    """
+    place = settings.data_dir / storage.RAW / snapshot.id
+    if not _is_whole(place, snapshot):
+        names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
+        raise StoreError(
+            f"The snapshot {snapshot.id} ({names}) was changed or removed on disk. Raw data must "
+            "stay as it came: acquire it again from its source."
+        )
+    return [place / file.stored for file in snapshot.files]
+
+
+def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return the rows of a snapshot, its files one after the other.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        The project's columns; others are left out where that saves reading them.
+
+    Raises
+    ------
+    StoreError
+        As `paths` does.
+    """
+    named = zip(paths(settings, snapshot), snapshot.files, strict=True)
+    return joined([tables.read(path, file.name, columns) for path, file in named], columns)
+
+
+def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return the rows of several files as one frame; an alias counts as the column it stands for.
+
+    Examples
+    --------
+    >>> lon = {"lon": Column(type="number", about="longitude", aliases=("lng",))}
+    >>> joined([pd.DataFrame({"lon": [1]}), pd.DataFrame({"lng": [2]})], lon)["lon"].tolist()
+    [1, 2]
+    """
+    named = []
+    for frame in frames:
+        taken = taken_aliases([str(name) for name in frame.columns], columns)
+        named.append(frame.rename(columns=taken))
+    return named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
+
+
+def _read(path: Path) -> Snapshot | None:
+    found = storage.read_json(path)
+    if not found:
+        return None
+    try:
+        files = tuple(SourceFile(**file) for file in found.pop("files"))
+        return Snapshot(files=files, **found)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path.name} is damaged. Acquire again.") from error

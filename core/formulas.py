@@ -1,0 +1,81 @@
+"""Formulas of the project file: a closed language over columns, checked before it is ever used."""
+
+from __future__ import annotations
+
+import ast
+
+FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
+# of a text column: `matchup.str.contains("@")`
+TEXT_METHODS = ("contains", "endswith", "slice", "startswith")
+_ALLOWED = (
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Constant, ast.Name, ast.Load,
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod, ast.Pow, ast.USub, ast.UAdd,
+    ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq,
+)  # fmt: skip
+
+
+def columns_in(formula: str) -> tuple[str, ...]:
+    """Return the columns that a formula reads, in their order; refuse what is no formula.
+
+    A formula is what `pandas.DataFrame.eval` takes, and of that only numbers, texts, columns,
+    arithmetic, comparisons, the FUNCTIONS, and `column.str.<method>(...)` with the TEXT_METHODS:
+    nothing that could reach beyond the frame.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
+
+    Examples
+    --------
+    >>> columns_in("floor(sqrt(loc_x ** 2 + loc_y ** 2) / 10)")
+    ('loc_x', 'loc_y')
+    >>> columns_in('matchup.str.contains("@")')
+    ('matchup',)
+    >>> columns_in("lat.to_pickle('x')")
+    Traceback (most recent call last):
+    ValueError: 'lat.to_pickle('x')' is no formula: lat.to_pickle is not known
+    """
+    try:
+        tree = ast.parse(formula, mode="eval")
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"'{formula}' is no formula: {getattr(error, 'msg', error)}") from error
+    found: dict[str, None] = {}
+    _walk(tree.body, formula, found)
+    if not found:
+        raise ValueError(f"'{formula}' is no formula: it reads no column")
+    return tuple(found)
+
+
+def _walk(node: ast.AST, formula: str, found: dict[str, None]) -> None:
+    if isinstance(node, ast.Call):
+        _check_call(node, formula, found)
+        for argument in node.args:
+            _walk(argument, formula, found)
+        return
+    if not isinstance(node, _ALLOWED):
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+    if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+    if isinstance(node, ast.Name):
+        found[node.id] = None
+    for child in ast.iter_child_nodes(node):
+        _walk(child, formula, found)
+
+
+def _check_call(node: ast.Call, formula: str, found: dict[str, None]) -> None:
+    called = node.func
+    if node.keywords:
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} names its arguments")
+    if isinstance(called, ast.Name) and called.id in FUNCTIONS:
+        return
+    if (
+        isinstance(called, ast.Attribute)
+        and called.attr in TEXT_METHODS
+        and isinstance(called.value, ast.Attribute)
+        and called.value.attr == "str"
+        and isinstance(called.value.value, ast.Name)
+    ):
+        found[called.value.value.id] = None
+        return
+    raise ValueError(f"'{formula}' is no formula: {ast.unparse(called)} is not known")

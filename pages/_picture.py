@@ -1,0 +1,277 @@
+"""The picture of the data on the Acquire page: drawn from what the acquisition gathered."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import tracking
+from core.config import Settings
+from core.logic import court, data_charts, profile
+from core.project import ProjectSpec
+from pages import _parts
+
+VIEWS = {
+    "columns": "Columns",
+    "slices": "Over time and kind",
+    "court": "On the court",
+    "correlation": "Correlation",
+    "leakage": "Leakage",
+}
+SHOWN_POINTS = 1500
+
+
+def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw one view of the data that a run acquired; which one, the person chooses."""
+    offered = [
+        view
+        for view in VIEWS
+        if not (view == "court" and spec.court is None)
+        and not (view == "slices" and not spec.slices)
+    ]
+    view = st.segmented_control(
+        "View", offered, format_func=VIEWS.__getitem__, default="columns", required=True,
+        key="view", label_visibility="collapsed",
+    )  # fmt: skip
+
+    def table(name: str) -> pd.DataFrame:
+        return _parts.table(settings, settings.mlflow_uri, run.run_id, name)
+
+    if view == "court":
+        _court(spec, table("court_cells"), table("court_points"))
+    elif view == "leakage":
+        _leakage(table("leakage"))
+    else:
+        kind = _kind(spec)
+        if view == "columns":
+            _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
+        elif view == "slices":
+            _slices(spec, _of(table("bins"), kind))
+        else:
+            _correlation(_of(table("correlation"), kind))
+    _parts.run_link(run.run_id, "AquisicaoDados")
+
+
+def _kind(spec: ProjectSpec) -> profile.Kind:
+    names: dict[profile.Kind, str] = {
+        "development": spec.rows.development_name.capitalize(),
+        "production": spec.rows.production_name.capitalize(),
+        "all": "All rows",
+    }
+    return st.segmented_control(
+        "Rows", list(names), format_func=names.__getitem__, default="development", required=True,
+        key="kind",
+    )  # fmt: skip
+
+
+def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return table[table["kind"] == kind]
+
+
+def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
+    shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
+    shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
+    known = columns["rows"] - columns["missing"]
+    shown = pd.DataFrame(
+        {
+            "column": columns["column"],
+            "type": columns["type"],
+            "missing": columns["missing"],
+            "distinct": columns["distinct"],
+            "positive": columns["column"].map(shares["positive"]),
+            "negative": columns["column"].map(shares["negative"]),
+            "auc_alone": columns["auc_alone"],
+            "range": columns["low"].str.cat(columns["high"], sep=" … ").where(known > 0, "–"),
+            "mean": columns["mean"].map(lambda mean: f"{mean:.5g}" if mean == mean else "–"),
+            "usual": columns["usual"].str.cat(
+                columns["usual_share"].map(lambda share: f" ({share:.0%})" if share > 0 else "–")
+            ),
+            "about": columns["about"],
+        }
+    )
+    rows = int(columns["rows"].iloc[0])
+    labelled = rows - int(columns.loc[columns["column"] == spec.target, "missing"].iloc[0])
+    st.caption(
+        f"{rows:,} rows, {labelled:,} with a label and {rows - labelled:,} without. The small bars "
+        f"show how the {spec.positive} and the {spec.negative} rows lie over the column's values."
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "column": st.column_config.TextColumn("Column", pinned=True),
+            "type": "Type",
+            "missing": st.column_config.NumberColumn("Missing", format="localized"),
+            "distinct": st.column_config.NumberColumn("Distinct", format="localized"),
+            "positive": st.column_config.BarChartColumn(spec.positive.capitalize(), y_min=0),
+            "negative": st.column_config.BarChartColumn(spec.negative.capitalize(), y_min=0),
+            "auc_alone": st.column_config.NumberColumn(
+                "AUC alone",
+                format="%.3f",
+                help="How well the column alone tells the classes apart, on all labelled rows: "
+                "0.5 is nothing, 1 is all.",
+            ),
+            "range": "Range",
+            "mean": "Mean",
+            "usual": "Most frequent",
+            "about": "Meaning",
+        },
+    )
+    names = [name for name in columns["column"] if name != spec.target]
+    first = names.index(spec.features[0]) if spec.features[0] in names else 0
+    chosen = st.selectbox("A closer look at", names, index=first, key="look")
+    about = spec.columns[chosen].about
+    found = bins[bins["column"] == chosen]
+    left, right = _parts.side_by_side()
+    with left:
+        st.markdown(f"**Where the {spec.positive} and the {spec.negative} lie**")
+        _parts.chart(
+            data_charts.class_density(
+                found, positive=spec.positive, negative=spec.negative, axis_title=about
+            )
+        )
+    with right:
+        st.markdown(f"**How often they were {spec.positive}**")
+        _rate(spec, found, about)
+
+
+def _rate(spec: ProjectSpec, found: pd.DataFrame, about: str) -> None:
+    rates = profile.rates(found)
+    if rates.empty:
+        st.caption(f"No value has {profile.MIN_ROWS} labelled rows: nothing is to be told.")
+        return
+    name = str(found["column"].iloc[0])
+    number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
+    rows = found["positive"].sum() + found["negative"].sum()
+    _parts.chart(
+        data_charts.make_rate_by(
+            rates,
+            "middle" if number else "label",
+            axis_title=about,
+            average=float(found["positive"].sum() / rows),
+            rate_title=f"Share {spec.positive}",
+        )
+    )
+    st.caption(
+        f"Points with their 95% interval; values with fewer than {profile.MIN_ROWS} labelled rows "
+        "are left out."
+    )
+
+
+def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    chosen = st.segmented_control(
+        "By", list(spec.slices), default=spec.slices[0], required=True, key="slice"
+    )
+    about = spec.columns[chosen].about
+    found = bins[bins["column"] == chosen]
+    found = found[found[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
+    total = found[["positive", "negative", "unlabelled"]].sum()
+    known = int(total["positive"] + total["negative"])
+    _parts.figures(
+        [
+            ("Rows", f"{int(total.sum()):,}", f"{len(found)} values of {chosen}"),
+            (spec.positive.capitalize(), f"{total['positive'] / max(known, 1):.1%}",
+             f"{int(total['positive']):,} of {known:,} labelled"),
+            ("Without label", f"{int(total['unlabelled']):,}",
+             f"{total['unlabelled'] / max(int(total.sum()), 1):.1%} of the rows"),
+        ]
+    )  # fmt: skip
+    left, right = _parts.side_by_side()
+    with left:
+        st.markdown("**How many rows, and how many without label**")
+        _parts.chart(
+            data_charts.slice_bars(
+                found, positive=spec.positive, negative=spec.negative, axis_title=about
+            )
+        )
+    with right:
+        st.markdown(f"**How often they were {spec.positive}**")
+        _rate(spec, found, about)
+
+
+def _correlation(table: pd.DataFrame) -> None:
+    if table.empty:
+        st.caption("No numeric column has more than one value among these rows.")
+        return
+    st.caption(
+        "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among these "
+        "rows are left out; figures below 0.1 are not written."
+    )
+    _parts.chart(data_charts.correlation_map(table))
+
+
+def _leakage(found: pd.DataFrame) -> None:
+    st.caption(
+        "Columns that know too much, or name rows instead of describing them. How well each column "
+        "alone tells the classes apart is measured on all labelled rows (0.5 is nothing, 1 is all)."
+    )
+    if found.empty:
+        st.success("No column looks suspicious.", icon=":material/verified:")
+        return
+    names = {
+        "recorded_after": "known too late",
+        "identifier": "names rows",
+        "constant": "constant",
+        "too_good": "too good",
+    }
+    st.table(
+        pd.DataFrame(
+            {
+                "Column": found["feature"],
+                "Finding": found["finding"].map(names),
+                "AUC alone": found["auc_alone"].map("{:.3f}".format),
+                "What it means": found["text"],
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None:
+    left, right = _parts.side_by_side()
+    with right:
+        drawn = st.segmented_control(
+            "Draw", ["hexagons", "points"], default="hexagons", required=True, key="court-draw",
+            format_func={"hexagons": "Rates in hexagons", "points": "Single rows"}.__getitem__,
+        )  # fmt: skip
+        only = {}
+        for name in spec.slices:
+            values = sorted(cells[name].unique())
+            chosen = st.multiselect(
+                name,
+                values,
+                key=f"court-{name}",
+                placeholder="All",
+                help=spec.columns[name].about,
+            )
+            if chosen:
+                only[name] = chosen
+    found = court.gather(cells, only)
+    rows, labelled, average = court.totals(found)
+    with left:
+        if spec.court is not None:
+            st.markdown(f"**{spec.court.title}**")
+        if found.empty:
+            st.info("No row has these values. Choose others.")
+        elif drawn == "hexagons":
+            st.altair_chart(court.shot_chart(found, average), width="content")
+        else:
+            _points(spec, points, only, labelled)
+    with right:
+        rate = f"{average:.1%} {spec.positive}" if average is not None else "no label"
+        _parts.figures([("Rows", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        if drawn == "hexagons":
+            st.caption(
+                "Each hexagon gathers the rows from there: its size says how many, its colour how "
+                f"often they were {spec.positive}, against the average of the rows that are chosen."
+            )
+
+
+def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) -> None:
+    for name, values in only.items():
+        points = points[points[name].isin(values)]
+    shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
+    st.altair_chart(
+        court.point_chart(shown, positive=spec.positive, negative=spec.negative), width="content"
+    )
+    st.caption(f"{len(shown):,} of {labelled:,} labelled rows, drawn at random.")

@@ -1,0 +1,222 @@
+"""Acquire: bring data in, see that it is whole, and get to know it before anything is trained."""
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import snapshots, storage, tables, tracking
+from core.steps import acquire
+from pages import _parts, _picture
+
+settings, spec = _parts.open_app()
+SOURCES = {
+    "sample": "Built-in sample",
+    "download": "Download",
+    "folder": "Folder on this machine",
+    "upload": "Upload files",
+}
+CAME = {**SOURCES, "upload": "Upload", "folder": "Folder", "file": "File"}
+
+
+def source_form() -> None:
+    there = {
+        "sample": spec.sample,
+        "download": spec.downloads,
+        "folder": settings.raw_dir,
+        "upload": True,
+    }
+    offered = [name for name in SOURCES if there[name]]
+    source = st.segmented_control(
+        "Source",
+        offered,
+        format_func=SOURCES.__getitem__,
+        default="folder" if settings.raw_dir else offered[0],
+        required=True,
+        key="source",
+    )
+    draw = {
+        "sample": from_sample,
+        "download": from_network,
+        "upload": from_upload,
+        "folder": from_folder,
+    }
+    with _parts.told():
+        values = draw[source]()
+        if st.button("Acquire", type="primary", icon=":material/download:", key="acquire"):
+            send(source, values)
+    if _parts.job_panel(settings, "acquire"):
+        return
+    failed = _parts.failed_run(settings, "acquire")
+    if failed:
+        _parts.validation(settings, failed)
+
+
+def send(source: str, values: dict) -> None:
+    if source == "upload" and not values["uploads"]:
+        st.error("No file is chosen yet. Drop one or several files above.")
+    elif source == "folder" and not values["files"]:
+        st.error("No file of the folder is chosen. Choose at least one.")
+    else:
+        if source == "upload":
+            values["uploads"] = [
+                storage.stage_upload(settings, file.name, file.getvalue()).model_dump()
+                for file in values["uploads"]
+            ]
+        _parts.submit(settings, "acquire", acquire.Options, source=source, **values)
+
+
+def from_sample() -> dict:
+    if spec.sample is not None:
+        st.caption(f"{spec.sample.about} Every figure that comes from them is marked.")
+    return {}
+
+
+def from_network() -> dict:
+    listed = "  \n".join(f"`{one.url}` · {one.size / 1e6:.1f} MB" for one in spec.downloads)
+    st.caption(
+        "Each file is kept only if its size and its SHA-256 are those of the project file.  \n"
+        f"{listed}"
+    )
+    if settings.download_mirror:
+        st.caption(f"Taken from the mirror {settings.download_mirror} instead.")
+    return {}
+
+
+def from_upload() -> dict:
+    files = st.file_uploader(
+        "CSV or parquet files with the project's columns, or a zip of them",
+        type=["csv", "parquet", "zip"],
+        accept_multiple_files=True,
+        max_upload_size=settings.upload_limit_mb,
+        key="files",
+    )
+    return {"uploads": files}
+
+
+def from_folder() -> dict:
+    listed = {path.name: path.stat().st_size for path in tables.list_sources(settings.raw_dir)}
+    chosen = st.multiselect(
+        f"Files in {settings.raw_dir}",
+        list(listed),
+        default=list(listed),
+        format_func=lambda name: f"{name} ({listed[name] / 1e6:.1f} MB)",
+        help="The folder that COURTSIDE_RAW_DIR names.",
+        key="folder-files",
+    )
+    return {"files": tuple(chosen)}
+
+
+def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
+    run = tracking.run(settings, snapshot.run_id)
+    size = sum(file.size for file in snapshot.files)
+    of = run.metrics if run else {}
+    labels = f"{of['labels_missing']:,.0f} without label" if "labels_missing" in of else ""
+    _parts.figures(
+        [
+            ("Rows", f"{snapshot.rows:,}", labels),
+            ("Columns", f"{snapshot.columns}", f"{len(spec.columns)} in the project"),
+            ("Files", f"{len(snapshot.files)}", f"{size / 1e6:.1f} MB"),
+            ("Digest", snapshot.id, _parts.ago(snapshot.acquired_at)),
+        ]
+    )
+    _parts.run_link(snapshot.run_id, "AquisicaoDados")
+    if run is None:
+        st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
+        return None
+    warnings = int(of.get("warnings", 0))
+    if warnings:
+        st.warning(
+            f"Validated: no errors, {warnings} warning{'s'[: warnings != 1]}. Warnings stop "
+            "nothing, but look at them."
+        )
+        _parts.validation(settings, run.run_id)
+    else:
+        st.success(
+            "Validated: columns, types, ranges, allowed values, unique "
+            f"{spec.id}, labels, identities and repeated rows are as they should be.",
+            icon=":material/verified:",
+        )
+    return run
+
+
+def history(snapshot: snapshots.Snapshot) -> None:
+    listed = snapshots.listed(settings)
+    with st.expander(f"Snapshots ({len(listed)})", expanded=len(listed) > 1):
+        st.caption(
+            "Raw data is never changed. Each acquisition is a snapshot, named by the SHA-256 of "
+            "its bytes; the same bytes are kept once."
+        )
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "current": "★" if one.digest == snapshot.digest else "",
+                        "id": one.id,
+                        "source": CAME[one.source],
+                        "files": ", ".join(file.name for file in one.files),
+                        "rows": one.rows,
+                        "size": sum(file.size for file in one.files) / 1e6,
+                        "acquired": datetime.fromtimestamp(one.acquired_at).replace(microsecond=0),
+                        "sha256": one.digest,
+                        "run": f"/runs?run={one.run_id}",
+                    }
+                    for one in listed
+                ]
+            ),
+            hide_index=True,
+            height="content",
+            column_config={
+                "current": st.column_config.TextColumn("Current", width="small"),
+                "id": "Snapshot",
+                "source": "Source",
+                "files": "Files",
+                "rows": st.column_config.NumberColumn("Rows", format="localized"),
+                "size": st.column_config.NumberColumn("Size", format="%.1f MB"),
+                "acquired": st.column_config.DatetimeColumn(
+                    "Acquired", format="YYYY-MM-DD HH:mm:ss"
+                ),
+                "sha256": st.column_config.TextColumn("SHA-256", width="small"),
+                "run": st.column_config.LinkColumn("Run", display_text="open"),
+            },
+        )
+        others = {
+            one.id: f"{one.id} · {CAME[one.source]} · {one.rows:,} rows · "
+            f"{_parts.ago(one.acquired_at)}"
+            for one in listed
+            if one.digest != snapshot.digest
+        }
+        if others:
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                chosen = st.selectbox(
+                    "Another snapshot", list(others), format_func=others.__getitem__,
+                    key="snapshot",
+                )  # fmt: skip
+                if st.button("Make current", icon=":material/restore:"):
+                    _parts.submit(
+                        settings, "acquire", acquire.Options, source="snapshot", snapshot=chosen
+                    )
+                    st.rerun()
+
+
+_parts.header(
+    "Acquire",
+    "Bring in raw data, see that it is whole, and get to know it before anything is trained.",
+    is_sample=_parts.current_is_sample(settings),
+)
+with _parts.told():
+    st.subheader("1. Source", anchor=False)
+    source_form()
+    snapshot = snapshots.current(settings)
+    if snapshot is None:
+        st.info("No raw data yet. Choose a source and press Acquire.")
+        st.stop()
+    _parts.wait_for_store()
+    st.subheader("2. Raw data in use", anchor=False)
+    run = in_use(snapshot)
+    history(snapshot)
+    if run is not None:
+        st.subheader("3. What the data looks like", anchor=False)
+        _picture.draw(settings, spec, run)
+    with st.container(horizontal=True):
+        st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")

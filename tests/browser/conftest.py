@@ -1,0 +1,78 @@
+"""What the browser tests share: an app with a home of its own, and a page of Chromium on it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.driving import CHROMIUM, ROOT
+
+
+@pytest.fixture
+def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Start the app with a home of its own and return its address."""
+    import psutil
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
+    kept |= {"COURTSIDE_HOME": str(tmp_path / "home"), "COURTSIDE_SERVE_PORT": "5301"}
+    kept |= getattr(request, "param", {})
+    log = (tmp_path / "app.log").open("wb")
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app.py",
+        "--server.port", str(port), "--server.headless", "true",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=log, stderr=log)
+    base = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{base}/_stcore/health", timeout=1).close()
+            break
+        except OSError:
+            assert process.poll() is None, (tmp_path / "app.log").read_text()
+            time.sleep(0.1)
+    yield base
+    process.terminate()
+    process.wait(20)
+    # what the app leaves running on purpose: its worker and its servers, all under this home
+    for found in psutil.process_iter():
+        try:
+            if found.environ().get("COURTSIDE_HOME") == kept["COURTSIDE_HOME"] or any(
+                str(tmp_path) in part for part in found.cmdline()
+            ):
+                found.kill()
+        except psutil.Error:
+            continue
+    log.close()
+
+
+@pytest.fixture
+def page(app: str) -> Iterator[object]:
+    if CHROMIUM is None:
+        pytest.skip("Debian's chromium is not installed")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-dev-shm-usage",
+                "--disable-gpu",
+                "--disable-background-networking",
+            ],
+        )
+        found = browser.new_page(viewport={"width": 1440, "height": 1000})
+        found.set_default_timeout(60_000)
+        found.goto(app)
+        yield found
+        browser.close()

@@ -1,0 +1,36 @@
+"""How the browser tests click, read and look."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "test-results" / "screenshots"
+CHROMIUM = shutil.which("chromium")
+# the worker's imports, ten folds of four candidates and a server's start, on a slow machine
+PATIENCE_MS = 180_000
+
+
+def keep(page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    # Streamlit scrolls inside the page, so the window has to be as tall as what it holds
+    tall = page.get_by_test_id("stMain").evaluate("found => found.scrollHeight")
+    page.set_viewport_size({"width": 1440, "height": max(1000, min(tall, 5000))})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def go(page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
+
+
+def press(page, name: str) -> None:
+    page.get_by_test_id("stMain").get_by_role("button", name=name).last.click()
+
+
+def figure(page, label: str) -> str:
+    found = page.get_by_test_id("stMetric").filter(has_text=label)
+    return found.first.get_by_test_id("stMetricValue").inner_text(timeout=PATIENCE_MS)
