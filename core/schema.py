@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -353,9 +353,12 @@ def _as_text(values: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[bool], s
 
 
 def _as_date(values: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[bool], str]:
-    codes, found = pd.factorize(values.astype("object"))
+    plain = values.astype("object")
+    # a parquet file can hold lists, which have no hash
+    plain = plain.where(plain.map(lambda one: isinstance(one, Hashable)), "")
+    codes, found = pd.factorize(plain)
     days = np.array([*(_day(one) for one in found), None], dtype="object")
-    settled = pd.Series(days[codes], index=values.index, dtype="object")
+    settled = pd.Series(days[codes], index=values.index, dtype="object", name=values.name)
     return settled, settled.isna() & values.notna(), "a day like 2000-10-31"
 
 
@@ -454,7 +457,9 @@ def _not_missing(raw: pd.Series[Any]) -> _Rule:
 _not_repeated = _Rule(
     "unique",
     lambda values: np.asarray(values.isna() | ~values.duplicated()),
-    lambda rows, few: f"must not repeat a value: {_rows(rows)} do ({few}).",
+    lambda rows, few: (
+        f"must not repeat a value: {_rows(rows)} {'does' if rows == 1 else 'do'} ({few})."
+    ),
 )
 
 

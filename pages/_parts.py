@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ VERDICTS = {
     "alert": ":red-badge[alert]",
     "not_applicable": ":gray-badge[not applicable]",
 }
+SEVERITIES = {"error": ":red-badge[error]", "warning": ":orange-badge[warning]"}
 # step -> its page, its name and its icon
 STEPS = {
     "acquire": ("pages/acquire.py", "Acquire", ":material/download:"),
@@ -99,13 +101,21 @@ def _warm(settings: Settings) -> None:
         return  # the page that asks next gets the same error and shows it
 
 
+def plain(text: str) -> str:
+    """Return a text that a page shows as it stands, whatever a file put into it.
+
+    A cell of a source can hold Markdown: an image in it would be fetched from anywhere.
+    """
+    return re.sub(r"([\\`*\[\]$~<])", r"\\\1", text)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Show what went wrong inside as a sentence, and go on with the page."""
     try:
         yield
     except CourtsideError as error:
-        st.error(error.message, icon=":material/error:")
+        st.error(plain(error.message), icon=":material/error:")
 
 
 @st.fragment(run_every=5)
@@ -150,7 +160,7 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
     try:
         chosen = options(**values)
     except ValidationError as error:
-        st.error(config.sentence(error), icon=":material/error:")
+        st.error(plain(config.sentence(error)), icon=":material/error:")
         return
     with told():
         jobs.submit(settings, step, chosen.model_dump(mode="json"))
@@ -179,7 +189,7 @@ def _running(settings: Settings, job_id: str) -> None:
             ready = jobs.worker_state(settings).ready
             text = "Queued" if ready else "Queued: the worker is loading its libraries"
         else:
-            text = job.text or "Starting"
+            text = plain(job.text) or "Starting"
         seconds = time.time() - (job.started or job.created)
         st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {seconds:.0f} s")
         st.button(
@@ -199,7 +209,7 @@ def _cancel(settings: Settings, job_id: str) -> None:
 def _ended(job: Job) -> None:
     name = STEPS[job.step][1]
     if job.status == "failed":
-        st.error(f"**{name} failed.** {job.error}", icon=":material/error:")
+        st.error(f"**{name} failed.** {plain(job.error or '')}", icon=":material/error:")
     elif job.status == "cancelled":
         st.warning(f"{name} was cancelled. What stood before still stands.")
     if job.status in ("failed", "cancelled") and job.run_id:
@@ -228,20 +238,17 @@ def validation(settings: Settings, run_id: str) -> None:
         return
     if found.empty:
         return
-    st.dataframe(
-        found,
+    counts = found["rows"].astype(float)
+    st.table(
+        pd.DataFrame(
+            {
+                "Finding": [SEVERITIES[severity] for severity in found["severity"]],
+                "Rows": [f"{rows:,.0f}" if rows == rows else "–" for rows in counts],
+                "First rows": found["where"].map(plain),
+                "What it means": found["text"].map(plain),
+            }
+        ),
         hide_index=True,
-        height="content",
-        column_order=["severity", "column", "check", "rows", "examples", "where", "text"],
-        column_config={
-            "severity": st.column_config.TextColumn("Severity", width="small"),
-            "column": "Column",
-            "check": "Check",
-            "rows": st.column_config.NumberColumn("Rows", format="localized", width="small"),
-            "examples": "Examples",
-            "where": "First rows",
-            "text": st.column_config.TextColumn("What it means", width="large"),
-        },
     )
     st.download_button(
         "Validation report (CSV)", lambda: export.csv(found),
@@ -322,7 +329,7 @@ def check_table(
     """Show checks with their verdicts, as `core.logic.checks.as_table` gives them."""
 
     def number(value: float) -> str:
-        count = value == value and float(value).is_integer() and abs(value) >= 2
+        count = value == value and float(value).is_integer() and value != 1
         return "–" if pd.isna(value) else f"{value:,.0f}" if count else f"{value:.4f}"
 
     def between(value: float, low: float, high: float) -> str:
@@ -343,7 +350,7 @@ def check_table(
                     for row in checks[["value", "low", "high"]].itertuples(index=False)
                 ],
                 columns[1]: checks["reference"].map(number),
-                "What it means": checks["text"] + told,
+                "What it means": checks["text"].map(plain) + told,
             }
         ),
         hide_index=True,

@@ -220,7 +220,7 @@ def _leakage(found: pd.DataFrame) -> None:
                 "Column": found["feature"],
                 "Finding": found["finding"].map(names),
                 "AUC alone": found["auc_alone"].map("{:.3f}".format),
-                "What it means": found["text"],
+                "What it means": found["text"].map(_parts.plain),
             }
         ),
         hide_index=True,

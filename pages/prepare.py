@@ -21,8 +21,7 @@ MISSING = {"drop": "Drop the row", "impute": "Impute in the model"}
 def form(snapshot: snapshots.Snapshot) -> None:
     features = choose_features()
     rows = choose_rows(snapshot)
-    left, right = st.columns(2)
-    with left:
+    with st.container(horizontal=True):
         missing = st.segmented_control(
             "A row with a missing value", list(MISSING), format_func=MISSING.__getitem__,
             default="drop", required=True, key="missing",
@@ -30,7 +29,6 @@ def form(snapshot: snapshots.Snapshot) -> None:
             "pipeline fills in the median or the most frequent name, in training and when it is "
             "served. A row without label is always dropped.",
         )  # fmt: skip
-    with right:
         offered = [name for name in SPLITS if name != "group" or spec.group]
         how = st.segmented_control(
             "Split", offered, format_func=SPLITS.__getitem__, default="random", required=True,
@@ -165,7 +163,7 @@ def split_state(run: tracking.RunInfo) -> None:
     _parts.check_table(checks, columns=("Found", "Wanted"), limits=True)
     leaks = _parts.table(settings, STORE, run.run_id, "leakage")
     for text in leaks["text"]:
-        st.warning(text)
+        st.warning(_parts.plain(text))
     left, right = _parts.side_by_side()
     with left:
         st.markdown("**Classes in each set**")
@@ -202,7 +200,7 @@ def lineage(prepared: storage.Prepared) -> None:
     missing = "dropped" if prepared.is_complete else "kept, imputed in the model's pipeline"
     told = [
         ("Raw snapshot", f"{prepared.snapshot}, came as {prepared.source}"),
-        ("Its SHA-256", prepared.digest),
+        ("Its SHA-256", f"{prepared.digest[:16]}…"),
         ("Rows", rows or "all"),
         ("Features", ", ".join(prepared.features)),
         ("Columns in the sets", ", ".join([*prepared.inputs, spec.target])),
@@ -210,17 +208,12 @@ def lineage(prepared: storage.Prepared) -> None:
         ("Split", f"{split_checks.SPLITS[options['split']]}, {cut}"),
         ("Run", prepared.run_id),
         ("Commit of the code", prepared.commit),
-        *((f"SHA-256 of {name}", digest) for name, digest in prepared.digests.items()),
+        *((f"SHA-256 of {name}", f"{one[:16]}…") for name, one in prepared.digests.items()),
     ]
-    st.dataframe(
-        pd.DataFrame(told, columns=["What", "Which"]),
-        hide_index=True,
-        height="content",
-        column_config={"Which": st.column_config.TextColumn("Which", width="large")},
-    )
+    st.table(pd.DataFrame(told, columns=["What", "Which"]), hide_index=True)
     st.caption(
         "The same snapshot and the same choices give the same bytes. The run keeps the sets and "
-        "this record, and names the data sets by these digests."
+        "this record, and names the data sets by these digests; the file has them in full length."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(

@@ -102,7 +102,7 @@ def details(run: tracking.RunInfo) -> None:
     commit = run.tags.get("courtside.git_commit", "unknown")
     st.caption(f"Started {when(run.started)}{seconds} · commit {commit[:10]} · id {run.run_id}")
     if run.error:
-        st.error(run.error)
+        st.error(_parts.plain(run.error))
     mlflow_pages(run)
     parent = run.tags.get("mlflow.parentRunId")
     if parent:

@@ -93,11 +93,11 @@ def look(path: Path, name: str | None = None) -> Head:
     if suffix == ".csv" and is_parquet:
         raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
     head = _look_at_parquet(path, name) if is_parquet else _look_at_csv(path, name)
-    _refuse_repeated(head.columns, name)
     if len(head.columns) > MAX_COLUMNS:
         raise InputError(
             f"'{name}' has {len(head.columns):,} columns; at most {MAX_COLUMNS:,} are taken."
         )
+    _refuse_repeated(head.columns, name)
     if head.rows * len(head.columns) > MAX_CELLS:
         raise InputError(
             f"'{name}' has {head.rows:,} rows of {len(head.columns):,} columns; at most "

@@ -12,25 +12,29 @@ CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 180_000
 
 
-def keep(page, name: str) -> None:
+def keep(page, name: str, *, width: int = 1440) -> None:
+    """Keep a screenshot of the whole page."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     # Streamlit scrolls inside the page, so the window has to be as tall as what it holds
     tall = page.get_by_test_id("stMain").evaluate("found => found.scrollHeight")
-    page.set_viewport_size({"width": 1440, "height": max(1000, min(tall, 5000))})
+    page.set_viewport_size({"width": width, "height": max(1000, min(tall, 5000))})
     page.wait_for_timeout(1500)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
-    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.set_viewport_size({"width": width, "height": 1000})
 
 
 def go(page, name: str) -> None:
+    """Open a page by its name in the sidebar."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
     page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
 
 
 def press(page, name: str) -> None:
+    """Press the last button of that name."""
     page.get_by_test_id("stMain").get_by_role("button", name=name).last.click()
 
 
 def figure(page, label: str) -> str:
+    """Return the figure under that label, once it is there."""
     found = page.get_by_test_id("stMetric").filter(has_text=label)
     return found.first.get_by_test_id("stMetricValue").inner_text(timeout=PATIENCE_MS)

@@ -1,0 +1,199 @@
+"""Every source by clicking, in Debian's Chromium: real files, made-up ones, and hostile ones."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import re
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
+MIRROR_PORT = 18_431
+
+
+def choose(page, source: str) -> None:
+    page.get_by_test_id("stMain").get_by_role("radio", name=source, exact=True).click()
+    page.wait_for_timeout(500)
+
+
+def upload(page, *paths: Path) -> None:
+    choose(page, "Upload files")
+    chooser = page.get_by_test_id("stFileUploader")
+    taken = chooser.get_by_role("button", name=re.compile("^Remove"))
+    while count := taken.count():
+        taken.first.click()
+        expect(taken).to_have_count(count - 1)
+        page.wait_for_timeout(500)
+    chooser.locator("input").set_input_files([str(path) for path in paths])
+    expect(taken).to_have_count(len(paths), timeout=20_000)
+    page.wait_for_timeout(500)
+
+
+def acquired(page) -> tuple[str, str]:
+    """Press Acquire, wait for a new run, and return the rows and the digest that stand."""
+    before = page.get_by_role("link", name=re.compile("^.*AquisicaoDados ")).all_inner_texts()
+    press(page, "Acquire")
+    link = page.get_by_role("link", name=re.compile("AquisicaoDados ")).first
+    link.wait_for(timeout=PATIENCE_MS)
+    if before:
+        old = re.compile(re.escape(before[0].split("AquisicaoDados ")[1][:8]))
+        expect(link).not_to_have_text(old, timeout=PATIENCE_MS)
+    return figure(page, "Rows"), figure(page, "Digest")
+
+
+def refused(page, words: str) -> None:
+    """Press Acquire and see the sentence."""
+    press(page, "Acquire")
+    expect(page.get_by_text(re.compile(words)).first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+@pytest.fixture
+def mirror() -> Iterator[ThreadingHTTPServer]:
+    """A server of the real files, where the app is told to look for them."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=RAW)
+    with ThreadingHTTPServer(("127.0.0.1", MIRROR_PORT), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not RAW, reason="COURTSIDE_RAW_DIR does not name the real files")
+@pytest.mark.parametrize(
+    "app",
+    [{
+        "COURTSIDE_RAW_DIR": RAW,
+        "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}",
+    }],
+    indirect=True,
+)  # fmt: skip
+def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) -> None:
+    go(page, "Acquire")
+    choose(page, "Download")
+    expect(page.get_by_text("https://github.com/tciodaro/eng_ml").first).to_be_visible()
+    assert acquired(page) == ("30,697", "75df905efe29")
+    expect(page.get_by_text("Validated: columns, types")).to_be_visible()
+    expect(page.get_by_text("Snapshots (1)")).to_be_visible()
+
+    # the same bytes by other ways are the same snapshot
+    choose(page, "Folder on this machine")
+    assert acquired(page) == ("30,697", "75df905efe29")
+    paths = sorted(Path(RAW).glob("*.parquet"))
+    upload(page, *paths)
+    assert acquired(page) == ("30,697", "75df905efe29")
+    expect(page.get_by_text("Snapshots (1)")).to_be_visible()
+
+    # Kaggle's zip of zips
+    table = pd.concat(pd.read_parquet(path) for path in paths)
+    inner = zipped({"data.csv": table.to_csv(index=False).encode()})
+    kaggle = tmp_path / "kobe-bryant-shot-selection.zip"
+    kaggle.write_bytes(zipped({"data.csv.zip": inner}))
+    upload(page, kaggle)
+    rows, digest = acquired(page)
+    assert rows == "30,697"
+    assert digest != "75df905efe29"
+    expect(page.get_by_text("Snapshots (2)")).to_be_visible()
+    keep(page, "acquire-two-snapshots")
+
+    # what stands can be changed back
+    press(page, "Make current")
+    expect(page.get_by_test_id("stMetric").filter(has_text="Digest")).to_contain_text(
+        "75df905efe29", timeout=PATIENCE_MS
+    )
+
+    # a file with faults gets a report, and nothing changes
+    bad = tmp_path / "bad.csv"
+    faulty = table.astype({"period": "object"}).rename(columns={"lon": "lng"})
+    faulty.iloc[0, faulty.columns.get_loc("period")] = "first"
+    faulty.to_csv(bad, index=False)
+    upload(page, bad)
+    refused(page, "'period' must be a whole number: not so in 1 row")
+    expect(page.get_by_text("the column 'lng' is taken as 'lon'").first).to_be_visible()
+    with page.expect_download() as report:
+        page.get_by_role("button", name="Validation report (CSV)").first.click()
+    assert "period,1,'first'" in Path(report.value.path()).read_text().replace('"', "")
+    assert figure(page, "Digest") == "75df905efe29"
+    keep(page, "acquire-refused")
+
+    # the picture, at last as a narrow window shows it
+    for view in ("Over time and kind", "On the court", "Correlation", "Leakage"):
+        choose(page, view)
+        expect(page.get_by_test_id("stMain").get_by_text("Traceback")).to_have_count(0)
+        keep(page, f"acquire-{view.lower().replace(' ', '-')}")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    choose(page, "On the court")
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    keep(page, "acquire-narrow", width=800)
+
+
+HOSTILE = {
+    "bomb.zip": (zipped({"data.csv": b"0" * 60_000_000}), "once it is unpacked; at most 50.0"),
+    "paths.zip": (zipped({"../data.csv": b"x"}), "a path that leads out of it"),
+    "latin.csv": ("nome,\xe9\n".encode("latin-1"), "is not UTF-8 text"),
+    "brazil.csv": (b"lat;lon\n34,0;-118,2\n", "is divided by semicolons"),
+    "twice.csv": (b"lat,lat\n1,2\n", "stands there more than once"),
+    "text.parquet": (b"lat,lon\n1,2\n", "is not a parquet file, whatever its name says"),
+}
+
+
+@pytest.mark.parametrize(
+    "app",
+    [{
+        "COURTSIDE_UPLOAD_LIMIT_MB": "10",
+        "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}",
+    }],
+    indirect=True,
+)  # fmt: skip
+def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
+    page, tmp_path: Path
+) -> None:
+    go(page, "Acquire")
+    stands = acquired(page)
+    assert stands[0] == "30,697"
+    expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
+    choose(page, "Download")
+    refused(page, "127.0.0.1 cannot be reached. Is this machine offline")
+    for name, (content, words) in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+        upload(page, tmp_path / name)
+        refused(page, words)
+        assert (figure(page, "Rows"), figure(page, "Digest")) == stands
+    keep(page, "acquire-hostile")
+
+    go(page, "Prepare")
+    for choice in ("All, with the kind of shot", "Impute in the model", "By group"):
+        page.get_by_test_id("stMain").get_by_role("radio", name=choice, exact=True).click()
+        page.wait_for_timeout(500)
+    press(page, "Prepare")
+    assert figure(page, "Filtered") == "(20285, 17)"
+    expect(page.get_by_text("noted only after what is predicted").first).to_be_visible()
+    expect(page.get_by_text("No game_id has rows on both sides").first).to_be_visible()
+    keep(page, "prepare-choices")

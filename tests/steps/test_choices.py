@@ -1,0 +1,367 @@
+"""What a person may choose in the preparation goes on to the model, the server and the report."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+
+from core import project
+from core.adapters import predictions, server, snapshots, storage, tracking
+from core.config import Settings
+from core.errors import InputError
+from core.steps import acquire, monitor, prepare, score, serve, train
+from tests.conftest import new_home
+
+SPEC = project.load("kobe")
+FEATURES = ("shot_distance", "angle", "home", "month", "shot_zone_basic", "opponent")
+
+
+@dataclass
+class Chosen:
+    """A life cycle of texts, computed features and missing values, and its server."""
+
+    settings: Settings
+    prepared: storage.Prepared
+    trained: train.Result
+    served: serve.Result
+
+
+def with_holes(shots: pd.DataFrame) -> pd.DataFrame:
+    holes = shots.iloc[::6].reset_index(drop=True)
+    holes.loc[::9, "shot_distance"] = np.nan
+    holes.loc[::11, "opponent"] = None
+    holes.loc[::13, "game_date"] = None
+    holes.loc[::17, "matchup"] = None
+    return holes
+
+
+@pytest.fixture(scope="module")
+def chosen(
+    shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+) -> Iterator[Chosen]:
+    folder = tmp_path_factory.mktemp("chosen")
+    settings = new_home(folder, store_template, serve_port=5271)
+    path = folder / "holes.parquet"
+    with_holes(shots).to_parquet(path)
+    acquire.run(settings, acquire.Options(source="file", path=path))
+    prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
+    prepared = storage.current_prepared(settings)
+    assert prepared is not None
+    trained = train.run(settings, train.Options(folds=3))
+    served = serve.run(settings, serve.Options())
+    yield Chosen(settings, prepared, trained, served)
+    server.stop(settings, served.port)
+
+
+def test_the_sets_hold_raw_columns_and_their_holes(chosen: Chosen) -> None:
+    _, train_set, test_set = storage.read_prepared(chosen.settings)
+    inputs = SPEC.inputs_of(FEATURES)
+    assert inputs == (
+        "shot_distance", "loc_x", "loc_y", "matchup", "game_date", "shot_zone_basic", "opponent",
+    )  # fmt: skip
+    assert list(train_set) == list(test_set) == [*inputs, SPEC.target]
+    for name in ("shot_distance", "opponent", "game_date", "matchup"):
+        assert train_set[name].isna().any()
+    assert not chosen.prepared.is_complete
+
+
+def test_the_version_tells_its_inputs_features_and_formulas(chosen: Chosen) -> None:
+    version = tracking.require_version(chosen.settings, SPEC.model, "champion")
+    assert version.inputs == SPEC.inputs_of(FEATURES)
+    assert version.features == FEATURES
+    assert set(version.formulas) == {"angle", "home", "month"}
+    assert not version.is_complete
+
+
+def test_it_is_better_than_the_base_rate(chosen: Chosen) -> None:
+    run = tracking.last_run(chosen.settings, "train")
+    assert run is not None
+    assert run.metrics["skill_test"] > 0.005
+
+
+def test_the_server_takes_raw_columns_with_holes_and_answers_as_in_training(
+    chosen: Chosen,
+) -> None:
+    version = tracking.require_version(chosen.settings, SPEC.model, "champion")
+    kept = tracking.table(chosen.settings, version.run_id, "test_predictions")
+    rows = kept[list(version.inputs)].astype("object").where(kept[list(version.inputs)].notna())
+    body = {
+        "dataframe_split": {
+            "columns": list(version.inputs),
+            "data": json.loads(rows.to_json(orient="values")),
+        }
+    }
+    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=30)
+    answered = pd.DataFrame(answer.json()["predictions"])
+    np.testing.assert_allclose(answered["probability"], kept["probability"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("empty", ["shot_distance", "opponent", "matchup", "all"])
+def test_a_request_in_which_a_column_is_wholly_missing_is_answered(
+    chosen: Chosen, empty: str
+) -> None:
+    version = tracking.require_version(chosen.settings, SPEC.model, "champion")
+    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(1)
+    row = json.loads(kept[list(version.inputs)].to_json(orient="values"))[0]
+    row = [
+        None if empty in (name, "all") else value
+        for name, value in zip(version.inputs, row, strict=True)
+    ]
+    body = {"dataframe_split": {"columns": list(version.inputs), "data": [row]}}
+    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert 0 < answer.json()["predictions"][0]["probability"] < 1
+
+
+def test_rows_with_holes_are_scored_and_monitored(chosen: Chosen) -> None:
+    found = score.run(chosen.settings, score.Options())
+    raw = snapshots.current(chosen.settings)
+    assert raw is not None
+    rows = snapshots.read(chosen.settings, raw, SPEC.columns)
+    assert found.rows == (rows["shot_type"] == SPEC.rows.production).sum()
+    assert found.rows_skipped == 0
+    logged = predictions.read(chosen.settings, found.run_id)
+    assert logged["opponent"].isna().any()
+    assert logged["shot_zone_basic"].map(type).eq(str).all()
+    report = monitor.run(chosen.settings, monitor.Options())
+    checks = tracking.table(chosen.settings, report.run_id, "checks")
+    assert {f"psi.{name}" for name in (*FEATURES, "probability")} <= set(checks["code"])
+    # a text has no KS distance
+    assert "ks.opponent" not in set(checks["code"])
+    densities = tracking.table(chosen.settings, report.run_id, "densities")
+    assert set(densities["feature"]) == {*FEATURES, "probability"}
+
+
+def test_one_row_and_a_file_are_scored_alike(chosen: Chosen) -> None:
+    version = tracking.require_version(chosen.settings, SPEC.model, "champion")
+    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(40)
+    row = {
+        name: None if pd.isna(value) else value
+        for name, value in kept[list(version.inputs)].iloc[0].items()
+    }
+    one = score.run(chosen.settings, score.Options(source="row", row=row))
+    assert one.probability == pytest.approx(kept["probability"].iloc[0], abs=1e-12)
+    content = kept[list(version.inputs)].to_csv(index=False).encode()
+    upload = storage.stage_upload(chosen.settings, "rows.csv", content)
+    many = score.run(chosen.settings, score.Options(source="upload", upload=upload))
+    assert many.probability == pytest.approx(kept["probability"].mean(), abs=1e-12)
+
+
+def test_a_value_that_the_project_does_not_allow_is_refused_with_a_report(
+    chosen: Chosen,
+) -> None:
+    version = tracking.require_version(chosen.settings, SPEC.model, "champion")
+    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(5)
+    bad = kept[list(version.inputs)].assign(shot_zone_basic="Moon").to_csv(index=False)
+    upload = storage.stage_upload(chosen.settings, "rows.csv", bad.encode())
+    with pytest.raises(InputError, match="'shot_zone_basic' must be one of"):
+        score.run(chosen.settings, score.Options(source="upload", upload=upload))
+    run = tracking.last_run(chosen.settings, "score", status="FAILED")
+    assert run is not None
+    found = tracking.table(chosen.settings, run.run_id, "validation")
+    assert found["check"].tolist()[0] == "category"
+
+
+# --- lineage ----------------------------------------------------------------------------------
+
+
+def test_sets_tell_their_snapshot_parameters_run_and_commit(chosen: Chosen) -> None:
+    from mlflow import MlflowClient
+
+    prepared, raw = chosen.prepared, snapshots.current(chosen.settings)
+    assert raw is not None
+    assert (prepared.snapshot, prepared.digest) == (raw.id, raw.digest)
+    assert prepared.commit == tracking.git_commit()
+    assert prepared.options["features"] == list(FEATURES)
+    assert prepared.options["rows"] == {"shot_type": [SPEC.rows.development]}
+    run = tracking.run(chosen.settings, prepared.run_id)
+    assert run is not None
+    kept = json.loads(
+        tracking.artifact(chosen.settings, run.run_id, "documents/lineage.json").read_text()
+    )
+    stands = chosen.settings.data_dir / "05_model_input" / "prepared.json"
+    assert kept == json.loads(stands.read_text())
+    for path in storage.prepared_paths(chosen.settings):
+        assert prepared.digests[path.name] == storage.sha256(path)
+        assert run.tags[f"courtside.sha256.{path.name}"] == storage.sha256(path)
+        logged = tracking.artifact(chosen.settings, run.run_id, f"files/{path.name}")
+        assert logged.read_bytes() == path.read_bytes()
+    inputs = {}
+    for found in (prepared.run_id, chosen.trained.run_id):
+        for one in MlflowClient(chosen.settings.mlflow_uri).get_run(found).inputs.dataset_inputs:
+            inputs.setdefault(one.dataset.name, set()).add(one.dataset.digest)
+    assert inputs == {
+        "raw": {raw.digest[:32]},
+        "train_data": {prepared.digests["train_data.parquet"][:32]},
+        "test_data": {prepared.digests["test_data.parquet"][:32]},
+    }
+
+
+@pytest.fixture
+def acquired(settings: Settings, few_file: Path) -> Settings:
+    acquire.run(settings, acquire.Options(source="file", path=few_file))
+    return settings
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"split": "group", "seed": 7},
+        {"split": "time", "missing": "impute", "features": ("season", "angle")},
+        {"rows": {}, "split": "time", "test_from": "2010-01-01"},
+    ],
+    ids=["default", "group", "time", "moment"],
+)
+def test_the_same_inputs_give_the_same_bytes(acquired: Settings, options: dict) -> None:
+    written = []
+    for other in ({"seed": 1}, {}, {}):
+        prepare.run(acquired, prepare.Options(**{**options, **other}))
+        written.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
+    assert written[1] == written[2]
+    assert written[1][1] != written[0][1]
+
+
+def test_a_preparation_whose_record_fails_leaves_the_sets_that_stood(
+    acquired: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare.run(acquired, prepare.Options())
+    before = storage.current_prepared(acquired)
+    log, calls = tracking.log, []
+
+    def full(*given: object) -> object:
+        calls.append(given)
+        if len(calls) == 2:
+            raise InputError("The store is full.")
+        return log(*given)
+
+    monkeypatch.setattr(tracking, "log", full)
+    with pytest.raises(InputError, match="The store is full"):
+        prepare.run(acquired, prepare.Options(seed=1))
+    assert storage.current_prepared(acquired) == before
+    storage.read_prepared(acquired)
+    assert not list(acquired.data_dir.rglob("*.tmp"))
+
+
+def test_what_was_brought_in_before_is_made_current_by_a_run(
+    acquired: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    first = snapshots.current(acquired)
+    assert first is not None
+    other = tmp_path / "other.csv"
+    few_shots.head(500).to_csv(other, index=False)
+    acquire.run(acquired, acquire.Options(source="file", path=other))
+    found = acquire.run(acquired, acquire.Options(source="snapshot", snapshot=first.id))
+    again = snapshots.current(acquired)
+    assert again is not None
+    assert (again.digest, again.source, again.acquired_at) == (
+        first.digest, "file", first.acquired_at,
+    )  # fmt: skip
+    assert again.run_id == found.run_id != first.run_id
+    run = tracking.run(acquired, found.run_id)
+    assert run is not None
+    assert (run.params["source"], run.params["snapshot"]) == ("snapshot", first.id)
+    assert len(snapshots.listed(acquired)) == 2
+    with pytest.raises(InputError, match="There is no snapshot"):
+        acquire.run(acquired, acquire.Options(source="snapshot", snapshot="0" * 12))
+
+
+def test_chosen_files_of_the_folder_are_taken_alone(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    few_shots.head(300).to_csv(folder / "a.csv", index=False)
+    few_shots.tail(300).to_csv(folder / "b.csv", index=False)
+    settings = settings.model_copy(update={"raw_dir": folder})
+    assert acquire.run(settings, acquire.Options(source="folder")).rows == 600
+    found = acquire.run(settings, acquire.Options(source="folder", files=("b.csv",)))
+    assert found.rows == 300
+    for name in ("c.csv", "../raw/a.csv", str(folder / "a.csv")):
+        with pytest.raises(InputError, match="There is no"):
+            acquire.run(settings, acquire.Options(source="folder", files=(name,)))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"features": ("shot_made_flag", "lat")}, "the target shot_made_flag must not be a"),
+        ({"features": ("shot_id",)}, "the id shot_id must not be a feature"),
+        ({"features": ("wind",)}, "wind. Choose others"),
+        ({"features": ("lat", "lat")}, "more than once: lat"),
+        ({"rows": {"wind": ("x",)}}, "no column wind to filter rows by"),
+        ({"rows": {"period": ("99",)}}, "No row has period = '99' (found: 1, 2"),
+        ({"split": "time", "test_from": "1900-01-01"}, "Choose a moment in between"),
+    ],
+)
+def test_choices_that_cannot_be_met_are_told(acquired: Settings, options: dict, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prepare.run(acquired, prepare.Options(**options))
+    assert words in caught.value.message
+    run = tracking.last_run(acquired, "prepare", status=None)
+    assert run is not None
+    assert (run.status, run.error) == ("FAILED", caught.value.message)
+    assert storage.current_prepared(acquired) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"test_from": "2010-01-01"}, "test_from is for a split by time"),
+        ({"rows": {"period": ()}}, "no value of period is chosen"),
+        ({"features": ()}, "at least 1 item"),
+        ({"split": "coin"}, "'random', 'time' or 'group'"),
+        ({"missing": "guess"}, "'drop' or 'impute'"),
+    ],
+)
+def test_options_that_contradict_themselves_are_refused(options: dict, words: str) -> None:
+    with pytest.raises(ValueError, match="validation error") as caught:
+        prepare.Options(**options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("features", "low", "high"),
+    [(0, 0.672, 0.678), (1, 0.600, 0.607)],
+    ids=["known before", "with the kind of shot"],
+)
+def test_on_the_real_rows_full_columns_reach_what_is_known(
+    real_dir: Path, settings: Settings, features: int, low: float, high: float
+) -> None:
+    settings = settings.model_copy(update={"raw_dir": real_dir})
+    acquire.run(settings, acquire.Options(source="folder"))
+    prepare.run(settings, prepare.Options(features=SPEC.feature_sets[features].features))
+    run = tracking.last_run(settings, "prepare")
+    assert run is not None
+    leaks = tracking.table(settings, run.run_id, "leakage")
+    late = ["action_type", "combined_shot_type"] if features else []
+    assert leaks.loc[leaks["finding"] == "recorded_after", "feature"].tolist() == late
+    found = train.run(settings, train.Options(candidates=("lr",), folds=3))
+    assert low < found.log_loss_test < high
+
+
+@pytest.mark.real
+def test_on_the_real_rows_a_cut_in_time_gives_what_is_known(
+    real_dir: Path, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"raw_dir": real_dir})
+    acquire.run(settings, acquire.Options(source="folder"))
+    prepare.run(settings, prepare.Options(split="time", test_from="2010-12-01"))
+    found = train.run(settings, train.Options(candidates=("lr", "lightgbm"), folds=3))
+    comparison = tracking.table(settings, found.run_id, "comparison").set_index("model")
+    # 0.670 is the best that is known with six features and this cut
+    assert 0.668 < comparison.loc["lr", "log_loss_test"] < 0.680
+    run = tracking.last_run(settings, "prepare")
+    assert run is not None
+    assert run.metrics["groups_shared"] == run.metrics["time_shared"] == 0
+    raw = io.StringIO(tracking.table(settings, run.run_id, "split_checks").to_csv())
+    assert "tested from 2010-12-01" in raw.getvalue()
