@@ -8,7 +8,6 @@ sample otherwise. Each figure stands beside a bare baseline measured in the same
 
 from __future__ import annotations
 
-import logging
 import os
 import statistics
 import sys
@@ -21,12 +20,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.page_times import time_pages  # noqa: E402
 from core import project  # noqa: E402
 from core.adapters import jobs, server, storage, tracking  # noqa: E402
 from core.config import Settings  # noqa: E402
 
 REPEATS = 5
-PAGES = ("overview", "prepare", "train", "serve", "score", "monitor", "runs")
+PAGES = ("overview", "acquire", "prepare", "train", "serve", "score", "monitor", "runs")
 TRAIN = {"candidates": ["lr", "knn"], "folds": 10}
 
 
@@ -72,39 +72,6 @@ def steps(settings: Settings) -> None:
     print(f"  train / bare PyCaret        {times['train'] / bare:6.2f}")
 
 
-def pages(settings: Settings) -> None:
-    import streamlit as st
-    from streamlit.testing.v1 import AppTest
-
-    logging.getLogger("streamlit").setLevel(logging.ERROR)
-    os.environ |= settings.environment()
-    empty = AppTest.from_string("import streamlit as st\nst.title('Empty')")
-
-    def time_of(app: AppTest) -> float:
-        start = time.perf_counter()
-        app.run(timeout=60)
-        seconds = time.perf_counter() - start
-        if app.exception:
-            sys.exit(f"A page failed: {app.exception[0].value}")
-        return seconds
-
-    time_of(empty)
-    bare = median(lambda: time_of(empty))
-    print(f"page script, full store, median of {REPEATS}, and the first visit with cold caches")
-    print(f"  {'an empty page':<12}{bare * 1000:7.0f} ms")
-    for name in PAGES:
-        app = AppTest.from_file(str(ROOT / "app.py"))
-        if name != "overview":
-            app.switch_page(f"pages/{name}.py")
-        st.cache_data.clear()
-        first = time_of(app)
-        seconds = median(lambda app=app: time_of(app))
-        print(
-            f"  {name:<12}{seconds * 1000:7.0f} ms  {seconds / bare:5.1f} times an empty page, "
-            f"{(seconds - bare) * 1000:4.0f} ms more (limit 300); first {first * 1000:.0f} ms"
-        )
-
-
 def main() -> None:
     raw = os.environ.get("COURTSIDE_RAW_DIR")
     with tempfile.TemporaryDirectory() as home:
@@ -121,7 +88,7 @@ def main() -> None:
             steps(settings)
             for step, name in (("serve", "serve"), ("score", "score"), ("monitor", "monitor")):
                 print(f"{name}: {press(settings, step, {}):.2f} s")
-            pages(settings)
+            time_pages(settings, PAGES)
         finally:
             for found in server.servers(settings):
                 server.stop(settings, found.port)

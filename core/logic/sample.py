@@ -299,8 +299,10 @@ def _slots(
         free = rng.permutation(np.concatenate(slots))
         # Shots of an overtime come in few games: about four in each.
         extra = period[start : start + shots] > 4
-        few = rng.permutation(np.unique(free))[: -(-extra.sum() // 4)]
-        taken = np.flatnonzero(np.isin(free, few))[: extra.sum()]
+        mixed, few = rng.permutation(np.unique(free)), -(-extra.sum() // 4)
+        while np.isin(free, mixed[:few]).sum() < extra.sum():
+            few += 1  # games of few shots hold less than four
+        taken = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
         found[start : start + shots][extra] = free[taken]
         found[start : start + shots][~extra] = np.delete(free, taken)
         start += shots

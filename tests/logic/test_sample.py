@@ -315,3 +315,10 @@ def test_the_two_sets_are_easily_told_apart(shots, spec):
     features = shots[list(spec.features)]
     model = LogisticRegression(max_iter=1000).fit(features[::2], three[::2])
     assert roc_auc_score(three[1::2], model.predict_proba(features[1::2])[:, 1]) > 0.99
+
+
+@pytest.mark.parametrize("seed", [31, 49, 77])
+def test_a_seed_whose_overtimes_fall_on_games_of_few_shots_is_made_too(tables, seed):
+    shots = sample.generate(tables, seed)
+    assert len(shots) == 30_697
+    assert (shots["period"] > 4).any()
