@@ -271,4 +271,7 @@ def test_a_data_set_carries_the_digest_of_its_file(settings: Settings) -> None:
         tracking.log(settings, run_id, Record(datasets=(dataset,), documents={"d": {"a": 1}}))
     (found,) = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
     assert found.dataset.digest == digest[:32]
+    assert json.loads(found.dataset.profile)["num_rows"] == 2
+    (column,) = json.loads(found.dataset.schema)["mlflow_colspec"]
+    assert (column["name"], column["type"]) == ("a", "double")
     assert "documents/d.json" in tracking.artifacts(settings, run_id)
