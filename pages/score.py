@@ -207,7 +207,7 @@ def answers(rows, run: tracking.RunInfo) -> None:
     st.dataframe(
         rows.head(SHOWN_ROWS),
         hide_index=True,
-        column_order=["row_key", *inputs, "probability", "predicted", "label"],
+        column_order=["row_key", "probability", "predicted", "label", *inputs],
         column_config={
             "row_key": spec.id,
             "probability": st.column_config.ProgressColumn(

@@ -4,12 +4,24 @@ import pandas as pd
 import streamlit as st
 
 from core.adapters import storage, tracking
-from core.logic import metrics, model_charts
+from core.logic import metrics, model_charts, split_checks
 from core.steps import train
 from pages import _parts
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri
+
+
+def training_set(prepared: storage.Prepared) -> None:
+    """Say what the candidates will see, and where it is from."""
+    count = len(prepared.features)
+    missing = "" if prepared.is_complete else " Missing values are imputed in the model."
+    how = split_checks.SPLITS[prepared.options["split"]]
+    st.caption(
+        f"Training set: {prepared.rows_train:,} rows, {count} feature{'s'[: count != 1]} "
+        f"({', '.join(prepared.features)}), divided from the test set {how}.{missing}"
+    )
+    _parts.run_link(prepared.run_id, "PreparacaoDados")
 
 
 def form(prepared: storage.Prepared) -> None:
@@ -133,6 +145,7 @@ def registry() -> None:
                         found.tags.get("courtside.candidate", ""), ""
                     ),
                     "data": "sample" if found.is_sample else "real",
+                    "features": found.tags.get("courtside.features", "").replace(",", ", "),
                     "made": _parts.ago(found.created),
                     "run": f"/runs?run={found.run_id}",
                 }
@@ -145,6 +158,7 @@ def registry() -> None:
             "aliases": "Aliases",
             "candidate": "Candidate",
             "data": "Trained on",
+            "features": "Features",
             "made": "Registered",
             "run": st.column_config.LinkColumn("Run", display_text="open"),
         },
@@ -166,6 +180,7 @@ with _parts.told():
         st.info("There is no training set yet. Prepare the data first.")
         st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
         st.stop()
+    training_set(prepared)
     form(prepared)
     _parts.wait_for_store()
     last = tracking.last_run(settings, "train")

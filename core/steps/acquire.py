@@ -93,12 +93,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         tracking.step_run(settings, "acquire", options, progress) as run_id,
         tempfile.TemporaryDirectory() as temporary,
     ):
-        files = _collect(settings, spec, options, Path(temporary), progress)
+        brought = _collect(settings, spec, options, Path(temporary), progress)
+        files, left_out = _unpacked(settings, spec, brought, Path(temporary))
+        _refuse_twins(files)
         progress.update(0.4, "Reading the files")
         raw, notes, width = _read(spec, files)
         progress.update(0.5, f"Checking {len(raw):,} rows")
         found = schema.inspect_source(raw, spec)
-        findings = (*found.findings, *notes)
+        findings = (*found.findings, *notes, *left_out)
         rows_raw = len(raw)
         del raw  # a million rows stand there once
         tracking.log(
@@ -196,7 +198,7 @@ def _record(
 def _collect(
     settings: Settings, spec: ProjectSpec, options: Options, temporary: Path, progress: Progress
 ) -> list[_File]:
-    """Return the files of the source, zip files unpacked."""
+    """Return the files of the source, zip files as they are."""
     if options.source == "sample":
         progress.update(0.1, "Making the sample")
         frame = sample.generate(project.sample_tables(settings.project), seed=options.seed)
@@ -213,17 +215,15 @@ def _collect(
             for path, file in zip(paths, stands.files, strict=True)
         ]
     if options.source == "download":
-        return _downloaded(settings, spec, temporary, progress)
+        return _downloaded(settings, spec, progress)
     progress.update(0.1, "Looking for the files")
     if options.source == "upload":
         if not options.uploads:
             raise InputError("No file was uploaded. Choose one or several files.")
-        found = [
+        return [
             _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
         ]
-    else:
-        found = _in_the_folder(settings, options)
-    return _without_twins(_unpacked(settings, spec, found, temporary))
+    return _in_the_folder(settings, options)
 
 
 def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
@@ -245,9 +245,7 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     return [_File(name, there[name]) for name in options.files or there]
 
 
-def _downloaded(
-    settings: Settings, spec: ProjectSpec, temporary: Path, progress: Progress
-) -> list[_File]:
+def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> list[_File]:
     if not spec.downloads:
         raise InputError(f"The project '{spec.name}' names no files to download.")
     total = sum(item.size for item in spec.downloads)
@@ -268,19 +266,20 @@ def _downloaded(
         )
         before += item.size
         found.append(_File(item.name, path, item.url))
-    return _unpacked(settings, spec, found, temporary)
+    return found
 
 
 def _unpacked(
     settings: Settings, spec: ProjectSpec, files: Sequence[_File], temporary: Path
-) -> list[_File]:
-    """Return the files with what zip files hold in their place.
+) -> tuple[list[_File], list[Finding]]:
+    """Return the files with what zip files hold in their place, and what was left out of these.
 
     A zip can hold more than the data (Kaggle's has an example of an answer): of its files those
     are taken that have most of the project's columns, or all where none has.
     """
     limit = UNPACKED * settings.upload_limit_mb * 1_000_000
     found: list[_File] = []
+    left_out: list[Finding] = []
     for i, file in enumerate(files):
         if file.path.suffix.lower() != ".zip":
             found.append(file)
@@ -291,8 +290,13 @@ def _unpacked(
             _File(name, path, file.name)
             for name, path in archives.unpack(file.path, file.name, folder, limit=limit)
         ]
-        found += [one for one in members if _fits(one, spec)] or members
-    return found
+        fitting = [one for one in members if _fits(one, spec)] or members
+        found += fitting
+        for one in members:
+            if one not in fitting:
+                text = f"'{one.name}' in '{file.name}' was left out: it has other columns."
+                left_out.append(Finding("warning", "file", "", None, "", "", text))
+    return found, left_out
 
 
 def _fits(file: _File, spec: ProjectSpec) -> bool:
@@ -305,14 +309,13 @@ def _fits(file: _File, spec: ProjectSpec) -> bool:
     return len(there & set(spec.columns)) > len(spec.columns) / 2
 
 
-def _without_twins(files: list[_File]) -> list[_File]:
+def _refuse_twins(files: Sequence[_File]) -> None:
     seen: dict[str, str] = {}
     for file in files:
         digest = storage.sha256(file.path)
         if digest in seen:
             raise InputError(f"'{file.name}' is the same file as '{seen[digest]}'. Bring it once.")
         seen[digest] = file.name
-    return files
 
 
 def _read(spec: ProjectSpec, files: Sequence[_File]) -> tuple[pd.DataFrame, list[Finding], int]:

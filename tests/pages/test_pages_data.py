@@ -314,6 +314,10 @@ def test_features_that_know_too_much_are_told_beside_the_split(
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups on both sides", "Verdict"]
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in found.value for found in app.warning)
+    assert any(
+        "2 features (action_type, lat), divided from the test set by group." in found.value
+        for found in app.caption
+    )
 
 
 def test_sets_of_an_older_app_are_told(copied, open_page: Callable[..., AppTest]) -> None:
