@@ -12,17 +12,10 @@ import pytest
 
 from core.adapters import archives
 from core.errors import InputError
+from tests.zips import zipped
 
 LIMIT = 1_000_000
 TABLE = b"x,y\n1,2\n"
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return held.getvalue()
 
 
 @pytest.fixture

@@ -57,23 +57,17 @@ class Handler(BaseHTTPRequestHandler):
         if what == "whole":  # and knows nothing of ranges
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY)
-        elif what == "range":
+        elif what in ("range", "broken"):
             rest = BODY[start:]
             self.head(
                 206 if start else 200, Content_Length=len(rest),
                 Content_Range=f"bytes {start}-{len(BODY) - 1}/{len(BODY)}",
             )  # fmt: skip
-            self.wfile.write(rest)
-        elif what == "broken":
-            rest = BODY[start:]
-            self.head(
-                206 if start else 200, Content_Length=len(rest),
-                Content_Range=f"bytes {start}-{len(BODY) - 1}/{len(BODY)}",
-            )  # fmt: skip
-            self.wfile.write(rest[:100_000])
-            self.wfile.flush()
-            self.close_connection = True
-            self.connection.close()
+            self.wfile.write(rest if what == "range" else rest[:100_000])
+            if what == "broken":
+                self.wfile.flush()
+                self.close_connection = True
+                self.connection.close()
         elif what == "cut":
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY[:10])

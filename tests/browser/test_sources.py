@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import io
 import os
 import re
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +14,7 @@ import pandas as pd
 import pytest
 
 from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+from tests.zips import zipped
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -58,14 +57,6 @@ def refused(page, words: str) -> None:
     """Press Acquire and see the sentence."""
     press(page, "Acquire")
     expect(page.get_by_text(re.compile(words)).first).to_be_visible(timeout=PATIENCE_MS)
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return held.getvalue()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from core.adapters import snapshots, storage, tracking
 from core.config import Settings
 from core.errors import CourtsideError
 from core.steps import acquire
+from tests.zips import zipped
 
 SPEC = project.load("kobe")
 
@@ -46,14 +46,6 @@ def csv(frame: pd.DataFrame, **options: object) -> bytes:
 def parquet(table: pa.Table | pd.DataFrame) -> bytes:
     held = io.BytesIO()
     table.to_parquet(held) if isinstance(table, pd.DataFrame) else pq.write_table(table, held)
-    return held.getvalue()
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
     return held.getvalue()
 
 
