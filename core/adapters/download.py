@@ -28,6 +28,7 @@ _BLOCK = 1 << 16
 _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _EARLY = "it ended too early"
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LATER = "Press Acquire again later, or bring the file as an upload."
 
 
@@ -159,34 +160,51 @@ def _follow(
 ) -> requests.Response:
     """Return the answer behind all redirects, none of which may lead into a private network."""
     for _ in range(REDIRECTS + 1):
-        answer = session.get(
-            url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
-        )
-        if answer.status_code not in _MOVED:
-            return answer
-        answer.close()
-        url = urljoin(url, answer.headers.get("Location", ""))
-        _refuse_private(url)
+        try:
+            answer = session.get(
+                url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
+            )
+            if answer.status_code not in _MOVED:
+                return answer
+            answer.close()
+            there = urljoin(url, answer.headers.get("Location", ""))
+            _refuse_private(there)
+        except ValueError as error:  # brackets or a port that are none; requests looks too
+            raise DownloadError(f"{_host(url)} redirects to what is no web address.") from error
+        url = there
     raise DownloadError(f"{_host(url)} redirects more than {REDIRECTS} times. Nothing was changed.")
 
 
 def _refuse_private(url: str) -> None:
     """Refuse an address that is not http(s), or whose host is not on the public network."""
     parts = urlsplit(url)
+    port = parts.port or 0  # raises where it is none
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadError(f"A redirect leads to {url[:80]}, which is no web address.")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except OSError as error:
         if get_environ_proxies(url):
             return  # the proxy looks the name up, and this machine cannot
         raise requests.ConnectionError(f"no address for {parts.hostname}") from error
     for *_, place in found:
-        if not ipaddress.ip_address(str(place[0]).partition("%")[0]).is_global:
+        if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
             raise DownloadError(
                 f"A redirect leads to {parts.hostname}, an address in a private network. It was "
                 "not followed, and nothing was changed."
             )
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        # an address of version 4 within one of version 6
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner.is_global
+        return address.is_global and address.teredo is None
+    return address.is_global
 
 
 def _why(url: str, error: requests.RequestException) -> str:

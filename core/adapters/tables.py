@@ -27,6 +27,11 @@ _BLOCK = 1 << 20
 _BOM = codecs.BOM_UTF8
 # the index that pandas adds to a file; nobody's column
 _INDEX = "__index_level_"
+# what pandas itself takes for a missing value
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,8 @@ def read(
     name : str, optional
         What the person calls it, for messages.
     columns : mapping of str to Column, optional
-        What is expected. Texts are then read as they stand ("007" stays "007"), and columns of a
-        parquet file that are not among them are left where they are.
+        What is expected. Texts are then read as they stand ("007" stays "007", "NA" stays "NA"),
+        and columns of a parquet file that are not among them are left where they are.
 
     Raises
     ------
@@ -133,9 +138,9 @@ def read(
     if path.suffix.lower() == ".parquet":
         wanted = [one for one in head.columns if one in names] if columns else list(head.columns)
         return _read_parquet(path, name, wanted)
-    texts = [one for one in head.columns if one in names and expected[names[one]].is_text]
+    texts = [one for one in head.columns if one in names and expected[names[one]].type == "text"]
     try:
-        return _read_csv(path, name, texts)
+        return _read_csv(path, name, head.columns, texts)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"'{name}' is empty.") from error
     except (pd.errors.ParserError, ValueError) as error:
@@ -191,7 +196,9 @@ def _scan(file: Any, name: str) -> int:
 
 def _header(text: str, name: str) -> tuple[str, ...]:
     try:
-        columns = tuple(next(csv.reader(io.StringIO(text, newline="")), []))
+        rows = csv.reader(io.StringIO(text, newline=""))
+        # pandas passes over blank lines too
+        columns = tuple(next((row for row in rows if "".join(row).strip()), []))
     except csv.Error as error:
         raise InputError(f"'{name}' cannot be read as CSV: {_reason(error)}") from error
     if len(columns) == 1:
@@ -199,14 +206,20 @@ def _header(text: str, name: str) -> tuple[str, ...]:
             if sign in columns[0]:
                 raise InputError(f"'{name}' is divided by {word}. Save it with commas.")
     # pandas gives a column without a name one of its own; a trailing comma makes none
-    return tuple(column for column in columns if column.strip())
+    named = tuple(column for column in columns if column.strip())
+    if not named:
+        raise InputError(f"'{name}' has no line with the names of its columns.")
+    return named
 
 
-def _read_csv(path: Path, name: str, texts: Sequence[str]) -> pd.DataFrame:
+def _read_csv(path: Path, name: str, columns: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
     given: dict[str, Any] = {
         "encoding": "utf-8-sig",
         "low_memory": False,
         "dtype": dict.fromkeys(texts, "object"),
+        # "None" and "NA" can be names; in a column of texts only an empty cell is a missing one
+        "keep_default_na": False,
+        "na_values": {one: [""] if one in texts else _MISSING for one in columns},
     }
     frame: pd.DataFrame = pd.read_csv(path, **given)
     if isinstance(frame.index, pd.RangeIndex):
@@ -253,6 +266,7 @@ def _read_parquet(path: Path, name: str, columns: Sequence[str]) -> pd.DataFrame
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
+        _refuse_bytes(schema, name, columns)
         texts = [
             column
             for column in columns
@@ -267,6 +281,19 @@ def _read_parquet(path: Path, name: str, columns: Sequence[str]) -> pd.DataFrame
     for column in frame.columns[[dtype == "category" for dtype in frame.dtypes]]:
         frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
     return frame
+
+
+def _refuse_bytes(schema: Any, name: str, columns: Sequence[str]) -> None:
+    """Refuse bytes where values are expected: unlike texts they cannot be read as kept once."""
+    import pyarrow
+
+    kinds = pyarrow.types
+    for column in columns:
+        kind = schema.field(column).type
+        if kinds.is_dictionary(kind):
+            kind = kind.value_type
+        if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+            raise InputError(f"'{name}' holds bytes in '{column}'. Write them as text.")
 
 
 def _refuse_repeated(columns: Sequence[str], name: str) -> None:

@@ -234,6 +234,7 @@ def test_the_mirror_is_asked_for_the_files_name(stub, fetch) -> None:
     [
         "http://127.0.0.1:9/x", "http://localhost/x", "http://10.0.0.1/x", "http://192.168.1.1/x",
         "http://169.254.169.254/latest/meta-data", "http://[::1]/x", "http://0.0.0.0/x",
+        "http://[::ffff:10.0.0.1]/x", "http://[64:ff9b::7f00:1]/x", "http://[2002:7f00:1::]/x",
     ],
 )  # fmt: skip
 def test_a_redirect_into_a_private_network_is_not_followed(stub, fetch, address: str) -> None:
@@ -245,10 +246,13 @@ def test_a_redirect_into_a_private_network_is_not_followed(stub, fetch, address:
     assert time.perf_counter() - start < 5
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.org/x", "gopher://x/"])
+@pytest.mark.parametrize("address", [
+        "file:///etc/passwd", "ftp://example.org/x", "gopher://x/", "http://[bad", "http://a:b/",
+    ],
+)  # fmt: skip
 def test_only_web_addresses_are_followed(stub, fetch, address: str) -> None:
     stub.plan = [address]
-    with pytest.raises(DownloadError, match="which is no web address"):
+    with pytest.raises(DownloadError, match="is no web address"):
         fetch()
 
 

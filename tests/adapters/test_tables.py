@@ -135,6 +135,22 @@ def test_texts_are_read_as_they_stand_where_texts_are_expected(tmp_path: Path) -
     assert found["other"].tolist() == [7, 8]
 
 
+def test_a_text_is_missing_where_its_cell_is_empty_and_nowhere_else(tmp_path: Path) -> None:
+    path = csv(tmp_path, "code,n,other\nNA,NA,NA\nNone,1,x\n,,\nnull,2,null\n")
+    found = tables.read(path, columns=TEXT)
+    assert found["code"].where(found["code"].notna(), None).tolist() == ["NA", "None", None, "null"]
+    assert found["n"].isna().tolist() == [True, False, True, False]
+    assert found["other"].isna().tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("start", ["\n", "\r\n\r\n", "  \n"])
+def test_blank_lines_before_the_header_hide_nothing(tmp_path: Path, start: str) -> None:
+    path = csv(tmp_path, start + "x,y\n1,2\n")
+    assert tables.look(path).columns == ("x", "y")
+    assert tables.read(path).to_dict("list") == {"x": [1], "y": [2]}
+    assert "'x' stands there more than once" in refused(csv(tmp_path, start + "x,x\n1,2\n"))
+
+
 def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,27 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
     "bytes for texts": (
         "bytes.parquet",
         lambda good: parquet(good.assign(opponent=[b"\xff\xfe"] * len(good))),
-        "'opponent' must be text",
+        "holds bytes in 'opponent'. Write them as text",
+    ),
+    "parquet bomb of bytes": (
+        "bomb.parquet",
+        lambda good: parquet(
+            pa.table({name: good[name] for name in good if name != "opponent"}).append_column(
+                "opponent",
+                pa.DictionaryArray.from_arrays(np.zeros(len(good), "int32"), [b"x" * 1_000_000]),
+            )
+        ),
+        "holds bytes in 'opponent'",
+    ),
+    "blank line before a column that stands twice": (
+        "blank.csv",
+        lambda good: b"\n  \n" + csv(good.set_axis([*good.columns[:-1], "lat"], axis="columns")),
+        "'lat' stands there more than once",
+    ),
+    "nothing but commas": (
+        "commas.csv",
+        lambda good: b",,,\n,,,\n",
+        "has no line with the names of its columns",
     ),
 }
 
