@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
 # of a text column: `matchup.str.contains("@")`
@@ -45,6 +46,40 @@ def columns_in(formula: str) -> tuple[str, ...]:
     if not found:
         raise ValueError(f"'{formula}' is no formula: it reads no column")
     return tuple(found)
+
+
+def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
+    """Try a formula on two made-up rows, and refuse one that fails or gives another kind.
+
+    Parameters
+    ----------
+    kind : {"number", "text"}
+        What it is to give.
+    types : mapping of str to str
+        Type of each column, as the project file says.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
+
+    Examples
+    --------
+    >>> give("day.str.slice(5, 7)", "text", {"day": "date"})
+    >>> give("day + 1", "number", {"day": "date"})
+    Traceback (most recent call last):
+    ValueError: 'day + 1' cannot be computed: ...
+    """
+    import pandas as pd
+
+    usual: dict[str, list[object]] = {"text": ["a", "b"], "date": ["2000-10-31", "2001-01-02"]}
+    frame = pd.DataFrame({name: usual.get(types[name], [1.0, 2.0]) for name in columns_in(formula)})
+    try:
+        values = frame.eval(formula, engine="python")
+        if kind == "number":
+            values.astype("float64")
+    except Exception as error:
+        raise ValueError(f"'{formula}' cannot be computed: {error}") from error
 
 
 def _walk(node: ast.AST, formula: str, found: dict[str, None]) -> None:

@@ -231,6 +231,17 @@ class ProjectSpec(Options):
         return self
 
     @model_validator(mode="after")
+    def _formulas_give_what_they_say(self) -> ProjectSpec:
+        tried = [(name, one.type, one.formula) for name, one in self.engineered.items()]
+        tried += [(f"identity of {one.column}", "number", one.formula) for one in self.identities]
+        for name, kind, formula in tried:
+            try:
+                formulas.give(formula, kind, {name: one.type for name, one in self.columns.items()})
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        return self
+
+    @model_validator(mode="after")
     def _nothing_is_its_own_opposite(self) -> ProjectSpec:
         for features in (self.features, *(one.features for one in self.feature_sets)):
             if fault := self.fault_of(features):

@@ -222,12 +222,22 @@ def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
     """Return the project's columns of these names, in their order.
 
+    Raises
+    ------
+    InputError
+        When the project has no column of one of the names: its file was changed since.
+
     Examples
     --------
     >>> from core.project import load
     >>> list(chosen_columns(load("kobe"), ["lon", "lat"]))
     ['lon', 'lat']
     """
+    if unknown := [name for name in names if name not in spec.columns]:
+        raise InputError(
+            f"The project '{spec.name}' has no column {', '.join(unknown)} any more. Prepare and "
+            "train again."
+        )
     return {name: spec.columns[name] for name in names}
 
 
@@ -478,7 +488,12 @@ def _not_twice(unique: str) -> _Rule:
 
 def _identity(one: Identity) -> _Rule:
     def holds(frame: pd.DataFrame) -> Bools:
-        expected = frame.eval(one.formula, engine="python")
+        # as the formula was tried when the project file was loaded: numbers have fractions
+        numbers = frame[list(one.columns)].select_dtypes("number").columns
+        with np.errstate(all="ignore"):
+            expected = frame.astype(dict.fromkeys(numbers, "float64")).eval(
+                one.formula, engine="python"
+            )
         off = (frame[one.column] - expected).abs() > one.tolerance
         return np.asarray(~off)
 
@@ -538,6 +553,8 @@ def _column_of(error: Any) -> str:
 
 
 def _finding(rule: _Rule, error: Any, raw: pd.DataFrame, unique: str | None) -> Finding:
+    if not isinstance(error.check_output, pd.Series):
+        raise error  # the rule itself failed; that says nothing of the rows
     failed = np.flatnonzero(~np.asarray(error.check_output, dtype=bool))
     column = rule.column or _column_of(error)
     few = ""

@@ -86,7 +86,7 @@ def with_features(
     Parameters
     ----------
     rows : DataFrame
-        As `checked` returns them.
+        As `checked` returns them; a feature without a value is missing in what is returned.
     features : sequence of str
         Columns or engineered features, in order.
     engineered : mapping of str to (formula, {"number", "text"})
@@ -105,9 +105,13 @@ def with_features(
     for name in features:
         if name in engineered:
             formula, kind = engineered[name]
-            values = rows.eval(formula, engine="python")
-            # a comparison of texts gives objects where one is missing
-            found[name] = values.astype("float64" if kind == "number" else "object")
+            with np.errstate(all="ignore"):
+                values = rows.eval(formula, engine="python")
+            if kind == "number":
+                # a division by zero has no value; tests of texts give objects with holes
+                found[name] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
+            else:
+                found[name] = values.astype("object").map(str, na_action="ignore")
     return pd.DataFrame({name: found[name] for name in features}, index=rows.index)
 
 
@@ -133,6 +137,8 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
         config = self.config
         rows = checked(model_input, config["inputs"], is_complete=config["is_complete"])
         features = with_features(rows, config["features"], config["engineered"])
+        if config["is_complete"] and (empty := features.columns[features.isna().any()].tolist()):
+            raise MlflowException.invalid_parameter_value(f"No value for {', '.join(empty)}.")
         probability = self.estimator.predict_proba(features)[:, 1].astype("float64")
         label = (probability >= float(config["threshold"])).astype("int64")
         return pd.DataFrame({"probability": probability, "label": label}, index=rows.index)

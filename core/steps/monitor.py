@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from core import config, project
+from core import config, project, schema
 from core.adapters import predictions, storage, tracking
 from core.config import Settings
 from core.errors import NotReadyError
 from core.logic import checks, drift, drift_charts, metrics
+from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
 
 # Fewer scored rows than this fill no bin of a PSI.
@@ -63,7 +64,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         scored_by = tracking.run(settings, scoring.run_id)
         is_sample = version.is_sample or (scored_by is not None and scored_by.is_sample)
         progress.update(0.4, f"Comparing {len(current):,} rows with {len(reference):,}")
-        before, now = _as_seen(reference, version), _as_seen(current, version)
+        before, now = (_as_seen(spec, rows, version) for rows in (reference, current))
         columns = list(before.columns)
         moved = drift.by_feature(before, now, columns)
         on_reference = _figures(reference, version.threshold)
@@ -155,11 +156,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     return Result(run_id, conclusion.code, conclusion.title, alerts, warnings)
 
 
-def _as_seen(rows: pd.DataFrame, version: tracking.ModelVersion) -> pd.DataFrame:
+def _as_seen(spec: ProjectSpec, rows: pd.DataFrame, version: tracking.ModelVersion) -> pd.DataFrame:
     """Return the features as the model sees them, and its probabilities."""
     from core.adapters import served_model
 
-    inputs = rows[list(version.inputs)].fillna(np.nan)
+    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
+    inputs = served_model.checked(rows, spec.kinds_of(version.inputs), is_complete=False)
     features = served_model.with_features(inputs, version.features, version.formulas)
     return features.assign(probability=rows["probability"])
 

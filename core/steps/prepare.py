@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
@@ -196,10 +195,14 @@ def _record(
     inputs = list(spec.inputs_of(features))
     engineered = spec.formulas_of(features)
     # as a model sees them: a day is never the same twice, but its month is
+    kinds = spec.kinds_of(inputs)
     train, test = (
-        served_model.with_features(frame[inputs].fillna(np.nan), features, engineered)
+        served_model.with_features(
+            served_model.checked(frame, kinds, is_complete=False), features, engineered
+        )
         for frame in (found.train, found.test)
     )
+    _refuse_empty(spec, train, test, is_complete=options.missing == "drop")
     moved = drift.by_feature(train, test, features)
     judged = split_checks.look(
         found.train, found.test, moved,
@@ -245,6 +248,24 @@ def _record(
             ).to_dict()
         },
     )
+
+
+def _refuse_empty(
+    spec: ProjectSpec, train: pd.DataFrame, test: pd.DataFrame, *, is_complete: bool
+) -> None:
+    """Refuse features without any value, and computed ones without a value in complete rows."""
+    if empty := train.columns[train.isna().all()].tolist():
+        raise InputError(
+            f"{', '.join(empty)}: no row of the training set has a value. Choose other features."
+        )
+    rows = train.isna().sum() + test.isna().sum()
+    if is_complete and rows.any():
+        name = str(rows.idxmax())
+        formula = spec.engineered[name].formula
+        raise InputError(
+            f"'{name}' ({formula}) has no value in {int(rows[name]):,} complete rows. Have missing "
+            "values imputed, or leave it out."
+        )
 
 
 def _prepared(

@@ -213,12 +213,11 @@ def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
     prepared, train, test = storage.read_prepared(settings)
     wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
-    engineered = spec.formulas_of(prepared.features)
+    kinds, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
     seen = []
     for frame in (train, test):
         schema.validate(frame, wanted, complete=complete)
-        # a text that is missing is None in the file, and NaN for scikit-learn
-        rows = frame[list(prepared.inputs)].fillna(np.nan)
+        rows = served_model.checked(frame, kinds, is_complete=False)
         seen.append(served_model.with_features(rows, prepared.features, engineered))
     return _Sets(prepared, train, test, *seen)
 
@@ -247,11 +246,8 @@ def _record_candidate(
     prepared, test = sets.prepared, sets.test
     inputs = list(prepared.inputs)
     kinds = spec.kinds_of(inputs)
-    numbers = [name for name, kind in spec.kinds_of(prepared.features).items() if kind == "number"]
     start = time.perf_counter()
-    probabilities = fitted.estimator.predict_proba(
-        sets.features_test.astype(dict.fromkeys(numbers, "float64"))
-    )[:, 1]
+    probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
     seconds = time.perf_counter() - start
     labels = test[spec.target].to_numpy(dtype=np.int64)
     on_test = metrics.classification(labels, probabilities, spec.threshold)

@@ -328,6 +328,94 @@ def test_options_that_contradict_themselves_are_refused(options: dict, words: st
     assert words in str(caught.value)
 
 
+# --- computed features of another project -----------------------------------------------------
+
+
+COMPUTED = """
+[engineered]
+ratio = { formula = "pressure / humidity", about = "x" }
+tens = { formula = "floor(humidity / 10)", type = "text", about = "x" }
+power = { formula = "humidity ** 10", about = "x" }
+inland = { formula = "place.str.contains('h')", about = "x" }
+"""
+
+
+@pytest.fixture
+def rain(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Settings, pd.DataFrame]:
+    """A home of the second project with computed features, and its rows."""
+    folder = tmp_path / "projects"
+    folder.mkdir()
+    text = (Path(__file__).parents[1] / "rain.toml").read_text(encoding="utf-8")
+    (folder / "rain.toml").write_text(text + COMPUTED, encoding="utf-8")
+    monkeypatch.setattr(project, "FOLDER", folder)
+    rng = np.random.default_rng(5)
+    humidity = rng.integers(0, 100, 600)
+    frame = pd.DataFrame(
+        {
+            "day": range(600),
+            "date": pd.date_range("2001-01-01", periods=600).strftime("%Y-%m-%d"),
+            "place": np.where(np.arange(600) % 4 == 0, "hills", "coast"),
+            "pressure": rng.normal(1000, 9, 600).round(1),
+            "humidity": humidity,
+            "rained": (humidity + rng.normal(0, 30, 600) > 50).astype(float),
+        }
+    )
+    return settings.model_copy(update={"project": "rain"}), frame
+
+
+def bring(home: Settings, frame: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "days.parquet"
+    frame.to_parquet(path)
+    acquire.run(home, acquire.Options(source="file", path=path))
+
+
+def test_a_computed_feature_without_a_value_is_told_or_imputed(rain, tmp_path: Path) -> None:
+    home, frame = rain
+    bring(home, frame, tmp_path)
+    assert (frame["humidity"] == 0).any()
+    with pytest.raises(
+        InputError, match=r"'ratio' \(pressure / humidity\) has no value in \d+ com"
+    ):
+        prepare.run(home, prepare.Options(features=("ratio", "pressure")))
+    prepare.run(home, prepare.Options(features=("ratio", "pressure"), missing="impute"))
+    found = train.run(home, train.Options(candidates=("lr", "dt"), folds=3))
+    assert found.log_loss_test < 0.69
+
+
+def test_a_feature_without_any_value_is_told(rain, tmp_path: Path) -> None:
+    home, frame = rain
+    bring(home, frame.assign(pressure=np.nan, date=None), tmp_path)
+    for features in (("pressure",), ("pressure", "humidity"), ("date", "humidity")):
+        with pytest.raises(InputError, match="no row of the training set has a value"):
+            prepare.run(home, prepare.Options(features=features, missing="impute"))
+
+
+def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: Path) -> None:
+    home, frame = rain
+    bring(home, frame, tmp_path)
+    features = ("tens", "power", "inland", "place")
+    prepare.run(home, prepare.Options(features=features, missing="impute", rows={}))
+    train.run(home, train.Options(candidates=("lr",), folds=3))
+    served = serve.run(home, serve.Options())
+    try:
+        version = tracking.require_version(home, "rain", "champion")
+        kept = tracking.table(home, version.run_id, "test_predictions")
+        holes = kept[["humidity"]].assign(place=None)
+        for rows, close in ((kept[["humidity", "place"]], True), (holes, False)):
+            many = pd.concat([rows] * 2)
+            upload = storage.stage_upload(home, "r.csv", many.to_csv(index=False).encode())
+            found = score.run(home, score.Options(source="upload", upload=upload))
+            if close:  # whole numbers become floats on both ways
+                assert found.probability == pytest.approx(kept["probability"].mean(), abs=1e-12)
+            report = monitor.run(home, monitor.Options(scoring_run=found.run_id))
+            densities = tracking.table(home, report.run_id, "densities")
+            assert set(densities["feature"]) == {*features, "probability"}
+    finally:
+        server.stop(home, served.port)
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("features", "low", "high"),
