@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
@@ -274,6 +275,11 @@ class ProjectSpec(Options):
         if len(set(titles)) < len(titles):
             raise ValueError(f"two sets of features have one title: {', '.join(titles)}")
         return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, 12 digits, of all that the file says; of what it means, not of its layout."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def fault_of(self, features: Sequence[str]) -> str | None:
         """Return why these cannot be the features of a model, None when they can.

@@ -117,6 +117,7 @@ def inspect(
     complete: Sequence[str] = (),
     unique: str | None = None,
     identities: Sequence[Identity] = (),
+    unread: Sequence[str] = (),
 ) -> Validated:
     """Return the frame with the stated columns and types, and all that is wrong or odd with it.
 
@@ -135,6 +136,8 @@ def inspect(
         another in all other columns are a warning.
     identities : sequence of Identity
         Where they do not hold, it is a warning.
+    unread : sequence of str
+        Columns that the source has but the frame does not; told with those that are not used.
 
     Examples
     --------
@@ -146,7 +149,7 @@ def inspect(
     error range 1 Column 'lon' must lie in -119..-117: not so in 1 row ('3').
     warning extra_column None 1 column is not used: 'x'.
     """
-    named, found = _by_their_names(frame, columns, optional)
+    named, found = _by_their_names(frame, columns, optional, unread)
     if named is None:
         return Validated(frame.iloc[:, :0], tuple(found))
     if frame.empty:
@@ -196,12 +199,12 @@ def validate(
     return inspect(frame, columns, optional=optional, complete=complete, unique=unique).required()
 
 
-def inspect_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
+def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str] = ()) -> Validated:
     """Return the rows of a source in the order of its id, and all that is wrong or odd with them.
 
     See `inspect`.
     """
-    found = inspect(frame, spec.columns, unique=spec.id, identities=spec.identities)
+    found = inspect(frame, spec.columns, unique=spec.id, identities=spec.identities, unread=unread)
     if found.errors:
         return found
     rows = found.frame.sort_values(spec.id, kind="stable").reset_index(drop=True)
@@ -281,7 +284,10 @@ class _Rule:
 
 
 def _by_their_names(
-    frame: pd.DataFrame, columns: Mapping[str, Column], optional: Sequence[str]
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    optional: Sequence[str],
+    unread: Sequence[str],
 ) -> tuple[pd.DataFrame | None, list[Finding]]:
     """Return the frame with aliases replaced, and what is to be said of its columns.
 
@@ -307,11 +313,11 @@ def _by_their_names(
     ]
     names = [str(name) for name in named.columns]
     missing = [name for name in columns if name not in names and name not in optional]
-    extra = [name for name in names if name not in columns]
+    extra = [*(name for name in names if name not in columns), *unread]
     if len(missing) > 5 and len(missing) > len(columns) / 2:
         text = (
             f"{len(missing)} of {len(columns)} columns are missing: {_listed(missing)}. "
-            f"Found: {_listed(names)}."
+            f"Found: {_listed([*names, *unread])}."
         )
         return None, [_whole("missing_column", "", text)]
     for name in missing:

@@ -51,6 +51,8 @@ class Snapshot:
         Seconds since 1970.
     run_id : str
         The run that brought it in, or that made it current again.
+    project, rules : str
+        The project it is of, and the digest of the project file that it was validated by.
     sample : bool
         Whether made-up rows are in it, by whatever way they came.
     """
@@ -62,6 +64,8 @@ class Snapshot:
     columns: int
     acquired_at: float
     run_id: str
+    project: str = ""
+    rules: str = ""
     sample: bool = False
 
     @property
@@ -74,9 +78,9 @@ class Snapshot:
         """Whether these are made-up rows."""
         return self.sample or self.source == "sample"
 
-    def again(self, run_id: str) -> Snapshot:
-        """Return the same snapshot as the run that made it current once more leaves it."""
-        return replace(self, run_id=run_id)
+    def again(self, run_id: str, rules: str) -> Snapshot:
+        """Return the same snapshot as the run leaves it that made it current once more."""
+        return replace(self, run_id=run_id, rules=rules)
 
 
 def describe(
@@ -86,6 +90,7 @@ def describe(
     rows: int,
     columns: int,
     run_id: str,
+    rules: str,
 ) -> Snapshot:
     """Return the snapshot that these files make; nothing is kept yet, see `keep`.
 
@@ -106,7 +111,9 @@ def describe(
     digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
     known = _sample_files(storage.folder(settings, storage.RAW))
     is_sample = source == "sample" or any(file.sha256 in known for file in kept)
-    return Snapshot(digest, source, kept, rows, columns, time.time(), run_id, is_sample)
+    return Snapshot(
+        digest, source, kept, rows, columns, time.time(), run_id, settings.project, rules, is_sample
+    )
 
 
 def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
@@ -171,17 +178,20 @@ def make_current(settings: Settings, snapshot: Snapshot) -> None:
 
 
 def current(settings: Settings) -> Snapshot | None:
-    """Return the snapshot that stands, None before the first acquisition."""
-    return _read(settings.data_dir / storage.RAW / "current.json")
+    """Return the snapshot that stands, None before the project's first acquisition."""
+    found = _read(settings.data_dir / storage.RAW / "current.json")
+    return found if found is not None and found.project == settings.project else None
 
 
 def listed(settings: Settings) -> list[Snapshot]:
-    """Return all snapshots that are kept, the newest acquisition first."""
+    """Return the project's snapshots that are kept, the newest acquisition first."""
     found = []
     for path in (settings.data_dir / storage.RAW).glob("*/snapshot.json"):
         with suppress(StoreError):  # one that cannot be read can neither be made current
             snapshot = _read(path)
-            if snapshot is not None and snapshot.id == path.parent.name:
+            if snapshot is None or snapshot.id != path.parent.name:
+                continue
+            if snapshot.project == settings.project:
                 found.append(snapshot)
     return sorted(found, key=lambda one: -one.acquired_at)
 

@@ -76,6 +76,8 @@ class Prepared:
         Whether the rows are the project's development rows.
     digests : mapping of str to str
         SHA-256 of each file.
+    project, rules : str
+        The project they are of, and the digest of the project file by which they were prepared.
     """
 
     snapshot: str
@@ -92,6 +94,8 @@ class Prepared:
     rows_train: int
     rows_test: int
     digests: Mapping[str, str]
+    project: str
+    rules: str
     sample: bool = False
 
     @property
@@ -153,6 +157,7 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
         raise InputError(
             f"'{name}' has {len(content) / 1e6:,.0f} MB; at most {limit / 1e6:,.0f} are taken."
         )
+    sweep(settings)  # an app that is never closed would keep every upload
     place = settings.state_dir / "uploads"
     place.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(content).hexdigest()[:16]
@@ -228,7 +233,7 @@ def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
 
 
 def current_prepared(settings: Settings) -> Prepared | None:
-    """Return what the train and test set that stand came from, None before the first.
+    """Return what the train and test set that stand came from, None before the project's first.
 
     Raises
     ------
@@ -240,9 +245,10 @@ def current_prepared(settings: Settings) -> Prepared | None:
         return None
     try:
         lists = {name: tuple(found[name]) for name in ("features", "inputs")}
-        return Prepared(**{**found, **lists})
+        prepared = Prepared(**{**found, **lists})
     except (KeyError, TypeError) as error:
         raise StoreError("prepared.json is damaged, or too old. Prepare again.") from error
+    return prepared if prepared.project == settings.project else None
 
 
 def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFrame]:

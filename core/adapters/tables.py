@@ -124,7 +124,7 @@ def read(
         What the person calls it, for messages.
     columns : mapping of str to Column, optional
         What is expected. Texts are then read as they stand ("007" stays "007", "NA" stays "NA"),
-        and columns of a parquet file that are not among them are left where they are.
+        and other columns are left out.
 
     Raises
     ------
@@ -140,11 +140,13 @@ def read(
         return _read_parquet(path, name, wanted)
     texts = [one for one in head.columns if one in names and expected[names[one]].type == "text"]
     try:
-        return _read_csv(path, name, head.columns, texts)
+        frame = _read_csv(path, name, head.columns, texts)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"'{name}' is empty.") from error
     except (pd.errors.ParserError, ValueError) as error:
         raise InputError(f"'{name}' cannot be read as CSV: {_reason(error)}") from error
+    # pandas would not see a row that is too long if it were told which columns to read
+    return frame[[one for one in frame if one in names]] if columns else frame
 
 
 def _look_at_csv(path: Path, name: str) -> Head:

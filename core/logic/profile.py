@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.logic import intervals
+from core.logic.split import as_text
 from core.project import Column, ProjectSpec
 
 Kind = Literal["all", "development", "production"]
@@ -20,6 +22,7 @@ FAR_OUT = (0.002, 0.998)
 # Up to so many different texts stand each for itself; the rarer ones of more are put together.
 TEXT_BINS = 60
 OTHERS = "others"
+MOST_VALUES = 200
 # Fewer labels than this say nothing about a rate.
 MIN_ROWS = 20
 
@@ -192,6 +195,30 @@ def rates(found: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
     return table.assign(low=low, high=high)
 
 
+def values(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Count the rows of each value of columns to filter by, the most frequent 200 of each.
+
+    Returns
+    -------
+    DataFrame
+        `column`, `value` (as `split.filter_rows` takes it), `rows`, in the order of the values.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"period": [1.0, 10.0, 2.0, 2.0, None]})
+    >>> values(frame, ["period"]).values.tolist()
+    [['period', '1', 1], ['period', '2', 2], ['period', '10', 1]]
+    """
+    parts = []
+    for name in dict.fromkeys(names):
+        counts = frame[name].value_counts().head(MOST_VALUES).sort_index()
+        index = pd.Series(counts.index, dtype=frame[name].dtype)
+        parts.append(
+            pd.DataFrame({"column": name, "value": as_text(index), "rows": counts.to_numpy()})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
 def _kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.bool_]]:
     kind = frame[spec.rows.column]
     return {
@@ -221,12 +248,12 @@ def _of_numbers(values: intervals.Floats) -> _Places:
     if len(distinct) <= intervals.DISCRETE:
         place[known] = codes
         single = [float(value) for value in distinct]
-        return _Places(place, [f"{value:.6g}" for value in single], single, single)
+        return _Places(place, [f"{value:.10g}" for value in single], single, single)
     # a value far out would leave all others in one bin
     inner = np.clip(values[known], *np.quantile(values[known], FAR_OUT))
     edges = intervals.edges(inner, NUMBER_BINS)
     place[known] = np.searchsorted(edges[1:-1], values[known], side="right")
-    labels = [f"{first:.6g}" for first in edges[:-1]]
+    labels = [f"{first:.8g}" for first in edges[:-1]]
     return _Places(place, labels, edges[:-1].tolist(), edges[1:].tolist())
 
 

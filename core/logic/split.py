@@ -75,9 +75,9 @@ def filter_rows(
         )
     chosen = complete
     for column, values in (default_rows(spec) if only is None else only).items():
-        before, chosen = chosen, chosen[_as_text(chosen[column]).isin(list(values))]
+        before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
         if chosen.empty:
-            kinds = ", ".join(sorted(_as_text(before[column]).dropna().unique())[:5])
+            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5])
             wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
             raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
     frame = chosen.reset_index(drop=True).astype({spec.target: "int64"})
@@ -132,7 +132,7 @@ def at_random(
 
 
 def by_time(
-    frame: pd.DataFrame, target: str, time: str, *, test_share: float, test_from: str | None = None
+    frame: pd.DataFrame, target: str, time: str, *, test_share: float, test_from: Any = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Divide the rows in time: the earlier ones train, the later ones test.
 
@@ -142,8 +142,8 @@ def by_time(
     ----------
     time : str
         Column that can be put in order; no value of it may be missing.
-    test_from : str, optional
-        First moment of the test set; the share is not used then.
+    test_from : optional
+        First moment of the test set, as the column has it; the share is not used then.
 
     Raises
     ------
@@ -161,12 +161,7 @@ def by_time(
     """
     moments = _in_order(frame[time])
     if test_from is not None:
-        numeric = pd.api.types.is_numeric_dtype(moments)
-        try:
-            cut: Any = float(test_from) if numeric else test_from
-        except ValueError as error:
-            raise InputError(f"'{test_from}' is no value of {time}, which is a number.") from error
-        later = (moments >= cut).to_numpy()
+        later = (moments >= test_from).to_numpy()
         if later.all() or not later.any():
             raise InputError(
                 f"No row lies on one side of {time} = {test_from}; the rows reach from "
@@ -252,8 +247,14 @@ def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
     )
 
 
-def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return values as a person writes them: whole numbers without a fraction."""
+def as_text(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return values as a person writes them: whole numbers without a fraction.
+
+    Examples
+    --------
+    >>> as_text(pd.Series([1.0, 2.5, None])).tolist(), as_text(pd.Series([1000010])).tolist()
+    (['1', '2.5', None], ['1000010'])
+    """
     codes, found = pd.factorize(values)
     names = [
         f"{one:.0f}" if isinstance(one, float) and one.is_integer() else str(one) for one in found

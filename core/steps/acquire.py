@@ -97,11 +97,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         files, left_out = _unpacked(settings, spec, brought, Path(temporary))
         _refuse_twins(files)
         progress.update(0.4, "Reading the files")
-        raw, notes, width = _read(spec, files)
+        raw, notes, columns = _read(spec, files)
         progress.update(0.5, f"Checking {len(raw):,} rows")
-        found = schema.inspect_source(raw, spec)
+        unread = [name for name in columns if name not in raw]
+        found = schema.inspect_source(raw, spec, unread)
         findings = (*found.findings, *notes, *left_out)
-        rows_raw = len(raw)
+        rows_raw, width = len(raw), len(columns)
         del raw  # a million rows stand there once
         tracking.log(
             settings,
@@ -115,7 +116,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             ),
         )
         found.required()
-        snapshot = _snapshot(settings, options, files, rows_raw, width, run_id)
+        snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id)
         progress.update(0.6, "Gathering the picture of the data")
         record = _record(spec, found.frame, snapshot, options)
         progress.update(0.85, "Recording the run")
@@ -130,6 +131,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 def _snapshot(
     settings: Settings,
+    spec: ProjectSpec,
     options: Options,
     files: Sequence[_File],
     rows: int,
@@ -138,9 +140,9 @@ def _snapshot(
 ) -> snapshots.Snapshot:
     if options.source == "snapshot":
         stands = snapshots.find(settings, str(options.snapshot))
-        return stands.again(run_id)
+        return stands.again(run_id, spec.digest)
     listed = [(file.name, file.path, file.origin) for file in files]
-    return snapshots.describe(settings, options.source, listed, rows, columns, run_id)
+    return snapshots.describe(settings, options.source, listed, rows, columns, run_id, spec.digest)
 
 
 def _record(
@@ -154,6 +156,7 @@ def _record(
     pictures = {
         "bins": profile.bins(frame, spec),
         "columns": columns.assign(auc_alone=columns["column"].map(alone)),
+        "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
         "leakage": leakage.look(others, alone, spec),
     }
@@ -318,8 +321,10 @@ def _refuse_twins(files: Sequence[_File]) -> None:
         seen[digest] = file.name
 
 
-def _read(spec: ProjectSpec, files: Sequence[_File]) -> tuple[pd.DataFrame, list[Finding], int]:
-    """Return the rows of all files, what is odd with them, and how many columns they have.
+def _read(
+    spec: ProjectSpec, files: Sequence[_File]
+) -> tuple[pd.DataFrame, list[Finding], list[str]]:
+    """Return the project's columns of all files, what is odd with them, and all their columns.
 
     Raises
     ------
@@ -348,9 +353,6 @@ def _read(spec: ProjectSpec, files: Sequence[_File]) -> tuple[pd.DataFrame, list
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [tables.read(file.path, file.name, spec.columns) for file in files]
-    unused = sorted(name for name in shapes[0] if name not in spec.columns)
     rows = snapshots.joined(frames, spec.columns)
-    for name in unused:  # a parquet file's unused columns are not read, but told
-        if name not in rows:
-            rows[name] = None
-    return rows, notes, len(heads[0].columns)
+    taken = schema.taken_aliases(heads[0].columns, spec.columns)
+    return rows, notes, [taken.get(name, name) for name in heads[0].columns]

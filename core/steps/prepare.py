@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
@@ -108,13 +108,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     options = options.model_copy(update={"features": features, "rows": rows})
     with tracking.step_run(settings, "prepare", options, progress) as run_id:
         _refuse(spec, features, options)
+        cut = _moment(spec, options)
         progress.update(0.1, "Reading the raw rows")
         snapshot = snapshots.current(settings)
         if snapshot is None:
             raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
         raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
         progress.update(0.4, f"Filtering and splitting {len(raw):,} rows")
-        found = _divide(raw, spec, options)
+        found = _divide(raw, spec, options, cut)
         columns = [*spec.inputs_of(features), spec.target]
         sets = [
             # as the files hold them: without the place that a row had before
@@ -124,7 +125,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.6, "Looking at the split")
         record = _record(spec, features, options, found, len(raw))
         with storage.staged(settings, *sets) as ready:
-            prepared = _prepared(spec, features, options, snapshot, sets, ready.digests, run_id)
+            prepared = replace(
+                _prepared(spec, features, options, snapshot, sets, run_id),
+                digests=ready.digests,
+                project=settings.project,
+            )
             progress.update(0.8, "Recording the run")
             tracking.log(settings, run_id, record)
             tracking.log(
@@ -159,12 +164,20 @@ def _refuse(spec: ProjectSpec, features: tuple[str, ...], options: Options) -> N
         )
 
 
-def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options) -> _Sets:
+def _moment(spec: ProjectSpec, options: Options) -> Any:
+    """Return the first moment of the test set as the column of time has it, None without one."""
+    if options.test_from is None:
+        return None
+    typed = pd.DataFrame({spec.time: [options.test_from]})
+    return schema.validate(typed, schema.chosen_columns(spec, [spec.time])).frame[spec.time].iloc[0]
+
+
+def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options, cut: Any) -> _Sets:
     kept = split.filter_rows(raw, spec, options.rows, is_complete=options.missing == "drop")
     share, seed = options.test_share, options.seed
     if options.split == "time":
         train, test = split.by_time(
-            kept.frame, spec.target, spec.time, test_share=share, test_from=options.test_from
+            kept.frame, spec.target, spec.time, test_share=share, test_from=cut
         )
     elif options.split == "group":
         train, test = split.by_group(
@@ -274,7 +287,6 @@ def _prepared(
     options: Options,
     snapshot: snapshots.Snapshot,
     sets: list[pd.DataFrame],
-    digests: Mapping[str, str],
     run_id: str,
 ) -> Prepared:
     return Prepared(
@@ -291,7 +303,9 @@ def _prepared(
         rows_filtered=len(sets[0]),
         rows_train=len(sets[1]),
         rows_test=len(sets[2]),
-        digests=dict(digests),
+        digests={},
+        project="",
+        rules=spec.digest,
         sample=snapshot.is_sample,
     )
 

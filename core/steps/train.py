@@ -16,7 +16,7 @@ from core import config, project, schema
 from core.adapters import automl, storage, tracking
 from core.adapters.storage import Prepared
 from core.config import Settings
-from core.errors import InputError
+from core.errors import InputError, NotReadyError
 from core.logic import metrics, model_charts
 from core.logic.preprocessing import preprocessor
 from core.project import ProjectSpec
@@ -211,6 +211,8 @@ def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
     from core.adapters import served_model
 
     prepared, train, test = storage.read_prepared(settings)
+    if prepared.rules != spec.digest:
+        raise NotReadyError("The project file changed since these sets were made. Prepare again.")
     wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     kinds, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)

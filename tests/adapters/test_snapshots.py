@@ -33,7 +33,7 @@ def keep(
     home: Settings, source: str, files: list[tuple[str, Path]], *, run_id: str = "run"
 ) -> snapshots.Snapshot:
     listed = [(name, path, "") for name, path in files]
-    snapshot = snapshots.describe(home, source, listed, 4, 2, run_id)
+    snapshot = snapshots.describe(home, source, listed, 4, 2, run_id, "rules")
     snapshots.keep(home, snapshot, [path for _, path in files])
     return snapshot
 
@@ -51,7 +51,7 @@ def test_the_last_one_that_was_kept_is_current(home: Settings, frame) -> None:
 def test_describing_keeps_nothing(home: Settings, frame) -> None:
     path = home.home / "a.csv"
     frame.to_csv(path, index=False)
-    snapshots.describe(home, "file", [("a.csv", path, "")], 4, 2, "run")
+    snapshots.describe(home, "file", [("a.csv", path, "")], 4, 2, "run", "rules")
     assert snapshots.current(home) is None
     assert list((home.data_dir / "01_raw").iterdir()) == []
 
@@ -59,12 +59,12 @@ def test_describing_keeps_nothing(home: Settings, frame) -> None:
 def test_one_that_was_kept_before_is_made_current_again(home: Settings, frame) -> None:
     first = acquire(home, frame)
     acquire(home, frame.assign(y=0))
-    again = snapshots.find(home, first.id).again("another run")
+    again = snapshots.find(home, first.id).again("another run", "new rules")
     snapshots.keep(home, again, snapshots.paths(home, again))
     found = snapshots.current(home)
     assert found is not None
-    assert (found.id, found.run_id, found.acquired_at) == (
-        first.id, "another run", first.acquired_at,
+    assert (found.id, found.run_id, found.rules, found.acquired_at) == (
+        first.id, "another run", "new rules", first.acquired_at,
     )  # fmt: skip
     assert len(snapshots.listed(home)) == 2
     with pytest.raises(InputError, match="There is no snapshot 000000000000"):
@@ -176,3 +176,11 @@ def test_a_damaged_pointer_is_told(home: Settings, content: str) -> None:
     (storage.folder(home, storage.RAW) / "current.json").write_text(content)
     with pytest.raises(StoreError, match=r"current.json is damaged"):
         snapshots.current(home)
+
+
+def test_raw_data_of_another_project_is_not_this_ones(home: Settings, frame) -> None:
+    acquire(home, frame)
+    other = home.model_copy(update={"project": "rain"})
+    assert snapshots.current(other) is None
+    assert snapshots.listed(other) == []
+    assert snapshots.current(home) is not None

@@ -34,7 +34,7 @@ def prepare(home: Settings, frame: pd.DataFrame, run_id: str = "run") -> tuple[P
             snapshot="a", digest="ab", source="file", run_id=run_id, commit="c",
             options={"test_share": 0.25, "seed": 1}, features=("x",), inputs=("x",),
             is_complete=True, is_default_rows=True, rows_filtered=len(frame), rows_train=3,
-            rows_test=1, digests=ready.digests,
+            rows_test=1, digests=ready.digests, project=home.project, rules="r",
         )  # fmt: skip
         storage.keep_prepared(home, ready, prepared)
     return storage.prepared_paths(home)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core import project
-from core.logic import profile
+from core.logic import profile, split
 
 SPEC = project.load("kobe")
 TWO, THREE = SPEC.rows.development, SPEC.rows.production
@@ -141,6 +141,20 @@ def test_the_interval_is_that_of_wilson() -> None:
     frame[SPEC.target] = [1.0] * 5 + [0.0] * 15
     table = profile.rates(of(profile.bins(frame, SPEC), "period"))
     assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.1119, 0.4687], abs=5e-4)
+
+
+def test_values_to_filter_by_are_those_of_the_rows_and_can_be_filtered_by() -> None:
+    frame = rows(game_id=np.repeat(np.arange(1_000_000, 1_000_600, 10), 5))
+    found = profile.values(frame, ["game_id", "shot_type", "game_id"])
+    assert found["column"].unique().tolist() == ["game_id", "shot_type"]
+    ids = found[found["column"] == "game_id"]
+    assert ids["value"].tolist() == [str(one) for one in range(1_000_000, 1_000_600, 10)]
+    assert (ids["rows"] == 5).all()
+    many = profile.values(rows(game_id=np.arange(5000)), ["game_id"])
+    assert len(many) == profile.MOST_VALUES
+    frame[SPEC.target] = [0.0, 1.0] * 150
+    kept = split.filter_rows(frame, SPEC, {"game_id": (ids["value"].iloc[7],)})
+    assert kept.frame["game_id"].unique().tolist() == [1_000_070]
 
 
 def test_a_picture_leaves_the_rows_as_they_are(shots: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ import requests
 from core import project
 from core.adapters import predictions, server, snapshots, storage, tracking
 from core.config import Settings
-from core.errors import InputError
+from core.errors import InputError, NotReadyError
 from core.steps import acquire, monitor, prepare, score, serve, train
 from tests.conftest import new_home
 
@@ -230,6 +230,38 @@ def test_the_same_inputs_give_the_same_bytes(acquired: Settings, options: dict) 
     assert written[1][1] != written[0][1]
 
 
+def test_a_moment_is_taken_as_the_day_it_means(acquired: Settings) -> None:
+    written = []
+    for moment in ("2010-01-05", "2010-1-5"):
+        prepare.run(acquired, prepare.Options(split="time", test_from=moment))
+        written.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
+    assert written[0] == written[1]
+
+
+def test_a_project_file_that_changed_is_noticed(
+    acquired: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare.run(acquired, prepare.Options())
+    folder = tmp_path / "projects"
+    folder.mkdir()
+    for path in project.FOLDER.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    text = (folder / "kobe.toml").read_text(encoding="utf-8")
+    (folder / "kobe.toml").write_text(f"# only a remark\n{text}", encoding="utf-8")
+    monkeypatch.setattr(project, "FOLDER", folder)
+    assert project.load("kobe").digest == SPEC.digest
+    (folder / "other.toml").write_text(
+        text.replace("max = 12, about", "max = 11, about"), encoding="utf-8"
+    )
+    assert project.load("other").digest != SPEC.digest
+    (folder / "kobe.toml").write_bytes((folder / "other.toml").read_bytes())
+    project._read.cache_clear()
+    with pytest.raises(NotReadyError, match="project file changed since these sets were made"):
+        train.run(acquired, train.Options(candidates=("lr",), folds=2))
+    monkeypatch.undo()
+    project._read.cache_clear()
+
+
 def test_a_preparation_whose_record_fails_leaves_the_sets_that_stood(
     acquired: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +332,9 @@ def test_chosen_files_of_the_folder_are_taken_alone(
         ({"rows": {"wind": ("x",)}}, "no column wind to filter rows by"),
         ({"rows": {"period": ("99",)}}, "No row has period = '99' (found: 1, 2"),
         ({"split": "time", "test_from": "1900-01-01"}, "Choose a moment in between"),
+        ({"split": "time", "test_from": "2010-06-31"}, "'game_date' must be a day like"),
+        ({"split": "time", "test_from": "2010-06-XX"}, "'game_date' must be a day like"),
+        ({"split": "time", "test_from": "2010"}, "'game_date' must be a day like"),
     ],
 )
 def test_choices_that_cannot_be_met_are_told(acquired: Settings, options: dict, words: str) -> None:
