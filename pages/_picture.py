@@ -89,11 +89,10 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
             "about": columns["about"],
         }
     )
-    rows = int(columns["rows"].iloc[0])
-    labelled = rows - int(columns.loc[columns["column"] == spec.target, "missing"].iloc[0])
+    _balance(spec, bins[bins["column"] == spec.id])
     st.caption(
-        f"{rows:,} rows, {labelled:,} with a label and {rows - labelled:,} without. The small bars "
-        f"show how the {spec.positive} and the {spec.negative} rows lie over the column's values."
+        f"The small bars show how the {spec.positive} and the {spec.negative} rows lie over the "
+        "column's values."
     )
     st.dataframe(
         shown,
@@ -135,6 +134,24 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
         _rate(spec, found, about)
 
 
+def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    """Show how many rows there are, how the classes share them, and how many have no label."""
+    positive, negative, unlabelled = (
+        int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
+    )
+    known, rows = positive + negative, positive + negative + unlabelled
+    _parts.figures(
+        [
+            ("Rows shown", f"{rows:,}", f"{known:,} with a label"),
+            (spec.positive.capitalize(), f"{positive / max(known, 1):.1%}",
+             f"{positive:,} of {known:,} labelled"),
+            (spec.negative.capitalize(), f"{negative / max(known, 1):.1%}",
+             f"{negative:,} of {known:,} labelled"),
+            ("Without label", f"{unlabelled:,}", f"{unlabelled / max(rows, 1):.1%} of the rows"),
+        ]
+    )  # fmt: skip
+
+
 def _rate(spec: ProjectSpec, found: pd.DataFrame, about: str) -> None:
     rates = profile.rates(found)
     if rates.empty:
@@ -165,17 +182,7 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     about = spec.columns[chosen].about
     found = bins[bins["column"] == chosen]
     found = found[found[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
-    total = found[["positive", "negative", "unlabelled"]].sum()
-    known = int(total["positive"] + total["negative"])
-    _parts.figures(
-        [
-            ("Rows", f"{int(total.sum()):,}", f"{len(found)} values of {chosen}"),
-            (spec.positive.capitalize(), f"{total['positive'] / max(known, 1):.1%}",
-             f"{int(total['positive']):,} of {known:,} labelled"),
-            ("Without label", f"{int(total['unlabelled']):,}",
-             f"{total['unlabelled'] / max(int(total.sum()), 1):.1%} of the rows"),
-        ]
-    )  # fmt: skip
+    _balance(spec, found)
     left, right = _parts.side_by_side()
     with left:
         st.markdown("**How many rows, and how many without label**")
@@ -259,7 +266,10 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             _points(spec, points, only, labelled)
     with right:
         rate = f"{average:.1%} {spec.positive}" if average is not None else "no label"
-        _parts.figures([("Rows", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        _parts.figures([("On the half court", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        st.caption(
+            "Rows from beyond the half court, or without one of these values, are not drawn."
+        )
         if drawn == "hexagons":
             st.caption(
                 "Each hexagon gathers the rows from there: its size says how many, its colour how "

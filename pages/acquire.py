@@ -193,10 +193,12 @@ def history(snapshot: snapshots.Snapshot) -> None:
                     key="snapshot",
                 )  # fmt: skip
                 if st.button("Make current", icon=":material/restore:"):
-                    _parts.submit(
-                        settings, "acquire", acquire.Options, source="snapshot", snapshot=chosen
-                    )
-                    st.rerun()
+                    make_current(chosen)
+
+
+def make_current(snapshot_id: str) -> None:
+    _parts.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
+    st.rerun()
 
 
 _parts.header(
@@ -215,7 +217,14 @@ with _parts.told():
     st.subheader("2. Raw data in use", anchor=False)
     run = in_use(snapshot)
     history(snapshot)
-    if run is not None:
+    if run is not None and snapshot.rules != spec.digest:
+        st.warning(
+            "The project file changed since this was acquired. Validate it again: the same bytes, "
+            "by today's rules."
+        )
+        if st.button("Validate again", icon=":material/rule:"):
+            make_current(snapshot.id)
+    elif run is not None:
         st.subheader("3. What the data looks like", anchor=False)
         _picture.draw(settings, spec, run)
     with st.container(horizontal=True):

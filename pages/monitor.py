@@ -98,8 +98,9 @@ with _parts.told():
     last = tracking.last_run(settings, "monitor")
     _parts.header(
         "Monitor",
-        f"Compare scored rows with the reference, the {spec.rows.development_name} that the model "
-        "was tested on: its performance where labels are in, its input in any case.",
+        "Compare scored rows with the reference, the rows that the model was tested on "
+        f"({spec.rows.development_name}, unless its preparation chose others): its performance "
+        "where labels are in, its input in any case.",
         is_sample=bool(last and last.is_sample),
     )
     scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)

@@ -99,25 +99,27 @@ def choose_rows(snapshot: snapshots.Snapshot) -> dict[str, tuple[str, ...]] | No
     """Return the filter that was chosen; None for the project's development rows."""
     column = spec.rows.column
     counts = values_of(snapshot)
-    found = list(counts.get(column, {}))
-    default = [spec.rows.development] if spec.rows.development in found else []
+    if column not in counts:
+        return None
+    # offered even where there are none: all rows are kept only if somebody says so
+    counts[column].setdefault(spec.rows.development, 0)
+    if not counts[column][spec.rows.development]:
+        st.warning(
+            f"The raw data holds no {spec.rows.development_name}. Acquire some, or choose others."
+        )
     with st.expander(f"Rows: {spec.rows.development_name}, unless you choose others"):
         chosen = {
-            column: st.multiselect(
-                column, found, default=default, key="rows", help=spec.columns[column].about,
-                format_func=lambda value: f"{value} ({counts[column][value]:,})",
-                placeholder="All rows",
+            name: st.multiselect(
+                name, list(counts[name]), key=f"rows-{name}", help=spec.columns[name].about,
+                default=[spec.rows.development] if name == column else [],
+                format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
+                placeholder="All rows" if name == column else "All",
             )
+            for name in dict.fromkeys((column, *spec.slices))
+            if name in counts
         }  # fmt: skip
-        for name in spec.slices:
-            if name != column and name in counts:
-                chosen[name] = st.multiselect(
-                    name, list(counts[name]), key=f"rows-{name}", help=spec.columns[name].about,
-                    format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
-                    placeholder="All",
-                )  # fmt: skip
     wanted = {name: tuple(values) for name, values in chosen.items() if values}
-    return None if wanted == split.default_rows(spec) or not found else wanted
+    return None if wanted == split.default_rows(spec) else wanted
 
 
 def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
@@ -125,13 +127,10 @@ def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
     run = tracking.run(settings, snapshot.run_id)
     if run is None:
         return {}
-    bins = _parts.table(settings, STORE, run.run_id, "bins")
-    bins = bins[(bins["kind"] == "all") & (bins["label"] != "others")]
-    rows = bins[["negative", "positive", "unlabelled"]].sum(axis=1)
+    found = _parts.table(settings, STORE, run.run_id, "values")
     return {
-        name: dict(zip(bins.loc[of, "label"], rows[of], strict=True))
-        for name in dict.fromkeys((spec.rows.column, *spec.slices))
-        if (of := bins["column"] == name).any()
+        str(name): dict(zip(part["value"], part["rows"], strict=True))
+        for name, part in found.groupby("column", sort=False)
     }
 
 
@@ -210,7 +209,8 @@ def lineage(prepared: storage.Prepared) -> None:
         ("Commit of the code", prepared.commit),
         *((f"SHA-256 of {name}", f"{one[:16]}…") for name, one in prepared.digests.items()),
     ]
-    st.table(pd.DataFrame(told, columns=["What", "Which"]), hide_index=True)
+    table = pd.DataFrame(told, columns=["What", "Which"])
+    st.table(table.assign(Which=table["Which"].map(_parts.plain)), hide_index=True)
     st.caption(
         "The same snapshot and the same choices give the same bytes. The run keeps the sets and "
         "this record, and names the data sets by these digests; the file has them in full length."
@@ -249,4 +249,6 @@ with _parts.told():
     else:
         if prepared.digest != snapshot.digest:
             st.warning("The raw data changed since these sets were made. Prepare again.")
+        elif prepared.rules != spec.digest:
+            st.warning("The project file changed since these sets were made. Prepare again.")
         prepared_state(prepared)

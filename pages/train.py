@@ -187,7 +187,9 @@ with _parts.told():
     if last is None:
         st.info("Nothing trained yet. The four candidates take about ten seconds.")
         st.stop()
-    if last.params.get("prepared_by") != prepared.run_id:
+    if prepared.rules != spec.digest:
+        st.warning("The project file changed since these sets were made. Prepare again.")
+    elif last.params.get("prepared_by") != prepared.run_id:
         st.warning("The prepared sets changed since this training. Train again.")
     comparison(last)
     curves(last)

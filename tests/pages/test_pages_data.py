@@ -90,11 +90,11 @@ def test_the_court_is_filtered_and_shows_rates_or_single_rows(
 ) -> None:
     app = open_page(lived.settings, "acquire")
     app.segmented_control(key="view").set_value("court").run()
-    every = {found.label: found for found in app.metric if "labelled" in (found.delta or "")}
+    every = {found.label: found for found in app.metric}
     app.multiselect(key="court-season").set_value(["2000-01"]).run()
     app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
-    some = {found.label: found for found in app.metric if "labelled" in (found.delta or "")}
-    whole, few = (int(found["Rows"].value.replace(",", "")) for found in (every, some))
+    some = {found.label: found for found in app.metric}
+    whole, few = (int(found["On the half court"].value.replace(",", "")) for found in (every, some))
     assert 0 < few < whole / 20
     app.segmented_control(key="court-draw").set_value("points").run()
     assert not app.exception
@@ -272,12 +272,54 @@ def test_no_row_filter_is_all_rows(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = open_page(copied.settings, "prepare")
-    rows = app.multiselect(key="rows")
+    rows = app.multiselect(key="rows-shot_type")
     assert rows.value == [SPEC.rows.development]
     rows.set_value([]).run()
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     assert job.options["rows"] == {}
+
+
+def test_development_rows_that_are_not_there_are_missed_and_not_replaced(
+    settings: Settings,
+    few_shots: pd.DataFrame,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    path = tmp_path / "threes.csv"
+    few_shots[few_shots["shot_type"] == SPEC.rows.production].to_csv(path, index=False)
+    acquire.run(settings, acquire.Options(source="file", path=path))
+    app = open_page(settings, "prepare")
+    assert any("holds no 2-point shots" in found.value for found in app.warning)
+    press(app, "Prepare")
+    (job,) = jobs.latest(settings)
+    assert job.options["rows"] is None
+    with pytest.raises(InputError, match="No row has shot_type = '2PT Field Goal'"):
+        prepare.run(settings, prepare.Options(**job.options))
+
+
+def test_a_project_file_that_changed_asks_for_another_validation(
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fewer = {name: one for name, one in SPEC.columns.items() if name != "team_name"}
+    changed = SPEC.model_copy(update={"columns": fewer})
+    monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
+    app = open_page(copied.settings, "acquire")
+    assert not app.exception
+    assert any("project file changed since this was acquired" in one.value for one in app.warning)
+    app = press(app, "Validate again")
+    (job,) = jobs.latest(copied.settings)
+    current = snapshots.current(copied.settings)
+    assert current is not None
+    assert job.options["snapshot"] == current.id
+    for page in ("prepare", "train"):
+        app = open_page(copied.settings, page)
+        assert not app.exception
+        assert any("project file changed since these sets" in one.value for one in app.warning)
 
 
 def test_the_split_is_judged_and_the_sets_tell_where_they_are_from(
