@@ -106,7 +106,9 @@ def plain(text: str) -> str:
 
     A cell of a source can hold Markdown: an image in it would be fetched from anywhere.
     """
-    return re.sub(r"([\\`*\[\]$~<])", r"\\\1", text)
+    text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", text)
+    # else an address becomes a link
+    return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
 @contextmanager
@@ -167,16 +169,17 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
 
 
 def job_panel(settings: Settings, step: str) -> bool:
-    """Show the newest job of a step while it runs and how it ended; tell whether it runs."""
+    """Show the jobs of a step that wait or run, or else how the newest ended.
+
+    Tells whether any waits or runs. What ended badly can be put away.
+    """
+    going = [job for job in jobs.active(settings) if job.step == step]
+    for job in going:
+        st.fragment(_running, run_every=POLL_SECONDS)(settings, job.job_id)
     found = jobs.latest(settings, step, limit=1)
-    if not found:
-        return False
-    running = found[0].status in ("queued", "running")
-    if running:
-        st.fragment(_running, run_every=POLL_SECONDS)(settings, found[0].job_id)
-    else:
-        _ended(found[0])
-    return running
+    if found and not going and st.session_state.get("put-away") != found[0].job_id:
+        _ended(settings, found[0])
+    return bool(going)
 
 
 @told()
@@ -187,7 +190,8 @@ def _running(settings: Settings, job_id: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if job.status == "queued":
             ready = jobs.worker_state(settings).ready
-            text = "Queued" if ready else "Queued: the worker is loading its libraries"
+            why = "it waits for its turn" if ready else "the worker is loading its libraries"
+            text = f"Queued: {why}"
         else:
             text = plain(job.text) or "Starting"
         seconds = time.time() - (job.started or job.created)
@@ -206,20 +210,27 @@ def _cancel(settings: Settings, job_id: str) -> None:
     jobs.cancel(settings, job_id)
 
 
-def _ended(job: Job) -> None:
+def _ended(settings: Settings, job: Job) -> None:
     name = STEPS[job.step][1]
+    if job.status not in ("failed", "cancelled"):
+        return
     if job.status == "failed":
         st.error(f"**{name} failed.** {plain(job.error or '')}", icon=":material/error:")
-    elif job.status == "cancelled":
+    else:
         st.warning(f"{name} was cancelled. What stood before still stands.")
-    if job.status in ("failed", "cancelled") and job.run_id:
-        run_link(job.run_id, "Its run")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Put away", icon=":material/close:", key=f"put-away-{job.job_id}",
+            on_click=_put_away, args=(job.job_id,),
+        )  # fmt: skip
+        if job.run_id:
+            run_link(job.run_id, "Its run")
+    if job.run_id and job.status == "failed":
+        validation(settings, job.run_id)
 
 
-def failed_run(settings: Settings, step: str) -> str | None:
-    """Return the run of a step's newest job if that failed, None if not."""
-    found = jobs.latest(settings, step, limit=1)
-    return found[0].run_id if found and found[0].status == "failed" else None
+def _put_away(job_id: str) -> None:
+    st.session_state["put-away"] = job_id
 
 
 def current_is_sample(settings: Settings) -> bool:

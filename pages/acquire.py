@@ -19,7 +19,8 @@ SOURCES = {
 CAME = {**SOURCES, "upload": "Upload", "folder": "Folder", "file": "File"}
 
 
-def source_form() -> None:
+def source_form() -> bool:
+    """Draw the choice of a source; tell whether an acquisition runs."""
     there = {
         "sample": spec.sample,
         "download": spec.downloads,
@@ -45,11 +46,7 @@ def source_form() -> None:
         values = draw[source]()
         if st.button("Acquire", type="primary", icon=":material/download:", key="acquire"):
             send(source, values)
-    if _parts.job_panel(settings, "acquire"):
-        return
-    failed = _parts.failed_run(settings, "acquire")
-    if failed:
-        _parts.validation(settings, failed)
+    return _parts.job_panel(settings, "acquire")
 
 
 def send(source: str, values: dict) -> None:
@@ -120,6 +117,14 @@ def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
             ("Digest", snapshot.id, _parts.ago(snapshot.acquired_at)),
         ]
     )
+    names = ", ".join(file.name for file in snapshot.files)
+    kept = next((one for one in snapshots.listed(settings) if one.digest == snapshot.digest), None)
+    again = (
+        f" The same bytes were brought in first {_parts.ago(kept.acquired_at)}; they are kept once."
+        if kept is not None and snapshot.acquired_at - kept.acquired_at > 1
+        else ""
+    )
+    st.caption(f"{CAME[snapshot.source]}: {_parts.plain(names)}.{again}")
     _parts.run_link(snapshot.run_id, "AquisicaoDados")
     if run is None:
         st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
@@ -208,10 +213,11 @@ _parts.header(
 )
 with _parts.told():
     st.subheader("1. Source", anchor=False)
-    source_form()
+    running = source_form()
     snapshot = snapshots.current(settings)
     if snapshot is None:
-        st.info("No raw data yet. Choose a source and press Acquire.")
+        if not running:
+            st.info("No raw data yet. Choose a source and press Acquire.")
         st.stop()
     _parts.wait_for_store()
     st.subheader("2. Raw data in use", anchor=False)

@@ -59,10 +59,7 @@ def form(snapshot: snapshots.Snapshot) -> None:
                 features=features, rows=rows, missing=missing, split=how,
                 test_share=share, test_from=test_from, seed=int(seed),
             )  # fmt: skip
-    if not _parts.job_panel(settings, "prepare"):
-        failed = _parts.failed_run(settings, "prepare")
-        if failed:
-            _parts.validation(settings, failed)
+    _parts.job_panel(settings, "prepare")
 
 
 def choose_features() -> tuple[str, ...] | None:

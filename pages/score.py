@@ -30,10 +30,7 @@ def form(ready: list[server.Server], snapshot: snapshots.Snapshot | None) -> Non
             upload(next(one for one in ready if one.port == port))
         else:
             one_row(next(one for one in ready if one.port == port))
-    if not _parts.job_panel(settings, "score"):
-        failed = _parts.failed_run(settings, "score")
-        if failed:
-            _parts.validation(settings, failed)
+    _parts.job_panel(settings, "score")
 
 
 def production(port: int, snapshot: snapshots.Snapshot | None) -> None:

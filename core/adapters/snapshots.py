@@ -119,8 +119,8 @@ def describe(
 def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
     """Keep the files of a snapshot unchanged under data/01_raw, and make it the one in use.
 
-    The same bytes twice make no second copy. Of two acquisitions of the same bytes the later one
-    is told, except that what came as the sample stays the sample's.
+    The same bytes twice make no second copy, and `listed` goes on to tell when and how they first
+    came; except that what came as the sample is the sample's from then on.
     """
     place = storage.folder(settings, storage.RAW) / snapshot.id
     if place.is_dir() and not _is_whole(place, snapshot):
@@ -131,8 +131,12 @@ def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
     stands = None
     with suppress(StoreError):  # a record that cannot be read is written anew
         stands = _read(place / "snapshot.json")
-    if stands is None or stands.source != "sample" or snapshot.source == "sample":
-        storage.write_json(place / "snapshot.json", asdict(snapshot))
+    first = snapshot
+    if stands is not None and (snapshot.source != "sample" or stands.source == "sample"):
+        # the newest run and rules, the first time and way
+        first = replace(stands, run_id=snapshot.run_id, rules=snapshot.rules)
+        first = replace(first, project=snapshot.project, sample=snapshot.sample)
+    storage.write_json(place / "snapshot.json", asdict(first))
     make_current(settings, snapshot)
 
 

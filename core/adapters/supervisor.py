@@ -203,13 +203,19 @@ class Supervisor:
         else:
             time.sleep(POLL)
         self._heed()
+        ended = False
         for item in list(self.running):
             if item.process.exitcode is not None:
                 self._after(item)
                 self.running.remove(item)
+                ended = True
         for cleaning in list(self.cleaning):
             if self._is_clean(cleaning):
                 self.cleaning.remove(cleaning)
+                ended = True
+        if ended:
+            # whoever waited for its turn
+            jobs.enqueue_lost(self.settings)
         if self.running:
             self._end_unwanted()
         while not (self.stopping or self.retiring) and len(self.running) < self.settings.workers:
@@ -229,7 +235,7 @@ class Supervisor:
                 outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
                 self._begin_clean_up(job_id, outcome, LOST)
         for job_id in jobs.enqueue_lost(self.settings):
-            _log.info("job %s was queued without a message; it has one now", job_id)
+            _log.debug("job %s was queued without a message; it has one now", job_id)
         found = jobs.read_state(self.settings)
         # who starts a supervisor writes the state too, and may come last
         if found is None or found["pid"] != os.getpid() or not found["ready"]:

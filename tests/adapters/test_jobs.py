@@ -233,6 +233,19 @@ def test_a_job_is_claimed_once(settings):
     assert jobs.claim(settings, job.job_id) is None
 
 
+def test_jobs_that_replace_what_stands_are_claimed_in_turn(settings):
+    first, second = (jobs.submit(settings, "acquire", {"seed": seed}) for seed in (1, 2))
+    other = jobs.submit(settings, "prepare", {})
+    trainings = [jobs.submit(settings, "train", {"seed": seed}) for seed in (1, 2)]
+    assert jobs.claim(settings, second.job_id) is None
+    assert jobs.get(settings, second.job_id).status == "queued"
+    assert jobs.claim(settings, first.job_id)
+    assert jobs.claim(settings, second.job_id) is None
+    assert all(jobs.claim(settings, job.job_id) for job in (other, *trainings))
+    jobs.finish(settings, first.job_id, jobs.FAILED, error="no")
+    assert jobs.claim(settings, second.job_id)
+
+
 def test_an_ended_job_keeps_its_status(settings):
     job = jobs.submit(settings, "train", {})
     jobs.claim(settings, job.job_id)
@@ -333,6 +346,20 @@ def test_no_more_jobs_at_once_than_workers(worker):
     one, two = ended(worker, first), ended(worker, second)
     assert two.started >= one.ended
     assert jobs.get(worker, cancelled.job_id).status == "cancelled"
+
+
+def test_what_waits_for_its_turn_begins_when_the_one_before_has_ended(settings):
+    jobs.ensure_supervisor(settings, PLAIN)
+    first = jobs.submit(settings, "prepare", {"do": "wait", "until": "go-first"})
+    second = jobs.submit(settings, "prepare", {"do": "return"})
+    running(settings, first)
+    # a free worker takes another step meanwhile, but not the same
+    assert ended(settings, jobs.submit(settings, "train", {"do": "return"})).status == "done"
+    assert jobs.get(settings, second.job_id).status == "queued"
+    (settings.home / "go-first").touch()
+    one, two = ended(settings, first), ended(settings, second)
+    assert (one.status, two.status) == ("done", "done")
+    assert two.started >= one.ended
 
 
 def test_running_job_is_cancelled_with_what_it_started(either):

@@ -76,7 +76,9 @@ def test_the_same_bytes_make_no_second_copy(home: Settings, frame) -> None:
     assert first.id == again.id
     assert snapshots.current(home) == again
     (listed,) = snapshots.listed(home)
-    assert listed.files[0].name == "other-name.csv"
+    # the list goes on to tell how and when they first came, by the newest run
+    assert (listed.files[0].name, listed.acquired_at) == ("a.csv", first.acquired_at)
+    assert (again.files[0].name, listed.run_id) == ("other-name.csv", again.run_id)
 
 
 def test_the_order_in_which_files_come_makes_no_other_snapshot(home: Settings, frame) -> None:

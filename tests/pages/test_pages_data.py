@@ -200,7 +200,7 @@ def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
     assert "Acquire failed." in error
     assert "![x]" in refused
     assert "![x]" not in error
-    assert "!\\[x\\](http" in error
+    assert "!\\[x\\](http\\://" in error
     (table,) = app.table
     assert ["error" in found for found in table.value["Finding"]] == [True, True]
     assert table.value["Rows"].tolist() == ["2", "1"]

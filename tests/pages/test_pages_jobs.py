@@ -68,6 +68,26 @@ def test_a_queued_job_is_shown_and_can_be_cancelled(
     assert any("Train was cancelled." in warning.value for warning in app.warning)
 
 
+def test_all_jobs_of_a_step_are_shown_and_what_ended_badly_can_be_put_away(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    first = running(copied.settings, "prepare", text="Filtering")
+    second = jobs.submit(copied.settings, "prepare", {"seed": 7})
+    app = open_page(copied.settings, "prepare")
+    assert not app.exception
+    assert [bar.text.split(" ·")[0] for bar in app.progress] == [
+        "Filtering", "Queued: the worker is loading its libraries",
+    ]  # fmt: skip
+    jobs.finish(copied.settings, first.job_id, jobs.DONE)
+    assert jobs.claim(copied.settings, second.job_id)
+    jobs.finish(copied.settings, second.job_id, jobs.FAILED, error="No row has these values.")
+    app = open_page(copied.settings, "prepare")
+    assert "No row has these values." in app.error[0].value
+    app.button(key=f"put-away-{second.job_id}").click().run()
+    assert not app.exception
+    assert not app.error
+
+
 @pytest.mark.parametrize("step", PANELS)
 def test_a_running_job_shows_how_far_it_is_and_then_why_it_failed(
     step: str, copied, open_page: Callable[..., AppTest]
