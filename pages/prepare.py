@@ -1,10 +1,12 @@
 """Prepare: choose features and rows, and divide them into a train and a test set."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 
 import pandas as pd
 import streamlit as st
+from pydantic import ValidationError
 
 from core.adapters import snapshots, storage, tracking
 from core.logic import data_charts, drift_charts, split, split_checks
@@ -15,41 +17,49 @@ settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri
 OWN = "My own"
 SPLITS = {"random": "At random", "time": "By time", "group": "By group"}
-MISSING = {"drop": "Drop the row", "impute": "Impute in the model"}
+MISSING = {
+    "drop": "Drop the row",
+    "drop_inputs": "Drop it if a feature needs the value",
+    "impute": "Impute in the model",
+}
 
 
-def form(snapshot: snapshots.Snapshot) -> None:
-    features = choose_features()
-    rows = choose_rows(snapshot)
+def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
+    """Draw the choices, as they were made last, and the button that prepares by them."""
+    features = choose_features(before)
+    rows = choose_rows(snapshot, before)
     with st.container(horizontal=True):
         missing = st.segmented_control(
             "A row with a missing value", list(MISSING), format_func=MISSING.__getitem__,
-            default="drop", required=True, key="missing",
-            help="Dropped rows train and test nothing. Or they are kept, and the model's own "
-            "pipeline fills in the median or the most frequent name, in training and when it is "
-            "served. A row without label is always dropped.",
+            default=before.missing, required=True, key="missing",
+            help=f"Drop every row that misses a value in any of the {len(spec.columns)} columns, "
+            "or only those that miss one that the features come from. Or keep them: the model's "
+            "own pipeline then fills in the median or the most frequent name, in training and "
+            "when it is served. A row without label is always dropped.",
         )  # fmt: skip
         offered = [name for name in SPLITS if name != "group" or spec.group]
         how = st.segmented_control(
-            "Split", offered, format_func=SPLITS.__getitem__, default="random", required=True,
+            "Split", offered, format_func=SPLITS.__getitem__, default=before.split, required=True,
             key="split", help="At random: the same share of each class in both sets. By time: the "
             f"earlier rows train. By group: no {spec.group or 'group'} has rows on both sides.",
         )  # fmt: skip
-    left, right = st.columns(2)
-    share = left.number_input(
-        "Test share", min_value=0.0, max_value=1.0, value=0.20, step=0.05, format="%.2f",
-        help="Share of the rows that only judges the model.",
-    )  # fmt: skip
-    seed = right.number_input(
-        "Seed", min_value=0, max_value=2**32 - 1, value=42, step=1,
-        help="The same seed draws the same rows.",
-    )  # fmt: skip
     test_from = None
     if how == "time":
         test_from = st.text_input(
-            f"First {spec.time} of the test set", placeholder="by the test share",
-            help="Leave it empty to cut where the test share is met.",
+            f"First {spec.time} of the test set", value=before.test_from or "",
+            placeholder="by the test share",
+            key="test-from", help="Leave it empty to cut where the test share is met.",
         ).strip() or None  # fmt: skip
+    left, right = st.columns(2)
+    share = left.number_input(
+        "Test share", min_value=0.0, max_value=1.0, value=before.test_share, step=0.05,
+        format="%.2f", disabled=test_from is not None, key="test-share",
+        help="Share of the rows that only judges the model.",
+    )  # fmt: skip
+    seed = right.number_input(
+        "Seed", min_value=0, max_value=2**32 - 1, value=before.seed, step=1, key="split-seed",
+        help="The same seed draws the same rows.",
+    )  # fmt: skip
     if st.button("Prepare", type="primary", icon=":material/filter_alt:"):
         if features is not None and not features:
             st.error("No feature is chosen. Choose at least one.")
@@ -62,12 +72,23 @@ def form(snapshot: snapshots.Snapshot) -> None:
     _parts.job_panel(settings, "prepare")
 
 
-def choose_features() -> tuple[str, ...] | None:
+def last_choices(prepared: storage.Prepared | None) -> prepare.Options:
+    """Return the choices by which the sets that stand were made; the defaults where none do."""
+    if prepared is None or prepared.project != settings.project:
+        return prepare.Options()
+    with suppress(ValidationError):  # made by another version of the app
+        return prepare.Options(**prepared.options)
+    return prepare.Options()
+
+
+def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
     """Return the features that were chosen; None for the project's own."""
     sets = {one.title: one for one in spec.feature_sets}
+    last = before.features or spec.features
+    titles = {spec.features: spec.features_title, **{sets[one].features: one for one in sets}}
     title = st.segmented_control(
-        "Features", [spec.features_title, *sets, OWN], default=spec.features_title, required=True,
-        key="feature-set",
+        "Features", [spec.features_title, *sets, OWN], default=titles.get(last, OWN),
+        required=True, key="feature-set",
     )  # fmt: skip
     if title == spec.features_title:
         st.caption(", ".join(spec.features))
@@ -78,7 +99,8 @@ def choose_features() -> tuple[str, ...] | None:
     kept = (spec.target, spec.id)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
     chosen = st.multiselect(
-        "Columns and computed features", offered, default=list(spec.features), key="features",
+        "Columns and computed features", offered, key="features",
+        default=[name for name in last if name in offered],
         format_func=lambda name: f"{name} — {spec.about(name)}",
     )  # fmt: skip
     after = [name for name in chosen if spec.recorded_after(name)]
@@ -92,9 +114,12 @@ def choose_features() -> tuple[str, ...] | None:
     return tuple(chosen)
 
 
-def choose_rows(snapshot: snapshots.Snapshot) -> dict[str, tuple[str, ...]] | None:
+def choose_rows(
+    snapshot: snapshots.Snapshot, before: prepare.Options
+) -> dict[str, tuple[str, ...]] | None:
     """Return the filter that was chosen; None for the project's development rows."""
     column = spec.rows.column
+    last = split.default_rows(spec) if before.rows is None else before.rows
     counts = values_of(snapshot)
     if column not in counts:
         return None
@@ -105,10 +130,16 @@ def choose_rows(snapshot: snapshots.Snapshot) -> dict[str, tuple[str, ...]] | No
             f"The raw data holds no {spec.rows.development_name}. Acquire some, or choose others."
         )
     with st.expander(f"Rows: {spec.rows.development_name}, unless you choose others"):
+        there = {
+            name: [value for value in values if value in counts.get(name, {})]
+            for name, values in last.items()
+        }
+        if last.get(column) and not there[column]:
+            there[column] = [spec.rows.development]
         chosen = {
             name: st.multiselect(
                 name, list(counts[name]), key=f"rows-{name}", help=spec.columns[name].about,
-                default=[spec.rows.development] if name == column else [],
+                default=there.get(name, []),
                 format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
                 placeholder="All rows" if name == column else "All",
             )
@@ -116,7 +147,10 @@ def choose_rows(snapshot: snapshots.Snapshot) -> dict[str, tuple[str, ...]] | No
             if name in counts
         }  # fmt: skip
     wanted = {name: tuple(values) for name, values in chosen.items() if values}
-    return None if wanted == split.default_rows(spec) else wanted
+    if wanted == split.default_rows(spec):
+        return None
+    st.caption(f"Rows chosen: {_parts.plain(split.filter_text(wanted))}")
+    return wanted
 
 
 def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
@@ -140,13 +174,19 @@ def prepared_state(prepared: storage.Prepared) -> None:
     _parts.figures(
         [
             ("Filtered", f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-             f"of {of['rows_raw']:,.0f} rows"),
+             f"rows, columns; of {of['rows_raw']:,.0f} rows"),
             ("Train", f"{of['rows_train']:,.0f} rows", f"{of['base_rate_train']:.1%} {word}"),
             ("Test", f"{of['rows_test']:,.0f} rows", f"{of['base_rate_test']:.1%} {word}"),
-            ("Left out", f"{of['rows_missing'] + of['rows_other']:,.0f} rows",
-             f"{of['rows_missing']:,.0f} miss a value, {of['rows_other']:,.0f} another kind"),
+            ("Left out", f"{of['rows_raw'] - of['rows_filtered']:,.0f} rows",
+             f"{of['rows_other']:,.0f} not wanted, {of.get('rows_unlabelled', 0):,.0f} without "
+             f"label, {of['rows_missing']:,.0f} miss a value"),
         ]
     )  # fmt: skip
+    if not prepared.is_complete:
+        st.caption(
+            f"{of.get('values_imputed', 0):,.0f} missing values stand in the kept rows. The model "
+            "imputes them."
+        )
     _parts.run_link(prepared.run_id, "PreparacaoDados")
     st.subheader("3. Is the split to be trusted?", anchor=False)
     split_state(run)
@@ -190,14 +230,16 @@ def lineage(prepared: storage.Prepared) -> None:
         if options.get("test_from")
         else (f"share {options['test_share']:g}, seed {options['seed']}")
     )
-    rows = "; ".join(
-        f"{column} = {' or '.join(values)}" for column, values in options["rows"].items()
-    )
-    missing = "dropped" if prepared.is_complete else "kept, imputed in the model's pipeline"
+    rows = split.filter_text(options["rows"])
+    missing = {
+        "drop": "dropped, whichever column misses it",
+        "drop_inputs": "dropped where a feature needs the value",
+        "impute": "kept, imputed in the model's pipeline",
+    }[options["missing"]]
     told = [
         ("Raw snapshot", f"{prepared.snapshot}, came as {prepared.source}"),
         ("Its SHA-256", f"{prepared.digest[:16]}…"),
-        ("Rows", rows or "all"),
+        ("Rows", rows),
         ("Features", ", ".join(prepared.features)),
         ("Columns in the sets", ", ".join([*prepared.inputs, spec.target])),
         ("Rows with missing values", missing),
@@ -238,9 +280,9 @@ with _parts.told():
         st.stop()
     _parts.wait_for_store()
     st.subheader("1. Choices", anchor=False)
-    form(snapshot)
-    st.subheader("2. Train and test set", anchor=False)
     prepared = storage.current_prepared(settings)
+    form(snapshot, last_choices(prepared))
+    st.subheader("2. Train and test set", anchor=False)
     if prepared is None:
         st.info("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
     else:

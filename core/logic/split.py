@@ -23,16 +23,31 @@ class Filtered:
         All of the project's columns, the target as whole numbers 0 and 1.
     missing : DataFrame
         Columns `column`, `missing`: missing values per column of the raw rows.
-    rows_missing : int
-        Raw rows dropped because a value is missing: any value, or the label alone.
     rows_other : int
-        Rows that have their values but are not among the wanted ones.
+        Raw rows that are not among the wanted ones.
+    rows_unlabelled : int
+        Wanted rows without a label.
+    rows_missing : int
+        Wanted rows with a label, without another value that is needed.
     """
 
     frame: pd.DataFrame
     missing: pd.DataFrame
-    rows_missing: int
     rows_other: int
+    rows_unlabelled: int
+    rows_missing: int
+
+
+def filter_text(rows: Mapping[str, Sequence[str]]) -> str:
+    """Return a filter of rows in words.
+
+    Examples
+    --------
+    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), filter_text({})
+    ('period = 1 or 4; playoffs = 0', 'all')
+    """
+    told = (f"{column} = {' or '.join(values)}" for column, values in rows.items())
+    return "; ".join(told) or "all"
 
 
 def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
@@ -45,9 +60,9 @@ def filter_rows(
     spec: ProjectSpec,
     only: Mapping[str, Sequence[str]] | None = None,
     *,
-    is_complete: bool = True,
+    needed: Sequence[str] | None = None,
 ) -> Filtered:
-    """Drop rows with missing values, and keep the wanted ones.
+    """Keep the wanted rows that have a label and all values that are needed.
 
     Parameters
     ----------
@@ -55,8 +70,8 @@ def filter_rows(
         Rows in the order of the project's id; it is not changed.
     only : mapping of str to sequence of str, optional
         Wanted values of a column, as text; the project's development rows by default.
-    is_complete : bool
-        Whether a row with any missing value is dropped; else only one without a label.
+    needed : sequence of str, optional
+        Columns without which a row is dropped; all of them by default.
 
     Raises
     ------
@@ -64,30 +79,40 @@ def filter_rows(
         When no row is left, or all that are left have the same label.
     """
     missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
-    complete = raw.dropna() if is_complete else raw[raw[spec.target].notna()]
-    if complete.empty:
-        worst = missing.sort_values("missing", ascending=False).iloc[0]
-        if not is_complete:
-            worst = missing.set_index("column").loc[[spec.target]].reset_index().iloc[0]
-        raise InputError(
-            f"Every row has a missing value (column '{worst['column']}' misses "
-            f"{worst['missing']:,} of {len(raw):,}). There is nothing to train on."
-        )
-    chosen = complete
+    chosen = raw
     for column, values in (default_rows(spec) if only is None else only).items():
         before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
         if chosen.empty:
-            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5])
+            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "none"
             wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
             raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
-    frame = chosen.reset_index(drop=True).astype({spec.target: "int64"})
+    labelled = chosen[chosen[spec.target].notna()]
+    if labelled.empty:
+        raise InputError(
+            f"None of the {len(chosen):,} rows has a label ('{spec.target}'). There is nothing to "
+            "train on."
+        )
+    complete = labelled.dropna(subset=list(raw.columns if needed is None else needed))
+    if complete.empty:
+        holes = labelled[list(raw.columns if needed is None else needed)].isna().sum()
+        raise InputError(
+            f"Every row lacks a value that is needed (column '{holes.idxmax()}' misses "
+            f"{holes.max():,} of {len(labelled):,}). Choose another way with missing values, other "
+            "features or another split."
+        )
+    frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
             f"All {len(frame):,} rows are '{name}'. A classifier needs rows of both classes."
         )
-    return Filtered(frame, missing, len(raw) - len(complete), len(complete) - len(chosen))
+    return Filtered(
+        frame, missing,
+        rows_other=len(raw) - len(chosen),
+        rows_unlabelled=len(chosen) - len(labelled),
+        rows_missing=len(labelled) - len(complete),
+    )  # fmt: skip
 
 
 def at_random(
@@ -141,7 +166,7 @@ def by_time(
     Parameters
     ----------
     time : str
-        Column that can be put in order; no value of it may be missing.
+        Column that can be put in order, without a missing value.
     test_from : optional
         First moment of the test set, as the column has it; the share is not used then.
 
@@ -159,7 +184,7 @@ def by_time(
     >>> by_time(frame, "y", "day", test_share=0.3, test_from="b")[0]["day"].tolist()
     ['a', 'a']
     """
-    moments = _in_order(frame[time])
+    moments = frame[time]
     if test_from is not None:
         later = (moments >= test_from).to_numpy()
         if later.all() or not later.any():
@@ -185,7 +210,7 @@ def by_group(
     Parameters
     ----------
     group : str
-        Column that says which rows belong together.
+        Column that says which rows belong together, without a missing value.
     test_share : float
         Share of groups, and so about the share of rows, in the test set.
 
@@ -203,11 +228,6 @@ def by_group(
     """
     from sklearn.model_selection import GroupShuffleSplit
 
-    if frame[group].isna().any():
-        raise InputError(
-            f"{int(frame[group].isna().sum()):,} rows have no {group}; a split by group needs it "
-            "in every row. Drop rows with missing values, or split at random."
-        )
     cut = GroupShuffleSplit(n_splits=1, test_size=test_share, random_state=seed)
     try:
         first, second = next(cut.split(frame, groups=frame[group]))
@@ -220,15 +240,6 @@ def by_group(
     return _with_both_labels(
         frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
     )
-
-
-def _in_order(values: pd.Series[Any]) -> pd.Series[Any]:
-    if values.isna().any():
-        raise InputError(
-            f"{int(values.isna().sum()):,} rows have no {values.name}; a split by time needs it in "
-            "every row. Drop rows with missing values, or split at random."
-        )
-    return values
 
 
 def _with_both_labels(

@@ -30,8 +30,9 @@ class Options(config.Options):
     rows : dict of str to tuple of str, optional
         Wanted values of a column, as text; the project's development rows by default, all rows
         where it is empty.
-    missing : {"drop", "impute"}
-        Drop rows with any missing value, or keep them for the model's own pipeline to impute.
+    missing : {"drop", "drop_inputs", "impute"}
+        Drop rows without a value in any of the project's columns; in any of the columns that the
+        features come from; or keep them for the model's own pipeline to impute.
     split : {"random", "time", "group"}
         At random with the same share of each class in both sets; the earlier rows train and the
         later ones test; whole groups on one side each.
@@ -45,7 +46,7 @@ class Options(config.Options):
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
     rows: dict[str, tuple[str, ...]] | None = None
-    missing: Literal["drop", "impute"] = "drop"
+    missing: Literal["drop", "drop_inputs", "impute"] = "drop"
     split: split_checks.Split = "random"
     test_share: float = Field(0.20, gt=0, lt=1)
     test_from: str | None = Field(None, min_length=1, max_length=40)
@@ -173,7 +174,7 @@ def _moment(spec: ProjectSpec, options: Options) -> Any:
 
 
 def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options, cut: Any) -> _Sets:
-    kept = split.filter_rows(raw, spec, options.rows, is_complete=options.missing == "drop")
+    kept = split.filter_rows(raw, spec, options.rows, needed=_needed(spec, options))
     share, seed = options.test_share, options.seed
     if options.split == "time":
         train, test = split.by_time(
@@ -192,9 +193,21 @@ def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options, cut: Any) ->
     )
 
 
+def _needed(spec: ProjectSpec, options: Options) -> list[str] | None:
+    """Return the columns without which a row is dropped; None for all of them."""
+    if options.missing == "drop":
+        return None
+    needed = {spec.target}
+    if options.missing == "drop_inputs":
+        needed |= set(spec.inputs_of(options.features or spec.features))
+    # whoever has no day is neither earlier nor later
+    by = {"time": spec.time, "group": spec.group}.get(options.split)
+    return sorted(needed | ({by} if by else set()))
+
+
 def _checked(frame: pd.DataFrame, spec: ProjectSpec, options: Options) -> pd.DataFrame:
     """Return the rows of a set, once they are what a training will take them for."""
-    complete = list(frame.columns) if options.missing == "drop" else [spec.target]
+    complete = [spec.target] if options.missing == "impute" else list(frame.columns)
     wanted = schema.chosen_columns(spec, list(frame.columns))
     schema.validate(frame, wanted, complete=complete)
     return frame
@@ -215,7 +228,7 @@ def _record(
         )
         for frame in (found.train, found.test)
     )
-    _refuse_empty(spec, train, test, is_complete=options.missing == "drop")
+    _refuse_empty(spec, train, test, is_complete=options.missing != "impute")
     moved = drift.by_feature(train, test, features)
     judged = split_checks.look(
         found.train, found.test, moved,
@@ -229,16 +242,14 @@ def _record(
     return Record(
         params={
             "inputs": ",".join(inputs),
-            "rows_kept": "; ".join(
-                f"{column} = {' or '.join(wanted)}"
-                for column, wanted in (options.rows or {}).items()
-            )
-            or "all",
+            "rows_kept": split.filter_text(options.rows or {}),
         },
         metrics={
             "rows_raw": rows_raw,
-            "rows_missing": found.kept.rows_missing,
             "rows_other": found.kept.rows_other,
+            "rows_unlabelled": found.kept.rows_unlabelled,
+            "rows_missing": found.kept.rows_missing,
+            "values_imputed": int(found.kept.frame[inputs].isna().sum().sum()),
             "rows_filtered": len(found.kept.frame),
             "columns_filtered": len(inputs) + 1,
             "rows_train": len(found.train),
@@ -298,7 +309,7 @@ def _prepared(
         options=options.model_dump(mode="json"),
         features=features,
         inputs=spec.inputs_of(features),
-        is_complete=options.missing == "drop",
+        is_complete=options.missing != "impute",
         is_default_rows=options.rows == split.default_rows(spec),
         rows_filtered=len(sets[0]),
         rows_train=len(sets[1]),

@@ -15,8 +15,11 @@ SPEC = project.load("kobe")
 def test_filtering_counts_what_it_leaves_out_and_changes_nothing(few_shots: pd.DataFrame) -> None:
     before = few_shots.copy()
     found = split.filter_rows(few_shots, SPEC)
-    assert len(few_shots) == len(found.frame) + found.rows_missing + found.rows_other
-    assert found.rows_missing == few_shots[SPEC.target].isna().sum()
+    wanted = few_shots[few_shots[SPEC.rows.column] == SPEC.rows.development]
+    assert found.rows_other == len(few_shots) - len(wanted) > 0
+    assert found.rows_unlabelled == wanted[SPEC.target].isna().sum() > 0
+    assert found.rows_missing == 0
+    assert len(wanted) == len(found.frame) + found.rows_unlabelled
     assert tuple(found.frame.columns) == tuple(SPEC.columns)
     assert found.frame[SPEC.target].dtype == "int64"
     pd.testing.assert_frame_equal(few_shots, before)

@@ -112,10 +112,14 @@ def test_filters_take_values_as_a_person_writes_them(shots: pd.DataFrame) -> Non
 def test_rows_with_missing_values_are_kept_where_the_model_imputes(shots: pd.DataFrame) -> None:
     holes = shots.assign(lat=shots["lat"].where(np.arange(len(shots)) % 10 > 0))
     dropped = split.filter_rows(holes, SPEC)
-    kept = split.filter_rows(holes, SPEC, is_complete=False)
+    kept = split.filter_rows(holes, SPEC, needed=[SPEC.target])
     assert dropped.frame["lat"].notna().all()
     assert kept.frame["lat"].isna().any()
-    assert kept.rows_missing == shots[SPEC.target].isna().sum() < dropped.rows_missing
+    assert kept.rows_missing == 0 < dropped.rows_missing
+    assert kept.rows_unlabelled == dropped.rows_unlabelled > 0
+    assert len(kept.frame) == len(dropped.frame) + dropped.rows_missing
+    with pytest.raises(InputError, match="'lat' misses"):
+        split.filter_rows(shots.assign(lat=None), SPEC, needed=["lat", SPEC.target])
 
 
 @pytest.mark.parametrize(
@@ -123,16 +127,11 @@ def test_rows_with_missing_values_are_kept_where_the_model_imputes(shots: pd.Dat
     [
         (lambda f: split.by_time(f, "y", "day", test_share=0.2, test_from="z"), "Choose a moment"),
         (lambda f: split.by_time(f.assign(day="a"), "y", "day", test_share=0.2), "the same day"),
-        (lambda f: split.by_time(f.assign(day=None), "y", "day", test_share=0.2), "have no day"),
         (
             lambda f: split.by_time(f, "y", "day", test_share=0.1, test_from="d"),
             "so that both sets hold both labels",
         ),
         (lambda f: split.by_group(f, "y", "game", test_share=0.2, seed=1), "1 values of game"),
-        (
-            lambda f: split.by_group(f.assign(game=None), "y", "game", test_share=0.2, seed=1),
-            "have no game",
-        ),
     ],
 )
 def test_a_split_that_cannot_be_made_is_told(call, words: str) -> None:

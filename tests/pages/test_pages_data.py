@@ -249,6 +249,26 @@ def test_prepare_submits_what_was_chosen(
     }  # fmt: skip
 
 
+def test_the_form_begins_with_the_choices_of_the_sets_that_stand(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    chosen = prepare.Options(
+        features=("lat", "angle"), missing="drop_inputs", split="time", test_from="2005-01-01",
+        rows={"playoffs": ("0",), "period": ("1", "2")}, seed=7,
+    )  # fmt: skip
+    prepare.run(copied.settings, chosen)
+    app = open_page(copied.settings, "prepare")
+    assert not app.exception
+    assert app.multiselect(key="rows-period").value == ["1", "2"]
+    assert app.number_input(key="test-share").disabled
+    assert any("period = 1 or 2; playoffs = 0" in found.value for found in app.caption)
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    again = prepare.Options(**job.options)
+    assert again.model_copy(update={"rows": None}) == chosen.model_copy(update={"rows": None})
+    assert dict(again.rows or {}) == chosen.rows
+
+
 def test_own_features_are_chosen_from_columns_and_computed_ones(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:

@@ -68,7 +68,10 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
         assert shown[label][0].startswith(f"{of[f'rows_{name}']:,.0f} ")
         assert shown[label][1].startswith(f"{of[f'base_rate_{name}']:.1%} ")
     assert shown["Left out"][0].startswith(f"{of['rows_raw'] - of['rows_filtered']:,.0f} ")
-    assert f"{of['rows_missing']:,.0f} " in shown["Left out"][1]
+    assert shown["Left out"][1] == (
+        f"{of['rows_other']:,.0f} not wanted, {of['rows_unlabelled']:,.0f} without label, "
+        f"{of['rows_missing']:,.0f} miss a value"
+    )
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
     assert shown["Digest"][0] == snapshot.id

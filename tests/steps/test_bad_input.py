@@ -206,7 +206,7 @@ def test_kaggles_csv_comes_in_as_it_is(settings: Settings, few_file: Path) -> No
     ("change", "words"),
     [
         ({"shot_made_flag": 1.0}, "All"),
-        ({"shot_made_flag": np.nan}, "Every row has a missing value"),
+        ({"shot_made_flag": np.nan}, "rows has a label ('shot_made_flag')"),
         ({"shot_type": "3PT Field Goal"}, "No row has shot_type = '2PT Field Goal'"),
     ],
     ids=["one class only", "all rows missing", "no development rows"],

@@ -95,7 +95,7 @@ def choices() -> st.SearchStrategy[prepare.Options]:
         prepare.Options,
         features=st.one_of(st.none(), own),
         rows=st.sampled_from([None, None, {}, {}, {"playoffs": ("0",)}, {"period": ("9",)}]),
-        missing=st.sampled_from(["drop", "impute"]),
+        missing=st.sampled_from(["drop", "drop_inputs", "impute"]),
         split=st.sampled_from(["random", "time", "group"]),
         test_share=st.sampled_from([0.01, 0.2, 0.2, 0.5, 0.99]),
         seed=st.sampled_from([0, 42, 2**32 - 1]),
@@ -141,7 +141,7 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
     for part in (train, test):
         assert set(part[SPEC.target]) == {0, 1}
         assert part[SPEC.target].dtype == "int64"
-        if options.missing == "drop":
+        if options.missing != "impute":
             assert part.notna().all(axis=None)
 
 

@@ -354,7 +354,7 @@ def test_choices_that_cannot_be_met_are_told(acquired: Settings, options: dict, 
         ({"rows": {"period": ()}}, "no value of period is chosen"),
         ({"features": ()}, "at least 1 item"),
         ({"split": "coin"}, "'random', 'time' or 'group'"),
-        ({"missing": "guess"}, "'drop' or 'impute'"),
+        ({"missing": "guess"}, "'drop', 'drop_inputs' or 'impute'"),
     ],
 )
 def test_options_that_contradict_themselves_are_refused(options: dict, words: str) -> None:
@@ -417,6 +417,37 @@ def test_a_computed_feature_without_a_value_is_told_or_imputed(rain, tmp_path: P
     prepare.run(home, prepare.Options(features=("ratio", "pressure"), missing="impute"))
     found = train.run(home, train.Options(candidates=("lr", "dt"), folds=3))
     assert found.log_loss_test < 0.69
+
+
+@pytest.mark.parametrize("how", ["random", "time"])
+def test_only_rows_that_lack_what_is_used_are_dropped(rain, tmp_path: Path, how: str) -> None:
+    home, frame = rain
+    holes = np.arange(len(frame))
+    frame = frame.assign(
+        place=frame["place"].where(holes % 3 > 0),  # of no use here
+        pressure=frame["pressure"].where(holes % 5 > 0),
+        date=frame["date"].where(holes % 7 > 0),  # of use by time
+        rained=frame["rained"].where(holes % 11 > 0),
+    )
+    bring(home, frame, tmp_path)
+    by = ["date"] if how == "time" else []
+    labelled = frame[frame["rained"].notna()]
+    for missing, needed in (
+        ("drop", list(frame.columns)),
+        ("drop_inputs", ["pressure", "humidity", *by]),
+        ("impute", by),
+    ):
+        found = prepare.run(
+            home,
+            prepare.Options(features=("pressure", "humidity"), missing=missing, split=how, rows={}),
+        )
+        kept = labelled.dropna(subset=needed)
+        assert found.rows_filtered == len(kept)
+        of = tracking.last_run(home, "prepare").metrics
+        assert of["rows_other"] == 0
+        assert of["rows_unlabelled"] == len(frame) - len(labelled)
+        assert of["rows_missing"] == len(labelled) - len(kept)
+        assert of["values_imputed"] == kept[["pressure", "humidity"]].isna().sum().sum()
 
 
 def test_a_feature_without_any_value_is_told(rain, tmp_path: Path) -> None:
