@@ -4,6 +4,6 @@ import streamlit as st
 
 from pages import _parts
 
-st.set_page_config(page_title="Courtside", page_icon=":material/sports_basketball:", layout="wide")
+st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
 
 _parts.navigation().run()

@@ -115,6 +115,7 @@ def inspect(
     *,
     optional: Sequence[str] = (),
     complete: Sequence[str] = (),
+    filled: Sequence[str] = (),
     unique: str | None = None,
     identities: Sequence[Identity] = (),
     unread: Sequence[str] = (),
@@ -131,6 +132,8 @@ def inspect(
         Columns that may be absent.
     complete : sequence of str
         Columns without a missing value.
+    filled : sequence of str
+        Columns where a missing value is a warning.
     unique : str, optional
         Column whose values must be there and differ from row to row. With it, rows that repeat
         another in all other columns are a warning.
@@ -162,6 +165,8 @@ def inspect(
         rules[name] = _value_rules(column, settled[name], broken, wanted)
         if name == unique or name in complete:
             rules[name].append(_not_missing(named[name]))
+        elif name in filled:
+            rules[name].append(_better_not_missing(named[name]))
         if name == unique:
             rules[name].append(_not_repeated)
     clean = pd.DataFrame(settled, index=frame.index)
@@ -204,11 +209,15 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
 
     See `inspect`.
     """
-    found = inspect(frame, spec.columns, unique=spec.id, identities=spec.identities, unread=unread)
+    found = inspect(
+        frame, spec.columns,
+        filled=[name for name in spec.columns if name != spec.target],
+        unique=spec.id, identities=spec.identities, unread=unread,
+    )  # fmt: skip
     if found.errors:
         return found
     rows = found.frame.sort_values(spec.id, kind="stable").reset_index(drop=True)
-    return Validated(rows, found.findings)
+    return Validated(rows, (*found.findings, *_of_labels(rows[spec.target], spec)))
 
 
 def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
@@ -322,6 +331,8 @@ def _by_their_names(
         return None, [_whole("missing_column", "", text)]
     for name in missing:
         close = difflib.get_close_matches(name, extra, n=1, cutoff=0.5)
+        # `made` for `shot_made_flag`
+        close += [one for one in extra if len(one) >= 4 and one.lower() in name.lower()]
         hint = f" Is it '{close[0]}'?" if close else ""
         found.append(_whole("missing_column", name, f"Column '{name}' is missing.{hint}"))
     if extra:
@@ -468,6 +479,32 @@ def _not_missing(raw: pd.Series[Any]) -> _Rule:
         return f"Column '{raw.name}' must not be missing: {_rows(rows)} {verb} empty."
 
     return _Rule("missing", lambda _: there, tell)
+
+
+def _better_not_missing(raw: pd.Series[Any]) -> _Rule:
+    there = raw.notna().to_numpy()
+
+    def tell(rows: int, _: str) -> str:
+        verb = "has" if rows == 1 else "have"
+        return (
+            f"{_rows(rows)} {verb} no '{raw.name}'. A preparation drops such rows, unless it is "
+            "told otherwise."
+        )
+
+    return _Rule("missing", lambda _: there, tell, "warning")
+
+
+def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
+    """Return what is odd with the labels as a whole: a classifier needs both of them."""
+    found = labels.dropna().unique()
+    if len(found) == 2:
+        return []
+    if len(found) == 1:
+        name = spec.positive if found[0] == 1 else spec.negative
+        text = f"All labels are '{name}'. A model cannot be trained on these rows alone."
+    else:
+        text = f"No row has a label ('{spec.target}'). A model cannot be trained on these rows."
+    return [_whole("labels", spec.target, text, "warning")]
 
 
 _not_repeated = _Rule(

@@ -315,6 +315,16 @@ def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None
     }
 
 
+def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
+    """Return the texts that each input of text has in the test rows of a model's run."""
+    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    return {
+        str(name): sorted(rows[name].dropna().unique())
+        for name in rows.columns
+        if not pd.api.types.is_numeric_dtype(rows[name])
+    }
+
+
 def ago(moment: float) -> str:
     """Return how long ago that was, in words."""
     seconds = max(0.0, time.time() - moment)

@@ -43,7 +43,9 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
         _leakage(table("leakage"))
     else:
         kind = _kind(spec)
-        if view == "columns":
+        if not _of(table("columns"), kind)["rows"].any():
+            st.info("There are no such rows in this data.")
+        elif view == "columns":
             _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
         elif view == "slices":
             _slices(spec, _of(table("bins"), kind))
@@ -97,6 +99,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
     st.dataframe(
         shown,
         hide_index=True,
+        height="content",
         column_config={
             "column": st.column_config.TextColumn("Column", pinned=True),
             "type": "Type",
@@ -107,8 +110,8 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
             "auc_alone": st.column_config.NumberColumn(
                 "AUC alone",
                 format="%.3f",
-                help="How well the column alone tells the classes apart, on all labelled rows: "
-                "0.5 is nothing, 1 is all.",
+                help="How well the column alone tells the classes apart, on the labelled rows: "
+                "0.5 is nothing, 1 is all. Empty with fewer than 100 of them.",
             ),
             "range": "Range",
             "mean": "Mean",
@@ -129,6 +132,8 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
                 found, positive=spec.positive, negative=spec.negative, axis_title=about
             )
         )
+        if (found["start"] < found["end"]).any():
+            st.caption("A few values far out, 0.2% at each end, are counted in the bins there.")
     with right:
         st.markdown(f"**How often they were {spec.positive}**")
         _rate(spec, found, about)
@@ -244,13 +249,12 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         only = {}
         for name in spec.slices:
             values = sorted(cells[name].unique())
+            usual = [spec.rows.development] if name == spec.rows.column else []
             chosen = st.multiselect(
-                name,
-                values,
-                key=f"court-{name}",
-                placeholder="All",
+                name, values, key=f"court-{name}", placeholder="All",
+                default=[value for value in usual if value in values],
                 help=spec.columns[name].about,
-            )
+            )  # fmt: skip
             if chosen:
                 only[name] = chosen
     found = court.gather(cells, only)

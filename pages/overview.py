@@ -55,7 +55,7 @@ def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
     """Return the figure that says most about a step's last run, and what it means."""
     of = run.metrics
     if step == "acquire":
-        return f"{of['rows_raw']:,.0f}", f"rows from {run.params.get('source', 'a source')}"
+        return f"{of['rows_raw']:,.0f}", f"rows, {run.tags.get('courtside.source', 'a source')}"
     if step == "prepare":
         return f"{of['rows_train']:,.0f}", f"rows to train, {of['rows_test']:,.0f} to test"
     if step == "train":
@@ -122,7 +122,12 @@ def life_cycle() -> None:
         states = {stage.step: state_of(stage, runs[stage.step]) for stage in listed}
         picture(states)
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            if first is None:
+            running = [step for step, state in states.items() if state == "running"]
+            if running:
+                page, name, _ = _parts.STEPS[running[0]]
+                st.markdown(f":material/progress_activity: **{name} is running.**")
+                st.page_link(page, label="See how far it is", icon=":material/arrow_forward:")
+            elif first is None:
                 tags = runs["monitor"].tags if runs["monitor"] else {}
                 st.markdown(
                     f":material/monitor_heart: **{tags.get('courtside.verdict_title')}.** "

@@ -70,8 +70,9 @@ def one_row(one: server.Server) -> None:
     with st.form("row", border=False):
         columns = st.columns(3)
         usual = _parts.example_row(settings, one.run_id)
+        known = _parts.known_texts(settings, one.run_id)
         row = {
-            name: field(columns[i % 3], name, value)
+            name: field(columns[i % 3], name, value, known.get(name, []))
             for i, (name, value) in enumerate(usual.items())
         }
         sent = st.form_submit_button("Score", type="primary", icon=":material/target:")
@@ -79,16 +80,19 @@ def one_row(one: server.Server) -> None:
         _parts.submit(settings, "score", score.Options, source="row", port=one.port, row=row)
 
 
-def field(place: DeltaGenerator, name: str, usual: float | str | None) -> float | str | None:
+def field(
+    place: DeltaGenerator, name: str, usual: float | str | None, known: list[str]
+) -> float | str | None:
     """Draw the field of one input, and return what stands in it."""
     column = spec.columns[name]
-    if column.categories:
-        known = list(column.categories)
-        return place.selectbox(
-            name, known, index=known.index(usual) if usual in known else None, help=column.about
-        )
     if column.is_text:
-        return place.text_input(name, value=usual, help=column.about) or None
+        # what the test set knows is offered; a new name may be typed where the project allows it
+        offered = list(column.categories or known)
+        return place.selectbox(
+            name, offered, index=offered.index(usual) if usual in offered else None,
+            help=column.about, accept_new_options=not column.categories,
+            placeholder="Missing",
+        )  # fmt: skip
     kind = int if column.type == "integer" else float
     value = place.number_input(
         name,
@@ -157,8 +161,9 @@ def figures(run: tracking.RunInfo, source: str) -> None:
     ]
     if f"log_loss_{source}" in of:
         base = metrics.base_rate_log_loss(of[f"base_rate_{source}"])
+        beside = f"base rate {base:.4f}" if base == base else "one class only, no base rate"
         rows += [
-            ("Log loss", f"{of[f'log_loss_{source}']:.4f}", f"base rate {base:.4f}"),
+            ("Log loss", f"{of[f'log_loss_{source}']:.4f}", beside),
             (
                 "F1",
                 _parts.metric_text(of, f"f1_{source}", 3),

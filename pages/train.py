@@ -21,6 +21,11 @@ def training_set(prepared: storage.Prepared) -> None:
         f"Training set: {prepared.rows_train:,} rows, {count} feature{'s'[: count != 1]} "
         f"({', '.join(prepared.features)}), divided from the test set {how}.{missing}"
     )
+    if after := [name for name in prepared.features if spec.recorded_after(name)]:
+        st.warning(
+            f"{', '.join(after)}: noted only after what is predicted. A model that uses it "
+            "describes; it does not foresee."
+        )
     _parts.run_link(prepared.run_id, "PreparacaoDados")
 
 
@@ -185,7 +190,7 @@ with _parts.told():
     _parts.wait_for_store()
     last = tracking.last_run(settings, "train")
     if last is None:
-        st.info("Nothing trained yet. The four candidates take about ten seconds.")
+        st.info("Nothing trained yet. Choose candidates and press Train.")
         st.stop()
     if prepared.rules != spec.digest:
         st.warning("The project file changed since these sets were made. Prepare again.")

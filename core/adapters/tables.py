@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ def read(
     except pd.errors.EmptyDataError as error:
         raise InputError(f"'{name}' is empty.") from error
     except (pd.errors.ParserError, ValueError) as error:
-        raise InputError(f"'{name}' cannot be read as CSV: {_reason(error)}") from error
+        raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
     # pandas would not see a row that is too long if it were told which columns to read
     return frame[[one for one in frame if one in names]] if columns else frame
 
@@ -235,6 +236,17 @@ def _read_csv(path: Path, name: str, columns: Sequence[str], texts: Sequence[str
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         shorter: pd.DataFrame = pd.read_csv(path, **given, index_col=False)
     return shorter
+
+
+def _fault_of_csv(error: Exception) -> str:
+    """Return what pandas found wrong with a CSV, by line where it tells one."""
+    text = str(error)
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
+        wanted, line, there = (int(number) for number in found.groups())
+        return f"line {line:,} has {there:,} values where {wanted:,} are expected."
+    if found := re.search(r"EOF inside string starting at row (\d+)", text):
+        return f'a quote (") opens in row {int(found[1]):,} below the header and is never closed.'
+    return _reason(error)
 
 
 def _look_at_parquet(path: Path, name: str) -> Head:

@@ -317,9 +317,9 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         )
     )
     # what is near zero needs no figure; dark cells need a light one
-    strong = base.transform_filter("abs(datum.correlation) >= 0.1").mark_text(fontSize=10)
+    strong = base.transform_filter("abs(datum.correlation) >= 0.1").mark_text(fontSize=9)
     words = strong.encode(
-        text=alt.Text("correlation:Q", format=".1f"),
+        text=alt.Text("correlation:Q", format=".2f"),
         color=alt.condition(
             "abs(datum.correlation) > 0.6",
             alt.value(style.ON_DARK),

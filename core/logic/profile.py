@@ -69,7 +69,7 @@ def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     label = frame[spec.target].to_numpy(dtype=float)
     klass = np.where(np.isnan(label), 2, label).astype(np.int64)
     parts = []
-    for kind, mask in _kinds(frame, spec).items():
+    for kind, mask in kinds(frame, spec).items():
         for name in frame.columns:
             if name == spec.target:
                 continue
@@ -107,11 +107,11 @@ def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
         (of the rows where it is not missing).
     """
     parts = []
-    kinds = _kinds(frame, spec)
+    masks = kinds(frame, spec)
     for name in frame.columns:
         column = spec.columns[name]
         codes, values = pd.factorize(frame[name], sort=True)
-        for kind, mask in kinds.items():
+        for kind, mask in masks.items():
             counts = np.bincount(codes[mask & (codes >= 0)], minlength=len(values))
             there = np.flatnonzero(counts)
             known = int(counts.sum())
@@ -152,7 +152,7 @@ def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     """
     numeric = [name for name in frame.columns if not spec.columns[name].is_text]
     parts = []
-    for kind, mask in _kinds(frame, spec).items():
+    for kind, mask in kinds(frame, spec).items():
         rows = frame.loc[mask, numeric].astype(float)
         varied = [name for name in numeric if rows[name].nunique() > 1]
         if not varied:
@@ -219,7 +219,8 @@ def values(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.bool_]]:
+def kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.bool_]]:
+    """Return for each kind of rows which of them are of it."""
     kind = frame[spec.rows.column]
     return {
         "all": np.ones(len(frame), dtype=bool),

@@ -64,7 +64,7 @@ def look(
     return [
         _share(len(train), len(test), test_share),
         _balance(train[target], test[target], positive),
-        _drift(drift),
+        _drift(drift, split),
         _groups(train, test, group, split),
         _time(train[time], test[time], split),
     ]
@@ -108,7 +108,7 @@ def _balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Chec
     )  # fmt: skip
 
 
-def _drift(drift: pd.DataFrame) -> Check:
+def _drift(drift: pd.DataFrame, split: Split) -> Check:
     ranked = drift.sort_values("psi", ascending=False, kind="stable")
     worst, value = str(ranked["feature"].iloc[0]), float(ranked["psi"].iloc[0])
     verdict: Verdict = (
@@ -121,6 +121,8 @@ def _drift(drift: pd.DataFrame) -> Check:
         if moved
         else f"The columns lie alike in both sets; {worst} differs most."
     )
+    if moved and split == "time":
+        text += " A column that goes with time (a season) tells a model nothing of what comes."
     limits = f"largest PSI: warning from {PSI_WARNING:g}, alert from {PSI_ALERT:g}"
     return _check("drift", "Drift between train and test", value, limits, verdict, text)
 

@@ -151,14 +151,18 @@ def _record(
     kinds = frame[spec.rows.column]
     labelled = frame[frame[spec.target].notna()]
     others = labelled.drop(columns=spec.target)
-    alone = leakage.alone(others, labelled[spec.target])
+    alone = {
+        kind: leakage.alone(others[mask], labelled.loc[mask, spec.target])
+        for kind, mask in profile.kinds(labelled, spec).items()
+    }
     columns = profile.columns(frame, spec)
+    each = pd.MultiIndex.from_frame(columns[["kind", "column"]])
     pictures = {
         "bins": profile.bins(frame, spec),
-        "columns": columns.assign(auc_alone=columns["column"].map(alone)),
+        "columns": columns.assign(auc_alone=pd.concat(alone).reindex(each).to_numpy()),
         "values": profile.values(frame, (spec.rows.column, *spec.slices)),
         "correlation": profile.correlation(frame, spec),
-        "leakage": leakage.look(others, alone, spec),
+        "leakage": leakage.look(others, alone["all"], spec),
     }
     if spec.court is not None:
         # gathered here, so that a page draws hundreds of bins and not thousands of rows

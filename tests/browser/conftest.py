@@ -15,6 +15,8 @@ import pytest
 
 from tests.browser.driving import CHROMIUM, ROOT
 
+LOCAL = ("http://127.0.0.1:", "data:", "blob:", "about:")
+
 
 @pytest.fixture
 def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
@@ -73,6 +75,13 @@ def page(app: str) -> Iterator[object]:
         )
         found = browser.new_page(viewport={"width": 1440, "height": 1000})
         found.set_default_timeout(60_000)
+        foreign: list[str] = []
+        found.on(
+            "request",
+            lambda one: foreign.append(one.url) if not one.url.startswith(LOCAL) else None,
+        )
         found.goto(app)
         yield found
         browser.close()
+    # nothing is fetched from anywhere: no font, no icon, no picture that a file names
+    assert foreign == []

@@ -56,6 +56,7 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "broken.parquet").write_bytes(b"PAR1" + b"\0" * 40)
     (folder / "latin.csv").write_bytes("a,b\n\xe9,1\n".encode("latin-1"))
     few.to_parquet(folder / "renamed.csv")
+    renamed = few.rename(columns={"lon": "long", "shot_made_flag": "made"})
     return {
         "file type": (folder / "shots.xlsx", "is not a CSV or parquet file"),
         "empty file": (folder / "empty.csv", "is empty"),
@@ -65,8 +66,9 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
         "parquet named csv": (folder / "renamed.csv", "Rename it to .parquet"),
         "no rows": (as_csv(few.head(0), folder / "head.csv"), "no rows"),
         "missing column": (
-            as_csv(few.rename(columns={"lon": "long"}), folder / "long.csv"),
-            "Column 'lon' is missing. Is it 'long'?",
+            as_csv(renamed, folder / "long.csv"),
+            "Column 'lon' is missing. Is it 'long'? Column 'shot_made_flag' is missing. Is it "
+            "'made'?",
         ),
         "wrong type": (
             as_csv(few.astype({"period": object}).replace({"period": {1: "first"}}),
@@ -110,6 +112,32 @@ def test_extra_columns_are_left_aside_with_a_warning(
 ) -> None:
     found = acquire_file(settings, as_csv(few_shots.assign(note="x"), tmp_path / "extra.csv"))
     assert found.warnings == ("1 column is not used: 'note'.",)
+
+
+def test_holes_and_labels_of_one_kind_are_warned_of_where_they_come_in(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
+) -> None:
+    holes = few_shots.assign(
+        lat=few_shots["lat"].where(few_shots.index >= 3),
+        opponent=few_shots["opponent"].where(few_shots.index != 5),
+    )
+    found = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
+    assert found.warnings == (
+        "3 rows have no 'lat'. A preparation drops such rows, unless it is told otherwise.",
+        "1 row has no 'opponent'. A preparation drops such rows, unless it is told otherwise.",
+    )
+    table = tracking.table(settings, found.run_id, "validation")
+    assert table["rows"].tolist() == [3, 1]
+    made = few_shots.assign(shot_made_flag=few_shots["shot_made_flag"] * 0)
+    found = acquire_file(settings, as_csv(made, tmp_path / "missed.csv"))
+    assert found.warnings == (
+        "All labels are 'missed'. A model cannot be trained on these rows alone.",
+    )
+    none = few_shots.assign(shot_made_flag=None)
+    found = acquire_file(settings, as_csv(none, tmp_path / "none.csv"))
+    assert found.warnings == (
+        "No row has a label ('shot_made_flag'). A model cannot be trained on these rows.",
+    )
 
 
 def test_an_alias_of_the_project_file_is_taken_for_its_column_with_a_warning(
