@@ -36,5 +36,6 @@ def press(page, name: str) -> None:
 
 def figure(page, label: str) -> str:
     """Return the figure under that label, once it is there."""
-    found = page.get_by_test_id("stMetric").filter(has_text=label)
+    # exactly: while the page is drawn anew, "Rows shown" may stand there before "Rows"
+    found = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
     return found.first.get_by_test_id("stMetricValue").inner_text(timeout=PATIENCE_MS)
