@@ -63,6 +63,8 @@ def page(app: str) -> Iterator[object]:
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
+    # 5 s, its own patience, are too few on a machine that does something else too
+    playwright.expect.set_options(timeout=60_000)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=CHROMIUM,
