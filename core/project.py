@@ -113,6 +113,29 @@ class FeatureSet(Options):
     features: tuple[str, ...] = Field(min_length=1)
 
 
+class Preset(Options):
+    """What Prepare and Train are to do for a known result, at one press.
+
+    Parameters
+    ----------
+    features : str
+        Title of a set of features.
+    split, test_from
+        As Prepare takes them.
+    candidates, params, blend
+        As Train takes them.
+    """
+
+    title: str
+    about: str
+    features: str
+    split: Literal["random", "time", "group"] = "random"
+    test_from: str | None = None
+    candidates: tuple[str, ...] = Field(min_length=1)
+    params: dict[str, dict[str, int | float | bool | str]] = Field(default_factory=dict)
+    blend: bool = False
+
+
 class Download(Options):
     """A file to be had from the network, known by its size in bytes and its SHA-256."""
 
@@ -168,6 +191,8 @@ class ProjectSpec(Options):
         The default features, columns or engineered; `features_title` is what people call them.
     feature_sets : tuple of FeatureSet
         Others to choose from.
+    presets : tuple of Preset
+        Choices of Prepare and Train that belong together.
     engineered : dict of str to Engineered
         Features that the model's pipeline computes.
     slices : tuple of str
@@ -202,6 +227,7 @@ class ProjectSpec(Options):
     features: tuple[str, ...] = Field(min_length=1)
     features_title: str = "Default"
     feature_sets: tuple[FeatureSet, ...] = ()
+    presets: tuple[Preset, ...] = ()
     slices: tuple[str, ...] = ()
     rows: Rows
     court: Court | None = None
@@ -274,6 +300,11 @@ class ProjectSpec(Options):
         titles = [self.features_title, *(one.title for one in self.feature_sets)]
         if len(set(titles)) < len(titles):
             raise ValueError(f"two sets of features have one title: {', '.join(titles)}")
+        if unknown := [one.features for one in self.presets if one.features not in titles]:
+            raise ValueError(f"presets of features that are none: {', '.join(unknown)}")
+        presets = [one.title for one in self.presets]
+        if len(set(presets)) < len(presets):
+            raise ValueError(f"two presets have one title: {', '.join(presets)}")
         return self
 
     @property
@@ -299,6 +330,17 @@ class ProjectSpec(Options):
             return f"the id {self.id} must not be a feature"
         twice = sorted({name for name in features if list(features).count(name) > 1})
         return f"features stand there more than once: {', '.join(twice)}" if twice else None
+
+    def features_called(self, title: str) -> tuple[str, ...]:
+        """Return the set of features of this title.
+
+        Examples
+        --------
+        >>> load("kobe").features_called("The six of the brief")[:2]
+        ('lat', 'lon')
+        """
+        sets = {one.title: one.features for one in self.feature_sets}
+        return {self.features_title: self.features, **sets}[title]
 
     def inputs_of(self, features: Sequence[str]) -> tuple[str, ...]:
         """Return the raw columns that a model of these features takes, in their order.

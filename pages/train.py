@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from core.adapters import storage, tracking
+from core.logic import candidates as kinds
 from core.logic import metrics, model_charts, split_checks
-from core.steps import train
+from core.steps import prepare, train
 from pages import _parts
 
 settings, spec = _parts.open_app()
@@ -29,13 +30,43 @@ def training_set(prepared: storage.Prepared) -> None:
     _parts.run_link(prepared.run_id, "PreparacaoDados")
 
 
+def presets() -> None:
+    """Offer what the project prepares and trains at one press."""
+    if not spec.presets:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        listed = {one.title: one for one in spec.presets}
+        chosen = listed[
+            st.selectbox(
+                "Preset", list(listed), key="preset",
+                help="Prepares the sets and trains on them, both as the project says.",
+            )
+        ]  # fmt: skip
+        pressed = st.button("Prepare and train", icon=":material/bolt:")
+    st.caption(chosen.about)
+    if pressed:
+        _parts.submit(
+            settings, "prepare", prepare.Options,
+            features=spec.features_called(chosen.features), split=chosen.split,
+            test_from=chosen.test_from,
+        )  # fmt: skip
+        # it waits for the preparation, and refuses other sets than those of the preset
+        _parts.submit(
+            settings, "train", train.Options,
+            candidates=chosen.candidates, params=chosen.params, blend=chosen.blend,
+            preset=chosen.title,
+        )  # fmt: skip
+
+
 def form(prepared: storage.Prepared) -> None:
     with st.form("train", border=False):
         chosen = st.pills(
-            "Candidates", list(train.CANDIDATES), selection_mode="multi",
-            default=list(train.CANDIDATES), format_func=train.CANDIDATES.__getitem__,
-            key="candidates",
+            "Candidates", list(kinds.KINDS), selection_mode="multi",
+            default=list(kinds.DEFAULT), format_func=kinds.title, key="candidates",
         )  # fmt: skip
+        with st.expander("What each of them is"):
+            told = [(one.title, one.about) for one in kinds.KINDS.values()]
+            st.table(pd.DataFrame(told, columns=["Candidate", "What it does"]), hide_index=True)
         with st.expander("Cross-validation and rows"):
             left, middle, right = st.columns(3)
             folds = left.number_input("Folds", min_value=2, max_value=20, value=10, step=1)
@@ -48,8 +79,41 @@ def form(prepared: storage.Prepared) -> None:
             )  # fmt: skip
             st.caption(
                 f"There are {prepared.rows_train:,} training rows; the result says how many of "
-                "them each model saw."
+                "them each model saw. The folds are drawn at random from them, whichever way the "
+                "test set was divided."
             )
+        with st.expander("Tune, combine, calibrate"):
+            left, middle, right = st.columns(3)
+            trials = left.number_input(
+                "Trials of a search", min_value=0, max_value=500, value=0, step=5, key="trials",
+                help="Optuna looks for better parameters of the best candidate; 0 does not.",
+            )  # fmt: skip
+            seconds = middle.number_input(
+                "Seconds for the search", min_value=1, max_value=86_400, value=60, step=30,
+                help="No trial is begun after so long.", key="tune-seconds",
+            )  # fmt: skip
+            budget = right.number_input(
+                "Seconds for all", min_value=1, max_value=86_400, value=None, step=60,
+                placeholder="no limit", key="budget",
+                help="The fold that ends after so long is the last; what is done is compared.",
+            )  # fmt: skip
+            with st.container(horizontal=True):
+                blend = st.checkbox(
+                    "Blend the best three", key="blend", help="The mean of their probabilities."
+                )
+                stack = st.checkbox(
+                    "Stack the best three", key="stack",
+                    help="A logistic regression on their forecasts.",
+                )  # fmt: skip
+                balanced = st.checkbox(
+                    "Weigh the classes alike", key="balanced",
+                    help="Only in candidates that can. The probabilities are not the shares then.",
+                )  # fmt: skip
+            calibrate = st.segmented_control(
+                "Calibrate the best", ["none", "sigmoid", "isotonic"], default="none",
+                required=True, key="calibrate",
+                help="Adds the best candidate with its probabilities mended on inner folds.",
+            )  # fmt: skip
         sent = st.form_submit_button("Train", type="primary", icon=":material/model_training:")
     if sent:
         if not chosen:
@@ -58,8 +122,27 @@ def form(prepared: storage.Prepared) -> None:
             _parts.submit(
                 settings, "train", train.Options,
                 candidates=tuple(chosen), folds=int(folds), seed=int(seed), fit_share=share,
+                balanced=balanced, tune_trials=int(trials), tune_seconds=int(seconds),
+                blend=blend, stack=stack, calibrate=calibrate,
+                budget_seconds=None if budget is None else int(budget),
             )  # fmt: skip
-    _parts.job_panel(settings, "train")
+
+
+def kept_of_cancelled() -> None:
+    """Say what a training that was cancelled, or failed, has done before."""
+    last = tracking.last_run(settings, "train", status=None)
+    if last is None or last.status not in ("KILLED", "FAILED"):
+        return
+    done = tracking.runs(settings, parent=last.run_id, status="FINISHED")
+    if done:
+        st.info(
+            "The training that ended early is not compared and registers nothing. What it had "
+            "done is kept:"
+        )
+        with st.container(horizontal=True):
+            for one in reversed(done):
+                loss = one.metrics.get("log_loss_cv", float("nan"))
+                _parts.run_link(one.run_id, f"{one.name}, CV log loss {loss:.4f},")
 
 
 def comparison(run: tracking.RunInfo) -> None:
@@ -75,6 +158,8 @@ def comparison(run: tracking.RunInfo) -> None:
             ("Rows fitted on", f"{best['rows_fit']:,}", f"of {run.metrics['rows_train']:,.0f}"),
         ]
     )
+    for model, reason in _left_out(run):
+        st.warning(f"{kinds.title(model)} was left out: {_parts.plain(reason)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         _parts.run_link(run.run_id, "Treinamento")
         if run.is_sample:
@@ -112,6 +197,13 @@ def comparison(run: tracking.RunInfo) -> None:
     )
 
 
+def _left_out(run: tracking.RunInfo) -> list[tuple[str, str]]:
+    if not run.params.get("left_out"):
+        return []
+    found = _parts.table(settings, STORE, run.run_id, "left_out")
+    return list(found.itertuples(index=False, name=None))
+
+
 def curves(run: tracking.RunInfo) -> None:
     left, right = _parts.side_by_side()
     with left:
@@ -135,6 +227,12 @@ def curves(run: tracking.RunInfo) -> None:
         )
 
 
+def candidate(version: tracking.ModelVersion) -> str:
+    """Return what people call the candidate that a version is."""
+    name = version.tags.get("courtside.candidate", "")
+    return kinds.title(name) if name else ""
+
+
 def registry() -> None:
     listed = tracking.versions(settings, spec.model)
     if not listed:
@@ -146,9 +244,7 @@ def registry() -> None:
                 {
                     "version": int(found.version),
                     "aliases": ", ".join(found.aliases),
-                    "candidate": train.CANDIDATES.get(
-                        found.tags.get("courtside.candidate", ""), ""
-                    ),
+                    "candidate": candidate(found),
                     "data": "sample" if found.is_sample else "real",
                     "features": found.tags.get("courtside.features", "").replace(",", ", "),
                     "made": _parts.ago(found.created),
@@ -185,9 +281,15 @@ with _parts.told():
         st.info("There is no training set yet. Prepare the data first.")
         st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
         st.stop()
+    st.subheader("1. Choices", anchor=False)
+    presets()
     training_set(prepared)
     form(prepared)
+    _parts.job_panel(settings, "prepare")
+    running = _parts.job_panel(settings, "train")
     _parts.wait_for_store()
+    if not running:
+        kept_of_cancelled()
     last = tracking.last_run(settings, "train")
     if last is None:
         st.info("Nothing trained yet. Choose candidates and press Train.")
@@ -196,6 +298,7 @@ with _parts.told():
         st.warning("The project file changed since these sets were made. Prepare again.")
     elif last.params.get("prepared_by") != prepared.run_id:
         st.warning("The prepared sets changed since this training. Train again.")
+    st.subheader("2. Comparison", anchor=False)
     comparison(last)
     curves(last)
     registry()

@@ -6,11 +6,17 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # PyCaret's column of a fold table -> the field's name of the metric.
 FOLD_METRICS = {
@@ -25,6 +31,10 @@ FOLD_METRICS = {
 _STEP = "preprocess"
 
 
+class OutOfTime(BaseException):
+    """The time for training is over. No `Exception`: scikit-learn would swallow one in a fold."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A candidate that PyCaret has fitted.
@@ -32,45 +42,41 @@ class Fitted:
     Parameters
     ----------
     id : str
-        PyCaret's name of the model, e.g. `lr`.
+        Name of the candidate: PyCaret's of the model, e.g. `lr`, or what was made of others.
     estimator : object
         Plain scikit-learn classifier or pipeline; needs no PyCaret to be used.
     params : dict
         The classifier's own parameters.
     folds : DataFrame
         `fold` (from 1) and a column per metric of FOLD_METRICS.
+    validation : DataFrame
+        `row` (place in the training set), `fold`, `label`, `probability`: what was forecast of
+        each row by the fit that had not seen it.
     rows_fit : int
         Rows that the estimator has seen.
     seconds : float
         Wall time of cross-validation and fit.
+    libraries : tuple of str
+        Distributions that must be there where it is loaded.
     """
 
     id: str
     estimator: Any
     params: dict[str, Any]
     folds: pd.DataFrame
+    validation: pd.DataFrame
     rows_fit: int
     seconds: float
+    libraries: tuple[str, ...]
 
 
-def fit(
-    train: pd.DataFrame,
-    target: str,
-    candidates: Sequence[str],
-    *,
-    folds: int,
-    seed: int,
-    fit_share: float,
-    preprocessor: Any = None,
-) -> Iterator[Fitted]:
-    """Cross-validate and fit each candidate on the training set, one after the other.
+class Trainer:
+    """Fits candidates on one training set, with the same folds for each.
 
     Parameters
     ----------
     train : DataFrame
         Features and target; without a preprocessor, numbers that are complete.
-    candidates : sequence of str
-        PyCaret model ids.
     folds : int
         Stratified folds, 2 or more.
     seed : int
@@ -80,27 +86,185 @@ def fit(
         drawn stratified; the rest would be its hold-out, which we do not use: the test set is ours.
     preprocessor : transformer, optional
         Fitted anew in every fold, and part of the estimators that come back.
-
-    Yields
-    ------
-    Fitted
-        In the order asked for.
+    on_fold : callable, optional
+        Called after every fold.
+    deadline : float, optional
+        Moment of `time.monotonic` after which the fold that ends next raises `OutOfTime`.
     """
+
+    def __init__(
+        self,
+        train: pd.DataFrame,
+        target: str,
+        *,
+        folds: int,
+        seed: int,
+        fit_share: float,
+        preprocessor: Any = None,
+        on_fold: Callable[[], None] | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self._folds = folds
+        self._preprocessor = preprocessor
+        self._on_fold = on_fold
+        self._deadline = deadline
+        self._seen: list[pd.DataFrame] = []
+        self._made: dict[str, tuple[Any, tuple[str, ...]]] = {}
+        self._experiment = _experiment(train, target, folds, seed, fit_share, preprocessor)
+        self._experiment.add_metric(
+            "log_loss", "Log Loss", self._log_loss, target="pred_proba", greater_is_better=False
+        )
+
+    def fit(self, model: str, params: Mapping[str, Any] | None = None) -> Fitted:
+        """Cross-validate and fit one of PyCaret's models, with parameters of its own.
+
+        Raises
+        ------
+        InputError
+            When it cannot be fitted on these rows.
+        OutOfTime
+            After the deadline.
+        """
+        libraries = ("scikit-learn", "lightgbm") if model == "lightgbm" else ("scikit-learn",)
+        return self._make(
+            model,
+            libraries,
+            lambda: self._experiment.create_model(model, verbose=False, **(params or {})),
+        )
+
+    def tune(self, model: str, *, trials: int, seconds: float) -> Fitted:
+        """Search better parameters for a model that was fitted, with Optuna through PyCaret.
+
+        Parameters
+        ----------
+        trials : int
+            At most so many choices of parameters; each is cross-validated.
+        seconds : float
+            No trial is begun after so long.
+
+        Raises
+        ------
+        InputError, OutOfTime
+            As `fit` does.
+        """
+        estimator, libraries = self._made[model]
+
+        def search() -> Any:
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            found = self._experiment.tune_model(
+                estimator, search_library="optuna", search_algorithm="tpe", n_iter=trials,
+                optimize="log_loss", choose_better=False, verbose=False, tuner_verbose=False,
+                timeout=seconds,
+            )  # fmt: skip
+            self._seen.clear()
+            return self._experiment.create_model(found, verbose=False)
+
+        return self._make(f"{model}.tuned", libraries, search)
+
+    def blend(self, name: str, models: Sequence[str]) -> Fitted:
+        """Fit the mean of the probabilities of models that were fitted; raises as `fit` does."""
+        return self._of_several(
+            name,
+            models,
+            lambda found: self._experiment.blend_models(found, method="soft", verbose=False),
+        )
+
+    def stack(self, name: str, models: Sequence[str]) -> Fitted:
+        """Fit a logistic regression on the forecasts of models; raises as `fit` does."""
+        return self._of_several(
+            name,
+            models,
+            lambda found: self._experiment.stack_models(found, restack=False, verbose=False),
+        )
+
+    def calibrate(self, model: str, method: str) -> Fitted:
+        """Fit a model with its probabilities mended by `sigmoid` or `isotonic`; raises as `fit`."""
+        estimator, libraries = self._made[model]
+        return self._make(
+            f"{model}.{method}",
+            libraries,
+            lambda: self._experiment.calibrate_model(estimator, method=method, verbose=False),
+        )
+
+    def _of_several(
+        self, name: str, models: Sequence[str], combine: Callable[[list[Any]], Any]
+    ) -> Fitted:
+        found = [self._made[model] for model in models]
+        libraries = tuple(dict.fromkeys(one for _, needed in found for one in needed))
+        return self._make(name, libraries, lambda: combine([estimator for estimator, _ in found]))
+
+    def _make(self, name: str, libraries: tuple[str, ...], create: Callable[[], Any]) -> Fitted:
+        self._seen.clear()
+        start = time.perf_counter()
+        with _told(name):
+            estimator = create()
+        seconds = time.perf_counter() - start
+        if len(self._seen) != self._folds:
+            raise InputError(
+                f"'{name}' was fitted in {len(self._seen)} of {self._folds} folds only. Choose "
+                "fewer folds, or leave it out."
+            )
+        self._made[name] = (estimator, libraries)
+        table = self._experiment.pull().drop(index=["Mean", "Std"])
+        scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
+        scores.insert(0, "fold", range(1, len(scores) + 1))
+        return Fitted(
+            name,
+            _whole(self._experiment, estimator, self._preprocessor),
+            {
+                key: value
+                for key, value in estimator.get_params().items()
+                if value is None or isinstance(value, str | int | float)
+            },
+            scores.astype("float64").astype({"fold": "int64"}),
+            pd.concat(
+                [part.assign(fold=fold) for fold, part in enumerate(self._seen, start=1)],
+                ignore_index=True,
+            )[["row", "fold", "label", "probability"]],
+            len(self._experiment.X_train),
+            seconds,
+            libraries,
+        )
+
+    def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
+        """Note what a fold forecast, and return its log loss: PyCaret calls this once a fold."""
+        from sklearn.metrics import log_loss
+
+        self._seen.append(
+            pd.DataFrame(
+                {
+                    "row": labels.index.to_numpy(),
+                    "label": labels.to_numpy(dtype="int64"),
+                    "probability": probabilities,
+                }
+            )
+        )
+        if self._on_fold is not None:
+            self._on_fold()
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTime
+        return float(log_loss(labels, probabilities, labels=[0, 1]))
+
+
+def _experiment(
+    train: pd.DataFrame, target: str, folds: int, seed: int, fit_share: float, preprocessor: Any
+) -> Any:
     os.environ.setdefault("MPLBACKEND", "Agg")
     # without it PyCaret writes logs.log into whatever folder is current
     os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
     warnings.filterwarnings("ignore")
     from pycaret.classification import ClassificationExperiment
-    from sklearn.metrics import log_loss
 
     logging.getLogger("pycaret").setLevel(logging.ERROR)
-    experiment = ClassificationExperiment()
     # With all rows to fit on, PyCaret still wants a hold-out: it gets rows that it will never use.
     share = (
         {"train_size": fit_share}
         if fit_share < 1
         else {"test_data": train.head(max(2, len(train) // 100)), "index": False}
     )
+    experiment = ClassificationExperiment()
     experiment.setup(
         train.reset_index(drop=True),
         target=target,
@@ -117,23 +281,19 @@ def fit(
         system_log=False,
         **share,
     )
-    experiment.add_metric(
-        "log_loss", "Log Loss", log_loss, target="pred_proba", greater_is_better=False
-    )
-    for candidate in candidates:
-        start = time.perf_counter()
-        estimator = experiment.create_model(candidate, verbose=False)
-        table = experiment.pull().drop(index=["Mean", "Std"])
-        scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
-        scores.insert(0, "fold", range(1, len(scores) + 1))
-        yield Fitted(
-            candidate,
-            _whole(experiment, estimator, preprocessor),
-            estimator.get_params(),
-            scores.astype("float64").astype({"fold": "int64"}),
-            len(experiment.X_train),
-            time.perf_counter() - start,
-        )
+    return experiment
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Turn whatever a library raises while it fits into a sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"'{name}' cannot be fitted on these rows: {reason}") from error
 
 
 def _whole(experiment: Any, estimator: Any, preprocessor: Any) -> Any:

@@ -36,8 +36,12 @@ from core.config import CODE_ROOT, PREFIX, Settings
 from core.errors import InputError, JobError, StoreError
 
 STEPS = ("acquire", "prepare", "train", "serve", "score", "monitor")
-# steps that replace what stands: in the order in which they were asked for, one after the other
-IN_TURN = ("acquire", "prepare")
+# step -> the steps whose earlier jobs it waits for: those that replace what it reads or replaces
+WAITS_FOR = {
+    "acquire": ("acquire",),
+    "prepare": ("acquire", "prepare"),
+    "train": ("acquire", "prepare"),
+}
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
 # what may be asked of the supervisor: to end its jobs and leave, or to let them end and leave
@@ -369,21 +373,21 @@ def enqueue_lost(settings: Settings) -> list[str]:
 def claim(settings: Settings, job_id: str) -> Job | None:
     """Turn a queued job into a running one and return it.
 
-    None when it is not queued any more, or another job of a step of IN_TURN is before it: it stays
+    None when it is not queued any more, or has to wait for an earlier job (see WAITS_FOR): it stays
     queued then, and `enqueue_lost` puts it into the queue again.
     """
     other = _table.alias()
-    before = sa.exists().where(
-        other.c.step == _table.c.step,
-        sa.or_(
-            other.c.status == RUNNING,
-            sa.and_(other.c.status == QUEUED, other.c.number < _table.c.number),
-        ),
+    waits = sa.or_(
+        *(
+            sa.and_(_table.c.step == step, other.c.step.in_(before))
+            for step, before in WAITS_FOR.items()
+        )
     )
+    earlier = sa.exists().where(waits, other.c.status.in_(ACTIVE), other.c.number < _table.c.number)
     change = sa.update(_table).where(
         _table.c.job_id == job_id,
         _table.c.status == QUEUED,
-        sa.or_(_table.c.step.not_in(IN_TURN), ~before),
+        ~earlier,
     )
     with _begin(settings) as connection:
         changed = connection.execute(

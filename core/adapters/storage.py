@@ -33,6 +33,8 @@ FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
     "train_data.parquet",
     "test_data.parquet",
 )
+# the same rows in the same order, with all of the project's columns: what a model is looked at by
+TRAIN_ROWS_FILE, TEST_ROWS_FILE = "train_rows.parquet", "test_rows.parquet"
 STALE_SECONDS = 3600
 UPLOAD_SECONDS = 24 * 3600
 
@@ -106,7 +108,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Staged:
-    """The filtered, train and test set in a folder of their own, before they are the ones in use.
+    """The files of a preparation in a folder of their own, before they are the ones in use.
 
     Parameters
     ----------
@@ -181,18 +183,21 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
 
 
 @contextmanager
-def staged(
-    settings: Settings, filtered: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame
-) -> Iterator[Staged]:
-    """Write the three sets beside those in use, for `keep_prepared`; they go when it is over.
+def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
+    """Write the files of a preparation beside those in use, for `keep_prepared`.
 
-    The rows' index is not kept. The same rows give the same bytes.
+    They go when it is over. The rows' index is not kept. The same rows give the same bytes.
+
+    Parameters
+    ----------
+    frames : DataFrame
+        In the order of `prepared_paths`.
     """
     place = beside(folder(settings, MODEL_INPUT) / "prepared")
     try:
         place.mkdir()
         paths = tuple(place / path.name for path in prepared_paths(settings))
-        for frame, path in zip((filtered, train, test), paths, strict=True):
+        for frame, path in zip(frames, paths, strict=True):
             frame.to_parquet(path, index=False)
         yield Staged(paths, {path.name: sha256(path) for path in paths})
     finally:
@@ -222,13 +227,15 @@ def _prepared_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def prepared_paths(settings: Settings) -> tuple[Path, Path, Path]:
-    """Return where the filtered, train and test set lie."""
+def prepared_paths(settings: Settings) -> tuple[Path, ...]:
+    """Return where the filtered, train and test set lie, and all columns of train and test."""
     model_input = settings.data_dir / MODEL_INPUT
     return (
         settings.data_dir / PRIMARY / FILTERED_FILE,
         model_input / TRAIN_FILE,
         model_input / TEST_FILE,
+        model_input / TRAIN_ROWS_FILE,
+        model_input / TEST_ROWS_FILE,
     )
 
 
@@ -259,22 +266,41 @@ def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFr
     NotReadyError
         Before the first preparation, or when the files were changed since.
     """
-    _, *paths = prepared_paths(settings)
+    prepared, train, test = _read_files(settings, TRAIN_FILE, TEST_FILE)
+    return prepared, train, test
+
+
+def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return all of the project's columns of the train and test set's rows, in their order.
+
+    Raises
+    ------
+    NotReadyError
+        When they are not the rows of these sets, or the files were changed since.
+    """
+    standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
+    if standing.run_id != prepared.run_id:
+        raise NotReadyError("Another preparation came in between. Train again.")
+    return train, test
+
+
+def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
+    """Return what stands, and these files of it."""
+    place = settings.data_dir / MODEL_INPUT
     with _prepared_lock(settings):
         prepared = current_prepared(settings)
-        if prepared is None or not all(path.is_file() for path in paths):
+        if prepared is None or not all((place / name).is_file() for name in names):
             raise NotReadyError(
                 "No prepared data yet. Run the preparation on the Prepare page first."
             )
         # the bytes that are hashed are the bytes that are used
-        contents = {path.name: path.read_bytes() for path in paths}
+        contents = {name: (place / name).read_bytes() for name in names}
     for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != prepared.digests[name]:
+        if hashlib.sha256(content).hexdigest() != prepared.digests.get(name):
             raise NotReadyError(
                 f"{name} is not the file that the last preparation wrote. Prepare again."
             )
-    train, test = (pd.read_parquet(io.BytesIO(content)) for content in contents.values())
-    return prepared, train, test
+    return prepared, *(pd.read_parquet(io.BytesIO(content)) for content in contents.values())
 
 
 def save_output(settings: Settings, name: str, frame: pd.DataFrame) -> Path:

@@ -125,7 +125,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         ]
         progress.update(0.6, "Looking at the split")
         record = _record(spec, features, options, found, len(raw))
-        with storage.staged(settings, *sets) as ready:
+        with storage.staged(settings, *sets, found.train, found.test) as ready:
             prepared = replace(
                 _prepared(spec, features, options, snapshot, sets, run_id),
                 digests=ready.digests,

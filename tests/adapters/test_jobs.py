@@ -235,13 +235,12 @@ def test_a_job_is_claimed_once(settings):
 
 def test_jobs_that_replace_what_stands_are_claimed_in_turn(settings):
     first, second = (jobs.submit(settings, "acquire", {"seed": seed}) for seed in (1, 2))
-    other = jobs.submit(settings, "prepare", {})
-    trainings = [jobs.submit(settings, "train", {"seed": seed}) for seed in (1, 2)]
+    others = [jobs.submit(settings, "monitor", {"scoring_run": run}) for run in "ab"]
     assert jobs.claim(settings, second.job_id) is None
     assert jobs.get(settings, second.job_id).status == "queued"
     assert jobs.claim(settings, first.job_id)
     assert jobs.claim(settings, second.job_id) is None
-    assert all(jobs.claim(settings, job.job_id) for job in (other, *trainings))
+    assert all(jobs.claim(settings, job.job_id) for job in others)
     jobs.finish(settings, first.job_id, jobs.FAILED, error="no")
     assert jobs.claim(settings, second.job_id)
 
@@ -354,7 +353,7 @@ def test_what_waits_for_its_turn_begins_when_the_one_before_has_ended(settings):
     second = jobs.submit(settings, "prepare", {"do": "return"})
     running(settings, first)
     # a free worker takes another step meanwhile, but not the same
-    assert ended(settings, jobs.submit(settings, "train", {"do": "return"})).status == "done"
+    assert ended(settings, jobs.submit(settings, "monitor", {"do": "return"})).status == "done"
     assert jobs.get(settings, second.job_id).status == "queued"
     (settings.home / "go-first").touch()
     one, two = ended(settings, first), ended(settings, second)

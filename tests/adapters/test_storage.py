@@ -29,7 +29,9 @@ def frame() -> pd.DataFrame:
 
 def prepare(home: Settings, frame: pd.DataFrame, run_id: str = "run") -> tuple[Path, ...]:
     """Keep the frame as filtered rows, its first three as train and its last as test set."""
-    with storage.staged(home, frame, frame.head(3), frame.tail(1)) as ready:
+    with storage.staged(
+        home, frame, frame.head(3), frame.tail(1), frame.head(3), frame.tail(1)
+    ) as ready:
         prepared = storage.Prepared(
             snapshot="a", digest="ab", source="file", run_id=run_id, commit="c",
             options={"test_share": 0.25, "seed": 1}, features=("x",), inputs=("x",),
@@ -150,14 +152,16 @@ def test_a_reader_uses_the_bytes_that_it_has_checked(home: Settings, frame, monk
 
 
 def test_sets_of_two_preparations_are_never_mixed(home: Settings, frame) -> None:
-    _, train, _ = prepare(home, frame)
+    _, train, *_ = prepare(home, frame)
     frame.head(2).to_parquet(train)
     with pytest.raises(NotReadyError, match="is not the file that the last preparation wrote"):
         storage.read_prepared(home)
 
 
 def test_what_is_recorded_before_the_sets_are_kept_are_their_bytes(home: Settings, frame) -> None:
-    with storage.staged(home, frame, frame.head(3), frame.tail(1)) as ready:
+    with storage.staged(
+        home, frame, frame.head(3), frame.tail(1), frame.head(3), frame.tail(1)
+    ) as ready:
         assert [path.name for path in ready.paths] == [
             path.name for path in storage.prepared_paths(home)
         ]

@@ -8,9 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import project
-from core.adapters import jobs, predictions, storage, tracking
+from core.adapters import jobs, predictions, server, storage, tracking
 from core.config import Settings
-from core.steps import score
+from core.record import SILENT, Record
+from core.steps import score, train
 
 SPEC = project.load("kobe")
 # step -> the page that runs it and what its panel calls it
@@ -32,7 +33,9 @@ DEFAULTS = {
         "test_from": None, "seed": 42,
     },
     "train": {
-        "candidates": ["lr", "dt", "knn", "lightgbm"], "folds": 10, "seed": 42, "fit_share": 1.0,
+        "candidates": ["lr", "dt", "knn", "lightgbm"], "params": {}, "folds": 10, "seed": 42,
+        "fit_share": 1.0, "balanced": False, "tune_trials": 0, "tune_seconds": 60, "blend": False,
+        "stack": False, "calibrate": "none", "budget_seconds": None, "preset": None,
     },
     "serve": {"target": "champion", "port": None},
     "score": {
@@ -166,7 +169,11 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
     assert not app.exception
     assert not app.error
     (job,) = jobs.latest(copied.settings)
-    assert (job.step, job.status, job.options) == (step, "queued", DEFAULTS[step])
+    options = DEFAULTS[step]
+    if step == "score":
+        # where the shared server found a free port
+        options = options | {"port": server.servers(copied.settings)[0].port}
+    assert (job.step, job.status, job.options) == (step, "queued", options)
     assert app.progress[0].text.startswith("Queued")
     press(app, label)
     assert [found.job_id for found in jobs.latest(copied.settings)] == [job.job_id]
@@ -236,13 +243,23 @@ def test_train_submits_what_was_ticked_and_typed(
 ) -> None:
     app = open_page(copied.settings, "train")
     app.pills(key="candidates").set_value(["lr", "knn"])
-    folds, seed, share = app.number_input
+    folds, seed, share, trials, seconds, budget = app.number_input
     folds.set_value(5)
     seed.set_value(1)
     share.set_value(0.7)
+    trials.set_value(20)
+    seconds.set_value(90)
+    budget.set_value(300)
+    for box in app.checkbox:
+        box.check()
+    app.segmented_control(key="calibrate").set_value("isotonic")
     press(app, "Train")
     (job,) = jobs.latest(copied.settings)
-    assert job.options == {"candidates": ["lr", "knn"], "folds": 5, "seed": 1, "fit_share": 0.7}
+    assert job.options == DEFAULTS["train"] | {
+        "candidates": ["lr", "knn"], "folds": 5, "seed": 1, "fit_share": 0.7, "balanced": True,
+        "tune_trials": 20, "tune_seconds": 90, "blend": True, "stack": True,
+        "calibrate": "isotonic", "budget_seconds": 300,
+    }  # fmt: skip
 
 
 def test_serve_submits_the_version_and_the_port_that_were_chosen(
@@ -370,3 +387,43 @@ def test_stop_ends_the_server_on_that_port(
     monkeypatch.setattr(server, "stop", lambda settings, port: stopped.append(port))
     open_page(copied.settings, "serve").button(key=f"stop-{copied.port}").click().run()
     assert stopped == [copied.port]
+
+
+def test_a_preset_prepares_and_then_trains(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train")
+    chosen = SPEC.presets[2]
+    app.selectbox(key="preset").set_value(chosen.title).run()
+    assert any(chosen.about in found.value for found in app.caption)
+    press(app, "Prepare and train")
+    assert not app.exception
+    second, first = jobs.latest(copied.settings)
+    assert (first.step, second.step) == ("prepare", "train")
+    assert first.options["features"] == list(SPEC.features)
+    assert (first.options["split"], first.options["test_from"]) == ("time", "2010-12-01")
+    assert (second.options["preset"], second.options["blend"]) == (chosen.title, True)
+    assert second.options["params"]["lightgbm"]["n_estimators"] == 200
+
+
+def test_a_training_that_was_cancelled_says_what_it_had_done(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    settings = copied.settings
+
+    def cancelled() -> None:
+        with tracking.step_run(settings, "train", train.Options(), SILENT):
+            with tracking.child_run(settings, "Logistic regression", SILENT) as child:
+                tracking.log(settings, child, Record(metrics={"log_loss_cv": 0.6771}))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cancelled()
+    found = tracking.last_run(settings, "train", status=None)
+    assert found is not None
+    assert found.status == "KILLED"
+    app = open_page(settings, "train")
+    assert not app.exception
+    assert any("had done is kept" in found.value for found in app.info)
+    labels = [found.label for found in app.get("page_link")]
+    assert any(label.startswith("Logistic regression, CV log loss 0.6771") for label in labels)

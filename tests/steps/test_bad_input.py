@@ -316,7 +316,7 @@ def test_a_step_before_its_turn_says_what_comes_first(
 
 
 def test_prepared_files_that_somebody_changed_are_refused(standing: Settings, last_error) -> None:
-    _, train_file, test_file = storage.prepared_paths(standing)
+    _, train_file, test_file, *_ = storage.prepared_paths(standing)
     train_file.write_bytes(test_file.read_bytes())
     told = refused(standing, last_error, "train", lambda: train.run(standing, train.Options()))
     assert "train_data.parquet is not the file" in told

@@ -103,7 +103,7 @@ def test_acquire_keeps_the_files_unchanged_and_logs_their_digest(taken: Taken) -
 def test_prepare_logs_share_seed_sizes_and_balance_and_writes_the_three_files(taken: Taken) -> None:
     run = run_of(taken, taken.prepared)
     assert (run.params["test_share"], run.params["seed"]) == ("0.2", "42")
-    filtered, train_file, test_file = storage.prepared_paths(taken.settings)
+    filtered, train_file, test_file, *_ = storage.prepared_paths(taken.settings)
     rows = [len(pd.read_parquet(path)) for path in (filtered, train_file, test_file)]
     assert rows == [run.metrics[f"rows_{name}"] for name in ("filtered", "train", "test")]
     assert rows[0] == rows[1] + rows[2]
