@@ -133,7 +133,7 @@ def test_no_page_imports_a_slow_library_when_it_starts() -> None:
             ):
                 wanted.append(ast.unparse(node))
     assert "from pages import _parts" in wanted
-    assert "from core.steps import train" in wanted
+    assert "from core.steps import prepare, train" in wanted
     wanted.append("import sys, pathlib, importlib")
     wanted.append(
         "[importlib.import_module(f'core.steps.{p.stem}')"

@@ -327,9 +327,8 @@ def test_a_candidate_that_fails_leaves_no_version_and_no_open_run(
 ) -> None:
     def broken(*_: object, **__: object):
         raise ValueError("singular matrix")
-        yield
 
-    monkeypatch.setattr(train.automl, "fit", broken)
+    monkeypatch.setattr(train.automl.Trainer, "fit", broken)
     with pytest.raises(ValueError, match="singular"):
         train.run(standing, train.Options(candidates=("lr",)))
     found = tracking.runs(standing)
