@@ -11,16 +11,28 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
-# What skops does not trust by itself in the candidates (k-nearest neighbours, tree, LightGBM) and
-# in the encoder of texts.
+# A closed list: what skops does not trust by itself in the classifiers that can be trained here,
+# and nothing else. A file with any other type is not loaded.
 TRUSTED_TYPES = (
+    # the encoder of texts
     "numpy.dtype",
+    # k-nearest neighbours
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
+    # trees, and all that is made of them
     "sklearn.tree._tree.Tree",
+    # neural network
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    # LightGBM
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    # blends and stacks
+    "sklearn.utils._bunch.Bunch",
+    # calibration
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
 )
 
 

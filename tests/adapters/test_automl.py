@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.adapters import automl
+from core.adapters import automl, served_model
 from core.errors import InputError
 from core.logic import candidates
 
@@ -87,6 +87,33 @@ def test_what_is_made_of_others_has_their_libraries_folds_and_one_row_each(
     assert (fitted["lightgbm.tuned"].validation["row"] == fitted["lr"].validation["row"]).all()
 
 
+def assert_loads(found: automl.Fitted, rows: pd.DataFrame) -> None:
+    """See that the server can load what is registered, and that it answers the same."""
+    import skops.io
+
+    kept = skops.io.dumps(found.estimator)
+    loaded = skops.io.loads(kept, trusted=list(served_model.TRUSTED_TYPES))
+    np.testing.assert_array_equal(
+        loaded.predict_proba(rows), found.estimator.predict_proba(rows), strict=True
+    )
+
+
+def test_what_is_made_of_others_can_be_loaded_where_it_is_served(
+    frame: pd.DataFrame, fitted: dict[str, automl.Fitted]
+) -> None:
+    made = trainer(frame, folds=2)
+    made.fit("lightgbm", {"n_estimators": 5})
+    made.fit("knn")
+    made.blend("blend", ["lightgbm", "knn"])
+    more = [
+        made.stack("stack", ["lightgbm", "knn"]),
+        made.calibrate("blend", "sigmoid"),
+        made.calibrate("blend", "isotonic"),
+    ]
+    for found in [*fitted.values(), *more]:
+        assert_loads(found, frame[["a", "b", "c"]])
+
+
 def test_the_figures_are_those_of_compare_models(frame: pd.DataFrame) -> None:
     made = trainer(frame)
     ours = pd.DataFrame({name: made.fit(name).folds.mean() for name in ("lr", "dt", "nb")}).T
@@ -119,3 +146,4 @@ def test_each_kind_is_one_of_pycarets_and_answers_with_probabilities(
     answers = found.estimator.predict_proba(frame[["a", "b", "c"]])
     assert answers.shape == (len(frame), 2)
     assert ((answers >= 0) & (answers <= 1)).all()
+    assert_loads(found, frame[["a", "b", "c"]])

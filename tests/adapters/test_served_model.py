@@ -11,8 +11,11 @@ import pytest
 import skops.io
 from lightgbm import LGBMClassifier
 from mlflow.exceptions import MlflowException
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
@@ -101,7 +104,16 @@ def with_texts():
 def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
     frame, target = made_up()
     needed = set()
-    fitted = {name: estimator.fit(frame, target) for name, estimator in ESTIMATORS.items()}
+    members = [("one", LogisticRegression()), ("other", LogisticRegression(C=0.1))]
+    more = {
+        # a search tries this distance too
+        "knn.tuned": KNeighborsClassifier(metric="manhattan"),
+        "mlp": MLPClassifier(max_iter=5),
+        "blend": VotingClassifier(members, voting="soft"),
+        "lr.sigmoid": CalibratedClassifierCV(LogisticRegression(), method="sigmoid"),
+        "lr.isotonic": CalibratedClassifierCV(LogisticRegression(), method="isotonic"),
+    }
+    fitted = {name: made.fit(frame, target) for name, made in {**ESTIMATORS, **more}.items()}
     for name, estimator in {**fitted, "texts": with_texts()[1]}.items():
         path = tmp_path / f"{name}.skops"
         skops.io.dump(estimator, path)
