@@ -47,7 +47,7 @@ class Settings(Options):
     workers : int
         Jobs that run at the same time, 1 to 16.
     serve_port : int
-        First port tried for the served model, 1024 to 65,535.
+        Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
 
     Examples
     --------

@@ -336,9 +336,9 @@ def ago(moment: float) -> str:
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:
-    """Return the servers that answer, the newest first."""
+    """Return the servers that answer: the live endpoint, then the newest first."""
     found = [item for item in server.servers(settings) if item.state == "ready"]
-    return sorted(found, key=lambda item: -item.started)
+    return sorted(found, key=lambda item: (item.backend is None, -item.started))
 
 
 def check_table(

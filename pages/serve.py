@@ -30,7 +30,10 @@ def form(listed: list[tracking.ModelVersion]) -> None:
         )
         port = right.number_input(
             "Port on 127.0.0.1", min_value=1024, max_value=65535, value=None, step=1,
-            placeholder=f"next free one from {settings.serve_port}",
+            placeholder="the live endpoint for the champion, else the next free one",
+            help="Without a port the champion answers on the live endpoint, "
+            f"{settings.serve_port} if that is free. When the champion is another version, press "
+            "Start again: the endpoint changes to it without a failed request.",
         )  # fmt: skip
         sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if sent:
@@ -64,7 +67,8 @@ def watch() -> None:
         word, colour, icon = STATES[one.state]
         with st.container(border=True, key=f"server-{one.port}"):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{one.name}** on port **{one.port}**", width="content")
+                where = "live endpoint, port" if one.backend is not None else "port"
+                st.markdown(f"**{one.name}** on {where} **{one.port}**", width="content")
                 st.badge(word, icon=icon, color=colour)
                 if one.sample:
                     _parts.sample_badge()

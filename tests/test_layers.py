@@ -28,6 +28,7 @@ ONLY = {
     "mlflow": {"core.adapters.tracking", "core.adapters.served_model"},
     "streamlit": set(),
     "huey": {"core.adapters.jobs"},
+    "aiohttp": {"core.adapters.relay"},
     "requests": {"core.adapters.client", "core.adapters.download", "core.adapters.mlflow_ui"},
     "pandera": {"core.schema"},
     "subprocess": {"core.adapters.process", "core.adapters.jobs", "core.adapters.tracking"},
