@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,28 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
-# What skops does not trust by itself in the candidates (k-nearest neighbours, tree, LightGBM) and
-# in the encoder of texts.
+# A closed list: what skops does not trust by itself in the classifiers that can be trained here,
+# and nothing else. A file with any other type is not loaded.
 TRUSTED_TYPES = (
+    # the encoder of texts
     "numpy.dtype",
+    # k-nearest neighbours
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
+    # trees, and all that is made of them
     "sklearn.tree._tree.Tree",
+    # neural network
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    # LightGBM
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    # blends and stacks
+    "sklearn.utils._bunch.Bunch",
+    # calibration
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
 )
 
 
@@ -119,12 +132,24 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
     """Answers each row with the probability of label 1 and the label at the model's threshold."""
 
     def load_context(self, context: Any) -> None:
-        """Read the classifier, what it takes and its threshold from the model's files."""
+        """Read the classifier, what it takes and its threshold from the model's files.
+
+        Raises
+        ------
+        MlflowException
+            When the classifier's file is not the one that was kept with this configuration; the
+            server does not start then.
+        """
         import skops.io
 
-        path = context.artifacts["pipeline"]
-        self.estimator = skops.io.load(path, trusted=list(TRUSTED_TYPES))
         self.config = dict(context.model_config)
+        with open(context.artifacts["pipeline"], "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != self.config["sha256"]:
+            raise MlflowException.invalid_parameter_value(
+                "The file of the classifier is not the one that was kept with this model."
+            )
+        self.estimator = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Return `probability` and `label` for each row.

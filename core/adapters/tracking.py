@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
@@ -38,6 +39,9 @@ RUN_NAMES = {
 TAG = "courtside."
 SAMPLE = TAG + "sample"
 CHAMPION, CHALLENGER = "champion", "challenger"
+# of a registered version: the digests of its two files, and the model that the figures are of
+MODEL_SHA256, CODE_SHA256 = TAG + "model_sha256", TAG + "code_sha256"
+EVALUATED, EVALUATED_SHA256 = TAG + "evaluated_model", TAG + "evaluated_sha256"
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 # what MLflow answers when there is none of that name, as against a store that does not work
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -268,24 +272,81 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
 
 @_faults_told()
 def register(
-    settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
+    settings: Settings,
+    model: str,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    *,
+    evaluated: str | None = None,
+    alias: str | None = CHALLENGER,
 ) -> ModelVersion:
     """Register a logged model as a new version with the alias `challenger`.
 
     With no champion yet it becomes `champion` too; and where the champion was trained on the
-    built-in sample and this version was not: nobody would operate on made-up rows by choice.
+    built-in sample and this version was not: nobody would operate on made-up rows by choice. The
+    run of the tag `courtside.train_run`, else `run_id`, is tagged with that, see `champion_tags`.
+
+    Parameters
+    ----------
+    evaluated : str, optional
+        The logged model that the test figures are of, where `model_id`, which is served, was
+        fitted again on more rows.
+    alias : str or None
+        None only registers it.
     """
     client = _client(settings)
     if _find(lambda: client.get_registered_model(model)) is None:
         client.create_registered_model(model)
+    kept = {**tags, **_digests(client, model_id)}
+    if evaluated is not None and evaluated != model_id:
+        digest = _digests(client, evaluated).get(MODEL_SHA256, "")
+        kept |= {EVALUATED: evaluated, EVALUATED_SHA256: digest}
     made = client.create_model_version(
-        model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+        model, f"models:/{model_id}", run_id=run_id, tags=kept, model_id=model_id
     )
-    client.set_registered_model_alias(model, CHALLENGER, made.version)
-    champion = find_version(settings, model, CHAMPION)
-    if champion is None or (champion.is_sample and SAMPLE not in tags):
-        client.set_registered_model_alias(model, CHAMPION, made.version)
-    return require_version(settings, model, str(made.version))
+    number = str(made.version)
+    if alias is not None:
+        client.set_registered_model_alias(model, alias, number)
+        champion = find_version(settings, model, CHAMPION)
+        if champion is None or (champion.is_sample and SAMPLE not in tags):
+            old, why = (
+                (champion.version, "The champion was trained on the built-in sample.")
+                if champion
+                else ("", "There was no champion yet.")
+            )
+            told = champion_tags(model, old, number, "the app", "first", why)
+            _set_tags(client, tags.get(TAG + "train_run", run_id), told)
+            client.set_registered_model_alias(model, CHAMPION, number)
+    return require_version(settings, model, number)
+
+
+def champion_tags(
+    model: str, old: str, new: str, decided_by: str, decision: str, reason: str
+) -> dict[str, str]:
+    """Return what the run that moves the champion now is tagged with, for `registry.ledger`."""
+    return {
+        TAG + "champion_of": model,
+        TAG + "champion_from": old,
+        TAG + "champion_to": new,
+        TAG + "champion_at": f"{time.time():.3f}",
+        TAG + "decided_by": decided_by,
+        TAG + "decision": decision,
+        TAG + "reason": reason,
+    }
+
+
+def _set_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
+
+
+def _digests(client: Any, model_id: str) -> dict[str, str]:
+    """Return what `_log_model` noted of a model's files; nothing for a model of another maker."""
+    found = _find(lambda: client.get_logged_model(model_id))
+    tags = dict(found.tags or {}) if found else {}
+    return {name: tags[name] for name in (MODEL_SHA256, CODE_SHA256) if name in tags}
 
 
 @_faults_told()
@@ -512,9 +573,11 @@ def _log_model(mlflow: Any, model: ModelRecord) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "pipeline.skops"
         skops.io.dump(model.estimator, path)
+        code = CODE_ROOT / "core" / "adapters" / "served_model.py"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(CODE_ROOT / "core" / "adapters" / "served_model.py"),
+            python_model=str(code),
             artifacts={"pipeline": str(path)},
             model_config={
                 "inputs": dict(model.inputs),
@@ -522,6 +585,12 @@ def _log_model(mlflow: Any, model: ModelRecord) -> str:
                 "features": list(model.features),
                 "is_complete": model.is_complete,
                 "threshold": model.threshold,
+                "sha256": digest,
+            },
+            # a version takes them over when it is registered
+            tags={
+                MODEL_SHA256: digest,
+                CODE_SHA256: hashlib.sha256(code.read_bytes()).hexdigest(),
             },
             signature=ModelSignature(inputs, outputs),
             input_example=model.example,
