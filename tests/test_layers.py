@@ -25,9 +25,10 @@ ALLOWED = {
 # library -> the only modules that import it
 ONLY = {
     "pycaret": {"core.adapters.automl"},
-    "mlflow": {"core.adapters.tracking", "core.adapters.served_model"},
+    "mlflow": {"core.adapters.tracking", "core.adapters.served_model", "core.adapters.registry"},
     "streamlit": set(),
     "huey": {"core.adapters.jobs"},
+    "aiohttp": {"core.adapters.relay"},
     "requests": {"core.adapters.client", "core.adapters.download", "core.adapters.mlflow_ui"},
     "pandera": {"core.schema"},
     "subprocess": {"core.adapters.process", "core.adapters.jobs", "core.adapters.tracking"},

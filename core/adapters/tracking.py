@@ -35,6 +35,8 @@ RUN_NAMES = {
     "serve": "Disponibilizacao",
     "score": "PipelineAplicacao",
     "monitor": "Monitoramento",
+    "promote": "Promocao",
+    "explain": "Explicacao",
 }
 TAG = "courtside."
 SAMPLE = TAG + "sample"
