@@ -25,7 +25,13 @@ ALLOWED = {
 # library -> the only modules that import it
 ONLY = {
     "pycaret": {"core.adapters.automl"},
-    "mlflow": {"core.adapters.tracking", "core.adapters.served_model"},
+    "mlflow": {
+        "core.adapters.tracking",
+        "core.adapters.model_files",
+        "core.adapters.served_model",
+        "core.adapters.registry",
+    },
+    "shap": {"core.logic.explanation"},
     "streamlit": set(),
     "huey": {"core.adapters.jobs"},
     "aiohttp": {"core.adapters.relay"},
