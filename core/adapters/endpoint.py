@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 from filelock import FileLock, Timeout
 
-from core.adapters import process, relay, server
+from core.adapters import process, registry, relay, server
 from core.adapters.server import Server
 from core.adapters.tracking import CHAMPION, ModelVersion
 from core.config import CODE_ROOT, Settings
-from core.errors import InputError, NotReadyError, ServerError
+from core.errors import CourtsideError, InputError, NotReadyError, ServerError
 
 POLL_SECONDS = 0.05
 RELAY_SECONDS = 30.0
@@ -70,6 +70,8 @@ def follow(
         When another program has taken the endpoint's port; nothing was changed.
     NotReadyError
         When another change of the endpoint does not come to its end.
+    StoreError
+        When the files of the version are not those that were registered.
     ServerError
         When the server, or the relay, ends or does not answer in time.
     """
@@ -119,6 +121,8 @@ class _Change:
             self.on_wait(time.monotonic() - self.begun)
 
     def start_server(self, front: int) -> Server:
+        # the server runs the code among the version's files
+        registry.check(self.settings, self.version)
         return server.start(self.settings, self.version, None, self.alias, self.job_id, front=front)
 
     def wait_until_ready(self, new: Server) -> Server:
@@ -201,6 +205,21 @@ def _begin(change: _Change, port: int, front: Server | None) -> Server:
 
 def _switch(change: _Change, front: Server, old: Server) -> Server:
     """Put a new server in the place of the old one."""
+    try:
+        now = _put_in_place(change, front, old)
+    except CourtsideError as error:
+        told = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
+        raise type(error)(
+            f"{told} Version {old.version} goes on answering on port {front.port}."
+        ) from error
+    _drain(change, now, old)
+    with suppress(NotReadyError):
+        server.stop(change.settings, old.port)
+    return now
+
+
+def _put_in_place(change: _Change, front: Server, old: Server) -> Server:
+    """Start the new server, and let the relay pass on to it what comes from now on."""
     settings = change.settings
     new = change.start_server(front.port)
     try:
@@ -212,18 +231,10 @@ def _switch(change: _Change, front: Server, old: Server) -> Server:
             started=time.time(), backend=new.port, front=None,
         )  # fmt: skip
         server.keep(settings, now)
-    except BaseException as error:
+    except BaseException:
         with suppress(NotReadyError):
             server.stop(settings, new.port)
-        if isinstance(error, ServerError):
-            told = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
-            raise ServerError(
-                f"{told} Version {old.version} goes on answering on port {front.port}."
-            ) from error
         raise
-    _drain(change, now, old)
-    with suppress(NotReadyError):
-        server.stop(settings, old.port)
     return now
 
 

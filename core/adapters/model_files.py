@@ -11,8 +11,15 @@ from typing import Any
 from core.config import CODE_ROOT
 from core.record import ModelRecord
 
-# tags of a registered version: the digests of its two files
+# tags of a registered version: the digests of its three files; the last names the loader, the code,
+# the inputs, the features and the threshold that a server works by
 MODEL_SHA256, CODE_SHA256 = "courtside.model_sha256", "courtside.code_sha256"
+DESCRIPTION_SHA256 = "courtside.description_sha256"
+DIGESTS = {
+    "artifacts/pipeline.skops": MODEL_SHA256,
+    "served_model.py": CODE_SHA256,
+    "MLmodel": DESCRIPTION_SHA256,
+}
 
 
 def log(mlflow: Any, model: ModelRecord) -> str:
@@ -53,5 +60,13 @@ def log(mlflow: Any, model: ModelRecord) -> str:
             input_example=model.example,
             # stated, so that MLflow does not spend ten seconds on finding them out
             pip_requirements=[f"{name}=={distribution_version(name)}" for name in libraries],
+        )
+        # MLflow writes it last
+        description = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{info.artifact_path}/MLmodel", dst_path=temporary
+        )
+        mlflow.set_logged_model_tags(
+            info.model_id,
+            {DESCRIPTION_SHA256: hashlib.sha256(Path(description).read_bytes()).hexdigest()},
         )
     return str(info.model_id)

@@ -1,13 +1,14 @@
 """What is done with registered versions: load them in process, move the champion, tell who did.
 
-A version is kept as two files: the classifier, in the format of skops, and the code that answers by
-it, a copy of `core.adapters.served_model`. Pickle, and cloudpickle and joblib with it, runs
+A version is kept as three files: the classifier, in the format of skops; the code that answers by
+it, a copy of `core.adapters.served_model`; and MLflow's description, which names that code, the
+inputs, the features and the threshold. Pickle, and cloudpickle and joblib with it, runs
 whatever code a file holds as soon as it is read. A skops file names the types it is made of and
 holds their data; a type that is not on a closed list, `served_model.TRUSTED_TYPES`, is refused
-before anything of it is made. The SHA-256 of both files are noted when they are made, as tags of
-the version and, of the classifier's file, in the model's own configuration. What differs from them
-now, or was registered by somebody who noted none, is not loaded. That finds a file that was
-changed or exchanged; it is no defence against somebody who may write to the MLflow store itself.
+before anything of it is made. The SHA-256 of all three are noted when they are made, as tags of the
+version. What differs from them now, or was registered by somebody who noted none, is neither loaded
+nor served. That finds a file that was changed or exchanged; it is no defence against somebody who
+may write to the MLflow store itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,10 +29,9 @@ from urllib.request import url2pathname
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import project
 from core.adapters import model_files, tracking
 from core.adapters.tracking import CHALLENGER, CHAMPION, TAG, ModelVersion
 from core.config import Settings
@@ -39,12 +40,22 @@ from core.record import ModelRecord, Record
 
 PREVIOUS = "previous"
 COPIED_FROM = TAG + "copied_from"
-# of a run that decided about a version: its number
-JUDGED = TAG + "version"
+# of a run that decided about a version: its number, and that of the one it was compared with
+JUDGED, AGAINST = TAG + "version", TAG + "against"
+DRY_RUN = TAG + "dry_run"
 # of a version: how its threshold was chosen, and the rows that the served classifier was fitted on
 THRESHOLD_AIM, ROWS_SERVED = TAG + "threshold_aim", TAG + "rows_served"
+# of a candidate: the model that its run logged
+LOGGED_MODEL = TAG + "logged_model"
+# what each file is, as a sentence begins
+FILES = {
+    "artifacts/pipeline.skops": "The classifier's file",
+    "served_model.py": "The code",
+    "MLmodel": "The configuration",
+}
 LEDGER = ("version", "from", "to", "decided_by", "decision", "reason", "run_id")
 UNKNOWN = "unknown"
+POLL_SECONDS, TURN_SECONDS = 0.1, 300.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -155,11 +166,9 @@ def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) 
         needed = (folder / "requirements.txt").read_text(encoding="utf-8").split()
     config = described.flavors["python_function"]["config"]
     try:
-        if config["sha256"] != hashlib.sha256(content).hexdigest():
-            raise StoreError(_changed(version, "The configuration"))
         estimator = loads(content, trusted=list(served_model.TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
-        raise StoreError(f"Version {version.version} is not loaded: {error}") from error
+        raise StoreError(f"{_called(version)} is not loaded: {error}") from error
     names = [line.partition("==")[0] for line in needed]
     return Loaded(
         version=version,
@@ -174,6 +183,40 @@ def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) 
         example=pd.DataFrame(example["data"], columns=example["columns"]),
         libraries=tuple(one for one in names if one not in ("mlflow", "pandas", "numpy", "skops")),
     )
+
+
+def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
+    """Return a candidate of a training, registered or not, as a version without a number.
+
+    `load` takes it, and is as careful with it: the SHA-256 of its files are those that were noted
+    when its run logged it.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no such run, or it is no candidate's.
+    """
+    run = tracking.run(settings, run_id)
+    parent = run.tags.get("mlflow.parentRunId") if run else None
+    if run is None or parent is None or run.step != "train":
+        raise NotReadyError(
+            f"The run {run_id[:8]} is none of a candidate of a training. Choose another one."
+        )
+    with _faults_told():
+        found = _client(settings).search_logged_models(
+            [run.experiment_id], f"source_run_id = '{run_id}'", max_results=1
+        )
+    if not found:
+        raise NotReadyError(f"The run {run_id[:8]} kept no model: it did not end. Train again.")
+    tags = {
+        **run.tags,
+        TAG + "candidate": run.params.get("model", ""),
+        TAG + "threshold": run.params.get("threshold", ""),
+        TAG + "train_run": parent,
+        **{tag: found[0].tags.get(tag, "") for tag in model_files.DIGESTS.values()},
+        LOGGED_MODEL: found[0].model_id,
+    }
+    return ModelVersion(model, "", run_id, (), tags, run.started)
 
 
 def check(settings: Settings, version: ModelVersion) -> None:
@@ -237,6 +280,68 @@ def with_threshold(
     )
 
 
+@contextmanager
+def turn(settings: Settings, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let one change of the champion, and of the endpoint that follows it, come after the other.
+
+    Parameters
+    ----------
+    on_wait : callable, optional
+        Called several times a second while another change is under way.
+
+    Raises
+    ------
+    NotReadyError
+        When another change does not come to its end.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.state_dir / "turn.lock")
+    end = time.monotonic() + TURN_SECONDS
+    while not lock.is_locked:
+        with suppress(Timeout):
+            lock.acquire(timeout=POLL_SECONDS)
+        if not lock.is_locked and time.monotonic() > end:
+            raise NotReadyError(
+                "Another change of the champion has been under way for "
+                f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+            )
+        if on_wait is not None:
+            on_wait()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_champion(
+    settings: Settings, version: ModelVersion, *, instead_of: str | None
+) -> dict[str, str]:
+    """Return the version behind each alias, if this one may become the champion as was decided.
+
+    Parameters
+    ----------
+    instead_of : str or None
+        The version that was the champion when the decision was made, None for none.
+
+    Raises
+    ------
+    InputError
+        When it is the champion already, or another version became the champion meanwhile.
+    """
+    with _faults_told():
+        found = _aliases(_client(settings), version.name)
+    old = found.get(CHAMPION)
+    if old != instead_of:
+        raise InputError(
+            f"Meanwhile {f'version {old}' if old else 'no version'} is the champion, no longer "
+            f"{f'version {instead_of}' if instead_of else 'none'}. Nothing was moved. Decide "
+            "again."
+        )
+    if old == version.version:
+        raise InputError(f"Version {old} is the champion already. Nothing was moved.")
+    return found
+
+
 def move_champion(
     settings: Settings,
     version: ModelVersion,
@@ -257,12 +362,12 @@ def move_champion(
     run_id : str
         The run that moves it; tagged for the `ledger`.
     instead_of : str or None
-        The version that was the champion when the decision was made, None for none.
+        See `check_champion`.
 
     Raises
     ------
     InputError
-        When it is the champion already, or another version became the champion meanwhile.
+        As `check_champion` does.
     StoreError
         When the store does not do it.
     """
@@ -270,16 +375,8 @@ def move_champion(
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.state_dir / "champion.lock", timeout=60), _faults_told():
         client = _client(settings)
-        before = _aliases(client, model)
+        before = check_champion(settings, version, instead_of=instead_of)
         old = before.get(CHAMPION)
-        if old != instead_of:
-            raise InputError(
-                f"Meanwhile {f'version {old}' if old else 'no version'} is the champion, no longer "
-                f"{f'version {instead_of}' if instead_of else 'none'}. Nothing was moved. Decide "
-                "again."
-            )
-        if old == number:
-            raise InputError(f"Version {number} is the champion already. Nothing was moved.")
         told = tracking.champion_tags(model, old or "", number, decided_by, decision, reason)
         try:
             _tag(client, run_id, told)
@@ -339,65 +436,14 @@ def ledger(settings: Settings, model: str) -> pd.DataFrame:
     return table
 
 
-def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Return what is known of a version, as `core.logic.model_card.card` takes it.
-
-    Gathered from the runs that trained it, prepared its data and decided about it. What they do not
-    tell, since an older app made them or they are gone, is left out.
-    """
-    spec = project.load(settings.project)
-    tags = version.tags
-    fitted = tracking.run(settings, version.run_id)
-    trained = tracking.run(settings, tags.get(TAG + "train_run", version.run_id))
-    params = {**(trained.params if trained else {}), **(fitted.params if fitted else {})}
-    lineage = _lineage(settings, params.get("prepared_by", ""))
-    facts: dict[str, Any] = {
-        "model": version.name,
-        "version": version.version,
-        "created": version.created,
-        "aliases": version.aliases,
-        "question": spec.question,
-        "positive": spec.positive,
-        "negative": spec.negative,
-        "candidate": fitted.name if fitted else tags.get(TAG + "candidate", ""),
-        "run_id": version.run_id,
-        "train_run": tags.get(TAG + "train_run", ""),
-        "prepare_run": params.get("prepared_by", ""),
-        "commit": trained.tags.get(TAG + "git_commit", "") if trained else "",
-        "is_sample": version.is_sample,
-        "source": tags.get(TAG + "source", ""),
-        "digest": lineage.get("digest", ""),
-        "sha256": tags.get(model_files.MODEL_SHA256, ""),
-        "is_complete": version.is_complete,
-        "rows_name": tags.get(TAG + "rows_name", ""),
-        "rows_train": lineage.get("rows_train"),
-        "rows_test": lineage.get("rows_test"),
-        "split": {
-            name: str(value)
-            for name, value in lineage.get("options", {}).items()
-            if name in ("split", "test_share", "test_from", "seed") and value is not None
-        },
-        "metrics": _figures(fitted) if fitted else (),
-        "slices": _flagged(settings, fitted),
-        "metrics_threshold": _number(params.get("threshold")),
-        "threshold": _number(tags.get(TAG + "threshold")),
-        "aim": tags.get(THRESHOLD_AIM, ""),
-        "copied_from": tags.get(COPIED_FROM, ""),
-        "decisions": _decisions(settings, version, trained),
-        "example": _example(settings, version),
-        "url": f"http://127.0.0.1:{settings.serve_port}",
-    }
-    if tracking.EVALUATED in tags and (rows := _number(tags.get(ROWS_SERVED))) is not None:
-        facts["rows_served"] = int(rows)
-    with suppress(NotReadyError):
-        facts["features"] = version.features
-        facts["inputs"] = spec.kinds_of([one for one in version.inputs if one in spec.columns])
-        facts["formulas"] = {name: how[0] for name, how in version.formulas.items()}
-        known = {*spec.columns, *spec.engineered}
-        facts["late"] = [
-            one for one in version.features if one in known and spec.recorded_after(one)
-        ]
-    return facts
+def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
+    """Return the inputs of one row as they are sent to a version; empty where they are gone."""
+    try:
+        with _folder(settings, version, evaluated=False) as folder:
+            kept = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+        return dict(zip(kept["columns"], kept["data"][0], strict=True))
+    except (CourtsideError, OSError, ValueError, KeyError, IndexError):
+        return {}
 
 
 def require_previous(settings: Settings, model: str) -> ModelVersion:
@@ -443,7 +489,9 @@ def _folder(settings: Settings, version: ModelVersion, *, evaluated: bool) -> It
     with ExitStack() as stack:
         with _faults_told():
             client = _client(settings)
-            source = str(client.get_model_version(version.name, version.version).source)
+            source = f"models:/{version.tags.get(LOGGED_MODEL)}"
+            if version.version:
+                source = str(client.get_model_version(version.name, version.version).source)
             if evaluated:
                 source = f"models:/{version.tags.get(tracking.EVALUATED) or source[8:]}"
             if not source.startswith("models:/m-"):
@@ -463,38 +511,51 @@ def _folder(settings: Settings, version: ModelVersion, *, evaluated: bool) -> It
 
 
 def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
-    """Return the bytes of the classifier's file, once both files are those that were registered."""
-    has_other = evaluated and tracking.EVALUATED in version.tags
-    name = tracking.EVALUATED_SHA256 if has_other else model_files.MODEL_SHA256
-    wanted, code = version.tags.get(name), version.tags.get(model_files.CODE_SHA256)
-    if not wanted or not code:
+    """Return the bytes of the classifier's file, once all files are those that were registered."""
+    names = model_files.DIGESTS
+    if evaluated and tracking.EVALUATED in version.tags:
+        # its code is never run
+        names = {
+            "artifacts/pipeline.skops": tracking.EVALUATED_SHA256,
+            "MLmodel": tracking.EVALUATED_DESCRIPTION,
+        }
+    wanted = {path: version.tags.get(tag) for path, tag in names.items()}
+    if not all(wanted.values()):
         raise StoreError(_foreign(version))
     try:
-        content = (folder / "artifacts" / "pipeline.skops").read_bytes()
-        served = (folder / "served_model.py").read_bytes()
+        contents = {path: (folder / path).read_bytes() for path in names}
     except OSError as error:
         raise StoreError(
-            f"A file of version {version.version} of {version.name} is gone ({error}). Roll back "
-            "to another version, or train again."
+            f"A file of {_called(version, is_first=False)} is gone ({error}). Roll back to another "
+            "version, or train again."
         ) from error
-    if hashlib.sha256(content).hexdigest() != wanted:
-        raise StoreError(_changed(version, "The classifier's file"))
-    if not has_other and hashlib.sha256(served).hexdigest() != code:
-        raise StoreError(_changed(version, "The code"))
-    return content
+    for path, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != wanted[path]:
+            raise StoreError(_changed(version, FILES[path]))
+    return contents["artifacts/pipeline.skops"]
+
+
+def _called(version: ModelVersion, *, is_first: bool = True) -> str:
+    """Return what a version is called, as a sentence begins with it or not."""
+    named = (
+        f"version {version.version} of {version.name}"
+        if version.version
+        else f"candidate {version.run_id[:8]}"
+    )
+    return f"{named[0].upper()}{named[1:]}" if is_first else named
 
 
 def _changed(version: ModelVersion, what: str) -> str:
     return (
-        f"{what} of version {version.version} of {version.name} is not what was registered: it was "
-        "changed since, and is not loaded. Roll back to another version, or train again."
+        f"{what} of {_called(version, is_first=False)} is not what was registered: it was changed "
+        "since, and is neither loaded nor served. Roll back to another version, or train again."
     )
 
 
 def _foreign(version: ModelVersion) -> str:
     return (
-        f"Version {version.version} of {version.name} is not loaded: it was not registered by this "
-        "app, or by an older one, which kept no digest of its files. Train again."
+        f"{_called(version)} is neither loaded nor served: it was not registered by "
+        "this app, or by an older one, which kept no digest of all its files. Train again."
     )
 
 
@@ -559,82 +620,6 @@ def _client_of(uri: str) -> Any:
     from mlflow import MlflowClient
 
     return MlflowClient(uri)
-
-
-def _lineage(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Return what the preparation noted of its sets; empty where that is gone."""
-    if not run_id:
-        return {}
-    try:
-        path = tracking.artifact(settings, run_id, "documents/lineage.json")
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (CourtsideError, OSError, ValueError):
-        return {}
-    return found
-
-
-def _figures(run: tracking.RunInfo) -> list[tuple[str, float, float | None, float | None]]:
-    """Return the figures on the test set, with the ends of their intervals where there are any."""
-    found = run.metrics
-    names = [
-        name.removesuffix("_test")
-        for name in found
-        if name.endswith("_test") and not name.startswith(("rows_", "seconds_"))
-    ]
-    return [
-        (name, found[f"{name}_test"], found.get(f"{name}_test_low"), found.get(f"{name}_test_high"))
-        for name in sorted(names)
-    ]
-
-
-def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | None:
-    """Return the slices that the model serves badly, in words; None where nobody looked.
-
-    From the table `slices` of its run, as `core.logic.slices.by_slice` returns it.
-    """
-    try:
-        found = tracking.table(settings, run.run_id if run else "", "slices")
-        flagged = found[found["finding"].isin(("biased", "no_skill"))]
-        return [f"{one['column']} = {one['value']}: {one['text']}" for _, one in flagged.iterrows()]
-    except (CourtsideError, KeyError, OSError):
-        return None
-
-
-def _decisions(
-    settings: Settings, version: ModelVersion, trained: tracking.RunInfo | None
-) -> list[str]:
-    """Return what was decided about a version, oldest first, a sentence each."""
-    from mlflow.entities import ViewType
-
-    judged = version.tags.get(COPIED_FROM, version.version)
-    wanted = f"tags.`{JUDGED}` = '{judged}' and tags.`{TAG}step` = 'promote'"
-    with _faults_told():
-        found = _all_runs(_client(settings), settings, wanted, ViewType.ACTIVE_ONLY)
-    told = [(tags, run_id) for tags, run_id in found if TAG + "decision" in tags]
-    if trained and trained.tags.get(TAG + "champion_to") == version.version:
-        told.append((dict(trained.tags), trained.run_id))
-    return [
-        f"{tags[TAG + 'decision']}, by {tags.get(TAG + 'decided_by', UNKNOWN)}: "
-        f"{tags.get(TAG + 'reason', '')} (run {run_id[:8]})"
-        for tags, run_id in reversed(told)
-    ]
-
-
-def _example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Return the inputs of one row as they are sent; empty where the file is gone."""
-    try:
-        with _folder(settings, version, evaluated=False) as folder:
-            kept = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
-        return dict(zip(kept["columns"], kept["data"][0], strict=True))
-    except (CourtsideError, OSError, ValueError, KeyError, IndexError):
-        return {}
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text or "")
-    except ValueError:
-        return None
 
 
 @contextmanager

@@ -42,6 +42,7 @@ SAMPLE = TAG + "sample"
 CHAMPION, CHALLENGER = "champion", "challenger"
 # of a registered version that was fitted again: the model that the figures are of
 EVALUATED, EVALUATED_SHA256 = TAG + "evaluated_model", TAG + "evaluated_sha256"
+EVALUATED_DESCRIPTION = TAG + "evaluated_description_sha256"
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 # what MLflow answers when there is none of that name, as against a store that does not work
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -300,8 +301,12 @@ def register(
         client.create_registered_model(model)
     kept = {**tags, **_digests(client, model_id)}
     if evaluated is not None and evaluated != model_id:
-        digest = _digests(client, evaluated).get(model_files.MODEL_SHA256, "")
-        kept |= {EVALUATED: evaluated, EVALUATED_SHA256: digest}
+        found = _digests(client, evaluated)
+        kept |= {
+            EVALUATED: evaluated,
+            EVALUATED_SHA256: found.get(model_files.MODEL_SHA256, ""),
+            EVALUATED_DESCRIPTION: found.get(model_files.DESCRIPTION_SHA256, ""),
+        }
     made = client.create_model_version(
         model, f"models:/{model_id}", run_id=run_id, tags=kept, model_id=model_id
     )
@@ -343,14 +348,10 @@ def _set_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
 
 
 def _digests(client: Any, model_id: str) -> dict[str, str]:
-    """Return what `model_files.log` noted of a model's files; nothing for a model of another maker."""
+    """Return what `model_files.log` noted of a model; nothing for a model of another maker."""
     found = _find(lambda: client.get_logged_model(model_id))
     tags = dict(found.tags or {}) if found else {}
-    return {
-        name: tags[name]
-        for name in (model_files.MODEL_SHA256, model_files.CODE_SHA256)
-        if name in tags
-    }
+    return {name: tags[name] for name in model_files.DIGESTS.values() if name in tags}
 
 
 @_faults_told()
@@ -406,6 +407,7 @@ def runs(
     step: str | None = None,
     status: str | None = None,
     parent: str | None = None,
+    matching: Sequence[str] = (),
     limit: int = 100,
 ) -> list[RunInfo]:
     """Return runs of the project, newest first.
@@ -416,8 +418,10 @@ def runs(
         Only this step's own runs, without the nested ones.
     parent : str, optional
         Only the runs nested in this one.
+    matching : sequence of str
+        Only runs that all of these hold for, in MLflow's words.
     """
-    wanted = []
+    wanted = list(matching)
     if step:
         wanted += [f"tags.`{TAG}step` = '{step}'", f"attributes.run_name = '{RUN_NAMES[step]}'"]
     if status:

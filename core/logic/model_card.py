@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,15 @@ from typing import Any
 from core.logic.metrics import TITLES
 
 ABSENT = "not recorded"
+# figures of a card that stand in no comparison
+OTHER_TITLES = {
+    "brier_reliability": "Brier: reliability",
+    "brier_resolution": "Brier: resolution",
+    "brier_uncertainty": "Brier: uncertainty",
+    "calibration": "Mean forecast minus observed",
+    "calibration_floor": "Calibration error that chance stays below in 95% of cases",
+    "calibration_floor_mean": "Calibration error by chance alone, mean",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Facts:
     threshold, metrics_threshold : float or None
         From where it labels a row 1, and the one that the figures were computed with.
     aim : str
-        How the threshold was chosen.
+        How the threshold was chosen, in sentences.
     copied_from : str
         The version that it is but for the threshold.
     decisions : sequence of str
@@ -113,6 +123,9 @@ class Facts:
 def card(facts: Mapping[str, Any]) -> str:
     """Return the card as Markdown, after Mitchell et al., Model Cards for Model Reporting (2019).
 
+    Texts that people or data wrote stand in it as they are: none becomes a picture, a link, a
+    heading or HTML.
+
     Parameters
     ----------
     facts : mapping
@@ -133,7 +146,7 @@ def card(facts: Mapping[str, Any]) -> str:
         ("Where it is weak", _slices(known)),
         ("Threshold", _threshold(known)),
         ("Limits", _limits(known)),
-        ("Decisions", _list(known.decisions) or "None yet."),
+        ("Decisions", _list([_plain(one) for one in known.decisions]) or "None yet."),
         ("How to call it", _call(known)),
     ]
     return "\n\n".join(
@@ -154,13 +167,18 @@ def _head(known: Facts) -> str:
         )
     lines.append(
         _table(
-            ("", ""),
+            ("Fact", "Value"),
             [
-                ("Classifier", known.candidate or ABSENT),
+                ("Classifier", _plain(known.candidate) or ABSENT),
                 ("Run of the figures", _code(known.run_id)),
                 ("Run of the training", _code(known.train_run)),
                 ("Code", _code(known.commit)),
                 ("SHA-256 of its file", _code(known.sha256)),
+                (
+                    "Format of its file",
+                    "skops: it names the types it is made of and runs no code when it is read, as "
+                    "a pickle would",
+                ),
             ],
         )
     )
@@ -168,28 +186,28 @@ def _head(known: Facts) -> str:
 
 
 def _use(known: Facts) -> str:
-    asked = f" of **{known.question}**" if known.question else ""
-    rows = f" for {known.rows_name}" if known.rows_name else ""
+    asked = f" of **{_plain(known.question)}**" if known.question else ""
+    rows = f" for {_plain(known.rows_name)}" if known.rows_name else ""
     return (
-        f"It answers with the probability{asked}{rows}: 1 is {known.positive}, 0 is "
-        f"{known.negative}. It is meant for forecasts of many rows of that kind, and for people "
-        "who read the probability beside the label. It is not meant for rows of another kind, nor "
-        "as the only reason for a decision about a person."
+        f"It answers with the probability{asked}{rows}: 1 is {_plain(known.positive)}, 0 is "
+        f"{_plain(known.negative)}. It is meant for forecasts of many rows of that kind, and for "
+        "people who read the probability beside the label. It is not meant for rows of another "
+        "kind, nor as the only reason for a decision about a person."
     )
 
 
 def _data(known: Facts) -> str:
     rows = [
-        ("Source", known.source or ABSENT),
+        ("Source", _plain(known.source) or ABSENT),
         ("SHA-256 of the raw data", _code(known.digest)),
         ("Run of the preparation", _code(known.prepare_run)),
-        ("Rows", known.rows_name or ABSENT),
+        ("Rows", _plain(known.rows_name) or ABSENT),
         ("Rows to train on", _count(known.rows_train)),
         ("Rows to test on", _count(known.rows_test)),
-        *((f"Split: {name}", value) for name, value in known.split.items()),
+        *((f"Split: {name}", _plain(value)) for name, value in known.split.items()),
         ("Missing values", "refused" if known.is_complete else "imputed"),
     ]
-    text = _table(("", ""), rows)
+    text = _table(("Fact", "Value"), rows)
     if known.rows_served is not None:
         text += (
             f"\n\nThe served classifier was fitted again on all {known.rows_served:,} labelled "
@@ -217,13 +235,15 @@ def _features(known: Facts) -> str:
 def _figures(known: Facts) -> str:
     if not known.metrics:
         return f"{ABSENT[0].upper()}{ABSENT[1:]}."
+    order = {name: place for place, name in enumerate(TITLES)}
+    ranked = sorted(known.metrics, key=lambda one: (order.get(one[0], len(order)), one[0]))
     rows = [
         (
-            TITLES.get(name, name.replace("_", " ")),
+            {**TITLES, **OTHER_TITLES}.get(name, name.replace("_", " ").capitalize()),
             f"{value:.4f}",
-            ABSENT if low is None or high is None else f"{low:.4f} to {high:.4f}",
+            "–" if low is None or high is None else f"{low:.4f} to {high:.4f}",
         )
-        for name, value, low, high in known.metrics
+        for name, value, low, high in ranked
     ]
     text = _table(("Figure on the test set", "Value", "95% interval"), rows)
     if known.copied_from:
@@ -238,14 +258,18 @@ def _figures(known: Facts) -> str:
 def _slices(known: Facts) -> str:
     if known.slices is None:
         return f"Errors by slice: {ABSENT}."
-    return _list(known.slices) or "No slice is flagged."
+    return _list([_plain(one) for one in known.slices]) or "No slice is flagged."
 
 
 def _threshold(known: Facts) -> str:
-    aim = f" It was chosen by {known.aim}." if known.aim else " How it was chosen is not recorded."
+    aim = " How it was chosen is not recorded."
+    if known.copied_from:
+        aim = " A person chose it when the version was promoted."
+    elif known.aim:
+        aim = f" How it was chosen, without a look at the test set: {_plain(known.aim)}"
     return (
-        f"From a probability of {_number(known.threshold)} on, a row is labelled {known.positive}."
-        f"{aim}"
+        f"From a probability of {_number(known.threshold)} on, a row is labelled "
+        f"{_plain(known.positive)}.{aim}"
     )
 
 
@@ -253,7 +277,8 @@ def _limits(known: Facts) -> str:
     found = []
     if known.rows_name:
         found.append(
-            f"It has seen {known.rows_name} only. On other rows its probabilities are a guess."
+            f"It has seen {_plain(known.rows_name)} only. On other rows its probabilities are a "
+            "guess."
         )
     if known.split.get("split") == "random":
         found.append(
@@ -294,6 +319,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line in which no sign means anything to Markdown."""
+    text = re.sub(r"([\\`*\[\]$~<>@])", r"\\\1", " ".join(text.split()))
+    # else an address becomes a link
+    return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
 def _list(items: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,11 +14,11 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core import config, project
-from core.adapters import registry, tracking
+from core.adapters import endpoint, registry, tracking
 from core.adapters.registry import Loaded
 from core.adapters.tracking import ModelVersion
 from core.config import Settings
-from core.errors import InputError, NotReadyError, StoreError
+from core.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.logic import comparison, gate, metrics, slices
 from core.logic.gate import Decision, Limits, Rule
 from core.logic.metrics import Floats, Labels
@@ -27,6 +29,7 @@ MIN_REASON = 10
 # rows that the time of an answer is measured with, and how often
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = "There is no champion yet."
+NAMED = r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
 
 
 def user() -> str:
@@ -47,6 +50,8 @@ class Options(config.Options):
         that was it before.
     challenger : str
         An alias or a version number; not for `rollback`.
+    against : str
+        An alias or a version number in the champion's stead; only to compare, in a dry run.
     reason : str, optional
         Kept in the run and in the ledger; an override needs one of 10 characters or more.
     decided_by : str
@@ -63,9 +68,8 @@ class Options(config.Options):
     """
 
     action: Literal["gate", "override", "rollback"] = "gate"
-    challenger: str = Field(
-        tracking.CHALLENGER, pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
-    )
+    challenger: str = Field(tracking.CHALLENGER, pattern=NAMED)
+    against: str = Field(tracking.CHAMPION, pattern=NAMED)
     reason: str | None = Field(None, max_length=2000)
     decided_by: str = Field(default_factory=user, min_length=1, max_length=80)
     threshold: float | None = Field(None, ge=0, le=1)
@@ -88,6 +92,8 @@ class Options(config.Options):
             )
         if self.action == "rollback" and self.threshold is not None:
             raise ValueError("a rollback brings a version back as it was, with its own threshold")
+        if self.against != tracking.CHAMPION and not (self.dry_run and self.action == "gate"):
+            raise ValueError("only a dry run of the gate compares with another than the champion")
         return self
 
 
@@ -145,6 +151,10 @@ class _Judged:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Decide about the champion, as the run `Promocao`; aliases move last, when all is recorded.
 
+    Where a live endpoint of this model stands, it answers by the new champion before the aliases
+    move. If that does not start, nothing is moved and the endpoint stays as it is; if the aliases
+    cannot be moved, the endpoint goes back.
+
     Challenger and champion are asked on the test rows of the challenger's training, without those
     that either was trained on. Where the served classifier was fitted again on all labelled rows,
     the one that was fitted on the training rows is asked in its stead.
@@ -158,24 +168,23 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         meanwhile.
     StoreError
         When the files of a version are not those that were registered, or the store fails.
+    ServerError
+        When the live endpoint cannot follow.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "promote", options, progress) as run_id:
         champion = tracking.find_version(settings, spec.model, tracking.CHAMPION)
         if options.action == "rollback":
             version, decision = _rollback(settings, spec, champion)
-            judged = _Judged([], {}, {})
+            judged, other = _Judged([], {}, {}), champion
         else:
             version = tracking.require_version(settings, spec.model, options.challenger)
-            if champion is not None and champion.version == version.version:
-                raise InputError(
-                    f"Version {version.version} is the champion already. Choose another challenger."
-                )
-            judged = _judge(settings, spec, options, version, champion, progress)
+            other = _other(settings, spec, options, version, champion)
+            judged = _judge(settings, spec, options, version, other, progress)
             decision = gate.decide(judged.rules)
         code, text = _final(options, decision)
         progress.update(0.9, "Recording the decision")
-        _record(settings, run_id, options, version, champion, judged, (code, text))
+        _record(settings, run_id, options, version, other, judged, (code, text))
         moves = code not in ("hold", "refuse") and not options.dry_run
         if moves:
             copy = _with_threshold(settings, options, version, run_id)
@@ -185,16 +194,105 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     f"{copy.threshold:g} instead of {version.threshold:g}."
                 )
             version = copy
-            registry.move_champion(
-                settings, version, run_id,
-                instead_of=champion.version if champion else None,
-                decided_by=options.decided_by, decision=code, reason=text,
-            )  # fmt: skip
+            text += _move(settings, options, run_id, version, champion, (code, text), progress)
             now: str | None = version.version
         else:
             now = champion.version if champion else None
         progress.update(1.0, text)
     return Result(run_id, code, version.version, now, text)
+
+
+def _other(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    version: ModelVersion,
+    champion: ModelVersion | None,
+) -> ModelVersion | None:
+    """Return the version to compare with: the champion, unless another one is named."""
+    if options.against == tracking.CHAMPION:
+        if champion is not None and champion.version == version.version:
+            raise InputError(
+                f"Version {version.version} is the champion already. Choose another challenger."
+            )
+        return champion
+    other = tracking.require_version(settings, spec.model, options.against)
+    if other.version == version.version:
+        raise InputError(f"Version {version.version} is compared with itself. Choose another.")
+    return other
+
+
+def _move(
+    settings: Settings,
+    options: Options,
+    run_id: str,
+    version: ModelVersion,
+    champion: ModelVersion | None,
+    final: tuple[str, str],
+    progress: Progress,
+) -> str:
+    """Move the live endpoint and then the aliases; return a sentence about the endpoint, if any."""
+    instead_of = champion.version if champion else None
+    code, text = final
+    waiting = "Waiting for another change of the champion to end"
+    with registry.turn(settings, lambda: progress.update(0.9, waiting)):
+        # before the endpoint changes for nothing
+        registry.check_champion(settings, version, instead_of=instead_of)
+        with _followed(settings, version, progress) as told:
+            registry.move_champion(
+                settings, version, run_id,
+                instead_of=instead_of,
+                decided_by=options.decided_by, decision=code, reason=text + told,
+            )  # fmt: skip
+    return told
+
+
+@contextmanager
+def _followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[str]:
+    """Let the live endpoint, where one of this model stands, answer by a version; else go back.
+
+    Yields
+    ------
+    str
+        A sentence about it, empty where there is none.
+    """
+    before = endpoint.live(settings)
+    if before is None or before.model != version.name:
+        yield ""
+        return
+    # asked now: when the aliases cannot be moved, the store may not answer
+    old = tracking.find_version(settings, before.model, before.version)
+
+    def follow(one: ModelVersion) -> None:
+        def waited(seconds: float) -> None:
+            progress.update(
+                0.92, f"Waiting for version {one.version} on the live endpoint ({seconds:.0f} s)"
+            )
+
+        endpoint.follow(settings, one, waited, job_id=progress.job_id)
+
+    try:
+        follow(version)
+    except CourtsideError as error:
+        raise type(error)(f"Nothing was moved. {error.message}") from error
+    try:
+        yield f" The live endpoint on port {before.port} answers by version {version.version}."
+    except BaseException as error:
+        back = "The live endpoint"
+        try:
+            if old is None:
+                raise NotReadyError(f"there is no version {before.version} any more")
+            if old.version != version.version:
+                follow(old)
+            back += f" answers by version {old.version}, as before."
+        except CourtsideError as again:
+            back += (
+                f" still answers by version {version.version}, which is not the champion, since it "
+                f"could not go back: {again.message} Let it follow the champion on the page Serve."
+            )
+        if isinstance(error, CourtsideError):
+            raise type(error)(f"{error.message} {back}") from error
+        raise
 
 
 def _rollback(
@@ -361,7 +459,7 @@ def _compare(
     table = comparison.paired(labels, new, old, *thresholds)
     losses = table.set_index("metric").loc["log_loss"]
     progress.update(0.4, "Comparing slice by slice")
-    harm = slices.harm(rows, labels, new, old, spec.slices)
+    harm = slices.harm(rows, labels, new, old, spec.judged_by)
     progress.update(0.6, "Comparing calibration")
     calibration, found = _calibration(labels, new, old)
     better = gate.better(losses["difference"], (losses["low"], losses["high"]), limits)
@@ -436,15 +534,21 @@ def _record(
                 "model": version.name,
                 "challenger_version": version.version,
                 "champion_version": champion.version if champion else "none",
+                "challenger_threshold": (
+                    version.tags.get(tracking.TAG + "threshold", "")
+                    if options.threshold is None
+                    else options.threshold
+                ),
                 "challenger_model_judged": version.tags.get(tracking.EVALUATED, "the served one"),
             },
             metrics=judged.metrics,
             tags={
                 registry.JUDGED: version.version,
+                registry.AGAINST: champion.version if champion else "",
                 tag + "decision": code,
                 tag + "reason": text,
                 tag + "decided_by": options.decided_by,
-                **({tag + "dry_run": "true"} if options.dry_run else {}),
+                registry.DRY_RUN: str(options.dry_run).lower(),
             },
             tables={"rules": gate.as_table(judged.rules), **judged.tables},
             is_sample=version.is_sample or bool(champion and champion.is_sample),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from core import config, project
-from core.adapters import endpoint, server, tracking
+from core.adapters import endpoint, registry, server, tracking
 from core.config import Settings
 from core.errors import NotReadyError
 from core.record import SILENT, Progress, Record
@@ -28,7 +28,7 @@ class Options(config.Options):
     Parameters
     ----------
     target : str
-        An alias (`champion`, `challenger`) or a version number.
+        An alias (`champion`, `challenger`, `previous`) or a version number.
     port : int, optional
         1024 to 65,535, for a server of its own. Without it the champion answers on the live
         endpoint, at `COURTSIDE_SERVE_PORT` if that is free, and any other target on the next free
@@ -67,11 +67,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When there is no such version.
     InputError
         When the port is in use.
+    StoreError
+        When the files of the version are not those that were registered.
     ServerError
         When the server ends or does not answer in time; it is stopped then.
     """
     spec = project.load(settings.project)
-    with tracking.step_run(settings, "serve", options, progress) as run_id:
+    with (
+        tracking.step_run(settings, "serve", options, progress) as run_id,
+        _turn(settings, options, progress),
+    ):
         version = tracking.require_version(settings, spec.model, options.target)
         start = time.perf_counter()
         place = _live if options.is_live else _alone
@@ -80,6 +85,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             _record(settings, run_id, version, ready, seconds)
         progress.update(1.0, f"Version {version.version} on port {ready.port} answers")
     return Result(run_id, ready.port, ready.url, version.version, seconds)
+
+
+def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractContextManager[None]:
+    """Keep the champion as it is until the live endpoint answers by it."""
+    if not options.is_live:
+        return nullcontext()
+    text = "Waiting for another change of the champion to end"
+    return registry.turn(settings, lambda: progress.update(0.02, text))
 
 
 @contextmanager
@@ -103,6 +116,7 @@ def _live(
 def _alone(
     settings: Settings, options: Options, version: tracking.ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
+    registry.check(settings, version)
     alias = None if options.target.isdigit() else options.target
     started = server.start(settings, version, options.port, alias=alias, job_id=progress.job_id)
     told = _telling(progress, f"version {version.version} on port {started.port}")

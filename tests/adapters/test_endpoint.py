@@ -16,10 +16,10 @@ import psutil
 import pytest
 import requests
 
-from core.adapters import endpoint, process, relay, server
+from core.adapters import endpoint, process, registry, relay, server
 from core.adapters.tracking import ModelVersion
 from core.config import CODE_ROOT, Settings
-from core.errors import InputError, NotReadyError, ServerError
+from core.errors import InputError, NotReadyError, ServerError, StoreError
 
 # Answers as its version after the seconds that the body says, keeps connections, and is gone at
 # once when it is told to end. With a file named `broken-<version>` beside it, it does not start.
@@ -74,6 +74,8 @@ def settings(tmp_path, monkeypatch):
         lambda version, port: [sys.executable, str(script), str(port), version.version],
     )
     monkeypatch.setattr(server, "POLL_SECONDS", 0.01)
+    # there is no registry here
+    monkeypatch.setattr(registry, "check", lambda *_: None)
     first = process.free_port(52000 + os.getpid() % 8000)
     settings = Settings(home=tmp_path / "home", serve_port=first, upload_limit_mb=1)
     settings.state_dir.mkdir(parents=True)
@@ -526,9 +528,10 @@ def test_a_job_killed_while_the_endpoint_begins_leaves_nothing_that_stays(settin
 def test_it_goes_on_when_the_app_is_killed_and_is_found_again(settings, tmp_path):
     app = f"""
 import os, signal, sys
-from core.adapters import endpoint, server
+from core.adapters import endpoint, registry, server
 from core.adapters.tracking import ModelVersion
 from core.config import Settings
+registry.check = lambda *_: None
 server._command = lambda version, port: [
     sys.executable, {str(tmp_path / "stand_in.py")!r}, str(port), version.version
 ]
@@ -561,3 +564,20 @@ def test_a_relay_without_its_file_ends_by_itself(settings):
     path.unlink()
     until(lambda: not server.is_alive(first), 30)
     path.write_text(kept, encoding="utf-8")
+
+
+def test_a_version_whose_files_were_changed_starts_no_server(settings, monkeypatch):
+    def refuse(_, refused):
+        if refused.version == "2":
+            raise StoreError("The code of version 2 of shots is not what was registered.")
+
+    monkeypatch.setattr(registry, "check", refuse)
+    with pytest.raises(StoreError, match=r"not what was registered\.$"):
+        endpoint.follow(settings, version(2))
+    assert ours(settings) == []
+    front = endpoint.follow(settings, version(1))
+    before = {one.pid for one in ours(settings)}
+    with pytest.raises(StoreError, match=r"\. Version 1 goes on answering on port \d+\.$"):
+        endpoint.follow(settings, version(2))
+    assert {one.pid for one in ours(settings)} == before
+    assert asked(front).headers["X-Version"] == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import tempfile
@@ -28,7 +29,7 @@ from sklearn import (
 )
 from sklearn.pipeline import Pipeline
 
-from core.adapters import model_files, registry, served_model, tracking
+from core.adapters import model_facts, model_files, registry, served_model, tracking
 from core.adapters.tracking import TAG, ModelVersion
 from core.config import Options, Settings
 from core.errors import InputError, NotReadyError, StoreError
@@ -215,16 +216,18 @@ def test_the_digests_stand_in_the_version_and_in_the_model(
 
     settings, version, _ = standing
     place = folder(settings, version)
-    for name, tag in (
-        ("artifacts/pipeline.skops", "courtside.model_sha256"),
-        ("served_model.py", "courtside.code_sha256"),
-    ):
+    assert model_files.DIGESTS == {
+        "artifacts/pipeline.skops": "courtside.model_sha256",
+        "served_model.py": "courtside.code_sha256",
+        "MLmodel": "courtside.description_sha256",
+    }
+    for name, tag in model_files.DIGESTS.items():
         assert version.tags[tag] == hashlib.sha256((place / name).read_bytes()).hexdigest()
     assert version.tags["courtside.model_sha256"] in (place / "MLmodel").read_text()
     registry.check(settings, version)
 
 
-@pytest.mark.parametrize("name", ["artifacts/pipeline.skops", "served_model.py"])
+@pytest.mark.parametrize("name", model_files.DIGESTS)
 def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     other, _ = register(settings, CLASSIFIERS["lr"]())
@@ -256,12 +259,49 @@ def test_a_server_of_a_changed_file_does_not_start(settings: Settings) -> None:
         mlflow.pyfunc.load_model("models:/m/1")
 
 
-def test_a_configuration_of_another_file_is_not_loaded(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        ("threshold: 0.4", "threshold: 0.1"),
+        ("is_complete: true", "is_complete: false"),
+        ("distance: number", "distance: text"),
+        ("distance < 5", "distance < 6"),
+        ("      - near", "      - zone"),
+        ("mlflow.pyfunc.loaders.code_model", "mlflow.pyfunc.model"),
+    ],
+)
+def test_a_changed_configuration_is_neither_loaded_nor_served(
+    settings: Settings, now: str, then: str
+) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     path = folder(settings, version) / "MLmodel"
-    path.write_text(path.read_text().replace(version.tags[model_files.MODEL_SHA256], "0" * 64))
-    with pytest.raises(StoreError, match="The configuration of version 1"):
-        registry.load(settings, version)
+    text = path.read_text()
+    assert text.count(now) == 1
+    path.write_text(text.replace(now, then))
+    for ask in (registry.load, registry.check):
+        with pytest.raises(StoreError, match="The configuration of version 1 of m is not what was"):
+            ask(settings, version)
+
+
+def test_serving_leaves_the_configuration_as_it_was_registered(settings: Settings) -> None:
+    import mlflow
+
+    version, _ = register(settings, CLASSIFIERS["dummy"]())
+    MlflowClient(settings.mlflow_uri).set_registered_model_alias("m", "previous", "1")
+    mlflow.pyfunc.load_model("models:/m/1").predict(made_up()[0].head(2))
+    registry.check(settings, version)
+
+
+@pytest.mark.parametrize("tag", model_files.DIGESTS.values())
+def test_a_version_of_an_older_app_that_kept_fewer_digests_is_told_to_train_again(
+    settings: Settings, tag: str
+) -> None:
+    register(settings, CLASSIFIERS["dummy"]())
+    MlflowClient(settings.mlflow_uri).delete_model_version_tag("m", "1", tag)
+    older = tracking.require_version(settings, "m", "1")
+    for ask in (registry.load, registry.check):
+        with pytest.raises(StoreError, match=r"no digest of all its files\. Train again\."):
+            ask(settings, older)
 
 
 def test_what_others_registered_is_not_loaded(settings: Settings) -> None:
@@ -299,7 +339,7 @@ def test_types_that_are_not_on_the_list_are_refused_even_with_the_right_digests(
     version, _ = register(settings, CLASSIFIERS["lightgbm"]())
     fewer = [name for name in served_model.TRUSTED_TYPES if "lightgbm" not in name]
     monkeypatch.setattr(served_model, "TRUSTED_TYPES", fewer)
-    with pytest.raises(StoreError, match=r"Version 1 is not loaded: .*lightgbm"):
+    with pytest.raises(StoreError, match=r"Version 1 of m is not loaded: .*lightgbm"):
         registry.load(settings, version)
     with pytest.raises(Exception, match="zip"):
         skops.io.loads(pickle.dumps(Evil()), trusted=list(served_model.TRUSTED_TYPES))
@@ -324,6 +364,13 @@ def test_the_evaluated_and_the_served_classifier_are_two(settings: Settings) -> 
     with pytest.raises(StoreError, match="is not what was registered"):
         registry.load(settings, version, evaluated=True)
     registry.load(settings, version)
+    # its features are read from its own description
+    path.write_bytes(path.read_bytes()[:-1])
+    registry.load(settings, version, evaluated=True)
+    described = folder(settings, first) / "MLmodel"
+    described.write_text(described.read_text().replace("      - near\n", ""))
+    with pytest.raises(StoreError, match="The configuration of version 1 of m is not what was"):
+        registry.load(settings, version, evaluated=True)
 
 
 def move(settings: Settings, version: ModelVersion, instead_of: str | None, **other: str) -> str:
@@ -511,7 +558,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
     client = MlflowClient(settings.mlflow_uri)
     for name, value in figures.items():
         client.log_metric(version.run_id, name, value)
-    facts = registry.card_facts(settings, tracking.require_version(settings, "m", "1"))
+    facts = model_facts.card_facts(settings, tracking.require_version(settings, "m", "1"))
     assert facts["metrics"] == [("f1", 0.5, None, None), ("log_loss", 0.61, 0.6, 0.62)]
     assert facts["example"] == made_up()[0].iloc[0].to_dict()
     assert facts["formulas"]["month"] == "day.str.slice(5, 7)"
@@ -523,7 +570,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         judged.to_parquet(Path(temporary) / "slices.parquet")
         client.log_artifact(version.run_id, str(Path(temporary) / "slices.parquet"), "tables")
-    told = registry.card_facts(settings, version)["slices"]
+    told = model_facts.card_facts(settings, version)["slices"]
     assert told == [
         f"{one['column']} = {one['value']}: {one['text']}"
         for one in judged.to_dict("records")
@@ -547,7 +594,7 @@ def test_the_facts_of_an_older_version_are_few_but_there(settings: Settings) -> 
     source = client.get_model_version("m", "1").source
     client.create_model_version("m", source, tags={tracking.SAMPLE: "true"})
     (folder(settings, version) / "input_example.json").unlink()
-    facts = registry.card_facts(settings, tracking.require_version(settings, "m", "2"))
+    facts = model_facts.card_facts(settings, tracking.require_version(settings, "m", "2"))
     text = model_card.card(facts)
     assert "built-in sample" in text
     assert "an older app registered it" in text
@@ -559,3 +606,56 @@ def test_without_a_previous_version_there_is_nothing_to_go_back_to(settings: Set
     register(settings, CLASSIFIERS["dummy"]())
     with pytest.raises(NotReadyError, match="no other version of m was the champion"):
         registry.require_previous(settings, "m")
+
+
+def test_one_change_of_the_champion_comes_after_the_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[bool] = []
+    with registry.turn(settings, lambda: waited.append(True)):
+        monkeypatch.setattr(registry, "TURN_SECONDS", 0.3)
+        with (
+            pytest.raises(NotReadyError, match="Another change of the champion"),
+            registry.turn(settings, lambda: waited.append(False)),
+        ):
+            raise AssertionError("two at once")
+    assert waited.count(False) >= 2
+    with registry.turn(settings):
+        pass
+
+
+def test_figures_and_decisions_of_versions_are_found_by_one_question(settings: Settings) -> None:
+    one, _ = register(settings, CLASSIFIERS["dummy"]())
+    two, _ = register(settings, CLASSIFIERS["dummy"]())
+    client = MlflowClient(settings.mlflow_uri)
+    for version, loss in ((one, 0.7), (two, 0.6)):
+        client.log_metric(version.run_id, "log_loss_test", loss)
+    gone = dataclasses.replace(two, version="3", run_id="f" * 32)
+    found = model_facts.figures_of(settings, [one, two, gone])
+    assert {number: of["log_loss_test"] for number, of in found.items()} == {"1": 0.7, "2": 0.6}
+    assert model_facts.figures_of(settings, []) == {}
+
+    asked: list[str] = []
+    for version, against, decision, dry, named in (
+        ("2", "1", "hold", "true", "1"), ("2", "1", "promote", "false", "champion"),
+        ("1", "2", "rollback", "false", "champion"), ("3", "2", "hold", "true", "2"),
+    ):  # fmt: skip
+        tags = {
+            registry.JUDGED: version, registry.AGAINST: against, TAG + "decision": decision,
+            registry.DRY_RUN: dry, TAG + "decided_by": "ann", TAG + "reason": f"{decision}!",
+        }  # fmt: skip
+        with tracking.step_run(settings, "promote", Options(), SILENT) as run_id:
+            tracking.log(settings, run_id, Record(tags=tags, params={"against": named}))
+        asked.append(run_id)
+
+    def ids(**options: Any) -> list[str]:
+        return [run.run_id for run in model_facts.decisions(settings, **options)]
+
+    assert ids() == [asked[3]]
+    assert ids(limit=9) == [asked[3], asked[1], asked[0]]
+    assert ids(version="2", against="1", limit=9) == [asked[1], asked[0]]
+    assert ids(of_gate=True, limit=9) == [asked[1]]
+    assert ids(version="1") == []
+    # what was only tried decided nothing, and stands in no card
+    told = model_facts.card_facts(settings, tracking.require_version(settings, "m", "2"))
+    assert told["decisions"] == [f"promote, by ann: promote! (run {asked[1][:8]})"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
@@ -34,7 +35,7 @@ FACTS = {
     "slices": ["place = north|west: log loss 0.7 on 90 rows"],
     "threshold": 0.3,
     "metrics_threshold": 0.3,
-    "aim": "the highest F1 on the validation folds",
+    "aim": "The highest F1 is 0.612, at 0.300.",
     "decisions": ["promote, by ann: Better. (run 01234567)"],
     "example": {"pressure": 1012.5, "date": "it's 2000-10-31"},
     "url": "http://127.0.0.1:5001",
@@ -54,16 +55,17 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "| `month` | `date.str.slice(5, 7)` | before |",
         "| `pressure` | as it is sent | before |",
         "| Log loss | 0.6123 | 0.6000 to 0.6200 |",
-        "| F1 | 0.5000 | not recorded |",
+        "| F1 | 0.5000 | – |",
         "- place = north|west: log loss 0.7 on 90 rows",
-        "From a probability of 0.3 on, a row is labelled wet. It was chosen by the highest F1",
+        "From a probability of 0.3 on, a row is labelled wet.",
+        "How it was chosen, without a look at the test set: The highest F1 is 0.612",
         "cut at random",
         "- promote, by ann: Better.",
     ):
         assert part in text
     assert "built-in" not in text
     assert "fitted again" not in text
-    assert "not recorded" not in text.replace("| F1 | 0.5000 | not recorded |", "").replace(
+    assert "not recorded" not in text.replace(
         "| Run of the preparation | not recorded |", ""
     ).replace("| Code | not recorded |", "")
 
@@ -105,6 +107,7 @@ def test_a_copy_says_which_threshold_its_figures_had() -> None:
     text = model_card.card({**FACTS, "copied_from": "2", "threshold": 0.45})
     assert "the classifier of version 2 with another threshold" in text
     assert "were computed with 0.3, not with 0.45" in text
+    assert "labelled wet. A person chose it when the version was promoted." in text
 
 
 def test_warnings_stand_where_they_are_due() -> None:
@@ -122,3 +125,18 @@ def test_warnings_stand_where_they_are_due() -> None:
 def test_a_fact_that_no_card_has_is_a_mistake() -> None:
     with pytest.raises(TypeError):
         model_card.card({**FACTS, "colour": "red"})
+
+
+def test_what_people_and_data_wrote_is_no_markdown() -> None:
+    evil = "![x](http://evil.test/a.png)\n\n# Heading\n<img src=x> | $a$ `b` www.evil.test"
+    named = ("source", "aim", "question", "positive", "negative", "rows_name", "candidate")
+    text = model_card.card(
+        {**FACTS, **dict.fromkeys(named, evil), "decisions": [evil], "slices": [evil],
+         "split": {"split": evil}}
+    )  # fmt: skip
+    assert text.count("evil") == 2 * text.count("\\[x\\]")
+    for live in ("![", "](", "http://evil", "\n# Heading", "<img", "|  $", " www.evil"):
+        assert live not in text.replace("\\" + live.strip(), "")
+    # a table's lines keep their two or three cells
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {3, 4}

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lightgbm import LGBMClassifier
 from pydantic import ValidationError
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from core import project
-from core.adapters import model_files, registry, served_model, storage, tracking
+from core.adapters import model_facts, model_files, registry, served_model, storage, tracking
 from core.adapters.tracking import TAG, ModelVersion
 from core.config import Options, Settings
 from core.errors import CourtsideError, InputError, NotReadyError, StoreError
@@ -200,6 +201,40 @@ def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: Wo
     assert world.aliases() == {"champion": "1", "challenger": made.version}
     kept = tracking.table(world.settings, found.run_id, "slices")
     assert kept[kept["harmed"]]["column"].tolist() == ["playoffs"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_on_real_rows_a_challenger_that_was_spoiled_on_one_slice_is_held_for_that_alone(
+    settings: Settings, real_dir: Path, spoiled: bool
+) -> None:
+    settings = settings.model_copy(update={"raw_dir": real_dir})
+    acquire.run(settings, acquire.Options(source="folder"))
+    prepare.run(settings, prepare.Options())
+    prepared, _, _ = storage.read_prepared(settings)
+    world = World(settings, *storage.read_rows(settings, prepared))
+    world.register(LogisticRegression(max_iter=1000), features=SPEC.features)
+    rows = world.train
+    right = rows[SPEC.target]
+    labels = right.where(rows["playoffs"] == 0, 1 - right) if spoiled else right
+    boosted = LGBMClassifier(n_estimators=60, num_leaves=15, n_jobs=1, verbose=-1, random_state=0)
+    world.register(boosted, train=rows.assign(**{SPEC.target: labels}), features=SPEC.features)
+
+    found = world.gate(aim="not_worse", margin=0.02)
+
+    rules = world.rules(found)
+    against = rules[rules["verdict"].isin(("hold", "refuse"))]
+    harmed = tracking.table(settings, found.run_id, "slices").set_index(["column", "value"])
+    if spoiled:
+        assert found.decision == "hold"
+        assert against.index.tolist() == ["slices"]
+        assert "worse on playoffs = 1" in found.text
+        assert world.aliases()["champion"] == "1"
+        assert harmed.loc[("playoffs", "1"), "low"] > 0
+    else:
+        assert found.decision == "promote"
+        assert against.empty
+        assert not harmed["harmed"].any()
 
 
 def test_the_same_again_is_not_better_but_not_worse_either(world: World) -> None:
@@ -406,7 +441,7 @@ def spoil(settings: Settings, version: ModelVersion, name: str) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
 
 
-@pytest.mark.parametrize("name", ["artifacts/pipeline.skops", "served_model.py"])
+@pytest.mark.parametrize("name", model_files.DIGESTS)
 def test_a_challenger_with_a_changed_file_is_not_promoted_by_anybody(
     world: World, name: str, last_error: Callable[[Settings, str], tuple[str, str]]
 ) -> None:
@@ -520,7 +555,7 @@ def test_two_trainings_leave_what_the_gate_needs(settings: Settings) -> None:
     assert run.is_sample
     rules = tracking.table(settings, found.run_id, "rules").set_index("code")
     assert rules.loc[["same_rows", "better", "schema"], "verdict"].tolist() == ["pass"] * 3
-    facts = registry.card_facts(
+    facts = model_facts.card_facts(
         settings, tracking.require_version(settings, SPEC.model, second.version)
     )
     assert facts["rows_train"] + facts["rows_test"] > 15_000
