@@ -23,7 +23,7 @@ BACKGROUND_ROWS = 100
 # Up to so many features, all of their subsets are asked for; with more, some orders of them.
 EXACT_FEATURES = 6
 GRID_POINTS = 20
-PARTIAL_ROWS = 1000
+STRONG_CORRELATION = 0.5
 # Quantiles between which numbers are varied: few rows lie beyond.
 GRID_REACH = (0.025, 0.975)
 
@@ -171,13 +171,13 @@ def contributions(
     state = np.random.get_state()
     try:
         explained = _explainer(lambda codes: predict(coded.features(codes)), masked, count, seed)
-        evaluations = 2**count if count <= EXACT_FEATURES else orders * (2 * count + 1)
+        most = evaluations(count, orders)
         values = np.zeros((len(rows), count))
         for place, row in enumerate(coded.rows):
             # a row like all of the background has nothing to explain, and shap fails on it
             if (coded.background != row).any():
                 # one at a time: from a call's second row on, shap 0.49.1 asks for main effects too
-                one = explained(row[np.newaxis], max_evals=evaluations, silent=True)
+                one = explained(row[np.newaxis], max_evals=most, silent=True)
                 values[place] = one.values[0]
             if on_row:
                 on_row(place + 1, len(rows))
@@ -188,6 +188,17 @@ def contributions(
         pd.DataFrame(values, index=rows.index, columns=rows.columns),
         np.asarray(predict(rows), dtype=np.float64) if len(rows) else np.empty(0),
     )
+
+
+def evaluations(features: int, orders: int) -> int:
+    """Return of how many mixtures with the background a row's contributions are made, at most.
+
+    Examples
+    --------
+    >>> evaluations(6, orders=1), evaluations(17, orders=1)
+    (64, 35)
+    """
+    return int(2**features) if features <= EXACT_FEATURES else orders * (2 * features + 1)
 
 
 def global_contributions(values: pd.DataFrame) -> pd.DataFrame:
@@ -209,9 +220,8 @@ def partial_dependence(
     features: pd.DataFrame,
     name: str,
     *,
+    over: pd.DataFrame | None = None,
     points: int = GRID_POINTS,
-    rows: int = PARTIAL_ROWS,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the mean probability when a feature has one value in all rows, for several values.
 
@@ -223,10 +233,10 @@ def partial_dependence(
     name : str
         The feature to vary. A number takes its different values, or that many quantiles of them;
         a text takes its most frequent ones.
+    over : DataFrame, optional
+        The rows that the mean is over, by default all. `background` gives few that stand for all.
     points : int
         Values at most, 2 or more.
-    rows : int
-        Rows at most that the mean is over; drawn by `seed`.
 
     Returns
     -------
@@ -244,12 +254,10 @@ def partial_dependence(
     {'label': ['0', '1'], 'mean': [0.2, 0.7]}
     """
     grid = _grid(features[name].dropna(), points)
-    if len(features) > rows:
-        drawn = np.random.default_rng(seed).choice(len(features), rows, replace=False)
-        features = features.iloc[np.sort(drawn)]
+    over = features if over is None else over
     found = []
     for value in grid:
-        probabilities = predict(features.assign(**{name: value}))
+        probabilities = predict(over.assign(**{name: value}))
         low, high = np.quantile(probabilities, [0.1, 0.9])
         number = np.nan if isinstance(value, str) else float(value)
         found.append((name, number, shown(value), float(np.mean(probabilities)), low, high))
@@ -257,6 +265,29 @@ def partial_dependence(
     return pd.DataFrame(found, columns=columns).astype(
         {"value": "float64", "mean": "float64", "low": "float64", "high": "float64"}
     )
+
+
+def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
+    """Return the numbers that change together with one, and Pearson's correlation, most first.
+
+    Those from 0.5 on, or from -0.5 down: rows in which the one changes and they do not are rare.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"far": [0, 1, 2], "lat": [3, 2, 0], "side": ["left", "left", "right"]})
+    >>> companions(rows, "far").round(2).to_dict()
+    {'lat': -0.98}
+    """
+    numbers = rows.select_dtypes("number")
+    if name not in numbers or numbers[name].nunique() < 2:
+        return pd.Series(dtype="float64")
+    others = numbers.drop(columns=name)
+    varying = others.loc[:, others.nunique() > 1]
+    found = varying.corrwith(numbers[name])
+    found = found[found.abs() >= STRONG_CORRELATION]
+    order = found.abs().sort_values(ascending=False, kind="stable").index
+    together: pd.Series[float] = found.loc[order]
+    return together
 
 
 def shown(value: Any) -> str:

@@ -19,6 +19,8 @@ NAME_LENGTH = 34
 # Altair refuses more than 5,000, and a file of more is slow to open.
 MOST_POINTS = 4000
 COMPARED = "Mean of background"
+# What a legend of colours is taller than one of names.
+GRADIENT = 70
 # Places along the axis, in each of which points stand beside each other.
 PLACES = 80
 # Colour of a value by its rank among those of the feature: low, middle, high.
@@ -44,7 +46,9 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
 
     drawn = table.head(MOST_FEATURES)
     pairs = zip(drawn["feature"], drawn["mean"], strict=True)
-    names = [f"{feature}  {mean:.4f}" for feature, mean in pairs]
+    # adding 0 takes the sign from what rounds to nothing
+    told = [(feature, f"{round(mean, 4) + 0.0:.4f}".replace("-", "−")) for feature, mean in pairs]
+    names = [f"{feature}  {figure}" for feature, figure in told]
     axis = "Increase of log loss when shuffled (nats)"
     base = alt.Chart(drawn.assign(shown=names)).encode(
         y=style.names(names, "Feature"),
@@ -124,7 +128,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
                 "shown:N",
                 title="Feature, mean absolute contribution",
                 sort=names,
-                axis=alt.Axis(labelLimit=260),
+                axis=alt.Axis(labelLimit=260, labelOverlap=False),
                 scale=alt.Scale(paddingInner=0.25),
             ),
             yOffset=alt.YOffset("beside:Q", scale=alt.Scale(domain=[-1, 1])),
@@ -152,12 +156,15 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
             ],
         )
     )
-    return style.finish(
+    chart = style.finish(
         [zero.encode(x=alt.X("x:Q", title=axis)), marks],
         title,
         "Contributions of each feature, a point per row",
-        height=style.height_of(len(names), band=26, legend=True),
+        height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
+    # from 2,000 points on a page would draw on a canvas, which does not know the theme's text
+    drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
+    return drawn_as
 
 
 def waterfall(
@@ -197,7 +204,8 @@ def waterfall(
             "shown:N",
             title="Change (points), feature and value",
             sort=names,
-            axis=alt.Axis(labelLimit=260),
+            # Vega measures long labels by another font, and the title would lie on them
+            axis=alt.Axis(labelLimit=260, titlePadding=22),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="Step"),

@@ -1,4 +1,4 @@
-"""explain: say what a registered model's probabilities hang on, in general or for a single row."""
+"""explain: say what a candidate's probabilities hang on, in general or for a single row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core import config, project, schema
 from core.adapters import registry, tracking
 from core.config import Settings
 from core.errors import InputError
+from core.logic import candidates as kinds
 from core.logic import explanation, explanation_charts
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
@@ -20,37 +21,57 @@ from core.record import SILENT, Dataset, Progress, Record
 Places = npt.NDArray[np.int64]
 # Rows on which features are shuffled: with fewer, the interval of a weak feature is wide.
 IMPORTANCE_ROWS = 2000
+# Rows that stand for all in the partial dependence: see decision 0015.
+PARTIAL_ROWS = 300
 # Figures of partial dependence that are kept; the table has all features.
 PARTIAL_FIGURES = 6
 
 
 class Options(config.Options):
-    """Which version to explain, on which rows.
+    """Which candidate to explain, on which rows.
 
     Parameters
     ----------
     target : str
-        An alias (`champion`, `challenger`) or a version number.
+        An alias (`champion`, `challenger`), a version number, or the id of a candidate's run, which
+        need not be registered.
     rows : int
         Rows of the test set whose contributions are computed, 10 to 2,000; all where there are
         fewer.
     row : dict of str to (float, str or None), optional
         A value per input of the model: then this row alone is explained.
+    test_row : str, optional
+        The project's id of a row of the test set: then this row alone is explained, and what its
+        label was is noted.
     repeats : int
         Shuffles of each feature, 2 to 100.
     orders : int, optional
-        Random orders in which a row's features are added, 1 to 100; by default 2, and 5 for a
+        Random orders in which a row's features are added, 1 to 100; by default 1, and 5 for a
         single row. More orders are more exact and take as many times longer.
     seed : int
         Of all that is drawn, 0 or more.
     """
 
-    target: str = Field("challenger", pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
-    rows: int = Field(300, ge=10, le=2000)
+    target: str = Field(
+        "challenger", pattern=r"^([0-9a-f]{32}|[a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
+    )
+    rows: int = Field(150, ge=10, le=2000)
     row: dict[str, float | str | None] | None = None
-    repeats: int = Field(10, ge=2, le=100)
+    test_row: str | None = Field(None, min_length=1, max_length=100)
+    repeats: int = Field(5, ge=2, le=100)
     orders: int | None = Field(None, ge=1, le=100)
     seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _one_row_at_most(self) -> Options:
+        if self.row is not None and self.test_row is not None:
+            raise ValueError("give a row, or the id of one of the test set, not both")
+        return self
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a single row is explained."""
+        return self.row is not None or self.test_row is not None
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,8 @@ class Result:
 
     Parameters
     ----------
+    version : str
+        Its number; empty for a candidate that was given by its run.
     base : float
         Mean probability of the background rows.
     rows : int
@@ -79,50 +102,59 @@ class Result:
 
 @dataclass(frozen=True)
 class _Known:
-    """The model, and the rows it is asked about: the test set that its training run kept."""
+    """The model, and the rows it is asked about: the test set that its training run kept.
+
+    `partial` are those that stand for all in the partial dependence.
+    """
 
     version: tracking.ModelVersion
     predict: explanation.Predict
     tested: pd.DataFrame
     features: pd.DataFrame
     background: pd.DataFrame
+    partial: pd.DataFrame
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Explain a registered version, as the run `Explicacao`.
+    """Explain a registered version or a candidate, as the run `Explicacao`.
 
-    Importance, contributions and partial dependence are those of the test set that the version's
+    Importance, contributions and partial dependence are those of the test set that the candidate's
     own training run kept. The background, from which absent features are taken, comes from it too:
-    a run keeps no training rows. With `row`, only this row's contributions are computed. Where the
-    classifier was fitted again on all labelled rows, a row is explained by the one that is served,
-    and all else by the one that the test figures are of, which has not seen these rows.
+    a run keeps no training rows. With `row` or `test_row`, only this row's contributions are
+    computed. Where the classifier was fitted again on all labelled rows, a given `row` is explained
+    by the one that is served, and all else by the one that the test figures are of, which has not
+    seen these rows.
 
     Raises
     ------
     NotReadyError
-        When there is no such version, or its run kept no test set.
+        When there is no such version or candidate, or its run kept no test set.
     InputError
         When the row cannot be used.
     StoreError
-        When the version's files are not those that were registered.
+        When the classifier's files are not those that were kept.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
-        version = tracking.require_version(settings, spec.model, options.target)
-        progress.update(0.02, f"Loading version {version.version}")
+        version = find(settings, spec.model, options.target)
+        progress.update(0.02, f"Loading {called(version)}")
         model = registry.load(settings, version, evaluated=options.row is None)
-        single = None
-        if options.row is not None:
-            single = model.features(_given(spec, version, options.row))
+        single = None if options.row is None else model.features(_given(spec, version, options.row))
         tested = tracking.table(settings, version.run_id, "test_predictions").reset_index(drop=True)
         features = model.features(tested)
+        probabilities = tested["probability"].to_numpy(dtype=np.float64)
         known = _Known(
             version, model.probabilities, tested, features,
-            explanation.background(features, tested["probability"].to_numpy(dtype=np.float64)),
+            explanation.background(features, probabilities),
+            explanation.background(features, probabilities, PARTIAL_ROWS),
         )  # fmt: skip
+        label = None
+        if options.test_row is not None:
+            place = _place(settings, spec, version, options.test_row)
+            single, label = features.iloc[[place]], float(tested["label"].iloc[place])
         if single is not None:
             progress.update(0.3, "Asking the model about the row")
-            found, record = _of_row(known, single, options)
+            found, record = _of_row(known, single, label, options)
         else:
             found, record = _in_general(known, options, progress)
         progress.update(0.97, "Keeping the explanation")
@@ -131,6 +163,60 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(1.0, f"{strongest} moves the probability most")
     probability = None if single is None else float(found.probabilities[0])
     return Result(run_id, version.version, found.base, len(found.values), strongest, probability)
+
+
+def find(settings: Settings, model: str, target: str) -> tracking.ModelVersion:
+    """Return what an option `target` names; raises as `run` does."""
+    if len(target) == 32:
+        return registry.candidate(settings, model, target)
+    return tracking.require_version(settings, model, target)
+
+
+def called(version: tracking.ModelVersion) -> str:
+    """Return what people call a version, or a candidate without a number."""
+    kind = version.tags.get(tracking.TAG + "candidate", "")
+    title = kinds.title(kind) if kind else "a model"
+    return f"version {version.version}, {title}" if version.version else title
+
+
+def asked(options: Options, features: int, rows: int) -> int:
+    """Return how many rows a model is asked for, at most: what takes the time.
+
+    Parameters
+    ----------
+    features, rows : int
+        Of the model, and of its test set.
+
+    Examples
+    --------
+    >>> asked(Options(rows=100), features=17, rows=4000)
+    622000
+    """
+    each = explanation.evaluations(features, options.orders or 1) * explanation.BACKGROUND_ROWS
+    shuffled = features * options.repeats * min(IMPORTANCE_ROWS, rows)
+    varied = features * explanation.GRID_POINTS * min(PARTIAL_ROWS, rows)
+    return min(options.rows, rows) * each + shuffled + varied
+
+
+def _place(
+    settings: Settings, spec: ProjectSpec, version: tracking.ModelVersion, test_row: str
+) -> int:
+    """Return where in the test set the row of that id stands.
+
+    Raises
+    ------
+    InputError
+        When it is not among them.
+    """
+    trained = version.tags.get(tracking.TAG + "train_run", version.run_id)
+    ids = tracking.table(settings, trained, "test_rows")[spec.id].astype(str).to_numpy()
+    places = np.flatnonzero(ids == test_row)
+    if not len(places):
+        raise InputError(
+            f"No row of the test set has the {spec.id} {test_row}. Choose another, or fill in its "
+            "values."
+        )
+    return int(places[0])
 
 
 def _given(
@@ -159,7 +245,7 @@ def _given(
 
 
 def _of_row(
-    known: _Known, row: pd.DataFrame, options: Options
+    known: _Known, row: pd.DataFrame, label: float | None, options: Options
 ) -> tuple[explanation.Contributions, Record]:
     found = explanation.contributions(
         known.predict, row, known.background, seed=options.seed, orders=options.orders or 5
@@ -169,7 +255,7 @@ def _of_row(
     probability = float(found.probabilities[0])
     return found, _record(
         known, found, "row",
-        metrics={"probability": probability},
+        metrics={"probability": probability, **({} if label is None else {"label": label})},
         tables={"contributions": table.loc[order].reset_index(drop=True)},
         figures={
             "contributions": explanation_charts.waterfall(table, found.base, probability).to_dict()
@@ -191,14 +277,14 @@ def _in_general(
     chosen = _drawn(known.features, options.rows, rng)
     rows = known.features.iloc[chosen]
     found = explanation.contributions(
-        known.predict, rows, known.background, seed=options.seed, orders=options.orders or 2,
+        known.predict, rows, known.background, seed=options.seed, orders=options.orders or 1,
         on_row=_telling(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
     )  # fmt: skip
     told = _telling(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
     parts = []
     for place, name in enumerate(known.features):
         part = explanation.partial_dependence(
-            known.predict, known.features, str(name), seed=options.seed
+            known.predict, known.features, str(name), over=known.partial
         )
         parts.append(part)
         told(place + 1, known.features.shape[1])
@@ -242,7 +328,11 @@ def _record(
 ) -> Record:
     version = known.version
     return Record(
-        params={"model": version.name, "version": version.version},
+        params={
+            "model": version.name,
+            "candidate": version.tags.get(tracking.TAG + "candidate", ""),
+            **({"version": version.version} if version.version else {}),
+        },
         metrics={
             "base": found.base,
             "rows_explained": len(found.values),
@@ -251,7 +341,7 @@ def _record(
         },
         tags={
             tracking.TAG + "model_run": version.run_id,
-            tracking.TAG + "version": version.version,
+            **({tracking.TAG + "version": version.version} if version.version else {}),
             tracking.TAG + "explained": explained,
         },
         is_sample=version.is_sample,

@@ -369,21 +369,40 @@ def test_partial_dependence_of_a_text_takes_the_most_frequent_ones():
     assert found["mean"].tolist() == pytest.approx([0, 0, 0.5])
 
 
-def test_partial_dependence_draws_rows_by_the_seed_and_leaves_them_as_they_were():
+def test_partial_dependence_over_some_rows_takes_the_values_of_all():
     frame = rows_of(["a", "b"], 500)
-    copy, sizes = frame.copy(), []
+    some, copy, sizes = frame.iloc[::5], frame.copy(), []
 
     def predict(rows):
         sizes.append(len(rows))
-        return rows["b"].to_numpy()
+        return (rows["a"] * rows["b"]).to_numpy()
 
-    first, again, other = (
-        partial_dependence(predict, frame, "a", points=3, rows=100, seed=seed) for seed in (1, 1, 2)
-    )
+    found = partial_dependence(predict, frame, "a", over=some)
     assert set(sizes) == {100}
-    pd.testing.assert_frame_equal(first, again)
-    assert first["mean"].tolist() != other["mean"].tolist()
+    assert found["value"].tolist() == partial_dependence(predict, frame, "a")["value"].tolist()
+    np.testing.assert_allclose(found["mean"], found["value"] * some["b"].mean())
     pd.testing.assert_frame_equal(frame, copy)
+
+
+def test_rows_that_stand_for_all_give_nearly_the_same_partial_dependence():
+    frame = rows_of(MANY, 4000)
+
+    def predict(rows):
+        return 1 / (1 + np.exp(-4 * (rows[MANY[:4]].sum(axis=1) - 2))).to_numpy()
+
+    whole = partial_dependence(predict, frame, "x0")["mean"]
+    even = explanation.background(frame, predict(frame), 300)
+    error = np.abs(partial_dependence(predict, frame, "x0", over=even)["mean"] - whole).max()
+    drawn = [
+        np.abs(partial_dependence(predict, frame, "x0", over=some)["mean"] - whole).max()
+        for some in (frame.sample(300, random_state=seed) for seed in range(20))
+    ]
+    assert error < np.mean(drawn)
+
+
+@pytest.mark.parametrize(("features", "orders", "most"), [(3, 9, 8), (6, 1, 64), (7, 2, 30)])
+def test_few_features_are_asked_for_in_all_subsets_more_in_orders(features, orders, most):
+    assert explanation.evaluations(features, orders) == most
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 3, [None] * 3], ids=["number", "text"])
@@ -403,3 +422,28 @@ def test_long_contributions_stand_beside_the_values_they_belong_to():
     assert table["value_shown"].tolist() == ["left", "missing", "missing", "2.5"]
     assert table["contribution"].tolist() == [0.1, 0.2, 0.3, 0.4]
     assert table["value"].isna().tolist() == [True, True, True, False]
+
+
+def test_companions_are_the_numbers_that_change_together_most_first():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=500)
+    rows = pd.DataFrame(
+        {
+            "x": x,
+            "against": -x + rng.normal(size=500),
+            "with": x + 0.1 * rng.normal(size=500),
+            "alone": rng.normal(size=500),
+            "same": np.ones(500),
+            "text": np.where(x > 0, "a", "b"),
+        }
+    )
+    found = explanation.companions(rows, "x")
+    assert found.index.tolist() == ["with", "against"]
+    assert found["with"] == pytest.approx(np.corrcoef(x, rows["with"])[0, 1])
+    assert found["against"] < -0.5
+
+
+@pytest.mark.parametrize("name", ["text", "same", "absent", "only"])
+def test_what_is_no_number_or_never_changes_has_no_companions(name):
+    rows = pd.DataFrame({"text": ["a", "b"], "same": [1, 1], "only": [1.0, 2.0]})
+    assert explanation.companions(rows, name).empty

@@ -243,3 +243,28 @@ def test_importing_the_explanation_imports_neither_altair_nor_shap():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert found.stdout.strip() == "set()"
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    table = pd.DataFrame(
+        {"feature": ["a", "b"], "mean": [-0.00001, -0.2], "sd": 0.1, "low": -0.3, "high": 0.1}
+    )
+    shown = charts.importance_bars(table).to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    assert shown == ["a  0.0000", "b  −0.2000"]
+
+
+def test_many_points_keep_the_text_of_the_theme_and_every_name():
+    table = pd.DataFrame(
+        {
+            "row": np.repeat(np.arange(150), 17),
+            "feature": [f"f{i}" for i in range(17)] * 150,
+            "value": 1.0,
+            "value_shown": "1",
+            "contribution": np.linspace(-0.1, 0.1, 17 * 150),
+        }
+    )
+    spec = charts.contribution_strip(table).to_dict()
+    # Streamlit draws more than 2,000 marks on a canvas, where `currentColor` is black
+    assert spec["usermeta"]["embedOptions"]["renderer"] == "svg"
+    assert spec["layer"][1]["encoding"]["y"]["axis"]["labelOverlap"] is False
+    assert spec["height"] >= 17 * 20

@@ -1,7 +1,8 @@
-"""What the explanation of a registered version keeps, and that it adds up."""
+"""What the explanation of a version or a candidate keeps, and that it adds up."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from core import project
 from core.adapters import registry, tracking
 from core.config import Settings
-from core.errors import CourtsideError, InputError, NotReadyError
+from core.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.record import Progress
 from core.steps import acquire, explain, prepare, train
 from tests.conftest import new_home
@@ -54,7 +55,7 @@ def home(
     holes.to_parquet(folder / "holes.parquet")
     acquire.run(settings, acquire.Options(source="file", path=folder / "holes.parquet"))
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
-    train.run(settings, train.Options(candidates=("lightgbm",), folds=2))
+    train.run(settings, train.Options(candidates=("lightgbm", "dt"), folds=2))
     return settings
 
 
@@ -298,10 +299,178 @@ def test_a_row_is_explained_by_what_is_served_and_all_else_by_what_was_evaluated
     "bad",
     [
         {"rows": 9}, {"rows": 2001}, {"repeats": 1}, {"orders": 0}, {"seed": -1},
-        {"target": "0"}, {"target": "Champion!"}, {"row": {"lat": [1.0]}}, {"color": "red"},
+        {"target": "0"}, {"target": "Champion!"}, {"target": "A" * 32}, {"test_row": ""},
+        {"row": {"lat": [1.0]}}, {"row": {}, "test_row": "1"}, {"color": "red"},
     ],
     ids=str,
 )  # fmt: skip
 def test_options_out_of_their_bounds_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         explain.Options(**bad)
+
+
+def candidate_of(settings: Settings, name: str) -> tracking.RunInfo:
+    """Return a candidate of the newest training, by its kind."""
+    newest = tracking.last_run(settings, "train")
+    assert newest is not None
+    found = tracking.runs(settings, parent=newest.run_id)
+    return next(one for one in found if one.params["model"] == name)
+
+
+def test_a_candidate_that_is_not_registered_is_explained_by_its_run(home: Settings) -> None:
+    tree = candidate_of(home, "dt")
+    found = explain.run(home, explain.Options(target=tree.run_id, rows=10, repeats=2))
+    assert found.version == ""
+    run = tracking.run(home, found.run_id)
+    assert run is not None
+    assert run.tags["courtside.model_run"] == tree.run_id
+    assert "courtside.version" not in run.tags
+    assert run.params["candidate"] == "dt"
+    added = found.base + table(home, found, "shap").groupby("row")["contribution"].sum()
+    tested = tracking.table(home, tree.run_id, "test_predictions")["probability"]
+    np.testing.assert_allclose(added, tested.loc[added.index], atol=1e-9)
+
+
+def test_a_version_and_its_candidate_are_explained_alike(
+    home: Settings, of_texts: explain.Result
+) -> None:
+    options = explain.Options(target=version_of(home, TEXTS).run_id, rows=40, repeats=3)
+    again = explain.run(home, options)
+    for name in ("importance", "shap", "partial"):
+        pd.testing.assert_frame_equal(table(home, of_texts, name), table(home, again, name))
+
+
+def test_a_run_that_is_no_candidates_is_told(home: Settings, of_texts: explain.Result) -> None:
+    trained = tracking.last_run(home, "train")
+    assert trained is not None
+    for run_id in (trained.run_id, of_texts.run_id, 32 * "0"):
+        with pytest.raises(NotReadyError, match=f"{run_id[:8]} is none of a candidate"):
+            explain.run(home, explain.Options(target=run_id))
+
+
+@pytest.mark.parametrize("name", ["artifacts/pipeline.skops", "served_model.py", "MLmodel"])
+def test_a_candidate_whose_files_were_changed_is_not_loaded(home: Settings, name: str) -> None:
+    run_id = candidate_of(home, "dt").run_id
+    found = registry.candidate(home, SPEC.model, run_id)
+    model = tracking._client(home).get_logged_model(found.tags[registry.LOGGED_MODEL])
+    path = Path(model.artifact_location.removeprefix("file://")) / name
+    before = path.read_bytes()
+    path.write_bytes(before + b" ")
+    try:
+        with pytest.raises(StoreError, match=f"candidate {run_id[:8]} is not what was registered"):
+            explain.run(home, explain.Options(target=run_id))
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_candidate_of_another_maker_is_not_loaded(home: Settings) -> None:
+    run_id = candidate_of(home, "dt").run_id
+    client = tracking._client(home)
+    model_id = registry.candidate(home, SPEC.model, run_id).tags[registry.LOGGED_MODEL]
+    tags = client.get_logged_model(model_id).tags
+    digest = tags["courtside.model_sha256"]
+    client.delete_logged_model_tag(model_id, "courtside.model_sha256")
+    try:
+        with pytest.raises(StoreError, match=f"Candidate {run_id[:8]} is neither loaded"):
+            explain.run(home, explain.Options(target=run_id))
+    finally:
+        client.set_logged_model_tags(model_id, {"courtside.model_sha256": digest})
+
+
+def test_a_row_of_the_test_set_is_explained_by_its_id(home: Settings) -> None:
+    version = version_of(home, TEXTS)
+    rows = tracking.table(home, version.tags["courtside.train_run"], "test_rows")
+    tested = predictions_of(home, TEXTS)
+    found = explain.run(home, explain.Options(target=TEXTS, test_row=str(rows[SPEC.id].iloc[7])))
+    assert found.probability == pytest.approx(tested["probability"].iloc[7])
+    run = tracking.run(home, found.run_id)
+    assert run is not None
+    assert run.tags["courtside.explained"] == "row"
+    assert run.metrics["label"] == tested["label"].iloc[7] == rows[SPEC.target].iloc[7]
+    typed = explain.run(home, explain.Options(target=TEXTS, row=row_of(home, TEXTS, 7)))
+    pd.testing.assert_frame_equal(
+        table(home, found, "contributions"), table(home, typed, "contributions")
+    )
+    ended = tracking.run(home, typed.run_id)
+    assert ended is not None
+    assert "label" not in ended.metrics
+
+
+def test_an_id_that_is_not_in_the_test_set_is_told(home: Settings) -> None:
+    version = version_of(home, TEXTS)
+    keys = tracking.table(home, version.tags["courtside.train_run"], "train_keys")
+    with pytest.raises(InputError, match="No row of the test set has the shot_id"):
+        explain.run(home, explain.Options(target=TEXTS, test_row=str(keys[SPEC.id].iloc[0])))
+
+
+def test_a_model_is_asked_no_more_often_than_was_told(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, real = [], registry.Loaded.probabilities
+
+    def probabilities(self: registry.Loaded, features: pd.DataFrame):
+        asked.append(len(features))
+        return real(self, features)
+
+    monkeypatch.setattr(registry.Loaded, "probabilities", probabilities)
+    options = explain.Options(target=TEXTS, rows=30, repeats=2)
+    explain.run(home, options)
+    told = explain.asked(options, len(FEATURES), len(predictions_of(home, TEXTS)))
+    # beside what is told: the rows themselves, once or twice
+    assert told / 3 < sum(asked) < told * 1.05
+
+
+@pytest.fixture(scope="module")
+def real_home(
+    real_dir: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+) -> Settings:
+    """A home with candidates that were trained on the real rows."""
+    settings = new_home(tmp_path_factory.mktemp("real"), store_template)
+    acquire.run(settings, acquire.Options(source="folder", path=real_dir))
+    prepare.run(settings, prepare.Options())
+    small = {"lightgbm": {"n_estimators": 100, "learning_rate": 0.06, "num_leaves": 8}}
+    train.run(
+        settings,
+        train.Options(candidates=("lr", "lightgbm"), params=small, blend=True, folds=3,
+                      learning_seconds=0),
+    )  # fmt: skip
+    return settings
+
+
+needs_real = pytest.mark.skipif(
+    "COURTSIDE_RAW_DIR" not in os.environ,
+    reason="COURTSIDE_RAW_DIR does not name a folder with the real files",
+)
+
+
+@pytest.mark.real
+@needs_real
+@pytest.mark.parametrize("kind", ["lr", "lightgbm", "blend"])
+def test_a_real_rows_contributions_add_up_to_its_probability_minus_the_base(
+    real_home: Settings, kind: str
+) -> None:
+    one = candidate_of(real_home, kind)
+    rows = tracking.table(real_home, one.tags["mlflow.parentRunId"], "test_rows")
+    tested = tracking.table(real_home, one.run_id, "test_predictions")
+    for place in (0, int(tested["probability"].argmax()), int(tested["probability"].argmin())):
+        found = explain.run(
+            real_home,
+            explain.Options(target=one.run_id, test_row=str(rows[SPEC.id].iloc[place])),
+        )
+        added = table(real_home, found, "contributions")["contribution"].sum()
+        assert added == pytest.approx(tested["probability"].iloc[place] - found.base, abs=1e-6)
+
+
+@pytest.mark.real
+@needs_real
+@pytest.mark.parametrize("kind", ["lr", "lightgbm", "blend"])
+def test_where_a_real_row_is_from_counts_most(real_home: Settings, kind: str) -> None:
+    target = candidate_of(real_home, kind).run_id
+    found = explain.run(real_home, explain.Options(target=target))
+    run = tracking.run(real_home, found.run_id)
+    assert run is not None
+    size = {name: run.metrics[f"contribution_{name}"] for name in SPEC.features}
+    strongest = sorted(size, key=size.__getitem__, reverse=True)
+    assert found.strongest == strongest[0] == "shot_distance"
+    assert "lat" in strongest[:3]
+    assert table(real_home, found, "importance")["feature"].iloc[0] == "shot_distance"
