@@ -248,6 +248,32 @@ def residual_cells(
     return found
 
 
+def residual_sentence(bins: pd.DataFrame) -> str:
+    """Say where forecast and result differ most.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `residual_cells` returns them.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
+    >>> residual_sentence(residual_cells(shots, "x", "y", "made", "p"))
+    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% forecast, 50.0% made
+     of 50 shots.'
+    """
+    judged = bins.dropna(subset=["residual"])
+    if judged.empty:
+        return "No place has enough shots with a result."
+    worst = judged.loc[judged["residual"].abs().idxmax()]
+    return (
+        f"The largest difference is {100 * worst['residual']:+.1f} points, about "
+        f"{worst['distance']:.0f} feet from the hoop: {worst['mean_probability']:.1%} forecast, "
+        f"{worst['made_rate']:.1%} made of {worst['shots']:,.0f} shots."
+    )
+
+
 def points(
     frame: pd.DataFrame, x: str, y: str, label: str, *, by: Sequence[str] = (), most: int, seed: int
 ) -> pd.DataFrame:

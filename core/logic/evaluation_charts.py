@@ -265,7 +265,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
             alt.Tooltip("meaning:N", title="Finding"),
         ],
     )
-    x_title = "Observed share with interval (dot), mean forecast (bar), %"
+    x_title = "Observed (dot), mean forecast (bar), %"
     spread = base.mark_rule(strokeWidth=2).encode(
         x=style.share_x("observed_low:Q", x_title), x2="observed_high:Q"
     )
@@ -316,19 +316,25 @@ def paired_differences(
 
     known = table["metric"].map(TITLES) if by == "metric" else table["model"]
     told = {"one": one, "model": one, "other": other, "best": other}
-    names = {better: f"{name} better" for better, name in told.items()} | {"alike": "may be chance"}
+    names = {better: f"{name} is better" for better, name in told.items()} | {
+        "alike": "may be chance"
+    }
     pairs = zip(known, table["difference"], strict=True)
     shown = [f"{name}  {difference:+.4f}" for name, difference in pairs]
     drawn = table.assign(
         name=known, shown=shown, meaning=[names[better] for better in table["better"]]
     )
-    roles = {f"{one} better": "accent", f"{other} better": "cool", "may be chance": "neutral"}
+    roles = {
+        f"{one} is better": "accent",
+        f"{other} is better": "cool",
+        "may be chance": "neutral",
+    }
     roles = {name: role for name, role in roles.items() if name in {*drawn["meaning"]}}
     x_title = f"{one} minus {other}"
     scale: Any = alt.Undefined
     if by == "model" and (cut := _cut(table)) is not None:
         scale = alt.Scale(domain=cut, nice=False, clamp=True)
-        x_title += f" (beyond {cut[1]:.2g}: at the edge)"
+        x_title += f" (cut at {cut[1]:.2g})"
     base = alt.Chart(drawn).encode(
         y=style.names(shown, by.capitalize()),
         color=style.pair("meaning:N", "Meaning", roles),

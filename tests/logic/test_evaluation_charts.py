@@ -225,7 +225,7 @@ def test_differences_are_coloured_by_who_is_better():
     chart = evaluation_charts.paired_differences(table, by="metric", one="new", other="old")
 
     shown = data_of(chart, 1)
-    assert shown["meaning"].tolist() == ["new better", "old better", "may be chance"]
+    assert shown["meaning"].tolist() == ["new is better", "old is better", "may be chance"]
     assert shown["shown"].tolist()[:2] == ["Log loss  -0.0200", "ROC AUC  -0.0300"]
     assert "scale" not in chart.to_dict()["layer"][1]["encoding"]["x"]
     rule = data_of(chart, 0)
@@ -249,7 +249,7 @@ def test_a_model_that_is_far_worse_does_not_press_the_others_together():
     assert x["scale"]["clamp"]
     assert x["scale"]["domain"][0] < -0.001
     assert x["scale"]["domain"][1] == pytest.approx(0.06)
-    assert "beyond 0.06" in x["title"]
+    assert "cut at 0.06" in x["title"]
     assert "scale" not in near["layer"][2]["encoding"]["x"]
 
 
