@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.errors import InputError
 
@@ -48,6 +49,9 @@ class Settings(Options):
         Jobs that run at the same time, 1 to 16.
     serve_port : int
         Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
+    dask : str or None
+        Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, on whose workers
+        candidates are fitted side by side; None fits them one by one.
 
     Examples
     --------
@@ -64,6 +68,17 @@ class Settings(Options):
     download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
+    dask: str | None = None
+
+    @field_validator("dask")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        found = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
+        if value is not None and not (found and 1 <= int(found[1]) <= 65535):
+            raise ValueError(
+                "the address of a Dask scheduler is tcp://host:port or tls://host:port"
+            )
+        return value
 
     @property
     def data_dir(self) -> Path:

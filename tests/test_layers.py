@@ -34,6 +34,8 @@ ONLY = {
     "shap": {"core.logic.explanation"},
     "streamlit": set(),
     "huey": {"core.adapters.jobs"},
+    "distributed": {"core.adapters.cluster"},
+    "dask": set(),
     "aiohttp": {"core.adapters.relay"},
     "requests": {"core.adapters.client", "core.adapters.download", "core.adapters.mlflow_ui"},
     "pandera": {"core.schema"},
