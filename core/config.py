@@ -177,5 +177,9 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     where = prefix + where.upper() if prefix else where
-    text = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}: {text} (given: {first['input']!r})."
+    own = first["type"] == "value_error"
+    told = str(first["ctx"]["error"]) if own else first["msg"]
+    if not where:
+        # of several choices together: what was given is all of them
+        return f"{told[0].upper()}{told[1:]}."
+    return f"{where}: {told[0].lower()}{told[1:]} (given: {first['input']!r})."
