@@ -16,18 +16,9 @@ from core.config import Settings
 from core.logic import sample
 
 _modules = itertools.count()
-# folders whose tests share a server or a port: never run beside each other
-TOGETHER = ("tests/browser/", "tests/pages/")
+# of the processes that run tests beside each other: each has ports of its own
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 REAL_FILES = ("dataset_kobe_dev.parquet", "dataset_kobe_prod.parquet")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what belongs together in one process, where tests run beside each other."""
-    for item in items:
-        file = item.nodeid.split("::")[0]
-        group = next((folder for folder in TOGETHER if file.startswith(folder)), file)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,9 +55,8 @@ def settings(tmp_path: Path, store_template: Path) -> Settings:
 @pytest.fixture(scope="module")
 def module_settings(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Settings:
     """The same for tests of one module that look at one state together."""
-    # 20 ports for each module, 200 for each of the processes that run tests beside each other
-    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    port = 6001 + 200 * process + 20 * (next(_modules) % 10)
+    # 20 ports for each module
+    port = 6001 + 1000 * PROCESS + 20 * (next(_modules) % 10)
     return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=port)
 
 

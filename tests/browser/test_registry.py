@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from core import project
 from core.config import Settings
-from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
 from tests.conftest import new_home
 from tests.pages.test_registry_page import register
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 SPEC = project.load("kobe")
+URL = f"http://127.0.0.1:{SERVE_PORT}/invocations"
 BODY = {"dataframe_split": {"columns": ["shot_distance", "period"], "data": [[3.0, 1.0]]}}
 
 
@@ -54,7 +55,7 @@ class Caller(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                found = requests.post("http://127.0.0.1:5301/invocations", json=BODY, timeout=60)
+                found = requests.post(URL, json=BODY, timeout=60)
                 found.raise_for_status()
                 self.answers.append(found.json()["predictions"][0]["probability"])
             except (requests.RequestException, KeyError, ValueError) as error:

@@ -13,6 +13,7 @@ from core.config import Settings
 from core.logic import candidates
 from core.record import SILENT, Record
 from core.steps import score, train
+from tests.pages.conftest import LIVED_PORT
 
 SPEC = project.load("kobe")
 # step -> the page that runs it and what its panel calls it
@@ -42,7 +43,7 @@ DEFAULTS = {
     },
     "serve": {"target": "champion", "port": None},
     "score": {
-        "source": "production", "port": 5231, "upload": None, "row": None, "batch_rows": 2000,
+        "source": "production", "port": LIVED_PORT, "upload": None, "row": None, "batch_rows": 2000,
     },
 }  # fmt: skip
 
