@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.errors import InputError
 
@@ -47,7 +48,10 @@ class Settings(Options):
     workers : int
         Jobs that run at the same time, 1 to 16.
     serve_port : int
-        First port tried for the served model, 1024 to 65,535.
+        Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
+    dask : str or None
+        Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, on whose workers
+        candidates are fitted side by side; None fits them one by one.
 
     Examples
     --------
@@ -64,6 +68,17 @@ class Settings(Options):
     download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
+    dask: str | None = None
+
+    @field_validator("dask")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        found = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
+        if value is not None and not (found and 1 <= int(found[1]) <= 65535):
+            raise ValueError(
+                "the address of a Dask scheduler is tcp://host:port or tls://host:port"
+            )
+        return value
 
     @property
     def data_dir(self) -> Path:
@@ -162,5 +177,9 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     where = prefix + where.upper() if prefix else where
-    text = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}: {text} (given: {first['input']!r})."
+    own = first["type"] == "value_error"
+    told = str(first["ctx"]["error"]) if own else first["msg"]
+    if not where:
+        # of several choices together: what was given is all of them
+        return f"{told[0].upper()}{told[1:]}."
+    return f"{where}: {told[0].lower()}{told[1:]} (given: {first['input']!r})."

@@ -197,6 +197,8 @@ class ProjectSpec(Options):
         Features that the model's pipeline computes.
     slices : tuple of str
         Columns of few values by which rows are filtered and compared.
+    error_slices : tuple of str
+        Columns by whose values a model's errors are judged; without them, `slices`.
     identities : tuple of Identity
         What columns must equal.
     downloads : tuple of Download
@@ -229,6 +231,7 @@ class ProjectSpec(Options):
     feature_sets: tuple[FeatureSet, ...] = ()
     presets: tuple[Preset, ...] = ()
     slices: tuple[str, ...] = ()
+    error_slices: tuple[str, ...] = ()
     rows: Rows
     court: Court | None = None
     sample: Sample | None = None
@@ -239,7 +242,8 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _named_columns_exist(self) -> ProjectSpec:
-        named = [self.target, self.id, self.time, self.rows.column, *self.slices]
+        named = [self.target, self.id, self.time, self.rows.column]
+        named += [*self.slices, *self.error_slices]
         named += [self.group] if self.group else []
         named += [self.court.x, self.court.y] if self.court else []
         named += [name for one in self.identities for name in (one.column, *one.columns)]
@@ -309,8 +313,17 @@ class ProjectSpec(Options):
 
     @property
     def digest(self) -> str:
-        """SHA-256, 12 digits, of all that the file says; of what it means, not of its layout."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """SHA-256, 12 digits, of what the file says of rows and columns, not of its layout.
+
+        What it says of training, and in which words it asks, changes no prepared set.
+        """
+        other = {"title", "question", "model", "threshold", "presets", "error_slices", "downloads"}
+        return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """Columns by whose values a model's errors are judged."""
+        return self.error_slices or self.slices
 
     def fault_of(self, features: Sequence[str]) -> str | None:
         """Return why these cannot be the features of a model, None when they can.

@@ -37,6 +37,8 @@ STEPS = {
     "acquire": ("pages/acquire.py", "Acquire", ":material/download:"),
     "prepare": ("pages/prepare.py", "Prepare", ":material/filter_alt:"),
     "train": ("pages/train.py", "Train", ":material/model_training:"),
+    "promote": ("pages/registry.py", "Registry", ":material/inventory_2:"),
+    "explain": ("pages/explain.py", "Explain", ":material/lightbulb:"),
     "serve": ("pages/serve.py", "Serve", ":material/dns:"),
     "score": ("pages/score.py", "Score", ":material/target:"),
     "monitor": ("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
@@ -52,6 +54,8 @@ def navigation() -> Any:
             st.Page("pages/acquire.py", title="Acquire", icon=":material/download:"),
             st.Page("pages/prepare.py", title="Prepare", icon=":material/filter_alt:"),
             st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+            st.Page("pages/registry.py", title="Registry", icon=":material/inventory_2:"),
+            st.Page("pages/explain.py", title="Explain", icon=":material/lightbulb:"),
             st.Page("pages/serve.py", title="Serve", icon=":material/dns:"),
             st.Page("pages/score.py", title="Score", icon=":material/target:"),
             st.Page("pages/monitor.py", title="Monitor", icon=":material/monitor_heart:"),
@@ -336,9 +340,9 @@ def ago(moment: float) -> str:
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:
-    """Return the servers that answer, the newest first."""
+    """Return the servers that answer: the live endpoint, then the newest first."""
     found = [item for item in server.servers(settings) if item.state == "ready"]
-    return sorted(found, key=lambda item: -item.started)
+    return sorted(found, key=lambda item: (item.backend is None, -item.started))
 
 
 def check_table(

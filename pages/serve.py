@@ -1,10 +1,11 @@
 """Serve: start, watch and stop the servers of registered versions."""
 
 import json
+from collections.abc import Iterable
 
 import streamlit as st
 
-from core.adapters import server, tracking
+from core.adapters import endpoint, jobs, registry, server, tracking
 from core.steps import serve
 from pages import _parts
 
@@ -16,12 +17,18 @@ STATES = {
 }
 
 
+def in_order(aliases: Iterable[str]) -> list[str]:
+    """Return aliases as people think of them; last what somebody gave in MLflow's own pages."""
+    known = (tracking.CHAMPION, tracking.CHALLENGER, registry.PREVIOUS)
+    return sorted(aliases, key=lambda one: (known.index(one) if one in known else 9, one))
+
+
 def form(listed: list[tracking.ModelVersion]) -> None:
     names: dict[str, str] = {}
     for found in listed:
         for alias in found.aliases:
             names[alias] = f"{alias} (version {found.version})"
-    order = sorted(names, key=lambda alias: alias != tracking.CHAMPION)
+    order = in_order(names)
     names |= {found.version: f"version {found.version}" for found in listed}
     with st.form("serve", border=False):
         left, right = st.columns(2)
@@ -30,13 +37,46 @@ def form(listed: list[tracking.ModelVersion]) -> None:
         )
         port = right.number_input(
             "Port on 127.0.0.1", min_value=1024, max_value=65535, value=None, step=1,
-            placeholder=f"next free one from {settings.serve_port}",
+            placeholder="the live endpoint for the champion, else the next free one",
+            help="Without a port the champion answers on the live endpoint, "
+            f"{settings.serve_port} if that is free. The previous champion, or any other version, "
+            "is served beside it, to be tried; to bring it back, roll back on the page Registry.",
         )  # fmt: skip
         sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if sent:
         chosen = None if port is None else int(port)
         _parts.submit(settings, "serve", serve.Options, target=target, port=chosen)
     _parts.job_panel(settings, "serve")
+
+
+def live_endpoint(listed: list[tracking.ModelVersion]) -> None:
+    """Say by which version people are answered, and let it follow the champion."""
+    live = endpoint.live(settings)
+    if live is None or live.model != spec.model:
+        return
+    champion = next((one for one in listed if tracking.CHAMPION in one.aliases), None)
+    if champion is None or live.version == champion.version:
+        return
+    st.warning(
+        f"The live endpoint on port {live.port} answers by version {live.version}, but the "
+        f"champion is version {champion.version}."
+    )
+    going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
+    if st.button(
+        f"Follow the champion, version {champion.version}", icon=":material/sync:", disabled=going,
+        help="The endpoint changes to it without a failed request, in about 15 seconds.",
+    ):  # fmt: skip
+        _parts.submit(settings, "serve", serve.Options, target=tracking.CHAMPION)
+
+
+def aliases_now(one: server.Server) -> str:
+    """Return the version in words, with the aliases that it has now: they move."""
+    held = next((found.aliases for found in listed if found.version == one.version), ())
+    if one.model != spec.model:
+        return one.name
+    return f"{one.model} version {one.version}" + (
+        f" ({', '.join(in_order(held))})" if held else ""
+    )
 
 
 def stop(port: int) -> None:
@@ -64,7 +104,8 @@ def watch() -> None:
         word, colour, icon = STATES[one.state]
         with st.container(border=True, key=f"server-{one.port}"):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f"**{one.name}** on port **{one.port}**", width="content")
+                where = "the live endpoint, port" if one.backend is not None else "port"
+                st.markdown(f"**{aliases_now(one)}** on {where} **{one.port}**", width="content")
                 st.badge(word, icon=icon, color=colour)
                 if one.sample:
                     _parts.sample_badge()
@@ -106,6 +147,7 @@ with _parts.told():
         st.info("There is no model yet. Train one first.")
         st.page_link("pages/train.py", label="Go to Train", icon=":material/arrow_forward:")
         st.stop()
+    live_endpoint(listed)
     form(listed)
     st.subheader("Servers", anchor=False)
     watch()

@@ -3,14 +3,23 @@
 import pandas as pd
 import streamlit as st
 
-from core.adapters import storage, tracking
+from core.adapters import snapshots, storage, tracking
 from core.logic import candidates as kinds
-from core.logic import metrics, model_charts, split_checks
+from core.logic import metrics, split_checks
 from core.steps import prepare, train
-from pages import _parts
+from pages import _evaluation, _parts
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri
+AIMS = {
+    "project": ("the project", f"the project's own, {spec.threshold:g}."),
+    "f1": ("F1", "the highest F1, the mean of precision and recall."),
+    "balanced": (
+        "balance",
+        "the highest sum of the shares that are labelled rightly in each class.",
+    ),
+    "cost": ("cost", "the lowest cost of mistakes, by the two costs below."),
+}
 
 
 def training_set(prepared: storage.Prepared) -> None:
@@ -27,6 +36,8 @@ def training_set(prepared: storage.Prepared) -> None:
             f"{', '.join(after)}: noted only after what is predicted. A model that uses it "
             "describes; it does not foresee."
         )
+    if settings.dask:
+        st.caption(f"Candidates are fitted side by side on the Dask cluster at {settings.dask}.")
     _parts.run_link(prepared.run_id, "PreparacaoDados")
 
 
@@ -67,6 +78,10 @@ def form(prepared: storage.Prepared) -> None:
         with st.expander("What each of them is"):
             told = [(one.title, one.about) for one in kinds.KINDS.values()]
             st.table(pd.DataFrame(told, columns=["Candidate", "What it does"]), hide_index=True)
+            everything = st.checkbox(
+                f"Compare all {len(kinds.KINDS)}", key="everything",
+                help="Set 'Seconds for all' beside it: on many rows some of them take minutes.",
+            )  # fmt: skip
         with st.expander("Cross-validation and rows"):
             left, middle, right = st.columns(3)
             folds = left.number_input("Folds", min_value=2, max_value=20, value=10, step=1)
@@ -114,8 +129,35 @@ def form(prepared: storage.Prepared) -> None:
                 required=True, key="calibrate",
                 help="Adds the best candidate with its probabilities mended on inner folds.",
             )  # fmt: skip
+        with st.expander("Threshold and more"):
+            aim = st.segmented_control(
+                "Choose the threshold by", list(AIMS), default="project", required=True,
+                format_func=lambda name: AIMS[name][0], key="aim",
+                help="It is chosen on the forecasts of the validation folds, never on the test "
+                "set, for each candidate by itself; the served model labels by it.",
+            )  # fmt: skip
+            st.caption(" ".join(f"**{title}**: {about}" for title, about in AIMS.values()))
+            left, middle, right = st.columns(3)
+            false_positive = left.number_input(
+                f"Cost of a wrong '{spec.positive}'", min_value=0.0, value=1.0, key="cost-fp",
+                help="In any unit; only for the lowest cost.",
+            )  # fmt: skip
+            false_negative = middle.number_input(
+                f"Cost of a wrong '{spec.negative}'", min_value=0.0, value=1.0, key="cost-fn",
+                help="In the same unit.",
+            )  # fmt: skip
+            learning = right.number_input(
+                "Seconds for the learning curve", min_value=0, max_value=3600, value=20, step=10,
+                key="learning", help="Of the best candidate; 0 draws none.",
+            )  # fmt: skip
+            refit = st.checkbox(
+                "Serve the best fitted again on all labelled rows", key="refit",
+                help="The test rows too. The figures stay those of the model that was fitted on "
+                "the training rows; both models are kept and never confused.",
+            )  # fmt: skip
         sent = st.form_submit_button("Train", type="primary", icon=":material/model_training:")
     if sent:
+        chosen = list(kinds.KINDS) if everything else chosen
         if not chosen:
             st.error("No candidate is chosen. Tick at least one.")
         else:
@@ -125,6 +167,8 @@ def form(prepared: storage.Prepared) -> None:
                 balanced=balanced, tune_trials=int(trials), tune_seconds=int(seconds),
                 blend=blend, stack=stack, calibrate=calibrate,
                 budget_seconds=None if budget is None else int(budget),
+                aim=aim, cost_false_positive=false_positive, cost_false_negative=false_negative,
+                refit=refit, learning_seconds=int(learning),
             )  # fmt: skip
 
 
@@ -149,15 +193,19 @@ def comparison(run: tracking.RunInfo) -> None:
     table = _parts.table(settings, STORE, run.run_id, "comparison")
     best = table[table["model"] == run.params["best"]].iloc[0]
     base = best["log_loss_test"] / (1 - best["skill_test"])
+    threshold = float(run.params["threshold"])
     _parts.figures(
         [
             ("Best candidate", best["name"], "lowest log loss in cross-validation"),
-            ("Log loss, test set", f"{best['log_loss_test']:.4f}", f"base rate {base:.4f}"),
-            ("ROC AUC, test set", f"{best['roc_auc_test']:.3f}", "0.5 is chance"),
-            ("F1, test set", f"{best['f1_test']:.3f}", f"at threshold {run.params['threshold']}"),
+            ("Log loss, test set", f"{best['log_loss_test']:.4f}",
+             f"{_interval(best, 'log_loss')}base rate {base:.4f}"),
+            ("ROC AUC, test set", f"{best['roc_auc_test']:.3f}",
+             f"{_interval(best, 'roc_auc')}0.5 is chance"),
+            ("F1, test set", f"{best['f1_test']:.3f}",
+             f"{_interval(best, 'f1')}threshold {threshold:.3g}"),
             ("Rows fitted on", f"{best['rows_fit']:,}", f"of {run.metrics['rows_train']:,.0f}"),
         ]
-    )
+    )  # fmt: skip
     for model, reason in _left_out(run):
         st.warning(f"{kinds.title(model)} was left out: {_parts.plain(reason)}")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -167,24 +215,32 @@ def comparison(run: tracking.RunInfo) -> None:
     number = st.column_config.NumberColumn
     shown = table.assign(
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
+        view=[_view(model) for model in table["model"]],
         run=[f"/runs?run={run_id}" for run_id in table["run_id"]],
     )
     st.dataframe(
         shown,
         hide_index=True,
         column_order=[
-            "best", "name", "log_loss_cv", "log_loss_cv_std",
-            *(f"{name}_test" for name in metrics.TITLES), "rows_fit", "seconds_fit", "run",
+            "best", "name", "view", "log_loss_cv", "log_loss_cv_std",
+            *(f"{name}_test" for name in metrics.TITLES), "threshold", "rows_fit", "seconds_fit",
+            "run",
         ],
         column_config={
             "best": st.column_config.TextColumn("", width=30),
             "name": "Candidate",
+            "view": st.column_config.TextColumn(
+                "Approach",
+                help="Regression fits the probability itself by a weighted sum; classification "
+                "sorts rows into groups and takes the share in each.",
+            ),
             "log_loss_cv": number("Log loss, CV", format="%.4f"),
             "log_loss_cv_std": number("± SD", format="%.4f"),
             **{
                 f"{name}_test": number(title, format="%.4f")
                 for name, title in metrics.TITLES.items()
             },
+            "threshold": number("Threshold", format="%.3f"),
             "rows_fit": number("Rows fitted on", format="localized"),
             "seconds_fit": number("Seconds", format="%.1f"),
             "run": st.column_config.LinkColumn("Run", display_text="open"),
@@ -197,6 +253,17 @@ def comparison(run: tracking.RunInfo) -> None:
     )
 
 
+def _interval(row: pd.Series, name: str) -> str:
+    low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
+    return "" if pd.isna(low) or pd.isna(high) else f"{low:.3f} to {high:.3f}; "
+
+
+def _view(model: str) -> str:
+    """Return which of the two ways to see the question a candidate takes."""
+    base = model.partition(".")[0]
+    return kinds.KINDS[base].approach if base in kinds.KINDS else "both"
+
+
 def _left_out(run: tracking.RunInfo) -> list[tuple[str, str]]:
     if not run.params.get("left_out"):
         return []
@@ -204,70 +271,30 @@ def _left_out(run: tracking.RunInfo) -> list[tuple[str, str]]:
     return list(found.itertuples(index=False, name=None))
 
 
-def curves(run: tracking.RunInfo) -> None:
-    left, right = _parts.side_by_side()
-    with left:
-        st.markdown("**ROC curve, test set**")
-        roc = _parts.table(settings, STORE, run.run_id, "roc")
-        _parts.chart(model_charts.roc_curve(roc))
-        st.markdown("**Log loss in each fold**")
-        folds = _parts.table(settings, STORE, run.run_id, "folds")
-        spread = folds.rename(columns={"log_loss": "value"})
-        _parts.chart(model_charts.cv_spread(spread, "Log loss (nats)"))
-    with right:
-        st.markdown("**Calibration, test set**")
-        bins = _parts.table(settings, STORE, run.run_id, "calibration")
-        _parts.chart(model_charts.calibration_curve(bins))
-        confusion = _parts.table(settings, STORE, run.run_id, "confusion")
-        names = list(dict.fromkeys(confusion["model"]))
-        chosen = st.selectbox("Confusion matrix of", names, key="confusion")
-        of_one = confusion[confusion["model"] == chosen]
-        _parts.chart(
-            model_charts.confusion(of_one, positive=spec.positive, negative=spec.negative),
-        )
-
-
-def candidate(version: tracking.ModelVersion) -> str:
-    """Return what people call the candidate that a version is."""
-    name = version.tags.get("courtside.candidate", "")
-    return kinds.title(name) if name else ""
-
-
-def registry() -> None:
-    listed = tracking.versions(settings, spec.model)
-    if not listed:
+def registered(run: tracking.RunInfo) -> None:
+    """Say which version the training registered, and where to go on."""
+    found = [
+        one
+        for one in tracking.versions(settings, spec.model)
+        if one.tags.get("courtside.train_run") == run.run_id
+    ]
+    if not found:
         return
-    st.subheader("Registered versions", anchor=False)
-    st.dataframe(
-        pd.DataFrame(
-            [
-                {
-                    "version": int(found.version),
-                    "aliases": ", ".join(found.aliases),
-                    "candidate": candidate(found),
-                    "data": "sample" if found.is_sample else "real",
-                    "features": found.tags.get("courtside.features", "").replace(",", ", "),
-                    "made": _parts.ago(found.created),
-                    "run": f"/runs?run={found.run_id}",
-                }
-                for found in listed
-            ]
-        ),
-        hide_index=True,
-        column_config={
-            "version": "Version",
-            "aliases": "Aliases",
-            "candidate": "Candidate",
-            "data": "Trained on",
-            "features": "Features",
-            "made": "Registered",
-            "run": st.column_config.LinkColumn("Run", display_text="open"),
-        },
+    version = found[-1]
+    st.subheader("4. Registered", anchor=False)
+    served = version.tags.get("courtside.rows_served")
+    again = (
+        f" The served one was fitted again on all {int(served):,} labelled rows; the figures above "
+        "are of the one that was fitted on the training rows."
+        if tracking.EVALUATED in version.tags and served
+        else ""
     )
-    st.caption(
-        "The newest version is the challenger; the champion is the one that is served unless you "
-        "choose another."
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    st.markdown(
+        f"The best is **version {version.version}**{aliases} of {spec.model}.{again} Registry has "
+        "its card, and decides whether it takes the champion's place."
     )
+    st.page_link("pages/registry.py", label="Go to Registry", icon=":material/arrow_forward:")
 
 
 with _parts.told():
@@ -280,6 +307,11 @@ with _parts.told():
     if prepared is None:
         st.info("There is no training set yet. Prepare the data first.")
         st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
+        if snapshots.current(settings) is not None and spec.presets:
+            st.markdown("Or let a preset do both:")
+            presets()
+            _parts.job_panel(settings, "prepare")
+            _parts.job_panel(settings, "train")
         st.stop()
     st.subheader("1. Choices", anchor=False)
     presets()
@@ -300,5 +332,8 @@ with _parts.told():
         st.warning("The prepared sets changed since this training. Train again.")
     st.subheader("2. Comparison", anchor=False)
     comparison(last)
-    curves(last)
-    registry()
+    _evaluation.paired(settings, last)
+    _evaluation.curves(settings, spec, last)
+    st.subheader("3. One candidate in depth", anchor=False)
+    _evaluation.one(settings, spec, last)
+    registered(last)

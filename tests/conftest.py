@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,9 @@ from core.adapters import tracking
 from core.config import Settings
 from core.logic import sample
 
+_modules = itertools.count()
+# of the processes that run tests beside each other: each has ports of its own
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 REAL_FILES = ("dataset_kobe_dev.parquet", "dataset_kobe_prod.parquet")
 
 
@@ -51,7 +55,9 @@ def settings(tmp_path: Path, store_template: Path) -> Settings:
 @pytest.fixture(scope="module")
 def module_settings(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Settings:
     """The same for tests of one module that look at one state together."""
-    return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=5201)
+    # 20 ports for each module
+    port = 6001 + 1000 * PROCESS + 20 * (next(_modules) % 10)
+    return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=port)
 
 
 @pytest.fixture(scope="session")

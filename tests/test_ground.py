@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from core import project, schema
+from core import config, project, schema
 from core.config import Settings
 from core.errors import InputError
 from core.project import Column
+from core.steps import train
 
 NUMBER = Column(type="number", about="x", min=0, max=10)
 
@@ -249,3 +250,16 @@ def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
     mixed = few_shots.sample(frac=1, random_state=1)
     found = schema.validate_source(mixed, project.load("kobe")).frame
     pd.testing.assert_frame_equal(found, few_shots, check_dtype=False)
+
+
+def test_a_rule_about_several_choices_is_told_in_a_sentence() -> None:
+    with pytest.raises(ValidationError) as caught:
+        train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
+    assert config.sentence(caught.value) == (
+        "Neither kind of mistake costs anything: give one of them a cost."
+    )
+    with pytest.raises(ValidationError) as caught:
+        train.Options(candidates=("lr", "lr"))
+    assert config.sentence(caught.value) == (
+        "candidates: a candidate stands there twice (given: ('lr', 'lr'))."
+    )

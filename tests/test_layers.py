@@ -25,9 +25,18 @@ ALLOWED = {
 # library -> the only modules that import it
 ONLY = {
     "pycaret": {"core.adapters.automl"},
-    "mlflow": {"core.adapters.tracking", "core.adapters.served_model"},
+    "mlflow": {
+        "core.adapters.tracking",
+        "core.adapters.model_files",
+        "core.adapters.served_model",
+        "core.adapters.registry",
+    },
+    "shap": {"core.logic.explanation"},
     "streamlit": set(),
     "huey": {"core.adapters.jobs"},
+    "distributed": {"core.adapters.cluster"},
+    "dask": set(),
+    "aiohttp": {"core.adapters.relay"},
     "requests": {"core.adapters.client", "core.adapters.download", "core.adapters.mlflow_ui"},
     "pandera": {"core.schema"},
     "subprocess": {"core.adapters.process", "core.adapters.jobs", "core.adapters.tracking"},

@@ -29,6 +29,7 @@ FOLD_METRICS = {
 }
 # name of the preprocessor's place in PyCaret's pipeline and in ours
 _STEP = "preprocess"
+_CLASSIFY = "classify"
 
 
 class OutOfTime(BaseException):
@@ -131,6 +132,13 @@ class Trainer:
             libraries,
             lambda: self._experiment.create_model(model, verbose=False, **(params or {})),
         )
+
+    def adopt(self, fitted: Fitted) -> None:
+        """Take what another Trainer fitted on the same rows and folds, to make others of it."""
+        estimator = fitted.estimator
+        if self._preprocessor is not None:
+            estimator = estimator.named_steps[_CLASSIFY]
+        self._made[fitted.id] = (estimator, fitted.libraries)
 
     def tune(self, model: str, *, trials: int, seconds: float) -> Fitted:
         """Search better parameters for a model that was fitted, with Optuna through PyCaret.
@@ -248,6 +256,24 @@ class Trainer:
         return float(log_loss(labels, probabilities, labels=[0, 1]))
 
 
+def refitted(fitted: Fitted, features: pd.DataFrame, labels: Any) -> Any:
+    """Return the same pipeline fitted anew on other rows, as PyCaret's `finalize_model` does.
+
+    Not by that function itself: it would fit on the rows that the experiment was set up with.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, k)
+        The columns that it was fitted on.
+    labels : array of int, shape (n,)
+        0 or 1.
+    """
+    from sklearn.base import clone
+
+    with _told(fitted.id):
+        return clone(fitted.estimator).fit(features, labels)
+
+
 def _experiment(
     train: pd.DataFrame, target: str, folds: int, seed: int, fit_share: float, preprocessor: Any
 ) -> Any:
@@ -303,4 +329,4 @@ def _whole(experiment: Any, estimator: Any, preprocessor: Any) -> Any:
     from sklearn.pipeline import Pipeline
 
     wrapped = experiment.pipeline.named_steps[_STEP]
-    return Pipeline([(_STEP, wrapped.transformer), ("classify", estimator)])
+    return Pipeline([(_STEP, wrapped.transformer), (_CLASSIFY, estimator)])

@@ -35,7 +35,7 @@ from core.adapters.process import DETACHED, Process, is_alive
 from core.config import CODE_ROOT, PREFIX, Settings
 from core.errors import InputError, JobError, StoreError
 
-STEPS = ("acquire", "prepare", "train", "serve", "score", "monitor")
+STEPS = ("acquire", "prepare", "train", "serve", "score", "monitor", "promote", "explain")
 # step -> the steps whose earlier jobs it waits for: those that replace what it reads or replaces
 WAITS_FOR = {
     "acquire": ("acquire",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -131,12 +132,24 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
     """Answers each row with the probability of label 1 and the label at the model's threshold."""
 
     def load_context(self, context: Any) -> None:
-        """Read the classifier, what it takes and its threshold from the model's files."""
+        """Read the classifier, what it takes and its threshold from the model's files.
+
+        Raises
+        ------
+        MlflowException
+            When the classifier's file is not the one that was kept with this configuration; the
+            server does not start then.
+        """
         import skops.io
 
-        path = context.artifacts["pipeline"]
-        self.estimator = skops.io.load(path, trusted=list(TRUSTED_TYPES))
         self.config = dict(context.model_config)
+        with open(context.artifacts["pipeline"], "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != self.config["sha256"]:
+            raise MlflowException.invalid_parameter_value(
+                "The file of the classifier is not the one that was kept with this model."
+            )
+        self.estimator = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Return `probability` and `label` for each row.

@@ -64,6 +64,8 @@ PRELOAD = (
     "git",
     "opentelemetry.sdk.metrics",
     "pycaret.classification",
+    # of every explanation; not shap itself, whose first user chooses whether its loops are compiled
+    "numba",
     "core.worker",
     *(f"core.steps.{step}" for step in jobs.STEPS),
 )

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ import pandas as pd
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.adapters import model_files
 from core.config import CODE_ROOT, Options, Settings
 from core.errors import CourtsideError, NotReadyError, StoreError, without_secrets
-from core.record import Dataset, ModelRecord, Progress, Record
+from core.record import Dataset, Progress, Record
 
 RUN_NAMES = {
     "acquire": "AquisicaoDados",
@@ -34,10 +34,15 @@ RUN_NAMES = {
     "serve": "Disponibilizacao",
     "score": "PipelineAplicacao",
     "monitor": "Monitoramento",
+    "promote": "Promocao",
+    "explain": "Explicacao",
 }
 TAG = "courtside."
 SAMPLE = TAG + "sample"
 CHAMPION, CHALLENGER = "champion", "challenger"
+# of a registered version that was fitted again: the model that the figures are of
+EVALUATED, EVALUATED_SHA256 = TAG + "evaluated_model", TAG + "evaluated_sha256"
+EVALUATED_DESCRIPTION = TAG + "evaluated_description_sha256"
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 # what MLflow answers when there is none of that name, as against a store that does not work
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -263,29 +268,90 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
         client.log_artifact(run_id, str(path), "files")
     for dataset in record.datasets:
         mlflow.log_input(_data_set(mlflow, dataset), context=dataset.context)
-    return _log_model(mlflow, record.model) if record.model else None
+    return model_files.log(mlflow, record.model) if record.model else None
 
 
 @_faults_told()
 def register(
-    settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
+    settings: Settings,
+    model: str,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    *,
+    evaluated: str | None = None,
+    alias: str | None = CHALLENGER,
 ) -> ModelVersion:
     """Register a logged model as a new version with the alias `challenger`.
 
     With no champion yet it becomes `champion` too; and where the champion was trained on the
-    built-in sample and this version was not: nobody would operate on made-up rows by choice.
+    built-in sample and this version was not: nobody would operate on made-up rows by choice. The
+    run of the tag `courtside.train_run`, else `run_id`, is tagged with that, see `champion_tags`.
+
+    Parameters
+    ----------
+    evaluated : str, optional
+        The logged model that the test figures are of, where `model_id`, which is served, was
+        fitted again on more rows.
+    alias : str or None
+        None only registers it.
     """
     client = _client(settings)
     if _find(lambda: client.get_registered_model(model)) is None:
         client.create_registered_model(model)
+    kept = {**tags, **_digests(client, model_id)}
+    if evaluated is not None and evaluated != model_id:
+        found = _digests(client, evaluated)
+        kept |= {
+            EVALUATED: evaluated,
+            EVALUATED_SHA256: found.get(model_files.MODEL_SHA256, ""),
+            EVALUATED_DESCRIPTION: found.get(model_files.DESCRIPTION_SHA256, ""),
+        }
     made = client.create_model_version(
-        model, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+        model, f"models:/{model_id}", run_id=run_id, tags=kept, model_id=model_id
     )
-    client.set_registered_model_alias(model, CHALLENGER, made.version)
-    champion = find_version(settings, model, CHAMPION)
-    if champion is None or (champion.is_sample and SAMPLE not in tags):
-        client.set_registered_model_alias(model, CHAMPION, made.version)
-    return require_version(settings, model, str(made.version))
+    number = str(made.version)
+    if alias is not None:
+        client.set_registered_model_alias(model, alias, number)
+        champion = find_version(settings, model, CHAMPION)
+        if champion is None or (champion.is_sample and SAMPLE not in tags):
+            old, why = (
+                (champion.version, "The champion was trained on the built-in sample.")
+                if champion
+                else ("", "There was no champion yet.")
+            )
+            told = champion_tags(model, old, number, "the app", "first", why)
+            _set_tags(client, tags.get(TAG + "train_run", run_id), told)
+            client.set_registered_model_alias(model, CHAMPION, number)
+    return require_version(settings, model, number)
+
+
+def champion_tags(
+    model: str, old: str, new: str, decided_by: str, decision: str, reason: str
+) -> dict[str, str]:
+    """Return what the run that moves the champion now is tagged with, for `registry.ledger`."""
+    return {
+        TAG + "champion_of": model,
+        TAG + "champion_from": old,
+        TAG + "champion_to": new,
+        TAG + "champion_at": f"{time.time():.3f}",
+        TAG + "decided_by": decided_by,
+        TAG + "decision": decision,
+        TAG + "reason": reason,
+    }
+
+
+def _set_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()])
+
+
+def _digests(client: Any, model_id: str) -> dict[str, str]:
+    """Return what `model_files.log` noted of a model; nothing for a model of another maker."""
+    found = _find(lambda: client.get_logged_model(model_id))
+    tags = dict(found.tags or {}) if found else {}
+    return {name: tags[name] for name in model_files.DIGESTS.values() if name in tags}
 
 
 @_faults_told()
@@ -341,6 +407,7 @@ def runs(
     step: str | None = None,
     status: str | None = None,
     parent: str | None = None,
+    matching: Sequence[str] = (),
     limit: int = 100,
 ) -> list[RunInfo]:
     """Return runs of the project, newest first.
@@ -351,8 +418,10 @@ def runs(
         Only this step's own runs, without the nested ones.
     parent : str, optional
         Only the runs nested in this one.
+    matching : sequence of str
+        Only runs that all of these hold for, in MLflow's words.
     """
-    wanted = []
+    wanted = list(matching)
     if step:
         wanted += [f"tags.`{TAG}step` = '{step}'", f"attributes.run_name = '{RUN_NAMES[step]}'"]
     if status:
@@ -495,40 +564,6 @@ def _data_set(mlflow: Any, dataset: Dataset) -> Any:
     # MLflow would look at every cell to tell the types: 22 s for a million rows
     whole.__dict__["schema"] = made(dataset.frame.head(1000)).schema
     return whole
-
-
-def _log_model(mlflow: Any, model: ModelRecord) -> str:
-    """Log the model as code that reads a skops file: nothing pickled is run when it is loaded."""
-    import skops.io
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    types = {"number": "double", "text": "string"}
-    inputs = Schema(
-        [ColSpec(types[kind], name, required=True) for name, kind in model.inputs.items()]
-    )
-    outputs = Schema([ColSpec("double", "probability"), ColSpec("long", "label")])
-    libraries = ("mlflow", "pandas", "numpy", "skops", *model.libraries)
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "pipeline.skops"
-        skops.io.dump(model.estimator, path)
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(CODE_ROOT / "core" / "adapters" / "served_model.py"),
-            artifacts={"pipeline": str(path)},
-            model_config={
-                "inputs": dict(model.inputs),
-                "engineered": {name: list(how) for name, how in model.engineered.items()},
-                "features": list(model.features),
-                "is_complete": model.is_complete,
-                "threshold": model.threshold,
-            },
-            signature=ModelSignature(inputs, outputs),
-            input_example=model.example,
-            # stated, so that MLflow does not spend ten seconds on finding them out
-            pip_requirements=[f"{name}=={distribution_version(name)}" for name in libraries],
-        )
-    return str(info.model_id)
 
 
 def _write_artifacts(place: Path, record: Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,15 @@ class Kind:
         What it does, and what it is good or bad at, in a sentence.
     weighs : bool
         Whether it can weigh the classes.
+    approach : {"regression", "classification"}
+        Whether it fits the probability itself by a formula of the features, or takes the share in
+        groups of rows: the two ways to see the question that the course asks for.
     """
 
     title: str
     about: str
     weighs: bool = False
+    approach: Literal["regression", "classification"] = "classification"
 
 
 # by PyCaret's id
@@ -30,6 +35,7 @@ KINDS: dict[str, Kind] = {
         "Logistic regression",
         "A weighted sum of the features, turned into a probability; simple, and well calibrated.",
         weighs=True,
+        approach="regression",
     ),
     "dt": Kind(
         "Decision tree",

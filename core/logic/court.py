@@ -32,7 +32,11 @@ SIZE = 20.0
 MIN_LABELS = 15
 # Rates further from the average than this (points of share) share the strongest colour.
 RATE_SPAN = 0.2
+# Errors are smaller than rates differ: they are told in bins twice as wide, each of at least this
+# many labels (standard error 9 points), with the strongest colour from here on (points of share).
+RESIDUAL_SIZE, RESIDUAL_LABELS, RESIDUAL_SPAN = 40.0, 30, 0.15
 _HEXAGON = "M0,-1L0.866,-0.5L0.866,0.5L0,1L-0.866,0.5L-0.866,-0.5Z"
+_MARK: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
 
 Floats = npt.NDArray[np.float64]
 
@@ -186,6 +190,90 @@ def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
     return shots, labelled, made / labelled if labelled else None
 
 
+def residual_cells(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    label: str,
+    probability: str,
+    *,
+    size: float = RESIDUAL_SIZE,
+    min_labels: int = RESIDUAL_LABELS,
+) -> pd.DataFrame:
+    """Compare, in hexagons of the half court, the mean forecast with the share that was made.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row per shot; it is not changed. Rows without a label count nowhere.
+    x, y, label, probability : str
+        Columns of the place, of 1 made or 0 missed, and of the forecast.
+    size : float
+        Distance between the centres of two neighbours, tenths of a foot.
+    min_labels : int
+        A bin with fewer labels has no residual.
+
+    Returns
+    -------
+    DataFrame
+        A row per bin: `x`, `y` of its centre, `shots` (with a label), `made_rate`,
+        `mean_probability`, `residual` (mean probability minus made rate; NaN where labels are
+        few), `distance` of its centre from the hoop in feet.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
+    >>> found = residual_cells(shots, "x", "y", "made", "p")
+    >>> found[["shots", "residual"]].to_numpy().tolist()
+    [[50.0, 0.25]]
+    """
+    kept = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy()]
+    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size)
+    shots = pd.DataFrame(
+        {
+            "x": places[0],
+            "y": places[1],
+            "label": kept[label].to_numpy(dtype=float),
+            "probability": kept[probability].to_numpy(dtype=float),
+        }
+    )
+    found = shots.groupby(["x", "y"], as_index=False).agg(
+        shots=("label", "size"), made_rate=("label", "mean"),
+        mean_probability=("probability", "mean"),
+    )  # fmt: skip
+    residual = found["mean_probability"] - found["made_rate"]
+    found["residual"] = residual.where(found["shots"] >= max(min_labels, 1))
+    found["distance"] = np.hypot(found["x"], found["y"]) / 10
+    found.attrs["size"] = size
+    return found
+
+
+def residual_sentence(bins: pd.DataFrame) -> str:
+    """Say where forecast and result differ most.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `residual_cells` returns them.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
+    >>> residual_sentence(residual_cells(shots, "x", "y", "made", "p"))
+    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% forecast, 50.0% made
+     of 50 shots.'
+    """
+    judged = bins.dropna(subset=["residual"])
+    if judged.empty:
+        return "No place has enough shots with a result."
+    worst = judged.loc[judged["residual"].abs().idxmax()]
+    return (
+        f"The largest difference is {100 * worst['residual']:+.1f} points, about "
+        f"{worst['distance']:.0f} feet from the hoop: {worst['mean_probability']:.1%} forecast, "
+        f"{worst['made_rate']:.1%} made of {worst['shots']:,.0f} shots."
+    )
+
+
 def points(
     frame: pd.DataFrame, x: str, y: str, label: str, *, by: Sequence[str] = (), most: int, seed: int
 ) -> pd.DataFrame:
@@ -298,6 +386,48 @@ def point_chart(
     return _on_the_court([marks], title or "Single shots on the half court", title)
 
 
+def residual_chart(
+    bins: pd.DataFrame, *, size: float | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Draw the half court coloured by mean forecast minus made rate: grey where they agree.
+
+    Bins are sized by their shots; those of few labels are hollow. As `shot_chart`, it has a fixed
+    size.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `residual_cells` returns them.
+    size : float, optional
+        The size `residual_cells` was given, when `bins` no longer carries it.
+    title : str, optional
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shots = pd.DataFrame({"x": rng.normal(0, 90, 500), "y": rng.normal(90, 60, 500), "p": 0.5})
+    >>> shots["made"] = rng.integers(0, 2, 500)
+    >>> chart = residual_chart(residual_cells(shots, "x", "y", "made", "p"))
+    >>> chart.to_dict()["width"]
+    440
+    """
+    import altair as alt
+
+    spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
+    tooltip = [
+        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
+        alt.Tooltip("shots:Q", title="Shots with a label", format=","),
+        alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
+        alt.Tooltip("made_rate:Q", title="Made", format=".1%"),
+        alt.Tooltip("residual:Q", title="Forecast minus made", format="+.1%"),
+    ]
+    colour = _diverging(
+        "residual:Q", "Forecast minus made", 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+    )
+    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), _place(), tooltip)
+    return _on_the_court(layers, title or "Forecast minus made share on the half court", title)
+
+
 def _place() -> dict[str, Any]:
     import altair as alt
 
@@ -338,11 +468,33 @@ def _bin_layers(
 ) -> list[alt.Chart]:
     import altair as alt
 
+    sizes = _sizes(bins, spacing)
+    tooltip = [
+        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
+        alt.Tooltip("shots:Q", title="Shots", format=","),
+    ]
+    if average is None:
+        drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
+        return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
+    tooltip += [
+        alt.Tooltip("made:Q", title="Made", format=","),
+        alt.Tooltip("labelled:Q", title="Shots with a label", format=","),
+        alt.Tooltip("make_rate:Q", title="Make rate", format=".1%"),
+    ]
+    low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
+    title = f"Make rate (grey: {average:.0%})"
+    colour = _diverging("make_rate:Q", title, average, low, high, ".0%")
+    return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
+
+
+def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
+    import altair as alt
+
     # area goes with the count up to a cap: at the hoop one bin holds a hundred times the others
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
-    sizes = alt.Size(
+    return alt.Size(
         "shots:Q",
         title="Shots in bin",
         scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
@@ -355,40 +507,45 @@ def _bin_layers(
             labelExpr=f"datum.value >= {steps[-1]} ? '{steps[-1]:,} or more' : datum.label",
         ),
     )
-    tooltip = [
-        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
-        alt.Tooltip("shots:Q", title="Shots", format=","),
-    ]
-    if average is not None:
-        tooltip += [
-            alt.Tooltip("made:Q", title="Made", format=","),
-            alt.Tooltip("labelled:Q", title="Shots with a label", format=","),
-            alt.Tooltip("make_rate:Q", title="Make rate", format=".1%"),
-        ]
-    mark: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
-    if average is None:
-        drawn = alt.Chart(bins).mark_point(**mark, color=PALETTE["accent"])
-        return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
-    low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
-    colour = alt.Color(
-        "make_rate:Q",
-        title=f"Make rate (grey: {average:.0%})",
+
+
+def _diverging(
+    field: str, title: str, middle: float, low: float, high: float, form: str
+) -> alt.Color:
+    import altair as alt
+
+    return alt.Color(
+        field,
+        title=title,
         scale=alt.Scale(
-            domain=[low, average, high],
+            domain=[low, middle, high],
             range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
             clamp=True,
             interpolate="lab",
         ),
         legend=alt.Legend(
-            format=".0%",
+            format=form,
             values=[low, high],
             orient="bottom",
             gradientLength=130,
-            labelExpr=f"(datum.value < {average:.6f} ? '≤ ' : '≥ ') + datum.label",
+            labelExpr=f"(datum.value < {middle:.6f} ? '≤ ' : '≥ ') + datum.label",
         ),
     )
-    known, few = bins[bins["make_rate"].notna()], bins[bins["make_rate"].isna()]
-    rated = alt.Chart(known).mark_point(**mark)
+
+
+def _coloured(
+    bins: pd.DataFrame,
+    field: str,
+    colour: alt.Color,
+    sizes: alt.Size,
+    place: dict[str, Any],
+    tooltip: list[alt.Tooltip],
+) -> list[alt.Chart]:
+    """Draw bins that have a value in its colour, and those that miss it hollow."""
+    import altair as alt
+
+    known, few = bins[bins[field].notna()], bins[bins[field].isna()]
+    rated = alt.Chart(known).mark_point(**_MARK)
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
         # hollow, so that they are not taken for bins at the average

@@ -116,7 +116,9 @@ def pair(field: str, title: str, roles: dict[str, str]) -> alt.Color:
 
     colours = [PALETTE[role] for role in roles.values()]
     scale = alt.Scale(domain=list(roles), range=colours)
-    return alt.Color(field, title=title, scale=scale, legend=legend())
+    # three long names do not fit beside each other in half a page
+    columns = 2 if sum(map(len, roles)) > 45 else 3
+    return alt.Color(field, title=title, scale=scale, legend=legend(columns))
 
 
 def legend(columns: int = 3) -> alt.Legend:

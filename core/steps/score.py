@@ -170,7 +170,8 @@ def _server(settings: Settings, port: int | None) -> server.Server:
     if not ready:
         where = f" on port {port}" if port is not None else ""
         raise NotReadyError(f"No model is served{where}. Start one on the Serve page first.")
-    return max(ready, key=lambda found: found.started)
+    # what people call, before what was started beside it
+    return max(ready, key=lambda found: (found.backend is not None, found.started))
 
 
 def _rows(

@@ -1,15 +1,19 @@
-"""serve: start `mlflow models serve` for a registered version and wait until it answers."""
+"""serve: start `mlflow models serve` for a registered version and wait until it answers.
+
+The champion is served by the live endpoint, which follows it from version to version.
+"""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from core import config, project
-from core.adapters import server, tracking
+from core.adapters import endpoint, registry, server, tracking
 from core.config import Settings
 from core.errors import NotReadyError
 from core.record import SILENT, Progress, Record
@@ -24,13 +28,20 @@ class Options(config.Options):
     Parameters
     ----------
     target : str
-        An alias (`champion`, `challenger`) or a version number.
+        An alias (`champion`, `challenger`, `previous`) or a version number.
     port : int, optional
-        1024 to 65,535; without it the first free one from `COURTSIDE_SERVE_PORT` on.
+        1024 to 65,535, for a server of its own. Without it the champion answers on the live
+        endpoint, at `COURTSIDE_SERVE_PORT` if that is free, and any other target on the next free
+        port.
     """
 
     target: str = Field("champion", pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
     port: int | None = Field(None, ge=1024, le=65535)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the live endpoint serves it."""
+        return self.target == tracking.CHAMPION and self.port is None
 
 
 @dataclass(frozen=True)
@@ -47,38 +58,83 @@ class Result:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Start a server on 127.0.0.1, as the run `Disponibilizacao`; it goes on after the run ends.
 
+    Where the live endpoint answers by another version, it changes to this one without a failed
+    request; where it answers by this one already, nothing is started.
+
     Raises
     ------
     NotReadyError
         When there is no such version.
     InputError
         When the port is in use.
+    StoreError
+        When the files of the version are not those that were registered.
     ServerError
         When the server ends or does not answer in time; it is stopped then.
     """
     spec = project.load(settings.project)
-    with tracking.step_run(settings, "serve", options, progress) as run_id:
+    with (
+        tracking.step_run(settings, "serve", options, progress) as run_id,
+        _turn(settings, options, progress),
+    ):
         version = tracking.require_version(settings, spec.model, options.target)
-        alias = None if options.target.isdigit() else options.target
         start = time.perf_counter()
-        started = server.start(settings, version, options.port, alias=alias, job_id=progress.job_id)
-        name = f"version {version.version} on port {started.port}"
-
-        def waited(seconds: float) -> None:
-            fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
-            progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")
-
-        try:
-            ready = server.wait_until_ready(settings, started, on_wait=waited)
+        place = _live if options.is_live else _alone
+        with place(settings, options, version, progress) as ready:
             seconds = time.perf_counter() - start
             _record(settings, run_id, version, ready, seconds)
-        except BaseException:
-            # a failed run leaves no server; one that ended by itself is gone already
-            with suppress(NotReadyError):
-                server.stop(settings, started.port)
-            raise
-        progress.update(1.0, f"{name[0].upper()}{name[1:]} answers")
+        progress.update(1.0, f"Version {version.version} on port {ready.port} answers")
     return Result(run_id, ready.port, ready.url, version.version, seconds)
+
+
+def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractContextManager[None]:
+    """Keep the champion as it is until the live endpoint answers by it."""
+    if not options.is_live:
+        return nullcontext()
+    text = "Waiting for another change of the champion to end"
+    return registry.turn(settings, lambda: progress.update(0.02, text))
+
+
+@contextmanager
+def _live(
+    settings: Settings, options: Options, version: tracking.ModelVersion, progress: Progress
+) -> Iterator[server.Server]:
+    before = endpoint.live(settings)
+    told = _telling(progress, f"version {version.version}")
+    ready = endpoint.follow(settings, version, told, alias=options.target, job_id=progress.job_id)
+    try:
+        yield ready
+    except BaseException:
+        # a failed run leaves no server; but one that people call is not taken from them
+        if before is None:
+            with suppress(NotReadyError):
+                server.stop(settings, ready.port)
+        raise
+
+
+@contextmanager
+def _alone(
+    settings: Settings, options: Options, version: tracking.ModelVersion, progress: Progress
+) -> Iterator[server.Server]:
+    registry.check(settings, version)
+    alias = None if options.target.isdigit() else options.target
+    started = server.start(settings, version, options.port, alias=alias, job_id=progress.job_id)
+    told = _telling(progress, f"version {version.version} on port {started.port}")
+    try:
+        yield server.wait_until_ready(settings, started, on_wait=told)
+    except BaseException:
+        # a failed run leaves no server; one that ended by itself is gone already
+        with suppress(NotReadyError):
+            server.stop(settings, started.port)
+        raise
+
+
+def _telling(progress: Progress, name: str) -> Callable[[float], None]:
+    def told(seconds: float) -> None:
+        fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
+        progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")
+
+    return told
 
 
 def _record(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,12 +15,14 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core import config, project, schema
-from core.adapters import automl, storage, tracking
+from core.adapters import automl, cluster, registry, storage, tracking
 from core.adapters.storage import Prepared
 from core.config import Settings
 from core.errors import CourtsideError, InputError, NotReadyError
 from core.logic import candidates as kinds
-from core.logic import metrics, model_charts
+from core.logic import evaluation, evaluation_charts, learning, metrics
+from core.logic.evaluation import Aim, Evaluated, Validated
+from core.logic.metrics import Labels
 from core.logic.preprocessing import preprocessor
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, ModelRecord, Progress, Record
@@ -53,6 +56,17 @@ class Options(config.Options):
         Add the best one with its probabilities mended.
     budget_seconds : int, optional
         After so long no further fold is begun; what is done by then is compared.
+    aim : {"project", "f1", "balanced", "cost"}
+        By what each candidate's threshold is chosen, on its forecasts of the validation folds: the
+        project's own threshold; the highest F1; the highest sensitivity + specificity; the lowest
+        cost of mistakes.
+    cost_false_positive, cost_false_negative : float
+        What a mistake of either kind costs, in any unit; for "cost" alone.
+    refit : bool
+        Fit the best candidate again on all labelled rows, test rows too, and serve that one. The
+        figures stay those of the one that was fitted on the training rows.
+    learning_seconds : int
+        Time limit of the best one's learning curve; 0 draws none.
     preset : str, optional
         Title of the project's preset that the other choices come from.
     """
@@ -69,6 +83,11 @@ class Options(config.Options):
     stack: bool = False
     calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
     budget_seconds: int | None = Field(None, ge=1, le=86_400)
+    aim: evaluation.AimName = "project"
+    cost_false_positive: float = Field(1.0, ge=0, le=1e9)
+    cost_false_negative: float = Field(1.0, ge=0, le=1e9)
+    refit: bool = False
+    learning_seconds: int = Field(20, ge=0, le=3600)
     preset: str | None = Field(None, max_length=80)
 
     @field_validator("candidates")
@@ -79,6 +98,12 @@ class Options(config.Options):
         if len(set(value)) < len(value):
             raise ValueError("a candidate stands there twice")
         return value
+
+    @model_validator(mode="after")
+    def _mistakes_cost_something(self) -> Options:
+        if self.aim == "cost" and self.cost_false_positive + self.cost_false_negative == 0:
+            raise ValueError("neither kind of mistake costs anything: give one of them a cost")
+        return self
 
     @model_validator(mode="after")
     def _params_are_of_candidates(self) -> Options:
@@ -111,14 +136,19 @@ class _Sets:
     rows_train: pd.DataFrame
     rows_test: pd.DataFrame
 
+    def labels(self, spec: ProjectSpec) -> Labels:
+        """Return the labels of the test set."""
+        return self.test[spec.target].to_numpy(dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class _Candidate:
+    """A candidate whose run is recorded."""
+
     fitted: automl.Fitted
     run_id: str
     model_id: str
-    summary: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
+    evaluated: Evaluated
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -162,10 +192,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             )
         )
         done, left_out = _fit_all(settings, spec, options, sets, tags, progress)
-        progress.update(0.9, "Comparing and registering")
-        best = min(done, key=lambda found: float(found.summary["log_loss_cv"]))
-        comparison = pd.DataFrame([found.summary for found in done])
-        left_out_names = ", ".join(kinds.title(name) for name in left_out)
+        progress.update(0.9, "Comparing the candidates")
+        best = min(done, key=lambda found: found.evaluated.log_loss_cv)
+        tables, figures = evaluation.compare(
+            [one.evaluated for one in done], best.evaluated, sets.labels(spec)
+        )
+        curve = _learning_curve(options, best, sets, spec, progress)
         tracking.log(
             settings,
             run_id,
@@ -174,58 +206,183 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "best": best.fitted.id,
                     "chosen_by": "log_loss_cv",
                     "prepared_by": prepared.run_id,
-                    "threshold": spec.threshold,
-                    "left_out": left_out_names,
+                    "threshold": best.evaluated.choice.threshold,
+                    "left_out": ", ".join(kinds.title(name) for name in left_out),
                 },
                 metrics={
                     "rows_train": len(train),
                     "rows_test": len(test),
                     "rows_fit": best.fitted.rows_fit,
                     **{
-                        f"{name}_test": float(best.summary[f"{name}_test"])
+                        f"{name}_test": float(best.evaluated.summary[f"{name}_test"])
                         for name in metrics.TITLES
-                        if f"{name}_test" in best.summary
+                        if f"{name}_test" in best.evaluated.summary
                     },
-                    "log_loss_cv": float(best.summary["log_loss_cv"]),
+                    "log_loss_cv": best.evaluated.log_loss_cv,
                 },
                 tags={**tags, tracking.TAG + "best_run": best.run_id},
                 tables={
-                    "comparison": comparison,
-                    **_together(done),
+                    **tables,
+                    **({} if curve.empty else {"learning": curve}),
                     "test_rows": sets.rows_test,
                     "train_keys": sets.rows_train[[spec.id]],
                     "left_out": pd.DataFrame(left_out.items(), columns=["model", "reason"]),
                 },
                 figures={
-                    "comparison": model_charts.metric_bars(
-                        comparison[["name", "log_loss_test"]].set_axis(
-                            ["model", "value"], axis="columns"
-                        ),
-                        "Log loss on the test set (nats)",
-                        higher_is_better=False,
-                        baseline=metrics.base_rate_log_loss(float(test[spec.target].mean())),
-                    ).to_dict()
+                    **figures,
+                    **(
+                        {}
+                        if curve.empty
+                        else {
+                            "learning": evaluation_charts.learning_curve(
+                                curve, "Log loss (nats)"
+                            ).to_dict()
+                        }
+                    ),
                 },
                 datasets=datasets,
             ),
         )
-        version = tracking.register(
-            settings,
-            spec.model,
-            best.model_id,
-            best.run_id,
-            {
-                **tags,
-                tracking.TAG + "candidate": best.fitted.id,
-                tracking.TAG + "train_run": run_id,
-                tracking.TAG + "threshold": str(spec.threshold),
-            },
-        )
-        loss = float(best.summary["log_loss_test"])
+        progress.update(0.96, f"Registering {best.evaluated.title}")
+        version = _register(settings, spec, options, best, sets, tags, run_id)
+        loss = float(best.evaluated.summary["log_loss_test"])
         progress.update(
-            1.0, f"{kinds.title(best.fitted.id)} is version {version.version}, log loss {loss:.4f}"
+            1.0, f"{best.evaluated.title} is version {version.version}, log loss {loss:.4f}"
         )
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss, tuple(left_out))
+
+
+def _register(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    best: _Candidate,
+    sets: _Sets,
+    tags: Mapping[str, str],
+    run_id: str,
+) -> tracking.ModelVersion:
+    """Register the best candidate, or the same fitted again on all labelled rows."""
+    served, rows = best.model_id, best.fitted.rows_fit
+    if options.refit:
+        again = automl.refitted(
+            best.fitted,
+            pd.concat([sets.features_train, sets.features_test], ignore_index=True),
+            np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
+        )
+        rows = len(sets.train) + len(sets.test)
+        model = _model(spec, best.fitted, sets, best.evaluated.choice.threshold, estimator=again)
+        served = str(tracking.log(settings, run_id, Record(model=model)))
+    return tracking.register(
+        settings,
+        spec.model,
+        served,
+        best.run_id,
+        {
+            **tags,
+            tracking.TAG + "candidate": best.fitted.id,
+            tracking.TAG + "train_run": run_id,
+            tracking.TAG + "threshold": str(best.evaluated.choice.threshold),
+            registry.THRESHOLD_AIM: best.evaluated.choice.text,
+            registry.ROWS_SERVED: str(rows),
+        },
+        evaluated=best.model_id,
+    )
+
+
+def _record(
+    settings: Settings,
+    spec: ProjectSpec,
+    aim: Aim,
+    fitted: automl.Fitted,
+    run_id: str,
+    sets: _Sets,
+) -> _Candidate:
+    """Evaluate a fitted candidate on the test set and keep all of it in its run."""
+    test, labels = sets.test, sets.labels(spec)
+    start = time.perf_counter()
+    probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
+    seconds = time.perf_counter() - start
+    found = evaluation.evaluate(
+        spec,
+        aim,
+        Validated(fitted.id, fitted.folds, fitted.validation),
+        labels,
+        np.asarray(probabilities, dtype=np.float64),
+        sets.rows_test,
+    )
+    threshold = found.choice.threshold
+    predictions = test[list(sets.prepared.inputs)].assign(
+        probability=found.probabilities,
+        predicted=(found.probabilities >= threshold).astype(int),
+        label=labels,
+    )
+    model_id = tracking.log(
+        settings,
+        run_id,
+        Record(
+            params={
+                "model": fitted.id,
+                "threshold": threshold,
+                "threshold_aim": aim.name,
+                "features": ",".join(sets.prepared.features),
+                **{f"model.{key}": value for key, value in fitted.params.items()},
+            },
+            metrics={
+                "rows_fit": fitted.rows_fit,
+                "rows_test": len(test),
+                "seconds_fit": fitted.seconds,
+                "seconds_predict_test": seconds,
+                **found.metrics,
+            },
+            tags={tracking.TAG + "threshold_choice": found.choice.text},
+            tables={**found.tables, "test_predictions": predictions},
+            figures=found.figures,
+            model=_model(spec, fitted, sets, threshold),
+        ),
+    )
+    summary = {
+        **found.summary,
+        "run_id": run_id,
+        "rows_fit": fitted.rows_fit,
+        "seconds_fit": fitted.seconds,
+    }
+    return _Candidate(fitted, run_id, str(model_id), replace(found, summary=summary))
+
+
+def _model(
+    spec: ProjectSpec, fitted: automl.Fitted, sets: _Sets, threshold: float, estimator: Any = None
+) -> ModelRecord:
+    """Return a candidate as a model to keep; with another estimator, one that was fitted again."""
+    from core.adapters import served_model
+
+    prepared = sets.prepared
+    types = spec.kinds_of(prepared.inputs)
+    example = sets.train[list(prepared.inputs)].head(5)
+    return ModelRecord(
+        fitted.estimator if estimator is None else estimator,
+        prepared.features,
+        types,
+        threshold,
+        served_model.checked(example, types, is_complete=False),
+        spec.formulas_of(prepared.features),
+        prepared.is_complete,
+        fitted.libraries,
+    )
+
+
+def _learning_curve(
+    options: Options, best: _Candidate, sets: _Sets, spec: ProjectSpec, progress: Progress
+) -> pd.DataFrame:
+    if not options.learning_seconds:
+        return pd.DataFrame()
+    progress.update(0.92, f"Learning curve of {best.evaluated.title}")
+    return learning.learning_curve(
+        best.fitted.estimator,
+        sets.features_train,
+        sets.train[spec.target].to_numpy(dtype=np.int64),
+        seed=options.seed,
+        seconds=options.learning_seconds,
+    )
 
 
 def _fit_all(
@@ -244,9 +401,11 @@ def _fit_all(
         When nothing could be fitted, or not in time.
     """
     clock = _Clock(options, progress)
+    aim = Aim(options.aim, options.cost_false_positive, options.cost_false_negative)
     end = None if options.budget_seconds is None else time.monotonic() + options.budget_seconds
     seen_as = spec.kinds_of(sets.prepared.features)
-    trainer = automl.Trainer(
+    make = partial(
+        automl.Trainer,
         sets.features_train.assign(**{spec.target: sets.train[spec.target]}),
         spec.target,
         folds=options.folds, seed=options.seed, fit_share=options.fit_share,
@@ -255,17 +414,28 @@ def _fit_all(
             [name for name, kind in seen_as.items() if kind == "text"],
             impute=not sets.prepared.is_complete,
         ),
-        on_fold=clock.fold_done, deadline=end,
     )  # fmt: skip
+    weights = {"class_weight": "balanced"} if options.balanced else {}
+    wanted = {
+        name: {**(weights if kinds.KINDS[name].weighs else {}), **options.params.get(name, {})}
+        for name in options.candidates
+    }
     done: list[_Candidate] = []
     left_out: dict[str, str] = {}
 
+    @cache
+    def trainer() -> automl.Trainer:
+        """Set PyCaret up here, with the candidates that a cluster has fitted."""
+        made = make(on_fold=clock.fold_done, deadline=end)
+        for one in done:
+            made.adopt(one.fitted)
+        return made
+
     def fit(name: str, how: Callable[[], automl.Fitted]) -> bool:
-        """Fit one candidate; tell whether there is time for more."""
-        clock.begin(name, done)
+        """Fit one candidate and record it; tell whether there is time for more."""
         try:
             with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
-                done.append(_record_candidate(settings, spec, how(), child, sets))
+                done.append(_record(settings, spec, aim, how(), child, sets))
         except automl.OutOfTime:
             left_out[name] = f"not finished within {options.budget_seconds} s"
             return False
@@ -273,22 +443,37 @@ def _fit_all(
             left_out[name] = error.message
         return True
 
-    in_time = True
-    for name in options.candidates:
-        if in_time:
-            weights = {"class_weight": "balanced"} if options.balanced else {}
-            given = {
-                **(weights if kinds.KINDS[name].weighs else {}),
-                **options.params.get(name, {}),
-            }
-            in_time = fit(name, partial(trainer.fit, name, given))
-        else:
-            left_out[name] = "no time was left"
-    for name, how in _derived(options, trainer, done):
-        if in_time:
-            in_time = fit(name, how)
-        else:
-            left_out[name] = "no time was left"
+    def one_by_one(which: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
+        in_time = True
+        for name, how in which:
+            if in_time:
+                clock.begin(name, done)
+                in_time = fit(name, how)
+            else:
+                left_out[name] = "no time was left"
+        return in_time
+
+    def side_by_side(address: str) -> bool:
+        in_time = True
+        progress.update(0.05, f"Asking the Dask cluster at {address}")
+        arriving = cluster.fit_all(address, make, wanted, deadline=end, on_wait=clock.waited)
+        with closing(arriving):
+            for name, how in arriving:
+                in_time = fit(name, how) and in_time
+                clock.arrived(done)
+        # as if they had been fitted one by one: a tie goes to the first
+        done.sort(key=lambda one: options.candidates.index(one.fitted.id))
+        return in_time
+
+    if settings.dask:
+        in_time = side_by_side(settings.dask)
+    else:
+        in_time = one_by_one((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
+    further = _derived(options, trainer, done)
+    if in_time:
+        one_by_one(further)
+    else:
+        left_out |= {name: "no time was left" for name, _ in further}
     if not done:
         reasons = " ".join(f"{kinds.title(name)}: {why}." for name, why in left_out.items())
         raise InputError(f"No candidate was fitted. {reasons}")
@@ -296,35 +481,36 @@ def _fit_all(
 
 
 def _derived(
-    options: Options, trainer: automl.Trainer, done: list[_Candidate]
+    options: Options, trainer: Callable[[], automl.Trainer], done: list[_Candidate]
 ) -> Iterator[tuple[str, Callable[[], automl.Fitted]]]:
     """Yield what is made of the candidates that are done, each when the one before is done."""
 
     def ranked() -> list[str]:
-        found = sorted(done, key=lambda one: float(one.summary["log_loss_cv"]))
+        found = sorted(done, key=lambda one: one.evaluated.log_loss_cv)
         return [one.fitted.id for one in found]
 
     if options.tune_trials and done:
         best = ranked()[0]
         yield (
             f"{best}.tuned",
-            lambda: trainer.tune(best, trials=options.tune_trials, seconds=options.tune_seconds),
+            lambda: trainer().tune(best, trials=options.tune_trials, seconds=options.tune_seconds),
         )
     members = ranked()[: kinds.MEMBERS]
     if options.blend and len(members) > 1:
-        yield kinds.BLEND, lambda: trainer.blend(kinds.BLEND, members)
+        yield kinds.BLEND, lambda: trainer().blend(kinds.BLEND, members)
     if options.stack and len(members) > 1:
-        yield kinds.STACK, lambda: trainer.stack(kinds.STACK, members)
+        yield kinds.STACK, lambda: trainer().stack(kinds.STACK, members)
     if options.calibrate != "none" and done:
         first = ranked()[0]
-        yield f"{first}.{options.calibrate}", lambda: trainer.calibrate(first, options.calibrate)
+        yield f"{first}.{options.calibrate}", lambda: trainer().calibrate(first, options.calibrate)
 
 
 class _Clock:
     """Tells how far the folds of all candidates are, what is best so far, and the time left."""
 
     def __init__(self, options: Options, progress: Progress) -> None:
-        many = len(options.candidates) + options.blend + options.stack
+        self._candidates = len(options.candidates)
+        many = self._candidates + options.blend + options.stack
         many += options.calibrate != "none"
         self._folds = options.folds
         # a trial of a search is a cross-validation too
@@ -332,31 +518,54 @@ class _Clock:
         self._progress = progress
         self._start = time.monotonic()
         self._done = 0
-        self._of_one = 0
+        self._of_one = self._arrived = self._workers = 0
         self._title = self._best = ""
 
     def begin(self, name: str, done: list[_Candidate]) -> None:
         """Go on to a candidate."""
         self._title, self._of_one = kinds.title(name), 0
-        if done:
-            best = min(done, key=lambda one: float(one.summary["log_loss_cv"]))
-            loss = float(best.summary["log_loss_cv"])
-            self._best = f" · best so far {kinds.title(best.fitted.id)}, {loss:.4f}"
-        self._tell()
+        self._note_best(done)
+        self._tell(self._fold())
 
     def fold_done(self) -> None:
         """Count a fold."""
         self._done += 1
         self._of_one += 1
-        self._tell()
+        self._tell(self._fold())
 
-    def _tell(self) -> None:
-        share = min(self._done / self._all, 1.0)
-        fold = min(self._of_one + 1, self._folds)
-        text = f"{self._title}: fold {fold} of {self._folds}{self._best}"
+    def waited(self, workers: int) -> None:
+        """Tell that a cluster of so many workers goes on."""
+        self._workers = workers
+        self._tell(self._side_by_side(), foresees=False)
+
+    def arrived(self, done: list[_Candidate]) -> None:
+        """Count a candidate that a cluster has fitted, or given up."""
+        self._arrived += 1
+        self._done += self._folds
+        self._note_best(done)
+        self._tell(self._side_by_side(), foresees=False)
+
+    def _note_best(self, done: list[_Candidate]) -> None:
+        if done:
+            best = min(done, key=lambda one: one.evaluated.log_loss_cv)
+            loss = best.evaluated.log_loss_cv
+            self._best = f" · best so far {kinds.title(best.fitted.id)}, {loss:.4f}"
+
+    def _fold(self) -> str:
         if self._of_one > self._folds:
-            text = f"{self._title}: trial {self._of_one // self._folds + 1}{self._best}"
-        if self._done >= self._folds:
+            return f"{self._title}: trial {self._of_one // self._folds + 1}"
+        return f"{self._title}: fold {min(self._of_one + 1, self._folds)} of {self._folds}"
+
+    def _side_by_side(self) -> str:
+        workers = f"{self._workers} Dask worker{'s'[: self._workers != 1]}"
+        on = f", side by side on {workers}" if self._workers else ""
+        return f"{self._arrived} of {self._candidates} candidates done{on}"
+
+    def _tell(self, text: str, *, foresees: bool = True) -> None:
+        # side by side, the last candidate decides, and nothing is known of its folds
+        share = min(self._done / self._all, 1.0)
+        text += self._best
+        if foresees and self._done >= self._folds:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
             text += f" · about {left:.0f} s left"
         self._progress.update(0.05 + 0.85 * share, text)
@@ -408,99 +617,3 @@ def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> No
                 f"Only {int(count):,} of the rows to fit on are '{word}'; {options.folds} folds "
                 f"need at least {options.folds}. Choose fewer folds, or prepare a larger set."
             )
-
-
-def _record_candidate(
-    settings: Settings,
-    spec: ProjectSpec,
-    fitted: automl.Fitted,
-    run_id: str,
-    sets: _Sets,
-) -> _Candidate:
-    from core.adapters import served_model
-
-    prepared, test = sets.prepared, sets.test
-    inputs = list(prepared.inputs)
-    types = spec.kinds_of(inputs)
-    start = time.perf_counter()
-    probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
-    seconds = time.perf_counter() - start
-    labels = test[spec.target].to_numpy(dtype=np.int64)
-    on_test = metrics.classification(labels, probabilities, spec.threshold)
-    cv = fitted.folds.drop(columns="fold")
-    name = kinds.title(fitted.id)
-    tables = {
-        "folds": fitted.folds,
-        "roc": metrics.roc_points(labels, probabilities),
-        "calibration": metrics.calibration_bins(labels, probabilities),
-        "confusion": metrics.confusion(labels, probabilities, spec.threshold),
-        "validation": fitted.validation,
-    }
-    predictions = test[inputs].assign(
-        probability=probabilities,
-        predicted=(probabilities >= spec.threshold).astype(int),
-        label=labels,
-    )
-    model_id = tracking.log(
-        settings,
-        run_id,
-        Record(
-            params={
-                "model": fitted.id,
-                "threshold": spec.threshold,
-                "features": ",".join(prepared.features),
-                **{f"model.{key}": value for key, value in fitted.params.items()},
-            },
-            metrics={
-                "rows_fit": fitted.rows_fit,
-                "rows_test": len(test),
-                "seconds_fit": fitted.seconds,
-                "seconds_predict_test": seconds,
-                **{f"{key}_cv": float(cv[key].mean()) for key in cv},
-                **{f"{key}_cv_std": float(cv[key].std(ddof=0)) for key in cv},
-                **{f"{key}_test": value for key, value in on_test.items()},
-            },
-            tables={**tables, "test_predictions": predictions},
-            figures={
-                "roc": model_charts.roc_curve(tables["roc"].assign(model=name)).to_dict(),
-                "calibration": model_charts.calibration_curve(
-                    tables["calibration"].assign(model=name)
-                ).to_dict(),
-                "confusion": model_charts.confusion(
-                    tables["confusion"], positive=spec.positive, negative=spec.negative
-                ).to_dict(),
-            },
-            model=ModelRecord(
-                fitted.estimator,
-                prepared.features,
-                types,
-                spec.threshold,
-                served_model.checked(sets.train[inputs].head(5), types, is_complete=False),
-                spec.formulas_of(prepared.features),
-                prepared.is_complete,
-                fitted.libraries,
-            ),
-        ),
-    )
-    summary = {
-        "model": fitted.id,
-        "name": name,
-        "run_id": run_id,
-        "rows_fit": fitted.rows_fit,
-        "log_loss_cv": float(cv["log_loss"].mean()),
-        "log_loss_cv_std": float(cv["log_loss"].std(ddof=0)),
-        **{f"{key}_test": on_test[key] for key in metrics.TITLES if key in on_test},
-        "seconds_fit": fitted.seconds,
-    }
-    return _Candidate(fitted, run_id, str(model_id), summary, tables)
-
-
-def _together(done: list[_Candidate]) -> Mapping[str, pd.DataFrame]:
-    """Return each table of the candidates as one, with a column `model` that names them."""
-    return {
-        table: pd.concat(
-            [found.tables[table].assign(model=kinds.title(found.fitted.id)) for found in done],
-            ignore_index=True,
-        )
-        for table in ("folds", "roc", "calibration", "confusion")
-    }

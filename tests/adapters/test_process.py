@@ -1,6 +1,7 @@
 """Programs that outlive whoever starts them."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -89,7 +90,7 @@ def test_stop_leaves_no_child_behind(start, monkeypatch, child, groups):
 
 def test_children_of_a_program_that_died_are_ended_too(start):
     begun, log = start(PARENT, OBEDIENT)
-    until(lambda: "child" in process.log_tail(log))
+    until(lambda: re.search(r"child \d+", process.log_tail(log)))
     pid = int(process.log_tail(log).split()[1])
     os.kill(begun.pid, signal.SIGKILL)
     until(lambda: not process.is_alive(begun))
@@ -114,7 +115,7 @@ def test_a_later_process_with_the_same_pid_is_left_alone(start):
 def test_a_group_is_ended_whole(start, monkeypatch, groups):
     monkeypatch.setattr(process, "HAS_GROUPS", groups)
     begun, log = start(PARENT, OBEDIENT)
-    until(lambda: "child" in process.log_tail(log))
+    until(lambda: re.search(r"child \d+", process.log_tail(log)))
     pid = int(process.log_tail(log).split()[1])
 
     process.signal_group(begun.pid, process.KILL, begun.create_time)

@@ -1,6 +1,7 @@
 """The code that is copied into each registered model."""
 
 import ast
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,11 +44,15 @@ def made_up(rows=200):
     return frame, (frame["distance"] + rng.normal(0, 5, rows) < 12).astype("int64")
 
 
-def loaded(path, threshold=0.5):
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def loaded(path, threshold=0.5, digest=None):
     model = served_model.ServedModel()
     config = {
         "inputs": dict.fromkeys(FEATURES, "number"), "engineered": {}, "features": FEATURES,
-        "is_complete": True, "threshold": threshold,
+        "is_complete": True, "threshold": threshold, "sha256": digest or sha256(path),
     }  # fmt: skip
     model.load_context(SimpleNamespace(artifacts={"pipeline": str(path)}, model_config=config))
     return model
@@ -121,6 +126,12 @@ def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
     assert needed == set(served_model.TRUSTED_TYPES)
 
 
+def test_a_file_that_is_not_the_one_of_its_configuration_is_refused(logistic):
+    _, path, _ = logistic
+    with pytest.raises(MlflowException, match="is not the one that was kept with this model"):
+        loaded(path, digest="0" * 64)
+
+
 def test_the_threshold_decides_the_label(logistic):
     _, path, frame = logistic
     answer = loaded(path, threshold=0.8).predict(None, frame)
@@ -161,6 +172,7 @@ def test_texts_holes_and_computed_features_are_served(tmp_path):
     skops.io.dump(estimator, tmp_path / "pipeline.skops")
     model = served_model.ServedModel()
     paths = {"pipeline": str(tmp_path / "pipeline.skops")}
+    config["sha256"] = sha256(paths["pipeline"])
     model.load_context(SimpleNamespace(artifacts=paths, model_config=config))
 
     raw = frame[list(config["inputs"])].astype("object").where(frame.notna(), None)

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -302,6 +303,43 @@ def test_a_port_of_another_program_is_told(settings):
     with pytest.raises(InputError, match="from 1024 to 65535"):
         server.check_port(settings, 80)
     assert server.servers(settings) == []
+
+
+def test_the_first_port_is_kept_for_the_live_endpoint(settings):
+    assert ready(settings).port == settings.serve_port + 1
+    assert server.free_port(settings, offset=0) == settings.serve_port
+    last = settings.model_copy(update={"serve_port": 65535})
+    assert 65436 <= server.free_port(last, server.BACKEND_OFFSET) <= 65535
+
+
+def test_a_file_that_somebody_reads_at_this_moment_is_replaced_after_it(settings, monkeypatch):
+    served = ready(settings)
+    kept = os.replace
+    refusals = [PermissionError(), PermissionError()]
+
+    def as_on_windows(source, target):
+        if refusals:
+            raise refusals.pop()
+        kept(source, target)
+
+    monkeypatch.setattr(os, "replace", as_on_windows)
+    server.keep(settings, replace(served, alias="other"))
+    assert server.find(settings, served.port).alias == "other"
+    monkeypatch.setattr(server.time, "sleep", lambda _: None)
+    refusals += [PermissionError()] * 100
+    with pytest.raises(PermissionError):
+        server.keep(settings, served)
+    assert server.find(settings, served.port).alias == "other"
+    monkeypatch.undo()
+
+
+def test_a_file_of_an_older_app_is_understood(settings):
+    served = ready(settings)
+    path = server.file_of(settings, served.port)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    del kept["backend"], kept["front"]
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    assert server.servers(settings) == [served]
 
 
 def test_a_broken_state_file_is_passed_over(settings):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.driving import CHROMIUM, ROOT
+from tests.browser.driving import CHROMIUM, ROOT, SERVE_PORT
 
 LOCAL = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
@@ -27,7 +27,7 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
-    kept |= {"COURTSIDE_HOME": str(tmp_path / "home"), "COURTSIDE_SERVE_PORT": "5301"}
+    kept |= {"COURTSIDE_HOME": str(tmp_path / "home"), "COURTSIDE_SERVE_PORT": str(SERVE_PORT)}
     kept |= getattr(request, "param", {})
     log = (tmp_path / "app.log").open("wb")
     command = [

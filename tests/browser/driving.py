@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tests.conftest import PROCESS
+
+SERVE_PORT = 5301 + 40 * PROCESS
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "test-results" / "screenshots"
 CHROMIUM = shutil.which("chromium")

@@ -16,7 +16,9 @@ from streamlit.testing.v1.element_tree import Button
 from core.adapters import jobs, server, tracking
 from core.config import CODE_ROOT, Settings
 from core.steps import acquire, monitor, prepare, score, serve, train
+from tests.conftest import PROCESS
 
+LIVED_PORT = 5231 + 10 * PROCESS
 TEXTS = (
     "title", "subheader", "markdown", "caption", "info", "success", "warning", "error", "code",
     "page_link",
@@ -99,7 +101,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Ite
     """The whole life cycle of the built-in sample, taken once; tests only look at it."""
     home = tmp_path_factory.mktemp("lived")
     shutil.copyfile(store_template, home / "mlflow.db")
-    settings = Settings(home=home, serve_port=5231)
+    settings = Settings(home=home, serve_port=LIVED_PORT)
     acquire.run(settings, acquire.Options(source="sample"))
     prepare.run(settings, prepare.Options())
     train.run(settings, train.Options(candidates=("lr",), folds=3))

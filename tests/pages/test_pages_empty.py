@@ -17,6 +17,8 @@ NEXT = {
     "acquire": ("No raw data yet. Choose a source and press Acquire.", None),
     "prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
+    "registry": ("There is no model yet. Train one first.", "Go to Train"),
+    "explain": ("There is no model to explain yet. Train one first.", "Go to Train"),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
     "monitor": ("Nothing to compare yet.", "Go to Score"),

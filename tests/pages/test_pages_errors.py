@@ -14,7 +14,10 @@ from core.adapters import server
 from core.config import CODE_ROOT, Settings
 from core.errors import NotReadyError
 
-PAGES = ("overview", "acquire", "prepare", "train", "serve", "score", "monitor", "runs")
+PAGES = (
+    "overview", "acquire", "prepare", "train", "registry", "explain", "serve", "score", "monitor",
+    "runs",
+)  # fmt: skip
 GARBAGE = b"this is no database at all" * 400
 
 

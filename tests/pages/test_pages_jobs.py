@@ -10,8 +10,10 @@ from streamlit.testing.v1 import AppTest
 from core import project
 from core.adapters import jobs, predictions, server, storage, tracking
 from core.config import Settings
+from core.logic import candidates
 from core.record import SILENT, Record
 from core.steps import score, train
+from tests.pages.conftest import LIVED_PORT
 
 SPEC = project.load("kobe")
 # step -> the page that runs it and what its panel calls it
@@ -36,10 +38,12 @@ DEFAULTS = {
         "candidates": ["lr", "dt", "knn", "lightgbm"], "params": {}, "folds": 10, "seed": 42,
         "fit_share": 1.0, "balanced": False, "tune_trials": 0, "tune_seconds": 60, "blend": False,
         "stack": False, "calibrate": "none", "budget_seconds": None, "preset": None,
+        "aim": "project", "cost_false_positive": 1.0, "cost_false_negative": 1.0, "refit": False,
+        "learning_seconds": 20,
     },
     "serve": {"target": "champion", "port": None},
     "score": {
-        "source": "production", "port": 5231, "upload": None, "row": None, "batch_rows": 2000,
+        "source": "production", "port": LIVED_PORT, "upload": None, "row": None, "batch_rows": 2000,
     },
 }  # fmt: skip
 
@@ -243,23 +247,32 @@ def test_train_submits_what_was_ticked_and_typed(
 ) -> None:
     app = open_page(copied.settings, "train")
     app.pills(key="candidates").set_value(["lr", "knn"])
-    folds, seed, share, trials, seconds, budget = app.number_input
-    folds.set_value(5)
-    seed.set_value(1)
-    share.set_value(0.7)
-    trials.set_value(20)
-    seconds.set_value(90)
-    budget.set_value(300)
+    typed = (5, 1, 0.7, 20, 90, 300, 3.0, 2.0, 0)
+    for box, value in zip(app.number_input, typed, strict=True):
+        box.set_value(value)
     for box in app.checkbox:
-        box.check()
+        if box.key != "everything":
+            box.check()
     app.segmented_control(key="calibrate").set_value("isotonic")
+    app.segmented_control(key="aim").set_value("cost")
     press(app, "Train")
     (job,) = jobs.latest(copied.settings)
     assert job.options == DEFAULTS["train"] | {
         "candidates": ["lr", "knn"], "folds": 5, "seed": 1, "fit_share": 0.7, "balanced": True,
         "tune_trials": 20, "tune_seconds": 90, "blend": True, "stack": True,
-        "calibrate": "isotonic", "budget_seconds": 300,
+        "calibrate": "isotonic", "budget_seconds": 300, "aim": "cost", "cost_false_positive": 3.0,
+        "cost_false_negative": 2.0, "refit": True, "learning_seconds": 0,
     }  # fmt: skip
+
+
+def test_train_compares_all_candidates_when_asked(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "train")
+    app.checkbox(key="everything").check()
+    press(app, "Train")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == DEFAULTS["train"] | {"candidates": list(candidates.KINDS)}
 
 
 def test_serve_submits_the_version_and_the_port_that_were_chosen(

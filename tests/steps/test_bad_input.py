@@ -370,7 +370,8 @@ def test_a_start_that_cannot_be_recorded_leaves_no_server(
         raise StoreError("The MLflow store cannot be used: disk full")
 
     monkeypatch.setattr(tracking, "log", full)
-    told = refused(trained, last_error, "serve", lambda: serve.run(trained, serve.Options()))
+    options = serve.Options(port=6001)
+    told = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
     assert "disk full" in told
     assert stopped == [6001]
 

@@ -48,7 +48,7 @@ def chosen(
     shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, store_template: Path
 ) -> Iterator[Chosen]:
     folder = tmp_path_factory.mktemp("chosen")
-    settings = new_home(folder, store_template, serve_port=5271)
+    settings = new_home(folder, store_template, serve_port=5281)
     path = folder / "holes.parquet"
     with_holes(shots).to_parquet(path)
     acquire.run(settings, acquire.Options(source="file", path=path))

@@ -136,6 +136,19 @@ def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(
         train.run(home, train.Options(candidates=("lr",), params={"lr": {"solver": "x"}}, folds=3))
 
 
+def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(home: Settings) -> None:
+    before = [found.version for found in tracking.versions(home, SPEC.model)]
+    dask = home.model_copy(update={"dask": "tcp://127.0.0.1:1"})
+    with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
+        train.run(dask, train.Options(candidates=("lr",), folds=3))
+    last = tracking.last_run(home, "train", status=None)
+    assert last is not None
+    assert last.status == "FAILED"
+    assert "COURTSIDE_DASK" in last.error
+    assert tracking.runs(home, parent=last.run_id) == []
+    assert [found.version for found in tracking.versions(home, SPEC.model)] == before
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -199,8 +212,8 @@ def test_the_presets_reach_their_figures_on_the_real_rows(
     found = train.run(
         settings,
         train.Options(
-            candidates=preset.candidates, params=preset.params, blend=preset.blend, folds=5,
-            preset=title,
+            candidates=preset.candidates, params=preset.params, blend=preset.blend, folds=3,
+            preset=title, learning_seconds=0,
         ),
     )  # fmt: skip
     assert found.log_loss_test <= most

@@ -1,0 +1,114 @@
+"""What every preset of the project reaches on the real rows, beside the limits that were set.
+
+    COURTSIDE_RAW_DIR=/folder/of/the/real/files python benchmarks/presets.py
+
+Works in a temporary home, through the same steps that the button runs. Ends with 1 when a limit is
+missed, and with 0 and a note when the real files are not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import pandas as pd  # noqa: E402
+
+from core import project  # noqa: E402
+from core.adapters import tracking  # noqa: E402
+from core.config import Settings  # noqa: E402
+from core.logic import candidates, metrics  # noqa: E402
+from core.project import Preset, ProjectSpec  # noqa: E402
+from core.steps import acquire, prepare, train  # noqa: E402
+
+# largest log loss on the test set, in nats (issue 4)
+LIMITS = {
+    "Best of six": 0.674,
+    "Best with the kind of shot": 0.607,
+    "Best of six, in time": 0.672,
+    "Best with the kind of shot, in time": 0.632,
+}
+# logistic regression with scikit-learn's defaults on the same rows
+BASELINE = 0.67849
+RESAMPLES = 1000
+
+
+def press(settings: Settings, spec: ProjectSpec, preset: Preset) -> train.Result:
+    """Do what the button *Prepare and train* does."""
+    prepare.run(
+        settings,
+        prepare.Options(
+            features=spec.features_called(preset.features), split=preset.split,
+            test_from=preset.test_from,
+        ),
+    )  # fmt: skip
+    return train.run(
+        settings,
+        train.Options(
+            candidates=preset.candidates, params=preset.params, blend=preset.blend,
+            preset=preset.title,
+        ),
+    )  # fmt: skip
+
+
+def line(settings: Settings, spec: ProjectSpec, title: str, found: train.Result) -> dict[str, str]:
+    """Return a line of the table: what the run itself says, with an interval of its forecasts."""
+    run = tracking.run(settings, found.run_id)
+    best = tracking.table(settings, found.run_id, "comparison").set_index("model").loc[found.best]
+    kept = tracking.table(settings, str(best["run_id"]), "test_predictions")
+    labels = kept["label"].to_numpy(dtype="int64")
+    forecasts = kept["probability"].to_numpy(dtype="float64")
+    ends = metrics.intervals(labels, forecasts, spec.threshold, resamples=RESAMPLES)["log_loss"]
+    limit = LIMITS.get(title)
+    return {
+        "preset": title,
+        "rows": f"{run.metrics['rows_train']:,.0f} + {run.metrics['rows_test']:,.0f}",
+        "best": candidates.title(found.best),
+        "CV": f"{best['log_loss_cv']:.4f}",
+        "test": f"{found.log_loss_test:.5f}",
+        "95% interval": f"{ends[0]:.4f} to {ends[1]:.4f}",
+        "limit": "-" if limit is None else f"{limit:.3f}",
+        "reached": "-" if limit is None else "yes" if found.log_loss_test <= limit else "NO",
+        "skill": f"{best['skill_test']:.4f}",
+    }
+
+
+def main() -> int:
+    raw = os.environ.get("COURTSIDE_RAW_DIR", "-")
+    spec = project.load(Settings().project)
+    if not all((Path(raw) / one.name).is_file() for one in spec.downloads):
+        print("COURTSIDE_RAW_DIR names no folder with the real files: nothing is measured.")
+        return 0
+    warnings.filterwarnings("ignore")
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    lines = []
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), raw_dir=Path(raw))
+        acquire.run(settings, acquire.Options(source="folder", path=Path(raw)))
+        for preset in spec.presets:
+            start = time.perf_counter()
+            found = press(settings, spec, preset)
+            seconds = f"{time.perf_counter() - start:.1f}"
+            lines.append({**line(settings, spec, preset.title, found), "seconds": seconds})
+        prepare.run(settings, prepare.Options())
+        start = time.perf_counter()
+        found = train.run(settings, train.Options(candidates=("lr",)))
+        title = "(six, logistic regression)"
+        seconds = f"{time.perf_counter() - start:.1f}"
+        lines.append({**line(settings, spec, title, found), "seconds": seconds})
+    print("Log loss in nats, lower is better; rows: training + test; skill: 1 - log loss / base")
+    print(pd.DataFrame(lines).to_string(index=False))
+    same = "the same" if round(found.log_loss_test, 5) == BASELINE else "NOT the same"
+    print(f"Logistic regression by scikit-learn alone, same rows: {BASELINE}, {same}")
+    return int(any(one["reached"] == "NO" for one in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

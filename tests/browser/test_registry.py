@@ -1,0 +1,152 @@
+"""The registry by clicking: a card, two versions compared, the gate, and the way back, live."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import requests
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+
+from core import project
+from core.config import Settings
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+from tests.conftest import new_home
+from tests.pages.test_registry_page import register
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+SPEC = project.load("kobe")
+URL = f"http://127.0.0.1:{SERVE_PORT}/invocations"
+BODY = {"dataframe_split": {"columns": ["shot_distance", "period"], "data": [[3.0, 1.0]]}}
+
+
+@pytest.fixture
+def two(tmp_path: Path, store_template: Path, shots: pd.DataFrame) -> Settings:
+    """The home of the app that starts next: 1 knows the base rate alone, 2 is a regression."""
+    settings = new_home(tmp_path, store_template)
+    rows = shots[shots[SPEC.target].notna()].head(6000).reset_index(drop=True)
+    register(settings, DummyClassifier(strategy="prior"), rows, "dummy")
+    register(settings, LogisticRegression(), rows, "lr")
+    return settings
+
+
+def look_at(page, view: str) -> None:
+    page.get_by_test_id("stMain").get_by_role("radio", name=view, exact=True).click()
+    page.wait_for_timeout(1000)
+
+
+class Caller(threading.Thread):
+    """Somebody who asks the live endpoint all the while."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.stopping = threading.Event()
+        self.answers: list[float] = []
+        self.failed: list[str] = []
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                found = requests.post(URL, json=BODY, timeout=60)
+                found.raise_for_status()
+                self.answers.append(found.json()["predictions"][0]["probability"])
+            except (requests.RequestException, KeyError, ValueError) as error:
+                self.failed.append(str(error))
+            time.sleep(0.02)
+
+
+def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -> None:
+    go(page, "Serve")
+    press(page, "Start")
+    expect(page.get_by_text("answering")).to_be_visible(timeout=PATIENCE_MS)
+
+    go(page, "Registry")
+    assert figure(page, "Champion") == "version 1"
+    assert figure(page, "Live endpoint") == "version 1"
+    expect(page.get_by_text("Model card of version 1")).to_be_visible()
+    # the box before the first line, which is the newest version
+    table = page.get_by_test_id("stDataFrame").first
+    table.click(position={"x": 18, "y": 52})
+    expect(page.get_by_text("Model card of version 2")).to_be_visible()
+    with page.expect_download() as card:
+        page.get_by_role("button", name="Model card (Markdown)").click()
+    assert card.value.suggested_filename == "kobe-shots-version-2.md"
+    text = Path(card.value.path()).read_text(encoding="utf-8")
+    assert text.startswith("# kobe-shots, version 2\n")
+    keep(page, "registry-versions")
+
+    look_at(page, "Compare")
+    expect(page.get_by_text("Version 2 was not compared with version 1 yet.")).to_be_visible()
+    press(page, "Compare")
+    told = page.get_by_text("Both were asked on the same 3,000 rows")
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    keep(page, "registry-compare")
+
+    look_at(page, "Promote")
+    expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
+    page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
+    expect(page.get_by_test_id("stSlider")).to_be_visible()
+    keep(page, "registry-threshold")
+    page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
+    page.wait_for_timeout(1000)
+
+    # the regression is better, but its probabilities cannot be taken at their word
+    caller = Caller()
+    caller.start()
+    press(page, "Ask the gate")
+    expect(page.get_by_text("Train it with calibration.").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("held back", exact=True)).to_be_visible()
+    keep(page, "registry-held")
+    page.get_by_text("Promote against the rules").click()
+    page.get_by_role("textbox", name=re.compile("Reason")).fill("too short")
+    press(page, "Promote version 2 anyway")
+    expect(page.get_by_text("needs a written reason of 10 characters")).to_be_visible()
+    page.get_by_role("textbox", name=re.compile("Reason")).fill("The coach wants it today.")
+    press(page, "Promote version 2 anyway")
+    link = page.get_by_role("link", name=re.compile("Champion's run"))
+    expect(page.get_by_text("Roll back to version 1")).to_be_visible(timeout=PATIENCE_MS)
+    assert figure(page, "Champion") == figure(page, "Live endpoint") == "version 2"
+    expect(page.get_by_text("decides: The coach wants it today.")).to_be_visible()
+    keep(page, "registry-promoted")
+
+    press(page, "Roll back to version 1")
+    expect(page.get_by_text("Waiting for version 1 on the live endpoint")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    keep(page, "registry-rolling-back")
+    expect(page.get_by_text("Roll back to version 2")).to_be_visible(timeout=PATIENCE_MS)
+    assert figure(page, "Champion") == figure(page, "Live endpoint") == "version 1"
+    expect(link).to_be_visible()
+    caller.stopping.set()
+    caller.join()
+    assert caller.failed == []
+    seen = [round(one, 9) for one in caller.answers]
+    assert len(set(seen)) == 2
+    assert seen[0] == seen[-1]
+    # one change to the other version, and one back
+    assert sum(one != other for one, other in itertools.pairwise(seen)) == 2
+
+    look_at(page, "Ledger")
+    expect(page.get_by_role("button", name="Ledger (CSV)")).to_be_visible()
+    with page.expect_download() as kept:
+        page.get_by_role("button", name="Ledger (CSV)").click()
+    found = pd.read_csv(kept.value.path())
+    assert found["version"].tolist() == [1, 2, 1]
+    assert found["decision"].tolist() == ["rollback", "override", "first"]
+    keep(page, "registry-ledger")
+    page.set_viewport_size({"width": 800, "height": 1000})
+    look_at(page, "Compare")
+    keep(page, "registry-narrow", width=800)
+
+    go(page, "Serve")
+    press(page, "Stop")
+    expect(page.get_by_text("No server is running.")).to_be_visible(timeout=PATIENCE_MS)

@@ -1,0 +1,216 @@
+"""The serve step with two real models: the live endpoint follows the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from core import project
+from core.adapters import endpoint, server, tracking
+from core.config import Settings
+from core.errors import StoreError
+from core.steps import acquire, prepare, score, serve, train
+
+SPEC = project.load("kobe")
+ROWS = 20
+
+
+@dataclass
+class Two:
+    """Version 1, a logistic regression, is champion; version 2, a tree, is challenger."""
+
+    settings: Settings
+    served: serve.Result
+    body: dict[str, object]
+    expected: dict[str, np.ndarray]
+
+
+def make_champion(settings: Settings, version: str) -> None:
+    client = MlflowClient(settings.mlflow_uri)
+    client.set_registered_model_alias(SPEC.model, tracking.CHAMPION, version)
+
+
+@pytest.fixture(scope="module")
+def two(module_settings: Settings) -> Iterator[Two]:
+    settings = module_settings.model_copy(update={"serve_port": 5271})
+    acquire.run(settings, acquire.Options(source="sample"))
+    prepare.run(settings, prepare.Options())
+    for candidate in ("lr", "dt"):
+        train.run(settings, train.Options(candidates=(candidate,), folds=2, fit_share=0.3))
+    kept = {
+        number: tracking.table(
+            settings,
+            tracking.require_version(settings, SPEC.model, number).run_id,
+            "test_predictions",
+        ).head(ROWS)
+        for number in ("1", "2")
+    }
+    columns = list(SPEC.features)
+    body = {"columns": columns, "data": kept["1"][columns].astype(float).to_numpy().tolist()}
+    served = serve.run(settings, serve.Options())
+    try:
+        yield Two(
+            settings,
+            served,
+            {"dataframe_split": body},
+            {number: rows["probability"].to_numpy() for number, rows in kept.items()},
+        )
+    finally:
+        for left in server.servers(settings):
+            server.stop(settings, left.port)
+
+
+def who_answered(two: Two, answer: requests.Response) -> str:
+    """Return the version whose probabilities these are."""
+    assert answer.status_code == 200
+    given = np.array([row["probability"] for row in answer.json()["predictions"]])
+    found = [
+        number
+        for number, expected in two.expected.items()
+        if np.abs(given - expected).max() < 1e-12
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def ask(two: Two) -> str:
+    url = f"{two.served.url}/invocations"
+    return who_answered(two, requests.post(url, json=two.body, timeout=30))
+
+
+def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> None:
+    assert two.served.port == two.settings.serve_port
+    assert np.abs(two.expected["1"] - two.expected["2"]).max() > 0.01
+    assert ask(two) == "1"
+    (found,) = server.servers(two.settings)
+    assert (found.url, found.version, found.alias) == (two.served.url, "1", "champion")
+    run = tracking.run(two.settings, two.served.run_id)
+    assert run is not None
+    assert run.params["served_port"] == str(two.served.port)
+    scored = score.run(two.settings, score.Options(source="production", port=two.served.port))
+    assert scored.rows > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body"),
+    [
+        ("GET", "/ping", {}, None),
+        ("GET", "/health", {}, None),
+        ("GET", "/version", {}, None),
+        ("HEAD", "/ping", {}, None),
+        ("GET", "/nothing", {}, None),
+        ("GET", "/invocations", {}, None),
+        ("POST", "/invocations", {"Content-Type": "application/json"}, "good"),
+        ("POST", "/invocations", {"Content-Type": "application/json"}, "{"),
+        ("POST", "/invocations", {"Content-Type": "application/json"}, '{"inputs": [[1]]}'),
+        ("POST", "/invocations", {"Content-Type": "application/json"}, ""),
+        ("POST", "/invocations", {"Content-Type": "text/csv"}, "a,b\n1,2\n"),
+        ("POST", "/invocations", {"Content-Type": "text/odd"}, "x"),
+        ("POST", "/invocations", {}, "x"),
+    ],
+)
+def test_the_endpoint_answers_as_the_bare_server_does(
+    two: Two, method: str, path: str, headers: dict[str, str], body: str | None
+) -> None:
+    found = endpoint.live(two.settings)
+    assert found is not None
+    given = {"json": two.body} if body == "good" else {"data": body}
+    answers = [
+        requests.request(
+            method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=30, **given
+        )
+        for port in (found.port, found.backend)
+    ]
+    told = [
+        (answer.status_code, answer.reason, answer.content, {**answer.headers, "date": ""})
+        for answer in answers
+    ]
+    assert told[0] == told[1]
+
+
+def test_the_endpoint_follows_a_champion_that_was_moved_elsewhere(two: Two) -> None:
+    """That no request fails meanwhile is held by the tests of the endpoint and of the rollback."""
+    before = server.servers(two.settings)[0]
+    make_champion(two.settings, "2")
+    found = serve.run(two.settings, serve.Options())
+    assert (found.version, found.url) == ("2", two.served.url)
+    assert {ask(two) for _ in range(20)} == {"2"}
+    (now,) = server.servers(two.settings)
+    assert (now.port, now.pid, now.version) == (before.port, before.pid, "2")
+
+
+def test_serving_what_is_live_starts_nothing_and_another_target_stands_beside(two: Two) -> None:
+    (before,) = server.servers(two.settings)
+    again = serve.run(two.settings, serve.Options())
+    assert again.port == before.port
+    assert server.servers(two.settings) == [before]
+
+    beside = serve.run(two.settings, serve.Options(target="1"))
+    try:
+        assert beside.port == before.port + 1
+        answer = requests.post(f"{beside.url}/invocations", json=two.body, timeout=30)
+        assert who_answered(two, answer) == "1"
+        assert ask(two) == "2"
+    finally:
+        server.stop(two.settings, beside.port)
+    assert server.servers(two.settings) == [before]
+
+
+def test_a_change_that_cannot_be_recorded_leaves_the_endpoint_answering(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("The MLflow store cannot be used: disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "log", full)
+        with pytest.raises(StoreError, match="disk full"):
+            serve.run(two.settings, serve.Options())
+    assert ask(two) == "2"
+
+
+def test_stop_leaves_no_process(two: Two) -> None:
+    (found,) = server.servers(two.settings)
+    assert found.backend is not None
+    behind = server.find(two.settings, found.backend)
+    assert behind is not None
+    server.stop(two.settings, found.port)
+    assert server.servers(two.settings) == []
+    folder = str(two.settings.state_dir)
+    left = []
+    for one in psutil.process_iter():
+        try:
+            if one.cwd() == folder and one.status() != psutil.STATUS_ZOMBIE:
+                left.append(one)
+        except psutil.Error:
+            continue
+    assert left == []
+
+
+def test_a_first_start_that_cannot_be_recorded_leaves_no_server(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = server.Server(
+        5271, 1, 0.0, SPEC.model, "1", "champion", "run", "ready", 0.0, tmp_path, None, False,
+        backend=5371,
+    )  # fmt: skip
+    stopped: list[int] = []
+    version = tracking.ModelVersion(SPEC.model, "1", "run", ("champion",), {}, 0.0)
+    monkeypatch.setattr(tracking, "require_version", lambda *_: version)
+    monkeypatch.setattr(endpoint, "follow", lambda *_, **__: live)
+    monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))
+
+    def full(*_: object) -> None:
+        raise StoreError("The MLflow store cannot be used: disk full")
+
+    monkeypatch.setattr(tracking, "log", full)
+    with pytest.raises(StoreError, match="disk full"):
+        serve.run(settings, serve.Options())
+    assert stopped == [5271]
