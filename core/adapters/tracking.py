@@ -208,7 +208,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         resolved = options.model_dump(mode="json")
         if resolved:
             mlflow.log_params({name: _param(value) for name, value in resolved.items()})
-        settings_shown = settings.model_dump(mode="json", exclude={"tracking_uri"})
+        settings_shown = settings.model_dump(mode="json", exclude={"tracking_uri", "predictions_url"})
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
         yield run_id
 
