@@ -78,7 +78,8 @@ class Settings(Options):
     @field_validator("predictions_url")
     @classmethod
     def _is_a_known_database(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"(postgresql\+psycopg://[^/\s]+/|sqlite:////)", value):
+        known = r"(postgresql\+psycopg://[^/\s]+/|sqlite:////)"
+        if value is not None and not re.match(known, value):
             raise ValueError(
                 "the predictions log is postgresql+psycopg://name:password@host/database, or "
                 "sqlite:////absolute/path.db"
