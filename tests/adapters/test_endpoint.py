@@ -400,6 +400,7 @@ def test_all_of_it_killed_is_started_again(settings):
 def test_a_port_that_another_program_took_meanwhile_is_told(settings):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
+    until(lambda: process.port_is_free(first.port))
     with socket.socket() as busy:
         busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         busy.bind(("127.0.0.1", first.port))
