@@ -21,6 +21,7 @@ from core.config import Settings
 from core.errors import InputError, StoreError
 from tests.adapters.gateways import Standing, free_port, until
 from tests.adapters.test_gateway import NUMBERS, ask, of_request, split
+from tests.postgresql import PASSWORD
 
 
 class Model(BaseHTTPRequestHandler):
@@ -246,6 +247,31 @@ def test_while_the_log_is_locked_answers_go_out_and_their_rows_are_written_later
         assert len(of_request(kept, one)) == 1
     assert "X-Prediction-Log" not in ask(kept.url, split([[30, 5]])).headers
     assert predictions.gaps(kept.settings) == []
+
+
+def test_while_postgresql_is_away_answers_go_out_and_their_rows_are_written_later(
+    postgresql, tmp_path, model
+):
+    url = postgresql.new_database("gateway")
+    settings = Settings(home=tmp_path / "home", predictions_url=url)
+    one = Standing(settings, free_port(), model.server_port)
+    one.keep(inputs=NUMBERS)
+    one.start()
+    assert "X-Prediction-Log" not in ask(one.url, split([[30, 5]])).headers
+    postgresql.stop()
+    try:
+        answers = [ask(one.url, split([[place, 5]])) for place in range(3)]
+        assert {found.status_code for found in answers} == {200}
+        assert {found.headers["X-Prediction-Log"] for found in answers} == {"delayed"}
+        until(lambda: not gateway.status(one.port).log.ok)
+        reason = gateway.status(one.port).log.reason
+        assert "Start it again" in reason
+        assert PASSWORD not in reason
+    finally:
+        postgresql.start()
+    until(lambda: gateway.status(one.port).log == recording.LogState())
+    assert [len(of_request(one, found)) for found in answers] == [1, 1, 1]
+    one.end()
 
 
 def test_what_does_not_fit_into_memory_is_counted_and_noted_as_a_gap(tmp_path):
