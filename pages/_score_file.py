@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
 from core import schema
-from core.adapters import jobs, local_cluster, server, storage, tables, tracking
+from core.adapters import batches, jobs, local_cluster, server, storage, tables, tracking
 from core.adapters.storage import Upload
 from core.config import Settings
 from core.errors import CourtsideError
@@ -46,7 +47,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, one: server.Server) -> Non
         return
     staged = stage(settings, file.file_id, file.name, _content=file.getvalue())
     head, first = look(settings, staged.stored, staged.name)
-    mapping = columns(settings, spec, one, head, first)
+    mapping = columns(settings, spec, one, head.columns, first, head.rows)
     way = choose_way(settings, head.rows, ("endpoint", "in_process"))
     keep = choose_keep("upload")
     if st.button("Score", type="primary", icon=":material/target:", key="score-upload",
@@ -67,21 +68,33 @@ def ask_path(settings: Settings, spec: ProjectSpec, one: server.Server) -> None:
         "Where the result goes", key="destination",
         placeholder="Empty: a folder of its own in data/07_model_output",
     ).strip()  # fmt: skip
-    st.caption(
-        "The columns are taken by their names; the inputs are "
-        f"{', '.join(inputs_of(settings, one))}. What cannot be scored is listed and left out."
-    )
+    mapping: dict[str, str] | None = {}
+    if path and st.session_state.get("looked-at") == path:
+        with _parts.told():
+            names, first = peek(path)
+            mapping = columns(settings, spec, one, names, first, None)
+    else:
+        st.caption(
+            "The columns are taken by their names; the inputs are "
+            f"{', '.join(inputs_of(settings, one))}. Look at the first rows to say otherwise. What "
+            "cannot be scored is listed and left out."
+        )
+        if st.button("Look at it", icon=":material/visibility:", key="look", disabled=not path):
+            peek.clear(path)
+            st.session_state["looked-at"] = path
+            st.rerun()
     way = choose_way(settings, MANY_ROWS + 1, tuple(WAYS))
     keep = None if way == "dask" else choose_keep("path")
     if way == "dask":
         cluster(settings)
-    if st.button("Score", type="primary", icon=":material/target:", key="score-path"):
+    if st.button("Score", type="primary", icon=":material/target:", key="score-path",
+                 disabled=mapping is None):  # fmt: skip
         if not path:
             st.error("No place is named yet. Type a path or an address above.")
             return
         _parts.submit(
             settings, "score", score.Options, source="path", port=one.port, path=path,
-            destination=destination or None, way=way, keep=keep,
+            destination=destination or None, mapping=mapping or {}, way=way, keep=keep,
         )  # fmt: skip
 
 
@@ -111,31 +124,38 @@ def look(_settings: Settings, stored: str, name: str) -> tuple[tables.Head, pd.D
     return tables.preview(path, name, CHECKED_ROWS)
 
 
+@st.cache_data(show_spinner="Reading the first rows", max_entries=8)
+def peek(path: str) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Return the columns and the first rows of what lies at a path or address."""
+    return batches.peek(path, CHECKED_ROWS)
+
+
 def inputs_of(settings: Settings, one: server.Server) -> tuple[str, ...]:
     """Return the columns that the served version takes."""
     return tracking.require_version(settings, one.model, one.version).inputs
 
 
 def columns(
-    settings: Settings, spec: ProjectSpec, one: server.Server, head: tables.Head,
-    first: pd.DataFrame,
+    settings: Settings, spec: ProjectSpec, one: server.Server, names: Sequence[str],
+    first: pd.DataFrame, rows: int | None,
 ) -> dict[str, str] | None:  # fmt: skip
     """Show the first rows and ask which column is which; None while an input has none."""
-    st.markdown(f"**The first rows** of {head.rows:,} with {len(head.columns)} columns")
+    of = "" if rows is None else f" of {rows:,}"
+    st.markdown(f"**The first rows**{of} with {len(names)} columns")
     st.dataframe(first.head(10), hide_index=True)
     inputs = inputs_of(settings, one)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
-    guess = column_names.guessed(wanted, head.columns)
+    guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
     with st.expander("Which column is which", expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
             role = {spec.id: " (key, if any)", spec.target: " (label, if any)"}.get(name, "")
-            at = head.columns.index(guess[name]) if guess[name] in head.columns else None
+            at = names.index(guess[name]) if guess[name] in names else None
             chosen[name] = fields.selectbox(
-                f"{name}{role}", head.columns, index=at, placeholder="None", width=226,
-                help=wanted[name].about, key=f"column-{one.run_id}-{head.columns}-{name}",
+                f"{name}{role}", names, index=at, placeholder="None", width=226,
+                help=wanted[name].about, key=f"column-{one.run_id}-{names}-{name}",
             )  # fmt: skip
     if missing := [name for name in inputs if chosen[name] is None]:
         st.warning(f"Say which column holds {', '.join(missing)}. Nothing can be scored before.")
@@ -148,18 +168,19 @@ def columns(
         "Label: " + (taken.get(spec.target) or "none; it can come later") + " · Key: "
         + (taken.get(spec.id) or "none")
     )  # fmt: skip
-    checked(spec, first, taken, inputs, head.rows)
+    checked(spec, first, taken, inputs, rows)
     return {name: column for name, column in taken.items() if name != column}
 
 
 def checked(
     spec: ProjectSpec, first: pd.DataFrame, taken: dict[str, str], inputs: tuple[str, ...],
-    rows: int,
+    rows: int | None,
 ) -> None:  # fmt: skip
     """Say what of the first rows would be left out, and why."""
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
-    some = f"the first {len(first):,} rows" if rows > len(first) else f"all {len(first):,} rows"
+    is_all = rows is not None and rows <= len(first)
+    some = f"all {len(first):,} rows" if is_all else f"the first {len(first):,} rows"
     found = [
         {"Column": one.column, "Rows": int(one.rows.sum()), "Why they are left out": one.reason,
          "First row": int(one.rows.argmax())}

@@ -252,6 +252,31 @@ def head(source: Source, rows: int = 1000) -> pd.DataFrame:
     raise AssertionError("unreachable")
 
 
+def peek(address: str, rows: int = 1000) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Return the columns and first rows of what lies there, by its first file, without counting.
+
+    Raises
+    ------
+    InputError
+        As `look` does.
+    """
+    fs, path = resolve(address)
+    shown = path if _is_local(fs) else address
+    with _faults(shown):
+        file = _files(fs, path, shown)[0]
+        if not file.lower().endswith(".csv"):
+            with _opened(fs, file) as opened:
+                table = next(opened.iter_batches(batch_size=rows), None)
+                found = opened.schema_arrow.empty_table() if table is None else table
+                frame = found.to_pandas().reset_index(drop=True)
+        else:
+            with fs.open(file, "rb") as handle:
+                _header(handle, file)
+                handle.seek(0)
+                frame = pd.read_csv(handle, nrows=rows, dtype=str, encoding="utf-8-sig")
+    return tuple(frame.columns.astype(str)), frame
+
+
 def _is_local(fs: Any) -> bool:
     return type(fs).__name__ == "LocalFileSystem"
 

@@ -80,6 +80,20 @@ def test_a_folder_and_an_address_of_fsspec(tmp_path: Path) -> None:
     assert batches.look(str(tmp_path)).digest != local.digest
 
 
+def test_first_rows_are_seen_without_counting_all(tmp_path: Path) -> None:
+    frame = rows()
+    frame.to_parquet(tmp_path / "a.parquet", index=False, row_group_size=130)
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    names, first = batches.peek(str(tmp_path / "a.parquet"), 50)
+    assert names == tuple(frame.columns)
+    pd.testing.assert_frame_equal(first, frame.head(50))
+    names, first = batches.peek(str(tmp_path / "b.csv"), 50)
+    assert (names, len(first)) == (tuple(frame.columns), 50)
+    assert first["id"].tolist() == frame["id"].head(50).astype(str).tolist()
+    with pytest.raises(InputError, match="There is no file"):
+        batches.peek(str(tmp_path / "c.csv"))
+
+
 def test_a_value_that_is_no_number_is_left_to_who_knows_the_column(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n1\nNA\nfar\n")
     source = batches.look(str(tmp_path / "a.csv"))

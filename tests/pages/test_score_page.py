@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -187,6 +188,31 @@ def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     assert (chosen.path, chosen.way, chosen.destination) == (
         "/data/rows.parquet", "in_process", None,
     )  # fmt: skip
+
+
+def test_the_columns_of_a_path_can_be_looked_at_and_named(
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+    tmp_path: Path,
+) -> None:
+    columns = ("lat", "lon", "minutes_remaining", "period", "playoffs", "Shot Distance")
+    frame = pd.DataFrame({name: [1.0, 2.0] for name in columns})
+    path = tmp_path / "rows.parquet"
+    frame.rename(columns={"period": "quarter"}).to_parquet(path)
+    app = open_page(copied.settings, "score")
+    app = app.segmented_control(key="rows").set_value("path").run()
+    app.text_input(key="path").set_value(str(path))
+    app = press(app.run(), "Look at it")
+    assert not app.exception
+    assert "Say which column holds period." in text_of(app)
+    next(one for one in app.selectbox if one.label == "period").set_value("quarter")
+    app = press(app.run(), "Score")
+    (job,) = jobs.active(copied.settings)
+    chosen = score.Options(**job.options)
+    assert chosen.mapping == {"shot_distance": "Shot Distance", "period": "quarter"}
+    assert chosen.path == str(path)
 
 
 def test_an_interrupted_scoring_of_a_path_can_be_resumed(
