@@ -52,6 +52,10 @@ class Settings(Options):
     dask : str or None
         Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, on whose workers
         candidates are fitted side by side; None fits them one by one.
+    predictions_url : str or None
+        Database of the predictions log as SQLAlchemy names it,
+        `postgresql+psycopg://name:password@host/database`; None means a SQLite file in state/. It
+        can hold a password, so no run keeps it.
 
     Examples
     --------
@@ -69,6 +73,18 @@ class Settings(Options):
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
     dask: str | None = None
+    predictions_url: str | None = Field(None, repr=False)
+
+    @field_validator("predictions_url")
+    @classmethod
+    def _is_a_known_database(cls, value: str | None) -> str | None:
+        known = r"(postgresql\+psycopg://[^/\s]+/|sqlite:////)"
+        if value is not None and not re.match(known, value):
+            raise ValueError(
+                "the predictions log is postgresql+psycopg://name:password@host/database, or "
+                "sqlite:////absolute/path.db"
+            )
+        return value
 
     @field_validator("dask")
     @classmethod
@@ -182,4 +198,6 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     if not where:
         # of several choices together: what was given is all of them
         return f"{told[0].upper()}{told[1:]}."
+    if str(first["loc"][-1]).endswith("_url"):  # it may hold a password
+        return f"{where}: {told[0].lower()}{told[1:]}."
     return f"{where}: {told[0].lower()}{told[1:]} (given: {first['input']!r})."

@@ -204,6 +204,78 @@ def validate(
     return inspect(frame, columns, optional=optional, complete=complete, unique=unique).required()
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Values of one column that cannot be used, all for one reason.
+
+    Parameters
+    ----------
+    column, reason : str
+    rows : array of bool
+        Which rows of the frame.
+    """
+
+    column: str
+    reason: str
+    rows: Bools
+
+
+def usable(
+    frame: pd.DataFrame, columns: Mapping[str, Column]
+) -> tuple[pd.DataFrame, list[Refused]]:
+    """Return these columns in their types, and by which of their values rows cannot be used.
+
+    The rules are those of `inspect`, asked row by row; a missing value breaks none of them. A value
+    that is of another type is missing in what is returned.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Has a column of each name.
+
+    Examples
+    --------
+    >>> wanted = {"lon": Column(type="number", about="longitude", min=-119, max=-117)}
+    >>> clean, refused = usable(pd.DataFrame({"lon": ["-118.2", "east", "3"]}), wanted)
+    >>> for one in refused:
+    ...     print(one.rows.nonzero()[0].tolist(), one.reason)
+    [1] must be a number
+    [2] must lie in -119..-117
+    """
+    settled: dict[str, pd.Series[Any]] = {}
+    refused = []
+    for name, column in columns.items():
+        values = frame[name]
+        right = _at_one_look(values, column)
+        if right is not None:
+            settled[name] = right
+            continue
+        settled[name], broken, wanted = _settle(values, column)
+        for rule in _value_rules(column, settled[name], broken, wanted):
+            wrong: Bools = ~np.asarray(rule.holds(settled[name]), dtype=bool)
+            if wrong.any():
+                told = rule.tell(1, "").removeprefix(f"Column '{name}' ")
+                refused.append(Refused(name, re.split(r": not so in|, in 1 row", told)[0], wrong))
+    return pd.DataFrame(settled, index=frame.index, copy=False), refused
+
+
+def _at_one_look(values: pd.Series[Any], column: Column) -> pd.Series[Any] | None:
+    """Return numbers that break no rule, as most batches of a large file hold them; else None."""
+    kinds = {"number": "if", "integer": "i", "label": "if"}.get(column.type, "")
+    if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in kinds:
+        return None
+    settled = values if column.type == "integer" else values.astype("float64", copy=False)
+    array = settled.to_numpy()
+    if column.type == "label":
+        return settled if ((array == 0) | (array == 1) | np.isnan(array)).all() else None
+    most = np.finfo(np.float64).max
+    low = -most if column.min is None else column.min
+    high = most if column.max is None else column.max
+    # missing ones are passed over, infinite ones are beyond
+    outside = np.fmin.reduce(array, initial=low) < low or np.fmax.reduce(array, initial=low) > high
+    return None if outside else settled
+
+
 def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str] = ()) -> Validated:
     """Return the rows of a source in the order of its id, and all that is wrong or odd with them.
 

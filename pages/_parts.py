@@ -41,6 +41,7 @@ STEPS = {
     "explain": ("pages/explain.py", "Explain", ":material/lightbulb:"),
     "serve": ("pages/serve.py", "Serve", ":material/dns:"),
     "score": ("pages/score.py", "Score", ":material/target:"),
+    "label": ("pages/predictions.py", "Predictions", ":material/receipt_long:"),
     "monitor": ("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
 }
 
@@ -58,6 +59,7 @@ def navigation() -> Any:
             st.Page("pages/explain.py", title="Explain", icon=":material/lightbulb:"),
             st.Page("pages/serve.py", title="Serve", icon=":material/dns:"),
             st.Page("pages/score.py", title="Score", icon=":material/target:"),
+            st.Page("pages/predictions.py", title="Predictions", icon=":material/receipt_long:"),
             st.Page("pages/monitor.py", title="Monitor", icon=":material/monitor_heart:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
         ]
@@ -342,7 +344,7 @@ def ago(moment: float) -> str:
 def ready_servers(settings: Settings) -> list[server.Server]:
     """Return the servers that answer: the live endpoint, then the newest first."""
     found = [item for item in server.servers(settings) if item.state == "ready"]
-    return sorted(found, key=lambda item: (item.backend is None, -item.started))
+    return sorted(found, key=lambda item: (not item.is_live, -item.started))
 
 
 def check_table(

@@ -207,7 +207,7 @@ def rollback() -> None:
     else:
         st.markdown(
             f"The live endpoint on port {live.port} changes from version {live.version} to "
-            f"{previous.version} without a failed request, in about 15 seconds. If version "
+            f"{previous.version} without a failed request, in a few seconds. If version "
             f"{previous.version} does not start, nothing is moved."
         )
     note = st.text_input("Note, if you like", max_chars=2000, key="rollback-note")

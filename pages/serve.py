@@ -1,20 +1,14 @@
-"""Serve: start, watch and stop the servers of registered versions."""
+"""Serve: start, watch and stop the endpoints of registered versions."""
 
-import json
 from collections.abc import Iterable
 
 import streamlit as st
 
-from core.adapters import endpoint, jobs, registry, server, tracking
+from core.adapters import endpoint, foreign, jobs, registry, server, tracking
 from core.steps import serve
-from pages import _parts
+from pages import _keys, _parts, _servers
 
 settings, spec = _parts.open_app()
-STATES = {
-    "ready": ("answering", "green", ":material/check_circle:"),
-    "starting": ("starting", "blue", ":material/hourglass_top:"),
-    "died": ("died", "red", ":material/error:"),
-}
 
 
 def in_order(aliases: Iterable[str]) -> list[str]:
@@ -42,10 +36,16 @@ def form(listed: list[tracking.ModelVersion]) -> None:
             f"{settings.serve_port} if that is free. The previous champion, or any other version, "
             "is served beside it, to be tried; to bring it back, roll back on the page Registry.",
         )  # fmt: skip
+        shadow = st.checkbox(
+            "Send it a copy of every request to the live endpoint (shadow)",
+            help="For a challenger beside the champion: it answers the same requests, its answers "
+            "go to the predictions log and to nobody else.",
+        )
         sent = st.form_submit_button("Start", type="primary", icon=":material/play_arrow:")
     if sent:
         chosen = None if port is None else int(port)
-        _parts.submit(settings, "serve", serve.Options, target=target, port=chosen)
+        values = {"target": target, "port": chosen}
+        _parts.submit(settings, "serve", serve.Options, **values, shadow=shadow)
     _parts.job_panel(settings, "serve")
 
 
@@ -64,7 +64,7 @@ def live_endpoint(listed: list[tracking.ModelVersion]) -> None:
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
         f"Follow the champion, version {champion.version}", icon=":material/sync:", disabled=going,
-        help="The endpoint changes to it without a failed request, in about 15 seconds.",
+        help="The endpoint changes to it without a failed request, in a few seconds.",
     ):  # fmt: skip
         _parts.submit(settings, "serve", serve.Options, target=tracking.CHAMPION)
 
@@ -79,66 +79,40 @@ def aliases_now(one: server.Server) -> str:
     )
 
 
-def stop(port: int) -> None:
-    with _parts.told():
-        server.stop(settings, port)
-
-
-def dismiss(port: int) -> None:
-    with _parts.told():
-        server.dismiss(settings, port)
-
-
-def call_text(url: str, row: dict[str, float]) -> str:
-    body = json.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}})
-    return f"curl {url}/invocations -H 'Content-Type: application/json' -d '{body}'"
-
-
 @st.fragment(run_every=2)
 @_parts.told()
 def watch() -> None:
     found = server.servers(settings)
+    live = next((one for one in found if one.is_live), None)
     if not found:
-        st.info("No server is running. Choose a model and press Start; it takes about 15 seconds.")
+        st.info("No server is running. Choose a model and press Start; it takes a few seconds.")
+    for one in sorted(found, key=lambda one: (not one.is_live, one.port)):
+        _servers.card(settings, one, aliases_now(one), live)
+
+
+@st.fragment(run_every=15)
+@_parts.told()
+def others() -> None:
+    """Show what serves, or has one of our ports, and was not started here."""
+    found = foreign.listed(settings)
+    if not found:
+        return
+    st.subheader("Not started by this app", anchor=False)
+    st.caption("Shown so that you know of them. This app does not stop what it did not start.")
     for one in found:
-        word, colour, icon = STATES[one.state]
-        with st.container(border=True, key=f"server-{one.port}"):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                where = "the live endpoint, port" if one.backend is not None else "port"
-                st.markdown(f"**{aliases_now(one)}** on {where} **{one.port}**", width="content")
-                st.badge(word, icon=icon, color=colour)
-                if one.sample:
-                    _parts.sample_badge()
-                if one.state == "died":
-                    st.button(
-                        "Dismiss", key=f"dismiss-{one.port}", on_click=dismiss, args=(one.port,)
-                    )
-                else:
-                    st.button(
-                        "Stop", key=f"stop-{one.port}", icon=":material/stop:",
-                        on_click=stop, args=(one.port,),
-                    )  # fmt: skip
-            st.caption(f"{one.url} · process {one.pid} · started {_parts.ago(one.started)}")
-            _parts.run_link(one.run_id, "Model's run")
-            if one.state == "died":
-                st.error("This server ended by itself. Its last lines are below; start it again.")
-            if one.state == "ready":
-                with st.expander("Call it yourself"):
-                    st.code(
-                        call_text(one.url, _parts.example_row(settings, one.run_id)),
-                        language="bash",
-                        wrap_lines=True,
-                    )
-            with st.expander("Log", expanded=one.state == "died"):
-                st.code(
-                    server.log_tail(settings, one.port) or "Nothing printed yet.", language=None
-                )
+        what = "MLflow serves a model" if one.is_model else "A program has one of this app's ports"
+        who = "another person's process" if one.pid is None else f"process {one.pid}"
+        since = "" if one.since is None else f", started {_parts.ago(one.since)}"
+        with st.container(border=True):
+            st.markdown(f"{what}: port **{one.port}**, {who}{since}")
+            if one.command:
+                st.code(one.command, language=None, wrap_lines=True)
 
 
 _parts.header(
     "Serve",
     "Offer a registered version as an API on this machine. A server goes on when the app is "
-    "closed, and is found again when it is opened.",
+    "closed, is found again when it is opened, and is started again when it crashes.",
 )
 with _parts.told():
     _parts.wait_for_store()
@@ -146,13 +120,20 @@ with _parts.told():
     if not listed:
         st.info("There is no model yet. Train one first.")
         st.page_link("pages/train.py", label="Go to Train", icon=":material/arrow_forward:")
+        others()
         st.stop()
     live_endpoint(listed)
     form(listed)
     st.subheader("Servers", anchor=False)
     watch()
+    others()
+    _keys.section(settings)
     last = tracking.last_run(settings, "serve")
     if last is not None:
         seconds = last.metrics["seconds_to_answer"]
-        st.caption(f"The last start took {seconds:.1f} s until the first answer.")
+        st.caption(
+            f"The last start took {seconds:.1f} s until the first answer. What answers is MLflow's "
+            "own scoring server, the program that `mlflow models serve` starts; here it is started "
+            "without the command around it, which imports everything a second time first."
+        )
         _parts.run_link(last.run_id, "Disponibilizacao")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from core import project
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import sample
+from tests.postgresql import Server, programs
 
 _modules = itertools.count()
 # of the processes that run tests beside each other: each has ports of its own
@@ -86,6 +88,17 @@ def real_dir() -> Path:
     if not all((folder / name).is_file() for name in REAL_FILES):
         pytest.skip("COURTSIDE_RAW_DIR does not name a folder with the real files")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; tests that need it skip where its programs are absent."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL's programs (initdb, postgres) are not on this machine")
+    found = Server(folder)
+    yield found
+    found.remove()
 
 
 @pytest.fixture

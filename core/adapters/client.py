@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +23,18 @@ CONNECT_SECONDS = 3.0
 TRIES = 3
 FIRST_WAIT_SECONDS = 0.2
 REASON_LENGTH = 300
+# found fastest, see docs/decisions/0021
+BATCH_ROWS, IN_FLIGHT = 20_000, 2
+# what a gateway answers while the server behind it is away
+AWAY = (502, 503)
+
+Form = Literal["json", "csv", "parquet"]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class UnreachableError(ServerError):
+    """Nothing answers there now; it may answer again once it is started."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +51,15 @@ class Scored:
         Milliseconds from sending each batch to its whole answer, repeats included.
     sizes : ndarray of int64
         Rows of each batch.
+    is_logged : bool
+        Whether a gateway answered, which logs what it answers.
     """
 
     probabilities: np.ndarray[Any, np.dtype[np.float64]]
     labels: np.ndarray[Any, np.dtype[np.int64]]
     latencies: np.ndarray[Any, np.dtype[np.float64]]
     sizes: np.ndarray[Any, np.dtype[np.int64]]
+    is_logged: bool = False
 
     @property
     def batches(self) -> int:
@@ -69,9 +87,14 @@ def score(
     inputs: Mapping[str, str],
     *,
     is_complete: bool = True,
-    batch_rows: int = 2000,
-    timeout: float = 30.0,
+    batch_rows: int = BATCH_ROWS,
+    timeout: float = 60.0,
     on_batch: Callable[[int, int], None] | None = None,
+    form: Form = "parquet",
+    in_flight: int = IN_FLIGHT,
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+    keys: pd.Series[Any] | None = None,
 ) -> Scored:
     """Have the served model score every row.
 
@@ -93,36 +116,96 @@ def score(
         Seconds that one request may take.
     on_batch : callable, optional
         Told after each batch: rows done, rows in all.
+    form : {"json", "csv", "parquet"}
+        How rows are sent; the answer is the same. Texts are not told from numbers in CSV.
+    in_flight : int
+        Requests that are under way at the same time, each on a connection of its own.
+    headers : mapping, optional
+        Sent with each request.
+    request_id : str, optional
+        32 hexadecimal digits; for rows that are sent as one batch.
+    keys : Series, optional
+        A column of the name of the natural key, which is sent beside the inputs.
 
     Raises
     ------
     InputError
         When an input is missing or holds what the model does not take; nothing was sent.
+    UnreachableError
+        When no model answers.
     ServerError
-        When no model answers, or it answers with an error or with something else than scores.
+        When it answers with an error or with something else than scores.
     """
-    rows = _table(frame, inputs, is_complete)
-    probabilities, labels, latencies, sizes = [], [], [], []
-    with _session() as session:
-        for first in range(0, len(rows), batch_rows):
-            batch = rows[first : first + batch_rows]
-            question = {"columns": list(inputs), "data": batch}
-            body = json.dumps({"dataframe_split": question}, allow_nan=False)
+    rows = _checked(frame, inputs, is_complete)
+    if keys is not None:
+        rows = rows.assign(**{str(keys.name): keys.to_numpy()})
+    batches = [rows[first : first + batch_rows] for first in range(0, len(rows), batch_rows)]
+    given = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
+    probabilities, labels, latencies = [], [], []
+    is_logged = False
+    done = 0
+    with ExitStack() as stack:
+        sessions = _Sessions(stack)
+
+        def ask(batch: pd.DataFrame) -> tuple[requests.Response, float]:
+            body, kind = _encoded(batch, form)
             begun = time.perf_counter()
-            answer = _post(session, url, body, timeout)
-            latencies.append((time.perf_counter() - begun) * 1000)
+            answer = _post(
+                sessions.mine(), url, body, {"Content-Type": kind, **given}, timeout
+            )  # fmt: skip
+            return answer, (time.perf_counter() - begun) * 1000
+
+        several = min(in_flight, len(batches)) > 1
+        pool = stack.enter_context(ThreadPoolExecutor(in_flight)) if several else None
+        answers = _in_order(pool, ask, batches, in_flight) if pool else map(ask, batches)
+        for batch, (answer, milliseconds) in zip(batches, answers, strict=True):
             probability, label = _read(answer, url, len(batch))
+            is_logged = "X-Request-Id" in answer.headers
+            latencies.append(milliseconds)
             probabilities.append(probability)
             labels.append(label)
-            sizes.append(len(batch))
+            done += len(batch)
             if on_batch is not None:
-                on_batch(first + len(batch), len(rows))
+                on_batch(done, len(rows))
     return Scored(
         np.concatenate([np.empty(0, "float64"), *probabilities]),
         np.concatenate([np.empty(0, "int64"), *labels]),
         np.array(latencies, "float64"),
-        np.array(sizes, "int64"),
+        np.array([len(batch) for batch in batches], "int64"),
+        is_logged,
     )
+
+
+class _Sessions:
+    """A session for each thread, all closed by the stack."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack, self._own, self._lock = stack, threading.local(), threading.Lock()
+
+    def mine(self) -> requests.Session:
+        if not hasattr(self._own, "session"):
+            with self._lock:
+                self._own.session = self._stack.enter_context(_session())
+        found: requests.Session = self._own.session
+        return found
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, ask: Callable[[T], R], items: Sequence[T], at_once: int
+) -> Iterator[R]:
+    """Yield the answers in the order of the questions, a few of which are under way."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            if len(waiting) == at_once:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(ask, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # a batch that has failed ends the others
+        for future in waiting:
+            future.cancel()
 
 
 @contextmanager
@@ -133,8 +216,30 @@ def _session() -> Iterator[requests.Session]:
         yield session
 
 
-def _table(frame: pd.DataFrame, inputs: Mapping[str, str], is_complete: bool) -> list[list[Any]]:
-    """Return the rows as JSON has them, a missing value as None."""
+def _encoded(rows: pd.DataFrame, form: Form) -> tuple[bytes, str]:
+    """Return rows as the body of a request, and its kind."""
+    if form == "parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        sink = pyarrow.BufferOutputStream()
+        table = pyarrow.Table.from_pandas(rows, preserve_index=False)
+        # it goes no further than this machine
+        pyarrow.parquet.write_table(
+            table, sink, compression="none", use_dictionary=False, write_statistics=False
+        )
+        return sink.getvalue().to_pybytes(), "application/vnd.apache.parquet"
+    if form == "csv":
+        return rows.to_csv(index=False).encode(), "text/csv"
+    empty = rows.isna()
+    taken = rows.astype("object").mask(empty, None) if empty.any(axis=None) else rows
+    data = [list(row) for row in zip(*(taken[name].tolist() for name in taken), strict=True)]
+    question = {"columns": list(rows), "data": data}
+    return json.dumps({"dataframe_split": question}, allow_nan=False).encode(), "application/json"
+
+
+def _checked(frame: pd.DataFrame, inputs: Mapping[str, str], is_complete: bool) -> pd.DataFrame:
+    """Return the inputs, numbers as floats; refuse what the model would refuse."""
     missing = [name for name in inputs if name not in frame.columns]
     if missing:
         raise InputError(f"The rows have no {', '.join(missing)}. The model needs these columns.")
@@ -147,6 +252,8 @@ def _table(frame: pd.DataFrame, inputs: Mapping[str, str], is_complete: bool) ->
             f"{', '.join(text)}: not all values are numbers, which the model takes there."
         ) from error
     settled = pd.DataFrame(found, columns=numbers, index=frame.index)
+    if len(numbers) == len(inputs) and np.isfinite(found).all():
+        return settled
     taken = settled.join(frame[[name for name in inputs if name not in numbers]])[list(inputs)]
     empty = taken.isna()
     bad = settled.isin([np.inf, -np.inf]).reindex(columns=list(inputs), fill_value=False)
@@ -160,22 +267,27 @@ def _table(frame: pd.DataFrame, inputs: Mapping[str, str], is_complete: bool) ->
             f"{count:,} of {len(taken):,} rows have {kinds} values in {', '.join(named)}. Fill "
             "them in or leave these rows out; nothing was scored."
         )
-    if empty.any(axis=None):
-        taken = taken.astype("object").mask(empty, None)
-    return [list(row) for row in zip(*(taken[name].tolist() for name in inputs), strict=True)]
+    texts = [name for name in inputs if name not in numbers]
+    return taken.assign(
+        **{name: taken[name].astype("object").mask(empty[name], None) for name in texts}
+    )
 
 
-def _post(session: requests.Session, url: str, body: str, timeout: float) -> requests.Response:
-    headers = {"Content-Type": "application/json"}
+def _post(
+    session: requests.Session, url: str, body: bytes, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
     for attempt in range(1, TRIES + 1):
         try:
-            return session.post(
+            answer = session.post(
                 f"{url}/invocations",
                 data=body,
                 headers=headers,
                 timeout=(CONNECT_SECONDS, timeout),
                 allow_redirects=False,
             )
+            if answer.status_code in AWAY:
+                raise UnreachableError(f"No model answers behind {url} now: {_reason(answer)}")
+            return answer
         except requests.ReadTimeout as error:
             raise ServerError(
                 f"The model at {url} did not answer within {timeout:g} seconds. "
@@ -183,7 +295,7 @@ def _post(session: requests.Session, url: str, body: str, timeout: float) -> req
             ) from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             if attempt == TRIES:
-                raise ServerError(_lost(url, error)) from error
+                raise UnreachableError(_lost(url, error)) from error
             time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
     raise AssertionError("unreachable")
 

@@ -1,4 +1,4 @@
-"""The only import of Dask: fits candidates side by side on a cluster that others have started.
+"""The only import of Dask: candidates fitted, and parts scored, side by side on a cluster.
 
 What a worker sends back is unpickled here, and what is sent there is run there: an address of a
 cluster is a matter of trust, as a database's is.
@@ -11,11 +11,12 @@ import hashlib
 import importlib.metadata
 import platform
 import queue
+import sys
 import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -23,7 +24,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from core.adapters import automl
+from core import schema
+from core.adapters import automl, batches, output_parts, scorer
+from core.adapters.batches import Part
 from core.errors import CourtsideError, InputError, JobError
 
 SETTING = "COURTSIDE_DASK"
@@ -39,6 +42,7 @@ PACKAGES = (
     "distributed", "cloudpickle", "pycaret", "scikit-learn", "lightgbm", "numpy", "pandas", "scipy",
 )  # fmt: skip
 _INSTEAD = f"or take {SETTING} away: then the candidates are fitted one by one, here."
+_SCORE_INSTEAD = "or score in process."
 # one training at a time in a worker's process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
 _TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
@@ -119,6 +123,62 @@ def fit_all(
                     on_wait(workers)
         finally:
             tasks.cancel()
+
+
+def score_all(
+    address: str,
+    work: scorer.Work,
+    parts: Sequence[Part],
+    which: scorer.Scorer,
+    on_rows: Callable[[int], None],
+) -> list[scorer.Done]:
+    """Score parts as one Dask task each; the workers read and write them.
+
+    What is not done when this ends early is cancelled; a task whose worker dies is begun anew by
+    another one.
+
+    Parameters
+    ----------
+    on_rows : callable
+        Told the number of rows of each part that is done.
+
+    Raises
+    ------
+    InputError
+        When no cluster answers at the address, or its workers are not fit for this work.
+    JobError
+        When the cluster is lost before all is done.
+    """
+    import distributed
+
+    done = []
+    with _lost_is_told(address, _SCORE_INSTEAD), _connected(address, _SCORE_INSTEAD) as client:
+        _check(client, address, _SCORE_INSTEAD)
+        [sent] = client.scatter([(work, which)], broadcast=True, hash=False)
+        rows = {part.number: part.rows for part in parts}
+        futures = [client.submit(_score, sent, part, pure=False) for part in parts]
+        try:
+            for future in distributed.as_completed(futures, loop=client.loop):
+                error = future.exception(timeout=FETCH_SECONDS)
+                if isinstance(error, CourtsideError):
+                    raise error
+                if error is not None:
+                    reason = " ".join(str(error).split())[:300]
+                    raise JobError(
+                        f"A part cannot be scored on a Dask worker: {reason} Finished parts are "
+                        "kept. Set that right, and go on with this scoring."
+                    ) from error
+                done.append(future.result(timeout=FETCH_SECONDS))
+                on_rows(rows[done[-1].number])
+        finally:
+            with suppress(Exception):
+                client.cancel(futures)
+    return done
+
+
+def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:
+    work, which = sent
+    return scorer.score_part(work, part, which)
 
 
 class _Tasks:
@@ -248,7 +308,7 @@ async def _kind_of(address: str) -> str:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def _connected(address: str, instead: str = _INSTEAD) -> Iterator[Any]:
     import distributed
 
     try:
@@ -264,7 +324,7 @@ def _connected(address: str) -> Iterator[Any]:
             )
     except Exception as error:
         raise InputError(
-            f"No Dask scheduler answers at {address} ({SETTING}). Start it, {_INSTEAD}"
+            f"No Dask scheduler answers at {address} ({SETTING}). Start it, {instead}"
         ) from error
     try:
         yield client
@@ -274,19 +334,20 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _lost_is_told(address: str) -> Iterator[None]:
+def _lost_is_told(address: str, instead: str = _INSTEAD) -> Iterator[None]:
+    again = "score" if instead == _SCORE_INSTEAD else "train"
     try:
         yield
     except (OSError, CancelledError) as error:
         raise JobError(
-            f"The Dask cluster at {address} was lost, or all workers that held the training set "
+            f"The Dask cluster at {address} was lost, or all workers that held what it works on "
             f"ended ({type(error).__name__}). What is done is kept in its runs. See whether it "
-            "runs, and in the workers' logs why one ended (out of memory, perhaps); train again, "
-            f"{_INSTEAD}"
+            f"runs, and in the workers' logs why one ended (memory, perhaps); {again} again, "
+            f"{instead}"
         ) from error
 
 
-def _check(client: Any, address: str) -> None:
+def _check(client: Any, address: str, instead: str = _INSTEAD) -> None:
     """Refuse a cluster that would not fit what is fitted here.
 
     Raises
@@ -301,7 +362,7 @@ def _check(client: Any, address: str) -> None:
     except distributed.TimeoutError as error:
         raise InputError(
             f"The Dask scheduler at {address} has no workers. Start some in the app's folder, as "
-            f"the README tells at {SETTING}, {_INSTEAD}"
+            f"the README tells at {SETTING}, {instead}"
         ) from error
     here = _about()
     # the scheduler reads the tasks too
@@ -316,7 +377,7 @@ def _check(client: Any, address: str) -> None:
             raise InputError(
                 f"The Dask {which} does not find this app's code, or what it needs "
                 f"({reason}). Start it in the app's folder, with `PYTHONPATH=.` and the packages "
-                f"of requirements.txt, {_INSTEAD}"
+                f"of requirements.txt, {instead}"
             )
         if others := [
             f"{name} {found.get(name)} instead of {version}"
@@ -326,7 +387,7 @@ def _check(client: Any, address: str) -> None:
             raise InputError(
                 f"The Dask {which} has {', '.join(others)}; its figures could differ. "
                 "Give it the app's code and the packages of requirements.txt, start it again, "
-                f"{_INSTEAD}"
+                f"{instead}"
             )
 
 
@@ -349,6 +410,7 @@ def _about() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "none"
     text = "".join(
-        path.read_text(encoding="utf-8") for path in (Path(__file__), Path(automl.__file__))
+        Path(str(module.__file__)).read_text(encoding="utf-8")
+        for module in (sys.modules[__name__], automl, scorer, batches, output_parts, schema)
     )
     return {**versions, "code": hashlib.sha256(text.encode()).hexdigest()[:8]}

@@ -1,40 +1,50 @@
-"""The live endpoint: one port whose model can be changed without a failed request.
+"""Endpoints: ports whose model can be changed, or comes back to life, without a failed request.
 
-A relay (`core.adapters.relay`) stands on the port, and a server of one version behind it, on a port
-of its own. Both go on when the app stops. What `core.adapters.server` tells of it is one server.
+A gateway (`core.adapters.gateway`) stands on the port, and a server of one version behind it, on a
+port of its own. Both go on when the app stops. One endpoint, the live one, follows the champion;
+others serve the challenger, or any version, beside it. What `core.adapters.server` tells of an
+endpoint is one server.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from filelock import FileLock, Timeout
-
-from core.adapters import process, registry, relay, server
+from core import project
+from core.adapters import gateway, process, registry, revival, server
+from core.adapters.revival import revive
 from core.adapters.server import Server
 from core.adapters.tracking import CHAMPION, ModelVersion
-from core.config import CODE_ROOT, Settings
-from core.errors import CourtsideError, InputError, NotReadyError, ServerError
+from core.config import Settings
+from core.errors import CourtsideError, InputError, NotReadyError
+
+__all__ = [
+    "begin", "check_shadow", "endpoints", "follow", "live", "restart", "revive", "set_shadow",
+    "stop",
+]  # fmt: skip
 
 POLL_SECONDS = 0.05
-RELAY_SECONDS = 30.0
 # Longer than MLflow's own limit for a request, 60 s.
 DRAIN_SECONDS = 120.0
-TURN_SECONDS = 300.0
+
+
+def endpoints(settings: Settings) -> list[Server]:
+    """Return the endpoints that were started and not stopped: the live one, then by port."""
+    found = [one for one in server.servers(settings) if one.backend is not None]
+    return sorted(found, key=lambda one: (not one.is_live, one.port))
 
 
 def live(settings: Settings) -> Server | None:
     """Return the live endpoint, None when it was not started or was stopped.
 
     Its `port` and `url` are those that people call, its version the one that answers there, and
-    `started` the time since when. It is `died` when its relay or the server behind it has ended.
+    `started` the time since when. It is `restarting` when the server behind it has ended, `died`
+    when its gateway has.
     """
-    return next((one for one in server.servers(settings) if one.backend is not None), None)
+    return next((one for one in endpoints(settings) if one.is_live), None)
 
 
 def follow(
@@ -51,7 +61,8 @@ def follow(
     The old version answers until the new one can; then new requests go to the new one, those under
     way are awaited, and the old one is stopped. If the new one does not start, the old one stays.
     Without a live endpoint it is started, on `settings.serve_port` if that is free; what died of it
-    is started anew on the same port. Where this version answers already, nothing is done.
+    is started anew on the same port. Where this version answers already, nothing is done. An
+    endpoint of the same version no longer gets copies of what is asked.
 
     Parameters
     ----------
@@ -69,29 +80,99 @@ def follow(
     InputError
         When another program has taken the endpoint's port; nothing was changed.
     NotReadyError
-        When another change of the endpoint does not come to its end.
+        When another change of the endpoint does not come to its end, or it is stopped meanwhile.
     StoreError
         When the files of the version are not those that were registered.
     ServerError
-        When the server, or the relay, ends or does not answer in time.
+        When the server, or the gateway, ends or does not answer in time.
     """
     change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
-    with _turn(change):
-        front, old = _standing(settings)
-        port = _port(settings, front)
-        if front is None or old is None:
-            return _begin(change, port, front)
-        if not server.is_alive(front):
-            front = _start_relay(change, front)
-        if (old.model, old.version, old.run_id) == (version.name, version.version, version.run_id):
-            shown = replace(front, alias=alias)
-            server.keep(settings, shown)
-            return shown
-        return _switch(change, front, old)
+    with server.turn(settings, "live", change.waited):
+        found = live(settings)
+        if found is not None and found.state in ("starting", "stopped"):
+            # what a change, or a stop, that was killed left behind: nobody else is at it now
+            _stop_quietly(settings, found.port)
+            found = None
+        if found is None:
+            return _begin(change, 0, is_live=True)
+        with server.turn(settings, str(found.port), change.waited):
+            return _follow(change, found.port)
+
+
+def begin(
+    settings: Settings,
+    version: ModelVersion,
+    port: int | None,
+    on_wait: Callable[[float], None] | None = None,
+    *,
+    alias: str | None,
+    job_id: str | None = None,
+    timeout: float = 120.0,
+) -> Server:
+    """Serve a version beside the live endpoint, and return when it answers.
+
+    Parameters
+    ----------
+    port : int or None
+        None takes the first free one.
+    alias : str or None
+        The alias that was asked for, if it was not a version.
+
+    Raises
+    ------
+    InputError
+        When the port is in use.
+    StoreError, ServerError
+        As `follow` does; nothing is left of it then.
+    """
+    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    return _begin(change, port or 0, is_live=False)
+
+
+def restart(settings: Settings, port: int) -> None:
+    """Have an endpoint that died, or was given up, started again, without waiting for it.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none on this port.
+    """
+    front = server.find(settings, port)
+    if front is None or front.backend is None:
+        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+    # its watch counts anew from here
+    server.change(settings, front, state="ready", problem=None, restarts=0)
+    revival.begin(settings, port)
+
+
+def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
+    """Let the endpoint on this port get a copy of every request to the live one, or no longer.
+
+    Returns the live endpoint.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no live endpoint, or none on this port.
+    InputError
+        When both answer by the same version.
+    """
+    front, other = _shadowed(settings), server.find(settings, port)
+    if not on:
+        return server.change(settings, front, shadow=None) if front.shadow == port else front
+    if other is None or other.backend is None:
+        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+    _check_shadow(front, _version_of(other))
+    return server.change(settings, front, shadow=port)
+
+
+def check_shadow(settings: Settings, version: ModelVersion) -> None:
+    """Do nothing if this version may shadow the live endpoint; raises as `set_shadow` does."""
+    _check_shadow(_shadowed(settings), _version_of_registered(version))
 
 
 def stop(settings: Settings) -> Server:
-    """Stop the live endpoint: the relay first, then what is behind it; no process is left.
+    """Stop the live endpoint: the gateway first, then what is behind it; no process is left.
 
     Raises
     ------
@@ -106,7 +187,7 @@ def stop(settings: Settings) -> Server:
 
 @dataclass(frozen=True)
 class _Change:
-    """What `follow` was asked for."""
+    """What was asked for."""
 
     settings: Settings
     version: ModelVersion
@@ -120,162 +201,161 @@ class _Change:
         if self.on_wait is not None:
             self.on_wait(time.monotonic() - self.begun)
 
-    def start_server(self, front: int) -> Server:
+    def described(self) -> Server:
+        """Return the version as a server that is not started; its files are those registered."""
         # the server runs the code among the version's files
-        registry.check(self.settings, self.version)
-        return server.start(self.settings, self.version, None, self.alias, self.job_id, front=front)
+        found = registry.servable(self.settings, self.version)
+        return Server(
+            port=0,
+            pid=0,
+            create_time=0.0,
+            model=self.version.name,
+            version=self.version.version,
+            alias=self.alias,
+            run_id=self.version.run_id,
+            state="starting",
+            started=time.time(),
+            log_path=self.settings.logs_dir / "serve.log",
+            job_id=self.job_id,
+            sample=self.version.is_sample,
+            inputs=found.inputs,
+            is_complete=found.is_complete,
+            threshold=found.threshold,
+            key=project.load(self.settings.project).id,
+            folder=found.folder,
+            digests=found.digests,
+        )
 
     def wait_until_ready(self, new: Server) -> Server:
         return server.wait_until_ready(self.settings, new, self.timeout, self.waited)
 
 
-@contextmanager
-def _turn(change: _Change) -> Iterator[None]:
-    """Let one change of the endpoint come after the other."""
-    folder = change.settings.state_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "live.lock")
-    end = time.monotonic() + TURN_SECONDS
-    while not lock.is_locked:
-        with suppress(Timeout):
-            lock.acquire(timeout=POLL_SECONDS)
-        if time.monotonic() > end:
-            raise NotReadyError(
-                "Another change of the live endpoint has been under way for "
-                f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
-            )
-        change.waited()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _standing(settings: Settings) -> tuple[Server | None, Server | None]:
-    """Return the endpoint, and the server behind it if that runs.
-
-    What a change that was killed left behind is ended: nobody else is at it now.
-    """
-    found = live(settings)
-    front = None if found is None else server.find(settings, found.port)
-    if front is not None and front.state == "starting":
-        server.stop(settings, front.port)
-        front = None
-    old = None if front is None else server.behind(settings, front)
-    for other in server.behind_any(settings):
-        if other != old:
-            with suppress(NotReadyError):
-                server.stop(settings, other.port)
-    return front, old
-
-
-def _port(settings: Settings, front: Server | None) -> int:
-    if front is None:
-        return server.free_port(settings, offset=0)
-    if not server.is_alive(front) and not process.port_is_free(front.port):
-        raise InputError(
-            f"Port {front.port} of the live endpoint is in use by another program. Stop that "
-            "program; or stop the live endpoint and start it again, then it takes a free port."
-        )
-    return front.port
-
-
-def _begin(change: _Change, port: int, front: Server | None) -> Server:
-    """Start the endpoint, or what is missing of one whose server has died."""
+def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
+    """Start an endpoint and the server behind it, side by side."""
     settings = change.settings
-    new = change.start_server(port)
+    described = replace(change.described(), is_live=is_live)
+    if port:
+        server.check_port(settings, port)
+        # what died there, with all that it left
+        _stop_quietly(settings, port)
+    front = server.reserve(settings, replace(described, port=port))
     try:
-        starting = replace(new, port=port, backend=new.port, front=None)
-        if front is not None and server.is_alive(front):
-            starting = replace(starting, pid=front.pid, create_time=front.create_time)
-            server.keep(settings, starting)
-        else:
-            starting = _start_relay(change, starting)
-        change.wait_until_ready(new)
+        with server.turn(settings, str(front.port), change.waited):
+            new = server.start(settings, replace(described, front=front.port, is_live=False))
+            front = server.change(settings, front, backend=new.port, log_path=new.log_path)
+            front = revival.start_gateway(settings, front, change.waited)
+            change.wait_until_ready(new)
+            return server.change(settings, front, state="ready", started=time.time())
     except BaseException:
         # what never answered is not left behind
-        for left in (port, new.port):
-            with suppress(NotReadyError):
-                server.stop(settings, left)
+        _stop_quietly(settings, front.port)
         raise
-    ready = replace(starting, state="ready", started=time.time())
-    server.keep(settings, ready)
-    return ready
 
 
-def _switch(change: _Change, front: Server, old: Server) -> Server:
-    """Put a new server in the place of the old one."""
+def _follow(change: _Change, port: int) -> Server:
+    """Change the version of the live endpoint on this port, and start what died of it."""
+    settings = change.settings
+    front = server.find(settings, port)
+    if front is None or front.state == "stopped":
+        raise NotReadyError(f"The endpoint on port {port} was stopped meanwhile.")
+    if server.is_alive(front) and gateway.status(port) is None:
+        # one of an older app
+        process.stop(front.process)
+    old = server.behind(settings, front)
+    for left in server.behind_all(settings, port):
+        if left != old:
+            _stop_quietly(settings, left.port)
+    if not server.is_alive(front):
+        front = revival.start_gateway(settings, front, change.waited)
+    if old is not None and _version_of(old) == _version_of_registered(change.version):
+        return server.change(settings, front, alias=change.alias, state="ready", problem=None)
     try:
         now = _put_in_place(change, front, old)
     except CourtsideError as error:
+        if old is None:
+            raise
         told = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
         raise type(error)(
-            f"{told} Version {old.version} goes on answering on port {front.port}."
+            f"{told} Version {old.version} goes on answering on port {port}."
         ) from error
-    _drain(change, now, old)
-    with suppress(NotReadyError):
-        server.stop(change.settings, old.port)
+    if old is not None:
+        _drain(change, now, old)
+        _stop_quietly(settings, old.port)
     return now
 
 
-def _put_in_place(change: _Change, front: Server, old: Server) -> Server:
-    """Start the new server, and let the relay pass on to it what comes from now on."""
+def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
+    """Start the new server, and let the gateway pass on to it what comes from now on."""
     settings = change.settings
-    new = change.start_server(front.port)
+    described = change.described()
+    new = server.start(settings, replace(described, front=front.port))
     try:
         new = change.wait_until_ready(new)
-        # should this job be killed from here on, the old one is stopped as the job's own
-        server.keep(settings, replace(old, job_id=change.job_id))
-        now = replace(
-            new, port=front.port, pid=front.pid, create_time=front.create_time,
-            started=time.time(), backend=new.port, front=None,
+        if old is not None:
+            # should this job be killed from here on, the old one is stopped as the job's own
+            server.change(settings, old, job_id=change.job_id)
+        shadow = None if front.shadow is None else server.find(settings, front.shadow)
+        is_itself = shadow is not None and _version_of(shadow) == _version_of(new)
+        return server.change(
+            settings, front,
+            backend=new.port,
+            **{name: getattr(described, name) for name in DESCRIBED},
+            log_path=new.log_path,
+            state="ready",
+            started=time.time(),
+            shadow=None if is_itself else front.shadow,
+            restarts=0,
+            problem=None,
         )  # fmt: skip
-        server.keep(settings, now)
     except BaseException:
-        with suppress(NotReadyError):
-            server.stop(settings, new.port)
+        _stop_quietly(settings, new.port)
         raise
-    return now
+
+
+# what an endpoint takes over from the version that it changes to
+DESCRIBED = (
+    "model", "version", "alias", "run_id", "job_id", "sample", "inputs", "is_complete",
+    "threshold", "key", "folder", "digests",
+)  # fmt: skip
 
 
 def _drain(change: _Change, front: Server, old: Server) -> None:
-    """Wait until the relay passes nothing to the old server, and has all of its answers."""
+    """Wait until the gateway passes nothing to the old server, and has all of its answers."""
     end = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < end and server.is_alive(front):
-        told = relay.status(front.port)
+        told = gateway.status(front.port)
         if told is not None and told.backend != old.port and not told.in_flight.get(old.port):
             return
         change.waited()
         time.sleep(POLL_SECONDS)
 
 
-def _start_relay(change: _Change, front: Server) -> Server:
-    """Start a relay for this endpoint, and return the endpoint with it once it answers."""
-    settings = change.settings
-    log = server.relay_log(settings, front.port)
-    search = [str(CODE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    begun = process.start(
-        [
-            sys.executable, "-m", "core.adapters.relay", str(front.port),
-            str(server.file_of(settings, front.port)),
-            "--limit-mb", str(settings.upload_limit_mb),
-        ],
-        log,
-        {"PYTHONPATH": os.pathsep.join(search)},
-        settings.state_dir,
-    )  # fmt: skip
-    front = replace(front, pid=begun.pid, create_time=begun.create_time)
-    # at once: a relay that no file names would not be found again
-    server.keep(settings, front)
-    end = time.monotonic() + RELAY_SECONDS
-    while time.monotonic() < end and server.is_alive(front):
-        if relay.status(front.port) is not None and process.listens(begun, front.port):
-            return front
-        change.waited()
-        time.sleep(POLL_SECONDS)
-    process.stop(begun)
-    said = process.log_tail(log, 1) or "it did not answer"
-    raise ServerError(
-        f"The live endpoint could not be started on port {front.port}: {said.rstrip('.')}. "
-        f"Its log is {log.name}. Start it again."
-    )
+def _shadowed(settings: Settings) -> Server:
+    front = live(settings)
+    if front is None:
+        raise NotReadyError(
+            "There is no live endpoint whose requests could be copied. Serve the champion first."
+        )
+    return front
+
+
+def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
+    if _version_of(front) == version:
+        raise InputError(
+            f"The live endpoint answers by version {front.version} itself: a copy of its requests "
+            "to the same version tells nothing."
+        )
+
+
+def _version_of(one: Server) -> tuple[str, str, str]:
+    # the same number in another registry is another model
+    return (one.model, one.version, one.run_id)
+
+
+def _version_of_registered(version: ModelVersion) -> tuple[str, str, str]:
+    return (version.name, version.version, version.run_id)
+
+
+def _stop_quietly(settings: Settings, port: int) -> None:
+    with suppress(NotReadyError):
+        server.stop(settings, port)

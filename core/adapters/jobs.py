@@ -35,7 +35,9 @@ from core.adapters.process import DETACHED, Process, is_alive
 from core.config import CODE_ROOT, PREFIX, Settings
 from core.errors import InputError, JobError, StoreError
 
-STEPS = ("acquire", "prepare", "train", "serve", "score", "monitor", "promote", "explain")
+STEPS = (
+    "acquire", "prepare", "train", "serve", "score", "label", "monitor", "promote", "explain"
+)  # fmt: skip
 # step -> the steps whose earlier jobs it waits for: those that replace what it reads or replaces
 WAITS_FOR = {
     "acquire": ("acquire",),

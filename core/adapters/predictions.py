@@ -1,64 +1,39 @@
-"""The predictions log: every prediction that was served, and its label once it is known (SQL)."""
+"""The predictions log: every prediction that was served, and its label once it is known (SQL).
+
+A prediction's id is its request's id and its place among the request's rows: `<request id>-<i>`.
+"""
 
 from __future__ import annotations
 
-import json
-import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
 
+from core.adapters import labels as late_labels
+from core.adapters import log_search, log_store
+from core.adapters.log_search import Filters as Filters
+from core.adapters.log_search import Tally as Tally
+from core.adapters.log_search import browse as browse
+from core.adapters.log_search import by_source as by_source
+from core.adapters.log_search import count as count
+from core.adapters.log_search import pairs as pairs
+from core.adapters.log_search import tallies as tallies
+from core.adapters.log_store import key_text as key_text
+from core.adapters.log_writer import Answer as Answer
+from core.adapters.log_writer import ConflictError as ConflictError
+from core.adapters.log_writer import Gap as Gap
+from core.adapters.log_writer import gaps as gaps
+from core.adapters.log_writer import note_gap as note_gap
+from core.adapters.log_writer import write as write
 from core.config import Settings
 from core.errors import StoreError
 
-_metadata = sql.MetaData()
-_predictions = sql.Table(
-    "predictions",
-    _metadata,
-    sql.Column("number", sql.Integer, primary_key=True),
-    sql.Column("prediction_id", sql.String(32), nullable=False, unique=True),
-    sql.Column("request_id", sql.String(32), nullable=False),
-    sql.Column("run_id", sql.String(32), nullable=False, index=True),
-    sql.Column("scored_at", sql.Float, nullable=False),
-    sql.Column("source", sql.String(20), nullable=False),
-    sql.Column("model", sql.String(120), nullable=False),
-    sql.Column("version", sql.String(20), nullable=False),
-    sql.Column("alias", sql.String(40)),
-    sql.Column("row_key", sql.String(80)),
-    sql.Column("features", sql.Text, nullable=False),
-    sql.Column("probability", sql.Float, nullable=False),
-    sql.Column("predicted", sql.Integer, nullable=False),
-    sql.Column("latency_ms", sql.Float, nullable=False),
-)
-_labels = sql.Table(
-    "labels",
-    _metadata,
-    sql.Column("prediction_id", sql.String(32), primary_key=True),
-    sql.Column("label", sql.Integer, nullable=False),
-    sql.Column("known_at", sql.Float, nullable=False),
-)
-# counted as they are kept: counting a million predictions takes two seconds
-_scorings = sql.Table(
-    "scorings",
-    _metadata,
-    sql.Column("run_id", sql.String(32), primary_key=True),
-    sql.Column("source", sql.String(20), nullable=False),
-    sql.Column("model", sql.String(120), nullable=False),
-    sql.Column("version", sql.String(20), nullable=False),
-    sql.Column("scored_at", sql.Float, nullable=False, index=True),
-    sql.Column("rows", sql.Integer, nullable=False),
-    sql.Column("labels", sql.Integer, nullable=False),
-)
+COLUMNS = ("prediction_id", "row_key", "probability", "predicted", "label", "latency_ms")
+
+_requests, _rows = log_store.requests.c, log_store.predictions.c
+_joined = log_store.requests.join(log_store.predictions, _rows.request == _requests.number)
 
 
 @dataclass(frozen=True)
@@ -71,6 +46,8 @@ class Scoring:
         Predictions, and how many of them have a label.
     scored_at : float
         Seconds since 1970.
+    path : str or None
+        Where its rows lie when they are a file and not in the log.
     """
 
     run_id: str
@@ -80,115 +57,98 @@ class Scoring:
     scored_at: float
     rows: int
     labels: int
+    path: str | None = None
 
 
-def save(
-    settings: Settings,
-    rows: pd.DataFrame,
-    *,
-    features: Sequence[str],
-    run_id: str,
-    source: str,
-    model: str,
-    version: str,
-    alias: str | None,
-    latency_ms: npt.NDArray[np.float64],
-    request_sizes: npt.NDArray[np.int64],
-) -> None:
-    """Keep the predictions of a scoring run: all of them or, when something fails, none.
+def finish(settings: Settings, scoring: Scoring) -> None:
+    """List a scoring run among those that can be read and compared, once it has ended.
 
     Parameters
     ----------
-    rows : DataFrame
-        The features, `probability`, `predicted`, `row_key` (text or missing) and `label`
-        (0, 1 or missing), one row per prediction.
-    latency_ms : array of float, shape (rows,)
-        How long the request took that answered the row, milliseconds.
-    request_sizes : array of int
-        Rows of each request, in order; each request gets an id of its own.
+    scoring : Scoring
+        The log counts its rows and labels itself where it has them; those of a file (`path`) are
+        taken as given, and its labels are counted again as they come.
 
     Raises
     ------
     StoreError
         When the log cannot be written.
     """
-    now = time.time()
-    ids = [uuid.uuid4().hex for _ in range(len(rows))]
-    requests = [name for size in request_sizes for name in [uuid.uuid4().hex] * int(size)]
-    listed = rows[list(features)].to_dict("records")
-    keys = rows["row_key"].where(rows["row_key"].notna(), None)
-    constant = {
-        "run_id": run_id, "source": source, "model": model,
-        "version": version, "alias": alias, "scored_at": now,
-    }  # fmt: skip
-    values = [
-        {
-            **constant,
-            "prediction_id": identity,
-            "request_id": request,
-            "row_key": key,
-            "features": json.dumps(feature),
-            "probability": probability,
-            "predicted": predicted,
-            "latency_ms": latency,
-        }
-        for identity, request, key, feature, probability, predicted, latency in zip(
-            ids,
-            requests,
-            keys.tolist(),
-            listed,
-            rows["probability"].tolist(),
-            rows["predicted"].astype(int).tolist(),
-            latency_ms.tolist(),
-            strict=True,
-        )
-    ]
-    known = [
-        {"prediction_id": identity, "label": int(label), "known_at": now}
-        for identity, label in zip(ids, rows["label"].tolist(), strict=True)
-        if label == label  # a missing one is NaN
-    ]
-    try:
-        with _engine(settings).begin() as connection:
-            connection.execute(sql.insert(_predictions), values)
-            if known:
-                connection.execute(sql.insert(_labels), known)
-            connection.execute(
-                sql.insert(_scorings).values(
-                    run_id=run_id, source=source, model=model, version=version,
-                    scored_at=now, rows=len(values), labels=len(known),
-                )
-            )  # fmt: skip
-    except SQLAlchemyError as error:
-        raise StoreError(f"The predictions log cannot be written: {error.args[0]}") from error
+    with log_store.writing(settings) as connection:
+        if scoring.path is None:
+            mine = sql.and_(_requests.run_id == scoring.run_id, _requests.is_shadow.is_(False))
+            total = sql.select(sql.func.coalesce(sql.func.sum(_requests.rows), 0)).where(mine)
+            known = sql.select(sql.func.count(_rows.label)).select_from(_joined).where(mine)
+            scoring = replace(
+                scoring,
+                rows=int(connection.execute(total).scalar_one()),
+                labels=int(connection.execute(known).scalar_one()),
+            )
+        values = {**vars(scoring), "labels_until": 0}
+        into = log_store.insert(connection, log_store.scorings).values(values)
+        connection.execute(into.on_conflict_do_update(index_elements=["run_id"], set_=values))
 
 
 def read(settings: Settings, run_id: str) -> pd.DataFrame:
     """Return a scoring run's predictions in the order in which they were scored.
+
+    Those of a challenger in the shadow are left out.
 
     Returns
     -------
     DataFrame
         `prediction_id`, `row_key`, the features, `probability`, `predicted`, `label` (0, 1 or
         NaN), `latency_ms`. No rows when the log holds none of that run.
+
+    Raises
+    ------
+    StoreError
+        When the log, or the file that holds the rows, cannot be read.
     """
+    kept = scorings(settings, run_id=run_id, min_rows=0)
+    if kept and kept[0].path is not None:
+        return _read_file(settings, kept[0].path)
+    if not log_store.is_there(settings):
+        return pd.DataFrame(columns=list(COLUMNS)).astype({"label": "float64"})
     query = (
-        sql.select(_predictions, _labels.c.label)
-        .join_from(
-            _predictions,
-            _labels,
-            _predictions.c.prediction_id == _labels.c.prediction_id,
-            isouter=True,
+        sql.select(
+            _requests.request_id, _rows.position, _rows.row_key, _rows.probability,
+            _rows.predicted, _rows.label, _requests.latency_ms, _rows.features, _requests.columns,
         )
-        .where(_predictions.c.run_id == run_id)
-        .order_by(_predictions.c.number)
+        .select_from(_joined)
+        .where(_requests.run_id == run_id, _requests.is_shadow.is_(False))
+        .order_by(_rows.request, _rows.position)
+    )  # fmt: skip
+    with log_store.reading(settings) as connection:
+        found = connection.execute(query).all()
+    frame = pd.DataFrame(
+        [(f"{row[0]}-{row[1]}", *row[2:7]) for row in found], columns=list(COLUMNS)
     )
-    columns = ["prediction_id", "row_key", "probability", "predicted", "label", "latency_ms"]
-    with _reading(settings) as connection:
-        found = connection.execute(query).mappings().all()
-    frame = pd.DataFrame([{name: row[name] for name in columns} for row in found], columns=columns)
-    features = pd.DataFrame([json.loads(row["features"]) for row in found])
-    return frame.astype({"label": "float64"}).join(features)
+    return frame.astype({"label": "float64"}).join(
+        log_search.inputs([(row[8], row[7]) for row in found])
+    )
+
+
+def _read_file(settings: Settings, path: str) -> pd.DataFrame:
+    frame = _file(path).rename_axis(index=None)
+    own = frame["label"] if "label" in frame else pd.Series(np.nan, index=frame.index)
+    for name, missing in (("row_key", None), ("latency_ms", np.nan)):
+        if name not in frame:
+            frame[name] = missing
+    frame["label"] = late_labels.resolved(settings, frame["prediction_id"], frame["row_key"], own)
+    features = [name for name in frame if name not in (*COLUMNS, "row")]
+    return frame[[*COLUMNS, *features]]
+
+
+def _file(path: str, columns: list[str] | None = None) -> pd.DataFrame:
+    import pyarrow
+
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise StoreError(
+            f"The rows of a scoring cannot be read from {path}. Put the file back, or score again."
+        ) from error
 
 
 def scorings(
@@ -208,44 +168,40 @@ def scorings(
     StoreError
         When the log cannot be read.
     """
-    if not _path(settings).is_file():
+    if not log_store.is_there(settings):
         return []
-    query = sql.select(_scorings).where(_scorings.c.rows >= min_rows)
+    table = log_store.scorings.c
+    query = sql.select(*(table[name] for name in Scoring.__dataclass_fields__))
+    query = query.where(table.rows >= min_rows)
     if run_id is not None:
-        query = query.where(_scorings.c.run_id == run_id)
-    query = query.order_by(_scorings.c.scored_at.desc()).limit(limit)
-    with _reading(settings) as connection:
+        query = query.where(table.run_id == run_id)
+    query = query.order_by(table.scored_at.desc()).limit(limit)
+    with log_store.reading(settings) as connection:
         return [Scoring(**row) for row in connection.execute(query).mappings()]
 
 
-@contextmanager
-def _reading(settings: Settings) -> Iterator[sql.Connection]:
-    try:
-        with _engine(settings).connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"The predictions log cannot be read: {error.args[0]}") from error
+def recount(settings: Settings) -> None:
+    """Count the labels of scorings that are kept as a file again, where labels came since.
 
-
-def _path(settings: Settings) -> Path:
-    return settings.state_dir / "predictions.db"
-
-
-def _engine(settings: Settings) -> sql.Engine:
-    return _open(_path(settings))
-
-
-@lru_cache
-def _open(path: Path) -> sql.Engine:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sql.create_engine(f"sqlite:///{path.as_posix()}", connect_args={"timeout": 30})
-
-    @sql.event.listens_for(engine, "connect")
-    def _readers_do_not_wait_for_writers(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-    try:
-        _metadata.create_all(engine)
-    except SQLAlchemyError as error:
-        raise StoreError(f"The predictions log cannot be opened: {error.args[0]}") from error
-    return engine
+    Raises
+    ------
+    StoreError
+        When the log cannot be used. A file that is gone keeps its count.
+    """
+    table = log_store.scorings.c
+    newest = sql.select(sql.func.coalesce(sql.func.max(log_store.label_history.c.number), 0))
+    with log_store.reading(settings) as connection:
+        until = int(connection.execute(newest).scalar_one())
+        query = sql.select(table.run_id, table.path).where(table.path.isnot(None))
+        stale = connection.execute(query.where(table.labels_until < until)).all()
+    for run_id, path in stale:
+        try:
+            known = int(_read_file(settings, path)["label"].notna().sum())
+        except StoreError:
+            continue
+        with log_store.writing(settings) as connection:
+            connection.execute(
+                sql.update(log_store.scorings)
+                .where(table.run_id == run_id)
+                .values(labels=known, labels_until=until)
+            )

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ import psutil
 from core.errors import InputError
 
 HOST = "127.0.0.1"
+# the addresses by which a program answers on this machine
+REACHED_LOCALLY = ("127.0.0.1", "0.0.0.0", "::", "::1")
 PORTS_TRIED = 100
 # The start time is reckoned from the clock and moves a little when that is set.
 SAME_START_SECONDS = 2.0
@@ -45,7 +47,14 @@ class Process:
     create_time: float
 
 
-def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Path) -> Process:
+def start(
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    is_part: bool = False,
+) -> Process:
     """Start a program in a session of its own, so that it goes on when this process ends.
 
     Parameters
@@ -58,6 +67,8 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Pat
         Variables added to this process's own.
     folder : Path
         Its current folder; made if missing, as the log's is.
+    is_part : bool
+        Whether it belongs to this process's session, and ends with it, instead.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +80,7 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str], folder: Pat
             stderr=subprocess.STDOUT,
             env={**os.environ, **env},
             cwd=folder,
-            start_new_session=True,
+            start_new_session=not is_part,
             creationflags=DETACHED,
         )
     _children[child.pid] = child
@@ -105,6 +116,67 @@ def stop(process: Process, grace: float = 5.0) -> None:
     if not _gone(process, grace):
         _signal(process, KILL)
         _gone(process, 5.0)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What programs use now: bytes of memory, and seconds of a processor since they began."""
+
+    memory: int
+    cpu_seconds: float
+
+
+def usage(programs: Iterable[Process]) -> Usage:
+    """Return what these programs use together, with all that they started."""
+    memory, seconds = 0, 0.0
+    for program in programs:
+        for member in _members(program):
+            with suppress(psutil.Error):
+                times = member.cpu_times()
+                memory += member.memory_info().rss
+                seconds += times.user + times.system
+    return Usage(memory, seconds)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A program that waits for connections to a port of this machine.
+
+    Parameters
+    ----------
+    pid : int or None
+        None when it is another person's, who does not let us see.
+    command : tuple of str
+        As it was started.
+    since : float or None
+        Seconds since 1970.
+    """
+
+    port: int
+    pid: int | None
+    command: tuple[str, ...]
+    since: float | None
+
+
+def listeners() -> list[Listener]:
+    """Return the programs that listen on ports of 127.0.0.1, or on those of all addresses."""
+    listed = []
+    for port, pid in sorted(_listening(), key=lambda one: (one[0], one[1] or 0)):
+        command: tuple[str, ...] = ()
+        since = None
+        with suppress(psutil.Error):
+            if pid is not None:
+                program = psutil.Process(pid)
+                since, command = program.create_time(), tuple(program.cmdline())
+        listed.append(Listener(port, pid, command, since))
+    return listed
+
+
+def belongs(pid: int, programs: Iterable[Process]) -> bool:
+    """Tell whether a process is one of these programs or was started by one."""
+    if HAS_GROUPS:
+        return _session(pid) in {program.pid for program in programs}
+    return any(pid == one.pid for program in programs for one in _members(program))
 
 
 def lead_group() -> None:
@@ -195,6 +267,23 @@ def free_port(first: int, taken: Collection[int] = ()) -> int:
     raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
 
 
+def _listening() -> set[tuple[int, int | None]]:
+    """Return port and process of each who listens."""
+    try:
+        every = [(one.pid, one) for one in psutil.net_connections(kind="tcp")]
+    except psutil.AccessDenied:
+        # not every system tells those of all programs at once
+        every = []
+        for program in psutil.process_iter():
+            with suppress(psutil.Error):
+                every += [(program.pid, one) for one in program.net_connections(kind="tcp")]
+    return {
+        (one.laddr.port, pid)
+        for pid, one in every
+        if one.status == psutil.CONN_LISTEN and one.laddr.ip in REACHED_LOCALLY
+    }
+
+
 def _at(pid: int) -> psutil.Process | None:
     try:
         return psutil.Process(pid)
@@ -228,6 +317,9 @@ def _members(process: Process) -> list[psutil.Process]:
     A pid is not given to a new process while a session bears it. So if another process has it
     now, nothing of ours is left.
     """
+    if process.pid <= 0:
+        # of no program that we started: the session 0 is the system's own
+        return []
     leader = _at(process.pid)
     if leader is not None and not _same(leader, process):
         return []

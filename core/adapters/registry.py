@@ -233,6 +233,53 @@ def check(settings: Settings, version: ModelVersion) -> None:
         _checked(version, folder, evaluated=False)
 
 
+@dataclass(frozen=True)
+class Servable:
+    """What a server needs of a version.
+
+    Parameters
+    ----------
+    folder : Path
+        Its files, on this machine, where they stay.
+    digests : mapping of str to str
+        The SHA-256 of each by its name in the folder, as it was registered.
+    inputs, is_complete, threshold
+        As `Loaded` has them.
+    """
+
+    folder: Path
+    digests: Mapping[str, str]
+    inputs: Mapping[str, str]
+    is_complete: bool
+    threshold: float
+
+
+def servable(settings: Settings, version: ModelVersion) -> Servable:
+    """Return where the files of a version lie and what it takes; nothing of them is run.
+
+    Of a store that is elsewhere, a copy is kept in `state/models`.
+
+    Raises
+    ------
+    StoreError
+        When they are not those that were registered.
+    """
+    from mlflow.models import Model
+
+    copies = settings.state_dir / "models"
+    with _folder(settings, version, evaluated=False, copies=copies) as folder:
+        _checked(version, folder, evaluated=False)
+        described = Model.load(str(folder / "MLmodel"))
+    config = described.flavors["python_function"]["config"]
+    return Servable(
+        folder,
+        {path: version.tags[tag] for path, tag in model_files.DIGESTS.items()},
+        {name: config["inputs"][name] for name in described.signature.inputs.input_names()},
+        config["is_complete"],
+        float(config["threshold"]),
+    )
+
+
 def with_threshold(
     settings: Settings, version: ModelVersion, threshold: float, run_id: str
 ) -> ModelVersion:
@@ -482,8 +529,13 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
 
 
 @contextmanager
-def _folder(settings: Settings, version: ModelVersion, *, evaluated: bool) -> Iterator[Path]:
-    """Give the folder of a version's files, or a copy of it where the store is elsewhere."""
+def _folder(
+    settings: Settings, version: ModelVersion, *, evaluated: bool, copies: Path | None = None
+) -> Iterator[Path]:
+    """Give the folder of a version's files, or a copy of it where the store is elsewhere.
+
+    The copy is removed afterwards, but for one in the folder `copies`.
+    """
     from mlflow.artifacts import download_artifacts
 
     with ExitStack() as stack:
@@ -501,7 +553,11 @@ def _folder(settings: Settings, version: ModelVersion, *, evaluated: bool) -> It
             if found.scheme == "file":
                 folder = Path(url2pathname(found.path))
             else:
-                copy = stack.enter_context(tempfile.TemporaryDirectory())
+                if copies is None:
+                    copy = stack.enter_context(tempfile.TemporaryDirectory())
+                else:
+                    copy = str(copies / source.removeprefix("models:/"))
+                    Path(copy).mkdir(parents=True, exist_ok=True)
                 folder = Path(
                     download_artifacts(
                         artifact_uri=place, dst_path=copy, tracking_uri=settings.mlflow_uri

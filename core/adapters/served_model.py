@@ -73,13 +73,17 @@ def checked(
         values = frame[name]
         try:
             taken[name] = (
-                values.astype("float64")
+                values.astype("float64", copy=False)
                 if kind == "number"
                 else values.astype("object").where(values.notna(), np.nan)
             )
         except (TypeError, ValueError) as error:
             raise MlflowException.invalid_parameter_value(f"Not a number: {error}.") from error
-    rows = pd.DataFrame(taken, index=frame.index)
+    rows = pd.DataFrame(taken, index=frame.index, copy=False)
+    # what most frames are is seen at one look
+    if all(kind == "number" and np.isfinite(taken[name].to_numpy()).all()
+           for name, kind in inputs.items()):  # fmt: skip
+        return rows
     numbers = [name for name, kind in inputs.items() if kind == "number"]
     bad = np.isinf(rows[numbers]).sum().reindex(list(inputs), fill_value=0)
     if is_complete:
@@ -125,7 +129,7 @@ def with_features(
                 found[name] = values.astype("float64").replace([np.inf, -np.inf], np.nan)
             else:
                 found[name] = values.astype("object").map(str, na_action="ignore")
-    return pd.DataFrame({name: found[name] for name in features}, index=rows.index)
+    return pd.DataFrame({name: found[name] for name in features}, index=rows.index, copy=False)
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are untyped here

@@ -1,7 +1,8 @@
-"""Starts, finds again and stops `mlflow models serve`; a server goes on when the app stops.
+"""The servers of models that were started and not stopped: their state files and processes.
 
-A server stands alone on its port, or behind the live endpoint (`core.adapters.endpoint`), which is
-told as a server too: one whose process is a relay, with the port of its backend.
+What people call is a gateway (`core.adapters.endpoint` starts it), told here as a server with the
+port of its backend: MLflow's scoring server of one version, a process of its own behind it. Both go
+on when the app stops, and are found again by the files.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from core.adapters import client, process
-from core.adapters.tracking import ModelVersion
+from core.adapters import process
 from core.config import Settings
 from core.errors import InputError, NotReadyError, ServerError, without_secrets
 
-State = Literal["starting", "ready", "stopped", "died"]
-POLL_SECONDS = 0.25
-# Servers behind the live endpoint have ports of their own, out of the way of those people call.
+State = Literal["starting", "ready", "restarting", "stopped", "died"]
+POLL_SECONDS = 0.1
+TURN_SECONDS = 300.0
+# Servers behind gateways have ports of their own, out of the way of those people call.
 BACKEND_OFFSET = 100
 
 
@@ -39,7 +41,7 @@ class Server:
     port : int
         On 127.0.0.1.
     pid, create_time
-        The process, known by both; that of a live endpoint is its relay.
+        The process, known by both; that of an endpoint is its gateway.
     model, version : str
         The registered model and its version.
     alias : str or None
@@ -47,9 +49,11 @@ class Server:
     run_id : str
         The run that made the model.
     state : str
-        `starting` until it has answered once, then `ready`; `died` when it ended by itself.
+        `starting` until it has answered once, then `ready`. What is told of an endpoint may be
+        `restarting`, while the server behind it has ended and is started again, and `died`, when
+        nobody does so; `stopped` while it is being stopped.
     started : float
-        Seconds since 1970; of a live endpoint, since when this version answers there.
+        Seconds since 1970; of an endpoint, since when this version answers there.
     log_path : Path
         What it prints.
     job_id : str or None
@@ -57,9 +61,29 @@ class Server:
     sample : bool
         Whether the model was trained on the built-in sample.
     backend : int or None
-        For a live endpoint: the port of the server that answers for it.
+        For an endpoint: the port of the server that answers for it.
     front : int or None
-        For a server behind a live endpoint: the port of that.
+        For a server behind an endpoint: the port of that.
+    is_live : bool
+        Whether it is the endpoint that follows the champion.
+    inputs : dict of str to {"number", "text"}
+        Columns that the model takes, in order.
+    is_complete : bool
+        Whether the model refuses rows with a missing value.
+    threshold : float or None
+        Probability, 0 to 1, from which a row is labelled 1.
+    key : str or None
+        The project's natural key; a request may have it as an extra column.
+    shadow : int or None
+        The port of another endpoint that gets a copy of every request.
+    restarts : int
+        How often the server behind it was started again since a person started it.
+    problem : str or None
+        Why it is down, or what hinders it from being started again, as a sentence.
+    folder : Path or None
+        The files of the version, on this machine.
+    digests : dict of str to str
+        The SHA-256 of its files by their names in the folder, as they were registered.
     """
 
     port: int
@@ -76,6 +100,16 @@ class Server:
     sample: bool
     backend: int | None = None
     front: int | None = None
+    is_live: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    is_complete: bool = True
+    threshold: float | None = None
+    key: str | None = None
+    shadow: int | None = None
+    restarts: int = 0
+    problem: str | None = None
+    folder: Path | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -87,18 +121,25 @@ class Server:
         """The version in words, e.g. `kobe-shots version 3 (champion)`."""
         return f"{self.model} version {self.version}" + (f" ({self.alias})" if self.alias else "")
 
+    @property
+    def process(self) -> process.Process:
+        """Its process, as `core.adapters.process` knows it."""
+        return process.Process(self.pid, self.create_time)
+
 
 def servers(settings: Settings) -> list[Server]:
     """Return the servers that were started and not stopped, by port.
 
     The files and the processes are asked each time, so servers of an earlier life of the app are
-    found, and one that died since is told as `died`. The live endpoint is one of them, with its own
-    port and the version that answers there; the server behind it is not listed beside it.
+    found, and what died since is told so. An endpoint is one of them, with its own port and the
+    version that answers there; the servers behind it are not listed beside it.
     """
+    every = kept(settings)
+    fronts = {server.port for server in every if server.backend is not None}
     return [
-        server if _answers(settings, server) else replace(server, state="died")
-        for server in _kept(settings)
-        if not is_behind(settings, server)
+        replace(server, state=_state(settings, server))
+        for server in every
+        if server.front not in fronts
     ]
 
 
@@ -107,29 +148,43 @@ def find(settings: Settings, port: int) -> Server | None:
     return _read(file_of(settings, port))
 
 
-def behind(settings: Settings, live: Server) -> Server | None:
-    """Return the server that answers for a live endpoint, None when it is gone."""
-    found = None if live.backend is None else find(settings, live.backend)
+def behind(settings: Settings, front: Server) -> Server | None:
+    """Return the server that answers for an endpoint, None when it is gone."""
+    found = None if front.backend is None else find(settings, front.backend)
     # the port may have become another server's
-    if found is None or found.front != live.port or not is_alive(found):
+    if found is None or found.front != front.port or not is_alive(found):
         return None
     return found
 
 
 def is_behind(settings: Settings, server: Server) -> bool:
-    """Tell whether a live endpoint passes its requests to this server now."""
-    live = None if server.front is None else find(settings, server.front)
-    return live is not None and live.backend == server.port
+    """Tell whether an endpoint passes its requests to this server now."""
+    front = None if server.front is None else find(settings, server.front)
+    return front is not None and front.backend == server.port
 
 
-def behind_any(settings: Settings) -> list[Server]:
-    """Return the servers that were started for a live endpoint, whether it names them or not."""
-    return [server for server in _kept(settings) if server.front is not None]
+def behind_all(settings: Settings, port: int) -> list[Server]:
+    """Return the servers that were started for the endpoint on this port, named by it or not."""
+    return [server for server in kept(settings) if server.front == port]
 
 
 def is_alive(server: Server) -> bool:
     """Tell whether its process runs."""
-    return process.is_alive(_process(server))
+    return process.is_alive(server.process)
+
+
+def answers(server: Server) -> bool:
+    """Tell whether it answers `/ping`, and it is this very server that does."""
+    connection = HTTPConnection(process.HOST, server.port, timeout=1.0)
+    try:
+        connection.request("GET", "/ping")
+        is_up = connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    # another program may have taken the port meanwhile, and answer /ping too
+    return is_up and process.listens(server.process, server.port)
 
 
 def check_port(settings: Settings, port: int) -> None:
@@ -143,14 +198,14 @@ def check_port(settings: Settings, port: int) -> None:
     if not 1024 <= port <= 65535:
         raise InputError(f"Port {port} cannot be used. Choose one from 1024 to 65535.")
     for server in servers(settings):
-        # the relay of a live endpoint outlives the server behind it
+        # the gateway of an endpoint outlives the server behind it
         if server.port == port and (server.state != "died" or is_alive(server)):
             doing = "is starting there" if server.state == "starting" else "is served there"
             raise InputError(
                 f"Port {port} is in use: {server.name} {doing}. Stop it, or choose another port."
             )
     if port in _backends(settings):
-        raise InputError(f"Port {port} belongs to the live endpoint. Choose another port.")
+        raise InputError(f"Port {port} belongs to an endpoint. Choose another port.")
     if not process.port_is_free(port):
         raise InputError(f"Port {port} is in use by another program. Choose another port.")
 
@@ -169,66 +224,69 @@ def free_port(settings: Settings, offset: int = 1) -> int:
     InputError
         When a hundred ports are in use.
     """
-    taken = {server.port for server in servers(settings) if server.state != "died"}
+    # what died keeps its port: it may be started again
+    taken = {server.port for server in servers(settings)}
     first = min(settings.serve_port + offset, 65536 - process.PORTS_TRIED)
     return process.free_port(first, taken | _backends(settings))
 
 
-def start(
-    settings: Settings,
-    version: ModelVersion,
-    port: int | None,
-    alias: str | None,
-    job_id: str | None = None,
-    front: int | None = None,
-) -> Server:
-    """Start serving a version; `wait_until_ready` waits for its first answer.
+def reserve(settings: Settings, described: Server) -> Server:
+    """Keep a port for an endpoint whose processes are about to be started, and return it so.
 
     Parameters
     ----------
-    port : int or None
-        None takes the first free one.
-    alias : str or None
-        The alias that was asked for, to be shown.
-    job_id : str or None
-        The job that waits for it; see `stop_unfinished`.
-    front : int, optional
-        The port of the live endpoint that it will answer for.
+    described : Server
+        Port 0 takes the first free one.
 
     Raises
     ------
     InputError
         When the port is in use.
     """
-    _folder(settings).mkdir(parents=True, exist_ok=True)
+    with _files(settings):
+        port = described.port or free_port(settings, 0 if described.is_live else 1)
+        check_port(settings, port)
+        front = replace(described, port=port, state="starting", started=time.time(), backend=0)
+        keep(settings, front)
+    return front
+
+
+def start(settings: Settings, described: Server) -> Server:
+    """Start the scoring server of a version; `wait_until_ready` waits for its first answer.
+
+    Parameters
+    ----------
+    described : Server
+        Which version, from which files, for which endpoint; port 0 takes the first free one.
+
+    Raises
+    ------
+    InputError
+        When the port is in use.
+    NotReadyError
+        When its endpoint was stopped meanwhile.
+    """
     # two jobs must not both find the same port free: it is bound only seconds later
-    with FileLock(settings.state_dir / "servers.lock", timeout=30):
-        if port is None:
-            port = free_port(settings, 1 if front is None else BACKEND_OFFSET)
+    with _files(settings):
+        port, front = described.port, described.front
+        if front is not None and not _is_wanted(settings, front):
+            raise NotReadyError(f"The endpoint on port {front} was stopped meanwhile.")
+        if not port:
+            port = free_port(settings, BACKEND_OFFSET)
         old = find(settings, port)
         if old is not None and not is_alive(old):
             # what it started may have outlived it, and hold the port
-            process.stop(_process(old))
+            process.stop(old.process)
         check_port(settings, port)
-        log_path = _log_path(settings, port)
+        log_path = settings.logs_dir / f"serve-{port}.log"
         begun = process.start(
-            _command(version, port), log_path, _environment(settings), settings.state_dir
-        )
-        server = Server(
-            port=port,
-            pid=begun.pid,
-            create_time=begun.create_time,
-            model=version.name,
-            version=version.version,
-            alias=alias,
-            run_id=version.run_id,
-            state="starting",
-            started=time.time(),
-            log_path=log_path,
-            job_id=job_id,
-            sample=version.is_sample,
-            front=front,
-        )
+            _command(described, port), log_path, _environment(settings, described),
+            settings.state_dir,
+        )  # fmt: skip
+        server = replace(
+            described, port=port, pid=begun.pid, create_time=begun.create_time, state="starting",
+            started=time.time(), log_path=log_path, backend=None,
+        )  # fmt: skip
         keep(settings, server)
     return server
 
@@ -255,11 +313,8 @@ def wait_until_ready(
     """
     begun = time.monotonic()
     while is_alive(server):
-        # another program may have taken the port meanwhile, and answer /ping too
-        if client.ping(server.url) and process.listens(_process(server), server.port):
-            ready = replace(server, state="ready")
-            keep(settings, ready)
-            return ready
+        if answers(server):
+            return change(settings, server, state="ready")
         waited = time.monotonic() - begun
         if waited > timeout:
             _end(settings, server)
@@ -275,8 +330,29 @@ def wait_until_ready(
     raise ServerError(f"{server.name} could not be served: {reason}")
 
 
+def change(settings: Settings, server: Server, **values: Any) -> Server:
+    """Return a server with other values, kept so; all else stays as the file says now.
+
+    Raises
+    ------
+    NotReadyError
+        When it was stopped meanwhile: no file names it any more.
+    """
+    with _files(settings):
+        standing = find(settings, server.port)
+        # the gateway of an endpoint may be another process by now
+        other = standing is not None and not server.backend and standing.process != server.process
+        if standing is None or standing.state == "stopped" or other:
+            raise NotReadyError(f"{server.name} on port {server.port} was stopped meanwhile.")
+        changed = replace(standing, **values)
+        keep(settings, changed)
+    return changed
+
+
 def stop(settings: Settings, port: int) -> Server:
     """Stop the server on this port; no process of it is left, nor of what is behind it.
+
+    Whoever is about to start it again finds it stopped; no endpoint sends it copies any more.
 
     Raises
     ------
@@ -301,7 +377,7 @@ def dismiss(settings: Settings, port: int) -> None:
     server = find(settings, port)
     if server is None:
         return
-    if _answers(settings, server):
+    if _state(settings, server) in ("starting", "ready"):
         raise InputError(f"{server.name} runs on port {port}. Stop it instead.")
     _end(settings, server)
 
@@ -309,12 +385,12 @@ def dismiss(settings: Settings, port: int) -> None:
 def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
     """Stop the servers that this job started and that have never answered.
 
-    For a job that was cancelled or killed while it waited, or while the live endpoint changed from
-    one server to the next: the one of the two that does not answer for it is stopped as well.
+    For a job that was cancelled or killed while it waited, or while an endpoint changed from one
+    server to the next: the one of the two that does not answer for it is stopped as well.
     """
     found = [
         server
-        for server in _kept(settings)
+        for server in kept(settings)
         if server.job_id == job_id
         and (
             server.state == "starting"
@@ -326,14 +402,20 @@ def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
     return [replace(server, state="stopped") for server in found]
 
 
-def log_tail(settings: Settings, port: int, lines: int = 40) -> str:
-    """Return the last lines that the server on this port printed, empty if there are none."""
-    path = _log_path(settings, port)
+def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = False) -> str:
+    """Return the last lines that the server of this port printed, empty if there are none.
+
+    Parameters
+    ----------
+    gateway : bool
+        Whether of an endpoint the gateway's lines are wanted, not those of the server behind it.
+    """
     server = find(settings, port)
-    if server is not None and server.backend is not None:
-        # the relay says something only when it ends by a fault of its own
-        backend = _log_path(settings, server.backend)
-        path = backend if is_alive(server) else relay_log(settings, port)
+    path = settings.logs_dir / f"serve-{port}.log"
+    if gateway:
+        path = gateway_log(settings, port)
+    elif server is not None and server.backend is not None:
+        path = server.log_path
     return without_secrets(process.log_tail(path, lines))
 
 
@@ -342,15 +424,22 @@ def file_of(settings: Settings, port: int) -> Path:
     return _folder(settings) / f"{port}.json"
 
 
-def relay_log(settings: Settings, port: int) -> Path:
-    """Return the log of the relay of a live endpoint."""
-    return settings.logs_dir / f"relay-{port}.log"
+def gateway_log(settings: Settings, port: int) -> Path:
+    """Return the log of the gateway of an endpoint."""
+    return settings.logs_dir / f"gateway-{port}.log"
+
+
+def kept(settings: Settings) -> list[Server]:
+    """Return what the files say, those behind endpoints too; `servers` tells how they stand."""
+    read = (_read(path) for path in _folder(settings).glob("*.json"))
+    return sorted((found for found in read if found), key=lambda server: server.port)
 
 
 def keep(settings: Settings, server: Server) -> None:
-    """Write the file of a server whole, or leave the old one; a relay reads its own."""
+    """Write the file of a server whole, or leave the old one; a gateway reads its own."""
     path = file_of(settings, server.port)
-    text = json.dumps({**asdict(server), "log_path": str(server.log_path)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(server), default=str)
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
     for _ in range(50):
@@ -362,27 +451,79 @@ def keep(settings: Settings, server: Server) -> None:
     os.replace(temporary, path)
 
 
-def _command(version: ModelVersion, port: int) -> list[str]:
+@contextmanager
+def turn(
+    settings: Settings, name: str, on_wait: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Let one change of an endpoint come after the other: a start, a switch, a restart.
+
+    Parameters
+    ----------
+    name : str
+        The endpoint's port, or `live` for the one that follows the champion.
+    on_wait : callable, optional
+        Called several times a second while another change is under way.
+
+    Raises
+    ------
+    NotReadyError
+        When another change does not come to its end.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.state_dir / f"endpoint-{name}.lock")
+    end = time.monotonic() + TURN_SECONDS
+    while not lock.is_locked:
+        with suppress(Timeout):
+            lock.acquire(timeout=0.05)
+        if not lock.is_locked and time.monotonic() > end:
+            raise NotReadyError(
+                "Another change of this endpoint has been under way for "
+                f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+            )
+        if on_wait is not None:
+            on_wait()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def command_line(server: Server) -> str:
+    """Return the command of MLflow that serves the same on the same port, for people."""
+    return (
+        f"mlflow models serve --model-uri models:/{server.model}/{server.version} "
+        f"--host {process.HOST} --port {server.port} --workers 1 --env-manager local"
+    )
+
+
+def _command(described: Server, port: int) -> list[str]:
+    """Return MLflow's own scoring server as a command.
+
+    `mlflow models serve` starts the same program, by a shell, from a process that has imported all
+    that the server imports once more: two processes, and twice the time to the first answer.
+    """
     return [
-        sys.executable, "-m", "mlflow", "models", "serve",
-        "--model-uri", f"models:/{version.name}/{version.version}",
+        sys.executable, "-m", "uvicorn",
         "--host", process.HOST,
         "--port", str(port),
         "--workers", "1",
-        # the libraries are here already; any other choice installs them anew
-        "--env-manager", "local",
+        "mlflow.pyfunc.scoring_server.app:app",
     ]  # fmt: skip
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, described: Server) -> dict[str, str]:
+    place = "" if described.folder is None else described.folder.as_uri()
     return {
+        # what `mlflow models serve` gives to its scoring server
+        "__pyfunc_model_path__": place,
+        "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": os.environ.get(
+            "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "60"
+        ),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # a line for every request would fill the log
         "UVICORN_ACCESS_LOG": "false",
-        # mlflow calls uvicorn by its bare name
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
 
 
@@ -390,47 +531,72 @@ def _folder(settings: Settings) -> Path:
     return settings.state_dir / "servers"
 
 
-def _log_path(settings: Settings, port: int) -> Path:
-    return settings.logs_dir / f"serve-{port}.log"
-
-
-def _process(server: Server) -> process.Process:
-    return process.Process(server.pid, server.create_time)
-
-
-def _kept(settings: Settings) -> list[Server]:
-    read = (_read(path) for path in _folder(settings).glob("*.json"))
-    return sorted((found for found in read if found), key=lambda server: server.port)
+@contextmanager
+def _files(settings: Settings) -> Iterator[None]:
+    """Let one change of the state files come after the other; for moments, never for a wait."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.state_dir / "servers.lock", timeout=30):
+        yield
 
 
 def _backends(settings: Settings) -> set[int]:
-    """Return the ports that live endpoints pass requests to, also where the server died."""
-    return {server.backend for server in _kept(settings) if server.backend is not None}
+    """Return the ports behind endpoints: those named, also where the server died, and others.
+
+    A server that starts is not named yet, and binds its port only seconds later.
+    """
+    every = kept(settings)
+    named = {server.backend for server in every if server.backend is not None}
+    return named | {server.port for server in every if server.front and is_alive(server)}
 
 
-def _answers(settings: Settings, server: Server) -> bool:
-    """Tell whether it runs; a live endpoint needs the server behind it, too."""
-    return is_alive(server) and (server.backend is None or behind(settings, server) is not None)
+def _is_wanted(settings: Settings, port: int) -> bool:
+    front = find(settings, port)
+    return front is not None and front.state != "stopped"
+
+
+def _state(settings: Settings, server: Server) -> State:
+    """Return how it stands now: the file says what was last written, the processes what is."""
+    if server.state in ("stopped", "died"):
+        return server.state
+    if not is_alive(server):
+        return "died"
+    if server.state == "starting" or server.backend is None or behind(settings, server):
+        return server.state
+    # its gateway is at it
+    return "restarting"
 
 
 def _end(settings: Settings, server: Server) -> None:
-    process.stop(_process(server))
     if server.backend is not None:
-        for other in _kept(settings):
-            if other.front == server.port:
-                _end(settings, other)
-    path = file_of(settings, server.port)
-    # meanwhile the port may have become another server's
-    standing = _read(path)
-    if standing is not None and _process(standing) == _process(server):
-        path.unlink(missing_ok=True)
+        with _files(settings):
+            # its gateway may be another process by now
+            server = find(settings, server.port) or server
+            # from here on nobody starts it, or what is behind it, again
+            server = replace(server, state="stopped")
+            keep(settings, server)
+    process.stop(server.process)
+    if server.backend is not None:
+        for other in behind_all(settings, server.port):
+            _end(settings, other)
+    with _files(settings):
+        # meanwhile the port may have become another server's
+        standing = find(settings, server.port)
+        if standing is not None and standing.process == server.process:
+            file_of(settings, server.port).unlink(missing_ok=True)
+            for other in kept(settings):
+                if other.shadow == server.port:
+                    keep(settings, replace(other, shadow=None))
 
 
 def _read(path: Path) -> Server | None:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Server(**{**kept, "log_path": Path(kept["log_path"])})
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        told["log_path"] = Path(told["log_path"])
+        told["folder"] = Path(told["folder"]) if told.get("folder") else None
+        # an older app had no other endpoint than the live one
+        told.setdefault("is_live", told.get("backend") is not None)
+        return Server(**told)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

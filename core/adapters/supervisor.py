@@ -32,7 +32,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.adapters import jobs
+from core.adapters import jobs, revival
 from core.adapters.process import KILL, end_children, lead_group, signal_group
 from core.config import Settings
 from core.errors import CourtsideError
@@ -137,6 +137,7 @@ class Supervisor:
         self.context: Any = multiprocessing.get_context(method)
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
+        self.revived: dict[int, tuple[int, float]] = {}
         self.since = self.idle_from = time.time()
         self.problem: str | None = None
         self.ready = False
@@ -238,6 +239,10 @@ class Supervisor:
                 self._begin_clean_up(job_id, outcome, LOST)
         for job_id in jobs.enqueue_lost(self.settings):
             _log.debug("job %s was queued without a message; it has one now", job_id)
+        try:
+            revival.tick(self.settings, self.revived)
+        except OSError as error:
+            _log.error("what is served cannot be looked after: %s", error)
         found = jobs.read_state(self.settings)
         # who starts a supervisor writes the state too, and may come last
         if found is None or found["pid"] != os.getpid() or not found["ready"]:

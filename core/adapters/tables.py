@@ -150,6 +150,41 @@ def read(
     return frame[[one for one in frame if one in names]] if columns else frame
 
 
+def preview(path: Path, name: str | None = None, rows: int = 1000) -> tuple[Head, pd.DataFrame]:
+    """Return what `look` tells of a file, and its first rows, without reading the others.
+
+    Parameters
+    ----------
+    path, name
+        As `read` takes them.
+    rows : int
+        At most so many.
+
+    Raises
+    ------
+    InputError
+        As `look` does, and when the first rows cannot be read.
+    """
+    name = name or path.name
+    head = look(path, name)
+    if path.suffix.lower() == ".csv":
+        try:
+            return head, pd.read_csv(path, encoding="utf-8-sig", nrows=rows)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            first = next(file.iter_batches(rows, columns=list(head.columns)), None)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+    if first is None:
+        return head, pd.DataFrame(columns=list(head.columns))
+    return head, first.to_pandas()
+
+
 def _look_at_csv(path: Path, name: str) -> Head:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(_too_large(name, path.stat().st_size))

@@ -33,6 +33,7 @@ RUN_NAMES = {
     "train": "Treinamento",
     "serve": "Disponibilizacao",
     "score": "PipelineAplicacao",
+    "label": "RecepcaoRotulos",
     "monitor": "Monitoramento",
     "promote": "Promocao",
     "explain": "Explicacao",
@@ -208,7 +209,9 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         resolved = options.model_dump(mode="json")
         if resolved:
             mlflow.log_params({name: _param(value) for name, value in resolved.items()})
-        settings_shown = settings.model_dump(mode="json", exclude={"tracking_uri"})
+        # addresses that may hold a password
+        hidden = {"tracking_uri", "predictions_url"}
+        settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
         yield run_id
 

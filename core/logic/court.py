@@ -332,8 +332,8 @@ def shot_chart(
     if average is not None and math.isnan(average):
         average = None
     spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
-    layers = _bin_layers(bins, average, spacing * SCALE, _place())
-    return _on_the_court(layers, title or "Shots on the half court, seen from above", title)
+    layers = _bin_layers(bins, average, spacing * SCALE, axes())
+    return on_the_court(layers, title or "Shots on the half court, seen from above", title)
 
 
 def point_chart(
@@ -366,7 +366,7 @@ def point_chart(
     )
     key = alt.Legend(orient="bottom", title=None, symbolOpacity=1, symbolSize=80)
     marks = drawn.mark_point(size=16, opacity=0.55, strokeWidth=1.2).encode(
-        **_place(),
+        **axes(),
         color=alt.Color(
             "result:N",
             scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
@@ -383,7 +383,7 @@ def point_chart(
             alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f"),
         ],
     )
-    return _on_the_court([marks], title or "Single shots on the half court", title)
+    return on_the_court([marks], title or "Single shots on the half court", title)
 
 
 def residual_chart(
@@ -424,21 +424,25 @@ def residual_chart(
     colour = _diverging(
         "residual:Q", "Forecast minus made", 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
-    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), _place(), tooltip)
-    return _on_the_court(layers, title or "Forecast minus made share on the half court", title)
+    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
+    return on_the_court(layers, title or "Forecast minus made share on the half court", title)
 
 
-def _place() -> dict[str, Any]:
+def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
+    """Return the encodings of two fields that put a mark on the half court."""
     import altair as alt
 
     wide, high = [-SIDE, SIDE], [BASELINE, HALF]
     return {
-        "x": alt.X("x:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
-        "y": alt.Y("y:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
+        "x": alt.X(f"{x}:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
+        "y": alt.Y(f"{y}:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
     }
 
 
-def _on_the_court(layers: list[alt.Chart], description: str, title: str | None) -> alt.LayerChart:
+def on_the_court(
+    layers: list[alt.Chart], description: str, title: str | None = None
+) -> alt.LayerChart:
+    """Draw layers under the lines of the half court, to scale and of a fixed size."""
     import altair as alt
 
     lines = half_court()
@@ -448,7 +452,7 @@ def _on_the_court(layers: list[alt.Chart], description: str, title: str | None) 
             color=PALETTE["line"], strokeWidth=1.5, strokeDash=[6, 5] if dashed else [1, 0],
             tooltip=None,
         )
-        .encode(**_place(), detail="part:N", order="order:Q")
+        .encode(**axes(), detail="part:N", order="order:Q")
         for dashed in (False, True)
     ]  # fmt: skip
     chart = alt.LayerChart(layer=[*layers, *drawn]).properties(

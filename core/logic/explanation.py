@@ -267,6 +267,90 @@ def partial_dependence(
     )
 
 
+def along(
+    predict: Predict, row: pd.DataFrame, rows: pd.DataFrame, *, points: int = GRID_POINTS
+) -> pd.DataFrame:
+    """Return what one row would get if one of its values were another, for each column in turn.
+
+    Individual conditional expectation (Goldstein et al., Peeking inside the black box, 2015). Where
+    columns hang together, it asks of rows that do not exist.
+
+    Parameters
+    ----------
+    predict : callable
+        Takes the columns of `row`.
+    row : DataFrame
+        One row.
+    rows : DataFrame
+        The same columns: the values that are tried stand in these rows, and the row's own is one.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `value` (NaN for texts), `label` (the value as text), `probability`, `is_own`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [0.0, 1.0], "z": [0.1, 0.3]})
+    >>> def predict(frame):
+    ...     return (frame["x"] / 2 + frame["z"]).to_numpy()
+    >>> found = along(predict, rows.head(1), rows)
+    >>> found[["feature", "label", "probability"]].round(1).values.tolist()
+    [['x', '0', 0.1], ['x', '1', 0.6], ['z', '0.1', 0.1], ['z', '0.3', 0.3]]
+    """
+    asked, told = [], []
+    for name in row.columns:
+        own = row[name].iloc[0]
+        values = _grid(rows[name].dropna(), points)
+        if not pd.isna(own) and own not in values:
+            values.append(own)
+        if not isinstance(own, str) and not any(isinstance(value, str) for value in values):
+            values.sort()
+        for value in values:
+            asked.append(row.assign(**{str(name): [value]}))
+            number = np.nan if isinstance(value, str) else float(value)
+            told.append((str(name), number, shown(value), bool(value == own)))
+    table = pd.DataFrame(told, columns=["feature", "value", "label", "is_own"])
+    probabilities = predict(pd.concat(asked, ignore_index=True)) if asked else np.empty(0)
+    return table.astype({"value": "float64"}).assign(probability=probabilities)[
+        ["feature", "value", "label", "probability", "is_own"]
+    ]
+
+
+def reaches(table: pd.DataFrame) -> pd.DataFrame:
+    """Return between which probabilities each column alone can move a row, the widest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `along` returns it.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `own` (its value as text), `low`, `low_at`, `high`, `high_at`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": "x", "label": ["1", "2"], "probability": [0.1, 0.4],
+    ...                       "is_own": [True, False]})
+    >>> reaches(table).values.tolist()
+    [['x', '1', 0.1, '1', 0.4, '2']]
+    """
+    found = []
+    for name, part in table.groupby("feature", sort=False):
+        low, high = (part.loc[part["probability"].agg(end)] for end in ("idxmin", "idxmax"))
+        own = part.loc[part["is_own"], "label"]
+        found.append(
+            (name, own.iloc[0] if len(own) else "missing", low["probability"], low["label"],
+             high["probability"], high["label"])
+        )  # fmt: skip
+    names = ["feature", "own", "low", "low_at", "high", "high_at"]
+    reach = pd.DataFrame(found, columns=names)
+    order = (reach["low"] - reach["high"]).sort_values(kind="stable").index
+    return reach.loc[order].reset_index(drop=True)
+
+
 def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
     """Return the numbers that change together with one, and Pearson's correlation, most first.
 

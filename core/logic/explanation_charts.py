@@ -254,6 +254,106 @@ def partial_dependence(
     return style.finish(layers, title, f"Mean probability by {name}", height=height)
 
 
+def reach_bars(
+    table: pd.DataFrame, probability: float, *, threshold: float, title: str | None = None
+) -> alt.LayerChart:
+    """Show between which probabilities each input alone would move one row, the widest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.logic.explanation.reaches` returns it; the first 20 rows are drawn.
+    probability : float
+        The row's own.
+    threshold : float
+        Where the label changes.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": ["x"], "own": ["1"], "low": [0.3], "low_at": ["0"],
+    ...                       "high": [0.6], "high_at": ["4"]})
+    >>> chart = reach_bars(table, 0.4, threshold=0.5)
+    >>> chart.to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['x = 1']
+    """
+    import altair as alt
+
+    drawn = table.head(MOST_FEATURES)
+    names = [_short(f"{row.feature} = {row.own}") for row in drawn.itertuples()]
+    base = alt.Chart(drawn.assign(shown=names, now=probability)).encode(
+        y=style.names(names, "Input and its value"),
+        tooltip=[
+            alt.Tooltip("feature:N", title="Input"),
+            alt.Tooltip("low:Q", title="Lowest probability", format=".1%"),
+            alt.Tooltip("low_at:N", title="at"),
+            alt.Tooltip("high:Q", title="Highest probability", format=".1%"),
+            alt.Tooltip("high_at:N", title="at"),
+        ],
+    )
+    low, now = (
+        alt.X(f"{end}:Q", title="Probability (%)", axis=alt.Axis(format="~%"),
+              scale=alt.Scale(zero=False))
+        for end in ("low", "now")
+    )  # fmt: skip
+    bars = base.mark_bar(
+        color=style.PALETTE["cool"], stroke=style.PALETTE["cool"], strokeWidth=1
+    ).encode(x=low, x2="high:Q")
+    ticks = base.mark_tick(color=style.PALETTE["accent"], thickness=4, size=20).encode(x=now)
+    layers = [bars, ticks]
+    if drawn["low"].min() <= threshold <= drawn["high"].max():
+        layers.append(style.rule("x", threshold, f"Threshold {threshold:g}"))
+    return style.finish(
+        layers,
+        title,
+        f"From {probability:.1%}, how far each input alone moves the probability",
+        height=style.height_of(len(drawn), band=26, legend=len(layers) > 2),
+    )
+
+
+def along(
+    table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show what one row would get along one input, with the value that it has.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows of one feature as `core.logic.explanation.along` returns them.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": "x", "value": [0.0, 1.0], "label": ["0", "1"],
+    ...                       "probability": [0.4, 0.5], "is_own": [True, False]})
+    >>> len(along(table).to_dict()["layer"])
+    2
+    """
+    import altair as alt
+
+    name = axis_title or str(table["feature"].iloc[0])
+    is_text = bool(table["value"].isna().any())
+    tooltip = [
+        alt.Tooltip("label:N", title=name),
+        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+    ]
+    y = style.share_y("probability:Q", "Probability (%)", zero=False)
+    x: alt.X
+    if is_text:
+        table = table.sort_values("probability", ascending=False, kind="stable")
+        x = style.labels(table["label"].tolist(), name)
+    else:
+        x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=False, padding=10))
+    base = alt.Chart(table).encode(x=x, y=y, tooltip=tooltip)
+    others = (
+        base.mark_circle(color=style.PALETTE["cool"], size=60, opacity=1)
+        if is_text
+        else base.mark_line(color=style.PALETTE["cool"], strokeWidth=2.5, point=True)
+    )
+    own = base.transform_filter("datum.is_own").mark_point(
+        color=style.PALETTE["accent"], filled=True, size=160, shape="diamond", opacity=1
+    )
+    return style.finish([others, own], title, f"Probability of this row along {name}")
+
+
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     import altair as alt
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Places = Ints | Floats
 
 COLUMNS = (
     "action_type",
@@ -43,6 +44,24 @@ COLUMNS = (
     "shot_id",
 )
 KINDS = ("two", "three")
+BASICS = (
+    "Restricted Area",
+    "In The Paint (Non-RA)",
+    "Backcourt",
+    "Left Corner 3",
+    "Right Corner 3",
+    "Above the Break 3",
+    "Mid-Range",
+)
+AREAS = (
+    "Back Court(BC)",
+    "Center(C)",
+    "Left Side Center(LC)",
+    "Right Side Center(RC)",
+    "Left Side(L)",
+    "Right Side(R)",
+)
+RANGES = ("Back Court Shot", "24+ ft.", "Less Than 8 ft.", "8-16 ft.", "16-24 ft.")
 SHOT_TYPES = ("2PT Field Goal", "3PT Field Goal")
 # First and last year in which a season with this opponent began; all others are there throughout.
 YEARS = {
@@ -331,6 +350,60 @@ def _clock(
     return period, minutes, seconds
 
 
+def zone_columns(x: Places, y: Places) -> pd.DataFrame:
+    """Return the columns of the data that follow from a place by zones, as the league draws them.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        Tenths of a foot from the hoop.
+
+    Returns
+    -------
+    DataFrame
+        `shot_zone_basic`, `shot_zone_area`, `shot_zone_range`, `shot_type`.
+
+    Examples
+    --------
+    >>> zone_columns(np.array([0, 230]), np.array([0, 0]))["shot_zone_basic"].tolist()
+    ['Restricted Area', 'Right Corner 3']
+    """
+    basic, area, reach = _zone_numbers(x, y)
+    return pd.DataFrame(
+        {
+            "shot_zone_basic": np.array(BASICS, dtype=object)[basic],
+            "shot_zone_area": np.array(AREAS, dtype=object)[area],
+            "shot_zone_range": np.array(RANGES, dtype=object)[reach],
+            "shot_type": np.array(SHOT_TYPES, dtype=object)[beyond(x, y).astype(int)],
+        }
+    )
+
+
+def beyond(x: Places, y: Places) -> npt.NDArray[np.bool_]:
+    """Tell which places, in tenths of a foot from the hoop, lie beyond the three-point line."""
+    return ((np.abs(x) >= 220) & (y <= 87)) | (np.hypot(x, y) >= 237.5)
+
+
+def _zone_numbers(x: Places, y: Places) -> tuple[Ints, Ints, Ints]:
+    """Return the places of each zone's names in BASICS, AREAS and RANGES."""
+    far, angle = np.hypot(x, y), np.degrees(np.arctan2(x, y))
+    side = np.abs(angle)
+    corner = (np.abs(x) >= 220) & (y <= 87)
+    three, back = beyond(x, y), y >= 397
+    basic = np.select(
+        [far < 40, (np.abs(x) <= 80) & (y <= 138), y >= 418, corner & (x < 0), corner, three],
+        [0, 1, 2, 3, 4, 5],
+        6,
+    )
+    reach = np.select([back, three, far < 80, far < 160], [0, 1, 2, 3], 4)
+    centre = np.where(reach == 3, 30, np.where(reach == 2, 181, 18))
+    wing = np.where(three, np.where(corner, 0, 181), np.where(reach == 4, 54, 0))
+    area = np.select(
+        [back, side <= centre, (side <= wing) & (x < 0), side <= wing, x < 0], [0, 1, 2, 3, 4], 5
+    )
+    return basic, area, reach
+
+
 def _zones(x: Ints, y: Ints, zones: Sequence[Sequence[Any]]) -> Ints:
     """Return which of the zones (basic, area, range) each place lies in.
 
@@ -344,49 +417,11 @@ def _zones(x: Ints, y: Ints, zones: Sequence[Sequence[Any]]) -> Ints:
     >>> [zones[number][1] for number in place]
     ['Center(C)', 'Left Side Center(LC)']
     """
-    far, angle = np.hypot(x, y), np.degrees(np.arctan2(x, y))
-    side = np.abs(angle)
-    corner = (np.abs(x) >= 220) & (y <= 87)
-    beyond, back = _beyond(x, y), y >= 397
-    basic = np.select(
-        [far < 40, (np.abs(x) <= 80) & (y <= 138), y >= 418, corner & (x < 0), corner, beyond],
-        [0, 1, 2, 3, 4, 5],
-        6,
-    )
-    reach = np.select([back, beyond, far < 80, far < 160], [0, 1, 2, 3], 4)
-    centre = np.where(reach == 3, 30, np.where(reach == 2, 181, 18))
-    wing = np.where(beyond, np.where(corner, 0, 181), np.where(reach == 4, 54, 0))
-    area = np.select(
-        [back, side <= centre, (side <= wing) & (x < 0), side <= wing, x < 0], [0, 1, 2, 3, 4], 5
-    )
-    basics = (
-        "Restricted Area",
-        "In The Paint (Non-RA)",
-        "Backcourt",
-        "Left Corner 3",
-        "Right Corner 3",
-        "Above the Break 3",
-        "Mid-Range",
-    )
-    areas = (
-        "Back Court(BC)",
-        "Center(C)",
-        "Left Side Center(LC)",
-        "Right Side Center(RC)",
-        "Left Side(L)",
-        "Right Side(R)",
-    )
-    ranges = ("Back Court Shot", "24+ ft.", "Less Than 8 ft.", "8-16 ft.", "16-24 ft.")
-    number = np.full((len(basics), len(areas), len(ranges)), -1)
+    number = np.full((len(BASICS), len(AREAS), len(RANGES)), -1)
     for place, (a, b, c, *_) in enumerate(zones):
-        number[basics.index(a), areas.index(b), ranges.index(c)] = place
-    found: Ints = number[basic, area, reach]
+        number[BASICS.index(a), AREAS.index(b), RANGES.index(c)] = place
+    found: Ints = number[_zone_numbers(x, y)]
     return found
-
-
-def _beyond(x: Ints, y: Ints) -> npt.NDArray[np.bool_]:
-    """Tell which places lie beyond the three-point line."""
-    return ((np.abs(x) >= 220) & (y <= 87)) | (np.hypot(x, y) >= 237.5)
 
 
 def _ends(table: Mapping[str, Any]) -> Ints:
@@ -417,7 +452,7 @@ def _places(
         bins = tables["distance"][name]
         step = np.searchsorted(_ends(bins), np.floor(np.hypot(grid_x, grid_y) / 10))
         zone = _zones(grid_x, grid_y, tables["zones"])
-        usable = (_beyond(grid_x, grid_y) == bool(kind)) & (step < len(bins)) & (zone >= 0)
+        usable = (beyond(grid_x, grid_y) == bool(kind)) & (step < len(bins)) & (zone >= 0)
         # The exact middle of the hoop is drawn apart.
         usable &= (grid_x != 0) | (grid_y != 0)
         grid_x, grid_y, step, zone = grid_x[usable], grid_y[usable], step[usable], zone[usable]

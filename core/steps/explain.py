@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from core.adapters import registry, tracking
 from core.config import Settings
 from core.errors import InputError
 from core.logic import candidates as kinds
-from core.logic import explanation, explanation_charts
+from core.logic import explanation, explanation_charts, shot
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
 
@@ -43,6 +43,9 @@ class Options(config.Options):
     test_row : str, optional
         The project's id of a row of the test set: then this row alone is explained, and what its
         label was is noted.
+    around : bool
+        Whether to answer too what a single row would get if it were otherwise: along each input
+        and, where the project has a court, from every place on it.
     repeats : int
         Shuffles of each feature, 2 to 100.
     orders : int, optional
@@ -58,6 +61,7 @@ class Options(config.Options):
     rows: int = Field(150, ge=10, le=2000)
     row: dict[str, float | str | None] | None = None
     test_row: str | None = Field(None, min_length=1, max_length=100)
+    around: bool = False
     repeats: int = Field(5, ge=2, le=100)
     orders: int | None = Field(None, ge=1, le=100)
     seed: int = Field(42, ge=0, le=2**31 - 1)
@@ -66,6 +70,8 @@ class Options(config.Options):
     def _one_row_at_most(self) -> Options:
         if self.row is not None and self.test_row is not None:
             raise ValueError("give a row, or the id of one of the test set, not both")
+        if self.around and not self.is_single:
+            raise ValueError("only around a single row is there something to answer")
         return self
 
     @property
@@ -139,7 +145,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         version = find(settings, spec.model, options.target)
         progress.update(0.02, f"Loading {called(version)}")
         model = registry.load(settings, version, evaluated=options.row is None)
-        single = None if options.row is None else model.features(_given(spec, version, options.row))
+        given = None if options.row is None else _given(spec, version, options.row)
+        single = None if given is None else model.features(given)
         tested = tracking.table(settings, version.run_id, "test_predictions").reset_index(drop=True)
         features = model.features(tested)
         probabilities = tested["probability"].to_numpy(dtype=np.float64)
@@ -152,9 +159,13 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         if options.test_row is not None:
             place = _place(settings, spec, version, options.test_row)
             single, label = features.iloc[[place]], float(tested["label"].iloc[place])
+            given = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
             progress.update(0.3, "Asking the model about the row")
             found, record = _of_row(known, single, label, options)
+            if options.around and given is not None:
+                progress.update(0.6, "Asking what it would get if it were otherwise")
+                record = _with_surroundings(record, spec, model, given, tested)
         else:
             found, record = _in_general(known, options, progress)
         progress.update(0.97, "Keeping the explanation")
@@ -261,6 +272,35 @@ def _of_row(
             "contributions": explanation_charts.waterfall(table, found.base, probability).to_dict()
         },
     )  # fmt: skip
+
+
+def _with_surroundings(
+    record: Record,
+    spec: ProjectSpec,
+    model: registry.Loaded,
+    row: pd.DataFrame,
+    tested: pd.DataFrame,
+) -> Record:
+    """Add what the row would get along each input, and from other places."""
+    inputs = tested[list(model.inputs)]
+    tables = {"along": explanation.along(model.predict, row, inputs)}
+    metrics: dict[str, float] = {}
+    figures: dict[str, dict[str, object]] = {}
+    if shot.place_columns(spec, list(model.inputs)):
+        cells = shot.probability_map(model.predict, spec, row, inputs)
+        tables["map"] = cells
+        metrics = {"cells_map": len(cells), "cells_without_rows": int((cells["rows"] == 0).sum())}
+        place = shot.place_of(spec, row).iloc[0]
+        figures["map"] = shot.court_chart(
+            cells, None if place.isna().any() else (float(place["x"]), float(place["y"])),
+            threshold=model.threshold, positive=spec.positive, clickable=False,
+        ).to_dict()  # fmt: skip
+    return replace(
+        record,
+        tables={**record.tables, **tables},
+        metrics={**record.metrics, **metrics},
+        figures={**record.figures, **figures},
+    )
 
 
 def _in_general(

@@ -1,6 +1,7 @@
-"""serve: start `mlflow models serve` for a registered version and wait until it answers.
+"""serve: serve a registered version by MLflow's scoring server and wait until it answers.
 
-The champion is served by the live endpoint, which follows it from version to version.
+The champion is served by the live endpoint, which follows it from version to version; any other
+version has an endpoint of its own beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core import config, project
 from core.adapters import endpoint, registry, server, tracking
@@ -19,7 +20,7 @@ from core.errors import NotReadyError
 from core.record import SILENT, Progress, Record
 
 # Only to move the progress bar while waiting; nothing depends on it.
-USUAL_SECONDS = 10.0
+USUAL_SECONDS = 4.0
 
 
 class Options(config.Options):
@@ -30,13 +31,23 @@ class Options(config.Options):
     target : str
         An alias (`champion`, `challenger`, `previous`) or a version number.
     port : int, optional
-        1024 to 65,535, for a server of its own. Without it the champion answers on the live
+        1024 to 65,535, for an endpoint of its own. Without it the champion answers on the live
         endpoint, at `COURTSIDE_SERVE_PORT` if that is free, and any other target on the next free
         port.
+    shadow : bool
+        Whether it gets a copy of every request to the live endpoint, to be compared with the
+        champion; its answers go to the predictions log and to nobody else.
     """
 
     target: str = Field("champion", pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
     port: int | None = Field(None, ge=1024, le=65535)
+    shadow: bool = False
+
+    @model_validator(mode="after")
+    def _is_no_shadow_of_itself(self) -> Options:
+        if self.shadow and self.is_live:
+            raise ValueError("the live endpoint cannot shadow itself; choose another target")
+        return self
 
     @property
     def is_live(self) -> bool:
@@ -64,9 +75,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     Raises
     ------
     NotReadyError
-        When there is no such version.
+        When there is no such version, or no live endpoint to shadow.
     InputError
-        When the port is in use.
+        When the port is in use, or a version would shadow itself.
     StoreError
         When the files of the version are not those that were registered.
     ServerError
@@ -116,16 +127,22 @@ def _live(
 def _alone(
     settings: Settings, options: Options, version: tracking.ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
-    registry.check(settings, version)
     alias = None if options.target.isdigit() else options.target
-    started = server.start(settings, version, options.port, alias=alias, job_id=progress.job_id)
-    told = _telling(progress, f"version {version.version} on port {started.port}")
+    if options.shadow:
+        # before a server is started for nothing
+        endpoint.check_shadow(settings, version)
+    told = _telling(progress, f"version {version.version}")
+    ready = endpoint.begin(
+        settings, version, options.port, told, alias=alias, job_id=progress.job_id
+    )
     try:
-        yield server.wait_until_ready(settings, started, on_wait=told)
+        if options.shadow:
+            endpoint.set_shadow(settings, ready.port, on=True)
+        yield ready
     except BaseException:
-        # a failed run leaves no server; one that ended by itself is gone already
+        # a failed run leaves no server
         with suppress(NotReadyError):
-            server.stop(settings, started.port)
+            server.stop(settings, ready.port)
         raise
 
 
@@ -152,6 +169,7 @@ def _record(
                 "model": version.name,
                 "version": version.version,
                 "served_port": ready.port,
+                "served_command": server.command_line(ready),
             },
             metrics={"seconds_to_answer": seconds},
             tags={tracking.TAG + "model_run": version.run_id, tracking.TAG + "url": ready.url},

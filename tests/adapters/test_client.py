@@ -1,5 +1,6 @@
 """Requests to a served model, here a small server that answers as it is told."""
 
+import io
 import json
 import threading
 import time
@@ -16,6 +17,17 @@ INPUTS = {"a": "number", "b": "number"}
 FRAME = pd.DataFrame({"b": [1.0, 2.0, 3.0], "extra": "x", "a": [0.1, 0.2, 0.3]})
 
 
+def as_split(body, kind):
+    """Return what a request asks as JSON has it, in whatever form it came."""
+    if kind == "application/json":
+        return json.loads(body)
+    csv = kind == "text/csv"
+    frame = pd.read_csv(io.BytesIO(body)) if csv else pd.read_parquet(io.BytesIO(body))
+    rows = frame.astype("object").where(frame.notna(), None)
+    data = rows.to_numpy().tolist()
+    return {"dataframe_split": {"columns": list(frame), "data": data}}
+
+
 class Stub(ThreadingHTTPServer):
     """Answers each POST with the next of `plan`, the last one for ever; keeps what it was asked."""
 
@@ -25,6 +37,8 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.plan = ["ok"]
         self.asked = []
+        self.headers = []
+        self.extra = {}
         self.release = threading.Event()
 
     @property
@@ -42,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         data = body.encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        for name, value in self.server.extra.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
@@ -50,8 +66,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers["Content-Length"])
-        asked = json.loads(self.rfile.read(length))
+        asked = as_split(self.rfile.read(length), self.headers["Content-Type"])
         self.server.asked.append(asked)
+        self.server.headers.append(dict(self.headers))
         plan = self.server.plan
         what = plan.pop(0) if len(plan) > 1 else plan[0]
         if what == "drop":
@@ -94,10 +111,44 @@ def test_rows_are_sent_in_batches_and_come_back_in_order(stub):
     assert (scored.latencies > 0).all()
     assert scored.row_latencies.tolist() == scored.latencies[[0, 0, 1]].tolist()
     assert told == [(2, 3), (3, 3)]
-    assert [asked["dataframe_split"] for asked in stub.asked] == [
+    # two are under way at once
+    asked = sorted((one["dataframe_split"] for one in stub.asked), key=lambda one: one["data"])
+    assert asked == [
         {"columns": ["a", "b"], "data": [[0.1, 1.0], [0.2, 2.0]]},
         {"columns": ["a", "b"], "data": [[0.3, 3.0]]},
     ]
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "parquet"])
+def test_each_form_asks_the_same(stub, form):
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(rng.uniform(size=(50, 2)), columns=["a", "b"])
+    scored = client.score(stub.url, rows, INPUTS, form=form, batch_rows=7)
+    # in order though several are under way; pandas reads CSV to the last bit but one
+    np.testing.assert_allclose(
+        scored.probabilities, rows["a"], rtol=0, atol=1e-15 if form == "csv" else 0
+    )
+    assert not scored.is_logged
+
+
+def test_what_a_gateway_is_told_beside_the_rows(stub):
+    stub.extra = {"X-Request-Id": "f" * 32}
+    keys = pd.Series(["7", None, "9"], name="id")
+    found = client.score(
+        stub.url, FRAME, INPUTS, headers={"X-Courtside-Run": "r"}, request_id="f" * 32, keys=keys
+    )
+    assert found.is_logged
+    (asked,), (headers,) = stub.asked, stub.headers
+    assert asked["dataframe_split"]["columns"] == ["a", "b", "id"]
+    assert [row[2] for row in asked["dataframe_split"]["data"]] == ["7", None, "9"]
+    assert (headers["X-Courtside-Run"], headers["X-Request-Id"]) == ("r", "f" * 32)
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_server_that_is_away_behind_a_gateway_is_told_apart(stub, status):
+    stub.plan = [(status, json.dumps({"message": "it is started again"}))]
+    with pytest.raises(client.UnreachableError, match="No model answers behind"):
+        client.score(stub.url, FRAME, INPUTS)
 
 
 def test_no_rows_are_no_request(stub):

@@ -1,4 +1,4 @@
-"""The live endpoint: it changes its version, or comes back to life, and loses no request."""
+"""Endpoints: they change their version, or come back to life, and lose no request."""
 
 import itertools
 import os
@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from core.adapters import endpoint, process, registry, relay, server
+from core.adapters import endpoint, gateway, process, registry, revival, server
 from core.adapters.tracking import ModelVersion
 from core.config import CODE_ROOT, Settings
 from core.errors import InputError, NotReadyError, ServerError, StoreError
@@ -71,11 +71,12 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.setattr(
         server,
         "_command",
-        lambda version, port: [sys.executable, str(script), str(port), version.version],
+        lambda described, port: [sys.executable, str(script), str(port), described.version],
     )
     monkeypatch.setattr(server, "POLL_SECONDS", 0.01)
     # there is no registry here
-    monkeypatch.setattr(registry, "check", lambda *_: None)
+    files = registry.Servable(tmp_path, {}, {}, True, 0.5)
+    monkeypatch.setattr(registry, "servable", lambda *_: files)
     first = process.free_port(52000 + os.getpid() % 8000)
     settings = Settings(home=tmp_path / "home", serve_port=first, upload_limit_mb=1)
     settings.state_dir.mkdir(parents=True)
@@ -99,7 +100,7 @@ def ours(settings):
 
 
 def asked(front, **given):
-    return requests.post(f"{front.url}/invocations", data=b"0", timeout=20, **given)
+    return requests.post(f"{front.url}/x", data=b"0", timeout=20, **given)
 
 
 def kill(pid):
@@ -140,7 +141,7 @@ class Crowd:
                 session.close()
             sent = time.monotonic()
             try:
-                answer = session.post(f"{self.url}/invocations", data=body, timeout=20, **given)
+                answer = session.post(f"{self.url}/x", data=body, timeout=20, **given)
             except requests.RequestException as error:
                 self.failed.append((kind, repr(error)))
                 continue
@@ -205,7 +206,7 @@ def test_five_changes_under_load_lose_no_request(settings):
         within = [one for one in crowd.answered if start <= one.sent and one.got <= end]
         assert {one.version for one in within} == {number}
         assert {one.kind for one in within} == Crowd.KINDS
-    # the relay and one server: the five others are gone
+    # the gateway and one server: the five others are gone
     assert len(ours(settings)) == 2
 
 
@@ -213,11 +214,11 @@ def test_the_old_one_is_stopped_when_it_has_answered_all(settings):
     first = endpoint.follow(settings, version(1))
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(requests.post, f"{first.url}/x", data=b"2.0", timeout=20)
-        until(lambda: relay.status(first.port).in_flight == {first.backend: 1})
+        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
         following = pool.submit(endpoint.follow, settings, version(2))
-        until(lambda: relay.status(first.port).backend != first.backend)
+        until(lambda: gateway.status(first.port).backend != first.backend)
         assert asked(first).headers["X-Version"] == "2"
-        assert relay.status(first.port).in_flight == {first.backend: 1}
+        assert gateway.status(first.port).in_flight == {first.backend: 1}
         assert not following.done()
         assert slow.result().headers["X-Version"] == "1"
         assert following.result().version == "2"
@@ -229,7 +230,7 @@ def test_one_that_never_answers_holds_up_a_change_only_so_long(settings, monkeyp
     first = endpoint.follow(settings, version(1))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(requests.post, f"{first.url}/x", data=b"15", timeout=20)
-        until(lambda: relay.status(first.port).in_flight == {first.backend: 1})
+        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
         assert endpoint.follow(settings, version(2)).version == "2"
         assert slow.result().status_code == 502
     assert asked(first).headers["X-Version"] == "2"
@@ -250,11 +251,8 @@ def test_changes_at_the_same_time_come_one_after_the_other(settings):
 
 
 def test_a_change_that_does_not_end_is_told(settings, monkeypatch):
-    monkeypatch.setattr(endpoint, "TURN_SECONDS", 0.2)
-    with (
-        endpoint.FileLock(settings.state_dir / "live.lock"),
-        pytest.raises(NotReadyError, match="has been under way"),
-    ):
+    monkeypatch.setattr(server, "TURN_SECONDS", 0.2)
+    with server.turn(settings, "live"), pytest.raises(NotReadyError, match="has been under way"):
         endpoint.follow(settings, version(1))
     assert server.servers(settings) == []
 
@@ -280,8 +278,8 @@ def test_it_is_one_server_to_all_who_ask(settings):
     assert server.log_tail(settings, first.port) == "version 1 serves"
     assert server.stop_unfinished(settings, "job1") == []
 
-    beside = server.start(settings, version(9), None, "challenger")
-    beside = server.wait_until_ready(settings, beside)
+    beside = endpoint.begin(settings, version(9), None, alias="challenger")
+    assert beside.port > settings.serve_port
     second = endpoint.follow(settings, version(2))
     assert second.started > first.started
     assert server.servers(settings) == [second, beside]
@@ -302,9 +300,9 @@ def test_following_what_is_live_starts_nothing(settings):
 def test_its_ports_are_taken(settings):
     first = endpoint.follow(settings, version(1))
     with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
-        server.start(settings, version(2), first.port, None)
-    with pytest.raises(InputError, match="belongs to the live endpoint"):
-        server.start(settings, version(2), first.backend, None)
+        endpoint.begin(settings, version(2), first.port, alias=None)
+    with pytest.raises(InputError, match="belongs to an endpoint"):
+        endpoint.begin(settings, version(2), first.backend, alias=None)
     with pytest.raises(InputError, match="runs on port"):
         server.dismiss(settings, first.port)
     assert server.free_port(settings) > first.port
@@ -350,7 +348,7 @@ def test_a_killed_server_is_answered_for_with_503_until_it_is_started_again(sett
     first = endpoint.follow(settings, version(1))
     kill(server.find(settings, first.backend).pid)
     (died,) = server.servers(settings)
-    assert (died.port, died.state) == (first.port, "died")
+    assert (died.port, died.state) == (first.port, "restarting")
     answer = asked(first)
     assert answer.status_code == 503
     assert answer.json()["message"].startswith("No model answers now")
@@ -362,11 +360,12 @@ def test_a_killed_server_is_answered_for_with_503_until_it_is_started_again(sett
     assert (again.port, again.pid, again.state) == (first.port, first.pid, "ready")
     assert asked(first).headers["X-Version"] == "1"
     assert server.servers(settings) == [again]
-    assert len(ours(settings)) == 2
+    # the gateway's own try at it sees that all is up, and ends
+    until(lambda: len(ours(settings)) == 2)
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_killed_relay_is_started_again_on_its_port(settings, number):
+def test_a_killed_gateway_is_started_again_on_its_port(settings, number):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
     assert endpoint.live(settings).state == "died"
@@ -402,6 +401,7 @@ def test_all_of_it_killed_is_started_again(settings):
 def test_a_port_that_another_program_took_meanwhile_is_told(settings):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
+    until(lambda: process.port_is_free(first.port))
     with socket.socket() as busy:
         busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         busy.bind(("127.0.0.1", first.port))
@@ -437,8 +437,8 @@ def test_a_first_version_that_does_not_start_leaves_nothing(settings):
     assert ours(settings) == []
 
 
-def test_a_relay_that_does_not_start_is_told_with_its_reason(settings, monkeypatch):
-    monkeypatch.setattr(endpoint, "CODE_ROOT", settings.home)
+def test_a_gateway_that_does_not_start_is_told_with_its_reason(settings, monkeypatch):
+    monkeypatch.setattr(revival, "CODE_ROOT", settings.home)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with pytest.raises(ServerError, match="No module named 'core'"):
         endpoint.follow(settings, version(1))
@@ -459,6 +459,7 @@ def interrupted(settings, when, **given):
     # what an interrupt would clean up is not cleaned up when a process is killed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "stop", lambda *_: None)
+        patch.setattr(process, "stop", lambda *_: None)
         with pytest.raises(KilledError):
             endpoint.follow(settings, version(2), on_wait, **given)
 
@@ -468,7 +469,7 @@ def test_a_job_killed_while_the_new_one_starts_leaves_the_old(settings, by_job):
     first = endpoint.follow(settings, version(1), job_id="job1")
     (settings.state_dir / "deaf-2").touch()
     interrupted(settings, lambda: len(ours(settings)) == 3, job_id="job2")
-    assert [one.state for one in server.servers(settings)] == ["ready", "starting"]
+    assert [one.state for one in server.servers(settings)] == ["ready"]
 
     if by_job:
         (stopped,) = server.stop_unfinished(settings, "job2")
@@ -486,7 +487,7 @@ def test_a_job_killed_while_the_old_one_drains_leaves_the_new(settings, by_job):
     first = endpoint.follow(settings, version(1), job_id="job1")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(requests.post, f"{first.url}/x", data=b"1", timeout=20)
-        until(lambda: relay.status(first.port).in_flight == {first.backend: 1})
+        until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
         interrupted(
             settings, lambda: endpoint.live(settings).backend != first.backend, job_id="job2"
         )
@@ -531,9 +532,9 @@ import os, signal, sys
 from core.adapters import endpoint, registry, server
 from core.adapters.tracking import ModelVersion
 from core.config import Settings
-registry.check = lambda *_: None
-server._command = lambda version, port: [
-    sys.executable, {str(tmp_path / "stand_in.py")!r}, str(port), version.version
+registry.servable = lambda *_: registry.Servable(Settings.load().home, {{}}, {{}}, True, 0.5)
+server._command = lambda described, port: [
+    sys.executable, {str(tmp_path / "stand_in.py")!r}, str(port), described.version
 ]
 endpoint.follow(Settings.load(), ModelVersion("shots", "1", "run1", (), {{}}, 0.0))
 os.killpg(0, signal.SIGKILL)
@@ -557,7 +558,7 @@ os.killpg(0, signal.SIGKILL)
     assert len(ours(settings)) == 2
 
 
-def test_a_relay_without_its_file_ends_by_itself(settings):
+def test_a_gateway_without_its_file_ends_by_itself(settings):
     first = endpoint.follow(settings, version(1))
     path = server.file_of(settings, first.port)
     kept = path.read_text(encoding="utf-8")
@@ -570,8 +571,9 @@ def test_a_version_whose_files_were_changed_starts_no_server(settings, monkeypat
     def refuse(_, refused):
         if refused.version == "2":
             raise StoreError("The code of version 2 of shots is not what was registered.")
+        return registry.Servable(settings.home, {}, {}, True, 0.5)
 
-    monkeypatch.setattr(registry, "check", refuse)
+    monkeypatch.setattr(registry, "servable", refuse)
     with pytest.raises(StoreError, match=r"not what was registered\.$"):
         endpoint.follow(settings, version(2))
     assert ours(settings) == []

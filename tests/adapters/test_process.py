@@ -171,6 +171,47 @@ def test_who_listens_is_known(start):
     assert process.listens(begun, port)
     assert not process.listens(other, port)
     assert not process.port_is_free(port)
+    # by its port, with how it was started; children belong to what started them
+    (found,) = [one for one in process.listeners() if one.port == port]
+    assert found.command[-1] == script
+    assert found.since == pytest.approx(begun.create_time, abs=30)
+    assert process.belongs(found.pid, [other, begun])
+    assert not process.belongs(found.pid, [other])
+
+
+def test_what_programs_use_is_counted_with_their_children(start):
+    work = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
+    begun, log = start(PARENT, work + "print('done', flush=True); time.sleep(60)")
+    until(lambda: "done" in process.log_tail(log))
+    used = process.usage([begun])
+    alone = psutil.Process(begun.pid)
+    assert used.cpu_seconds >= 0.2
+    assert used.memory > 1.5 * alone.memory_info().rss
+    assert process.usage([begun, begun]).memory == pytest.approx(2 * used.memory, rel=0.1)
+    assert process.usage([replace(begun, create_time=1.0)]) == process.Usage(0, 0.0)
+
+
+def test_a_part_ends_with_whoever_started_it(start, tmp_path):
+    script = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); "
+        "from core.adapters import process; from pathlib import Path; "
+        "part = process.start([sys.executable, '-c', 'import time; time.sleep(60)'], "
+        "Path('part.log'), {}, Path('.'), is_part=True); print('part', part.pid, flush=True); "
+        "time.sleep(60)"
+    )
+    begun, log = start(script, str(CODE_ROOT))
+    until(lambda: "part" in process.log_tail(log))
+    part = int(process.log_tail(log).split()[-1])
+    assert runs(part)
+    process.stop(begun)
+    assert not runs(part)
+
+
+def test_no_process_is_none_of_ours(monkeypatch):
+    # in a container, processes that came from outside are of a session 0
+    monkeypatch.setattr(process, "_session", lambda pid: 0)
+    assert process._members(process.Process(0, 0.0)) == []
+    assert not process.is_alive(process.Process(0, 0.0))
 
 
 def test_a_free_port_is_not_one_in_use_or_spoken_for():

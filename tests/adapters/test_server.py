@@ -1,4 +1,4 @@
-"""Serving: one real `mlflow models serve`, and stand-ins for what would take it too long."""
+"""Serving: one real scoring server of MLflow, and stand-ins for what would take it too long."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,15 +16,16 @@ import pytest
 import requests
 from sklearn.linear_model import LogisticRegression
 
-from core.adapters import client, mlflow_ui, process, server, tracking
-from core.adapters.tracking import ModelVersion
+from core.adapters import client, foreign, mlflow_ui, process, registry, server, tracking
 from core.config import Options, Settings
 from core.errors import InputError, NotReadyError, ServerError
 from core.record import ModelRecord, Progress, Record
 
 FEATURES = ("distance", "minutes", "playoffs")
 INPUTS = dict.fromkeys(FEATURES, "number")
-VERSION = ModelVersion("shots", "3", "run3", ("champion",), {}, 0.0)
+DESCRIBED = server.Server(
+    0, 0, 0.0, "shots", "3", None, "run3", "starting", 0.0, Path("serve.log"), None, False
+)
 # Answers /ping as MLflow does, from a child process; with a file named `deaf` beside it, not yet.
 STAND_IN = """
 import http.server, os, subprocess, sys, time
@@ -98,10 +100,19 @@ def version(home, made_up):
 
 
 @pytest.fixture(scope="module")
-def served(home, version):
+def described(home, version):
+    files = registry.servable(home, version)
+    return replace(
+        DESCRIBED, version="1", alias="champion", run_id=version.run_id, job_id="job1",
+        folder=files.folder, inputs=files.inputs, threshold=files.threshold, digests=files.digests,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served(home, described):
     waited = []
     try:
-        begun = server.start(home, version, None, "champion", job_id="job1")
+        begun = server.start(home, described)
         assert begun.state == "starting"
         with pytest.raises(InputError, match=r"shots version 1 \(champion\) is starting there"):
             server.check_port(home, begun.port)
@@ -123,6 +134,7 @@ def test_a_served_model_is_found_again(home, served, version):
     )  # fmt: skip
     assert found.job_id == "job1"
     assert not found.sample
+    assert (dict(found.inputs), found.threshold) == (INPUTS, 0.4)
     assert server.stop_unfinished(home, "job1") == []
     assert "Uvicorn running on" in server.log_tail(home, served.port)
 
@@ -161,16 +173,16 @@ def test_it_refuses_other_columns(served, made_up):
     assert "enforce" not in caught.value.message
 
 
-def test_its_port_is_taken(home, served, version):
+def test_its_port_is_taken(home, served, described):
     with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
-        server.start(home, version, served.port, None)
-    assert server.free_port(home) > served.port
+        server.start(home, replace(described, port=served.port))
+    assert server.free_port(home, server.BACKEND_OFFSET) > served.port
     with pytest.raises(InputError, match="runs on port"):
         server.dismiss(home, served.port)
 
 
 def test_stop_leaves_nothing(home, served):
-    assert len(living(served.pid)) >= 2
+    assert living(served.pid)
     assert server.stop(home, served.port).state == "stopped"
     assert living(served.pid) == []
     assert process.port_is_free(served.port)
@@ -187,7 +199,7 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setattr(
-        server, "_command", lambda version, port: [sys.executable, str(script), str(port)]
+        server, "_command", lambda described, port: [sys.executable, str(script), str(port)]
     )
     monkeypatch.setattr(server, "POLL_SECONDS", 0.01)
     first = process.free_port(42000 + os.getpid() % 10000)
@@ -199,7 +211,7 @@ def settings(tmp_path, monkeypatch):
 
 
 def ready(settings, **given):
-    begun = server.start(settings, VERSION, None, None, **given)
+    begun = server.start(settings, replace(DESCRIBED, **given))
     return server.wait_until_ready(settings, begun, timeout=30)
 
 
@@ -209,7 +221,6 @@ def test_one_that_died_is_noticed_and_can_be_dismissed(settings):
     until(lambda: server.servers(settings)[0].state == "died" and not living(served.pid))
 
     server.check_port(settings, served.port)
-    assert server.free_port(settings) == served.port
     server.dismiss(settings, served.port)
 
     assert server.servers(settings) == []
@@ -235,14 +246,14 @@ def test_its_place_can_be_taken_after_it_died(settings):
     os.kill(served.pid, signal.SIGKILL)
     until(lambda: server.servers(settings)[0].state == "died")
     assert not process.port_is_free(served.port)
-    again = server.start(settings, VERSION, served.port, None)
+    again = server.start(settings, replace(DESCRIBED, port=served.port))
     assert server.wait_until_ready(settings, again).state == "ready"
     assert [found.pid for found in server.servers(settings)] == [again.pid]
 
 
 def test_one_that_ends_while_it_starts_is_told_with_its_reason(settings):
     (settings.state_dir / "broken").touch()
-    begun = server.start(settings, VERSION, None, "champion")
+    begun = server.start(settings, replace(DESCRIBED, alias="champion"))
     with pytest.raises(ServerError) as caught:
         server.wait_until_ready(settings, begun)
     assert caught.value.message == (
@@ -253,16 +264,51 @@ def test_one_that_ends_while_it_starts_is_told_with_its_reason(settings):
 
 def test_one_that_never_answers_is_stopped(settings):
     (settings.state_dir / "deaf").touch()
-    begun = server.start(settings, VERSION, None, None)
+    begun = server.start(settings, DESCRIBED)
     with pytest.raises(ServerError, match=r"did not answer on port \d+ within 0\.2 seconds"):
         server.wait_until_ready(settings, begun, timeout=0.2)
     assert living(begun.pid) == []
     assert server.servers(settings) == []
 
 
+def test_what_others_started_is_told_and_left_alone(settings, tmp_path):
+    served = ready(settings)
+    script = str(tmp_path / "stand_in.py")
+    inside, outside = settings.serve_port + 3, process.free_port(settings.serve_port + 300)
+    far = process.free_port(outside + 1)
+    given = {
+        inside: ["--db-password", "hush"],
+        outside: ["mlflow.pyfunc.scoring_server.app:app"],
+        far: ["worker"],
+    }
+    started = [
+        process.start(
+            [sys.executable, script, str(port), *more], tmp_path / f"{port}.log", {}, tmp_path
+        )
+        for port, more in given.items()
+    ]
+    try:
+        until(lambda: not any(process.port_is_free(port) for port in given))
+        found = {one.port: one for one in foreign.listed(settings)}
+        # not ours, and of the others not what has nothing to do with us
+        assert served.port not in found
+        assert far not in found
+        assert (found[inside].pid, found[inside].is_model) == (started[0].pid, False)
+        assert found[inside].since == pytest.approx(started[0].create_time)
+        assert found[inside].command.endswith(f"{inside} --db-password ***")
+        assert found[outside].is_model
+        # what is not ours cannot be stopped
+        with pytest.raises(NotReadyError, match="No model is served on port"):
+            server.stop(settings, inside)
+        assert living(started[0].pid)
+    finally:
+        for one in started:
+            process.stop(one)
+
+
 def test_another_program_that_answers_is_not_taken_for_it(settings, tmp_path):
     (settings.state_dir / "deaf").touch()
-    begun = server.start(settings, VERSION, None, None)
+    begun = server.start(settings, DESCRIBED)
     other = process.start(
         [sys.executable, str(tmp_path / "stand_in.py"), str(begun.port)],
         tmp_path / "other.log",
@@ -281,8 +327,8 @@ def test_another_program_that_answers_is_not_taken_for_it(settings, tmp_path):
 def test_the_unfinished_of_a_job_are_stopped_and_no_others(settings):
     finished = ready(settings, job_id="job1")
     (settings.state_dir / "deaf").touch()
-    waiting = server.start(settings, VERSION, None, None, job_id="job1")
-    others = server.start(settings, VERSION, None, None, job_id="job2")
+    waiting = server.start(settings, replace(DESCRIBED, job_id="job1"))
+    others = server.start(settings, replace(DESCRIBED, job_id="job2"))
     assert len({finished.port, waiting.port, others.port}) == 3
 
     (stopped,) = server.stop_unfinished(settings, "job1")
@@ -294,19 +340,35 @@ def test_the_unfinished_of_a_job_are_stopped_and_no_others(settings):
     )
 
 
+def test_two_endpoints_that_start_at_once_get_servers_of_their_own(settings):
+    (settings.state_dir / "deaf").touch()
+    fronts = [server.reserve(settings, replace(DESCRIBED, alias=alias)) for alias in "ab"]
+    # neither is named by its endpoint yet, and neither has bound its port
+    begun = [server.start(settings, replace(DESCRIBED, front=one.port)) for one in fronts]
+    assert len({one.port for one in [*fronts, *begun]}) == 4
+    with pytest.raises(InputError, match="belongs to an endpoint"):
+        server.check_port(settings, begun[0].port)
+    for front in fronts:
+        server.stop(settings, front.port)
+    assert not any(living(one.pid) for one in begun)
+
+
 def test_a_port_of_another_program_is_told(settings):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         with pytest.raises(InputError, match="in use by another program"):
-            server.start(settings, VERSION, busy.getsockname()[1], None)
+            server.start(settings, replace(DESCRIBED, port=busy.getsockname()[1]))
     with pytest.raises(InputError, match="from 1024 to 65535"):
         server.check_port(settings, 80)
     assert server.servers(settings) == []
 
 
 def test_the_first_port_is_kept_for_the_live_endpoint(settings):
-    assert ready(settings).port == settings.serve_port + 1
+    assert server.free_port(settings) == settings.serve_port + 1
+    front = server.reserve(settings, replace(DESCRIBED, is_live=True))
+    assert front.port == settings.serve_port
+    server.stop(settings, front.port)
     assert server.free_port(settings, offset=0) == settings.serve_port
     last = settings.model_copy(update={"serve_port": 65535})
     assert 65436 <= server.free_port(last, server.BACKEND_OFFSET) <= 65535
@@ -337,9 +399,11 @@ def test_a_file_of_an_older_app_is_understood(settings):
     served = ready(settings)
     path = server.file_of(settings, served.port)
     kept = json.loads(path.read_text(encoding="utf-8"))
-    del kept["backend"], kept["front"]
-    path.write_text(json.dumps(kept), encoding="utf-8")
+    old = {name: kept[name] for name in list(kept)[:12]}
+    path.write_text(json.dumps(old), encoding="utf-8")
     assert server.servers(settings) == [served]
+    path.write_text(json.dumps({**old, "backend": 5101}), encoding="utf-8")
+    assert server.find(settings, served.port).is_live
 
 
 def test_a_broken_state_file_is_passed_over(settings):

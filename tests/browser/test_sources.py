@@ -30,6 +30,8 @@ def choose(page, source: str) -> None:
 
 def upload(page, *paths: Path) -> None:
     choose(page, "Upload files")
+    # while the page is drawn anew, a chosen file goes the way of the field that it was given to
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
     chooser = page.get_by_test_id("stFileUploader")
     taken = chooser.get_by_role("button", name=re.compile("^Remove"))
     while count := taken.count():

@@ -119,7 +119,7 @@ def linked_runs(app: AppTest) -> set[str]:
 def live(settings: Settings, version: str, model: str = SPEC.model) -> server.Server:
     return server.Server(
         5491, 1, 0.0, model, version, "champion", "run", "ready", 0.0, settings.home, None, False,
-        backend=5591,
+        backend=5591, is_live=True,
     )  # fmt: skip
 
 
@@ -410,7 +410,8 @@ def test_an_endpoint_that_is_not_at_the_champion_is_told_and_follows_at_a_press(
     ]  # fmt: skip
     press(app, "Follow the champion, version 2")
     (job,) = jobs.latest(judged.settings)
-    assert (job.step, job.options) == ("serve", {"target": "champion", "port": None})
+    wanted = {"target": "champion", "port": None, "shadow": False}
+    assert (job.step, job.options) == ("serve", wanted)
     # one at the champion, or of another project, is no matter
     for other in (live(judged.settings, "2"), live(judged.settings, "1", "titanic")):
         monkeypatch.setattr(endpoint, "live", lambda _, other=other: other)

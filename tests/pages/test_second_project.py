@@ -22,7 +22,8 @@ from core.steps import acquire, monitor, prepare, train
 
 RAIN = Path(__file__).parents[1] / "rain.toml"
 PAGES = (
-    "overview", "acquire", "prepare", "train", "registry", "explain", "serve", "score", "monitor",
+    "overview", "acquire", "prepare", "train", "registry", "explain", "serve", "score",
+    "predictions", "monitor",
     "runs",
 )  # fmt: skip
 FOREIGN = re.compile(r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|[23]-point|[23]pt", re.IGNORECASE)

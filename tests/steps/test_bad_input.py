@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core import project
-from core.adapters import client, predictions, server, snapshots, storage, tracking
+from core.adapters import client, endpoint, predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.logic import split
@@ -362,8 +362,7 @@ def test_a_start_that_cannot_be_recorded_leaves_no_server(
     stopped = []
     version = tracking.require_version(trained, SPEC.model, "champion")
     started = served(version, 6001)
-    monkeypatch.setattr(server, "start", lambda *_, **__: started)
-    monkeypatch.setattr(server, "wait_until_ready", lambda *_, **__: started)
+    monkeypatch.setattr(endpoint, "begin", lambda *_, **__: started)
     monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))
 
     def full(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import requests
 
 from core import project, schema
-from core.adapters import predictions, server, snapshots, storage, tables, tracking
+from core.adapters import predictions, scorer, server, snapshots, storage, tables, tracking
 from core.config import Settings
 from core.logic import drift
 from core.steps import acquire, monitor, prepare, score, serve, train
@@ -190,7 +191,9 @@ def test_one_row_and_an_uploaded_file_without_labels_are_scored(
     upload = storage.stage_upload(taken.settings, "rows.csv", rows.to_csv(index=False).encode())
     found = score.run(taken.settings, score.Options(source="upload", upload=upload, batch_rows=300))
     assert (found.rows, found.rows_labelled, found.f1) == (800, 0, None)
-    first = predictions.read(taken.settings, found.run_id)["probability"].iloc[0]
+    # two batches are asked at a time, so the log need not have them in the order of the file
+    kept = predictions.read(taken.settings, found.run_id).set_index("prediction_id")
+    first = kept.loc[scorer.request_id(found.scoring, 0) + "-0", "probability"]
     assert abs(first - one.probability) < 1e-12
 
     report = monitor.run(taken.settings, monitor.Options(scoring_run=found.run_id))
@@ -265,6 +268,19 @@ def test_real_verdict_is_that_the_model_does_not_fit(real: Taken) -> None:
     assert checks.loc["roc_auc", "verdict"] == checks.loc["skill", "verdict"] == "warning"
     assert checks.loc["roc_auc", "high"] == pytest.approx(0.551, abs=0.003)
     assert checks.loc["calibration", "verdict"] == "ok"
+
+
+@pytest.mark.real
+def test_real_production_rows_get_the_same_answers_in_process_and_do_not_fit(real: Taken) -> None:
+    found = score.run(real.settings, score.Options(way="in_process"))
+    here, served = (pd.read_parquet(one.output) for one in (found, real.scored))
+    np.testing.assert_allclose(here["probability"], served["probability"], rtol=0, atol=1e-12)
+    assert here["row_key"].tolist() == served["row_key"].tolist()
+    assert (found.log_loss, found.f1) == pytest.approx((0.62893, 0), abs=5e-6)
+    path = tracking.artifact(real.settings, found.run_id, "documents/fit.json")
+    answer = json.loads(path.read_text(encoding="utf-8"))
+    assert answer["verdict"] == found.fit == "does_not_fit"
+    assert answer["sentence"].startswith("The model does not fit the 3-point shots.")
 
 
 @pytest.mark.real

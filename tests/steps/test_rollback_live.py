@@ -116,7 +116,7 @@ class Live:
         found = endpoint.live(self.settings)
         assert found is not None
         assert found.state == "ready"
-        assert len(server.behind_any(self.settings)) == 1
+        assert len(server.behind_all(self.settings, found.port)) == 1
         return found.version
 
 

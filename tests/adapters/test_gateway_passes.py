@@ -1,13 +1,10 @@
-"""The relay: passes all on as it is, to the backend that its file names at that moment."""
+"""The gateway as a relay: it passes all on to the backend that its file names at that moment."""
 
 import asyncio
 import gzip
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +14,9 @@ import pytest
 import requests
 from aiohttp import test_utils
 
-from core.adapters import process, relay
-from core.config import CODE_ROOT
+from core.adapters import gateway, process
+from core.config import Settings
+from tests.adapters.gateways import Standing, free_port, until
 
 SQUEEZED = gzip.compress(b'{"predictions": []}')
 
@@ -32,6 +30,7 @@ class Backend(ThreadingHTTPServer):
         self.name = name
         self.release = threading.Event()
         self.asked = 0
+        self.drops = 0
         super().__init__(("127.0.0.1", port), Handler)
 
     @property
@@ -59,7 +58,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self):
         body = self.body()
         self.server.asked += 1
-        if self.path == "/drop":
+        if self.path == "/drop" or self.server.drops:
+            self.server.drops = max(0, self.server.drops - 1)
             self.close_connection = True
             return
         if self.path == "/hang":
@@ -121,39 +121,48 @@ def backend():
         thread.join()
 
 
+def at(folder):
+    """A gateway with a limit of 1 MB that is not started, and that no file names."""
+    return Standing(Settings(home=folder / "home", upload_limit_mb=1), free_port(), 0)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A gateway as a process of its own."""
+    made = at(tmp_path_factory.mktemp("gateway"))
+    made.file.parent.mkdir(parents=True)
+    made.start()
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def file(tmp_path):
-    return tmp_path / "live.json"
+def file(running):
+    # before the last test's backend is looked for again
+    running.file.unlink(missing_ok=True)
+    return running.file
+
+
+@pytest.fixture
+def port(running):
+    return running.port
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A gateway of one test alone, not started."""
+    return at(tmp_path)
 
 
 def name(file, port):
-    new = file.with_name("new")
-    new.write_text(json.dumps({"backend": port, "other": "x"}), encoding="utf-8")
-    os.replace(new, file)
+    """Let the file name this backend."""
+    Standing(Settings(home=file.parents[2]), int(file.stem), port).keep()
 
 
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def child(file):
-    """A relay with a limit of 1 MB, as a process of its own; its port is the third argument."""
-    port = process.free_port(31000 + os.getpid() % 10000)
-    command = [sys.executable, "-m", "core.adapters.relay", str(port), str(file), "--limit-mb", "1"]
-    child = subprocess.Popen(command, cwd=CODE_ROOT)
-    until(lambda: relay.status(port) is not None)
-    yield child
-    child.terminate()
-    assert child.wait(10) == 0
-
-
-@pytest.fixture
-def port(child):
-    return int(child.args[3])
+def seen(port):
+    """Where requests go now, and how many are under way."""
+    told = gateway.status(port)
+    return told.backend, told.in_flight
 
 
 def raw(port, method, path, body=None, headers=(), chunked=False):
@@ -195,7 +204,7 @@ JSON = ("Content-Type", "application/json")
         ("POST", "/invocations", b"", [HOST]),
         ("POST", "/squeezed", b"{}", [HOST, JSON, ("Accept-Encoding", "gzip")]),
         ("PUT", "/x", b"abc", [HOST, ("X-Many", "1"), ("X-Many", "2"), ("User-Agent", "me")]),
-        ("DELETE", "/x", b"", [HOST, ("Cookie", "a=1; b=2"), ("Authorization", "Bearer z")]),
+        ("DELETE", "/x", b"", [HOST, ("Cookie", "a=1; b=2")]),
         ("PATCH", "/teapot", b"1", [HOST]),
         ("OPTIONS", "/x", None, [HOST, ("Origin", "http://a.example")]),
         ("GET", "/empty", None, [HOST]),
@@ -206,7 +215,9 @@ JSON = ("Content-Type", "application/json")
 def test_request_and_answer_pass_unchanged(backend, file, port, method, path, body, headers):
     one = backend()
     name(file, one.port)
-    assert raw(port, method, path, body, headers) == raw(one.port, method, path, body, headers)
+    status, reason, told, answer = raw(port, method, path, body, headers)
+    told = [(key, value) for key, value in told if key != "X-Request-Id"]
+    assert (status, reason, told, answer) == raw(one.port, method, path, body, headers)
 
 
 def test_what_belongs_to_one_connection_is_not_passed_on(backend, file, port):
@@ -262,13 +273,13 @@ def test_what_is_under_way_is_counted_and_answered_by_the_old_backend(backend, f
     url = f"http://127.0.0.1:{port}"
     with ThreadPoolExecutor(3) as pool:
         slow = [pool.submit(requests.get, f"{url}/hang", timeout=20) for _ in range(3)]
-        until(lambda: relay.status(port) == relay.Status(old.port, {old.port: 3}))
+        until(lambda: seen(port) == (old.port, {old.port: 3}))
         name(file, new.port)
-        assert relay.status(port) == relay.Status(new.port, {old.port: 3})
+        assert seen(port) == (new.port, {old.port: 3})
         assert requests.get(f"{url}/ping", timeout=20).headers["X-Name"] == "new"
         old.release.set()
         assert {one.result().headers["X-Name"] for one in slow} == {"old"}
-    assert relay.status(port) == relay.Status(new.port, {})
+    assert seen(port) == (new.port, {})
 
 
 def test_without_a_backend_it_waits_a_little_and_then_says_so(file, port):
@@ -283,18 +294,18 @@ def test_without_a_backend_it_waits_a_little_and_then_says_so(file, port):
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
         assert answer.json()["message"].startswith("No model answers now: its server is starting")
-    assert relay.status(port) == relay.Status(gone, {})
+    assert seen(port) == (gone, {})
 
 
 def test_a_file_that_names_no_backend_changes_nothing(backend, file, port):
     one = backend()
     name(file, one.port)
-    assert relay.status(port).backend == one.port
+    assert gateway.status(port).backend == one.port
     for text in ("{", "{}", "[]", '{"backend": null}'):
         file.write_text(text, encoding="utf-8")
-        assert relay.status(port).backend == one.port
+        assert gateway.status(port).backend == one.port
     file.unlink()
-    assert relay.status(port).backend is None
+    assert gateway.status(port).backend is None
 
 
 def test_a_request_that_was_not_sent_yet_goes_to_the_backend_that_comes(backend, file, port):
@@ -306,13 +317,23 @@ def test_a_request_that_was_not_sent_yet_goes_to_the_backend_that_comes(backend,
         assert asked.result().headers["X-Name"] == "late"
 
 
-def test_a_request_that_was_sent_is_not_sent_again(backend, file, port):
+def test_what_was_sent_is_sent_again_only_to_be_scored_and_once(backend, file, port):
     one = backend()
     name(file, one.port)
     answer = requests.post(f"http://127.0.0.1:{port}/drop", data=b"{}", timeout=20)
     assert answer.status_code == 502
     assert "broke off the connection" in answer.json()["message"]
     assert one.asked == 1
+    one.drops = 2
+    answers = [
+        requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=20)
+        for _ in range(2)
+    ]
+    assert [found.status_code for found in answers] == [502, 200]
+    assert one.asked == 4
+    one.drops = 1
+    found = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=20)
+    assert (found.status_code, one.asked) == (200, 6)
 
 
 def test_a_connection_that_the_backend_closed_while_idle_is_not_used(
@@ -326,36 +347,40 @@ def test_a_connection_that_the_backend_closed_while_idle_is_not_used(
             assert session.get(f"http://127.0.0.1:{port}/ping", timeout=20).status_code == 200
 
 
-def test_status_of_what_is_no_relay_is_none(backend):
-    assert relay.status(backend().port) is None
+def test_status_of_what_is_no_gateway_is_none(backend):
+    assert gateway.status(backend().port) is None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        assert relay.status(probe.getsockname()[1]) is None
+        assert gateway.status(probe.getsockname()[1]) is None
 
 
-def test_asked_to_end_it_answers_what_is_under_way(backend, file, port, child):
+def test_asked_to_end_it_answers_what_is_under_way(backend, own):
     one = backend()
-    name(file, one.port)
+    name(own.file, one.port)
+    own.start()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(requests.get, f"http://127.0.0.1:{port}/hang", timeout=20)
-        until(lambda: relay.status(port).in_flight)
-        child.terminate()
-        until(lambda: process.port_is_free(port))
+        slow = pool.submit(requests.get, f"{own.url}/hang", timeout=20)
+        until(lambda: gateway.status(own.port).in_flight)
+        own.child.terminate()
+        until(lambda: process.port_is_free(own.port))
         one.release.set()
         assert slow.result().status_code == 200
-    assert child.wait(10) == 0
+    assert own.child.wait(10) == 0
 
 
 # --- in this process ----------------------------------------------------------------------------
 
 
-def test_a_backend_that_does_not_answer_in_time_is_told(backend, file, monkeypatch):
-    monkeypatch.setattr(relay, "ANSWER_SECONDS", 0.2)
-    one = backend()
-    name(file, one.port)
+def served(own):
+    return test_utils.TestServer(gateway.application(own.settings, own.port, own.file))
+
+
+def test_a_backend_that_does_not_answer_in_time_is_told(backend, own, monkeypatch):
+    monkeypatch.setattr(gateway, "ANSWER_SECONDS", 0.2)
+    name(own.file, backend().port)
 
     async def ask():
-        async with test_utils.TestClient(test_utils.TestServer(relay.application(file))) as client:
+        async with test_utils.TestClient(served(own)) as client:
             answer = await client.post("/hang", data=b"{}")
             return answer.status, await answer.json()
 
@@ -364,18 +389,18 @@ def test_a_backend_that_does_not_answer_in_time_is_told(backend, file, monkeypat
     assert told["message"].startswith("The model did not answer within 0.2 seconds.")
 
 
-def test_it_ends_when_its_file_is_gone_for_long(file, monkeypatch):
+def test_it_ends_when_its_file_is_gone_for_long(own, monkeypatch):
     ended = []
-    monkeypatch.setattr(relay, "ORPHAN_SECONDS", 1)
-    monkeypatch.setattr(relay.signal, "raise_signal", ended.append)
+    monkeypatch.setattr(gateway, "ORPHAN_SECONDS", 1)
+    monkeypatch.setattr(gateway.signal, "raise_signal", ended.append)
 
     async def live(seconds):
-        async with test_utils.TestServer(relay.application(file)):
+        async with served(own):
             await asyncio.sleep(seconds)
 
-    name(file, 5101)
+    name(own.file, 5101)
     asyncio.run(live(1.9))
     assert ended == []
-    file.unlink()
+    own.file.unlink()
     asyncio.run(live(1.9))
-    assert ended == [relay.signal.SIGTERM]
+    assert ended == [gateway.signal.SIGTERM]

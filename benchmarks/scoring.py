@@ -1,0 +1,289 @@
+"""Scoring as ratios, measured in turns in one run: in process, memory, REST, Dask.
+
+    python benchmarks/scoring.py [in_process] [memory] [rest] [dask]
+        [--rows 5000000] [--large 20000000] [--small 2000000] [--dask-rows 15000000]
+        [--rest-rows 200000] [--models lr lightgbm] [--repeats 3]
+
+The rows are the production rows of the real files where COURTSIDE_RAW_DIR names them, of the
+built-in sample otherwise, one after the other as often as it takes. What is compared with:
+
+- in process: `for batch in parquet: pipeline.predict_proba(batch.to_pandas())`, which keeps
+  nothing, where a scoring checks each value and writes ids, keys, labels and probabilities
+- memory: the peak of a scoring of few rows, each in a process of its own
+- REST: the fastest of hand-written loops over JSON, CSV and parquet bodies and sizes of batches
+- Dask: the same scoring in process; two workers of one thread
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+from core import project  # noqa: E402
+from core.adapters import (  # noqa: E402  # noqa: E402
+    client,
+    cluster,
+    local_cluster,
+    output_parts,
+    scorer,
+    server,
+    snapshots,
+    tracking,
+)
+from core.adapters.batches import look  # noqa: E402
+from core.config import Settings  # noqa: E402
+from core.steps import acquire, prepare, score, serve, train  # noqa: E402
+
+SIZES = (2_000, 10_000, 20_000, 50_000)
+SPEC = project.load("kobe")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["in_process", "memory", "rest", "dask"])
+    for name, rows in (("rows", 5), ("large", 20), ("small", 2), ("dask-rows", 15)):
+        parser.add_argument(f"--{name}", type=int, default=rows * 1_000_000)
+    parser.add_argument("--rest-rows", type=int, default=200_000)
+    parser.add_argument("--models", nargs="*", default=["lr", "lightgbm"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--child", nargs=2, help="home and file of a scoring to measure")
+    given = parser.parse_args()
+    if given.child:
+        child(Path(given.child[0]), given.child[1])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for model in given.models:
+            settings = made(Path(folder) / model, model)
+            print(f"\n{model}")
+            if "in_process" in given.what:
+                in_process(settings, tiled(settings, Path(folder), given.rows), given.repeats)
+            if "memory" in given.what:
+                files = [tiled(settings, Path(folder), n) for n in (given.small, given.large)]
+                memory(settings, files)
+            if "rest" in given.what:
+                rest(settings, tiled(settings, Path(folder), given.rest_rows), given.repeats)
+            if "dask" in given.what:
+                side_by_side(
+                    settings, tiled(settings, Path(folder), given.dask_rows), given.repeats
+                )
+
+
+def made(home: Path, model: str) -> Settings:
+    """Return settings with a home where this model is champion."""
+    raw = os.environ.get("COURTSIDE_RAW_DIR")
+    settings = Settings(home=home, raw_dir=raw or None, serve_port=8900)
+    acquire.run(settings, acquire.Options(source="folder" if raw else "sample"))
+    prepare.run(settings, prepare.Options())
+    train.run(settings, train.Options(candidates=(model,), folds=3))
+    return settings
+
+
+def tiled(settings: Settings, folder: Path, rows: int) -> Path:
+    path = folder / f"{rows}.parquet"
+    if not path.exists():
+        raw = snapshots.read(settings, snapshots.current(settings), SPEC.columns)
+        one = raw[raw[SPEC.rows.column] == SPEC.rows.production]
+        one = pa.Table.from_pandas(
+            one[[SPEC.id, *SPEC.features, SPEC.target]], preserve_index=False
+        )
+        block = pa.concat_tables([one] * (500_000 // len(one) + 1)).slice(0, 500_000)
+        with pq.ParquetWriter(path, one.schema) as writer:
+            for first in range(0, rows, len(block)):
+                writer.write_table(block.slice(0, rows - first))
+    return path
+
+
+def work_of(settings: Settings, file: Path, place: output_parts.Place) -> scorer.Work:
+    version = tracking.require_version(settings, SPEC.model, "champion")
+    names = (*version.inputs, SPEC.target)
+    return scorer.Work(
+        scoring="0" * 32, source=look(str(file)),
+        columns={name: SPEC.columns[name] for name in names},
+        names={name: name for name in (*names, SPEC.id)}, inputs=tuple(version.inputs),
+        target=SPEC.target, key=SPEC.id, features=version.features, formulas=version.formulas,
+        is_complete=version.is_complete, place=place, keeps_inputs=False,
+        batch_rows=score.BATCH_ROWS["in_process"],
+    )  # fmt: skip
+
+
+def scoring(settings: Settings, file: Path) -> Callable[[], None]:
+    """Return what scores a file by the step, run, figures and log included."""
+    options = score.Options(source="path", path=str(file), way="in_process")
+
+    def run() -> None:
+        shutil.rmtree(score.run(settings, options).output, ignore_errors=True)
+
+    return run
+
+
+def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
+    """Return what reads, checks, scores and writes a file, as the step does it."""
+    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as out:
+            place = output_parts.place(f"{out}/result", "0" * 32)
+            work = work_of(settings, file, place)
+            place.begin({})
+            for part in work.source.parts:
+                scorer.score_part(work, part, which)
+
+    return run
+
+
+def in_process(settings: Settings, file: Path, repeats: int) -> None:
+    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+    inputs = list(which.config["inputs"])
+    rows = pq.ParquetFile(file).metadata.num_rows
+
+    def bare() -> None:
+        for batch in pq.ParquetFile(file).iter_batches(columns=inputs):
+            which.estimator.predict_proba(batch.to_pandas())
+
+    ways = {
+        "bare": bare,
+        "read, check, score, write": parts_only(settings, file),
+        "whole step": scoring(settings, file),
+    }
+    told(f"in process, {rows:,} rows", rows, in_turn(ways, repeats), "bare")
+
+
+def memory(settings: Settings, files: Sequence[Path]) -> None:
+    peaks = []
+    for file in files:
+        command = [sys.executable, __file__, "--child", str(settings.home), str(file)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(ended.stdout.split()[-1]) / 1024)
+    few, many = (pq.ParquetFile(file).metadata.num_rows for file in files)
+    print(
+        f"  peak memory: {peaks[0]:,.0f} MB at {few:,} rows, {peaks[1]:,.0f} MB at {many:,}: "
+        f"{peaks[1] / peaks[0]:.2f} times"
+    )
+
+
+def child(home: Path, file: str) -> None:
+    scoring(Settings(home=home), Path(file))()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
+def rest(settings: Settings, file: Path, repeats: int) -> None:
+    import requests
+
+    served = serve.run(settings, serve.Options())
+    try:
+        front = server.find(settings, served.port)
+        bare = f"http://127.0.0.1:{front.backend or served.port}"
+        version = tracking.require_version(settings, SPEC.model, "champion")
+        frame = pd.read_parquet(file)[list(version.inputs)].astype("float64")
+
+        def by_hand(encode: Callable[[pd.DataFrame], bytes], kind: str, size: int) -> None:
+            with requests.Session() as session:
+                for first in range(0, len(frame), size):
+                    body = encode(frame[first : first + size])
+                    headers = {"Content-Type": kind}
+                    answer = session.post(f"{bare}/invocations", data=body, headers=headers)
+                    answer.raise_for_status()
+                    [one["probability"] for one in answer.json()["predictions"]]
+
+        def as_json(rows: pd.DataFrame) -> bytes:
+            return json.dumps({"dataframe_split": rows.to_dict("split", index=False)}).encode()
+
+        def as_csv(rows: pd.DataFrame) -> bytes:
+            return rows.to_csv(index=False).encode()
+
+        def as_parquet(rows: pd.DataFrame) -> bytes:
+            sink = io.BytesIO()
+            rows.to_parquet(sink, index=False)
+            return sink.getvalue()
+
+        forms = {
+            "json": (as_json, "application/json"),
+            "csv": (as_csv, "text/csv"),
+            "parquet": (as_parquet, "application/vnd.apache.parquet"),
+        }
+        ways: dict[str, Callable[[], None]] = {}
+        for name, (encode, kind) in forms.items():
+            for size in SIZES:
+                ways[f"{name} {size:,}"] = lambda encode=encode, kind=kind, size=size: by_hand(
+                    encode, kind, size
+                )
+        kinds = SPEC.kinds_of(version.inputs)
+        ours = {
+            f"client {n} in flight {size:,}": (
+                lambda n=n, size=size: client.score(
+                    bare, frame, kinds, batch_rows=size, in_flight=n
+                )
+            )
+            for n in (1, 2)
+            for size in SIZES[1:]
+        }
+        ours["client as it is"] = lambda: client.score(bare, frame, kinds)
+        ours["client through the gateway"] = lambda: client.score(served.url, frame, kinds)
+        found = in_turn({**ways, **ours}, repeats)
+        best = min(ways, key=lambda name: statistics.median(found[name]))
+        told(f"REST, {len(frame):,} rows, best by hand: {best}", len(frame), found, best)
+    finally:
+        server.stop(settings, served.port)
+
+
+def side_by_side(settings: Settings, file: Path, repeats: int) -> None:
+    rows = pq.ParquetFile(file).metadata.num_rows
+    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+    local_cluster.start(settings, workers=2)
+    try:
+        address = local_cluster.address(settings)
+
+        def by_dask() -> None:
+            with tempfile.TemporaryDirectory() as out:
+                place = output_parts.place(f"{out}/result", "0" * 32)
+                work = work_of(settings, file, place)
+                place.begin({})
+                cluster.score_all(address, work, work.source.parts, which, lambda _: None)
+
+        by_dask()  # the workers import what they need
+        ways = {"in process": parts_only(settings, file), "Dask": by_dask}
+        told(f"Dask, two workers, {rows:,} rows", rows, in_turn(ways, repeats), "in process")
+    finally:
+        local_cluster.stop(settings)
+
+
+def in_turn(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            begun = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def told(title: str, rows: int, seconds: dict[str, list[float]], base: str) -> None:
+    print(f"  {title}")
+    of = statistics.median(seconds[base])
+    for name, found in seconds.items():
+        middle = statistics.median(found)
+        print(f"    {name:32} {rows / middle:14,.0f} rows/s  {of / middle:6.2f} times {base}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""One shot by a click on the court, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import re
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from core.adapters import log_search, process, server
+from core.config import Settings
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+
+def test_a_click_on_the_court_is_scored_and_explained(page, tmp_path: Path) -> None:
+    go(page, "Acquire")
+    press(page, "Acquire")
+    figure(page, "Rows")
+    go(page, "Prepare")
+    press(page, "Prepare")
+    figure(page, "Filtered")
+    go(page, "Train")
+    press(page, "Train")
+    figure(page, "Best candidate")
+    go(page, "Serve")
+    press(page, "Start")
+    expect(page.get_by_text(re.compile("answering$"))).to_be_visible(timeout=PATIENCE_MS)
+    go(page, "Score")
+    page.get_by_test_id("stMain").get_by_role("radio", name="On the court").click()
+    distance = page.get_by_role("spinbutton", name="shot_distance")
+    before = distance.input_value()
+    court = page.get_by_test_id("stVegaLiteChart").first
+    # the centre circle, where no row of a development set lies
+    court.click(position={"x": 220, "y": 40})
+    expect(distance).not_to_have_value(before)
+    press(page, "Score")
+    assert figure(page, "Probability").endswith("%")
+    expect(page.get_by_text("From the usual to this row")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("the model only guesses").first).to_be_visible()
+    keep(page, "score-court")
+    press(page, "Missed")
+    expect(page.get_by_text("It came out:")).to_be_visible()
+    what_is_served_outlives_the_app(Settings(home=tmp_path / "home", serve_port=SERVE_PORT))
+
+
+def what_is_served_outlives_the_app(settings: Settings) -> None:
+    """Kill the app and its supervisor: the endpoint answers, and a stop leaves nothing."""
+    home = str(settings.home)
+    serving = {one.port: one for one in server.servers(settings)}[SERVE_PORT]
+    url = f"{serving.url}/invocations"
+    row = dict.fromkeys(serving.inputs, 1.0)
+    killed = []
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            told = " ".join(one.cmdline())
+            apps = "streamlit run" in told or "core.adapters.supervisor" in told
+            if apps and one.environ().get("COURTSIDE_HOME") == home:
+                one.send_signal(signal.SIGKILL)
+                killed.append(one)
+    assert len(killed) >= 2
+    psutil.wait_procs(killed, timeout=20)
+    answer = requests.post(url, json={"dataframe_records": [row]}, timeout=30)
+    assert answer.status_code == 200
+    kept = log_search.Filters(search=answer.headers["X-Request-Id"])
+    assert log_search.count(settings, kept) == 1
+    programs = [serving.process, server.find(settings, serving.backend).process]
+    server.stop(settings, SERVE_PORT)
+    assert not any(process.is_alive(one) for one in programs)
+    assert server.servers(settings) == []
