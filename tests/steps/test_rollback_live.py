@@ -103,6 +103,10 @@ class Live:
             ]
             try:
                 yield
+                # what was to happen can be over in a moment: it is asked on after it too
+                end = time.monotonic() + 60
+                while len(self.answered) <= 50 and not self.failed and time.monotonic() < end:
+                    time.sleep(0.05)
             finally:
                 stopping.set()
                 wait(asking)
