@@ -56,6 +56,12 @@ class Settings(Options):
         Database of the predictions log as SQLAlchemy names it,
         `postgresql+psycopg://name:password@host/database`; None means a SQLite file in state/. It
         can hold a password, so no run keeps it.
+    clock_speed : float
+        How many times as fast as real time the clock of schedules, alerts and retraining runs, 1
+        to 1,000,000: to see in minutes what takes weeks. Everything else keeps real time.
+    webhook_secret, smtp_password : str or None
+        What alerts are signed with, and the password of the mail server; no run, log or page shows
+        them.
 
     Examples
     --------
@@ -74,6 +80,9 @@ class Settings(Options):
     serve_port: int = Field(5001, ge=1024, le=65535)
     dask: str | None = None
     predictions_url: str | None = Field(None, repr=False)
+    clock_speed: float = Field(1.0, ge=1, le=1_000_000)
+    webhook_secret: str | None = Field(None, repr=False, min_length=8)
+    smtp_password: str | None = Field(None, repr=False, min_length=1)
 
     @field_validator("predictions_url")
     @classmethod
@@ -198,6 +207,6 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     if not where:
         # of several choices together: what was given is all of them
         return f"{told[0].upper()}{told[1:]}."
-    if str(first["loc"][-1]).endswith("_url"):  # it may hold a password
+    if str(first["loc"][-1]).endswith(("_url", "_secret", "_password")):  # it may hold a password
         return f"{where}: {told[0].lower()}{told[1:]}."
     return f"{where}: {told[0].lower()}{told[1:]} (given: {first['input']!r})."

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import re
 
-SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "COURTSIDE_WEBHOOK_SECRET",
+    "COURTSIDE_SMTP_PASSWORD",
+)
 
 
 def without_secrets(text: str) -> str:

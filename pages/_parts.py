@@ -43,6 +43,8 @@ STEPS = {
     "score": ("pages/score.py", "Score", ":material/target:"),
     "label": ("pages/predictions.py", "Predictions", ":material/receipt_long:"),
     "monitor": ("pages/monitor.py", "Monitor", ":material/monitor_heart:"),
+    "retrain": ("pages/retrain.py", "Retrain", ":material/autorenew:"),
+    "replay": ("pages/replay.py", "Replay", ":material/replay:"),
 }
 
 
@@ -61,6 +63,9 @@ def navigation() -> Any:
             st.Page("pages/score.py", title="Score", icon=":material/target:"),
             st.Page("pages/predictions.py", title="Predictions", icon=":material/receipt_long:"),
             st.Page("pages/monitor.py", title="Monitor", icon=":material/monitor_heart:"),
+            st.Page("pages/alerts.py", title="Alerts", icon=":material/notifications:"),
+            st.Page("pages/retrain.py", title="Retrain", icon=":material/autorenew:"),
+            st.Page("pages/replay.py", title="Replay", icon=":material/replay:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
         ]
     )

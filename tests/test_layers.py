@@ -14,7 +14,7 @@ BASE = {"core.schema", "core.record", "core.project", "core.formulas"}
 # room -> what it may import of ours
 ALLOWED = {
     "pages": ("pages", "core"),
-    "core.steps": ("core.adapters", "core.logic", *BASE, *GROUND),
+    "core.steps": ("core.adapters", "core.logic", "core.steps", *BASE, *GROUND),
     "core.adapters": ("core.adapters", *BASE, *GROUND),
     "core.logic": ("core.logic", *BASE, *GROUND),
     "core.base": (*BASE, *GROUND),
@@ -111,9 +111,12 @@ def test_a_page_imports_no_heavy_library_itself(name: str) -> None:
 
 
 def test_steps_do_not_import_steps() -> None:
+    # a retraining is a preparation, a training and a decision about the champion
+    may = {"core.steps.retrain": {"core.steps.prepare", "core.steps.train", "core.steps.promote"}}
     for name, path in MODULES.items():
         if name.startswith("core.steps."):
-            assert not [wanted for wanted in imports(path) if wanted.startswith("core.steps")]
+            found = {wanted for wanted in imports(path) if wanted.startswith("core.steps")}
+            assert found <= may.get(name, set())
 
 
 def test_only_the_project_file_the_court_and_the_sample_know_the_project() -> None:

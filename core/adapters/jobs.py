@@ -36,7 +36,8 @@ from core.config import CODE_ROOT, PREFIX, Settings
 from core.errors import InputError, JobError, StoreError
 
 STEPS = (
-    "acquire", "prepare", "train", "serve", "score", "label", "monitor", "promote", "explain"
+    "acquire", "prepare", "train", "serve", "score", "label", "monitor", "promote", "explain",
+    "retrain", "replay",
 )  # fmt: skip
 # step -> the steps whose earlier jobs it waits for: those that replace what it reads or replaces
 WAITS_FOR = {

@@ -37,6 +37,8 @@ RUN_NAMES = {
     "monitor": "Monitoramento",
     "promote": "Promocao",
     "explain": "Explicacao",
+    "retrain": "Retreinamento",
+    "replay": "Simulacao",
 }
 TAG = "courtside."
 SAMPLE = TAG + "sample"
@@ -209,8 +211,8 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         resolved = options.model_dump(mode="json")
         if resolved:
             mlflow.log_params({name: _param(value) for name, value in resolved.items()})
-        # addresses that may hold a password
-        hidden = {"tracking_uri", "predictions_url"}
+        # secrets, and addresses that may hold a password
+        hidden = {"tracking_uri", "predictions_url", "webhook_secret", "smtp_password"}
         settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
         yield run_id

@@ -33,8 +33,10 @@ class Check:
         Name that stays the same from report to report, e.g. `skill`, `psi.lat`.
     title : str
         The same for people.
-    group : {"performance", "input", "split"}
-        Performance checks need labels, input checks do not; split checks are of train and test.
+    group : {"performance", "input", "output", "support", "split"}
+        Performance checks need labels, the others do not: input checks look at the columns, output
+        checks at what the model answers, support checks at whether the rows lie where it was
+        trained; split checks are of train and test.
     value, reference : float or None
         On the current and on the reference rows; None where there is none.
     low, high : float or None
@@ -44,11 +46,16 @@ class Check:
     verdict : {"ok", "warning", "alert", "not_applicable"}
     text : str
         What it means; for `not_applicable` the reason.
+    todo : str
+        What to do about it; empty where there is nothing to do.
+    warning_low, warning_high, alert_low, alert_high : float or None
+        The limits as numbers, in the value's own unit: it is an alert below `alert_low` or above
+        `alert_high`, and a warning likewise; None where there is no limit on that side.
     """
 
     code: str
     title: str
-    group: Literal["performance", "input", "split"]
+    group: Literal["performance", "input", "output", "support", "split"]
     value: float | None
     reference: float | None
     threshold: str
@@ -56,6 +63,11 @@ class Check:
     text: str
     low: float | None = None
     high: float | None = None
+    todo: str = ""
+    warning_low: float | None = None
+    warning_high: float | None = None
+    alert_low: float | None = None
+    alert_high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,7 @@
+"""Alerts: not there yet."""
+
+from pages import _parts
+
+settings, spec = _parts.open_app()
+with _parts.told():
+    _parts.header("Alerts", "Not there yet.")
