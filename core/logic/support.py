@@ -1,0 +1,466 @@
+"""Do the current rows lie where the reference lies? Only there can a model be trusted unseen.
+
+Two questions that need no labels. Can a classifier tell the two sets apart, column by column or by
+several columns at once? And how many rows lie further from what is known than known rows lie from
+each other?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.logic import intervals
+from core.logic.checks import Check, Verdict
+
+if TYPE_CHECKING:
+    from core.logic.limits import Limit
+
+# Ends of the domain AUC's interval, and of the outside share's, from which they are told.
+AUC_WARNING, AUC_ALERT = 0.6, 0.75
+SHARE_WARNING, SHARE_ALERT = 0.05, 0.20
+# Fewer rows than this on a side: five folds would hold a handful of them each.
+MIN_ROWS = 50
+NEIGHBOURS, QUANTILE = 5, 0.99
+FOLDS = 5
+# Names of a text that stand for themselves; the rest of the reference's count as one.
+NAMES = 30
+# With more columns than this a tree of places saves nothing, and every pair is measured.
+_TREE_COLUMNS = 15
+_BINS = 20
+_Z = 1.959964
+# How far one name is from another, and a missing value from none, in standard deviations.
+_APART = 2**0.5
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Support:
+    """How current rows lie to those that are known.
+
+    A value is NaN where there are too few rows (`MIN_ROWS`) to tell.
+
+    Parameters
+    ----------
+    domain_auc, domain_low, domain_high : float
+        ROC AUC of a classifier that tells reference and current rows apart, on rows that it did
+        not learn from, with its 95% interval: 0.5 where they are alike, 1 where no row of the one
+        could be of the other.
+    outside_share, outside_low, outside_high : float
+        Share of the current rows outside the support, with its 95% interval (Wilson, 1927).
+    outside_reference : float
+        Share of the reference rows outside: what chance alone makes it, about 1%.
+    beyond_reference : array of bool
+        Whether each row of the reference is outside, in the reference's order.
+    ranking : DataFrame
+        What tells the two apart, best first: `feature`; `auc`, of the feature alone (0.5 to 1,
+        up to chance); `importance`, its share of what the classifier gained, 0 to 1.
+    rows : int
+        Current rows that were looked at.
+    """
+
+    domain_auc: float
+    domain_low: float
+    domain_high: float
+    outside_share: float
+    outside_low: float
+    outside_high: float
+    outside_reference: float
+    beyond_reference: Bools
+    ranking: pd.DataFrame
+    rows: int
+
+
+def look(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    trained_on: pd.DataFrame | None = None,
+    seed: int = 0,
+    rows: int = 5000,
+) -> Support:
+    """Tell how far current rows lie from the reference, and which features say so.
+
+    *Domain classifier*: boosted trees of 8 leaves, which see shifts of one column and of several
+    together. Its AUC is of out-of-fold scores (5 stratified folds), its interval by DeLong, DeLong
+    and Clarke-Pearson (1988).
+
+    *Support*: a row's distance to its 5th nearest known row. Numbers are measured in the known
+    rows' standard deviations; another name, or a missing value against one that is there, counts
+    as far as two names would after one-hot coding (square root of 2). A row is outside when its
+    distance exceeds the 99th percentile of the distances of known rows to each other, none to
+    itself. More known rows reach closer together, so that the share hangs on how many there are:
+    give `trained_on`, the rows that the model learned from, where they can be had. Then the
+    reference, which the model did not learn from, shows what chance alone makes the share.
+
+    Parameters
+    ----------
+    reference, current : DataFrame
+        With the features as the model sees them: numbers or texts, also missing ones.
+    features : sequence of str
+    trained_on : DataFrame, optional
+        With the features too; without it the reference is what is known.
+    seed : int
+        For the folds and for the rows that are drawn; the same seed gives the same answer.
+    rows : int
+        At most this many rows of each side are given to the classifier. For distances four times
+        as many known rows are kept, or as many where there are more than 15 columns.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> old = pd.DataFrame({"x": rng.normal(size=400), "y": rng.normal(size=400)})
+    >>> same = pd.DataFrame({"x": rng.normal(size=300), "y": rng.normal(size=300)})
+    >>> found = look(old, same, ["x", "y"]), look(old, same + [8, 0], ["x", "y"])
+    >>> [one.domain_low < 0.5 < one.domain_high for one in found]
+    [True, False]
+    >>> [round(one.outside_share, 2) for one in found], found[1].ranking["feature"][0]
+    ([0.01, 1.0], 'x')
+    """
+    rng = np.random.default_rng(seed)
+    columns = list(features)
+    known = reference if trained_on is None else trained_on
+    old, new = (_drawn(side[columns], rows, rng) for side in (reference, current))
+    auc, low, high = (float("nan"),) * 3
+    gained = np.full(len(columns), np.nan)
+    alone = [float("nan")] * len(columns)
+    if min(len(old), len(new)) >= MIN_ROWS:
+        auc, low, high, gained = _domain(old, new, columns, seed)
+        alone = [_alone(old[name], new[name], seed) for name in columns]
+    ranking = pd.DataFrame({"feature": columns, "auc": alone, "importance": gained})
+    ranking = ranking.sort_values(["importance", "auc"], ascending=False, kind="stable")
+    share, ends = float("nan"), (float("nan"), float("nan"))
+    beyond_reference = np.zeros(len(reference), dtype=bool)
+    usual = float("nan")
+    looked = min(len(current), 4 * rows)
+    if len(known) >= MIN_ROWS and len(current):
+        place = _Places(known[columns], current[columns], rows, rng)
+        beyond_reference = (
+            place.beyond_itself() if trained_on is None else place.beyond(reference[columns])
+        )
+        usual = float(beyond_reference.mean())
+        beyond = place.beyond(_drawn(current[columns], 4 * rows, rng))
+        share, looked = float(beyond.mean()), len(beyond)
+        both = intervals.wilson(pd.Series([share]), pd.Series([looked]))
+        ends = float(both[0][0]), float(both[1][0])
+    return Support(
+        auc, low, high, share, *ends, usual, beyond_reference,
+        ranking.reset_index(drop=True), looked,
+    )  # fmt: skip
+
+
+def checks(found: Support, limits: Mapping[str, Limit] | None = None) -> list[Check]:
+    """Judge what was found by the better end of each interval: `domain_auc`, `outside_support`.
+
+    The limits lie so far from chance that the verdicts cost no false alarms worth counting. Of 100
+    current rows against a large reference, equal ones have an AUC of 0.5 with a standard error of
+    0.029: an alert needs 0.80 or more, 10 standard errors from chance, a warning 0.65 or more, 5 of
+    them. Of the share outside, 1% by chance with a standard error of 1% at 100 rows, an alert needs
+    28 rows and a warning 10, 27 and 9 standard errors from chance.
+
+    Parameters
+    ----------
+    limits : mapping of str to Limit, optional
+        Limits by code that take the place of these.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> old = pd.DataFrame({"x": rng.normal(size=400)})
+    >>> [(one.code, one.verdict) for one in checks(look(old, old + 8, ["x"]))]
+    [('domain_auc', 'alert'), ('outside_support', 'alert')]
+    """
+    given = limits or {}
+    return [_domain_check(found, given), _outside_check(found, given)]
+
+
+def is_outside(found: Support) -> str | None:
+    """Return why nothing can be estimated for these rows without labels; None where it can.
+
+    That is where surely more than 5% of the rows lie outside the support: what the model answers
+    there was never compared with an outcome, however well calibrated it is elsewhere.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> old = pd.DataFrame({"x": rng.normal(size=400)})
+    >>> is_outside(look(old, old + 8, ["x"]))
+    '100.0% of the rows lie where the model was never tested'
+    >>> is_outside(look(old, old, ["x"])) is None
+    True
+    """
+    if np.isnan(found.outside_share):
+        return "there are too few rows to tell whether they lie where the model was tested"
+    if found.outside_low <= SHARE_WARNING:
+        return None
+    return f"{found.outside_share:.1%} of the rows lie where the model was never tested"
+
+
+def _domain_check(found: Support, limits: Mapping[str, Limit]) -> Check:
+    title = "AUC of telling current from reference rows"
+    if np.isnan(found.domain_auc):
+        return Check(
+            "domain_auc", title, "support", None, 0.5, "", "not_applicable",
+            f"At least {MIN_ROWS} rows are needed on either side.",
+            todo="Wait for more rows, or choose a longer window.",
+        )  # fmt: skip
+    warning, alert = _highs("domain_auc", limits, AUC_WARNING, AUC_ALERT)
+    verdict = _verdict(found.domain_low, warning, alert)
+    names = _listed([str(name) for name in found.ranking["feature"].head(2)])
+    text = {
+        "ok": "The current rows look like the reference.",
+        "warning": f"The current rows can be told from the reference, most of all by {names}.",
+        "alert": f"The current rows are another kind of rows, told apart by {names}.",
+    }[verdict]
+    return Check(
+        "domain_auc", title, "support", found.domain_auc, 0.5, _words(warning, alert, "{:g}"),
+        verdict, text, found.domain_low, found.domain_high,
+        "" if verdict == "ok" else f"Find out what happened to {names} before you trust the model.",
+        warning_high=warning, alert_high=alert,
+    )  # fmt: skip
+
+
+def _outside_check(found: Support, limits: Mapping[str, Limit]) -> Check:
+    title = "Rows outside the reference's support"
+    if np.isnan(found.outside_share):
+        return Check(
+            "outside_support", title, "support", None, None, "", "not_applicable",
+            f"At least {MIN_ROWS} known rows and one current row are needed.",
+            todo="Wait for more rows, or choose a longer window.",
+        )  # fmt: skip
+    warning, alert = _highs("outside_support", limits, SHARE_WARNING, SHARE_ALERT)
+    verdict = _verdict(found.outside_low, warning, alert)
+    share = f"{found.outside_share:.1%} of the rows lie where the model was never tested"
+    usual = f"{found.outside_reference:.1%} of the reference"
+    text = {
+        "ok": f"The rows lie among those that are known: {found.outside_share:.1%} outside, "
+        f"{usual}.",
+        "warning": f"{share} ({usual}).",
+        "alert": f"{share} ({usual}). What it answers there is a guess.",
+    }[verdict]
+    todo = {
+        "ok": "",
+        "warning": "Look at which rows are new, and bring labels for them.",
+        "alert": "Do not act on the model's answers for these rows before labels show how good "
+        "they are. Label some, and train on them.",
+    }[verdict]
+    return Check(
+        "outside_support", title, "support", found.outside_share, found.outside_reference,
+        _words(warning, alert, "{:.0%}"), verdict, text, found.outside_low, found.outside_high,
+        todo, warning_high=warning, alert_high=alert,
+    )  # fmt: skip
+
+
+def _highs(
+    code: str, limits: Mapping[str, Limit], warning: float, alert: float
+) -> tuple[float | None, float | None]:
+    given = limits.get(code)
+    return (warning, alert) if given is None else (given.warning_high, given.alert_high)
+
+
+def _verdict(best: float, warning: float | None, alert: float | None) -> Verdict:
+    if alert is not None and best > alert:
+        return "alert"
+    return "warning" if warning is not None and best > warning else "ok"
+
+
+def _words(warning: float | None, alert: float | None, form: str) -> str:
+    said = [
+        f"{name} above {form.format(value)}"
+        for name, value in (("warning", warning), ("alert", alert))
+        if value is not None
+    ]
+    return f"lower end of the interval: {', '.join(said)}" if said else "no limit is set"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    if len(frame) <= rows:
+        return frame
+    return frame.iloc[np.sort(rng.choice(len(frame), rows, replace=False))]
+
+
+def _domain(
+    old: pd.DataFrame, new: pd.DataFrame, columns: list[str], seed: int
+) -> tuple[float, float, float, Floats]:
+    """Return the AUC with its interval, and each column's share of the classifier's gain."""
+    from lightgbm import LGBMClassifier
+    from sklearn.model_selection import StratifiedKFold
+
+    values = np.column_stack([_coded(old[name], new[name]) for name in columns])
+    side = np.repeat([0, 1], [len(old), len(new)])
+    scores = np.empty(len(side))
+    gained = np.zeros(len(columns))
+    for learn, rest in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(values, side):
+        # one thread, so that runs beside each other do not get into each other's way
+        model = LGBMClassifier(
+            n_estimators=60, num_leaves=8, learning_rate=0.12, importance_type="gain",
+            random_state=seed, n_jobs=1, deterministic=True, force_col_wise=True, verbosity=-1,
+        )  # fmt: skip
+        model.fit(values[learn], side[learn])
+        scores[rest] = model.predict_proba(values[rest])[:, 1]
+        gained += model.feature_importances_
+    auc, error = _delong(scores[side == 0], scores[side == 1])
+    low, high = max(auc - _Z * error, 0.0), min(auc + _Z * error, 1.0)
+    return auc, low, high, gained / max(float(gained.sum()), 1e-300)
+
+
+def _delong(low: Floats, high: Floats) -> tuple[float, float]:
+    """Return the AUC of scores that should be low and high, and its standard error.
+
+    The error is of how the placements vary: the share of the other side's rows that each row is
+    rightly above or below of.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([low, high]))
+    above = (ranks[len(low) :] - rankdata(high)) / len(low)
+    below = 1 - (ranks[: len(low)] - rankdata(low)) / len(high)
+    variance = above.var(ddof=1) / len(high) + below.var(ddof=1) / len(low)
+    return float(above.mean()), float(np.sqrt(variance))
+
+
+def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
+    """Return how well one column tells the sides apart, in whatever way they differ.
+
+    Each half of the rows is scored by the odds that the other half shows in bins of equal count.
+    """
+    values = _coded(old, new)
+    side = np.repeat([0, 1], [len(old), len(new)])
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.5
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)))
+    # a value that many rows share is a bin of its own
+    edges = np.unique(np.concatenate([edges, np.nextafter(edges, np.inf)]))
+    place = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, "right"))
+    half = np.random.default_rng(seed).permutation(len(side)) % 2
+    found = []
+    for part in (0, 1):
+        counts = [
+            np.bincount(place[(half != part) & (side == one)], minlength=len(edges) + 2)
+            for one in (0, 1)
+        ]
+        odds = (counts[1] + 0.5) / (counts[0] + 0.5)
+        mine = half == part
+        scores = odds[place]
+        found.append(_delong(scores[mine & (side == 0)], scores[mine & (side == 1)])[0])
+    return float(np.mean(found))
+
+
+def _coded(old: pd.Series[Any], new: pd.Series[Any]) -> Floats:
+    """Return both sides as one row of numbers; texts by how frequent they are, missing as NaN."""
+    both = pd.concat([old, new], ignore_index=True)
+    if pd.api.types.is_numeric_dtype(both):
+        found = both.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(found), found, np.nan)
+    names = both.astype("object")
+    counts = names.value_counts()
+    ranked = counts.rename_axis("name").reset_index(name="rows")
+    ranked["text"] = ranked["name"].astype(str)
+    ranked = ranked.sort_values(["rows", "text"], ascending=[False, True])
+    codes = {name: place for place, name in enumerate(ranked["name"])}
+    return np.asarray(names.map(codes), dtype=np.float64)
+
+
+class _Places:
+    """Where known rows lie, and how close they lie to each other."""
+
+    def __init__(
+        self, known: pd.DataFrame, current: pd.DataFrame, rows: int, rng: np.random.Generator
+    ) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self._columns = [_Column(known[name], current[name]) for name in known.columns]
+        self._all = self._placed(known)
+        is_flat = self._all.shape[1] <= _TREE_COLUMNS
+        most = 4 * rows if is_flat else rows
+        kept = np.arange(len(known))
+        if len(known) > most:
+            kept = np.sort(rng.choice(len(known), most, replace=False))
+        self._tree = NearestNeighbors(
+            n_neighbors=min(NEIGHBOURS, len(kept) - 1), algorithm="kd_tree" if is_flat else "brute"
+        ).fit(self._all[kept])
+        self._kept = np.zeros(len(known), dtype=bool)
+        self._kept[kept] = True
+        # to itself a row is no neighbour
+        self._limit = float(np.quantile(self._tree.kneighbors()[0][:, -1], QUANTILE))
+
+    def beyond_itself(self) -> Bools:
+        """Tell of each known row whether it is outside of the others."""
+        distances = np.empty(len(self._all))
+        distances[self._kept] = self._tree.kneighbors()[0][:, -1]
+        if not self._kept.all():
+            distances[~self._kept] = self._distances(self._all[~self._kept])
+        return distances > self._limit
+
+    def beyond(self, frame: pd.DataFrame) -> Bools:
+        """Tell of each row whether it is outside."""
+        return self._distances(self._placed(frame)) > self._limit
+
+    def _distances(self, placed: Floats) -> Floats:
+        found: Floats = self._tree.kneighbors(placed)[0][:, -1]
+        return found
+
+    def _placed(self, frame: pd.DataFrame) -> Floats:
+        parts = [
+            column.placed(frame[name])
+            for column, name in zip(self._columns, frame.columns, strict=True)
+        ]
+        return np.column_stack([part for part in parts if part.shape[1]] or [np.zeros(len(frame))])
+
+
+class _Column:
+    """How the values of a column become places, told by the known rows."""
+
+    def __init__(self, known: pd.Series[Any], current: pd.Series[Any]) -> None:
+        self._is_number = pd.api.types.is_numeric_dtype(known)
+        self._has_missing = bool(known.isna().any() or current.isna().any())
+        if self._is_number:
+            values, others = _numbers(known), _numbers(current)
+            self._has_missing = bool(np.isnan(values).any() or np.isnan(others).any())
+            there = values[~np.isnan(values)]
+            self._mean = float(there.mean()) if len(there) else 0.0
+            scale = float(there.std()) if len(there) else 0.0
+            if scale <= 1e-12 * max(abs(self._mean), 1.0):
+                # it never varied: a value that differs now is as far as the two sets differ
+                both = np.concatenate([values, others])
+                scale = float(np.nanstd(both)) if len(both[~np.isnan(both)]) else 0.0
+            self._scale = scale or 1.0
+            return
+        names = known.dropna()
+        counts = names.value_counts().rename_axis("name").reset_index(name="rows")
+        counts["text"] = counts["name"].astype(str)
+        counts = counts.sort_values(["rows", "text"], ascending=[False, True])
+        self._names = {
+            name: min(place, NAMES) for place, name in enumerate(counts["name"].tolist())
+        }
+        self._width = min(len(self._names), NAMES + 1)
+
+    def placed(self, values: pd.Series[Any]) -> Floats:
+        """Return a row of places per value."""
+        if self._is_number:
+            numbers = _numbers(values)
+            gone = np.isnan(numbers)
+            places = np.where(gone, 0.0, (numbers - self._mean) / self._scale)[:, None]
+            return np.column_stack([places, _APART * gone]) if self._has_missing else places
+        # one place more for names that nobody knows, and one for missing ones
+        codes = np.asarray(values.map(self._names).fillna(self._width), dtype=np.int64)
+        codes = np.where(values.isna(), self._width + 1, codes)
+        return np.eye(self._width + 2)[codes]
+
+
+def _numbers(values: pd.Series[Any]) -> Floats:
+    found = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(found), found, np.nan)
