@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,17 @@ from core import project
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import sample
+from core.steps import acquire, prepare, train
 from tests.postgresql import Server, programs
 
 _modules = itertools.count()
 # of the processes that run tests beside each other: each has ports of its own
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# where the store names files by their full path
+_PATHS = {
+    "experiments": "artifact_location", "runs": "artifact_uri",
+    "logged_models": "artifact_location", "model_versions": "storage_location",
+}  # fmt: skip
 REAL_FILES = ("dataset_kobe_dev.parquet", "dataset_kobe_prod.parquet")
 
 
@@ -49,6 +56,20 @@ def new_home(folder: Path, template: Path, **values: object) -> Settings:
     return Settings(home=home, **values)
 
 
+def copy_home(made: Settings, home: Path) -> Settings:
+    """Return settings with a copy of what a home holds: a store and files of its own, no jobs."""
+    left = shutil.ignore_patterns("logs", "*.lock", "jobs.db*", "queue.db*")
+    shutil.copytree(made.home, home, ignore=left)
+    with sqlite3.connect(home / "mlflow.db") as store:
+        for table, column in _PATHS.items():
+            store.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
+                (str(made.home), str(home)),
+            )
+    store.close()
+    return made.model_copy(update={"home": home})
+
+
 @pytest.fixture
 def settings(tmp_path: Path, store_template: Path) -> Settings:
     return new_home(tmp_path, store_template)
@@ -68,10 +89,14 @@ def shots() -> pd.DataFrame:
     return sample.generate(project.sample_tables("kobe"))
 
 
+def few_of(shots: pd.DataFrame) -> pd.DataFrame:
+    return shots.iloc[::38].head(800).reset_index(drop=True)
+
+
 @pytest.fixture
 def few_shots(shots: pd.DataFrame) -> pd.DataFrame:
     """800 rows of the sample with both kinds of shots, a copy."""
-    return shots.iloc[::38].head(800).reset_index(drop=True)
+    return few_of(shots)
 
 
 @pytest.fixture
@@ -79,6 +104,27 @@ def few_file(few_shots: pd.DataFrame, tmp_path: Path) -> Path:
     path = tmp_path / "shots.csv"
     few_shots.to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def prepared_few(
+    tmp_path_factory: pytest.TempPathFactory, store_template: Path, shots: pd.DataFrame
+) -> Settings:
+    """A home where these 800 rows were acquired and prepared, to be copied by `copy_home`."""
+    folder = tmp_path_factory.mktemp("prepared")
+    settings = new_home(folder, store_template)
+    few_of(shots).to_csv(folder / "shots.csv", index=False)
+    acquire.run(settings, acquire.Options(source="file", path=folder / "shots.csv"))
+    prepare.run(settings, prepare.Options())
+    return settings
+
+
+@pytest.fixture(scope="session")
+def trained_few(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The same with a regression as first champion."""
+    settings = copy_home(prepared_few, tmp_path_factory.mktemp("trained") / "home")
+    train.run(settings, train.Options(candidates=("lr",), folds=2))
+    return settings
 
 
 @pytest.fixture(scope="session")

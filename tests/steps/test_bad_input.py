@@ -16,16 +16,15 @@ from core.errors import CourtsideError, InputError, NotReadyError, ServerError, 
 from core.logic import split
 from core.record import SILENT, Record
 from core.steps import acquire, monitor, prepare, score, serve, train
+from tests.conftest import copy_home, few_of
 
 SPEC = project.load("kobe")
 
 
 @pytest.fixture
-def standing(settings: Settings, few_file: Path) -> Settings:
+def standing(prepared_few: Settings, tmp_path: Path) -> Settings:
     """A home in which good data was acquired and prepared."""
-    acquire.run(settings, acquire.Options(source="file", path=few_file))
-    prepare.run(settings, prepare.Options())
-    return settings
+    return copy_home(prepared_few, tmp_path / "standing")
 
 
 def refused(settings: Settings, last_error, step: str, call) -> str:
@@ -91,6 +90,17 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def bad(shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory):
+    return bad_files(few_of(shots), tmp_path_factory.mktemp("bad"))
+
+
+@pytest.fixture(scope="module")
+def unharmed(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home that stays what it is, whatever is tried on it."""
+    return copy_home(prepared_few, tmp_path_factory.mktemp("unharmed") / "home")
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -100,10 +110,10 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_used_is_refused(
-    case: str, standing: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
+    case: str, unharmed: Settings, bad: dict[str, tuple[Path, str]], last_error
 ) -> None:
-    path, words = bad_files(few_shots, tmp_path)[case]
-    told = refused(standing, last_error, "acquire", lambda: acquire_file(standing, path))
+    path, words = bad[case]
+    told = refused(unharmed, last_error, "acquire", lambda: acquire_file(unharmed, path))
     assert words in told
 
 
@@ -268,10 +278,10 @@ def test_the_logged_sets_are_those_of_the_files(
 
 @pytest.mark.parametrize("share", [0.0001, 0.9999])
 def test_a_test_share_that_leaves_no_rows_is_refused(
-    share: float, standing: Settings, last_error
+    share: float, unharmed: Settings, last_error
 ) -> None:
     options = prepare.Options(test_share=share)
-    told = refused(standing, last_error, "prepare", lambda: prepare.run(standing, options))
+    told = refused(unharmed, last_error, "prepare", lambda: prepare.run(unharmed, options))
     assert f"A test share of {share:g} cannot be taken" in told
 
 
@@ -339,9 +349,8 @@ def test_a_candidate_that_fails_leaves_no_version_and_no_open_run(
 
 
 @pytest.fixture
-def trained(standing: Settings) -> Settings:
-    train.run(standing, train.Options(candidates=("lr",), folds=2))
-    return standing
+def trained(trained_few: Settings, tmp_path: Path) -> Settings:
+    return copy_home(trained_few, tmp_path / "trained")
 
 
 def test_a_port_in_use_is_refused(trained: Settings, last_error) -> None:
