@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUND = {"core.config", "core.errors"}
-BASE = {"core.schema", "core.record", "core.project", "core.formulas"}
+BASE = {"core.schema", "core.record", "core.project", "core.formulas", "core.alerting"}
 # room -> what it may import of ours
 ALLOWED = {
     "pages": ("pages", "core"),
@@ -34,13 +34,19 @@ ONLY = {
     },
     "shap": {"core.logic.explanation"},
     "streamlit": set(),
-    "huey": {"core.adapters.jobs"},
+    "huey": {"core.adapters.jobs", "core.adapters.schedules"},
     "distributed": {"core.adapters.cluster"},
     "dask": set(),
     "aiohttp": {"core.adapters.gateway"},
     "prometheus_client": {"core.adapters.gateway_stats"},
     "fsspec": {"core.adapters.batches"},
-    "requests": {"core.adapters.client", "core.adapters.download", "core.adapters.mlflow_ui"},
+    "requests": {
+        "core.adapters.client",
+        "core.adapters.deliver",
+        "core.adapters.download",
+        "core.adapters.mlflow_ui",
+    },
+    "smtplib": {"core.adapters.deliver"},
     "pandera": {"core.schema"},
     "subprocess": {"core.adapters.process", "core.adapters.jobs", "core.adapters.tracking"},
 }
