@@ -39,6 +39,7 @@ ONLY = {
     "dask": set(),
     "aiohttp": {"core.adapters.gateway"},
     "prometheus_client": {"core.adapters.gateway_stats"},
+    "evidently": {"core.adapters.evidently_report"},
     "fsspec": {"core.adapters.batches"},
     "requests": {
         "core.adapters.client",
