@@ -1,7 +1,7 @@
 """Stores of replays: a predictions log of its own for each, far from the person's own log.
 
-A store is the folder state/replays/<run id>. It goes when its replay fails or its process dies, when
-newer ones take its place, or when somebody removes it; the run in MLflow stays.
+A store is the folder state/replays/<run id>. It goes when its replay fails or its process dies,
+when newer ones take its place, or when somebody removes it; the run in MLflow stays.
 """
 
 from __future__ import annotations
