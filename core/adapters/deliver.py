@@ -223,10 +223,12 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
     try:
         _send(settings, channels.load(settings), row.channel, row.delivery_id, row.body)
         values: dict[str, Any] = {"state": SENT, "ended": time.time()}
+    except CourtsideError as error:
+        problem = error.message  # damaged channels: somebody will put them right
+        values = {"next_try": time.time() + _wait(row.tries)}
     except _FaultError as fault:
         problem = fault.reason
-        wait = min(FIRST_WAIT * 2 ** (row.tries - 1), LONGEST_WAIT)
-        values = {"next_try": time.time() + wait}
+        values = {"next_try": time.time() + _wait(row.tries)}
         if fault.is_final or row.tries >= TRIES:
             values = {"state": GIVEN_UP, "ended": time.time()}
         _log.warning("message %s by %s: %s", row.delivery_id[:8], row.channel, problem)
@@ -235,6 +237,11 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
         mine = sql.and_(_box.number == row.number, _box.state == WAITING)
         connection.execute(sql.update(store.outbox).where(mine).values(**values, problem=problem))
     return values.get("state") == SENT
+
+
+def _wait(tries: int) -> float:
+    """Return the seconds until the next try after so many."""
+    return min(FIRST_WAIT * 2.0 ** min(tries - 1, 20), LONGEST_WAIT)
 
 
 def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:

@@ -149,7 +149,9 @@ class WorkerState:
     problem: str | None = None
 
 
-def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
+def submit(
+    settings: Settings, step: str, options: Mapping[str, Any], job_id: str | None = None
+) -> Job:
     """Queue a step and return its job; while an equal one is queued or runs, return that one.
 
     Parameters
@@ -158,6 +160,9 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
         One of STEPS.
     options : mapping
         What the step's Options take, as JSON values.
+    job_id : str, optional
+        The id that it gets. A job that has it already is returned, whatever became of it: who was
+        killed while submitting can do so again.
 
     Raises
     ------
@@ -169,7 +174,7 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
     if step not in STEPS:
         raise InputError(f"There is no step '{step}'. Known: {', '.join(STEPS)}.")
     body = _canonical(step, options)
-    job_id = uuid.uuid4().hex
+    job_id = job_id or uuid.uuid4().hex
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
     new = insert(_table).values(
         job_id=job_id,
@@ -180,11 +185,13 @@ def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
         text="Waiting to start.",
         created=time.time(),
     )
+    mine = _table.c.job_id == job_id
     same = sa.and_(_table.c.fingerprint == fingerprint, _table.c.status.in_(ACTIVE))
+    found = sa.select(_table).where(sa.or_(mine, same)).order_by(mine.desc()).limit(1)
     with _begin(settings) as connection:
         # the insert takes the write lock even when it does nothing, so the select is sure
         made = connection.execute(new.on_conflict_do_nothing()).rowcount == 1
-        job = _job(connection.execute(sa.select(_table).where(same)).one())
+        job = _job(connection.execute(found).one())
     if made:
         enqueue(settings, job_id)
     return job

@@ -32,7 +32,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.adapters import jobs, revival
+from core.adapters import clock, deliver, jobs, revival, schedules
 from core.adapters.process import KILL, end_children, lead_group, signal_group
 from core.config import Settings
 from core.errors import CourtsideError
@@ -73,6 +73,7 @@ POLL = 0.02  # seconds between looks at the queue: measured as 1 % of a core whi
 SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
+SEND_LIMIT = 90.0
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 LOST = "The job's process ended before it was done (the app or machine was stopped)."
 STOPPED = "The background worker was stopped before the job was done."
@@ -138,6 +139,11 @@ class Supervisor:
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
         self.revived: dict[int, tuple[int, float]] = {}
+        # a minute is the least that a schedule knows
+        self.tick_seconds = min(SWEEP, max(0.2, clock.real_seconds(settings, 60.0)))
+        self.stays = False
+        self.sender: BaseProcess | None = None
+        self.sender_until = 0.0
         self.since = self.idle_from = time.time()
         self.problem: str | None = None
         self.ready = False
@@ -163,12 +169,15 @@ class Supervisor:
         self._write_state()
         # the imports may take longer than the app is waited for
         self.idle_from = time.time()
-        swept = 0.0
+        swept = ticked = 0.0
         while not self._may_leave(swept):
             try:
                 if time.monotonic() - swept > SWEEP:
                     self._sweep()
                     swept = time.monotonic()
+                if time.monotonic() - ticked > self.tick_seconds:
+                    ticked = time.monotonic()
+                    self._tick()
                 self._turn()
             except CourtsideError as error:
                 # a full disk or a locked table passes; the processes go on meanwhile
@@ -192,7 +201,7 @@ class Supervisor:
             return False
         if self.stopping or self.retiring:
             return True
-        if not swept:
+        if not swept or self.stays:
             return False
         quiet = time.time() - max(jobs.last_beat(self.settings), self.idle_from)
         return quiet > self.idle and not jobs.active(self.settings)
@@ -247,6 +256,25 @@ class Supervisor:
         # who starts a supervisor writes the state too, and may come last
         if found is None or found["pid"] != os.getpid() or not found["ready"]:
             self._write_state()
+
+    def _tick(self) -> None:
+        """Submit what schedules ask for, and have messages sent by a process that may take long."""
+        if self.stopping or self.retiring:
+            return
+        self.stays = any(one.schedule.stays for one in schedules.tick(self.settings))
+        if self.sender is not None:
+            if self.sender.exitcode is None:
+                if time.monotonic() > self.sender_until:
+                    _log.error("sending messages takes too long and is ended")
+                    signal_group(self.sender.pid, KILL)
+                return
+            self.sender = None
+        if deliver.is_due(self.settings):
+            try:
+                self.sender = self._fork("core.adapters.deliver:drain_here", self.environ)
+            except (OSError, EOFError) as error:
+                _log.error("no process to send messages: %s", error)
+            self.sender_until = time.monotonic() + SEND_LIMIT
 
     def _begin(self, job_id: str) -> None:
         job = jobs.claim(self.settings, job_id)
