@@ -37,7 +37,8 @@ def log_loss(
     >>> log_loss(windows, drift_begin=86400.0).to_dict()["height"]
     300
     """
-    return _over_time(windows, "log_loss", "Log loss of the window", drift_begin, title)
+    policies = windows["policy"].unique().tolist()
+    return _over_time(windows, policies, "log_loss", "Log loss of the window", drift_begin, title)
 
 
 def gain(
@@ -61,22 +62,28 @@ def gain(
     >>> windows = pd.DataFrame({"policy": ["a", "b"], "window": "1", "end": 0.0, "rows": 9,
     ...     "log_loss": [0.7, 0.6], "is_alarm": False, "is_retrained": False})
     >>> found = gain(windows, baseline="a").to_dict()["datasets"].values()
-    >>> sorted(row["gain"] for rows in found for row in rows)
-    [0.0, 0.1]
+    >>> [row["gain"] for rows in found for row in rows if "gain" in row]
+    [0.1]
     """
     base = windows[windows["policy"] == baseline].set_index("end")["log_loss"]
     # a window is known by its end
     table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
+    table = table[table["policy"] != baseline]
     name = f"Less log loss than “{baseline}”"
-    return _over_time(table, "gain", name, drift_begin, title)
+    policies = windows["policy"].unique().tolist()
+    return _over_time(table, policies, "gain", name, drift_begin, title)
 
 
 def _over_time(
-    windows: pd.DataFrame, column: str, name: str, drift_begin: float | None, title: str | None
+    windows: pd.DataFrame,
+    policies: list[str],
+    column: str,
+    name: str,
+    drift_begin: float | None,
+    title: str | None,
 ) -> alt.LayerChart:
     import altair as alt
 
-    policies = windows["policy"].unique().tolist()
     table = windows.assign(time=pd.to_datetime(windows["end"], unit="s"))
     scale = alt.Scale(
         domain=policies, range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
@@ -91,12 +98,12 @@ def _over_time(
         alt.Tooltip("rows:Q", title="Rows", format=","),
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
-    layers = []
+    layers = [] if column == "log_loss" else [style.rule("y", 0.0, "no difference", told=False)]
     for place, policy in enumerate(policies):
         base = alt.Chart(table[table["policy"] == policy]).encode(
             x=x, y=y, color=colour, tooltip=tooltip
         )
-        layers.append(base.mark_line(strokeWidth=max(7 - 2 * place, 1.5), opacity=0.85))
+        layers.append(base.mark_line(strokeWidth=max(7 - 2 * place, 1.5), opacity=1))
     marks = {ALARM: ("cross", "is_alarm", 70), RETRAINED: ("triangle-up", "is_retrained", 130)}
     shapes = alt.Shape(
         "what:N",
