@@ -5,7 +5,7 @@ import streamlit as st
 from core.adapters import jobs, predictions, snapshots, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
-from pages import _parts
+from pages import _alert_banner, _parts
 
 settings, spec = _parts.open_app()
 
@@ -150,4 +150,5 @@ _parts.header(
     f"From raw data to a monitored model: {spec.rows.development_name} train it, "
     f"{spec.rows.production_name} are what it meets in operation.",
 )
+_alert_banner.banner(settings)
 life_cycle()

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import uuid
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -21,6 +21,7 @@ from core.errors import InputError, StoreError
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250})")
 Name = Literal["webhook", "mail"]
+T = TypeVar("T", bound=Options)
 
 
 def _checked_url(url: str) -> str:
@@ -175,7 +176,7 @@ def save(settings: Settings, channels: Channels) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def made(kind: type[Webhook] | type[Mail], **values: object) -> Webhook | Mail:
+def made(kind: type[T], **values: object) -> T:
     """Return a channel of what a person typed.
 
     Raises

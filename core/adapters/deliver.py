@@ -1,7 +1,7 @@
 """Messages of alerts on their way out: an outbox that survives, a webhook, and mail.
 
 Each message is tried at once and, while its receiver is away, again after 15 seconds, then twice as
-long each time, up to an hour, nine times in all. Whoever sends it first claims it for a minute, so
+long each time, up to an hour, twelve times in all, which is four hours. Whoever sends it first claims it for a minute, so
 two senders do not send it at once; when a sender dies with it, it is sent again after that. So a
 receiver gets each message at least once, and drops what comes twice by its delivery id.
 
@@ -39,7 +39,7 @@ from core.config import Settings
 from core.errors import CourtsideError, InputError
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
-TRIES = 9
+TRIES = 12
 FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0
 CLAIM_SECONDS = 60.0
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0

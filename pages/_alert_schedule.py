@@ -1,0 +1,171 @@
+"""When reports are made by themselves."""
+
+from __future__ import annotations
+
+import streamlit as st
+from pydantic import ValidationError
+
+from core import config
+from core.adapters import clock, jobs, schedules
+from core.adapters.schedules import Schedule, Scheduled
+from core.config import Settings
+from core.errors import InputError
+from core.steps import monitor
+from pages import _parts
+from pages._alert_banner import span
+from pages._alert_list import moment
+
+UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
+WINDOWS = {"scoring": "The newest scored rows", "log": "The last predictions of the log"}
+ENDED = {
+    "done": ":green-badge[done]",
+    "failed": ":red-badge[failed]",
+    "cancelled": ":gray-badge[cancelled]",
+    "running": ":blue-badge[running]",
+    "queued": ":blue-badge[waiting]",
+}
+
+
+def section(settings: Settings) -> None:
+    """Draw the schedules, and the form that sets one."""
+    st.subheader("Schedule", anchor=False)
+    st.markdown(
+        "Reports by themselves, one at a time: a time that comes while the last report is still "
+        "made is skipped. **While the app is closed nothing runs**, unless the schedule goes on "
+        "without it; what was missed is made up for once."
+    )
+    if settings.clock_speed != 1:
+        st.info(
+            f"The clock of schedules and alerts runs {settings.clock_speed:,g} times as fast as "
+            f"real time (COURTSIDE_CLOCK_SPEED): an hour passes in "
+            f"{clock.real_seconds(settings, 3600):,.3g} seconds.",
+            icon=":material/fast_forward:",
+        )
+    _listed(settings)
+    _form(settings)
+
+
+@st.fragment(run_every=2)
+@_parts.told()
+def _listed(settings: Settings) -> None:
+    found = [one for one in schedules.schedules(settings) if one.schedule.step == "monitor"]
+    if not found:
+        st.caption("No schedule yet: a report is made when somebody presses Monitor.")
+    newest = jobs.latest(settings, "monitor", limit=200) if found else []
+    for one in found:
+        _schedule(settings, one, [job for job in newest if _of(job) == one.schedule.name])
+
+
+def _of(job: jobs.Job) -> str | None:
+    name = job.options.get("scheduled")
+    return str(name) if name is not None else None
+
+
+def _schedule(settings: Settings, one: Scheduled, runs: list[jobs.Job]) -> None:
+    schedule = one.schedule
+    now = clock.now(settings)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.toggle(
+                "On", value=schedule.is_on, key=f"on-{schedule.name}-{schedule.is_on}",
+                on_change=_turn, args=(settings, schedule),
+            )  # fmt: skip
+            window = schedule.options.get("window", "scoring")
+            what = WINDOWS.get(window, window).lower()
+            if schedule.options.get("last"):
+                what = f"the last {schedule.options['last']:,} predictions of the log"
+            stays = ", also without the app" if schedule.stays else ""
+            st.markdown(
+                f"**{_parts.plain(schedule.name)}**: "
+                f"{_parts.plain(schedules.in_words(schedule))}, {what}{stays}.",
+                width=560,
+            )
+            st.button(
+                "Remove", icon=":material/delete:", key=f"remove-{schedule.name}",
+                on_click=_remove, args=(settings, schedule.name),
+            )  # fmt: skip
+        told = []
+        if schedule.is_on:
+            ahead = one.next_at - now
+            when = f"in {span(ahead)}" if ahead > 0 else "now"
+            told.append(f"Next report {when} ({moment(one.next_at)})")
+        else:
+            told.append("Off: no report by itself")
+        told.append(f"{one.runs:,} run{'s' if one.runs != 1 else ''}")
+        if one.skipped:
+            told.append(f"{one.skipped:,} skipped, since the last was still being made")
+        st.markdown(":small[" + " · ".join(told) + ".]")
+        if one.problem:
+            st.error(_parts.plain(one.problem), icon=":material/error:")
+        for job in runs[:3]:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                why = f": {_parts.plain(job.error)}" if job.error else ""
+                st.markdown(
+                    f"{ENDED[job.status]} :small[{_parts.ago(job.created)}{why}]", width="content"
+                )
+                if job.run_id:
+                    _parts.run_link(job.run_id, "Report")
+
+
+@_parts.told()
+def _turn(settings: Settings, schedule: Schedule) -> None:
+    schedules.save(settings, schedule.model_copy(update={"is_on": not schedule.is_on}))
+
+
+@_parts.told()
+def _remove(settings: Settings, name: str) -> None:
+    schedules.remove(settings, name)
+
+
+def _form(settings: Settings) -> None:
+    with st.expander("Set a schedule", icon=":material/add_alarm:"):
+        kind = st.segmented_control(
+            "When", ["interval", "cron"], default="interval", key="schedule-kind",
+            format_func={"interval": "Every so often", "cron": "At times of the day"}.__getitem__,
+        )  # fmt: skip
+        window = st.selectbox(
+            "Which rows", list(WINDOWS), format_func=WINDOWS.__getitem__, key="schedule-window"
+        )
+        with st.form("schedule", border=False):
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                name = st.text_input("Name", "Monitoring", max_chars=80, width=220)
+                if kind == "cron":
+                    cron = st.text_input(
+                        "Minute, hour, day, month, day of the week (UTC)", "0 6 * * *", width=320,
+                        help="As in cron: `0 6 * * 1` is Mondays at 6, `*/15 * * * *` each quarter "
+                        "of an hour. Sunday is 0.",
+                    )  # fmt: skip
+                    times = {"cron": cron}
+                else:
+                    count = st.number_input("Every", 1, 1000, 1, width=140)
+                    unit = st.selectbox("Unit", list(UNITS), index=2, width=140)
+                    times = {"every_seconds": count * UNITS[unit]}
+                last = None
+                if window == "log":
+                    last = st.number_input("Predictions", monitor.MIN_ROWS, 1_000_000, 2000,
+                                           step=100, width=160)  # fmt: skip
+            stays = st.checkbox(
+                "Go on without the app",
+                help="The background worker then stays when the app is closed, for as long as "
+                "this schedule is on. After a restart of the machine, open the app once.",
+            )
+            sent = st.form_submit_button("Save the schedule", icon=":material/save:")
+        if sent:
+            with _parts.told():
+                options = _options(window, last, name)
+                schedules.save(settings, schedules.made(
+                    name=name, step="monitor", options=options, stays=stays, **times,
+                ))  # fmt: skip
+                st.rerun()
+
+
+def _options(window: str, last: int | None, name: str) -> dict[str, object]:
+    """Return what Monitor takes; only what is chosen, so that its own defaults hold."""
+    given: dict[str, object] = {"window": window, "scheduled": name}
+    if last is not None:
+        given["last"] = int(last)
+    try:
+        monitor.Options(**given)
+    except ValidationError as error:
+        raise InputError(config.sentence(error)) from None
+    return given
