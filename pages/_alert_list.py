@@ -84,10 +84,10 @@ def _answer(settings: Settings, key: str, which: list[Alert]) -> None:
     """Ask who it is and what they make of it: acknowledged, or put away."""
     is_new = all(one.state == alerts.OPEN for one in which)
     with st.form(f"answer-{key}", border=False):
+        # without a key, so that who has answered one is there for the next
         person = st.text_input(
-            "Your name", max_chars=alerts.PERSON_LENGTH, key=f"person-{key}",
-            value=st.session_state.get("person", ""),
-        )  # fmt: skip
+            "Your name", value=st.session_state.get("person", ""), max_chars=alerts.PERSON_LENGTH
+        )
         note = st.text_area("Note", max_chars=alerts.NOTE_LENGTH, key=f"note-{key}", height=80)
         how = None
         if is_new:

@@ -1,9 +1,10 @@
 """Messages of alerts on their way out: an outbox that survives, a webhook, and mail.
 
 Each message is tried at once and, while its receiver is away, again after 15 seconds, then twice as
-long each time, up to an hour, twelve times in all, which is four hours. Whoever sends it first claims it for a minute, so
-two senders do not send it at once; when a sender dies with it, it is sent again after that. So a
-receiver gets each message at least once, and drops what comes twice by its delivery id.
+long each time, up to an hour, twelve times in all, which is four hours. Whoever sends it claims it
+for a minute first, so two senders do not send it at once; when a sender dies with it, it is sent
+again after that. So a receiver gets each message at least once, and drops what comes twice by its
+delivery id.
 
 A webhook gets a POST of JSON with these headers:
 
