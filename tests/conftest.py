@@ -6,11 +6,12 @@ import itertools
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from core import project
 from core.adapters import tracking
@@ -38,14 +39,34 @@ def _nothing_of_the_persons_own() -> None:
             del os.environ[name]
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that one process of this session made for all of them, to be copied."""
+    made = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        made = made.parent
+    folder = made / "once" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.with_suffix(".done").exists():
+            # of one that failed
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            folder.with_suffix(".done").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store without any experiment, made once: it takes seconds."""
-    from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path.as_posix()}").search_experiments(max_results=1)
-    return path
+    def make(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+        MlflowClient(uri).search_experiments(max_results=1)
+
+    return once(tmp_path_factory, "store", make) / "mlflow.db"
 
 
 def new_home(folder: Path, template: Path, **values: object) -> Settings:
@@ -56,7 +77,7 @@ def new_home(folder: Path, template: Path, **values: object) -> Settings:
     return Settings(home=home, **values)
 
 
-def copy_home(made: Settings, home: Path) -> Settings:
+def copy_home(made: Settings, home: Path, **values: object) -> Settings:
     """Return settings with a copy of what a home holds: a store and files of its own, no jobs."""
     left = shutil.ignore_patterns("logs", "*.lock", "jobs.db*", "queue.db*")
     shutil.copytree(made.home, home, ignore=left)
@@ -67,7 +88,7 @@ def copy_home(made: Settings, home: Path) -> Settings:
                 (str(made.home), str(home)),
             )
     store.close()
-    return made.model_copy(update={"home": home})
+    return made.model_copy(update={"home": home, **values})
 
 
 @pytest.fixture
@@ -76,11 +97,17 @@ def settings(tmp_path: Path, store_template: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def module_settings(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Settings:
+def module_port() -> int:
+    """The first of 20 ports for the tests of one module."""
+    return 6001 + 1000 * PROCESS + 20 * (next(_modules) % 10)
+
+
+@pytest.fixture(scope="module")
+def module_settings(
+    tmp_path_factory: pytest.TempPathFactory, store_template: Path, module_port: int
+) -> Settings:
     """The same for tests of one module that look at one state together."""
-    # 20 ports for each module
-    port = 6001 + 1000 * PROCESS + 20 * (next(_modules) % 10)
-    return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=port)
+    return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=module_port)
 
 
 @pytest.fixture(scope="session")
@@ -107,33 +134,105 @@ def few_file(few_shots: pd.DataFrame, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared_few(
-    tmp_path_factory: pytest.TempPathFactory, store_template: Path, shots: pd.DataFrame
-) -> Settings:
-    """A home where these 800 rows were acquired and prepared, to be copied by `copy_home`."""
-    folder = tmp_path_factory.mktemp("prepared")
-    settings = new_home(folder, store_template)
-    few_of(shots).to_csv(folder / "shots.csv", index=False)
-    acquire.run(settings, acquire.Options(source="file", path=folder / "shots.csv"))
-    prepare.run(settings, prepare.Options())
-    return settings
-
-
-@pytest.fixture(scope="session")
-def trained_few(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The same with a regression as first champion."""
-    settings = copy_home(prepared_few, tmp_path_factory.mktemp("trained") / "home")
-    train.run(settings, train.Options(candidates=("lr",), folds=2))
-    return settings
-
-
-@pytest.fixture(scope="session")
 def real_dir() -> Path:
     """The folder with the real files; tests that need it skip without."""
     folder = Path(os.environ.get("COURTSIDE_RAW_DIR", "-"))
     if not all((folder / name).is_file() for name in REAL_FILES):
         pytest.skip("COURTSIDE_RAW_DIR does not name a folder with the real files")
     return folder.resolve()
+
+
+# --- homes that are made once, to be copied by `copy_home` --------------------------------------
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Callable[..., Settings]:
+    """A function that returns a home by its name, made by one process for all of them.
+
+    It begins as a copy of another one, or with an empty store.
+    """
+
+    def get(
+        name: str, make: Callable[[Settings], object], begins: Settings | None = None
+    ) -> Settings:
+        def begin(folder: Path) -> None:
+            home = folder / "home"
+            make(copy_home(begins, home) if begins else new_home(folder, store_template))
+
+        folder = once(tmp_path_factory, name, begin)
+        return Settings(home=folder / "home")
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def acquired_few(made: Callable[..., Settings], shots: pd.DataFrame) -> Settings:
+    """800 rows of the sample as a file of somebody's."""
+
+    def make(settings: Settings) -> None:
+        path = settings.home.parent / "shots.csv"
+        few_of(shots).to_csv(path, index=False)
+        acquire.run(settings, acquire.Options(source="file", path=path))
+
+    return made("acquired-few", make)
+
+
+@pytest.fixture(scope="session")
+def prepared_few(made: Callable[..., Settings], acquired_few: Settings) -> Settings:
+    """The same, prepared as the brief wants it."""
+    return made("prepared-few", lambda found: prepare.run(found, prepare.Options()), acquired_few)
+
+
+@pytest.fixture(scope="session")
+def trained_few(made: Callable[..., Settings], prepared_few: Settings) -> Settings:
+    """The same with a regression as first champion."""
+    options = train.Options(candidates=("lr",), folds=2)
+    return made("trained-few", lambda found: train.run(found, options), prepared_few)
+
+
+@pytest.fixture(scope="session")
+def acquired_sample(made: Callable[..., Settings]) -> Settings:
+    """The whole sample as it came in."""
+    return made("acquired-sample", lambda found: acquire.run(found, acquire.Options()))
+
+
+@pytest.fixture(scope="session")
+def prepared_sample(made: Callable[..., Settings], acquired_sample: Settings) -> Settings:
+    """The whole sample, prepared as the brief wants it."""
+    return made(
+        "prepared-sample", lambda found: prepare.run(found, prepare.Options()), acquired_sample
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_sample(made: Callable[..., Settings], prepared_sample: Settings) -> Settings:
+    """The same with a regression as first champion."""
+    options = train.Options(candidates=("lr",), folds=3)
+    return made("trained-sample", lambda found: train.run(found, options), prepared_sample)
+
+
+@pytest.fixture(scope="session")
+def prepared_seasons(made: Callable[..., Settings], acquired_sample: Settings) -> Settings:
+    """Three seasons of the sample, prepared, where many candidates are fitted."""
+    options = prepare.Options(rows={"season": ("2000-01", "2001-02", "2002-03")})
+    return made("prepared-seasons", lambda found: prepare.run(found, options), acquired_sample)
+
+
+@pytest.fixture(scope="session")
+def acquired_real(made: Callable[..., Settings], real_dir: Path) -> Settings:
+    """The real files as they came in."""
+    options = acquire.Options(source="folder", path=real_dir)
+    found = made("acquired-real", lambda found: acquire.run(found, options))
+    return found.model_copy(update={"raw_dir": real_dir})
+
+
+@pytest.fixture(scope="session")
+def prepared_real(made: Callable[..., Settings], acquired_real: Settings) -> Settings:
+    """The real rows, prepared as the brief wants it."""
+    found = made(
+        "prepared-real", lambda found: prepare.run(found, prepare.Options()), acquired_real
+    )
+    return found.model_copy(update={"raw_dir": acquired_real.raw_dir})
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ from core.config import Settings  # noqa: E402
 from core.errors import CourtsideError, InputError, JobError  # noqa: E402
 from core.logic.preprocessing import preprocessor  # noqa: E402
 from core.record import Progress  # noqa: E402
-from core.steps import acquire, prepare, train  # noqa: E402
+from core.steps import train  # noqa: E402
+from tests.conftest import copy_home  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 THREE = {"lr": {}, "dt": {}, "lightgbm": {"n_estimators": 20, "num_leaves": 4}}
@@ -335,13 +336,9 @@ class Told(Progress):
 
 
 @pytest.fixture(scope="module")
-def home(module_settings: Settings) -> Settings:
+def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with prepared sets of a part of the sample."""
-    acquire.run(module_settings, acquire.Options())
-    prepare.run(
-        module_settings, prepare.Options(rows={"season": ("2000-01", "2001-02", "2002-03")})
-    )
-    return module_settings
+    return copy_home(prepared_seasons, tmp_path_factory.mktemp("cluster") / "home")
 
 
 def test_side_by_side_on_a_cluster_the_figures_are_the_same(home: Settings, address: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from streamlit.testing.v1.element_tree import Button
 
 from core.adapters import jobs, server, tracking
 from core.config import CODE_ROOT, Settings
-from core.steps import acquire, monitor, prepare, score, serve, train
-from tests.conftest import PROCESS
+from core.steps import monitor, score, serve
+from tests.conftest import PROCESS, copy_home
 
 LIVED_PORT = 5231 + 10 * PROCESS
 TEXTS = (
@@ -97,14 +96,10 @@ def press() -> Callable[[AppTest, str], AppTest]:
 
 
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Iterator[Lived]:
+def lived(tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings) -> Iterator[Lived]:
     """The whole life cycle of the built-in sample, taken once; tests only look at it."""
-    home = tmp_path_factory.mktemp("lived")
-    shutil.copyfile(store_template, home / "mlflow.db")
-    settings = Settings(home=home, serve_port=LIVED_PORT)
-    acquire.run(settings, acquire.Options(source="sample"))
-    prepare.run(settings, prepare.Options())
-    train.run(settings, train.Options(candidates=("lr",), folds=3))
+    home = tmp_path_factory.mktemp("lived") / "home"
+    settings = copy_home(trained_sample, home, serve_port=LIVED_PORT)
     served = serve.run(settings, serve.Options())
     try:
         score.run(settings, score.Options())
@@ -117,7 +112,4 @@ def lived(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Ite
 @pytest.fixture
 def copied(lived: Lived, tmp_path: Path) -> Lived:
     """The same life cycle in a home of the test's own, to change; the server is shared."""
-    home = tmp_path / "copied"
-    skipped = shutil.ignore_patterns("mlruns", "logs", "*.lock", "jobs.db*", "queue.db*")
-    shutil.copytree(lived.settings.home, home, ignore=skipped)
-    return Lived(lived.settings.model_copy(update={"home": home}), lived.port)
+    return Lived(copy_home(lived.settings, tmp_path / "copied"), lived.port)

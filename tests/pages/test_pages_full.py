@@ -13,6 +13,7 @@ from core import project
 from core.adapters import predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.steps import acquire, prepare
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 SAMPLE = "built-in sample, not real data"
@@ -311,12 +312,10 @@ def test_a_server_that_is_gone_is_told_and_can_be_dismissed(
 
 @pytest.mark.real
 def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
-    real_dir: Path, settings: Settings, open_page: Callable[..., AppTest],
+    prepared_real: Settings, tmp_path: Path, open_page: Callable[..., AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:  # fmt: skip
-    settings = settings.model_copy(update={"raw_dir": real_dir})
-    acquire.run(settings, acquire.Options(source="folder"))
-    prepare.run(settings, prepare.Options())
+    settings = copy_home(prepared_real, tmp_path / "home")
     app = open_page(settings, "acquire")
     assert metrics_of(app)["Rows"][0] == "30,697"
     assert "Validated: columns, types" in app.success[0].value

@@ -18,7 +18,7 @@ from core.adapters import predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError
 from core.steps import acquire, monitor, prepare, score, serve, train
-from tests.conftest import new_home
+from tests.conftest import copy_home, new_home
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "angle", "home", "month", "shot_zone_basic", "opponent")
@@ -55,7 +55,7 @@ def chosen(
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
     prepared = storage.current_prepared(settings)
     assert prepared is not None
-    trained = train.run(settings, train.Options(folds=3))
+    trained = train.run(settings, train.Options(candidates=("lr", "lightgbm"), folds=3))
     served = serve.run(settings, serve.Options())
     yield Chosen(settings, prepared, trained, served)
     server.stop(settings, served.port)
@@ -206,9 +206,8 @@ def test_sets_tell_their_snapshot_parameters_run_and_commit(chosen: Chosen) -> N
 
 
 @pytest.fixture
-def acquired(settings: Settings, few_file: Path) -> Settings:
-    acquire.run(settings, acquire.Options(source="file", path=few_file))
-    return settings
+def acquired(acquired_few: Settings, tmp_path: Path) -> Settings:
+    return copy_home(acquired_few, tmp_path / "acquired")
 
 
 @pytest.mark.parametrize(
@@ -489,28 +488,29 @@ def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: 
     ids=["known before", "with the kind of shot"],
 )
 def test_on_the_real_rows_full_columns_reach_what_is_known(
-    real_dir: Path, settings: Settings, features: int, low: float, high: float
+    acquired_real: Settings, tmp_path: Path, features: int, low: float, high: float
 ) -> None:
-    settings = settings.model_copy(update={"raw_dir": real_dir})
-    acquire.run(settings, acquire.Options(source="folder"))
+    settings = copy_home(acquired_real, tmp_path / "home")
     prepare.run(settings, prepare.Options(features=SPEC.feature_sets[features].features))
     run = tracking.last_run(settings, "prepare")
     assert run is not None
     leaks = tracking.table(settings, run.run_id, "leakage")
     late = ["action_type", "combined_shot_type"] if features else []
     assert leaks.loc[leaks["finding"] == "recorded_after", "feature"].tolist() == late
-    found = train.run(settings, train.Options(candidates=("lr",), folds=3))
+    options = train.Options(candidates=("lr",), folds=3, learning_seconds=0)
+    found = train.run(settings, options)
     assert low < found.log_loss_test < high
 
 
 @pytest.mark.real
 def test_on_the_real_rows_a_cut_in_time_gives_what_is_known(
-    real_dir: Path, settings: Settings
+    acquired_real: Settings, tmp_path: Path
 ) -> None:
-    settings = settings.model_copy(update={"raw_dir": real_dir})
-    acquire.run(settings, acquire.Options(source="folder"))
+    settings = copy_home(acquired_real, tmp_path / "home")
     prepare.run(settings, prepare.Options(split="time", test_from="2010-12-01"))
-    found = train.run(settings, train.Options(candidates=("lr", "lightgbm"), folds=3))
+    found = train.run(
+        settings, train.Options(candidates=("lr", "lightgbm"), folds=3, learning_seconds=0)
+    )
     comparison = tracking.table(settings, found.run_id, "comparison").set_index("model")
     # 0.670 is the best that is known with six features and this cut
     assert 0.668 < comparison.loc["lr", "log_loss_test"] < 0.680

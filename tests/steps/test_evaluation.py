@@ -11,19 +11,16 @@ from core import project
 from core.adapters import registry, storage, tracking
 from core.config import Settings
 from core.logic import metrics, thresholds
-from core.steps import acquire, prepare, train
+from core.steps import train
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, store_template) -> Settings:
-    folder = tmp_path_factory.mktemp("evaluation")
-    (folder / "mlflow.db").write_bytes(store_template.read_bytes())
-    settings = Settings(home=folder)
-    acquire.run(settings, acquire.Options())
-    prepare.run(settings, prepare.Options(rows={"season": ("2000-01", "2001-02", "2002-03")}))
-    return settings
+def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with prepared sets of a part of the sample."""
+    return copy_home(prepared_seasons, tmp_path_factory.mktemp("evaluation") / "home")
 
 
 @pytest.fixture(scope="module")

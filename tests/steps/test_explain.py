@@ -17,7 +17,7 @@ from core.config import Settings
 from core.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.record import Progress
 from core.steps import acquire, explain, prepare, train
-from tests.conftest import new_home
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 # with a hole in each of their columns
@@ -42,20 +42,17 @@ class Told(Progress):
 
 @pytest.fixture(scope="module")
 def home(
-    shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+    shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings
 ) -> Settings:
     folder = tmp_path_factory.mktemp("explained")
-    settings = new_home(folder, store_template)
-    acquire.run(settings, acquire.Options(source="sample"))
-    prepare.run(settings, prepare.Options())
-    train.run(settings, train.Options(candidates=("lr",), folds=2))
+    settings = copy_home(trained_sample, folder / "home")
     holes = shots.iloc[::6].reset_index(drop=True)
     for step, name in enumerate(("shot_distance", "loc_x", "matchup", "game_date", "opponent")):
         holes.loc[:: 9 + step, name] = np.nan
     holes.to_parquet(folder / "holes.parquet")
     acquire.run(settings, acquire.Options(source="file", path=folder / "holes.parquet"))
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
-    train.run(settings, train.Options(candidates=("lightgbm", "dt"), folds=2))
+    train.run(settings, train.Options(candidates=("lightgbm", "dt"), folds=2, learning_seconds=0))
     return settings
 
 
@@ -158,10 +155,9 @@ def test_the_same_seed_explains_the_same(home: Settings, of_texts: explain.Resul
     assert set(table(home, other, "shap")["row"]) != set(table(home, again, "shap")["row"])
 
 
-def test_few_rows_explain_all_of_them(few_file: Path, settings: Settings) -> None:
-    acquire.run(settings, acquire.Options(source="file", path=few_file))
-    prepare.run(settings, prepare.Options())
-    train.run(settings, train.Options(candidates=("dt",), folds=2))
+def test_few_rows_explain_all_of_them(prepared_few: Settings, tmp_path: Path) -> None:
+    settings = copy_home(prepared_few, tmp_path / "home")
+    train.run(settings, train.Options(candidates=("dt",), folds=2, learning_seconds=0))
     tested = predictions_of(settings, "1")
     assert len(tested) < 300
     told = Told()
@@ -421,13 +417,9 @@ def test_a_model_is_asked_no_more_often_than_was_told(
 
 
 @pytest.fixture(scope="module")
-def real_home(
-    real_dir: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
-) -> Settings:
+def real_home(prepared_real: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with candidates that were trained on the real rows."""
-    settings = new_home(tmp_path_factory.mktemp("real"), store_template)
-    acquire.run(settings, acquire.Options(source="folder", path=real_dir))
-    prepare.run(settings, prepare.Options())
+    settings = copy_home(prepared_real, tmp_path_factory.mktemp("real") / "home")
     small = {"lightgbm": {"n_estimators": 100, "learning_rate": 0.06, "num_leaves": 8}}
     train.run(
         settings,

@@ -23,8 +23,9 @@ from core.config import Options, Settings
 from core.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.logic import model_card
 from core.record import SILENT, ModelRecord, Record
-from core.steps import acquire, prepare, promote, train
+from core.steps import promote, train
 from core.worker import run_step
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "playoffs", "period")
@@ -206,11 +207,9 @@ def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: Wo
 @pytest.mark.real
 @pytest.mark.parametrize("spoiled", [False, True])
 def test_on_real_rows_a_challenger_that_was_spoiled_on_one_slice_is_held_for_that_alone(
-    settings: Settings, real_dir: Path, spoiled: bool
+    prepared_real: Settings, tmp_path: Path, spoiled: bool
 ) -> None:
-    settings = settings.model_copy(update={"raw_dir": real_dir})
-    acquire.run(settings, acquire.Options(source="folder"))
-    prepare.run(settings, prepare.Options())
+    settings = copy_home(prepared_real, tmp_path / "home")
     prepared, _, _ = storage.read_prepared(settings)
     world = World(settings, *storage.read_rows(settings, prepared))
     world.register(LogisticRegression(max_iter=1000), features=SPEC.features)
@@ -537,9 +536,8 @@ def test_a_linear_challenger_is_held_to_its_calibration(world: World) -> None:
     assert rules.loc["calibration", "value"] == pytest.approx(0.3, abs=0.05)
 
 
-def test_two_trainings_leave_what_the_gate_needs(settings: Settings) -> None:
-    acquire.run(settings, acquire.Options(source="sample"))
-    prepare.run(settings, prepare.Options())
+def test_two_trainings_leave_what_the_gate_needs(prepared_sample: Settings, tmp_path: Path) -> None:
+    settings = copy_home(prepared_sample, tmp_path / "home")
     first = train.run(settings, train.Options(candidates=("dummy",), folds=3))
     second = train.run(settings, train.Options(candidates=("lr",), folds=3))
     assert registry.ledger(settings, SPEC.model)["run_id"].tolist() == [first.run_id]

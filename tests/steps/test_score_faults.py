@@ -23,7 +23,8 @@ from core import project
 from core.adapters import predictions, server, tracking
 from core.config import Settings
 from core.record import Progress
-from core.steps import acquire, prepare, score, serve, train
+from core.steps import prepare, score, serve, train
+from tests.conftest import copy_home
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 SPEC = project.load("kobe")
@@ -46,9 +47,11 @@ score.run(Settings.load(), options, Killed())
 
 
 @pytest.fixture(scope="module")
-def served(module_settings: Settings) -> Iterator[Settings]:
-    settings = module_settings
-    acquire.run(settings, acquire.Options(source="sample"))
+def served(
+    acquired_sample: Settings, module_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("faults") / "home"
+    settings = copy_home(acquired_sample, home, serve_port=module_port)
     prepare.run(settings, prepare.Options(features=("lat", "lon")))
     train.run(settings, train.Options(candidates=("lr",), folds=2))
     found = serve.run(settings, serve.Options())

@@ -26,7 +26,8 @@ from core.adapters import (
 )
 from core.config import Settings
 from core.errors import InputError, NotReadyError, StoreError
-from core.steps import acquire, prepare, score, serve, train
+from core.steps import prepare, score, serve, train
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 # texts with holes and a computed feature beside numbers
@@ -34,9 +35,11 @@ FEATURES = ("shot_zone_basic", "lat", "seconds_left", "playoffs", "action_type")
 
 
 @pytest.fixture(scope="module")
-def served(module_settings: Settings) -> Iterator[Settings]:
-    settings = module_settings
-    acquire.run(settings, acquire.Options(source="sample"))
+def served(
+    acquired_sample: Settings, module_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("ways") / "home"
+    settings = copy_home(acquired_sample, home, serve_port=module_port)
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
     train.run(settings, train.Options(candidates=("lr",), folds=2))
     found = serve.run(settings, serve.Options())
@@ -218,6 +221,7 @@ def test_the_answer_whether_the_model_fits_is_kept_with_its_numbers(served: Sett
     assert checks["f1"]["value"] == found.f1
     assert set(checks["skill"]) == {
         "code", "title", "value", "low", "high", "reference", "threshold", "verdict", "sentence",
+        "todo", "warning_low", "warning_high", "alert_low", "alert_high",
     }  # fmt: skip
 
 

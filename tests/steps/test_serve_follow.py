@@ -17,7 +17,8 @@ from core import project
 from core.adapters import endpoint, gateway, server, tracking
 from core.config import Settings
 from core.errors import InputError, StoreError
-from core.steps import acquire, prepare, score, serve, train
+from core.steps import score, serve, train
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 ROWS = 20
@@ -39,10 +40,9 @@ def make_champion(settings: Settings, version: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def two(module_settings: Settings) -> Iterator[Two]:
-    settings = module_settings.model_copy(update={"serve_port": 5271})
-    acquire.run(settings, acquire.Options(source="sample"))
-    prepare.run(settings, prepare.Options())
+def two(prepared_sample: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    home = tmp_path_factory.mktemp("two") / "home"
+    settings = copy_home(prepared_sample, home, serve_port=5271)
     for candidate in ("lr", "dt"):
         train.run(settings, train.Options(candidates=(candidate,), folds=2, fit_share=0.3))
     kept = {

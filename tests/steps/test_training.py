@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ from core.adapters import jobs, storage, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError
 from core.record import Progress
-from core.steps import acquire, prepare, train
+from core.steps import prepare, train
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 SMALL = {"lightgbm": {"n_estimators": 20, "num_leaves": 4}}
@@ -30,14 +32,9 @@ class Told(Progress):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, store_template) -> Settings:
+def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with prepared sets of a part of the sample."""
-    folder = tmp_path_factory.mktemp("training")
-    (folder / "mlflow.db").write_bytes(store_template.read_bytes())
-    settings = Settings(home=folder)
-    acquire.run(settings, acquire.Options())
-    prepare.run(settings, prepare.Options(rows={"season": ("2000-01", "2001-02", "2002-03")}))
-    return settings
+    return copy_home(prepared_seasons, tmp_path_factory.mktemp("training") / "home")
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +195,10 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(
-    settings: Settings, real_dir, title: str, most: float
+    acquired_real: Settings, tmp_path: Path, title: str, most: float
 ) -> None:
+    settings = copy_home(acquired_real, tmp_path / "home")
     preset = next(one for one in SPEC.presets if one.title == title)
-    acquire.run(settings, acquire.Options(source="folder", path=real_dir))
     prepare.run(
         settings,
         prepare.Options(
