@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from core.adapters import alert_store, channels, clock, deliver, jobs, schedules
@@ -240,6 +241,7 @@ def test_the_next_time_of_a_cron(cron: str, now: str, then: str) -> None:
     assert schedules.following(schedule, moment(now)) == moment(then)
 
 
+@examples(deadline=None, derandomize=True)
 @given(st.floats(0, 1e9), st.floats(60, 1e6), st.floats(0, 1e9))
 def test_the_next_time_is_ahead_by_no_more_than_the_interval(
     now: float, every: float, due: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.alerting import DEFAULTS, Change, Rule, State, rule_for, step
@@ -34,12 +34,14 @@ def play(rule: Rule, reports: list[tuple[str, float]]) -> list[tuple[float, str,
     return found
 
 
+@settings(deadline=None, derandomize=True)
 @given(RULES, REPORTS)
 def test_an_alert_is_raised_once_until_it_clears(rule: Rule, reports) -> None:
     kinds = [change.kind for _, _, change, _ in play(rule, reports) if change.kind != "reminded"]
     assert kinds == ["raised", "cleared"] * (len(kinds) // 2) + ["raised"] * (len(kinds) % 2)
 
 
+@settings(deadline=None, derandomize=True)
 @given(RULES, REPORTS)
 def test_no_more_is_told_than_the_quiet_time_allows(rule: Rule, reports) -> None:
     told = [(now, change.kind) for now, _, change, _ in play(rule, reports) if change.is_told]
@@ -51,6 +53,7 @@ def test_no_more_is_told_than_the_quiet_time_allows(rule: Rule, reports) -> None
                if b == "cleared")  # fmt: skip
 
 
+@settings(deadline=None, derandomize=True)
 @given(RULES, REPORTS)
 def test_it_takes_so_many_in_a_row_to_raise_and_to_clear(rule: Rule, reports) -> None:
     bad = ("warning", "alert") if rule.level == "warning" else ("alert",)
@@ -66,6 +69,7 @@ def test_it_takes_so_many_in_a_row_to_raise_and_to_clear(rule: Rule, reports) ->
             assert judged[-rule.clear_after :] == ["ok"] * rule.clear_after
 
 
+@settings(deadline=None, derandomize=True)
 @given(RULES, REPORTS)
 def test_what_cannot_be_judged_changes_nothing(rule: Rule, reports) -> None:
     without = [one for one in reports if one[0] != "not_applicable"]
@@ -78,6 +82,7 @@ def test_what_cannot_be_judged_changes_nothing(rule: Rule, reports) -> None:
     assert state == other
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.integers(1, 40))
 def test_a_figure_that_swings_about_its_limit_raises_nothing(times: int) -> None:
     rule = Rule(name="any", pattern="*", raise_after=2, clear_after=2)
