@@ -16,11 +16,15 @@ RULES = st.builds(
     name=st.just("any"),
     pattern=st.just("*"),
     level=st.sampled_from(("warning", "alert")),
-    raise_after=st.integers(1, 4),
-    clear_after=st.integers(1, 4),
-    quiet_seconds=st.sampled_from((0.0, 10.0, 50.0)),
+    raise_after=st.integers(1, 3),
+    clear_after=st.integers(1, 3),
+    quiet_seconds=st.sampled_from((0.0, 20.0, 100.0)),
 )
-REPORTS = st.lists(st.tuples(st.sampled_from(VERDICTS), st.floats(0.1, 30)), max_size=60)
+# some in a row, so that alerts come and go
+STRETCHES = st.tuples(st.sampled_from(VERDICTS), st.floats(0.1, 20), st.integers(1, 4))
+REPORTS = st.lists(STRETCHES, min_size=3, max_size=20).map(
+    lambda found: [(verdict, later) for verdict, later, times in found for _ in range(times)]
+)
 
 
 def play(rule: Rule, reports: list[tuple[str, float]]) -> list[tuple[float, str, Change, State]]:
@@ -90,6 +94,24 @@ def test_a_figure_that_swings_about_its_limit_raises_nothing(times: int) -> None
     raised = [("alert", 1.0)] * 2
     # nor does it clear what stands
     assert len(play(rule, raised + [("ok", 1.0), ("alert", 1.0)] * times)) == 1
+
+
+def test_an_alert_that_comes_back_within_the_quiet_time_is_told_when_it_is_over() -> None:
+    rule = Rule(name="any", pattern="*", clear_after=1, quiet_seconds=100.0)
+    verdicts = ("alert", "ok", "alert", "ok", "alert", "alert")
+    found = play(rule, [(verdict, 30.0) for verdict in verdicts])
+    assert [(now, change.kind, change.is_told) for now, _, change, _ in found] == [
+        (30.0, "raised", True),
+        (60.0, "cleared", True),
+        (90.0, "raised", False),
+        (120.0, "cleared", False),
+        (150.0, "raised", True),
+    ]
+    later = play(rule, [("alert", 30.0), ("ok", 30.0), ("alert", 60.0), ("alert", 60.0)])
+    assert [(change.kind, change.is_told) for _, _, change, _ in later[2:]] == [
+        ("raised", False),
+        ("reminded", True),
+    ]
 
 
 def test_between_the_limits_an_alert_stands() -> None:
