@@ -123,7 +123,7 @@ def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress
 
 
 def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
-    """End what a job left behind when its process ended too early: open runs, half-started servers.
+    """End what a job left behind when its process ended too early: runs, servers, stores of replays.
 
     Parameters
     ----------
@@ -132,10 +132,11 @@ def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str)
     reason : str
         Kept in the runs.
     """
-    from core.adapters import server, tracking
+    from core.adapters import replays, server, tracking
 
     settings = Settings.load(environ)
     try:
+        replays.sweep(settings)
         server.stop_unfinished(settings, job_id)
     finally:
         tracking.end_runs(settings, job_id, outcome, reason)
