@@ -123,7 +123,7 @@ def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress
 
 
 def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
-    """End what a job left behind when its process ended too early: runs, servers, stores of replays.
+    """End what a job left behind when its process ended too early: runs, servers, a replay's store.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def _over_time(
     scale = alt.Scale(
         domain=policies, range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
     )
-    colour = alt.Color("policy:N", title=None, scale=scale, legend=style.legend(4))
+    colour = alt.Color("policy:N", title=None, scale=scale, legend=style.legend(2))
     x = alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m", labelOverlap=True))
     y = alt.Y(f"{column}:Q", title=name, scale=alt.Scale(zero=column == "gain", nice=True))
     tooltip: list[Any] = [
