@@ -124,9 +124,8 @@ def predict(
         When the log cannot be written.
     """
     name = _request(version, window)
-    rows: list[dict[str, Any]] = (
-        features.astype("object").where(features.notna(), None).to_dict("records")
-    )  # type: ignore[assignment]
+    found = features.astype("object").where(features.notna(), None).to_dict("records")
+    rows = [{str(key): value for key, value in row.items()} for row in found]
     predictions.write(
         store,
         [

@@ -102,11 +102,9 @@ def seconds(moment: str) -> float:
     """
     try:
         found = pd.Timestamp(moment)
-    except ValueError as error:
+        return float((found if found.tzinfo else found.tz_localize("UTC")).timestamp())
+    except (ValueError, AttributeError) as error:
         raise ValueError(f"'{moment}' is not a day such as 2004-11-02") from error
-    if found is pd.NaT:
-        raise ValueError(f"'{moment}' is not a day such as 2004-11-02")
-    return float((found if found.tzinfo else found.tz_localize("UTC")).timestamp())
 
 
 def strength(moments: Floats, injection: Injection) -> Floats:

@@ -1,0 +1,131 @@
+"""What a replay takes, beside a bare loop that only trains, predicts and computes log loss.
+
+    COURTSIDE_RAW_DIR=/folder/of/the/real/files python -m benchmarks.replay
+
+Works in a temporary home. Ends with 1 when logistic regression takes a minute or more, and with 0
+and a note when the real files are not there. Times are best on a machine that does nothing else:
+processor time stands beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core import project, schema
+from core.adapters import served_model, snapshots, tracking
+from core.config import Settings
+from core.logic import estimators, metrics, replay
+from core.logic.policy import Policy
+from core.project import ProjectSpec
+from core.steps import acquire
+from core.steps import replay as step
+
+LIMIT_SECONDS = 60.0
+FEW_LEAVES = {"n_estimators": 100, "num_leaves": 7, "learning_rate": 0.03,
+              "min_child_samples": 100, "reg_lambda": 10.0}  # fmt: skip
+
+
+def bare(
+    settings: Settings, spec: ProjectSpec, features: tuple[str, ...], kind: str, params: Any
+) -> tuple[float, float]:
+    """Predict each window by a model of the first five, and by one that is trained each time.
+
+    Returns
+    -------
+    (never, each) : tuple of float
+        Log loss over all rows.
+    """
+    snapshot = snapshots.current(settings)
+    assert snapshot is not None
+    raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
+    rows, moments = step.in_order(raw, spec, "development")
+    inputs = spec.inputs_of(features)
+    seen = served_model.with_features(
+        served_model.checked(rows, spec.kinds_of(inputs), is_complete=False),
+        features, spec.formulas_of(features),
+    )  # fmt: skip
+    texts = [name for name in features if spec.is_text(name)]
+    numbers = [name for name in features if name not in texts]
+    labels = rows[spec.target].to_numpy(dtype=np.int64)
+    names = rows[step.dividing(rows, spec)[0]]
+    first = replay.first_of(moments, names, windows=5, by="column", rows=0)
+    spans = replay.cut(moments, first, by="column", names=names)
+
+    def made(end: int) -> Any:
+        found = estimators.unfitted(kind, numbers, texts, impute=False, params=params, seed=42)
+        return found.fit(seen[:end], labels[:end])
+
+    old = made(first)
+    losses: tuple[list[Any], list[Any]] = ([], [])
+    for span in spans:
+        new = old if span.first == first else made(span.first)
+        part = slice(span.first, span.last)
+        for place, model in enumerate((old, new)):
+            forecast = model.predict_proba(seen[part])[:, 1]
+            losses[place].append(metrics.log_losses(labels[part], forecast))
+    never, each = (float(np.concatenate(found).mean()) for found in losses)
+    return never, each
+
+
+def timed(work: Any) -> tuple[Any, float, float]:
+    """Return what it gives, its seconds, and its seconds of a processor."""
+    wall, processor = time.perf_counter(), time.process_time()
+    found = work()
+    return found, time.perf_counter() - wall, time.process_time() - processor
+
+
+def main() -> int:
+    folder = os.environ.get("COURTSIDE_RAW_DIR")
+    if not folder:
+        print("COURTSIDE_RAW_DIR names no folder with the real files: nothing measured.")
+        return 0
+    spec = project.load("kobe")
+    every = spec.features_called("All, with the kind of shot")
+    presets = [one.params["lightgbm"] for one in spec.presets if one.features.startswith("All")]
+    cases = {
+        "logistic regression, six": (spec.features, "lr", {}),
+        "LightGBM of few leaves, all": (every, "lightgbm", FEW_LEAVES),
+        "LightGBM as the preset, all": (every, "lightgbm", presets[0]),
+        "LightGBM with defaults, all": (every, "lightgbm", {}),
+    }
+    late = False
+    with tempfile.TemporaryDirectory() as temporary:
+        settings = Settings(home=Path(temporary), raw_dir=Path(folder))
+        acquire.run(settings, acquire.Options(source="folder"))
+        for title, (features, kind, params) in cases.items():
+            bare(settings, spec, features, kind, params)  # imports
+            losses, bare_wall, bare_processor = timed(
+                lambda f=features, k=kind, p=params: bare(settings, spec, f, k, p)
+            )
+            options = step.Options(features=features, candidate=kind, params=params)
+            result, wall, processor = timed(lambda o=options: step.run(settings, o))
+            found = tracking.table(settings, result.run_id, "policies").set_index("policy")
+            calendar = found.loc[replay.titled(Policy(strategy="calendar", every_days=180))]
+            print(
+                f"\n{title}: {wall:.1f} s ({processor:.1f} s of a processor) for {result.windows} "
+                f"windows, {len(found)} policies, "
+                f"{tracking.run(settings, result.run_id).metrics['models_trained']:.0f} models\n"
+                f"  bare loop {bare_wall:.1f} s ({bare_processor:.1f} s): "
+                f"{processor / bare_processor:.1f} times its processor time\n"
+                f"  never {found.loc['Never', 'log_loss']:.4f} (bare {losses[0]:.4f}), "
+                f"calendar {calendar['log_loss']:.4f} (bare {losses[1]:.4f}): gain "
+                f"{calendar['gain']:.4f} ({calendar['gain_low']:.4f} to "
+                f"{calendar['gain_high']:.4f})"
+            )
+            shown = found[["log_loss", "gain", "retrainings", "alarms", "input_alerts"]]
+            print(shown.to_string(float_format=lambda value: f"{value:.4f}"))
+            late |= kind == "lr" and wall >= LIMIT_SECONDS
+    return int(late)
+
+
+if __name__ == "__main__":
+    pd.set_option("display.width", 200)
+    sys.exit(main())
