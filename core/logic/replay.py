@@ -9,19 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from core.errors import InputError
-from core.logic import checks, drift, limits, metrics
+from core.logic import checks, drift, metrics
 from core.logic.checks import Check, Conclusion
 from core.logic.estimators import unfitted
 from core.logic.injection import DAY
 from core.logic.metrics import Floats, Labels
 from core.logic.policy import Policy, Window
+
+if TYPE_CHECKING:
+    from core.logic import limits
 
 Bools = npt.NDArray[np.bool_]
 
@@ -421,6 +424,8 @@ def limits_of(
     champion: Champion, recipe: Recipe, rows: int, labels: int
 ) -> Mapping[str, limits.Limit]:
     """Return the champion's limits for windows of about this size, learned once for each size."""
+    from core.logic import limits
+
     size = size_class(rows), size_class(labels)
     if size not in champion.learned:
         champion.learned[size] = limits.learn(
