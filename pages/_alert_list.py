@@ -51,8 +51,13 @@ def standing(settings: Settings) -> None:
     if len(new) > 1:
         with st.popover(f"Acknowledge all {len(new)}", icon=":material/done_all:"):
             _answer(settings, "all", new)
-    for alert in found:
+    for alert in new:
         _card(settings, alert)
+    seen = [one for one in found if one.state == alerts.ACKNOWLEDGED]
+    if seen:
+        with st.expander(f"Acknowledged ({len(seen)})", icon=":material/done_all:"):
+            for alert in seen:
+                _card(settings, alert)
 
 
 def _card(settings: Settings, alert: Alert) -> None:

@@ -262,12 +262,15 @@ def _post(
 
 
 def open_alerts(settings: Settings) -> list[Alert]:
-    """Return the alerts that stand: those nobody has acknowledged first, then the newest first."""
+    """Return the alerts that stand.
+
+    Those nobody has acknowledged come first; of them the report as a whole, then the newest.
+    """
     if not store.is_there(settings):
         return []
     with store.begin(settings) as connection:
         found = _alerts(connection, store.alerts.c.state.in_(STANDING))
-    return sorted(found, key=lambda one: (one.state != OPEN, -one.at))
+    return sorted(found, key=lambda one: (one.state != OPEN, one.code != alerting.VERDICT, -one.at))
 
 
 def history(settings: Settings, limit: int = 200) -> list[Event]:
