@@ -33,6 +33,7 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     command = [
         sys.executable, "-m", "streamlit", "run", "app.py",
         "--server.port", str(port), "--server.headless", "true",
+        "--server.fileWatcherType", "none",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=log, stderr=log)
     base = f"http://127.0.0.1:{port}"
@@ -75,7 +76,8 @@ def page(app: str) -> Iterator[object]:
                 "--disable-background-networking",
             ],
         )
-        found = browser.new_page(viewport={"width": 1440, "height": 1000})
+        # spinners that turn without a graphics card take as much time as the app does
+        found = browser.new_page(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
         found.set_default_timeout(60_000)
         foreign: list[str] = []
         found.on(

@@ -14,22 +14,20 @@ import requests
 from core.adapters import log_search, process, server
 from core.config import Settings
 from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+from tests.conftest import copy_home
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
 
-def test_a_click_on_the_court_is_scored_and_explained(page, tmp_path: Path) -> None:
-    go(page, "Acquire")
-    press(page, "Acquire")
-    figure(page, "Rows")
-    go(page, "Prepare")
-    press(page, "Prepare")
-    figure(page, "Filtered")
-    go(page, "Train")
-    press(page, "Train")
-    figure(page, "Best candidate")
+@pytest.fixture
+def trained(trained_sample: Settings, tmp_path: Path) -> Settings:
+    """The home of the app that starts next."""
+    return copy_home(trained_sample, tmp_path / "home", serve_port=SERVE_PORT)
+
+
+def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -> None:
     go(page, "Serve")
     press(page, "Start")
     expect(page.get_by_text(re.compile("answering$"))).to_be_visible(timeout=PATIENCE_MS)
@@ -48,7 +46,7 @@ def test_a_click_on_the_court_is_scored_and_explained(page, tmp_path: Path) -> N
     keep(page, "score-court")
     press(page, "Missed")
     expect(page.get_by_text("It came out:")).to_be_visible()
-    what_is_served_outlives_the_app(Settings(home=tmp_path / "home", serve_port=SERVE_PORT))
+    what_is_served_outlives_the_app(trained)
 
 
 def what_is_served_outlives_the_app(settings: Settings) -> None:

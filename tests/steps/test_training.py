@@ -209,7 +209,7 @@ def test_the_presets_reach_their_figures_on_the_real_rows(
     found = train.run(
         settings,
         train.Options(
-            candidates=preset.candidates, params=preset.params, blend=preset.blend, folds=3,
+            candidates=preset.candidates, params=preset.params, blend=preset.blend, folds=2,
             preset=title, learning_seconds=0,
         ),
     )  # fmt: skip
