@@ -227,7 +227,7 @@ def test_boosting_of_all_columns_gains_from_retraining_each_season(real: Setting
         real,
         replay.Options(
             features=ALL, candidate="lightgbm", policies=(CALENDAR,),
-            params={"n_estimators": 100, "num_leaves": 7, "learning_rate": 0.03,
+            params={"n_estimators": 50, "num_leaves": 7, "learning_rate": 0.06,
                     "min_child_samples": 100, "reg_lambda": 10.0},
         ),
     )  # fmt: skip
