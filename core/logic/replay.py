@@ -577,7 +577,7 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> str:
     --------
     >>> summary = pd.DataFrame({"policy": ["Never", "Calendar"], "log_loss": [0.65, 0.63],
     ...     "gain": [0, 0.02], "gain_low": [0, 0.01], "gain_high": [0, 0.03],
-    ...     "retrainings": [0, 3]})
+    ...     "retrainings": [0, 3], "detection_days": np.nan, "false_alarms": np.nan})
     >>> answer(summary, baseline="Never")
     'Calendar beat doing nothing: log loss 0.6300 against 0.6500, 0.0200 less (95% interval 0.0100 \
 to 0.0300), for 3 retrainings.'
@@ -585,7 +585,7 @@ to 0.0300), for 3 retrainings.'
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")
     if others.empty:
-        return f"Without retraining the log loss was {base['log_loss']:.4f}."
+        return f"Without retraining the log loss was {base['log_loss']:.4f}.{_detected(summary)}"
     better = others[others["gain_low"] > 0]
     worse = others[others["gain_high"] < 0]
     if len(better):
@@ -606,7 +606,21 @@ to 0.0300), for 3 retrainings.'
         )
     if len(worse):
         told += f" Worse than doing nothing: {', '.join(worse['policy'])}."
-    return told
+    return told + _detected(summary)
+
+
+def _detected(summary: pd.DataFrame) -> str:
+    """Say how long the drift went on until the first alarm; nothing where none was put in."""
+    if summary["false_alarms"].isna().all():
+        return ""
+    days = summary["detection_days"].min()
+    if days != days:
+        return " The drift that was put in raised no alarm."
+    first = summary[summary["detection_days"] == days].iloc[0]
+    return (
+        f" The drift that was put in raised the first alarm after {days:,.0f} days and "
+        f"{first['detection_rows']:,.0f} rows."
+    )
 
 
 def _columns(codes: str) -> set[str]:

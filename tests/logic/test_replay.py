@@ -259,7 +259,8 @@ def summary(**gains: tuple[float, float, float, int]) -> pd.DataFrame:
     rows = [("Never", 0.65, 0.0, 0.0, 0.0, 0)]
     rows += [(name, 0.65 - one[0], *one) for name, one in gains.items()]
     names = ["policy", "log_loss", "gain", "gain_low", "gain_high", "retrainings"]
-    return pd.DataFrame(rows, columns=names)
+    empty = dict.fromkeys(("detection_days", "detection_rows", "false_alarms"), np.nan)
+    return pd.DataFrame(rows, columns=names).assign(**empty)
 
 
 def test_the_answer_says_what_was_worth_it_and_what_was_not() -> None:
@@ -277,3 +278,8 @@ def test_the_answer_says_what_was_worth_it_and_what_was_not() -> None:
     assert "for 1 retraining." in told
     assert told.endswith("Worse than doing nothing: Bad.")
     assert replay.answer(summary(), baseline="Never").startswith("Without retraining")
+    drifted = summary(Good=(0.02, 0.01, 0.03, 1)).assign(false_alarms=0)
+    assert replay.answer(drifted, baseline="Never").endswith("raised no alarm.")
+    found = drifted.assign(detection_days=[40, 30], detection_rows=[400, 300])
+    told = replay.answer(found, baseline="Never")
+    assert told.endswith("raised the first alarm after 30 days and 300 rows.")
