@@ -102,7 +102,7 @@ class Standing:
         """Ask the gateway to end, as `stop` does, and see that it did so in order."""
         if self.child is not None:
             self.child.terminate()
-            assert self.child.wait(10) == 0
+            assert self.child.wait(60) == 0
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def serving(model: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
         yield port, child
     finally:
         child.terminate()
-        child.wait(10)
+        child.wait(60)
 
 
 def is_up(port: int) -> bool:

@@ -256,7 +256,7 @@ def test_a_proxy_of_the_environment_is_not_used(stub, monkeypatch):
 
 def test_nobody_there(monkeypatch):
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.001)
-    url = f"http://127.0.0.1:{process.free_port(20000 + time.time_ns() % 20000)}"
+    url = f"http://127.0.0.1:{process.free_port(20000 + time.time_ns() % 10000)}"
     assert not client.ping(url)
     with pytest.raises(ServerError) as caught:
         client.score(url, FRAME, INPUTS)

@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY[:10])
             self.wfile.flush()
-            self.server.release.wait(20)
+            self.server.release.wait(60)
             self.close_connection = True
         elif isinstance(what, str):  # where to look instead
             self.head(302, Location=what, Content_Length=0)

@@ -135,7 +135,7 @@ def test_with_a_key_kept_calls_need_one_and_what_only_looks_does_not(kept):
     wrong = ask(kept.url, asked, **{"X-Api-Key": "guess"})
     assert (wrong.status_code, "not accepted" in wrong.text) == (401, True)
     for path in ("/labels", "/metrics"):
-        assert requests.get(kept.url + path, timeout=20).status_code == 401
+        assert requests.get(kept.url + path, timeout=60).status_code == 401
     assert ask(kept.url, asked, **{"X-Api-Key": key}).status_code == 200
     assert ask(kept.url, asked, Authorization=f"Bearer {key}").status_code == 200
     token = api_keys.internal_token(kept.settings)
@@ -202,13 +202,13 @@ def test_labels_are_taken_by_id_and_by_key_and_what_cannot_be_used_is_named(kept
         unread = ask(kept.url, body, path="/labels")
         assert unread.status_code == code
         assert unread.json()["message"]
-    assert requests.get(f"{kept.url}/labels", timeout=20).status_code == 405
+    assert requests.get(f"{kept.url}/labels", timeout=60).status_code == 405
 
 
 def test_prometheus_and_the_status_count_what_was_answered(kept):
     for body in (split([[30, 5]]), split([[30, 5]] * 3), split([[None, 5]])):
         ask(kept.url, body)
-    text = requests.get(f"{kept.url}/metrics", timeout=20).text
+    text = requests.get(f"{kept.url}/metrics", timeout=60).text
     found = {
         (sample.name, sample.labels.get("code")): sample.value
         for family in text_string_to_metric_families(text)
@@ -341,7 +341,7 @@ def test_after_a_kill_in_a_stream_of_requests_each_row_is_kept_once(kept):
                     try:
                         headers = {"X-Request-Id": name}
                         answer = session.post(
-                            f"{kept.url}/invocations", json=body, headers=headers, timeout=20
+                            f"{kept.url}/invocations", json=body, headers=headers, timeout=60
                         )
                     except requests.RequestException:
                         time.sleep(0.05)
@@ -357,7 +357,7 @@ def test_after_a_kill_in_a_stream_of_requests_each_row_is_kept_once(kept):
         one.start()
     assert killed.wait(60)
     os.kill(kept.child.pid, signal.SIGKILL)
-    kept.child.wait(10)
+    kept.child.wait(60)
     kept.start()
     for one in threads:
         one.join(60)

@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if self.path == "/hang":
-            self.server.release.wait(20)
+            self.server.release.wait(60)
         # without the date and the name that the library would add
         if self.path == "/teapot":
             self.send_response_only(418, "I am a teapot")
@@ -167,7 +167,7 @@ def seen(port):
 
 def raw(port, method, path, body=None, headers=(), chunked=False):
     """Send exactly these headers; return status, reason, headers and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for key, value in headers:
         connection.putheader(key, value)
@@ -244,9 +244,9 @@ def test_a_body_up_to_the_limit_passes_and_a_larger_one_is_refused(backend, file
     one = backend()
     name(file, one.port)
     url = f"http://127.0.0.1:{port}/invocations"
-    assert requests.post(url, data=b"x" * 1_000_000, timeout=20).status_code == 200
+    assert requests.post(url, data=b"x" * 1_000_000, timeout=60).status_code == 200
     for body in (b"x" * 1_000_001, iter([b"x" * 600_000] * 2)):
-        answer = requests.post(url, data=body, timeout=20)
+        answer = requests.post(url, data=body, timeout=60)
         assert answer.status_code == 413
         assert answer.json() == {
             "error_code": "REQUEST_LIMIT_EXCEEDED",
@@ -262,7 +262,7 @@ def test_the_next_request_goes_to_the_next_backend_also_on_the_same_connection(b
             for one in backends:
                 name(file, one.port)
                 for _ in range(3):
-                    answer = session.get(f"http://127.0.0.1:{port}/ping", timeout=20)
+                    answer = session.get(f"http://127.0.0.1:{port}/ping", timeout=60)
                     assert answer.headers["X-Name"] == one.name
         session.close()
 
@@ -272,11 +272,11 @@ def test_what_is_under_way_is_counted_and_answered_by_the_old_backend(backend, f
     name(file, old.port)
     url = f"http://127.0.0.1:{port}"
     with ThreadPoolExecutor(3) as pool:
-        slow = [pool.submit(requests.get, f"{url}/hang", timeout=20) for _ in range(3)]
+        slow = [pool.submit(requests.get, f"{url}/hang", timeout=60) for _ in range(3)]
         until(lambda: seen(port) == (old.port, {old.port: 3}))
         name(file, new.port)
         assert seen(port) == (new.port, {old.port: 3})
-        assert requests.get(f"{url}/ping", timeout=20).headers["X-Name"] == "new"
+        assert requests.get(f"{url}/ping", timeout=60).headers["X-Name"] == "new"
         old.release.set()
         assert {one.result().headers["X-Name"] for one in slow} == {"old"}
     assert seen(port) == (new.port, {})
@@ -289,7 +289,7 @@ def test_without_a_backend_it_waits_a_little_and_then_says_so(file, port):
     for named in (None, gone):
         if named:
             name(file, named)
-        answer = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=20)
+        answer = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
         assert answer.status_code == 503
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
@@ -310,7 +310,7 @@ def test_a_file_that_names_no_backend_changes_nothing(backend, file, port):
 
 def test_a_request_that_was_not_sent_yet_goes_to_the_backend_that_comes(backend, file, port):
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(requests.get, f"http://127.0.0.1:{port}/ping", timeout=20)
+        asked = pool.submit(requests.get, f"http://127.0.0.1:{port}/ping", timeout=60)
         time.sleep(0.3)
         assert not asked.done()
         name(file, backend("late").port)
@@ -320,19 +320,19 @@ def test_a_request_that_was_not_sent_yet_goes_to_the_backend_that_comes(backend,
 def test_what_was_sent_is_sent_again_only_to_be_scored_and_once(backend, file, port):
     one = backend()
     name(file, one.port)
-    answer = requests.post(f"http://127.0.0.1:{port}/drop", data=b"{}", timeout=20)
+    answer = requests.post(f"http://127.0.0.1:{port}/drop", data=b"{}", timeout=60)
     assert answer.status_code == 502
     assert "broke off the connection" in answer.json()["message"]
     assert one.asked == 1
     one.drops = 2
     answers = [
-        requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=20)
+        requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
         for _ in range(2)
     ]
     assert [found.status_code for found in answers] == [502, 200]
     assert one.asked == 4
     one.drops = 1
-    found = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=20)
+    found = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
     assert (found.status_code, one.asked) == (200, 6)
 
 
@@ -344,7 +344,7 @@ def test_a_connection_that_the_backend_closed_while_idle_is_not_used(
     with requests.Session() as session:
         for pause in (0.0, 0.15, 0.3, 0.25, 0.4):
             time.sleep(pause)
-            assert session.get(f"http://127.0.0.1:{port}/ping", timeout=20).status_code == 200
+            assert session.get(f"http://127.0.0.1:{port}/ping", timeout=60).status_code == 200
 
 
 def test_status_of_what_is_no_gateway_is_none(backend):
@@ -359,13 +359,13 @@ def test_asked_to_end_it_answers_what_is_under_way(backend, own):
     name(own.file, one.port)
     own.start()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(requests.get, f"{own.url}/hang", timeout=20)
+        slow = pool.submit(requests.get, f"{own.url}/hang", timeout=60)
         until(lambda: gateway.status(own.port).in_flight)
         own.child.terminate()
         until(lambda: process.port_is_free(own.port))
         one.release.set()
         assert slow.result().status_code == 200
-    assert own.child.wait(10) == 0
+    assert own.child.wait(60) == 0
 
 
 # --- in this process ----------------------------------------------------------------------------

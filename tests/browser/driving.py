@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import PROCESS
 
-SERVE_PORT = 5301 + 40 * PROCESS
+SERVE_PORT = 5601 + 40 * PROCESS
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "test-results" / "screenshots"
 CHROMIUM = shutil.which("chromium")

@@ -64,8 +64,8 @@ def what_is_served_outlives_the_app(settings: Settings) -> None:
                 one.send_signal(signal.SIGKILL)
                 killed.append(one)
     assert len(killed) >= 2
-    psutil.wait_procs(killed, timeout=20)
-    answer = requests.post(url, json={"dataframe_records": [row]}, timeout=30)
+    psutil.wait_procs(killed, timeout=60)
+    answer = requests.post(url, json={"dataframe_records": [row]}, timeout=60)
     assert answer.status_code == 200
     kept = log_search.Filters(search=answer.headers["X-Request-Id"])
     assert log_search.count(settings, kept) == 1

@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 
 from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+from tests.conftest import PROCESS
 from tests.zips import zipped
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
-MIRROR_PORT = 18_431
+MIRROR_PORT = 18_431 + PROCESS
 
 
 def choose(page, source: str) -> None:
@@ -39,7 +40,7 @@ def upload(page, *paths: Path) -> None:
         expect(taken).to_have_count(count - 1)
         page.wait_for_timeout(500)
     chooser.locator("input").set_input_files([str(path) for path in paths])
-    expect(taken).to_have_count(len(paths), timeout=20_000)
+    expect(taken).to_have_count(len(paths))
     page.wait_for_timeout(500)
 
 

@@ -18,7 +18,7 @@ from core.adapters import predictions, server, snapshots, storage, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError
 from core.steps import acquire, monitor, prepare, score, serve, train
-from tests.conftest import copy_home, new_home
+from tests.conftest import copy_home
 
 SPEC = project.load("kobe")
 FEATURES = ("shot_distance", "angle", "home", "month", "shot_zone_basic", "opponent")
@@ -45,10 +45,10 @@ def with_holes(shots: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def chosen(
-    shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+    shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory, module_settings: Settings
 ) -> Iterator[Chosen]:
     folder = tmp_path_factory.mktemp("chosen")
-    settings = new_home(folder, store_template, serve_port=5281)
+    settings = module_settings
     path = folder / "holes.parquet"
     with_holes(shots).to_parquet(path)
     acquire.run(settings, acquire.Options(source="file", path=path))
@@ -99,7 +99,7 @@ def test_the_server_takes_raw_columns_with_holes_and_answers_as_in_training(
             "data": json.loads(rows.to_json(orient="values")),
         }
     }
-    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=30)
+    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=60)
     answered = pd.DataFrame(answer.json()["predictions"])
     np.testing.assert_allclose(answered["probability"], kept["probability"], rtol=0, atol=1e-12)
 
@@ -116,7 +116,7 @@ def test_a_request_in_which_a_column_is_wholly_missing_is_answered(
         for name, value in zip(version.inputs, row, strict=True)
     ]
     body = {"dataframe_split": {"columns": list(version.inputs), "data": [row]}}
-    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=30)
+    answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     assert 0 < answer.json()["predictions"][0]["probability"] < 1
 

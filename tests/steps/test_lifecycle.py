@@ -17,6 +17,7 @@ from core.adapters import predictions, scorer, server, snapshots, storage, table
 from core.config import Settings
 from core.logic import drift
 from core.steps import acquire, monitor, prepare, score, serve, train
+from tests.conftest import new_home
 
 SPEC = project.load("kobe")
 
@@ -53,11 +54,10 @@ def taken(module_settings: Settings) -> Iterator[Taken]:
 
 @pytest.fixture(scope="module")
 def real(
-    real_dir: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+    real_dir: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path, module_port: int
 ) -> Iterator[Taken]:
-    home = tmp_path_factory.mktemp("real")
-    (home / "mlflow.db").write_bytes(store_template.read_bytes())
-    settings = Settings(home=home, raw_dir=real_dir, serve_port=5251)
+    folder = tmp_path_factory.mktemp("real")
+    settings = new_home(folder, store_template, raw_dir=real_dir, serve_port=module_port + 10)
     found = take(settings, acquire.Options(source="folder"))
     yield found
     server.stop(settings, found.served.port)
@@ -154,7 +154,7 @@ def test_the_server_answers_what_the_test_set_was_judged_with(taken: Taken) -> N
             "data": kept[list(SPEC.features)].astype(float).to_numpy().tolist(),
         }
     }
-    answer = requests.post(f"{taken.served.url}/invocations", json=body, timeout=30).json()
+    answer = requests.post(f"{taken.served.url}/invocations", json=body, timeout=60).json()
     answered = pd.DataFrame(answer["predictions"])
     np.testing.assert_allclose(answered["probability"], kept["probability"], rtol=0, atol=1e-12)
     assert answered["label"].tolist() == kept["predicted"].tolist()

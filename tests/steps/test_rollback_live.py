@@ -116,6 +116,14 @@ class Live:
     def gate(self, progress: Progress = SILENT, **options: Any) -> promote.Result:
         return promote.run(self.settings, promote.Options(**options), progress)
 
+    def until_answered(self) -> None:
+        """Wait until what was asked from now on has been answered."""
+        since = time.monotonic()
+        while not any(sent >= since for sent, _, _ in list(self.answered)):
+            assert self.failed == []
+            assert time.monotonic() < since + 60, "nothing is answered"
+            time.sleep(0.02)
+
     def behind(self) -> str:
         found = endpoint.live(self.settings)
         assert found is not None
@@ -126,7 +134,7 @@ class Live:
 
 @pytest.fixture(scope="module")
 def live(module_settings: Settings, shots: pd.DataFrame) -> Iterator[Live]:
-    settings = module_settings.model_copy(update={"serve_port": 5471})
+    settings = module_settings
     register_two(settings, shots)
     rows = pd.DataFrame(BODY["dataframe_split"]["data"], columns=list(FEATURES))
     expected = {
@@ -157,15 +165,15 @@ def test_promotion_and_rollback_move_the_endpoint_without_a_failed_request(live:
     assert live.ask() == live.behind() == "1"
     told = Told()
     with live.asked_all_the_while():
-        time.sleep(1)
+        live.until_answered()
         promoted = live.gate(told, action="override", reason=REASON, decided_by="ann")
         between = time.monotonic()
         assert (live.behind(), aliases(live.settings)) == ("2", {"champion": "2", "previous": "1"})
-        time.sleep(1)
+        live.until_answered()
         begun = time.monotonic()
         back = live.gate(action="rollback", decided_by="bob")
         ended = time.monotonic()
-        time.sleep(1)
+        live.until_answered()
     assert (live.behind(), aliases(live.settings)) == ("1", {"champion": "1", "previous": "2"})
     # between the two, and after the second, one version alone answers
     assert {one for sent, got, one in live.answered if between <= sent and got <= begun} == {"2"}

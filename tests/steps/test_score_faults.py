@@ -84,7 +84,7 @@ def each_row_once(settings: Settings, found: score.Result) -> None:
     written = pd.read_parquet(found.output)
     assert written["row"].tolist() == list(range(ROWS))
     # the gateway may still be writing what it answered while its log was behind
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while len(logged := predictions.read(settings, found.scoring)) < ROWS:
         assert time.monotonic() < until, f"{len(logged)} of {ROWS} rows are in the log"
         time.sleep(0.2)
@@ -117,7 +117,7 @@ def test_each_row_is_answered_and_logged_once_when_the_worker_is_killed(
 ) -> None:
     environ = {**os.environ, **served.environment()}
     worker = [sys.executable, "-c", WORKER, str(file)]
-    ended = subprocess.run(worker, env=environ, capture_output=True, check=False, timeout=60)
+    ended = subprocess.run(worker, env=environ, capture_output=True, check=False, timeout=240)
     assert ended.returncode == -signal.SIGKILL, ended.stderr[-1000:]
     run = tracking.last_run(served, "score", status="RUNNING")
     assert run is not None

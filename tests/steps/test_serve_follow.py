@@ -40,9 +40,11 @@ def make_champion(settings: Settings, version: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def two(prepared_sample: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+def two(
+    prepared_sample: Settings, module_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Two]:
     home = tmp_path_factory.mktemp("two") / "home"
-    settings = copy_home(prepared_sample, home, serve_port=5271)
+    settings = copy_home(prepared_sample, home, serve_port=module_port)
     for candidate in ("lr", "dt"):
         train.run(settings, train.Options(candidates=(candidate,), folds=2, fit_share=0.3))
     kept = {
@@ -83,7 +85,7 @@ def who_answered(two: Two, answer: requests.Response) -> str:
 
 def ask(two: Two) -> str:
     url = f"{two.served.url}/invocations"
-    return who_answered(two, requests.post(url, json=two.body, timeout=30))
+    return who_answered(two, requests.post(url, json=two.body, timeout=60))
 
 
 def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> None:
@@ -125,7 +127,7 @@ def test_the_endpoint_answers_as_the_bare_server_does(
     given = {"json": two.body} if body == "good" else {"data": body}
     answers = [
         requests.request(
-            method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=30, **given
+            method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60, **given
         )
         for port in (found.port, found.backend)
     ]
@@ -168,7 +170,7 @@ def test_serving_what_is_live_starts_nothing_and_another_target_stands_beside(tw
     beside = serve.run(two.settings, serve.Options(target="1", shadow=True))
     try:
         assert beside.port > before.port
-        answer = requests.post(f"{beside.url}/invocations", json=two.body, timeout=30)
+        answer = requests.post(f"{beside.url}/invocations", json=two.body, timeout=60)
         assert who_answered(two, answer) == "1"
         # whoever asks the live endpoint is answered by it, and the other gets a copy
         assert ask(two) == "2"
@@ -187,7 +189,7 @@ def test_serving_what_is_live_starts_nothing_and_another_target_stands_beside(tw
 
 def copies(port: int) -> int:
     """Return how many copies were answered, once there are any."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         told = gateway.status(port)
         if (told and told.shadow and told.shadow.sent) or time.monotonic() > end:

@@ -27,7 +27,7 @@ from core.record import SILENT, ModelRecord, Record
 BODY = {"dataframe_split": {"columns": ["distance"], "data": [[3.0], [22.0]]}}
 
 
-def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -60,7 +60,7 @@ class Kept:
         return found.state
 
     def ask(self) -> requests.Response:
-        return requests.post(f"{self.front.url}/invocations", json=BODY, timeout=30)
+        return requests.post(f"{self.front.url}/invocations", json=BODY, timeout=60)
 
     def answers(self) -> bool:
         try:
