@@ -413,9 +413,10 @@ def judge(
     figures = _figures(labels, forecasts, recipe.threshold) if len(labels) else None
     intervals = metrics.intervals(labels, forecasts, recipe.threshold, seed=recipe.seed)
     moved = drift.by_feature(reference[columns], current[columns], columns)
+    given: dict[str, Any] = {"limits": known} if known else {}
     found = [
-        *checks.performance(champion.figures, figures, len(labels), intervals, known),
-        *checks.inputs(moved, known),
+        *checks.performance(champion.figures, figures, len(labels), intervals, **given),
+        *checks.inputs(moved, **given),
     ]
     return Report(tuple(found), checks.conclude(found, name, "reference"), len(labels))
 
@@ -424,8 +425,10 @@ def limits_of(
     champion: Champion, recipe: Recipe, rows: int, labels: int
 ) -> Mapping[str, limits.Limit]:
     """Return the champion's limits for windows of about this size, learned once for each size."""
-    from core.logic import limits
-
+    try:
+        from core.logic import limits
+    except ImportError:  # the fixed limits of the checks count
+        return {}
     size = size_class(rows), size_class(labels)
     if size not in champion.learned:
         champion.learned[size] = limits.learn(
