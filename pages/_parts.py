@@ -67,7 +67,9 @@ def navigation() -> Any:
             st.Page("pages/retrain.py", title="Retrain", icon=":material/autorenew:"),
             st.Page("pages/replay.py", title="Replay", icon=":material/replay:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
-        ]
+        ],
+        # else the last ones of so many hide behind "View 4 more"
+        expanded=True,
     )
 
 
