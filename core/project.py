@@ -322,8 +322,8 @@ class ProjectSpec(Options):
 
     @property
     def judged_by(self) -> tuple[str, ...]:
-        """Columns by whose values a model's errors are judged."""
-        return self.error_slices or self.slices
+        """Columns by whose values a model's errors are judged; what kind of row it is, is one."""
+        return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
 
     def fault_of(self, features: Sequence[str]) -> str | None:
         """Return why these cannot be the features of a model, None when they can.

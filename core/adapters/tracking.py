@@ -206,7 +206,9 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     if progress.job_id:
         tags[TAG + "job_id"] = progress.job_id
     mlflow.set_experiment(experiment_id=experiment_id(settings))
-    with _run(mlflow, RUN_NAMES[step], tags, nested=False) as run_id:
+    # a retraining runs other steps inside its own run
+    is_inside = mlflow.active_run() is not None
+    with _run(mlflow, RUN_NAMES[step], tags, nested=is_inside) as run_id:
         progress.run_started(run_id)
         resolved = options.model_dump(mode="json")
         if resolved:

@@ -216,7 +216,8 @@ def apart(windows: Sequence[Window]) -> list[Window]:
         if not any(_overlap(one, other) for other in kept):
             kept.append(one)
     # stable: of one moment, in the order in which they were made
-    return sorted(reversed(kept), key=lambda one: one.end)
+    kept.reverse()
+    return sorted(kept, key=lambda one: one.end)
 
 
 def listed(codes: Sequence[str], most: int = 4) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.errors import InputError
@@ -240,6 +241,87 @@ def by_group(
     return _with_both_labels(
         frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
     )
+
+
+def continued(
+    frame: pd.DataFrame,
+    spec: ProjectSpec,
+    *,
+    train_keys: Collection[Any],
+    test_keys: Collection[Any],
+    split: str,
+    test_share: float,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide rows so that those divided before stay where they were, and new ones go to both sets.
+
+    So two models of which the second was trained on more can be asked on test rows that are new to
+    both, of the kinds of rows that there were and of those that came.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All of the project's columns, in the order of the project's id.
+    train_keys, test_keys : collection
+        Ids of the rows that were in either set; a row in both is kept from the test.
+    split : {"random", "time", "group"}
+        How new rows are divided, each kind of `spec.rows` for itself: at random with the same share
+        of labels, the later ones to the test set, or by whole groups; a group that was in a set
+        before stays there.
+    test_share : float
+        Of the new rows, above 0 and below 1.
+
+    Raises
+    ------
+    InputError
+        When there are no new rows, or a set would be left without rows of both labels.
+    """
+    ids = frame[spec.id]
+    to_train = ids.isin(set(train_keys)).to_numpy()
+    to_test = ids.isin(set(test_keys)).to_numpy() & ~to_train
+    fresh = ~(to_train | to_test)
+    if not fresh.any():
+        raise InputError(
+            "There is nothing new to learn from: no row got a label since the champion was "
+            "trained. Bring labels, or acquire newer data."
+        )
+    if split == "group":
+        groups = frame[spec.group]
+        to_train |= fresh & groups.isin(set(groups[to_train])).to_numpy()
+        to_test |= fresh & groups.isin(set(groups[to_test])).to_numpy() & ~to_train
+        fresh = ~(to_train | to_test)
+    chosen = _chosen_for_test(frame[fresh], spec, split, test_share, np.random.default_rng(seed))
+    to_test[np.flatnonzero(fresh)[chosen]] = True
+    train, test = (
+        # the folds of a cross-validation are cut from the rows as they stand
+        frame[mask].sample(frac=1, random_state=seed)
+        for mask in (~to_test, to_test)
+    )
+    return _with_both_labels(train, test, spec.target, test_share)
+
+
+def _chosen_for_test(
+    fresh: pd.DataFrame, spec: ProjectSpec, split: str, share: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return which new rows are for the test set."""
+    chosen = np.zeros(len(fresh), dtype=bool)
+    if split == "group":
+        groups = np.sort(fresh[spec.group].unique())
+        some = rng.permutation(groups)[: round(share * len(groups))]
+        return fresh[spec.group].isin(set(some)).to_numpy()
+    kinds = fresh[spec.rows.column].to_numpy()
+    for kind in sorted(set(kinds)):
+        mine = np.flatnonzero(kinds == kind)
+        moments = fresh[spec.time].iloc[mine]
+        if split == "time" and moments.nunique() > 1:
+            counts = moments.value_counts().sort_index(ascending=False).cumsum()
+            shares = (counts.iloc[:-1] / len(mine) - share).abs()
+            chosen[mine] = (moments >= shares.idxmin()).to_numpy()
+            continue
+        for label in (0, 1):
+            one = mine[fresh[spec.target].to_numpy()[mine] == label]
+            chosen[rng.permutation(one)[: round(share * len(one))]] = True
+    return chosen
 
 
 def _with_both_labels(

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from core import config, project, schema
-from core.adapters import snapshots, storage, tracking
+from core.adapters import known_labels, snapshots, storage, tracking
 from core.adapters.storage import Prepared
 from core.config import Settings
 from core.errors import InputError, NotReadyError
@@ -42,6 +42,10 @@ class Options(config.Options):
         First moment of the test set, instead of the share; for a split by time.
     seed : int
         Of the random choice; 0 or more.
+    continues : str, optional
+        Run id of a training: its rows stay in the sets in which they were, and rows that got a
+        label since are divided into both. Besides `rows`, all rows that were scored and have a
+        label are new rows, whatever their kind.
     """
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
@@ -51,6 +55,7 @@ class Options(config.Options):
     test_share: float = Field(0.20, gt=0, lt=1)
     test_from: str | None = Field(None, min_length=1, max_length=40)
     seed: int = Field(42, ge=0, le=2**32 - 1)
+    continues: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
 
     @field_validator("rows")
     @classmethod
@@ -87,6 +92,7 @@ class _Sets:
     kept: split.Filtered
     train: pd.DataFrame
     test: pd.DataFrame
+    old_keys: frozenset[Any] = frozenset()
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
@@ -116,7 +122,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
         raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
         progress.update(0.4, f"Filtering and splitting {len(raw):,} rows")
-        found = _divide(raw, spec, options, cut)
+        found = (
+            _divide(raw, spec, options, cut)
+            if options.continues is None
+            else _continue(settings, spec, options, options.continues, raw, snapshot.is_sample)
+        )
         columns = [*spec.inputs_of(features), spec.target]
         sets = [
             # as the files hold them: without the place that a row had before
@@ -125,6 +135,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         ]
         progress.update(0.6, "Looking at the split")
         record = _record(spec, features, options, found, len(raw))
+        if options.continues is not None:
+            record = _with_new_rows(record, spec, options.continues, found)
         with storage.staged(settings, *sets, found.train, found.test) as ready:
             prepared = replace(
                 _prepared(spec, features, options, snapshot, sets, run_id),
@@ -193,6 +205,69 @@ def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options, cut: Any) ->
     )
 
 
+def _continue(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    run_id: str,
+    raw: pd.DataFrame,
+    is_sample: bool,
+) -> _Sets:
+    """Divide the rows of a training as they were, and those that got a label since."""
+    before = tracking.run(settings, run_id)
+    if before is None or before.step != "train":
+        raise InputError(f"There is no training {run_id[:8]} to continue from.")
+    if before.is_sample != is_sample:
+        raise InputError(
+            "Only one of the raw data and the training to continue from is the built-in sample. "
+            "Acquire the other data, or prepare and train anew."
+        )
+    train_keys = tracking.table(settings, run_id, "train_keys")[spec.id]
+    test_keys = tracking.table(settings, run_id, "test_rows")[spec.id]
+    old_keys = frozenset(train_keys) | frozenset(test_keys)
+    known, was_scored = known_labels.of_rows(settings, raw[spec.id], raw[spec.target])
+    wanted = pd.Series(True, index=raw.index)
+    for column, values in (options.rows or {}).items():
+        wanted &= split.as_text(raw[column]).isin(list(values))
+    wanted |= was_scored | raw[spec.id].isin(old_keys)
+    kept = split.filter_rows(
+        raw.assign(**{spec.target: known})[wanted], spec, {}, needed=_needed(spec, options)
+    )
+    train, test = split.continued(
+        kept.frame, spec,
+        train_keys=train_keys, test_keys=test_keys,
+        split=options.split, test_share=options.test_share, seed=options.seed,
+    )  # fmt: skip
+    kept = replace(kept, rows_other=len(raw) - int(wanted.sum()))
+    return _Sets(kept, train, test, old_keys)
+
+
+def _with_new_rows(record: Record, spec: ProjectSpec, continues: str, found: _Sets) -> Record:
+    """Return a record that also tells which rows are new, by set and kind of row."""
+    both = {"train": found.train, "test": found.test}
+    rows = pd.concat(
+        [
+            frame[[spec.rows.column]].assign(
+                set=name, is_new=~frame[spec.id].isin(found.old_keys).to_numpy()
+            )
+            for name, frame in both.items()
+        ]
+    )
+    kinds = rows.groupby(["set", spec.rows.column])["is_new"].agg(new="sum", rows="size")
+    kinds = kinds.reset_index().rename(columns={spec.rows.column: "kind"})
+    in_use = len(rows) - int(rows["is_new"].sum())
+    return replace(
+        record,
+        metrics={
+            **record.metrics,
+            "rows_new": int(rows["is_new"].sum()),
+            "rows_gone": len(found.old_keys) - in_use,
+        },
+        tags={**record.tags, tracking.TAG + "continues": continues},
+        tables={**record.tables, "new_rows": kinds},
+    )
+
+
 def _needed(spec: ProjectSpec, options: Options) -> list[str] | None:
     """Return the columns without which a row is dropped; None for all of them."""
     if options.missing == "drop":
@@ -234,7 +309,7 @@ def _record(
         found.train, found.test, moved,
         split=options.split, target=spec.target, positive=spec.positive,
         time=spec.time, group=spec.group,
-        test_share=None if options.test_from else options.test_share,
+        test_share=None if options.test_from or options.continues else options.test_share,
     )  # fmt: skip
     leaks = leakage.look(train, leakage.alone(train, found.train[spec.target]), spec)
     balance = class_balance({"train": found.train, "test": found.test}, spec)
@@ -310,7 +385,7 @@ def _prepared(
         features=features,
         inputs=spec.inputs_of(features),
         is_complete=options.missing != "impute",
-        is_default_rows=options.rows == split.default_rows(spec),
+        is_default_rows=options.rows == split.default_rows(spec) and options.continues is None,
         rows_filtered=len(sets[0]),
         rows_train=len(sets[1]),
         rows_test=len(sets[2]),
