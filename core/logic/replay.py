@@ -9,22 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from core.errors import InputError
-from core.logic import checks, drift, metrics
+from core.logic import checks, drift, limits, metrics
 from core.logic.checks import Check, Conclusion
 from core.logic.estimators import unfitted
 from core.logic.injection import DAY
 from core.logic.metrics import Floats, Labels
 from core.logic.policy import Policy, Window
-
-if TYPE_CHECKING:
-    from core.logic import limits
 
 Bools = npt.NDArray[np.bool_]
 
@@ -413,10 +410,11 @@ def judge(
     figures = _figures(labels, forecasts, recipe.threshold) if len(labels) else None
     intervals = metrics.intervals(labels, forecasts, recipe.threshold, seed=recipe.seed)
     moved = drift.by_feature(reference[columns], current[columns], columns)
-    given: dict[str, Any] = {"limits": known} if known else {}
+    answers = moved["feature"] == "probability"
     found = [
-        *checks.performance(champion.figures, figures, len(labels), intervals, **given),
-        *checks.inputs(moved, **given),
+        *checks.performance(champion.figures, figures, len(labels), intervals, known),
+        *checks.inputs(moved[~answers], known),
+        *checks.outputs(moved[answers], known),
     ]
     return Report(tuple(found), checks.conclude(found, name, "reference"), len(labels))
 
@@ -425,10 +423,6 @@ def limits_of(
     champion: Champion, recipe: Recipe, rows: int, labels: int
 ) -> Mapping[str, limits.Limit]:
     """Return the champion's limits for windows of about this size, learned once for each size."""
-    try:
-        from core.logic import limits
-    except ImportError:  # the fixed limits of the checks count
-        return {}
     size = size_class(rows), size_class(labels)
     if size not in champion.learned:
         champion.learned[size] = limits.learn(

@@ -203,7 +203,6 @@ def test_an_input_that_moves_without_labels_is_none(stream: Stream) -> None:
 
 
 def test_limits_are_learned_once_for_a_size(stream: Stream) -> None:
-    pytest.importorskip("core.logic.limits")
     found = champion(stream, 500)
     first = replay.limits_of(found, recipe(), 400, 400)
     again = replay.limits_of(found, recipe(), 401, 400)
