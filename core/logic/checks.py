@@ -3,162 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
 import pandas as pd
 
-from core.logic.metrics import TITLES, base_rate_log_loss
+from core.logic.check import Check as Check
+from core.logic.check import Conclusion as Conclusion
+from core.logic.check import Limit as Limit
+from core.logic.check import Verdict as Verdict
+from core.logic.performance import performance as performance
+from core.logic.performance import slices as slices
 
-Verdict = Literal["ok", "warning", "alert", "not_applicable"]
-Interval = tuple[float, float]
-
-# Fewer labels than this say nothing about a rate: its standard error is above 5 points.
-MIN_LABELS = 100
 # PSI: the reading usual since Siddiqi, Credit Risk Scorecards (2006).
 PSI_WARNING, PSI_ALERT = 0.1, 0.2
 # KS as a distance, not as a p-value: with thousands of rows any difference is significant.
 KS_WARNING, KS_ALERT = 0.1, 0.2
-# Base rates further apart than this make log losses incomparable (points of share).
-BASE_RATE_SHIFT = 0.05
+# The same reading for the other distances, each from 0 to 1: a PSI of 0.1 is a Jensen-Shannon
+# distance of about 0.13 (the divergence in bits is the PSI by 8 ln 2 where shares differ little),
+# one of 0.2 of 0.19; Cramer's V from 0.1 small, from 0.3 medium (Cohen, 1988).
+USUAL = {
+    "psi": Limit(warning_high=PSI_WARNING, alert_high=PSI_ALERT),
+    "ks": Limit(warning_high=KS_WARNING, alert_high=KS_ALERT),
+    "js": Limit(warning_high=0.13, alert_high=0.19),
+    "chi2": Limit(warning_high=0.1, alert_high=0.3),
+    "missing": Limit(warning_high=0.01, alert_high=0.05),
+    "unseen": Limit(warning_high=0.01, alert_high=0.05),
+    "range": Limit(warning_high=0.01, alert_high=0.05),
+}
+PROBABILITY = "probability"
+# code -> what it is called, and the column of `drift.by_feature` that holds it
+_OF_COLUMN = {
+    "psi": ("PSI", "psi"),
+    "ks": ("KS distance", "ks"),
+    "js": ("Jensen-Shannon distance", "js"),
+    "chi2": ("Cramer's V", "cramers_v"),
+    "missing": ("Missing values", "missing_current"),
+    "unseen": ("Values the reference does not have", "unseen"),
+    "range": ("Values out of the reference's range", "out_of_range"),
+}
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question put to the current rows.
-
-    Parameters
-    ----------
-    code : str
-        Name that stays the same from report to report, e.g. `skill`, `psi.lat`.
-    title : str
-        The same for people.
-    group : {"performance", "input", "output", "support", "split"}
-        Performance checks need labels, the others do not: input checks look at the columns, output
-        checks at what the model answers, support checks at whether the rows lie where it was
-        trained; split checks are of train and test.
-    value, reference : float or None
-        On the current and on the reference rows; None where there is none.
-    low, high : float or None
-        95% interval of the value; None where there is none.
-    threshold : str
-        From where it is a warning or an alert, in words.
-    verdict : {"ok", "warning", "alert", "not_applicable"}
-    text : str
-        What it means; for `not_applicable` the reason.
-    todo : str
-        What to do about it; empty where there is nothing to do.
-    warning_low, warning_high, alert_low, alert_high : float or None
-        The limits as numbers, in the value's own unit: it is an alert below `alert_low` or above
-        `alert_high`, and a warning likewise; None where there is no limit on that side.
-    """
-
-    code: str
-    title: str
-    group: Literal["performance", "input", "output", "support", "split"]
-    value: float | None
-    reference: float | None
-    threshold: str
-    verdict: Verdict
-    text: str
-    low: float | None = None
-    high: float | None = None
-    todo: str = ""
-    warning_low: float | None = None
-    warning_high: float | None = None
-    alert_low: float | None = None
-    alert_high: float | None = None
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """What all checks say together.
-
-    Parameters
-    ----------
-    code : {"fits", "watch", "investigate", "does_not_fit", "unknown"}
-    title, text, todo : str
-        The verdict in a few words, why, and what to do next.
-    """
-
-    code: Literal["fits", "watch", "investigate", "does_not_fit", "unknown"]
-    title: str
-    text: str
-    todo: str
-
-
-def performance(
-    reference: Mapping[str, float],
-    current: Mapping[str, float] | None,
-    labels: int,
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-) -> list[Check]:
-    """Compare the figures of labelled current rows with those of the reference.
-
-    A check is judged by the better end of its interval: what may be chance alone is not told as a
-    warning, however few the rows.
-
-    Parameters
-    ----------
-    reference, current : mapping
-        As `metrics.classification` returns them; current is None when it has no labels.
-    labels : int
-        Labelled current rows.
-    intervals : mapping of str to (low, high), optional
-        As `metrics.intervals` returns them; without them the figures themselves are judged.
-
-    Returns
-    -------
-    list of Check
-        log_loss, skill, roc_auc, calibration, f1.
-
-    Examples
-    --------
-    >>> old = {"log_loss": 0.678, "skill": 0.020, "roc_auc": 0.595, "f1": 0.513,
-    ...        "base_rate": 0.477, "mean_probability": 0.478}
-    >>> new = {"log_loss": 0.629, "skill": 0.007, "roc_auc": 0.539, "f1": 0.0,
-    ...        "base_rate": 0.329, "mean_probability": 0.36}
-    >>> [(check.code, check.verdict) for check in performance(old, new, 5412)]
-    [('log_loss', 'not_applicable'), ('skill', 'warning'), ('roc_auc', 'alert'),
-     ('calibration', 'warning'), ('f1', 'alert')]
-    """
-    codes = {
-        "log_loss": "Log loss",
-        "skill": TITLES["skill"],
-        "roc_auc": TITLES["roc_auc"],
-        "calibration": "Calibration in the large",
-        "f1": TITLES["f1"],
-    }
-    reason = None
-    if current is None or labels < MIN_LABELS:
-        reason = f"Only {labels:,} labels are in; at least {MIN_LABELS} are needed."
-    elif "skill" not in current:
-        reason = "All labels that are in are the same; nothing can be told from that."
-    if reason is not None or current is None:
-        return [
-            Check(code, title, "performance", None, reference.get(code), "", "not_applicable",
-                  reason or "")
-            for code, title in codes.items()
-        ]  # fmt: skip
-    known = {code: (current[code], current[code]) for code in codes if code in current}
-    known["calibration"] = (current["mean_probability"] - current["base_rate"],) * 2
-    known |= intervals or {}
-    return [
-        _log_loss(reference, current, known),
-        _skill(reference, current, known["skill"]),
-        _roc_auc(reference, current, known["roc_auc"]),
-        _calibration(reference, current, known["calibration"]),
-        _f1(reference, current, known["f1"]),
-    ]
-
-
-def inputs(drift: pd.DataFrame) -> list[Check]:
+def inputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
     """Judge how far each column moved; needs no labels.
 
     Parameters
     ----------
     drift : DataFrame
-        As `drift.by_feature` returns it.
+        As `drift.by_feature` returns it; what the model answers (`probability`) is left to
+        `outputs`.
+    limits : mapping of str to Limit, optional
+        By code; those of USUAL where there is none.
+
+    Returns
+    -------
+    list of Check
+        `psi.<column>`, and ks, js, chi2 (Cramer's V: a p-value would hang on the number of rows),
+        missing, unseen, range, each where the column has such a value.
 
     Examples
     --------
@@ -167,38 +68,97 @@ def inputs(drift: pd.DataFrame) -> list[Check]:
     >>> [(check.code, check.verdict) for check in inputs(moved)]
     [('psi.lat', 'alert'), ('ks.lat', 'ok')]
     """
+    rows = drift[drift["feature"] != PROBABILITY]
+    return [check for row in rows.to_dict("records") for check in _of_column(row, "input", limits)]
+
+
+def outputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
+    """Judge how far the predicted probability moved: `psi.probability`, `ks.probability`.
+
+    Examples
+    --------
+    >>> moved = pd.DataFrame({"feature": ["probability"], "psi": [0.15], "ks": [0.05],
+    ...     "mean_reference": [0.48], "mean_current": [0.45]})
+    >>> [(check.code, check.group, check.verdict) for check in outputs(moved)]
+    [('psi.probability', 'output', 'warning'), ('ks.probability', 'output', 'ok')]
+    """
+    rows = drift[drift["feature"] == PROBABILITY]
+    found = [
+        check for row in rows.to_dict("records") for check in _of_column(row, "output", limits)
+    ]
+    return [check for check in found if check.code.split(".")[0] in ("psi", "ks")]
+
+
+def _of_column(
+    row: Mapping[Any, Any], group: Literal["input", "output"], limits: Mapping[str, Limit] | None
+) -> list[Check]:
+    name = str(row["feature"])
     found = []
-    for row in drift.to_dict("records"):
-        name = str(row["feature"])
-        before, now = float(row["mean_reference"]), float(row["mean_current"])
-        means = (
-            f"mean {before:.6g} in the reference, {now:.6g} now"
-            if before == before
-            else "the shares of its values"
-        )
-        for code, title, low, high in (
-            ("psi", f"PSI of {name}", PSI_WARNING, PSI_ALERT),
-            ("ks", f"KS distance of {name}", KS_WARNING, KS_ALERT),
-        ):
-            value = float(row[code])
-            if value != value:  # a text has no KS distance
-                continue
-            verdict: Verdict = "alert" if value >= high else "warning" if value >= low else "ok"
-            words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
-            found.append(
-                Check(
-                    f"{code}.{name}", title, "input", value, None,
-                    f"warning from {low:g}, alert from {high:g}", verdict, f"{words}: {means}.",
-                )
-            )  # fmt: skip
+    for kind, (title, column) in _OF_COLUMN.items():
+        value = float(row.get(column, float("nan")))
+        if value != value:  # a text has no KS distance
+            continue
+        code = f"{kind}.{name}"
+        limit = (limits or {}).get(code)
+        before = row.get("missing_reference") if kind == "missing" else None
+        if limit is None:
+            # a share that the reference has is no change
+            limit = _raised(USUAL[kind], before or 0.0)
+        verdict = _at_least(value, limit)
+        found.append(
+            Check(
+                code, f"{title}: {name}", group, value, before, limit.words(), verdict,
+                _said(kind, value, verdict, row),
+                todo="" if verdict == "ok" else _todo(kind, group, name),
+                warning_high=limit.warning_high, alert_high=limit.alert_high,
+            )
+        )  # fmt: skip
     return found
+
+
+def _raised(limit: Limit, by: float) -> Limit:
+    if not by or limit.warning_high is None or limit.alert_high is None:
+        return limit
+    return Limit(warning_high=limit.warning_high + by, alert_high=limit.alert_high + by)
+
+
+def _at_least(value: float, limit: Limit) -> Verdict:
+    """Return the verdict where a value at the limit is beyond it, as PSI is commonly read."""
+    if limit.alert_high is not None and value >= limit.alert_high:
+        return "alert"
+    return "warning" if limit.warning_high is not None and value >= limit.warning_high else "ok"
+
+
+def _said(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> str:
+    if kind == "missing":
+        return f"{value:.1%} of the rows have no value."
+    if kind == "unseen":
+        return f"{value:.1%} of the rows have a value that the reference does not have."
+    if kind == "range":
+        return f"{value:.1%} of the rows lie beyond the reference's least and largest value."
+    before, now = float(row["mean_reference"]), float(row["mean_current"])
+    means = (
+        f"mean {before:.6g} in the reference, {now:.6g} now"
+        if before == before
+        else "the shares of its values"
+    )
+    words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
+    return f"{words}: {means}."
+
+
+def _todo(kind: str, group: str, name: str) -> str:
+    if group == "output":
+        return "See which columns moved: what the model answers follows them."
+    if kind == "missing":
+        return f"Find out why {name} is missing: the source, or how it is read."
+    return f"Find out why {name} changed: a change of recording, or other rows than before."
 
 
 def conclude(checks: Sequence[Check], current_name: str, reference_name: str) -> Conclusion:
     """Return what the checks say together.
 
     Inputs that moved do not make a model bad, and a lower log loss does not make it good: only a
-    performance check can say "does not fit"; inputs alone say "investigate".
+    performance check can say "does not fit"; all others alone say "investigate".
 
     Examples
     --------
@@ -210,14 +170,18 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
     judged = [check for check in own if check.verdict != "not_applicable"]
     bad = [check.title for check in judged if check.verdict == "alert"]
     weak = [check.title for check in judged if check.verdict == "warning"]
-    moved = _columns(checks, "alert")
-    drifted = f" Moved far from the {reference_name}: {_listed(moved)}." if moved else ""
+    moved = _moved(checks, reference_name)
+    left = any(check.group == "support" and check.verdict == "alert" for check in checks)
     if bad:
         weaker = f" Weaker: {_listed(weak)}." if weak else ""
+        lower = [
+            check.text for check in own if check.code == "log_loss" and "lower for" in check.text
+        ]
+        why = f" The log loss is no comfort. {lower[0]}" if lower else ""
         return Conclusion(
             "does_not_fit",
             f"The model does not fit the {current_name}",
-            f"In alert: {_listed(bad)}.{weaker}{drifted}",
+            f"In alert: {_listed(bad)}.{weaker}{why}{moved}",
             f"Do not act on its labels for these rows. Train on labelled {current_name}, or keep "
             f"the model to {reference_name}.",
         )
@@ -226,8 +190,10 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
         if moved:
             return Conclusion(
                 "investigate",
-                "The input has changed, and labels cannot say what that does",
-                f"{reason}{drifted}",
+                "The model leaves what it knows, and labels cannot say what that does"
+                if left
+                else "The input has changed, and labels cannot say what that does",
+                f"{reason}{moved}",
                 "Find out why the input changed, and bring labels before you trust or retrain.",
             )
         return Conclusion(
@@ -240,7 +206,7 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
         return Conclusion(
             "investigate",
             "The input has changed; performance has not collapsed",
-            f"{f'Weaker: {_listed(weak)}.' if weak else 'Performance holds.'}{drifted}",
+            f"{f'Weaker: {_listed(weak)}.' if weak else 'Performance holds.'}{moved}",
             "Find out why the input changed (a recording change, a new kind of row). Inputs alone "
             "are no reason to retrain.",
         )
@@ -261,100 +227,20 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
     )
 
 
+def _moved(checks: Sequence[Check], reference_name: str) -> str:
+    """Return sentences about all that is in alert without labels; empty where nothing is."""
+    alarmed = [check for check in checks if check.verdict == "alert"]
+    told = [f" {check.text}" for check in alarmed if check.group == "support"]
+    if columns := _columns(checks, "alert"):
+        told.append(f" Moved far from the {reference_name}: {_listed(columns)}.")
+    if answers := [check.title for check in alarmed if check.group == "output"]:
+        told.append(f" Its answers moved too: {_listed(answers)}.")
+    return "".join(told)
+
+
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:
     """Return the checks as a table, a column per field."""
     return pd.DataFrame([asdict(check) for check in checks])
-
-
-def _log_loss(
-    reference: Mapping[str, float],
-    current: Mapping[str, float],
-    known: Mapping[str, Interval],
-) -> Check:
-    value, base = current["log_loss"], base_rate_log_loss(current["base_rate"])
-    shift = abs(current["base_rate"] - reference["base_rate"])
-    low, high = known["log_loss"]
-    verdict: Verdict
-    if known["skill"][1] <= 0:
-        verdict = "alert"
-        text = f"Worse than always forecasting the base rate ({base:.4f})."
-    elif shift > BASE_RATE_SHIFT:
-        verdict = "not_applicable"
-        text = (
-            f"Not comparable: the base rate went from {reference['base_rate']:.1%} to "
-            f"{current['base_rate']:.1%}, which alone moves log loss. See the skill."
-        )
-    else:
-        verdict = "warning" if low > 1.02 * reference["log_loss"] else "ok"
-        text = f"Always forecasting the base rate gives {base:.4f}."
-    return Check(
-        "log_loss", "Log loss", "performance", value, reference["log_loss"],
-        "alert above the base rate's, warning 2% above the reference", verdict, text, low, high,
-    )  # fmt: skip
-
-
-def _skill(
-    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
-) -> Check:
-    value, old = current["skill"], reference["skill"]
-    best = interval[1]
-    verdict: Verdict = "alert" if best <= 0 else "warning" if best < old / 2 else "ok"
-    text = f"The model removes {max(value, 0):.2%} of the base rate's log loss, {old:.2%} before."
-    return Check(
-        "skill", TITLES["skill"], "performance", value, old,
-        "warning below half the reference, alert at 0 or below", verdict, text, *interval,
-    )  # fmt: skip
-
-
-def _roc_auc(
-    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
-) -> Check:
-    value, old = current["roc_auc"], reference["roc_auc"]
-    limits = "of the lead over 0.5: warning below 80%, alert below 50%"
-    if old <= 0.5:
-        return Check(
-            "roc_auc", TITLES["roc_auc"], "performance", value, old, limits, "not_applicable",
-            "The reference itself has no lead over chance (0.5).", *interval,
-        )  # fmt: skip
-    left, best = (value - 0.5) / (old - 0.5), (interval[1] - 0.5) / (old - 0.5)
-    verdict: Verdict = "alert" if best < 0.5 else "warning" if best < 0.8 else "ok"
-    text = f"{max(left, 0):.0%} of its lead over chance (0.5) is left."
-    return Check(
-        "roc_auc", TITLES["roc_auc"], "performance", value, old, limits, verdict, text, *interval
-    )
-
-
-def _calibration(
-    reference: Mapping[str, float], current: Mapping[str, float], interval: Interval
-) -> Check:
-    gap = current["mean_probability"] - current["base_rate"]
-    old = reference["mean_probability"] - reference["base_rate"]
-    low, high = interval
-    size = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    verdict: Verdict = "alert" if size > 0.05 else "warning" if size > 0.02 else "ok"
-    text = f"Forecast {current['mean_probability']:.1%}, observed {current['base_rate']:.1%}."
-    return Check(
-        "calibration", "Calibration in the large", "performance", gap, old,
-        "mean forecast minus observed: warning beyond 0.02, alert beyond 0.05", verdict, text,
-        low, high,
-    )  # fmt: skip
-
-
-def _f1(reference: Mapping[str, float], current: Mapping[str, float], interval: Interval) -> Check:
-    value, old = current["f1"], reference["f1"]
-    best = interval[1]
-    verdict: Verdict = "alert" if best < 0.5 * old else "warning" if best < 0.9 * old else "ok"
-    text = (
-        "No row reaches the threshold and is right."
-        if value == 0
-        else f"{value / old:.0%} of the reference."
-        if old
-        else "The reference has none."
-    )
-    return Check(
-        "f1", "F1 at the threshold", "performance", value, old,
-        "warning 10% below the reference, alert 50% below", verdict, text, *interval,
-    )  # fmt: skip
 
 
 def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:

@@ -15,6 +15,7 @@ from core.logic import intervals
 SHARE_FLOOR = 1e-4
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
@@ -45,14 +46,86 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> flo
     >>> psi(same, rng.normal(size=5000)) < 0.02, psi(same, shifted) > 0.5
     (True, True)
     """
-    place_old, place_new, size = _places(np.asarray(reference), np.asarray(current), bins)
-    share_old = np.bincount(place_old, minlength=size) / len(place_old) + SHARE_FLOOR
-    share_new = np.bincount(place_new, minlength=size) / len(place_new) + SHARE_FLOOR
-    return float(np.sum((share_new - share_old) * np.log(share_new / share_old)))
+    place_old, place_new, size = places(np.asarray(reference), np.asarray(current), bins)
+    old, new = (np.bincount(place, minlength=size) for place in (place_old, place_new))
+    return float(psi_of(old, new))
 
 
-def _places(old: Any, new: Any, bins: int) -> tuple[Ints, Ints, int]:
-    """Return the bin of each value on both sides, and how many bins there are."""
+def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the PSI of counts in the same bins, along the last axis.
+
+    Examples
+    --------
+    >>> psi_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
+    [0.0, 0.416]
+    """
+    share_old, share_new = (_shares(side) + SHARE_FLOOR for side in (old, new))
+    moved = (share_new - share_old) * np.log(share_new / share_old)
+    return np.asarray(moved.sum(axis=-1), dtype=np.float64)
+
+
+def js_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the Jensen-Shannon distance of counts in the same bins, along the last axis.
+
+    The square root of the divergence in bits (Lin, 1991): 0 for equal shares, 1 for no bin in
+    common.
+
+    Examples
+    --------
+    >>> js_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist(), float(js_of([9, 0], [0, 9]))
+    ([0.0, 0.27], 1.0)
+    """
+    one, other = _shares(old), _shares(new)
+    middle = (one + other) / 2
+    parts = [
+        np.where(
+            side > 0,
+            side * np.log2(np.where(side > 0, side / np.where(middle > 0, middle, 1), 1)),
+            0.0,
+        )
+        for side in (one, other)
+    ]
+    divergence = (parts[0].sum(axis=-1) + parts[1].sum(axis=-1)) / 2
+    return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)), dtype=np.float64)
+
+
+def cramers_v_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return Cramer's V of counts in the same bins: of which side a row is and its bin.
+
+    sqrt(chi-square / rows), as one of the two has two values (Cramer, Mathematical Methods of
+    Statistics, 1946): 0 to 1, whatever the number of rows.
+
+    Examples
+    --------
+    >>> cramers_v_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
+    [0.0, 0.314]
+    """
+    one, other = np.broadcast_arrays(*(np.asarray(side, dtype=np.float64) for side in (old, new)))
+    sizes = [side.sum(axis=-1, keepdims=True) for side in (one, other)]
+    whole = sizes[0] + sizes[1]
+    both = one + other
+    chi2 = np.zeros(both.shape[:-1])
+    for side, size in zip((one, other), sizes, strict=True):
+        expected = both * size / whole
+        chi2 = chi2 + np.divide(
+            (side - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0
+        ).sum(axis=-1)
+    return np.asarray(np.sqrt(chi2 / whole[..., 0]), dtype=np.float64)
+
+
+def _shares(counts: npt.ArrayLike) -> Floats:
+    found = np.asarray(counts, dtype=np.float64)
+    return np.asarray(found / found.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def places(old: Any, new: Any, bins: int = 10) -> tuple[Ints, Ints, int]:
+    """Return the bin of each value on both sides, and how many bins there are; see `psi`.
+
+    Examples
+    --------
+    >>> places(np.array([1.0, 2.0, 2.0]), np.array([2.0, np.nan]))
+    (array([0, 1, 1]), array([1, 2]), 3)
+    """
     if old.dtype.kind not in "biuf":
         return _places_of_names(
             pd.Series(old, dtype="object"), pd.Series(new, dtype="object"), bins
@@ -117,30 +190,62 @@ def by_feature(
     -------
     DataFrame
         A row per feature: `feature`, `psi`, `ks` (largest distance between the two distribution
-        functions of the values that are there, 0 to 1), `ks_p_value`, `mean_reference`,
-        `mean_current`. Texts have a PSI alone, the others are NaN.
+        functions of the values that are there, 0 to 1), `ks_p_value`, `js` (Jensen-Shannon
+        distance over the bins of the PSI, 0 to 1), `chi2`, `chi2_p_value` and `cramers_v` (of the
+        same bins, where they are single values), `missing_reference`, `missing_current`, `unseen`
+        (share of rows with a value that the reference does not have, where it has no more than
+        20), `out_of_range` (share of rows below the reference's least number or above its
+        largest), `mean_reference`, `mean_current`. What a feature cannot have is NaN: a text has
+        no KS and no range.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(100)})
-    >>> by_feature(frame, frame + 50, ["x"]).loc[0, "ks"]
-    0.5
+    >>> by_feature(frame, frame + 50, ["x"]).loc[0, ["ks", "out_of_range"]].tolist()
+    [0.5, 0.5]
     """
+    return pd.DataFrame(
+        [{"feature": name, **_compared(reference[name], current[name])} for name in features],
+        columns=["feature", *_COMPARED],
+    )
+
+
+_COMPARED = (
+    "psi", "ks", "ks_p_value", "js", "chi2", "chi2_p_value", "cramers_v", "missing_reference",
+    "missing_current", "unseen", "out_of_range", "mean_reference", "mean_current",
+)  # fmt: skip
+
+
+def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, float]:
     from scipy import stats
 
-    rows = []
-    for feature in features:
-        old, new = reference[feature].to_numpy(), current[feature].to_numpy()
-        row = {"feature": feature, "psi": psi(old, new)}
-        if pd.api.types.is_numeric_dtype(reference[feature]):
-            known = [side[~np.isnan(side)] for side in (old.astype(float), new.astype(float))]
-            if len(known[0]) and len(known[1]):
-                ks = stats.ks_2samp(*known, method="asymp")
-                row |= {"ks": float(ks.statistic), "ks_p_value": float(ks.pvalue)}
-                row |= {"mean_reference": known[0].mean(), "mean_current": known[1].mean()}
-        rows.append(row)
-    names = ["feature", "psi", "ks", "ks_p_value", "mean_reference", "mean_current"]
-    return pd.DataFrame(rows, columns=names)
+    old, new = before.to_numpy(), after.to_numpy()
+    first, second, size = places(np.asarray(old), np.asarray(new))
+    counts = [np.bincount(place, minlength=size) for place in (first, second)]
+    found = {
+        "psi": float(psi_of(*counts)),
+        "js": float(js_of(*counts)),
+        "missing_reference": float(before.isna().mean()),
+        "missing_current": float(after.isna().mean()),
+    }
+    values = before.dropna().unique()
+    is_few = len(values) <= intervals.DISCRETE
+    if is_few or not pd.api.types.is_numeric_dtype(before):
+        used = [side[counts[0] + counts[1] > 0] for side in counts]
+        found["cramers_v"] = float(cramers_v_of(*used))
+        found["chi2"] = found["cramers_v"] ** 2 * (len(old) + len(new))
+        found["chi2_p_value"] = float(stats.chi2.sf(found["chi2"], max(len(used[0]) - 1, 1)))
+        known = after.dropna()
+        found["unseen"] = float((~known.isin(values)).sum() / max(len(after), 1))
+    if pd.api.types.is_numeric_dtype(before):
+        there = [side[~np.isnan(side)] for side in (old.astype(float), new.astype(float))]
+        if len(there[0]) and len(there[1]):
+            ks = stats.ks_2samp(*there, method="asymp")
+            found |= {"ks": float(ks.statistic), "ks_p_value": float(ks.pvalue)}
+            found |= {"mean_reference": there[0].mean(), "mean_current": there[1].mean()}
+            beyond = (there[1] < there[0].min()) | (there[1] > there[0].max())
+            found["out_of_range"] = float(beyond.sum() / len(new))
+    return found
 
 
 def densities(

@@ -138,39 +138,66 @@ def resampled(
     >>> one[["accuracy", "roc_auc"]].to_numpy().tolist()
     [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
-    rows = len(labels)
+    parts = [
+        weighted(drawn, labels, probabilities, threshold)
+        for drawn in draws(len(labels), resamples, seed)
+    ]
+    return pd.concat(parts, ignore_index=True).drop(columns="base_rate")
+
+
+def weighted(
+    counts: Floats, labels: Labels, probabilities: Floats, threshold: float
+) -> pd.DataFrame:
+    """Return the figures of samples that hold each row so many times, a line per sample.
+
+    Parameters
+    ----------
+    counts : array of float, shape (samples, n)
+        How often each row is in each sample; at least one row in each.
+    labels, probabilities : array, shape (n,)
+
+    Returns
+    -------
+    DataFrame
+        As `resampled`, and `base_rate`.
+
+    Examples
+    --------
+    >>> found = weighted(np.array([[1.0, 1.0], [0.0, 3.0]]), np.array([0, 1]),
+    ...                  np.array([0.2, 0.8]), 0.5)
+    >>> found[["accuracy", "base_rate"]].to_numpy().tolist()
+    [[1.0, 0.5], [1.0, 1.0]]
+    """
     order = np.argsort(probabilities, kind="stable")
     label, forecast = labels[order].astype(np.float64), probabilities[order]
     # rows of equal probability stand together
     starts = np.flatnonzero(np.diff(forecast, prepend=-np.inf) > 0)
     positive = (forecast >= threshold).astype(np.float64)
     of_rows = np.column_stack(
-        [label, forecast, positive, positive * label, log_losses(label, forecast),
-         (forecast - label) ** 2]
+        [np.ones(len(label)), label, forecast, positive, positive * label,
+         log_losses(label, forecast), (forecast - label) ** 2]
     )  # fmt: skip
-    parts = []
-    for drawn in draws(rows, resamples, seed):
-        counts = drawn[:, order]
-        ones, forecasts, positives, hits, losses, squares = (counts @ of_rows).T
-        auc, precision_steps = _ranked(counts, label, starts, ones)
-        mixed = (ones > 0) & (ones < rows)
-        base = np.full(len(ones), np.nan)
-        base[mixed] = [base_rate_log_loss(share) for share in ones[mixed] / rows]
-        parts.append(
-            {
-                "log_loss": losses / rows,
-                "skill": 1 - losses / rows / base,
-                "roc_auc": np.where(mixed, auc, np.nan),
-                "average_precision": np.where(mixed, precision_steps, np.nan),
-                "brier_score": squares / rows,
-                "f1": _ratio(2 * hits, positives + ones),
-                "precision": _ratio(hits, positives),
-                "recall": _ratio(hits, ones),
-                "accuracy": (rows - ones - positives + 2 * hits) / rows,
-                "calibration": (forecasts - ones) / rows,
-            }
-        )
-    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+    sorted_counts = counts[:, order]
+    rows, ones, forecasts, positives, hits, losses, squares = (sorted_counts @ of_rows).T
+    auc, precision_steps = _ranked(sorted_counts, label, starts, ones)
+    mixed = (ones > 0) & (ones < rows)
+    rate = np.where(mixed, ones / rows, 0.5)
+    base = np.where(mixed, -rate * np.log(rate) - (1 - rate) * np.log(1 - rate), np.nan)
+    return pd.DataFrame(
+        {
+            "log_loss": losses / rows,
+            "skill": 1 - losses / rows / base,
+            "roc_auc": np.where(mixed, auc, np.nan),
+            "average_precision": np.where(mixed, precision_steps, np.nan),
+            "brier_score": squares / rows,
+            "f1": _ratio(2 * hits, positives + ones),
+            "precision": _ratio(hits, positives),
+            "recall": _ratio(hits, ones),
+            "accuracy": (rows - ones - positives + 2 * hits) / rows,
+            "calibration": (forecasts - ones) / rows,
+            "base_rate": ones / rows,
+        }
+    )
 
 
 def draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:

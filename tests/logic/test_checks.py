@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.logic import checks, metrics
+from core.logic import checks, drift, metrics
 
 REFERENCE = {
     "log_loss": 0.68, "skill": 0.02, "roc_auc": 0.60, "f1": 0.50, "calibration": 0.0,
@@ -162,3 +162,89 @@ def test_rows_like_the_reference_seldom_raise_an_alarm_however_few_they_are(rows
         alarms += checks.conclude(found, "new", "old").code != "fits"
     # each of five checks errs at most in 2.5% of sets where it stands at its limit
     assert alarms <= 4
+
+
+def test_distances_are_those_of_scipy() -> None:
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import chi2_contingency, ks_2samp
+
+    rng = np.random.default_rng(0)
+    old = pd.DataFrame({"x": rng.normal(size=700), "kind": rng.choice(list("abc"), 700)})
+    new = pd.DataFrame({"x": rng.normal(0.3, 1, 400), "kind": rng.choice(list("aabcd"), 400)})
+    table = drift.by_feature(old, new, ["x", "kind"]).set_index("feature")
+    assert table.loc["x", "ks"] == pytest.approx(ks_2samp(old["x"], new["x"]).statistic, abs=1e-12)
+    counts = [
+        side["kind"].value_counts().reindex(list("abcd"), fill_value=0) for side in (old, new)
+    ]
+    shares = [side / side.sum() for side in counts]
+    assert table.loc["kind", "js"] == pytest.approx(jensenshannon(*shares, base=2), abs=1e-12)
+    exact = chi2_contingency(np.array(counts), correction=False)
+    assert table.loc["kind", "chi2"] == pytest.approx(exact.statistic, rel=1e-9)
+    assert table.loc["kind", "chi2_p_value"] == pytest.approx(exact.pvalue, rel=1e-6)
+    assert table.loc["kind", "unseen"] == (new["kind"] == "d").mean()
+    beyond = (new["x"] < old["x"].min()) | (new["x"] > old["x"].max())
+    assert table.loc["x", "out_of_range"] == beyond.mean()
+
+
+def test_missing_and_new_values_are_told_beside_what_the_reference_has() -> None:
+    old = pd.DataFrame({"x": [1.0, 2.0, np.nan, 4.0] * 50})
+    new = pd.DataFrame({"x": [1.0, 2.0, np.nan, np.nan, 9.0] * 40})
+    found = {one.code: one for one in checks.inputs(drift.by_feature(old, new, ["x"]))}
+    assert (found["missing.x"].value, found["missing.x"].reference) == (0.4, 0.25)
+    assert found["missing.x"].verdict == found["unseen.x"].verdict == found["range.x"].verdict
+    assert found["range.x"].verdict == "alert"
+    assert found["missing.x"].todo
+    same = {one.code: one.verdict for one in checks.inputs(drift.by_feature(old, old, ["x"]))}
+    assert set(same.values()) == {"ok"}
+
+
+def test_what_the_model_answers_is_an_output_and_no_input() -> None:
+    old = pd.DataFrame({"x": range(100), "probability": np.linspace(0, 0.5, 100)})
+    moved = drift.by_feature(old, old.assign(probability=old["probability"] + 0.4), list(old))
+    assert {one.code for one in checks.outputs(moved)} == {"psi.probability", "ks.probability"}
+    assert {one.verdict for one in checks.outputs(moved)} == {"alert"}
+    assert not [one for one in checks.inputs(moved) if "probability" in one.code]
+
+
+def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> None:
+    known = {"skill": checks.Limit(warning_low=0.01, alert_low=0.0)}
+    new = REFERENCE | {"base_rate": 0.33, "log_loss": 0.63, "skill": 0.006, "f1": 0.0}
+    found = checks.performance(REFERENCE, new, 5000, None, known)
+    loss = next(one for one in found if one.code == "log_loss")
+    assert loss.verdict == "not_applicable"
+    assert "It is lower for that reason: always forecasting the base rate gives 0.6342" in loss.text
+    outside = checks.Check(
+        "outside_support", "", "support", 0.6, 0.01, "", "alert", "60% of the rows lie elsewhere."
+    )
+    verdict = checks.conclude([*found, outside], "3s", "2s")
+    assert verdict.code == "does_not_fit"
+    assert "F1 at the threshold" in verdict.text
+    assert "log loss is no comfort" in verdict.text
+    assert "60% of the rows lie elsewhere." in verdict.text
+
+
+@pytest.mark.parametrize("group", ["support", "output", "input"])
+def test_nothing_without_labels_says_more_than_investigate(group: str) -> None:
+    found = [check("performance", "ok"), check(group, "alert")]
+    assert checks.conclude(found, "new", "old").code == "investigate"
+
+
+def test_a_slice_is_told_where_its_gap_moved_and_not_where_it_always_was() -> None:
+    names = ["column", "value", "rows", "gap", "low", "high"]
+    old = pd.DataFrame(
+        [("zone", "near", 500, 0.15, 0.1, 0.2), ("zone", "far", 500, 0.0, -0.05, 0.05)],
+        columns=names,
+    )
+    new = old.assign(gap=[0.16, 0.2], low=[0.11, 0.15], high=[0.21, 0.25])
+    found = checks.slices(new, old)
+    assert [(one.code, one.verdict) for one in found] == [("slice.zone=far", "warning")]
+    assert not checks.slices(new.assign(rows=99), old)
+
+
+def test_limits_of_a_person_are_said_to_be_theirs() -> None:
+    mine = {"f1": checks.Limit(alert_low=0.49, source="set")}
+    found = {one.code: one for one in checks.performance(REFERENCE, REFERENCE, 500, None, mine)}
+    assert (found["f1"].verdict, found["f1"].alert_low) == ("ok", 0.49)
+    assert found["f1"].threshold == "alert below 0.49; set by a person"
+    worse = checks.performance(REFERENCE, REFERENCE | {"f1": 0.48}, 500, None, mine)
+    assert {one.code: one.verdict for one in worse}["f1"] == "alert"
