@@ -26,7 +26,7 @@ STEP_OF = {
     "score": "score",
     "monitor": "monitor",
 }
-CHARTS = {"acquire": 2, "prepare": 3, "train": 2, "score": 1, "monitor": 2}
+CHARTS = {"acquire": 2, "prepare": 3, "train": 2, "score": 1}
 
 
 def metrics_of(app: AppTest) -> dict[str, tuple[str, str]]:
@@ -162,8 +162,9 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     run, shown = lived.run("monitor"), metrics_of(app)
     assert run.tags["courtside.verdict"] == "does_not_fit"
     verdict = app.error[0].value
-    for part in ("title", "text", "todo"):
-        assert run.tags[f"courtside.verdict_{part}"] in verdict
+    assert verdict.startswith(f"## {run.tags['courtside.verdict_title']}\n")
+    assert run.tags["courtside.verdict_text"] in verdict
+    assert f"**{run.tags['courtside.verdict_todo']}**" in [found.value for found in app.markdown]
     assert shown["Current rows"][0] == f"{run.metrics['rows_current']:,.0f}"
     for label, name, digits in (
         ("Skill over base rate", "skill", 4),
@@ -178,13 +179,16 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     assert {run.run_id, lived.run("score").run_id, of_model} <= linked_runs(app)
     kept = tracking.table(lived.settings, run.run_id, "checks")
     drawn = pd.concat([found.value for found in app.table])
-    assert sorted(drawn["Check"]) == sorted(kept["title"])
+    performance = kept[kept["group"] == "performance"]
+    assert sorted(drawn["Check"]) == sorted(performance["title"])
     alerts = drawn["Verdict"].str.contains("alert").sum()
-    assert alerts == run.metrics["checks_alert"]
+    assert alerts == (performance["verdict"] == "alert").sum()
 
 
 def test_monitor_draws_the_column_that_is_chosen(lived, open_page: Callable[..., AppTest]) -> None:
     app = open_page(lived.settings, "monitor")
+    app = app.segmented_control(key="evidence").set_value("Columns").run()
+    assert len(app.get("vega_lite_chart")) == 2
     chosen = app.selectbox(key="feature")
     assert sorted(chosen.options) == sorted([*SPEC.features, "probability"])
     drift = tracking.table(lived.settings, lived.run("monitor").run_id, "drift")

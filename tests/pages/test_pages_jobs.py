@@ -203,7 +203,7 @@ def test_monitor_submits_the_scoring_that_is_chosen(
     press(app, "Monitor")
     (job,) = jobs.latest(copied.settings)
     (scoring,) = predictions.scorings(copied.settings)
-    assert (job.step, job.options) == ("monitor", {"scoring_run": scoring.run_id})
+    assert (job.step, job.options["scoring_run"]) == ("monitor", scoring.run_id)
 
 
 def test_prepare_submits_the_share_and_the_seed_that_were_typed(

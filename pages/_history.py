@@ -1,0 +1,210 @@
+"""All reports: a check over time, the list, and two of them side by side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import tracking
+from core.config import Settings
+from core.logic import monitoring_charts, report_tables
+from pages import _parts, _report
+
+MOST = 60
+VIEWS = ("Over time", "List", "Two side by side")
+WORDS = {
+    "fits": "fits", "watch": "watch", "investigate": "investigate the input",
+    "does_not_fit": "does not fit", "unknown": "not known",
+}  # fmt: skip
+TIMES = {"made": "When the report was made", "rows": "When the rows came"}
+FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi.probability")
+
+
+@st.cache_data(show_spinner=False, max_entries=8, ttl=60)
+def reports(_settings: Settings, store: str, newest: str) -> list[tracking.RunInfo]:
+    """Return the finished reports, newest first; `newest` is its run, so that a new one counts."""
+    return tracking.runs(_settings, step="monitor", status="FINISHED", limit=MOST)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def checks_of(
+    _settings: Settings, store: str, runs: tuple[tuple[str, float, str], ...]
+) -> pd.DataFrame:
+    """Return the checks of all these reports (run id, time, name), the oldest first."""
+    found = []
+    for run_id, at, name in runs:
+        checks = _report.kept(_settings, store, run_id, "checks")
+        if checks is not None:
+            found.append((run_id, at, name, checks))
+    return report_tables.over_time(found)
+
+
+@st.fragment
+@_parts.told()
+def show(settings: Settings, last: tracking.RunInfo) -> None:
+    """Show what earlier reports said."""
+    st.subheader("All reports", anchor=False)
+    found = reports(settings, settings.mlflow_uri, last.run_id)
+    if len(found) < 2:
+        st.caption("Every report is kept. From the second on, they can be compared here.")
+        _list(found)
+        return
+    view = st.segmented_control(
+        "History", VIEWS, default=VIEWS[0], required=True, key="history",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if view == VIEWS[0]:
+        _over_time(settings, found)
+    elif view == VIEWS[1]:
+        _list(found)
+    else:
+        _two(settings, found)
+
+
+def name_of(run: tracking.RunInfo) -> str:
+    """Return what a report is called in a list."""
+    made = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M")
+    verdict = WORDS.get(run.tags.get("courtside.verdict", ""), "no verdict")
+    window = run.tags.get("courtside.window", "") or run.tags.get("courtside.source", "")
+    return f"{made}, {verdict}{f', {window}' if window else ''} ({run.run_id[:8]})"
+
+
+def _over_time(settings: Settings, found: list[tracking.RunInfo]) -> None:
+    has_times = [_end_of(run) for run in found]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        place = st.container(width=420)
+        kind = "made"
+        if any(end is not None for end in has_times):
+            kind = st.segmented_control(
+                "By", list(TIMES), default="made", required=True, key="history-by",
+                format_func=TIMES.__getitem__,
+            )  # fmt: skip
+    runs = tuple(
+        (run.run_id, run.started if kind == "made" else end, name_of(run))
+        for run, end in zip(found, has_times, strict=True)
+        if kind == "made" or end is not None
+    )
+    table = checks_of(settings, settings.mlflow_uri, runs)
+    titles = {
+        code: part.iloc[-1]
+        for code, part in table[table["value"].notna()].groupby("code", sort=False)["title"]
+    }
+    if not titles:
+        st.caption("No report has a value to draw.")
+        return
+    first = [code for code in FIRST_CHECKS if code in titles]
+    order = [*first, *(code for code in titles if code not in first)]
+    with place:
+        code = st.selectbox("Check", order, format_func=titles.__getitem__, key="history-check")
+    drawn = table[table["code"] == code]
+    _parts.chart(monitoring_charts.check_over_time(drawn, by=TIMES[kind]))
+    without = len(runs) - int(drawn["value"].notna().sum())
+    st.caption(
+        "Whiskers are 95% intervals. Limits hang on the size of the window and on the model, so "
+        "each report has its own."
+        + (f" {without} of {len(runs)} reports have no value of this check." if without else "")
+    )
+
+
+def _end_of(run: tracking.RunInfo) -> float | None:
+    try:
+        return float(run.tags["courtside.window_end"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _list(found: list[tracking.RunInfo]) -> None:
+    def counted(run: tracking.RunInfo, name: str) -> float | None:
+        return run.metrics.get(name)
+
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Made (UTC)": pd.to_datetime([run.started for run in found], unit="s"),
+                "Verdict": [WORDS.get(run.tags.get("courtside.verdict", ""), "–") for run in found],
+                "Window": [
+                    run.tags.get("courtside.window") or run.tags.get("courtside.source", "")
+                    for run in found
+                ],
+                "Version": [
+                    run.tags.get("courtside.version") or run.params.get("version", "")
+                    for run in found
+                ],
+                "Rows": [counted(run, "rows_current") for run in found],
+                "Labels": [counted(run, "rows_labelled") for run in found],
+                "Alerts": [counted(run, "checks_alert") for run in found],
+                "Warnings": [counted(run, "checks_warning") for run in found],
+                "Report": [f"/monitor?report={run.run_id}" for run in found],
+            }
+        ),
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "Made (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+            "Rows": st.column_config.NumberColumn(format="localized"),
+            "Labels": st.column_config.NumberColumn(format="localized"),
+            "Report": st.column_config.LinkColumn(display_text="open"),
+        },
+    )
+    if len(found) == MOST:
+        st.caption(f"The newest {MOST}; all are on the Runs page.")
+
+
+def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
+    names = {run.run_id: name_of(run) for run in found}
+    order = list(names)
+    with st.container(horizontal=True):
+        before = st.selectbox(
+            "Before", order, index=1, format_func=names.__getitem__, key="before", width=460
+        )
+        now = st.selectbox(
+            "After", order, index=0, format_func=names.__getitem__, key="after", width=460
+        )
+    sides = [_report.kept(settings, settings.mlflow_uri, one, "checks") for one in (before, now)]
+    if sides[0] is None or sides[1] is None:
+        st.error("The checks of one of these reports are gone. Choose another.")
+        return
+    table = report_tables.changes(sides[0], sides[1])
+    changed = table[table["is_changed"]]
+    if before == now:
+        st.caption("Choose two different reports.")
+    elif changed.empty:
+        st.markdown(f"No verdict changed, in {len(table)} checks.")
+    else:
+        worse = sum(
+            _rank(row.verdict_now) < _rank(row.verdict_before) for row in changed.itertuples()
+        )
+        count = "1 verdict" if len(changed) == 1 else f"{len(changed)} verdicts"
+        st.markdown(f"**{count} changed** of {len(table)} checks; {worse} for the worse.")
+    every = st.toggle("All checks, not only those that changed", key="every-check")
+    shown = table if every else changed
+    if len(shown):
+        st.table(
+            pd.DataFrame(
+                {
+                    "Check": shown["title"].map(_parts.plain),
+                    "Before": shown["before"].map(_number),
+                    "After": shown["now"].map(_number),
+                    "Difference": shown["difference"].map(lambda value: _number(value, "+")),
+                    "Verdict before": shown["verdict_before"].map(_badge),
+                    "Verdict after": shown["verdict_now"].map(_badge),
+                }
+            ),
+            hide_index=True,
+        )
+
+
+def _rank(verdict: str) -> int:
+    order = report_tables.WORST_FIRST
+    # a check that is not made is neither better nor worse than ok
+    return order.index("ok" if verdict in ("", "not_applicable") else verdict)
+
+
+def _badge(verdict: str) -> str:
+    return _parts.VERDICTS.get(verdict, ":gray-badge[not made]")
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "–" if pd.isna(value) else f"{value:{sign}.4f}"

@@ -1,0 +1,227 @@
+"""Which rows to compare, and from where on it is an alarm."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.adapters import predictions, snapshots, tracking
+from core.config import Settings
+from core.errors import NotReadyError
+from core.logic import report_tables
+from core.project import ProjectSpec
+from core.steps import monitor
+from pages import _parts, _report
+
+WINDOWS = {
+    "scoring": "A scoring",
+    "last": "Newest rows",
+    "time": "A time",
+    "slice": "A slice",
+    "test": "The test set itself",
+}
+ABOUT = {
+    "scoring": "All rows of one scoring run.",
+    "last": "The newest predictions of the log, however they were asked for.",
+    "time": "The predictions of the log that were asked for in a time.",
+    "slice": "The predictions of the log whose rows have chosen values.",
+    "test": "The test set of the model against its training set: a trial of the checks themselves. "
+    "Where both are drawn from the same rows, all must be ok.",
+}
+ENDS = {
+    "warning_low": "Warning below", "warning_high": "Warning above",
+    "alert_low": "Alert below", "alert_high": "Alert above",
+}  # fmt: skip
+ALL = "All"
+
+
+def ask(
+    settings: Settings,
+    spec: ProjectSpec,
+    scorings: list[predictions.Scoring],
+    last: tracking.RunInfo | None,
+) -> dict[str, Any] | None:
+    """Ask for the options of a report; None while something is missing."""
+    before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
+    kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
+    kind = st.segmented_control(
+        "Rows to compare", kinds, default="scoring" if scorings else "last", required=True,
+        format_func=WINDOWS.__getitem__, key="window",
+    )  # fmt: skip
+    st.caption(ABOUT[kind])
+    chosen = _window(settings, spec, kind, scorings)
+    chosen |= _limits(settings, last, before)
+    return chosen
+
+
+def _window(
+    settings: Settings, spec: ProjectSpec, kind: str, scorings: list[predictions.Scoring]
+) -> dict[str, Any]:
+    if kind == "scoring":
+        names = {
+            one.run_id: f"{one.rows:,} rows ({one.source}), {one.labels:,} labelled, version "
+            f"{one.version}, {_parts.ago(one.scored_at)}"
+            for one in scorings
+        }
+        if not names:
+            st.info(f"No scoring of {monitor.MIN_ROWS} rows or more. Choose other rows.")
+            return {}
+        run_id = st.selectbox("Scored rows", list(names), format_func=names.get, key="scoring")
+        return {"scoring_run": run_id}
+    if kind == "test":
+        return {"window": "test", **_whose(settings, is_source=False)}
+    found: dict[str, Any] = {"window": "log"}
+    if kind == "last":
+        found["last"] = int(
+            st.number_input(
+                "Rows", monitor.MIN_ROWS, 1_000_000, 2000, step=100, width=160, key="last"
+            )
+        )
+    elif kind == "time":
+        today = date.today()
+        with st.container(horizontal=True):
+            since = st.date_input("From", today - timedelta(days=7), width=160, key="since")
+            until = st.date_input(
+                "To the end of", today, width=160, key="until", help="Days are those of UTC."
+            )
+        if isinstance(since, date) and isinstance(until, date):
+            found["since"] = f"{since.isoformat()}T00:00:00+00:00"
+            end = datetime.combine(until, datetime.min.time()) + timedelta(days=1)
+            found["until"] = f"{end.isoformat()}+00:00"
+    else:
+        where = _slice(settings, spec)
+        if where:
+            found["where"] = where
+    return found | _whose(settings)
+
+
+def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
+    counts = values(settings)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        column = st.selectbox("Column", list(spec.slices), width=200, key="slice-column")
+        there = list(counts.get(column, {}))
+        chosen = st.multiselect(
+            "Values", there, key=f"slice-{column}", width=420, accept_new_options=not there,
+            help=spec.columns[column].about, placeholder="Choose one or more",
+        )  # fmt: skip
+    return {column: tuple(chosen)} if chosen else {}
+
+
+def values(settings: Settings) -> dict[str, dict[str, int]]:
+    """Return the values of the columns of few values, and how many raw rows have each."""
+    snapshot = snapshots.current(settings)
+    if snapshot is None:
+        return {}
+    found = _report.kept(settings, settings.mlflow_uri, snapshot.run_id, "values")
+    if found is None:
+        return {}
+    return {
+        str(name): dict(zip(part["value"], part["rows"], strict=True))
+        for name, part in found.groupby("column", sort=False)
+    }
+
+
+def _whose(settings: Settings, *, is_source: bool = True) -> dict[str, Any]:
+    tallies = [one for one in predictions.tallies(settings) if not one.is_shadow]
+    found: dict[str, Any] = {}
+    with st.container(horizontal=True):
+        if is_source:
+            sources = sorted({one.source for one in tallies})
+            source = st.selectbox("Source", [ALL, *sources], width=200, key="source")
+            found |= {"source": source} if source != ALL else {}
+        versions = sorted({one.version for one in tallies}, key=lambda one: (len(one), one))
+        version = st.selectbox(
+            "Version", ["The champion", *versions], width=200, key="version",
+            help="A report is of one version: its own reference stands against its own answers.",
+        )  # fmt: skip
+        found |= {"version": version} if version != "The champion" else {}
+    return found
+
+
+def _limits(
+    settings: Settings, last: tracking.RunInfo | None, before: dict[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    set_before = before.get("limits") or {}
+    with st.expander(f"Limits{f': {len(set_before)} set by a person' if set_before else ''}"):
+        target = st.number_input(
+            "False alarms, at most (% of windows like the reference)", 0.1, 20.0,
+            min(max(100 * float(before.get("false_alarms") or 0.01), 0.1), 20.0), 0.1,
+            key="false-alarms", width=360,
+            help="Limits are learned so that of windows drawn from the reference, in which nothing "
+            "has changed, at most so many alarm. A lower share sees real changes later.",
+        )  # fmt: skip
+        share = round(target / 100, 5)
+        found |= {"false_alarms": share} if share != 0.01 else {}
+        if last is None:
+            st.caption("The first report shows the limits; then you can set your own here.")
+            return found
+        checks = _report.kept(settings, settings.mlflow_uri, last.run_id, "checks")
+        if checks is None:
+            return found
+        st.caption(
+            "Fill in what shall hold instead of what is learned, in the check's own unit; leave "
+            "the rest empty. What you set stays for the next reports."
+        )
+        shown = editable(checks, set_before)
+        edited = st.data_editor(
+            shown, hide_index=True, width="stretch", height=320, key=f"limits-{last.run_id}",
+            disabled=["code", "Check", "Value", "Now"],
+            column_config={
+                "code": None,
+                "Value": st.column_config.NumberColumn("Last value", format="%.4f"),
+                "Now": "Limits of the last report",
+                **{name: st.column_config.NumberColumn(name, format="%.4g", width="small")
+                   for name in ENDS.values()},
+            },
+        )  # fmt: skip
+        limits = chosen_limits(edited)
+        found |= {"limits": limits} if limits else {}
+    return found
+
+
+def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -> pd.DataFrame:
+    """Return a row for each check that can have limits, with those that a person set."""
+    rows = report_tables.complete(checks)
+    rows = rows[~rows["code"].str.startswith("slice.") & (rows["group"] != "split")]
+    known = set(rows["code"])
+    found = [
+        {"code": row.code, "Check": row.title, "Value": row.value, "Now": row.threshold}
+        for row in rows.itertuples()
+    ]
+    # of a check that the last report did not make
+    found += [{"code": code, "Check": code, "Now": ""} for code in before if code not in known]
+    for row in found:
+        limits = before.get(str(row["code"])) or {}
+        row |= {name: limits.get(end) for end, name in ENDS.items()}
+    table = pd.DataFrame(found, columns=["code", "Check", "Value", "Now", *ENDS.values()])
+    return table.astype({"Value": float} | dict.fromkeys(ENDS.values(), float))
+
+
+def chosen_limits(edited: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return the limits that are filled in, by check."""
+    found = {}
+    for row in edited.to_dict("records"):
+        limits = {
+            end: float(row[name])
+            for end, name in ENDS.items()
+            if row.get(name) is not None and not pd.isna(row[name])
+        }
+        if limits:
+            found[str(row["code"])] = limits
+    return found
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def options_of(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
+    """Return the options that a report was asked for with; empty where it does not tell."""
+    try:
+        text = tracking.artifact(_settings, run_id, "settings.json").read_text(encoding="utf-8")
+    except NotReadyError:
+        return {}
+    found: dict[str, Any] = json.loads(text).get("options") or {}
+    return found
