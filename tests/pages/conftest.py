@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -41,6 +42,8 @@ class Lived:
 def _as_after_a_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what Streamlit cached for other tests, and start no worker."""
     monkeypatch.setattr(jobs, "keep_supervisor", lambda settings: None)
+    # at each visit Streamlit's test would read the metadata of all packages, to look for components
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", lambda *_, **__: [])
     st.cache_resource.clear()
     st.cache_data.clear()
     yield
