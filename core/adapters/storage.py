@@ -220,6 +220,32 @@ def keep_prepared(settings: Settings, ready: Staged, prepared: Prepared) -> None
 
 
 @contextmanager
+def prepared_put_back(settings: Settings) -> Iterator[None]:
+    """Put the prepared sets that stand back when what is done inside fails."""
+    record = settings.data_dir / MODEL_INPUT / "prepared.json"
+    paths = (*prepared_paths(settings), record)
+    place = beside(folder(settings, MODEL_INPUT) / "before")
+    place.mkdir()
+    try:
+        with _prepared_lock(settings):
+            stood = [path for path in paths if path.is_file()]
+            for path in stood:
+                shutil.copyfile(path, place / path.name)
+        try:
+            yield
+        except BaseException:
+            with _prepared_lock(settings):
+                for path in paths:
+                    if path in stood:
+                        os.replace(place / path.name, path)
+                    else:
+                        path.unlink(missing_ok=True)
+            raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
 def _prepared_lock(settings: Settings) -> Iterator[None]:
     """Hold back other readers and writers of the prepared sets, in whatever process."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)

@@ -1,24 +1,464 @@
-"""retrain: not there yet."""
+"""retrain: decide by the reports whether to train again, do it, and let the gate judge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-from core import config
+import pandas as pd
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from core import config, project
+from core.adapters import clock, policies, storage, tracking
+from core.adapters.tracking import ModelVersion, RunInfo
 from core.config import Settings
-from core.errors import NotReadyError
-from core.record import SILENT, Progress
+from core.errors import CourtsideError, NotReadyError
+from core.logic import policy
+from core.logic.policy import Decision, Policy, Window
+from core.project import ProjectSpec
+from core.record import SILENT, Progress, Record
+from core.steps import prepare, promote, train
+
+MIN_REASON = 10
+TAG = tracking.TAG
+# tags of a run of this step
+WINDOWS_UNTIL, CHAMPION, PREPARED, TRAINED, JUDGED = (
+    TAG + name
+    for name in ("windows_until", "retrained_version", "prepare_run", "train_run", "gate_run")
+)
+NEW, GATE, GATE_TEXT, BY_KIND = (
+    TAG + name for name in ("challenger", "gate", "gate_text", "by_kind")
+)
+# no policy looks further back
+MOST_REPORTS = 200
 
 
 class Options(config.Options):
-    """None yet."""
+    """Who asks, and by which policy.
+
+    Parameters
+    ----------
+    trigger : {"report", "person", "calendar", "schedule"}
+        A report that was made, a person, or a schedule.
+    report : str, optional
+        Run id of that report.
+    reason : str, optional
+        A person's, of 10 characters or more: retrain whatever the policy says. Without it a person
+        only has the policy decide.
+    policy : Policy, optional
+        In place of the one that was set.
+    decided_by : str
+        Who asks, by default the operating system's user.
+    recipe : {"champion", "free"}
+        Train with the champion's own candidate and parameters, or with all the choices of its
+        training, so that another candidate may win.
+    """
+
+    trigger: Literal["report", "person", "calendar", "schedule"] = "person"
+    report: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    reason: str | None = Field(None, max_length=2000)
+    policy: Policy | None = None
+    decided_by: str = Field(default_factory=promote.user, min_length=1, max_length=80)
+    recipe: Literal["champion", "free"] = "champion"
+
+    @field_validator("reason")
+    @classmethod
+    def _is_a_reason(cls, value: str | None) -> str | None:
+        if value is not None and len(value.strip()) < MIN_REASON:
+            raise ValueError(f"write a reason of {MIN_REASON} characters or more")
+        return value.strip() if value is not None else None
+
+    @model_validator(mode="after")
+    def _only_a_person_has_reasons(self) -> Options:
+        if self.reason is not None and self.trigger != "person":
+            raise ValueError("only a person retrains by a reason; others follow the policy")
+        return self
 
 
 @dataclass(frozen=True)
 class Result:
-    """Nothing yet."""
+    """What was decided; the rest is empty where nothing was retrained.
+
+    Parameters
+    ----------
+    decision : {"retrain", "wait", "investigate", "none"}
+    version : str
+        The challenger.
+    gate : {"promote", "hold", "refuse", ""}
+    is_promoted : bool
+    """
+
+    run_id: str
+    decision: str
+    title: str
+    version: str = ""
+    gate: str = ""
+    is_promoted: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decision is made by.
+
+    Parameters
+    ----------
+    windows : tuple of Window
+        Reports of the champion, oldest first, no rows in two of them.
+    used : frozenset of str
+        Those that its last retraining had seen.
+    retrained_at : float or None
+        When that was, seconds since 1970.
+    waiting : str or None
+        What the gate let pass and waits for a person.
+    waiting_run : str or None
+        The run that made it.
+    """
+
+    champion: ModelVersion
+    windows: tuple[Window, ...]
+    used: frozenset[str]
+    retrained_at: float | None
+    waiting: str | None
+    waiting_run: str | None = None
+
+
+class _Part(Progress):
+    """A stretch of a progress: inner steps tell 0 to 1 of theirs, and their runs are not told."""
+
+    def __init__(self, outer: Progress, begin: float, end: float, name: str) -> None:
+        self.job_id = outer.job_id
+        self._outer, self._begin, self._end, self._name = outer, begin, end, name
+
+    def update(self, fraction: float, text: str) -> None:
+        share = min(max(fraction, 0.0), 1.0)
+        done = self._begin + (self._end - self._begin) * share
+        self._outer.update(done, f"{self._name}: {text}")
+
+
+def state(settings: Settings, spec: ProjectSpec) -> State:
+    """Read from the store what a decision is made by; nothing is trained.
+
+    Raises
+    ------
+    NotReadyError
+        Before there is a champion.
+    """
+    champion = tracking.require_version(settings, spec.model, tracking.CHAMPION)
+    found = policy.apart(windows(settings, champion))
+    last = _last(settings, champion)
+    used: frozenset[str] = frozenset()
+    waiting = None
+    if last is not None:
+        until = float(last.tags.get(WINDOWS_UNTIL, "0") or 0)
+        used = frozenset(one.run_id for one in found if one.end <= until)
+        waiting = _waiting(settings, spec, last)
+    return State(
+        champion,
+        tuple(found),
+        used,
+        float(last.tags.get(TAG + "decided_at", last.started)) if last else None,
+        f"Version {waiting.version}, which the gate let pass," if waiting else None,
+        last.run_id if waiting and last else None,
+    )
+
+
+def decide(settings: Settings, by: Policy, found: State) -> Decision:
+    """Return what a policy decides now."""
+    return policy.decide(
+        by, found.windows,
+        trained_at=found.champion.created, now=clock.now(settings),
+        used=found.used, retrained_at=found.retrained_at, waiting=found.waiting,
+    )  # fmt: skip
+
+
+def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
+    """Return what the reports of a version found, in the order in which they were made.
+
+    Reports of older apps have fewer fields. Reports of the test set against the training set are
+    left out: they are not of operation.
+    """
+    found = []
+    for run in reversed(tracking.runs(settings, step="monitor", status="FINISHED",
+                                      limit=MOST_REPORTS)):  # fmt: skip
+        version = run.tags.get(TAG + "version") or run.params.get("version")
+        model = run.tags.get(TAG + "model") or run.params.get("model")
+        if (model, version) != (champion.name, champion.version):
+            continue
+        if run.params.get("window") == "test":
+            continue
+        try:
+            checks = tracking.table(settings, run.run_id, "checks")
+        except NotReadyError:
+            continue
+        found.append(as_window(run, checks))
+    return found
+
+
+def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
+    """Return a report as a policy reads it."""
+    limits = checks.reindex(columns=["alert_low", "alert_high"]).astype("float64")
+    values = checks["value"].astype("float64")
+
+    def moment(name: str) -> float:
+        return float(run.tags.get(TAG + name) or run.started)
+
+    codes = checks["code"].astype(str)
+    labels = run.tags.get(TAG + "labels") or run.metrics.get("rows_labelled", 0)
+    return Window(
+        run_id=run.run_id,
+        begin=moment("window_begin"),
+        end=moment("window_end"),
+        rows=int(run.metrics.get("rows_current", 0)),
+        labels=int(float(labels)),
+        values={code: float(one) for code, one in zip(codes, values, strict=True) if one == one},
+        verdicts=dict(zip(codes, checks["verdict"].astype(str), strict=True)),
+        groups=dict(zip(codes, checks["group"].astype(str), strict=True)),
+        limits={
+            code: (None if low != low else float(low), None if high != high else float(high))
+            for code, low, high in zip(
+                codes, limits["alert_low"], limits["alert_high"], strict=True
+            )
+        },
+    )
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Refuse: it is not there yet."""
-    raise NotReadyError("This step is not there yet.")
+    """Decide, and retrain where that is decided, as the run `Retreinamento`.
+
+    The runs of the preparation, the training and the gate are nested in it. A retraining trains
+    the champion's recipe on the rows that it had and those that got a label since, which replaces
+    the prepared sets that stand; the test rows stay test rows. The challenger alias stands on the
+    new version. When the preparation or the training fails, the prepared sets are put back.
+
+    Raises
+    ------
+    NotReadyError
+        Before there is a champion, or when its training cannot be repeated.
+    InputError
+        When nothing new was labelled.
+    """
+    spec = project.load(settings.project)
+
+    def waits() -> None:
+        progress.update(0.0, "Waiting for another retraining to end")
+
+    with (
+        policies.turn(settings, waits),
+        tracking.step_run(settings, "retrain", options, progress) as run_id,
+    ):
+        began = time.perf_counter()
+        progress.update(0.02, "Reading the reports")
+        by = policies.load(settings) if options.policy is None else options.policy
+        found = state(settings, spec)
+        decision = _decided(options, decide(settings, by, found))
+        _record(settings, run_id, options, by, found, decision)
+        if decision.code != "retrain":
+            _cost(settings, run_id, began)
+            progress.update(1.0, decision.title)
+            return Result(run_id, decision.code, decision.title)
+        result = _retrain(settings, spec, options, by, found, decision, run_id, began, progress)
+        progress.update(1.0, result.title)
+    return result
+
+
+def _retrain(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    by: Policy,
+    found: State,
+    decision: Decision,
+    run_id: str,
+    began: float,
+    progress: Progress,
+) -> Result:
+    champion = found.champion
+    sets, recipe = _recipe(settings, spec, options, champion)
+
+    def note(**tags: str) -> None:
+        tracking.log(settings, run_id, Record(tags={TAG + name: one for name, one in tags.items()}))
+
+    with storage.prepared_put_back(settings):
+        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, "Preparing"))
+        note(prepare_run=prepared.run_id)
+        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, "Training"))
+    note(train_run=trained.run_id, challenger=trained.version)
+    itself = by.promotes == "itself"
+    judged = promote.run(
+        settings,
+        promote.Options(
+            action="gate",
+            challenger=trained.version,
+            reason=f"Retrained from version {champion.version}: {decision.title}."[:2000],
+            decided_by=options.decided_by if options.reason else f"policy: {by.strategy}",
+            dry_run=not itself,
+        ),
+        _Part(progress, 0.8, 0.98, "Asking the gate"),
+    )
+    is_promoted = itself and judged.decision == "promote"
+    kinds, by_kind = _by_kind(settings, spec, judged.run_id)
+    note(gate_run=judged.run_id, gate=judged.decision, gate_text=judged.text, by_kind=by_kind)
+    fitted = tracking.run(settings, trained.run_id)
+    made = tracking.run(settings, prepared.run_id)
+    metrics = {
+        "rows_fit": fitted.metrics.get("rows_fit", 0.0) if fitted else 0.0,
+        "labels_new": made.metrics.get("rows_new", 0.0) if made else 0.0,
+        "labels_used": float(prepared.rows_train + prepared.rows_test),
+        "log_loss_test": trained.log_loss_test,
+    }
+    is_sample = bool(fitted and fitted.is_sample)
+    tables = {} if kinds.empty else {"by_kind": kinds}
+    tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
+    _cost(settings, run_id, began)
+    then = {
+        "promote": "is the champion now" if is_promoted else "waits for a person to promote it",
+        "hold": "is held back by the gate",
+        "refuse": "is refused by the gate",
+    }[judged.decision]
+    title = f"Version {trained.version} was trained and {then}"
+    return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
+
+
+def _decided(options: Options, decision: Decision) -> Decision:
+    """Return the policy's decision, or a person's in its stead."""
+    if options.reason is None:
+        return decision
+    said = f"The policy says: {decision.title}."
+    return Decision(
+        "retrain", f"{options.decided_by} asks for it", (options.reason, said, *decision.reasons),
+        decision.evidence, "The gate is asked about the challenger.",
+    )  # fmt: skip
+
+
+def _record(
+    settings: Settings,
+    run_id: str,
+    options: Options,
+    by: Policy,
+    found: State,
+    decision: Decision,
+) -> None:
+    rows = [
+        {
+            "run_id": one.run_id, "begin": one.begin, "end": one.end, "rows": one.rows,
+            "labels": one.labels,
+            "alerts": ",".join(one.alerts(performance=True)),
+            "other_alerts": ",".join(one.alerts(performance=False)),
+            "is_evidence": one.run_id in decision.evidence,
+            "is_used": one.run_id in found.used,
+        }
+        for one in found.windows
+    ]  # fmt: skip
+    reasons = pd.DataFrame({"reason": list(decision.reasons)}, dtype="object")
+    tracking.log(
+        settings,
+        run_id,
+        Record(
+            params={"policy_in_force": by.model_dump_json(), "model": found.champion.name},
+            tags={
+                TAG + "decision": decision.code,
+                TAG + "decision_title": decision.title,
+                TAG + "reason": " ".join(decision.reasons),
+                TAG + "todo": decision.todo,
+                TAG + "evidence": ",".join(decision.evidence),
+                TAG + "trigger": options.trigger,
+                TAG + "strategy": by.strategy,
+                TAG + "decided_by": options.decided_by,
+                TAG + "decided_at": f"{clock.now(settings):.3f}",
+                CHAMPION: found.champion.version,
+                WINDOWS_UNTIL: f"{found.windows[-1].end!r}" if found.windows else "0",
+                **({TAG + "report": options.report} if options.report else {}),
+            },
+            tables={"windows": pd.DataFrame(rows), "reasons": reasons},
+            documents={"decision": asdict(decision)},
+            is_sample=found.champion.is_sample,
+        ),
+    )
+
+
+def _cost(settings: Settings, run_id: str, began: float) -> None:
+    seconds = time.perf_counter() - began
+    tracking.log(settings, run_id, Record(metrics={"seconds": seconds}))
+
+
+def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
+    """Return the newest retraining of this champion, failed ones too; none of mere decisions."""
+    matching = [
+        f"tags.`{TAG}decision` = 'retrain'",
+        f"tags.`{CHAMPION}` = '{champion.version}'",
+        "attributes.status != 'RUNNING'",
+    ]
+    found = tracking.runs(settings, step="retrain", matching=matching, limit=20)
+    return next((one for one in found if one.params.get("model") == champion.name), None)
+
+
+def _waiting(settings: Settings, spec: ProjectSpec, last: RunInfo) -> ModelVersion | None:
+    """Return the challenger that a retraining made, where it waits for a person."""
+    if last.tags.get(GATE) != "promote" or NEW not in last.tags:
+        return None
+    found = tracking.find_version(settings, spec.model, last.tags[NEW])
+    return found if found is not None and tracking.CHALLENGER in found.aliases else None
+
+
+def _recipe(
+    settings: Settings, spec: ProjectSpec, options: Options, champion: ModelVersion
+) -> tuple[prepare.Options, train.Options]:
+    """Return how to prepare and train as the champion's own training did, with newer rows."""
+    trained = tracking.run(settings, champion.tags.get(TAG + "train_run", champion.run_id))
+    if trained is None or trained.step != "train":
+        raise NotReadyError(
+            f"Version {champion.version} was not trained here, so its training cannot be "
+            "repeated. Train a challenger on the page Train."
+        )
+    sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
+    recipe = _options(settings, train.Options, trained.run_id)
+    candidate = champion.tags.get(TAG + "candidate", "")
+    changed: dict[str, Any] = {"preset": None, "learning_seconds": 0, "budget_seconds": None}
+    if options.recipe == "champion" and candidate in recipe["candidates"]:
+        own = {name: one for name, one in recipe["params"].items() if name == candidate}
+        changed |= {
+            "candidates": (candidate,), "params": own, "tune_trials": 0,
+            "blend": False, "stack": False, "calibrate": "none",
+        }  # fmt: skip
+    try:
+        return (
+            prepare.Options(**{**sets, "continues": trained.run_id}),
+            train.Options(**{**recipe, **changed}),
+        )
+    except ValidationError as error:
+        raise NotReadyError(
+            f"Version {champion.version} was trained with choices that this app does not take: "
+            f"{config.sentence(error)} Train a challenger on the page Train."
+        ) from error
+
+
+def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dict[str, Any]:
+    """Return the resolved options of a run, those that the step still has."""
+    try:
+        path = tracking.artifact(settings, run_id, "settings.json")
+    except CourtsideError as error:
+        raise NotReadyError(
+            "The run that made the champion does not tell its choices, so it cannot be repeated. "
+            "Train a challenger on the page Train."
+        ) from error
+    found = json.loads(path.read_text(encoding="utf-8"))["options"]
+    return {name: one for name, one in found.items() if name in kind.model_fields}
+
+
+def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.DataFrame, str]:
+    """Return what the gate found on each kind of row, as a table and in a sentence."""
+    try:
+        found = tracking.table(settings, gate_run, "slices")
+    except NotReadyError:
+        return pd.DataFrame(), ""
+    kinds = found[found["column"] == spec.rows.column].drop(columns="column")
+    if kinds.empty:
+        return kinds, ""
+    told = [
+        f"{row['value']}: log loss {row['log_loss_champion']:.4f} before, "
+        f"{row['log_loss_challenger']:.4f} after ({int(row['rows']):,} rows)"
+        for row in kinds.to_dict("records")
+    ]
+    return kinds.reset_index(drop=True), f"{'; '.join(told)}."
