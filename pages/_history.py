@@ -173,9 +173,7 @@ def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
     elif changed.empty:
         st.markdown(f"No verdict changed, in {len(table)} checks.")
     else:
-        worse = sum(
-            _rank(row.verdict_now) < _rank(row.verdict_before) for row in changed.itertuples()
-        )
+        worse = int(changed["is_worse"].sum())
         count = "1 verdict" if len(changed) == 1 else f"{len(changed)} verdicts"
         st.markdown(f"**{count} changed** of {len(table)} checks; {worse} for the worse.")
     every = st.toggle("All checks, not only those that changed", key="every-check")
@@ -194,12 +192,6 @@ def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
             ),
             hide_index=True,
         )
-
-
-def _rank(verdict: str) -> int:
-    order = report_tables.WORST_FIRST
-    # a check that is not made is neither better nor worse than ok
-    return order.index("ok" if verdict in ("", "not_applicable") else verdict)
 
 
 def _badge(verdict: str) -> str:

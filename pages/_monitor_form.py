@@ -44,16 +44,18 @@ def ask(
     spec: ProjectSpec,
     scorings: list[predictions.Scoring],
     last: tracking.RunInfo | None,
-) -> dict[str, Any] | None:
-    """Ask for the options of a report; None while something is missing."""
+) -> dict[str, Any]:
+    """Ask for the options of a report; what is not chosen is left to their defaults."""
     before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
     kind = st.segmented_control(
         "Rows to compare", kinds, default="scoring" if scorings else "last", required=True,
         format_func=WINDOWS.__getitem__, key="window",
     )  # fmt: skip
-    st.caption(ABOUT[kind])
-    chosen = _window(settings, spec, kind, scorings)
+    # a place of its own: what follows stays as it is, open or not, when the window changes
+    with st.container():
+        st.caption(ABOUT[kind])
+        chosen = _window(settings, spec, kind, scorings)
     chosen |= _limits(settings, last, before)
     return chosen
 

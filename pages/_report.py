@@ -195,6 +195,10 @@ def performance(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
 ) -> None:
     """Show what labels say."""
+    reasons = checks["text"].unique()
+    if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
+        st.info(f"No check of performance can be made. {_parts.plain(_joined(checks)[0])}")
+        return
     _parts.check_table(_with_todo(checks), limits=True)
     st.caption(
         "Below a figure stands its 95% interval. What chance alone does is no alarm: it is in the "

@@ -26,27 +26,21 @@ def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> 
     _parts.job_panel(settings, "monitor")
 
 
-def asked(last: tracking.RunInfo | None) -> tracking.RunInfo | None:
-    """Return the report that a link asks for, else the newest."""
+def asked(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
+    """Return the report that a link asks for, else the newest, and what to say about it."""
     wanted = st.query_params.get("report", "")
     if not wanted or (last and wanted == last.run_id):
-        return last
+        return last, ""
     found = tracking.run(settings, wanted)
     if found is None or found.step != "monitor" or found.status != "FINISHED":
-        st.warning("The report that was asked for is not there. This is the newest.")
-        return last
-    st.info(
-        "This is an older report.",
-        icon=":material/history:",
-    )
-    st.page_link("pages/monitor.py", label="See the newest", icon=":material/arrow_forward:")
-    return found
+        return last, "The report that was asked for is not there. This is the newest."
+    return found, "This is an older report."
 
 
 with _parts.told():
     _parts.wait_for_store()
     last = tracking.last_run(settings, "monitor")
-    shown = asked(last)
+    shown, told = asked(last)
     _parts.header(
         "Monitor",
         "Compare scored rows with the reference, the rows that the model was tested on "
@@ -54,6 +48,12 @@ with _parts.told():
         "where labels are in, its input and its answers in any case.",
         is_sample=bool(shown and shown.is_sample),
     )
+    if told:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/history: {told}", width="content")
+            st.page_link(
+                "pages/monitor.py", label="See the newest", icon=":material/arrow_forward:"
+            )
     _alert_banner.banner(settings)
     scorings = predictions.scorings(settings, min_rows=monitor.MIN_ROWS)
     is_ready = bool(scorings) or bool(predictions.tallies(settings))

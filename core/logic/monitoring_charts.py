@@ -43,7 +43,7 @@ def check_over_time(
     ...     "warning_high": float("nan"), "alert_low": 0.3, "alert_high": float("nan"),
     ...     "verdict": ["ok", "alert"]})
     >>> len(check_over_time(table).to_dict()["layer"])
-    6
+    5
     """
     import altair as alt
 
@@ -83,15 +83,14 @@ def check_over_time(
                 ],
             )
         )
-        for kind in bands["kind"].unique():
-            layers.append(
-                alt.Chart(bands[bands["kind"] == kind])
-                .mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
-                .encode(
-                    x=alt.X("start:T", **x), x2="end:T", y=alt.Y("limit:Q", scale=scale),
-                    color=_colour("band:N", bands["band"].unique().tolist()),
-                )
-            )  # fmt: skip
+        layers.append(
+            alt.Chart(bands)
+            .mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
+            .encode(
+                x=alt.X("start:T", **x), x2="end:T", y=alt.Y("limit:Q", scale=scale, title=name),
+                color=_colour("band:N", bands["band"].unique().tolist()),
+            )
+        )  # fmt: skip
     base = alt.Chart(there).encode(
         x=alt.X("time:T", **x),
         tooltip=[
@@ -168,9 +167,9 @@ def _bands(table: pd.DataFrame, domain: list[float], span: tuple[float, float]) 
     """Return a rectangle for each report and side that has limits, half way to its neighbours."""
     at = table["at"].to_numpy(dtype=float)
     middle = (at[1:] + at[:-1]) / 2
-    starts, ends = [span[0], *middle], [*middle, span[1]]
+    edges = [span[0], *middle, span[1]] if len(at) else []
     found = []
-    for row, start, end in zip(table.itertuples(), starts, ends, strict=True):
+    for row, start, end in zip(table.itertuples(), edges[:-1], edges[1:], strict=True):
         for side, edge in (("high", domain[1]), ("low", domain[0])):
             warning, alert = getattr(row, f"warning_{side}"), getattr(row, f"alert_{side}")
             # without an alert on that side the warning goes on to the edge

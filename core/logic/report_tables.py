@@ -116,13 +116,14 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def changes(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Return two reports side by side, what changed its verdict first.
+    """Return two reports side by side, what changed its verdict first, to the worse before others.
 
     Returns
     -------
     DataFrame
         `code`, `title`, `group`, `before`, `now`, `difference` (now minus before), `verdict_before`
-        and `verdict_now` (empty where that report has no such check), `is_changed`.
+        and `verdict_now` (empty where that report has no such check), `is_changed`, `is_worse`: a
+        check that is not made, or not applicable, is neither better nor worse than ok.
 
     Examples
     --------
@@ -150,9 +151,13 @@ def changes(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
             "verdict_before": verdicts[0],
             "verdict_now": verdicts[1],
             "is_changed": verdicts[0] != verdicts[1],
+            "is_worse": [
+                _badness(now) > _badness(before) for before, now in zip(*verdicts, strict=True)
+            ],
         }
     )
-    return table.sort_values("is_changed", ascending=False, kind="stable", ignore_index=True)
+    order = ["is_worse", "is_changed"]
+    return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 
 
 def over_time(
@@ -188,3 +193,7 @@ def over_time(
 
 def _rank(verdict: str) -> int:
     return WORST_FIRST.index(verdict) if verdict in WORST_FIRST else len(WORST_FIRST)
+
+
+def _badness(verdict: str) -> int:
+    return {"alert": 2, "warning": 1}.get(verdict, 0)
