@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.logic.checks import Check, Verdict
+from core.logic.check import Check, Limit
 from core.logic.metrics import Floats
-
-if TYPE_CHECKING:
-    from core.logic.limits import Limit
 
 TITLE = "Disagreement among candidates"
 # Times as much as on the reference; less, and it does not matter in practice.
@@ -108,20 +104,10 @@ def check(
         float(max(times * reference.spread, reference.spread + chance))
         for times in (WARNING, ALERT)
     )
-    highs: tuple[float | None, float | None] = (warning, alert)
-    if limits and "disagreement" in limits:
-        highs = (limits["disagreement"].warning_high, limits["disagreement"].alert_high)
-    verdict: Verdict = "ok"
-    if highs[1] is not None and current.spread > highs[1]:
-        verdict = "alert"
-    elif highs[0] is not None and current.spread > highs[0]:
-        verdict = "warning"
+    usual = Limit(warning_high=warning, alert_high=alert, source="learned")
+    limit = (limits or {}).get("disagreement", usual)
+    verdict = limit.judge(current.spread)
     half = _Z * current.spread_of_rows / np.sqrt(current.rows)
-    said = [
-        f"{name} above {high:.4f}"
-        for name, high in zip(("warning", "alert"), highs, strict=True)
-        if high is not None
-    ]
     now, before = f"{current.labels_differ:.0%}", f"{reference.labels_differ:.0%}"
     text = (
         f"The {current.candidates} candidates of the training differ by {current.spread:.3f} in "
@@ -129,8 +115,8 @@ def check(
         f"differently ({before} there)."
     )
     return Check(
-        "disagreement", TITLE, "output", current.spread, reference.spread, ", ".join(said),
+        "disagreement", TITLE, "output", current.spread, reference.spread, limit.words(),
         verdict, text, float(current.spread - half), float(current.spread + half),
         "" if verdict == "ok" else "Look at the rows they disagree on, and label some of those.",
-        warning_high=highs[0], alert_high=highs[1],
+        warning_high=limit.warning_high, alert_high=limit.alert_high,
     )  # fmt: skip

@@ -11,16 +11,12 @@ stays as it was. A changed relation, it cannot see.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.logic import metrics
-from core.logic.checks import Check, Verdict
+from core.logic.check import Check, Limit
 from core.logic.metrics import Floats, Labels
-
-if TYPE_CHECKING:
-    from core.logic.limits import Limit
 
 TITLES = {
     "estimated_log_loss": "Log loss, estimated without labels",
@@ -109,7 +105,7 @@ def checks(
     reason : str, optional
         Why nothing can be estimated, as `support.is_outside` tells it.
     limits : mapping of str to Limit, optional
-        Limits by code that take the place of these.
+        Limits by code that take the place of these; the value itself is judged by them.
 
     Returns
     -------
@@ -307,30 +303,14 @@ def _check(
     low: tuple[float | None, float | None] = (None, None),
     high: tuple[float | None, float | None] = (None, None),
 ) -> Check:
-    given = limits.get(code)
-    if given is not None:
-        low, high = (given.warning_low, given.alert_low), (given.warning_high, given.alert_high)
-
-    def is_beyond(lowest: float | None, highest: float | None) -> bool:
-        return (lowest is not None and between[1] < lowest) or (
-            highest is not None and between[0] > highest
-        )
-
-    verdict: Verdict = "ok"
-    if is_beyond(low[1], high[1]):
-        verdict = "alert"
-    elif is_beyond(low[0], high[0]):
-        verdict = "warning"
-    said = [
-        f"{name} {side} {limit:.4f}"
-        for side, both in (("below", low), ("above", high))
-        for name, limit in zip(("warning", "alert"), both, strict=True)
-        if limit is not None
-    ]
+    usual = Limit(low[0], high[0], low[1], high[1])
+    limit = limits.get(code, usual)
+    verdict = limit.judge(value, between if limit is usual else None)
+    words = f"better end of the interval: {limit.words()}" if limit is usual else limit.words()
     todo = "" if verdict == "ok" else "Bring labels for these rows to see whether it is so."
     return Check(
-        code, TITLES[code], "output", value, before, ", ".join(said), verdict, text, *between,
-        todo, low[0], high[0], low[1], high[1],
+        code, TITLES[code], "output", value, before, words, verdict, text, *between,
+        todo, limit.warning_low, limit.warning_high, limit.alert_low, limit.alert_high,
     )  # fmt: skip
 
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from core.logic import intervals
-from core.logic.checks import Check, Verdict
-
-if TYPE_CHECKING:
-    from core.logic.limits import Limit
+from core.logic.check import Check, Interval, Limit, Verdict
 
 # Ends of the domain AUC's interval, and of the outside share's, from which they are told.
 AUC_WARNING, AUC_ALERT = 0.6, 0.75
@@ -161,15 +158,17 @@ def checks(found: Support, limits: Mapping[str, Limit] | None = None) -> list[Ch
     """Judge what was found by the better end of each interval: `domain_auc`, `outside_support`.
 
     The limits lie so far from chance that the verdicts cost no false alarms worth counting. Of 100
-    current rows against a large reference, equal ones have an AUC of 0.5 with a standard error of
-    0.029: an alert needs 0.80 or more, 10 standard errors from chance, a warning 0.65 or more, 5 of
-    them. Of the share outside, 1% by chance with a standard error of 1% at 100 rows, an alert needs
-    28 rows and a warning 10, 27 and 9 standard errors from chance.
+    current rows that are like a reference of 4,057, the AUC came out as 0.50 with a standard
+    deviation of 0.037 (0.020 of 400 rows, 0.012 of 1,500): an alert needs 0.80 or more, 8 of them
+    from chance, a warning 0.65 or more, 4 of them. Of the share outside, 1% by chance with a
+    standard error of 1% at 100 rows, an alert needs 28 rows and a warning 10, 27 and 9 standard
+    errors from chance.
 
     Parameters
     ----------
     limits : mapping of str to Limit, optional
-        Limits by code that take the place of these.
+        Limits by code that take the place of these. What chance does is in them, or a person chose
+        them: the value itself is judged by them.
 
     Examples
     --------
@@ -212,8 +211,10 @@ def _domain_check(found: Support, limits: Mapping[str, Limit]) -> Check:
             f"At least {MIN_ROWS} rows are needed on either side.",
             todo="Wait for more rows, or choose a longer window.",
         )  # fmt: skip
-    warning, alert = _highs("domain_auc", limits, AUC_WARNING, AUC_ALERT)
-    verdict = _verdict(found.domain_low, warning, alert)
+    limit, verdict, words = _judged(
+        "domain_auc", found.domain_auc, (found.domain_low, found.domain_high), limits,
+        Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
+    )  # fmt: skip
     names = _listed([str(name) for name in found.ranking["feature"].head(2)])
     text = {
         "ok": "The current rows look like the reference.",
@@ -221,10 +222,10 @@ def _domain_check(found: Support, limits: Mapping[str, Limit]) -> Check:
         "alert": f"The current rows are another kind of rows, told apart by {names}.",
     }[verdict]
     return Check(
-        "domain_auc", title, "support", found.domain_auc, 0.5, _words(warning, alert, "{:g}"),
-        verdict, text, found.domain_low, found.domain_high,
+        "domain_auc", title, "support", found.domain_auc, 0.5, words, verdict, text,
+        found.domain_low, found.domain_high,
         "" if verdict == "ok" else f"Find out what happened to {names} before you trust the model.",
-        warning_high=warning, alert_high=alert,
+        warning_high=limit.warning_high, alert_high=limit.alert_high,
     )  # fmt: skip
 
 
@@ -236,8 +237,10 @@ def _outside_check(found: Support, limits: Mapping[str, Limit]) -> Check:
             f"At least {MIN_ROWS} known rows and one current row are needed.",
             todo="Wait for more rows, or choose a longer window.",
         )  # fmt: skip
-    warning, alert = _highs("outside_support", limits, SHARE_WARNING, SHARE_ALERT)
-    verdict = _verdict(found.outside_low, warning, alert)
+    limit, verdict, words = _judged(
+        "outside_support", found.outside_share, (found.outside_low, found.outside_high), limits,
+        Limit(warning_high=SHARE_WARNING, alert_high=SHARE_ALERT),
+    )  # fmt: skip
     share = f"{found.outside_share:.1%} of the rows lie where the model was never tested"
     usual = f"{found.outside_reference:.1%} of the reference"
     text = {
@@ -254,31 +257,23 @@ def _outside_check(found: Support, limits: Mapping[str, Limit]) -> Check:
     }[verdict]
     return Check(
         "outside_support", title, "support", found.outside_share, found.outside_reference,
-        _words(warning, alert, "{:.0%}"), verdict, text, found.outside_low, found.outside_high,
-        todo, warning_high=warning, alert_high=alert,
+        words, verdict, text, found.outside_low, found.outside_high,
+        todo, warning_high=limit.warning_high, alert_high=limit.alert_high,
     )  # fmt: skip
 
 
-def _highs(
-    code: str, limits: Mapping[str, Limit], warning: float, alert: float
-) -> tuple[float | None, float | None]:
+def _judged(
+    code: str,
+    value: float,
+    interval: Interval,
+    limits: Mapping[str, Limit],
+    usual: Limit,
+) -> tuple[Limit, Verdict, str]:
+    """Return the limit that counts, the verdict, and the limit in words."""
     given = limits.get(code)
-    return (warning, alert) if given is None else (given.warning_high, given.alert_high)
-
-
-def _verdict(best: float, warning: float | None, alert: float | None) -> Verdict:
-    if alert is not None and best > alert:
-        return "alert"
-    return "warning" if warning is not None and best > warning else "ok"
-
-
-def _words(warning: float | None, alert: float | None, form: str) -> str:
-    said = [
-        f"{name} above {form.format(value)}"
-        for name, value in (("warning", warning), ("alert", alert))
-        if value is not None
-    ]
-    return f"lower end of the interval: {', '.join(said)}" if said else "no limit is set"
+    if given is not None:
+        return given, given.judge(value), given.words() or "no limit is set"
+    return usual, usual.judge(value, interval), f"lower end of the interval: {usual.words()}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.logic import disagreement
+from core.logic.check import Limit
 from core.logic.disagreement import Disagreement, check, look
 
 
@@ -59,9 +59,6 @@ def test_fewer_than_two_candidates_are_not_applicable() -> None:
 
 
 def test_limits_of_the_person_win() -> None:
-    class Given:
-        warning_high, alert_high = 0.001, None
-
     old = look(answers(1000, 0.05, 0), [0.5] * 3)
-    found = disagreement.check(old, old, {"disagreement": Given()})  # type: ignore[dict-item]
-    assert (found.verdict, found.threshold) == ("warning", "warning above 0.0010")
+    found = check(old, old, {"disagreement": Limit(warning_high=0.001, source="set")})
+    assert (found.verdict, found.threshold) == ("warning", "warning above 0.001; set by a person")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.logic import estimation, metrics
+from core.logic.check import Limit
 
 SIX = ["lat", "lon", "minutes_remaining", "period", "playoffs", "shot_distance"]
 
@@ -147,17 +148,12 @@ def test_an_estimate_is_judged_by_the_better_end_of_its_interval() -> None:
 
 
 def test_limits_of_the_person_win() -> None:
-    class Given:
-        warning_low = alert_low = warning_high = None
-        alert_high = 0.01
-
     labels, p = reference()
-    checks = estimation.checks(
-        labels, p, p, 0.5, limits={"estimated_log_loss": Given()}  # type: ignore[dict-item]
-    )  # fmt: skip
+    limits = {"estimated_log_loss": Limit(alert_high=0.01, source="set")}
+    checks = estimation.checks(labels, p, p, 0.5, limits=limits)
     assert [check.verdict for check in checks] == ["alert", "ok", "ok"]
     assert (checks[0].warning_high, checks[0].alert_high) == (None, 0.01)
-    assert checks[0].threshold == "alert above 0.0100"
+    assert checks[0].threshold == "alert above 0.01; set by a person"
 
 
 def test_on_the_real_rows_the_known_estimates_come_out(real_dir: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.logic import support
+from core.logic import intervals, support
+from core.logic.check import Limit
 
 SIX = ["lat", "lon", "minutes_remaining", "period", "playoffs", "shot_distance"]
 
@@ -128,7 +129,7 @@ def test_the_same_seed_gives_the_same_answer_and_large_sets_are_drawn_from(
 def test_outside_is_what_the_definition_says_for_learned_from_rows_and_without() -> None:
     reference, current, learned = (drawn(rows, seed)[["x", "y"]] for rows, seed in
                                    ((300, 0), (200, 1), (900, 2)))  # fmt: skip
-    current = current + [1.5, 0.0]
+    current = current.assign(x=current["x"] + 1.5)
 
     def beyond(rows: pd.DataFrame, known: pd.DataFrame) -> np.ndarray:
         scale = known.std(ddof=0)
@@ -164,8 +165,6 @@ def test_few_rows_are_said_to_be_too_few(old: pd.DataFrame) -> None:
     [(9, "ok"), (10, "warning"), (27, "warning"), (28, "alert")],
 )
 def test_of_a_hundred_rows_so_many_outside_make_a_verdict(outside: int, verdict: str) -> None:
-    from core.logic import intervals
-
     share = outside / 100
     low, high = intervals.wilson(pd.Series([share]), pd.Series([100]))
     found = support.Support(
@@ -189,20 +188,15 @@ def test_small_windows_of_the_reference_itself_raise_no_alarm(old: pd.DataFrame)
     assert np.mean(shares) < 0.03
 
 
-def test_limits_of_the_person_win(old: pd.DataFrame) -> None:
-    class Given:
-        warning_low = alert_low = None
-        warning_high, alert_high = 0.1, 0.3
-
+def test_limits_of_the_person_win_and_are_of_the_value_itself(old: pd.DataFrame) -> None:
     found = support.look(old, old.head(500), ["x", "y"])
-    limits = {"domain_auc": Given(), "outside_support": Given()}
-    checks = support.checks(found, limits)  # type: ignore[arg-type]
-    assert checks[0].verdict == "alert"
-    assert (checks[0].warning_high, checks[0].alert_high) == (0.1, 0.3)
-    assert "0.1" in checks[0].threshold
-    Given.warning_high = Given.alert_high = None  # type: ignore[assignment]
-    checks = support.checks(found, limits)  # type: ignore[arg-type]
-    assert [(check.verdict, check.threshold) for check in checks] == [("ok", "no limit is set")] * 2
+    limit = Limit(warning_high=0.1, alert_high=found.domain_auc - 1e-9, source="set")
+    auc, outside = support.checks(found, {"domain_auc": limit, "outside_support": limit})
+    assert (auc.verdict, auc.warning_high, auc.alert_high) == ("alert", 0.1, limit.alert_high)
+    assert "set by a person" in auc.threshold
+    assert outside.verdict == "ok"
+    none = support.checks(found, {"domain_auc": Limit(), "outside_support": Limit()})
+    assert [(check.verdict, check.threshold) for check in none] == [("ok", "no limit is set")] * 2
 
 
 def test_on_the_real_rows_the_known_facts_come_out(real_dir: Path) -> None:
