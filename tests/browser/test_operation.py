@@ -1,0 +1,158 @@
+"""Operation by clicking, with a clock that runs ahead: schedule, report, alert, retraining."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from core.adapters import alerts, deliver, jobs, policies, schedules, tracking
+from core.config import Settings
+from core.retraining import Policy
+from core.steps import score
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+from tests.conftest import copy_home
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+SECRET = "a secret of this test"
+# an hour in 15 seconds
+SPEED = 240
+DECISION = f"{tracking.TAG}decision"
+NOTE = "Seen: these are other shots than it was trained on."
+
+
+@dataclass
+class Receiver:
+    """A program that takes messages and keeps them."""
+
+    url: str
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    def events(self) -> set[str]:
+        """Return what the messages tell, each seen to be signed and to have come once."""
+        ids = [headers["X-Courtside-Delivery"] for headers, _ in self.got]
+        assert len(ids) == len(set(ids))
+        told = set()
+        for headers, body in self.got:
+            signed = f"{headers['X-Courtside-Timestamp']}.".encode() + body
+            mine = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+            assert headers["X-Courtside-Signature"] == f"sha256={mine}"
+            told |= {one["event"] for one in json.loads(body)["alerts"]}
+        return told
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            found.got.append((dict(self.headers), body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def scored(trained_sample: Settings, tmp_path: Path) -> Settings:
+    """The home of the app that starts next: the 3-point shots are scored by the champion."""
+    home = copy_home(
+        trained_sample, tmp_path / "home", serve_port=SERVE_PORT, clock_speed=float(SPEED)
+    )
+    score.run(home, score.Options(way="in_process"))
+    policies.save(home, Policy(strategy="reactive", k=1, n=1))
+    return home
+
+
+def until(is_so, seconds: float = PATIENCE_MS / 1000) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [{"COURTSIDE_CLOCK_SPEED": str(SPEED), "COURTSIDE_WEBHOOK_SECRET": SECRET}],
+    indirect=True,
+)
+def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
+    scored: Settings, receiver: Receiver, page
+) -> None:
+    main = page.get_by_test_id("stMain")
+
+    go(page, "Alerts")
+    expect(page.get_by_text("240 times as fast")).to_be_visible(timeout=PATIENCE_MS)
+    main.get_by_role("textbox", name="Address", exact=True).fill(receiver.url)
+    press(page, "Save the webhook")
+    expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
+    main.get_by_text("Set a schedule").click()
+    main.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
+    main.get_by_test_id("stSelectbox").filter(has_text="Unit").locator("input").click()
+    page.get_by_role("option", name="hours").click()
+    press(page, "Save the schedule")
+    expect(page.get_by_text("every hour, the newest scored rows")).to_be_visible()
+
+    # the report comes by itself, and the schedule is ended before many more do
+    expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
+    main.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
+    expect(page.get_by_text("Off: no report by itself")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Open alerts \(\d+\)"))).to_be_visible(timeout=PATIENCE_MS)
+    until(lambda: "raised" in receiver.events())
+    keep(page, "operation-alerts")
+
+    go(page, "Monitor")
+    expect(page.get_by_text(re.compile("does not fit")).first).to_be_visible(timeout=PATIENCE_MS)
+    keep(page, "operation-report")
+
+    go(page, "Alerts")
+    main.get_by_role("button", name=re.compile("Acknowledge all")).click()
+    page.get_by_role("textbox", name="Your name").fill("Ann")
+    page.get_by_role("textbox", name="Note").fill(NOTE)
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    expect(page.get_by_text("All are acknowledged")).to_be_visible()
+    assert {(one.person, one.note) for one in alerts.open_alerts(scored)} == {("Ann", NOTE)}
+    keep(page, "operation-acknowledged")
+
+    # a performance check is in alert: a challenger is trained, passes the gate and waits
+    until(lambda: tracking.last_run(scored, "retrain") is not None)
+    until(lambda: all(one.status == jobs.DONE for one in jobs.latest(scored, "retrain")))
+    decided = [one.tags[DECISION] for one in tracking.runs(scored, step="retrain")]
+    assert decided.count("retrain") == 1
+    go(page, "Retrain")
+    keep(page, "operation-retrain")
+    go(page, "Registry")
+    assert figure(page, "Champion") == "version 1"
+    main.get_by_role("radio", name="Promote", exact=True).click()
+    press(page, "Ask the gate")
+    champion = page.get_by_test_id("stMetric").filter(has=page.get_by_text("Champion", exact=True))
+    expect(champion).to_contain_text("version 2", timeout=PATIENCE_MS)
+    keep(page, "operation-promoted")
+
+    # nothing ran twice: a job for each due time, a decision for each report
+    made = [one for one in jobs.latest(scored, limit=100) if one.options.get("scheduled")]
+    (hourly,) = schedules.schedules(scored)
+    assert len(made) == hourly.runs == len({one.run_id for one in made})
+    asked = jobs.latest(scored, "retrain", limit=100)
+    assert sorted(one.options["report"] for one in asked) == sorted(one.run_id for one in made)
+    assert all(one.state == deliver.SENT for one in deliver.deliveries(scored))
