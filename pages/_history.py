@@ -35,7 +35,7 @@ def checks_of(
     """Return the checks of all these reports (run id, time, name), the oldest first."""
     found = []
     for run_id, at, name in runs:
-        checks = _report.kept(_settings, store, run_id, "checks")
+        checks = _report.checks_of(_settings, store, run_id)
         if checks is not None:
             found.append((run_id, at, name, checks))
     return report_tables.over_time(found)
@@ -99,7 +99,10 @@ def _over_time(settings: Settings, found: list[tracking.RunInfo]) -> None:
     with place:
         code = st.selectbox("Check", order, format_func=titles.__getitem__, key="history-check")
     drawn = table[table["code"] == code]
-    _parts.chart(monitoring_charts.check_over_time(drawn, by=TIMES[kind]))
+    _report.draw(
+        lambda: monitoring_charts.check_over_time(drawn, by=TIMES[kind]),
+        "history", code, kind, *(run_id for run_id, _, _ in runs),
+    )  # fmt: skip
     without = len(runs) - int(drawn["value"].notna().sum())
     st.caption(
         "Whiskers are 95% intervals. Limits hang on the size of the window and on the model, so "
@@ -162,7 +165,7 @@ def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
         now = st.selectbox(
             "After", order, index=0, format_func=names.__getitem__, key="after", width=460
         )
-    sides = [_report.kept(settings, settings.mlflow_uri, one, "checks") for one in (before, now)]
+    sides = [_report.checks_of(settings, settings.mlflow_uri, one) for one in (before, now)]
     if sides[0] is None or sides[1] is None:
         st.error("The checks of one of these reports are gone. Choose another.")
         return

@@ -162,7 +162,7 @@ def _limits(
         if last is None:
             st.caption("The first report shows the limits; then you can set your own here.")
             return found
-        checks = _report.kept(settings, settings.mlflow_uri, last.run_id, "checks")
+        checks = _report.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:
             return found
         st.caption(

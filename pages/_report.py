@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,7 @@ FIGURES = (
 )
 # of what changed, before the rest is left to the evidence
 FIRST = 6
+WORST_SLICES = 12
 COLUMN_KINDS = {
     "psi": ("PSI", "%.3f"), "ks": ("KS", "%.3f"), "js": ("JS", "%.3f"),
     "chi2": ("Cramér's V", "%.3f"), "missing": ("Missing", "percent"),
@@ -63,13 +65,30 @@ def document(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
     return {}
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def checks_of(_settings: Settings, store: str, run_id: str) -> pd.DataFrame | None:
+    """Return the checks of a report with all fields, None where it kept none."""
+    found = kept(_settings, store, run_id, "checks")
+    return None if found is None else report_tables.complete(found)
+
+
+def draw(make: Callable[[], Any], *key: str) -> None:
+    """Draw a chart that does not change; it is made once for its key, which names its run."""
+    st.vega_lite_chart(_drawn(key, make), width="stretch")
+
+
+@st.cache_data(show_spinner=False, max_entries=128)
+def _drawn(key: tuple[str, ...], _make: Callable[[], Any]) -> dict[str, Any]:
+    found: dict[str, Any] = _make().to_dict()
+    return found
+
+
 def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Show a finished report from the top."""
-    found = kept(settings, settings.mlflow_uri, run.run_id, "checks")
-    if found is None:
+    checks = checks_of(settings, settings.mlflow_uri, run.run_id)
+    if checks is None:
         st.error("The checks of this report are gone. Press Monitor for a new one.")
         return
-    checks = report_tables.complete(found)
     verdict(run)
     st.subheader("What changed", anchor=False)
     changed(checks)
@@ -212,21 +231,24 @@ def performance(
     if confusion is not None and len(confusion):
         with left:
             st.markdown("**Labels at the threshold, current rows**")
-            _parts.chart(
-                model_charts.confusion(
-                    _of_current(confusion), positive=spec.positive, negative=spec.negative
-                )
-            )
+            counts = _of_current(confusion)
+            draw(
+                lambda: model_charts.confusion(
+                    counts, positive=spec.positive, negative=spec.negative
+                ),
+                run.run_id, "confusion",
+            )  # fmt: skip
     if reliability is not None and len(reliability):
         with right:
             st.markdown("**Forecast against observed**")
             named = reliability.rename(columns={"set": "model"})
             if "model" not in named:
                 named = named.assign(model="current")
-            _parts.chart(model_charts.calibration_curve(named))
+            draw(lambda: model_charts.calibration_curve(named), run.run_id, "reliability")
     if slices is not None and len(slices):
-        st.markdown("**Where it errs**")
-        _parts.chart(evaluation_charts.slice_gaps(_of_current(slices), most=12))
+        st.markdown("**Where it errs: the worst slices**")
+        worst = _of_current(slices)
+        draw(lambda: evaluation_charts.slice_gaps(worst, most=WORST_SLICES), run.run_id, "slices")
 
 
 def _of_current(table: pd.DataFrame) -> pd.DataFrame:
@@ -273,7 +295,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     left, right = _parts.side_by_side()
     with left:
         st.markdown("**How far each column moved (PSI)**")
-        _parts.chart(drift_charts.psi_bars(drift))
+        draw(lambda: drift_charts.psi_bars(drift), run.run_id, "psi")
     with right:
         _density(settings, run, drift)
 
@@ -285,7 +307,7 @@ def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> 
     chosen = st.selectbox("Reference and current of", ordered, key="feature")
     densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None:
-        _parts.chart(drift_charts.feature_density(densities, chosen))
+        draw(lambda: drift_charts.feature_density(densities, chosen), run.run_id, "density", chosen)
 
 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
@@ -297,10 +319,23 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None and (densities["feature"] == "probability").any():
         st.markdown("**Predicted probability, reference and current**")
-        _parts.chart(
-            drift_charts.feature_density(
+        draw(
+            lambda: drift_charts.feature_density(
                 densities, "probability", axis_title="Predicted probability"
-            )
+            ),
+            run.run_id, "answers",
+        )  # fmt: skip
+    ranking = kept(settings, settings.mlflow_uri, run.run_id, "ranking")
+    if ranking is not None and len(ranking):
+        st.markdown("**What tells reference and current rows apart**")
+        st.dataframe(
+            ranking,
+            hide_index=True,
+            column_config={
+                "feature": "Column",
+                "auc": st.column_config.NumberColumn("ROC AUC of it alone", format="%.3f"),
+                "importance": st.column_config.NumberColumn("Share of the gain", format="percent"),
+            },
         )
 
 

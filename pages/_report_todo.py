@@ -71,7 +71,7 @@ def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]
 
 
 def _is_beyond(settings: Settings, run: tracking.RunInfo, code: str) -> bool:
-    found = _report.kept(settings, settings.mlflow_uri, run.run_id, "checks")
+    found = _report.checks_of(settings, settings.mlflow_uri, run.run_id)
     if found is None:
         return False
     mine = found[found["code"] == code]
@@ -116,7 +116,7 @@ def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
 def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     """Return the report as one HTML document that stands alone."""
     store = settings.mlflow_uri
-    checks = _report.kept(settings, store, run.run_id, "checks")
+    checks = _report.checks_of(settings, store, run.run_id)
     figures = {}
     for name in FIGURES:
         with suppress(NotReadyError):  # of an older app

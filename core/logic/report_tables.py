@@ -33,10 +33,12 @@ def complete(checks: pd.DataFrame) -> pd.DataFrame:
     ('', True)
     """
     names = [field.name for field in fields(Check)]
+    if list(checks.columns) == names and all(checks[name].dtype == "float64" for name in _NUMBERS):
+        return checks
     found = checks.reindex(columns=names)
     for name in names:
         if name in _NUMBERS:
-            found[name] = pd.to_numeric(found[name])
+            found[name] = pd.to_numeric(found[name]).astype("float64")
         else:
             found[name] = found[name].fillna("").astype("object")
     return found
