@@ -143,7 +143,7 @@ def decide(
         if found
         else _calendar(policy, trained_at=max(trained_at, retrained_at or 0.0), now=now)
     )
-    if decided.code == "retrain" and waiting is not None:
+    if decided.code in ("retrain", "wait") and waiting is not None:
         return Decision(
             "wait", "A challenger waits already", (f"{waiting} waits.", *decided.reasons),
             decided.evidence, "Promote it, or retrain by hand with a reason.",
