@@ -243,10 +243,16 @@ def titled(code: str) -> str:
     ('ROC AUC', 'slice period=4', 'calibration')
     """
     kind, _, rest = code.partition(".")
-    words = {"psi": "PSI", "ks": "KS distance", "js": "JS distance", "range": "values out of range"}
+    words = {
+        "psi": "PSI",
+        "ks": "KS distance",
+        "js": "JS distance",
+        "range": "values out of range",
+        "chi2": "chi-square",
+    }
     if rest:
         return f"{kind} {rest}" if kind == "slice" else f"{words.get(kind, kind)} of {rest}"
-    name = TITLES.get(code, code.replace("_", " "))
+    name = TITLES.get(code, code.replace("_", " ").replace("auc", "AUC"))
     return name if name[1:2].isupper() or name == "F1" else name[:1].lower() + name[1:]
 
 

@@ -62,7 +62,8 @@ def trend(
         begin = float(windows["time"].min())
         end = max(until, float(windows["time"].max()))
         grid = [begin + (end - begin) * step / STEPS for step in range(STEPS + 1)]
-        band = forecast.band(windows["time"], windows["value"], grid, confidence=confidence)
+        times, values = windows["time"].tolist(), windows["value"].tolist()
+        band = forecast.band(times, values, grid, confidence=confidence)
         if found.crossing_low is not None and found.crossing_high is not None:
             first, last = max(found.crossing_low, begin), min(found.crossing_high, end)
             if first < last:

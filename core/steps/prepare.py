@@ -253,8 +253,9 @@ def _with_new_rows(record: Record, spec: ProjectSpec, continues: str, found: _Se
             for name, frame in both.items()
         ]
     )
-    kinds = rows.groupby(["set", spec.rows.column])["is_new"].agg(new="sum", rows="size")
-    kinds = kinds.reset_index().rename(columns={spec.rows.column: "kind"})
+    by = rows.groupby(["set", spec.rows.column])["is_new"]
+    kinds = pd.DataFrame({"new": by.sum(), "rows": by.size()}).reset_index()
+    kinds = kinds.rename(columns={spec.rows.column: "kind"})
     in_use = len(rows) - int(rows["is_new"].sum())
     return replace(
         record,
