@@ -348,6 +348,14 @@ def save_report(settings: Settings, name: str, report: dict[str, Any]) -> Path:
     return path
 
 
+def save_page(settings: Settings, report: str, name: str, text: str) -> Path:
+    """Write an HTML page of a report to data/08_reporting/<report>/<name>.html."""
+    path = folder(settings, REPORTING) / report / f"{name}.html"
+    path.parent.mkdir(exist_ok=True)
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return path
+
+
 def downloads(settings: Settings) -> Path:
     """Return the folder of files that are on their way from the network."""
     return settings.state_dir / "downloads"

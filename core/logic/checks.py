@@ -177,7 +177,8 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
         lower = [
             check.text for check in own if check.code == "log_loss" and "lower for" in check.text
         ]
-        why = f" The log loss is no comfort. {lower[0]}" if lower else ""
+        skill = [check.text for check in own if check.code == "skill"]
+        why = " ".join([" The log loss is no comfort.", *lower, *skill]) if lower else ""
         return Conclusion(
             "does_not_fit",
             f"The model does not fit the {current_name}",

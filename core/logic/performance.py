@@ -310,5 +310,5 @@ def _of_base_rate(
         f"{'log loss' if code == 'log_loss' else 'it'}. "
         + (f"It is lower for that reason: always forecasting the base rate gives {alone:.4f}. "
            if lower else "")
-        + "See the skill."
+        + "The skill is what counts."
     )  # fmt: skip

@@ -1,35 +1,108 @@
-"""monitor: compare the latest scored rows with the reference, and say whether the model fits."""
+"""monitor: compare answers of the model with the reference, and say whether the model fits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core import config, project, schema
-from core.adapters import predictions, storage, tracking
+from core.adapters import (
+    alerts,
+    clock,
+    evidently_report,
+    jobs,
+    policies,
+    registry,
+    snapshots,
+    storage,
+    tracking,
+    windows,
+)
+from core.adapters.tracking import ModelVersion
+from core.adapters.windows import MIN_ROWS as MIN_ROWS
+from core.adapters.windows import Window
 from core.config import Settings
-from core.errors import NotReadyError
-from core.logic import checks, drift, drift_charts, metrics
+from core.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.logic import checks, disagreement, drift_charts, model_charts, report
+from core.logic.check import Check, Conclusion, Limit
+from core.logic.report import Report, Sides
 from core.project import ProjectSpec
 from core.record import SILENT, Dataset, Progress, Record
 
-# Fewer scored rows than this fill no bin of a PSI.
-MIN_ROWS = 100
+# of one training, for their disagreement; more say little more
+MOST_CANDIDATES = 5
+# rows of each side that candidates are asked about
+ASKED_ROWS = 5_000
+
+
+class Limits(config.Options):
+    """Limits of one check that a person sets, in the check's own unit."""
+
+    warning_low: float | None = Field(None, allow_inf_nan=False)
+    warning_high: float | None = Field(None, allow_inf_nan=False)
+    alert_low: float | None = Field(None, allow_inf_nan=False)
+    alert_high: float | None = Field(None, allow_inf_nan=False)
 
 
 class Options(config.Options):
-    """Which scored rows to look at.
+    """Which answers to look at, and from where on it is an alarm.
 
     Parameters
     ----------
+    window : {"scoring", "log", "test"}
+        All rows of a scoring; a window of the predictions log; or the test set of a version
+        against its training set, by the forecasts of folds that had not seen the rows: a trial of
+        the checks themselves.
     scoring_run : str, optional
         Run id of a scoring; without it the newest with at least 100 rows.
+    since, until : str, optional
+        Moments of the log in ISO form, UTC unless they say else; `until` is not taken in.
+    last : int, optional
+        The newest so many rows of the log.
+    where : dict of str to tuple of str
+        Wanted values of columns of the rows, e.g. {"season": ("2004-05",)}.
+    source : str, optional
+        Of the log: who asked.
+    version : str, optional
+        Alias or number of the version whose answers these are; the champion by default.
+    limits : dict of str to Limits
+        By code of a check; they take the place of those that are learned.
+    false_alarms : float
+        Share of windows like the reference that may raise an alert, 0.001 to 0.2.
+    scheduled : str, optional
+        Name of the schedule that asks.
     """
 
+    window: Literal["scoring", "log", "test"] = "scoring"
     scoring_run: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    since: str | None = Field(None, min_length=4, max_length=40)
+    until: str | None = Field(None, min_length=4, max_length=40)
+    last: int | None = Field(None, ge=MIN_ROWS, le=1_000_000)
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    source: str | None = Field(None, min_length=1, max_length=40)
+    version: str | None = Field(None, pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
+    limits: dict[str, Limits] = Field(default_factory=dict)
+    false_alarms: float = Field(0.01, ge=0.001, le=0.2)
+    scheduled: str | None = Field(None, min_length=1, max_length=80)
+
+    @model_validator(mode="after")
+    def _suits_the_window(self) -> Options:
+        of_log = [self.since, self.until, self.last, self.source, self.where or None]
+        if self.window != "log" and any(one is not None for one in of_log):
+            raise ValueError("a time, a number of rows, a source and values are for the log")
+        if self.window != "scoring" and self.scoring_run is not None:
+            raise ValueError("a scoring is named, and other rows are asked for")
+        if self.window == "scoring" and self.version is not None:
+            raise ValueError("a scoring has its version: leave the version out")
+        if any(not values for values in self.where.values()):
+            raise ValueError("no value is chosen")
+        return self
 
 
 @dataclass(frozen=True)
@@ -43,150 +116,389 @@ class Result:
     warnings: int
 
 
+@dataclass(frozen=True)
+class _Told:
+    """A report with what it is about."""
+
+    report: Report
+    window: Window
+    conclusion: Conclusion
+    is_sample: bool
+
+
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Compare scored rows with the test set of the model that scored them: run `Monitoramento`.
+    """Compare answers with the test set of the model that gave them: run `Monitoramento`.
 
     The reference is the copy of the test set that the model's own training run kept, so that a
-    later preparation does not move it.
+    later preparation does not move it. Once the run is complete, alerts are raised and sent, and,
+    where a policy of retraining is on, the decision about it is asked for.
 
     Raises
     ------
     NotReadyError
-        When nothing (or too little) was scored yet.
+        When nothing (or too little) was scored yet, or what a report needs was not kept.
+    InputError
+        For columns or moments that do not exist.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "monitor", options, progress) as run_id:
-        progress.update(0.1, "Reading reference and current rows")
-        scoring = _scoring(settings, options.scoring_run)
-        version = tracking.require_version(settings, scoring.model, scoring.version)
-        reference = tracking.table(settings, version.run_id, "test_predictions")
-        current = predictions.read(settings, scoring.run_id)
-        scored_by = tracking.run(settings, scoring.run_id)
-        is_sample = version.is_sample or (scored_by is not None and scored_by.is_sample)
-        progress.update(0.4, f"Comparing {len(current):,} rows with {len(reference):,}")
-        before, now = (_as_seen(spec, rows, version) for rows in (reference, current))
-        columns = list(before.columns)
-        moved = drift.by_feature(before, now, columns)
-        on_reference = _figures(reference, version.threshold)
-        labelled = current[current["label"].notna()]
-        on_current = _figures(labelled, version.threshold) if len(labelled) else None
-        intervals = metrics.intervals(*_forecast(labelled), version.threshold)
-        found = [
-            *checks.performance(on_reference, on_current, len(labelled), intervals),
-            *checks.inputs(moved),
-        ]
-        name = spec.rows.production_name if scoring.source == "production" else "scored rows"
-        trained_on = version.tags.get(tracking.TAG + "rows_name", spec.rows.development_name)
-        conclusion = checks.conclude(found, name, trained_on)
-        report = {
-            "run_id": run_id,
-            "scoring_run": scoring.run_id,
-            "model": {"name": version.name, "version": version.version, "run_id": version.run_id},
-            "rows": {
-                "reference": len(reference),
-                "current": len(current),
-                "labelled": len(labelled),
-            },
-            "sample": is_sample,
-            "conclusion": asdict(conclusion),
-            "checks": [asdict(check) for check in found],
-        }
-        progress.update(0.7, "Writing the report")
-        tags = {
-            tracking.TAG + "verdict": conclusion.code,
-            tracking.TAG + "verdict_title": conclusion.title,
-            tracking.TAG + "verdict_text": conclusion.text,
-            tracking.TAG + "verdict_todo": conclusion.todo,
-            tracking.TAG + "source": scoring.source,
-            tracking.TAG + "scoring_run": scoring.run_id,
-            tracking.TAG + "model_run": version.run_id,
-        }
-        densities = pd.concat(
-            [
-                reference[["probability"]].assign(set="reference"),
-                current[["probability"]].assign(set="current"),
-            ],
-            ignore_index=True,
-        )
-        alerts = sum(check.verdict == "alert" for check in found)
-        warnings = sum(check.verdict == "warning" for check in found)
-        tracking.log(
-            settings,
-            run_id,
-            Record(
-                params={
-                    "scored_by": scoring.run_id,
-                    "model": version.name,
-                    "version": version.version,
-                },
-                metrics={
-                    "rows_reference": len(reference),
-                    "rows_current": len(current),
-                    "rows_labelled": len(labelled),
-                    "checks_alert": alerts,
-                    "checks_warning": warnings,
-                    **{f"{key}_reference": value for key, value in on_reference.items()},
-                    **{f"{key}_current": value for key, value in (on_current or {}).items()},
-                    **{
-                        f"{code}_{name}": float(value)
-                        for code in ("psi", "ks")
-                        for name, value in zip(moved["feature"], moved[code], strict=True)
-                    },
-                },
-                tags=tags,
-                is_sample=is_sample,
-                tables={
-                    "checks": checks.as_table(found),
-                    "drift": moved,
-                    "densities": drift.densities(before, now, columns),
-                },
-                figures={
-                    "psi": drift_charts.psi_bars(moved).to_dict(),
-                    "probability": drift_charts.probability_density(densities).to_dict(),
-                },
-                datasets=(
-                    Dataset("reference", reference, f"run-{version.run_id}", "reference"),
-                    Dataset("current", current, f"run-{scoring.run_id}", "current"),
-                ),
+        progress.update(0.05, "Reading reference and current rows")
+        window = _window(settings, spec, options)
+        version = window.version
+        reference = _frozen(settings, spec, window, options)
+        sides = _sides(spec, reference, window)
+        count = f"{len(sides.current):,} rows with {len(sides.reference):,}"
+        found = report.make(
+            sides,
+            chosen={code: Limit(**dict(one), source="set") for code, one in options.limits.items()},
+            false_alarms=options.false_alarms,
+            disagreement=lambda held: _disagreement(settings, version, reference, window, held),
+            by=_slices(settings, spec, reference, window),
+            trained_on=_known(settings, spec, version, options),
+            progress=lambda share, text: progress.update(
+                0.1 + 0.65 * share, f"{text}: {count}"
             ),
-        )
-        path = storage.save_report(settings, f"monitoring_{run_id[:12]}", report)
+        )  # fmt: skip
+        told = _Told(found, window, _conclude(spec, found, window, options),
+                     _is_sample(settings, window))  # fmt: skip
+        progress.update(0.8, "Writing the report")
+        document = _document(run_id, told, sides, options)
+        tracking.log(settings, run_id, _record(settings, told, sides, options, document))
+        path = storage.save_report(settings, f"monitoring_{run_id[:12]}", document)
         tracking.log(settings, run_id, Record(files=(path,)))
-        progress.update(1.0, conclusion.title)
-    return Result(run_id, conclusion.code, conclusion.title, alerts, warnings)
+        _evidently(settings, run_id, sides, progress)
+    _pass_on(settings, run_id, told, options, progress)
+    progress.update(1.0, told.conclusion.title)
+    verdicts = [check.verdict for check in found.checks]
+    return Result(
+        run_id, told.conclusion.code, told.conclusion.title, verdicts.count("alert"),
+        verdicts.count("warning"),
+    )  # fmt: skip
 
 
-def _as_seen(spec: ProjectSpec, rows: pd.DataFrame, version: tracking.ModelVersion) -> pd.DataFrame:
-    """Return the features as the model sees them, and its probabilities."""
+def _window(settings: Settings, spec: ProjectSpec, options: Options) -> Window:
+    if options.window == "scoring":
+        return windows.of_scoring(settings, options.scoring_run)
+    version = tracking.require_version(settings, spec.model, options.version or tracking.CHAMPION)
+    if options.window == "test":
+        rows = tracking.table(settings, version.run_id, "test_predictions")
+        moment = version.created
+        text = f"the {len(rows):,} rows of the test set, against the training set"
+        return Window(rows, text, moment, moment, "test", version)
+    return windows.of_log(
+        settings, spec, version,
+        since=windows.seconds(options.since, "since") if options.since else None,
+        until=windows.seconds(options.until, "until") if options.until else None,
+        last=options.last, source=options.source, where=options.where,
+    )  # fmt: skip
+
+
+def _frozen(
+    settings: Settings, spec: ProjectSpec, window: Window, options: Options
+) -> pd.DataFrame:
+    """Return the rows to compare with: inputs, `probability`, `label`, and columns to judge by."""
+    version = window.version
+    trained_by = version.tags.get(tracking.TAG + "train_run", version.run_id)
+    if options.window == "test":
+        return _trained_on(settings, spec, version, trained_by)
+    rows = tracking.table(settings, version.run_id, "test_predictions")
+    with suppress(NotReadyError):  # an older app did not keep it
+        whole = tracking.table(settings, trained_by, "test_rows")
+        if len(whole) == len(rows):
+            names = [name for name in spec.judged_by if name in whole and name not in rows]
+            rows = rows.join(whole[names])
+    return rows
+
+
+def _trained_on(
+    settings: Settings, spec: ProjectSpec, version: ModelVersion, trained_by: str
+) -> pd.DataFrame:
+    """Return the rows of the training set, with the forecasts of folds that had not seen them."""
+    rows = _training_rows(settings, spec, version, trained_by)
+    forecasts = tracking.table(settings, version.run_id, "validation")
+    if len(forecasts) != len(rows):
+        raise NotReadyError(
+            f"Of the {len(rows):,} rows that version {version.version} was trained on, "
+            f"{len(forecasts):,} have a forecast of a fold that had not seen them: it was not "
+            "fitted on all of them. Train on all rows to compare its test set with its training "
+            "set."
+        )
+    return rows.assign(
+        probability=forecasts["probability"].to_numpy(), label=forecasts["label"].to_numpy()
+    )
+
+
+def _training_rows(
+    settings: Settings, spec: ProjectSpec, version: ModelVersion, trained_by: str
+) -> pd.DataFrame:
+    """Return the rows that a version was trained on, from the current raw data."""
+    keys = tracking.table(settings, trained_by, "train_keys")[spec.id]
+    snapshot = snapshots.current(settings)
+    if snapshot is None:
+        raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+    raw = snapshots.read(settings, snapshot, spec.columns)
+    raw = raw[~raw[spec.id].duplicated()].set_index(spec.id)
+    if not keys.isin(raw.index).all():
+        raise NotReadyError(
+            f"The current raw data does not have the rows that version {version.version} was "
+            "trained on. Make the snapshot current that it was trained from, on the Acquire page."
+        )
+    return raw.loc[keys].reset_index()
+
+
+def _known(
+    settings: Settings, spec: ProjectSpec, version: ModelVersion, options: Options
+) -> pd.DataFrame | None:
+    """Return the features that the model learned from, None where they cannot be had any more."""
+    if options.window == "test":
+        return None
+    trained_by = version.tags.get(tracking.TAG + "train_run", version.run_id)
+    try:
+        rows = _training_rows(settings, spec, version, trained_by)
+        return _features(spec, rows, version)
+    except (NotReadyError, StoreError, InputError, KeyError):
+        return None
+
+
+def _sides(spec: ProjectSpec, reference: pd.DataFrame, window: Window) -> Sides:
+    """Return both as the model sees them."""
+    version = window.version
+    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
+    seen = [
+        _features(spec, rows, version)
+        .assign(
+            probability=rows["probability"].to_numpy(dtype=np.float64),
+            label=rows["label"].to_numpy(dtype=np.float64),
+        )
+        .reset_index(drop=True)
+        for rows in (reference, window.rows)
+    ]
+    features_ = tuple(name for name in seen[0].columns if name not in ("probability", "label"))
+    return Sides(seen[0], seen[1], features_, version.threshold)
+
+
+def _features(spec: ProjectSpec, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
     from core.adapters import served_model
 
-    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
     inputs = served_model.checked(rows, spec.kinds_of(version.inputs), is_complete=False)
-    features = served_model.with_features(inputs, version.features, version.formulas)
-    return features.assign(probability=rows["probability"])
+    return served_model.with_features(inputs, version.features, version.formulas)
 
 
-def _scoring(settings: Settings, run_id: str | None) -> predictions.Scoring:
-    if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
-    large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
-    if large:
-        return large[0]
-    few = predictions.scorings(settings, run_id=run_id, limit=1)
-    if few:
-        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
-        raise NotReadyError(
-            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
-            "production rows first."
-        )
-    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+def _slices(
+    settings: Settings, spec: ProjectSpec, reference: pd.DataFrame, window: Window
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the columns by whose values errors are judged, where both sides have them."""
+    wanted = [name for name in spec.judged_by if name in reference]
+    rows, unknown = windows.with_columns(settings, spec, window.rows, wanted)
+    if unknown == len(rows):
+        wanted = [name for name in wanted if name in window.rows]
+    if not wanted:
+        return None
+    return reference[wanted], rows[wanted]
 
 
-def _forecast(rows: pd.DataFrame) -> tuple[metrics.Labels, metrics.Floats]:
-    return rows["label"].to_numpy(dtype=np.int64), rows["probability"].to_numpy(dtype=np.float64)
+def _disagreement(
+    settings: Settings,
+    version: ModelVersion,
+    reference: pd.DataFrame,
+    window: Window,
+    limits: Mapping[str, Limit],
+) -> Check:
+    """Ask the candidates of the training about both sides, and judge how far they lie apart."""
+    trained_by = version.tags.get(tracking.TAG + "train_run", "")
+    children = tracking.runs(settings, parent=trained_by, status="FINISHED") if trained_by else []
+    loaded = []
+    for child in children[:MOST_CANDIDATES]:
+        # one that cannot be loaded is not asked: the others still can be
+        with suppress(CourtsideError):
+            loaded.append(
+                registry.load(settings, registry.candidate(settings, version.name, child.run_id))
+            )
+    found: list[disagreement.Disagreement | None] = []
+    for rows in (reference, window.rows):
+        asked = rows.iloc[:: max(1, -(-len(rows) // ASKED_ROWS))].reset_index(drop=True)
+        if len(loaded) < 2:
+            found.append(None)
+            continue
+        answered = np.logical_and.reduce([one.answers(asked) for one in loaded])
+        asked = asked[answered].reset_index(drop=True)
+        if asked.empty:
+            found.append(None)
+            continue
+        told = np.column_stack([one.predict(asked) for one in loaded])
+        found.append(disagreement.look(told, [one.threshold for one in loaded]))
+    return disagreement.check(found[0], found[1], limits)
 
 
-def _figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
-    figures = metrics.classification(*_forecast(rows), threshold)
-    figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
-    return figures
+def _conclude(spec: ProjectSpec, found: Report, window: Window, options: Options) -> Conclusion:
+    name = "scored rows"
+    if options.window == "test":
+        name = "test set"
+    elif options.where:
+        name = " and ".join(f"rows of {' or '.join(values)}" for values in options.where.values())
+    elif window.source == "production":
+        name = spec.rows.production_name
+    trained_on = window.version.tags.get(tracking.TAG + "rows_name", spec.rows.development_name)
+    return checks.conclude(found.checks, name, trained_on)
+
+
+def _is_sample(settings: Settings, window: Window) -> bool:
+    scored_by = tracking.run(settings, window.scoring_run) if window.scoring_run else None
+    return window.version.is_sample or bool(scored_by and scored_by.is_sample)
+
+
+def _document(run_id: str, told: _Told, sides: Sides, options: Options) -> dict[str, Any]:
+    window, learned = told.window, told.report.learned
+    return {
+        "run_id": run_id,
+        "scoring_run": window.scoring_run or "",
+        "window": window.text,
+        "window_begin": window.begin,
+        "window_end": window.end,
+        "source": window.source,
+        "scheduled": options.scheduled or "",
+        "model": {
+            "name": window.version.name,
+            "version": window.version.version,
+            "run_id": window.version.run_id,
+        },
+        "rows": {
+            "reference": len(sides.reference),
+            "current": len(sides.current),
+            "labelled": len(sides.labelled()),
+        },
+        "sample": told.is_sample,
+        "conclusion": asdict(told.conclusion),
+        "false_alarms": {
+            "target": learned.target,
+            "rate": learned.false_alarms,
+            "low": learned.false_alarms_low,
+            "high": learned.false_alarms_high,
+            "warnings": learned.warnings,
+            "windows": learned.windows,
+        },
+        "labels_needed": learned.labels_needed.get("skill"),
+        "labels_needed_by_check": dict(learned.labels_needed),
+        "checks": [asdict(check) for check in told.report.checks],
+    }
+
+
+def _record(
+    settings: Settings, told: _Told, sides: Sides, options: Options, document: dict[str, Any]
+) -> Record:
+    found, window, conclusion = told.report, told.window, told.conclusion
+    tag, version = tracking.TAG, told.window.version
+    codes = {
+        verdict: [check.code for check in found.checks if check.verdict == verdict]
+        for verdict in ("alert", "warning")
+    }
+    tags = {
+        "verdict": conclusion.code,
+        "verdict_title": conclusion.title,
+        "verdict_text": conclusion.text,
+        "verdict_todo": conclusion.todo,
+        "source": window.source,
+        "scoring_run": window.scoring_run or "",
+        "model_run": version.run_id,
+        "model": version.name,
+        "version": version.version,
+        "window": window.text,
+        "window_begin": repr(window.begin),
+        "window_end": repr(window.end),
+        "alerts": ",".join(codes["alert"]),
+        "warnings": ",".join(codes["warning"]),
+        "labels": str(len(sides.labelled())),
+        "scheduled": options.scheduled or "",
+    }
+    values = {
+        check.code.replace(".", "_"): float(check.value)
+        for check in found.checks
+        if check.value is not None
+        and not check.code.startswith("slice.")
+        # stands among the figures of both sides
+        and check.code not in found.on_reference
+    }
+    return Record(
+        params={
+            "scored_by": window.scoring_run or "",
+            "model": version.name,
+            "model_version": version.version,
+        },
+        metrics={
+            "rows_reference": len(sides.reference),
+            "rows_current": len(sides.current),
+            "rows_labelled": len(sides.labelled()),
+            "checks_alert": len(codes["alert"]),
+            "checks_warning": len(codes["warning"]),
+            "false_alarms": found.learned.false_alarms,
+            "false_alarms_target": found.learned.target,
+            **{f"{key}_reference": value for key, value in found.on_reference.items()},
+            **{f"{key}_current": value for key, value in found.on_current.items()},
+            **values,
+        },
+        tags={tag + name: value for name, value in tags.items()},
+        is_sample=told.is_sample,
+        tables=found.tables,
+        figures=_figures(found, sides),
+        documents={"report": document},
+        datasets=(
+            Dataset("reference", sides.reference, f"run-{version.run_id}", "reference"),
+            Dataset("current", sides.current, f"run-{window.scoring_run or 'log'}", "current"),
+        ),
+    )
+
+
+def _figures(found: Report, sides: Sides) -> dict[str, dict[str, Any]]:
+    both = [
+        side[["probability"]].assign(set=name)
+        for name, side in (("reference", sides.reference), ("current", sides.current))
+    ]
+    curves = found.tables["reliability"].rename(columns={"set": "model"})
+    return {
+        "psi": drift_charts.psi_bars(found.tables["drift"]).to_dict(),
+        "probability": drift_charts.probability_density(
+            pd.concat(both, ignore_index=True), threshold=sides.threshold
+        ).to_dict(),
+        "reliability": model_charts.calibration_curve(curves).to_dict(),
+    }
+
+
+def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress) -> None:
+    """Keep evidently's report of the same rows beside ours, where that extra is installed."""
+    if not evidently_report.available():
+        return
+    progress.update(0.9, "Making evidently's report")
+    columns = [*sides.features, "probability"]
+    # an extra must not take the report with it
+    with suppress(InputError, NotReadyError):
+        text = evidently_report.html(sides.reference, sides.current, columns)
+        path = storage.save_page(settings, f"monitoring_{run_id[:12]}", "evidently", text)
+        tracking.log(settings, run_id, Record(files=(path,)))
+
+
+def _pass_on(
+    settings: Settings, run_id: str, told: _Told, options: Options, progress: Progress
+) -> None:
+    """Raise alerts, and ask for the decision about retraining; the report stands whatever comes.
+
+    Reports of the past (by a value of the rows) and of the test set ring for nobody.
+    """
+    if options.window == "test" or options.where:
+        return
+    progress.update(0.95, "Raising alerts")
+    found = told.report.checks
+    # a locked database is told where alerts are read
+    with suppress(StoreError):
+        alerts.report(
+            settings, run_id,
+            {check.code: check.verdict for check in found},
+            {check.code: check.title for check in found},
+            {check.code: check.value for check in found},
+            verdict_title=told.conclusion.title,
+            now=clock.now(settings),
+            groups={check.code: check.group for check in found},
+            limits={check.code: check.threshold for check in found},
+        )  # fmt: skip
+    with suppress(StoreError):
+        if policies.load(settings).is_on:
+            jobs.submit(settings, "retrain", {"trigger": "report", "report": run_id})

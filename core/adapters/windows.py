@@ -1,0 +1,252 @@
+"""Which answers a report looks at: those of one scoring, or a window of the predictions log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from core.adapters import predictions, snapshots, tracking
+from core.adapters.predictions import Filters, Scoring
+from core.adapters.tracking import ModelVersion
+from core.config import Settings
+from core.errors import InputError, NotReadyError
+from core.project import ProjectSpec
+
+# Fewer rows than this fill no bin of a PSI.
+MIN_ROWS = 100
+# A report of more rows would say the same: the newest are looked at.
+MOST_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """Answers of one version of a model, and the moments between which they lie.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `row_key`, the inputs, `probability`, `label` (0, 1 or NaN), in no particular order; and
+        those of the project's columns that were asked for and are known.
+    text : str
+        Which rows these are, in words.
+    begin, end : float
+        Seconds since 1970: when the first and the last was scored, or, where the rows were chosen
+        by a value of theirs, the first and last moment of the rows' own time column.
+    scoring_run : str or None
+        The scoring, where it is one.
+    """
+
+    rows: pd.DataFrame
+    text: str
+    begin: float
+    end: float
+    source: str
+    version: ModelVersion
+    scoring_run: str | None = None
+
+
+def of_scoring(settings: Settings, run_id: str | None) -> Window:
+    """Return all rows of a scoring; without an id, of the newest with at least 100 rows.
+
+    Raises
+    ------
+    NotReadyError
+        When nothing, or too little, was scored yet.
+    """
+    scoring = _scoring(settings, run_id)
+    version = tracking.require_version(settings, scoring.model, scoring.version)
+    rows = predictions.read(settings, scoring.run_id)
+    told = f"{len(rows):,} rows that were scored together ({scoring.source})"
+    return Window(
+        rows, told, scoring.scored_at, scoring.scored_at, scoring.source, version, scoring.run_id
+    )
+
+
+def of_log(
+    settings: Settings,
+    spec: ProjectSpec,
+    version: ModelVersion,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    last: int | None = None,
+    source: str | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
+) -> Window:
+    """Return what a version answered, from the predictions log.
+
+    A row that was scored again, by its natural key, counts once, by its newest answer. Copies for a
+    challenger in the shadow are left out, and so are scorings that are kept as a file.
+
+    Parameters
+    ----------
+    since, until : float, optional
+        When it was scored, seconds since 1970.
+    last : int, optional
+        At most so many, the newest.
+    where : mapping of str to sequence of str, optional
+        Wanted values, as text, of columns of the rows. What the log does not hold is looked up in
+        the current raw data by the natural key; rows that are not there are left out.
+
+    Raises
+    ------
+    InputError
+        For a column that the project does not have.
+    NotReadyError
+        When fewer than 100 rows are left.
+    """
+    chosen = where or {}
+    if unknown := [name for name in chosen if name not in spec.columns]:
+        raise InputError(f"The project has no column {', '.join(unknown)} to choose rows by.")
+    filters = Filters(
+        since=since, until=until, source=source, version=version.version, is_shadow=False
+    )
+    rows, is_capped = _newest(settings, filters, version.name, None if chosen else last)
+    unknown_rows = 0
+    if chosen:
+        rows, unknown_rows = _chosen(settings, spec, rows, chosen)
+    rows = rows.head(last) if last else rows
+    text = _text(len(rows), since, until, last, source, chosen)
+    if is_capped:
+        text += f"; only the newest {MOST_ROWS:,} were looked at"
+    if unknown_rows:
+        text += f"; {unknown_rows:,} rows left out that the raw data does not have"
+    if len(rows) < MIN_ROWS:
+        raise NotReadyError(
+            f"Too few rows: {text}. At least {MIN_ROWS} are needed to compare. Score more rows, or "
+            "choose a longer window."
+        )
+    begin, end = float(rows["scored_at"].min()), float(rows["scored_at"].max())
+    if chosen:
+        begin, end = _span(rows, spec.time) or (begin, end)
+    sources = sorted(rows["source"].unique())
+    return Window(rows, text, begin, end, source or ", ".join(sources), version)
+
+
+def _newest(
+    settings: Settings, filters: Filters, model: str, last: int | None
+) -> tuple[pd.DataFrame, bool]:
+    """Return the newest answer to each row, and whether more were left than are looked at."""
+    asked = min(last or MOST_ROWS, MOST_ROWS)
+    while True:
+        found = predictions.browse(settings, filters, limit=asked)
+        rows = found[found["model"] == model]
+        again = rows["row_key"].notna() & rows.duplicated("row_key")
+        rows = rows[~again].reset_index(drop=True)
+        is_all = len(found) < asked
+        if is_all or asked == MOST_ROWS or len(rows) >= (last or MOST_ROWS):
+            return rows, not is_all and asked == MOST_ROWS
+        asked = min(2 * asked, MOST_ROWS)
+
+
+def with_columns(
+    settings: Settings, spec: ProjectSpec, rows: pd.DataFrame, names: Sequence[str]
+) -> tuple[pd.DataFrame, int]:
+    """Return rows with more of the project's columns, from the raw data by the natural key.
+
+    Returns
+    -------
+    (rows, unknown) : tuple
+        Columns that are there already stay; in the others a row that the raw data does not have is
+        missing. How many these are: all of them where there is no raw data.
+    """
+    wanted = [name for name in names if name not in rows and name in spec.columns]
+    if not wanted:
+        return rows, 0
+    snapshot = snapshots.current(settings)
+    if snapshot is None or "row_key" not in rows:
+        return rows.assign(**{name: pd.Series(dtype="object") for name in wanted}), len(rows)
+    needed = {name: spec.columns[name] for name in dict.fromkeys([spec.id, *wanted])}
+    raw = snapshots.read(settings, snapshot, needed)
+    missing = [name for name in wanted if name not in raw]
+    raw = raw.assign(**dict.fromkeys(missing))
+    raw.index = pd.Index(raw[spec.id].map(predictions.key_text))
+    usable: Any = ~raw.index.duplicated() & raw.index.to_series().notna().to_numpy()
+    raw = raw.loc[usable]
+    found = raw.reindex(rows["row_key"])[wanted].set_index(rows.index)
+    return rows.join(found), int((~rows["row_key"].isin(raw.index)).sum())
+
+
+def _chosen(
+    settings: Settings,
+    spec: ProjectSpec,
+    rows: pd.DataFrame,
+    chosen: Mapping[str, Sequence[str]],
+) -> tuple[pd.DataFrame, int]:
+    asked = [*chosen, spec.time] if spec.time else list(chosen)
+    rows, unknown = with_columns(settings, spec, rows, asked)
+    keep = pd.Series(True, index=rows.index)
+    for name, values in chosen.items():
+        keep &= rows[name].map(predictions.key_text).isin([str(value) for value in values])
+    return rows[keep].reset_index(drop=True), unknown
+
+
+def _span(rows: pd.DataFrame, name: str | None) -> tuple[float, float] | None:
+    if name is None or name not in rows:
+        return None
+    moments = pd.to_datetime(rows[name], errors="coerce", utc=True).dropna()
+    if moments.empty:
+        return None
+    return float(moments.min().timestamp()), float(moments.max().timestamp())
+
+
+def _text(
+    rows: int,
+    since: float | None,
+    until: float | None,
+    last: int | None,
+    source: str | None,
+    chosen: Mapping[str, Sequence[str]],
+) -> str:
+    told = [f"{rows:,} predictions of the log"]
+    told += [f"{name} {' or '.join(values)}" for name, values in chosen.items()]
+    told += ["the newest"] if last else []
+    told += [f"scored from {_moment(since)}"] if since is not None else []
+    told += [f"scored before {_moment(until)}"] if until is not None else []
+    told += [f"source {source}"] if source else []
+    return ", ".join(told)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _scoring(settings: Settings, run_id: str | None) -> Scoring:
+    if run_id is not None and not predictions.scorings(settings, run_id=run_id):
+        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+    large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
+    if large:
+        return large[0]
+    few = predictions.scorings(settings, run_id=run_id, limit=1)
+    if few:
+        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
+        raise NotReadyError(
+            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
+            "production rows first."
+        )
+    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+
+
+def seconds(text: str, name: str) -> float:
+    """Return the moment that an ISO text names, in seconds since 1970; UTC unless it says else.
+
+    Raises
+    ------
+    InputError
+        When it names none.
+
+    Examples
+    --------
+    >>> seconds("2026-01-01", "since"), seconds("1970-01-01T01:00:00+01:00", "since")
+    (1767225600.0, 0.0)
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{name}: '{text}' is no moment. Write it as 2026-01-31.") from error
+    aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return float(aware.timestamp())
