@@ -186,9 +186,9 @@ def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
             pd.DataFrame(
                 {
                     "Check": shown["title"].map(_parts.plain),
-                    "Before": shown["before"].map(_number),
-                    "After": shown["now"].map(_number),
-                    "Difference": shown["difference"].map(lambda value: _number(value, "+")),
+                    "Before": shown["before"].map(_report.number),
+                    "After": shown["now"].map(_report.number),
+                    "Difference": shown["difference"].map(lambda value: _report.number(value, "+")),
                     "Verdict before": shown["verdict_before"].map(_badge),
                     "Verdict after": shown["verdict_now"].map(_badge),
                 }
@@ -199,7 +199,3 @@ def _two(settings: Settings, found: list[tracking.RunInfo]) -> None:
 
 def _badge(verdict: str) -> str:
     return _parts.VERDICTS.get(verdict, ":gray-badge[not made]")
-
-
-def _number(value: float, sign: str = "") -> str:
-    return "–" if pd.isna(value) else f"{value:{sign}.4f}"

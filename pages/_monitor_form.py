@@ -172,12 +172,13 @@ def _limits(
         shown = editable(checks, set_before)
         edited = st.data_editor(
             shown, hide_index=True, width="stretch", height=320, key=f"limits-{last.run_id}",
-            disabled=["code", "Check", "Value", "Now"],
+            disabled=["code", "Check", "Value", "Now"], placeholder="learned",
+            column_order=["Check", *ENDS.values(), "Value", "Now"],
             column_config={
-                "code": None,
+                "Check": st.column_config.TextColumn(pinned=True, width="medium"),
                 "Value": st.column_config.NumberColumn("Last value", format="%.4f"),
                 "Now": "Limits of the last report",
-                **{name: st.column_config.NumberColumn(name, format="%.4g", width="small")
+                **{name: st.column_config.NumberColumn(name, format="%.4g", width=110)
                    for name in ENDS.values()},
             },
         )  # fmt: skip

@@ -218,10 +218,10 @@ def performance(
     if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
         st.info(f"No check of performance can be made. {_parts.plain(_joined(checks)[0])}")
         return
-    _parts.check_table(_with_todo(checks), limits=True)
+    check_table(checks)
     st.caption(
-        "Below a figure stands its 95% interval. What chance alone does is no alarm: it is in the "
-        "limits that were learned from the reference, or the better end of the interval is judged."
+        "What chance alone does is no alarm: it is in the limits that were learned from the "
+        "reference, or the better end of the interval is judged."
     )
     store = settings.mlflow_uri
     confusion = kept(settings, store, run.run_id, "confusion")
@@ -231,7 +231,7 @@ def performance(
     if confusion is not None and len(confusion):
         with left:
             st.markdown("**Labels at the threshold, current rows**")
-            counts = _of_current(confusion)
+            counts = of_current(confusion)
             draw(
                 lambda: model_charts.confusion(
                     counts, positive=spec.positive, negative=spec.negative
@@ -247,11 +247,11 @@ def performance(
             draw(lambda: model_charts.calibration_curve(named), run.run_id, "reliability")
     if slices is not None and len(slices):
         st.markdown("**Where it errs: the worst slices**")
-        worst = _of_current(slices)
+        worst = of_current(slices)
         draw(lambda: evaluation_charts.slice_gaps(worst, most=WORST_SLICES), run.run_id, "slices")
 
 
-def _of_current(table: pd.DataFrame) -> pd.DataFrame:
+def of_current(table: pd.DataFrame) -> pd.DataFrame:
     """Return the current side of a table that has both."""
     if "set" not in table:
         return table
@@ -315,7 +315,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     if checks.empty:
         st.caption("This report made no such checks. Press Monitor for one that does.")
     else:
-        _parts.check_table(_with_todo(checks), limits=True)
+        check_table(checks)
     densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None and (densities["feature"] == "probability").any():
         st.markdown("**Predicted probability, reference and current**")
@@ -339,8 +339,37 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         )
 
 
-def _with_todo(checks: pd.DataFrame) -> pd.DataFrame:
-    return checks.assign(text=_joined(checks))
+def check_table(checks: pd.DataFrame) -> None:
+    """Show checks in four columns: what it means has room in a narrow window too."""
+    told = [
+        f"**{_parts.plain(row.title)}**  \n{_parts.plain(f'{row.text} {row.todo}'.strip())}"
+        + (f"  \n:small[:gray[Limits: {_parts.plain(row.threshold)}]]" if row.threshold else "")
+        for row in checks.itertuples()
+    ]
+    st.table(
+        pd.DataFrame(
+            {
+                "Check": told,
+                "Verdict": checks["verdict"].map(_parts.VERDICTS),
+                "Current, with 95% interval": [
+                    number(row.value)
+                    + (
+                        f"  \n:small[:gray[{number(row.low)} to {number(row.high)}]]"
+                        if row.low == row.low
+                        else ""
+                    )
+                    for row in checks.itertuples()
+                ],
+                "Reference": checks["reference"].map(number),
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def number(value: float, sign: str = "") -> str:
+    """Return a value for a page, a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:{sign}.4f}"
 
 
 def _joined(rows: pd.DataFrame) -> list[str]:

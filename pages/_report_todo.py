@@ -18,6 +18,7 @@ from pages import _parts, _report
 
 HALF = 640
 FIGURES = ("probability", "psi", "reliability", "slices")
+SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
 LINKS = {
     "labels": ("pages/predictions.py", "Bring labels", ":material/label:"),
     "score": ("pages/score.py", "Score more rows", ":material/target:"),
@@ -126,10 +127,13 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     if checks is not None:
         moved = report_tables.by_column(checks)
         tables["The columns, the worst first"] = moved.drop(columns=["text", "todo"])
-    for name, title in (("slices", "Slices"), ("confusion", "Labels at the threshold")):
-        found = _report.kept(settings, store, run.run_id, name)
-        if found is not None and len(found):
-            tables[title] = found
+    slices = _report.kept(settings, store, run.run_id, "slices")
+    if slices is not None and len(slices):
+        worst = _report.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
+        tables["The worst slices of the current rows"] = worst.head(_report.WORST_SLICES)
+    confusion = _report.kept(settings, store, run.run_id, "confusion")
+    if confusion is not None and len(confusion):
+        tables["Labels at the threshold, current rows"] = _report.of_current(confusion)
     report = _told(settings, run) | _report.document(settings, store, run.run_id)
     return report_html.render(
         report, checks if checks is not None else pd.DataFrame(), figures, tables

@@ -185,9 +185,10 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     assert {"See the newest", "Go to Retrain", "Choose other rows", "Choose a threshold"} <= set(
         links(app)
     )
-    shown = app.table[0].value.set_index("Check")
-    assert "red-badge" in shown.loc["F1 at the threshold", "Verdict"]
-    assert "0.0100 to 0.0300" in shown.loc["Skill over base rate", "Current"]
+    skill, f1 = app.table[0].value.to_dict("records")
+    assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
+    assert "red-badge" in f1["Verdict"]
+    assert "0.0100 to 0.0300" in skill["Current, with 95% interval"]
     assert len(app.get("vega_lite_chart")) == 2  # confusion, history
     app = page(report=fits)
     # what stands in a report is text, and no element of the page
@@ -204,7 +205,8 @@ def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None
 def test_answers_and_support_are_beside_the_density_of_the_probability(page) -> None:
     app = page()
     app = app.segmented_control(key="evidence").set_value("Answers and support").run()
-    assert app.table[0].value["Check"].tolist() == ["PSI: probability", "Domain AUC"]
+    titles = app.table[0].value["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
+    assert titles.tolist() == ["PSI: probability", "Domain AUC"]
     assert len(app.get("vega_lite_chart")) == 2
 
 

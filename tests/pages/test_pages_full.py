@@ -180,7 +180,8 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     kept = tracking.table(lived.settings, run.run_id, "checks")
     drawn = pd.concat([found.value for found in app.table])
     performance = kept[kept["group"] == "performance"]
-    assert sorted(drawn["Check"]) == sorted(performance["title"])
+    titles = drawn["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
+    assert sorted(titles) == sorted(performance["title"])
     alerts = drawn["Verdict"].str.contains("alert").sum()
     assert alerts == (performance["verdict"] == "alert").sum()
 
