@@ -32,7 +32,7 @@ def runs(settings: Settings) -> list[tracking.RunInfo]:
 
 
 def challenger(
-    settings: Settings, found: list[tracking.RunInfo], waiting_run: str | None, *, going: bool
+    settings: Settings, found: list[tracking.RunInfo], state: retrain.State, *, going: bool
 ) -> None:
     """Show what the newest retraining made, what the gate says of it, and promote it."""
     made = [run for run in found if retrain.GATE in run.tags]
@@ -45,6 +45,7 @@ def challenger(
     st.markdown(
         f"Version **{number}**, retrained from version {old}, {_parts.ago(run.started)}. The gate "
         f"{GATES.get(tags[retrain.GATE], '')}"
+        + (" It is the champion now." if state.champion.version == number else "")
     )
     st.markdown(_parts.plain(tags.get(retrain.GATE_TEXT, "")))
     try:
@@ -70,7 +71,7 @@ def challenger(
             hide_index=True,
         )
     with st.container(horizontal=True, vertical_alignment="center"):
-        if waiting_run == run.run_id and st.button(
+        if state.waiting_run == run.run_id and st.button(
             f"Promote version {number}", type="primary", icon=":material/upgrade:", disabled=going,
             key="promote",
         ):  # fmt: skip

@@ -58,7 +58,10 @@ def buttons(*, going: bool) -> None:
             help="Has the policy decide, as after a report, and keeps that as a run.",
         ):  # fmt: skip
             _parts.submit(settings, "retrain", retrain.Options, trigger="person")
-        with st.popover("Retrain now", icon=":material/autorenew:", disabled=going):
+        if going:  # an open popover would hide the progress
+            st.button("Retrain now", icon=":material/autorenew:", disabled=True, key="busy")
+            return
+        with st.popover("Retrain now", icon=":material/autorenew:"):
             st.markdown(
                 "Trains the champion's recipe on its rows and those that got a label since, "
                 "whatever the policy says, and asks the gate. The prepared sets that stand are "
@@ -146,7 +149,7 @@ with _parts.told():
             if not is_broken:
                 now(state, by)
             buttons(going=going)
-            _retrainings.challenger(settings, decided, state.waiting_run, going=going)
+            _retrainings.challenger(settings, decided, state, going=going)
             forecast(state, by)
             _retrainings.decisions(decided)
         _policy_form.section(settings, by)

@@ -272,9 +272,11 @@ def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int, what: st
     labelled = _labelled(policy, windows)
     more = wanted - len(labelled)
     few = len(windows) - len(labelled)
-    reasons = [f"{_count(len(labelled))} of this champion {what}; {wanted} are needed."]
+    reasons = [f"This champion has {_count(len(labelled))} {what}, of {wanted} that it takes."]
     if few:
-        reasons.append(f"{_count(few)} with fewer than {policy.min_labels} labels count for none.")
+        reasons.append(
+            f"Of fewer than {policy.min_labels} labels, and so not counted: {_count(few)}."
+        )
     return Decision(
         "wait", f"Wait for {_count(more, 'more window')}", tuple(reasons),
         tuple(one.run_id for one in labelled),
