@@ -80,7 +80,6 @@ def scored(trained_sample: Settings, tmp_path: Path) -> Settings:
         trained_sample, tmp_path / "home", serve_port=SERVE_PORT, clock_speed=float(SPEED)
     )
     score.run(home, score.Options(way="in_process"))
-    policies.save(home, Policy(strategy="reactive", k=1, n=1))
     return home
 
 
@@ -101,17 +100,28 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
 ) -> None:
     main = page.get_by_test_id("stMain")
 
+    go(page, "Retrain")
+    main.get_by_text("Reactive", exact=True).click(timeout=PATIENCE_MS)
+    for label in ("Windows in alert", "of the last windows"):
+        main.get_by_role("spinbutton", name=label).fill("1")
+        main.get_by_role("spinbutton", name=label).press("Enter")
+    press(page, "Save the policy")
+    expect(page.get_by_text("It holds from the next report on.")).to_be_visible()
+    assert policies.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
+
     go(page, "Alerts")
     expect(page.get_by_text("240 times as fast")).to_be_visible(timeout=PATIENCE_MS)
     main.get_by_role("textbox", name="Address", exact=True).fill(receiver.url)
     press(page, "Save the webhook")
     expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
     main.get_by_text("Set a schedule").click()
+    main.get_by_role("radio", name="At times of the day", exact=True).click()
+    main.get_by_role("textbox", name=re.compile("^Minute, hour")).fill("0 * * * *")
     main.get_by_role("textbox", name="Name", exact=True).fill("Hourly")
-    main.get_by_test_id("stSelectbox").filter(has_text="Unit").locator("input").click()
-    page.get_by_role("option", name="hours").click()
     press(page, "Save the schedule")
-    expect(page.get_by_text("every hour, the newest scored rows")).to_be_visible()
+    expect(
+        page.get_by_text("at the times 0 * * * * (cron, UTC), the newest scored rows")
+    ).to_be_visible()
 
     # the report comes by itself, and the schedule is ended before many more do
     expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
@@ -140,14 +150,15 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
     decided = [one.tags[DECISION] for one in tracking.runs(scored, step="retrain")]
     assert decided.count("retrain") == 1
     go(page, "Retrain")
+    expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("lets it pass")).to_be_visible()
     keep(page, "operation-retrain")
-    go(page, "Registry")
-    assert figure(page, "Champion") == "version 1"
-    main.get_by_role("radio", name="Promote", exact=True).click()
-    press(page, "Ask the gate")
-    champion = page.get_by_test_id("stMetric").filter(has=page.get_by_text("Champion", exact=True))
-    expect(champion).to_contain_text("version 2", timeout=PATIENCE_MS)
+    press(page, "Promote version 2")
+    champion = page.get_by_text(re.compile("^Champion: version 2"))
+    expect(champion).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "operation-promoted")
+    go(page, "Registry")
+    assert figure(page, "Champion") == "version 2"
 
     # nothing ran twice: a job for each due time, a decision for each report
     made = [one for one in jobs.latest(scored, limit=100) if one.options.get("scheduled")]
