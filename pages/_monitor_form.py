@@ -47,21 +47,27 @@ def ask(
 ) -> dict[str, Any]:
     """Ask for the options of a report; what is not chosen is left to their defaults."""
     before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
+    tallies = [one for one in predictions.tallies(settings) if not one.is_shadow]
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
+    default = "scoring" if scorings else "last" if tallies else "test"
     kind = st.segmented_control(
-        "Rows to compare", kinds, default="scoring" if scorings else "last", required=True,
+        "Rows to compare", kinds, default=default, required=True,
         format_func=WINDOWS.__getitem__, key="window",
     )  # fmt: skip
     # a place of its own: what follows stays as it is, open or not, when the window changes
     with st.container():
         st.caption(ABOUT[kind])
-        chosen = _window(settings, spec, kind, scorings)
+        chosen = _window(settings, spec, kind, scorings, tallies)
     chosen |= _limits(settings, last, before)
     return chosen
 
 
 def _window(
-    settings: Settings, spec: ProjectSpec, kind: str, scorings: list[predictions.Scoring]
+    settings: Settings,
+    spec: ProjectSpec,
+    kind: str,
+    scorings: list[predictions.Scoring],
+    tallies: list[predictions.Tally],
 ) -> dict[str, Any]:
     if kind == "scoring":
         names = {
@@ -75,7 +81,7 @@ def _window(
         run_id = st.selectbox("Scored rows", list(names), format_func=names.get, key="scoring")
         return {"scoring_run": run_id}
     if kind == "test":
-        return {"window": "test", **_whose(settings, is_source=False)}
+        return {"window": "test", **_whose(tallies, is_source=False)}
     found: dict[str, Any] = {"window": "log"}
     if kind == "last":
         found["last"] = int(
@@ -98,7 +104,7 @@ def _window(
         where = _slice(settings, spec)
         if where:
             found["where"] = where
-    return found | _whose(settings)
+    return found | _whose(tallies)
 
 
 def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
@@ -127,8 +133,7 @@ def values(settings: Settings) -> dict[str, dict[str, int]]:
     }
 
 
-def _whose(settings: Settings, *, is_source: bool = True) -> dict[str, Any]:
-    tallies = [one for one in predictions.tallies(settings) if not one.is_shadow]
+def _whose(tallies: list[predictions.Tally], *, is_source: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with st.container(horizontal=True):
         if is_source:

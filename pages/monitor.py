@@ -23,7 +23,9 @@ def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> 
             st.error("Choose at least one value first.", icon=":material/error:")
         else:
             _parts.submit(settings, "monitor", monitor.Options, **options)
-    _parts.job_panel(settings, "monitor")
+    if not _parts.job_panel(settings, "monitor") and last is not None:
+        title = _parts.plain(last.tags.get("courtside.verdict_title", ""))
+        st.caption(f"The newest report, {_parts.ago(last.started)}: {title}. It stands above.")
 
 
 def asked(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
@@ -63,11 +65,13 @@ with _parts.told():
         _report_todo.files(settings, shown)
     elif is_ready:
         st.info("No report yet. Press Monitor.")
-    if is_ready:
-        form(scorings, last)
-    else:
+    if not is_ready:
         st.info(f"Nothing to compare yet. Score at least {monitor.MIN_ROWS} rows first.")
         st.page_link("pages/score.py", label="Go to Score", icon=":material/arrow_forward:")
+    # a champion's test set can be compared before anything was scored
+    if is_ready or tracking.find_version(settings, spec.model, tracking.CHAMPION):
+        form(scorings, last)
+    else:
         _parts.job_panel(settings, "monitor")
     if last is not None:
         _history.show(settings, last)

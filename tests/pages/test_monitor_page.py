@@ -138,6 +138,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def keep(settings: Settings, step: str, options: Any, **values: Any) -> None:
         assert (step, options) == ("monitor", monitor.Options)
+        options(**values)  # the step takes them
         found.append(values)
 
     monkeypatch.setattr(_parts, "submit", keep)
@@ -335,3 +336,13 @@ def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, tex
     assert run is not None
     assert b"All checks" in _report_todo.as_html(copied.settings, run)
     assert json.loads(_report_todo.as_json(copied.settings, run))["run_id"] == run_id
+
+
+def test_before_anything_was_scored_the_test_set_can_be_compared(
+    trained_few: Settings, tmp_path, open_page, press, asked, text_of
+) -> None:
+    app = open_page(copy_home(trained_few, tmp_path / "home"), "monitor")
+    assert "Nothing to compare yet." in text_of(app)
+    app = press(app, "Monitor")
+    assert not app.exception
+    assert asked == [{"window": "test"}]
