@@ -183,7 +183,7 @@ def _limits(
                 "Check": st.column_config.TextColumn(pinned=True, width="medium"),
                 "Value": st.column_config.NumberColumn("Last value", format="%.4f"),
                 "Now": "Limits of the last report",
-                **{name: st.column_config.NumberColumn(name, format="%.4g", width=110)
+                **{name: st.column_config.NumberColumn(name, format="%.4g", width=140)
                    for name in ENDS.values()},
             },
         )  # fmt: skip

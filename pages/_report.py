@@ -273,6 +273,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         ),
         hide_index=True,
         width="stretch",
+        placeholder="–",
         column_config={
             "Column": st.column_config.TextColumn(pinned=True),
             "Verdict": st.column_config.MultiselectColumn(
