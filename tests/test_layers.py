@@ -10,7 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUND = {"core.config", "core.errors"}
-BASE = {"core.schema", "core.record", "core.project", "core.formulas", "core.alerting", "core.retraining"}
+BASE = {
+    "core.schema",
+    "core.record",
+    "core.project",
+    "core.formulas",
+    "core.alerting",
+    "core.retraining",
+}
 # room -> what it may import of ours
 ALLOWED = {
     "pages": ("pages", "core"),

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from core.logic.policy import Policy
 
 from core import project
 from core.adapters import jobs, predictions, replays, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError
 from core.logic.injection import DAY, Injection, seconds
+from core.logic.policy import Policy
 from core.steps import replay
 from tests.conftest import copy_home
 

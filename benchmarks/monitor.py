@@ -1,0 +1,86 @@
+"""How long a monitoring report takes beside its bare figures, on the real production rows.
+
+    python benchmarks/monitor.py
+
+Works in a temporary home; COURTSIDE_RAW_DIR names the folder with the real files, without it the
+built-in sample is taken. The bare loop computes the metrics of both sides and the PSI of each
+feature, and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+
+from core import project  # noqa: E402
+from core.adapters import predictions, tracking  # noqa: E402
+from core.config import Settings  # noqa: E402
+from core.logic import drift, limits, metrics, report, support  # noqa: E402
+from core.steps import acquire, monitor, prepare, score, train  # noqa: E402
+
+REPEATS = 3
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the median of some runs, in seconds."""
+    found = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def main() -> None:
+    spec = project.load("kobe")
+    raw = os.environ.pop("COURTSIDE_RAW_DIR", None)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder), raw_dir=raw)
+        acquire.run(settings, acquire.Options(source="folder" if raw else "sample"))
+        prepare.run(settings, prepare.Options())
+        train.run(settings, train.Options(candidates=("lr", "nb"), folds=3, learning_seconds=0))
+        scored = score.run(settings, score.Options(source="production", way="in_process"))
+        version = tracking.require_version(settings, spec.model, "champion")
+        reference = tracking.table(settings, version.run_id, "test_predictions")
+        current = predictions.read(settings, scored.run_id)
+        names = list(spec.features)
+
+        def bare() -> None:
+            for rows in (reference, current[current["label"].notna()]):
+                labels = rows["label"].to_numpy(dtype=np.int64)
+                metrics.classification(labels, rows["probability"].to_numpy(), 0.5)
+            for name in names:
+                drift.psi(reference[name].to_numpy(), current[name].to_numpy())
+
+        sides = report.Sides(
+            reference[[*names, "probability", "label"]], current[[*names, "probability", "label"]],
+            tuple(names), version.threshold,
+        )  # fmt: skip
+        known = len(sides.labelled())
+        base = seconds_of(bare)
+        print(f"{len(current):,} rows, {known:,} labelled, against {len(reference):,}")
+        print(f"  {'bare figures':<38}{base:7.2f} s")
+        for name, work in (
+            ("rows outside the support", lambda: support.look(reference, current, names)),
+            ("limits of 1,600 windows",
+             lambda: limits.learn(sides.reference, features=names, rows=len(current),
+                                  labels=known, threshold=version.threshold)),
+            ("all checks", lambda: report.make(sides)),
+            ("the step, with its run", lambda: monitor.run(settings, monitor.Options())),
+        ):  # fmt: skip
+            found = seconds_of(work)
+            print(f"  {name:<38}{found:7.2f} s {found / base:7.0f} times the bare figures")
+
+
+if __name__ == "__main__":
+    main()
