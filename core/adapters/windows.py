@@ -20,6 +20,10 @@ from core.project import ProjectSpec
 MIN_ROWS = 100
 # A report of more rows would say the same: the newest are looked at.
 MOST_ROWS = 200_000
+# Wanted values that a sentence names; more only fill it.
+MOST_NAMED = 5
+# in seconds since 1970; later, and a time zone leaves the calendar
+_YEAR_9999 = 253_370_764_800
 
 
 @dataclass(frozen=True)
@@ -203,12 +207,26 @@ def _text(
     chosen: Mapping[str, Sequence[str]],
 ) -> str:
     told = [f"{rows:,} predictions of the log"]
-    told += [f"{name} {' or '.join(values)}" for name, values in chosen.items()]
+    told += [f"{name} {listed(values)}" for name, values in chosen.items()]
     told += ["the newest"] if last else []
     told += [f"scored from {_moment(since)}"] if since is not None else []
     told += [f"scored before {_moment(until)}"] if until is not None else []
     told += [f"source {source}"] if source else []
     return ", ".join(told)
+
+
+def listed(values: Sequence[str]) -> str:
+    """Return wanted values in words, of many the first few.
+
+    Examples
+    --------
+    >>> listed(["2004-05", "2005-06"]), listed([str(number) for number in range(9)])
+    ('2004-05 or 2005-06', '0 or 1 or 2 or 3 or 4 or 4 others')
+    """
+    named = list(values[:MOST_NAMED])
+    if len(values) > MOST_NAMED + 1:
+        return " or ".join([*named, f"{len(values) - MOST_NAMED:,} others"])
+    return " or ".join(values)
 
 
 def _moment(seconds: float) -> str:
@@ -237,7 +255,7 @@ def seconds(text: str, name: str) -> float:
     Raises
     ------
     InputError
-        When it names none.
+        When it names none, or one outside of the years 1970 to 9998.
 
     Examples
     --------
@@ -249,4 +267,7 @@ def seconds(text: str, name: str) -> float:
     except ValueError as error:
         raise InputError(f"{name}: '{text}' is no moment. Write it as 2026-01-31.") from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return float(aware.timestamp())
+    found = float(aware.timestamp())
+    if not 0 <= found < _YEAR_9999:
+        raise InputError(f"{name}: '{text}' lies outside of the years 1970 to 9998.")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,16 @@ class Limits(config.Options):
     warning_high: float | None = Field(None, allow_inf_nan=False)
     alert_low: float | None = Field(None, allow_inf_nan=False)
     alert_high: float | None = Field(None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _warns_before_it_alarms(self) -> Limits:
+        for warning, alert, sign in (
+            (self.warning_low, self.alert_low, -1),
+            (self.warning_high, self.alert_high, 1),
+        ):
+            if warning is not None and alert is not None and sign * warning > sign * alert:
+                raise ValueError("a warning lies beyond the alert: it would never be seen")
+        return self
 
 
 class Options(config.Options):
@@ -307,13 +317,15 @@ def _disagreement(
     """Ask the candidates of the training about both sides, and judge how far they lie apart."""
     trained_by = version.tags.get(tracking.TAG + "train_run", "")
     children = tracking.runs(settings, parent=trained_by, status="FINISHED") if trained_by else []
-    loaded = []
+    loaded, lost = [], 0
     for child in children[:MOST_CANDIDATES]:
-        # one that cannot be loaded is not asked: the others still can be
-        with suppress(CourtsideError):
+        # one that cannot be loaded is told and not asked: the others still can be
+        try:
             loaded.append(
                 registry.load(settings, registry.candidate(settings, version.name, child.run_id))
             )
+        except CourtsideError:
+            lost += 1
     found: list[disagreement.Disagreement | None] = []
     for rows in (reference, window.rows):
         asked = rows.iloc[:: max(1, -(-len(rows) // ASKED_ROWS))].reset_index(drop=True)
@@ -327,7 +339,11 @@ def _disagreement(
             continue
         told = np.column_stack([one.predict(asked) for one in loaded])
         found.append(disagreement.look(told, [one.threshold for one in loaded]))
-    return disagreement.check(found[0], found[1], limits)
+    check = disagreement.check(found[0], found[1], limits)
+    if lost:
+        names = "1 candidate" if lost == 1 else f"{lost} candidates"
+        check = replace(check, text=f"{check.text} {names} could not be loaded.")
+    return check
 
 
 def _conclude(spec: ProjectSpec, found: Report, window: Window, options: Options) -> Conclusion:
@@ -335,7 +351,7 @@ def _conclude(spec: ProjectSpec, found: Report, window: Window, options: Options
     if options.window == "test":
         name = "test set"
     elif options.where:
-        name = " and ".join(f"rows of {' or '.join(values)}" for values in options.where.values())
+        name = " and ".join(f"rows of {windows.listed(one)}" for one in options.where.values())
     elif window.source == "production":
         name = spec.rows.production_name
     trained_on = window.version.tags.get(tracking.TAG + "rows_name", spec.rows.development_name)

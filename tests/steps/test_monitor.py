@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from core import project
-from core.adapters import alerts, jobs, policies, predictions, tracking
+from core.adapters import alerts, jobs, policies, predictions, registry, tracking
 from core.config import Settings
 from core.errors import InputError, NotReadyError, StoreError
 from core.logic import limits, report_html
@@ -179,6 +179,7 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_taken(scored: Score
         ({"version": "1"}, "a scoring has its version"),
         ({"false_alarms": 0.5}, "less than or equal to 0.2"),
         ({"limits": {"f1": {"alert_low": float("nan")}}}, "finite number"),
+        ({"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}}, "never be seen"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:
@@ -191,6 +192,8 @@ def test_what_does_not_exist_is_told(scored: Scored) -> None:
         scored.report(window="log", where={"colour": ("red",)})
     with pytest.raises(InputError, match="'tomorrow' is no moment"):
         scored.report(window="log", since="tomorrow")
+    with pytest.raises(InputError, match="outside of the years"):
+        scored.report(window="log", since="0001-01-01T00:00:00+14:00")
     failed = tracking.last_run(scored.settings, "monitor", status=None)
     assert failed is not None
     assert failed.status == "FAILED"
@@ -219,11 +222,19 @@ def test_a_report_raises_alerts_and_asks_for_the_decision_only_of_the_present(
     assert alerts.open_alerts(settings)
 
 
-def test_a_report_stands_where_alerts_cannot_be_raised(
+def test_a_report_stands_where_alerts_cannot_be_raised_and_a_candidate_is_lost(
     scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: object, **__: object) -> None:
         raise StoreError("The alerts cannot be used: database is locked.")
 
+    def damaged(settings: Settings, model: str, run_id: str) -> tracking.ModelVersion:
+        raise StoreError(f"The files of {run_id[:8]} are not those that were logged.")
+
     monkeypatch.setattr(alerts, "report", locked)
-    assert scored.report().status == "FINISHED"
+    monkeypatch.setattr(registry, "candidate", damaged)
+    run = scored.report()
+    assert run.status == "FINISHED"
+    apart = scored.checks(run).loc["disagreement"]
+    assert apart["verdict"] == "not_applicable"
+    assert apart["text"].endswith("2 candidates could not be loaded.")
