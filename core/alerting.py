@@ -62,8 +62,12 @@ DEFAULTS = (
     Rule(name="The verdict of a report", pattern=VERDICT, clear_after=1),
     Rule(name="Performance", pattern="performance"),
     Rule(name="Support of the reference", pattern="support"),
-    Rule(name="Input", pattern="input", raise_after=2),
-    Rule(name="Answers", pattern="output", raise_after=2),
+    # one distance of the same change is enough: KS and Jensen-Shannon would ring with it
+    Rule(name="Input and answers", pattern="psi.*", raise_after=2),
+    Rule(name="Missing values", pattern="missing.*", raise_after=2),
+    Rule(name="New values", pattern="unseen.*", raise_after=2),
+    Rule(name="Estimates", pattern="estimated_*", raise_after=2),
+    Rule(name="Disagreement", pattern="disagreement", raise_after=2),
 )
 
 

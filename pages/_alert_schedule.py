@@ -138,7 +138,7 @@ def _form(settings: Settings) -> None:
                     times = {"cron": cron}
                 else:
                     count = st.number_input("Every", 1, 1000, 1, width=140)
-                    unit = st.selectbox("Unit", list(UNITS), index=2, width=140)
+                    unit = st.segmented_control("Unit", list(UNITS), default="days", required=True)
                     times = {"every_seconds": count * UNITS[unit]}
                 last = None
                 if window == "log":

@@ -47,7 +47,11 @@ def challenger(
         f"{GATES.get(tags[retrain.GATE], '')}"
         + (" It is the champion now." if state.champion.version == number else "")
     )
-    st.markdown(_parts.plain(tags.get(retrain.GATE_TEXT, "")))
+    said = tags.get(retrain.GATE_TEXT, "")
+    # the gate was only asked: nothing was promoted yet
+    said = said.removeprefix("Only tried, nothing was moved. ").removeprefix("Promoted")
+    said = said.lstrip(".: ")
+    st.markdown(_parts.plain(said[:1].upper() + said[1:]))
     try:
         kinds = _parts.table(settings, settings.mlflow_uri, run.run_id, "by_kind")
     except NotReadyError:

@@ -37,7 +37,11 @@ def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
     if large:
         # one row's score says nothing of the rows in operation
         runs["score"] = tracking.run(settings, large[0].run_id) or runs["score"]
-    trained, monitored = runs["train"], runs["monitor"]
+    trained, monitored = runs["train"], of_operation()
+    runs["monitor"] = monitored
+    looked_at = monitored.params.get("scored_by") if monitored else None
+    if monitored and not looked_at and large and monitored.started >= large[0].scored_at:
+        looked_at = large[0].run_id  # a window of the log, which that scoring is part of
     return lifecycle.Facts(
         snapshot=snapshot.id if snapshot else None,
         prepared_from=prepared.snapshot if prepared else None,
@@ -47,8 +51,17 @@ def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
         served=tuple(found.version for found in _parts.ready_servers(settings)),
         scored_run=large[0].run_id if large else None,
         scored_version=large[0].version if large else None,
-        monitored_run=monitored.params.get("scored_by") if monitored else None,
+        monitored_run=looked_at,
     ), runs
+
+
+def of_operation() -> tracking.RunInfo | None:
+    """Return the newest report of the present: not of the test set, nor of a season of old."""
+    newest = tracking.runs(settings, step="monitor", status="FINISHED", limit=20)
+    for run in newest:
+        if run.params.get("window") != "test" and run.params.get("where", "{}") in ("", "{}"):
+            return run
+    return None
 
 
 def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:

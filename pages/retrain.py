@@ -105,12 +105,14 @@ def forecast(found: retrain.State, by: Policy) -> None:
             "run": [one.run_id[:8] for one in own],
         }
     )
-    _parts.chart(
-        retrain_charts.trend(
-            table, mine.trend if mine else None, name=rules.titled(str(code)), low=low, high=high,
-            until=start + by.horizon_days * DAY, confidence=CONFIDENCE,
-        )
-    )  # fmt: skip
+    if len({one.end for one in windows}) > 1:
+        _parts.chart(
+            retrain_charts.trend(
+                table, mine.trend if mine else None, name=rules.titled(str(code)),
+                low=low, high=high,
+                until=start + by.horizon_days * DAY, confidence=CONFIDENCE,
+            )
+        )  # fmt: skip
     if mine:
         st.markdown(_parts.plain(rules.sentence(mine)))
         st.caption(

@@ -37,6 +37,21 @@ def now(settings: Settings) -> float:
     return origin + (real - origin) * settings.clock_speed
 
 
+def moment(settings: Settings, real: float) -> float:
+    """Return what this clock showed at a moment of real time, seconds since 1970 both.
+
+    Examples
+    --------
+    >>> moment(Settings(home="/srv/courtside"), 1_767_225_600.0)
+    1767225600.0
+    """
+    if settings.clock_speed == 1:
+        return real
+    now(settings)  # a clock that was never asked begins now
+    origin = float(storage.read_json(settings.state_dir / "clock.json")["origin"])
+    return real if real <= origin else origin + (real - origin) * settings.clock_speed
+
+
 def real_seconds(settings: Settings, seconds: float) -> float:
     """Return how many seconds of real time so many seconds of this clock are.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -168,7 +168,7 @@ def decide(settings: Settings, by: Policy, found: State) -> Decision:
     """Return what a policy decides now."""
     return policy.decide(
         by, found.windows,
-        trained_at=found.champion.created, now=clock.now(settings),
+        trained_at=clock.moment(settings, found.champion.created), now=clock.now(settings),
         used=found.used, retrained_at=found.retrained_at, waiting=found.waiting,
     )  # fmt: skip
 
@@ -192,7 +192,10 @@ def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
             checks = tracking.table(settings, run.run_id, "checks")
         except NotReadyError:
             continue
-        found.append(as_window(run, checks))
+        window = as_window(run, checks)
+        # runs tell real time, policies count by the clock of schedules
+        begin, end = (clock.moment(settings, one) for one in (window.begin, window.end))
+        found.append(replace(window, begin=begin, end=end))
     return found
 
 

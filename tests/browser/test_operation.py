@@ -151,7 +151,7 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
     assert decided.count("retrain") == 1
     go(page, "Retrain")
     expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("lets it pass")).to_be_visible()
+    expect(page.get_by_text("lets it pass", exact=True)).to_be_visible()
     keep(page, "operation-retrain")
     press(page, "Promote version 2")
     champion = page.get_by_text(re.compile("^Champion: version 2"))

@@ -152,7 +152,10 @@ def test_a_clock_that_was_put_back_ends_the_quiet_time() -> None:
         ("verdict", None, "The verdict of a report"),
         ("f1", "performance", "Performance"),
         ("domain_auc", "support", "Support of the reference"),
-        ("psi.lat", "input", "Input"),
+        ("psi.lat", "input", "Input and answers"),
+        ("psi.probability", "output", "Input and answers"),
+        ("missing.lat", "input", "Missing values"),
+        ("ks.lat", "input", None),
         ("f1", None, None),
     ],
 )

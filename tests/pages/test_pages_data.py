@@ -245,7 +245,7 @@ def test_prepare_submits_what_was_chosen(
         "features": list(SPEC.feature_sets[0].features),
         "rows": {"shot_type": ["2PT Field Goal"], "playoffs": ["1"]},
         "missing": "impute", "split": "time", "test_share": 0.2, "test_from": "2010-12-01",
-        "seed": 42,
+        "seed": 42, "continues": None,
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ DEFAULTS = {
     },
     "prepare": {
         "features": None, "rows": None, "missing": "drop", "split": "random", "test_share": 0.2,
-        "test_from": None, "seed": 42,
+        "test_from": None, "seed": 42, "continues": None,
     },
     "train": {
         "candidates": ["lr", "dt", "knn", "lightgbm"], "params": {}, "folds": 10, "seed": 42,

@@ -87,6 +87,14 @@ def kill(*found: server.Server) -> None:
     until(lambda: not any(server.is_alive(one) for one in found))
 
 
+def is_bound(found: socket.socket, port: int) -> bool:
+    try:
+        found.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def kept(module_settings: Settings) -> Iterator[Kept]:
     settings = module_settings
@@ -146,7 +154,8 @@ def test_both_killed_come_back_on_the_same_port(kept: Kept) -> None:
     kill(kept.front, kept.behind)
     with socket.socket() as busy:
         busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        busy.bind(("127.0.0.1", kept.port))
+        # a killed process keeps its port until the last of its threads is gone
+        until(lambda: is_bound(busy, kept.port))
         busy.listen()
         with pytest.raises(InputError, match="in use by another program"):
             endpoint.revive(kept.settings, kept.port)
