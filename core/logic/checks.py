@@ -44,6 +44,20 @@ _OF_COLUMN = {
 }
 
 
+def usual(kind: str, missing: float = 0.0) -> Limit:
+    """Return the usual limit of a kind of check; a share that the reference misses is no change.
+
+    Examples
+    --------
+    >>> usual("missing", 0.25).words(), usual("psi", 0.25).words()
+    ('warning above 0.26, alert above 0.3', 'warning above 0.1, alert above 0.2')
+    """
+    limit = USUAL[kind]
+    if kind != "missing" or limit.warning_high is None or limit.alert_high is None:
+        return limit
+    return Limit(warning_high=limit.warning_high + missing, alert_high=limit.alert_high + missing)
+
+
 def inputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
     """Judge how far each column moved; needs no labels.
 
@@ -102,8 +116,7 @@ def _of_column(
         limit = (limits or {}).get(code)
         before = row.get("missing_reference") if kind == "missing" else None
         if limit is None:
-            # a share that the reference has is no change
-            limit = _raised(USUAL[kind], before or 0.0)
+            limit = usual(kind, before or 0.0)
         verdict = _at_least(value, limit)
         found.append(
             Check(
@@ -114,12 +127,6 @@ def _of_column(
             )
         )  # fmt: skip
     return found
-
-
-def _raised(limit: Limit, by: float) -> Limit:
-    if not by or limit.warning_high is None or limit.alert_high is None:
-        return limit
-    return Limit(warning_high=limit.warning_high + by, alert_high=limit.alert_high + by)
 
 
 def _at_least(value: float, limit: Limit) -> Verdict:
@@ -211,11 +218,18 @@ def conclude(checks: Sequence[Check], current_name: str, reference_name: str) ->
             "Find out why the input changed (a recording change, a new kind of row). Inputs alone "
             "are no reason to retrain.",
         )
-    if weak:
+    odd = [
+        check.title
+        for check in checks
+        if check.group in ("output", "support") and check.verdict == "warning"
+    ]
+    if weak or odd:
+        told = [f"Weaker than on the {reference_name}: {_listed(weak)}."] if weak else []
+        told += [f"Not quite as on the {reference_name}: {_listed(odd)}."] if odd else []
         return Conclusion(
             "watch",
             f"The model fits the {current_name}, but watch it",
-            f"Weaker than on the {reference_name}: {_listed(weak)}.",
+            " ".join(told),
             "Monitor again with more labels before you decide to retrain.",
         )
     stirred = _columns(checks, "warning")

@@ -54,8 +54,9 @@ class Learned:
     rows, labels : int
         Of a window.
     labels_needed : dict of str to int
-        By performance check: from how many labels on a difference at the alert limit is told from
-        chance in four of five windows, at this rate of false alarms.
+        By performance check: from how many labels on a difference at the usual alert limit is told
+        from chance in four of five windows, at this rate of false alarms. Without a check for which
+        the reference itself is too small.
     """
 
     limits: Mapping[str, Limit]
@@ -82,6 +83,7 @@ def learn(
     target: float = 0.01,
     windows: int = 1600,
     seed: int = 0,
+    tells_needed: bool = True,
 ) -> Learned:
     """Learn the limits of all checks for windows of one size, and count their false alarms.
 
@@ -90,7 +92,8 @@ def learn(
     reference's. Half of the pairs teach: each of the k limits that chance can reach at all is moved
     to where chance goes beyond it in target / k of windows (Bonferroni), by the exponential tail of
     the draws beyond their 95% quantile (peaks over threshold; Pickands, 1975). The other half tells
-    how often any is passed.
+    how often any is passed. Shares of unseen and out-of-range values are not drawn: windows of the
+    reference have none, and their usual limits stay.
 
     Parameters
     ----------
@@ -109,6 +112,8 @@ def learn(
         Above 0, below 1.
     windows : int
         Pairs to draw, 40 or more.
+    tells_needed : bool
+        Whether to work out how many labels an alarm needs, for which 200 more are drawn.
 
     Examples
     --------
@@ -139,7 +144,7 @@ def learn(
     return Learned(
         limits=found, target=target, false_alarms=share, false_alarms_low=low,
         false_alarms_high=high, warnings=float((alarms | warned).mean()), windows=count, rows=rows,
-        labels=labels, labels_needed=_needed(sheet, found, labels, target, seed),
+        labels=labels, labels_needed=_needed(sheet, labels, target, seed) if tells_needed else {},
     )  # fmt: skip
 
 
@@ -207,7 +212,10 @@ class _Sheet:
         found = performance.floors(self.middle)
         for column in self.columns:
             kinds = ("psi", "ks") if column.name == checks.PROBABILITY else tuple(checks.USUAL)
-            found |= {f"{kind}.{column.name}": checks.USUAL[kind] for kind in kinds}
+            found |= {
+                f"{kind}.{column.name}": checks.usual(kind, float(column.gone.mean()))
+                for kind in kinds
+            }
         if self.beyond is not None:
             from core.logic import support
 
@@ -281,6 +289,7 @@ class _Column:
         raw = np.asarray(values.to_numpy())
         place, _, size = drift.places(raw, raw)
         self.bins = np.eye(size)[place]
+        self.gone = values.isna().to_numpy(dtype=np.float64)
         self.is_few = values.nunique() <= intervals.DISCRETE
         self.order = None
         if pd.api.types.is_numeric_dtype(values):
@@ -310,6 +319,8 @@ class _Column:
             one, other = (side / np.maximum(side[:, -1:], 1) for side in sides)
             found[f"ks.{self.name}"] = np.abs(one - other).max(axis=1)
         if self.name != checks.PROBABILITY:
+            shares = [side @ self.gone / side.sum(axis=1) for side in (old, new)]
+            found[f"missing.{self.name}"] = shares[1] - shares[0] + self.gone.mean()
             found[f"js.{self.name}"] = drift.js_of(before, after)
             if self.is_few or self.order is None:
                 found[f"chi2.{self.name}"] = drift.cramers_v_of(before, after)
@@ -378,14 +389,14 @@ def _beyond(
     return found
 
 
-def _needed(
-    sheet: _Sheet, limits: Mapping[str, Limit], labels: int, target: float, seed: int
-) -> dict[str, int]:
+def _needed(sheet: _Sheet, labels: int, target: float, seed: int) -> dict[str, int]:
     """Return how many labels an alarm of each figure needs at its usual limit, with 80% power.
 
-    n = ((z_alpha + z_power) * s / d)^2 with s the spread of the figure over windows times the root
-    of their labels, d the way from the reference to the usual limit, and alpha the share that one
-    of these figures may take of the false alarms.
+    A difference of the figure between a window of n labels and the reference of N has the variance
+    s^2 (1/n + 1/N). It is told from chance where (z_alpha + z_power) of its standard errors are no
+    more than d, the way from the reference to the usual limit; alpha is the share that one of these
+    figures may take of the false alarms. So n = s^2 / (d^2 / z^2 - s^2 / N); where the reference is
+    too small for that, no number of labels is enough, and there is none.
     """
     from scipy import stats
 
@@ -400,9 +411,10 @@ def _needed(
         middle = sheet.middle[code]
         ends = [end for end in (limit.alert_low, limit.alert_high) if end is not None]
         way = min(abs(end - middle) for end in ends)
-        spread = float(drawn[code].std()) * size**0.5
-        if way > 0 and spread > 0:
-            found[code] = max(performance.MIN_LABELS, ceil((z * spread / way) ** 2))
+        of_one = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
+        left = (way / z) ** 2 - of_one / sheet.rows
+        if of_one > 0 and left > 0:
+            found[code] = max(performance.MIN_LABELS, ceil(of_one / left))
     return found
 
 

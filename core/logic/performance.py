@@ -103,8 +103,9 @@ def performance(
     given, between, usual = limits or {}, intervals or {}, floors(old)
     best = new["skill"] if "skill" in given else between.get("skill", (0, new["skill"]))[1]
     worst = given["skill"].alert_low if "skill" in given else 0.0
-    # no better than one who always forecasts the base rate
-    hopeless = worst is not None and (best < worst or best <= 0 == worst)
+    # no better than one who always forecasts the base rate, which the reference was
+    lost = worst is not None and (best < worst or best <= 0 == worst)
+    hopeless = lost and old.get("skill", 0.0) > 0
     return [
         _check(
             code, old, new, given.get(code, usual.get(code)), between.get(code), hopeless,

@@ -432,6 +432,7 @@ def limits_of(
             labels=min(size),
             threshold=recipe.threshold,
             windows=DRAWS,
+            tells_needed=False,
             seed=recipe.seed,
         )
     return champion.learned[size].limits

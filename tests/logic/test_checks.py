@@ -223,6 +223,12 @@ def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> Non
     assert "60% of the rows lie elsewhere." in verdict.text
 
 
+@pytest.mark.parametrize("group", ["support", "output"])
+def test_a_warning_about_answers_or_support_is_named_and_watched(group: str) -> None:
+    found = checks.conclude([check("performance", "ok"), check(group, "warning", "q")], "3s", "2s")
+    assert (found.code, found.text) == ("watch", "Not quite as on the 2s: q.")
+
+
 @pytest.mark.parametrize("group", ["support", "output", "input"])
 def test_nothing_without_labels_says_more_than_investigate(group: str) -> None:
     found = [check("performance", "ok"), check(group, "alert")]

@@ -173,6 +173,34 @@ def test_an_alarm_needs_the_more_labels_the_smaller_the_difference() -> None:
     )
 
 
+def test_the_labels_that_an_alarm_needs_do_not_hang_on_those_that_are_in() -> None:
+    reference = population(2000, 7)
+    few, many = (learned(reference, rows, windows=200).labels_needed for rows in (500, 5000))
+    for code in ("skill", "roc_auc"):
+        assert few[code] == pytest.approx(many[code], rel=0.35)
+
+
+def test_values_that_the_reference_misses_too_are_no_alarm() -> None:
+    reference = population(1500, 10)
+    rng = np.random.default_rng(0)
+    reference.loc[rng.uniform(size=1500) < 0.3, "x"] = np.nan
+    known = learned(reference, 150, windows=400).limits
+    alarms = 0
+    for seed in range(100):
+        window = population(150, seed)
+        window.loc[np.random.default_rng(seed + 5000).uniform(size=150) < 0.3, "x"] = np.nan
+        found = checks.inputs(drift.by_feature(reference, window, FEATURES), known)
+        alarms += any(check.verdict == "alert" for check in found)
+    assert alarms <= 5
+
+
+def test_a_reference_without_skill_has_none_to_lose() -> None:
+    reference = population(1000, 11).assign(probability=0.5)
+    window = population(400, 12).assign(probability=0.5)
+    known = learned(reference, 400, windows=200).limits
+    assert "alert" not in {check.verdict for check in report(reference, window, known)[:10]}
+
+
 def test_without_enough_labels_only_what_needs_none_is_learned() -> None:
     found = limits.learn(
         population(500, 8), features=FEATURES, rows=400, labels=99, threshold=0.5, windows=200
