@@ -113,7 +113,7 @@ def learn(
     windows : int
         Pairs to draw, 40 or more.
     tells_needed : bool
-        Whether to work out how many labels an alarm needs, for which 200 more are drawn.
+        Whether to work out how many labels an alarm needs, for which 400 more are drawn.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def learn(
     return Learned(
         limits=found, target=target, false_alarms=share, false_alarms_low=low,
         false_alarms_high=high, warnings=float((alarms | warned).mean()), windows=count, rows=rows,
-        labels=labels, labels_needed=_needed(sheet, labels, target, seed) if tells_needed else {},
+        labels=labels, labels_needed=_needed(sheet, target, seed) if tells_needed else {},
     )  # fmt: skip
 
 
@@ -389,7 +389,7 @@ def _beyond(
     return found
 
 
-def _needed(sheet: _Sheet, labels: int, target: float, seed: int) -> dict[str, int]:
+def _needed(sheet: _Sheet, target: float, seed: int) -> dict[str, int]:
     """Return how many labels an alarm of each figure needs at its usual limit, with 80% power.
 
     A difference of the figure between a window of n labels and the reference of N has the variance
@@ -400,8 +400,9 @@ def _needed(sheet: _Sheet, labels: int, target: float, seed: int) -> dict[str, i
     """
     from scipy import stats
 
-    size = min(max(labels, 500), MAX_ROWS)
-    drawn = _all(sheet.draw(size, size, 200, seed + 1))
+    # at the reference's own size, whatever the window's: s hangs a little on it
+    size = sheet.rows
+    drawn = _all(sheet.draw(size, size, 400, seed + 1))
     usual = performance.floors(sheet.middle)
     z = float(stats.norm.isf(target / max(len(usual), 1))) + _POWER_Z
     found = {}

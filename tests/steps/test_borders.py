@@ -146,7 +146,7 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
 
 
 @settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=40, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(frame=frames(), as_csv=st.booleans(), options=choices())

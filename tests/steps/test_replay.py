@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -221,6 +222,7 @@ def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real:
     assert "psi.lat" in never.loc["2010-11", "input_alerts"]
 
 
+@pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="takes long: set LONG_TESTS=1")
 def test_boosting_of_all_columns_gains_from_retraining_each_season(real: Settings) -> None:
     """About 0.012 with few leaves; more the less it is held back, see benchmarks/replay.py."""
     result = replay.run(

@@ -17,6 +17,8 @@ from core.record import Progress
 from core.steps import prepare, train
 from tests.conftest import copy_home
 
+LONG = pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="takes long: set LONG_TESTS=1")
+
 SPEC = project.load("kobe")
 SMALL = {"lightgbm": {"n_estimators": 20, "num_leaves": 4}}
 
@@ -189,8 +191,8 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
     ("title", "most"),
     [
         ("Best of six", 0.674),
-        ("Best with the kind of shot", 0.607),
-        ("Best of six, in time", 0.672),
+        pytest.param("Best with the kind of shot", 0.607, marks=LONG),
+        pytest.param("Best of six, in time", 0.672, marks=LONG),
         ("Best with the kind of shot, in time", 0.632),
     ],
 )
