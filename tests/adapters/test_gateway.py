@@ -137,7 +137,7 @@ BAD = [
     (b"\xff", CSV),
     (b"not parquet", PARQUET),
     (parquet(minutes=[5], distance=[3.5]), PARQUET),
-    (gzip.compress(b"{}"), JSON),
+    (gzip.compress(b"{}", mtime=0), JSON),
 ]
 # What the bare server scores to no purpose, with the words that the gateway says instead.
 SCORED = [

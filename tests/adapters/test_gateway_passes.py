@@ -18,7 +18,7 @@ from core.adapters import gateway, process
 from core.config import Settings
 from tests.adapters.gateways import Standing, free_port, until
 
-SQUEEZED = gzip.compress(b'{"predictions": []}')
+SQUEEZED = gzip.compress(b'{"predictions": []}', mtime=0)
 
 
 class Backend(ThreadingHTTPServer):
