@@ -17,6 +17,9 @@ BASE = {
     "core.formulas",
     "core.alerting",
     "core.retraining",
+    "core.dossier",
+    "core.language",
+    "core.stages",
 }
 # room -> what it may import of ours
 ALLOWED = {
