@@ -66,6 +66,8 @@ def navigation() -> Any:
             st.Page("pages/alerts.py", title="Alerts", icon=":material/notifications:"),
             st.Page("pages/retrain.py", title="Retrain", icon=":material/autorenew:"),
             st.Page("pages/replay.py", title="Replay", icon=":material/replay:"),
+            st.Page("pages/reports.py", title="Reports", icon=":material/description:"),
+            st.Page("pages/checklist.py", title="Checklist", icon=":material/checklist:"),
             st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
         ],
         # else the last ones of so many hide behind "View 4 more"
