@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import channels, deliver
 from core.adapters.channels import Channels, Mail, Name, Webhook
@@ -14,6 +13,7 @@ from core.config import Settings
 from core.errors import StoreError
 from pages import _parts
 from pages._alert_banner import span
+from pages._bilingual import st
 
 STATES = {
     "waiting": ":orange-badge[waiting]",

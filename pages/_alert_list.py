@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import alerts, clock
 from core.adapters.alerts import Alert
 from core.config import Settings
 from pages import _parts
 from pages._alert_banner import span
+from pages._bilingual import st
 
 HAPPENED = {
     "raised": ":red-badge[raised]",

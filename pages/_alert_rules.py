@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import alerts
 from core.alerting import HOUR, Rule
 from core.config import Settings
 from pages import _parts
+from pages._bilingual import st
 
 SAVED = "rules-saved"
 COLUMNS = {

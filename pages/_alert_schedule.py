@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
 from pydantic import ValidationError
 
 from core import config
@@ -14,6 +13,7 @@ from core.steps import monitor
 from pages import _parts
 from pages._alert_banner import span
 from pages._alert_list import moment
+from pages._bilingual import st
 
 UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
 WINDOWS = {"scoring": "The newest scored rows", "log": "The last predictions of the log"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import court, evaluation, evaluation_charts, learning, metrics, model_charts
 from core.project import ProjectSpec
 from pages import _parts
+from pages._bilingual import st
 
 FINDINGS = {
     "biased": ":red-badge[biased]",

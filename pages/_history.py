@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import monitoring_charts, report_tables
 from pages import _parts, _report
+from pages._bilingual import st
 
 MOST = 60
 VIEWS = ("Over time", "List", "Two side by side")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from core.adapters import api_keys
 from core.config import Settings
 from pages import _parts
+from pages._bilingual import st
 
 SHOWN = "api-key-made"
 

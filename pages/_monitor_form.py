@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import predictions, snapshots, tracking
 from core.config import Settings
@@ -16,6 +15,7 @@ from core.logic import report_tables
 from core.project import ProjectSpec
 from core.steps import monitor
 from pages import _parts, _report
+from pages._bilingual import st
 
 WINDOWS = {
     "scoring": "A scoring",

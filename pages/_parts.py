@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
@@ -21,6 +20,8 @@ from core.config import Settings
 from core.errors import CourtsideError, NotReadyError
 from core.logic import export
 from core.project import ProjectSpec
+from pages import _bilingual
+from pages._bilingual import st
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -92,6 +93,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
         st.error(error.message)
         st.stop()
     with st.sidebar:
+        _bilingual.choose()
         st.caption(f"**{spec.title}**  \n{spec.question}")
         _worker(settings)
     return settings, spec

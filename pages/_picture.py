@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import court, data_charts, profile
 from core.project import ProjectSpec
 from pages import _parts
+from pages._bilingual import st
 
 VIEWS = {
     "columns": "Columns",

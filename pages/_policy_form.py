@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import streamlit as st
 from pydantic import ValidationError
 
 from core import config
@@ -12,6 +11,7 @@ from core.adapters import policies
 from core.config import Settings
 from core.retraining import STRATEGIES, Policy
 from pages import _parts
+from pages._bilingual import st
 
 SAVED = "policy-saved"
 PROMOTES = {

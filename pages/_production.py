@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from core.adapters import server, snapshots
 from core.config import Settings
 from core.project import ProjectSpec
 from core.steps import score
 from pages import _parts
+from pages._bilingual import st
 
 
 def ask(settings: Settings, spec: ProjectSpec, one: server.Server) -> None:

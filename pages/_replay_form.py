@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import streamlit as st
-
 from core.config import Settings
 from core.logic import candidates as kinds
 from core.logic import injection, replay
 from core.project import ProjectSpec
 from core.steps import replay as step
+from pages._bilingual import st
 
 STRATEGIES = ("reactive", "predictive", "calendar")
 SPEEDS = {0.0: "As fast as possible", 5.0: "5 windows a second", 1.0: "1 window a second"}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import tracking
 from core.config import Settings
@@ -15,6 +14,7 @@ from core.errors import NotReadyError
 from core.logic import drift_charts, evaluation_charts, model_charts, report_tables
 from core.project import ProjectSpec
 from pages import _parts
+from pages._bilingual import st
 
 LOOKS = {
     "fits": (st.success, ":material/check_circle:"),

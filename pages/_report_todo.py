@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import evidently_report, tracking
 from core.config import Settings
 from core.errors import NotReadyError
 from core.logic import report_html, report_tables
 from pages import _parts, _report
+from pages._bilingual import st
 
 HALF = 640
 FIGURES = ("probability", "psi", "reliability", "slices")

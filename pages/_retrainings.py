@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import tracking
 from core.config import Settings
 from core.errors import NotReadyError
 from core.steps import promote, retrain
 from pages import _parts
+from pages._bilingual import st
 
 BADGES = {
     "retrain": ":blue-badge[retrain]",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.project import ProjectSpec
+from pages._bilingual import st
 
 Value = float | str | None
 WIDTH = 226

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import pandas as pd
-import streamlit as st
 
 from core import schema
 from core.adapters import batches, jobs, local_cluster, server, storage, tables, tracking
@@ -17,6 +16,7 @@ from core.logic import column_names
 from core.project import ProjectSpec
 from core.steps import score
 from pages import _parts
+from pages._bilingual import st
 
 # From here on the file itself is the result: as many rows are slow to look at one by one.
 MANY_ROWS = 200_000

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.adapters import storage, tracking
 from core.config import Settings
@@ -19,6 +18,7 @@ from core.logic import drift_charts, export, metrics, model_charts
 from core.project import ProjectSpec
 from core.steps import score
 from pages import _parts
+from pages._bilingual import st
 
 PAGE_ROWS = 100
 VERDICTS = {"fits": st.success, "does_not_fit": st.error, "unknown": st.info}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import streamlit as st
-
 from core.adapters import api_keys, endpoint, gateway, process, server
 from core.config import Settings
 from core.logic import serving_charts
 from pages import _calls, _parts
+from pages._bilingual import st
 
 STATES = {
     "ready": ("answering", "green", ":material/check_circle:"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import labels, predictions, server, tracking
 from core.config import Settings
@@ -14,6 +13,7 @@ from core.logic import explanation, explanation_charts, shot
 from core.project import ProjectSpec
 from core.steps import explain, score
 from pages import _parts, _row
+from pages._bilingual import st
 
 Place = tuple[float, float]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import model_facts, registry, tracking
 from core.adapters.tracking import ModelVersion
@@ -17,6 +16,7 @@ from core.logic import candidates as kinds
 from core.logic import evaluation_charts, metrics, model_card, model_charts, thresholds
 from core.project import ProjectSpec
 from pages import _parts
+from pages._bilingual import st
 
 VERDICTS = {
     "pass": ":green-badge[pass]",

@@ -3,11 +3,11 @@
 from datetime import datetime
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import snapshots, storage, tables, tracking
 from core.steps import acquire
 from pages import _parts, _picture
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 SOURCES = {

@@ -1,8 +1,7 @@
 """Alerts: what stands, when reports are made, what raises an alert and where it is told."""
 
-import streamlit as st
-
 from pages import _alert_channels, _alert_list, _alert_rules, _alert_schedule, _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.adapters import storage, tracking
 from core.logic import candidates as kinds
 from core.logic import explanation, explanation_charts
 from core.steps import explain
 from pages import _parts, _row
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri

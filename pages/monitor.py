@@ -1,10 +1,9 @@
 """Monitor: does the model still fit the rows that it scores?"""
 
-import streamlit as st
-
 from core.adapters import predictions, tracking
 from core.steps import monitor
 from pages import _alert_banner, _history, _monitor_form, _parts, _report, _report_todo
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri

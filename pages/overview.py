@@ -1,11 +1,10 @@
 """Overview: where the life cycle stands, and the one next thing to do."""
 
-import streamlit as st
-
 from core.adapters import jobs, predictions, snapshots, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
 from pages import _alert_banner, _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 

@@ -4,12 +4,12 @@ import time
 from datetime import datetime, timedelta
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import gateway, labels, predictions, storage, tables, tracking
 from core.logic import agreement, export
 from core.steps import label
 from pages import _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 PAGE_ROWS, FILE_ROWS = 100, 100_000

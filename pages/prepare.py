@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import asdict
 
 import pandas as pd
-import streamlit as st
 from pydantic import ValidationError
 
 from core.adapters import snapshots, storage, tracking
 from core.logic import data_charts, drift_charts, split, split_checks
 from core.steps import prepare
 from pages import _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri

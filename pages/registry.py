@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Literal
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import endpoint, jobs, registry, tracking
 from core.logic import export
 from core.steps import promote
 from pages import _parts, _versions
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 VIEWS = ("Versions", "Compare", "Promote", "Ledger")

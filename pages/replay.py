@@ -1,12 +1,12 @@
 """Replay: the past once more, under several policies of retraining."""
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import jobs, replays, snapshots, tracking
 from core.logic import replay_charts
 from core.steps import replay
 from pages import _parts, _replay_form
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri

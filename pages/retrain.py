@@ -1,7 +1,6 @@
 """Retrain: what the policy would do now and why, the policy, and the decisions so far."""
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import clock, jobs, policies, tracking
 from core.errors import CourtsideError
@@ -11,6 +10,7 @@ from core.logic.forecast import DAY
 from core.retraining import STRATEGIES, Policy
 from core.steps import retrain
 from pages import _parts, _policy_form, _retrainings
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 CONFIDENCE = 1 - rules.ERROR_RATE / len(rules.FORECAST)

@@ -3,10 +3,10 @@
 from datetime import datetime
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import jobs, mlflow_ui, tracking
 from pages import _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 COLOURS = {"FINISHED": "green", "FAILED": "red", "RUNNING": "blue"}

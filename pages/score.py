@@ -1,11 +1,10 @@
 """Score: send rows to the served model, and see what it answers."""
 
-import streamlit as st
-
 from core.adapters import predictions, server, tracking
 from core.errors import NotReadyError
 from core.steps import score
 from pages import _parts, _production, _score_file, _scored, _shot
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 SOURCES = {

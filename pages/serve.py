@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-import streamlit as st
-
 from core.adapters import endpoint, foreign, jobs, registry, server, tracking
 from core.steps import serve
 from pages import _keys, _parts, _servers
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 

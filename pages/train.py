@@ -1,13 +1,13 @@
 """Train: fit candidates, compare them, and register the best."""
 
 import pandas as pd
-import streamlit as st
 
 from core.adapters import snapshots, storage, tracking
 from core.logic import candidates as kinds
 from core.logic import metrics, split_checks
 from core.steps import prepare, train
 from pages import _evaluation, _parts
+from pages._bilingual import st
 
 settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri

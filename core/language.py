@@ -1,0 +1,288 @@
+"""What a person reads, in the language they chose.
+
+The record is in one language: steps, errors, reports and pages say what they have to say in
+English, as plain strings, and runs keep it so. What is drawn is told in the chosen language at the
+last moment, so a report that was made last year, by a schedule that nobody watched, reads in
+either. The catalogues are gettext's; `.ci/messages.py` collects the messages from the source, where
+an f-string is a message with places in it: `f"{rows:,} rows"` is `{rows} rows`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from babel.dates import format_date
+from babel.messages.mofile import read_mo
+from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
+
+from core.errors import InputError
+
+LANGUAGES = {"en": "English", "pt": "Português"}
+# what Babel calls the form of numbers and dates in each
+LOCALES = {"en": "en_GB", "pt": "pt_BR"}
+FOLDER = Path(__file__).resolve().parent / "locale"
+PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+# a page may have put a backslash before these, so that they stand as they are
+_ESCAPED = re.compile(r"\\([\\`*\[\]$~<@:.])")
+# where a text falls into parts that can be told one by one, from the coarsest to the finest
+_SEAMS = tuple(
+    re.compile(seam)
+    for seam in (
+        r"(\s*\n[\s#|-]*)",
+        r"((?<=[.!?])[*_]*\s+(?=\S))",
+        r"(\s+·\s+|\s+\|\s+)",
+        r"(\*\*|:[a-z]+(?:-badge)?\[|\]\([^)]*\)|[\[\]]|</?[a-z][^>]*>|&[a-z]+;|:material/[a-z_]+:)",
+        r"(;\s+|:\s+|\s+\(|\)|\s+–\s+|\s+→\s+)",
+        r"(,\s+)",
+        r"(\s+and\s+|\s+or\s+)",
+    )
+)
+_KEPT = re.compile(r"(`[^`]*`|https?:\S+|\\?`)")
+_TOKEN = re.compile(r"[\w.,:/@+-]+")
+_NUMBER = re.compile(r"([+-]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(e[+-]?\d+)?([.,:]?)")
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})([.,:]?)")
+_LETTERS = re.compile(r"[^\W\d_]")
+# a value within a sentence holds no end of a sentence
+_WITHIN = r"((?:(?![.!?]\s+[A-Z*`\"])[^\n])*?)"
+_ANY = r"([\s\S]*?)"
+_TRIED = 8
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A message with places: what must stand in a text, and how the text falls apart."""
+
+    names: tuple[str, ...]
+    literal: str
+    size: int
+    within: re.Pattern[str]
+    any: re.Pattern[str]
+    answer: str
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    exact: Mapping[str, str]
+    templates: tuple[_Template, ...]
+
+
+def told(text: str, language: str) -> str:
+    """Return a text in a language: as it stands where the catalogue does not know it.
+
+    Numbers and dates take the language's form. Code between backticks, addresses and names stay.
+
+    Raises
+    ------
+    InputError
+        For a language that there is no catalogue of.
+
+    Examples
+    --------
+    >>> told("Train", "en")
+    'Train'
+    >>> told("lat: 20,285 (0.6776), 2026-11-25 `a.b 1.5`", "pt")
+    'lat: 20.285 (0,6776), 25/11/2026 `a.b 1.5`'
+    """
+    if language == "en" or not text:
+        return text
+    return _told(text, language)[0]
+
+
+def left_over(text: str, language: str) -> int:
+    """Return how many letters of a text the catalogue leaves as they are.
+
+    Examples
+    --------
+    >>> left_over("1,234", "pt"), left_over("qwzk", "pt")
+    (0, 4)
+    """
+    return _told(text, language)[1]
+
+
+def number(value: float, language: str, digits: int = 0) -> str:
+    """Return a number in a language's form.
+
+    Examples
+    --------
+    >>> number(20285.5, "pt", 1), number(20285.5, "en", 1)
+    ('20.285,5', '20,285.5')
+    """
+    form = "#,##0" + ("." + "0" * digits if digits else "")
+    return str(format_decimal(value, format=form, locale=_locale(language)))
+
+
+def d3_locale(language: str) -> dict[str, object]:
+    """Return the form of numbers that a chart takes from its own settings."""
+    locale = _locale(language)
+    return {
+        "decimal": get_decimal_symbol(locale),
+        "thousands": get_group_symbol(locale),
+        "grouping": [3],
+        "currency": ["", ""],
+    }
+
+
+def matches(language: str, text: str) -> bool:
+    """Tell whether the catalogue knows a text as a whole, places and all."""
+    known = _catalogue(language)
+    return text in known.exact or next(_fitting(known, text, strict=False), None) is not None
+
+
+def pieces(message: str) -> tuple[list[str], list[str]]:
+    """Return what a message says around its places, and the names of the places.
+
+    Examples
+    --------
+    >>> pieces("{rows} rows of {name}")
+    (['', ' rows of ', ''], ['rows', 'name'])
+    """
+    parts = PLACE.split(message)
+    return parts[::2], parts[1::2]
+
+
+def _locale(language: str) -> str:
+    if language not in LOCALES:
+        raise InputError(f"{language!r} is not a language of this app: {', '.join(LOCALES)}.")
+    return LOCALES[language]
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _catalogue(language: str) -> _Catalogue:
+    _locale(language)
+    path = FOLDER / language / "LC_MESSAGES" / "courtside.mo"
+    with path.open("rb") as file:
+        found = read_mo(file)
+    exact, templates = {}, []
+    for message in found:
+        if not message.id or not message.string:
+            continue
+        told_as, answer = str(message.id), str(message.string)
+        literals, names = pieces(told_as)
+        if not names:
+            exact[told_as] = answer
+            continue
+        solid = max(
+            (run for piece in literals for run in re.split(r"[\\`*\[\]$~<@:.]", piece)), key=len
+        )
+        templates.append(
+            _Template(
+                names=tuple(names),
+                literal=solid,
+                size=sum(len(_LETTERS.findall(piece)) for piece in literals),
+                within=_pattern(literals, _WITHIN),
+                any=_pattern(literals, _ANY),
+                answer=answer,
+            )
+        )
+    templates.sort(key=lambda one: -one.size)
+    return _Catalogue(exact, tuple(templates))
+
+
+def _pattern(literals: Sequence[str], place: str) -> re.Pattern[str]:
+    """Return a pattern in which signs of the literals may have a backslash before them."""
+    return re.compile(place.join(_escapable(piece) for piece in literals))
+
+
+def _escapable(piece: str) -> str:
+    return "".join((r"\\?" if sign in "\\`*[]$~<@:." else "") + re.escape(sign) for sign in piece)
+
+
+def _fitting(
+    known: _Catalogue, text: str, *, strict: bool
+) -> Iterator[tuple[_Template, tuple[str, ...]]]:
+    for template in known.templates:
+        if template.literal in text:
+            found = (template.within if strict else template.any).fullmatch(text)
+            if found:
+                yield template, found.groups()
+
+
+@lru_cache(maxsize=50_000)
+def _told(text: str, language: str) -> tuple[str, int]:
+    """Return a text told, and how many letters of it stay as they were: the fewer the better."""
+    bare = text.strip()
+    if bare != text:
+        if not bare:
+            return text, 0
+        inner, left = _told(bare, language)
+        start = text.index(bare)
+        return text[:start] + inner + text[start + len(bare) :], left
+    if not _LETTERS.search(text):
+        return _in_form(text, language), 0
+    known = _catalogue(language)
+    for exact in (text, _ESCAPED.sub(r"\1", text)):
+        if exact in known.exact:
+            return known.exact[exact], 0
+    best = _leaf(text, language)
+    for strict in (True, False):
+        for tried, (template, values) in enumerate(_fitting(known, text, strict=strict)):
+            if tried == _TRIED or best[1] == 0:
+                break
+            best = min(best, _filled(template, values, language), key=lambda one: one[1])
+    if best[1]:
+        best = min(best, _by_parts(text, language), key=lambda one: one[1])
+    return best
+
+
+def _filled(template: _Template, values: Sequence[str], language: str) -> tuple[str, int]:
+    inner = [_told(value, language) if value else ("", 0) for value in values]
+    by_name = {name: value[0] for name, value in zip(template.names, inner, strict=True)}
+    answer = PLACE.sub(lambda place: by_name[place[1]], template.answer)
+    return answer, sum(value[1] for value in inner)
+
+
+def _by_parts(text: str, language: str) -> tuple[str, int]:
+    for seam in _SEAMS:
+        parts = seam.split(text)
+        if len(parts) > 1:
+            inner = [
+                _told(part, language) if place % 2 == 0 and part else (_join(part, language), 0)
+                for place, part in enumerate(parts)
+            ]
+            return "".join(part[0] for part in inner), sum(part[1] for part in inner)
+    return _leaf(text, language)
+
+
+def _join(seam: str, language: str) -> str:
+    words = {"pt": {"and": "e", "or": "ou"}}[language]
+    return re.sub(r"\b(and|or)\b", lambda found: words[found[1]], seam)
+
+
+def _leaf(text: str, language: str) -> tuple[str, int]:
+    """Return a text that the catalogue does not know: its numbers told, its words as they are."""
+    parts = _KEPT.split(text)
+    inner = [part if place % 2 else _in_form(part, language) for place, part in enumerate(parts)]
+    return "".join(inner), sum(len(_LETTERS.findall(part)) for part in parts[::2])
+
+
+def _in_form(text: str, language: str) -> str:
+    return _TOKEN.sub(lambda found: _token(found[0], language), text)
+
+
+def _token(token: str, language: str) -> str:
+    day = _DAY.fullmatch(token)
+    if day:
+        return _day(token, language, day)
+    found = _NUMBER.fullmatch(token)
+    if not found:
+        return token
+    sign, digits, power, end = found.groups()
+    locale = _locale(language)
+    whole, _, fraction = digits.partition(".")
+    whole = whole.replace(",", str(get_group_symbol(locale)))
+    fraction = f"{get_decimal_symbol(locale)}{fraction}" if fraction else ""
+    return f"{sign}{whole}{fraction}{power or ''}{end}"
+
+
+def _day(token: str, language: str, found: re.Match[str]) -> str:
+    from datetime import date
+
+    try:
+        day = date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        return token
+    return f"{format_date(day, 'dd/MM/yyyy', locale=_locale(language))}{found[4]}"

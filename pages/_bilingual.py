@@ -1,0 +1,301 @@
+"""Streamlit in the person's language: pages take `st` from here.
+
+Pages say what they have to say in English. In another language, what is drawn goes through
+`core.language.told` on its way: labels, texts, choices, headings of tables, words in charts. What a
+person typed, and what a widget returns, stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from core import language
+
+PARAMETER = "lang"
+_CHOSEN = "language"
+# whose first argument is a text
+_TEXTS = {
+    "badge", "button", "caption", "checkbox", "date_input", "download_button", "error",
+    "expander", "file_uploader", "form_submit_button", "header", "info", "link_button",
+    "markdown", "metric", "multiselect", "number_input", "pills", "popover", "radio",
+    "segmented_control", "select_slider", "selectbox", "slider", "spinner", "status",
+    "subheader", "success", "text_area", "text_input", "text", "title", "toast", "toggle",
+    "warning", "write",
+}  # fmt: skip
+_CHOICES = {"multiselect", "pills", "radio", "segmented_control", "select_slider", "selectbox"}
+_KEYWORDS = {
+    "body", "caption", "captions", "delta", "help", "label", "page_title", "placeholder", "text",
+    "title",
+}  # fmt: skip
+_MARKUP = re.compile(r"(<[^>]*>)")
+_QUOTED = re.compile(r"'([^'\\]*)'")
+_MOST_WORDS = 60
+
+
+def chosen() -> str:
+    """Return the language of this session: of its address, or else as chosen before."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return "en"
+    asked = streamlit.query_params.get(PARAMETER)
+    if asked in language.LANGUAGES and streamlit.session_state.get(_CHOSEN) is None:
+        return asked
+    return str(streamlit.session_state.get(_CHOSEN) or "en")
+
+
+def choose() -> None:
+    """Draw the choice; the address keeps it, so a link opens in the same language."""
+    asked = streamlit.query_params.get(PARAMETER)
+    if _CHOSEN not in streamlit.session_state and asked in language.LANGUAGES:
+        streamlit.session_state[_CHOSEN] = asked
+    # a widget that is not drawn for a moment forgets its value: the key of its own keeps it
+    kept = streamlit.session_state.get(_CHOSEN) or "en"
+    found = streamlit.segmented_control(
+        told("Language"), list(language.LANGUAGES), format_func=language.LANGUAGES.__getitem__,
+        default=kept, required=True, key=f"language-{kept}", label_visibility="collapsed",
+    )  # fmt: skip
+    if found != kept:
+        streamlit.session_state[_CHOSEN] = found
+        _write(found)
+        streamlit.rerun()
+    _write(kept)
+
+
+def _write(found: str) -> None:
+    asked = streamlit.query_params.get(PARAMETER)
+    if found == "en" and asked is not None:
+        del streamlit.query_params[PARAMETER]
+    elif found not in ("en", asked):
+        streamlit.query_params[PARAMETER] = found
+
+
+def told(text: str) -> str:
+    """Return a text in the language of this session."""
+    return language.told(text, chosen())
+
+
+class _Told:
+    """Streamlit, or a place on its page, whose texts are told in the language of the session."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        if name == "sidebar":
+            return _Told(found)
+        how = _HOW.get(name)
+        if how is None and name not in _TEXTS and name not in _PLACES:
+            return found
+        spoken = chosen()
+        return found if spoken == "en" else _telling(found, name, spoken)
+
+    def __enter__(self) -> _Told:
+        self._real.__enter__()
+        return self
+
+    def __exit__(self, *fault: Any) -> Any:
+        return self._real.__exit__(*fault)
+
+
+def _telling(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
+    def tell(text: Any) -> Any:
+        if isinstance(text, list):
+            return [tell(one) for one in text]
+        return language.told(text, spoken) if isinstance(text, str) else text
+
+    def drawn(*given: Any, **named: Any) -> Any:
+        for key in _KEYWORDS & named.keys():
+            named[key] = tell(named[key])
+        if name in _TEXTS and given:
+            given = (tell(given[0]), *given[1:])
+        if name == "metric":
+            given = tuple(tell(one) for one in given)
+            named |= {key: tell(named[key]) for key in ("value",) if key in named}
+        if name in _CHOICES:
+            form = named.get("format_func", str)
+            named["format_func"] = lambda one: tell(str(form(one)))
+        how = _HOW.get(name)
+        if how is not None:
+            given, named = how(tell, given, named)
+        return _wrapped(real(*given, **named))
+
+    return drawn
+
+
+def _wrapped(made: Any) -> Any:
+    if isinstance(made, DeltaGenerator):
+        return _Told(made)
+    if isinstance(made, list | tuple) and any(isinstance(one, DeltaGenerator) for one in made):
+        return type(made)(_wrapped(one) for one in made)
+    return made
+
+
+Given = tuple[Any, ...]
+Named = dict[str, Any]
+Tell = Callable[[Any], Any]
+
+
+def _first(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    return (tell(given[0]), *given[1:]), named
+
+
+def _html(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    parts = _MARKUP.split(given[0])
+    body = "".join(part if place % 2 else tell(part) for place, part in enumerate(parts))
+    return (body, *given[1:]), named
+
+
+def _pages(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    if isinstance(given[0], Mapping):
+        return ({tell(title): pages for title, pages in given[0].items()}, *given[1:]), named
+    return given, named
+
+
+def _table(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    rows = given[0]
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.rename(columns=tell)
+        for name in _texts_of(rows):
+            rows[name] = rows[name].map(tell)
+        if rows.index.dtype == object:
+            rows.index = rows.index.map(tell)
+    return (rows, *given[1:]), named
+
+
+def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    """Tell headings, and cells that are words of ours; the names of the columns stay."""
+    rows = given[0] if given else named.get("data")
+    if not isinstance(rows, pd.DataFrame):
+        return given, named
+    shown = dict(named.get("column_config") or {})
+    for name in rows.columns:
+        if name not in shown:
+            shown[name] = tell(str(name))
+        elif isinstance(shown[name], str):
+            shown[name] = tell(shown[name])
+        elif isinstance(shown[name], Mapping):
+            own = {key: tell(shown[name][key]) for key in ("label", "help") if shown[name].get(key)}
+            shown[name] = {"label": tell(str(name)), **shown[name], **own}
+    rows = rows.copy()
+    for name in _texts_of(rows):
+        rows[name] = _words(rows[name])
+    return (rows, *given[1:]), {**named, "column_config": shown}
+
+
+def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    _, told_named = _frame(tell, given, named)
+    return given, told_named  # cells are the person's own
+
+
+def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    return (_drawn(given[0], tell), *given[1:]), named
+
+
+_HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
+    "altair_chart": _chart,
+    "data_editor": _edited,
+    "dataframe": _frame,
+    "html": _html,
+    "navigation": _pages,
+    "tabs": _first,
+    "table": _table,
+    "vega_lite_chart": _chart,
+}
+# what draws no text of its own, or has it in keywords alone
+_PLACES = {"Page", "columns", "container", "empty", "form", "page_link", "progress",
+           "set_page_config"}  # fmt: skip
+
+
+def _texts_of(rows: pd.DataFrame) -> list[Any]:
+    return [name for name in rows.columns if rows[name].dtype == object]
+
+
+def _words(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column with those cells told that are words of ours, if there are few of them."""
+    spoken = chosen()
+    known = {
+        one: language.told(one, spoken)
+        for one in values.dropna().unique()[: 20 * _MOST_WORDS]
+        if isinstance(one, str) and language.matches(spoken, one)
+    }
+    return values.map(lambda one: known.get(one, one) if isinstance(one, str) else one)
+
+
+# keys of a chart whose strings a person reads
+_CHART_TEXTS = {"title", "text", "subtitle", "description"}
+# and whose strings are values of the data
+_CHART_VALUES = {"domain", "sort", "values"}
+
+
+def _drawn(chart: Any, tell: Tell) -> Any:
+    """Return a chart with its words told, and numbers in the language's form."""
+    form = {"number": language.d3_locale(chosen())}
+    if isinstance(chart, Mapping):
+        spec = _told_part(dict(chart), tell, "")
+        spec["config"] = {**spec.get("config", {}), "locale": form}
+        return spec
+    found = _told_part(chart, tell, "")
+    config = found._kwds.get("config", alt.Undefined)
+    kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds
+    kept = {name: value for name, value in kept.items() if value is not alt.Undefined}
+    found._kwds["config"] = alt.Config(**{**kept, "locale": form})
+    return found
+
+
+def _told_part(part: Any, tell: Tell, key: str) -> Any:
+    if isinstance(part, str):
+        if key in _CHART_TEXTS:
+            return tell(part)
+        if key == "labelExpr":
+            return _QUOTED.sub(lambda found: f"'{tell(found[1])}'", part)
+        return _word(part) if key in _CHART_VALUES else part
+    if isinstance(part, pd.DataFrame):
+        rows = part.copy(deep=False)
+        for name in _texts_of(rows):
+            if rows[name].nunique() <= _MOST_WORDS:
+                rows[name] = _words(rows[name])
+        return rows
+    if isinstance(part, alt.SchemaBase):
+        made = copy.copy(part)
+        made._kwds = {name: _told_part(one, tell, name) for name, one in part._kwds.items()}
+        made._args = tuple(_told_part(one, tell, key) for one in part._args)
+        return made
+    if isinstance(part, Mapping):
+        if key == "datasets":
+            return {name: _told_rows(rows) for name, rows in part.items()}
+        inner = "" if key in _CHART_TEXTS else key
+        return {
+            name: _told_rows(one) if key == "data" and name == "values" else
+            _told_part(one, tell, name if isinstance(name, str) else inner)
+            for name, one in part.items()
+        }  # fmt: skip
+    if isinstance(part, list | tuple):
+        return type(part)(_told_part(one, tell, key) for one in part)
+    return part
+
+
+def _told_rows(rows: Any) -> Any:
+    if not isinstance(rows, list):
+        return rows
+    return [
+        {name: _word(one) if isinstance(one, str) else one for name, one in row.items()}
+        if isinstance(row, dict) else row
+        for row in rows
+    ]  # fmt: skip
+
+
+def _word(text: str) -> str:
+    spoken = chosen()
+    return language.told(text, spoken) if language.matches(spoken, text) else text
+
+
+st: Any = _Told(streamlit)
