@@ -109,6 +109,8 @@ class Stage:
     leaves : tuple of Artifact
     next : tuple of str
         Steps that go on from it.
+    phase : {"development", "operation"}
+        Whether a model is made, or is at work.
     """
 
     step: str
@@ -118,6 +120,7 @@ class Stage:
     reads: tuple[str, ...]
     leaves: tuple[Artifact, ...]
     next: tuple[str, ...]
+    phase: Literal["development", "operation"] = "development"
 
 
 # every run of every step keeps it
@@ -442,6 +445,7 @@ STAGES: tuple[Stage, ...] = (
             ),
         ),
         ("score",),
+        "operation",
     ),
     Stage(
         "score", "PipelineAplicacao", "Score",
@@ -482,6 +486,7 @@ STAGES: tuple[Stage, ...] = (
             ),
         ),
         ("label", "monitor"),
+        "operation",
     ),
     Stage(
         "label", "RecepcaoRotulos", "Predictions",
@@ -494,6 +499,7 @@ STAGES: tuple[Stage, ...] = (
             ),
         ),
         ("monitor",),
+        "operation",
     ),
     Stage(
         "monitor", "Monitoramento", "Monitor",
@@ -559,6 +565,7 @@ STAGES: tuple[Stage, ...] = (
             ),
         ),
         ("retrain",),
+        "operation",
     ),
     Stage(
         "retrain", "Retreinamento", "Retrain",
@@ -584,6 +591,7 @@ STAGES: tuple[Stage, ...] = (
             ),
         ),
         ("promote",),
+        "operation",
     ),
     Stage(
         "replay", "Simulacao", "Replay",
