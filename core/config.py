@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from core.errors import InputError
 
@@ -62,6 +69,12 @@ class Settings(Options):
     webhook_secret, smtp_password : str or None
         What alerts are signed with, and the password of the mail server; no run, log or page shows
         them.
+    login : bool
+        Whether a person must log in before a page shows anything, through the provider that
+        `[auth]` in `.streamlit/secrets.toml` names.
+    allowed_emails : str or None
+        Who may come in, with commas between: `ana@example.org`, or `@example.org` for all of a
+        house. None lets everybody in whom the provider knows. No run keeps it.
 
     Examples
     --------
@@ -83,6 +96,8 @@ class Settings(Options):
     clock_speed: float = Field(1.0, ge=1, le=1_000_000)
     webhook_secret: str | None = Field(None, repr=False, min_length=8)
     smtp_password: str | None = Field(None, repr=False, min_length=1)
+    login: bool = False
+    allowed_emails: str | None = Field(None, repr=False)
 
     @field_validator("predictions_url")
     @classmethod
@@ -104,6 +119,47 @@ class Settings(Options):
                 "the address of a Dask scheduler is tcp://host:port or tls://host:port"
             )
         return value
+
+    @field_validator("allowed_emails")
+    @classmethod
+    def _are_addresses(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        found = [one.strip() for one in value.split(",") if one.strip()]
+        odd = [one for one in found if not re.fullmatch(r"[^@\s]*@[^@\s]+", one)]
+        if odd or not found:
+            raise ValueError(
+                "addresses have commas between, as in ana@example.org, @example.com (which lets in "
+                "everybody of example.com)"
+            )
+        return ",".join(found)
+
+    @model_validator(mode="after")
+    def _who_is_allowed_is_asked(self) -> Settings:
+        if self.allowed_emails and not self.login:
+            # else somebody would think that the door is shut
+            raise ValueError(
+                "COURTSIDE_ALLOWED_EMAILS says who may come in, but nobody is asked who they are. "
+                "Set COURTSIDE_LOGIN=true too"
+            )
+        return self
+
+    def admits(self, email: str) -> bool:
+        """Return whether a person with this e-mail address may come in, in any case of letters.
+
+        Examples
+        --------
+        >>> s = Settings(login=True, allowed_emails="ana@example.org, @example.com")
+        >>> s.admits("Ana@example.org"), s.admits("eve@example.org"), s.admits("bo@example.com")
+        (True, False, True)
+        >>> s.admits("@example.com"), s.admits("eve@evil.org@example.com")
+        (False, False)
+        """
+        name, _, house = email.strip().lower().partition("@")
+        if not name or not house or "@" in house:
+            return False
+        allowed = (self.allowed_emails or "").lower().split(",")
+        return self.allowed_emails is None or f"{name}@{house}" in allowed or f"@{house}" in allowed
 
     @property
     def data_dir(self) -> Path:
@@ -201,7 +257,7 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     """
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    where = prefix + where.upper() if prefix else where
+    where = prefix + where.upper() if prefix and where else where
     own = first["type"] == "value_error"
     told = str(first["ctx"]["error"]) if own else first["msg"]
     if not where:

@@ -9,7 +9,7 @@ import pandas as pd
 from core.adapters import alerts, clock
 from core.adapters.alerts import Alert
 from core.config import Settings
-from pages import _parts
+from pages import _login, _parts
 from pages._alert_banner import span
 from pages._bilingual import st
 
@@ -91,7 +91,9 @@ def _answer(settings: Settings, key: str, which: list[Alert]) -> None:
     with st.form(f"answer-{key}", border=False):
         # without a key, so that who has answered one is there for the next
         person = st.text_input(
-            "Your name", value=st.session_state.get("person", ""), max_chars=alerts.PERSON_LENGTH
+            "Your name",
+            value=st.session_state.get("person", _login.logged_in()),
+            max_chars=alerts.PERSON_LENGTH,
         )
         note = st.text_area("Note", max_chars=alerts.NOTE_LENGTH, key=f"note-{key}", height=80)
         how = None

@@ -20,7 +20,7 @@ from core.config import Settings
 from core.errors import CourtsideError, NotReadyError
 from core.logic import export
 from core.project import ProjectSpec
-from pages import _bilingual
+from pages import _bilingual, _login
 from pages._bilingual import st
 
 POLL_SECONDS = 0.5
@@ -83,10 +83,13 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     """
     if "navigated" not in st.session_state:
         # a link to a page was the first visit since the start: Streamlit then takes the folder for
-        # the app, until it has seen our own navigation
+        # the app, until it has seen our own navigation, and would fetch the page's icon from afar
+        st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
         navigation()
         st.rerun()
     try:
+        # before anything is started or shown
+        _login.gate(Settings.load())
         settings, _ = _start()
         spec = project.load(settings.project)
     except CourtsideError as error:
@@ -176,6 +179,8 @@ def sample_badge() -> None:
 
 def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
     """Start a step as a background job, or tell why its options cannot be used."""
+    if "decided_by" in options.model_fields and (person := _login.logged_in()):
+        values["decided_by"] = person
     try:
         chosen = options(**values)
     except ValidationError as error:

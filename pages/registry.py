@@ -8,7 +8,7 @@ import pandas as pd
 from core.adapters import endpoint, jobs, registry, tracking
 from core.logic import export
 from core.steps import promote
-from pages import _parts, _versions
+from pages import _login, _parts, _versions
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -16,7 +16,7 @@ VIEWS = ("Versions", "Compare", "Promote", "Ledger")
 AIMS = {"better": "shown to be better", "not_worse": "not worse by more than a margin"}
 # what is chosen stays while another view is open
 CHOSEN = ("version", "one", "other", "challenger")
-DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": promote.user()}
+DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": _login.who()}
 
 
 def standing() -> None:
@@ -132,7 +132,9 @@ def ask() -> None:
         "itself never changes.",
     )  # fmt: skip
     threshold = _versions.threshold(settings, spec, chosen) if changes else None
-    by = st.text_input("Decided by", max_chars=80, key="decided-by")
+    by = st.text_input(
+        "Decided by", max_chars=80, key="decided-by", disabled=bool(_login.logged_in())
+    )
     what = {
         "challenger": number, "aim": aim, "margin": margin, "threshold": threshold, "decided_by": by
     }  # fmt: skip
@@ -216,7 +218,7 @@ def rollback() -> None:
     ):
         _parts.submit(
             settings, "promote", promote.Options, action="rollback", reason=note.strip() or None,
-            decided_by=st.session_state.get("decided-by") or promote.user(),
+            decided_by=st.session_state.get("decided-by") or _login.who(),
         )  # fmt: skip
 
 

@@ -213,8 +213,10 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         resolved = options.model_dump(mode="json")
         if resolved:
             mlflow.log_params({name: _param(value) for name, value in resolved.items()})
-        # secrets, and addresses that may hold a password
-        hidden = {"tracking_uri", "predictions_url", "webhook_secret", "smtp_password"}
+        # secrets, addresses that may hold a password, and who people are
+        hidden = {
+            "tracking_uri", "predictions_url", "webhook_secret", "smtp_password", "allowed_emails",
+        }  # fmt: skip
         settings_shown = settings.model_dump(mode="json", exclude=hidden)
         mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
         yield run_id

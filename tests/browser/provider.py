@@ -1,0 +1,129 @@
+"""A provider of log-ins (OpenID Connect) on this machine, with two people whom it knows."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import secrets
+import threading
+import time
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+CLIENT, CLIENT_SECRET = "courtside", "a-secret-of-the-client-that-no-page-shows"
+PEOPLE = {
+    "ana": {"sub": "1", "email": "ana@example.org", "email_verified": True, "name": "Ana"},
+    "eve": {"sub": "2", "email": "eve@example.org", "email_verified": True, "name": "Eve"},
+}
+
+
+class Provider:
+    """Answers on a free port until it is closed; asks who somebody is by a link for each person."""
+
+    def __init__(self) -> None:
+        self.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
+        self.codes: dict[str, dict[str, str]] = {}
+        self.failures: list[str] = []
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                at = urlsplit(self.path)
+                provider.get(self, at.path, {k: v[0] for k, v in parse_qs(at.query).items()})
+
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                given = parse_qs(self.rfile.read(length).decode())
+                provider.token(self, {k: v[0] for k, v in given.items()})
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def secrets(self) -> str:
+        """What stands in the app's `secrets.toml`; Streamlit puts its own port in."""
+        return (
+            "[auth]\n"
+            'redirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
+            f'cookie_secret = "{secrets.token_hex(32)}"\n'
+            f'client_id = "{CLIENT}"\n'
+            f'client_secret = "{CLIENT_SECRET}"\n'
+            f'server_metadata_url = "{self.url}/.well-known/openid-configuration"\n'
+        )
+
+    def get(self, to: http.server.BaseHTTPRequestHandler, path: str, given: dict[str, str]) -> None:
+        if path == "/.well-known/openid-configuration":
+            answer(
+                to,
+                {
+                    "issuer": self.url,
+                    "authorization_endpoint": f"{self.url}/authorize",
+                    "token_endpoint": f"{self.url}/token",
+                    "jwks_uri": f"{self.url}/jwks",
+                    "response_types_supported": ["code"],
+                    "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                    "code_challenge_methods_supported": ["S256"],
+                },
+            )
+        elif path == "/jwks":
+            answer(to, {"keys": [self.key.as_dict(private=False)]})
+        elif path == "/authorize":
+            links = "".join(
+                f'<p><a href="/enter?{urlencode({**given, "as": who})}">{who}</a></p>'
+                for who in PEOPLE
+            )
+            page(to, f"<h1>Who are you?</h1>{links}")
+        elif path == "/enter":
+            code = secrets.token_urlsafe(16)
+            self.codes[code] = given
+            back = urlencode({"code": code, "state": given["state"]})
+            to.send_response(302)
+            to.send_header("Location", f"{given['redirect_uri']}?{back}")
+            to.end_headers()
+        else:
+            to.send_error(404)
+
+    def token(self, to: http.server.BaseHTTPRequestHandler, given: dict[str, str]) -> None:
+        asked = self.codes.pop(given["code"])
+        digest = hashlib.sha256(given["code_verifier"].encode()).digest()
+        proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        kept = f"Basic {base64.b64encode(f'{CLIENT}:{CLIENT_SECRET}'.encode()).decode()}"
+        if proof != asked["code_challenge"] or to.headers.get("Authorization") != kept:
+            self.failures.append("the client did not prove who it is")
+            to.send_error(400)
+            return
+        now = int(time.time())
+        told = {
+            "iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 600,
+            "nonce": asked["nonce"], **PEOPLE[asked["as"]],
+        }  # fmt: skip
+        signed = jwt.encode({"alg": "RS256", "kid": "one"}, told, self.key)
+        answer(to, {"access_token": "x", "token_type": "Bearer", "id_token": signed})
+
+
+def answer(to: http.server.BaseHTTPRequestHandler, found: object) -> None:
+    body = json.dumps(found).encode()
+    to.send_response(200)
+    to.send_header("Content-Type", "application/json")
+    to.send_header("Content-Length", str(len(body)))
+    to.end_headers()
+    to.wfile.write(body)
+
+
+def page(to: http.server.BaseHTTPRequestHandler, found: str) -> None:
+    to.send_response(200)
+    to.send_header("Content-Type", "text/html; charset=utf-8")
+    to.end_headers()
+    to.wfile.write(found.encode())

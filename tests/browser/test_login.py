@@ -1,0 +1,56 @@
+"""Logging in through a provider that speaks OpenID Connect, in Debian's Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.provider import CLIENT_SECRET, Provider
+
+pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+ASKED = {"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana@example.org"}
+
+
+# before the app, which reads its secrets at the start
+@pytest.fixture(autouse=True)
+def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    found = Provider()
+    (tmp_path / "secrets.toml").write_text(found.secrets())
+    monkeypatch.setenv("STREAMLIT_SECRETS_FILES", str(tmp_path / "secrets.toml"))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("app", [ASKED], indirect=True)
+def test_only_who_is_let_in_sees_the_app(app: str, page, provider: Provider) -> None:
+    def log_in(who: str) -> None:
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("link", name=who).click()
+
+    # a link into the app is asked too
+    page.goto(f"{app}/runs")
+    expect(page.get_by_text("please log in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs")).to_have_count(0)
+    assert CLIENT_SECRET not in page.content()
+
+    log_in("eve")
+    expect(page.get_by_text("eve@example.org may not open this app")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_text("Worker")).to_have_count(0)
+    page.get_by_role("button", name="Log out").click()
+
+    log_in("ana")
+    side = page.get_by_test_id("stSidebar")
+    expect(side.get_by_text("ana@example.org")).to_be_visible()
+    expect(page.get_by_role("heading", level=1).first).to_be_visible()
+    # a page that is opened later knows who it is, and who decides
+    page.goto(f"{app}/registry")
+    expect(side.get_by_text("ana@example.org")).to_be_visible()
+    side.get_by_role("button", name="Log out").click()
+    expect(page.get_by_text("please log in")).to_be_visible()
+    page.goto(f"{app}/registry")
+    expect(page.get_by_text("please log in")).to_be_visible()
+    assert provider.failures == []
