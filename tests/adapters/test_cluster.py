@@ -28,12 +28,14 @@ from core.errors import CourtsideError, InputError, JobError  # noqa: E402
 from core.logic.preprocessing import preprocessor  # noqa: E402
 from core.record import Progress  # noqa: E402
 from core.steps import train  # noqa: E402
+from tests.adapters.toy_trainer import Trainer as Toy  # noqa: E402
 from tests.conftest import copy_home  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 THREE = {"lr": {}, "dt": {}, "lightgbm": {"n_estimators": 20, "num_leaves": 4}}
 # fitted for longer than any test waits for it
 LONG = {"gbc": {"n_estimators": 4000}}
+ENDLESS = {"gbc": {"folds": 6000}}
 FEATURES = ["a", "b", "c"]
 # a small web server is left, on a port of the system's choice
 NO_PAGE = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -60,7 +62,7 @@ def address() -> Iterator[str]:
         dashboard_address="127.0.0.1:0",
     ) as local:  # fmt: skip
         # a worker's first training imports PyCaret
-        warm = {"nb": {}, "dummy": {}, "dt": {}, "lda": {}}
+        warm = {"nb": {}, "dummy": {}, "dt": {}}
         assert len(list(cluster.fit_all(local.scheduler_address, maker(), warm))) == len(warm)
         yield local.scheduler_address
 
@@ -200,7 +202,7 @@ def test_the_deadline_cancels_what_is_not_done_and_frees_the_workers(address: st
 
 
 def test_who_looks_away_cancels_what_is_not_done(address: str) -> None:
-    arriving = cluster.fit_all(address, maker(), {"lr": {}, **LONG})
+    arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, **ENDLESS})
     name, how = next(arriving)
     assert how().id == name == "lr"
     assert "executing" in tasks(address)
@@ -211,7 +213,7 @@ def test_who_looks_away_cancels_what_is_not_done(address: str) -> None:
 def test_a_job_that_is_killed_leaves_no_work_behind(address: str, tmp_path: Path) -> None:
     code = (
         "from tests.adapters.test_cluster import *\n"
-        f"list(cluster.fit_all({address!r}, maker(), LONG))"
+        f"list(cluster.fit_all({address!r}, partial(Toy), ENDLESS))"
     )
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     job = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environ)
@@ -224,7 +226,7 @@ def test_a_job_that_is_killed_leaves_no_work_behind(address: str, tmp_path: Path
 
 
 def test_a_task_whose_worker_dies_is_begun_anew_by_another(address: str) -> None:
-    arriving = cluster.fit_all(address, maker(), {"lr": {}, "gbc": {"n_estimators": 400}})
+    arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, "gbc": {"folds": 40}})
     name, _ = next(arriving)
     assert name == "lr"
     with distributed.Client(address, set_as_default=False) as client:
@@ -245,7 +247,11 @@ def test_a_candidate_that_ends_every_worker_is_told_and_not_tried_for_ever() -> 
         lost(cluster.fit_all(local.scheduler_address, lambda on_fold: os._exit(1), {"lr": {}}))
 
 
-def test_an_address_without_an_answer_is_told_within_seconds() -> None:
+def test_an_address_without_an_answer_is_told_within_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cluster.ANSWER_SECONDS == 5
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 1.5)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         host = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
@@ -290,7 +296,7 @@ def test_what_a_cluster_lacks_or_loses_is_told(tmp_path: Path) -> None:
 
         with program(tmp_path, *worker_words(address)) as worker:
             until(lambda: workers(address) == 1, 60)
-            arriving = cluster.fit_all(address, maker(), {"lr": {}, **LONG})
+            arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, **ENDLESS})
             name, how = next(arriving)
             assert how().id == name == "lr"
             worker.kill()
@@ -298,7 +304,7 @@ def test_what_a_cluster_lacks_or_loses_is_told(tmp_path: Path) -> None:
 
         with program(tmp_path, *worker_words(address)):
             until(lambda: workers(address) == 1, 60)
-            arriving = cluster.fit_all(address, maker(), {"lr": {}, **LONG})
+            arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, **ENDLESS})
             assert next(arriving)[0] == "lr"
             started.kill()
             lost(arriving)
@@ -336,14 +342,14 @@ class Told(Progress):
 
 
 @pytest.fixture(scope="module")
-def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with prepared sets of a part of the sample."""
-    return copy_home(prepared_seasons, tmp_path_factory.mktemp("cluster") / "home")
+def home(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with prepared sets of a few rows."""
+    return copy_home(prepared_few, tmp_path_factory.mktemp("cluster") / "home")
 
 
 def test_side_by_side_on_a_cluster_the_figures_are_the_same(home: Settings, address: str) -> None:
     options = train.Options(
-        candidates=(*THREE, "nb"), params={**THREE, "nb": {"magic": 1}}, folds=3,
+        candidates=(*THREE, "nb"), params={**THREE, "nb": {"magic": 1}}, folds=2,
         blend=True, learning_seconds=0,
     )  # fmt: skip
     told = Told()
@@ -375,6 +381,6 @@ def test_side_by_side_on_a_cluster_the_figures_are_the_same(home: Settings, addr
     texts = [text for _, text in told.said]
     assert any(text.startswith("0 of 4 candidates done, side by side on 2 Dask") for text in texts)
     assert any(text.startswith("3 of 4") and "best so far" in text for text in texts)
-    assert any(text.startswith("Blend of the best: fold 2 of 3") for text in texts)
+    assert any(text.startswith("Blend of the best: fold 2 of 2") for text in texts)
     shares = [share for share, _ in told.said]
     assert shares == sorted(shares)

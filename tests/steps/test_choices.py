@@ -55,7 +55,9 @@ def chosen(
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
     prepared = storage.current_prepared(settings)
     assert prepared is not None
-    trained = train.run(settings, train.Options(candidates=("lr", "lightgbm"), folds=3))
+    trained = train.run(
+        settings, train.Options(candidates=("lr", "lightgbm"), folds=2, learning_seconds=0)
+    )
     served = serve.run(settings, serve.Options())
     yield Chosen(settings, prepared, trained, served)
     server.stop(settings, served.port)
@@ -414,7 +416,7 @@ def test_a_computed_feature_without_a_value_is_told_or_imputed(rain, tmp_path: P
     ):
         prepare.run(home, prepare.Options(features=("ratio", "pressure")))
     prepare.run(home, prepare.Options(features=("ratio", "pressure"), missing="impute"))
-    found = train.run(home, train.Options(candidates=("lr", "dt"), folds=3))
+    found = train.run(home, train.Options(candidates=("lr", "dt"), folds=2, learning_seconds=0))
     assert found.log_loss_test < 0.69
 
 
@@ -462,7 +464,7 @@ def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: 
     bring(home, frame, tmp_path)
     features = ("tens", "power", "inland", "place")
     prepare.run(home, prepare.Options(features=features, missing="impute", rows={}))
-    train.run(home, train.Options(candidates=("lr",), folds=3))
+    train.run(home, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     served = serve.run(home, serve.Options())
     try:
         version = tracking.require_version(home, "rain", "champion")

@@ -538,8 +538,10 @@ def test_a_linear_challenger_is_held_to_its_calibration(world: World) -> None:
 
 def test_two_trainings_leave_what_the_gate_needs(prepared_sample: Settings, tmp_path: Path) -> None:
     settings = copy_home(prepared_sample, tmp_path / "home")
-    first = train.run(settings, train.Options(candidates=("dummy",), folds=3))
-    second = train.run(settings, train.Options(candidates=("lr",), folds=3))
+    first, second = (
+        train.run(settings, train.Options(candidates=(one,), folds=2, learning_seconds=0))
+        for one in ("dummy", "lr")
+    )
     assert registry.ledger(settings, SPEC.model)["run_id"].tolist() == [first.run_id]
 
     found = promote.run(settings, promote.Options())

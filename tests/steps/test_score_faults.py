@@ -53,7 +53,7 @@ def served(
     home = tmp_path_factory.mktemp("faults") / "home"
     settings = copy_home(acquired_sample, home, serve_port=module_port)
     prepare.run(settings, prepare.Options(features=("lat", "lon")))
-    train.run(settings, train.Options(candidates=("lr",), folds=2))
+    train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     found = serve.run(settings, serve.Options())
     yield settings
     server.stop(settings, found.port)

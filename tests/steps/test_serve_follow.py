@@ -46,7 +46,10 @@ def two(
     home = tmp_path_factory.mktemp("two") / "home"
     settings = copy_home(prepared_sample, home, serve_port=module_port)
     for candidate in ("lr", "dt"):
-        train.run(settings, train.Options(candidates=(candidate,), folds=2, fit_share=0.3))
+        train.run(
+            settings,
+            train.Options(candidates=(candidate,), folds=2, fit_share=0.3, learning_seconds=0),
+        )
     kept = {
         number: tracking.table(
             settings,

@@ -44,7 +44,7 @@ def trained(home: Settings) -> tuple[train.Result, Told]:
     told = Told()
     options = train.Options(
         candidates=("lr", "lightgbm", "dummy"), params=SMALL, folds=3, blend=True, stack=True,
-        calibrate="sigmoid", tune_trials=2, tune_seconds=30,
+        calibrate="sigmoid", tune_trials=2, tune_seconds=30, learning_seconds=0,
     )  # fmt: skip
     return train.run(home, options, told), told
 
@@ -110,8 +110,12 @@ def test_what_has_no_time_is_left_out_and_told(
 
     monkeypatch.setattr(train.automl.Trainer, "fit", fit)
     found = train.run(
-        home, train.Options(candidates=("lr", "nb", "dt"), folds=3, blend=True, budget_seconds=500)
-    )
+        home,
+        train.Options(
+            candidates=("lr", "nb", "dt"), folds=3, blend=True, budget_seconds=500,
+            learning_seconds=0,
+        ),
+    )  # fmt: skip
     assert found.best == "lr"
     # a blend needs two, so it was never asked for
     assert found.left_out == ("nb", "dt")
@@ -128,7 +132,9 @@ def test_what_has_no_time_is_left_out_and_told(
 def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(
     home: Settings,
 ) -> None:
-    options = train.Options(candidates=("lr", "nb"), params={"lr": {"solver": "x"}}, folds=3)
+    options = train.Options(
+        candidates=("lr", "nb"), params={"lr": {"solver": "x"}}, folds=2, learning_seconds=0
+    )
     found = train.run(home, options)
     assert (found.best, found.left_out) == ("nb", ("lr",))
     with pytest.raises(InputError, match=r"No candidate was fitted\. Logistic regression: 'lr' "):
