@@ -79,6 +79,11 @@ class Facts:
     champion : VersionFacts or None
     files : mapping of str to FileFacts
         By path below the home.
+    reports, decisions : tuple of RunFacts
+        All reports of monitoring, and all decisions about retraining, the newest first; their
+        tables are not read.
+    shipped : frozenset of str
+        Paths below the code's own folder: what stands beside README.md, and below docs and pages.
     """
 
     spec: ProjectSpec
@@ -87,6 +92,9 @@ class Facts:
     versions: tuple[VersionFacts, ...] = ()
     champion: VersionFacts | None = None
     files: Mapping[str, FileFacts] = field(default_factory=dict)
+    reports: tuple[RunFacts, ...] = ()
+    decisions: tuple[RunFacts, ...] = ()
+    shipped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

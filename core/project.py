@@ -163,6 +163,47 @@ class Court(Options):
     y: str
 
 
+class Expected(Options):
+    """What the preparation of the whole source comes to, where somebody asks for just that.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of the prepared rows, the target among the columns.
+    test_share : float
+        Share of the test set, 0 to 1.
+    candidates : tuple of str
+        PyCaret's ids of what must be trained.
+    """
+
+    rows: int = Field(gt=0)
+    columns: int = Field(gt=1)
+    test_share: float = Field(gt=0, lt=1)
+    candidates: tuple[str, ...] = ()
+
+
+class Earlier(Options):
+    """What an earlier version of this work published, to be read beside ours.
+
+    Parameters
+    ----------
+    candidate : str
+        PyCaret's id of its model.
+    f1 : float
+        On the production rows.
+    errors, rows : int
+        Wrong labels among the labelled production rows.
+    log_loss : float
+        As it was told, of labels instead of probabilities.
+    """
+
+    candidate: str
+    f1: float = Field(ge=0, le=1)
+    errors: int = Field(ge=0)
+    rows: int = Field(gt=0)
+    log_loss: float = Field(ge=0)
+
+
 class Sample(Options):
     """The built-in sample: what it is, and the file beside the project's that calibrates it."""
 
@@ -207,6 +248,10 @@ class ProjectSpec(Options):
         Only for a project whose rows lie on a basketball court.
     sample : Sample or None
         Only for a project with a built-in sample.
+    expected : Expected or None
+        What the preparation is asked to come to, if anything.
+    earlier : Earlier or None
+        Only for a project that an earlier version of this work answered.
 
     Examples
     --------
@@ -235,6 +280,8 @@ class ProjectSpec(Options):
     rows: Rows
     court: Court | None = None
     sample: Sample | None = None
+    expected: Expected | None = None
+    earlier: Earlier | None = None
     downloads: tuple[Download, ...] = ()
     columns: dict[str, Column]
     engineered: dict[str, Engineered] = Field(default_factory=dict)
@@ -317,7 +364,10 @@ class ProjectSpec(Options):
 
         What it says of training, and in which words it asks, changes no prepared set.
         """
-        other = {"title", "question", "model", "threshold", "presets", "error_slices", "downloads"}
+        other = {
+            "title", "question", "model", "threshold", "presets", "error_slices", "downloads",
+            "expected", "earlier",
+        }  # fmt: skip
         return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
 
     @property
