@@ -50,6 +50,10 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _WITHIN = r"((?:(?![.!?]\s+[A-Z*`\"])[^\n])*?)"
 _ANY = r"([\s\S]*?)"
 _TRIED = 8
+# a piece of more words is no name
+_NAME_WORDS = 4
+# a text told, and the pieces of it that stayed as they were
+_Answer = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,13 @@ def told(text: str, language: str) -> str:
     return _told(text, language)[0]
 
 
-def left_over(text: str, language: str) -> int:
-    """Return how many letters of a text the catalogue leaves as they are.
+def left_over(text: str, language: str) -> tuple[str, ...]:
+    """Return the pieces of a text that the catalogue does not know.
 
     Examples
     --------
-    >>> left_over("1,234", "pt"), left_over("qwzk", "pt")
-    (0, 4)
+    >>> left_over("1,234", "pt"), left_over("qwzk: 1,234", "pt")
+    ((), ('qwzk',))
     """
     return _told(text, language)[1]
 
@@ -124,6 +128,18 @@ def d3_locale(language: str) -> dict[str, object]:
         "grouping": [3],
         "currency": ["", ""],
     }
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number as a page writes it.
+
+    Examples
+    --------
+    >>> is_number("1,022"), is_number("12.5%"), is_number("1.2.3"), is_number("0021")
+    (True, True, False, False)
+    """
+    found = _NUMBER.fullmatch(text.removesuffix("%"))
+    return bool(found) and not re.match(r"[+-]?0\d", text)
 
 
 def matches(language: str, text: str) -> bool:
@@ -202,48 +218,56 @@ def _fitting(
 
 
 @lru_cache(maxsize=50_000)
-def _told(text: str, language: str) -> tuple[str, int]:
-    """Return a text told, and how many letters of it stay as they were: the fewer the better."""
+def _told(text: str, language: str) -> _Answer:
+    """Return a text told, and what of it stays as it was: the fewer letters the better."""
     bare = text.strip()
     if bare != text:
         if not bare:
-            return text, 0
+            return text, ()
         inner, left = _told(bare, language)
         start = text.index(bare)
         return text[:start] + inner + text[start + len(bare) :], left
     if not _LETTERS.search(text):
-        return _in_form(text, language), 0
+        return _in_form(text, language), ()
     known = _catalogue(language)
     for exact in (text, _ESCAPED.sub(r"\1", text)):
         if exact in known.exact:
-            return known.exact[exact], 0
+            return known.exact[exact], ()
     best = _leaf(text, language)
     for strict in (True, False):
         for tried, (template, values) in enumerate(_fitting(known, text, strict=strict)):
-            if tried == _TRIED or best[1] == 0:
+            if tried == _TRIED or not best[1]:
                 break
-            best = min(best, _filled(template, values, language), key=lambda one: one[1])
+            filled = _filled(template, values, language)
+            # half a sentence in each language reads worse than the one it was written in
+            if not any(len(piece.split()) > _NAME_WORDS for piece in filled[1]):
+                best = min(best, filled, key=_cost)
     if best[1]:
-        best = min(best, _by_parts(text, language), key=lambda one: one[1])
+        best = min(_by_parts(text, language), best, key=_cost)
     return best
 
 
-def _filled(template: _Template, values: Sequence[str], language: str) -> tuple[str, int]:
-    inner = [_told(value, language) if value else ("", 0) for value in values]
+def _cost(answer: _Answer) -> int:
+    return sum(len(_LETTERS.findall(piece)) for piece in answer[1])
+
+
+def _filled(template: _Template, values: Sequence[str], language: str) -> _Answer:
+    inner = [_told(value, language) if value else ("", ()) for value in values]
     by_name = {name: value[0] for name, value in zip(template.names, inner, strict=True)}
     answer = PLACE.sub(lambda place: by_name[place[1]], template.answer)
-    return answer, sum(value[1] for value in inner)
+    return answer, tuple(piece for value in inner for piece in value[1])
 
 
-def _by_parts(text: str, language: str) -> tuple[str, int]:
+def _by_parts(text: str, language: str) -> _Answer:
     for seam in _SEAMS:
         parts = seam.split(text)
         if len(parts) > 1:
             inner = [
-                _told(part, language) if place % 2 == 0 and part else (_join(part, language), 0)
+                _told(part, language) if place % 2 == 0 and part else (_join(part, language), ())
                 for place, part in enumerate(parts)
             ]
-            return "".join(part[0] for part in inner), sum(part[1] for part in inner)
+            left = tuple(piece for part in inner for piece in part[1])
+            return "".join(part[0] for part in inner), left
     return _leaf(text, language)
 
 
@@ -252,11 +276,12 @@ def _join(seam: str, language: str) -> str:
     return re.sub(r"\b(and|or)\b", lambda found: words[found[1]], seam)
 
 
-def _leaf(text: str, language: str) -> tuple[str, int]:
+def _leaf(text: str, language: str) -> _Answer:
     """Return a text that the catalogue does not know: its numbers told, its words as they are."""
     parts = _KEPT.split(text)
     inner = [part if place % 2 else _in_form(part, language) for place, part in enumerate(parts)]
-    return "".join(inner), sum(len(_LETTERS.findall(part)) for part in parts[::2])
+    left = tuple(part.strip() for part in parts[::2] if _LETTERS.search(part))
+    return "".join(inner), left
 
 
 def _in_form(text: str, language: str) -> str:

@@ -262,12 +262,15 @@ def _told_part(part: Any, tell: Tell, key: str) -> Any:
         rows = part.copy(deep=False)
         for name in _texts_of(rows):
             if rows[name].nunique() <= _MOST_WORDS:
-                rows[name] = _words(rows[name])
+                rows[name] = rows[name].map(lambda one: _word(one) if isinstance(one, str) else one)
         return rows
     if isinstance(part, alt.SchemaBase):
         made = copy.copy(part)
-        made._kwds = {name: _told_part(one, tell, name) for name, one in part._kwds.items()}
-        made._args = tuple(_told_part(one, tell, key) for one in part._args)
+        # Altair takes what is set on an object for one of its own properties
+        vars(made).update(
+            _kwds={name: _told_part(one, tell, name) for name, one in part._kwds.items()},
+            _args=tuple(_told_part(one, tell, key) for one in part._args),
+        )
         return made
     if isinstance(part, Mapping):
         if key == "datasets":
@@ -295,7 +298,8 @@ def _told_rows(rows: Any) -> Any:
 
 def _word(text: str) -> str:
     spoken = chosen()
-    return language.told(text, spoken) if language.matches(spoken, text) else text
+    is_ours = language.is_number(text) or language.matches(spoken, text)
+    return language.told(text, spoken) if is_ours else text
 
 
 st: Any = _Told(streamlit)
