@@ -1,0 +1,232 @@
+"""Make the pictures of README and guide: an app of their own, the built-in sample, Chromium.
+
+    python docs/images/make.py                 all of them (some minutes)
+    python docs/images/make.py monitor train   those
+
+The home is a folder that is thrown away afterwards. Needs Debian's `chromium`, or the one that
+`playwright install chromium` puts there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+import psutil
+from PIL import Image
+
+from core.adapters import jobs, tracking
+from core.config import Settings
+from core.steps import acquire, explain, monitor, prepare, replay, retrain, score, serve, train
+
+PATIENCE = 900
+# a page of few colours looks the same with so many
+COLOURS = 96
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: of which page, at which place of it, and when in the life cycle.
+
+    Parameters
+    ----------
+    at : str
+        The text to begin at; the top of the page without one.
+    after : str
+        The step after which it is taken; "" before all of them.
+    """
+
+    name: str
+    page: str
+    at: str = ""
+    after: str = "replay"
+    theme: str = "light"
+    width: int = 1440
+    height: int = 900
+
+
+SHOTS = (
+    Shot("welcome", "", after=""),
+    Shot("overview", ""),
+    Shot("acquire", "acquire", at="3. What the data looks like"),
+    Shot("train", "train", at="2. Comparison"),
+    Shot("explain", "explain"),
+    Shot("score", "score"),
+    Shot("monitor", "monitor"),
+    Shot("monitor-dark", "monitor", theme="dark"),
+    Shot("replay", "replay"),
+    Shot("reports", "reports"),
+    Shot("checklist", "checklist"),
+    Shot("overview-800", "", width=800, height=1000),
+)
+STEPS: tuple[tuple[str, Any], ...] = (
+    ("acquire", acquire.Options(source="sample")),
+    ("prepare", prepare.Options()),
+    ("train", train.Options()),
+    ("explain", explain.Options()),
+    ("serve", serve.Options()),
+    ("score", score.Options(source="production")),
+    ("monitor", monitor.Options()),
+    ("retrain", retrain.Options(trigger="person")),
+    ("replay", replay.Options()),
+)
+
+
+def main() -> int:
+    """Take the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(s.name for s in SHOTS))
+    names = parser.parse_args().names
+    if unknown := sorted({*names} - {shot.name for shot in SHOTS}):
+        print(f"There is no picture {unknown[0]}.")
+        return 1
+    wanted = [shot for shot in SHOTS if not names or shot.name in names]
+    with tempfile.TemporaryDirectory(prefix="courtside-pictures-") as folder:
+        settings = Settings(home=Path(folder) / "home", serve_port=free_port())
+        settings.home.mkdir()
+        with app(settings) as base:
+            take(base, [shot for shot in wanted if not shot.after])
+            rest = [shot for shot in wanted if shot.after]
+            last = max((position(shot) for shot in rest), default=-1)
+            for number, (step, options) in enumerate(STEPS[: last + 1]):
+                run(settings, step, options)
+                take(base, [shot for shot in rest if position(shot) == number])
+    for path in sorted(FOLDER.glob("*.png")):
+        print(f"{path.name:24} {path.stat().st_size / 1000:6.0f} kB")
+    return 0
+
+
+def position(shot: Shot) -> int:
+    """Return the place of the step after which it is taken."""
+    return [step for step, _ in STEPS].index(shot.after)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def app(settings: Settings) -> Iterator[str]:
+    """Run the app, with its worker and servers, until the block ends."""
+    port = free_port()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
+        "--server.headless", "true", "--server.fileWatcherType", "none",
+    ]  # fmt: skip
+    log = settings.home.parent / "app.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=kept | settings.environment(), stdout=out, stderr=out
+        )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(f"{base}/_stcore/health"), "the app answers")
+        yield base
+    finally:
+        process.terminate()
+        process.wait(20)
+        # what the app leaves running on purpose: its worker and its servers, all of this home
+        for one in psutil.process_iter():
+            try:
+                mine = one.environ().get("COURTSIDE_HOME") == str(settings.home)
+                if mine or any(str(settings.home) in part for part in one.cmdline()):
+                    one.kill()
+            except psutil.Error:
+                continue
+
+
+def answers(url: str) -> bool:
+    """Tell whether something answers there."""
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def until(done: Any, what: str) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {PATIENCE} s")
+        time.sleep(0.2)
+
+
+def run(settings: Settings, step: str, options: Any) -> None:
+    """Have the app's worker take a step, as its page would."""
+    job_id = jobs.submit(settings, step, options.model_dump(mode="json")).job_id
+    started = time.monotonic()
+
+    def ended() -> bool:
+        job = jobs.get(settings, job_id)
+        return job is not None and job.status not in ("queued", "running")
+
+    until(ended, step)
+    job = jobs.get(settings, job_id)
+    if job is None or job.status != "done":
+        raise RuntimeError(f"{step} did not end well: {job.error if job else 'no job'}")
+    print(f"{tracking.RUN_NAMES[step]:18} {time.monotonic() - started:6.1f} s")
+
+
+def take(base: str, shots: list[Shot]) -> None:
+    """Take pictures of pages as they stand now."""
+    if not shots:
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        for shot in shots:
+            page = browser.new_page(
+                viewport={"width": shot.width, "height": shot.height},
+                color_scheme=shot.theme, reduced_motion="reduce",
+            )  # fmt: skip
+            page.set_default_timeout(120_000)
+            page.goto(f"{base}/{shot.page}")
+            page.get_by_role("heading", level=1).first.wait_for()
+            # nothing runs any more, and the charts are drawn
+            page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+            page.wait_for_timeout(4000)
+            if shot.at:
+                place = page.get_by_role("heading", name=shot.at).first
+                place.evaluate("found => found.scrollIntoView({block: 'start'})")
+                page.wait_for_timeout(1500)
+            keep(page.screenshot(), FOLDER / f"{shot.name}.png")
+            page.close()
+        browser.close()
+
+
+def keep(shown: bytes, path: Path) -> None:
+    """Write a picture with few colours, which is a third of its size."""
+    picture = Image.open(io.BytesIO(shown)).convert("RGB")
+    small = picture.quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+# The words for what one does here. `just` lists them. Install it by: uv tool install rust-just
+# Each recipe runs in the pinned environment, which uv makes on first use and keeps.
+
+set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
+
+run := "uv run --no-project --with-requirements requirements.txt"
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# make the environment ready, and say so
+setup:
+    {{run}} python -c "import streamlit, mlflow, pycaret; print('Ready. Now: just app')"
+
+# open the app
+app *options:
+    {{run}} streamlit run app.py {{options}}
+
+# all tests, or those named
+test *options:
+    {{run}} pytest {{options}}
+
+# the tests that need no browser, server or training: about a minute
+quick:
+    {{run}} pytest -q tests/logic tests/test_ground.py tests/test_layers.py tests/test_project.py tests/test_docs.py
+
+# style: what ruff would change
+lint:
+    {{run}} ruff check .
+    {{run}} ruff format --check .
+
+# let ruff change it
+format:
+    {{run}} ruff check --fix .
+    {{run}} ruff format .
+
+# types of core, strictly
+types:
+    {{run}} mypy
+
+# all that a commit is asked for
+check: lint types quick
+
+# the pictures of README and guide, from an app of their own
+screenshots *options:
+    {{run}} python docs/images/make.py {{options}}
+
+# one language to the other: collect what the source says, and compile the catalogue
+messages *options:
+    {{run}} python .ci/messages.py {{options}}
+
+# newer versions of what is installed; --check compares only
+refresh *options:
+    {{run}} python .ci/refresh.py {{options}}
+
+# known vulnerabilities in what is pinned
+audit:
+    {{run}} python .ci/refresh.py --audit
+
+# measure: lifecycle, page_times, presets, side_by_side, scoring, gateway, predictions_log, monitor, replay
+bench name="lifecycle" *options:
+    {{run}} python -m benchmarks.{{name}} {{options}}
+
+# remove caches and results of tests; never data, runs or models
+clean:
+    {{run}} python .ci/clean.py
