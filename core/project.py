@@ -216,6 +216,8 @@ class ProjectSpec(Options):
 
     Parameters
     ----------
+    domain : str
+        What the rows are about, for whom and why, in a few sentences; documents tell it.
     model : str
         Name of the registered model.
     target : str
@@ -263,6 +265,7 @@ class ProjectSpec(Options):
     name: str
     title: str
     question: str
+    domain: str = ""
     model: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     target: str
     positive: str
@@ -366,7 +369,7 @@ class ProjectSpec(Options):
         """
         other = {
             "title", "question", "model", "threshold", "presets", "error_slices", "downloads",
-            "expected", "earlier",
+            "expected", "earlier", "domain",
         }  # fmt: skip
         return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
 
