@@ -29,8 +29,20 @@ def trainer(frame: pd.DataFrame, **choices: object) -> automl.Trainer:
 
 
 @pytest.fixture(scope="module")
-def fitted(frame: pd.DataFrame) -> dict[str, automl.Fitted]:
-    made = trainer(frame)
+def three(frame: pd.DataFrame) -> automl.Trainer:
+    """One of three folds; PyCaret's set-up takes as long as some fits."""
+    return trainer(frame)
+
+
+@pytest.fixture(scope="module")
+def two(frame: pd.DataFrame) -> automl.Trainer:
+    """One of two folds, where the folds are not looked at."""
+    return trainer(frame, folds=2)
+
+
+@pytest.fixture(scope="module")
+def fitted(three: automl.Trainer) -> dict[str, automl.Fitted]:
+    made = three
     return {
         "lr": made.fit("lr"),
         "lightgbm": made.fit("lightgbm", {"n_estimators": 20, "num_leaves": 4}),
@@ -99,26 +111,24 @@ def assert_loads(found: automl.Fitted, rows: pd.DataFrame) -> None:
 
 
 def test_what_is_made_of_others_can_be_loaded_where_it_is_served(
-    frame: pd.DataFrame, fitted: dict[str, automl.Fitted]
+    frame: pd.DataFrame, two: automl.Trainer, fitted: dict[str, automl.Fitted]
 ) -> None:
-    made = trainer(frame, folds=2)
-    made.fit("lightgbm", {"n_estimators": 5})
-    made.fit("knn")
-    made.blend("blend", ["lightgbm", "knn"])
+    two.fit("lightgbm", {"n_estimators": 5})
+    two.fit("knn")
+    two.blend("blend", ["lightgbm", "knn"])
     more = [
-        made.stack("stack", ["lightgbm", "knn"]),
-        made.calibrate("blend", "sigmoid"),
-        made.calibrate("blend", "isotonic"),
+        two.stack("stack", ["lightgbm", "knn"]),
+        two.calibrate("blend", "sigmoid"),
+        two.calibrate("blend", "isotonic"),
     ]
     for found in [*fitted.values(), *more]:
         assert_loads(found, frame[["a", "b", "c"]])
 
 
-def test_the_figures_are_those_of_compare_models(frame: pd.DataFrame) -> None:
-    made = trainer(frame)
-    ours = pd.DataFrame({name: made.fit(name).folds.mean() for name in ("lr", "dt", "nb")}).T
-    made._experiment.compare_models(include=["lr", "dt", "nb"], verbose=False)
-    theirs = made._experiment.pull().rename(columns=automl.FOLD_METRICS)
+def test_the_figures_are_those_of_compare_models(three: automl.Trainer) -> None:
+    ours = pd.DataFrame({name: three.fit(name).folds.mean() for name in ("lr", "dt", "nb")}).T
+    three._experiment.compare_models(include=["lr", "dt", "nb"], verbose=False)
+    theirs = three._experiment.pull().rename(columns=automl.FOLD_METRICS)
     for name in METRICS:
         np.testing.assert_allclose(ours[name], theirs.loc[ours.index, name], atol=1.1e-4)
 
@@ -138,11 +148,10 @@ def test_what_cannot_be_fitted_is_told(frame: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("model", candidates.KINDS)
 def test_each_kind_is_one_of_pycarets_and_answers_with_probabilities(
-    frame: pd.DataFrame, model: str
+    frame: pd.DataFrame, two: automl.Trainer, model: str
 ) -> None:
-    made = trainer(frame, folds=2)
     weights = {"class_weight": "balanced"} if candidates.KINDS[model].weighs else {}
-    found = made.fit(model, weights)
+    found = two.fit(model, weights)
     answers = found.estimator.predict_proba(frame[["a", "b", "c"]])
     assert answers.shape == (len(frame), 2)
     assert ((answers >= 0) & (answers <= 1)).all()

@@ -45,7 +45,8 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
             assert process.poll() is None, (tmp_path / "app.log").read_text()
             time.sleep(0.1)
     yield base
-    process.terminate()
+    # nothing is to be seen of how Streamlit ends, and it takes its time for it
+    process.kill()
     process.wait(20)
     # what the app leaves running on purpose: its worker and its servers, all under this home
     for found in psutil.process_iter():

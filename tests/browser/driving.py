@@ -21,9 +21,16 @@ def keep(page, name: str, *, width: int = 1440) -> None:
     # Streamlit scrolls inside the page, so the window has to be as tall as what it holds
     tall = page.get_by_test_id("stMain").evaluate("found => found.scrollHeight")
     page.set_viewport_size({"width": width, "height": max(1000, min(tall, 5000))})
-    page.wait_for_timeout(1500)
+    settle(page)
+    page.wait_for_timeout(300)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     page.set_viewport_size({"width": width, "height": 1000})
+
+
+def settle(page) -> None:
+    """Wait until the page's script has run to its end, and what it drew is painted."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
 def go(page, name: str) -> None:

@@ -33,7 +33,7 @@ def test_a_calibrated_model_is_rarely_accused_on_forty_slices() -> None:
     accused, excluded = 0, 0
     for seed in range(60):
         frame, labels, truth = drawn(4000, seed)
-        found = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=100)
+        found = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=50)
         assert len(found) == 40
         accused += (found["finding"] != "ok").any()
         excluded += ((found["low"] > 0) | (found["high"] < 0)).any()

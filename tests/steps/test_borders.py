@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
 
 
 @settings(
-    max_examples=40, deadline=None, derandomize=True,
+    # each takes and prepares a file: more of them tell the same more surely
+    max_examples=60 if "LONG_TESTS" in os.environ else 25, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(frame=frames(), as_csv=st.booleans(), options=choices())

@@ -423,7 +423,7 @@ def real_home(prepared_real: Settings, tmp_path_factory: pytest.TempPathFactory)
     small = {"lightgbm": {"n_estimators": 100, "learning_rate": 0.06, "num_leaves": 8}}
     train.run(
         settings,
-        train.Options(candidates=("lr", "lightgbm"), params=small, blend=True, folds=3,
+        train.Options(candidates=("lr", "lightgbm"), params=small, blend=True, folds=2,
                       learning_seconds=0),
     )  # fmt: skip
     return settings

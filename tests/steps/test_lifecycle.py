@@ -35,10 +35,12 @@ class Taken:
     monitored: monitor.Result
 
 
-def take(settings: Settings, options: acquire.Options) -> Taken:
+def take(settings: Settings, options: acquire.Options, folds: int = 10) -> Taken:
     acquired = acquire.run(settings, options)
     prepared = prepare.run(settings, prepare.Options())
-    trained = train.run(settings, train.Options(candidates=("lr", "knn")))
+    trained = train.run(
+        settings, train.Options(candidates=("lr", "knn"), folds=folds, learning_seconds=0)
+    )
     served = serve.run(settings, serve.Options())
     scored = score.run(settings, score.Options())
     monitored = monitor.run(settings, monitor.Options())
@@ -58,7 +60,8 @@ def real(
 ) -> Iterator[Taken]:
     folder = tmp_path_factory.mktemp("real")
     settings = new_home(folder, store_template, raw_dir=real_dir, serve_port=module_port + 10)
-    found = take(settings, acquire.Options(source="folder"))
+    # the figures of the test set do not hang on the folds
+    found = take(settings, acquire.Options(source="folder"), folds=2)
     yield found
     server.stop(settings, found.served.port)
 
@@ -211,7 +214,10 @@ def test_test_rows_scored_by_the_server_are_found_to_fit(taken: Taken) -> None:
 
 def test_a_second_training_is_challenger_and_leaves_the_champion(taken: Taken) -> None:
     before = tracking.require_version(taken.settings, SPEC.model, "champion").version
-    again = train.run(taken.settings, train.Options(candidates=("dt",), folds=2, fit_share=0.5))
+    again = train.run(
+        taken.settings,
+        train.Options(candidates=("dt",), folds=2, fit_share=0.5, learning_seconds=0),
+    )
     assert again.aliases == ("challenger",)
     assert tracking.require_version(taken.settings, SPEC.model, "champion").version == before
     child = tracking.runs(taken.settings, parent=again.run_id)[0]
@@ -291,7 +297,9 @@ def test_reproduction_of_the_published_hard_label_log_loss(real: Taken) -> None:
     """The first version published this; it is a reproduction, not the model's log loss."""
     from sklearn.metrics import log_loss
 
-    found = train.run(real.settings, train.Options(candidates=("lr",), fit_share=0.7))
+    found = train.run(
+        real.settings, train.Options(candidates=("lr",), fit_share=0.7, learning_seconds=0)
+    )
     child = tracking.runs(real.settings, parent=found.run_id)[0]
     assert child.metrics["rows_fit"] == 11359
     assert child.metrics["accuracy_cv"] == pytest.approx(0.5772, abs=5e-5)
