@@ -279,8 +279,8 @@ def earlier(facts: Facts) -> list[Block]:
         ),
         Bullets(
             (
-                f"The F1 is right, and so are the labels behind it: {told.errors:,} of {told.rows:,} "
-                f"are wrong, {rate:.1%} (from the first version).",
+                f"The F1 is right, and so are the labels behind it: {told.errors:,} of "
+                f"{told.rows:,} are wrong, {rate:.1%} (from the first version).",
                 f"The log loss is not the model's. It was computed from labels instead of "
                 f"probabilities; then every error counts as a forecast of almost 0, clipped at the "
                 f"smallest step of a 64-bit number, which costs {clip:.2f} nats. {rate:.4f} times "
@@ -290,17 +290,15 @@ def earlier(facts: Facts) -> list[Block]:
             )
         ),
     ]
-    same = next(
-        (one for one in facts.candidates if one.params.get("model") == told.candidate), None
-    )
+    like = [one for one in facts.candidates if one.params.get("model") == told.candidate]
     if not like:
         blocks.append(Missing(f"What {name} comes to here, from its probabilities.", "train"))
     else:
         blocks.append(
             Paragraph(
                 f"The same kind of model here, from its probabilities on the test set: log loss "
-                f"{number(metric(like[0], 'log_loss_test'))} and F1 {number(metric(like[0], 'f1_test'))} "
-                f"({link(like[0])})."
+                f"{number(metric(like[0], 'log_loss_test'))} and F1 "
+                f"{number(metric(like[0], 'f1_test'))} ({link(like[0])})."
             )
         )
     run = facts.runs.get("monitor")
