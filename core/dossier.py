@@ -82,6 +82,8 @@ class Facts:
     reports, decisions : tuple of RunFacts
         All reports of monitoring, and all decisions about retraining, the newest first; their
         tables are not read.
+    cards : mapping of str to mapping
+        What is known of each version, as `core.logic.model_card.card` takes it.
     shipped : frozenset of str
         Paths below the code's own folder: what stands beside README.md, and below docs and pages.
     """
@@ -94,6 +96,7 @@ class Facts:
     files: Mapping[str, FileFacts] = field(default_factory=dict)
     reports: tuple[RunFacts, ...] = ()
     decisions: tuple[RunFacts, ...] = ()
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shipped: frozenset[str] = frozenset()
 
 
@@ -143,6 +146,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Code that runs as it stands; `language` as Markdown names it."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
 class Missing:
     """A fact that is not there yet, and the step that would supply it."""
 
@@ -150,7 +161,7 @@ class Missing:
     step: str
 
 
-Block = Heading | Paragraph | Bullets | Table | Figure | Missing
+Block = Heading | Paragraph | Bullets | Table | Figure | Code | Missing
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,99 @@
+"""The data dictionary: every column of the project, with its type, its range and its meaning."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.dossier import Block, Document, Facts, Heading, Missing, Paragraph, Table
+from core.logic.documents.reading import link, percent
+from core.project import Column, ProjectSpec
+
+
+def make(facts: Facts) -> Document:
+    """Return the dictionary of the raw columns and of the features computed from them.
+
+    Examples
+    --------
+    >>> from core import project
+    >>> found = make(Facts(project.load("kobe")))
+    >>> found.blocks[0].text
+    'Raw columns'
+    """
+    spec, run = facts.spec, facts.runs.get("acquire")
+    gaps = _gaps(run.tables.get("columns", pd.DataFrame())) if run else {}
+    rows = tuple(
+        (
+            f"`{name}`",
+            column.type,
+            _range(column),
+            _role(spec, name),
+            "before" if column.recorded == "before" else "**after**",
+            percent(gaps[name]) if name in gaps else "–",
+            column.about,
+        )
+        for name, column in spec.columns.items()
+    )
+    blocks: list[Block] = [
+        Heading("Raw columns"),
+        Paragraph(
+            "Type and range are what a source is checked against. Known says whether the value is "
+            "there before what is predicted, or noted only after it."
+        ),
+        Table(
+            ("Column", "Type", "Range", "Role", "Known", "Missing", "Meaning"),
+            rows,
+            f"Missing values from {link(run)}." if run else "",
+        ),
+    ]
+    if run is None:
+        blocks.append(Missing("How many values are missing is not known yet.", "acquire"))
+    if spec.engineered:
+        blocks += [
+            Heading("Computed features"),
+            Paragraph("The model's own pipeline computes them, so they are the same when served."),
+            Table(
+                ("Feature", "Type", "Computed as", "Meaning"),
+                tuple(
+                    (f"`{name}`", one.type, f"`{one.formula}`", one.about)
+                    for name, one in spec.engineered.items()
+                ),
+            ),
+        ]
+    return Document(
+        "data_dictionary",
+        "Data Dictionary",
+        "Every column: its type, what it may hold, what it means and what it is used for.",
+        tuple(blocks),
+    )
+
+
+def _gaps(columns: pd.DataFrame) -> dict[str, float]:
+    if columns.empty:
+        return {}
+    found = columns[columns["kind"] == "all"]
+    share = found["missing"] / found["rows"]
+    return dict(zip(found["column"], share.astype(float), strict=True))
+
+
+def _range(column: Column) -> str:
+    if column.categories:
+        listed = ", ".join(column.categories[:4])
+        return f"{listed}, … ({len(column.categories)})" if column.categories[4:] else listed
+    if column.type == "label":
+        return "0, 1"
+    if column.min is not None and column.max is not None:
+        return f"{column.min:g} to {column.max:g}"
+    if column.min is not None:
+        return f"from {column.min:g}"
+    if column.max is not None:
+        return f"up to {column.max:g}"
+    return "any"
+
+
+def _role(spec: ProjectSpec, name: str) -> str:
+    roles = {spec.target: "target", spec.id: "id", spec.time: "time", spec.rows.column: "rows"}
+    if name in roles:
+        return roles[name]
+    if name == spec.group:
+        return "group"
+    return "feature" if name in spec.features else "–"

@@ -1,0 +1,294 @@
+"""The Model Report: the baseline, each candidate, and the one that was chosen, with its limits."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.dossier import (
+    Block,
+    Bullets,
+    Document,
+    Facts,
+    Figure,
+    Heading,
+    Missing,
+    Paragraph,
+    RunFacts,
+    Table,
+)
+from core.logic import candidates as kinds
+from core.logic import evaluation_charts
+from core.logic.documents.reading import interval, link, listed, metric, number, percent
+
+MOST_SLICES = 10
+FIGURES = (
+    ("log_loss", "Log loss, nats"),
+    ("skill", "Skill over the base rate"),
+    ("roc_auc", "ROC AUC"),
+    ("brier_score", "Brier score"),
+    ("calibration_error", "Calibration error"),
+    ("f1", "F1 at the threshold"),
+    ("precision", "Precision at the threshold"),
+    ("recall", "Recall at the threshold"),
+    ("accuracy", "Accuracy at the threshold"),
+)
+
+
+def make(facts: Facts) -> Document:
+    """Return the report on the training that made the champion.
+
+    Examples
+    --------
+    >>> from core import project
+    >>> [block.step for block in make(Facts(project.load("kobe"))).blocks if hasattr(block, "step")]
+    ['train', 'train', 'train']
+    """
+    run = facts.runs.get("train")
+    blocks: list[Block] = [Heading("Baseline")]
+    if run is None:
+        blocks.append(Missing("The baseline needs a base rate, which no set gives yet.", "train"))
+        blocks += [Heading("Candidates"), Missing("No candidate was trained yet.", "train")]
+        blocks += [Heading("Final model"), Missing("No model was chosen yet.", "train")]
+    else:
+        best = next(
+            (one for one in facts.candidates if one.params.get("model") == _best(run)), None
+        )
+        blocks += _baseline(facts, run)
+        blocks += _candidates(facts, run)
+        blocks.append(Heading("Final model"))
+        if best is None:
+            blocks.append(Missing("The run of the best candidate is gone.", "train"))
+        else:
+            blocks += _final(facts, run, best)
+            blocks += _threshold(facts, best)
+            blocks += _errors(best)
+            blocks += _limits(facts, run)
+    return Document(
+        "model_report",
+        "Model Report",
+        "The baseline, each candidate of both approaches, the one that was chosen and why.",
+        tuple(blocks),
+    )
+
+
+def _best(run: RunFacts) -> str:
+    return run.params.get("best", "")
+
+
+def base_log_loss(run: RunFacts) -> float | None:
+    """Return the log loss of always forecasting the base rate, on the test set of a training.
+
+    From skill = 1 - log loss / log loss of the base rate.
+    """
+    loss, skill = metric(run, "log_loss_test"), metric(run, "skill_test")
+    if loss is None or skill is None or skill >= 1:
+        return None
+    return loss / (1 - skill)
+
+
+def _baseline(facts: Facts, run: RunFacts) -> list[Block]:
+    return [
+        Paragraph(
+            "The simplest model forecasts the same probability for every row: the share of "
+            f"{facts.spec.positive} among the rows it learned from. It labels every row alike. "
+            f"On the test set its log loss is {number(base_log_loss(run))} nats, computed from "
+            f"{link(run)}. Any other model has to beat that, and by more than chance."
+        )
+    ]
+
+
+def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
+    found = run.tables.get("comparison", pd.DataFrame())
+    blocks: list[Block] = [
+        Heading("Candidates"),
+        Paragraph(
+            f"Fitted on {number(metric(run, 'rows_fit'))} rows, judged in "
+            f"{run.params.get('folds')} folds of the training set and on "
+            f"{number(metric(run, 'rows_test'))} test rows that no choice has looked at."
+        ),
+    ]
+    if found.empty:
+        blocks.append(Missing("The comparison of the candidates is gone.", "train"))
+        return blocks
+    links = {one.run_id: link(one, one.name) for one in facts.candidates}
+    blocks.append(
+        Table(
+            (
+                "Candidate",
+                "Approach",
+                "Log loss, folds",
+                "Log loss, test",
+                "95% interval",
+                "ROC AUC",
+                "F1",
+            ),
+            tuple(
+                (
+                    links.get(row["run_id"], str(row["name"])),
+                    _approach(str(row["model"])),
+                    number(row["log_loss_cv"]),
+                    number(row["log_loss_test"]),
+                    interval(row["log_loss_test_low"], row["log_loss_test_high"]),
+                    number(row["roc_auc_test"], 3),
+                    number(row["f1_test"], 3),
+                )
+                for row in found.to_dict("records")
+            ),
+            f"From {link(run)}, the best in the folds first.",
+        )
+    )
+    told = {one["model"].partition(".")[0]: one["name"] for one in found.to_dict("records")}
+    known = {kind: name for kind, name in told.items() if kind in kinds.KINDS}
+    blocks.append(
+        Bullets(tuple(f"**{name}.** {kinds.KINDS[kind].about}" for kind, name in known.items()))
+    )
+    paired = run.tables.get("paired", pd.DataFrame())
+    if not paired.empty:
+        blocks += [
+            Heading("Whether the differences are more than chance", 3),
+            Bullets(
+                tuple(f"**{row['model']}.** {row['text']}" for row in paired.to_dict("records"))
+            ),
+            Figure(
+                "paired_differences",
+                f"Differences of log loss from the best on the same test rows, of {link(run)}.",
+                evaluation_charts.paired_differences(
+                    paired, by="model", one="candidate", other="the best"
+                ).to_dict(),
+            ),
+        ]
+    left_out = run.tables.get("left_out", pd.DataFrame())
+    if not left_out.empty:
+        blocks.append(
+            Bullets(
+                tuple(
+                    f"Left out: {row['model']}. {row['reason']}"
+                    for row in left_out.to_dict("records")
+                )
+            )
+        )
+    return blocks
+
+
+def _approach(model: str) -> str:
+    """Return the approach of the course that a candidate stands for."""
+    kind = kinds.KINDS.get(model.partition(".")[0])
+    return kind.approach if kind else "classification"
+
+
+def _final(facts: Facts, run: RunFacts, best: RunFacts) -> list[Block]:
+    rows = []
+    for name, title in FIGURES:
+        value = metric(best, f"{name}_test")
+        if value is None:
+            continue
+        low, high = metric(best, f"{name}_test_low"), metric(best, f"{name}_test_high")
+        rows.append(
+            (
+                title,
+                number(value),
+                "–" if low is None or high is None else interval(low, high),
+            )
+        )
+    version = f"version {facts.champion.version}" if facts.champion else "no version yet"
+    blocks: list[Block] = [
+        Paragraph(
+            f"**{best.name}** was chosen: it has the lowest log loss in the folds of the training "
+            f"set ({number(metric(best, 'log_loss_cv'))} nats), of probabilities and not of "
+            f"labels. The test set had no part in the choice. It is {version} of "
+            f"`{facts.spec.model}`, from {link(best)}."
+        ),
+        Table(
+            ("Figure on the test set", "Value", "95% interval"),
+            tuple(rows),
+            f"From {link(best)}; intervals are bootstrap intervals of the test rows.",
+        ),
+        Paragraph(
+            "It takes the features "
+            f"{listed(facts.champion.features if facts.champion else facts.spec.features)}."
+        ),
+    ]
+    floor, error = (
+        metric(best, "calibration_floor_test"),
+        metric(best, "calibration_error_test"),
+    )
+    if floor is not None and error is not None:
+        judged = "within" if error <= floor else "above"
+        blocks.append(
+            Paragraph(
+                f"Its calibration error is {number(error)}, {judged} what chance alone stays below "
+                f"in 95% of cases ({number(floor)})."
+            )
+        )
+    curve = run.tables.get("learning", pd.DataFrame())
+    if not curve.empty:
+        blocks.append(
+            Figure(
+                "learning_curve",
+                f"Log loss over the rows trained on, of {link(run)}: would more rows help?",
+                evaluation_charts.learning_curve(curve, "Log loss (nats)").to_dict(),
+            )
+        )
+    return blocks
+
+
+def _threshold(facts: Facts, best: RunFacts) -> list[Block]:
+    threshold = float(best.params.get("threshold", facts.spec.threshold))
+    choice = best.tags.get("courtside.threshold_choice", "")
+    return [
+        Heading("Threshold", 3),
+        Paragraph(
+            f"From a probability of {threshold:g} on, a row is labelled {facts.spec.positive}. "
+            f"{choice} At it, precision is {number(metric(best, 'precision_test'), 3)} and recall "
+            f"{number(metric(best, 'recall_test'), 3)} on the test set."
+        ),
+    ]
+
+
+def _errors(best: RunFacts) -> list[Block]:
+    found = best.tables.get("slices", pd.DataFrame())
+    blocks: list[Block] = [Heading("Where it errs", 3)]
+    if found.empty:
+        blocks.append(Missing("No slice of the rows was judged.", "train"))
+        return blocks
+    flagged = found[found["finding"].isin(("biased", "no_skill"))]
+    told = (
+        f"{len(flagged)} of {len(found)} slices are flagged in {link(best)}."
+        if len(flagged)
+        else f"None of {len(found)} slices is flagged in {link(best)}."
+    )
+    worst = found.assign(size=found["gap"].abs()).sort_values("size", ascending=False)
+    worst = worst[worst["rows"] >= 50].head(MOST_SLICES)
+    blocks += [
+        Paragraph(told),
+        Table(
+            ("Slice", "Rows", "Observed", "Mean forecast", "What it means"),
+            tuple(
+                (
+                    f"{row['column']} = {row['value']}",
+                    f"{row['rows']:,.0f}",
+                    percent(row["base_rate"]),
+                    percent(row["mean_probability"]),
+                    str(row["text"]),
+                )
+                for row in worst.to_dict("records")
+            ),
+            f"The largest gaps between forecast and observed, from {link(best)}.",
+        ),
+    ]
+    return blocks
+
+
+def _limits(facts: Facts, run: RunFacts) -> list[Block]:
+    spec = facts.spec
+    return [
+        Heading("Limits", 3),
+        Bullets(
+            (
+                f"It has seen {run.tags.get('courtside.rows_name', spec.rows.development_name)} "
+                "only. On other rows its probabilities are a guess, see the Monitoring Report.",
+                "A random split tells how it does on rows of the same time, not on those to come.",
+                "What changes after the training it does not know: watch it by the monitoring.",
+            )
+        ),
+    ]
