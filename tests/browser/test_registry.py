@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from core import project
 from core.config import Settings
-from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
 from tests.conftest import new_home
 from tests.pages.test_registry_page import register
 
@@ -40,7 +40,8 @@ def two(tmp_path: Path, store_template: Path, shots: pd.DataFrame) -> Settings:
 
 def look_at(page, view: str) -> None:
     page.get_by_test_id("stMain").get_by_role("radio", name=view, exact=True).click()
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(300)
+    settle(page)
 
 
 class Caller(threading.Thread):

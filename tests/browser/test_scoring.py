@@ -13,7 +13,7 @@ import requests
 
 from core.adapters import log_search, process, server
 from core.config import Settings
-from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
+from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
 from tests.conftest import copy_home
 
 pytestmark = pytest.mark.browser
@@ -34,8 +34,11 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     go(page, "Score")
     page.get_by_test_id("stMain").get_by_role("radio", name="On the court").click()
     distance = page.get_by_role("spinbutton", name="shot_distance")
-    before = distance.input_value()
     court = page.get_by_test_id("stVegaLiteChart").first
+    expect(court.locator("canvas, svg").first).to_be_visible(timeout=PATIENCE_MS)
+    # a chart that is drawn anew meanwhile takes the click elsewhere
+    settle(page)
+    before = distance.input_value()
     # the centre circle, where no row of a development set lies
     court.click(position={"x": 220, "y": 40})
     expect(distance).not_to_have_value(before)

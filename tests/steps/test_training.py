@@ -141,7 +141,11 @@ def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(
         train.run(home, train.Options(candidates=("lr",), params={"lr": {"solver": "x"}}, folds=3))
 
 
-def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(home: Settings) -> None:
+def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # how long it is asked is held by the tests of the cluster
+    monkeypatch.setattr(train.cluster, "ANSWER_SECONDS", 0.5)
     before = [found.version for found in tracking.versions(home, SPEC.model)]
     dask = home.model_copy(update={"dask": "tcp://127.0.0.1:1"})
     with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
