@@ -93,11 +93,11 @@ def make(facts: Facts) -> Document:
     10
     """
     blocks = (
-        *_pipelines(facts),
-        *_tools(facts),
-        *_steps(),
-        *_approaches(facts),
-        *_split(facts),
+        *pipelines(facts),
+        *tools(facts),
+        *steps(),
+        *approaches(facts),
+        *split(facts),
         *answers_of_operation.bases(facts),
         *answers_of_operation.adherence(facts),
         *answers_of_operation.health(facts),
@@ -112,7 +112,8 @@ def make(facts: Facts) -> Document:
     )
 
 
-def _pipelines(facts: Facts) -> list[Block]:
+def pipelines(facts: Facts) -> list[Block]:
+    """Return why there are a pipeline of development and one of production."""
     spec = facts.spec
     blocks: list[Block] = [
         Heading("Why development and production pipelines?"),
@@ -158,7 +159,8 @@ def _pipelines(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _tools(facts: Facts) -> list[Block]:
+def tools(facts: Facts) -> list[Block]:
+    """Return what each of the four tools does for each of five tasks."""
     blocks: list[Block] = [
         Heading("How do Streamlit, MLflow, PyCaret and scikit-learn help?"),
         Table(
@@ -193,7 +195,8 @@ def _tools(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _steps() -> list[Block]:
+def steps() -> list[Block]:
+    """Return the diagram of the steps, and what each does."""
     return [
         Heading("Which steps lead from data to operation?"),
         Figure(
@@ -210,7 +213,8 @@ def _steps() -> list[Block]:
     ]
 
 
-def _approaches(facts: Facts) -> list[Block]:
+def approaches(facts: Facts) -> list[Block]:
+    """Return both approaches with their figures, which was chosen, and why."""
     spec, train = facts.spec, facts.runs.get("train")
     blocks: list[Block] = [
         Heading("Regression or classification: which was chosen, and why?"),
@@ -297,7 +301,8 @@ def _compared(best: RunFacts, other: RunFacts) -> str:
     return f"{other.name}: {theirs - mine:.4f} nats more in cross-validation, and F1 {f1:.4f}."
 
 
-def _split(facts: Facts) -> list[Block]:
+def split(facts: Facts) -> list[Block]:
+    """Return what hangs on the choice of train and test set, and how bias is met."""
     run = facts.runs.get("prepare")
     blocks: list[Block] = [
         Heading("How does the choice of train and test set affect the result, and how is bias met?")

@@ -385,7 +385,8 @@ def _links(facts: Facts) -> list[Block]:
         Table(("Document", "What stands there"), others, "All are made from the same runs."),
     ]
     if rows:
-        blocks.append(Paragraph("The runs: " + ", ".join(run for _, run in rows) + "."))
+        runs = ", ".join(run for _, run in rows)
+        blocks.append(Paragraph(f"The runs: {runs}."))
     return blocks
 
 
