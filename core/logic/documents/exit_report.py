@@ -19,7 +19,6 @@ from core.dossier import (
 from core.logic import candidates as kinds
 from core.logic.documents import diagram
 from core.logic.documents.reading import (
-    interval,
     link,
     listed,
     metric,
@@ -28,6 +27,10 @@ from core.logic.documents.reading import (
     tag,
 )
 from core.stages import FILTERED, STAGES
+
+
+# share of the base rate's log loss from which on a forecast changes decisions about single rows
+MUCH = 0.1
 
 
 def make(facts: Facts) -> Document:
@@ -133,7 +136,7 @@ def _data(facts: Facts) -> list[Block]:
         blocks.append(Missing("How the rows were chosen and divided.", "prepare"))
         return blocks
     dropped = [
-        (f"rows of another kind than {run.params.get('rows_kept', '')}", "rows_other"),
+        (f"rows other than `{run.params.get('rows_kept', '')}`", "rows_other"),
         ("rows without a label", "rows_unlabelled"),
         ("rows with another missing value", "rows_missing"),
     ]
@@ -192,14 +195,17 @@ def _modeling(facts: Facts) -> list[Block]:
     if base is not None and skill is not None:
         low = metric(facts.candidates[0], "skill_test_low")
         high = metric(facts.candidates[0], "skill_test_high")
-        told = "" if low is None or high is None else interval(low, high)
+        if low is None or high is None:
+            low = high = skill
         blocks.append(
             Paragraph(
                 f"How good is that? Against always forecasting the base rate of {percent(base)}, "
-                f"the best candidate saves {percent(skill, 2)} of the log loss (as a share, 95% "
-                f"interval {told}; {link(facts.candidates[0])}). It knows something, and not much."
+                f"the best candidate saves {percent(skill, 2)} of the log loss (95% interval "
+                f"{percent(low, 2)} to {percent(high, 2)}; {link(facts.candidates[0])})."
             )
         )
+        if skill < MUCH:
+            blocks.append(Paragraph("It knows something, and not much."))
     return blocks
 
 
@@ -297,12 +303,20 @@ def _benefits(facts: Facts) -> list[Block]:
     if best is None or skill is None:
         blocks.append(Missing("What a forecast is worth here.", "train"))
     else:
+        if skill < MUCH:
+            told = (
+                f"Told honestly: a forecast that saves {percent(skill, 2)} of the log loss of the "
+                f"base rate ({link(best)}) changes few decisions about single rows."
+            )
+        else:
+            told = (
+                f"A forecast that saves {percent(skill, 2)} of the log loss of the base rate "
+                f"({link(best)}) can change decisions about single rows, where it holds."
+            )
         blocks.append(
             Paragraph(
-                f"Told honestly: a forecast that saves {percent(skill, 2)} of the log loss of the "
-                f"base rate ({link(best)}) changes few decisions about single rows. What is of use "
-                "is the way: the next model, on better features or on other rows, takes the same "
-                "steps in an afternoon, with the same proof."
+                f"{told} What is of use beside it is the way: the next model, on better features "
+                "or on other rows, takes the same steps and is held to the same proof."
             )
         )
     blocks.append(Heading("For those who act on it", 3))
@@ -311,11 +325,18 @@ def _benefits(facts: Facts) -> list[Block]:
     elif tag(monitor, "verdict") == "does_not_fit":
         blocks.append(
             Paragraph(
-                f"They were kept from harm: the labels for the {spec.rows.production_name} are not "
-                f"to be acted on, and that was seen before anybody did ({link(monitor)}). By log "
-                "loss alone the model would have looked better there than where it was made."
+                f"They are told what not to do: the labels for the {spec.rows.production_name} are "
+                f"not to be acted on ({link(monitor)})."
             )
         )
+        loss, before = metric(monitor, "log_loss_current"), metric(monitor, "log_loss_reference")
+        if loss is not None and before is not None and loss < before:
+            blocks.append(
+                Paragraph(
+                    f"By log loss alone, {loss:.4f} against {before:.4f}, the model would have "
+                    "looked better there than where it was made."
+                )
+            )
     else:
         blocks.append(
             Paragraph(
@@ -325,8 +346,7 @@ def _benefits(facts: Facts) -> list[Block]:
         )
     blocks.append(
         Paragraph(
-            "No gain in money is claimed: nobody has decided anything by this model yet, and "
-            "nothing of that kind was measured."
+            "No gain in money is claimed: what people decide by the forecasts was not measured."
         )
     )
     return blocks
