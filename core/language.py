@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from babel.dates import format_date
 from babel.messages.mofile import read_mo
@@ -146,6 +147,79 @@ def matches(language: str, text: str) -> bool:
     """Tell whether the catalogue knows a text as a whole, places and all."""
     known = _catalogue(language)
     return text in known.exact or next(_fitting(known, text, strict=False), None) is not None
+
+
+# keys of a Vega-Lite chart whose strings a person reads, and whose strings are values of the data
+CHART_TEXTS = frozenset({"title", "text", "subtitle", "description"})
+CHART_VALUES = frozenset({"domain", "sort", "values"})
+_QUOTED = re.compile(r"'([^'\\]*)'")
+
+
+def chart_word(text: str, language: str) -> str:
+    """Return a value of a chart's data told, if it is a word of ours or a number as a page has it.
+
+    Examples
+    --------
+    >>> chart_word("1,022", "pt"), chart_word("Kobe", "pt")
+    ('1.022', 'Kobe')
+    """
+    return told(text, language) if is_number(text) or matches(language, text) else text
+
+
+def chart_text(text: str, key: str, language: str) -> str:
+    """Return a string of a chart's specification told, where a person reads it; by its key."""
+    if key in CHART_TEXTS:
+        return told(text, language)
+    if key == "labelExpr":
+        return _QUOTED.sub(lambda found: f"'{told(found[1], language)}'", text)
+    return chart_word(text, language) if key in CHART_VALUES else text
+
+
+def told_chart(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Return a Vega-Lite chart with its words told, and numbers in the language's form.
+
+    Examples
+    --------
+    >>> told_chart({"mark": "bar", "title": "1,022"}, "pt")["title"]
+    '1.022'
+    """
+    if language == "en":
+        return dict(spec)
+    found: dict[str, Any] = _told_part(dict(spec), "", language)
+    locale = {"number": d3_locale(language)}
+    found["config"] = {**found.get("config", {}), "locale": locale}
+    return found
+
+
+def _told_part(part: Any, key: str, language: str) -> Any:
+    if isinstance(part, str):
+        return chart_text(part, key, language)
+    if isinstance(part, Mapping):
+        if key == "datasets":
+            return {name: _told_rows(rows, language) for name, rows in part.items()}
+        return {
+            name: _told_rows(one, language)
+            if key == "data" and name == "values"
+            else _told_part(one, name, language)
+            for name, one in part.items()
+        }
+    if isinstance(part, list | tuple):
+        return [_told_part(one, key, language) for one in part]
+    return part
+
+
+def _told_rows(rows: Any, language: str) -> Any:
+    if not isinstance(rows, list):
+        return rows
+    return [
+        {
+            name: chart_word(one, language) if isinstance(one, str) else one
+            for name, one in row.items()
+        }
+        if isinstance(row, dict)
+        else row
+        for row in rows
+    ]
 
 
 def pieces(message: str) -> tuple[list[str], list[str]]:

@@ -37,7 +37,6 @@ _KEYWORDS = {
     "title",
 }  # fmt: skip
 _MARKUP = re.compile(r"(<[^>]*>)")
-_QUOTED = re.compile(r"'([^'\\]*)'")
 _MOST_WORDS = 60
 
 
@@ -197,7 +196,7 @@ def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
 
 
 def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    return (_drawn(given[0], tell), *given[1:]), named
+    return (_drawn(given[0]), *given[1:]), named
 
 
 _HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
@@ -230,76 +229,45 @@ def _words(values: pd.Series[Any]) -> pd.Series[Any]:
     return values.map(lambda one: known.get(one, one) if isinstance(one, str) else one)
 
 
-# keys of a chart whose strings a person reads
-_CHART_TEXTS = {"title", "text", "subtitle", "description"}
-# and whose strings are values of the data
-_CHART_VALUES = {"domain", "sort", "values"}
-
-
-def _drawn(chart: Any, tell: Tell) -> Any:
+def _drawn(chart: Any) -> Any:
     """Return a chart with its words told, and numbers in the language's form."""
-    form = {"number": language.d3_locale(chosen())}
+    spoken = chosen()
     if isinstance(chart, Mapping):
-        spec = _told_part(dict(chart), tell, "")
-        spec["config"] = {**spec.get("config", {}), "locale": form}
-        return spec
-    found = _told_part(chart, tell, "")
+        return language.told_chart(chart, spoken)
+    found = _told_part(chart, "", spoken)
     config = found._kwds.get("config", alt.Undefined)
     kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds
     kept = {name: value for name, value in kept.items() if value is not alt.Undefined}
-    found._kwds["config"] = alt.Config(**{**kept, "locale": form})
+    locale = {"number": language.d3_locale(spoken)}
+    found._kwds["config"] = alt.Config(**{**kept, "locale": locale})
     return found
 
 
-def _told_part(part: Any, tell: Tell, key: str) -> Any:
+def _told_part(part: Any, key: str, spoken: str) -> Any:
+    """Return a part of an Altair chart told: its rows are frames, which a dictionary would copy."""
     if isinstance(part, str):
-        if key in _CHART_TEXTS:
-            return tell(part)
-        if key == "labelExpr":
-            return _QUOTED.sub(lambda found: f"'{tell(found[1])}'", part)
-        return _word(part) if key in _CHART_VALUES else part
+        return language.chart_text(part, key, spoken)
     if isinstance(part, pd.DataFrame):
         rows = part.copy(deep=False)
         for name in _texts_of(rows):
             if rows[name].nunique() <= _MOST_WORDS:
-                rows[name] = rows[name].map(lambda one: _word(one) if isinstance(one, str) else one)
+                rows[name] = rows[name].map(
+                    lambda one: language.chart_word(one, spoken) if isinstance(one, str) else one
+                )
         return rows
     if isinstance(part, alt.SchemaBase):
         made = copy.copy(part)
         # Altair takes what is set on an object for one of its own properties
         vars(made).update(
-            _kwds={name: _told_part(one, tell, name) for name, one in part._kwds.items()},
-            _args=tuple(_told_part(one, tell, key) for one in part._args),
+            _kwds={name: _told_part(one, name, spoken) for name, one in part._kwds.items()},
+            _args=tuple(_told_part(one, key, spoken) for one in part._args),
         )
         return made
     if isinstance(part, Mapping):
-        if key == "datasets":
-            return {name: _told_rows(rows) for name, rows in part.items()}
-        inner = "" if key in _CHART_TEXTS else key
-        return {
-            name: _told_rows(one) if key == "data" and name == "values" else
-            _told_part(one, tell, name if isinstance(name, str) else inner)
-            for name, one in part.items()
-        }  # fmt: skip
+        return {name: _told_part(one, str(name), spoken) for name, one in part.items()}
     if isinstance(part, list | tuple):
-        return type(part)(_told_part(one, tell, key) for one in part)
+        return type(part)(_told_part(one, key, spoken) for one in part)
     return part
-
-
-def _told_rows(rows: Any) -> Any:
-    if not isinstance(rows, list):
-        return rows
-    return [
-        {name: _word(one) if isinstance(one, str) else one for name, one in row.items()}
-        if isinstance(row, dict) else row
-        for row in rows
-    ]  # fmt: skip
-
-
-def _word(text: str) -> str:
-    spoken = chosen()
-    is_ours = language.is_number(text) or language.matches(spoken, text)
-    return language.told(text, spoken) if is_ours else text
 
 
 st: Any = _Told(streamlit)

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -370,6 +370,28 @@ def write_json(path: Path, content: Any) -> None:
     """Write a JSON file whole or not at all."""
     text = json.dumps(content, indent=2, sort_keys=True, default=str)
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def replace_texts(
+    folder: Path, files: Mapping[str, str], *, gone: Sequence[str], kept: Sequence[str] = ()
+) -> None:
+    """Write texts into a folder, each whole or not at all; then take others of their kind away.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+        By path below the folder.
+    gone, kept : sequence of str
+        Patterns of files that are taken away where they are not among `files`, and names that stay.
+    """
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+    for pattern in gone:
+        for path in folder.glob(pattern):
+            if path.relative_to(folder).as_posix() not in {*files, *kept}:
+                path.unlink()
 
 
 def sweep(settings: Settings) -> None:

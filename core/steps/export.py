@@ -1,0 +1,181 @@
+"""Export: the documents as files, alone, in one zip, or as the snapshot that the project ships."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from core import language as languages
+from core.adapters import pictures, storage
+from core.config import Settings
+from core.dossier import Document, Facts, Figure
+from core.errors import InputError
+from core.logic.documents import as_html, as_markdown, as_pdf
+from core.steps import documents
+
+FORMATS = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf"}
+APP = "http://127.0.0.1:8501"
+# the same content gives the same bytes
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+
+
+def one(
+    document: Document, facts: Facts, kind: str, *, language: str = "en", app: str = APP
+) -> bytes:
+    """Return a document as a file.
+
+    Parameters
+    ----------
+    kind : {"md", "html", "pdf"}
+    language : str
+        A key of `core.language.LANGUAGES`.
+    app : str
+        Where the app answers: links to runs lead there.
+
+    Raises
+    ------
+    InputError
+        For another kind, or another language.
+    """
+    if kind not in FORMATS:
+        raise InputError(f"'{kind}' is no form of a document. Choose one of {', '.join(FORMATS)}.")
+    told, link = partial(_told, language), partial(_link, app)
+    if kind == "md":
+        return as_markdown.render(document, told=told, link=link).encode()
+    drawn = {figure.name: languages.told_chart(figure.chart, language) for figure in _of(document)}
+    if kind == "html":
+        shown = {name: pictures.svg(chart) for name, chart in drawn.items()}
+        return as_html.render(
+            document, told=told, link=link, pictures=shown, language=language
+        ).encode()
+    shots = {name: pictures.png(chart) for name, chart in drawn.items()}
+    return as_pdf.render(
+        document,
+        told=told,
+        link=link,
+        pictures=shots,
+        head=_head(facts),
+        made=newest(facts),
+        language=language,
+    )
+
+
+def bundle(
+    made: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
+) -> bytes:
+    """Return all documents in one zip: in each form, and every figure as SVG and PNG.
+
+    The same facts give the same bytes.
+
+    Raises
+    ------
+    InputError
+        For a language that there is no catalogue of.
+    """
+    made = tuple(made)
+    files: dict[str, bytes] = {}
+    for figure in _figures(made):
+        chart = languages.told_chart(figure.chart, language)
+        files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
+        files[f"figures/{figure.name}.png"] = pictures.png(chart)
+    told, link = partial(_told, language), partial(_link, app)
+    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(made)}
+    drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
+    shots = {name: files[f"figures/{name}.png"] for name in places}
+    for document in made:
+        files[f"markdown/{document.name}.md"] = as_markdown.render(
+            document, told=told, link=link, figures=places
+        ).encode()
+        files[f"html/{document.name}.html"] = as_html.render(
+            document, told=told, link=link, pictures=drawn, language=language
+        ).encode()
+        files[f"pdf/{document.name}.pdf"] = as_pdf.render(
+            document,
+            told=told,
+            link=link,
+            pictures=shots,
+            head=_head(facts),
+            made=newest(facts),
+            language=language,
+        )
+    files["README.md"] = _contents(made, language).encode()
+    return _zipped(files)
+
+
+def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[str]:
+    """Write the documents as Markdown with their figures into a folder, and return their names.
+
+    What an earlier snapshot left there is taken away; other files stay. Runs are named, not linked:
+    whoever reads it has not this machine's runs.
+    """
+    made = documents.make(settings)
+    told = partial(_told, language)
+    files = {
+        f"figures/{figure.name}.svg": pictures.svg(languages.told_chart(figure.chart, language))
+        for figure in _figures(made)
+        if not figure.mermaid
+    }
+    places = {Path(name).stem: name for name in files}
+    for document in made:
+        files[f"{document.name}.md"] = as_markdown.render(document, told=told, figures=places)
+    storage.replace_texts(folder, files, gone=("*.md", "figures/*.svg"), kept=("README.md",))
+    return sorted(files)
+
+
+def newest(facts: Facts) -> datetime | None:
+    """Return when the newest of the runs ended, which the documents speak of."""
+    ends = [run.ended for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
+    return datetime.fromtimestamp(max(ends), UTC) if ends else None
+
+
+def key(facts: Facts) -> tuple[str, ...]:
+    """Return what tells two states of the facts apart: the runs, versions and their aliases."""
+    runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
+    versions = [f"{one.version}:{','.join(one.aliases)}" for one in facts.versions]
+    return (*sorted(runs), *versions)
+
+
+def _told(language: str, text: str) -> str:
+    return languages.told(text, language)
+
+
+def _link(app: str, run_id: str) -> str:
+    return f"{app.rstrip('/')}/runs?run={run_id}"
+
+
+def _of(document: Document) -> list[Figure]:
+    return [block for block in document.blocks if isinstance(block, Figure)]
+
+
+def _figures(made: Iterable[Document]) -> list[Figure]:
+    """Return each figure once, though several documents may show it."""
+    found: dict[str, Figure] = {}
+    for document in made:
+        for figure in _of(document):
+            found.setdefault(figure.name, figure)
+    return list(found.values())
+
+
+def _head(facts: Facts) -> str:
+    champion = facts.champion
+    model = f" · {champion.model}, version {champion.version}" if champion else ""
+    moment = newest(facts)
+    return f"{facts.spec.title}{model}{f' · {moment:%Y-%m-%d}' if moment else ''}"
+
+
+def _contents(made: Iterable[Document], language: str) -> str:
+    told = partial(_told, language)
+    lines = [f"- [{told(one.title)}](markdown/{one.name}.md): {told(one.about)}" for one in made]
+    return "\n".join([f"# {told('Documents')}", "", *lines, ""])
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
+    return kept.getvalue()
