@@ -24,10 +24,10 @@ from core.logic.documents.reading import (
     metric,
     number,
     percent,
+    plain,
     tag,
 )
 from core.stages import FILTERED, STAGES
-
 
 # share of the base rate's log loss from which on a forecast changes decisions about single rows
 MUCH = 0.1
@@ -221,7 +221,7 @@ def _validation(facts: Facts) -> list[Block]:
                 Table(
                     ("Rule", "Verdict", "Why"),
                     tuple(
-                        (str(row["title"]), _said(str(row["verdict"])), str(row["text"]))
+                        (str(row["title"]), _said(str(row["verdict"])), plain(row["text"]))
                         for row in rules.to_dict("records")
                     ),
                     f"What a challenger was held to in {link(promoted)}.",

@@ -26,6 +26,7 @@ from core.logic.documents.reading import (
     moment,
     number,
     percent,
+    plain,
     tag,
 )
 from core.retraining import STRATEGIES
@@ -266,12 +267,12 @@ def _slices(run: RunFacts) -> list[Block]:
             tuple(
                 (
                     f"`{row['column']}`",
-                    str(row["value"]),
+                    plain(row["value"]),
                     f"{row['rows']:,.0f}",
                     percent(row["mean_probability"]),
                     percent(row["base_rate"]),
                     f"{row['gap']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})",
-                    str(row["text"]),
+                    plain(row["text"]),
                 )
                 for row in judged.head(MOST_SLICES).to_dict("records")
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -30,9 +31,28 @@ def link(run: RunFacts, text: str = "") -> str:
     return f"[{text or f'{run.name} {run.run_id[:8]}'}](run:{run.run_id})"
 
 
+def plain(value: object) -> str:
+    r"""Return a text that stands as it is whatever a file or a person put into it.
+
+    Examples
+    --------
+    >>> print(plain("see ![x](http://y)"))
+    see !\[x\](http\://y)
+    """
+    text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", str(value))
+    # else an address becomes a link
+    return text.replace("://", "\\://").replace("www.", "www\\.")
+
+
 def tag(run: RunFacts, name: str) -> str:
-    """Return a tag of ours, empty where the run has none."""
-    return str(run.tags.get(TAG + name, ""))
+    r"""Return a tag of ours as plain text, empty where the run has none.
+
+    Examples
+    --------
+    >>> print(tag(RunFacts("97", "retrain", "", 0, 0, tags={"courtside.reason": "*so*"}), "reason"))
+    \*so\*
+    """
+    return plain(run.tags.get(TAG + name, ""))
 
 
 def moment(seconds: float) -> str:
