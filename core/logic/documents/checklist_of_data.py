@@ -81,7 +81,7 @@ def _raw(facts: Facts) -> Found:
     if run is None:
         return absent("AquisicaoDados")
     snapshot = tag(run, "snapshot")
-    files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/")]
+    files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/part-")]
     if not snapshot or not files:
         return Found("partly", "The run is there, and its files are gone.", run)
     rows = number(metric(run, "rows_raw"))
@@ -98,7 +98,7 @@ def _categorised(facts: Facts) -> Found:
     lacking = [name for name in columns if name not in seen]
     if lacking:
         return Found("partly", f"Not looked at: {listed(lacking)}.", run)
-    kinds_of = {}
+    kinds_of: dict[str, int] = {}
     for one in columns.values():
         kinds_of[one.type] = kinds_of.get(one.type, 0) + 1
     told = ", ".join(f"{count} {name}" for name, count in sorted(kinds_of.items()))
