@@ -171,8 +171,7 @@ def submit(
     StoreError
         When the job table cannot be written.
     """
-    if step not in STEPS:
-        raise InputError(f"There is no step '{step}'. Known: {', '.join(STEPS)}.")
+    require_step(step)
     body = _canonical(step, options)
     job_id = job_id or uuid.uuid4().hex
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
@@ -195,6 +194,12 @@ def submit(
     if made:
         enqueue(settings, job_id)
     return job
+
+
+def require_step(step: str) -> None:
+    """Raise an InputError for a step that does not exist."""
+    if step not in STEPS:
+        raise InputError(f"There is no step '{step}'. Known: {', '.join(STEPS)}.")
 
 
 def get(settings: Settings, job_id: str) -> Job | None:

@@ -32,7 +32,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.adapters import clock, deliver, jobs, revival, schedules
+from core.adapters import chains, clock, deliver, jobs, revival, schedules
 from core.adapters.process import KILL, end_children, lead_group, signal_group
 from core.config import Settings
 from core.errors import CourtsideError
@@ -226,6 +226,7 @@ class Supervisor:
                 self.cleaning.remove(cleaning)
                 ended = True
         if ended:
+            self._go_on()
             # whoever waited for its turn
             jobs.enqueue_lost(self.settings)
         if self.running:
@@ -246,6 +247,7 @@ class Supervisor:
                 self._await_gone(*process)
                 outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
                 self._begin_clean_up(job_id, outcome, LOST)
+        self._go_on()
         for job_id in jobs.enqueue_lost(self.settings):
             _log.debug("job %s was queued without a message; it has one now", job_id)
         try:
@@ -256,6 +258,15 @@ class Supervisor:
         # who starts a supervisor writes the state too, and may come last
         if found is None or found["pid"] != os.getpid() or not found["ready"]:
             self._write_state()
+
+    def _go_on(self) -> None:
+        """Queue the next job of a chain whose last one is done."""
+        if self.stopping or self.retiring:
+            return
+        try:
+            chains.advance(self.settings)
+        except CourtsideError as error:
+            _log.error("the chain of jobs cannot go on: %s", error)
 
     def _tick(self) -> None:
         """Submit what schedules ask for, and have messages sent by a process that may take long."""

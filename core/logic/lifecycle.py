@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal["done", "stale", "todo", "blocked"]
+Source = Literal["sample", "folder", "download"]
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,30 @@ def next_stage(listed: list[Stage]) -> Stage | None:
     ('prepare', 'Prepare a train and a test set from the raw data.')
     """
     return next((stage for stage in listed if stage.state in ("todo", "stale")), None)
+
+
+def whole(data: Source = "sample") -> list[tuple[str, dict[str, Any]]]:
+    """Return the steps of the whole life cycle on one source, each with its options, in order.
+
+    Training makes the first champion by itself. Where another champion answers, what is served,
+    scored and monitored afterwards is the champion that stands then.
+
+    Parameters
+    ----------
+    data : {"sample", "folder", "download"}
+        The built-in sample, the folder that the settings name, or the project's files from the
+        network.
+
+    Examples
+    --------
+    >>> [step for step, _ in whole("sample")]
+    ['acquire', 'prepare', 'train', 'serve', 'score', 'monitor']
+    """
+    return [
+        ("acquire", {"source": data}),
+        ("prepare", {}),
+        ("train", {}),
+        ("serve", {}),
+        ("score", {"source": "production"}),
+        ("monitor", {}),
+    ]
