@@ -20,7 +20,7 @@ from core.config import Settings
 from core.errors import CourtsideError, NotReadyError
 from core.logic import export
 from core.project import ProjectSpec
-from pages import _bilingual, _login
+from pages import _bilingual, _login, _look
 from pages._bilingual import st
 
 POLL_SECONDS = 0.5
@@ -95,6 +95,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     except CourtsideError as error:
         st.error(error.message)
         st.stop()
+    _look.apply()
     with st.sidebar:
         _bilingual.choose()
         st.caption(f"**{spec.title}**  \n{spec.question}")
