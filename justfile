@@ -46,6 +46,10 @@ check: lint types quick
 screenshots *options:
     {{run}} python docs/images/make.py {{options}}
 
+# the picture of the life cycle in docs/README.md, from the code's stages
+diagram:
+    {{run}} python .ci/diagram.py
+
 # one language to the other: collect what the source says, and compile the catalogue
 messages *options:
     {{run}} python .ci/messages.py {{options}}

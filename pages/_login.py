@@ -115,6 +115,11 @@ def _providers() -> tuple[list[str], str]:
         )
     named = {key: one for key, one in auth.items() if isinstance(one, Mapping)}
     named = {key: one for key, one in named.items() if any(part in one for part in OF_A_PROVIDER)}
+    if odd := [key for key in named if "_" in key]:
+        return [], (
+            f"Nobody can log in: Streamlit takes no `_` in the name of a provider. Call "
+            f"`auth.{odd[0]}` in `.streamlit/secrets.toml` otherwise."
+        )
     places = named or {"": auth}
     missing = [f"auth.{key}" for key in SHARED if not auth.get(key)]
     missing += [

@@ -107,7 +107,7 @@ def test_the_diagram_is_drawn_from_the_code() -> None:
         flags=re.DOTALL,
     )
     assert found is not None
-    # to make it anew: `just diagram`
+    # to make it anew: just diagram
     assert found[1] == diagram.mermaid().rstrip("\n")
 
 

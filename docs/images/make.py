@@ -47,14 +47,17 @@ class Shot:
 
     Parameters
     ----------
+    choose : str
+        What is chosen on it first.
     at : str
-        The text to begin at; the top of the page without one.
+        The heading to begin at; the top of the page without one.
     after : str
         The step after which it is taken; "" before all of them.
     """
 
     name: str
     page: str
+    choose: str = ""
     at: str = ""
     after: str = "replay"
     theme: str = "light"
@@ -65,16 +68,16 @@ class Shot:
 SHOTS = (
     Shot("welcome", "", after=""),
     Shot("overview", ""),
-    Shot("acquire", "acquire", at="3. What the data looks like"),
+    Shot("acquire", "acquire", choose="On the court", at="3. What the data looks like"),
     Shot("train", "train", at="2. Comparison"),
     Shot("explain", "explain"),
-    Shot("score", "score"),
+    Shot("score", "score", choose="On the court"),
     Shot("monitor", "monitor"),
     Shot("monitor-dark", "monitor", theme="dark"),
     Shot("replay", "replay"),
     Shot("reports", "reports"),
     Shot("checklist", "checklist"),
-    Shot("overview-800", "", width=800, height=1000),
+    Shot("overview-800", "", width=800, height=900),
 )
 STEPS: tuple[tuple[str, Any], ...] = (
     ("acquire", acquire.Options(source="sample")),
@@ -99,7 +102,7 @@ def main() -> int:
         return 1
     wanted = [shot for shot in SHOTS if not names or shot.name in names]
     with tempfile.TemporaryDirectory(prefix="courtside-pictures-") as folder:
-        settings = Settings(home=Path(folder) / "home", serve_port=free_port())
+        settings = Settings(home=Path(folder) / "home", serve_port=free_port(5001))
         settings.home.mkdir()
         with app(settings) as base:
             take(base, [shot for shot in wanted if not shot.after])
@@ -118,10 +121,13 @@ def position(shot: Shot) -> int:
     return [step for step, _ in STEPS].index(shot.after)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
+def free_port(wanted: int = 0) -> int:
+    """Return a port that nobody listens on, the wanted one if it can be had."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
@@ -212,6 +218,10 @@ def take(base: str, shots: list[Shot]) -> None:
             # nothing runs any more, and the charts are drawn
             page.get_by_test_id("stStatusWidget").wait_for(state="detached")
             page.wait_for_timeout(4000)
+            if shot.choose:
+                main = page.get_by_test_id("stMain")
+                main.get_by_text(shot.choose, exact=True).first.click()
+                page.wait_for_timeout(4000)
             if shot.at:
                 place = page.get_by_role("heading", name=shot.at).first
                 place.evaluate("found => found.scrollIntoView({block: 'start'})")

@@ -73,8 +73,9 @@ def said(app: AppTest) -> str:
             },
             "auth.house.client_secret` is missing",
         ),
+        ({**AUTH, "my_house": {"client_id": "x"}}, "Call `auth.my_house`"),
     ],
-    ids=["no file", "no secret", "short secret", "no callback", "named provider"],
+    ids=["no file", "no secret", "short secret", "no callback", "named provider", "odd name"],
 )
 def test_a_log_in_that_cannot_work_is_told_with_what_to_write(
     auth: dict[str, Any] | None, words: str, visit: Callable[..., AppTest]
