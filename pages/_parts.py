@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from core import config, project
-from core.adapters import jobs, server, snapshots, storage, tracking
+from core.adapters import backup, jobs, server, snapshots, storage, tracking
 from core.adapters.jobs import Job
 from core.config import Settings
 from core.errors import CourtsideError, NotReadyError
@@ -107,6 +107,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
 def _start() -> tuple[Settings, threading.Thread]:
     # read once: MLflow writes its own variable into the environment later
     settings = Settings.load()
+    backup.finish(settings)
     storage.sweep(settings)
     jobs.keep_supervisor(settings)
     # MLflow's import takes seconds; a page that needs the store waits for what is left of it

@@ -3,7 +3,7 @@
 from core.adapters import jobs, predictions, snapshots, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
-from pages import _alert_banner, _parts
+from pages import _alert_banner, _diagram, _parts, _reset, _welcome
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -162,5 +162,10 @@ _parts.header(
     f"From raw data to a monitored model: {spec.rows.development_name} train it, "
     f"{spec.rows.production_name} are what it meets in operation.",
 )
+_reset.notice()
+_welcome.draw(settings, spec, key_figure)
 _alert_banner.banner(settings)
 life_cycle()
+st.subheader("The whole life cycle", anchor=False)
+_diagram.draw()
+_reset.draw(settings)
