@@ -582,7 +582,8 @@ STAGES: tuple[Stage, ...] = (
                 "A row per report of this champion: its span, rows, labels and alerts.",
             ),
             Artifact(
-                "run: tables/reasons.parquet", "Why.", "The reasons, a sentence each.",
+                "run: tables/reasons.parquet", "Tells why it was decided so.",
+                "The reasons, a sentence each.",
             ),
             Artifact(
                 "run: tables/by_kind.parquet", "Shows whom the new version serves better.",

@@ -294,11 +294,14 @@ def _compared(best: RunFacts, other: RunFacts) -> str:
     every = 2 * rate / (1 + rate) if rate else 0.0
     if ours < f1 < every:
         return (
-            f"{other.name}: {theirs - mine:.4f} nats more in cross-validation. Its F1 of {f1:.4f} "
-            f"is higher than {ours:.4f}, but that hangs on the threshold: labelling every row 1 "
-            f"would give {every:.4f}."
+            f"{other.name} ({link(other)}): {theirs - mine:.4f} nats more in cross-validation. Its "
+            f"F1 of {f1:.4f} is higher than {ours:.4f}, but that hangs on the threshold: labelling "
+            f"every row 1 would give {every:.4f}."
         )
-    return f"{other.name}: {theirs - mine:.4f} nats more in cross-validation, and F1 {f1:.4f}."
+    return (
+        f"{other.name} ({link(other)}): {theirs - mine:.4f} nats more in cross-validation, and F1 "
+        f"{f1:.4f}."
+    )
 
 
 def split(facts: Facts) -> list[Block]:
@@ -348,12 +351,12 @@ def split(facts: Facts) -> list[Block]:
     if rates[0] is not None and rates[1] is not None:
         met.append(
             f"Stratified: the share of '{facts.spec.positive}' is {percent(rates[0], 2)} in the "
-            f"training set and {percent(rates[1], 2)} in the test set."
+            f"training set and {percent(rates[1], 2)} in the test set ({link(run)})."
         )
     if psi is not None:
         met.append(
             f"Looked at before anything was trained: the largest PSI between the two sets is "
-            f"{psi:.4f}, where 0.1 would be a warning."
+            f"{psi:.4f}, where 0.1 would be a warning ({link(run)})."
         )
     if shared := metric(run, "groups_shared"):
         met.append(

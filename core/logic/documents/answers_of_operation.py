@@ -74,7 +74,7 @@ def bases(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 f"The outcome differs too: '{spec.positive}' in {percent(rate)} of the labelled "
-                f"rows of operation, {percent(before)} of the reference."
+                f"rows of operation, {percent(before)} of the reference ({link(run)})."
             )
         )
     return blocks
@@ -129,8 +129,9 @@ def _why_not_log_loss(run: RunFacts) -> list[Block]:
     return [
         Paragraph(
             f"The log loss alone would have misled: {loss:.4f} here, {before:.4f} on the "
-            f"reference. A forecaster that always says {rate:.1%} would have {constant:.4f} here. "
-            f"The model saves {skill:.2%} of that, where it saved {old:.2%} on the reference."
+            f"reference ({link(run)}). A forecaster that always says {rate:.1%} would have "
+            f"{constant:.4f} here. The model saves {skill:.2%} of that, where it saved {old:.2%} "
+            "on the reference."
         )
     ]
 
@@ -284,7 +285,8 @@ def earlier(facts: Facts) -> list[Block]:
                 f"The log loss is not the model's. It was computed from labels instead of "
                 f"probabilities; then every error counts as a forecast of almost 0, clipped at the "
                 f"smallest step of a 64-bit number, which costs {clip:.2f} nats. {rate:.4f} times "
-                f"{clip:.2f} is {rate * clip:.2f}: the figure says the error rate in another unit.",
+                f"{clip:.2f} is {rate * clip:.2f}: the figure says the error rate in another unit "
+                "(from the first version).",
                 "So it could not have told a model that is wrong but modest from one that is wrong "
                 "and sure, which is what log loss is for.",
             )

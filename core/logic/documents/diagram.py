@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -155,6 +157,16 @@ def chart(told: Told = _same) -> dict[str, Any]:
     >>> drawn["width"], len(drawn["layer"])
     ('container', 6)
     """
+    # four documents and the checklist draw the same one
+    return deepcopy(_in_english()) if told is _same else _drawn(told)
+
+
+@lru_cache(maxsize=1)
+def _in_english() -> dict[str, Any]:
+    return _drawn(_same)
+
+
+def _drawn(told: Told) -> dict[str, Any]:
     import altair as alt
 
     boxes, texts, height = _laid_out(told)

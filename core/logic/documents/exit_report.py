@@ -334,7 +334,7 @@ def _benefits(facts: Facts) -> list[Block]:
             blocks.append(
                 Paragraph(
                     f"By log loss alone, {loss:.4f} against {before:.4f}, the model would have "
-                    "looked better there than where it was made."
+                    f"looked better there than where it was made ({link(monitor)})."
                 )
             )
     else:

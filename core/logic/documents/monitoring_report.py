@@ -160,7 +160,7 @@ def _log_loss(run: RunFacts) -> list[Block]:
             f"The log loss is {loss:.4f} here and {old_loss:.4f} in the reference; the base rate "
             f"is {rate:.1%} here and {old_rate:.1%} there. Against always forecasting the base "
             f"rate of the same rows, the model saves {skill:.2%} of the log loss here and "
-            f"{old_skill:.2%} there."
+            f"{old_skill:.2%} there ({link(run)})."
         )
     ]
     if loss < old_loss and skill < old_skill:
