@@ -21,7 +21,7 @@ app *options:
 test *options:
     {{run}} pytest {{options}}
 
-# the tests that need no browser, server or training: about a minute
+# the tests that need no browser and no server: three minutes on two cores
 quick:
     {{run}} pytest -q tests/logic tests/test_ground.py tests/test_layers.py tests/test_project.py tests/test_docs.py
 
