@@ -20,6 +20,7 @@ BASE = {
     "core.retraining",
     "core.dossier",
     "core.language",
+    "core.artifacts",
     "core.stages",
 }
 # room -> what it may import of ours
