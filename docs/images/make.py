@@ -32,9 +32,10 @@ sys.path.insert(0, str(ROOT))
 import psutil
 from PIL import Image
 
-from core.adapters import jobs, tracking
+from core.adapters import chains, jobs, tracking
 from core.config import Settings
-from core.steps import acquire, explain, monitor, prepare, replay, retrain, score, serve, train
+from core.logic import lifecycle
+from core.steps import explain, replay, retrain
 
 PATIENCE = 900
 # a page of few colours looks the same with so many
@@ -52,7 +53,7 @@ class Shot:
     at : str
         The heading to begin at; the top of the page without one.
     after : str
-        The step after which it is taken; "" before all of them.
+        The step after which it is taken; "" before all of them, WHOLE after those of one press.
     """
 
     name: str
@@ -65,9 +66,12 @@ class Shot:
     height: int = 900
 
 
+# what a newcomer presses
+WHOLE = "whole"
 SHOTS = (
     Shot("welcome", "", after=""),
-    Shot("overview", ""),
+    Shot("progress", "", after="prepare", height=760),
+    Shot("verdict", "", after=WHOLE),
     Shot("acquire", "acquire", choose="On the court", at="3. What the data looks like"),
     Shot("train", "train", at="2. Comparison"),
     Shot("explain", "explain"),
@@ -77,16 +81,10 @@ SHOTS = (
     Shot("replay", "replay"),
     Shot("reports", "reports"),
     Shot("checklist", "checklist"),
-    Shot("overview-800", "", width=800, height=900),
+    Shot("overview-800", "", width=800),
 )
-STEPS: tuple[tuple[str, Any], ...] = (
-    ("acquire", acquire.Options(source="sample")),
-    ("prepare", prepare.Options()),
-    ("train", train.Options()),
+MORE: tuple[tuple[str, Any], ...] = (
     ("explain", explain.Options()),
-    ("serve", serve.Options()),
-    ("score", score.Options(source="production")),
-    ("monitor", monitor.Options()),
     ("retrain", retrain.Options(trigger="person")),
     ("replay", replay.Options()),
 )
@@ -105,20 +103,44 @@ def main() -> int:
         settings = Settings(home=Path(folder) / "home", serve_port=free_port(5001))
         settings.home.mkdir()
         with app(settings) as base:
-            take(base, [shot for shot in wanted if not shot.after])
-            rest = [shot for shot in wanted if shot.after]
-            last = max((position(shot) for shot in rest), default=-1)
-            for number, (step, options) in enumerate(STEPS[: last + 1]):
-                run(settings, step, options)
-                take(base, [shot for shot in rest if position(shot) == number])
+            take(base, at(wanted, ""))
+            steps = lifecycle.whole("sample")
+            chains.start(settings, steps, "Run the whole life cycle on sample data")
+            for step, _ in steps:
+                until(lambda step=step: done(settings, step), step)
+                take(base, at(wanted, step))
+            until(lambda: not is_running(settings), "the whole life cycle")
+            take(base, at(wanted, WHOLE))
+            chains.forget(settings)
+            for step, options in MORE:
+                jobs.submit(settings, step, options.model_dump(mode="json"))
+                until(lambda step=step: done(settings, step), step)
+                take(base, at(wanted, step))
     for path in sorted(FOLDER.glob("*.png")):
         print(f"{path.name:24} {path.stat().st_size / 1000:6.0f} kB")
     return 0
 
 
-def position(shot: Shot) -> int:
-    """Return the place of the step after which it is taken."""
-    return [step for step, _ in STEPS].index(shot.after)
+def at(shots: list[Shot], after: str) -> list[Shot]:
+    """Return the pictures that are taken then."""
+    return [shot for shot in shots if shot.after == after]
+
+
+def done(settings: Settings, step: str) -> bool:
+    """Tell whether a step's newest job is done; one that ended otherwise is told."""
+    found = jobs.latest(settings, step, limit=1)
+    if found and found[0].status in ("failed", "cancelled"):
+        raise RuntimeError(f"{step} did not end well: {found[0].error}")
+    if not found or found[0].status != "done":
+        return False
+    print(f"{tracking.RUN_NAMES[step]:18} {found[0].ended - found[0].started:6.1f} s")
+    return True
+
+
+def is_running(settings: Settings) -> bool:
+    """Tell whether the chain of all steps still goes on."""
+    found = chains.current(settings)
+    return found is not None and found.state == "running"
 
 
 def free_port(wanted: int = 0) -> int:
@@ -178,22 +200,6 @@ def until(done: Any, what: str) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {PATIENCE} s")
         time.sleep(0.2)
-
-
-def run(settings: Settings, step: str, options: Any) -> None:
-    """Have the app's worker take a step, as its page would."""
-    job_id = jobs.submit(settings, step, options.model_dump(mode="json")).job_id
-    started = time.monotonic()
-
-    def ended() -> bool:
-        job = jobs.get(settings, job_id)
-        return job is not None and job.status not in ("queued", "running")
-
-    until(ended, step)
-    job = jobs.get(settings, job_id)
-    if job is None or job.status != "done":
-        raise RuntimeError(f"{step} did not end well: {job.error if job else 'no job'}")
-    print(f"{tracking.RUN_NAMES[step]:18} {time.monotonic() - started:6.1f} s")
 
 
 def take(base: str, shots: list[Shot]) -> None:
