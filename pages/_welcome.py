@@ -67,8 +67,8 @@ def _first(settings: Settings, spec: ProjectSpec) -> None:
         if spec.sample is not None:
             _button(settings, spec, "sample", "Run the whole life cycle on sample data")
             st.caption(
-                "Made-up rows, made on this machine. It takes about a minute, and you watch each "
-                "stage finish. Nothing leaves this machine."
+                f"{spec.sample.about} It takes about a minute, and you watch each stage finish. "
+                "Nothing leaves this machine."
             )
         st.markdown("Or go step by step, with your own data: it begins on the page Acquire.")
 
@@ -178,8 +178,8 @@ def _done(settings: Settings, spec: ProjectSpec, chain: Chain) -> None:
     snapshot = snapshots.current(settings)
     if snapshot is not None and snapshot.is_sample:
         st.markdown(
-            "These were made-up rows. The same with the real ones"
-            f" ({spec.rows.development_name} and {spec.rows.production_name}):"
+            f"These were rows of the sample. Now the same with real {spec.rows.development_name} "
+            f"and {spec.rows.production_name}:"
         )
         _button(
             settings, spec, "folder" if settings.raw_dir else "download", "Now with the real data"

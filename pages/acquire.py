@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.adapters import snapshots, storage, tables, tracking
 from core.steps import acquire
-from pages import _parts, _picture
+from pages import _glass, _parts, _picture
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -235,3 +235,4 @@ with _parts.told():
         _picture.draw(settings, spec, run)
     with st.container(horizontal=True):
         st.page_link("pages/prepare.py", label="Go to Prepare", icon=":material/arrow_forward:")
+_glass.panel(settings, "acquire")

@@ -1,6 +1,6 @@
 """Alerts: what stands, when reports are made, what raises an alert and where it is told."""
 
-from pages import _alert_channels, _alert_list, _alert_rules, _alert_schedule, _parts
+from pages import _alert_channels, _alert_list, _alert_rules, _alert_schedule, _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -17,3 +17,4 @@ with _parts.told():
     _alert_channels.section(settings)
     with st.container(key="alert-history"):
         _alert_list.history(settings)
+_glass.panel(settings, "alerts")

@@ -5,7 +5,7 @@ from itertools import groupby
 from core.logic.documents import checklist
 from core.logic.documents.requirement import Requirement
 from core.steps import documents
-from pages import _parts
+from pages import _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -83,3 +83,4 @@ with _parts.told():
             st.caption(counted([one for one in found if one.group == group]), width="content")
         for one in listed:
             line(one, is_graded=st.session_state.get("shown") == GRADED)
+_glass.panel(settings, "checklist")

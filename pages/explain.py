@@ -11,7 +11,7 @@ from core.adapters import storage, tracking
 from core.logic import candidates as kinds
 from core.logic import explanation, explanation_charts
 from core.steps import explain
-from pages import _parts, _row
+from pages import _glass, _parts, _row
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -339,3 +339,4 @@ with _parts.told():
         in_general(choice, found)
     else:
         of_row(model_run, found)
+_glass.panel(settings, "explain")

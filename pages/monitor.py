@@ -2,7 +2,7 @@
 
 from core.adapters import predictions, tracking
 from core.steps import monitor
-from pages import _alert_banner, _history, _monitor_form, _parts, _report, _report_todo
+from pages import _alert_banner, _glass, _history, _monitor_form, _parts, _report, _report_todo
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -74,3 +74,4 @@ with _parts.told():
         _parts.job_panel(settings, "monitor")
     if last is not None:
         _history.show(settings, last)
+_glass.panel(settings, "monitor")

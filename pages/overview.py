@@ -3,7 +3,7 @@
 from core.adapters import jobs, predictions, snapshots, storage, tracking
 from core.logic import lifecycle
 from core.steps import monitor
-from pages import _alert_banner, _diagram, _parts, _reset, _welcome
+from pages import _alert_banner, _diagram, _glass, _parts, _reset, _welcome
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -168,4 +168,5 @@ _alert_banner.banner(settings)
 life_cycle()
 st.subheader("The whole life cycle", anchor=False)
 _diagram.draw()
+_glass.whole(settings)
 _reset.draw(settings)

@@ -8,7 +8,7 @@ import pandas as pd
 from core.adapters import gateway, labels, predictions, storage, tables, tracking
 from core.logic import agreement, export
 from core.steps import label
-from pages import _parts
+from pages import _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -354,3 +354,4 @@ with _parts.told():
         st.page_link("pages/serve.py", label="Go to Serve", icon=":material/arrow_forward:")
 with _parts.told():
     by_file()
+_glass.panel(settings, "label")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from core.adapters import snapshots, storage, tracking
 from core.logic import data_charts, drift_charts, split, split_checks
 from core.steps import prepare
-from pages import _parts
+from pages import _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -291,3 +291,4 @@ with _parts.told():
         elif prepared.rules != spec.digest:
             st.warning("The project file changed since these sets were made. Prepare again.")
         prepared_state(prepared)
+_glass.panel(settings, "prepare")

@@ -8,7 +8,7 @@ import pandas as pd
 from core.adapters import endpoint, jobs, registry, tracking
 from core.logic import export
 from core.steps import promote
-from pages import _login, _parts, _versions
+from pages import _glass, _login, _parts, _versions
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -310,3 +310,4 @@ with _parts.told():
         {"Versions": versions, "Compare": compare, "Promote": promotion, "Ledger": ledger}[view]()
     with place:
         _parts.job_panel(settings, "promote")
+_glass.panel(settings, "promote")

@@ -5,7 +5,7 @@ import pandas as pd
 from core.adapters import jobs, replays, snapshots, tracking
 from core.logic import replay_charts
 from core.steps import replay
-from pages import _parts, _replay_form
+from pages import _glass, _parts, _replay_form
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -217,3 +217,4 @@ with _parts.told():
         result(choose(done))
     elif snapshots.current(settings) is not None:
         st.info("No replay yet. Press Replay.")
+_glass.panel(settings, "replay")

@@ -17,7 +17,7 @@ from core.dossier import (
 from core.logic import documents as logic
 from core.logic.documents import as_markdown
 from core.steps import documents, export
-from pages import _bilingual, _parts
+from pages import _bilingual, _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -134,3 +134,4 @@ with _parts.told():
         st.header(document.title, anchor=False)
         for at, one in enumerate(document.blocks):
             draw(one, at)
+_glass.panel(settings, "reports")

@@ -9,7 +9,7 @@ from core.logic import retrain_charts
 from core.logic.forecast import DAY
 from core.retraining import STRATEGIES, Policy
 from core.steps import retrain
-from pages import _parts, _policy_form, _retrainings
+from pages import _glass, _parts, _policy_form, _retrainings
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -158,3 +158,4 @@ with _parts.told():
         with place:
             _parts.job_panel(settings, "retrain")
             _parts.job_panel(settings, "promote")
+_glass.panel(settings, "retrain", "policy")

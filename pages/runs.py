@@ -5,7 +5,7 @@ from datetime import datetime
 import pandas as pd
 
 from core.adapters import jobs, mlflow_ui, tracking
-from pages import _parts
+from pages import _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -181,3 +181,4 @@ with _parts.told():
         mlflow_pages(None)
         listing()
         job_table()
+_glass.panel(settings, "runs")

@@ -3,7 +3,7 @@
 from core.adapters import predictions, server, tracking
 from core.errors import NotReadyError
 from core.steps import score
-from pages import _parts, _production, _score_file, _scored, _shot
+from pages import _glass, _parts, _production, _score_file, _scored, _shot
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -109,3 +109,4 @@ with _parts.told():
         result(chosen(last), drawn)
     elif ready:
         st.info("Nothing scored yet. Choose rows and press Score.")
+_glass.panel(settings, "score")

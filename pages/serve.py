@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from core.adapters import endpoint, foreign, jobs, registry, server, tracking
 from core.steps import serve
-from pages import _keys, _parts, _servers
+from pages import _glass, _keys, _parts, _servers
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -136,3 +136,4 @@ with _parts.told():
             "without the command around it, which imports everything a second time first."
         )
         _parts.run_link(last.run_id, "Disponibilizacao")
+_glass.panel(settings, "serve")

@@ -6,7 +6,7 @@ from core.adapters import snapshots, storage, tracking
 from core.logic import candidates as kinds
 from core.logic import metrics, split_checks
 from core.steps import prepare, train
-from pages import _evaluation, _parts
+from pages import _evaluation, _glass, _parts
 from pages._bilingual import st
 
 settings, spec = _parts.open_app()
@@ -337,3 +337,4 @@ with _parts.told():
     st.subheader("3. One candidate in depth", anchor=False)
     _evaluation.one(settings, spec, last)
     registered(last)
+_glass.panel(settings, "train")

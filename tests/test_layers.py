@@ -33,6 +33,8 @@ ALLOWED = {
     "core.ground": tuple(GROUND),
     # runs any step in a process of its own, so it stands above them
     "core.worker": ("core.steps", "core.adapters", *BASE, *GROUND),
+    "core.commands": ("core.steps", "core.adapters", "core.logic", *BASE, *GROUND),
+    "core.__main__": ("core.commands",),
 }
 # library -> the only modules that import it
 ONLY = {
@@ -94,7 +96,7 @@ def room(name: str) -> str:
         return "core.ground"
     if name in BASE:
         return "core.base"
-    if name == "core.worker":
+    if name in ("core.worker", "core.commands", "core.__main__"):
         return name
     return ".".join(name.split(".")[:2])
 

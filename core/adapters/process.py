@@ -42,6 +42,7 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 # what is still to be told reaches the browser before the process is another
 _LAST_WORDS_SECONDS = 1.0
+_MOST_FILES = 65_536
 
 
 @dataclass(frozen=True)
@@ -404,6 +405,8 @@ def start_anew(env: Mapping[str, str]) -> None:
 
     def replace() -> None:
         time.sleep(_LAST_WORDS_SECONDS)
+        # its server lets sockets be inherited: the port would never be free again
+        os.closerange(3, _MOST_FILES)
         os.execve(sys.executable, command, {**kept, **env})
 
     threading.Thread(target=replace, daemon=True).start()

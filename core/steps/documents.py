@@ -38,7 +38,12 @@ def make(settings: Settings) -> tuple[Document, ...]:
     CourtsideError
         If the project file or the MLflow store cannot be used.
     """
-    return documents.make(gather(settings))
+    return of(gather(settings))
+
+
+def of(facts: Facts) -> tuple[Document, ...]:
+    """Return all documents of what was gathered."""
+    return documents.make(facts)
 
 
 def gather(settings: Settings) -> Facts:

@@ -1,0 +1,356 @@
+"""Commands: each step, and what goes with them, without a browser.
+
+Standard output is one JSON object; how far the work is goes to standard error. The exit code is 0
+when it is done, 1 when it was refused or failed, 2 for a command that is not understood, 130 when
+it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import os
+import re
+import signal
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.config import PREFIX, Options, Settings, sentence
+from core.errors import CourtsideError, InputError, without_secrets
+from core.record import Progress
+
+DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+STEPS = {
+    "acquire": "bring in raw data: the sample, files, or the project's download",
+    "prepare": "choose rows and columns, and divide them into a training and a test set",
+    "train": "train candidates, compare them, register the best",
+    "promote": "ask the gate about a challenger, promote it, or roll back",
+    "explain": "what the probabilities hang on, in general or for one row",
+    "serve": "start the endpoint of a version, or change what it answers by",
+    "score": "score the production rows, a file, or one row",
+    "label": "take in what came of predictions",
+    "monitor": "compare scored rows with the reference, and judge whether the model fits",
+    "retrain": "decide by the policy, and retrain if it says so",
+    "replay": "let labelled rows pass by under several policies, and compare them",
+}
+OTHERS = {
+    "lifecycle": "all of it on one source: acquire, prepare, train, serve, score, monitor",
+    "documents": "the documents of the project, as a zip or as a folder of Markdown",
+    "status": "what stands: data, runs, champion, servers",
+    "reset": "move everything the app wrote into a backup, or put one back",
+}
+
+
+class _Told(Progress):
+    """Writes how far a step is to standard error, and keeps its run."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.run_id: str | None = None
+        self._last = ""
+
+    def update(self, fraction: float, text: str) -> None:
+        """Say how far the work is."""
+        if not self.quiet and text != self._last:
+            self._last = text
+            print(f"{fraction:4.0%} {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def run_started(self, run_id: str) -> None:
+        """Keep the first run: others are nested in it."""
+        self.run_id = self.run_id or run_id
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for, and return the exit code.
+
+    Examples
+    --------
+    >>> main(["status", "--home", "/nowhere/at/all"])
+    {"status": "refused", "command": "status", "error": "There is no folder /nowhere/at/all."}
+    1
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())  # noqa: T201
+        return DONE if arguments else USAGE
+    name = arguments[0]
+    if name not in STEPS and name not in OTHERS:
+        print(f"There is no command {name!r}.\n\n{_overview()}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    parser = _parser(name)
+    try:
+        given = parser.parse_args(arguments[1:])
+    except SystemExit as end:
+        return DONE if not end.code else USAGE
+    signal.signal(signal.SIGTERM, _interrupt)
+    began = time.time()
+    told = _Told(given.quiet)
+    try:
+        settings = _settings(given)
+        done = _COMMANDS[name](settings, given, told) if name in OTHERS else None
+        if done is None:
+            done = _step(settings, name, _options(name, given, settings), told)
+        answer = {"status": "done", "command": name, **done}
+        code = DONE
+    except _UsageError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    except CourtsideError as error:
+        answer = {"status": "refused", "command": name, "error": error.message}
+        code = REFUSED
+    except KeyboardInterrupt:
+        answer = {"status": "interrupted", "command": name}
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001  whatever it was, whoever reads the JSON must be told
+        reason = f"It met an unexpected fault. {type(error).__name__}: {error}"
+        answer = {"status": "failed", "command": name, "error": without_secrets(reason)}
+        code = REFUSED
+    if told.run_id and "run_id" not in answer:
+        answer["run_id"] = told.run_id
+    if code == DONE:
+        answer["seconds"] = round(time.time() - began, 3)
+    print(json.dumps(answer, default=str))  # noqa: T201
+    return code
+
+
+class _UsageError(Exception):
+    """An option that cannot be understood."""
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {about}" for name, about in {**STEPS, **OTHERS}.items()]
+    return (
+        "usage: python -m core <command> [options]\n\n"
+        + "\n".join(lines)
+        + "\n\npython -m core <command> --help tells its options. Settings are read from the "
+        f"environment ({PREFIX}...).\nOutput is JSON; exit codes: 0 done, 1 refused or failed, "
+        "2 not understood, 130 interrupted."
+    )
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    about = {**STEPS, **OTHERS}[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m core {name}", description=f"{about[0].upper()}{about[1:]}.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--home", type=Path, help="folder of what the app writes", default=None)
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    if name in STEPS:
+        for option, field in _module(name).Options.model_fields.items():
+            _add(parser, option, field, _about(_module(name).Options).get(option, ""))
+    elif name == "lifecycle":
+        parser.add_argument("--data", choices=("sample", "folder", "download"), default="sample")
+    elif name == "documents":
+        parser.add_argument("--out", type=Path, help="file of the zip", default=None)
+        parser.add_argument("--snapshot", type=Path, help="folder of Markdown", default=None)
+        parser.add_argument("--language", choices=("en", "pt"), default="en")
+    elif name == "reset":
+        parser.add_argument("--yes", action="store_true", help="needed, since it moves everything")
+        parser.add_argument("--restore", help="name of a backup that is put back", default=None)
+    return parser
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"core.steps.{name}")
+
+
+def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    kind = _kind(field.annotation)
+    usual = None if field.is_required() else field.default
+    shown = f" Default: {usual}." if isinstance(usual, str | int | float) else ""
+    text = f"{about}{shown}".replace("%", "%%") or None
+    if kind is bool:
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=None, help=text, dest=name
+        )
+    elif kind is tuple:
+        parser.add_argument(flag, nargs="+", default=None, help=text, dest=name)
+    else:
+        word = "JSON" if kind is dict else "FILE" if kind is Path else name.upper()
+        if typing.get_origin(field.annotation) is typing.Literal:
+            word = "{" + ",".join(map(str, typing.get_args(field.annotation))) + "}"
+        parser.add_argument(flag, default=None, help=text, dest=name, metavar=word)
+
+
+def _kind(annotation: Any) -> type:
+    """Return how an option is written: a flag, several words, JSON, a file, or a word."""
+    if annotation is bool:
+        return bool
+    parts = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_kind(part) for part in parts if part is not type(None)]
+        return kinds[0] if kinds else str
+    if origin is tuple:
+        inner = parts[0]
+        if inner is str:
+            return tuple
+        return Path if getattr(inner, "__name__", "") == "Upload" else dict
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Options)):
+        return Path if getattr(annotation, "__name__", "") == "Upload" else dict
+    return str
+
+
+def _about(options: type[Options]) -> dict[str, str]:
+    """Return what the docstring says of each option."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in (options.__doc__ or "").splitlines():
+        head = re.fullmatch(r"    ([a-z_, ]+) : (.*)", line)
+        if head:
+            names = [name.strip() for name in head[1].split(",")]
+        elif names and line.startswith("        "):
+            for name in names:
+                found[name] = f"{found.get(name, '')} {line.strip()}".strip()
+        elif line.strip():
+            names = []
+    return found
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    environ = dict(os.environ)
+    if given.home is not None:
+        if not given.home.is_dir():
+            raise InputError(f"There is no folder {given.home}.")
+        environ[f"{PREFIX}HOME"] = str(given.home)
+    return Settings.load(environ)
+
+
+def _options(name: str, given: argparse.Namespace, settings: Settings) -> Options:
+    """Return the step's options, checked.
+
+    Raises
+    ------
+    _UsageError
+        For one that is not JSON where JSON is asked for, or out of its bounds.
+    """
+    options: type[Options] = _module(name).Options
+    values: dict[str, Any] = {}
+    for option, field in options.model_fields.items():
+        value = getattr(given, option)
+        if value is None:
+            continue
+        kind = _kind(field.annotation)
+        if kind is dict:
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                flag = f"--{option.replace('_', '-')}"
+                raise _UsageError(f"{flag} takes JSON: {error}") from error
+        elif kind is Path:
+            value = _uploaded(settings, Path(value), several=option.endswith("s"))
+        values[option] = value
+    try:
+        return options(**values)
+    except ValidationError as error:
+        raise _UsageError(sentence(error)) from error
+
+
+def _uploaded(settings: Settings, path: Path, *, several: bool) -> Any:
+    """Return a file as an upload of it would be: checked, and kept until it is read."""
+    from core.adapters import storage
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    kept = storage.stage_upload(settings, path.name, content).model_dump()
+    return [kept] if several else kept
+
+
+def _step(settings: Settings, name: str, options: Options, told: _Told) -> dict[str, Any]:
+    from core.adapters import tracking
+
+    result = _module(name).run(settings, options, told)
+    answer: dict[str, Any] = {"result": dataclasses.asdict(result)}
+    run = tracking.run(settings, told.run_id) if told.run_id else None
+    if run is not None:
+        answer |= {"run": run.name, "run_id": run.run_id, "metrics": dict(run.metrics)}
+        title = run.tags.get(f"{tracking.TAG}verdict_title")
+        if title:
+            answer["verdict"] = title
+    return answer
+
+
+def _lifecycle(settings: Settings, given: argparse.Namespace, told: _Told) -> dict[str, Any]:
+    from core.logic import lifecycle
+
+    stages = []
+    for name, values in lifecycle.whole(given.data):
+        one = _Told(told.quiet)
+        one.update(0, name)
+        done = _step(settings, name, _module(name).Options(**values), one)
+        stages.append({"command": name, **done})
+        told.run_id = one.run_id
+    return {"steps": stages, "verdict": stages[-1].get("verdict")}
+
+
+def _documents(settings: Settings, given: argparse.Namespace, told: _Told) -> dict[str, Any]:
+    from core.steps import documents, export
+
+    if (given.out is None) == (given.snapshot is None):
+        raise _UsageError("give either --out or --snapshot")
+    if given.snapshot is not None:
+        return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
+    facts = documents.gather(settings)
+    made = documents.of(facts)
+    content = export.bundle(made, facts, language=given.language)
+    try:
+        given.out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{given.out} cannot be written: {error.strerror}.") from error
+    return {"file": str(given.out), "bytes": len(content), "documents": [one.name for one in made]}
+
+
+def _status(settings: Settings, given: argparse.Namespace, told: _Told) -> dict[str, Any]:
+    from core import project
+    from core.adapters import server, snapshots, storage, tracking
+
+    spec = project.load(settings.project)
+    champion = tracking.find_version(settings, spec.model, tracking.CHAMPION)
+    snapshot, prepared = snapshots.current(settings), storage.current_prepared(settings)
+    runs = {step: tracking.last_run(settings, step) for step in tracking.RUN_NAMES}
+    report = runs["monitor"]
+    return {
+        "project": spec.title,
+        "snapshot": snapshot.id if snapshot else None,
+        "prepared": prepared.run_id if prepared else None,
+        "champion": champion.version if champion else None,
+        "served": [
+            {"port": one.port, "version": one.version, "state": one.state}
+            for one in server.servers(settings)
+        ],
+        "verdict": report.tags.get(f"{tracking.TAG}verdict_title") if report else None,
+        "runs": {step: run.run_id for step, run in runs.items() if run is not None},
+    }
+
+
+def _reset(settings: Settings, given: argparse.Namespace, told: _Told) -> dict[str, Any]:
+    from core.adapters import backup
+
+    if not given.yes:
+        raise _UsageError("it moves everything the app wrote into a backup; say --yes if it may")
+    return {"backup": backup.now(settings, given.restore), "restored": given.restore}
+
+
+Command = Callable[[Settings, argparse.Namespace, _Told], dict[str, Any]]
+_COMMANDS: Mapping[str, Command] = {
+    "lifecycle": _lifecycle,
+    "documents": _documents,
+    "status": _status,
+    "reset": _reset,
+}
