@@ -12,6 +12,7 @@ from typing import Any
 
 from core.config import Settings
 from core.steps import promote
+from pages import _bilingual
 from pages._bilingual import st
 
 CALLBACK = "/oauth2callback"
@@ -37,7 +38,7 @@ def gate(settings: Settings) -> None:
     if fault:
         st.error(fault, icon=":material/lock:")
         st.code(EXAMPLE, language="toml")
-        st.stop()
+        _end()
     if not st.user.get("is_logged_in"):
         st.title("Courtside")
         st.write("This app is for people who are known here: please log in.")
@@ -47,12 +48,12 @@ def gate(settings: Settings) -> None:
                 label, key=f"log-in-{name}", icon=":material/login:", type="primary",
                 on_click=st.login, args=(name,) if name else (),
             )  # fmt: skip
-        st.stop()
+        _end()
     if reason := _refusal(settings):
         st.title("Courtside")
         st.error(reason, icon=":material/block:")
         _log_out()
-        st.stop()
+        _end()
     with st.sidebar:
         st.caption(f":material/person: `{_quoted(who())}`")
         _log_out()
@@ -69,6 +70,13 @@ def logged_in() -> str:
         return ""
     found = (st.user.get(key) for key in ("email", "preferred_username", "name", "sub"))
     return next((str(one) for one in found if one), "")[:NAME_LENGTH]
+
+
+def _end() -> None:
+    """End the page, with nothing but the choice of language in the sidebar."""
+    with st.sidebar:
+        _bilingual.choose()
+    st.stop()
 
 
 def _refusal(settings: Settings) -> str:
