@@ -481,6 +481,11 @@ SCORE = (
         "Unless rows were scored from an address into another.",
     ),
     Artifact(
+        "run: tables/validation.parquet", "Tells what is wrong or odd with the file.",
+        "A row per finding: severity, column, number of rows, examples and a sentence.",
+        "Where a file was uploaded.",
+    ),
+    Artifact(
         "run: tables/rejected.parquet", "Tells which rows were not scored, and why.",
         "Row, column, value and reason.",
         "Where rows were refused.",

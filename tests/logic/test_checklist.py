@@ -124,15 +124,14 @@ def test_without_a_run_its_own_lines_are_not_met(step: str) -> None:
     assert all(after[number] != "met" for number in opened)
 
 
-def test_sample_rows_are_named_as_the_reason_of_another_dimension() -> None:
-    facts = changed(
-        whole(), "prepare", metrics={"rows_filtered": 20_000.0}, tags={"courtside.sample": "true"}
-    )
-    file = facts.files["data/03_primary/data_filtered.parquet"]
-    facts = replace(facts, files={**facts.files, file.path: replace(file, rows=20_000)})
-    found = next(one for one in checklist.look(facts) if one.number == "6.8")
-    assert (found.state, found.path) == ("partly", file.path)
-    assert "the raw data is the built-in sample" in found.evidence
+def test_rows_of_the_sample_do_not_meet_what_is_asked_of_the_real_ones() -> None:
+    facts = whole()
+    for step in ("acquire", "prepare"):
+        facts = changed(facts, step, tags={"courtside.sample": "true"})
+    found = {one.number: one for one in checklist.look(facts) if one.state != "met"}
+    assert found.keys() == {"6.1", "6.8"}
+    assert all("built-in sample" in one.evidence for one in found.values())
+    assert all("real source" in one.todo for one in found.values())
 
 
 def test_a_project_that_is_asked_nothing_is_held_to_no_number(tmp_path: Path) -> None:

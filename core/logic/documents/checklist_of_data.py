@@ -20,7 +20,7 @@ def lines(facts: Facts) -> list[Line]:
     return [
         Line(
             "6.1", "Data acquired into the raw folder, data/01_raw.", _raw, "acquire",
-            "Acquire a source on the page Acquire.",
+            "Acquire the real source on the page Acquire.",
         ),
         Line(
             "6.2", "Columns categorised: each has its type, its values and its meaning.",
@@ -85,6 +85,8 @@ def _raw(facts: Facts) -> Found:
     if not snapshot or not files:
         return Found("partly", "The run is there, and its files are gone.", run)
     rows = number(metric(run, "rows_raw"))
+    if tag(run, "sample"):
+        return Found("partly", f"{rows} rows of the built-in sample.", run, files[0])
     return Found("met", f"{rows} rows in {len(files)} files, kept unchanged.", run, files[0])
 
 
@@ -190,9 +192,9 @@ def _dimension(facts: Facts) -> Found:
     expected = facts.spec.expected
     if expected and stated != (expected.rows, expected.columns):
         asked = f"({expected.rows}, {expected.columns})"
-        told = f"{shown} instead of {asked}."
-        if tag(run, "sample"):
-            told = f"{shown} instead of {asked}: the raw data is the built-in sample."
+        return Found("partly", f"{shown} instead of {asked}.", run, FILTERED)
+    if tag(run, "sample"):
+        told = f"{shown}, in the run and in the file, but of the built-in sample."
         return Found("partly", told, run, FILTERED)
     return Found("met", f"{shown}, in the run and in the file.", run, FILTERED)
 
