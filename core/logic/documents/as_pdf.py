@@ -213,7 +213,7 @@ def _widths(head: list[str], rows: list[list[str]]) -> tuple[int, ...]:
         usual = lengths[int(len(lengths) * 0.9)] if lengths else 0
         words = [word for row in rows for word in _bare(row[place]).split()] or [""]
         least = max(max(map(len, words)), *(len(word) for word in name.split() or [""]))
-        wide.append(min(max(usual, least, 6), 60))
+        wide.append(min(max(usual, least + 2, 8), 48))
     return tuple(wide)
 
 
