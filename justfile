@@ -46,6 +46,14 @@ check: lint types quick
 screenshots *options:
     {{run}} python docs/images/make.py {{options}}
 
+# the whole life cycle without a browser: --data sample, folder or download
+lifecycle *options:
+    {{run}} python -m core lifecycle {{options}}
+
+# docs/dossier anew, from the runs that stand in the home
+dossier *options:
+    {{run}} python -m core documents --snapshot docs/dossier {{options}}
+
 # the picture of the life cycle in docs/README.md, from the code's stages
 diagram:
     {{run}} python .ci/diagram.py

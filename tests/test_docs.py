@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from core import alerting, retraining
+from core import alerting, commands, retraining
 from core.adapters import gateway_stats, tracking
 from core.config import PREFIX, Settings
 from core.logic import check, checks, estimation, gate, performance, policy
@@ -352,6 +352,28 @@ def test_commands_name_what_exists(name: str) -> None:
     code = " ".join(re.findall(r"`([^`]+)`", text))
     for found in re.findall(r"\bjust ([a-z]+)", code):
         assert found in recipes, f"{name}: just {found}"
+
+
+def test_commands_are_understood_as_they_stand() -> None:
+    known = {*commands.STEPS, *commands.OTHERS}
+    found = [
+        (name, line)
+        for name, text in TEXTS.items()
+        for line in re.findall(r"python -m core ([a-z][^`|\n]*)", text.replace("\\\n", " "))
+    ]
+    assert len(found) >= 3
+    for name, line in found:
+        command, *given = shlex.split(line, comments=True)
+        assert command in known, f"{name}: python -m core {line}"
+        try:
+            commands._parser(command).parse_args(given)
+        except SystemExit:
+            pytest.fail(f"{name}: python -m core {line}")
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = (commands.DONE, commands.REFUSED, commands.USAGE, commands.INTERRUPTED)
+    assert {str(code) for code in codes} <= named("Exit codes")
 
 
 def test_every_direct_dependency_is_pinned() -> None:
