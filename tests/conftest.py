@@ -17,7 +17,7 @@ from core import project
 from core.adapters import tracking
 from core.config import Settings
 from core.logic import sample
-from core.steps import acquire, prepare, train
+from core.steps import acquire, monitor, prepare, score, train
 from tests.postgresql import Server, programs
 
 _modules = itertools.count()
@@ -188,6 +188,17 @@ def trained_few(made: Callable[..., Settings], prepared_few: Settings) -> Settin
     """The same with a regression as first champion."""
     options = train.Options(candidates=("lr",), folds=2)
     return made("trained-few", lambda found: train.run(found, options), prepared_few)
+
+
+@pytest.fixture(scope="session")
+def scored_few(made: Callable[..., Settings], trained_few: Settings) -> Settings:
+    """The same with all rows of the other kind scored, and a report on them."""
+
+    def make(settings: Settings) -> None:
+        score.run(settings, score.Options(way="in_process"))
+        monitor.run(settings, monitor.Options())
+
+    return made("scored-few", make, trained_few)
 
 
 @pytest.fixture(scope="session")

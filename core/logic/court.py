@@ -549,7 +549,8 @@ def _coloured(
     import altair as alt
 
     known, few = bins[bins[field].notna()], bins[bins[field].isna()]
-    rated = alt.Chart(known).mark_point(**_MARK)
+    # a layer without marks is nothing that a screen reader could name
+    rated = alt.Chart(known).mark_point(**_MARK, **({} if len(known) else {"aria": False}))
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
         # hollow, so that they are not taken for bins at the average

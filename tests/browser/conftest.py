@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,50 +19,53 @@ from tests.browser.driving import CHROMIUM, ROOT, SERVE_PORT
 LOCAL = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
-@pytest.fixture
-def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Start the app with a home of its own and return its address."""
+@contextmanager
+def running(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start the app on the home in a folder and give its address; nothing of it is left."""
     import psutil
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
-    kept |= {"COURTSIDE_HOME": str(tmp_path / "home"), "COURTSIDE_SERVE_PORT": str(SERVE_PORT)}
-    kept |= getattr(request, "param", {})
-    log = (tmp_path / "app.log").open("wb")
+    kept |= {"COURTSIDE_HOME": str(folder / "home"), "COURTSIDE_SERVE_PORT": str(SERVE_PORT)}
+    kept |= environ or {}
+    log = (folder / "app.log").open("wb")
     command = [
         sys.executable, "-m", "streamlit", "run", "app.py",
         "--server.port", str(port), "--server.headless", "true",
         "--server.fileWatcherType", "none",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=log, stderr=log)
-    base = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{base}/_stcore/health", timeout=1).close()
-            break
-        except OSError:
-            assert process.poll() is None, (tmp_path / "app.log").read_text()
-            time.sleep(0.1)
-    yield base
-    # nothing is to be seen of how Streamlit ends, and it takes its time for it
-    process.kill()
-    process.wait(20)
-    # what the app leaves running on purpose: its worker and its servers, all under this home
-    for found in psutil.process_iter():
-        try:
-            if found.environ().get("COURTSIDE_HOME") == kept["COURTSIDE_HOME"] or any(
-                str(tmp_path) in part for part in found.cmdline()
-            ):
-                found.kill()
-        except psutil.Error:
-            continue
-    log.close()
+    try:
+        base = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{base}/_stcore/health", timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "app.log").read_text()
+                time.sleep(0.1)
+        yield base
+    finally:
+        # nothing is to be seen of how Streamlit ends, and it takes its time for it
+        process.kill()
+        process.wait(20)
+        # what the app leaves running on purpose: its worker and its servers, all under this home
+        for found in psutil.process_iter():
+            try:
+                if found.environ().get("COURTSIDE_HOME") == kept["COURTSIDE_HOME"] or any(
+                    str(folder) in part for part in found.cmdline()
+                ):
+                    found.kill()
+            except psutil.Error:
+                continue
+        log.close()
 
 
-@pytest.fixture
-def page(app: str) -> Iterator[object]:
+@contextmanager
+def chromium() -> Iterator[object]:
+    """Give an empty page of Chromium that fetches nothing from anywhere but this machine."""
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -85,8 +89,21 @@ def page(app: str) -> Iterator[object]:
             "request",
             lambda one: foreign.append(one.url) if not one.url.startswith(LOCAL) else None,
         )
-        found.goto(app)
         yield found
         browser.close()
     # nothing is fetched from anywhere: no font, no icon, no picture that a file names
     assert foreign == []
+
+
+@pytest.fixture
+def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Start the app with a home of its own and return its address."""
+    with running(tmp_path, getattr(request, "param", None)) as base:
+        yield base
+
+
+@pytest.fixture
+def page(app: str) -> Iterator[object]:
+    with chromium() as found:
+        found.goto(app)
+        yield found

@@ -24,28 +24,17 @@ REASON = "Labels of the new kind have come in"
 KINDS = SPEC.rows.column
 
 
-@pytest.fixture(scope="module")
-def scored(made: Callable[..., Settings], trained_few: Settings) -> Settings:
-    """800 rows of the sample with a champion, and all rows of the other kind scored."""
-
-    def make(settings: Settings) -> None:
-        score.run(settings, score.Options(way="in_process"))
-        monitor.run(settings, monitor.Options())
-
-    return made("retrain-scored", make, trained_few)
-
-
 @pytest.fixture
-def home(scored: Settings, tmp_path: Path) -> Settings:
-    return copy_home(scored, tmp_path / "home")
+def home(scored_few: Settings, tmp_path: Path) -> Settings:
+    return copy_home(scored_few, tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
 def retrained(
-    scored: Settings, tmp_path_factory: pytest.TempPathFactory
+    scored_few: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Settings, retrain.Result, list[float]]:
     """A retraining by a person, and what its progress told; tests only look at it."""
-    settings = copy_home(scored, tmp_path_factory.mktemp("retrained") / "home")
+    settings = copy_home(scored_few, tmp_path_factory.mktemp("retrained") / "home")
     told: list[float] = []
 
     class Told(Progress):
