@@ -1,4 +1,4 @@
-"""The few rules of style that Streamlit's settings cannot give, each with its reason in the file."""
+"""The few rules of style that Streamlit's settings cannot give, with their reasons in the file."""
 
 from __future__ import annotations
 

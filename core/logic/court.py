@@ -550,7 +550,8 @@ def _coloured(
 
     known, few = bins[bins[field].notna()], bins[bins[field].isna()]
     # a layer without marks is nothing that a screen reader could name
-    rated = alt.Chart(known).mark_point(**_MARK, **({} if len(known) else {"aria": False}))
+    named: Any = alt.Undefined if len(known) else False
+    rated = alt.Chart(known).mark_point(aria=named, **_MARK)
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
         # hollow, so that they are not taken for bins at the average
