@@ -50,9 +50,9 @@ screenshots *options:
 lifecycle *options:
     {{run}} python -m core lifecycle {{options}}
 
-# docs/dossier anew, from the runs that stand in the home
+# docs/dossier anew, from a life cycle of its own; needs COURTSIDE_RAW_DIR, or --data download
 dossier *options:
-    {{run}} python -m core documents --snapshot docs/dossier {{options}}
+    {{run}} python .ci/dossier.py {{options}}
 
 # the picture of the life cycle in docs/README.md, from the code's stages
 diagram:
