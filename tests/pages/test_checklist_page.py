@@ -47,8 +47,8 @@ def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     dimension = next(one for one in found if one.number == "6.8")
     assert dimension.state == "partly"
     assert "built-in sample" in dimension.evidence
-    app = app.button_group(key="shown").set_value(["Open"]).run()
+    app = app.segmented_control(key="shown").set_value("Open").run()
     assert numbers(app) == [one.number for one in found if one.state != "met"]
-    app = app.button_group(key="shown").set_value(["What a grader checks"]).run()
+    app = app.segmented_control(key="shown").set_value("What a grader checks").run()
     assert numbers(app) == [one.number for one in found if one.graded]
     assert "A grader checks: dimension stated." in text_of(app)
