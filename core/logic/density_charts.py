@@ -77,7 +77,8 @@ def _histogram(
     )
     line = alt.Chart(outline).mark_line(interpolate="step-after", strokeWidth=2, tooltip=None)
     unbinned = alt.X("start:Q", title=axis_title)
-    return [bars, line.encode(x=unbinned, y=y, color=color)]
+    dashes = style.dashes("set:N", "Set", list(roles))
+    return [bars, line.encode(x=unbinned, y=y, color=color, strokeDash=dashes)]
 
 
 def _value_bars(

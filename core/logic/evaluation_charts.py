@@ -270,7 +270,8 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         x=style.share_x("observed_low:Q", x_title), x2="observed_high:Q"
     )
     observed = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=style.share_x("base_rate:Q", x_title)
+        x=style.share_x("base_rate:Q", x_title),
+        shape=style.shapes("meaning:N", "Finding", list(roles)),
     )
     # in the colour of text: told from the intervals, whatever their finding
     forecast = base.mark_tick(thickness=3, size=18, opacity=1).encode(
@@ -350,7 +351,8 @@ def paired_differences(
         x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q"
     )
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("difference:Q", title=x_title, scale=scale)
+        x=alt.X("difference:Q", title=x_title, scale=scale),
+        shape=style.shapes("meaning:N", "Meaning", list(roles)),
     )
     rule = style.rule("x", 0.0, "No difference", told=False)
     height = style.height_of(len(drawn), legend=True)

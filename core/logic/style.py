@@ -121,6 +121,26 @@ def pair(field: str, title: str, roles: dict[str, str]) -> alt.Color:
     return alt.Color(field, title=title, scale=scale, legend=legend(columns))
 
 
+def dashes(field: str, title: str, names: list[str]) -> alt.StrokeDash:
+    """Return a kind of line for each name: the first is drawn through, told without its colour."""
+    import altair as alt
+
+    kinds = [[1, 0], [6, 3], [2, 2]]
+    scale = alt.Scale(domain=names, range=[kinds[place % 3] for place in range(len(names))])
+    columns = 2 if sum(map(len, names)) > 45 else 3
+    return alt.StrokeDash(field, title=title, scale=scale, legend=legend(columns))
+
+
+def shapes(field: str, title: str, names: list[str]) -> alt.Shape:
+    """Return a shape for each name, so that points are told without their colour too."""
+    import altair as alt
+
+    kinds = ["circle", "diamond", "triangle-up", "square"]
+    scale = alt.Scale(domain=names, range=[kinds[place % 4] for place in range(len(names))])
+    columns = 2 if sum(map(len, names)) > 45 else 3
+    return alt.Shape(field, title=title, scale=scale, legend=legend(columns))
+
+
 def legend(columns: int = 3) -> alt.Legend:
     """Return a legend above the chart, in as many columns."""
     import altair as alt
