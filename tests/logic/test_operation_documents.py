@@ -20,7 +20,7 @@ from core.dossier import (
     Paragraph,
     Table,
 )
-from core.logic.documents import answers, artifacts, exit_report, monitoring_report
+from core.logic.documents import answers, artifacts, as_markdown, exit_report, monitoring_report
 from core.stages import STAGES
 from tests.logic.made_facts import SPEC, changed, report, whole, without
 
@@ -279,3 +279,13 @@ def test_documents_of_another_project_know_nothing_of_this_one(tmp_path: Path) -
         told = " ".join(texts(make(facts))).lower()
         assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", told)
         assert not re.search(r"first version", told)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_no_link_to_a_run_is_lost_in_markdown(name: str) -> None:
+    found = MAKERS[name](whole())
+    text = as_markdown.render(found, link=lambda run_id: f"/runs?run={run_id}")
+    links = re.findall(r"\]\(run:(\w+)\)", " ".join(texts(found)))
+    assert links
+    assert text.count("](/runs?run=") == len(links)
+    assert "(run:" not in text

@@ -48,7 +48,7 @@ def make(facts: Facts) -> Document:
             "stands in angle brackets."
         ),
         Figure(
-            "artifacts",
+            "life_cycle",
             "The stages, and what each leaves outside its run.",
             diagram.chart(),
             diagram.mermaid(),

@@ -90,7 +90,7 @@ def _block(block: Block, told: Told, figures: Mapping[str, str]) -> str:
         )
     if isinstance(block, Table):
         caption = f"\n\n*{told(block.caption)}*" if block.caption else ""
-        return table(block, told) + caption
+        return table(block, told, "run:{}".format) + caption
     if isinstance(block, Code):
         return f"```{block.language}\n{block.text}\n```"
     if isinstance(block, Missing):

@@ -276,7 +276,7 @@ def _architecture(facts: Facts) -> list[Block]:
             "that keeps every answer."
         ),
         Figure(
-            "architecture",
+            "life_cycle",
             "The life cycle from acquisition to operation.",
             diagram.chart(),
             diagram.mermaid(),

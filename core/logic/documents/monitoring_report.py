@@ -90,7 +90,7 @@ def _compared(facts: Facts, run: RunFacts) -> list[Block]:
     target, rate = metric(run, "false_alarms_target"), metric(run, "false_alarms")
     version = tag(run, "version")
     candidate = next((one for one in facts.candidates if one.run_id == tag(run, "model_run")), None)
-    named = f"{candidate.name}, {link(candidate)}" if candidate else tag(run, "model_run")[:8]
+    named = link(candidate) if candidate else f"run {tag(run, 'model_run')[:8]}"
     rows = [
         ("Current rows", tag(run, "window")),
         ("Of these with a label", number(labelled)),
