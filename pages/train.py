@@ -13,7 +13,7 @@ settings, spec = _parts.open_app()
 STORE = settings.mlflow_uri
 AIMS = {
     "project": ("the project", f"the project's own, {spec.threshold:g}."),
-    "f1": ("F1", "the highest F1, the mean of precision and recall."),
+    "f1": ("F1", "the highest F1, the harmonic mean of precision and recall."),
     "balanced": (
         "balance",
         "the highest sum of the shares that are labelled rightly in each class.",
