@@ -45,7 +45,7 @@ def line(one: Requirement, *, is_graded: bool) -> None:
     """Draw a requirement: its state, what was found, where that is, and what to do."""
     word, colour, icon = STATES[one.state]
     with st.container(border=True, gap="xsmall", key=f"line-{one.number}"):
-        st.markdown(f":{colour}-badge[{icon} {word}] **{one.number}** {one.text}")
+        st.markdown(f":{colour}-badge[{icon} {word}] **`{one.number}`** {one.text}")
         todo = f"\n\n:material/arrow_forward: **To do:** {one.todo}" if one.todo else ""
         with st.container(horizontal=True, gap="small"):
             st.markdown(one.evidence + todo, width="stretch")

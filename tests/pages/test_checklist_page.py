@@ -15,7 +15,7 @@ from tests.pages.conftest import Lived
 def numbers(app: AppTest) -> list[str]:
     """Return the numbers of the lines that are shown."""
     heads = [found.value for found in app.markdown if "-badge[" in found.value]
-    return [text.split("**")[1] for text in heads if text.count("**") == 2]
+    return [text.split("**")[1].strip("`") for text in heads if text.count("**") == 2]
 
 
 def test_an_empty_home_has_open_lines_each_with_what_to_do(
