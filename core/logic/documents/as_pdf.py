@@ -27,7 +27,8 @@ from core.logic.documents.as_markdown import Link, Told, linked, missing, same
 
 FAMILY, MONO = "DejaVu", "DejaVuMono"
 INK, SOFT, LINE, BAND = (20, 23, 28), (84, 92, 104), (201, 205, 214), (243, 244, 248)
-MARGIN, TEXT, SMALL = 20, 10, 8.5
+PAPER, ACCENT, LINKS = (255, 255, 255), (179, 71, 18), (63, 77, 176)
+MARGIN, TEXT, SMALL, CELL, PADDING = 20, 10, 8.5, 7.5, 1
 _SIZES = {1: 22, 2: 15, 3: 12}
 
 
@@ -35,6 +36,7 @@ class _Pages(FPDF):
     """Pages with the document's title and the number of the page at their foot."""
 
     foot = ""
+    MARKDOWN_LINK_COLOR = LINKS
 
     def footer(self) -> None:
         """Draw the foot of a page."""
@@ -65,7 +67,7 @@ def render(
     pictures : mapping of str to bytes, optional
         PNG of each figure, by its name.
     head : str
-        A line above the title: of which project and model it speaks.
+        Lines above the title, divided by a point in the middle: project, model, day.
     made : datetime, optional
         When; without it the file names no moment, and the same document gives the same bytes.
 
@@ -86,17 +88,28 @@ def render(
     pages.set_creation_date(made or datetime(2000, 1, 1))
     pages.foot = told(document.title)
     pages.add_page()
-    if head:
-        _line(pages, head, size=SMALL, colour=SOFT)
-    _line(pages, told(document.title), size=_SIZES[1], style="B")
-    _line(pages, _plain(told(document.about), None), colour=SOFT)
-    contents = sum(isinstance(block, Heading) and block.level == 2 for block in document.blocks)
-    if contents > 3:
-        pages.ln(2)
-        pages.insert_toc_placeholder(TableOfContents().render_toc, allow_extra_pages=True)
+    _title(pages, document, told, head)
     for block in document.blocks:
         _block(pages, block, told, link, pictures or {})
     return bytes(pages.output())
+
+
+def _title(pages: _Pages, document: Document, told: Told, head: str) -> None:
+    """Draw what stands before the first section: of what, the title, what for, and the contents."""
+    pages.set_fill_color(*ACCENT)
+    pages.rect(0, 0, pages.w, 3, style="F")
+    pages.ln(14)
+    for part in head.split(" · ") if head else ():
+        _line(pages, part, size=TEXT, colour=SOFT)
+    pages.ln(3)
+    _line(pages, told(document.title), size=_SIZES[1], style="B")
+    pages.ln(1)
+    _line(pages, _bare(told(document.about)), size=11, colour=SOFT)
+    if sum(isinstance(block, Heading) and block.level == 2 for block in document.blocks) > 2:
+        pages.ln(8)
+        pages.set_font(FAMILY, size=TEXT)
+        pages.set_text_color(*INK)
+        pages.insert_toc_placeholder(TableOfContents().render_toc, allow_extra_pages=True)
 
 
 @lru_cache(maxsize=1)
@@ -145,7 +158,7 @@ def _block(
 
 
 def _heading(pages: _Pages, text: str, level: int) -> None:
-    if pages.will_page_break(28):
+    if pages.will_page_break(40):
         pages.add_page()
     pages.ln(4 if level == 2 else 2)
     pages.set_font(FAMILY, style="B", size=_SIZES[level])
@@ -170,26 +183,34 @@ def _line(
 
 
 def _text(
-    pages: _Pages, text: str, *, indent: float = 0, size: float = TEXT, fill: bool = False
+    pages: _Pages,
+    text: str,
+    *,
+    indent: float = 0,
+    size: float = TEXT,
+    colour: tuple[int, int, int] = INK,
+    fill: bool = False,
 ) -> None:
     pages.set_font(FAMILY, size=size)
-    pages.set_text_color(*INK)
+    pages.set_text_color(*colour)
     pages.set_x(MARGIN + indent)
     pages.multi_cell(
-        0, 5.4, text, markdown=True, fill=fill, align="L", new_x="LMARGIN", new_y="NEXT"
+        0, size * 0.54, text, markdown=True, fill=fill, align="L", new_x="LMARGIN", new_y="NEXT"
     )
 
 
 def _table(pages: _Pages, block: Table, told: Told, link: Link | None) -> None:
-    pages.set_font(FAMILY, size=7.5)
+    pages.set_font(FAMILY, size=CELL)
     pages.set_text_color(*INK)
     pages.set_draw_color(*LINE)
+    # cells are filled by what was set last
+    pages.set_fill_color(*PAPER)
     rows = [[_plain(told(cell), link) for cell in row] for row in block.rows]
     head = [_bare(told(cell)) for cell in block.columns]
     with pages.table(
-        col_widths=_widths(head, rows),
+        col_widths=_widths(pages, head, rows),
         line_height=4.4,
-        padding=1,
+        padding=PADDING,
         markdown=True,
         text_align="LEFT",
         borders_layout="HORIZONTAL_LINES",
@@ -201,20 +222,32 @@ def _table(pages: _Pages, block: Table, told: Told, link: Link | None) -> None:
             table.row(row)
     if block.caption:
         pages.ln(1)
-        _text(pages, _plain(told(block.caption), link), size=SMALL)
+        _text(pages, _plain(told(block.caption), link), size=SMALL, colour=SOFT)
     pages.ln(3)
 
 
-def _widths(head: list[str], rows: list[list[str]]) -> tuple[int, ...]:
-    """Return the share of the width that each column gets: its longest texts count."""
-    wide = []
+def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[float, ...]:
+    """Return how wide each column is: its longest word fits, the rest goes where texts are long."""
+    room = 2 * PADDING + 0.6
+    least, usual = [], []
     for place, name in enumerate(head):
-        lengths = sorted(len(_bare(row[place])) for row in rows)
-        usual = lengths[int(len(lengths) * 0.9)] if lengths else 0
-        words = [word for row in rows for word in _bare(row[place]).split()] or [""]
-        least = max(max(map(len, words)), *(len(word) for word in name.split() or [""]))
-        wide.append(min(max(usual, least + 2, 8), 48))
-    return tuple(wide)
+        pages.set_font(FAMILY, style="B", size=CELL)
+        words = max(map(pages.get_string_width, name.split()), default=0.0)
+        whole = pages.get_string_width(name)
+        pages.set_font(FAMILY, size=CELL)
+        cells = [_bare(row[place]) for row in rows]
+        words = max([words, *(pages.get_string_width(word) for word in " ".join(cells).split())])
+        lengths = sorted(map(pages.get_string_width, cells))
+        whole = max(words, min(whole, 1.5 * words), *lengths[int(len(lengths) * 0.9) :][:1])
+        least.append(min(words, pages.epw / 3) + room)
+        usual.append(min(max(whole + room, least[-1]), pages.epw))
+    free = pages.epw - sum(least)
+    wish = sum(usual) - sum(least)
+    if free <= 0 or wish <= 0:
+        return tuple(least)
+    # where all is wished for there is room for, what is left over is shared by the width
+    share = min(free / wish, 1.0)
+    return tuple(one + share * (want - one) for one, want in zip(least, usual, strict=True))
 
 
 def _figure(
@@ -234,7 +267,7 @@ def _figure(
             pages.add_page()
         pages.image(io.BytesIO(picture), x=MARGIN, w=width, h=height, alt_text=_bare(block.caption))
         pages.ln(1)
-    _text(pages, _plain(told(block.caption), link), size=SMALL)
+    _text(pages, _plain(told(block.caption), link), size=SMALL, colour=SOFT)
     pages.ln(3)
 
 

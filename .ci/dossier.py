@@ -1,0 +1,80 @@
+"""Write docs/dossier anew: the whole life cycle in a home that is thrown away, and its documents.
+
+It takes some minutes, and leaves nothing but the folder. The rows come from the folder that
+COURTSIDE_RAW_DIR names, or by `--data download` from the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.config import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+def main() -> None:
+    """Take the arguments, live through it, and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "dossier")
+    parser.add_argument("--data", choices=["folder", "download", "sample"], default="folder")
+    parser.add_argument("--home", type=Path, help="an empty folder, to be kept")
+    given = parser.parse_args()
+    os.environ.pop("COURTSIDE_HOME", None)
+    with tempfile.TemporaryDirectory(prefix="dossier-") as folder:
+        write(given.home or Path(folder), given.data, given.out)
+
+
+def write(home: Path, data: str, out: Path) -> None:
+    """Live through the whole cycle in a home, and write its documents into a folder."""
+    from core.adapters import server
+    from core.config import Settings
+    from core.steps import export
+
+    found = os.environ.get("COURTSIDE_RAW_DIR")
+    home.mkdir(parents=True, exist_ok=True)
+    settings = Settings(home=home.resolve(), raw_dir=Path(found).resolve() if found else None)
+    settings = settings.model_copy(update={"serve_port": server.free_port(settings)})
+    try:
+        live(settings, data)
+        for name in export.snapshot(settings, out):
+            print(out / name)
+    finally:
+        for one in server.servers(settings):
+            server.stop(settings, one.port)
+
+
+def live(settings: Settings, data: str) -> None:
+    """Take every step on the way once; then decide about a retraining, and replay."""
+    from core.logic import lifecycle
+
+    listed = lifecycle.whole(data)
+    after = [one for one, _ in listed].index("train") + 1
+    listed.insert(after, ("explain", {"target": "champion"}))
+    report = None
+    for step, values in [*listed, ("retrain", {}), ("replay", {})]:
+        if step == "retrain":
+            values = {"trigger": "report", "report": report, "decided_by": "the dossier's script"}
+        began = time.monotonic()
+        result = _step(settings, step, values)
+        report = result.run_id if step == "monitor" else report
+        print(f"{step}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _step(settings: Settings, name: str, values: Mapping[str, Any]) -> Any:
+    step = importlib.import_module(f"core.steps.{name}")
+    return step.run(settings, step.Options(**values))
+
+
+if __name__ == "__main__":
+    main()
