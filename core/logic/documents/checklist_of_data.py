@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from core.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.dossier import Facts
 from core.logic.documents import answers
 from core.logic.documents.reading import listed, metric, number, percent, tag
 from core.logic.documents.requirement import Found, Line, absent, answered, of_values
-from core.stages import FILTERED, TEST_SET, TRAIN_SET
 
 # the base rates of a stratified split differ by rounding alone
 STRATIFIED = 0.001
