@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# what a document says is told before its links and tables are made: told twice, numbers suffer
+import streamlit as plain
+
 from core.dossier import (
     Block,
     Bullets,
@@ -73,40 +76,38 @@ def link(run_id: str) -> str:
     return f"/runs?run={run_id}"
 
 
+def said(text: str) -> str:
+    """Return a text of a document in the person's language, with its links."""
+    return as_markdown.linked(_bilingual.told(text), link)
+
+
 def draw(block: Block, place: int) -> None:
     """Draw a block of a document."""
     if isinstance(block, Heading):
-        (st.subheader if block.level == 2 else st.markdown)(
-            block.text if block.level == 2 else f"**{block.text}**"
-        )
+        plain.markdown(f"{'#' * (block.level + 1)} {said(block.text)}")
     elif isinstance(block, Paragraph):
-        st.markdown(as_markdown.linked(block.text, link))
+        plain.markdown(said(block.text))
     elif isinstance(block, Bullets):
         marks = (f"{at}." if block.numbered else "-" for at in range(1, len(block.items) + 1))
-        for mark, item in zip(marks, block.items, strict=True):
-            st.markdown(f"{mark} {as_markdown.linked(_bilingual.told(item), link)}")
+        listed = zip(marks, block.items, strict=True)
+        plain.markdown("\n".join(f"{mark} {said(item)}" for mark, item in listed))
     elif isinstance(block, Table):
-        table(block)
+        plain.markdown(as_markdown.table(block, _bilingual.told, link))
+        if block.caption:
+            plain.caption(said(block.caption))
     elif isinstance(block, Figure):
         st.vega_lite_chart(dict(block.chart), width="content", key=f"figure-{place}")
-        st.caption(as_markdown.linked(block.caption, link))
+        plain.caption(said(block.caption))
     elif isinstance(block, Code):
-        st.code(block.text, language=block.language or None, wrap_lines=True)
+        plain.code(block.text, language=block.language or None, wrap_lines=True)
     else:
         missing(block)
-
-
-def table(block: Table) -> None:
-    """Draw a table: Markdown wraps its cells, and its links lead to the runs."""
-    st.markdown(as_markdown.table(block, _bilingual.told, link))
-    if block.caption:
-        st.caption(as_markdown.linked(block.caption, link))
 
 
 def missing(block: Missing) -> None:
     """Tell a fact that is not there yet, and where the step is that supplies it."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/pending: {block.text}")
+        plain.markdown(f":material/pending: {said(block.text)}")
         if block.step in _parts.STEPS:
             page, name, icon = _parts.STEPS[block.step]
             st.page_link(page, label=f"Go to {name}", icon=icon)
@@ -128,10 +129,10 @@ with _parts.told():
         format_func=lambda name: found[name].title, key="document", width=470,
     )  # fmt: skip
     document = found[chosen]
-    st.caption(document.about)
+    plain.caption(said(document.about))
     downloads(facts, document)
     with st.container(border=True):
-        st.header(document.title, anchor=False)
+        plain.markdown(f"## {said(document.title)}")
         for at, one in enumerate(document.blocks):
             draw(one, at)
 _glass.panel(settings, "reports")

@@ -44,7 +44,8 @@ caption { caption-side: bottom; text-align: left; padding: .5rem 0; font-size: .
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem;
   border-bottom: 1px solid var(--line) }
 th { background: var(--band) }
-td { overflow-wrap: anywhere }
+td code { overflow-wrap: anywhere }
+td:first-child { min-width: 8rem }
 code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9em;
   background: var(--band); padding: .1em .3em; border-radius: .25rem }
 pre { background: var(--band); padding: 1rem; border-radius: .5rem; overflow-x: auto }
@@ -55,7 +56,7 @@ figure .picture { background: #FFFFFF; border: 1px solid var(--line); border-rad
 figure svg { max-width: 100%; height: auto; display: block; margin: 0 auto }
 .missing { border-left: 4px solid var(--mark); background: var(--band); padding: .75rem 1rem;
   border-radius: 0 .5rem .5rem 0 }
-@media print { nav { display: none } h2 { break-after: avoid } figure, tr { break-inside: avoid }
+@media print { nav { display: none } h2, h3 { break-after: avoid } figure, tr { break-inside: avoid }
   main { max-width: none; padding: 0 } }
 """
 _markdown = MarkdownIt("commonmark", {"html": False})

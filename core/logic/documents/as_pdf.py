@@ -289,11 +289,11 @@ def _plain(text: str, link: Link | None) -> str:
     Examples
     --------
     >>> _plain("`__a__` and **b**, [c](run:1)", None)
-    '\\_\\_a\\_\\_ and **b**, c'
+    '\\__a\\__ and **b**, c'
     """
     text = linked(text, link)
     text = re.sub(r"\\(?=[^\w\s])", "", text)
     text = re.sub(r"(?<![*\w])\*([^*\s][^*]*)\*(?![*\w])", r"\1", text)
     # what it would take for underlined, struck out or slanted
-    text = re.sub(r"(__|~~|--)", lambda found: "".join(f"\\{one}" for one in found[0]), text)
+    text = re.sub(r"(__|~~|--)", r"\\\1", text)
     return text.replace("`", "")

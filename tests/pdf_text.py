@@ -1,0 +1,90 @@
+"""What a PDF of fpdf2's says, read back by the tables of its fonts: enough to test our own."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+_OBJECT = re.compile(rb"(\d+) 0 obj(.*?)endobj", re.DOTALL)
+_STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
+_TOKEN = re.compile(rb"/(F\d+) [\d.]+ Tf|\(((?:\\.|[^\\)])*)\) Tj|\[(.*?)\] TJ", re.DOTALL)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+
+
+@dataclass(frozen=True)
+class Read:
+    """The text of each page, titles of the outline with their place, and addresses of links."""
+
+    pages: tuple[str, ...]
+    outline: tuple[str, ...]
+    links: tuple[str, ...]
+    pictures: int
+
+
+def read(made: bytes) -> Read:
+    """Return what a file says; its glyphs have codes of two bytes."""
+    objects = {int(number): body for number, body in _OBJECT.findall(made)}
+    fonts = {}
+    for name, number in set(re.findall(rb"/(F\d+) (\d+) 0 R", made)):
+        told = re.search(rb"/ToUnicode (\d+) 0 R", objects[int(number)])
+        if told:
+            fonts[name] = _letters(_content(objects[int(told[1])]))
+    pages = []
+    for body in objects.values():
+        if re.search(rb"/Type /Page\b(?!s)", body):
+            number = re.search(rb"/Contents (\d+) 0 R", body)
+            assert number is not None
+            pages.append(_text(_content(objects[int(number[1])]), fonts))
+    titles = [
+        _string(found[1]) for body in objects.values() if b"/Parent" in body and b"/Dest" in body
+        if (found := re.search(rb"/Title (\((?:\\.|[^\\)])*\)|<[0-9a-fA-F]+>)", body, re.DOTALL))
+    ]  # fmt: skip
+    return Read(
+        tuple(pages),
+        tuple(titles),
+        tuple(one.decode() for one in re.findall(rb"/URI \(((?:\\.|[^\\)])*)\)", made)),
+        len(re.findall(rb"/Subtype /Image", made)),
+    )
+
+
+def _content(body: bytes) -> bytes:
+    found = _STREAM.search(body)
+    assert found is not None
+    return zlib.decompress(found[1]) if b"/FlateDecode" in body else found[1]
+
+
+def _letters(table: bytes) -> dict[int, str]:
+    """Return the letter of each code, of a font's table."""
+    found = {}
+    for code, letter in re.findall(rb"<([0-9A-Fa-f]+)> <([0-9A-Fa-f]+)>\s*\n", table):
+        found[int(code, 16)] = bytes.fromhex(letter.decode()).decode("utf-16-be")
+    for low, high, letter in re.findall(
+        rb"<([0-9A-Fa-f]+)> <([0-9A-Fa-f]+)> <([0-9A-Fa-f]+)>", table
+    ):
+        begin = bytes.fromhex(letter.decode()).decode("utf-16-be")
+        for code in range(int(low, 16), int(high, 16) + 1):
+            found[code] = chr(ord(begin) + code - int(low, 16))
+    return found
+
+
+def _text(content: bytes, fonts: dict[bytes, dict[int, str]]) -> str:
+    said, letters = [], {}
+    for font, shown, parts in _TOKEN.findall(content):
+        if font:
+            letters = fonts.get(font, {})
+            continue
+        strings = [shown] if shown else re.findall(rb"\(((?:\\.|[^\\)])*)\)", parts, re.DOTALL)
+        raw = b"".join(_unescaped(one) for one in strings)
+        codes = [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+        said.append("".join(letters.get(code, "\N{REPLACEMENT CHARACTER}") for code in codes))
+    return " ".join(said)
+
+
+def _unescaped(raw: bytes) -> bytes:
+    return re.sub(rb"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), raw, flags=re.DOTALL)
+
+
+def _string(raw: bytes) -> str:
+    found = bytes.fromhex(raw[1:-1].decode()) if raw.startswith(b"<") else _unescaped(raw[1:-1])
+    return found.decode("utf-16" if found.startswith(b"\xfe\xff") else "latin-1")
