@@ -166,7 +166,8 @@ def _first(facts: Facts) -> list[Line]:
         ),
         Line(
             "5.1", "Every artifact that the project creates, with its purpose and composition.",
-            _described, "reports", "Take the steps: what they leave then stands beside this.", (11,),
+            _described, "reports", "Take the steps: what they leave then stands beside this.",
+            (11,),
         ),
         Line(
             "5.2", "All artifacts of the diagram are there.", _covered, "reports",
