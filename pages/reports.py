@@ -96,7 +96,7 @@ def draw(block: Block, place: int) -> None:
         if block.caption:
             plain.caption(said(block.caption))
     elif isinstance(block, Figure):
-        st.vega_lite_chart(dict(block.chart), width="content", key=f"figure-{place}")
+        st.vega_lite_chart(dict(block.chart), width="stretch", key=f"figure-{place}")
         plain.caption(said(block.caption))
     elif isinstance(block, Code):
         plain.code(block.text, language=block.language or None, wrap_lines=True)

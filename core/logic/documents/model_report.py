@@ -110,6 +110,7 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
     if found.empty:
         blocks.append(Missing("The comparison of the candidates is gone.", "train"))
         return blocks
+    found = found.sort_values("log_loss_cv", kind="stable")
     links = {one.run_id: link(one, one.name) for one in facts.candidates}
     blocks.append(
         Table(
