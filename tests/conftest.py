@@ -247,6 +247,19 @@ def prepared_real(made: Callable[..., Settings], acquired_real: Settings) -> Set
 
 
 @pytest.fixture(scope="session")
+def operated_real(made: Callable[..., Settings], prepared_real: Settings) -> Settings:
+    """The same with the default candidates, the best as champion; production scored, judged."""
+
+    def make(settings: Settings) -> None:
+        train.run(settings, train.Options(learning_seconds=0))
+        score.run(settings, score.Options(way="in_process"))
+        monitor.run(settings, monitor.Options())
+
+    found = made("operated-real", make, prepared_real)
+    return found.model_copy(update={"raw_dir": prepared_real.raw_dir})
+
+
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A PostgreSQL server; tests that need it skip where its programs are absent."""
     folder = programs()
