@@ -146,13 +146,16 @@ def test_importance_and_partial_dependence_are_kept_for_every_feature(
     assert partial[["low", "mean", "high"]].apply(lambda one: one.between(0, 1).all()).all()
 
 
-def test_the_same_seed_explains_the_same(home: Settings, of_texts: explain.Result) -> None:
-    options = explain.Options(target=TEXTS, rows=40, repeats=3)
+def test_the_same_seed_explains_a_version_and_its_candidate_alike(
+    home: Settings, of_texts: explain.Result
+) -> None:
+    options = explain.Options(target=version_of(home, TEXTS).run_id, rows=40, repeats=3)
     again = explain.run(home, options)
-    other = explain.run(home, options.model_copy(update={"seed": 7}))
+    other = explain.run(home, explain.Options(target=TEXTS, rows=10, repeats=2, seed=7))
     for name in ("importance", "shap", "partial"):
         pd.testing.assert_frame_equal(table(home, of_texts, name), table(home, again, name))
-    assert set(table(home, other, "shap")["row"]) != set(table(home, again, "shap")["row"])
+    seen = set(table(home, again, "shap")["row"])
+    assert not set(table(home, other, "shap")["row"]) <= seen
 
 
 def test_few_rows_explain_all_of_them(prepared_few: Settings, tmp_path: Path) -> None:
@@ -325,15 +328,6 @@ def test_a_candidate_that_is_not_registered_is_explained_by_its_run(home: Settin
     added = found.base + table(home, found, "shap").groupby("row")["contribution"].sum()
     tested = tracking.table(home, tree.run_id, "test_predictions")["probability"]
     np.testing.assert_allclose(added, tested.loc[added.index], atol=1e-9)
-
-
-def test_a_version_and_its_candidate_are_explained_alike(
-    home: Settings, of_texts: explain.Result
-) -> None:
-    options = explain.Options(target=version_of(home, TEXTS).run_id, rows=40, repeats=3)
-    again = explain.run(home, options)
-    for name in ("importance", "shap", "partial"):
-        pd.testing.assert_frame_equal(table(home, of_texts, name), table(home, again, name))
 
 
 def test_a_run_that_is_no_candidates_is_told(home: Settings, of_texts: explain.Result) -> None:
