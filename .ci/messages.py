@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import json
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -23,6 +25,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
+# what talks to programs: its output is JSON, and its help is in English as that of Python is
+PROGRAMS = {"core/commands.py", "core/__main__.py"}
 FOLDER = ROOT / "core" / "locale"
 LANGUAGES = ("pt",)
 # calls whose arguments no person reads
@@ -36,7 +40,8 @@ CALLS = {
 LOGGERS = {"_log", "log", "logging", "logger"}
 # keys of a project file whose values are read by a person
 TOLD = {
-    "title", "about", "question", "positive", "negative", "development_name", "production_name",
+    "title", "about", "features_title", "question", "positive", "negative",
+    "development_name", "production_name",
 }  # fmt: skip
 NOT_WORDS = re.compile(
     r":material/\w+:|:[a-z]+(?:-badge)?\[|</?[^>]*>|`[^`]*`|https?:\S+|\{[a-z_0-9]+\}|&[a-z]+;"
@@ -99,12 +104,15 @@ def written(catalogue: Catalog) -> bytes:
 
 def compiled(catalogue: Catalog) -> bytes:
     """Return a catalogue as programs read it, the same for the same messages."""
-    plain = Catalog(locale=catalogue.locale, charset="utf-8", fuzzy=False)
+    # its head names moments, which are not what it says
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    plain = Catalog(
+        locale=catalogue.locale, charset="utf-8", fuzzy=False, creation_date=moment,
+        revision_date=moment,
+    )  # fmt: skip
     for message in catalogue:
         if message.id and message.string:
             plain.add(message.id, message.string)
-    # gettext's own head names moments of writing: what is left out cannot change
-    plain._messages.pop("", None)
     file = io.BytesIO()
     write_mo(file, plain)
     return file.getvalue()
@@ -127,7 +135,7 @@ def messages() -> dict[str, list[str]]:
     for line in words.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             keep(line, words)
-    no = set((FOLDER / "not_told.txt").read_text(encoding="utf-8").splitlines())
+    no = set(json.loads((FOLDER / "not_told.json").read_text(encoding="utf-8")))
     return {message: sorted(places) for message, places in found.items() if message not in no}
 
 
@@ -135,7 +143,9 @@ def sources() -> Iterator[Path]:
     """Yield the files of the source whose strings a person may read."""
     yield ROOT / "app.py"
     for room in ("pages", "core"):
-        yield from sorted((ROOT / room).rglob("*.py"))
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if path.relative_to(ROOT).as_posix() not in PROGRAMS:
+                yield path
 
 
 def of_project(part: object) -> Iterator[str]:
@@ -198,7 +208,11 @@ def of_f_string(node: ast.JoinedStr) -> str:
 def is_told(message: str) -> bool:
     """Tell whether a person reads it: words, not a name, a path or a query."""
     words = NOT_WORDS.sub(" ", message)
+    if re.fullmatch(r"(run|candidate|model|registry): \S+", message):  # the place of an artifact
+        return False
     if not re.search(r"[A-Za-z]{2}", words) or re.search(r"[<>{}]|==|\\[dwsb(\[]|\(\?", words):
+        return False
+    if re.match(r"(\{\w+\})?(from [\w.]+ )?import |print\(|[\w.]+\(.*\)$", message):  # Python
         return False
     if re.match(r"\s*(SELECT|UPDATE|INSERT|DELETE|CREATE|PRAGMA|ALTER|DROP|BEGIN|COMMIT)\b", words):
         return False
@@ -206,6 +220,7 @@ def is_told(message: str) -> bool:
         return False
     stripped = re.sub(r"^[\W\d_]+", "", words.strip())
     several = re.search(r"[A-Za-z]{2,}[,.;:!?]?['’\")]*\s+['’\"(]*[A-Za-z]", words)
+    several = several or re.match(r"[AI] [a-z]{2}", stripped)
     capital = re.fullmatch(r"[A-Z][a-z]+(-[a-z]+)?[.:]?", stripped)
     badge = ":" in message and re.search(r":[a-z]+(-badge)?\[[^\]]*[a-z]{2}", message)
     fitted = "{" in message and re.search(r"(^|[\s(])[a-z]{2,}($|[\s.,;:)])", words)

@@ -34,14 +34,17 @@ _SEAMS = tuple(
     re.compile(seam)
     for seam in (
         r"(\s*\n[\s#|-]*)",
+        r"(^(?:#+|-|>|\d+\.)\s+)",
+        r"(\s+[0-9a-f]{8}$)",
         r"((?<=[.!?])[*_]*\s+(?=\S))",
-        r"(\s+·\s+|\s+\|\s+)",
+        r"(\s+·\s+|\s*\|\s*)",
         r"(\*\*|:[a-z]+(?:-badge)?\[|\]\([^)]*\)|[\[\]]|</?[a-z][^>]*>|&[a-z]+;|:material/[a-z_]+:)",
         r"(;\s+|:\s+|\s+\(|\)|\s+–\s+|\s+→\s+)",
         r"(,\s+)",
         r"(\s+and\s+|\s+or\s+)",
     )
 )
+_WRAPPED = re.compile(r"(\*\*|\*)([^*]+)\1")
 _KEPT = re.compile(r"(`[^`]*`|https?:\S+|\\?`)")
 _TOKEN = re.compile(r"[\w.,:/@+-]+")
 _NUMBER = re.compile(r"([+-]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(e[+-]?\d+)?([.,:]?)")
@@ -62,6 +65,7 @@ class _Template:
     """A message with places: what must stand in a text, and how the text falls apart."""
 
     names: tuple[str, ...]
+    is_code: tuple[bool, ...]
     literal: str
     size: int
     within: re.Pattern[str]
@@ -261,6 +265,7 @@ def _catalogue(language: str) -> _Catalogue:
         templates.append(
             _Template(
                 names=tuple(names),
+                is_code=tuple(piece.endswith("`") for piece in literals[:-1]),
                 literal=solid,
                 size=sum(len(_LETTERS.findall(piece)) for piece in literals),
                 within=_pattern(literals, _WITHIN),
@@ -326,23 +331,42 @@ def _cost(answer: _Answer) -> int:
 
 
 def _filled(template: _Template, values: Sequence[str], language: str) -> _Answer:
-    inner = [_told(value, language) if value else ("", ()) for value in values]
+    inner = [
+        (value, ()) if is_code or not value else _told(value, language)
+        for value, is_code in zip(values, template.is_code, strict=True)
+    ]
     by_name = {name: value[0] for name, value in zip(template.names, inner, strict=True)}
     answer = PLACE.sub(lambda place: by_name[place[1]], template.answer)
     return answer, tuple(piece for value in inner for piece in value[1])
 
 
 def _by_parts(text: str, language: str) -> _Answer:
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped:
+        inner, left = _told(wrapped[2], language)
+        return f"{wrapped[1]}{inner}{wrapped[1]}", left
     for seam in _SEAMS:
         parts = seam.split(text)
+        if len(parts) > 3:
+            # a message may hold such a seam itself: try what comes first, or last, alone
+            ways = (parts, _ends(parts, 1), _ends(parts, len(parts) - 2))
+            return min((_joined(way, language) for way in ways), key=_cost)
         if len(parts) > 1:
-            inner = [
-                _told(part, language) if place % 2 == 0 and part else (_join(part, language), ())
-                for place, part in enumerate(parts)
-            ]
-            left = tuple(piece for part in inner for piece in part[1])
-            return "".join(part[0] for part in inner), left
+            return _joined(parts, language)
     return _leaf(text, language)
+
+
+def _ends(parts: Sequence[str], at: int) -> list[str]:
+    return ["".join(parts[:at]), parts[at], "".join(parts[at + 1 :])]
+
+
+def _joined(parts: Sequence[str], language: str) -> _Answer:
+    """Return parts told, with the seams between them."""
+    inner = [
+        _told(part, language) if place % 2 == 0 and part else (_join(part, language), ())
+        for place, part in enumerate(parts)
+    ]
+    return "".join(part[0] for part in inner), tuple(one for part in inner for one in part[1])
 
 
 def _join(seam: str, language: str) -> str:

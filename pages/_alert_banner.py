@@ -20,19 +20,10 @@ def banner(settings: Settings) -> None:
     names = [_parts.plain(one.title) for one in found[:SHOWN]]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     count = "1 alert is" if len(found) == 1 else f"{len(found)} alerts are"
-    since = span(clock.now(settings) - min(one.at for one in found))
+    since = _parts.length(clock.now(settings) - min(one.at for one in found))
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
             f":red[:material/notifications_active:] **{count} open**, the oldest for {since}: "
             f"{'; '.join(names)}{more}."
         )
         st.page_link("pages/alerts.py", label="See the alerts", icon=":material/arrow_forward:")
-
-
-def span(seconds: float) -> str:
-    """Return a length of time in words."""
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count:,} {name}{'s' if count > 1 else ''}"
-    return "less than a minute"

@@ -12,7 +12,6 @@ from core.adapters.channels import Channels, Mail, Name, Webhook
 from core.config import Settings
 from core.errors import StoreError
 from pages import _parts
-from pages._alert_banner import span
 from pages._bilingual import st
 
 STATES = {
@@ -186,5 +185,7 @@ def _came(one: deliver.Delivery) -> str:
     if one.state != "waiting":
         return text or "–"
     wait = one.next_try - time.time()
-    again = f"Tried again in {span(wait)}." if wait > 60 else "Tried again within a minute."
+    again = (
+        f"Tried again in {_parts.length(wait)}." if wait > 60 else "Tried again within a minute."
+    )
     return f"{text} {again}" if one.tries else "Goes out in a moment."

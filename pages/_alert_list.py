@@ -10,7 +10,6 @@ from core.adapters import alerts, clock
 from core.adapters.alerts import Alert
 from core.config import Settings
 from pages import _login, _parts
-from pages._alert_banner import span
 from pages._bilingual import st
 
 HAPPENED = {
@@ -61,7 +60,7 @@ def standing(settings: Settings) -> None:
 
 
 def _card(settings: Settings, alert: Alert) -> None:
-    since = span(clock.now(settings) - alert.at)
+    since = _parts.length(clock.now(settings) - alert.at)
     title = _parts.plain(alert.title)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         limit = f", limits: {_parts.plain(alert.limit)}" if alert.limit else ""

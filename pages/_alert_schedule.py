@@ -11,7 +11,6 @@ from core.config import Settings
 from core.errors import InputError
 from core.steps import monitor
 from pages import _parts
-from pages._alert_banner import span
 from pages._alert_list import moment
 from pages._bilingual import st
 
@@ -87,11 +86,11 @@ def _schedule(settings: Settings, one: Scheduled, runs: list[jobs.Job]) -> None:
         told = []
         if schedule.is_on:
             ahead = one.next_at - now
-            when = f"in {span(ahead)}" if ahead > 0 else "now"
+            when = f"in {_parts.length(ahead)}" if ahead > 0 else "now"
             told.append(f"Next report {when} ({moment(one.next_at)})")
         else:
             told.append("Off: no report by itself")
-        told.append(f"{one.runs:,} run{'s' if one.runs != 1 else ''}")
+        told.append(f"Reports so far: {one.runs:,}")
         if one.skipped:
             told.append(f"{one.skipped:,} skipped, since the last was still being made")
         st.markdown(":small[" + " · ".join(told) + ".]")

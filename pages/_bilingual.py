@@ -215,7 +215,9 @@ _PLACES = {"Page", "columns", "container", "empty", "form", "page_link", "progre
 
 
 def _texts_of(rows: pd.DataFrame) -> list[Any]:
-    return [name for name in rows.columns if rows[name].dtype == object]
+    """Return the columns that hold texts, and nothing else but what is missing."""
+    kinds = {name: rows[name].dropna().map(type).unique() for name in rows.columns}
+    return [name for name, found in kinds.items() if list(found) == [str]]
 
 
 def _words(values: pd.Series[Any]) -> pd.Series[Any]:

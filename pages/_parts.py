@@ -349,14 +349,24 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
     }
 
 
+def length(seconds: float) -> str:
+    """Return a length of time in words, whole ones of its largest unit."""
+    if seconds >= 86400:
+        days = int(seconds // 86400)
+        return f"{days:,} days" if days > 1 else "1 day"
+    if seconds >= 3600:
+        hours = int(seconds // 3600)
+        return f"{hours} hours" if hours > 1 else "1 hour"
+    if seconds >= 60:
+        minutes = int(seconds // 60)
+        return f"{minutes} minutes" if minutes > 1 else "1 minute"
+    return "less than a minute"
+
+
 def ago(moment: float) -> str:
     """Return how long ago that was, in words."""
     seconds = max(0.0, time.time() - moment)
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {name}{'s' if count > 1 else ''} ago"
-    return "just now"
+    return f"{length(seconds)} ago" if seconds >= 60 else "just now"
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:

@@ -66,7 +66,7 @@ def _head(settings: Settings, one: server.Server, name: str) -> None:
             _button("Stop", one.port, ":material/stop:", lambda: server.stop(settings, one.port))
     restarts = ""
     if one.restarts:
-        restarts = f" · started again {one.restarts} time{'s'[: one.restarts != 1]} after a fault"
+        restarts = f" · restarts after a fault: {one.restarts}"
     st.caption(f"{one.url} · version {one.version} since {_parts.ago(one.started)}{restarts}")
     _parts.run_link(one.run_id, "Model's run")
 

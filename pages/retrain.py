@@ -39,11 +39,10 @@ def now(found: retrain.State, by: Policy) -> None:
     st.markdown(f"**To do:** {decision.todo}")
     count = len(found.windows)
     labelled = sum(one.labels >= by.min_labels for one in found.windows)
-    were = "window was" if count == 1 else "windows were"
     st.caption(
         f"Champion: version {found.champion.version}. Strategy: "
-        f"{STRATEGIES[by.strategy][0].lower()}. {count:,} {were} monitored, {labelled:,} with "
-        "enough labels. Computed from the store; nothing is trained for it."
+        f"{STRATEGIES[by.strategy][0].lower()}. Windows monitored: {count:,}, with enough "
+        f"labels: {labelled:,}. Computed from the store; nothing is trained for it."
     )
     if decision.evidence:
         with st.container(horizontal=True):

@@ -28,8 +28,8 @@ def training_set(prepared: storage.Prepared) -> None:
     missing = "" if prepared.is_complete else " Missing values are imputed in the model."
     how = split_checks.SPLITS[prepared.options["split"]]
     st.caption(
-        f"Training set: {prepared.rows_train:,} rows, {count} feature{'s'[: count != 1]} "
-        f"({', '.join(prepared.features)}), divided from the test set {how}.{missing}"
+        f"Training set: {prepared.rows_train:,} rows, divided from the test set {how}. "
+        f"Features, {count}: {', '.join(prepared.features)}.{missing}"
     )
     if after := [name for name in prepared.features if spec.recorded_after(name)]:
         st.warning(
@@ -312,6 +312,7 @@ with _parts.told():
             presets()
             _parts.job_panel(settings, "prepare")
             _parts.job_panel(settings, "train")
+        _glass.panel(settings, "train")
         st.stop()
     st.subheader("1. Choices", anchor=False)
     presets()
@@ -325,6 +326,7 @@ with _parts.told():
     last = tracking.last_run(settings, "train")
     if last is None:
         st.info("Nothing trained yet. Choose candidates and press Train.")
+        _glass.panel(settings, "train")
         st.stop()
     if prepared.rules != spec.digest:
         st.warning("The project file changed since these sets were made. Prepare again.")

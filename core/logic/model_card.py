@@ -307,11 +307,15 @@ def _call(known: Facts) -> str:
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
     # a quote would end the argument of the shell
     body = json.dumps({"dataframe_split": row}).replace("'", "'\\''")
-    return (
-        f"{inputs}\n\nOnce it is served:\n\n```bash\ncurl -s {known.url}/invocations \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```\n\n"
-        'The answer is `{"predictions": [{"probability": ..., "label": ...}]}`, an entry per row.'
-    )
+    answer = '{"predictions": [{"probability": ..., "label": ...}]}'
+    parts = [
+        inputs,
+        "Once it is served:",
+        f"```bash\ncurl -s {known.url}/invocations \\\n"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```",
+        f"The answer is `{answer}`, an entry per row.",
+    ]
+    return "\n\n".join(parts)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

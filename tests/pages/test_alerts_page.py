@@ -109,7 +109,7 @@ def test_a_schedule_is_set_turned_off_and_removed(
     assert kept.schedule.every_seconds == DAY
     told = text_of(app)
     assert "**Monitoring**: every day, the last 2,000 predictions of the log." in told
-    assert "Next report in 1 day (2026-03-02 12:00 UTC) · 0 runs" in told
+    assert "Next report in 1 day (2026-03-02 12:00 UTC) · Reports so far: 0" in told
     app = app.toggle(key="on-Monitoring-True").set_value(False).run()
     assert not schedules.schedules(settings)[0].schedule.is_on
     assert "Off: no report by itself" in text_of(app)

@@ -73,7 +73,7 @@ def test_a_rising_figure_is_told_with_its_forecast(
     assert not app.exception
     text = text_of(app)
     assert "a limit will be crossed within the horizon" in text
-    assert "6 windows were monitored, 6 with enough labels" in text
+    assert "Windows monitored: 6, with enough labels: 6" in text
     assert "Nothing was decided yet" in text
     assert len(tracking.runs(home, step="retrain")) == 0
 

@@ -147,7 +147,7 @@ def test_what_was_given_up_is_told_with_its_reason_and_can_be_restarted(
     )
     app = open_page(copied.settings, "serve")
     assert "It was started 8 times in a row." in app.error[0].value
-    assert any("started again 8 times after a fault" in found.value for found in app.caption)
+    assert any("restarts after a fault: 8" in found.value for found in app.caption)
     restarted: list[int] = []
     monkeypatch.setattr(endpoint, "restart", lambda _, port: restarted.append(port))
     app.button(key=f"restart-{copied.port}").click().run()
