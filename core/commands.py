@@ -49,6 +49,13 @@ OTHERS = {
     "reset": "move everything the app wrote into a backup, or put one back",
 }
 
+# where the app answers when it is open
+APP = "http://127.0.0.1:8501"
+CODES = (
+    "Output is one JSON object; exit codes: 0 done, 1 refused or failed, 2 not understood, "
+    "130 interrupted."
+)
+
 
 class _Told(Progress):
     """Writes how far a step is to standard error, and keeps its run."""
@@ -90,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         given = parser.parse_args(arguments[1:])
     except SystemExit as end:
         return DONE if not end.code else USAGE
-    signal.signal(signal.SIGTERM, _interrupt)
+    _listen()
     began = time.time()
     told = _Told(given.quiet)
     try:
@@ -125,6 +132,14 @@ class _UsageError(Exception):
     """An option that cannot be understood."""
 
 
+def _listen() -> None:
+    """Let whatever ends a command from outside be as Ctrl-C: the run is ended, servers are not."""
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last is Windows' own
+        kind = getattr(signal, name, None)
+        if kind is not None and signal.getsignal(kind) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(kind, _interrupt)
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -135,8 +150,7 @@ def _overview() -> str:
         "usage: python -m core <command> [options]\n\n"
         + "\n".join(lines)
         + "\n\npython -m core <command> --help tells its options. Settings are read from the "
-        f"environment ({PREFIX}...).\nOutput is JSON; exit codes: 0 done, 1 refused or failed, "
-        "2 not understood, 130 interrupted."
+        f"environment ({PREFIX}...).\n{CODES}"
     )
 
 
@@ -144,7 +158,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     about = {**STEPS, **OTHERS}[name]
     parser = argparse.ArgumentParser(
         prog=f"python -m core {name}", description=f"{about[0].upper()}{about[1:]}.",
-        allow_abbrev=False,
+        allow_abbrev=False, epilog=CODES,
     )  # fmt: skip
     parser.add_argument("--home", type=Path, help="folder of what the app writes", default=None)
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
@@ -179,11 +193,30 @@ def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> 
         )
     elif kind is tuple:
         parser.add_argument(flag, nargs="+", default=None, help=text, dest=name)
+    elif kind is dict:
+        parser.add_argument(
+            flag, nargs="+", action="extend", default=None, help=text, dest=name, metavar="JSON"
+        )
+    elif kind is Path:
+        # a path here; the step's own text speaks of what becomes of it
+        many = "+" if name.endswith("s") else None
+        parser.add_argument(
+            flag, nargs=many, default=None, help="CSV, parquet or zip.", dest=name, metavar="FILE"
+        )
     else:
-        word = "JSON" if kind is dict else "FILE" if kind is Path else name.upper()
-        if typing.get_origin(field.annotation) is typing.Literal:
-            word = "{" + ",".join(map(str, typing.get_args(field.annotation))) + "}"
+        chosen = _choices(field.annotation)
+        word = "{" + ",".join(chosen) + "}" if chosen else name.upper()
         parser.add_argument(flag, default=None, help=text, dest=name, metavar=word)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words of which an option is one; nothing where it may be any."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return tuple(map(str, typing.get_args(annotation)))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        found = [_choices(one) for one in typing.get_args(annotation) if one is not type(None)]
+        return found[0] if len(found) == 1 else ()
+    return ()
 
 
 def _kind(annotation: Any) -> type:
@@ -247,12 +280,14 @@ def _options(name: str, given: argparse.Namespace, settings: Settings) -> Option
         kind = _kind(field.annotation)
         if kind is dict:
             try:
-                value = json.loads(value)
+                value = _mapping(value)
             except ValueError as error:
                 flag = f"--{option.replace('_', '-')}"
-                raise _UsageError(f"{flag} takes JSON: {error}") from error
+                raise _UsageError(f"{flag} takes JSON, or key=value: {error}") from error
         elif kind is Path:
-            value = _uploaded(settings, Path(value), several=option.endswith("s"))
+            several = isinstance(value, list)
+            kept = [_uploaded(settings, Path(one)) for one in (value if several else [value])]
+            value = kept if several else kept[0]
         values[option] = value
     try:
         return options(**values)
@@ -260,7 +295,38 @@ def _options(name: str, given: argparse.Namespace, settings: Settings) -> Option
         raise _UsageError(sentence(error)) from error
 
 
-def _uploaded(settings: Settings, path: Path, *, several: bool) -> Any:
+def _mapping(words: Sequence[str]) -> Any:
+    """Return what JSON says, or words of the form key=value; a value is JSON, else a text.
+
+    A key that comes again makes a list. Raises ValueError for anything else.
+
+    Examples
+    --------
+    >>> _mapping(['{"season": ["2000-01"]}'])
+    {'season': ['2000-01']}
+    >>> _mapping(["lat=33.9", "zone=left", "zone=right"])
+    {'lat': 33.9, 'zone': ['left', 'right']}
+    """
+    if len(words) == 1 and words[0].lstrip()[:1] in ("{", "["):
+        return json.loads(words[0])
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not (key and equals):
+            raise ValueError(f"{word!r} is neither.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if key in found:
+            before = found[key] if isinstance(found[key], list) else [found[key]]
+            found[key] = [*before, value]
+        else:
+            found[key] = value
+    return found
+
+
+def _uploaded(settings: Settings, path: Path) -> dict[str, Any]:
     """Return a file as an upload of it would be: checked, and kept until it is read."""
     from core.adapters import storage
 
@@ -268,8 +334,7 @@ def _uploaded(settings: Settings, path: Path, *, several: bool) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    kept = storage.stage_upload(settings, path.name, content).model_dump()
-    return [kept] if several else kept
+    return storage.stage_upload(settings, path.name, content).model_dump()
 
 
 def _step(settings: Settings, name: str, options: Options, told: _Told) -> dict[str, Any]:
@@ -280,6 +345,9 @@ def _step(settings: Settings, name: str, options: Options, told: _Told) -> dict[
     run = tracking.run(settings, told.run_id) if told.run_id else None
     if run is not None:
         answer |= {"run": run.name, "run_id": run.run_id, "metrics": dict(run.metrics)}
+        answer["links"] = {"run": f"{APP}/runs?run={run.run_id}"}
+        if run.tags.get(f"{tracking.TAG}url"):
+            answer["links"]["endpoint"] = run.tags[f"{tracking.TAG}url"]
         title = run.tags.get(f"{tracking.TAG}verdict_title")
         if title:
             answer["verdict"] = title

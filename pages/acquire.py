@@ -218,6 +218,7 @@ with _parts.told():
     if snapshot is None:
         if not running:
             st.info("No raw data yet. Choose a source and press Acquire.")
+        _glass.panel(settings, "acquire")
         st.stop()
     _parts.wait_for_store()
     st.subheader("2. Raw data in use", anchor=False)

@@ -306,6 +306,7 @@ with _parts.told():
     if not offered:
         st.info("There is no model to explain yet. Train one first.")
         st.page_link("pages/train.py", label="Go to Train", icon=":material/arrow_forward:")
+        _glass.panel(settings, "explain")
         st.stop()
     asked = st.query_params.get("target")  # of a link on another page; it may be a run
     wanted = [one.target for one in offered.values() if asked in (one.target, one.run_id)]
@@ -318,6 +319,7 @@ with _parts.told():
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
         st.error("The run that trained this model is gone, and its test set with it. Train again.")
+        _glass.panel(settings, "explain")
         st.stop()
     _parts.run_link(model_run.run_id, model_run.name)
     view = st.segmented_control(

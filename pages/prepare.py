@@ -277,6 +277,7 @@ with _parts.told():
     if snapshot is None:
         st.info("No raw data yet. Acquire it first.")
         st.page_link("pages/acquire.py", label="Go to Acquire", icon=":material/arrow_forward:")
+        _glass.panel(settings, "prepare")
         st.stop()
     _parts.wait_for_store()
     st.subheader("1. Choices", anchor=False)

@@ -289,6 +289,7 @@ with _parts.told():
     if not listed:
         st.info("There is no model yet. Train one first.")
         st.page_link("pages/train.py", label="Go to Train", icon=":material/arrow_forward:")
+        _glass.panel(settings, "promote")
         st.stop()
     for key in (*CHOSEN, *DEFAULTS):
         if key in st.session_state or key in DEFAULTS:

@@ -120,6 +120,7 @@ with _parts.told():
         st.info("There is no model yet. Train one first.")
         st.page_link("pages/train.py", label="Go to Train", icon=":material/arrow_forward:")
         others()
+        _glass.panel(settings, "serve")
         st.stop()
     live_endpoint(listed)
     form(listed)

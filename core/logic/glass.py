@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | None) -> str:
     """Return Python that runs a step as it stands.
 
     Parameters
@@ -16,7 +16,8 @@ def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -
     step : str
         A module of `core.steps`.
     options, settings : mapping
-        What differs from the defaults, as JSON values.
+        What differs from the defaults, as JSON values. None as settings reads them from the
+        environment: some may hold a password.
 
     Examples
     --------
@@ -27,19 +28,21 @@ def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -
     settings = Settings(home='/srv/app')
     print(prepare.run(settings, prepare.Options(test_share=0.25)))
     """
-    given = _arguments(options)
-    called = f"{step}.Options({given})"
+    called = f"{step}.Options({_arguments(options)})"
     if len(called) > 60:
-        lines = "".join(f"    {name}={value!r},\n" for name, value in options.items())
+        lines = "".join(f"    {name}={_written(value)},\n" for name, value in options.items())
         called = f"{step}.Options(\n{lines})"
+    # a file that was uploaded is read again, from where the code runs
+    reads = any(_files(value) for value in options.values())
+    first = "from pathlib import Path\n\nfrom core.adapters import storage\n" if reads else ""
     return (
-        f"from core.config import Settings\nfrom core.steps import {step}\n\n"
-        f"settings = Settings({_arguments(settings)})\n"
+        f"{first}from core.config import Settings\nfrom core.steps import {step}\n\n"
+        f"settings = {_settings(settings)}\n"
         f"print({step}.run(settings, {called}))"
     )
 
 
-def script(imports: str, call: str, settings: Mapping[str, Any]) -> str:
+def script(imports: str, call: str, settings: Mapping[str, Any] | None) -> str:
     """Return Python that calls something else of `core` with the settings.
 
     Examples
@@ -52,12 +55,11 @@ def script(imports: str, call: str, settings: Mapping[str, Any]) -> str:
     print(documents.make(settings))
     """
     return (
-        f"from core.config import Settings\n{imports}\n\n"
-        f"settings = Settings({_arguments(settings)})\n{call}"
+        f"from core.config import Settings\n{imports}\n\nsettings = {_settings(settings)}\n{call}"
     )
 
 
-def command(step: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def command(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | None) -> str:
     r"""Return the line for a shell that does the same; settings stand before it as variables.
 
     Examples
@@ -67,7 +69,8 @@ def command(step: str, options: Mapping[str, Any], settings: Mapping[str, Any]) 
     >>> command("train", {"blend": True, "params": {"lr": {"C": 2}}}, {})
     'python -m core train --blend --params \'{"lr": {"C": 2}}\''
     """
-    before = [f"COURTSIDE_{name.upper()}={shlex.quote(str(one))}" for name, one in settings.items()]
+    given = (settings or {}).items()
+    before = [f"COURTSIDE_{name.upper()}={shlex.quote(str(one))}" for name, one in given]
     words = [*before, "python", "-m", "core", step]
     for name, value in options.items():
         words += words_of(name, value)
@@ -85,12 +88,44 @@ def words_of(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
+    if names := _files(value):
+        return [flag, *(shlex.quote(name) for name in names)]
     if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
         return [flag, *(shlex.quote(one) for one in value)]
     if isinstance(value, list | tuple | dict):
         return [flag, shlex.quote(json.dumps(value))]
+    if str(value).startswith("-"):  # as a word of its own it would be taken for another option
+        return [shlex.quote(f"{flag}={value}")]
     return [flag, shlex.quote(str(value))]
 
 
 def _arguments(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+    return ", ".join(f"{name}={_written(value)}" for name, value in values.items())
+
+
+def _settings(values: Mapping[str, Any] | None) -> str:
+    return "Settings.load()" if values is None else f"Settings({_arguments(values)})"
+
+
+def _written(value: Any) -> str:
+    names = [
+        f"storage.stage_upload(settings, {name!r}, Path({name!r}).read_bytes())"
+        for name in _files(value)
+    ]
+    if not names:
+        return repr(value)
+    return f"[{', '.join(names)}]" if isinstance(value, list | tuple) else names[0]
+
+
+def _files(value: Any) -> list[str]:
+    """Return the names of uploaded files that an option holds; nothing where it holds others.
+
+    Examples
+    --------
+    >>> _files({"name": "a.csv", "stored": "0f.csv"}), _files({"name": "a.csv"})
+    (['a.csv'], [])
+    """
+    found = list(value) if isinstance(value, list | tuple) else [value]
+    if all(isinstance(one, dict) and set(one) == {"name", "stored"} for one in found):
+        return [str(one["name"]) for one in found]
+    return []
