@@ -15,6 +15,8 @@ from types import ModuleType
 
 import pytest
 
+from core.adapters import tracking
+
 ROOT = Path(__file__).resolve().parents[1]
 # texts that stand on no page and in no catalogue, by the language they are written in
 DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("docs/**/*.pt.md",)}
@@ -23,7 +25,9 @@ NO_WORDS = re.compile(
     r"|&[a-z]+;|\S*[/_\\=@#]\S*|\b[\w-]+\.(?:py|md|csv|zip|toml|parquet|json|db)\b",
     re.DOTALL,
 )
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+# whole: not the letters within a digest or a version
+WORD = re.compile(r"(?<![\w'’])[^\W\d_]+(?:['’][^\W\d_]+)*(?!\w)")
+RUNS = {name.lower() for name in tracking.RUN_NAMES.values()}
 
 
 def words(text: str) -> Iterator[str]:
@@ -40,7 +44,7 @@ def misspelt(texts: Iterable[str], language: str) -> dict[str, str]:
     from spellchecker import SpellChecker
 
     listed = ROOT / "tests" / f"words_{language}.txt"
-    known = set(listed.read_text(encoding="utf-8").split()) if listed.exists() else set()
+    known = RUNS | (set(listed.read_text(encoding="utf-8").split()) if listed.exists() else set())
     seen: dict[str, str] = {}
     for text in texts:
         for word in words(text):
