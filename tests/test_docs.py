@@ -363,12 +363,11 @@ def test_commands_are_understood_as_they_stand() -> None:
     ]
     assert len(found) >= 3
     for name, line in found:
-        command, *given = shlex.split(line, comments=True)
+        command, *given = shlex.split(re.split(r" >>? ", line)[0], comments=True)
         assert command in known, f"{name}: python -m core {line}"
-        try:
+        if given != ["--help"]:
+            # one that is not understood ends the test with what it says
             commands._parser(command).parse_args(given)
-        except SystemExit:
-            pytest.fail(f"{name}: python -m core {line}")
 
 
 def test_every_exit_code_is_documented() -> None:
