@@ -54,6 +54,7 @@ ONLY = {
     "aiohttp": {"core.adapters.gateway"},
     "prometheus_client": {"core.adapters.gateway_stats"},
     "evidently": {"core.adapters.evidently_report"},
+    "fpdf": {"core.logic.documents.as_pdf"},
     "fsspec": {"core.adapters.batches"},
     "requests": {
         "core.adapters.client",

@@ -58,7 +58,7 @@ def one(
         told=told,
         link=link,
         pictures=shots,
-        head=_head(facts),
+        head=_head(facts, told),
         made=newest(facts),
         language=language,
     )
@@ -98,7 +98,7 @@ def bundle(
             told=told,
             link=link,
             pictures=shots,
-            head=_head(facts),
+            head=_head(facts, told),
             made=newest(facts),
             language=language,
         )
@@ -160,11 +160,14 @@ def _figures(made: Iterable[Document]) -> list[Figure]:
     return list(found.values())
 
 
-def _head(facts: Facts) -> str:
-    champion = facts.champion
-    model = f" · {champion.model}, version {champion.version}" if champion else ""
+def _head(facts: Facts, told: as_markdown.Told) -> str:
+    parts = [facts.spec.title]
+    if facts.champion:
+        parts.append(f"{facts.champion.model}, version {facts.champion.version}")
     moment = newest(facts)
-    return f"{facts.spec.title}{model}{f' · {moment:%Y-%m-%d}' if moment else ''}"
+    if moment:
+        parts.append(f"{moment:%Y-%m-%d}")
+    return " · ".join(told(part) for part in parts)
 
 
 def _contents(made: Iterable[Document], language: str) -> str:

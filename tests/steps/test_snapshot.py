@@ -27,6 +27,7 @@ SHARES = {
 }
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC")
 _RUN = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8}\b|\b[0-9]{8}\b")
+_OF_THE_WAY = re.compile("steps were taken|per second| ms a row")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -34,8 +35,8 @@ def lines(text: str) -> list[tuple[str, list[str]]]:
     """Return what each line with a figure says around its figures, and the figures."""
     found = []
     for line in text.splitlines():
-        # a picture's address; the diagram; how much of the way was gone
-        if line.startswith(("!", "  ")) or "steps were taken" in line:
+        # a picture's address; the diagram; how much of the way was gone, and how fast
+        if line.startswith(("!", "  ")) or _OF_THE_WAY.search(line):
             continue
         bare = _RUN.sub("run", _MOMENT.sub("moment", line))
         numbers = _NUMBER.findall(bare)

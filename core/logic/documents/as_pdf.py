@@ -36,7 +36,7 @@ class _Pages(FPDF):
     """Pages with the document's title and the number of the page at their foot."""
 
     foot = ""
-    MARKDOWN_LINK_COLOR = LINKS
+    MARKDOWN_LINK_COLOR = LINKS  # type: ignore[assignment]  # None there, and so its type
 
     def footer(self) -> None:
         """Draw the foot of a page."""
