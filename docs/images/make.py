@@ -21,7 +21,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ SHOTS = (
     Shot("replay", "replay"),
     Shot("reports", "reports"),
     Shot("checklist", "checklist"),
-    Shot("overview-800", "", width=800),
+    Shot("overview-800", "", after="explain", width=800),
 )
 MORE: tuple[tuple[str, Any], ...] = (
     ("explain", explain.Options()),
@@ -103,19 +103,25 @@ def main() -> int:
         settings = Settings(home=Path(folder) / "home", serve_port=free_port(5001))
         settings.home.mkdir()
         with app(settings) as base:
-            take(base, at(wanted, ""))
+            # the worker comes up with the first visit, so there is one whatever is wanted
+            take(base, at(wanted, "") or [replace(SHOTS[0], name="")])
             steps = lifecycle.whole("sample")
             chains.start(settings, steps, "Run the whole life cycle on sample data")
             for step, _ in steps:
                 until(lambda step=step: done(settings, step), step)
-                take(base, at(wanted, step))
+                if shots := at(wanted, step):
+                    take(base, shots)
             until(lambda: not is_running(settings), "the whole life cycle")
-            take(base, at(wanted, WHOLE))
+            if shots := at(wanted, WHOLE):
+                take(base, shots)
             chains.forget(settings)
-            for step, options in MORE:
+            steps_left = list(MORE)
+            while any(at(wanted, step) for step, _ in steps_left):
+                step, options = steps_left.pop(0)
                 jobs.submit(settings, step, options.model_dump(mode="json"))
                 until(lambda step=step: done(settings, step), step)
-                take(base, at(wanted, step))
+                if shots := at(wanted, step):
+                    take(base, shots)
     for path in sorted(FOLDER.glob("*.png")):
         print(f"{path.name:24} {path.stat().st_size / 1000:6.0f} kB")
     return 0
@@ -204,8 +210,6 @@ def until(done: Any, what: str) -> None:
 
 def take(base: str, shots: list[Shot]) -> None:
     """Take pictures of pages as they stand now."""
-    if not shots:
-        return
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -232,7 +236,11 @@ def take(base: str, shots: list[Shot]) -> None:
                 place = page.get_by_role("heading", name=shot.at).first
                 place.evaluate("found => found.scrollIntoView({block: 'start'})")
                 page.wait_for_timeout(1500)
-            keep(page.screenshot(), FOLDER / f"{shot.name}.png")
+            page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+            # a look at the worker's state may just begin
+            page.add_style_tag(content="[data-testid=stStatusWidget] { visibility: hidden }")
+            if shot.name:
+                keep(page.screenshot(), FOLDER / f"{shot.name}.png")
             page.close()
         browser.close()
 
