@@ -168,8 +168,17 @@ def _put_back(settings: Settings, place: Path) -> None:
 
 
 def _move(path: Path, target: Path) -> None:
+    """Rename: whole or not at all. What already lies at the target stays as it is."""
+    if path.is_dir() and target.is_dir():
+        # left by who was interrupted, and made again since
+        for found in sorted(path.iterdir()):
+            _move(found, target / found.name)
+        path.rmdir()
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
-    # of one home: a rename, whole or not at all
+    if target.exists():
+        names = (f"{target.name}.later{place}" for place in range(1, 1000))
+        target = next(one for name in names if not (one := target.with_name(name)).exists())
     os.replace(path, target)
 
 
