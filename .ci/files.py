@@ -18,7 +18,7 @@ DATA = {
     ".pkl", ".pickle", ".joblib", ".skops",
 }  # fmt: skip
 KEPT_IN_DATA = {"README.md", ".gitkeep"}
-LARGEST_KB = 500
+LARGEST_KB = 1000
 # columns of the shipped project's source: a file that begins with them holds its rows
 SOURCE_COLUMNS = (b"combined_shot_type", b"game_event_id", b"minutes_remaining", b"shot_made_flag")
 
