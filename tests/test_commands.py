@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -17,6 +18,7 @@ from core import commands
 from core.adapters import jobs, storage, tracking
 from core.config import CODE_ROOT, Settings
 from core.logic import glass
+from core.steps import export
 from tests.conftest import copy_home
 
 Run = Callable[..., tuple[int, dict]]
@@ -47,6 +49,7 @@ def test_prepare_as_a_program_of_its_own(acquired_few: Settings, tmp_path: Path)
     kept = tracking.run(settings, told["run_id"])
     assert kept is not None
     assert told["metrics"] == dict(kept.metrics)
+    assert told["links"]["run"].endswith(f"/runs?run={kept.run_id}")
     assert (kept.params["test_share"], kept.params["seed"]) == ("0.25", "7")
     assert "%" in done.stderr  # how far it was
 
@@ -107,7 +110,11 @@ def test_a_file_is_taken_in_as_an_upload_is(settings: Settings, few_file: Path, 
     assert (code, "cannot be read" in told["error"]) == (1, True)
 
 
-def test_status_and_documents(trained_few: Settings, tmp_path: Path, run: Run) -> None:
+def test_status_and_documents(
+    trained_few: Settings, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the zip has tests of its own
+    monkeypatch.setattr(export, "bundle", create_autospec(export.bundle, return_value=b"zip"))
     settings = copy_home(trained_few, tmp_path / "home")
     code, told = run(settings, "status")
     assert (code, told["champion"], told["served"]) == (0, "1", [])
@@ -186,15 +193,24 @@ def test_every_step_has_a_command() -> None:
     assert set(commands.STEPS) == set(jobs.STEPS) == set(tracking.RUN_NAMES)
 
 
-def test_the_python_of_a_page_runs_as_it_stands(acquired_few: Settings, tmp_path: Path) -> None:
+def test_the_document_has_an_example_of_every_command() -> None:
+    text = (CODE_ROOT / "docs" / "commands.md").read_text("utf-8")
+    for name in (*commands.STEPS, *commands.OTHERS):
+        assert f"python -m core {name} --" in text or f"python -m core {name}`" in text, name
+
+
+@pytest.mark.parametrize("words", [["lat"], ["=3"], ["{"], ["lat=1", "{}"]], ids=" ".join)
+def test_a_mapping_that_is_none_is_told(words: list[str]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        commands._mapping(words)
+
+
+def test_the_python_of_a_page_runs_as_it_stands(
+    acquired_few: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
-    code = glass.python("prepare", {"test_share": 0.3}, {"home": str(settings.home)})
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=CODE_ROOT, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    exec(glass.python("prepare", {"test_share": 0.3}, {"home": str(settings.home)}), {})
     last = tracking.last_run(settings, "prepare")
     assert last is not None
-    assert last.run_id in done.stdout
+    assert last.run_id in capsys.readouterr().out
     assert last.params["test_share"] == "0.3"
