@@ -189,6 +189,18 @@ def test_the_line_that_a_page_shows_means_the_same_options(step: str, settings: 
     assert eval(call, {"__builtins__": {}}, names) == wanted
 
 
+def test_the_line_of_an_upload_takes_the_file_in_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my answers.csv").write_text("shot_id,label\n1,0\n")
+    content = (tmp_path / "my answers.csv").read_bytes()
+    wanted = storage.stage_upload(settings, "my answers.csv", content)
+    monkeypatch.chdir(tmp_path)
+    line = glass.command("label", {"upload": wanted.model_dump()}, {})
+    given = commands._parser("label").parse_args(shlex.split(line)[4:])
+    assert commands._options("label", given, settings).upload == wanted
+
+
 def test_every_step_has_a_command() -> None:
     assert set(commands.STEPS) == set(jobs.STEPS) == set(tracking.RUN_NAMES)
 
