@@ -45,7 +45,7 @@ def write(home: Path, data: str, out: Path) -> None:
     found = os.environ.get("COURTSIDE_RAW_DIR")
     home.mkdir(parents=True, exist_ok=True)
     settings = Settings(home=home.resolve(), raw_dir=Path(found).resolve() if found else None)
-    settings = settings.model_copy(update={"serve_port": server.free_port(settings)})
+    settings = settings.model_copy(update={"serve_port": server.free_port(settings, 0)})
     try:
         live(settings, data)
         for name in export.snapshot(settings, out):

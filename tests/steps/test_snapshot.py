@@ -27,7 +27,7 @@ SHARES = {
 }
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC")
 _RUN = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8}\b|\b[0-9]{8}\b")
-_OF_THE_WAY = re.compile("steps were taken|per second| ms a row")
+_OF_THE_WAY = re.compile("steps were taken|per second| ms a row|/invocations")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -35,7 +35,7 @@ def lines(text: str) -> list[tuple[str, list[str]]]:
     """Return what each line with a figure says around its figures, and the figures."""
     found = []
     for line in text.splitlines():
-        # a picture's address; the diagram; how much of the way was gone, and how fast
+        # a picture's address; the diagram; how much of the way was gone, how fast, on which port
         if line.startswith(("!", "  ")) or _OF_THE_WAY.search(line):
             continue
         bare = _RUN.sub("run", _MOMENT.sub("moment", line))
