@@ -223,7 +223,7 @@ def is_told(message: str) -> bool:
     several = several or re.match(r"[AI] [a-z]{2}", stripped)
     capital = re.fullmatch(r"[A-Z][a-z]+(-[a-z]+)?[.:]?", stripped)
     badge = ":" in message and re.search(r":[a-z]+(-badge)?\[[^\]]*[a-z]{2}", message)
-    fitted = "{" in message and re.search(r"(^|[\s(])[a-z]{2,}($|[\s.,;:)])", words)
+    fitted = "{" in message and re.search(r"(^|[\s(*])[A-Za-z]{2,}($|[\s.,;:)*])", words)
     return bool(several or capital or badge or fitted)
 
 

@@ -223,8 +223,7 @@ TRAIN = (
     ),
     Artifact(
         "model: artifacts/pipeline.<kind>", "The fitted candidate.",
-        "A scikit-learn pipeline of preprocessing and classifier, saved with skops, or "
-        "with cloudpickle where skops cannot.",
+        "A scikit-learn pipeline of preprocessing and classifier, saved with skops.",
     ),
     Artifact(
         "model: requirements.txt", "What the model needs to be served elsewhere.",

@@ -36,6 +36,7 @@ _SEAMS = tuple(
         r"(\s*\n[\s#|-]*)",
         r"(^(?:#+|-|>|\d+\.)\s+)",
         r"(\s+[0-9a-f]{8}$)",
+        r"(^\d+\s+(?=[A-Z]))",
         r"((?<=[.!?])[*_]*\s+(?=\S))",
         r"(\s+·\s+|\s*\|\s*)",
         r"(\*\*|:[a-z]+(?:-badge)?\[|\]\([^)]*\)|[\[\]]|</?[a-z][^>]*>|&[a-z]+;|:material/[a-z_]+:)",
@@ -44,6 +45,7 @@ _SEAMS = tuple(
         r"(\s+and\s+|\s+or\s+)",
     )
 )
+_SEVERAL = re.compile(r"[.,;:]\s|\n")
 _WRAPPED = re.compile(r"(\*\*|\*)([^*]+)\1")
 _KEPT = re.compile(r"(`[^`]*`|https?:\S+|\\?`)")
 _TOKEN = re.compile(r"[\w.,:/@+-]+")
@@ -54,6 +56,9 @@ _LETTERS = re.compile(r"[^\W\d_]")
 _WITHIN = r"((?:(?![.!?]\s+[A-Z*`\"])[^\n])*?)"
 _ANY = r"([\s\S]*?)"
 _TRIED = 8
+# in a text of more letters, a message of few letters ("{low} to {high}") says nothing
+_SHORT, _TELLING, _OPENING = 60, 7, 5
+_MOST_PARTS = 16
 # a piece of more words is no name
 _NAME_WORDS = 4
 # a text told, and the pieces of it that stayed as they were
@@ -66,10 +71,10 @@ class _Template:
 
     names: tuple[str, ...]
     is_code: tuple[bool, ...]
+    pieces: tuple[str, ...]
     literal: str
     size: int
-    within: re.Pattern[str]
-    any: re.Pattern[str]
+    lines: int
     answer: str
 
 
@@ -266,10 +271,10 @@ def _catalogue(language: str) -> _Catalogue:
             _Template(
                 names=tuple(names),
                 is_code=tuple(piece.endswith("`") for piece in literals[:-1]),
+                pieces=tuple(literals),
                 literal=solid,
                 size=sum(len(_LETTERS.findall(piece)) for piece in literals),
-                within=_pattern(literals, _WITHIN),
-                any=_pattern(literals, _ANY),
+                lines=told_as.count("\n"),
                 answer=answer,
             )
         )
@@ -277,7 +282,8 @@ def _catalogue(language: str) -> _Catalogue:
     return _Catalogue(exact, tuple(templates))
 
 
-def _pattern(literals: Sequence[str], place: str) -> re.Pattern[str]:
+@lru_cache(maxsize=8192)
+def _pattern(literals: tuple[str, ...], place: str) -> re.Pattern[str]:
     """Return a pattern in which signs of the literals may have a backslash before them."""
     return re.compile(place.join(_escapable(piece) for piece in literals))
 
@@ -289,11 +295,38 @@ def _escapable(piece: str) -> str:
 def _fitting(
     known: _Catalogue, text: str, *, strict: bool
 ) -> Iterator[tuple[_Template, tuple[str, ...]]]:
+    bare = _ESCAPED.sub(r"\1", text)
+    lines, short = text.count("\n"), len(text) <= _SHORT
     for template in known.templates:
-        if template.literal in text:
-            found = (template.within if strict else template.any).fullmatch(text)
-            if found:
-                yield template, found.groups()
+        if not strict and template.size < _TELLING:
+            continue
+        telling = template.size >= _TELLING or len(template.pieces[0]) >= _OPENING
+        if template.literal not in bare or not (short or telling):
+            continue
+        if (template.lines != lines and strict) or not _in_order(template.pieces, bare):
+            continue
+        found = _pattern(template.pieces, _WITHIN if strict else _ANY).fullmatch(text)
+        # a message of few letters would swallow whole lists and sentences
+        if found and not (template.size < _TELLING and _swallows(template, found.groups())):
+            yield template, found.groups()
+
+
+def _swallows(template: _Template, values: Sequence[str]) -> bool:
+    """Tell whether a value holds several things, other than what follows all that is said."""
+    inner = values if not template.pieces[0] else values[:-1]
+    return any(map(_SEVERAL.search, inner))
+
+
+def _in_order(pieces: Sequence[str], text: str) -> bool:
+    """Tell whether a text begins, goes on and ends with these; much faster than a pattern."""
+    if not text.startswith(pieces[0]) or not text.endswith(pieces[-1]):
+        return False
+    at = 0
+    for piece in pieces:
+        at = text.find(piece, at) + len(piece)
+        if at < len(piece):
+            return False
+    return True
 
 
 @lru_cache(maxsize=50_000)
@@ -312,6 +345,8 @@ def _told(text: str, language: str) -> _Answer:
     for exact in (text, _ESCAPED.sub(r"\1", text)):
         if exact in known.exact:
             return known.exact[exact], ()
+    if text[-1] in ".:" and text[:-1] in known.exact:
+        return known.exact[text[:-1]] + text[-1], ()
     best = _leaf(text, language)
     for strict in (True, False):
         for tried, (template, values) in enumerate(_fitting(known, text, strict=strict)):
@@ -347,7 +382,7 @@ def _by_parts(text: str, language: str) -> _Answer:
         return f"{wrapped[1]}{inner}{wrapped[1]}", left
     for seam in _SEAMS:
         parts = seam.split(text)
-        if len(parts) > 3:
+        if 3 < len(parts) <= _MOST_PARTS:
             # a message may hold such a seam itself: try what comes first, or last, alone
             ways = (parts, _ends(parts, 1), _ends(parts, len(parts) - 2))
             return min((_joined(way, language) for way in ways), key=_cost)

@@ -49,8 +49,11 @@ def card(settings: Settings, one: server.Server, name: str, live: server.Server 
 def _head(settings: Settings, one: server.Server, name: str) -> None:
     word, colour, icon = STATES[one.state]
     with st.container(horizontal=True, vertical_alignment="center"):
-        where = "the live endpoint, port" if one.is_live else "port"
-        st.markdown(f"**{_parts.plain(name)}** on {where} **{one.port}**", width="content")
+        called = _parts.plain(name)
+        told = f"**{called}** on port **{one.port}**"
+        if one.is_live:
+            told = f"**{called}** on the live endpoint, port **{one.port}**"
+        st.markdown(told, width="content")
         st.badge(word, icon=icon, color=colour)
         if one.sample:
             _parts.sample_badge()

@@ -150,7 +150,7 @@ def life_cycle() -> None:
                 )
             else:
                 page, name, _ = _parts.STEPS[first.step]
-                st.markdown(f":material/flag: **Next: {name.lower()}.** {first.todo}")
+                st.markdown(f":material/flag: **Next: {name}.** {first.todo}")
                 st.page_link(page, label=f"Go to {name}", icon=":material/arrow_forward:")
         with st.container(horizontal=True):
             for number, stage in enumerate(listed, start=1):

@@ -18,7 +18,7 @@ RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
 def journey(page) -> dict[str, str]:
     """Take the data that is offered first to a monitored model, and return what the pages say."""
     said = {}
-    expect(page.get_by_text("Next: acquire.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Next: Acquire.")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "1-overview-empty")
 
     go(page, "Acquire")

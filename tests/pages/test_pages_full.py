@@ -284,7 +284,7 @@ def test_new_raw_data_makes_what_came_from_the_old_out_of_date(
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
-    assert "Next: prepare." in text_of(app)
+    assert "Next: Prepare." in text_of(app)
     states = [found.value for found in app.markdown if "-badge[" in found.value]
     assert "out of date" in states[1]
     prepare.run(copied.settings, prepare.Options())
@@ -292,7 +292,7 @@ def test_new_raw_data_makes_what_came_from_the_old_out_of_date(
     assert any("Train again" in found.value for found in app.warning)
     assert SAMPLE in text_of(app)
     assert SAMPLE not in text_of(open_page(copied.settings, "prepare"))
-    assert "Next: train." in text_of(open_page(copied.settings, "overview"))
+    assert "Next: Train." in text_of(open_page(copied.settings, "overview"))
 
 
 def test_a_server_that_is_gone_is_told_and_can_be_dismissed(
@@ -306,7 +306,7 @@ def test_a_server_that_is_gone_is_told_and_can_be_dismissed(
     assert "died" in text_of(app)
     assert "ended by itself" in app.error[0].value
     assert "No model is served now" in text_of(open_page(copied.settings, "score"))
-    assert "Next: serve." in text_of(open_page(copied.settings, "overview"))
+    assert "Next: Serve." in text_of(open_page(copied.settings, "overview"))
     app.button(key=f"dismiss-{copied.port}").click().run()
     assert not app.exception
     assert "No server is running" in text_of(app)
