@@ -56,7 +56,8 @@ figure .picture { background: #FFFFFF; border: 1px solid var(--line); border-rad
 figure svg { max-width: 100%; height: auto; display: block; margin: 0 auto }
 .missing { border-left: 4px solid var(--mark); background: var(--band); padding: .75rem 1rem;
   border-radius: 0 .5rem .5rem 0 }
-@media print { nav { display: none } h2, h3 { break-after: avoid } figure, tr { break-inside: avoid }
+@media print { nav { display: none } h2, h3 { break-after: avoid } figure, tr {
+  break-inside: avoid }
   main { max-width: none; padding: 0 } }
 """
 _markdown = MarkdownIt("commonmark", {"html": False})
