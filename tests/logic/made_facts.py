@@ -191,9 +191,7 @@ def whole() -> Facts:
 
 def without(facts: Facts, *steps: str) -> Facts:
     """Return the facts as they are before these steps were taken."""
-    return replace(
-        facts, runs={step: one for step, one in facts.runs.items() if step not in steps}
-    )
+    return replace(facts, runs={step: one for step, one in facts.runs.items() if step not in steps})
 
 
 def changed(facts: Facts, step: str, **fields: dict[str, Any]) -> Facts:
