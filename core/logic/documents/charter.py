@@ -14,8 +14,8 @@ from core.dossier import (
     RunFacts,
     Table,
 )
-from core.logic.documents import diagram
-from core.logic.documents.reading import link, metric, number, percent
+from core.logic.documents import diagram, model_report
+from core.logic.documents.reading import interval, link, metric, number, percent, tag
 from core.stages import STAGES
 
 
@@ -49,6 +49,7 @@ def _background(facts: Facts) -> list[Block]:
     spec = facts.spec
     return [
         Heading("Business background"),
+        *([Paragraph(spec.domain)] if spec.domain else []),
         Paragraph(
             f"{spec.title}. The question is: **{spec.question}** The answer is a probability for "
             f"each row, and a label: {spec.positive} or {spec.negative}."
@@ -75,8 +76,8 @@ def _scope(facts: Facts) -> list[Block]:
         Bullets(
             (
                 "In scope: two approaches to the same question, a logistic regression and "
-                "classifiers that divide the rows; one is chosen by cross-validation and the "
-                "reason is kept.",
+                "classifiers that take the share in groups of rows; one is chosen by "
+                "cross-validation and the reason is kept.",
                 "In scope: the model as an API on this machine, scoring of all production rows, "
                 "monitoring with and without the response variable, and retraining by rule.",
                 f"Out of scope: causes. The model says how often rows like this one were "
@@ -146,10 +147,10 @@ def _personnel(facts: Facts) -> list[Block]:
 
 def _decided(runs: list[RunFacts]) -> tuple[str, ...]:
     return tuple(
-        f"{run.tags['courtside.decided_by']} decided in {link(run)}: "
-        f"{run.tags.get('courtside.reason') or run.tags.get('courtside.decision', '')}"
+        f"{tag(run, 'decided_by')} decided in {link(run)}: "
+        f"{tag(run, 'reason') or tag(run, 'decision')}"
         for run in runs
-        if run.tags.get("courtside.decided_by")
+        if tag(run, "decided_by")
     )
 
 
@@ -167,19 +168,22 @@ def _metrics(facts: Facts) -> list[Block]:
     if trained is None:
         blocks.append(Missing("What was reached is not known yet.", "train"))
         return blocks
-    loss, skill = metric(trained, "log_loss_test"), metric(trained, "skill_test")
-    base = loss / (1 - skill) if loss is not None and skill is not None and skill < 1 else None
     blocks.append(
         Table(
             ("Metric", "Baseline", "Reached", "What it is"),
             (
                 (
                     "Log loss on the test set, nats",
-                    number(base),
-                    number(loss),
+                    number(model_report.base_log_loss(trained)),
+                    number(metric(trained, "log_loss_test")),
                     "of probabilities; lower is better; the baseline is the base rate",
                 ),
-                ("Skill over the base rate", "0", number(skill), "1 is perfect, below 0 is worse"),
+                (
+                    "Skill over the base rate",
+                    "0",
+                    number(metric(trained, "skill_test")),
+                    "1 is perfect, below 0 is worse",
+                ),
                 ("ROC AUC", "0.5", number(metric(trained, "roc_auc_test")), "order of the rows"),
                 (
                     "F1 at the threshold",
@@ -193,6 +197,7 @@ def _metrics(facts: Facts) -> list[Block]:
             f"From {link(trained)}.",
         )
     )
+    blocks += _goal(facts)
     if scored := facts.runs.get("score"):
         rate = metric(scored, "base_rate_production")
         if rate is not None:
@@ -211,6 +216,31 @@ def _metrics(facts: Facts) -> list[Block]:
             )
         )
     return blocks
+
+
+def _goal(facts: Facts) -> list[Block]:
+    """Return whether each part of the goal was reached on the test set."""
+    best = model_report.chosen(facts)
+    low, high = metric(best, "skill_test_low"), metric(best, "skill_test_high")
+    if best is None or low is None or high is None:
+        return [Missing("Whether the goal was reached is not known: no interval is kept.", "train")]
+    told = [
+        f"Reached: the log loss is surely below that of the base rate, as the skill's 95% interval "
+        f"is {interval(low, high)}, from {link(best)}."
+        if low > 0
+        else f"Not reached: the log loss is not surely below that of the base rate, as the skill's "
+        f"95% interval is {interval(low, high)}, from {link(best)}."
+    ]
+    error, floor = metric(best, "calibration_error_test"), metric(best, "calibration_floor_test")
+    if error is not None and floor is not None:
+        told.append(
+            f"Reached: the calibration error, {error:.4f}, is within what chance alone stays below "
+            f"in 95% of cases, {floor:.4f}, from {link(best)}."
+            if error <= floor
+            else f"Not reached: the calibration error, {error:.4f}, is above what chance alone "
+            f"stays below in 95% of cases, {floor:.4f}, from {link(best)}."
+        )
+    return [Bullets(tuple(told))]
 
 
 def _plan(facts: Facts) -> list[Block]:
@@ -254,7 +284,9 @@ def _architecture() -> list[Block]:
 
 def _communication(facts: Facts) -> list[Block]:
     reports = len(facts.reports)
-    kept = f"{reports:,} reports of monitoring are kept so far." if reports else "None is kept yet."
+    kept = "No report is kept yet."
+    if reports:
+        kept = f"Kept so far: {reports:,}, the newest is {link(facts.reports[0])}."
     return [
         Heading("Communication"),
         Bullets(

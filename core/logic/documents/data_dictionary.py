@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from core.dossier import Block, Document, Facts, Heading, Missing, Paragraph, Table
-from core.logic.documents.reading import link, percent
+from core.dossier import Block, Document, Facts, Heading, Missing, Paragraph, RunFacts, Table
+from core.logic.documents.reading import code, link, number, percent, plain
 from core.project import Column, ProjectSpec
 
 
@@ -20,14 +20,15 @@ def make(facts: Facts) -> Document:
     'Raw columns'
     """
     spec, run = facts.spec, facts.runs.get("acquire")
-    gaps = _gaps(run.tables.get("columns", pd.DataFrame())) if run else {}
+    columns = run.tables.get("columns", pd.DataFrame()) if run else pd.DataFrame()
+    gaps = _gaps(columns)
     rows = tuple(
         (
             f"`{name}`",
             column.type,
             _range(column),
             _role(spec, name),
-            "before" if column.recorded == "before" else "**after**",
+            _known(spec, name),
             percent(gaps[name]) if name in gaps else "–",
             column.about,
         )
@@ -45,8 +46,11 @@ def make(facts: Facts) -> Document:
             f"Missing values from {link(run)}." if run else "",
         ),
     ]
-    if run is None:
-        blocks.append(Missing("How many values are missing is not known yet.", "acquire"))
+    blocks.append(Heading("What the source holds"))
+    if run is None or columns.empty:
+        blocks.append(Missing("What the columns really hold is not known yet.", "acquire"))
+    else:
+        blocks.append(_held(spec, run, columns))
     if spec.engineered:
         blocks += [
             Heading("Computed features"),
@@ -75,12 +79,36 @@ def _gaps(columns: pd.DataFrame) -> dict[str, float]:
     return dict(zip(found["column"], share.astype(float), strict=True))
 
 
+def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
+    # a number that names something, or never changes, has no mean worth telling
+    names = {spec.id, spec.group}
+    return Table(
+        ("Column", "Different values", "Lowest", "Highest", "Mean", "Most frequent"),
+        tuple(
+            (
+                code(row["column"]),
+                f"{row['distinct']:,.0f}",
+                plain(row["low"]),
+                plain(row["high"]),
+                "–" if row["column"] in names or row["distinct"] < 2 else number(row["mean"], 2),
+                f"{plain(row['usual'])} ({percent(row['usual_share'])})",
+            )
+            for row in columns[columns["kind"] == "all"].to_dict("records")
+        ),
+        f"Of all rows, from {link(run)}.",
+    )
+
+
 def _range(column: Column) -> str:
     if column.categories:
         listed = ", ".join(column.categories[:4])
         return f"{listed}, … ({len(column.categories)})" if column.categories[4:] else listed
+    if column.pattern:
+        return code(column.pattern)
     if column.type == "label":
         return "0, 1"
+    if column.type == "date":
+        return "year-month-day"
     if column.min is not None and column.max is not None:
         return f"{column.min:g} to {column.max:g}"
     if column.min is not None:
@@ -88,6 +116,12 @@ def _range(column: Column) -> str:
     if column.max is not None:
         return f"up to {column.max:g}"
     return "any"
+
+
+def _known(spec: ProjectSpec, name: str) -> str:
+    if name == spec.target:
+        return "–"
+    return "**after**" if spec.columns[name].recorded == "after" else "before"
 
 
 def _role(spec: ProjectSpec, name: str) -> str:

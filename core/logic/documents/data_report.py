@@ -17,7 +17,18 @@ from core.dossier import (
     Table,
 )
 from core.logic import data_charts
-from core.logic.documents.reading import check_table, link, listed, metric, number, percent
+from core.logic.documents.reading import (
+    check_table,
+    code,
+    link,
+    listed,
+    metric,
+    number,
+    percent,
+    plain,
+    share,
+    tag,
+)
 
 
 def make(facts: Facts) -> Document:
@@ -54,7 +65,7 @@ def make(facts: Facts) -> Document:
 
 def _source(facts: Facts, run: RunFacts) -> list[Block]:
     spec = facts.spec
-    source = run.tags.get("courtside.source", "")
+    source = tag(run, "source")
     blocks: list[Block] = [
         Paragraph(
             f"{number(metric(run, 'rows_raw'))} rows of {number(metric(run, 'columns_raw'))} "
@@ -68,7 +79,7 @@ def _source(facts: Facts, run: RunFacts) -> list[Block]:
             Table(
                 ("File", "Size, kB", "SHA-256"),
                 tuple(
-                    (f"`{row['name']}`", f"{row['bytes'] / 1000:,.0f}", f"`{row['sha256'][:16]}…`")
+                    (code(row["name"]), f"{row['bytes'] / 1000:,.0f}", f"`{row['sha256'][:16]}…`")
                     for row in files.to_dict("records")
                 ),
                 f"Files of {link(run)}.",
@@ -109,7 +120,7 @@ def _quality(run: RunFacts) -> list[Block]:
             Table(
                 ("Finding", "Rows", "What it means"),
                 tuple(
-                    (str(row["severity"]), number(row["rows"], 0), str(row["text"]))
+                    (str(row["severity"]), number(row["rows"], 0), plain(row["text"]))
                     for row in found.to_dict("records")
                 ),
                 f"Findings of {link(run)}.",
@@ -117,17 +128,19 @@ def _quality(run: RunFacts) -> list[Block]:
         )
     columns = _columns(run)
     gaps = columns[columns["missing"] > 0]
-    if gaps.empty:
+    if columns.empty:
+        blocks.append(Missing("How many values are missing was not kept.", "acquire"))
+    elif gaps.empty:
         blocks.append(Paragraph("No column lacks a value in any row."))
     else:
-        share = gaps["missing"] / gaps["rows"]
+        parts = gaps["missing"] / gaps["rows"]
         blocks.append(
             Table(
                 ("Column", "Rows without a value", "Share"),
                 tuple(
-                    (f"`{name}`", f"{missing:,.0f}", percent(part))
+                    (code(name), f"{missing:,.0f}", percent(part))
                     for name, missing, part in zip(
-                        gaps["column"], gaps["missing"], share, strict=True
+                        gaps["column"], gaps["missing"], parts, strict=True
                     )
                 ),
                 f"Missing values, from {link(run)}.",
@@ -143,7 +156,7 @@ def _target(facts: Facts, run: RunFacts) -> list[Block]:
         Heading("Target variable"),
         Paragraph(
             f"`{spec.target}`: 1 is {spec.positive}, 0 is {spec.negative}. Of the labelled rows "
-            f"{percent(rate or 0.0)} are {spec.positive}, from {link(run)}."
+            f"{share(rate)} are {spec.positive}, from {link(run)}."
         ),
     ]
     prepared = facts.runs.get("prepare")
@@ -171,23 +184,33 @@ def _variables(run: RunFacts) -> list[Block]:
             "nothing, 1 is all. A column that is noted only after what is predicted cannot "
             "forecast it, however good it looks."
         ),
-        Table(
-            ("Column", "AUC alone", "Known", "Mean or most frequent"),
-            tuple(
-                (
-                    f"`{row['column']}`",
-                    number(row["auc_alone"], 3),
-                    str(row["recorded"]),
-                    number(row["mean"], 2) if row["mean"] == row["mean"] else str(row["usual"]),
-                )
-                for row in ranked.head(12).to_dict("records")
-            ),
-            f"From {link(run)}; all columns stand in the data dictionary.",
-        ),
     ]
+    if ranked.empty:
+        blocks.append(Missing("How each column stands to the target was not kept.", "acquire"))
+    else:
+        blocks.append(
+            Table(
+                ("Column", "AUC alone", "Known", "Mean or most frequent"),
+                tuple(
+                    (
+                        code(row["column"]),
+                        number(row["auc_alone"], 3),
+                        str(row["recorded"]),
+                        number(row["mean"], 2)
+                        if row["mean"] == row["mean"]
+                        else plain(row["usual"]),
+                    )
+                    for row in ranked.head(12).to_dict("records")
+                ),
+                f"From {link(run)}; all columns stand in the data dictionary.",
+            )
+        )
     odd = run.tables.get("leakage", pd.DataFrame())
     if not odd.empty:
-        blocks.append(Bullets(tuple(str(text) for text in odd["text"])))
+        blocks += [
+            Paragraph(f"What {link(run)} warns of, where a model would use the column:"),
+            Bullets(tuple(plain(text) for text in odd["text"])),
+        ]
     return blocks
 
 
@@ -203,12 +226,15 @@ def _columns(run: RunFacts) -> pd.DataFrame:
 
 def _kept(facts: Facts, run: RunFacts) -> list[Block]:
     features = run.params.get("features", "").split(",")
-    rows, columns = metric(run, "rows_filtered"), metric(run, "columns_filtered")
+    kept = plain(run.params.get("rows_kept", ""))
+    rows, columns = (
+        number(metric(run, name)).replace(",", "") for name in ("rows_filtered", "columns_filtered")
+    )
     return [
         Paragraph(
-            f"{link(run)} keeps {facts.spec.rows.development_name} ({run.params.get('rows_kept')}) "
-            f"with the features {listed(features)} and the target `{facts.spec.target}`: the "
-            f"dimension is **({rows or 0:.0f}, {columns or 0:.0f})**."
+            f"{link(run)} keeps the rows with {kept}, "
+            f"the features {listed(features)} and the target `{facts.spec.target}`: the "
+            f"dimension is **({rows}, {columns})**."
         ),
         Table(
             ("Step", "Rows"),
@@ -217,7 +243,7 @@ def _kept(facts: Facts, run: RunFacts) -> list[Block]:
                 ("Not of the wanted kind", number(metric(run, "rows_other"))),
                 ("Without a label", number(metric(run, "rows_unlabelled"))),
                 ("With a missing value, dropped", number(metric(run, "rows_missing"), 0)),
-                ("Kept", number(rows)),
+                ("Kept", number(metric(run, "rows_filtered"))),
             ),
             f"From {link(run)}.",
         ),
@@ -233,8 +259,8 @@ def _split(facts: Facts, run: RunFacts) -> list[Block]:
         Table(
             ("Set", "Rows", f"Share {spec.positive}"),
             (
-                ("Training", number(train), percent(rate_train or 0.0)),
-                ("Test", number(test), percent(rate_test or 0.0)),
+                ("Training", number(train), share(rate_train)),
+                ("Test", number(test), share(rate_test)),
             ),
             f"Split `{run.params.get('split')}`, test share {run.params.get('test_share')}, seed "
             f"{run.params.get('seed')}, from {link(run)}.",
@@ -243,5 +269,6 @@ def _split(facts: Facts, run: RunFacts) -> list[Block]:
     checks = run.tables.get("split_checks", pd.DataFrame())
     if not checks.empty:
         blocks.append(check_table(checks, f"Checks of the split, from {link(run)}."))
-        blocks.append(Bullets(tuple(str(text) for text in checks["text"] if text)))
+        blocks.append(Paragraph(f"What each check of {link(run)} found:"))
+        blocks.append(Bullets(tuple(plain(text) for text in checks["text"] if text)))
     return blocks

@@ -18,9 +18,39 @@ from core.dossier import (
 )
 from core.logic import candidates as kinds
 from core.logic import evaluation_charts
-from core.logic.documents.reading import interval, link, listed, metric, number, percent
+from core.logic.documents.reading import (
+    code,
+    interval,
+    link,
+    listed,
+    metric,
+    number,
+    percent,
+    plain,
+    tag,
+)
 
 MOST_SLICES = 10
+SETTINGS = (
+    ("candidates", "Candidates asked for"),
+    ("folds", "Folds of the cross-validation"),
+    ("seed", "Seed"),
+    ("fit_share", "Share of the training rows fitted on"),
+    ("balanced", "Classes weighed alike"),
+    ("tune_trials", "Trials to find better parameters"),
+    ("blend", "Mean of the best as one more candidate"),
+    ("stack", "Regression on the best as one more candidate"),
+    ("calibrate", "Probabilities mended by"),
+    ("chosen_by", "Chosen by"),
+    ("refit", "Chosen one fitted again on all labelled rows"),
+)
+SPLITS = {
+    "random": "A random split tells how it does on rows of the same time, not on those to come.",
+    "time": "The split by time tells how it does on the rows right after those it learned from, "
+    "not on those much later.",
+    "group": "The split by group tells how it does on new groups of the same time, not on those to "
+    "come.",
+}
 FIGURES = (
     ("log_loss", "Log loss, nats"),
     ("skill", "Skill over the base rate"),
@@ -50,19 +80,18 @@ def make(facts: Facts) -> Document:
         blocks += [Heading("Candidates"), Missing("No candidate was trained yet.", "train")]
         blocks += [Heading("Final model"), Missing("No model was chosen yet.", "train")]
     else:
-        best = next(
-            (one for one in facts.candidates if one.params.get("model") == _best(run)), None
-        )
+        best = chosen(facts)
         blocks += _baseline(facts, run)
+        blocks += _approaches(facts, run)
         blocks += _candidates(facts, run)
         blocks.append(Heading("Final model"))
         if best is None:
             blocks.append(Missing("The run of the best candidate is gone.", "train"))
         else:
-            blocks += _final(facts, run, best)
+            blocks += _final(run, best, facts)
             blocks += _threshold(facts, best)
             blocks += _errors(best)
-            blocks += _limits(facts, run)
+        blocks += _limits(facts, run)
     return Document(
         "model_report",
         "Model Report",
@@ -71,8 +100,15 @@ def make(facts: Facts) -> Document:
     )
 
 
-def _best(run: RunFacts) -> str:
-    return run.params.get("best", "")
+def chosen(facts: Facts) -> RunFacts | None:
+    """Return the candidate that is the champion; before there is one, the training's best."""
+    run = facts.runs.get("train")
+    if run is None:
+        return None
+    wanted = facts.champion.run_id if facts.champion else run.tags.get("courtside.best_run")
+    found = next((one for one in facts.candidates if one.run_id == wanted), None)
+    best = run.params.get("best")
+    return found or next((one for one in facts.candidates if one.params.get("model") == best), None)
 
 
 def base_log_loss(run: RunFacts) -> float | None:
@@ -94,6 +130,27 @@ def _baseline(facts: Facts, run: RunFacts) -> list[Block]:
             f"On the test set its log loss is {number(base_log_loss(run))} nats, computed from "
             f"{link(run)}. Any other model has to beat that, and by more than chance."
         )
+    ]
+
+
+def _approaches(facts: Facts, run: RunFacts) -> list[Block]:
+    return [
+        Heading("Approaches"),
+        Paragraph(
+            "Both answer the same question. The **regression** fits the probability itself, by a "
+            f"formula of the features. The **classification** takes the share of "
+            f"{facts.spec.positive} in groups of rows that are alike, and labels each row by it. "
+            "Both are judged by the log loss of their probabilities; F1 judges their labels alone, "
+            "at one threshold."
+        ),
+        Table(
+            ("Setting", "Value"),
+            tuple(
+                (title, code(run.params[name])) for name, title in SETTINGS if run.params.get(name)
+            )
+            or (("Settings of the training", "–"),),
+            f"PyCaret fitted the candidates with these settings in {link(run)}.",
+        ),
     ]
 
 
@@ -147,6 +204,7 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
     if not paired.empty:
         blocks += [
             Heading("Whether the differences are more than chance", 3),
+            Paragraph(f"Each against the best, on the same test rows of {link(run)}:"),
             Bullets(
                 tuple(f"**{row['model']}.** {row['text']}" for row in paired.to_dict("records"))
             ),
@@ -163,7 +221,7 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
         blocks.append(
             Bullets(
                 tuple(
-                    f"Left out: {row['model']}. {row['reason']}"
+                    f"Left out: {row['model']}. {plain(row['reason'])}"
                     for row in left_out.to_dict("records")
                 )
             )
@@ -177,7 +235,7 @@ def _approach(model: str) -> str:
     return kind.approach if kind else "classification"
 
 
-def _final(facts: Facts, run: RunFacts, best: RunFacts) -> list[Block]:
+def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:
     rows = []
     for name, title in FIGURES:
         value = metric(best, f"{name}_test")
@@ -191,23 +249,23 @@ def _final(facts: Facts, run: RunFacts, best: RunFacts) -> list[Block]:
                 "–" if low is None or high is None else interval(low, high),
             )
         )
-    version = f"version {facts.champion.version}" if facts.champion else "no version yet"
+    champion = facts.champion
+    features = best.params.get("features", ",".join(facts.spec.features)).split(",")
     blocks: list[Block] = [
         Paragraph(
             f"**{best.name}** was chosen: it has the lowest log loss in the folds of the training "
             f"set ({number(metric(best, 'log_loss_cv'))} nats), of probabilities and not of "
-            f"labels. The test set had no part in the choice. It is {version} of "
-            f"`{facts.spec.model}`, from {link(best)}."
+            f"labels, from {link(best)}. The test set had no part in the choice."
         ),
+        Paragraph(f"It is version {champion.version} of `{champion.model}`, the champion.")
+        if champion and champion.run_id == best.run_id
+        else Missing("It is not the champion: no decision has made it so.", "promote"),
         Table(
             ("Figure on the test set", "Value", "95% interval"),
             tuple(rows),
             f"From {link(best)}; intervals are bootstrap intervals of the test rows.",
         ),
-        Paragraph(
-            "It takes the features "
-            f"{listed(facts.champion.features if facts.champion else facts.spec.features)}."
-        ),
+        Paragraph(f"It takes the features {listed(features)}."),
     ]
     floor, error = (
         metric(best, "calibration_floor_test"),
@@ -218,9 +276,16 @@ def _final(facts: Facts, run: RunFacts, best: RunFacts) -> list[Block]:
         blocks.append(
             Paragraph(
                 f"Its calibration error is {number(error)}, {judged} what chance alone stays below "
-                f"in 95% of cases ({number(floor)})."
+                f"in 95% of cases ({number(floor)}), from {link(best)}."
             )
         )
+    settings = [
+        f"{name.removeprefix('model.')}={value}"
+        for name, value in sorted(best.params.items())
+        if name.startswith("model.") and value not in ("None", "")
+    ]
+    if settings:
+        blocks.append(Paragraph(f"Its parameters in {link(best)}: {listed(settings)}."))
     curve = run.tables.get("learning", pd.DataFrame())
     if not curve.empty:
         blocks.append(
@@ -235,15 +300,25 @@ def _final(facts: Facts, run: RunFacts, best: RunFacts) -> list[Block]:
 
 def _threshold(facts: Facts, best: RunFacts) -> list[Block]:
     threshold = float(best.params.get("threshold", facts.spec.threshold))
-    choice = best.tags.get("courtside.threshold_choice", "")
-    return [
+    choice = tag(best, "threshold_choice")
+    champion = facts.champion
+    own = champion.threshold if champion and champion.run_id == best.run_id else threshold
+    blocks: list[Block] = [
         Heading("Threshold", 3),
         Paragraph(
             f"From a probability of {threshold:g} on, a row is labelled {facts.spec.positive}. "
             f"{choice} At it, precision is {number(metric(best, 'precision_test'), 3)} and recall "
-            f"{number(metric(best, 'recall_test'), 3)} on the test set."
+            f"{number(metric(best, 'recall_test'), 3)} on the test set, from {link(best)}."
         ),
     ]
+    if own != threshold:
+        blocks.append(
+            Paragraph(
+                f"The champion is this classifier with another threshold, {own:g}, which a person "
+                "set. Figures that need a threshold stand here at the first one."
+            )
+        )
+    return blocks
 
 
 def _errors(best: RunFacts) -> list[Block]:
@@ -266,11 +341,11 @@ def _errors(best: RunFacts) -> list[Block]:
             ("Slice", "Rows", "Observed", "Mean forecast", "What it means"),
             tuple(
                 (
-                    f"{row['column']} = {row['value']}",
+                    plain(f"{row['column']} = {row['value']}"),
                     f"{row['rows']:,.0f}",
                     percent(row["base_rate"]),
                     percent(row["mean_probability"]),
-                    str(row["text"]),
+                    plain(row["text"]),
                 )
                 for row in worst.to_dict("records")
             ),
@@ -281,15 +356,18 @@ def _errors(best: RunFacts) -> list[Block]:
 
 
 def _limits(facts: Facts, run: RunFacts) -> list[Block]:
-    spec = facts.spec
-    return [
-        Heading("Limits", 3),
-        Bullets(
-            (
-                f"It has seen {run.tags.get('courtside.rows_name', spec.rows.development_name)} "
-                "only. On other rows its probabilities are a guess, see the Monitoring Report.",
-                "A random split tells how it does on rows of the same time, not on those to come.",
-                "What changes after the training it does not know: watch it by the monitoring.",
-            )
-        ),
+    spec, prepared = facts.spec, facts.runs.get("prepare")
+    told = [
+        f"It has seen {tag(run, 'rows_name') or spec.rows.development_name} "
+        "only. On other rows its probabilities are a guess, see the Monitoring Report.",
+        "What changes after the training it does not know: watch it by the monitoring.",
     ]
+    if prepared and (split := SPLITS.get(prepared.params.get("split", ""))):
+        told.insert(1, split)
+    known = {*spec.columns, *spec.engineered}
+    features = [one for one in run.tags.get("courtside.features", "").split(",") if one in known]
+    if late := [one for one in features if spec.recorded_after(one)]:
+        told.append(
+            f"It needs {listed(late)}, noted only after what is predicted: it cannot forecast."
+        )
+    return [Heading("Limits", 3), Bullets(tuple(told))]

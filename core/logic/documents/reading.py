@@ -44,6 +44,17 @@ def plain(value: object) -> str:
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
+def code(value: object) -> str:
+    """Return a text as code, whatever stands in it.
+
+    Examples
+    --------
+    >>> code("lat"), code("a`b")
+    ('`lat`', "`a'b`")
+    """
+    return f"`{str(value).replace('`', chr(39))}`"
+
+
 def tag(run: RunFacts, name: str) -> str:
     r"""Return a tag of ours as plain text, empty where the run has none.
 
@@ -90,6 +101,17 @@ def percent(value: float, digits: int = 1) -> str:
     '47.7%'
     """
     return f"{value:.{digits}%}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent, a dash for none.
+
+    Examples
+    --------
+    >>> share(0.4774), share(None)
+    ('47.7%', '–')
+    """
+    return "–" if value is None or value != value else percent(value)
 
 
 def metric(run: RunFacts | None, name: str) -> float | None:
