@@ -40,7 +40,7 @@ CALLS = {
 LOGGERS = {"_log", "log", "logging", "logger"}
 # keys of a project file whose values are read by a person
 TOLD = {
-    "title", "about", "features_title", "question", "positive", "negative",
+    "title", "about", "domain", "features_title", "question", "positive", "negative",
     "development_name", "production_name",
 }  # fmt: skip
 NOT_WORDS = re.compile(

@@ -267,7 +267,7 @@ def test_the_dictionary_has_every_column_with_what_it_may_hold_and_what_it_holds
     assert by_name["`season`"]["Range"] == f"`{SPEC.columns['season'].pattern}`"
     held = {row[0]: row for row in holds.rows}
     place = few_of(shots)["loc_x"]
-    assert held["`loc_x`"][2:4] == (str(place.min()), str(place.max()))
+    assert held["`loc_x`"][2:4] == (f"`{place.min()}`", f"`{place.max()}`")
     assert held[f"`{SPEC.id}`"][4] == "–"
 
 

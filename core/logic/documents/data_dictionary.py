@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.dossier import Block, Document, Facts, Heading, Missing, Paragraph, RunFacts, Table
-from core.logic.documents.reading import code, link, number, percent, plain
+from core.logic.documents.reading import code, link, number, percent
 from core.project import Column, ProjectSpec
 
 
@@ -88,10 +88,10 @@ def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
             (
                 code(row["column"]),
                 f"{row['distinct']:,.0f}",
-                plain(row["low"]),
-                plain(row["high"]),
+                code(row["low"]),
+                code(row["high"]),
                 "–" if row["column"] in names or row["distinct"] < 2 else number(row["mean"], 2),
-                f"{plain(row['usual'])} ({percent(row['usual_share'])})",
+                f"{code(row['usual'])} ({percent(row['usual_share'])})",
             )
             for row in columns[columns["kind"] == "all"].to_dict("records")
         ),

@@ -198,7 +198,7 @@ def _variables(run: RunFacts) -> list[Block]:
                         str(row["recorded"]),
                         number(row["mean"], 2)
                         if row["mean"] == row["mean"]
-                        else plain(row["usual"]),
+                        else code(row["usual"]),
                     )
                     for row in ranked.head(12).to_dict("records")
                 ),
