@@ -273,7 +273,7 @@ def _catalogue(language: str) -> _Catalogue:
                 is_code=tuple(piece.endswith("`") for piece in literals[:-1]),
                 pieces=tuple(literals),
                 literal=solid,
-                size=sum(len(_LETTERS.findall(piece)) for piece in literals),
+                size=sum(len(piece.replace(" ", "")) for piece in literals),
                 lines=told_as.count("\n"),
                 answer=answer,
             )
@@ -340,7 +340,7 @@ def _told(text: str, language: str) -> _Answer:
         start = text.index(bare)
         return text[:start] + inner + text[start + len(bare) :], left
     if not _LETTERS.search(text):
-        return _in_form(text, language), ()
+        return _leaf(text, language)
     known = _catalogue(language)
     for exact in (text, _ESCAPED.sub(r"\1", text)):
         if exact in known.exact:

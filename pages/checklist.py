@@ -55,7 +55,7 @@ def line(one: Requirement, *, is_graded: bool) -> None:
                 if one.run_id:
                     _parts.run_link(one.run_id, "Run")
         if one.path:
-            st.caption(f":material/draft: `{one.path}`")
+            st.caption(f":material/draft: {_parts.plain(one.path)}")
         if is_graded:
             points = ", ".join(checklist.POINTS[point - 1] for point in one.graded)
             st.caption(f"A grader checks: {points}.")

@@ -377,7 +377,7 @@ def test_features_that_know_too_much_are_told_beside_the_split(
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in found.value for found in app.warning)
     assert any(
-        "2 features (action_type, lat), divided from the test set by group." in found.value
+        "divided from the test set by group. Features, 2: action_type, lat." in found.value
         for found in app.caption
     )
 

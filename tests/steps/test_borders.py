@@ -148,7 +148,7 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
 
 @settings(
     # each takes and prepares a file: more of them tell the same more surely
-    max_examples=60 if "LONG_TESTS" in os.environ else 25, deadline=None, derandomize=True,
+    max_examples=60 if "LONG_TESTS" in os.environ else 12, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(frame=frames(), as_csv=st.booleans(), options=choices())
@@ -219,7 +219,7 @@ COLUMNS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(column=COLUMNS, cells=st.lists(CELLS, min_size=1, max_size=5))
 def test_any_cells_are_settled_within_their_column_or_told(column: Column, cells: list) -> None:
     frame = pd.DataFrame({"a": pd.Series(cells, dtype="object")})

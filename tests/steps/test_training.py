@@ -203,7 +203,7 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
         ("Best of six", 0.674),
         pytest.param("Best with the kind of shot", 0.607, marks=LONG),
         pytest.param("Best of six, in time", 0.672, marks=LONG),
-        ("Best with the kind of shot, in time", 0.632),
+        pytest.param("Best with the kind of shot, in time", 0.632, marks=LONG),
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(
