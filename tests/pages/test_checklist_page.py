@@ -42,7 +42,8 @@ def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     links = text_of(app)
     for step in ("acquire", "prepare", "serve", "score", "monitor"):
         assert f"Run {lived.run(step).run_id[:8]}" in links
-    assert f"`{next(one.path for one in found if one.number == '8.4')}`" in links
+    path = next(one.path for one in found if one.number == "8.4")
+    assert path in links
     # as many rows as the real source, and not those
     dimension = next(one for one in found if one.number == "6.8")
     assert dimension.state == "partly"
