@@ -118,8 +118,8 @@ def test_every_column_of_the_project_is_in_the_dictionary(
     assert [row[0] for row in table.rows] == [f"`{name}`" for name in facts.spec.columns]
     assert [row[0] for row in computed.rows] == [f"`{name}`" for name in facts.spec.engineered]
     roles = {row[0].strip("`"): row[table.columns.index("Role")] for row in table.rows}
-    assert roles[facts.spec.target] == "target"
-    assert {name for name, role in roles.items() if role == "feature"} == set(facts.spec.features)
+    assert roles[facts.spec.target] == "Target"
+    assert {name for name, role in roles.items() if role == "Feature"} == set(facts.spec.features)
 
 
 def test_what_people_wrote_is_no_markup(filled: tuple[Document, ...], scored_few: Settings) -> None:

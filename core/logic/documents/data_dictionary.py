@@ -5,8 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from core.dossier import Block, Document, Facts, Heading, Missing, Paragraph, RunFacts, Table
-from core.logic.documents.reading import code, link, number, percent
+from core.logic.documents.reading import code, link, listed, number, percent
 from core.project import Column, ProjectSpec
+
+TYPES = {
+    "text": "Text",
+    "integer": "Whole number",
+    "number": "Number",
+    "label": "Label",
+    "date": "Date",
+}
 
 
 def make(facts: Facts) -> Document:
@@ -25,7 +33,7 @@ def make(facts: Facts) -> Document:
     rows = tuple(
         (
             f"`{name}`",
-            column.type,
+            TYPES[column.type],
             _range(column),
             _role(spec, name),
             _known(spec, name),
@@ -37,11 +45,11 @@ def make(facts: Facts) -> Document:
     blocks: list[Block] = [
         Heading("Raw columns"),
         Paragraph(
-            "Type and range are what a source is checked against. Known says whether the value is "
-            "there before what is predicted, or noted only after it."
+            "Type and what it may hold are what a source is checked against. Known says whether "
+            "the value is there before what is predicted, or noted only after it."
         ),
         Table(
-            ("Column", "Type", "Range", "Role", "Known", "Missing", "Meaning"),
+            ("Column", "Type", "May hold", "Role", "Known", "Missing", "Meaning"),
             rows,
             f"Missing values from {link(run)}." if run else "",
         ),
@@ -58,7 +66,7 @@ def make(facts: Facts) -> Document:
             Table(
                 ("Feature", "Type", "Computed as", "Meaning"),
                 tuple(
-                    (f"`{name}`", one.type, f"`{one.formula}`", one.about)
+                    (code(name), TYPES[one.type], code(one.formula), one.about)
                     for name, one in spec.engineered.items()
                 ),
             ),
@@ -101,21 +109,21 @@ def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
 
 def _range(column: Column) -> str:
     if column.categories:
-        listed = ", ".join(column.categories[:4])
-        return f"{listed}, … ({len(column.categories)})" if column.categories[4:] else listed
+        some = listed(column.categories[:4])
+        return f"{some}, … ({len(column.categories)})" if column.categories[4:] else some
     if column.pattern:
         return code(column.pattern)
     if column.type == "label":
         return "0, 1"
     if column.type == "date":
-        return "year-month-day"
+        return "A day, as year-month-day"
     if column.min is not None and column.max is not None:
         return f"{column.min:g} to {column.max:g}"
     if column.min is not None:
         return f"from {column.min:g}"
     if column.max is not None:
         return f"up to {column.max:g}"
-    return "any"
+    return "Anything"
 
 
 def _known(spec: ProjectSpec, name: str) -> str:
@@ -125,9 +133,14 @@ def _known(spec: ProjectSpec, name: str) -> str:
 
 
 def _role(spec: ProjectSpec, name: str) -> str:
-    roles = {spec.target: "target", spec.id: "id", spec.time: "time", spec.rows.column: "rows"}
+    roles = {
+        spec.target: "Target",
+        spec.id: "Id",
+        spec.time: "Time of the row",
+        spec.rows.column: "Rows",
+    }
     if name in roles:
         return roles[name]
     if name == spec.group:
-        return "group"
-    return "feature" if name in spec.features else "–"
+        return "Group"
+    return "Feature" if name in spec.features else "–"

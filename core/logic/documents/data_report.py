@@ -226,7 +226,7 @@ def _columns(run: RunFacts) -> pd.DataFrame:
 
 def _kept(facts: Facts, run: RunFacts) -> list[Block]:
     features = run.params.get("features", "").split(",")
-    kept = plain(run.params.get("rows_kept", ""))
+    kept = code(run.params.get("rows_kept", "all"))
     rows, columns = (
         number(metric(run, name)).replace(",", "") for name in ("rows_filtered", "columns_filtered")
     )
@@ -259,8 +259,8 @@ def _split(facts: Facts, run: RunFacts) -> list[Block]:
         Table(
             ("Set", "Rows", f"Share {spec.positive}"),
             (
-                ("Training", number(train), share(rate_train)),
-                ("Test", number(test), share(rate_test)),
+                ("Training set", number(train), share(rate_train)),
+                ("Test set", number(test), share(rate_test)),
             ),
             f"Split `{run.params.get('split')}`, test share {run.params.get('test_share')}, seed "
             f"{run.params.get('seed')}, from {link(run)}.",

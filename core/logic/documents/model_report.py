@@ -272,11 +272,13 @@ def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:
         metric(best, "calibration_error_test"),
     )
     if floor is not None and error is not None:
-        judged = "within" if error <= floor else "above"
         blocks.append(
             Paragraph(
-                f"Its calibration error is {number(error)}, {judged} what chance alone stays below "
-                f"in 95% of cases ({number(floor)}), from {link(best)}."
+                f"Its calibration error, {number(error)}, is within what chance alone stays below "
+                f"in 95% of cases, {number(floor)}, from {link(best)}."
+                if error <= floor
+                else f"Its calibration error, {number(error)}, is above what chance alone stays "
+                f"below in 95% of cases, {number(floor)}, from {link(best)}."
             )
         )
     settings = [
@@ -341,7 +343,7 @@ def _errors(best: RunFacts) -> list[Block]:
             ("Slice", "Rows", "Observed", "Mean forecast", "What it means"),
             tuple(
                 (
-                    plain(f"{row['column']} = {row['value']}"),
+                    code(f"{row['column']} = {row['value']}"),
                     f"{row['rows']:,.0f}",
                     percent(row["base_rate"]),
                     percent(row["mean_probability"]),
