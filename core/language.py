@@ -47,6 +47,8 @@ _SEAMS = tuple(
 )
 _SEVERAL = re.compile(r"[.,;:]\s|\n")
 _WRAPPED = re.compile(r"(\*\*|\*)([^*]+)\1")
+# a word in bold, and what is said of it
+_HEADED = re.compile(r"((?:[-*] )?\*\*[^*\n]+\*\*)(:?\s+)(\S[^\n]*)")
 _KEPT = re.compile(r"(`[^`]*`|https?:\S+|\\?`)")
 _TOKEN = re.compile(r"[\w.,:/@+-]+")
 _NUMBER = re.compile(r"([+-]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(e[+-]?\d+)?([.,:]?)")
@@ -380,6 +382,10 @@ def _by_parts(text: str, language: str) -> _Answer:
     if wrapped:
         inner, left = _told(wrapped[2], language)
         return f"{wrapped[1]}{inner}{wrapped[1]}", left
+    headed = _HEADED.fullmatch(text)
+    if headed:
+        head, gap, rest = headed.groups()
+        return _joined((head, gap, rest), language)
     for seam in _SEAMS:
         parts = seam.split(text)
         if 3 < len(parts) <= _MOST_PARTS:
