@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -126,6 +127,9 @@ def visit(page, name: str) -> None:
     settle(page)
 
 
+@pytest.mark.skipif(
+    "LONG_TESTS" not in os.environ, reason="full pages are looked at below: set LONG_TESTS=1"
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_an_empty_page_has_no_grave_fault(empty, name: str) -> None:
     visit(empty, name)

@@ -159,6 +159,10 @@ HOSTILE = {
 }
 
 
+@pytest.mark.skipif(
+    "COURTSIDE_RAW_DIR" in os.environ and "LONG_TESTS" not in os.environ,
+    reason="the sources are clicked through with the real files above: set LONG_TESTS=1 for both",
+)
 @pytest.mark.parametrize(
     "app",
     [{

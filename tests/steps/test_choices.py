@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -486,8 +487,18 @@ def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: 
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("features", "low", "high"),
-    [(0, 0.672, 0.678), (1, 0.600, 0.607)],
-    ids=["known before", "with the kind of shot"],
+    [
+        pytest.param(0, 0.672, 0.678, id="known before"),
+        pytest.param(
+            1,
+            0.600,
+            0.607,
+            id="with the kind of shot",
+            marks=pytest.mark.skipif(
+                "LONG_TESTS" not in os.environ, reason="takes long: set LONG_TESTS=1"
+            ),
+        ),
+    ],
 )
 def test_on_the_real_rows_full_columns_reach_what_is_known(
     acquired_real: Settings, tmp_path: Path, features: int, low: float, high: float
