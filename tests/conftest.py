@@ -39,6 +39,26 @@ def _nothing_of_the_persons_own() -> None:
             del os.environ[name]
 
 
+@pytest.fixture(autouse=True)
+def _no_setting_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a setting to the tests after it."""
+
+    def ours() -> dict[str, str]:
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("COURTSIDE_") or name == tracking.STORE_VARIABLE
+        }
+
+    before = ours()
+    yield
+    after = ours()
+    for name in after.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+    assert after == before
+
+
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return a folder that one process of this session made for all of them, to be copied."""
     made = factory.getbasetemp()

@@ -50,6 +50,7 @@ STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 # what MLflow answers when there is none of that name, as against a store that does not work
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _first_use = threading.Lock()
+_store_named = threading.Lock()
 
 
 @contextmanager
@@ -612,13 +613,15 @@ def _mlflow(settings: Settings) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow")
-    given = os.environ.get(STORE_VARIABLE)
-    mlflow.set_tracking_uri(settings.mlflow_uri)
-    # it writes its own variable too, which whoever reads the settings next would take for ours
-    if given is None:
-        os.environ.pop(STORE_VARIABLE, None)
-    else:
-        os.environ[STORE_VARIABLE] = given
+    # it writes its own variable too, which whoever reads the settings next would take for ours;
+    # one thread at a time, or the second would put back what the first was about to remove
+    with _store_named:
+        given = os.environ.get(STORE_VARIABLE)
+        mlflow.set_tracking_uri(settings.mlflow_uri)
+        if given is None:
+            os.environ.pop(STORE_VARIABLE, None)
+        else:
+            os.environ[STORE_VARIABLE] = given
     return mlflow
 
 

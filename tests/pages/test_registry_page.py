@@ -322,10 +322,11 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
 
 
 def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
-    lived, copied, open_page: OpenPage, text_of: TextOf
+    lived, copied, open_page: OpenPage, text_of: TextOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = tracking.require_version(lived.settings, SPEC.model, "1")
     folds = tracking.table(lived.settings, version.run_id, "validation")
+    monkeypatch.setenv(tracking.STORE_VARIABLE, copied.settings.mlflow_uri)  # taken back after this
     mlflow.set_tracking_uri(copied.settings.mlflow_uri)
     client = MlflowClient(copied.settings.mlflow_uri)
     made = client.get_model_version(SPEC.model, "1")
@@ -466,6 +467,7 @@ def test_sixty_versions_and_five_hundred_runs_cost_no_more_questions(
         return found
 
     few = counted()
+    monkeypatch.setenv(tracking.STORE_VARIABLE, judged.settings.mlflow_uri)  # taken back after this
     mlflow.set_tracking_uri(judged.settings.mlflow_uri)
     client = MlflowClient(judged.settings.mlflow_uri)
     made = client.get_model_version(SPEC.model, "2")
