@@ -36,13 +36,13 @@ def three(frame: pd.DataFrame) -> automl.Trainer:
 
 @pytest.fixture(scope="module")
 def two(frame: pd.DataFrame) -> automl.Trainer:
-    """One of two folds, where the folds are not looked at."""
+    """One of two folds, where it does not hang on how many there are."""
     return trainer(frame, folds=2)
 
 
 @pytest.fixture(scope="module")
-def fitted(three: automl.Trainer) -> dict[str, automl.Fitted]:
-    made = three
+def fitted(two: automl.Trainer) -> dict[str, automl.Fitted]:
+    made = two
     return {
         "lr": made.fit("lr"),
         "lightgbm": made.fit("lightgbm", {"n_estimators": 20, "num_leaves": 4}),
@@ -92,7 +92,7 @@ def test_what_is_made_of_others_has_their_libraries_folds_and_one_row_each(
 ) -> None:
     for name, found in fitted.items():
         assert found.id == name
-        assert (len(found.folds), found.validation["row"].nunique()) == (3, len(frame))
+        assert (len(found.folds), found.validation["row"].nunique()) == (2, len(frame))
         assert ("lightgbm" in found.libraries) == (name not in ("lr", "lr.isotonic"))
         assert all(not isinstance(value, dict | list) for value in found.params.values())
     # what the search found is cross-validated on the same folds

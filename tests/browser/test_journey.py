@@ -45,7 +45,7 @@ def journey(page) -> dict[str, str]:
 
     go(page, "Serve")
     press(page, "Start")
-    expect(page.get_by_text(re.compile("answering$"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile("answering$")).first).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "5-serve")
 
     go(page, "Score")

@@ -67,7 +67,7 @@ class Caller(threading.Thread):
 def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -> None:
     go(page, "Serve")
     press(page, "Start")
-    expect(page.get_by_text("answering")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("answering").first).to_be_visible(timeout=PATIENCE_MS)
 
     go(page, "Registry")
     assert figure(page, "Champion") == "version 1"

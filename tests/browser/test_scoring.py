@@ -30,7 +30,7 @@ def trained(trained_sample: Settings, tmp_path: Path) -> Settings:
 def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -> None:
     go(page, "Serve")
     press(page, "Start")
-    expect(page.get_by_text(re.compile("answering$"))).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text(re.compile("answering$")).first).to_be_visible(timeout=PATIENCE_MS)
     go(page, "Score")
     page.get_by_test_id("stMain").get_by_role("radio", name="On the court").click()
     distance = page.get_by_role("spinbutton", name="shot_distance")

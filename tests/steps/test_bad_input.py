@@ -197,9 +197,9 @@ def test_several_files_may_have_their_columns_in_another_order(
 
 
 def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, last_error
+    acquired_sample: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
-    acquire.run(settings, acquire.Options(source="sample"))
+    settings = copy_home(acquired_sample, tmp_path / "home")
     snapshot = snapshots.current(settings)
     assert snapshot is not None
     kept = settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored

@@ -18,8 +18,8 @@ from core.config import Settings
 from core.logic import drift
 from core.logic.documents import checklist
 from core.stages import STAGES
-from core.steps import acquire, documents, monitor, prepare, promote, score, serve, train
-from tests.conftest import new_home
+from core.steps import documents, monitor, prepare, promote, score, serve, train
+from tests.conftest import copy_home
 from tests.steps.left import lacking, untold
 
 SPEC = project.load("kobe")
@@ -30,7 +30,6 @@ class Taken:
     """A life cycle that was taken to the end, and its server, still running."""
 
     settings: Settings
-    acquired: acquire.Result
     prepared: prepare.Result
     trained: train.Result
     served: serve.Result
@@ -38,13 +37,8 @@ class Taken:
     monitored: monitor.Result
 
 
-def take(
-    settings: Settings,
-    options: acquire.Options,
-    folds: int = 10,
-    candidates: tuple[str, ...] = ("lr", "knn"),
-) -> Taken:
-    acquired = acquire.run(settings, options)
+def take(settings: Settings, folds: int = 10, candidates: tuple[str, ...] = ("lr", "knn")) -> Taken:
+    """Go on from a home that has its raw data."""
     prepared = prepare.run(settings, prepare.Options())
     trained = train.run(
         settings, train.Options(candidates=candidates, folds=folds, learning_seconds=0)
@@ -52,27 +46,37 @@ def take(
     served = serve.run(settings, serve.Options())
     scored = score.run(settings, score.Options())
     monitored = monitor.run(settings, monitor.Options())
-    return Taken(settings, acquired, prepared, trained, served, scored, monitored)
+    return Taken(settings, prepared, trained, served, scored, monitored)
 
 
 @pytest.fixture(scope="module")
-def taken(module_settings: Settings) -> Iterator[Taken]:
-    found = take(module_settings, acquire.Options(source="sample"))
+def taken(
+    acquired_sample: Settings, tmp_path_factory: pytest.TempPathFactory, module_port: int
+) -> Iterator[Taken]:
+    home = tmp_path_factory.mktemp("sample") / "home"
+    found = take(copy_home(acquired_sample, home, serve_port=module_port))
     yield found
-    server.stop(module_settings, found.served.port)
+    server.stop(found.settings, found.served.port)
 
 
 @pytest.fixture(scope="module")
 def real(
-    real_dir: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path, module_port: int
+    acquired_real: Settings, tmp_path_factory: pytest.TempPathFactory, module_port: int
 ) -> Iterator[Taken]:
-    folder = tmp_path_factory.mktemp("real")
-    settings = new_home(folder, store_template, raw_dir=real_dir, serve_port=module_port + 10)
+    home = tmp_path_factory.mktemp("real") / "home"
+    settings = copy_home(acquired_real, home, serve_port=module_port + 10)
     # the figures of the test set do not hang on the folds
-    three = ("lr", "knn", "dt")
-    found = take(settings, acquire.Options(source="folder"), folds=2, candidates=three)
+    found = take(settings, folds=2, candidates=("lr", "knn", "dt"))
     yield found
     server.stop(settings, found.served.port)
+
+
+def acquired(taken: Taken) -> tracking.RunInfo:
+    snapshot = snapshots.current(taken.settings)
+    assert snapshot is not None
+    found = tracking.run(taken.settings, snapshot.run_id)
+    assert found is not None
+    return found
 
 
 def run_of(taken: Taken, result: object) -> tracking.RunInfo:
@@ -83,7 +87,7 @@ def run_of(taken: Taken, result: object) -> tracking.RunInfo:
 
 def test_every_step_is_a_finished_run_with_its_name_tags_and_settings(taken: Taken) -> None:
     for step, name, result in (
-        ("acquire", "AquisicaoDados", taken.acquired),
+        ("acquire", "AquisicaoDados", acquired(taken)),
         ("prepare", "PreparacaoDados", taken.prepared),
         ("train", "Treinamento", taken.trained),
         ("serve", "Disponibilizacao", taken.served),
@@ -98,7 +102,8 @@ def test_every_step_is_a_finished_run_with_its_name_tags_and_settings(taken: Tak
 
 
 def test_every_run_that_saw_sample_rows_says_so(taken: Taken) -> None:
-    results = (taken.acquired, taken.prepared, taken.trained, taken.served, taken.scored)
+    results = (taken.prepared, taken.trained, taken.served, taken.scored)
+    assert acquired(taken).is_sample
     assert all(run_of(taken, result).is_sample for result in (*results, taken.monitored))
     assert all(found.is_sample for found in tracking.versions(taken.settings, SPEC.model))
 
@@ -108,7 +113,7 @@ def test_acquire_keeps_the_files_unchanged_and_logs_their_digest(taken: Taken) -
     assert snapshot is not None
     kept = taken.settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
     assert storage.sha256(kept) == snapshot.files[0].sha256
-    run = run_of(taken, taken.acquired)
+    run = acquired(taken)
     assert run.params["sha256"] == snapshot.digest
     assert (run.metrics["rows_raw"], run.metrics["columns_raw"]) == (30697, 25)
 
