@@ -20,8 +20,9 @@ from core.logic import checks, drift, intervals, metrics, performance
 from core.logic.check import Limit as Limit
 from core.logic.metrics import Floats
 
-# Warnings may be raised by chance so many times as often as alerts.
-WARNINGS_PER_ALERT = 5
+# Warnings may be raised by chance so many times as often as alerts: of a hundred reports on rows
+# like the reference's, by default, two warn.
+WARNINGS_PER_ALERT = 2
 # Of a larger reference so many rows are drawn from; of a larger window so many rows are drawn.
 MAX_REFERENCE, MAX_ROWS = 5_000, 10_000
 # Counts held in memory at once.

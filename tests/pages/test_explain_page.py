@@ -14,7 +14,7 @@ from core import project
 from core.adapters import jobs, tracking
 from core.config import Settings
 from core.steps import acquire, explain, prepare, train
-from tests.conftest import new_home
+from tests.conftest import copy_home
 from tests.pages.test_second_project import FOREIGN, days
 
 SPEC = project.load("kobe")
@@ -41,9 +41,8 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Home:
-    settings = new_home(tmp_path_factory.mktemp("explain"), store_template)
-    acquire.run(settings, acquire.Options())
+def home(acquired_sample: Settings, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    settings = copy_home(acquired_sample, tmp_path_factory.mktemp("explain") / "home")
     prepare.run(settings, prepare.Options(rows={"season": ("2000-01",)}))
     train.run(
         settings,

@@ -43,7 +43,7 @@ def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -
 def trained(home: Settings) -> tuple[train.Result, Told]:
     told = Told()
     options = train.Options(
-        candidates=("lr", "lightgbm", "dummy"), params=SMALL, folds=3, blend=True, stack=True,
+        candidates=("lr", "lightgbm", "dummy"), params=SMALL, folds=2, blend=True, stack=True,
         calibrate="sigmoid", tune_trials=2, tune_seconds=30, learning_seconds=0,
     )  # fmt: skip
     return train.run(home, options, told), told
@@ -68,8 +68,8 @@ def test_what_is_made_of_others_is_compared_with_them(home: Settings, trained) -
 def test_progress_tells_candidate_fold_best_so_far_and_time_left(trained) -> None:
     _, told = trained
     texts = [text for _, text in told.said]
-    assert "Logistic regression: fold 1 of 3" in texts
-    assert any("fold 2 of 3" in text and "s left" in text for text in texts)
+    assert "Logistic regression: fold 1 of 2" in texts
+    assert any("fold 2 of 2" in text and "s left" in text for text in texts)
     assert any("LightGBM: fold" in text and "best so far Logistic reg" in text for text in texts)
     shares = [share for share, _ in told.said]
     assert shares == sorted(shares)
