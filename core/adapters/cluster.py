@@ -92,7 +92,7 @@ def fit_all(
     """
     with _lost_is_told(address), _connected(address) as client:
         _check(client, address)
-        [sent] = client.scatter([make], broadcast=True, hash=False)
+        sent = _sent(client, make)
         tasks = _Tasks(client, sent, candidates)
         waiting = dict.fromkeys(candidates)
         alone_since = None
@@ -154,7 +154,7 @@ def score_all(
     done = []
     with _lost_is_told(address, _SCORE_INSTEAD), _connected(address, _SCORE_INSTEAD) as client:
         _check(client, address, _SCORE_INSTEAD)
-        [sent] = client.scatter([(work, which)], broadcast=True, hash=False)
+        sent = _sent(client, (work, which))
         rows = {part.number: part.rows for part in parts}
         futures = [client.submit(_score, sent, part, pure=False) for part in parts]
         try:
@@ -174,6 +174,22 @@ def score_all(
             with suppress(Exception):
                 client.cancel(futures)
     return done
+
+
+def _sent(client: Any, value: object) -> Any:
+    """Return what stands for a value on the cluster, whichever of its workers end.
+
+    What is scattered to all workers does not outlive them: Dask soon keeps one copy alone, and
+    gives up all that needs it when that worker ends. The result of a task is made again.
+    """
+    with warnings.catch_warnings():
+        # that it is large, and to scatter it instead
+        warnings.simplefilter("ignore")
+        return client.submit(_itself, value, pure=False)
+
+
+def _itself(value: object) -> object:
+    return value
 
 
 def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:

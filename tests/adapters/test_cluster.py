@@ -230,12 +230,14 @@ def test_a_job_that_is_killed_leaves_no_work_behind(address: str, tmp_path: Path
 
 
 def test_a_task_whose_worker_dies_is_begun_anew_by_another(address: str) -> None:
-    arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, "gbc": {"folds": 40}})
+    arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, "gbc": {"folds": 100}})
     name, _ = next(arriving)
     assert name == "lr"
     with distributed.Client(address, set_as_default=False) as client:
         pids = client.run(lambda dask_worker: os.getpid() if dask_worker.state.executing else None)
     [busy] = [pid for pid in pids.values() if pid]
+    # more than once what both work on is left with one of them alone (every 2 s)
+    time.sleep(3)
     os.kill(busy, signal.SIGKILL)
     name, how = next(arriving)
     assert how().id == name == "gbc"
@@ -248,7 +250,12 @@ def test_a_candidate_that_ends_every_worker_is_told_and_not_tried_for_ever() -> 
         dashboard_address="127.0.0.1:0",
     ) as local:  # fmt: skip
         # as a system does that has no memory left
-        lost(cluster.fit_all(local.scheduler_address, lambda on_fold: os._exit(1), {"lr": {}}))
+        arriving = cluster.fit_all(local.scheduler_address, lambda on_fold: os._exit(1), {"lr": {}})
+        name, how = next(arriving)
+        assert name == "lr"
+        with pytest.raises(InputError, match=r"given to \d Dask workers, and each of them ended"):
+            how()
+        assert list(arriving) == []
 
 
 def test_an_address_without_an_answer_is_told_within_seconds(
