@@ -1,8 +1,24 @@
-"""Courtside: the life cycle of a classifier in the browser. Start with `streamlit run app.py`."""
+"""Courtside: the life cycle of a classifier in the browser. Start with `streamlit run app.py`.
 
-from pages import _parts
-from pages._bilingual import st
+Streamlit imports this file once, to serve the app, and runs it for every visit, to draw a page.
+"""
 
-st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
+if __name__ == "__main__":
+    from pages.shared import elements
+    from pages.shared.bilingual import st
 
-_parts.navigation().run()
+    st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
+
+    elements.navigation().run()
+else:
+    from starlette.middleware import Middleware
+    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.starlette import App
+
+    from pages.shared import access
+
+    # else Streamlit takes the files of pages/ for the app until `navigation` has run: the first
+    # visit by a link would miss its page
+    PagesManager.uses_pages_directory = False
+
+    app = App(__file__, middleware=[Middleware(access.Door)])

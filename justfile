@@ -1,8 +1,6 @@
 # The words for what one does here. `just` lists them. Install it by: uv tool install rust-just
 # Each recipe runs in the pinned environment, which uv makes on first use and keeps.
 
-set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
-
 run := "uv run --no-project --with-requirements requirements.txt"
 
 # list the recipes
@@ -23,7 +21,7 @@ test *options:
 
 # the tests that need no browser and no server: three minutes on two cores
 quick:
-    {{run}} pytest -q tests/logic tests/test_ground.py tests/test_layers.py tests/test_project.py tests/test_docs.py
+    {{run}} pytest -q tests/unit tests/repository/test_docs.py
 
 # style: what ruff would change
 lint:

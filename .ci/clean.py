@@ -7,8 +7,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHES = (
-    ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "test-results", "logs.log",
-)  # fmt: skip
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    "test-results",
+    "logs.log",
+    "build",
+    "courtside.egg-info",
+)
 CODE = ("core", "pages", "tests", "benchmarks", "docs", ".ci")
 
 

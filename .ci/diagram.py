@@ -1,4 +1,4 @@
-"""Put the diagram of the life cycle, drawn from `core/stages.py`, into docs/README.md."""
+"""Put the diagram of the life cycle, drawn from `core/platform/steps.py`, into docs/README.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 def main() -> None:
     """Replace what stands between the two marks."""
-    from core.logic.documents import diagram
+    from core.documents.texts import diagram
 
     drawn = f"```mermaid\n{diagram.mermaid().rstrip()}\n```\n"
     text = PLACE.sub(lambda found: found[1] + drawn + found[2], PAGE.read_text("utf-8"))

@@ -7,7 +7,6 @@ COURTSIDE_RAW_DIR names, or by `--data download` from the network.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from core.config import Settings
+    from core.platform.config import Settings
 
 WHO = "the dossier's script"
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,9 +37,9 @@ def main() -> None:
 
 def write(home: Path, data: str, out: Path) -> None:
     """Live through the whole cycle in a home, and write its documents into a folder."""
-    from core.adapters import server
-    from core.config import Settings
-    from core.steps import export
+    from core.documents import export
+    from core.platform.config import Settings
+    from core.serving import server
 
     found = os.environ.get("COURTSIDE_RAW_DIR")
     home.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ def write(home: Path, data: str, out: Path) -> None:
 
 def live(settings: Settings, data: str) -> None:
     """Take every step on the way once; then decide about a retraining, and replay."""
-    from core.logic import lifecycle
+    from core.platform import lifecycle
 
     listed = lifecycle.whole(data)
     after = [one for one, _ in listed].index("train") + 1
@@ -78,7 +77,9 @@ def live(settings: Settings, data: str) -> None:
 
 
 def _step(settings: Settings, name: str, values: Mapping[str, Any]) -> Any:
-    step = importlib.import_module(f"core.steps.{name}")
+    from core.platform import steps
+
+    step = steps.module(name)
     return step.run(settings, step.Options(**values))
 
 

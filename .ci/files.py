@@ -13,10 +13,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {
-    ".parquet", ".csv", ".tsv", ".feather", ".arrow", ".orc", ".avro", ".xls", ".xlsx", ".ods",
-    ".zip", ".gz", ".7z", ".tar", ".db", ".sqlite", ".npy", ".npz", ".h5", ".hdf5",
-    ".pkl", ".pickle", ".joblib", ".skops",
-}  # fmt: skip
+    ".parquet",
+    ".csv",
+    ".tsv",
+    ".feather",
+    ".arrow",
+    ".orc",
+    ".avro",
+    ".xls",
+    ".xlsx",
+    ".ods",
+    ".zip",
+    ".gz",
+    ".7z",
+    ".tar",
+    ".db",
+    ".sqlite",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".skops",
+}
 KEPT_IN_DATA = {"README.md", ".gitkeep"}
 LARGEST_KB = 1000
 # columns of the shipped project's source: a file that begins with them holds its rows

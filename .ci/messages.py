@@ -26,23 +26,60 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[1]
 # what talks to programs: its output is JSON, and its help is in English as that of Python is
-PROGRAMS = {"core/commands.py", "core/__main__.py"}
+PROGRAMS = {"core/runtime/commands.py", "core/__main__.py", "core/__init__.py"}
 FOLDER = ROOT / "core" / "locale"
 LANGUAGES = ("pt",)
 # calls whose arguments no person reads
 CALLS = {
-    "compile", "match", "fullmatch", "search", "sub", "split", "text", "execute", "getLogger",
-    "debug", "info_", "exception", "strftime", "strptime", "eval", "query", "getattr",
+    "compile",
+    "match",
+    "fullmatch",
+    "search",
+    "sub",
+    "split",
+    "text",
+    "execute",
+    "getLogger",
+    "debug",
+    "info_",
+    "exception",
+    "strftime",
+    "strptime",
+    "eval",
+    "query",
+    "getattr",
     "import_module",
-    "suppress", "set_tag", "Path", "joinpath", "glob", "startswith", "endswith", "removeprefix",
-    "removesuffix", "encode", "NewType", "TypeVar", "Column", "Index", "mkstemp", "calculate",
-}  # fmt: skip
+    "guarded",
+    "suppress",
+    "set_tag",
+    "Path",
+    "joinpath",
+    "glob",
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+    "encode",
+    "NewType",
+    "TypeVar",
+    "Column",
+    "Index",
+    "mkstemp",
+    "calculate",
+}
 LOGGERS = {"_log", "log", "logging", "logger"}
 # keys of a project file whose values are read by a person
 TOLD = {
-    "title", "about", "domain", "features_title", "question", "positive", "negative",
-    "development_name", "production_name",
-}  # fmt: skip
+    "title",
+    "about",
+    "domain",
+    "features_title",
+    "question",
+    "positive",
+    "negative",
+    "development_name",
+    "production_name",
+}
 NOT_WORDS = re.compile(
     r":material/\w+:|:[a-z]+(?:-badge)?\[|</?[^>]*>|`[^`]*`|https?:\S+|\{[a-z_0-9]+\}|&[a-z]+;"
 )
@@ -107,9 +144,12 @@ def compiled(catalogue: Catalog) -> bytes:
     # its head names moments, which are not what it says
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     plain = Catalog(
-        locale=catalogue.locale, charset="utf-8", fuzzy=False, creation_date=moment,
+        locale=catalogue.locale,
+        charset="utf-8",
+        fuzzy=False,
+        creation_date=moment,
         revision_date=moment,
-    )  # fmt: skip
+    )
     for message in catalogue:
         if message.id and message.string:
             plain.add(message.id, message.string)
@@ -128,7 +168,7 @@ def messages() -> dict[str, list[str]]:
     for path in sources():
         for message in of_source(path.read_text(encoding="utf-8")):
             keep(message, path)
-    for path in sorted((ROOT / "core" / "projects").glob("*.toml")):
+    for path in sorted((ROOT / "core" / "projects").rglob("*.toml")):
         for message in of_project(tomllib.loads(path.read_text(encoding="utf-8"))):
             keep(message, path)
     words = FOLDER / "words.txt"
@@ -253,13 +293,20 @@ def _silent(tree: ast.AST) -> Iterator[int]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield id(node.value)
         quiet = isinstance(node, ast.Call) and (
-            (isinstance(node.func, ast.Attribute) and node.func.attr in CALLS
-             and not (isinstance(node.func.value, ast.Name)
-                      and node.func.value.id in ("st", "alt")))
+            (
+                isinstance(node.func, ast.Attribute)
+                and node.func.attr in CALLS
+                and not (
+                    isinstance(node.func.value, ast.Name) and node.func.value.id in ("st", "alt")
+                )
+            )
             or (isinstance(node.func, ast.Name) and node.func.id in CALLS)
-            or (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
-                and node.func.value.id in LOGGERS)
-        )  # fmt: skip
+            or (
+                isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id in LOGGERS
+            )
+        )
         if quiet:
             for argument in (*node.args, *(one.value for one in node.keywords)):
                 if isinstance(argument, ast.Constant | ast.JoinedStr):

@@ -23,9 +23,9 @@ from sklearn.linear_model import LogisticRegression
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.adapters import log_search  # noqa: E402
-from core.config import Settings  # noqa: E402
-from tests.adapters.gateways import Standing, free_port, save_model, serving  # noqa: E402
+from core.platform.config import Settings
+from core.predictions_log import log_search
+from tests.integration.serving.gateways import Standing, free_port, save_model, serving
 
 INPUTS = dict.fromkeys(("lat", "lon", "minutes", "period", "playoffs", "distance"), "number")
 ROW = {"dataframe_split": {"columns": list(INPUTS), "data": [[34.0, -118.2, 5, 2, 0, 17]]}}

@@ -20,10 +20,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.page_times import time_pages  # noqa: E402
-from core import project  # noqa: E402
-from core.adapters import jobs, server, storage, tracking  # noqa: E402
-from core.config import Settings  # noqa: E402
+from benchmarks.page_times import time_pages
+from core.jobs import jobs
+from core.platform import mlflow_client, project, storage
+from core.platform.config import Settings
+from core.serving import server
 
 REPEATS = 5
 PAGES = (
@@ -54,7 +55,7 @@ def press(settings: Settings, step: str, options: Mapping[str, Any]) -> float:
 
 def bare_pycaret(settings: Settings) -> float:
     """Return the seconds that PyCaret alone takes for the same candidates, nothing recorded."""
-    from core.adapters import automl
+    from core.training import automl
 
     _, train, _ = storage.read_prepared(settings)
     target = project.load(settings.project).target
@@ -89,7 +90,7 @@ def main() -> None:
     raw = os.environ.get("COURTSIDE_RAW_DIR")
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), raw_dir=raw, serve_port=5701)
-        tracking.warm(settings)
+        mlflow_client.warm(settings)
         jobs.keep_supervisor(settings)
         start = time.perf_counter()
         while not jobs.worker_state(settings).ready:

@@ -20,13 +20,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from core import project  # noqa: E402
-from core.adapters import predictions, tracking  # noqa: E402
-from core.config import Settings  # noqa: E402
-from core.logic import drift, limits, metrics, report, support  # noqa: E402
-from core.steps import acquire, monitor, prepare, score, train  # noqa: E402
+from core.data import acquire, prepare
+from core.monitoring import monitor, report
+from core.platform import model_store, project, tracking
+from core.platform.config import Settings
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.predictions_log import predictions
+from core.scoring import score
+from core.stats import drift, limits, metrics, support
+from core.training import train
 
 REPEATS = 3
 
@@ -50,34 +54,43 @@ def main() -> None:
         prepare.run(settings, prepare.Options())
         train.run(settings, train.Options(candidates=("lr", "nb"), folds=3, learning_seconds=0))
         scored = score.run(settings, score.Options(source="production", way="in_process"))
-        version = tracking.require_version(settings, spec.model, "champion")
+        version = model_store.require_version(settings, spec.model, "champion")
         reference = tracking.table(settings, version.run_id, "test_predictions")
         current = predictions.read(settings, scored.run_id)
         names = list(spec.features)
 
         def bare() -> None:
-            for rows in (reference, current[current["label"].notna()]):
-                labels = rows["label"].to_numpy(dtype=np.int64)
-                metrics.classification(labels, rows["probability"].to_numpy(), 0.5)
+            for rows in (reference, current[current[LABEL].notna()]):
+                labels = rows[LABEL].to_numpy(dtype=np.int64)
+                metrics.classification(labels, rows[PROBABILITY].to_numpy(), 0.5)
             for name in names:
                 drift.psi(reference[name].to_numpy(), current[name].to_numpy())
 
         sides = report.Sides(
-            reference[[*names, "probability", "label"]], current[[*names, "probability", "label"]],
-            tuple(names), version.threshold,
-        )  # fmt: skip
+            reference[[*names, PROBABILITY, LABEL]],
+            current[[*names, PROBABILITY, LABEL]],
+            tuple(names),
+            version.threshold,
+        )
         known = len(sides.labelled())
         base = seconds_of(bare)
         print(f"{len(current):,} rows, {known:,} labelled, against {len(reference):,}")
         print(f"  {'bare figures':<38}{base:7.2f} s")
         for name, work in (
-            ("rows outside the support", lambda: support.look(reference, current, names)),
-            ("limits of 1,600 windows",
-             lambda: limits.learn(sides.reference, features=names, rows=len(current),
-                                  labels=known, threshold=version.threshold)),
-            ("all checks", lambda: report.make(sides)),
+            ("rows outside the support", lambda: support.measure(reference, current, names)),
+            (
+                "limits of 1,600 windows",
+                lambda: limits.learn(
+                    sides.reference,
+                    features=names,
+                    rows=len(current),
+                    labels=known,
+                    threshold=version.threshold,
+                ),
+            ),
+            ("all checks", lambda: report.build(sides)),
             ("the step, with its run", lambda: monitor.run(settings, monitor.Options())),
-        ):  # fmt: skip
+        ):
             found = seconds_of(work)
             print(f"  {name:<38}{found:7.2f} s {found / base:7.0f} times the bare figures")
 

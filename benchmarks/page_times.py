@@ -21,13 +21,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import pandas as pd  # noqa: E402
+import pandas as pd
 
-from core import project  # noqa: E402
-from core.adapters import jobs, tracking  # noqa: E402
-from core.config import Settings  # noqa: E402
-from core.logic import sample  # noqa: E402
-from core.steps import acquire, prepare  # noqa: E402
+from core.data import acquire, prepare
+from core.jobs import jobs
+from core.platform import mlflow_client, project
+from core.platform.config import Settings
+from core.projects.kobe import sample
 
 REPEATS = 5
 LIMIT_MS = 300
@@ -40,6 +40,7 @@ def time_pages(
     """Print what each page takes; `views` are values of the view on the Acquire page."""
     import streamlit as st
     from streamlit.testing.v1 import AppTest
+    from streamlit.util import calc_hash
 
     logging.getLogger("streamlit").setLevel(logging.ERROR)
     os.environ |= settings.environment()
@@ -61,7 +62,7 @@ def time_pages(
     for page, view in [*((page, "") for page in pages), *views]:
         app = AppTest.from_file(str(ROOT / "app.py"))
         if page != "overview":
-            app.switch_page(f"pages/{page}.py")
+            app._page_hash = calc_hash(page)
         st.cache_data.clear()
         first = seconds_of(app)
         if view:
@@ -100,7 +101,7 @@ def main() -> None:
     for rows in [int(one) for one in sys.argv[1:]] or [30_000, 1_000_000]:
         with tempfile.TemporaryDirectory() as home:
             settings = Settings(home=Path(home))
-            tracking.warm(settings)
+            mlflow_client.warm(settings)
             frame = made_up(rows)
             path = Path(home) / "rows.parquet"
             frame.to_parquet(path, index=False)

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page_times import time_pages
-from core.adapters import jobs, labels, log_search, predictions, tracking
-from core.config import Settings
+from core.jobs import jobs
+from core.platform import mlflow_client
+from core.platform.config import Settings
+from core.predictions_log import labels, log_search, predictions
 
 FEATURES = ("lat", "lon", "minutes_remaining", "period", "playoffs", "shot_distance")
 BATCH = 2_000
@@ -32,7 +34,7 @@ def main() -> None:
     jobs.keep_supervisor = lambda settings: None  # only pages are timed
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), predictions_url=given.url)
-        tracking.warm(settings)
+        mlflow_client.warm(settings)
         some = [answer(0, 1, single=True) for _ in range(500)]
         begun = time.perf_counter()
         for one in some:
@@ -66,12 +68,18 @@ def answer(first: int, rows: int, *, single: bool = False) -> predictions.Answer
     rng = np.random.default_rng(first)
     values = rng.normal(size=(rows, len(FEATURES))).tolist()
     return predictions.Answer(
-        request_id=uuid.uuid4().hex, model="kobe-shots", version="1", alias="champion",
-        source="api" if single else "file", scored_at=time.time(), latency_ms=4.0,
+        request_id=uuid.uuid4().hex,
+        model="kobe-shots",
+        version="1",
+        alias="champion",
+        source="api" if single else "file",
+        scored_at=time.time(),
+        latency_ms=4.0,
         features=[dict(zip(FEATURES, row, strict=True)) for row in values],
-        probabilities=rng.random(rows).tolist(), predicted=[0] * rows,
+        probabilities=rng.random(rows).tolist(),
+        predicted=[0] * rows,
         row_keys=[None] if single else [str(first + i) for i in range(rows)],
-    )  # fmt: skip
+    )
 
 
 def bare_rate(folder: Path, rows: int) -> float:

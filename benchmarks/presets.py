@@ -19,14 +19,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import pandas as pd  # noqa: E402
+import pandas as pd
 
-from core import project  # noqa: E402
-from core.adapters import tracking  # noqa: E402
-from core.config import Settings  # noqa: E402
-from core.logic import candidates, metrics  # noqa: E402
-from core.project import Preset, ProjectSpec  # noqa: E402
-from core.steps import acquire, prepare, train  # noqa: E402
+from core.data import acquire, prepare
+from core.platform import project, tracking
+from core.platform.config import Settings
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.project import Preset, ProjectSpec
+from core.stats import figure_intervals
+from core.training import candidates, train
 
 # largest log loss on the test set, in nats (issue 4)
 LIMITS = {
@@ -45,17 +46,20 @@ def press(settings: Settings, spec: ProjectSpec, preset: Preset) -> train.Result
     prepare.run(
         settings,
         prepare.Options(
-            features=spec.features_called(preset.features), split=preset.split,
+            features=spec.features_called(preset.features),
+            split=preset.split,
             test_from=preset.test_from,
         ),
-    )  # fmt: skip
+    )
     return train.run(
         settings,
         train.Options(
-            candidates=preset.candidates, params=preset.params, blend=preset.blend,
+            candidates=preset.candidates,
+            params=preset.params,
+            blend=preset.blend,
             preset=preset.title,
         ),
-    )  # fmt: skip
+    )
 
 
 def line(settings: Settings, spec: ProjectSpec, title: str, found: train.Result) -> dict[str, str]:
@@ -63,9 +67,9 @@ def line(settings: Settings, spec: ProjectSpec, title: str, found: train.Result)
     run = tracking.run(settings, found.run_id)
     best = tracking.table(settings, found.run_id, "comparison").set_index("model").loc[found.best]
     kept = tracking.table(settings, str(best["run_id"]), "test_predictions")
-    labels = kept["label"].to_numpy(dtype="int64")
-    forecasts = kept["probability"].to_numpy(dtype="float64")
-    ends = metrics.intervals(labels, forecasts, spec.threshold, resamples=RESAMPLES)["log_loss"]
+    labels = kept[LABEL].to_numpy(dtype="int64")
+    forecasts = kept[PROBABILITY].to_numpy(dtype="float64")
+    ends = figure_intervals.of(labels, forecasts, spec.threshold, resamples=RESAMPLES)["log_loss"]
     limit = LIMITS.get(title)
     return {
         "preset": title,

@@ -19,18 +19,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import project, schema
-from core.adapters import served_model, snapshots, tracking
-from core.config import Settings
-from core.logic import estimators, metrics, replay
-from core.logic.policy import Policy
-from core.project import ProjectSpec
-from core.steps import acquire
-from core.steps import replay as step
+from core.data import acquire, snapshots
+from core.platform import project, schema, served_model, tracking
+from core.platform.config import Settings
+from core.platform.project import ProjectSpec
+from core.retraining import replay as step
+from core.retraining import simulation as replay
+from core.retraining.policy import Policy
+from core.stats import metrics
+from core.training import estimators
 
 LIMIT_SECONDS = 60.0
-FEW_LEAVES = {"n_estimators": 100, "num_leaves": 7, "learning_rate": 0.03,
-              "min_child_samples": 100, "reg_lambda": 10.0}  # fmt: skip
+FEW_LEAVES = {
+    "n_estimators": 100,
+    "num_leaves": 7,
+    "learning_rate": 0.03,
+    "min_child_samples": 100,
+    "reg_lambda": 10.0,
+}
 
 
 def bare(
@@ -50,8 +56,9 @@ def bare(
     inputs = spec.inputs_of(features)
     seen = served_model.with_features(
         served_model.checked(rows, spec.kinds_of(inputs), is_complete=False),
-        features, spec.formulas_of(features),
-    )  # fmt: skip
+        features,
+        spec.formulas_of(features),
+    )
     texts = [name for name in features if spec.is_text(name)]
     numbers = [name for name in features if name not in texts]
     labels = rows[spec.target].to_numpy(dtype=np.int64)

@@ -38,20 +38,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
-from core import project  # noqa: E402
-from core.adapters import (  # noqa: E402  # noqa: E402
-    client,
-    cluster,
-    local_cluster,
-    output_parts,
-    scorer,
-    server,
-    snapshots,
-    tracking,
-)
-from core.adapters.batches import look  # noqa: E402
-from core.config import Settings  # noqa: E402
-from core.steps import acquire, prepare, score, serve, train  # noqa: E402
+from core.data import acquire, prepare, snapshots
+from core.jobs import local_cluster
+from core.platform import model_store, project
+from core.platform.config import Settings
+from core.scoring import cluster, output_parts, score, scorer
+from core.scoring.batches import inspect
+from core.serving import client, serve, server
+from core.training import train
 
 SIZES = (2_000, 10_000, 20_000, 50_000)
 SPEC = project.load("kobe")
@@ -113,16 +107,23 @@ def tiled(settings: Settings, folder: Path, rows: int) -> Path:
 
 
 def work_of(settings: Settings, file: Path, place: output_parts.Place) -> scorer.Work:
-    version = tracking.require_version(settings, SPEC.model, "champion")
+    version = model_store.require_version(settings, SPEC.model, "champion")
     names = (*version.inputs, SPEC.target)
     return scorer.Work(
-        scoring="0" * 32, source=look(str(file)),
+        scoring="0" * 32,
+        source=inspect(str(file)),
         columns={name: SPEC.columns[name] for name in names},
-        names={name: name for name in (*names, SPEC.id)}, inputs=tuple(version.inputs),
-        target=SPEC.target, key=SPEC.id, features=version.features, formulas=version.formulas,
-        is_complete=version.is_complete, place=place, keeps_inputs=False,
+        names={name: name for name in (*names, SPEC.id)},
+        inputs=tuple(version.inputs),
+        target=SPEC.target,
+        key=SPEC.id,
+        features=version.features,
+        formulas=version.formulas,
+        is_complete=version.is_complete,
+        place=place,
+        keeps_inputs=False,
         batch_rows=score.BATCH_ROWS["in_process"],
-    )  # fmt: skip
+    )
 
 
 def scoring(settings: Settings, file: Path) -> Callable[[], None]:
@@ -137,7 +138,7 @@ def scoring(settings: Settings, file: Path) -> Callable[[], None]:
 
 def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
     """Return what reads, checks, scores and writes a file, as the step does it."""
-    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as out:
@@ -151,7 +152,7 @@ def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
 
 
 def in_process(settings: Settings, file: Path, repeats: int) -> None:
-    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
     inputs = list(which.config["inputs"])
     rows = pq.ParquetFile(file).metadata.num_rows
 
@@ -193,7 +194,7 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
     try:
         front = server.find(settings, served.port)
         bare = f"http://127.0.0.1:{front.backend or served.port}"
-        version = tracking.require_version(settings, SPEC.model, "champion")
+        version = model_store.require_version(settings, SPEC.model, "champion")
         frame = pd.read_parquet(file)[list(version.inputs)].astype("float64")
 
         def by_hand(encode: Callable[[pd.DataFrame], bytes], kind: str, size: int) -> None:
@@ -248,7 +249,7 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
 
 def side_by_side(settings: Settings, file: Path, repeats: int) -> None:
     rows = pq.ParquetFile(file).metadata.num_rows
-    which = scorer.load(settings, tracking.require_version(settings, SPEC.model, "champion"))
+    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
     local_cluster.start(settings, workers=2)
     try:
         address = local_cluster.address(settings)

@@ -25,11 +25,10 @@ sys.path.insert(0, str(ROOT))
 # workers are started as new processes
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
-from core import project  # noqa: E402
-from core.adapters import automl, cluster, storage, tracking  # noqa: E402
-from core.config import Settings  # noqa: E402
-from core.logic import candidates  # noqa: E402
-from core.steps import acquire, prepare, train  # noqa: E402
+from core.data import acquire, prepare
+from core.platform import mlflow_client, project, storage
+from core.platform.config import Settings
+from core.training import automl, candidates, cluster, train
 
 REPEATS = 5
 # where a cluster has something to gain
@@ -102,12 +101,15 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as home,
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1",
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
         ) as local,
-    ):  # fmt: skip
+    ):
         settings = Settings(home=Path(home), raw_dir=raw)
-        tracking.warm(settings)
+        mlflow_client.warm(settings)
         source = {"source": "folder", "path": raw} if raw else {"source": "sample"}
         acquire.run(settings, acquire.Options(**source))
         prepare.run(settings, prepare.Options())

@@ -1,7 +1,14 @@
-"""`python -m core`: every step without a browser, for cron and CI."""
+"""`python -m core`, as installed `courtside`: every step without a browser, for cron and CI."""
 
 import sys
 
-from core.commands import main
+from core.runtime.commands import main
 
-sys.exit(main(sys.argv[1:]))
+
+def run() -> int:
+    """Do what the command line asks for, and return the exit code."""
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

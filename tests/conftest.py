@@ -8,17 +8,20 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from filelock import FileLock
 
-from core import project
-from core.adapters import tracking
-from core.config import Settings
-from core.logic import sample
-from core.steps import acquire, monitor, prepare, score, train
+from core.data import acquire, prepare
+from core.monitoring import monitor
+from core.platform import mlflow_client, project, tracking
+from core.platform.config import Settings
+from core.projects.kobe import sample
+from core.scoring import score
+from core.training import train
 from tests.postgresql import Server, programs
 
 _modules = itertools.count()
@@ -26,15 +29,26 @@ _modules = itertools.count()
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 # where the store names files by their full path
 _PATHS = {
-    "experiments": "artifact_location", "runs": "artifact_uri",
-    "logged_models": "artifact_location", "model_versions": "storage_location",
-}  # fmt: skip
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
 REAL_FILES = ("dataset_kobe_dev.parquet", "dataset_kobe_prod.parquet")
+# tests marked `long` run with this variable alone
+WITH_LONG = "LONG_TESTS" in os.environ
 
 
 # What is imported here is some 200,000 objects that stay. To look through them as often as Python
 # does by itself took a seventh of the tests' time.
 gc.set_threshold(50_000, 20, 50)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not WITH_LONG:
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: set LONG_TESTS=1"))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -53,7 +67,7 @@ def _no_setting_left_behind() -> Iterator[None]:
         return {
             name: value
             for name, value in os.environ.items()
-            if name.startswith("COURTSIDE_") or name == tracking.STORE_VARIABLE
+            if name.startswith("COURTSIDE_") or name == mlflow_client.STORE_VARIABLE
         }
 
     before = ours()
@@ -105,8 +119,9 @@ def new_home(folder: Path, template: Path, **values: object) -> Settings:
 
 def copy_home(made: Settings, home: Path, **values: object) -> Settings:
     """Return settings with a copy of what a home holds: a store and files of its own, no jobs."""
-    left = shutil.ignore_patterns("logs", "*.lock", "jobs.db*", "queue.db*")
+    left = shutil.ignore_patterns("logs", "*.lock", "state.db*")
     shutil.copytree(made.home, home, ignore=left)
+    _copy_state(made.state_dir, home / "state")
     with sqlite3.connect(home / "mlflow.db") as store:
         for table, column in _PATHS.items():
             store.execute(
@@ -115,6 +130,23 @@ def copy_home(made: Settings, home: Path, **values: object) -> Settings:
             )
     store.close()
     return made.model_copy(update={"home": home, **values})
+
+
+def _copy_state(made: Path, folder: Path) -> None:
+    if not (made / "state.db").exists():
+        return
+    with (
+        closing(sqlite3.connect(made / "state.db")) as before,
+        closing(sqlite3.connect(folder / "state.db")) as copy,
+        copy,
+    ):
+        before.backup(copy)
+        tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master")}
+        for table in tables & {"jobs", "owner"}:
+            copy.execute(f"DELETE FROM {table}")  # noqa: S608
+        if "servers" in tables:
+            # a copied home passes over the other's servers; this one shares them
+            copy.execute("UPDATE servers SET body = json_set(body, '$.home', null)")
 
 
 @pytest.fixture

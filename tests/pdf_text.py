@@ -37,9 +37,11 @@ def read(made: bytes) -> Read:
             assert number is not None
             pages.append(_text(_content(objects[int(number[1])]), fonts))
     titles = [
-        _string(found[1]) for body in objects.values() if b"/Parent" in body and b"/Dest" in body
+        _string(found[1])
+        for body in objects.values()
+        if b"/Parent" in body and b"/Dest" in body
         if (found := re.search(rb"/Title (\((?:\\.|[^\\)])*\)|<[0-9a-fA-F]+>)", body, re.DOTALL))
-    ]  # fmt: skip
+    ]
     return Read(
         tuple(pages),
         tuple(titles),

@@ -51,8 +51,20 @@ class Server:
         if self._user:
             for path in (self.folder, secret):
                 shutil.chown(path, self._user)
-        self._run("initdb", "-D", str(self.data), "-U", NAME, f"--pwfile={secret}", "-A",
-                  "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        self._run(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            NAME,
+            f"--pwfile={secret}",
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
         self.start()
 
     @property
@@ -72,18 +84,36 @@ class Server:
         import psycopg
 
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, user=NAME, password=PASSWORD, dbname=database,
+            host="127.0.0.1",
+            port=self.port,
+            user=NAME,
+            password=PASSWORD,
+            dbname=database,
             autocommit=True,
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.programs / "postgres", "-D", self.data, "-p", str(self.port),
-                 "-h", "127.0.0.1", "-k", "", "-F"],
-                stdout=log, stderr=log, cwd=self.folder, user=self._user, start_new_session=True,
-            )  # fmt: skip
+                [
+                    self.programs / "postgres",
+                    "-D",
+                    self.data,
+                    "-p",
+                    str(self.port),
+                    "-h",
+                    "127.0.0.1",
+                    "-k",
+                    "",
+                    "-F",
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                user=self._user,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -107,9 +137,13 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [self.programs / program, *arguments], cwd=self.folder, user=self._user,
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            [self.programs / program, *arguments],
+            cwd=self.folder,
+            user=self._user,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
 
     def _unprivileged(self) -> str | None:

@@ -32,10 +32,11 @@ sys.path.insert(0, str(ROOT))
 import psutil
 from PIL import Image
 
-from core.adapters import chains, jobs, tracking
-from core.config import Settings
-from core.logic import lifecycle
-from core.steps import explain, replay, retrain
+from core.jobs import chains, jobs
+from core.platform import lifecycle, steps
+from core.platform.config import Settings
+from core.retraining import replay, retrain
+from core.training import explain
 
 PATIENCE = 900
 # a page of few colours looks the same with so many
@@ -139,7 +140,7 @@ def done(settings: Settings, step: str) -> bool:
         raise RuntimeError(f"{step} did not end well: {found[0].error}")
     if not found or found[0].status != "done":
         return False
-    print(f"{tracking.RUN_NAMES[step]:18} {found[0].ended - found[0].started:6.1f} s")
+    print(f"{steps.RUN_NAMES[step]:18} {found[0].ended - found[0].started:6.1f} s")
     return True
 
 
@@ -165,9 +166,18 @@ def app(settings: Settings) -> Iterator[str]:
     port = free_port()
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
     command = [
-        sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
-        "--server.headless", "true", "--server.fileWatcherType", "none",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+        "--server.fileWatcherType",
+        "none",
+    ]
     log = settings.home.parent / "app.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -220,8 +230,9 @@ def take(base: str, shots: list[Shot]) -> None:
         for shot in shots:
             page = browser.new_page(
                 viewport={"width": shot.width, "height": shot.height},
-                color_scheme=shot.theme, reduced_motion="reduce",
-            )  # fmt: skip
+                color_scheme=shot.theme,
+                reduced_motion="reduce",
+            )
             page.set_default_timeout(120_000)
             page.goto(f"{base}/{shot.page}")
             page.get_by_role("heading", level=1).first.wait_for()

@@ -14,14 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.driving import CHROMIUM, ROOT, SERVE_PORT
+from core.platform.config import CODE_ROOT
+from tests.browser.driving import CHROMIUM, PATIENCE_MS, SERVE_PORT
 
 LOCAL = ("http://127.0.0.1:", "data:", "blob:", "about:")
 
 
 @contextmanager
-def running(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Start the app on the home in a folder and give its address; nothing of it is left."""
+def running(
+    folder: Path, environ: Mapping[str, str] | None = None, code: Path = CODE_ROOT
+) -> Iterator[str]:
+    """Start the app on the home in a folder and give its address; nothing of it is left.
+
+    `code` is the checkout that is started. What the terminal would show goes to app.log.
+    """
     import psutil
 
     with socket.socket() as probe:
@@ -32,11 +38,17 @@ def running(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[
     kept |= environ or {}
     log = (folder / "app.log").open("wb")
     command = [
-        sys.executable, "-m", "streamlit", "run", "app.py",
-        "--server.port", str(port), "--server.headless", "true",
-        "--server.fileWatcherType", "none",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=log, stderr=log)
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    process = subprocess.Popen(command, cwd=code, env=kept, stdout=log, stderr=log)
     try:
         base = f"http://127.0.0.1:{port}"
         for _ in range(600):
@@ -69,8 +81,8 @@ def chromium() -> Iterator[object]:
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
-    # 5 s, its own patience, are too few on a machine that does something else too
-    playwright.expect.set_options(timeout=60_000)
+    # 5 s, its own patience, are too few beside other tests on a small machine
+    playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=CHROMIUM,
@@ -83,7 +95,7 @@ def chromium() -> Iterator[object]:
         )
         # spinners that turn without a graphics card take as much time as the app does
         found = browser.new_page(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
-        found.set_default_timeout(60_000)
+        found.set_default_timeout(PATIENCE_MS)
         foreign: list[str] = []
         found.on(
             "request",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
+from core.platform.config import CODE_ROOT
 from tests.conftest import PROCESS
 
 SERVE_PORT = 5601 + 40 * PROCESS
-ROOT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = ROOT / "test-results" / "screenshots"
+SCREENSHOTS = CODE_ROOT / "test-results" / "screenshots"
 CHROMIUM = shutil.which("chromium")
 # the worker's imports, ten folds of four candidates and a server's start, on a slow machine
 PATIENCE_MS = 180_000
@@ -30,6 +29,8 @@ def keep(page, name: str, *, width: int = 1440) -> None:
 def settle(page) -> None:
     """Wait until the page's script has run to its end, and what it drew is painted."""
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    # what is about to be replaced is drawn pale
+    page.wait_for_function("() => !document.querySelector('[data-stale=\"true\"]')")
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 

@@ -106,9 +106,13 @@ class Provider:
             return
         now = int(time.time())
         told = {
-            "iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 600,
-            "nonce": asked["nonce"], **PEOPLE[asked["as"]],
-        }  # fmt: skip
+            "iss": self.url,
+            "aud": CLIENT,
+            "iat": now,
+            "exp": now + 600,
+            "nonce": asked["nonce"],
+            **PEOPLE[asked["as"]],
+        }
         signed = jwt.encode({"alg": "RS256", "kid": "one"}, told, self.key)
         answer(to, {"access_token": "x", "token_type": "Bearer", "id_token": signed})
 

@@ -3,18 +3,85 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from core.platform.config import CODE_ROOT
+from pages.shared import elements
+from tests.browser.conftest import chromium, running
 from tests.browser.driving import PATIENCE_MS, keep, press
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
+# what Streamlit itself says at its start
+BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
+PAGES = {title for title, _ in elements.PAGES.values()}
+LINKS = """
+new MutationObserver(() => {
+  window.linked = window.linked || new Set();
+  for (const one of document.querySelectorAll('[data-testid="stSidebarNavLink"]'))
+    window.linked.add(one.innerText.trim());
+}).observe(document, {subtree: true, childList: true, characterData: true});
+"""
 
 
-def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(page) -> None:
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of one's own, which is its own home: runs, state and data come below the code."""
+    found = tmp_path / "checkout"
+    left = shutil.ignore_patterns(
+        ".*cache*",
+        "__pycache__",
+        ".git",
+        "tests",
+        "docs",
+        "mlruns",
+        "mlflow.db*",
+        "state",
+        "test-results",
+        "0*_*",
+    )
+    shutil.copytree(CODE_ROOT, found, ignore=left)
+    return found
+
+
+@pytest.fixture
+def app(tmp_path: Path, checkout: Path) -> Iterator[str]:
+    with running(tmp_path, {"COURTSIDE_HOME": str(checkout)}, checkout) as base:
+        yield base
+
+
+def terminal(folder: Path) -> list[str]:
+    """Return the lines that the terminal would show, without the address."""
+    lines = (folder / "app.log").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.strip() and not BANNER.search(line.strip())]
+
+
+def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
+    app: str, tmp_path: Path
+) -> None:
+    """Of any picture from the first on, in the first session since the start."""
+    with chromium() as page:
+        page.add_init_script(LINKS)
+        page.goto(f"{app}/predictions")
+        heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
+        heading.wait_for(timeout=PATIENCE_MS)
+        # the name of an icon stands before that of its page
+        found = {one.split("\n")[-1] for one in page.evaluate("() => [...window.linked]")}
+        assert found == PAGES
+        # nor that the page is not there
+        assert page.get_by_role("dialog").count() == 0
+    assert terminal(tmp_path) == []
+
+
+def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
+    page, tmp_path: Path
+) -> None:
     button = page.get_by_role("button", name=BUTTON)
     button.wait_for(timeout=PATIENCE_MS)
     keep(page, "first-1-empty")
@@ -23,7 +90,8 @@ def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(page) 
     expect(page.get_by_text(re.compile("^Stage [3-6] of 6"))).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "first-2-running")
     report = page.get_by_role("link", name="See the whole report")
-    report.wait_for(timeout=PATIENCE_MS)
+    # the rest of the life cycle: beside other tests it takes several times as long as alone
+    report.wait_for(timeout=3 * PATIENCE_MS)
     verdict = page.get_by_role("heading", name=re.compile("does not fit the 3-point shots"))
     expect(verdict).to_be_visible()
     keep(page, "first-3-verdict")
@@ -41,3 +109,5 @@ def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(page) 
     page.get_by_text("Begin anew, or put a backup back").click()
     expect(page.get_by_role("button", name="Put it back")).to_be_disabled()
     keep(page, "first-4-anew")
+    # all the while the terminal has shown the address, and nothing else
+    assert terminal(tmp_path) == []

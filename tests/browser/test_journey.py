@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
@@ -77,10 +77,6 @@ def journey(page) -> dict[str, str]:
 
 
 # the same clicks on the same pages; that the sample goes all the way is held by the steps' tests
-@pytest.mark.skipif(
-    bool(RAW) and "LONG_TESTS" not in os.environ,
-    reason="the same clicks are made with the real files below: set LONG_TESTS=1 for both",
-)
 def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> None:
     said = journey(page)
     assert said["rows"] == "30,697"

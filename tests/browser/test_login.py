@@ -52,6 +52,13 @@ def test_only_who_is_let_in_sees_the_app(app: str, page, provider: Provider) -> 
     side = page.get_by_test_id("stSidebar")
     expect(side.get_by_text("ana@example.org")).to_be_visible()
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
+    # files are taken of who is in (and of nobody else, see tests/integration/pages/test_access.py)
+    page.goto(f"{app}/acquire")
+    page.get_by_text("Upload files").click()
+    content = b"shot_id;lat\n1;33,97\n2;34,1\n"
+    files = {"name": "shots.csv", "mimeType": "text/csv", "buffer": content}
+    page.locator("input[type=file]").set_input_files(files)
+    expect(page.get_by_text("is read with semicolons, decimal commas, UTF-8")).to_be_visible()
     # a page that is opened later knows who it is, and who decides
     page.goto(f"{app}/registry")
     expect(side.get_by_text("ana@example.org")).to_be_visible()

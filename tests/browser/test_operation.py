@@ -15,20 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from core.adapters import alerts, deliver, jobs, policies, schedules, tracking
-from core.config import Settings
-from core.retraining import Policy
-from core.steps import score
+from core.jobs import jobs, schedules
+from core.monitoring import alerts, deliver
+from core.platform import tracking
+from core.platform.config import Settings
+from core.platform.run_tags import TAG
+from core.retraining import policy_store
+from core.retraining.policy_settings import Policy
+from core.scoring import score
 from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press
 from tests.conftest import copy_home
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 SECRET = "a secret of this test"
 # an hour in 15 seconds
 SPEED = 240
-DECISION = f"{tracking.TAG}decision"
+DECISION = f"{TAG}decision"
 NOTE = "Seen: these are other shots than it was trained on."
 
 
@@ -107,7 +111,7 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
         main.get_by_role("spinbutton", name=label).press("Enter")
     press(page, "Save the policy")
     expect(page.get_by_text("It holds from the next report on.")).to_be_visible()
-    assert policies.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
+    assert policy_store.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
 
     go(page, "Alerts")
     expect(page.get_by_text("240 times as fast")).to_be_visible(timeout=PATIENCE_MS)

@@ -14,13 +14,13 @@ import requests
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
-from core import project
-from core.config import Settings
+from core.platform import project
+from core.platform.config import Settings
 from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
 from tests.conftest import new_home
-from tests.pages.test_registry_page import register
+from tests.integration.pages.test_registry_page import register
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 SPEC = project.load("kobe")

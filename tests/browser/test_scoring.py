@@ -11,12 +11,15 @@ import psutil
 import pytest
 import requests
 
-from core.adapters import log_search, process, server
-from core.config import Settings
+from core.platform import model_store, process
+from core.platform.config import Settings
+from core.predictions_log import log_search
+from core.registry import version_files
+from core.serving import server
 from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
 from tests.conftest import copy_home
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 
@@ -57,19 +60,21 @@ def what_is_served_outlives_the_app(settings: Settings) -> None:
     home = str(settings.home)
     serving = {one.port: one for one in server.servers(settings)}[SERVE_PORT]
     url = f"{serving.url}/invocations"
-    row = dict.fromkeys(serving.inputs, 1.0)
+    row = version_files.example(
+        settings, model_store.require_version(settings, serving.model, serving.version)
+    )
     killed = []
     for one in psutil.process_iter():
         with suppress(psutil.Error):
             told = " ".join(one.cmdline())
-            apps = "streamlit run" in told or "core.adapters.supervisor" in told
+            apps = "streamlit run" in told or "core.runtime.supervisor" in told
             if apps and one.environ().get("COURTSIDE_HOME") == home:
                 one.send_signal(signal.SIGKILL)
                 killed.append(one)
     assert len(killed) >= 2
     psutil.wait_procs(killed, timeout=60)
     answer = requests.post(url, json={"dataframe_records": [row]}, timeout=60)
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     kept = log_search.Filters(search=answer.headers["X-Request-Id"])
     assert log_search.count(settings, kept) == 1
     programs = [serving.process, server.find(settings, serving.backend).process]

@@ -17,7 +17,7 @@ from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
 from tests.conftest import PROCESS
 from tests.zips import zipped
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
@@ -83,12 +83,9 @@ def mirror() -> Iterator[ThreadingHTTPServer]:
 @pytest.mark.skipif(not RAW, reason="COURTSIDE_RAW_DIR does not name the real files")
 @pytest.mark.parametrize(
     "app",
-    [{
-        "COURTSIDE_RAW_DIR": RAW,
-        "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}",
-    }],
+    [{"COURTSIDE_RAW_DIR": RAW, "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}"}],
     indirect=True,
-)  # fmt: skip
+)
 def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) -> None:
     go(page, "Acquire")
     choose(page, "Download")
@@ -159,18 +156,16 @@ HOSTILE = {
 }
 
 
-@pytest.mark.skipif(
-    "COURTSIDE_RAW_DIR" in os.environ and "LONG_TESTS" not in os.environ,
-    reason="the sources are clicked through with the real files above: set LONG_TESTS=1 for both",
-)
 @pytest.mark.parametrize(
     "app",
-    [{
-        "COURTSIDE_UPLOAD_LIMIT_MB": "10",
-        "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}",
-    }],
+    [
+        {
+            "COURTSIDE_UPLOAD_LIMIT_MB": "10",
+            "COURTSIDE_DOWNLOAD_MIRROR": f"http://127.0.0.1:{MIRROR_PORT}",
+        }
+    ],
     indirect=True,
-)  # fmt: skip
+)
 def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
     page, tmp_path: Path
 ) -> None:

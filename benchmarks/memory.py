@@ -1,0 +1,157 @@
+"""Peak memory of the largest files and requests that are taken, and of those that are refused.
+
+    python -m benchmarks.memory
+
+Each is read in a process of its own; printed are its peak and what it had before, in MB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.platform import tables
+from core.platform.errors import InputError
+from core.platform.project import Column
+from core.platform.rows import Rule
+from core.scoring import batches
+from core.serving import contract, request_bounds
+
+PROMISED = 1_000.0
+
+
+def peak() -> float:
+    """Return the peak of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def numbers(path: Path) -> None:
+    """Write 6.4 million numbers of 30 digits: 200 MB."""
+    block = pd.DataFrame(np.random.default_rng(1).normal(size=(3_200, 20)))
+    rows = block.to_csv(index=False, header=False, float_format="%.27f")
+    with path.open("w") as file:
+        file.write(",".join(f"c{i}" for i in range(20)) + "\n")
+        for _ in range(100):
+            file.write(rows)
+
+
+def texts(path: Path) -> None:
+    """Write 6.4 million different texts, 30 characters each: 200 MB."""
+    rows = "".join(
+        ",".join(f"@-text-of-a-row-{row:05d}-{i:02d}00" for i in range(10)) + "\n"
+        for row in range(6_400)
+    )
+    with path.open("w") as file:
+        file.write(",".join(f"c{i}" for i in range(10)) + "\n")
+        for number in range(100):
+            file.write(rows.replace("@", f"{number:03d}"))
+
+
+def wide(path: Path) -> None:
+    """Write a header of 100,000 columns."""
+    path.write_text(",".join(f"c{i}" for i in range(100_000)) + "\n1\n")
+
+
+def constant(path: Path) -> None:
+    """Write 100 constant columns of 2 million rows: under 1 MB of parquet, 1.6 GB of numbers."""
+    table = pa.table({f"c{i}": pa.array(np.zeros(2_000_000)) for i in range(100)})
+    pq.write_table(table, path, compression="zstd")
+
+
+def long_text(path: Path) -> None:
+    """Write one text of 100,000 characters in a million rows: 100 GB once each row has its own."""
+    column = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100_000])
+    pq.write_table(pa.table({"c0": column}), path)
+
+
+def asked(path: Path) -> None:
+    """Write the largest request: 999,980 values as records of JSON."""
+    rows = [{f"c{i}": float(row) for i in range(9)} for row in range(99_990)]
+    path.write_text(json.dumps({"dataframe_records": rows}))
+
+
+FILES = {
+    "numbers.csv": numbers,
+    "texts.csv": texts,
+    "wide.csv": wide,
+    "constant.parquet": constant,
+    "long_text.parquet": long_text,
+    "asked.json": asked,
+}
+READERS = {
+    "numbers.csv": ("whole", "batches"),
+    "texts.csv": ("whole", "batches"),
+    "wide.csv": ("whole", "batches"),
+    "constant.parquet": ("whole", "batches", "request"),
+    "long_text.parquet": ("whole", "batches", "request"),
+    "asked.json": ("request",),
+}
+
+
+def read(path: Path, way: str) -> str:
+    """Read a file in one way, and return what became of it."""
+    try:
+        if way == "whole":
+            kind = "text" if path.stem in ("texts", "long_text") else "number"
+            columns = {f"c{i}": Column(type=kind, about="x") for i in range(20)}
+            return f"{len(tables.read(path, columns=columns)):,} rows"
+        if way == "batches":
+            source = batches.inspect(str(path))
+            wanted = list(source.columns[:20])
+            kept = wanted if path.stem in ("texts", "long_text") else []
+            rows = sum(
+                len(batch.frame)
+                for part in source.parts
+                for batch in batches.read(source, part, wanted, texts=kept)
+            )
+            return f"{rows:,} rows"
+        body = path.read_bytes()
+        request_bounds.check(body)
+        kind = contract.PARQUET if path.suffix == ".parquet" else contract.JSON
+        inputs = {f"c{i}": "number" for i in range(9)}
+        rules = dict.fromkeys(inputs, Rule("number"))
+        found = contract.read(body, kind, inputs, rules, is_complete=True)
+        return f"{len(found.features):,} rows" if found else "left to MLflow"
+    except InputError as error:
+        return f"refused: {getattr(error, 'code', 'in words')}"
+
+
+def main() -> int:
+    """Print a line for each kind; exit code 1 if one takes more than is promised."""
+    broken = 0
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{'file':<20}{'way':<10}{'MB':>8}{'before':>8}{'peak':>8}  outcome")
+        for name, write in FILES.items():
+            path = Path(folder) / name
+            write(path)
+            for way in READERS[name]:
+                child = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.memory", str(path), way],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                before, after, outcome = json.loads(child.stdout)
+                size = path.stat().st_size / 1e6
+                print(f"{name:<20}{way:<10}{size:>8.1f}{before:>8.0f}{after:>8.0f}  {outcome}")
+                broken += after > PROMISED
+            path.unlink()
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        began = peak()
+        said = read(Path(sys.argv[1]), sys.argv[2])
+        print(json.dumps([began, peak(), said]))
+    else:
+        sys.exit(main())

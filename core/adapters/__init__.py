@@ -1,1 +1,0 @@
-"""What touches the world, one module for each part of it."""

@@ -1,0 +1,414 @@
+"""acquire: bring a source in unchanged and make it the raw data that later steps read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import Field
+
+from core.data import archives, download, leakage, profile, snapshots
+from core.data.records import AcquiredRun
+from core.platform import bounds, csv_dialect, project, schema, storage, tables, tracking
+from core.platform.config import Settings
+from core.platform.csv_dialect import Dialect, Given
+from core.platform.errors import InputError, NotReadyError
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.schema import Finding
+from core.platform.storage import Upload
+
+# Single rows that a chart of places may show; drawn at random where there are more.
+POINTS = 30_000
+# A zip may hold so many times the upload limit once it is unpacked.
+UNPACKED = 5
+
+
+class Options(csv_dialect.Options):
+    """What to bring in.
+
+    Parameters
+    ----------
+    source : {"sample", "download", "upload", "folder", "file", "snapshot"}
+        The built-in sample; the project's files on the network; uploaded files; the operator's
+        folder; one file; what was brought in before, to be current again.
+    path : Path, optional
+        The folder or file; without it the operator's folder (`COURTSIDE_RAW_DIR`).
+    files : tuple of str
+        Names of the files to take from the folder; all of them where none is named.
+    uploads : tuple of Upload
+        What `storage.stage_upload` returned.
+    snapshot : str, optional
+        Id of the snapshot.
+    seed : int
+        Of the sample, 0 or more.
+    delimiter : {"comma", "semicolon", "tab", "bar"}, optional
+        What divides the values of CSV files; without it what the file shows.
+    decimal : {"point", "comma"}, optional
+        The decimal sign of CSV files; without it what the file shows.
+    encoding : {"utf-8", "windows-1252"}, optional
+        Of CSV files; without it what the file shows.
+    """
+
+    source: Literal["sample", "download", "upload", "folder", "file", "snapshot"] = "sample"
+    path: Path | None = None
+    files: tuple[str, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    snapshot: str | None = Field(None, pattern=r"^[0-9a-f]{12}$")
+    seed: int = Field(24, ge=0, le=2**32 - 1)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The raw data that now stands."""
+
+    run_id: str
+    snapshot: str
+    rows: int
+    columns: int
+    warnings: tuple[str, ...]
+    dialects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the source: the name it came with, where it lies, and where it came from.
+
+    `dialect` is how a snapshot's CSV file was read before.
+    """
+
+    name: str
+    path: Path
+    origin: str = ""
+    dialect: str = ""
+
+    def given(self, options: Options) -> Given:
+        """Return what is known of how it is written, before it is looked at."""
+        return Given.of(self.dialect) if self.dialect else options.given
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Bring a source in unchanged, as the run `AquisicaoDados`.
+
+    Nothing is replaced before the whole source was read, found valid and recorded. What is wrong
+    or odd with it is the run's table `validation`, in a run that failed too.
+
+    Raises
+    ------
+    InputError
+        When the source cannot be read or lacks what the project needs.
+    DownloadError
+        When a file cannot be had from the network.
+    """
+    spec = project.load(settings.project)
+    with (
+        tracking.step_run(settings, "acquire", options, progress) as run_id,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        brought = _collect(settings, spec, options, Path(temporary), progress)
+        files, left_out = _unpacked(settings, spec, options, brought, Path(temporary))
+        _refuse_twins(files)
+        progress.update(0.4, "Reading the files")
+        raw, notes, columns, dialects = _read(settings, spec, files, options)
+        progress.update(0.5, f"Checking {len(raw):,} rows")
+        unread = [name for name in columns if name not in raw]
+        inspected = schema.inspect_source(raw, spec, unread)
+        findings = (*inspected.findings, *notes, *left_out)
+        rows_raw, width = len(raw), len(columns)
+        del raw  # a million rows stand there once
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                metrics={
+                    "errors": len(inspected.errors),
+                    "warnings": len(findings) - len(inspected.errors),
+                },
+                tables={"validation": schema.as_table(findings)},
+            ),
+        )
+        inspected.required()
+        snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id, dialects)
+        progress.update(0.6, "Gathering the picture of the data")
+        record = _record(spec, inspected.frame, snapshot, options)
+        progress.update(0.85, "Recording the run")
+        tracking.log(settings, run_id, record)
+        snapshots.keep(settings, snapshot, [file.path for file in files])
+        if options.source == "download":
+            storage.forget_downloads(settings)
+        progress.update(1.0, f"{rows_raw:,} rows, {width} columns")
+    warnings = tuple(finding.text for finding in findings if finding.severity == "warning")
+    written = tuple(dict.fromkeys(dialect.code for dialect in dialects if dialect is not None))
+    return Result(run_id, snapshot.id, rows_raw, width, warnings, written)
+
+
+def _snapshot(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    files: Sequence[_File],
+    rows: int,
+    columns: int,
+    run_id: str,
+    dialects: Sequence[Dialect | None],
+) -> snapshots.Snapshot:
+    if options.source == "snapshot":
+        stands = snapshots.find(settings, str(options.snapshot))
+        return stands.again(run_id, spec.digest)
+    listed = [(file.name, file.path, file.origin) for file in files]
+    return snapshots.describe(
+        settings, options.source, listed, rows, columns, run_id, spec.digest, dialects
+    )
+
+
+def _record(
+    spec: ProjectSpec, frame: pd.DataFrame, snapshot: snapshots.Snapshot, options: Options
+) -> Record:
+    kinds = frame[spec.rows.column]
+    labelled = frame[frame[spec.target].notna()]
+    others = labelled.drop(columns=spec.target)
+    alone = {
+        kind: leakage.alone(others[mask], labelled.loc[mask, spec.target])
+        for kind, mask in profile.kinds(labelled, spec).items()
+    }
+    columns = profile.columns(frame, spec)
+    order = pd.MultiIndex.from_frame(columns[["kind", "column"]])
+    pictures = {
+        "bins": profile.bins(frame, spec),
+        "columns": columns.assign(auc_alone=pd.concat(alone).reindex(order).to_numpy()),
+        "values": profile.values(frame, (spec.rows.column, *spec.slices)),
+        "correlation": profile.correlation(frame, spec),
+        "leakage": leakage.inspect(others, alone["all"], spec),
+    }
+    court = part(spec.name, "court")
+    if spec.court is not None and court is not None:
+        # gathered here, so that a page draws hundreds of bins and not thousands of rows
+        place = (frame, spec.court.x, spec.court.y, spec.target)
+        pictures["court_cells"] = court.cells(*place, by=spec.slices)
+        pictures["court_points"] = court.points(
+            *place, by=spec.slices, most=POINTS, seed=options.seed
+        )
+    return Record(
+        params={"sha256": snapshot.digest, "file_count": len(snapshot.files)},
+        metrics={
+            "rows_raw": snapshot.rows,
+            "columns_raw": snapshot.columns,
+            "rows_development": int((kinds == spec.rows.development).sum()),
+            "rows_production": int((kinds == spec.rows.production).sum()),
+            "base_rate_raw": float(frame[spec.target].mean()),
+            "labels_missing": int(frame[spec.target].isna().sum()),
+        },
+        tags=AcquiredRun(
+            source=snapshot.source,
+            snapshot=snapshot.id,
+            csv_dialect=csv_dialect.listed(file.dialect for file in snapshot.files),
+        ).write(),
+        is_sample=snapshot.is_sample,
+        tables={
+            "files": pd.DataFrame(
+                [
+                    (file.name, file.sha256, file.size, file.origin, file.dialect)
+                    for file in snapshot.files
+                ],
+                columns=["name", "sha256", "bytes", "origin", "dialect"],
+            ),
+            **pictures,
+        },
+        datasets=(
+            Dataset(
+                "raw",
+                frame,
+                f"data/{storage.RAW}/{snapshot.id}",
+                "raw",
+                spec.target,
+                snapshot.digest,
+            ),
+        ),
+    )
+
+
+def _collect(
+    settings: Settings, spec: ProjectSpec, options: Options, temporary: Path, progress: Progress
+) -> list[_File]:
+    """Return the files of the source, zip files as they are."""
+    if options.source == "sample":
+        progress.update(0.1, "Making the sample")
+        tables = project.sample_tables(settings.project)
+        sample = part(spec.name, "sample")
+        if sample is None:
+            raise InputError(
+                f"The project '{spec.name}' has no built-in sample. Acquire a file instead."
+            )
+        frame = sample.generate(tables, seed=options.seed)
+        path = temporary / "sample.parquet"
+        frame.to_parquet(path, index=False)
+        return [_File(f"sample-{options.seed}.parquet", path)]
+    if options.source == "snapshot":
+        if options.snapshot is None:
+            raise InputError("No snapshot is named. Choose one that is listed.")
+        stands = snapshots.find(settings, options.snapshot)
+        paths = snapshots.paths(settings, stands)
+        return [
+            _File(file.name, path, file.origin, file.dialect)
+            for path, file in zip(paths, stands.files, strict=True)
+        ]
+    if options.source == "download":
+        return _downloaded(settings, spec, progress)
+    progress.update(0.1, "Looking for the files")
+    if options.source == "upload":
+        if not options.uploads:
+            raise InputError("No file was uploaded. Choose one or several files.")
+        return [
+            _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
+        ]
+    # ours from here on: what a person named may change, or turn into a pipe
+    limit = storage.upload_limit(settings)
+    return [
+        _File(
+            file.name,
+            bounds.copy(file.path, temporary / f"source-{i}{file.path.suffix}", file.name, limit),
+        )
+        for i, file in enumerate(_in_the_folder(settings, options))
+    ]
+
+
+def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
+    path = options.path or settings.raw_dir
+    if path is None:
+        raise NotReadyError(
+            "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
+        )
+    if options.source == "file":
+        return [_File(path.name, path)]
+    by_name = {source.name: source for source in tables.list_sources(path)}
+    missing = [name for name in options.files if name not in by_name]
+    if missing:
+        raise InputError(
+            f"There is no {', '.join(missing)} in {path} any more. Found: {', '.join(by_name)}."
+        )
+    return [_File(name, by_name[name]) for name in options.files or by_name]
+
+
+def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> list[_File]:
+    if not spec.downloads:
+        raise InputError(f"The project '{spec.name}' names no files to download.")
+    total = sum(item.size for item in spec.downloads)
+    before = 0
+    files = []
+    for item in spec.downloads:
+        bounds.check_bytes(item.name, item.size, storage.upload_limit(settings))
+
+        def report(have: int, before: int = before, name: str = item.name) -> None:
+            done = (before + have) / 1e6
+            progress.update(
+                0.05 + 0.35 * (before + have) / total,
+                f"Downloading {name}: {done:.1f} of {total / 1e6:.1f} MB",
+            )
+
+        report(0)
+        path = download.fetch(
+            item, storage.downloads(settings), mirror=settings.download_mirror, on_progress=report
+        )
+        before += item.size
+        files.append(_File(item.name, path, item.url))
+    return files
+
+
+def _unpacked(
+    settings: Settings, spec: ProjectSpec, options: Options, files: Sequence[_File], temporary: Path
+) -> tuple[list[_File], list[Finding]]:
+    """Return the files with what zip files hold in their place, and what was left out of these.
+
+    A zip can hold more than the data (Kaggle's has an example of an answer): of its files those
+    are taken that have most of the project's columns, or all where none has.
+    """
+    limit = UNPACKED * settings.upload_limit_mb * 1_000_000
+    taken: list[_File] = []
+    left_out: list[Finding] = []
+    for i, file in enumerate(files):
+        if file.path.suffix.lower() != ".zip":
+            taken.append(file)
+            continue
+        folder = temporary / f"zip-{i}"
+        folder.mkdir()
+        members = [
+            _File(name, path, file.name)
+            for name, path in archives.unpack(file.path, file.name, folder, limit=limit)
+        ]
+        fitting = [member for member in members if _fits(member, spec, options)] or members
+        taken += fitting
+        for member in members:
+            if member not in fitting:
+                text = f"'{member.name}' in '{file.name}' was left out: it has other columns."
+                left_out.append(Finding("warning", "file", "", None, "", "", text))
+    return taken, left_out
+
+
+def _fits(file: _File, spec: ProjectSpec, options: Options) -> bool:
+    try:
+        names = tables.read_head(file.path, file.name, options.given).columns
+    except InputError:
+        return True  # so that it is told what is wrong with it
+    taken = schema.taken_aliases(names, spec.columns)
+    named = {taken.get(name, name) for name in names}
+    return len(named & set(spec.columns)) > len(spec.columns) / 2
+
+
+def _refuse_twins(files: Sequence[_File]) -> None:
+    seen: dict[str, str] = {}
+    for file in files:
+        digest = storage.sha256(file.path)
+        if digest in seen:
+            raise InputError(f"'{file.name}' is the same file as '{seen[digest]}'. Bring it once.")
+        seen[digest] = file.name
+
+
+def _read(
+    settings: Settings, spec: ProjectSpec, files: Sequence[_File], options: Options
+) -> tuple[pd.DataFrame, list[Finding], list[str], list[Dialect | None]]:
+    """Return the project's columns of all files, what is odd with them, and all their columns.
+
+    The last is how each file is written.
+
+    Raises
+    ------
+    InputError
+        With what is wrong with every file, not with the first alone.
+    """
+    heads, faults = [], []
+    for file in files:
+        try:
+            heads.append(tables.read_head(file.path, file.name, file.given(options)))
+        except InputError as error:
+            faults.append(error.message)
+    if faults:
+        raise InputError(" ".join(faults))
+    # what a zip holds was not asked before
+    size = sum(file.path.stat().st_size for file in files)
+    bounds.check_bytes(", ".join(file.name for file in files), size, storage.upload_limit(settings))
+    bounds.check_together(sum(head.rows * len(head.columns) for head in heads))
+    notes, shapes = [], []
+    for file, head in zip(files, heads, strict=True):
+        taken = schema.taken_aliases(head.columns, spec.columns)
+        shapes.append({taken.get(name, name) for name in head.columns})
+        if shapes[-1] != shapes[0]:
+            raise InputError(
+                f"'{file.name}' has other columns than '{files[0].name}' "
+                f"({', '.join(sorted(shapes[-1] ^ shapes[0])[:5])}). Bring files of one shape."
+            )
+        for alias, name in taken.items():
+            text = f"In '{file.name}' the column '{alias}' is taken as '{name}'."
+            notes.append(Finding("warning", "alias", name, None, "", "", text))
+        notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
+    frames = [
+        tables.read(file.path, file.name, spec.columns, file.given(options)) for file in files
+    ]
+    rows = snapshots.joined(frames, spec.columns)
+    taken = schema.taken_aliases(heads[0].columns, spec.columns)
+    names = [taken.get(name, name) for name in heads[0].columns]
+    return rows, notes, names, [head.dialect for head in heads]

@@ -1,0 +1,135 @@
+"""Zip files that a person brings: what they hold is copied out under names of ours."""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+
+from core.platform.errors import InputError
+from core.platform.tables import SUFFIXES
+
+MAX_MEMBERS = 200
+_BLOCK = 1 << 20
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str, Path]]:
+    """Copy the CSV and parquet files of a zip file into a folder, those of zips within it too.
+
+    Kaggle packs each table of a competition into a zip of its own, and those into another.
+
+    Parameters
+    ----------
+    path : Path
+        The zip file.
+    name : str
+        What the person calls it, for messages.
+    folder : Path
+        Where to; its files are named by number, never by what the zip says.
+    limit : int
+        Bytes that all files may have together, unpacked.
+
+    Returns
+    -------
+    list of (str, Path)
+        The last part of each name, for messages, and where it lies now.
+
+    Raises
+    ------
+    InputError
+        When it is broken, encrypted, too large, holds paths that lead out of it, or holds no table.
+    """
+    tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
+    if not tables:
+        raise InputError(f"'{name}' holds no .csv or .parquet file.")
+    return tables
+
+
+@dataclass
+class _Room:
+    """How many bytes may still be unpacked, of how many in all."""
+
+    left: int
+    limit: int
+
+
+def _members(
+    path: Path, name: str, folder: Path, room: _Room, *, deep: bool
+) -> Iterator[tuple[str, Path]]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (*_BROKEN, OSError) as error:
+        raise InputError(f"'{name}' is not a zip file, or a broken one.") from error
+    with archive:
+        infos = archive.infolist()
+        _refuse(infos, name, room)
+        for info in infos:
+            label = PurePosixPath(info.filename).name
+            suffix = Path(label).suffix.lower()
+            wanted = suffix in SUFFIXES or (deep and suffix == ".zip")
+            # what a Mac adds beside each file
+            if info.is_dir() or not wanted or "__MACOSX" in info.filename or label[0] == ".":
+                continue
+            target = folder / f"member-{len(list(folder.iterdir()))}{suffix}"
+            try:
+                with archive.open(info) as source:
+                    _copy(source, target, name, room)
+            except (*_BROKEN, OSError) as error:
+                if getattr(error, "errno", None):  # the disk's fault, not the file's
+                    raise
+                raise InputError(f"'{label}' in '{name}' is broken and cannot be read.") from error
+            if suffix == ".zip":
+                yield from _members(target, f"{label} in {name}", folder, room, deep=False)
+            else:
+                yield label, target
+
+
+def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
+    if len(infos) > MAX_MEMBERS:
+        raise InputError(f"'{name}' holds {len(infos):,} files; at most {MAX_MEMBERS} are taken.")
+    for info in infos:
+        # ZipInfo turns a backslash into a slash on Windows alone
+        given = info.orig_filename.replace("\\", "/")
+        out = ".." in given.split("/") or given.startswith("/") or "\0" in given
+        link = stat.S_ISLNK(info.external_attr >> 16)
+        if out or link or PureWindowsPath(given).drive:
+            raise InputError(
+                f"'{name}' holds a path that leads out of it ({given[:60]!r}). Nothing was "
+                "unpacked. Pack the tables alone, without their folders."
+            )
+        if info.flag_bits & 1:
+            raise InputError(f"'{name}' is encrypted. Unpack it and bring the files.")
+    size = sum(info.file_size for info in infos)
+    if size > room.left:
+        raise InputError(_too_large(name, room.limit - room.left + size, room.limit))
+
+
+def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
+    """Copy, and count: a header can claim less than there is."""
+    with target.open("wb") as file:
+        while block := source.read(_BLOCK):
+            room.left -= len(block)
+            if room.left < 0:
+                raise InputError(_too_large(name, room.limit - room.left, room.limit))
+            file.write(block)
+
+
+def _too_large(name: str, size: int, limit: int) -> str:
+    return (
+        f"'{name}' holds {size / 1e6:,.1f} MB or more once it is unpacked; at most "
+        f"{limit / 1e6:,.1f} are taken."
+    )

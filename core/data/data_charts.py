@@ -1,0 +1,323 @@
+"""Charts of the rows: labels, missing values, and the rate by a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.stats.charts import densities as density_charts
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def class_balance(
+    counts: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+) -> alt.LayerChart:
+    """Show the share of each label in each set.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Columns `set`, `label` (the names of the classes), `rows`.
+    positive, negative : str
+        Names of the classes.
+
+    Examples
+    --------
+    >>> counts = pd.DataFrame({"set": "train", "label": ["made", "missed"], "rows": [48, 52]})
+    >>> class_balance(counts, positive="made", negative="missed").to_dict()["height"]
+    190
+    """
+    import altair as alt
+
+    sets = counts["set"].unique().tolist()
+    table = counts.assign(
+        share=counts["rows"] / counts.groupby("set")["rows"].transform("sum"),
+        order=(counts["label"] != positive).astype(int),
+    ).sort_values(["set", "order"])
+    after = table.groupby("set")["share"].cumsum()
+    table = table.assign(start=after - table["share"], end=after, middle=after - table["share"] / 2)
+    base = alt.Chart(table).encode(
+        y=alt.Y("set:N", title="Set", sort=sets),
+        tooltip=[
+            alt.Tooltip("set:N", title="Set"),
+            alt.Tooltip("label:N", title="Label"),
+            alt.Tooltip("rows:Q", title="Rows", format=","),
+            alt.Tooltip("share:Q", title="Share", format=".1%"),
+        ],
+    )
+    bars = base.mark_bar().encode(
+        x=style.share_x("start:Q", "Share of rows (%)", domain=[0, 1]),
+        x2="end:Q",
+        color=style.pair("label:N", "Label", {positive: "made", negative: "missed"}),
+    )
+    # a narrow part cannot hold its text; the tooltip has it
+    words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
+    return style.finish(
+        [bars, words.encode(x="middle:Q", text=alt.Text("share:Q", format=".1%"))],
+        title,
+        "Share of each label in each set",
+        height=style.height_of(len(sets), band=48, legend=True),
+    )
+
+
+def make_rate_by(
+    table: pd.DataFrame,
+    by: str,
+    *,
+    axis_title: str | None = None,
+    average: float | None = None,
+    rate_title: str = "Make rate",
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show a rate with its interval for each value of a column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.data.profile.rates` returns it.
+    by : str
+        What to draw it over: `middle` for numbers, `label` for names.
+    axis_title : str, optional
+        What it means, with its unit.
+    average : float, optional
+        Drawn as a rule.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"label": ["1", "2"], "rows": [40, 60], "rate": [0.5, 0.6],
+    ...                       "low": [0.4, 0.5], "high": [0.6, 0.7]})
+    >>> len(make_rate_by(table, "label", average=0.7).to_dict()["layer"])
+    3
+    """
+    import altair as alt
+
+    numeric = pd.api.types.is_numeric_dtype(table[by]) and len(table) > 10
+    name = axis_title or by
+    if numeric:
+        scale = alt.Scale(zero=False, nice=False, padding=12)
+        x = alt.X(f"{by}:Q", title=name, sort=None, scale=scale)
+    else:
+        axis = alt.Axis(labelAngle=0 if len(table) <= 12 else -45)
+        x = alt.X(f"{by}:O", title=name, sort=None, axis=axis)
+    base = alt.Chart(table).encode(
+        x=x,
+        tooltip=[
+            alt.Tooltip(f"{by}:{'Q' if numeric else 'N'}", title=name),
+            alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
+            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            alt.Tooltip("rows:Q", title="Rows with a label", format=","),
+        ],
+    )
+    layers: list[alt.Chart] = []
+    if average is not None:
+        layers.append(style.rule("y", average, f"Average of all rows: {average:.1%}"))
+    low, rate = (
+        style.share_y(field, f"{rate_title} (%)", zero=False) for field in ("low:Q", "rate:Q")
+    )
+    accent = style.PALETTE["accent"]
+    spread = base.mark_rule(color=accent, opacity=0.55, strokeWidth=2)
+    points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
+    layers += [spread.encode(y=low, y2="high:Q"), points.encode(y=rate)]
+    return style.finish(layers, title, f"{rate_title} by {name}")
+
+
+def missing_bars(
+    missing: pd.DataFrame, *, rows: int | None = None, limit: int = 12, title: str | None = None
+) -> alt.LayerChart:
+    """Show the columns with missing values, most first; all columns up to `limit` when none has.
+
+    Parameters
+    ----------
+    missing : DataFrame
+        Columns `column`, `missing` (a count).
+    rows : int, optional
+        Rows of the frame, to tell the share.
+
+    Examples
+    --------
+    >>> missing = pd.DataFrame({"column": ["lat", "made"], "missing": [0, 5]})
+    >>> missing_bars(missing, rows=20).to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['made  5 (25.0%)']
+    """
+    import altair as alt
+
+    table = missing.sort_values("missing", ascending=False, kind="stable").head(limit)
+    if (table["missing"] > 0).any():
+        table = table[table["missing"] > 0]
+    share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)
+    shown = [
+        f"{column}  {count:,} ({part:.1%})" if rows else f"{column}  {count:,}"
+        for column, count, part in zip(table["column"], table["missing"], share, strict=True)
+    ]
+    table = table.assign(shown=shown, share=share)
+    top = max(int(table["missing"].max()) if len(table) else 0, 1)
+    tooltip = [
+        alt.Tooltip("column:N", title="Column"),
+        alt.Tooltip("missing:Q", title="Missing values", format=","),
+    ]
+    if rows:
+        tooltip.append(alt.Tooltip("share:Q", title="Share of rows", format=".1%"))
+    bars = (
+        alt.Chart(table)
+        .mark_bar(color=style.PALETTE["accent"])
+        .encode(
+            x=alt.X(
+                "missing:Q",
+                title="Missing values (rows)",
+                scale=alt.Scale(domain=[0, top]),
+                axis=alt.Axis(format=",d", values=[0, 1] if top == 1 else alt.Undefined),
+            ),
+            y=style.names(shown, "Column"),
+            tooltip=tooltip,
+        )
+    )
+    return style.finish(
+        [bars], title, "Missing values by column", height=style.height_of(len(table))
+    )
+
+
+def class_density(
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
+) -> alt.LayerChart:
+    """Show how the labelled rows of each class lie over a column, as shares of the class.
+
+    Parameters
+    ----------
+    binned : DataFrame
+        Rows of `core.data.profile.bins` of one column and kind.
+    positive, negative : str
+        Names of the classes.
+    axis_title : str
+        What the column means, with its unit.
+
+    Examples
+    --------
+    >>> binned = pd.DataFrame({"place": [0, 1], "label": ["1", "2"], "start": [1.0, 2.0],
+    ...                       "end": [1.0, 2.0], "negative": [3, 1], "positive": [2, 2]})
+    >>> chart = class_density(binned, positive="made", negative="missed", axis_title="Period")
+    >>> chart.to_dict()["layer"][0]["encoding"]["x"]["title"]
+    'Period'
+    """
+    roles = {positive: "made", negative: "missed"}
+    parts = [
+        binned[["place", "label", "start", "end"]].assign(
+            set=word, rows=binned[name], share=binned[name] / max(int(binned[name].sum()), 1)
+        )
+        for word, name in ((positive, "positive"), (negative, "negative"))
+    ]
+    table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
+    layers = density_charts.layers(table, axis_title, roles, of="the class")
+    return style.finish(layers, title, f"Distribution of {axis_title} by label")
+
+
+def slice_bars(
+    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
+) -> alt.LayerChart:
+    """Show how many rows each value of a column has: of each class, and without a label.
+
+    Parameters are those of `class_density`; `binned` has a column `unlabelled` too.
+
+    Examples
+    --------
+    >>> binned = pd.DataFrame({"place": [0], "label": ["1996-97"], "negative": [3], "positive": [2],
+    ...                       "unlabelled": [1]})
+    >>> chart = slice_bars(binned, positive="made", negative="missed", axis_title="Season")
+    >>> chart.to_dict()["layer"][0]["encoding"]["y"]["title"]
+    'Rows'
+    """
+    import altair as alt
+
+    words = {positive: "made", negative: "missed", "without label": "neutral"}
+    columns = ("positive", "negative", "unlabelled")
+    parts = [
+        binned[["place", "label"]].assign(result=word, rows=binned[name], order=order)
+        for order, (word, name) in enumerate(zip(words, columns, strict=True))
+    ]
+    labels = binned.sort_values("place")["label"].tolist()
+    bars = (
+        alt.Chart(pd.concat(parts, ignore_index=True))
+        .mark_bar()
+        .encode(
+            x=style.labels(labels, axis_title),
+            y=alt.Y("rows:Q", title="Rows", axis=alt.Axis(format=",d")),
+            order=alt.Order("order:Q"),
+            color=style.pair("result:N", "Label", words),
+            tooltip=[
+                alt.Tooltip("label:N", title=axis_title),
+                alt.Tooltip("result:N", title="Label"),
+                alt.Tooltip("rows:Q", title="Rows", format=","),
+            ],
+        )
+    )
+    return style.finish([bars], title, f"Rows by {axis_title} and label")
+
+
+def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+    """Show the correlation of each pair of columns, in the order in which they come.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `one`, `other`, `correlation` (-1 to 1).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"one": ["a", "a", "b", "b"], "other": ["a", "b", "a", "b"],
+    ...                       "correlation": [1.0, -0.5, -0.5, 1.0]})
+    >>> correlation_map(table).to_dict()["layer"][0]["mark"]["type"]
+    'rect'
+    """
+    import altair as alt
+
+    names = table["one"].unique().tolist()
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "one:N",
+            title="Column",
+            sort=names,
+            axis=alt.Axis(labelAngle=-45, labelLimit=160, labelOverlap=False),
+        ),
+        y=alt.Y(
+            "other:N",
+            title="Other column",
+            sort=names,
+            axis=alt.Axis(labelLimit=160, labelOverlap=False),
+        ),
+        tooltip=[
+            alt.Tooltip("one:N", title="Column"),
+            alt.Tooltip("other:N", title="and"),
+            alt.Tooltip("correlation:Q", title="Correlation", format=".3f"),
+        ],
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "correlation:Q",
+            title="Correlation",
+            scale=alt.Scale(
+                domain=[-1, 0, 1],
+                range=[style.PALETTE["below"], style.SHARES[0], style.PALETTE["above"]],
+                interpolate="lab",
+            ),
+            legend=alt.Legend(orient="top", gradientLength=160, values=[-1, 0, 1], title=None),
+        )
+    )
+    # what is near zero needs no figure; dark cells need a light one
+    strong = base.transform_filter("abs(datum.correlation) >= 0.1").mark_text(fontSize=9)
+    words = strong.encode(
+        text=alt.Text("correlation:Q", format=".2f"),
+        color=alt.condition(
+            "abs(datum.correlation) > 0.6", alt.value(style.ON_DARK), alt.value(style.ON_LIGHT)
+        ),
+    )
+    return style.finish(
+        [cells, words],
+        title,
+        "Correlation of each pair of columns",
+        height=style.height_of(len(names), band=22, legend=True) + 60,
+    )

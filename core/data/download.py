@@ -1,0 +1,239 @@
+"""Files from the network: known by size and SHA-256 beforehand, and kept only if both are right."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+
+from core.platform.errors import DownloadError
+from core.platform.project import Download
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0  # without a single byte
+WHOLE_SECONDS = 1800.0  # a server that drips bytes for ever
+TRIES = 3
+FIRST_WAIT_SECONDS = 0.5
+REDIRECTS = 5
+_BLOCK = 1 << 16
+# worth another try: what is busy, not what is refused
+_BUSY = (408, 429, 500, 502, 503, 504)
+_MOVED = (301, 302, 303, 307, 308)
+_EARLY = "it ended too early"
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LATER = "Press Acquire again later, or bring the file as an upload."
+
+
+def fetch(
+    item: Download,
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    connect_seconds: float = CONNECT_SECONDS,
+    read_seconds: float = READ_SECONDS,
+    first_wait_seconds: float = FIRST_WAIT_SECONDS,
+) -> Path:
+    """Return where the file lies now, its size and SHA-256 verified.
+
+    What an interrupted download left is taken up where it ended; if the whole is then not what it
+    should be, it is fetched once more from the beginning. A lost connection is tried again.
+
+    Parameters
+    ----------
+    item : Download
+        Address, size in bytes and SHA-256.
+    folder : Path
+        Where it is kept, under its SHA-256; made if it is not there.
+    mirror : str, optional
+        Address of a folder that holds the file under its own name, instead of `item.url`.
+    on_progress : callable, optional
+        Told the bytes that are there, again and again.
+
+    Raises
+    ------
+    DownloadError
+        When there is no network, the server refuses or is too slow, it leads to a private
+        address, or what it sends is not the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = folder / f"{item.sha256}{Path(item.name).suffix.lower()}"
+    if whole.is_file() and _sha256(whole) == item.sha256:
+        return whole
+    part = folder / f"{item.sha256}.part"
+    url = f"{mirror.rstrip('/')}/{item.name}" if mirror else item.url
+    report = on_progress or (lambda _: None)
+    resumed = part.is_file() and part.stat().st_size > 0
+    for fresh in (False, True) if resumed else (True,):
+        if fresh:
+            part.unlink(missing_ok=True)
+        _receive_patiently(
+            item, url, part, report, (connect_seconds, read_seconds), first_wait_seconds
+        )
+        digest = _sha256(part)
+        if digest == item.sha256:
+            part.replace(whole)
+            return whole
+    part.unlink()
+    raise DownloadError(
+        f"What {_host(url)} sent for {item.name} is not the file that the project names (SHA-256 "
+        f"{digest[:12]}…, not {item.sha256[:12]}…). Nothing was changed. Bring it as an upload."
+    )
+
+
+def _receive_patiently(
+    item: Download,
+    url: str,
+    part: Path,
+    report: Callable[[int], None],
+    timeout: tuple[float, float],
+    wait: float,
+) -> None:
+    deadline = time.monotonic() + WHOLE_SECONDS
+    for attempt in range(1, TRIES + 1):
+        try:
+            with requests.Session() as session:
+                _receive(session, item, url, part, report, timeout, deadline)
+            return
+        except requests.RequestException as error:
+            if attempt == TRIES or isinstance(error, requests.exceptions.SSLError):
+                raise DownloadError(_why(url, error)) from error
+            time.sleep(wait * 2 ** (attempt - 1))
+
+
+def _receive(
+    session: requests.Session,
+    item: Download,
+    url: str,
+    part: Path,
+    report: Callable[[int], None],
+    timeout: tuple[float, float],
+    deadline: float,
+) -> None:
+    """Append to the part until it has all bytes."""
+    have = part.stat().st_size if part.is_file() else 0
+    if have >= item.size:
+        return
+    # as it is: a compressed answer could not be taken up in its middle
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with _follow(session, url, headers, timeout) as answer:
+        if answer.status_code in _BUSY:
+            raise requests.HTTPError(f"it answers {answer.status_code}", response=answer)
+        taken_up = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
+            f"bytes {have}-"
+        )
+        if not taken_up and answer.status_code != 200:
+            part.unlink(missing_ok=True)
+            raise DownloadError(
+                f"{_host(url)} does not give {item.name}: it answers {answer.status_code}. {_LATER}"
+            )
+        have = have if taken_up else 0
+        offered = answer.headers.get("Content-Length", "")
+        if offered.isdigit() and have + int(offered) != item.size:
+            raise DownloadError(_wrong_size(url, item, have + int(offered)))
+        with part.open("ab" if taken_up else "wb") as file:
+            for block in answer.iter_content(_BLOCK):
+                have += len(block)
+                if have > item.size:
+                    break
+                if time.monotonic() > deadline:
+                    raise DownloadError(f"{_host(url)} is too slow. {_LATER}")
+                file.write(block)
+                report(have)
+    if have > item.size:
+        part.unlink()
+        raise DownloadError(_wrong_size(url, item, have))
+    if have < item.size:
+        raise requests.ConnectionError(_EARLY)
+
+
+def _follow(
+    session: requests.Session, url: str, headers: dict[str, str], timeout: tuple[float, float]
+) -> requests.Response:
+    """Return the answer behind all redirects, none of which may lead into a private network."""
+    for _ in range(REDIRECTS + 1):
+        try:
+            answer = session.get(
+                url, headers=headers, timeout=timeout, stream=True, allow_redirects=False
+            )
+            if answer.status_code not in _MOVED:
+                return answer
+            answer.close()
+            target = urljoin(url, answer.headers.get("Location", ""))
+            _refuse_private(target)
+        except ValueError as error:  # brackets or a port that are none; requests looks too
+            raise DownloadError(f"{_host(url)} redirects to what is no web address.") from error
+        url = target
+    raise DownloadError(f"{_host(url)} redirects more than {REDIRECTS} times. Nothing was changed.")
+
+
+def _refuse_private(url: str) -> None:
+    """Refuse an address that is not http(s), or whose host is not on the public network."""
+    parts = urlsplit(url)
+    port = parts.port or 0  # raises where it is none
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise DownloadError(f"A redirect leads to {url[:80]}, which is no web address.")
+    try:
+        addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        if get_environ_proxies(url):
+            return  # the proxy looks the name up, and this machine cannot
+        raise requests.ConnectionError(f"no address for {parts.hostname}") from error
+    for *_, place in addresses:
+        if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
+            raise DownloadError(
+                f"A redirect leads to {parts.hostname}, an address in a private network. It was "
+                "not followed, and nothing was changed."
+            )
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        # an address of version 4 within one of version 6
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return inner.is_global
+        return address.is_global and address.teredo is None
+    return address.is_global
+
+
+def _why(url: str, error: requests.RequestException) -> str:
+    host = _host(url)
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"The certificate of {host} cannot be verified. Nothing was changed. {_LATER}"
+    # requests names what goes wrong in the middle of an answer a lost connection
+    cause = error.args[0] if error.args else None
+    if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
+        return f"{host} does not answer in time. What came so far is kept. {_LATER}"
+    if isinstance(error, requests.HTTPError):
+        return f"{host} is busy: {error}. What came so far is kept. {_LATER}"
+    broken = requests.exceptions.ChunkedEncodingError
+    if isinstance(error, broken) or isinstance(cause, ProtocolError) or cause == _EARLY:
+        return f"{host} broke off the download. What came so far is kept. {_LATER}"
+    return f"{host} cannot be reached. Is this machine offline? What came so far is kept. {_LATER}"
+
+
+def _wrong_size(url: str, item: Download, size: int) -> str:
+    return (
+        f"{_host(url)} offers {size:,} bytes for {item.name}; the project names {item.size:,}. "
+        "Nothing was changed. Bring the file as an upload."
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url[:80]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,156 @@
+"""Columns that know too much: what a model must not see, or should not be trusted to use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform.project import ProjectSpec
+
+# A column that separates the classes this well by itself is asked about.
+TOO_GOOD = 0.80
+# A column with a value of its own in so many rows names them; it does not describe them.
+IDENTIFIES = 0.95
+MIN_ROWS = 100
+ROWS = 100_000
+BINS = 20
+FOLDS = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+def alone(features: pd.DataFrame, labels: pd.Series[Any]) -> pd.Series[float]:
+    """Return `auc_alone` of each feature."""
+    return pd.Series({name: auc_alone(features[name], labels) for name in features.columns})
+
+
+def inspect(features: pd.DataFrame, measured: pd.Series[float], spec: ProjectSpec) -> pd.DataFrame:
+    """Return what is to be said of features before they are trusted.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Columns of the project or engineered ones, a row per labelled row.
+    measured : Series
+        As `alone` returns it for them.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `finding` (recorded_after, identifier, constant, too_good), `auc_alone` (0.5 to
+        1, NaN where rows are few), `text` (a sentence). No row where nothing is to be said.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> rng = np.random.default_rng(0)
+    >>> made = pd.Series(rng.integers(0, 2, 500))
+    >>> frame = pd.DataFrame({"lat": rng.normal(size=500), "lon": made + rng.normal(0, 0.3, 500),
+    ...                       "game_id": 7, "action_type": "Dunk", "shot_id": range(500)})
+    >>> inspect(frame, alone(frame, made), load("kobe"))[["feature", "finding"]].values.tolist()
+    [['lon', 'too_good'], ['game_id', 'identifier'], ['game_id', 'constant'],
+     ['action_type', 'recorded_after'], ['action_type', 'constant'], ['shot_id', 'identifier']]
+    """
+    rows = []
+    for name in features.columns:
+        for finding, text in _findings(name, features[name], measured, spec):
+            rows.append((name, finding, measured[name], text))
+    return pd.DataFrame(rows, columns=["feature", "finding", "auc_alone", "text"])
+
+
+def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
+    """Return how well a column alone tells the classes apart, as an area under the ROC curve.
+
+    Each row is scored by how often rows of the other folds in its bin are positive: 20 quantile
+    bins for numbers, each name for texts, missing values a bin of their own. So neither a shape of
+    the relation nor a name that stands there once can be mistaken for knowledge.
+
+    Parameters
+    ----------
+    values : Series
+        A number or a text for each row; missing values are allowed.
+    labels : Series
+        0 or 1 for each row.
+
+    Returns
+    -------
+    float
+        0.5 (nothing) to 1; NaN with fewer than 100 rows or one class only.
+
+    Examples
+    --------
+    >>> labels = pd.Series([0, 1] * 100)
+    >>> auc_alone(pd.Series(["a", "b"] * 100), labels), auc_alone(pd.Series([1.0] * 200), labels)
+    (1.0, 0.5)
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if len(values) < MIN_ROWS or labels.nunique() < 2:
+        return float("nan")
+    rng = np.random.default_rng(0)
+    some = rng.permutation(len(values))[:ROWS]
+    codes = _bins(values.iloc[some])
+    target = labels.to_numpy(dtype=float)[some]
+    fold = np.arange(len(some)) % FOLDS
+    score = np.empty(len(some))
+    for held_out in range(FOLDS):
+        other = fold != held_out
+        counts = np.bincount(codes[other], minlength=codes.max() + 1)
+        sums = np.bincount(codes[other], weights=target[other], minlength=codes.max() + 1)
+        # a bin of few rows is drawn to the mean of all
+        rate = (sums + 10 * target[other].mean()) / (counts + 10)
+        # without the mean of all, by which whole folds would be ranked
+        score[~other] = rate[codes[~other]] - target[other].mean()
+    return max(float(roc_auc_score(target, score.round(9))), 0.5)
+
+
+def _bins(values: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    if not pd.api.types.is_numeric_dtype(values):
+        return np.asarray(pd.factorize(values)[0] + 1, dtype=np.int64)
+    numbers = values.to_numpy(dtype=float)
+    known = numbers[~np.isnan(numbers)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1))) if len(known) else known
+    place = np.searchsorted(edges, numbers, side="right") + 1
+    return np.where(np.isnan(numbers), 0, place).astype(np.int64)
+
+
+def _findings(
+    name: str, values: pd.Series[Any], measured: pd.Series[float], spec: ProjectSpec
+) -> list[tuple[str, str]]:
+    column = spec.columns.get(name)
+    distinct = values.nunique()
+    findings = []
+    if spec.recorded_after(name):
+        findings.append(
+            (
+                "recorded_after",
+                f"'{name}' is noted only after what is predicted ({spec.about(name)}). A model "
+                "that uses it describes; it does not foresee.",
+            )
+        )
+    whole = column is not None and column.type in ("integer", "text")
+    own = whole and len(values) >= MIN_ROWS and distinct >= IDENTIFIES * len(values)
+    if name in (spec.id, spec.group) or own:
+        findings.append(
+            (
+                "identifier",
+                f"'{name}' names rows ({distinct:,} values in {len(values):,} rows). A model can "
+                "learn them by heart, and new rows have new ones.",
+            )
+        )
+    if distinct == 1 and len(values) > 1:
+        findings.append(("constant", f"'{name}' is the same in every row. A model learns nothing."))
+    if measured[name] >= TOO_GOOD:
+        others = measured.drop(name).dropna()
+        beside = f", the next best column with {others.max():.2f}" if len(others) else ""
+        findings.append(
+            (
+                "too_good",
+                f"'{name}' alone tells the classes apart with a ROC AUC of {measured[name]:.2f}"
+                f"{beside}. Make sure that it is known before what is predicted.",
+            )
+        )
+    return findings

@@ -1,0 +1,319 @@
+"""The raw data under data/01_raw: each acquisition a snapshot of its own, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from core.platform import schema, storage, tables
+from core.platform.config import Settings
+from core.platform.csv_dialect import Dialect, Given
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.project import Column, ProjectSpec
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was brought in: the name it came with, its bytes and their SHA-256.
+
+    `origin` is where it came from, where the name alone does not tell: an address, a zip file.
+    `dialect` is how a CSV file is written, as it was detected or said.
+    """
+
+    name: str
+    stored: str
+    sha256: str
+    size: int
+    origin: str = ""
+    dialect: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One acquisition, named by the digest of its bytes; it is never changed.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 over the files' own digests, which are put in order: whichever way the same files
+        come, they are the same snapshot.
+    source : str
+        sample, download, upload, folder or file.
+    files : tuple of SourceFile
+    rows, columns : int
+    acquired_at : float
+        Seconds since 1970.
+    run_id : str
+        The run that brought it in, or that made it current again.
+    project, rules : str
+        The project it is of, and the digest of the project file that it was validated by.
+    sample : bool
+        Whether made-up rows are in it, by whatever way they came.
+    """
+
+    digest: str
+    source: str
+    files: tuple[SourceFile, ...]
+    rows: int
+    columns: int
+    acquired_at: float
+    run_id: str
+    project: str = ""
+    rules: str = ""
+    sample: bool = False
+
+    @property
+    def id(self) -> str:
+        """Folder name under data/01_raw."""
+        return self.digest[:12]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether these are made-up rows."""
+        return self.sample or self.source == "sample"
+
+    def again(self, run_id: str, rules: str) -> Snapshot:
+        """Return the same snapshot as the run leaves it that made it current once more."""
+        return replace(self, run_id=run_id, rules=rules)
+
+
+def describe(
+    settings: Settings,
+    source: str,
+    files: Sequence[tuple[str, Path, str]],
+    rows: int,
+    columns: int,
+    run_id: str,
+    rules: str,
+    dialects: Sequence[Dialect | None] = (),
+) -> Snapshot:
+    """Return the snapshot that these files make; nothing is kept yet, see `keep`.
+
+    Parameters
+    ----------
+    files : sequence of (name, path, origin)
+        The names they came with, where their bytes lie now, and where they came from. Bytes that
+        once came as the sample stay the sample, whatever the source.
+    dialects : sequence of (Dialect or None), optional
+        How each of them is written; None for parquet.
+    """
+    written = [dialect.code if dialect is not None else "" for dialect in dialects] or [""] * len(
+        files
+    )
+    ordered = sorted(
+        (
+            storage.sha256(path),
+            Path(name).name,
+            path.suffix.lower(),
+            path.stat().st_size,
+            origin,
+            code,
+        )
+        for (name, path, origin), code in zip(files, written, strict=True)
+    )
+    kept = tuple(
+        SourceFile(name, f"part-{i}{suffix}", digest, size, origin, code)
+        for i, (digest, name, suffix, size, origin, code) in enumerate(ordered)
+    )
+    # the same bytes read in another way are other rows
+    contents = (f"{file.sha256}{file.dialect}".removesuffix(Dialect().code) for file in kept)
+    digest = hashlib.sha256("".join(contents).encode()).hexdigest()
+    known = _sample_files(storage.folder(settings, storage.RAW))
+    is_sample = source == "sample" or any(file.sha256 in known for file in kept)
+    return Snapshot(
+        digest, source, kept, rows, columns, time.time(), run_id, settings.project, rules, is_sample
+    )
+
+
+def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
+    """Keep the files of a snapshot unchanged under data/01_raw, and make it the one in use.
+
+    The same bytes twice make no second copy, and `listed` goes on to tell when and how they first
+    came; except that what came as the sample is the sample's from then on.
+    """
+    place = storage.folder(settings, storage.RAW) / snapshot.id
+    if place.is_dir() and not _is_whole(place, snapshot):
+        # somebody changed it on disk; it makes way for what was brought in again
+        os.replace(place, storage.beside(place))
+    if not place.is_dir():
+        _copy(snapshot, {storage.sha256(path): path for path in paths}, place)
+    stands = None
+    with suppress(StoreError):  # a record that cannot be read is written anew
+        stands = _read(place / "snapshot.json")
+    first = snapshot
+    if stands is not None and (snapshot.source != "sample" or stands.source == "sample"):
+        # the newest run and rules, the first time and way
+        first = replace(stands, run_id=snapshot.run_id, rules=snapshot.rules)
+        first = replace(first, project=snapshot.project, sample=snapshot.sample)
+    storage.write_json(place / "snapshot.json", asdict(first))
+    make_current(settings, snapshot)
+
+
+def _is_whole(place: Path, snapshot: Snapshot) -> bool:
+    return all(
+        (place / file.stored).is_file() and storage.sha256(place / file.stored) == file.sha256
+        for file in snapshot.files
+    )
+
+
+def _copy(snapshot: Snapshot, paths: Mapping[str, Path], place: Path) -> None:
+    temporary = storage.beside(place)
+    try:
+        temporary.mkdir()
+        for file in snapshot.files:
+            shutil.copyfile(paths[file.sha256], temporary / file.stored)
+            # raw data is never changed; `paths` notices where it was
+            (temporary / file.stored).chmod(0o444)
+        try:
+            os.replace(temporary, place)
+        except OSError:
+            # another process has just kept the same bytes
+            if not place.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sample_files(raw: Path) -> set[str]:
+    """Return the SHA-256 of all files that came as the sample."""
+    digests: set[str] = set()
+    for path in raw.glob("*/snapshot.json"):
+        with suppress(StoreError):
+            snapshot = _read(path)
+            if snapshot and snapshot.source == "sample":
+                digests.update(file.sha256 for file in snapshot.files)
+    return digests
+
+
+def make_current(settings: Settings, snapshot: Snapshot) -> None:
+    """Make a snapshot the raw data that later steps read."""
+    storage.write_json(storage.folder(settings, storage.RAW) / "current.json", asdict(snapshot))
+
+
+def current(settings: Settings) -> Snapshot | None:
+    """Return the snapshot that stands, None before the project's first acquisition."""
+    snapshot = _read(settings.data_dir / storage.RAW / "current.json")
+    return snapshot if snapshot is not None and snapshot.project == settings.project else None
+
+
+def require_current(settings: Settings) -> Snapshot:
+    """Return the snapshot that stands.
+
+    Raises
+    ------
+    NotReadyError
+        Before the project's first acquisition.
+    """
+    snapshot = current(settings)
+    if snapshot is None:
+        raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+    return snapshot
+
+
+def listed(settings: Settings) -> list[Snapshot]:
+    """Return the project's snapshots that are kept, the newest acquisition first."""
+    snapshots = []
+    for path in (settings.data_dir / storage.RAW).glob("*/snapshot.json"):
+        with suppress(StoreError):  # one that cannot be read can neither be made current
+            snapshot = _read(path)
+            if snapshot is None or snapshot.id != path.parent.name:
+                continue
+            if snapshot.project == settings.project:
+                snapshots.append(snapshot)
+    return sorted(snapshots, key=lambda entry: -entry.acquired_at)
+
+
+def find(settings: Settings, snapshot_id: str) -> Snapshot:
+    """Return a snapshot by its id.
+
+    Raises
+    ------
+    InputError
+        When there is none of that id.
+    """
+    for snapshot in listed(settings):
+        if snapshot.id == snapshot_id:
+            return snapshot
+    raise InputError(f"There is no snapshot {snapshot_id}. Choose one that is listed.")
+
+
+def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
+    """Return where the files of a snapshot lie, in their order, each seen to be unchanged.
+
+    Raises
+    ------
+    StoreError
+        When one is gone or is not what was brought in.
+    """
+    place = settings.data_dir / storage.RAW / snapshot.id
+    if not _is_whole(place, snapshot):
+        names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
+        raise StoreError(
+            f"The snapshot {snapshot.id} ({names}) was changed or removed on disk. Raw data must "
+            "stay as it came: acquire it again from its source."
+        )
+    return [place / file.stored for file in snapshot.files]
+
+
+def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return the rows of a snapshot, its files one after the other.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        The project's columns; others are left out where that saves reading them.
+
+    Raises
+    ------
+    StoreError
+        As `paths` does.
+    """
+    named = zip(paths(settings, snapshot), snapshot.files, strict=True)
+    frames = [tables.read(path, file.name, columns, Given.of(file.dialect)) for path, file in named]
+    return joined(frames, columns)
+
+
+def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
+    """Return the rows of a snapshot as the project's file has them, in the order of their id.
+
+    Raises
+    ------
+    InputError, StoreError
+        With every error found; as `paths` does.
+    """
+    return schema.validate_source(read(settings, snapshot, spec.columns), spec).frame
+
+
+def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Return the rows of several files as one frame; an alias counts as the column it stands for.
+
+    Examples
+    --------
+    >>> lon = {"lon": Column(type="number", about="longitude", aliases=("lng",))}
+    >>> joined([pd.DataFrame({"lon": [1]}), pd.DataFrame({"lng": [2]})], lon)["lon"].tolist()
+    [1, 2]
+    """
+    named = []
+    for frame in frames:
+        taken = schema.taken_aliases([str(name) for name in frame.columns], columns)
+        named.append(frame.rename(columns=taken))
+    return named[0] if len(named) == 1 else pd.concat(named, ignore_index=True)
+
+
+def _read(path: Path) -> Snapshot | None:
+    written = storage.read_json(path)
+    if not written:
+        return None
+    try:
+        files = tuple(SourceFile(**file) for file in written.pop("files"))
+        return Snapshot(files=files, **written)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path.name} is damaged. Acquire again.") from error

@@ -1,0 +1,364 @@
+"""Which rows a model is built from, and how they are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform.errors import InputError
+from core.platform.project import ProjectSpec
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """The rows to divide, and what was left out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All of the project's columns, the target as whole numbers 0 and 1.
+    missing : DataFrame
+        Columns `column`, `missing`: missing values per column of the raw rows.
+    rows_other : int
+        Raw rows that are not among the wanted ones.
+    rows_unlabelled : int
+        Wanted rows without a label.
+    rows_missing : int
+        Wanted rows with a label, without another value that is needed.
+    """
+
+    frame: pd.DataFrame
+    missing: pd.DataFrame
+    rows_other: int
+    rows_unlabelled: int
+    rows_missing: int
+
+
+def filter_text(rows: Mapping[str, Sequence[str]]) -> str:
+    """Return a filter of rows in words.
+
+    Examples
+    --------
+    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), filter_text({})
+    ('period = 1 or 4; playoffs = 0', 'all')
+    """
+    parts = (f"{column} = {' or '.join(values)}" for column, values in rows.items())
+    return "; ".join(parts) or "all"
+
+
+def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
+    """Return the filter of the project's development rows."""
+    return {spec.rows.column: (spec.rows.development,)}
+
+
+def filter_rows(
+    raw: pd.DataFrame,
+    spec: ProjectSpec,
+    only: Mapping[str, Sequence[str]] | None = None,
+    *,
+    needed: Sequence[str] | None = None,
+    used: Sequence[str] = (),
+) -> Filtered:
+    """Keep the wanted rows that have a label and all values that are needed.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        Rows in the order of the project's id; it is not changed.
+    only : mapping of str to sequence of str, optional
+        Wanted values of a column, as text; the project's development rows by default.
+    needed : sequence of str, optional
+        Columns without which a row is dropped; by default all of them but those that are empty in
+        every row, unless they are used.
+    used : sequence of str
+        Columns that the model, or the split, works by.
+
+    Raises
+    ------
+    InputError
+        When no row is left, or all that are left have the same label.
+    """
+    missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
+    chosen = raw
+    for column, values in (default_rows(spec) if only is None else only).items():
+        before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
+        if chosen.empty:
+            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "none"
+            wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
+            raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
+    labelled = chosen[chosen[spec.target].notna()]
+    if labelled.empty:
+        raise InputError(
+            f"None of the {len(chosen):,} rows has a label ('{spec.target}'). There is nothing to "
+            "train on."
+        )
+    if needed is None:
+        needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
+    complete = labelled.dropna(subset=list(needed))
+    if complete.empty:
+        holes = labelled[list(needed)].isna().sum()
+        raise InputError(
+            f"Every row lacks a value that is needed (column '{holes.idxmax()}' misses "
+            f"{holes.max():,} of {len(labelled):,}). Choose another way with missing values, other "
+            "features or another split."
+        )
+    frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
+    labels = frame[spec.target].unique()
+    if len(labels) < 2:
+        name = spec.positive if labels[0] == 1 else spec.negative
+        raise InputError(
+            f"All {len(frame):,} rows are '{name}'. A classifier needs rows of both classes."
+        )
+    return Filtered(
+        frame,
+        missing,
+        rows_other=len(raw) - len(chosen),
+        rows_unlabelled=len(chosen) - len(labelled),
+        rows_missing=len(labelled) - len(complete),
+    )
+
+
+def at_random(
+    frame: pd.DataFrame, target: str, *, test_share: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide the rows at random into train and test, with the same share of labels in both.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows whose order matters for which of them a seed picks.
+    test_share : float
+        Share of rows in the test set, above 0 and below 1.
+    seed : int
+        Of the random choice.
+
+    Returns
+    -------
+    tuple of DataFrame
+        Train and test.
+
+    Raises
+    ------
+    InputError
+        When a set would be left with too few rows to hold both labels.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"x": range(10), "y": [0, 1] * 5})
+    >>> [len(part) for part in at_random(frame, "y", test_share=0.2, seed=42)]
+    [8, 2]
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, test = train_test_split(
+            frame, test_size=test_share, random_state=seed, stratify=frame[target]
+        )
+    except ValueError as error:
+        raise _too_few(frame, test_share) from error
+    return _with_both_labels(train, test, target, test_share)
+
+
+def by_time(
+    frame: pd.DataFrame, target: str, time: str, *, test_share: float, test_from: Any = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide the rows in time: the earlier ones train, the later ones test.
+
+    Rows of one moment stay together, so the share is met as closely as whole moments allow.
+
+    Parameters
+    ----------
+    time : str
+        Column that can be put in order, without a missing value.
+    test_from : optional
+        First moment of the test set, as the column has it; the share is not used then.
+
+    Raises
+    ------
+    InputError
+        When a set would be left without rows of both labels.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"day": list("aabbccdd"), "y": [0, 1] * 4})
+    >>> train, test = by_time(frame, "y", "day", test_share=0.3)
+    >>> train["day"].max(), test["day"].tolist()
+    ('c', ['d', 'd'])
+    >>> by_time(frame, "y", "day", test_share=0.3, test_from="b")[0]["day"].tolist()
+    ['a', 'a']
+    """
+    moments = frame[time]
+    if test_from is not None:
+        later = (moments >= test_from).to_numpy()
+        if later.all() or not later.any():
+            raise InputError(
+                f"No row lies on one side of {time} = {test_from}; the rows reach from "
+                f"{moments.min()} to {moments.max()}. Choose a moment in between."
+            )
+    else:
+        counts = moments.value_counts().sort_index(ascending=False).cumsum()
+        # the earliest moment would leave nothing to train on
+        shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
+        if shares.empty:
+            raise InputError(f"All rows have the same {time}. Split them at random, or by group.")
+        later = (moments >= shares.idxmin()).to_numpy()
+    return _with_both_labels(frame[~later], frame[later], target, test_share)
+
+
+def by_group(
+    frame: pd.DataFrame, target: str, group: str, *, test_share: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide whole groups at random: no group has rows on both sides.
+
+    Parameters
+    ----------
+    group : str
+        Column that says which rows belong together, without a missing value.
+    test_share : float
+        Share of groups, and so about the share of rows, in the test set.
+
+    Raises
+    ------
+    InputError
+        When a set would be left without rows of both labels, or there is one group only.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"game": np.repeat(range(10), 4), "y": [0, 1] * 20})
+    >>> train, test = by_group(frame, "y", "game", test_share=0.2, seed=1)
+    >>> len(test), set(train["game"]) & set(test["game"])
+    (8, set())
+    """
+    from sklearn.model_selection import GroupShuffleSplit
+
+    cut = GroupShuffleSplit(n_splits=1, test_size=test_share, random_state=seed)
+    try:
+        first, second = next(cut.split(frame, groups=frame[group]))
+    except ValueError as error:
+        count = frame[group].nunique()
+        raise InputError(
+            f"A test share of {test_share:g} cannot be taken from {count:,} values of {group}. "
+            "Choose another share, or split at random."
+        ) from error
+    return _with_both_labels(
+        frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
+    )
+
+
+def continued(
+    frame: pd.DataFrame,
+    spec: ProjectSpec,
+    *,
+    train_keys: Collection[Any],
+    test_keys: Collection[Any],
+    split: str,
+    test_share: float,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide rows so that those divided before stay where they were, and new ones go to both sets.
+
+    So two models of which the second was trained on more can be asked on test rows that are new to
+    both, of the kinds of rows that there were and of those that came.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        All of the project's columns, in the order of the project's id.
+    train_keys, test_keys : collection
+        Ids of the rows that were in either set; a row in both is kept from the test.
+    split : {"random", "time", "group"}
+        How new rows are divided, each kind of `spec.rows` for itself: at random with the same share
+        of labels, the later ones to the test set, or by whole groups; a group that was in a set
+        before stays there.
+    test_share : float
+        Of the new rows, above 0 and below 1.
+
+    Raises
+    ------
+    InputError
+        When there are no new rows, or a set would be left without rows of both labels.
+    """
+    ids = frame[spec.id]
+    to_train = ids.isin(set(train_keys)).to_numpy()
+    to_test = ids.isin(set(test_keys)).to_numpy() & ~to_train
+    fresh = ~(to_train | to_test)
+    if not fresh.any():
+        raise InputError(
+            "There is nothing new to learn from: no row got a label since the champion was "
+            "trained. Bring labels, or acquire newer data."
+        )
+    if split == "group":
+        groups = frame[spec.group]
+        to_train |= fresh & groups.isin(set(groups[to_train])).to_numpy()
+        to_test |= fresh & groups.isin(set(groups[to_test])).to_numpy() & ~to_train
+        fresh = ~(to_train | to_test)
+    chosen = _chosen_for_test(frame[fresh], spec, split, test_share, np.random.default_rng(seed))
+    to_test[np.flatnonzero(fresh)[chosen]] = True
+    train, test = (
+        # the folds of a cross-validation are cut from the rows as they stand
+        frame[mask].sample(frac=1, random_state=seed)
+        for mask in (~to_test, to_test)
+    )
+    return _with_both_labels(train, test, spec.target, test_share)
+
+
+def _chosen_for_test(
+    fresh: pd.DataFrame, spec: ProjectSpec, split: str, share: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return which new rows are for the test set."""
+    chosen = np.zeros(len(fresh), dtype=bool)
+    if split == "group":
+        groups = np.sort(fresh[spec.group].unique())
+        some = rng.permutation(groups)[: round(share * len(groups))]
+        return fresh[spec.group].isin(set(some)).to_numpy()
+    kinds = fresh[spec.rows.column].to_numpy()
+    for kind in sorted(set(kinds)):
+        mine = np.flatnonzero(kinds == kind)
+        moments = fresh[spec.time].iloc[mine]
+        if split == "time" and moments.nunique() > 1:
+            counts = moments.value_counts().sort_index(ascending=False).cumsum()
+            shares = (counts.iloc[:-1] / len(mine) - share).abs()
+            chosen[mine] = (moments >= shares.idxmin()).to_numpy()
+            continue
+        for label in (0, 1):
+            of_label = mine[fresh[spec.target].to_numpy()[mine] == label]
+            chosen[rng.permutation(of_label)[: round(share * len(of_label))]] = True
+    return chosen
+
+
+def _with_both_labels(
+    train: pd.DataFrame, test: pd.DataFrame, target: str, test_share: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    # a stratified draw may still round a rare label away
+    if train[target].nunique() < 2 or test[target].nunique() < 2:
+        raise _too_few(pd.concat([train, test]), test_share)
+    return train, test
+
+
+def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
+    return InputError(
+        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
+        "sets hold both labels. Choose another share or bring more rows."
+    )
+
+
+def as_text(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return values as a person writes them: whole numbers without a fraction.
+
+    Examples
+    --------
+    >>> as_text(pd.Series([1.0, 2.5, None])).tolist(), as_text(pd.Series([1000010])).tolist()
+    (['1', '2.5', None], ['1000010'])
+    """
+    codes, distinct = pd.factorize(values)
+    names = [
+        f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+        for value in distinct
+    ]
+    texts = np.array([*names, None], dtype="object")
+    return pd.Series(list(texts[codes]), index=values.index, dtype="object")

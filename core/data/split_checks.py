@@ -1,0 +1,214 @@
+"""Is the split to be trusted? What can be told of two sets before a model is built on them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
+
+SPLITS = {"random": "at random", "time": "in time", "group": "by group"}
+Split = Literal["random", "time", "group"]
+# Base rates of train and test further apart than this (points of share).
+BALANCE_WARNING, BALANCE_ALERT = 0.02, 0.05
+# A test share further from the wanted one than this (points of share).
+SHARE_WARNING = 0.05
+_NONE_SHARED = "warning from 1; alert where the split is by group"
+_Z = 1.959964
+
+
+def judge(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    drift: pd.DataFrame,
+    *,
+    split: Split,
+    target: str,
+    positive: str,
+    time: str,
+    group: str | None,
+    test_share: float | None,
+) -> list[Check]:
+    """Judge a split: its size, its classes, what moved, and what stands on both sides.
+
+    Parameters
+    ----------
+    train, test : DataFrame
+        With the target, the time and the group of each row.
+    drift : DataFrame
+        Train against test, as `drift.by_feature` returns it.
+    split : {"random", "time", "group"}
+        How it was made.
+    positive : str
+        What label 1 is called.
+    test_share : float or None
+        What was asked for; None where a moment was.
+
+    Returns
+    -------
+    list of Check
+        share, balance, drift, groups_shared, time_shared.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"y": [0, 1] * 50, "day": range(100), "game": np.arange(100) // 5})
+    >>> moved = pd.DataFrame({"feature": ["x"], "psi": [0.01]})
+    >>> judged = judge(frame[:80], frame[80:], moved, split="time", target="y",
+    ...                positive="made", time="day", group="game", test_share=0.2)
+    >>> [(check.code, check.verdict) for check in judged]
+    [('share', 'ok'), ('balance', 'ok'), ('drift', 'ok'), ('groups_shared', 'ok'),
+     ('time_shared', 'ok')]
+    """
+    return [
+        _share(len(train), len(test), test_share),
+        balance(train[target], test[target], positive),
+        _drift(drift, split),
+        _groups(train, test, group, split),
+        _time(train[time], test[time], split),
+    ]
+
+
+def _check(
+    code: str,
+    title: str,
+    value: float | None,
+    threshold: str,
+    verdict: Verdict,
+    text: str,
+    *,
+    reference: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Check:
+    return Check(code, title, "split", value, reference, threshold, verdict, text, low, high)
+
+
+def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
+    share = rows_test / (rows_train + rows_test)
+    text = f"{rows_test:,} of {rows_train + rows_test:,} rows test the model."
+    title = "Share of the test set"
+    if wanted is None:
+        return _check("share", title, share, "", "ok", f"{text} The moment was chosen.")
+    verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
+    limits = f"warning beyond {SHARE_WARNING:g} from the share asked for"
+    return _check("share", title, share, limits, verdict, text, reference=wanted)
+
+
+def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check:
+    """Judge the difference of two shares of label 1, with its interval.
+
+    The interval is of two independent shares with two rows more each, one of either label (Agresti
+    and Caffo, 2000).
+
+    Examples
+    --------
+    >>> check = balance(pd.Series([0, 1] * 50), pd.Series([0, 1] * 20), "made")
+    >>> check.verdict, round(check.low, 2), round(check.high, 2)
+    ('ok', -0.18, 0.18)
+    """
+    before, after = float(train.mean()), float(test.mean())
+    gap = after - before
+    rates = [(float(side.sum()) + 1) / (len(side) + 2) for side in (train, test)]
+    error = _Z * np.sqrt(
+        sum(
+            rate * (1 - rate) / (len(side) + 2)
+            for rate, side in zip(rates, (train, test), strict=True)
+        )
+    )
+    middle = rates[1] - rates[0]
+    low, high = float(min(middle - error, gap)), float(max(middle + error, gap))
+    # by the better end, as everywhere: few rows alone raise no alarm
+    size = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    verdict: Verdict = (
+        "alert" if size > BALANCE_ALERT else "warning" if size > BALANCE_WARNING else "ok"
+    )
+    return _check(
+        "balance",
+        "Class balance, test minus train",
+        gap,
+        f"warning beyond {BALANCE_WARNING:g}, alert beyond {BALANCE_ALERT:g}",
+        verdict,
+        f"{before:.1%} {positive} in the training set, {after:.1%} in the test set.",
+        reference=0.0,
+        low=low,
+        high=high,
+    )
+
+
+def _drift(drift: pd.DataFrame, split: Split) -> Check:
+    ranked = drift.sort_values("psi", ascending=False, kind="stable")
+    worst, value = str(ranked["feature"].iloc[0]), float(ranked["psi"].iloc[0])
+    verdict: Verdict = (
+        "alert" if value >= PSI_ALERT else "warning" if value >= PSI_WARNING else "ok"
+    )
+    moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
+    text = (
+        f"Moved between the sets: {', '.join(moved)}. Test figures then tell of other rows than "
+        "those that trained."
+        if moved
+        else f"The columns lie alike in both sets; {worst} differs most."
+    )
+    if moved and split == "time":
+        text += " A column that goes with time (a season) tells a model nothing of what comes."
+    limits = f"largest PSI: warning from {PSI_WARNING:g}, alert from {PSI_ALERT:g}"
+    return _check("drift", "Drift between train and test", value, limits, verdict, text)
+
+
+def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: Split) -> Check:
+    title = "Groups on both sides"
+    if group is None:
+        return _check(
+            "groups_shared",
+            title,
+            None,
+            "",
+            "not_applicable",
+            "The project names no column of groups.",
+        )
+    sides = set(train[group].dropna()), set(test[group].dropna())
+    shared, all_of_them = len(sides[0] & sides[1]), len(sides[0] | sides[1])
+    if not shared:
+        return _check(
+            "groups_shared",
+            title,
+            0.0,
+            _NONE_SHARED,
+            "ok",
+            f"No {group} has rows on both sides ({all_of_them:,} in all).",
+            reference=0.0,
+        )
+    text = (
+        f"{shared:,} of {all_of_them:,} values of {group} have rows on both sides. If rows of one "
+        "resemble each other, the test set flatters the model."
+    )
+    verdict: Verdict = "alert" if split == "group" else "warning"
+    if split == "random":
+        text += " Split by group to see how much."
+    return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
+
+
+def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
+    title = "Test rows that are not later than all training rows"
+    if split != "time":
+        return _check(
+            "time_shared",
+            title,
+            None,
+            "",
+            "not_applicable",
+            f"The rows were divided {SPLITS[split]}: both sets reach over the same time.",
+        )
+    last = train.max()
+    early = int((test <= last).sum())
+    verdict: Verdict = "alert" if early else "ok"
+    return _check(
+        "time_shared",
+        title,
+        float(early),
+        "alert from 1",
+        verdict,
+        f"Trained up to {last}, tested from {test.min()} on.",
+        reference=0.0,
+    )

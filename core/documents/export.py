@@ -1,0 +1,190 @@
+"""Export: the documents as files, alone, in one zip, or as the snapshot that the project ships."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from core.documents import gather as documents
+from core.documents.dossier import Document, Facts, Figure
+from core.documents.texts import as_html, as_markdown, as_pdf
+from core.platform import language as languages
+from core.platform import pictures, storage
+from core.platform.config import Settings
+from core.platform.errors import InputError
+
+FORMATS = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf"}
+APP = "http://127.0.0.1:8501"
+# the same content gives the same bytes
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+
+
+def as_file(
+    document: Document, facts: Facts, kind: str, *, language: str = "en", app: str = APP
+) -> bytes:
+    """Return a document as a file.
+
+    Parameters
+    ----------
+    kind : {"md", "html", "pdf"}
+    language : str
+        A key of `core.platform.language.LANGUAGES`.
+    app : str
+        Where the app answers: links to runs lead there.
+
+    Raises
+    ------
+    InputError
+        For another kind, or another language.
+    """
+    if kind not in FORMATS:
+        raise InputError(f"'{kind}' is no form of a document. Choose one of {', '.join(FORMATS)}.")
+    translate, link = partial(_translated, language), partial(_link, app)
+    if kind == "md":
+        return as_markdown.render(document, translate=translate, link=link).encode()
+    drawn = {figure.name: languages.told_chart(figure.chart, language) for figure in _of(document)}
+    if kind == "html":
+        shown = {name: pictures.svg(chart) for name, chart in drawn.items()}
+        return as_html.render(
+            document, translate=translate, link=link, pictures=shown, language=language
+        ).encode()
+    shots = {name: pictures.png(chart) for name, chart in drawn.items()}
+    return as_pdf.render(
+        document,
+        translate=translate,
+        link=link,
+        pictures=shots,
+        head=_head(facts, translate),
+        made=newest(facts),
+        language=language,
+    )
+
+
+def bundle(
+    made: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
+) -> bytes:
+    """Return all documents in one zip: in each form, and every figure as SVG and PNG.
+
+    The same facts give the same bytes.
+
+    Raises
+    ------
+    InputError
+        For a language that there is no catalogue of.
+    """
+    made = tuple(made)
+    files: dict[str, bytes] = {}
+    for figure in _figures(made):
+        chart = languages.told_chart(figure.chart, language)
+        files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
+        files[f"figures/{figure.name}.png"] = pictures.png(chart)
+    translate, link = partial(_translated, language), partial(_link, app)
+    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(made)}
+    drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
+    shots = {name: files[f"figures/{name}.png"] for name in places}
+    for document in made:
+        files[f"markdown/{document.name}.md"] = as_markdown.render(
+            document, translate=translate, link=link, figures=places
+        ).encode()
+        files[f"html/{document.name}.html"] = as_html.render(
+            document, translate=translate, link=link, pictures=drawn, language=language
+        ).encode()
+        files[f"pdf/{document.name}.pdf"] = as_pdf.render(
+            document,
+            translate=translate,
+            link=link,
+            pictures=shots,
+            head=_head(facts, translate),
+            made=newest(facts),
+            language=language,
+        )
+    files["README.md"] = _contents(made, language).encode()
+    return _zipped(files)
+
+
+def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[str]:
+    """Write the documents as Markdown with their figures into a folder, and return their names.
+
+    What an earlier snapshot left there is taken away; other files stay. Runs are named, not linked:
+    whoever reads it has not this machine's runs.
+    """
+    made = documents.build(settings)
+    translate = partial(_translated, language)
+    files = {
+        f"figures/{figure.name}.svg": pictures.svg(languages.told_chart(figure.chart, language))
+        for figure in _figures(made)
+        if not figure.mermaid
+    }
+    places = {Path(name).stem: name for name in files}
+    for document in made:
+        files[f"{document.name}.md"] = as_markdown.render(
+            document, translate=translate, figures=places
+        )
+    storage.replace_texts(folder, files, gone=("*.md", "figures/*.svg"), kept=("README.md",))
+    return sorted(files)
+
+
+def newest(facts: Facts) -> datetime | None:
+    """Return when the newest of the runs ended, which the documents speak of."""
+    runs = (*facts.runs.values(), *facts.reports, *facts.decisions)
+    ends = [run.ended or run.started for run in runs]
+    return datetime.fromtimestamp(max(ends), UTC) if ends else None
+
+
+def key(facts: Facts) -> tuple[str, ...]:
+    """Return what tells two states of the facts apart: the runs, versions and their aliases."""
+    runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
+    versions = [f"{version.version}:{','.join(version.aliases)}" for version in facts.versions]
+    return (*sorted(runs), *versions)
+
+
+def _translated(language: str, text: str) -> str:
+    return languages.translate(text, language)
+
+
+def _link(app: str, run_id: str) -> str:
+    return f"{app.rstrip('/')}/runs?run={run_id}"
+
+
+def _of(document: Document) -> list[Figure]:
+    return [block for block in document.blocks if isinstance(block, Figure)]
+
+
+def _figures(made: Iterable[Document]) -> list[Figure]:
+    """Return each figure once, though several documents may show it."""
+    figures: dict[str, Figure] = {}
+    for document in made:
+        for figure in _of(document):
+            figures.setdefault(figure.name, figure)
+    return list(figures.values())
+
+
+def _head(facts: Facts, translate: as_markdown.Translate) -> str:
+    parts = [facts.spec.title]
+    if facts.champion:
+        parts.append(f"{facts.champion.name}, version {facts.champion.version}")
+    moment = newest(facts)
+    if moment:
+        parts.append(f"{moment:%Y-%m-%d}")
+    return " · ".join(translate(part) for part in parts)
+
+
+def _contents(made: Iterable[Document], language: str) -> str:
+    translate = partial(_translated, language)
+    lines = [
+        f"- [{translate(document.title)}](markdown/{document.name}.md): {translate(document.about)}"
+        for document in made
+    ]
+    return "\n".join([f"# {translate('Documents')}", "", *lines, ""])
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
+    return kept.getvalue()

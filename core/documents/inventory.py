@@ -1,0 +1,64 @@
+"""What files there are: those that the steps left below the home, and those that the code ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from core.documents.dossier import FileFacts
+from core.platform import storage
+from core.platform.config import CODE_ROOT, IN_CHECKOUT, Settings
+
+# a digest of more takes longer than a page may
+_MOST_BYTES = 64 * 2**20
+_SHIPPED = ("docs", "pages")
+
+
+def files(settings: Settings) -> dict[str, FileFacts]:
+    """Return the files below the numbered data folders, by their path below the home.
+
+    A file that vanishes while it is looked at is left out; one of more than 64 MB has no digest.
+    """
+    by_path = {}
+    for path in sorted(settings.data_dir.glob("0*_*/**/*")):
+        name = path.relative_to(settings.home).as_posix()
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            by_path[name] = _facts(path, name)
+        except (OSError, ValueError):
+            continue
+    return by_path
+
+
+def shipped() -> frozenset[str]:
+    """Return what the code ships beside itself: files of the top folder, below docs and pages.
+
+    Nothing where core is an installed library.
+    """
+    if not IN_CHECKOUT:
+        return frozenset()
+    top = {path.name for path in CODE_ROOT.iterdir() if path.is_file()}
+    below = {
+        path.relative_to(CODE_ROOT).as_posix()
+        for folder in _SHIPPED
+        for path in (CODE_ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    return frozenset(top | below)
+
+
+def _facts(path: Path, name: str) -> FileFacts:
+    size = path.stat().st_size
+    rows = columns = None
+    if path.suffix == ".parquet":
+        held = pq.read_metadata(path)
+        rows, columns = held.num_rows, held.num_columns
+    return FileFacts(
+        path=name,
+        rows=rows,
+        columns=columns,
+        size=size,
+        sha256=storage.sha256(path) if size <= _MOST_BYTES else "",
+    )

@@ -1,0 +1,56 @@
+"""The documents of a project, filled from its runs, in the structure of Microsoft's TDSP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.documents.dossier import Document, Facts, Paragraph
+from core.documents.texts import (
+    artifacts,
+    charter,
+    data_dictionary,
+    data_report,
+    exit_report,
+    model_report,
+    monitoring_report,
+    version_card,
+)
+from core.documents.texts.project_parts import added
+
+# in the order in which a person reads them
+ALL = (
+    charter.build,
+    data_report.build,
+    data_dictionary.build,
+    model_report.build,
+    monitoring_report.build,
+    exit_report.build,
+)
+
+
+def build(facts: Facts) -> tuple[Document, ...]:
+    """Return all documents, those of the project's own code among them.
+
+    The artifacts and the cards of the registered versions come last.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> [document.name for document in build(Facts(project.load("kobe")))][:3]
+    ['project_charter', 'data_report', 'data_dictionary']
+    """
+    made = (*(build_one(facts) for build_one in ALL), *added(facts, "documents"))
+    marked = [_marked(document, facts) for document in (*made, artifacts.build(facts))]
+    return (*marked, *(version_card.build(facts, version) for version in facts.versions))
+
+
+def _marked(document: Document, facts: Facts) -> Document:
+    """Say before all else which figures are of made-up rows; a card says so of its version."""
+    made_up = [run.name for run in facts.runs.values() if run.is_sample]
+    if not made_up:
+        return document
+    kind = "All figures are" if len(made_up) == len(facts.runs) else "Some figures are"
+    mark = Paragraph(
+        f"**{kind} of the built-in sample, not of real data.** Its runs: {', '.join(made_up)}."
+    )
+    return replace(document, blocks=(mark, *document.blocks))

@@ -1,0 +1,86 @@
+"""Documents as HTML that stands alone: one file, nothing fetched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import count
+
+from markdown_it import MarkdownIt
+
+from core.documents.dossier import Document, Figure, Heading, Missing
+from core.documents.texts.as_markdown import Link, Translate, linked, missing, same
+from core.platform import templates
+
+_markdown = MarkdownIt("commonmark", {"html": False})
+
+
+def render(
+    document: Document,
+    *,
+    translate: Translate = same,
+    link: Link | None = None,
+    pictures: Mapping[str, str] | None = None,
+    language: str = "en",
+) -> str:
+    r"""Return a document as one HTML page; the same document gives the same text.
+
+    Parameters
+    ----------
+    translate, link
+        As `as_markdown.render` takes them.
+    pictures : mapping of str to str, optional
+        The SVG text of each figure, by its name.
+    language : str
+        Code of the language, for readers that speak the page.
+
+    Examples
+    --------
+    >>> from core.documents.dossier import Paragraph
+    >>> page = render(Document("d", "Title", "What for.", (Heading("One"), Paragraph("A `b`."))))
+    >>> '<h2 id="s1">One</h2>' in page and "<p>A <code>b</code>.</p>" in page
+    True
+    """
+
+    def say(text: str) -> str:
+        return inline(translate(text), link)
+
+    def picture(figure: Figure) -> str:
+        return _own_ids((pictures or {}).get(figure.name, ""), figure.name)
+
+    def lacking(block: Missing) -> str:
+        return inline(missing(block, translate), link)
+
+    places = count(1)
+    return templates.render(
+        "documents/texts/document.html",
+        language=language,
+        title=translate(document.title),
+        about=document.about,
+        contents=translate("Contents"),
+        blocks=[
+            (type(block).__name__, block, next(places) if isinstance(block, Heading) else None)
+            for block in document.blocks
+        ],
+        not_yet="Not there yet.",
+        say=say,
+        picture=picture,
+        lacking=lacking,
+    )
+
+
+def inline(text: str, link: Link | None) -> str:
+    """Return inline Markdown as HTML; HTML in it stays text.
+
+    Examples
+    --------
+    >>> inline("**a** <b>", None)
+    '<strong>a</strong> &lt;b&gt;'
+    """
+    return str(_markdown.renderInline(linked(text, link)))
+
+
+def _own_ids(svg: str, name: str) -> str:
+    """Return a picture whose ids no other picture of the page has."""
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)

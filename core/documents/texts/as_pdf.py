@@ -1,0 +1,302 @@
+"""Documents as PDF, without a browser: fpdf2, with the fonts that matplotlib brings."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from fpdf import FPDF, FontFace
+from fpdf.enums import TableCellFillMode
+from fpdf.outline import TableOfContents
+
+from core.documents.dossier import Block, Bullets, Code, Document, Figure, Heading, Missing, Table
+from core.documents.texts.as_markdown import Link, Translate, linked, missing, same
+
+FAMILY, MONO = "DejaVu", "DejaVuMono"
+INK, SOFT, LINE, BAND = (20, 23, 28), (84, 92, 104), (201, 205, 214), (243, 244, 248)
+PAPER, ACCENT, LINKS = (255, 255, 255), (179, 71, 18), (63, 77, 176)
+MARGIN, TEXT, SMALL, CELL, PADDING = 20, 10, 8.5, 7.5, 1
+_SIZES = {1: 22, 2: 15, 3: 12}
+
+
+class _Pages(FPDF):
+    """Pages with the document's title and the number of the page at their foot."""
+
+    foot = ""
+    MARKDOWN_LINK_COLOR = LINKS  # type: ignore[assignment]  # None there, and so its type
+
+    def footer(self) -> None:
+        """Draw the foot of a page."""
+        self.set_y(-15)
+        self.set_font(FAMILY, size=8)
+        self.set_text_color(*SOFT)
+        self.cell(0, 8, self.foot)
+        self.set_x(self.l_margin)
+        self.cell(0, 8, f"{self.page_no()} / {{nb}}", align="R")
+
+
+def render(
+    document: Document,
+    *,
+    translate: Translate = same,
+    link: Link | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+    head: str = "",
+    made: datetime | None = None,
+    language: str = "en",
+) -> bytes:
+    """Return a document as PDF: title, contents, numbered pages, an outline to jump by.
+
+    Parameters
+    ----------
+    translate, link
+        As `as_markdown.render` takes them; `link` must give whole addresses.
+    pictures : mapping of str to bytes, optional
+        PNG of each figure, by its name.
+    head : str
+        Lines above the title, divided by a point in the middle: project, model, day.
+    made : datetime, optional
+        When; without it the file names no moment, and the same document gives the same bytes.
+
+    Examples
+    --------
+    >>> render(Document("d", "Title", "What for.", (Heading("One"),)))[:5]
+    b'%PDF-'
+    """
+    pages = _Pages(format="A4")
+    for style, file in (
+        ("", "DejaVuSans"),
+        ("B", "DejaVuSans-Bold"),
+        ("I", "DejaVuSans-Oblique"),
+        ("BI", "DejaVuSans-BoldOblique"),
+    ):
+        pages.add_font(FAMILY, style, _fonts() / f"{file}.ttf")
+    pages.add_font(MONO, "", _fonts() / "DejaVuSansMono.ttf")
+    pages.set_margins(MARGIN, MARGIN, MARGIN)
+    pages.set_auto_page_break(auto=True, margin=22)
+    pages.set_title(translate(document.title))
+    pages.set_lang(language)
+    pages.set_creation_date(made or datetime(2000, 1, 1))
+    pages.foot = translate(document.title)
+    pages.add_page()
+    _title(pages, document, translate, head)
+    for block in document.blocks:
+        _block(pages, block, translate, link, pictures or {})
+    return bytes(pages.output())
+
+
+def _title(pages: _Pages, document: Document, translate: Translate, head: str) -> None:
+    """Draw what stands before the first section: of what, the title, what for, and the contents."""
+    pages.set_fill_color(*ACCENT)
+    pages.rect(0, 0, pages.w, 3, style="F")
+    pages.ln(14)
+    for part in head.split(" · ") if head else ():
+        _line(pages, part, size=TEXT, colour=SOFT)
+    pages.ln(3)
+    _line(pages, translate(document.title), size=_SIZES[1], style="B")
+    pages.ln(1)
+    _line(pages, _bare(translate(document.about)), size=11, colour=SOFT)
+    if sum(isinstance(block, Heading) and block.level == 2 for block in document.blocks) > 2:
+        pages.ln(8)
+        pages.set_font(FAMILY, size=TEXT)
+        pages.set_text_color(*INK)
+        pages.insert_toc_placeholder(TableOfContents().render_toc, allow_extra_pages=True)
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> Path:
+    # loading the package itself takes a second; where it lies is enough
+    from importlib.util import find_spec
+
+    package = find_spec("matplotlib")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
+def _block(
+    pages: _Pages,
+    block: Block,
+    translate: Translate,
+    link: Link | None,
+    pictures: Mapping[str, bytes],
+) -> None:
+    if isinstance(block, Heading):
+        _heading(pages, _bare(translate(block.text)), block.level)
+    elif isinstance(block, Bullets):
+        for place, item in enumerate(block.items, start=1):
+            mark = f"{place}." if block.numbered else "•"
+            pages.set_x(MARGIN)
+            pages.set_font(FAMILY, size=TEXT)
+            pages.set_text_color(*INK)
+            pages.cell(6, 5.4, mark)
+            _text(pages, _plain(translate(item), link), indent=6)
+        pages.ln(2)
+    elif isinstance(block, Table):
+        _table(pages, block, translate, link)
+    elif isinstance(block, Code):
+        pages.set_font(MONO, size=7.5)
+        pages.set_text_color(*INK)
+        pages.set_fill_color(*BAND)
+        pages.multi_cell(0, 4.2, block.text, fill=True, new_x="LMARGIN", new_y="NEXT")
+        pages.ln(3)
+    elif isinstance(block, Missing):
+        pages.set_fill_color(*BAND)
+        body = _plain(f"**{translate('Not there yet.')}** {missing(block, translate)}", link)
+        _text(pages, body, fill=True)
+        pages.ln(2)
+    elif isinstance(block, Figure):
+        _figure(pages, block, translate, link, pictures)
+    else:
+        _text(pages, _plain(translate(block.text), link))
+        pages.ln(2)
+
+
+def _heading(pages: _Pages, text: str, level: int) -> None:
+    if pages.will_page_break(40):
+        pages.add_page()
+    pages.ln(4 if level == 2 else 2)
+    pages.set_font(FAMILY, style="B", size=_SIZES[level])
+    pages.set_text_color(*INK)
+    pages.start_section(text, level=level - 2)
+    pages.multi_cell(0, 7 if level == 2 else 6, text, new_x="LMARGIN", new_y="NEXT")
+    pages.ln(1)
+
+
+def _line(
+    pages: _Pages,
+    text: str,
+    *,
+    size: float = TEXT,
+    style: str = "",
+    colour: tuple[int, int, int] = INK,
+) -> None:
+    pages.set_font(FAMILY, style=style, size=size)
+    pages.set_text_color(*colour)
+    pages.multi_cell(0, size * 0.55, text, new_x="LMARGIN", new_y="NEXT", align="L")
+    pages.ln(1)
+
+
+def _text(
+    pages: _Pages,
+    text: str,
+    *,
+    indent: float = 0,
+    size: float = TEXT,
+    colour: tuple[int, int, int] = INK,
+    fill: bool = False,
+) -> None:
+    pages.set_font(FAMILY, size=size)
+    pages.set_text_color(*colour)
+    pages.set_x(MARGIN + indent)
+    pages.multi_cell(
+        0, size * 0.54, text, markdown=True, fill=fill, align="L", new_x="LMARGIN", new_y="NEXT"
+    )
+
+
+def _table(pages: _Pages, block: Table, translate: Translate, link: Link | None) -> None:
+    pages.set_font(FAMILY, size=CELL)
+    pages.set_text_color(*INK)
+    pages.set_draw_color(*LINE)
+    # cells are filled by what was set last
+    pages.set_fill_color(*PAPER)
+    rows = [[_plain(translate(cell), link) for cell in row] for row in block.rows]
+    head = [_bare(translate(cell)) for cell in block.columns]
+    with pages.table(
+        col_widths=_widths(pages, head, rows),
+        line_height=4.4,
+        padding=PADDING,
+        markdown=True,
+        text_align="LEFT",
+        borders_layout="HORIZONTAL_LINES",
+        cell_fill_mode=TableCellFillMode.NONE,
+        headings_style=FontFace(emphasis="BOLD", fill_color=BAND, color=INK),
+    ) as table:
+        table.row(head)
+        for row in rows:
+            table.row(row)
+    if block.caption:
+        pages.ln(1)
+        _text(pages, _plain(translate(block.caption), link), size=SMALL, colour=SOFT)
+    pages.ln(3)
+
+
+def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[float, ...]:
+    """Return how wide each column is: its longest word fits, the rest goes where texts are long."""
+    room = 2 * PADDING + 0.6
+    least, usual = [], []
+    for place, name in enumerate(head):
+        pages.set_font(FAMILY, style="B", size=CELL)
+        words = max(map(pages.get_string_width, name.split()), default=0.0)
+        whole = pages.get_string_width(name)
+        pages.set_font(FAMILY, size=CELL)
+        cells = [_bare(row[place]) for row in rows]
+        words = max([words, *(pages.get_string_width(word) for word in " ".join(cells).split())])
+        lengths = sorted(map(pages.get_string_width, cells))
+        whole = max(words, min(whole, 1.5 * words), *lengths[int(len(lengths) * 0.9) :][:1])
+        least.append(min(words, pages.epw / 3) + room)
+        usual.append(min(max(whole + room, least[-1]), pages.epw))
+    free = pages.epw - sum(least)
+    wish = sum(usual) - sum(least)
+    if free <= 0 or wish <= 0:
+        return tuple(least)
+    # where all is wished for there is room for, what is left over is shared by the width
+    share = min(free / wish, 1.0)
+    return tuple(short + share * (want - short) for short, want in zip(least, usual, strict=True))
+
+
+def _figure(
+    pages: _Pages,
+    block: Figure,
+    translate: Translate,
+    link: Link | None,
+    pictures: Mapping[str, bytes],
+) -> None:
+    picture = pictures.get(block.name)
+    if picture:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(picture)) as shown:
+            wide, high = shown.size
+        width = min(pages.epw, wide * 0.13)
+        height = width * high / wide
+        if height > pages.eph - 30:
+            width, height = width * (pages.eph - 30) / height, pages.eph - 30
+        if pages.will_page_break(height + 12):
+            pages.add_page()
+        pages.image(io.BytesIO(picture), x=MARGIN, w=width, h=height, alt_text=_bare(block.caption))
+        pages.ln(1)
+    _text(pages, _plain(translate(block.caption), link), size=SMALL, colour=SOFT)
+    pages.ln(3)
+
+
+def _bare(text: str) -> str:
+    """Return a text without the signs of Markdown.
+
+    Examples
+    --------
+    >>> _bare("**a** `b` [c](run:1)")
+    'a b c'
+    """
+    text = re.sub(r"\[([^\[\]]*)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"\*\*|`|\\(?=\W)", "", text)
+
+
+def _plain(text: str, link: Link | None) -> str:
+    r"""Return a text in the Markdown that fpdf2 knows: bold and links; code stands plainly.
+
+    Examples
+    --------
+    >>> _plain("`__a__` and **b**, [c](run:1)", None)
+    '\\__a\\__ and **b**, c'
+    """
+    text = linked(text, link)
+    text = re.sub(r"\\(?=[^\w\s])", "", text)
+    text = re.sub(r"(?<![*\w])\*([^*\s][^*]*)\*(?![*\w])", r"\1", text)
+    # what it would take for underlined, struck out or slanted
+    text = re.sub(r"(__|~~|--)", r"\\\1", text)
+    return text.replace("`", "")

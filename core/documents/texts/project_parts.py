@@ -1,0 +1,29 @@
+"""What a project's own code adds to its documents, for a project that has such code."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from core.documents.dossier import Facts
+from core.platform.plugins import part
+
+Kind = Literal["documents", "goals", "learnings", "links"]
+
+
+def added(facts: Facts, kind: Kind) -> tuple[Any, ...]:
+    """Return what the project's part `documents` adds, nothing where it has none.
+
+    Parameters
+    ----------
+    kind : {"documents", "goals", "learnings", "links"}
+        The function of the part that is asked: whole documents; blocks for the charter's metrics;
+        sentences for the learnings of the exit report, and rows for its links.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> [document.name for document in added(Facts(project.load("kobe")), "documents")]
+    ['answers']
+    """
+    own = part(facts.spec.name, "documents")
+    return () if own is None else tuple(getattr(own, kind)(facts))

@@ -1,0 +1,173 @@
+"""How these documents read a run: links to it, numbers as words, checks as rows of a table."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import pandas as pd
+
+from core.documents.dossier import RunFacts, Table
+from core.platform.run_tags import RunTags
+
+VERDICTS = {
+    "ok": "ok",
+    "warning": "warning",
+    "alert": "**alert**",
+    "not_applicable": "not applicable",
+}
+Tags = TypeVar("Tags", bound=RunTags)
+
+
+def link(run: RunFacts, text: str = "") -> str:
+    """Return a link to a run, under its name and the first digits of its id.
+
+    Examples
+    --------
+    >>> link(RunFacts("97a44c46f0", "1", "Monitoramento", "FINISHED", 0, 0, {}, {}, {}))
+    '[Monitoramento 97a44c46](run:97a44c46f0)'
+    """
+    return f"[{text or f'{run.name} {run.run_id[:8]}'}](run:{run.run_id})"
+
+
+def plain(value: object) -> str:
+    r"""Return a text that stands as it is whatever a file or a person put into it.
+
+    Examples
+    --------
+    >>> print(plain("see ![x](http://y)"))
+    see !\[x\](http\://y)
+    """
+    text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", str(value))
+    # else an address becomes a link
+    return text.replace("://", "\\://").replace("www.", "www\\.")
+
+
+def code(value: object) -> str:
+    """Return a text as code, whatever stands in it.
+
+    Examples
+    --------
+    >>> code("lat"), code("a`b")
+    ('`lat`', "`a'b`")
+    """
+    return f"`{str(value).replace('`', chr(39))}`"
+
+
+def plain_tags(kind: type[Tags], run: RunFacts) -> Tags:
+    r"""Return what a run says of itself, its texts as `plain` returns them.
+
+    Examples
+    --------
+    >>> from core.platform.runs import ChampionMove
+    >>> tags = {"courtside.reason": "*so*"}
+    >>> moved = RunFacts("97", "1", "Promocao", "FINISHED", 0, 0, {}, {}, tags)
+    >>> print(plain_tags(ChampionMove, moved).reason)
+    \*so\*
+    """
+    return kind.of(replace(run, tags={name: plain(text) for name, text in run.tags.items()}))
+
+
+def moment(seconds: float) -> str:
+    """Return a moment as it is told.
+
+    Examples
+    --------
+    >>> moment(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number: counts as whole ones, figures with so many digits, a dash for none.
+
+    Examples
+    --------
+    >>> number(20285), number(0.67849), number(float("nan")), number(1.0)
+    ('20,285', '0.6785', '–', '1.0000')
+    """
+    if value is None or value != value:
+        return "–"
+    if float(value).is_integer() and value not in (0, 1):
+        return f"{value:,.0f}"
+    return f"{value:,.{digits}f}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share in percent.
+
+    Examples
+    --------
+    >>> percent(0.4774)
+    '47.7%'
+    """
+    return f"{value:.{digits}%}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent, a dash for none.
+
+    Examples
+    --------
+    >>> share(0.4774), share(None)
+    ('47.7%', '–')
+    """
+    return "–" if value is None or value != value else percent(value)
+
+
+def metric(run: RunFacts | None, name: str) -> float | None:
+    """Return a metric of a run, None where there is no such run or metric."""
+    value = run.metrics.get(name) if run else None
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def interval(low: float, high: float) -> str:
+    """Return the ends of an interval, a dash where it has none.
+
+    Examples
+    --------
+    >>> interval(0.52, 0.55), interval(float("nan"), float("nan"))
+    ('0.5200 to 0.5500', '–')
+    """
+    return "–" if low != low or high != high else f"{low:.4f} to {high:.4f}"
+
+
+def check_table(checks: pd.DataFrame, caption: str) -> Table:
+    """Return checks as a table: value, interval, reference, limits and verdict.
+
+    Parameters
+    ----------
+    checks : DataFrame
+        As `core.monitoring.report_tables.complete` returns it.
+    """
+    return Table(
+        ("Check", "Here", "95% interval", "Reference", "Limits", "Verdict"),
+        tuple(
+            (
+                str(row["title"]),
+                number(row["value"]),
+                interval(row["low"], row["high"]),
+                number(row["reference"]),
+                str(row["threshold"]) or "–",
+                VERDICTS[str(row["verdict"])],
+            )
+            for row in checks.to_dict("records")
+        ),
+        caption,
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names one after the other, as code.
+
+    Examples
+    --------
+    >>> listed(["lat", "lon"])
+    '`lat`, `lon`'
+    """
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,122 @@
+"""One requirement of a project: what is asked, whether it is met, and what shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.documents.dossier import Block, Facts, Heading, Missing, RunFacts
+
+State = Literal["met", "partly", "missing"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there to show for a requirement.
+
+    Parameters
+    ----------
+    state : {"met", "partly", "missing"}
+    evidence : str
+        What was found, in sentences with its numbers.
+    run : RunFacts or None
+        The run that shows it.
+    path : str
+        The file that shows it, below the home or, of what is shipped, below the code's folder.
+    """
+
+    state: State
+    evidence: str
+    run: RunFacts | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A line of a project's checklist, and how it stands.
+
+    Parameters
+    ----------
+    number : str
+        As 6.2: the paragraph of what is asked, and the line in it.
+    group : str
+        What the paragraph is about.
+    text : str
+        What is asked.
+    state : {"met", "partly", "missing"}
+    evidence : str
+        What was found, with its numbers.
+    run_id, path : str
+        The run and the file that show it; empty where there is none.
+    page : str
+        Name of the page where it is met or seen.
+    todo : str
+        What to do for it; empty where it is met.
+    graded : tuple of int
+        Which of a grader's points it answers.
+    """
+
+    number: str
+    group: str
+    text: str
+    state: State
+    evidence: str
+    run_id: str
+    path: str
+    page: str
+    todo: str
+    graded: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a checklist with the function that looks it up; fields as those of Requirement."""
+
+    number: str
+    text: str
+    inspect: Callable[[Facts], Found]
+    page: str
+    todo: str
+    graded: tuple[int, ...] = ()
+
+
+def of_values(holds: bool, met: str, otherwise: str, run: RunFacts | None = None) -> Found:
+    """Return met with one sentence, or partly with another.
+
+    Examples
+    --------
+    >>> of_values(False, "It holds.", "It does not hold.")
+    Found(state='partly', evidence='It does not hold.', run=None, path='')
+    """
+    return Found("met" if holds else "partly", met if holds else otherwise, run)
+
+
+def absent(name: str) -> Found:
+    """Return missing, for want of a run of that name."""
+    return Found("missing", f"There is no run `{name}` yet.")
+
+
+def whole(title: str, blocks: Sequence[Block]) -> Found:
+    """Return whether a document or an answer has all of its facts; else the first that it lacks.
+
+    Examples
+    --------
+    >>> whole("Data", [Heading("Data"), Missing("How many rows.", "acquire")]).state
+    'missing'
+    """
+    missing = [block for block in blocks if isinstance(block, Missing)]
+    present = [block for block in blocks if not isinstance(block, Missing | Heading)]
+    if not present:
+        return Found("missing", f"'{title}' has none of its facts yet.")
+    if len(missing) == 1:
+        return Found("partly", f"'{title}' lacks a fact: {missing[0].text}")
+    if missing:
+        return Found("partly", f"'{title}' lacks {len(missing)} facts. First: {missing[0].text}")
+    return Found("met", f"'{title}' is whole: {len(present)} paragraphs, tables and pictures.")
+
+
+def answered(facts: Facts, answer: Callable[[Facts], list[Block]]) -> Found:
+    """Return the same of an answer, under the heading it begins with."""
+    blocks = answer(facts)
+    return whole(next(block.text for block in blocks if isinstance(block, Heading)), blocks)

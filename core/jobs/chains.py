@@ -1,0 +1,179 @@
+"""Chains: jobs one after the other, each queued when the one before it is done.
+
+A chain says what is wanted; how far it is stands in the job table. Both lie in one database, so it
+survives whoever dies: the next supervisor goes on with it. There is one at a time.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sql
+
+from core.jobs import jobs
+from core.jobs.jobs import Job
+from core.platform import set_aside, state
+from core.platform.config import Settings
+from core.platform.errors import JobError, StoreError
+
+NAME = "chain"
+_KEYS = {"chain_id", "title", "began", "cancelled", "steps", "jobs"}
+
+State = Literal["running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One job of a chain; None as long as it was not queued."""
+
+    step: str
+    options: Mapping[str, Any]
+    job: Job | None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as a page shows it.
+
+    Parameters
+    ----------
+    title : str
+        What it is about, in the words of who started it.
+    state : {"running", "done", "failed", "cancelled"}
+        Running as long as a job of it is to come.
+    began : float
+        Seconds since 1970.
+    """
+
+    chain_id: str
+    title: str
+    state: State
+    began: float
+    links: tuple[Link, ...]
+
+    @property
+    def current(self) -> Link | None:
+        """The link that is waited for, or at which it ended; None when all are done."""
+        return next(
+            (link for link in self.links if link.job is None or link.job.status != "done"), None
+        )
+
+
+def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> str:
+    """Begin a chain and return its id; its first job is queued.
+
+    Raises
+    ------
+    JobError
+        While another chain runs.
+    InputError
+        For a step that does not exist.
+    """
+    with state.transaction(settings) as connection:
+        try:
+            stored = _read(settings, connection)
+        except StoreError:
+            stored = None  # no longer to be gone on with, nor to be waited for
+        before = None if stored is None else _chain(connection, stored)
+        if before is not None and before.state == "running":
+            raise JobError(
+                f"{before.title}: still running. Wait until it is done, or cancel it first."
+            )
+        for step, _ in steps:
+            jobs.require_step(step)
+        wanted = {
+            "chain_id": uuid.uuid4().hex,
+            "title": title,
+            "began": time.time(),
+            "cancelled": False,
+            "steps": [[step, dict(options)] for step, options in steps],
+            "jobs": [],
+        }
+        _queue_next(connection, wanted)
+    return str(wanted["chain_id"])
+
+
+def current(settings: Settings) -> Chain | None:
+    """Return the chain that runs, or the last one there was; None where there was none.
+
+    Raises
+    ------
+    StoreError
+        When it or the job table cannot be read.
+    """
+    with state.reading(settings) as connection:
+        stored = _read(settings, connection)
+        return None if stored is None else _chain(connection, stored)
+
+
+def advance(settings: Settings) -> None:
+    """Queue the next job of the chain if the one before it is done; else do nothing."""
+    with state.transaction(settings) as connection:
+        stored = _read(settings, connection)
+        if stored is None or stored["cancelled"] or len(stored["jobs"]) == len(stored["steps"]):
+            return
+        last = jobs.find(connection, stored["jobs"][-1])
+        if last is not None and last.status == jobs.DONE:
+            _queue_next(connection, stored)
+
+
+def cancel(settings: Settings) -> None:
+    """Cancel the chain: the job that runs, and all that were to come."""
+    with state.transaction(settings) as connection:
+        stored = _read(settings, connection)
+        if stored is None:
+            return
+        state.keep_document(connection, NAME, stored | {"cancelled": True})
+    jobs.cancel(settings, stored["jobs"][-1])
+
+
+def forget(settings: Settings) -> None:
+    """Forget a chain that has ended; one that runs stays."""
+    with state.transaction(settings) as connection:
+        stored = _read(settings, connection)
+        if stored is not None and _chain(connection, stored).state != "running":
+            state.keep_document(connection, NAME, None)
+
+
+def _queue_next(connection: sql.Connection, stored: dict[str, Any]) -> None:
+    step, options = stored["steps"][len(stored["jobs"])]
+    stored["jobs"].append(jobs.put(connection, step, options).job_id)
+    state.keep_document(connection, NAME, stored)
+
+
+def _chain(connection: sql.Connection, stored: Mapping[str, Any]) -> Chain:
+    ids = stored["jobs"]
+    links = tuple(
+        Link(step, options, jobs.find(connection, ids[place]) if place < len(ids) else None)
+        for place, (step, options) in enumerate(stored["steps"])
+    )
+    return Chain(stored["chain_id"], stored["title"], _state(stored, links), stored["began"], links)
+
+
+def _state(stored: Mapping[str, Any], links: Sequence[Link]) -> State:
+    statuses = [link.job.status if link.job else "" for link in links]
+    if all(status == jobs.DONE for status in statuses):
+        return "done"
+    if jobs.FAILED in statuses:
+        return "failed"
+    if jobs.CANCELLED in statuses or (stored["cancelled"] and not _goes(statuses)):
+        return "cancelled"
+    return "running"
+
+
+def _goes(statuses: Sequence[str]) -> bool:
+    return any(status in jobs.ACTIVE for status in statuses)
+
+
+def _read(settings: Settings, connection: sql.Connection) -> dict[str, Any] | None:
+    stored = state.document(connection, NAME)
+    if stored is None:
+        return None
+    if not isinstance(stored, dict) or not stored.keys() >= _KEYS or not stored["jobs"]:
+        set_aside.put(settings, "chain", NAME, "unreadable")
+        raise StoreError("The chain of steps cannot be read. Start the steps again.")
+    return stored

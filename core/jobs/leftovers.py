@@ -1,0 +1,49 @@
+"""Files that nobody will read again; light enough for the worker, which imports no pandas."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from core.jobs import jobs
+from core.platform import set_aside
+from core.platform.config import Settings
+from core.platform.errors import StoreError
+
+STALE_SECONDS = 3600
+UPLOAD_SECONDS = 24 * 3600
+
+
+def sweep(settings: Settings) -> None:
+    """Remove what nobody will read again: half-written files of dead writers, old uploads.
+
+    Uploads and temporary files go after a day, if no job that waits or runs names them.
+    """
+    now = time.time()
+    for path in settings.data_dir.glob("*/.*.tmp"):
+        _remove_older(settings, path, now - STALE_SECONDS)
+    state = settings.state_dir
+    try:
+        named = [job.job_id + json.dumps(job.options) for job in jobs.active(settings)]
+    except StoreError:
+        return  # what a job needs is not known now
+    for place in (state / "uploads", state / "tmp", state / "downloads"):
+        for path in place.glob("*"):
+            if not any(path.name in text for text in named):
+                _remove_older(settings, path, now - UPLOAD_SECONDS)
+    # what a writer of a small file left when it was killed: `.clock.json.1a2b3c4d`
+    for path in state.glob(".*"):
+        _remove_older(settings, path, now - UPLOAD_SECONDS)
+
+
+def _remove_older(settings: Settings, path: Path, moment: float) -> None:
+    # several processes sweep, and writers finish: what is gone by now needs no removing
+    with (
+        set_aside.guarded(settings, "sweep", path.name, code="undeletable"),
+        suppress(FileNotFoundError),
+    ):
+        if path.stat().st_mtime < moment:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()

@@ -1,0 +1,210 @@
+"""A Dask cluster on this machine: a scheduler and workers as processes of ours, found again.
+
+They listen on 127.0.0.1 alone and go on when the app stops; a worker that loses its scheduler ends
+by itself, and a scheduler that has nothing to do for an hour too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from core.platform import identity, process, state
+from core.platform.config import CODE_ROOT, Settings
+from core.platform.errors import InputError, JobError, NotReadyError
+from core.platform.process import HOST, Process
+
+NAME = "dask"
+MOST_WORKERS = 16
+START_SECONDS = 60.0
+IDLE = "1 hour"
+# out of the way of what is served
+PORT_OFFSET = 300
+# nothing of the clusters' own web pages is opened on a port that others know
+QUIET = ("--no-dashboard", "--dashboard-address", f"{HOST}:0")
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A cluster that was started and not stopped.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler.
+    scheduler : Process
+    workers : tuple of Process
+        Those that live.
+    """
+
+    address: str
+    scheduler: Process
+    workers: tuple[Process, ...]
+
+
+def find(settings: Settings) -> LocalCluster | None:
+    """Return the cluster that runs, None where there is none."""
+    stored = _read(settings)
+    if not stored:
+        return None
+    scheduler = Process(*stored["scheduler"])
+    if not process.is_alive(scheduler):
+        return None
+    workers = tuple(Process(*fields) for fields in stored["workers"])
+    return LocalCluster(
+        stored["address"],
+        scheduler,
+        tuple(worker for worker in workers if process.is_alive(worker)),
+    )
+
+
+def address(settings: Settings) -> str:
+    """Return the address of the cluster that runs.
+
+    Raises
+    ------
+    NotReadyError
+        When none runs, or none of its workers lives.
+    """
+    running = find(settings)
+    if running is None or not running.workers:
+        raise NotReadyError(
+            "No Dask cluster runs. Start one on the Score page, or set COURTSIDE_DASK."
+        )
+    return running.address
+
+
+def start(
+    settings: Settings, workers: int = 2, on_wait: Callable[[], None] | None = None
+) -> LocalCluster:
+    """Start a scheduler and workers of one thread each; returns once all are there.
+
+    Raises
+    ------
+    InputError
+        When one runs already, or for another number of workers than 1 to 16.
+    JobError
+        When they do not start; nothing is left then.
+    """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InputError(f"A cluster has 1 to {MOST_WORKERS} workers.")
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.state_dir / "dask.lock", timeout=START_SECONDS):
+        if find(settings) is not None:
+            raise InputError("A Dask cluster runs already. Stop it first.")
+        stop(settings)
+        port = process.free_port(min(settings.serve_port + PORT_OFFSET, 65_000))
+        where = f"tcp://{HOST}:{port}"
+        started = [
+            _start(
+                settings, "scheduler", "--host", HOST, "--port", str(port), "--idle-timeout", IDLE
+            )
+        ]
+        _keep(settings, where, started)
+        try:
+            until = time.monotonic() + START_SECONDS
+            _wait(settings, started, lambda: process.listens(started[0], port), until, on_wait)
+            for number in range(workers):
+                started.append(
+                    _start(
+                        settings,
+                        "worker",
+                        where,
+                        "--host",
+                        HOST,
+                        "--nthreads",
+                        "1",
+                        "--no-nanny",
+                        "--death-timeout",
+                        "30",
+                        "--memory-limit",
+                        "0",
+                        "--local-directory",
+                        str(settings.state_dir / "dask"),
+                        "--name",
+                        f"worker-{number}",
+                    )
+                )
+                _keep(settings, where, started)
+            logs = [_log(settings, f"worker-{number}") for number in range(workers)]
+            _wait(
+                settings,
+                started,
+                lambda: all("Registered to:" in process.log_tail(log) for log in logs),
+                until,
+                on_wait,
+            )
+        except BaseException:
+            stop(settings)
+            raise
+    return LocalCluster(where, started[0], tuple(started[1:]))
+
+
+def stop(settings: Settings) -> None:
+    """End the cluster that was started, all of it; does nothing when there is none."""
+    stored = _read(settings)
+    if not stored:
+        return
+    for fields in [*stored["workers"], stored["scheduler"]]:
+        process.stop(Process(*fields))
+    state.save(settings, NAME, None)
+
+
+def _start(settings: Settings, what: str, *words: str) -> Process:
+    name = words[-1] if what == "worker" else what
+    path = os.pathsep.join(filter(None, [str(CODE_ROOT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "dask", what, *words, *QUIET]
+    return process.start(
+        command,
+        _log(settings, name),
+        {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        settings.state_dir / "dask",
+    )
+
+
+def _wait(
+    settings: Settings,
+    started: list[Process],
+    is_so: Callable[[], bool],
+    until: float,
+    on_wait: Callable[[], None] | None,
+) -> None:
+    while not is_so():
+        if not all(process.is_alive(program) for program in started) or time.monotonic() > until:
+            raise JobError(
+                "The Dask cluster did not start. Its logs are in "
+                f"{_log(settings, 'scheduler').parent}, named dask-*.log."
+            )
+        if on_wait is not None:
+            on_wait()
+        time.sleep(0.1)
+
+
+def _keep(settings: Settings, where: str, started: list[Process]) -> None:
+    pairs = [[program.pid, program.create_time, program.boot] for program in started]
+    kept = {
+        "address": where,
+        "scheduler": pairs[0],
+        "workers": pairs[1:],
+        "home": identity.of_home(settings.state_dir),
+    }
+    state.save(settings, NAME, kept)
+
+
+def _read(settings: Settings) -> dict[str, Any] | None:
+    """Return what was started here; in a copied home that is of the other's processes."""
+    stored: dict[str, Any] | None = state.load(settings, NAME)
+    if not stored or not identity.is_ours(stored, settings.state_dir):
+        return None
+    return stored
+
+
+def _log(settings: Settings, name: str) -> Path:
+    return settings.logs_dir / f"dask-{name}.log"

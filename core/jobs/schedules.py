@@ -1,0 +1,391 @@
+"""Schedules: steps that are run again and again, as set on the page, by the clock of schedules.
+
+The supervisor calls `tick`. A due time is taken and its job queued in one transaction, so whoever
+is killed, or ticks beside another, neither loses nor doubles it. Times that passed while nothing
+ran are run once, and a time that comes while the schedule's last job still runs is skipped and
+counted.
+
+Times of the day are UTC, which has no hour twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import sqlalchemy as sql
+from pydantic import Field, ValidationError, field_validator, model_validator
+from sqlalchemy.dialects.sqlite import insert
+
+from core.jobs import jobs
+from core.platform import clock, config, set_aside, state, steps
+from core.platform.config import Options, Settings
+from core.platform.errors import CourtsideError, InputError, StoreError
+
+# a 29 February can be eight years away
+DAYS_AHEAD = 9 * 366
+# minute, hour, day, month, day of the week: the values each may have; 7 is Sunday too
+FIELDS = (range(60), range(24), range(1, 32), range(1, 13), range(8))
+
+_table = sql.Table(
+    "schedules",
+    state.TABLES,
+    sql.Column("name", sql.String, primary_key=True),
+    sql.Column("body", sql.String, nullable=False),
+    sql.Column("is_on", sql.Boolean, nullable=False),
+    # when `next_at` was reckoned: a clock that reads less was put back
+    sql.Column("set_at", sql.Float, nullable=False),
+    sql.Column("next_at", sql.Float, nullable=False),
+    sql.Column("last_at", sql.Float),
+    sql.Column("last_real", sql.Float),
+    sql.Column("job_id", sql.String),
+    sql.Column("runs", sql.Integer, nullable=False, default=0),
+    sql.Column("skipped", sql.Integer, nullable=False, default=0),
+    sql.Column("problem", sql.String),
+)
+
+_log = logging.getLogger(__name__)
+_of = _table.c
+
+
+class Schedule(Options):
+    """A step that is run again and again.
+
+    Parameters
+    ----------
+    name : str
+        What the person calls it; there is one of each name.
+    step : str
+        Name of a step.
+    options : dict
+        What the step takes, as JSON values; submitted as they stand.
+    every_seconds : float, optional
+        From one run to the next, 60 to 366 days.
+    cron : str, optional
+        In place of it, five fields in UTC: minute, hour, day, month, day of the week (0 is Sunday);
+        each `*`, numbers, `1-5`, `1,15` or, not for the day of the week, `*/10`. Where a day and a
+        day of the week are given, both have to be so.
+    is_on : bool
+        Whether it runs.
+    stays : bool
+        Whether the worker goes on without the app while this is on.
+    """
+
+    name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
+    step: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    every_seconds: float | None = Field(None, ge=60, le=366 * 86400)
+    cron: str | None = None
+    is_on: bool = True
+    stays: bool = False
+
+    @field_validator("step")
+    @classmethod
+    def _is_a_step(cls, value: str) -> str:
+        if value not in steps.RUN_NAMES:
+            raise ValueError(f"there is no step of that name; known: {', '.join(steps.RUN_NAMES)}")
+        return value
+
+    @field_validator("cron")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            value = " ".join(value.split())
+            _next_of(value, 0.0)
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> Schedule:
+        if (self.every_seconds is None) == (self.cron is None):
+            raise ValueError("a schedule has either an interval or times of the day (cron)")
+        return self
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule and how it stands; `next_at` and `last_at` by the clock of schedules.
+
+    Parameters
+    ----------
+    next_at : float
+        When it is due, seconds since 1970; counts while it is on.
+    last_at, last_real : float or None
+        When its last job was submitted, by its own clock and by the wall.
+    job_id : str or None
+        That job.
+    runs, skipped : int
+        Jobs submitted, and due times that passed while the last job still ran.
+    problem : str or None
+        Why the last job could not be submitted.
+    """
+
+    schedule: Schedule
+    next_at: float
+    last_at: float | None
+    last_real: float | None
+    job_id: str | None
+    runs: int
+    skipped: int
+    problem: str | None
+
+
+def made(**values: object) -> Schedule:
+    """Return a schedule of what a person typed.
+
+    Raises
+    ------
+    InputError
+        When it cannot be used.
+
+    Examples
+    --------
+    >>> made(name="Weekly", step="monitor", cron="0 6 * * 8")
+    Traceback (most recent call last):
+    core.platform.errors.InputError: cron: '0 6 * * 8' is no time: 8 is not a valid input...
+    """
+    try:
+        return Schedule(**values)
+    except ValidationError as error:
+        raise InputError(config.sentence(error)) from None
+
+
+def schedules(settings: Settings) -> list[Scheduled]:
+    """Return all schedules by name."""
+    return _read(settings, sql.true())
+
+
+def save(settings: Settings, schedule: Schedule) -> None:
+    """Keep a schedule, in place of one of the same name.
+
+    Its next time is reckoned anew when its times have changed or it was off; a run that is under
+    way goes on.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be written.
+    """
+    now = clock.now(settings)
+    fresh = {"set_at": now, "next_at": following(schedule, now)}
+    values = {
+        "name": schedule.name,
+        "body": schedule.model_dump_json(),
+        "is_on": schedule.is_on,
+        "problem": None,
+    }
+    with state.transaction(settings) as connection:
+        new = insert(_table).values(**values, **fresh)
+        # takes the write lock, so that no tick comes in between
+        if connection.execute(new.on_conflict_do_nothing()).rowcount:
+            return
+        mine = _of.name == schedule.name
+        before = _parsed(connection.execute(sql.select(_of.body).where(mine)).scalar_one())
+        same = ("every_seconds", "cron", "is_on")
+        if isinstance(before, Exception) or any(
+            getattr(before, key) != getattr(schedule, key) for key in same
+        ):
+            values |= fresh
+        connection.execute(sql.update(_table).where(mine).values(values))
+
+
+def remove(settings: Settings, name: str) -> None:
+    """Forget a schedule; the jobs that it submitted stay. Does nothing when there is none."""
+    with state.transaction(settings) as connection:
+        connection.execute(sql.delete(_table).where(_of.name == name))
+
+
+def tick(settings: Settings) -> list[Scheduled]:
+    """Submit the jobs that are due, and return the schedules that are on, as they were before.
+
+    Cheap when nothing is due: two queries, one before the first schedule.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be used.
+    """
+    active = _read(settings, _of.is_on)
+    if not active:
+        return active
+    now = clock.now(settings)
+    put_back = _read(settings, sql.and_(_of.is_on, _of.set_at > now + 1))
+    for scheduled in put_back:
+        with set_aside.guarded(settings, "schedules", scheduled.schedule.name):
+            again = {"set_at": now, "next_at": following(scheduled.schedule, now)}
+            with state.transaction(settings) as connection:
+                mine = _of.name == scheduled.schedule.name
+                connection.execute(sql.update(_table).where(mine).values(again))
+    for scheduled in active:
+        with set_aside.guarded(settings, "schedules", scheduled.schedule.name):
+            if scheduled.next_at <= now and scheduled not in put_back:
+                _queue(settings, scheduled, now)
+    return active
+
+
+def following(schedule: Schedule, now: float, due: float | None = None) -> float:
+    """Return the first time of a schedule after `now`, in seconds since 1970.
+
+    Parameters
+    ----------
+    due : float, optional
+        A time of it that has passed, from which an interval goes on; without it, from `now`.
+
+    Examples
+    --------
+    >>> hourly = Schedule(name="a", step="monitor", every_seconds=3600)
+    >>> following(hourly, now=100.0), following(hourly, now=9_000.0, due=3700.0)
+    (3700.0, 10900.0)
+    >>> daily = Schedule(name="b", step="monitor", cron="30 6 * * *")
+    >>> following(daily, now=0.0) == 6.5 * 3600
+    True
+    """
+    if schedule.every_seconds is not None:
+        start = now if due is None or due > now else due
+        passed = int((now - start) // schedule.every_seconds)
+        return start + (passed + 1) * schedule.every_seconds
+    return _next_of(str(schedule.cron), now)
+
+
+def in_words(schedule: Schedule) -> str:
+    """Return when a schedule runs, in words.
+
+    Examples
+    --------
+    >>> in_words(Schedule(name="a", step="monitor", every_seconds=7200))
+    'every 2 hours'
+    >>> in_words(Schedule(name="a", step="monitor", cron="0 6 * * 1"))
+    'at the times 0 6 * * 1 (cron, UTC)'
+    """
+    if schedule.every_seconds is None:
+        return f"at the times {schedule.cron} (cron, UTC)"
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if schedule.every_seconds % size == 0:
+            count = int(schedule.every_seconds // size)
+            return f"every {unit}" if count == 1 else f"every {count} {unit}s"
+    return f"every {schedule.every_seconds:g} seconds"
+
+
+def _read(settings: Settings, where: sql.ColumnElement[bool]) -> list[Scheduled]:
+    shown = (
+        _of.name,
+        _of.body,
+        _of.next_at,
+        _of.last_at,
+        _of.last_real,
+        _of.job_id,
+        _of.runs,
+        _of.skipped,
+        _of.problem,
+    )
+    with state.reading(settings) as connection:
+        rows = connection.execute(sql.select(*shown).where(where).order_by(_of.name)).all()
+    listed = []
+    for name, body, *values in map(tuple, rows):
+        schedule = _parsed(body)
+        if isinstance(schedule, Schedule):
+            listed.append(Scheduled(schedule, *values))
+        else:
+            set_aside.put(settings, "schedules", name, "unreadable", error=schedule)
+    return listed
+
+
+def _parsed(body: str) -> Schedule | Exception:
+    """Return the schedule that a row holds, or why it holds none."""
+    try:
+        return Schedule(**json.loads(body))
+    except (ValueError, TypeError) as error:
+        return error
+
+
+def _queue(settings: Settings, due: Scheduled, now: float) -> None:
+    """Take a due time and queue its job, if nobody else has done so and its last one has ended."""
+    schedule = due.schedule
+    passed = {"set_at": now, "next_at": following(schedule, now, due.next_at)}
+    mine = sql.update(_table).where(_of.name == schedule.name)
+    still_due = mine.where(_of.is_on, _of.next_at == due.next_at)
+    try:
+        with state.transaction(settings) as connection:
+            if connection.execute(still_due.values(passed)).rowcount == 0:
+                return
+            last = jobs.find(connection, due.job_id)
+            if last is not None and last.status in jobs.ACTIVE:
+                connection.execute(mine.values(skipped=_of.skipped + 1))
+                return
+            # an equal one that a person started just now does as well
+            job = jobs.put(connection, schedule.step, schedule.options)
+            values = {"job_id": job.job_id, "last_at": now, "last_real": time.time()}
+            connection.execute(mine.values(**values, runs=_of.runs + 1, problem=None))
+    except Exception as error:
+        # a fault of the store passes, and the next tick tries again; any other would come again
+        then: dict[str, Any] = {} if isinstance(error, StoreError) else dict(passed)
+        if isinstance(error, CourtsideError):
+            then["problem"] = error.message
+        with state.transaction(settings) as connection:
+            connection.execute(still_due.values(then))
+        if not isinstance(error, CourtsideError):
+            raise
+        _log.error("the schedule %s: %s", schedule.name, error.message)
+
+
+def _next_of(cron: str, now: float) -> float:
+    minutes, hours, days, months, weekdays = _fields(cron)
+    # the minute that runs has begun, so it is over for us
+    start = datetime.fromtimestamp(now, UTC).replace(second=0, microsecond=0)
+    start += timedelta(minutes=1)
+    for ahead in range(DAYS_AHEAD):
+        day = start.date() + timedelta(days=ahead)
+        if day.day not in days or day.month not in months or day.isoweekday() % 7 not in weekdays:
+            continue
+        for hour, minute in product(sorted(hours), sorted(minutes)):
+            moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+            if moment >= start:
+                return moment.timestamp()
+    raise ValueError(f"'{cron}' is no time: no day is so")
+
+
+@lru_cache(maxsize=64)
+def _fields(cron: str) -> list[set[int]]:
+    """Return the values that each of the five fields allows."""
+    fields = cron.split()
+    if len(fields) != 5:
+        raise ValueError(
+            f"'{cron}' is no time: it has {len(fields)} fields, not minute, hour, day, month and "
+            "day of the week"
+        )
+    try:
+        *others, weekdays = map(_values, fields, FIELDS)
+    except ValueError as error:
+        raise ValueError(f"'{cron}' is no time: {error}") from None
+    return [*others, {day % 7 for day in weekdays}]
+
+
+def _values(field: str, allowed: range) -> set[int]:
+    """Return what one field allows.
+
+    Examples
+    --------
+    >>> sorted(_values("1-3,*/20", range(60)))
+    [0, 1, 2, 3, 20, 40]
+    """
+    values: set[int] = set()
+    for part in field.split(","):
+        first, _, last = part.partition("-")
+        if part == "*":
+            values |= set(allowed)
+        elif re.fullmatch(r"\*/[1-9]\d?", part, re.ASCII) and len(allowed) != 8:
+            values |= set(allowed[:: int(part[2:])])
+        elif re.fullmatch(r"\d\d?(-\d\d?)?", part, re.ASCII):
+            span = range(int(first), int(last or first) + 1)
+            if not span or span[0] not in allowed or span[-1] not in allowed:
+                raise ValueError(f"{part} is not a valid input")
+            values |= set(span)
+        else:
+            raise ValueError(f"{part} is not a valid input")
+    return values

@@ -1,1 +1,0 @@
-"""Pure computation: no files, no network, no MLflow."""

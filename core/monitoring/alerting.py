@@ -1,0 +1,222 @@
+"""When a check's verdicts raise an alert, when it is told again, and when it clears.
+
+It only computes.
+
+A rule counts reports in a row, so that one odd report raises nothing and one good one clears
+nothing, and keeps quiet for a time after it has told something, so that a figure that swings about
+its limit does not chatter. Between the two limits nothing changes: an alert that was raised at the
+alert limit clears only at `ok`, not at `warning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import Field
+
+from core.platform import config
+
+Level = Literal["warning", "alert"]
+Kind = Literal["raised", "reminded", "cleared"]
+# the code under which a report as a whole is watched
+VERDICT = "verdict"
+BAD: Mapping[Level, tuple[str, ...]] = {"warning": ("warning", "alert"), "alert": ("alert",)}
+ORDER = ("not_applicable", "ok", "warning", "alert")
+HOUR, DAY = 3600.0, 86400.0
+
+
+class Rule(config.Options):
+    """What raises an alert, and how soon.
+
+    Parameters
+    ----------
+    name : str
+        What the person calls it.
+    pattern : str
+        Codes of checks that it watches, `*` for any text (`psi.*`); or a group of checks
+        (`performance`, `input`, `output`, `support`); or `verdict`, the report as a whole.
+    level : {"warning", "alert"}
+        The mildest verdict that counts against a check.
+    raise_after, clear_after : int
+        Reports in a row that raise and that clear an alert, 1 to 50.
+    quiet_seconds : float
+        After an alert was told, how long the same check is not told of again; 0 to a year.
+    is_on : bool
+        Whether it watches.
+    """
+
+    name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
+    pattern: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    level: Level = "alert"
+    raise_after: int = Field(1, ge=1, le=50)
+    clear_after: int = Field(2, ge=1, le=50)
+    quiet_seconds: float = Field(DAY, ge=0, le=365 * DAY)
+    is_on: bool = True
+
+
+DEFAULTS = (
+    Rule(name="The verdict of a report", pattern=VERDICT, clear_after=1),
+    Rule(name="Performance", pattern="performance"),
+    Rule(name="Support of the reference", pattern="support"),
+    # one distance of the same change is enough: KS and Jensen-Shannon would ring with it
+    Rule(name="Input and answers", pattern="psi.*", raise_after=2),
+    Rule(name="Missing values", pattern="missing.*", raise_after=2),
+    Rule(name="New values", pattern="unseen.*", raise_after=2),
+    Rule(name="Estimates", pattern="estimated_*", raise_after=2),
+    Rule(name="Disagreement", pattern="disagreement", raise_after=2),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about: only reports of the same one count together.
+
+    Parameters
+    ----------
+    project, model, version : str
+        The registered version whose answers were judged.
+    is_sample : bool
+        Whether the rows, or the version, are of the built-in sample.
+    """
+
+    project: str
+    model: str
+    version: str
+    is_sample: bool
+
+    @property
+    def key(self) -> str:
+        """A text that no other subject has.
+
+        Examples
+        --------
+        >>> Subject("kobe", "kobe_model", "2", is_sample=True).key
+        'kobe/kobe_model/2/sample'
+        """
+        return "/".join(
+            (self.project, self.model, self.version, "sample" if self.is_sample else "real")
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """What is remembered of a check from report to report, for one subject.
+
+    Parameters
+    ----------
+    is_open : bool
+        Whether its alert stands.
+    bad, good : int
+        Reports in a row that count against it, and that are `ok`.
+    told_at : float or None
+        When it was last told that this alert is raised or still stands, seconds since 1970.
+    is_told : bool
+        Whether anybody was told of the alert that stands.
+    is_acknowledged : bool
+        Whether a person has seen it: it stays quiet until it clears.
+    """
+
+    is_open: bool = False
+    bad: int = 0
+    good: int = 0
+    told_at: float | None = None
+    is_told: bool = False
+    is_acknowledged: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a report changed for a check.
+
+    Parameters
+    ----------
+    kind : {"raised", "reminded", "cleared"}
+        An alert stands from now on; it still stands, and it is time to say so again; it is over.
+    is_told : bool
+        Whether it is delivered. An alert that is raised again within its quiet time is not, and
+        neither is the end of one that nobody was told of.
+    """
+
+    kind: Kind
+    is_told: bool
+
+
+def step(rule: Rule, state: State, verdict: str, now: float) -> tuple[State, Change | None]:
+    """Return a check's state after one more report, and what changed.
+
+    At most one `raised` or `reminded` is told in a quiet time, and at most one `cleared` after it.
+
+    Parameters
+    ----------
+    verdict : str
+        `ok`, `warning`, `alert`; `not_applicable` neither raises nor clears.
+    now : float
+        Seconds since 1970. A clock that was put back ends the quiet time.
+
+    Examples
+    --------
+    >>> rule = Rule(name="AUC", pattern="roc_auc", raise_after=2, clear_after=1)
+    >>> state, change = step(rule, State(), "alert", now=0.0)
+    >>> change is None
+    True
+    >>> state, change = step(rule, state, "alert", now=60.0)
+    >>> change
+    Change(kind='raised', is_told=True)
+    >>> step(rule, state, "ok", now=120.0)[1]
+    Change(kind='cleared', is_told=True)
+    """
+    if verdict not in ORDER[1:]:
+        return state, None
+    is_bad, is_good = verdict in BAD[rule.level], verdict == "ok"
+    state = replace(
+        state, bad=state.bad + 1 if is_bad else 0, good=state.good + 1 if is_good else 0
+    )
+    is_quiet = state.told_at is not None and 0 <= now - state.told_at < rule.quiet_seconds
+    if not state.is_open:
+        if state.bad < rule.raise_after:
+            return state, None
+        told_at = state.told_at if is_quiet else now
+        state = replace(state, is_open=True, told_at=told_at, is_told=not is_quiet)
+        return state, Change("raised", not is_quiet)
+    if state.good >= rule.clear_after:
+        change = Change("cleared", state.is_told)
+        return replace(state, is_open=False, is_told=False, is_acknowledged=False), change
+    if is_bad and not is_quiet and not state.is_acknowledged:
+        return replace(state, told_at=now, is_told=True), Change("reminded", True)
+    return state, None
+
+
+def rule_for(rules: Sequence[Rule], code: str, group: str | None = None) -> Rule | None:
+    """Return the rule that watches a check: the first that is on and names it; None for no rule.
+
+    Examples
+    --------
+    >>> rule_for(DEFAULTS, "roc_auc", "performance").name
+    'Performance'
+    >>> rule_for(DEFAULTS, "roc_auc") is None
+    True
+    """
+    for rule in rules:
+        if rule.is_on and (fnmatchcase(code, rule.pattern) or rule.pattern == group):
+            return rule
+    return None
+
+
+def worst(verdicts: Mapping[str, str]) -> str:
+    """Return the verdict of a report as a whole: the worst of its checks.
+
+    Examples
+    --------
+    >>> worst({"f1": "alert", "psi.lat": "ok", "skill": "not_applicable"})
+    'alert'
+    >>> worst({})
+    'not_applicable'
+    """
+    return max(
+        (verdict for verdict in verdicts.values() if verdict in ORDER),
+        key=ORDER.index,
+        default=ORDER[0],
+    )

@@ -1,0 +1,559 @@
+"""Alerts: what reports raised, what people said to it, and the rules that decide.
+
+One transaction takes a report: states of checks, alerts, their history and the messages to be sent
+stand together or not at all. A message whose sender is killed is sent again, so a receiver may get
+it twice: both carry the same delivery id, by which it drops the second.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sql
+from pydantic import ValidationError
+from sqlalchemy.dialects.sqlite import insert
+
+from core.monitoring import alert_tables as tables
+from core.monitoring import alerting, channels, deliver
+from core.monitoring.alerting import Rule, State, Subject
+from core.monitoring.deliver import Delivery as Delivery
+from core.monitoring.deliver import deliveries as deliveries
+from core.platform import clock, config, set_aside, state
+from core.platform.config import Settings
+from core.platform.errors import InputError, StoreError
+
+OPEN, ACKNOWLEDGED, CLEARED = "open", "acknowledged", "cleared"
+STANDING = (OPEN, ACKNOWLEDGED)
+# why an alert was closed: by a person, since no rule watches its check any more, or since its
+# version is neither the champion nor served any more
+BY_PERSON, NO_RULE, VERSION_LEFT = "person", "no_rule", "version_left"
+# the person's rules in their order; those that come with the app before any were saved
+RULES = "alert_rules"
+PERSON_LENGTH, NOTE_LENGTH = 80, 500
+DRAIN_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to an alert.
+
+    Parameters
+    ----------
+    kind : str
+        raised, reminded, cleared (by reports), acknowledged (by a person), closed.
+    code, title : str
+        The check.
+    run_id : str or None
+        The report; None for what a person did.
+    is_told : bool
+        Whether messages were sent of it.
+    at, real : float
+        When, by the clock of schedules and by the wall; seconds since 1970.
+    reason : str or None
+        Why it was closed: person, no_rule or version_left.
+    version : str
+        The registered version that it is about, empty where that was not kept.
+    is_sample : bool
+        Whether it is of the built-in sample.
+    """
+
+    alert_id: str
+    kind: str
+    code: str
+    title: str
+    run_id: str | None
+    value: float | None
+    is_told: bool
+    person: str | None
+    note: str | None
+    at: float
+    real: float
+    reason: str | None
+    version: str
+    is_sample: bool
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert, with how the newest report found its check.
+
+    Parameters
+    ----------
+    state : str
+        open, acknowledged or cleared.
+    verdict, value, run_id
+        Of the report that raised it.
+    limit : str
+        What the value is held against, in words; of that report.
+    last_verdict, last_value, last_run_id
+        Of the newest report that could judge the check.
+    at, real : float
+        When it was raised, by the clock of schedules and by the wall; seconds since 1970.
+    subject, project, model, version : str
+        What its reports are about, see `core.monitoring.alerting.Subject`.
+    is_sample : bool
+        Whether it is of the built-in sample.
+    person, note : str or None
+        Who acknowledged or closed it, and what they said.
+    """
+
+    alert_id: str
+    code: str
+    group: str | None
+    title: str
+    rule: str
+    state: str
+    verdict: str
+    value: float | None
+    limit: str
+    run_id: str
+    at: float
+    real: float
+    last_verdict: str
+    last_value: float | None
+    last_run_id: str
+    cleared_at: float | None
+    cleared_real: float | None
+    subject: str
+    project: str
+    model: str
+    version: str
+    is_sample: bool
+    person: str | None
+    note: str | None
+
+
+def report(
+    settings: Settings,
+    run_id: str,
+    verdicts: Mapping[str, str],
+    titles: Mapping[str, str],
+    values: Mapping[str, float | None],
+    *,
+    subject: Subject,
+    verdict_title: str,
+    now: float,
+    groups: Mapping[str, str] | None = None,
+    limits: Mapping[str, str] | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> list[Event]:
+    """Take a report's verdicts, and return what they changed. The same run again changes nothing.
+
+    Only reports of the same subject, a version and a data source, count together.
+
+    Messages are sent for up to `drain_seconds`; the supervisor sends what is left, and what failed
+    again.
+
+    Parameters
+    ----------
+    run_id : str
+        The report's run.
+    verdicts : mapping of str to str
+        By code of the check: ok, warning, alert, not_applicable. A code that is not there is as if
+        it were not applicable. `verdict`, the report as a whole, is the worst of them unless given.
+    titles, values, limits, groups : mapping
+        By code: what a person reads, the figure, what it is held against in words, and the group
+        (performance, input, output, support) that rules may name.
+    subject : Subject
+        What the report is about.
+    verdict_title : str
+        The report's conclusion in a few words.
+    now : float
+        Seconds since 1970 by `core.platform.clock`.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be written; nothing was changed then.
+    """
+    groups, limits = groups or {}, limits or {}
+    whole = {alerting.VERDICT: alerting.worst(verdicts)} | dict(verdicts)
+    titles = {alerting.VERDICT: verdict_title} | dict(titles)
+    real = time.time()
+    names = _channels(settings)
+    with state.transaction(settings) as connection:
+        new = insert(tables.reports).values(run_id=run_id, title=verdict_title, at=now, real=real)
+        # takes the write lock: two reports at once come one after the other
+        if connection.execute(new.on_conflict_do_nothing()).rowcount == 0:
+            return _events(connection, tables.events.c.run_id == run_id)
+        watched = _rules(settings, connection)
+        for code, verdict in whole.items():
+            rule = alerting.rule_for(watched, code, groups.get(code))
+            if rule is None:
+                continue
+            value = values.get(code)
+            finding = {
+                "code": code,
+                "group": groups.get(code),
+                "title": titles.get(code, code),
+                "rule": rule.name,
+                "verdict": verdict,
+                "value": None if value is None or not math.isfinite(value) else float(value),
+                "limit": limits.get(code, ""),
+                "run_id": run_id,
+                "at": now,
+                "real": real,
+                "subject": subject.key,
+                **asdict(subject),
+            }
+            item = f"{code}:{run_id}"
+            passing = (sql.exc.OperationalError,)
+            # a check whose state is damaged takes back what it wrote, and no other's
+            with (
+                set_aside.guarded(settings, "alerts", item, passing=passing),
+                connection.begin_nested(),
+            ):
+                _take(connection, rule, finding)
+        changed = _events(connection, tables.events.c.run_id == run_id)
+        announced = [event for event in changed if event.is_told]
+        if announced:
+            _post(connection, names, announced, subject, verdict_title, run_id, now)
+    deliver.drain_within(settings, drain_seconds)
+    return changed
+
+
+def _take(connection: sql.Connection, rule: Rule, finding: Mapping[str, Any]) -> None:
+    """Step one check's state, and write what that changes."""
+    code, verdict, now = finding["code"], finding["verdict"], finding["at"]
+    before = _state(connection, finding["subject"], code)
+    after, change = alerting.step(rule, before, verdict, now)
+    if after != before:
+        values = {"subject": finding["subject"], "code": code, **asdict(after)}
+        into = insert(tables.states).values(values)
+        place = ["subject", "code"]
+        connection.execute(into.on_conflict_do_update(index_elements=place, set_=values))
+    of = tables.alerts.c
+    mine = sql.and_(of.subject == finding["subject"], of.code == code)
+    standing = sql.and_(mine, of.state.in_(STANDING))
+    if change is not None and change.kind == "raised":
+        last = {
+            "last_verdict": verdict,
+            "last_value": finding["value"],
+            "last_run_id": finding["run_id"],
+        }
+        alert_id = uuid.uuid4().hex
+        values = {"alert_id": alert_id, "state": OPEN, **finding, **last}
+        connection.execute(sql.insert(tables.alerts).values(values))
+    elif before.is_open and verdict in alerting.ORDER[1:]:
+        alert_id = connection.execute(sql.select(of.alert_id).where(standing)).scalar_one()
+        values = {
+            "last_verdict": verdict,
+            "last_value": finding["value"],
+            "last_run_id": finding["run_id"],
+        }
+        if change is not None and change.kind == "cleared":
+            values |= {"state": CLEARED, "cleared_at": now, "cleared_real": finding["real"]}
+        connection.execute(sql.update(tables.alerts).where(standing).values(values))
+    if change is not None:
+        happened = {key: finding[key] for key in ("run_id", "value", "at", "real")}
+        connection.execute(
+            sql.insert(tables.events).values(
+                alert_id=alert_id, kind=change.kind, is_told=change.is_told, **happened
+            )
+        )
+
+
+def _channels(settings: Settings) -> tuple[str, ...]:
+    """Return where messages go; a damaged list of channels must not lose a report."""
+    try:
+        return channels.load(settings).on
+    except StoreError as error:
+        _log.error("%s", error.message)
+        return ()
+
+
+def _post(
+    connection: sql.Connection,
+    names: Sequence[str],
+    events: Sequence[Event],
+    subject: Subject,
+    verdict_title: str,
+    run_id: str,
+    now: float,
+) -> None:
+    """Put one message for each channel into the outbox: of a report, not of each alert."""
+    those = tables.alerts.c.alert_id.in_([event.alert_id for event in events])
+    rows = {alert.alert_id: alert for alert in _alerts(connection, those)}
+    lines = [
+        {
+            "alert_id": event.alert_id,
+            "event": event.kind,
+            "check": event.code,
+            "title": event.title,
+            "verdict": rows[event.alert_id].last_verdict,
+            "value": event.value,
+            "limit": rows[event.alert_id].limit,
+            "since": rows[event.alert_id].at,
+        }
+        for event in events
+    ]
+    body = {
+        "kind": "alerts",
+        "title": verdict_title,
+        "report": run_id,
+        "at": now,
+        "model": subject.model,
+        "version": subject.version,
+        "sample": subject.is_sample,
+        "alerts": lines,
+    }
+    for name in names:
+        deliver.put(connection, name, body)
+
+
+def open_alerts(settings: Settings) -> list[Alert]:
+    """Return the alerts that stand.
+
+    Those nobody has acknowledged come first; of them the report as a whole, then the newest.
+    """
+    with state.reading(settings) as connection:
+        standing = _alerts(connection, tables.alerts.c.state.in_(STANDING))
+    return sorted(
+        standing, key=lambda alert: (alert.state != OPEN, alert.code != alerting.VERDICT, -alert.at)
+    )
+
+
+def history(settings: Settings, limit: int = 200) -> list[Event]:
+    """Return what happened to alerts, the newest first."""
+    with state.reading(settings) as connection:
+        return _events(connection, None, limit)
+
+
+def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> None:
+    """Note that a person has seen an alert: it stays quiet until it clears.
+
+    Parameters
+    ----------
+    person, note : str
+        Who, and what they make of it.
+
+    Raises
+    ------
+    InputError
+        Without a name, or when the alert no longer stands or is acknowledged already.
+    """
+    _answer(settings, alert_id, "acknowledged", person, note)
+
+
+def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
+    """Put an alert away that no report will clear, as when its check is gone.
+
+    A report that still finds its check bad raises it anew, after as many as its rule says.
+
+    Raises
+    ------
+    InputError
+        Without a name, or when the alert no longer stands.
+    """
+    _answer(settings, alert_id, "closed", person, note)
+
+
+def close_left(settings: Settings, model: str, in_operation: Collection[str]) -> list[Alert]:
+    """Close the alerts of versions that are not in operation any more; their streaks end too.
+
+    They stay in the history with the reason `version_left`. A version that comes back begins anew.
+    Alerts of other projects stay, and those of before versions were kept go.
+
+    Parameters
+    ----------
+    model : str
+        The project's registered model.
+    in_operation : collection of str
+        The numbers of its versions that are the champion or served.
+
+    Returns
+    -------
+    list of Alert
+        As they were before.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be used; nothing was changed then.
+    """
+    of, kept = tables.alerts.c, tables.states.c.subject
+    stays = {
+        Subject(settings.project, model, version, is_sample).key
+        for version in in_operation
+        for is_sample in (False, True)
+    }
+    mine = of.project.in_((settings.project, ""))
+    with state.transaction(settings) as connection:
+        left = _alerts(connection, sql.and_(mine, of.state.in_(STANDING), of.subject.notin_(stays)))
+        for alert in left:
+            _close(connection, alert.alert_id, clock.now(settings), VERSION_LEFT)
+        connection.execute(
+            sql.delete(tables.states).where(
+                kept.startswith(f"{settings.project}/", autoescape=True), kept.notin_(stays)
+            )
+        )
+    return left
+
+
+def _close(connection: sql.Connection, alert_id: str, at: float, reason: str) -> None:
+    """Close an alert that no person closed, and note why."""
+    real = time.time()
+    change = {"state": CLEARED, "cleared_at": at, "cleared_real": real}
+    mine = tables.alerts.c.alert_id == alert_id
+    connection.execute(sql.update(tables.alerts).where(mine).values(change))
+    connection.execute(
+        sql.insert(tables.events).values(
+            alert_id=alert_id,
+            kind="closed",
+            run_id=None,
+            value=None,
+            is_told=False,
+            reason=reason,
+            at=at,
+            real=real,
+        )
+    )
+
+
+def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str) -> None:
+    person, note = " ".join(person.split()), note.strip()
+    if not person or len(person) > PERSON_LENGTH or not person.isprintable():
+        raise InputError(f"Say who you are, in 1 to {PERSON_LENGTH} letters.")
+    if len(note) > NOTE_LENGTH:
+        raise InputError(f"A note has at most {NOTE_LENGTH} letters; this one has {len(note):,}.")
+    at, real = clock.now(settings), time.time()
+    of = tables.alerts.c
+    mine = of.alert_id == alert_id
+    allowed = (OPEN,) if kind == "acknowledged" else STANDING
+    change: dict[str, Any] = {"state": ACKNOWLEDGED}
+    if kind == "closed":
+        change = {"state": CLEARED, "cleared_at": at, "cleared_real": real}
+    with state.transaction(settings) as connection:
+        if not connection.execute(
+            sql.update(tables.alerts).where(mine, of.state.in_(allowed)).values(change)
+        ).rowcount:
+            raise InputError("This alert was cleared or acknowledged meanwhile. Reload the page.")
+        subject, code = connection.execute(sql.select(of.subject, of.code).where(mine)).one()
+        fresh: dict[str, Any] = {"is_acknowledged": True}
+        if kind == "closed":
+            fresh = asdict(State())
+            del fresh["told_at"]
+        its = tables.states.c
+        connection.execute(
+            sql.update(tables.states).where(its.subject == subject, its.code == code).values(fresh)
+        )
+        connection.execute(
+            sql.insert(tables.events).values(
+                alert_id=alert_id,
+                kind=kind,
+                run_id=None,
+                value=None,
+                is_told=False,
+                person=person,
+                note=note,
+                at=at,
+                real=real,
+                reason=BY_PERSON if kind == "closed" else None,
+            )
+        )
+
+
+def rules(settings: Settings) -> list[Rule]:
+    """Return the rules in their order: the first that names a check decides about it."""
+    with state.reading(settings) as connection:
+        return _rules(settings, connection)
+
+
+def save_rules(settings: Settings, chosen: Sequence[Rule]) -> None:
+    """Replace all rules. Alerts of checks that no rule watches any more are closed.
+
+    Raises
+    ------
+    InputError
+        When two rules have one name.
+    """
+    names = [rule.name for rule in chosen]
+    if len(set(names)) < len(names):
+        raise InputError("Two rules have the same name. Give each its own.")
+    with state.transaction(settings) as connection:
+        state.keep_document(connection, RULES, [rule.model_dump(mode="json") for rule in chosen])
+        for alert in _alerts(connection, tables.alerts.c.state.in_(STANDING)):
+            if alerting.rule_for(chosen, alert.code, alert.group) is None:
+                _close(connection, alert.alert_id, clock.now(settings), NO_RULE)
+                its = tables.states.c
+                mine = sql.and_(its.subject == alert.subject, its.code == alert.code)
+                connection.execute(sql.delete(tables.states).where(mine))
+
+
+def made_rule(**values: object) -> Rule:
+    """Return a rule of what a person typed.
+
+    Raises
+    ------
+    InputError
+        When it cannot be used.
+    """
+    try:
+        return Rule(**values)
+    except ValidationError as error:
+        raise InputError(f"The rule cannot be kept: {config.sentence(error)}") from None
+
+
+def _rules(settings: Settings, connection: sql.Connection) -> list[Rule]:
+    kept = state.document(connection, RULES)
+    if kept is None:
+        return list(alerting.DEFAULTS)
+    usable = []
+    for place, rule in enumerate(kept, start=1):
+        with set_aside.guarded(settings, "alerts", f"rule:{place}", code="unreadable"):
+            usable.append(Rule(**rule))
+    return usable
+
+
+def _state(connection: sql.Connection, subject: str, code: str) -> State:
+    its = tables.states.c
+    names = [its[name] for name in State.__dataclass_fields__]
+    mine = sql.and_(its.subject == subject, its.code == code)
+    row = connection.execute(sql.select(*names).where(mine)).first()
+    return State() if row is None else State(**row._mapping)
+
+
+def _alerts(connection: sql.Connection, where: sql.ColumnElement[bool]) -> list[Alert]:
+    query = sql.select(tables.alerts).where(where)
+    answering = (
+        sql.select(tables.events)
+        .join(tables.alerts, tables.alerts.c.alert_id == tables.events.c.alert_id)
+        .where(where, tables.events.c.kind.in_(("acknowledged", "closed")))
+        .order_by(tables.events.c.number)
+    )
+    answers = {row.alert_id: (row.person, row.note) for row in connection.execute(answering)}
+    read = []
+    for row in connection.execute(query.order_by(tables.alerts.c.number)):
+        values = {key: value for key, value in row._mapping.items() if key != "number"}
+        person, note = answers.get(row.alert_id, (None, None))
+        read.append(Alert(**values, person=person, note=note))
+    return read
+
+
+def _events(
+    connection: sql.Connection, where: sql.ColumnElement[bool] | None, limit: int = 10_000
+) -> list[Event]:
+    of = tables.events.c
+    query = (
+        sql.select(
+            tables.events,
+            *(tables.alerts.c[name] for name in ("code", "title", "version", "is_sample")),
+        )
+        .join(tables.alerts, tables.alerts.c.alert_id == of.alert_id)
+        .order_by(of.number.desc())
+        .limit(limit)
+    )
+    if where is not None:
+        query = query.where(where).order_by(None).order_by(of.number)
+    return [
+        Event(**{key: value for key, value in row._mapping.items() if key != "number"})
+        for row in connection.execute(query)
+    ]

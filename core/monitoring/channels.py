@@ -1,0 +1,186 @@
+"""Where alerts are sent, as set on the page.
+
+Addresses only. What signs a message and the password of the mail server come from the environment
+(`COURTSIDE_WEBHOOK_SECRET`, `COURTSIDE_SMTP_PASSWORD`) and are never written.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+
+from core.platform import config, state
+from core.platform.config import Options, Settings
+from core.platform.errors import InputError, StoreError
+
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250})")
+NAME = "channels"
+Name = Literal["webhook", "mail"]
+T = TypeVar("T", bound=Options)
+
+
+def _checked_url(url: str) -> str:
+    """Return an address that a message may be sent to; ValueError says what is wrong with it."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("the address has characters that no address has")
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # asked for, since a wrong one is only found then
+    except ValueError as error:
+        raise ValueError("the address cannot be read, see its port and brackets") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("the address begins with http:// or https:// and names a machine")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the address holds a name or password; leave them out")
+    return url
+
+
+class Webhook(Options):
+    """A program that takes messages by HTTP.
+
+    Parameters
+    ----------
+    url : str
+        Where to POST to; http or https, without a name or password in it.
+    is_on : bool
+        Whether messages are sent there.
+    """
+
+    url: str = Field(max_length=2000)
+    is_on: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return _checked_url(value)
+
+
+class Mail(Options):
+    """A mail server that takes messages for people.
+
+    Parameters
+    ----------
+    host : str
+        Name or number of the server.
+    port : int
+        1 to 65,535; usually 587 with STARTTLS, 465 with TLS from the first byte.
+    sender : str
+        Who the message is from.
+    to : tuple of str
+        Who gets it, 1 to 20 addresses.
+    security : {"starttls", "tls", "none"}
+        How the connection is kept private. With `none` no password is sent.
+    user : str, optional
+        Name at the server; without it the server is asked without a password.
+    is_on : bool
+        Whether messages are sent there.
+    """
+
+    host: str = Field(pattern=r"^[A-Za-z0-9.:_-]{1,255}$")
+    port: int = Field(587, ge=1, le=65535)
+    sender: str
+    to: tuple[str, ...] = Field(min_length=1, max_length=20)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = Field(None, pattern=r"^[^\x00-\x1f\x7f]{1,255}$")
+    is_on: bool = True
+
+    @field_validator("sender", "to")
+    @classmethod
+    def _are_addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        # a line break in one would add headers of a stranger's own
+        for address in (value,) if isinstance(value, str) else value:
+            if not ADDRESS.fullmatch(address):
+                raise ValueError("an address is name@machine, without spaces or line breaks")
+        return value
+
+
+class Channels(Options):
+    """All that messages are sent to, besides the page.
+
+    Parameters
+    ----------
+    webhook, mail
+        None: never set.
+    app_url : str, optional
+        Where people reach this app, for links in messages.
+    """
+
+    webhook: Webhook | None = None
+    mail: Mail | None = None
+    app_url: str | None = Field(None, max_length=500)
+
+    @field_validator("app_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_url(value).rstrip("/")
+
+    @property
+    def on(self) -> tuple[Name, ...]:
+        """The names of those that are on.
+
+        Examples
+        --------
+        >>> Channels(webhook=Webhook(url="http://127.0.0.1:9/hook")).on
+        ('webhook',)
+        """
+        names: list[Name] = []
+        if self.webhook is not None and self.webhook.is_on:
+            names.append("webhook")
+        if self.mail is not None and self.mail.is_on:
+            names.append("mail")
+        return tuple(names)
+
+
+def load(settings: Settings) -> Channels:
+    """Return the channels; none before any was set.
+
+    Raises
+    ------
+    StoreError
+        When they cannot be read.
+    """
+    kept = state.load(settings, NAME)
+    try:
+        return Channels() if kept is None else Channels.model_validate(kept)
+    except ValueError as error:
+        raise StoreError(
+            "The channels cannot be read, so alerts are only on the page. Set the channels again."
+        ) from error
+
+
+def save(settings: Settings, channels: Channels) -> None:
+    """Keep the channels, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        When they cannot be written.
+    """
+    state.save(settings, NAME, channels.model_dump(mode="json"))
+
+
+def made(kind: type[T], **values: object) -> T:
+    """Return a channel of what a person typed.
+
+    Raises
+    ------
+    InputError
+        When it cannot be used; nothing was changed.
+
+    Examples
+    --------
+    >>> made(Webhook, url="ftp://a/b")
+    Traceback (most recent call last):
+    core.platform.errors.InputError: url: the address begins with http:// or https:// ...
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "value_error":  # without what was given: it may hold a password
+            where = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"{where}: {first['ctx']['error']}.") from None
+        raise InputError(config.sentence(error)) from None

@@ -1,0 +1,415 @@
+"""Messages of alerts on their way out: an outbox that survives, a webhook, and mail.
+
+Each message is tried at once and, while its receiver is away, again after 15 seconds, then twice as
+long each time, up to an hour, twelve times in all, which is four hours. Whoever sends it claims it
+for a minute first, so two senders do not send it at once; when a sender dies with it, it is sent
+again after that. So a receiver gets each message at least once, and drops what comes twice by its
+delivery id.
+
+A webhook gets a POST of JSON with these headers:
+
+    X-Courtside-Delivery     the message's id, the same at each try
+    X-Courtside-Timestamp    seconds since 1970 of this try
+    X-Courtside-Signature    sha256=HMAC of "<timestamp>.<body>" by the secret, if one is set
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import smtplib
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+
+import requests
+import sqlalchemy as sql
+
+from core.monitoring import alert_tables as tables
+from core.monitoring import channels
+from core.monitoring.channels import Channels, Mail, Name, Webhook
+from core.platform import set_aside, state
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, InputError
+
+WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+TRIES = 12
+FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0
+CLAIM_SECONDS = 60.0
+CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
+KEPT = 1000
+# of the 4xx these may pass; all others say that the message will never be taken
+PASSING = (408, 429)
+
+_log = logging.getLogger(__name__)
+_box = tables.outbox.c
+
+
+class _FaultError(Exception):
+    """A try that failed.
+
+    Parameters
+    ----------
+    reason : str
+        In words, without anything that the receiver said and without the address.
+    is_final : bool
+        Whether another try makes no sense.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool) -> None:
+        super().__init__(reason)
+        self.reason, self.is_final = reason, is_final
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message as a page shows it.
+
+    Parameters
+    ----------
+    channel : str
+        webhook or mail.
+    state : str
+        waiting, sent or given up.
+    tries : int
+        How often it was tried.
+    created, next_try, ended : float
+        Seconds since 1970, by the wall; `next_try` counts while it waits.
+    problem : str or None
+        Why the newest try failed.
+    """
+
+    delivery_id: str
+    channel: str
+    title: str
+    is_test: bool
+    state: str
+    tries: int
+    created: float
+    next_try: float
+    ended: float | None
+    problem: str | None
+
+
+def put(connection: sql.Connection, name: str, body: Mapping[str, Any]) -> str:
+    """Put a message into the outbox within a transaction of the caller, and return its id."""
+    delivery_id, real = uuid.uuid4().hex, time.time()
+    text = json.dumps({"delivery_id": delivery_id, **body}, separators=(",", ":"), allow_nan=False)
+    connection.execute(
+        sql.insert(tables.outbox).values(
+            delivery_id=delivery_id,
+            channel=name,
+            body=text,
+            state=WAITING,
+            tries=0,
+            created=real,
+            next_try=real,
+        )
+    )
+    newest = sql.select(sql.func.max(_box.number)).scalar_subquery()
+    old = sql.and_(_box.state != WAITING, _box.number <= newest - KEPT)
+    connection.execute(sql.delete(tables.outbox).where(old))
+    return delivery_id
+
+
+def send_test(settings: Settings, name: Name) -> str:
+    """Put a test message for one channel into the outbox, and return its id; does not wait.
+
+    Raises
+    ------
+    InputError
+        When that channel is not on.
+    """
+    if name not in channels.load(settings).on:
+        raise InputError("This channel is off. Set its address and turn it on first.")
+    with state.transaction(settings) as connection:
+        body = {"kind": "test", "title": "A test from Courtside", "alerts": [], "at": time.time()}
+        return put(connection, name, body)
+
+
+def deliveries(settings: Settings, limit: int = 50) -> list[Delivery]:
+    """Return messages, the newest first."""
+    with state.reading(settings) as connection:
+        query = sql.select(tables.outbox).order_by(_box.number.desc()).limit(limit)
+        rows = connection.execute(query).all()
+    newest = []
+    for row in rows:
+        values = {
+            key: value for key, value in row._mapping.items() if key not in ("number", "body")
+        }
+        title, is_test = _told_of(row.body)
+        newest.append(Delivery(title=title, is_test=is_test, **values))
+    return newest
+
+
+def _told_of(body: str) -> tuple[str, bool]:
+    """Return the title of a message, empty where it cannot be read, and whether it is a test."""
+    try:
+        content = json.loads(body)
+        return str(content["title"]), content["kind"] == "test"
+    except (ValueError, KeyError, TypeError):
+        return "", False
+
+
+def is_due(settings: Settings) -> bool:
+    """Return whether a message is to be sent now; cheap."""
+    with state.reading(settings) as connection:
+        due = sql.select(_box.number).where(_box.state == WAITING, _box.next_try <= time.time())
+        return connection.execute(due.limit(1)).first() is not None
+
+
+def drain(settings: Settings, seconds: float = 30.0) -> int:
+    """Send what is due, for no longer than it takes to begin the last within `seconds`.
+
+    Returns
+    -------
+    int
+        How many messages were sent.
+
+    Raises
+    ------
+    StoreError
+        When the outbox or the channels cannot be read.
+    """
+    end = time.monotonic() + seconds
+    sent = 0
+    while time.monotonic() < end and (row := _claimed(settings)) is not None:
+        sent += _try(settings, row)
+    return sent
+
+
+def drain_within(settings: Settings, seconds: float) -> None:
+    """Send what is due from a thread, and return after `seconds` at the latest.
+
+    What it does not come to, or is at, is sent by the supervisor.
+    """
+    if seconds <= 0:
+        return
+    thread = threading.Thread(target=_drain_quietly, args=(settings, seconds), daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def drain_here(environ: Mapping[str, str]) -> None:
+    """Send what is due: what the supervisor runs in a process of its own."""
+    _drain_quietly(Settings.load(environ), 30.0)
+
+
+def _drain_quietly(settings: Settings, seconds: float) -> None:
+    try:
+        drain(settings, seconds)
+    except CourtsideError as error:
+        _log.error("messages are not sent now: %s", error.message)
+
+
+def _claimed(settings: Settings) -> sql.Row[Any] | None:
+    """Claim the message that is due for longest, so that nobody else sends it meanwhile."""
+    with state.transaction(settings) as connection:
+        now = time.time()
+        first = (
+            sql.select(_box.number)
+            .where(_box.state == WAITING, _box.next_try <= now)
+            .order_by(_box.next_try, _box.number)
+            .limit(1)
+            .scalar_subquery()
+        )
+        claim = (
+            sql.update(tables.outbox)
+            .where(_box.number == first)
+            .values(next_try=now + CLAIM_SECONDS, tries=_box.tries + 1)
+            .returning(*tables.outbox.columns)
+        )
+        return connection.execute(claim).first()
+
+
+def _try(settings: Settings, row: sql.Row[Any]) -> bool:
+    problem = None
+    try:
+        _send(settings, channels.load(settings), row.channel, row.delivery_id, row.body)
+        values: dict[str, Any] = {"state": SENT, "ended": time.time()}
+    except CourtsideError as error:
+        problem = error.message  # damaged channels: somebody will put them right
+        values = {"next_try": time.time() + _wait(row.tries)}
+    except _FaultError as fault:
+        problem = fault.reason
+        values = {"next_try": time.time() + _wait(row.tries)}
+        if fault.is_final or row.tries >= TRIES:
+            values = {"state": GIVEN_UP, "ended": time.time()}
+        _log.warning("message %s by %s: %s", row.delivery_id[:8], row.channel, problem)
+    except Exception as error:  # noqa: BLE001
+        # a message that cannot be made into a request or a mail; no try will change that
+        problem = "It cannot be made into a message."
+        values = {"state": GIVEN_UP, "ended": time.time()}
+        code: set_aside.Code = "unreadable" if not _told_of(row.body)[0] else "unexpected"
+        set_aside.put(settings, "messages", row.delivery_id, code, error=error)
+    with state.transaction(settings) as connection:
+        # one whose claim ran out and was sent by somebody else stays sent
+        mine = sql.and_(_box.number == row.number, _box.state == WAITING)
+        connection.execute(sql.update(tables.outbox).where(mine).values(**values, problem=problem))
+    return values.get("state") == SENT
+
+
+def _wait(tries: int) -> float:
+    """Return the seconds until the next try after so many."""
+    return min(FIRST_WAIT * 2.0 ** min(tries - 1, 20), LONGEST_WAIT)
+
+
+def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:
+    if name not in chosen.on:
+        raise _FaultError("The channel was turned off.", is_final=True)
+    content = json.loads(body)
+    if not isinstance(content, dict):
+        raise TypeError(type(content).__name__)
+    if chosen.app_url and content.get("report"):
+        content["link"] = f"{chosen.app_url}/runs?run={content['report']}"
+    if name == "webhook" and chosen.webhook is not None:
+        text = json.dumps(content, separators=(",", ":"))
+        _post(chosen.webhook, settings.webhook_secret, delivery_id, text.encode())
+    elif chosen.mail is not None:
+        _mail(chosen.mail, settings.smtp_password, message(chosen.mail, delivery_id, content))
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """Return what a receiver holds against the header `X-Courtside-Signature`.
+
+    Examples
+    --------
+    >>> signature("correct horse", "1700000000", b"{}")
+    'sha256=69260cce37a6b3d10fb3c4a2ad8799a9f843870642ea4ee5ca710842df02363f'
+    """
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"sha256={digest.hexdigest()}"
+
+
+def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> None:
+    timestamp = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Courtside",
+        "X-Courtside-Delivery": delivery_id,
+        "X-Courtside-Timestamp": timestamp,
+    }
+    if secret:
+        headers["X-Courtside-Signature"] = signature(secret, timestamp, body)
+    try:
+        with (
+            requests.Session() as session,
+            # what it says is not read: it could be long, or slow, or hold anything
+            session.post(
+                to.url,
+                data=body,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
+                allow_redirects=False,
+                stream=True,
+                auth=lambda request: request,  # else a .netrc of the machine is read
+            ) as answer,
+        ):
+            code = answer.status_code
+    except requests.exceptions.SSLError:
+        raise _FaultError(
+            "Its certificate is not to be trusted, or it has none.", is_final=False
+        ) from None
+    except requests.Timeout:
+        raise _FaultError("It did not answer in time.", is_final=False) from None
+    except requests.ConnectionError:
+        raise _FaultError("Nothing answers at its address.", is_final=False) from None
+    except (requests.RequestException, ValueError) as error:
+        raise _FaultError(
+            f"Its address cannot be used ({type(error).__name__}).", is_final=True
+        ) from None
+    if 300 <= code < 400:
+        reason = f"It sends us elsewhere (HTTP {code}), which is not followed. Set the new address."
+        raise _FaultError(reason, is_final=True)
+    if 400 <= code < 500 and code not in PASSING:
+        raise _FaultError(f"It refuses the message (HTTP {code}).", is_final=True)
+    if not 200 <= code < 300:
+        raise _FaultError(f"It cannot take the message now (HTTP {code}).", is_final=False)
+
+
+def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMessage:
+    """Return a message as mail.
+
+    Titles come from data: all that could end a header's line is taken out of the subject.
+    """
+    mail = EmailMessage()
+    title = " ".join("".join(c if c.isprintable() else " " for c in content["title"]).split())
+    mail["Subject"] = f"Courtside: {title}"[:200]
+    mail["From"] = to.sender
+    mail["To"] = ", ".join(to.to)
+    mail["Date"] = datetime.now(UTC)
+    mail["Message-ID"] = f"<{delivery_id}@{to.sender.partition('@')[2]}>"
+    mail["X-Courtside-Delivery"] = delivery_id
+    mail["Auto-Submitted"] = "auto-generated"
+    lines = [content["title"], ""]
+    for alert in content["alerts"]:
+        value = "" if alert["value"] is None else f": {alert['value']:.4g}"
+        limit = f" (limits: {alert['limit']})" if alert["limit"] else ""
+        since = datetime.fromtimestamp(alert["since"], UTC)
+        lines.append(
+            f"- {alert['event']}: {alert['title']}{value}{limit}, since {since:%Y-%m-%d %H:%M} UTC"
+        )
+    if content["kind"] == "test":
+        lines.append("If you can read this, alerts reach you.")
+    if content.get("report"):
+        lines += ["", f"Report: run {content['report']}"]
+    if content.get("link"):
+        lines.append(content["link"])
+    mail.set_content("\n".join(lines) + "\n")
+    return mail
+
+
+def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
+    if to.user is not None and password is None:
+        raise _FaultError(
+            "COURTSIDE_SMTP_PASSWORD is not set; start the app with it.", is_final=True
+        )
+    if to.user is not None and to.security == "none":
+        raise _FaultError("The password is not sent without encryption.", is_final=True)
+    context = ssl.create_default_context()
+    try:
+        plain = to.security != "tls"
+        server = (
+            smtplib.SMTP(to.host, to.port, timeout=ANSWER_SECONDS)
+            if plain
+            else smtplib.SMTP_SSL(to.host, to.port, timeout=ANSWER_SECONDS, context=context)
+        )
+        with server:
+            if to.security == "starttls":
+                server.starttls(context=context)
+            if to.user is not None and password is not None:
+                server.login(to.user, password)
+            refused = server.send_message(mail)
+        if refused:
+            raise _FaultError(
+                f"It refuses {len(refused)} of {len(to.to)} people; the others got it.",
+                is_final=True,
+            )
+    except smtplib.SMTPNotSupportedError:
+        raise _FaultError("It knows no STARTTLS, or no way to log in.", is_final=True) from None
+    except smtplib.SMTPAuthenticationError as error:
+        reason = f"It does not accept the user or the password (SMTP {error.smtp_code})."
+        raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
+    except smtplib.SMTPRecipientsRefused as error:
+        codes = [code for code, _ in error.recipients.values()]
+        reason = f"It refuses all people it is for (SMTP {codes[0]})."
+        raise _FaultError(reason, is_final=min(codes) >= 500) from None
+    except smtplib.SMTPResponseException as error:
+        reason = f"It refuses the message (SMTP {error.smtp_code})."
+        raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
+    except ssl.SSLError:
+        raise _FaultError(
+            "Its certificate is not to be trusted, or it has none.", is_final=False
+        ) from None
+    except TimeoutError:
+        raise _FaultError("It did not answer in time.", is_final=False) from None
+    except (OSError, smtplib.SMTPException):
+        raise _FaultError("No mail server answers there.", is_final=False) from None

@@ -1,0 +1,110 @@
+"""Evidently's drift report beside ours, for those who know it; where that extra is installed.
+
+Evidently (Apache-2.0) is no dependency of the app: it brings 28 packages that nothing else here
+needs. Its verdict is of columns alone, by its own tests and limits; ours stands in the report.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from core.platform.errors import InputError, NotReadyError
+
+VERSION = "0.7.23"
+# with the versions that the app is pinned to, none of which it moves
+INSTALL = f"pip install evidently=={VERSION} -c requirements.txt"
+# The page holds what is counted, not the rows; more of them change nothing to be seen.
+MOST_ROWS = 20_000
+
+
+def available() -> bool:
+    """Tell whether evidently is installed; it is not loaded for that.
+
+    Examples
+    --------
+    >>> available() in (True, False)
+    True
+    """
+    return importlib.util.find_spec("evidently") is not None
+
+
+def html(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str], *, seed: int = 0
+) -> str:
+    """Return evidently's drift report as one HTML document of about 4 MB that needs no network.
+
+    The first call takes about 7 s to load evidently, each about 1 s: call it in a job.
+
+    Parameters
+    ----------
+    reference, current : DataFrame
+        With the columns: numbers or texts. Of more than 20,000 rows as many are drawn.
+    columns : sequence of str
+        What to compare, e.g. the features and `probability`. A column without any value on a side
+        is left out.
+    seed : int
+        For the rows that are drawn.
+
+    Raises
+    ------
+    NotReadyError
+        When evidently is not installed, or in a version with another interface.
+    InputError
+        When there is no row on a side, no column is left, or evidently cannot compare them.
+    """
+    if not available():
+        raise NotReadyError(f"Evidently is not installed. Run `{INSTALL}`, and start the app anew.")
+    # evidently reads it when it would send a note of its use to its makers; whatever a person set
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    try:
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
+    except ImportError as error:
+        raise NotReadyError(
+            f"This version of evidently cannot be used ({error}). Run `{INSTALL}`, and start the "
+            "app anew."
+        ) from error
+    sides = [_ready(frame[list(columns)], seed) for frame in (reference, current)]
+    if sides[0].empty or sides[1].empty:
+        raise InputError("Evidently compares rows with rows: one side has none. Choose others.")
+    names = [name for name in sides[0] if all(side[name].notna().any() for side in sides)]
+    if not names:
+        raise InputError("No column has values on both sides. Choose other columns or rows.")
+    numbers = [name for name in names if pd.api.types.is_numeric_dtype(sides[0][name])]
+    described = DataDefinition(
+        numerical_columns=numbers,
+        categorical_columns=[name for name in names if name not in numbers],
+    )
+    before, now = (Dataset.from_pandas(side[names], described) for side in sides)
+    try:
+        with warnings.catch_warnings():
+            # a column of one value has no deviation to divide by
+            warnings.simplefilter("ignore")
+            page = Report([DataDriftPreset()]).run(now, before).get_html_str(as_iframe=False)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        raise InputError(f"Evidently could not compare these rows: {error}") from error
+    return str(page)
+
+
+def _ready(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return at most so many rows, in which nothing can end the script that they are put into."""
+    drawn = frame if len(frame) <= MOST_ROWS else frame.sample(MOST_ROWS, random_state=seed)
+    columns = {}
+    for name in drawn:
+        values = drawn[name]
+        if pd.api.types.is_numeric_dtype(values):
+            plain = values.to_numpy(dtype=np.float64, na_value=np.nan)
+            columns[_plain(name)] = np.where(np.isfinite(plain), plain, np.nan)
+        else:
+            columns[_plain(name)] = values.map(_plain, na_action="ignore").to_numpy(dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _plain(value: object) -> str:
+    return str(value).replace("<", "‹").replace(">", "›")

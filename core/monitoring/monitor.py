@@ -1,0 +1,538 @@
+"""monitor: compare answers of the model with the reference, and say whether the model fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from core.data import snapshots
+from core.monitoring import alerting, alerts, evidently_report, operation, report, windows
+from core.monitoring.alerting import Subject
+from core.monitoring.records import ReportRun
+from core.monitoring.report import Report, Sides
+from core.monitoring.windows import MIN_ROWS as MIN_ROWS
+from core.monitoring.windows import Window
+from core.platform import clock, config, model_store, project, schema, storage, tracking
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.platform.hooks import hook
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.runs import ModelVersion
+from core.registry import version_files
+from core.stats import checks, disagreement
+from core.stats.charts import drift as drift_charts
+from core.stats.charts import models as model_charts
+from core.stats.check import Check, Conclusion, Limit
+
+# of one training, for their disagreement; more say little more
+MOST_CANDIDATES = 5
+# rows of each side that candidates are asked about
+ASKED_ROWS = 5_000
+
+
+class Limits(config.Options):
+    """Limits of one check that a person sets, in the check's own unit."""
+
+    warning_low: float | None = Field(None, allow_inf_nan=False)
+    warning_high: float | None = Field(None, allow_inf_nan=False)
+    alert_low: float | None = Field(None, allow_inf_nan=False)
+    alert_high: float | None = Field(None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _warns_before_it_alarms(self) -> Limits:
+        for warning, alert, sign in (
+            (self.warning_low, self.alert_low, -1),
+            (self.warning_high, self.alert_high, 1),
+        ):
+            if warning is not None and alert is not None and sign * warning > sign * alert:
+                raise ValueError("a warning lies beyond the alert: it would never be seen")
+        return self
+
+
+class Options(config.Options):
+    """Which answers to look at, and from where on it is an alarm.
+
+    Parameters
+    ----------
+    window : {"scoring", "log", "test"}
+        All rows of a scoring; a window of the predictions log; or the test set of a version
+        against its training set, by the forecasts of folds that had not seen the rows: a trial of
+        the checks themselves.
+    scoring_run : str, optional
+        Run id of a scoring; without it the newest with at least 100 rows.
+    since, until : str, optional
+        Moments of the log in ISO form, UTC unless they say else; `until` is not taken in.
+    last : int, optional
+        The newest so many rows of the log.
+    where : dict of str to tuple of str
+        Wanted values of columns of the rows, e.g. {"season": ("2004-05",)}.
+    source : str, optional
+        Of the log: who asked.
+    version : str, optional
+        Alias or number of the version whose answers these are; the champion by default.
+    limits : dict of str to Limits
+        By code of a check; they take the place of those that are learned.
+    false_alarms : float
+        Share of windows like the reference that may raise an alert, 0.001 to 0.2.
+    scheduled : str, optional
+        Name of the schedule that asks.
+    """
+
+    window: Literal["scoring", "log", "test"] = "scoring"
+    scoring_run: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    since: str | None = Field(None, min_length=4, max_length=40)
+    until: str | None = Field(None, min_length=4, max_length=40)
+    last: int | None = Field(None, ge=MIN_ROWS, le=1_000_000)
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    source: str | None = Field(None, min_length=1, max_length=40)
+    version: str | None = Field(None, pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
+    limits: dict[str, Limits] = Field(default_factory=dict)
+    false_alarms: float = Field(0.01, ge=0.001, le=0.2)
+    scheduled: str | None = Field(None, min_length=1, max_length=80)
+
+    @model_validator(mode="after")
+    def _suits_the_window(self) -> Options:
+        of_log = [self.since, self.until, self.last, self.source, self.where or None]
+        if self.window != "log" and any(choice is not None for choice in of_log):
+            raise ValueError("a time, a number of rows, a source and values are for the log")
+        if self.window != "scoring" and self.scoring_run is not None:
+            raise ValueError("a scoring is named, and other rows are asked for")
+        if self.window == "scoring" and self.version is not None:
+            raise ValueError("a scoring has its version: leave the version out")
+        if any(not values for values in self.where.values()):
+            raise ValueError("no value is chosen")
+        return self
+
+
+@dataclass(frozen=True)
+class Result:
+    """The conclusion of the report."""
+
+    run_id: str
+    verdict: str
+    title: str
+    alerts: int
+    warnings: int
+
+
+@dataclass(frozen=True)
+class _ReportContext:
+    """A report with what it is about."""
+
+    report: Report
+    window: Window
+    conclusion: Conclusion
+    is_sample: bool
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Compare answers with the test set of the model that gave them: run `Monitoramento`.
+
+    The reference is the copy of the test set that the model's own training run kept, so that a
+    later preparation does not move it. Once the run is complete, alerts are raised and sent, and,
+    where a policy of retraining is on, the decision about it is asked for.
+
+    Raises
+    ------
+    NotReadyError
+        When nothing (or too little) was scored yet, or what a report needs was not kept.
+    InputError
+        For columns or moments that do not exist.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "monitor", options, progress) as run_id:
+        progress.update(0.05, "Reading reference and current rows")
+        window = _window(settings, spec, options)
+        version = window.version
+        reference = _frozen(settings, spec, window, options)
+        sides = _sides(spec, reference, window)
+        count = f"{len(sides.current):,} rows with {len(sides.reference):,}"
+        compared = report.build(
+            sides,
+            chosen={
+                code: Limit(**dict(limit), source="set") for code, limit in options.limits.items()
+            },
+            false_alarms=options.false_alarms,
+            disagreement=lambda held: _disagreement(settings, version, reference, window, held),
+            by=_slices(settings, spec, reference, window),
+            trained_on=_known(settings, spec, version, options),
+            progress=lambda share, text: progress.update(0.1 + 0.65 * share, f"{text}: {count}"),
+        )
+        context = _ReportContext(
+            compared,
+            window,
+            _conclude(spec, compared, window, options, len(sides.labelled())),
+            window.is_sample,
+        )
+        progress.update(0.8, "Writing the report")
+        document = _document(run_id, context, sides, options)
+        tracking.log(settings, run_id, _record(settings, context, sides, options, document))
+        path = storage.save_report(settings, f"monitoring_{run_id[:12]}", document)
+        tracking.log(settings, run_id, Record(files=(path,)))
+        _evidently(settings, run_id, sides, progress)
+    _pass_on(settings, run_id, context, options, progress)
+    progress.update(1.0, context.conclusion.title)
+    verdicts = [check.verdict for check in compared.checks]
+    return Result(
+        run_id,
+        context.conclusion.code,
+        context.conclusion.title,
+        verdicts.count("alert"),
+        verdicts.count("warning"),
+    )
+
+
+def _window(settings: Settings, spec: ProjectSpec, options: Options) -> Window:
+    if options.window == "scoring":
+        return windows.of_scoring(settings, options.scoring_run)
+    version = model_store.require_version(
+        settings, spec.model, options.version or model_store.CHAMPION
+    )
+    if options.window == "test":
+        rows = tracking.table(settings, version.run_id, "test_predictions")
+        moment = version.created
+        text = f"the {len(rows):,} rows of the test set, against the training set"
+        return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
+    return windows.of_log(
+        settings,
+        spec,
+        version,
+        since=windows.seconds(options.since, "since") if options.since else None,
+        until=windows.seconds(options.until, "until") if options.until else None,
+        last=options.last,
+        source=options.source,
+        where=options.where,
+    )
+
+
+def _frozen(
+    settings: Settings, spec: ProjectSpec, window: Window, options: Options
+) -> pd.DataFrame:
+    """Return the rows to compare with: inputs, probability, label, and columns to judge by."""
+    version = window.version
+    if options.window == "test":
+        return _trained_on(settings, spec, version)
+    rows = tracking.table(settings, version.run_id, "test_predictions")
+    with suppress(NotReadyError):  # of a training that was deleted
+        whole = tracking.table(settings, version.trained_by, "test_rows")
+        if len(whole) == len(rows):
+            names = [name for name in spec.slice_columns if name in whole and name not in rows]
+            rows = rows.join(whole[names])
+    return rows
+
+
+def _trained_on(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
+    """Return the rows of the training set, with the forecasts of folds that had not seen them."""
+    rows = _training_rows(settings, spec, version)
+    forecasts = tracking.table(settings, version.run_id, "validation")
+    if len(forecasts) != len(rows):
+        raise NotReadyError(
+            f"Of the {len(rows):,} rows that version {version.version} was trained on, "
+            f"{len(forecasts):,} have a forecast of a fold that had not seen them: it was not "
+            "fitted on all of them. Train on all rows to compare its test set with its training "
+            "set."
+        )
+    return rows.assign(**{name: forecasts[name].to_numpy() for name in (PROBABILITY, LABEL)})
+
+
+def _training_rows(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
+    """Return the rows that a version was trained on, from the current raw data."""
+    keys = tracking.table(settings, version.trained_by, "train_keys")[spec.id]
+    snapshot = snapshots.require_current(settings)
+    raw = snapshots.read(settings, snapshot, spec.columns)
+    raw = raw[~raw[spec.id].duplicated()].set_index(spec.id)
+    # the same keys in the sample and in real rows are other rows
+    if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
+        raise NotReadyError(
+            f"The current raw data does not have the rows that version {version.version} was "
+            "trained on. Make the snapshot current that it was trained from, on the Acquire page."
+        )
+    return raw.loc[keys].reset_index()
+
+
+def _known(
+    settings: Settings, spec: ProjectSpec, version: ModelVersion, options: Options
+) -> pd.DataFrame | None:
+    """Return the features that the model learned from, None where they cannot be had any more."""
+    if options.window == "test":
+        return None
+    try:
+        return _features(spec, _training_rows(settings, spec, version), version)
+    except (NotReadyError, StoreError, InputError, KeyError):
+        return None
+
+
+def _sides(spec: ProjectSpec, reference: pd.DataFrame, window: Window) -> Sides:
+    """Return both as the model sees them."""
+    version = window.version
+    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
+    seen = [
+        _features(spec, rows, version)
+        .assign(**{name: rows[name].to_numpy(dtype=np.float64) for name in (PROBABILITY, LABEL)})
+        .reset_index(drop=True)
+        for rows in (reference, window.rows)
+    ]
+    features_ = tuple(name for name in seen[0].columns if name not in (PROBABILITY, LABEL))
+    return Sides(seen[0], seen[1], features_, version.threshold)
+
+
+def _features(spec: ProjectSpec, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
+    from core.platform import served_model
+
+    inputs, _ = served_model.settled(rows, spec.kinds_of(version.inputs), is_complete=False)
+    return served_model.with_features(inputs, version.features, version.formulas)
+
+
+def _slices(
+    settings: Settings, spec: ProjectSpec, reference: pd.DataFrame, window: Window
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the columns by whose values errors are judged, where both sides have them."""
+    wanted = [name for name in spec.slice_columns if name in reference]
+    rows, unknown = windows.with_columns(
+        settings, spec, window.rows, wanted, is_sample=window.is_sample
+    )
+    if unknown == len(rows):
+        wanted = [name for name in wanted if name in window.rows]
+    if not wanted:
+        return None
+    return reference[wanted], rows[wanted]
+
+
+def _disagreement(
+    settings: Settings,
+    version: ModelVersion,
+    reference: pd.DataFrame,
+    window: Window,
+    limits: Mapping[str, Limit],
+) -> Check:
+    """Ask the candidates of the training about both sides, and judge how far they lie apart."""
+    trained_by = version.about.train_run
+    children = tracking.runs(settings, parent=trained_by, status="FINISHED") if trained_by else []
+    loaded, lost = [], 0
+    for child in children[:MOST_CANDIDATES]:
+        # one that cannot be loaded is told and not asked: the others still can be
+        try:
+            loaded.append(
+                version_files.load(
+                    settings, version_files.candidate(settings, version.name, child.run_id)
+                )
+            )
+        except CourtsideError:
+            lost += 1
+    disagreements: list[disagreement.Disagreement | None] = []
+    for rows in (reference, window.rows):
+        asked = rows.iloc[:: max(1, -(-len(rows) // ASKED_ROWS))].reset_index(drop=True)
+        if len(loaded) < 2:
+            disagreements.append(None)
+            continue
+        answered = np.logical_and.reduce([model.answers(asked) for model in loaded])
+        asked = asked[answered].reset_index(drop=True)
+        if asked.empty:
+            disagreements.append(None)
+            continue
+        forecasts = np.column_stack([model.predict(asked) for model in loaded])
+        disagreements.append(disagreement.measure(forecasts, [model.threshold for model in loaded]))
+    check = disagreement.check(disagreements[0], disagreements[1], limits)
+    if lost:
+        names = "1 candidate" if lost == 1 else f"{lost} candidates"
+        check = replace(check, text=f"{check.text} {names} could not be loaded.")
+    return check
+
+
+def _conclude(
+    spec: ProjectSpec, compared: Report, window: Window, options: Options, labels: int
+) -> Conclusion:
+    name = "scored rows"
+    if options.window == "test":
+        name = "test set"
+    elif options.where:
+        name = " and ".join(
+            f"rows of {windows.listed(values)}" for values in options.where.values()
+        )
+    elif window.source == "production":
+        name = spec.rows.production_name
+    trained_on = window.version.about.rows_name or spec.rows.development_name
+    return checks.conclude(compared.checks, name, trained_on, labels=labels)
+
+
+def _document(
+    run_id: str, context: _ReportContext, sides: Sides, options: Options
+) -> dict[str, Any]:
+    window, learned = context.window, context.report.learned
+    return {
+        "run_id": run_id,
+        "scoring_run": window.scoring_run or "",
+        "window": window.text,
+        "window_begin": window.begin,
+        "window_end": window.end,
+        "source": window.source,
+        "scheduled": options.scheduled or "",
+        "model": {
+            "name": window.version.name,
+            "version": window.version.version,
+            "run_id": window.version.run_id,
+        },
+        "rows": {
+            "reference": len(sides.reference),
+            "current": len(sides.current),
+            "labelled": len(sides.labelled()),
+        },
+        "sample": context.is_sample,
+        "conclusion": asdict(context.conclusion),
+        "false_alarms": {
+            "target": learned.target,
+            "rate": learned.false_alarms,
+            "warnings": learned.warnings,
+        },
+        "labels_needed": learned.labels_needed.get("skill"),
+        "labels_needed_by_check": dict(learned.labels_needed),
+        "checks": [asdict(check) for check in context.report.checks],
+    }
+
+
+def _record(
+    settings: Settings,
+    context: _ReportContext,
+    sides: Sides,
+    options: Options,
+    document: dict[str, Any],
+) -> Record:
+    compared, window, conclusion = context.report, context.window, context.conclusion
+    version = window.version
+    codes = {
+        verdict: [check.code for check in compared.checks if check.verdict == verdict]
+        for verdict in ("alert", "warning")
+    }
+    tags = ReportRun(
+        verdict=conclusion.code,
+        verdict_title=conclusion.title,
+        verdict_text=conclusion.text,
+        verdict_todo=conclusion.todo,
+        source=window.source,
+        scoring_run=window.scoring_run or "",
+        model_run=version.run_id,
+        model=version.name,
+        version=version.version,
+        window=window.text,
+        window_begin=window.begin,
+        window_end=window.end,
+        alerts=codes["alert"],
+        warnings=codes["warning"],
+        labels=len(sides.labelled()),
+        scheduled=options.scheduled or "",
+    )
+    values = {
+        check.code.replace(".", "_"): float(check.value)
+        for check in compared.checks
+        if check.value is not None
+        and not check.code.startswith("slice.")
+        # stands among the figures of both sides
+        and check.code not in compared.on_reference
+    }
+    return Record(
+        params={
+            "scored_by": window.scoring_run or "",
+            "model": version.name,
+            "model_version": version.version,
+        },
+        metrics={
+            "rows_reference": len(sides.reference),
+            "rows_current": len(sides.current),
+            "rows_labelled": len(sides.labelled()),
+            "checks_alert": len(codes["alert"]),
+            "checks_warning": len(codes["warning"]),
+            "false_alarms": compared.learned.false_alarms,
+            "false_alarms_target": compared.learned.target,
+            **{f"{key}_reference": value for key, value in compared.on_reference.items()},
+            **{f"{key}_current": value for key, value in compared.on_current.items()},
+            **values,
+        },
+        tags=tags.write(),
+        is_sample=context.is_sample,
+        tables=compared.tables,
+        figures=_figures(compared, sides),
+        documents={"report": document},
+        datasets=(
+            Dataset("reference", sides.reference, f"run-{version.run_id}", "reference"),
+            Dataset("current", sides.current, f"run-{window.scoring_run or 'log'}", "current"),
+        ),
+    )
+
+
+def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
+    both = [
+        side[[PROBABILITY]].assign(set=name)
+        for name, side in (("reference", sides.reference), ("current", sides.current))
+    ]
+    curves = compared.tables["reliability"].rename(columns={"set": "model"})
+    return {
+        "psi": drift_charts.psi_bars(compared.tables["drift"]).to_dict(),
+        "probability": drift_charts.probability_density(
+            pd.concat(both, ignore_index=True), threshold=sides.threshold
+        ).to_dict(),
+        "reliability": model_charts.calibration_curve(curves).to_dict(),
+    }
+
+
+def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress) -> None:
+    """Keep evidently's report of the same rows beside ours, where that extra is installed."""
+    if not evidently_report.available():
+        return
+    progress.update(0.9, "Making evidently's report")
+    columns = [*sides.features, PROBABILITY]
+    # an extra must not take the report with it
+    with suppress(InputError, NotReadyError):
+        text = evidently_report.html(sides.reference, sides.current, columns)
+        path = storage.save_page(settings, f"monitoring_{run_id[:12]}", "evidently", text)
+        tracking.log(settings, run_id, Record(files=(path,)))
+
+
+def _pass_on(
+    settings: Settings, run_id: str, context: _ReportContext, options: Options, progress: Progress
+) -> None:
+    """Raise alerts, and ask for the decision about retraining; the report stands whatever comes.
+
+    Reports of the past (by a value of the rows) and of the test set ring for nobody, and neither do
+    those of a version that is not in operation.
+    """
+    if options.window == "test" or options.where:
+        return
+    progress.update(0.95, "Raising alerts")
+    judged = context.report.checks
+    version = context.window.version
+    # a locked database is told where alerts are read
+    with suppress(StoreError):
+        standing = operation.versions(settings, version.name)
+        alerts.close_left(settings, version.name, standing)
+        if version.version not in standing:
+            return
+        alerts.report(
+            settings,
+            run_id,
+            _with_whole({check.code: check.verdict for check in judged}, context.conclusion),
+            {check.code: check.title for check in judged},
+            {check.code: check.value for check in judged},
+            subject=Subject(settings.project, version.name, version.version, context.is_sample),
+            verdict_title=context.conclusion.title,
+            now=clock.now(settings),
+            groups={check.code: check.group for check in judged},
+            limits={check.code: check.threshold for check in judged},
+        )
+    with suppress(StoreError):
+        hook("report_made")(settings, run_id)
+
+
+def _with_whole(verdicts: dict[str, str], conclusion: Conclusion) -> dict[str, str]:
+    """Return the verdicts of the checks, with a warning for the whole where no skill is shown."""
+    whole = alerting.worst(verdicts)
+    if conclusion.code == "no_skill" and whole != "alert":
+        whole = "warning"
+    return {**verdicts, alerting.VERDICT: whole}

@@ -1,0 +1,39 @@
+"""What the run of a report is tagged with."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from core.platform.run_tags import Listed, RunTags
+from core.platform.runs import RunInfo
+
+
+class ReportRun(RunTags):
+    """The verdict of a report, and what it is about.
+
+    `alerts` and `warnings` are codes of checks, `labels` counts the labelled rows, and `window`
+    says which rows in words; its first and last moment are seconds since 1970.
+    """
+
+    verdict: str = ""
+    verdict_title: str = ""
+    verdict_text: str = ""
+    verdict_todo: str = ""
+    source: str = ""
+    scoring_run: str = ""
+    model_run: str = ""
+    model: str = ""
+    version: str = ""
+    window: str = ""
+    window_begin: float | None = None
+    window_end: float | None = None
+    alerts: Listed = ()
+    warnings: Listed = ()
+    labels: int | None = None
+    scheduled: str = ""
+
+    @classmethod
+    def of(cls, run: RunInfo) -> Self:
+        """Return what a report says; the first ones kept model and version as parameters."""
+        older = cls(model=run.params.get("model", ""), version=run.params.get("version", ""))
+        return cls.read({**older.write(), **run.tags})

@@ -1,0 +1,275 @@
+"""A monitoring report: all checks of current rows against the reference, and what lies behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.platform.errors import CourtsideError
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.stats import (
+    checks,
+    drift,
+    estimation,
+    figure_intervals,
+    limits,
+    metrics,
+    performance,
+    slices,
+    support,
+)
+from core.stats.check import Check, Group, Limit
+from core.stats.disagreement import TITLE as DISAGREEMENT
+from core.stats.limits import Learned
+from core.stats.metrics import Floats, Labels
+from core.stats.support import Support
+
+# The order of a report: what counts most comes first.
+GROUPS = ("performance", "output", "support", "input")
+SETS = ("reference", "current")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The rows of a report.
+
+    Parameters
+    ----------
+    reference, current : DataFrame
+        The features as the model sees them, probability, and label (0, 1 or NaN; the reference
+        has all of them), see `core.platform.own_columns`.
+    features : tuple of str
+    threshold : float
+        Probability from which a row is labelled 1.
+    """
+
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    features: tuple[str, ...]
+    threshold: float
+
+    def labelled(self) -> pd.DataFrame:
+        """Return the current rows that have a label."""
+        return self.current[self.current[LABEL].notna()]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found.
+
+    Parameters
+    ----------
+    checks : list of Check
+        In the order of GROUPS.
+    learned : Learned
+        The limits, and how often they would alarm for nothing.
+    support : Support
+    on_reference, on_current : dict of str to float
+        The figures of both sides; the latter is empty without labels.
+    tables : dict of str to DataFrame
+        `checks`, `drift`, `densities`, `confusion`, `reliability`, `ranking`; with slices `slices`.
+        Those of both sides tell by `set` which is which.
+    """
+
+    checks: list[Check]
+    learned: Learned
+    support: Support
+    on_reference: dict[str, float]
+    on_current: dict[str, float]
+    tables: dict[str, pd.DataFrame]
+
+
+def build(
+    sides: Sides,
+    *,
+    chosen: Mapping[str, Limit] | None = None,
+    false_alarms: float = 0.01,
+    disagreement: Callable[[Mapping[str, Limit]], Check] | None = None,
+    by: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    trained_on: pd.DataFrame | None = None,
+    progress: Callable[[float, str], None] = lambda share, text: None,
+    seed: int = 0,
+) -> Report:
+    """Make all checks.
+
+    Parameters
+    ----------
+    chosen : mapping of str to Limit, optional
+        Limits that a person set, by code.
+    false_alarms : float
+        Share of windows like the reference that may raise an alert.
+    disagreement : function, optional
+        Returns the check of disagreement among candidates, given the limits.
+    by : (DataFrame, DataFrame), optional
+        Columns of the reference's and of the current rows, in their order, by whose values errors
+        are judged.
+    trained_on : DataFrame, optional
+        Features of the rows that the model learned from: what its support is.
+    progress : function
+        Is told how far it is, 0 to 1, and with what.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(0.2, 0.8, 1500)
+    >>> rows = pd.DataFrame({"x": p, PROBABILITY: p, LABEL: rng.uniform(size=1500) < p})
+    >>> report = build(Sides(rows[:1000], rows[1000:].assign(**{LABEL: np.nan}), ("x",), 0.5))
+    >>> {check.verdict for check in report.checks if check.group != "performance"}
+    {'ok'}
+    """
+    given = dict(chosen or {})
+    reference, current, known = sides.reference, sides.current, sides.labelled()
+    columns = [*sides.features, PROBABILITY]
+    progress(0.0, "Comparing column by column")
+    moved = drift.by_feature(reference[columns], current[columns], columns)
+    progress(0.1, "Looking for rows that the model was never tested on")
+    apart = _apart(sides, trained_on, seed)
+    progress(0.35, "Learning from the reference what chance alone does")
+    learned = limits.learn(
+        reference,
+        features=sides.features,
+        rows=len(current),
+        labels=len(known),
+        threshold=sides.threshold,
+        chosen=given,
+        target=false_alarms,
+        seed=seed,
+    )
+    held = {**given, **learned.limits}
+    progress(0.8, "Judging")
+    on_reference = figures(reference, sides.threshold)
+    on_current = figures(known, sides.threshold) if len(known) else {}
+    between = figure_intervals.of(*_forecast(known), sides.threshold, seed=seed)
+    tables = _tables(sides, moved, apart, columns)
+    judged = performance.performance(on_reference, on_current or None, len(known), between, held)
+    if by is not None:
+        both = _slices(sides, by)
+        if both is None:
+            judged.append(checks.not_applicable("slice", "Slices", "performance", "failed"))
+        else:
+            judged += performance.slices(both[1], both[0])
+            tables["slices"] = _both(both)
+    labels, forecast = _forecast(reference)
+    all_checks = [
+        *judged,
+        *checks.outputs(moved, held),
+        *_alone(
+            "estimated_log_loss",
+            "Estimated performance",
+            "output",
+            lambda: estimation.checks(
+                labels,
+                forecast,
+                current[PROBABILITY].to_numpy(dtype=np.float64),
+                sides.threshold,
+                support.is_outside(apart),
+                held,
+            ),
+        ),
+        *(
+            _alone("disagreement", DISAGREEMENT, "output", lambda: [disagreement(held)])
+            if disagreement
+            else []
+        ),
+        *support.checks(apart, given),
+        *checks.inputs(moved, held),
+    ]
+    tables["checks"] = checks.as_table(all_checks)
+    return Report(all_checks, learned, apart, on_reference, on_current, tables)
+
+
+def _alone(code: str, title: str, group: Group, compute: Callable[[], list[Check]]) -> list[Check]:
+    """Return checks; what goes wrong in them takes no other check down.
+
+    An error that says what a person can do is theirs to read, and ends the report.
+    """
+    try:
+        return compute()
+    except CourtsideError:
+        raise
+    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+        _log.exception("The check %s could not be made", code)
+        return [checks.not_applicable(code, title, group, "failed")]
+
+
+def _apart(sides: Sides, trained_on: pd.DataFrame | None, seed: int) -> Support:
+    """Return how the rows lie to those that are known; what goes wrong there is that alone."""
+    columns = list(sides.features)
+    try:
+        return support.measure(
+            sides.reference, sides.current, columns, trained_on=trained_on, seed=seed
+        )
+    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+        _log.exception("Whether the rows lie inside the support could not be told")
+        return support.unknown(len(sides.reference), columns)
+
+
+def _slices(
+    sides: Sides, by: tuple[pd.DataFrame, pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    try:
+        reference, current = (
+            _by_slice(rows, side, sides.threshold)
+            for rows, side in zip(
+                (sides.reference, sides.current), slices.in_bands(*by), strict=True
+            )
+        )
+    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+        _log.exception("Errors by slice could not be judged")
+        return None
+    return reference, current
+
+
+def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """Return the figures of labelled rows: those of `metrics.classification`, and calibration.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({LABEL: [0, 1], PROBABILITY: [0.2, 0.6]})
+    >>> round(figures(rows, 0.5)["calibration"], 3)
+    -0.1
+    """
+    labels, forecast = _forecast(rows)
+    values = metrics.classification(labels, forecast, threshold)
+    values["calibration"] = values["mean_probability"] - values["base_rate"]
+    values["calibration_error"] = metrics.calibration_error(labels, forecast)
+    return values
+
+
+def _tables(
+    sides: Sides, moved: pd.DataFrame, apart: Support, columns: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    labelled = (sides.reference, sides.labelled())
+    pairs = [_forecast(side) for side in labelled]
+    return {
+        "drift": moved,
+        "densities": drift.densities(sides.reference, sides.current, columns),
+        "ranking": apart.ranking,
+        "confusion": _both([metrics.confusion(*pair, sides.threshold) for pair in pairs]),
+        "reliability": _both([metrics.calibration_bins(*pair) for pair in pairs]),
+    }
+
+
+def _both(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    named = [table.assign(set=name) for name, table in zip(SETS, tables, strict=True)]
+    return pd.concat([table for table in named if len(table)], ignore_index=True)
+
+
+def _by_slice(rows: pd.DataFrame, by: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    return slices.by_slice(
+        by,
+        rows[LABEL].to_numpy(dtype=np.float64),
+        rows[PROBABILITY].to_numpy(dtype=np.float64),
+        list(by.columns),
+        threshold,
+    )
+
+
+def _forecast(rows: pd.DataFrame) -> tuple[Labels, Floats]:
+    return rows[LABEL].to_numpy(dtype=np.int64), rows[PROBABILITY].to_numpy(dtype=np.float64)

@@ -1,0 +1,366 @@
+"""A monitoring report as one HTML file that stands alone: no script, and nothing that is fetched.
+
+It is for whoever has no app: to be sent, kept or printed. All that people or data wrote is shown as
+the text that it is.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from core.monitoring import report_tables
+from core.platform import templates
+
+WORDS = {"ok": "ok", "warning": "warning", "alert": "alert", "not_applicable": "not applicable"}
+GROUPS = {
+    "performance": "Performance, with labels",
+    "output": "What the model answers, without labels",
+    "support": "Whether the rows lie where the model was tested",
+    "input": "The columns",
+    "split": "The split",
+}
+# what a verdict of the report looks like
+LOOKS = {
+    "fits": "ok",
+    "watch": "warning",
+    "investigate": "warning",
+    "does_not_fit": "alert",
+    "no_skill": "alert",
+    "cannot_tell": "not_applicable",
+    "unknown": "not_applicable",
+}
+FIGURES = {
+    "psi": "How far each column moved (PSI)",
+    "probability": "Predicted probabilities",
+    "reliability": "Forecast against observed",
+}
+MOST_ROWS = 200
+ELEMENTS = {
+    "svg",
+    "g",
+    "path",
+    "rect",
+    "line",
+    "circle",
+    "text",
+    "tspan",
+    "title",
+    "desc",
+    "defs",
+    "clipPath",
+    "linearGradient",
+    "radialGradient",
+    "stop",
+}
+_SVG = "http://www.w3.org/2000/svg"
+# what every report says, and the heads of its table of checks
+TEXTS = {
+    "kind": "Monitoring report",
+    "verdict": "Verdict",
+    "sample": "The rows are of the built-in sample: this says nothing about real rows.",
+    "changed": "What changed",
+    "unchanged": "No check is beyond its limits.",
+    "evidence": "Evidence",
+    "no_evidence": "The checks below are all that was kept.",
+    "no_chart": "This chart cannot be shown.",
+    "todo": "What to do",
+    "checks": "All checks",
+    "no_checks": "No check was made.",
+    "made": "How this report was made",
+    "judged": "A check is judged by the better end of its interval where it has one, so that few "
+    "rows alone raise no alarm. A check that is not applicable says why; it is neither good nor "
+    "bad news.",
+}
+HEADS = ("Check", "Verdict", "Value", "95% interval", "Reference", "Limits")
+NUMBERS = {"Value", "95% interval", "Reference"}
+
+
+def render(
+    report: Mapping[str, Any],
+    checks: pd.DataFrame,
+    figures: Mapping[str, str] | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+) -> str:
+    """Return a report as one HTML document, light or dark as the reader's machine is.
+
+    From the top: the verdict in a sentence, what changed, the evidence, what to do; then all
+    checks with value, interval and limits, and what the report was made of.
+
+    Parameters
+    ----------
+    report : mapping
+        `conclusion` (code, title, text, todo). All else may be left out: `run_id`, `scoring_run`,
+        `window` (a sentence), `source`, `created` (seconds since 1970), `sample` (bool), `model`
+        (name, version, run_id), `rows` (reference, current, labelled), `false_alarms` (target,
+        rate: shares).
+    checks : DataFrame
+        As `checks.as_table` returns it; older ones without todo or limits too.
+    figures : mapping of str to str, optional
+        SVG documents by what they show. What is not drawing in them is left out: scripts, links,
+        pictures from elsewhere.
+    tables : mapping of str to DataFrame, optional
+        More evidence by what it is; the first 200 rows of each.
+
+    Examples
+    --------
+    >>> checks = pd.DataFrame([{"code": "f1", "title": "F1", "group": "performance", "value": 0.0,
+    ...     "reference": 0.5, "threshold": "", "verdict": "alert", "text": "Gone."}])
+    >>> page = render({"conclusion": {"code": "does_not_fit", "title": "It <fits> not",
+    ...     "text": "", "todo": "Train."}}, checks)
+    >>> "It &lt;fits&gt; not" in page, "<script" in page, "://" in page
+    (True, False, False)
+    """
+    conclusion = report["conclusion"]
+    rows = [_known(row) for row in checks.to_dict("records")]
+    return templates.render(
+        "monitoring/report.html",
+        texts=TEXTS,
+        words=WORDS,
+        heads=[(name, name in NUMBERS) for name in HEADS],
+        title=f"{TEXTS['kind']}: {conclusion.get('title', '')}",
+        head=_head(report),
+        conclusion=conclusion,
+        verdict=str(conclusion.get("code", "unknown")).replace("_", " "),
+        look=LOOKS.get(str(conclusion.get("code")), "not_applicable"),
+        is_sample=bool(report.get("sample")),
+        changed=_changed(rows),
+        figures=_figures(figures or {}),
+        tables=[_table(_named(name), frame) for name, frame in (tables or {}).items()],
+        todo=_todo(conclusion, rows),
+        groups=_groups(rows),
+        facts=_facts(report),
+        number=_number,
+        interval=_interval,
+        limits=_limits,
+    )
+
+
+def drawing(svg: str, prefix: str) -> str | None:
+    """Return an SVG document as an element of a page; None where it is none.
+
+    Ids get a prefix, so that drawings of one page do not take each other's; elements that do not
+    draw, and attributes that act or point elsewhere, are left out.
+
+    Examples
+    --------
+    >>> drawing('<svg xmlns="http://www.w3.org/2000/svg"><script>1</script><g id="a"/></svg>', "n-")
+    '<svg xmlns="http://www.w3.org/2000/svg"><g id="n-a" /></svg>'
+    >>> drawing("<b>no drawing</b>", "n-") is None
+    True
+    """
+    # a document type may define entities that grow without end
+    if "<!" in svg:
+        return None
+    try:
+        root = ElementTree.fromstring(svg)
+    except ElementTree.ParseError:
+        return None
+    if root.tag != f"{{{_SVG}}}svg":
+        return None
+    width, height = root.get("width"), root.get("height")
+    for child in list(root):
+        # the page has a background of its own
+        if child.tag.endswith("}rect") and (child.get("width"), child.get("height")) == (
+            width,
+            height,
+        ):
+            root.remove(child)
+    _clean(root, prefix)
+    ElementTree.register_namespace("", _SVG)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _clean(element: ElementTree.Element, prefix: str) -> None:
+    for name, value in list(element.attrib.items()):
+        acts = name.lower().startswith("on") or name.startswith("{") or name == "href"
+        points = "url(" in value.replace("url(#", "") or "://" in value or "javascript:" in value
+        if acts or points or name == "style":
+            del element.attrib[name]
+        elif name == "id":
+            element.set(name, prefix + value)
+        elif "url(#" in value:
+            element.set(name, value.replace("url(#", f"url(#{prefix}"))
+    for child in list(element):
+        namespace, _, name = str(child.tag).rpartition("}")
+        if namespace != "{" + _SVG or name not in ELEMENTS:
+            element.remove(child)
+        else:
+            _clean(child, prefix)
+
+
+def _head(report: Mapping[str, Any]) -> str:
+    """Return which model, which rows and when, in a line."""
+    model = report.get("model") or {}
+    facts = [_model(model), str(report.get("window") or "")]
+    if report.get("created") is not None:
+        when = datetime.fromtimestamp(float(report["created"]), UTC)
+        facts.append(when.strftime("%Y-%m-%d %H:%M UTC"))
+    return " · ".join([TEXTS["kind"], " · ".join(fact for fact in facts if fact)])
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    return f"{model['name']}, version {model.get('version', '')}" if model.get("name") else ""
+
+
+def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return verdict, name and words of what is beyond its limits, alerts first."""
+    beyond = [row for verdict in ("alert", "warning") for row in rows if row["verdict"] == verdict]
+    # what several checks say of one column is said once
+    columns = dict.fromkeys(
+        row["code"].partition(".")[2] or row["code"] for row in beyond if row["group"] == "input"
+    )
+    changed = [
+        (row["verdict"], row["title"], f"{_numbers(row)} {row['text']}")
+        for row in beyond
+        if row["group"] != "input"
+    ]
+    for column in columns:
+        mine = [
+            row
+            for row in beyond
+            if row["group"] == "input" and column in (row["code"].partition(".")[2], row["code"])
+        ]
+        values = ", ".join(f"{row['title']} {_number(row['value'])}" for row in mine)
+        texts = " ".join(dict.fromkeys(row["text"] for row in mine))
+        changed.append((mine[0]["verdict"], column, f"{values}. {texts}"))
+    return sorted(changed, key=lambda change: change[0] != "alert")
+
+
+def _figures(figures: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    return [
+        (FIGURES.get(name) or _named(name), drawing(svg, f"f{place}-"))
+        for place, (name, svg) in enumerate(figures.items())
+    ]
+
+
+def _todo(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what to do, the conclusion's own first."""
+    todo = [str(conclusion.get("todo") or "Nothing to do.")]
+    for verdict in ("alert", "warning"):
+        todo += [row["todo"] for row in rows if row["verdict"] == verdict and row["todo"]]
+    return list(dict.fromkeys(todo))
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return the checks of each group that has any, under its title."""
+    groups = dict.fromkeys([*GROUPS, *(row["group"] for row in rows)])
+    grouped = [(group, [row for row in rows if row["group"] == group]) for group in groups]
+    return [(GROUPS.get(group, group), mine) for group, mine in grouped if mine]
+
+
+def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return name and value of what the report was made of, and whether it is an id."""
+    model, rows = report.get("model") or {}, report.get("rows") or {}
+    counts = ", ".join(
+        f"{int(rows[name]):,} {name}"
+        for name in ("current", "labelled", "reference")
+        if rows.get(name) is not None
+    )
+    facts = [
+        ("Run of this report", report.get("run_id"), True),
+        ("Run that scored the rows", report.get("scoring_run"), True),
+        ("Model", _model(model), False),
+        ("Run of the model", model.get("run_id"), True),
+        ("Rows", counts, False),
+        ("Source of the rows", report.get("source"), False),
+        ("Window", report.get("window"), False),
+        ("False alarms", _promise(report.get("false_alarms") or {}), False),
+    ]
+    return [(name, str(value), is_id) for name, value, is_id in facts if value]
+
+
+def _promise(false_alarms: Mapping[str, Any]) -> str:
+    if not false_alarms or false_alarms.get("rate") is None:
+        return ""
+    text = (
+        f"at most {float(false_alarms['rate']):.2%} of windows in which nothing changed raise "
+        "an alert of performance or of a column"
+    )
+    if false_alarms.get("target") is not None:
+        text += f"; at most {float(false_alarms['target']):.2%} were asked for"
+    return f"{text}."
+
+
+def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
+    """Return a table's title, note, heads and rows; whether a column is of numbers beside each."""
+    shown = frame.head(MOST_ROWS)
+    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
+    return {
+        "title": title,
+        "note": f" (the first {MOST_ROWS:,} of {len(frame):,} rows)"
+        if len(frame) > len(shown)
+        else "",
+        "heads": [
+            (str(name).replace("_", " "), is_number)
+            for name, is_number in zip(frame, numeric, strict=True)
+        ],
+        "rows": [
+            [
+                (_number(value) if is_number else "" if value is None else str(value), is_number)
+                for value, is_number in zip(row, numeric, strict=True)
+            ]
+            for row in shown.itertuples(index=False, name=None)
+        ],
+    }
+
+
+def _known(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a check's fields; texts as texts, and None where a number is missing."""
+    texts = ("code", "title", "group", "threshold", "verdict", "text", "todo")
+    values: dict[str, Any] = {name: _plain(row.get(name)) for name in texts}
+    for name in report_tables.NUMBERS:
+        value = row.get(name)
+        values[name] = None if value is None or pd.isna(value) else float(value)
+    return values
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _numbers(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return ""
+    between = f" ({_interval(row)})" if row["low"] is not None else ""
+    before = (
+        f", {_number(row['reference'])} on the reference" if row["reference"] is not None else ""
+    )
+    return f"{_number(row['value'])}{between}{before}."
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None or row["high"] is None:
+        return "–"
+    return f"{_number(row['low'])} to {_number(row['high'])}"
+
+
+def _limits(row: Mapping[str, Any]) -> str:
+    if row["threshold"]:
+        return str(row["threshold"])
+    limits = [
+        f"{name} {side} {_number(row[f'{name}_{end}'])}"
+        for name in ("warning", "alert")
+        for end, side in (("low", "below"), ("high", "above"))
+        if row[f"{name}_{end}"] is not None
+    ]
+    return ", ".join(limits) or "–"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float) or pd.isna(value):
+        return "–"
+    number = float(value)
+    if number.is_integer() and (abs(number) >= 1 or not number):
+        return f"{int(number):,}"
+    return f"{number:.2g}" if abs(number) < 5e-5 else f"{number:,.4f}"
+
+
+def _named(name: str) -> str:
+    return name if " " in name else name.replace("_", " ").capitalize()

@@ -1,0 +1,231 @@
+"""Tables that a monitoring report is read by: what moved, column by column, and what changed since.
+
+They take the checks of a report as `checks.as_table` returns them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+
+from core.platform.own_columns import shown
+from core.stats.checks import Check
+
+WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
+# kinds of checks of a column, in the order in which they are told
+KINDS = ("psi", "ks", "js", "chi2", "missing", "unseen", "range")
+NUMBERS = (
+    "value",
+    "reference",
+    "low",
+    "high",
+    "warning_low",
+    "warning_high",
+    "alert_low",
+    "alert_high",
+)
+
+
+def complete(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return checks with a column per field of a check: NaN or an empty text where it had none.
+
+    Examples
+    --------
+    >>> some = pd.DataFrame([{"code": "f1", "value": None, "verdict": "ok"}])
+    >>> filled = complete(some)
+    >>> filled.loc[0, "todo"], bool(np.isnan(filled.loc[0, "alert_low"]))
+    ('', True)
+    """
+    names = [field.name for field in fields(Check)]
+    if list(checks.columns) == names and all(checks[name].dtype == "float64" for name in NUMBERS):
+        return checks
+    filled = checks.reindex(columns=names)
+    for name in names:
+        if name in NUMBERS:
+            filled[name] = pd.to_numeric(filled[name]).astype("float64")
+        else:
+            filled[name] = filled[name].fillna("").astype("object")
+    return filled
+
+
+def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
+    """Return one row for each column of the input, or of the output, the worst first.
+
+    Parameters
+    ----------
+    group : {"input", "output"}
+        Whose checks: `<kind>.<column>`.
+
+    Returns
+    -------
+    DataFrame
+        `column`, `verdict` (the worst of its checks), a column for each of KINDS (the value; NaN
+        where the column cannot have it), `text` and `todo` of its worst checks; where all are ok,
+        of the first.
+
+    Examples
+    --------
+    >>> rows = [("psi.lat", 2.4, "alert", "Far."), ("ks.lat", 0.1, "warning", "Moved."),
+    ...         ("psi.period", 0.0, "ok", "Stable.")]
+    >>> columns = by_column(pd.DataFrame(
+    ...     [{"code": code, "group": "input", "value": value, "verdict": verdict, "text": text}
+    ...      for code, value, verdict, text in rows]))
+    >>> columns[["column", "verdict", "psi", "text"]].values.tolist()
+    [['lat', 'alert', 2.4, 'Far.'], ['period', 'ok', 0.0, 'Stable.']]
+    """
+    mine = complete(checks)
+    mine = mine[mine["group"] == group]
+    codes = [code.partition(".") for code in mine["code"]]
+    mine = mine.assign(kind=[code[0] for code in codes], column=[code[2] for code in codes])
+    table_rows = []
+    for name, part in mine.groupby("column", sort=False):
+        verdict = min(part["verdict"], key=_rank)
+        worst = part[part["verdict"] == verdict]
+        if verdict not in WORST_FIRST[:2]:
+            worst = worst.head(1)
+        values = dict(zip(part["kind"], part["value"], strict=True))
+        table_rows.append(
+            {
+                "column": name,
+                "verdict": verdict,
+                **{kind: values.get(kind, np.nan) for kind in KINDS},
+                "text": " ".join(dict.fromkeys(worst["text"])),
+                "todo": " ".join(dict.fromkeys(text for text in worst["todo"] if text)),
+            }
+        )
+    table = pd.DataFrame(table_rows, columns=["column", "verdict", *KINDS, "text", "todo"])
+    order = table.assign(rank=table["verdict"].map(_rank), size=-table["psi"].fillna(0.0))
+    return table.loc[order.sort_values(["rank", "size"], kind="stable").index].reset_index(
+        drop=True
+    )
+
+
+def beyond(checks: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return verdict, name and text of all that is beyond its limits, the worst first.
+
+    What several checks say of one column is said once.
+
+    Examples
+    --------
+    >>> beyond(pd.DataFrame([{"code": "f1", "title": "F1", "group": "performance",
+    ...     "verdict": "alert", "text": "Gone."}]))
+    [('alert', 'F1', 'Gone.')]
+    """
+    rows = complete(checks)
+    bad = rows[rows["verdict"].isin(WORST_FIRST[:2])]
+    other = bad[~bad["group"].isin(("input", "output"))]
+    findings = list(zip(other["verdict"], other["title"], other["text"], strict=True))
+    for group in ("output", "input"):
+        columns = by_column(bad, group)
+        findings += zip(
+            columns["verdict"], columns["column"].map(shown), columns["text"], strict=True
+        )
+    return sorted(findings, key=lambda finding: _rank(finding[0]))
+
+
+def standing_out(slices: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
+    """Return the slices that a check warns of, or whose forecasts are wrong beyond chance.
+
+    Parameters
+    ----------
+    slices : DataFrame
+        As `slices.by_slice` returns it.
+    checks : DataFrame
+        Of the report, see `complete`.
+
+    Examples
+    --------
+    >>> slices = pd.DataFrame({"column": "kind", "value": ["a", "b"], "finding": ["ok", "ok"]})
+    >>> checks = pd.DataFrame({"code": ["slice.kind=b", "f1"], "verdict": ["warning", "ok"]})
+    >>> standing_out(slices, checks)["value"].tolist()
+    ['b']
+    """
+    bad = set(checks.loc[checks["verdict"].isin(WORST_FIRST[:2]), "code"])
+    codes = "slice." + slices["column"].astype(str) + "=" + slices["value"].astype(str)
+    is_wrong = slices["finding"].isin(("biased", "no_skill"))
+    return slices[is_wrong | codes.isin(bad)].reset_index(drop=True)
+
+
+def changes(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Return two reports side by side, what changed its verdict first, to the worse before others.
+
+    Returns
+    -------
+    DataFrame
+        `code`, `title`, `group`, `before`, `now`, `difference` (now minus before), `verdict_before`
+        and `verdict_now` (empty where that report has no such check), `is_changed`, `is_worse`: a
+        check that is not made, or not applicable, is neither better nor worse than ok.
+
+    Examples
+    --------
+    >>> def report(value, verdict):
+    ...     return pd.DataFrame([{"code": "f1", "title": "F1", "value": value, "verdict": verdict}])
+    >>> changed = changes(report(0.5, "ok"), report(0.0, "alert"))
+    >>> changed[["code", "difference", "verdict_now", "is_changed"]].values.tolist()
+    [['f1', -0.5, 'alert', True]]
+    """
+    names = ["code", "title", "group", "value", "verdict"]
+    sides = [
+        complete(side)[names].drop_duplicates("code").set_index("code") for side in (before, now)
+    ]
+    codes = list(dict.fromkeys([*sides[1].index, *sides[0].index]))
+    old, new = (side.reindex(codes) for side in sides)
+    verdicts = [side["verdict"].fillna("").to_numpy() for side in (old, new)]
+    table = pd.DataFrame(
+        {
+            "code": codes,
+            "title": new["title"].fillna(old["title"]).to_numpy(),
+            "group": new["group"].fillna(old["group"]).to_numpy(),
+            "before": old["value"].to_numpy(),
+            "now": new["value"].to_numpy(),
+            "difference": (new["value"] - old["value"]).to_numpy(),
+            "verdict_before": verdicts[0],
+            "verdict_now": verdicts[1],
+            "is_changed": verdicts[0] != verdicts[1],
+            "is_worse": [
+                _badness(now) > _badness(before) for before, now in zip(*verdicts, strict=True)
+            ],
+        }
+    )
+    order = ["is_worse", "is_changed"]
+    return table.sort_values(order, ascending=False, kind="stable", ignore_index=True)
+
+
+def over_time(reports: Sequence[tuple[str, float, str, pd.DataFrame]]) -> pd.DataFrame:
+    """Return the checks of several reports below each other, the oldest report first.
+
+    Parameters
+    ----------
+    reports : sequence of (run id, seconds since 1970, name, checks)
+
+    Returns
+    -------
+    DataFrame
+        The fields of a check, and `run_id`, `at`, `report` (its name).
+
+    Examples
+    --------
+    >>> checks = pd.DataFrame([{"code": "f1", "value": 0.5, "verdict": "ok"}])
+    >>> series = over_time([("b", 2.0, "second", checks), ("a", 1.0, "first", checks)])
+    >>> series[["run_id", "at", "value"]].values.tolist()
+    [['a', 1.0, 0.5], ['b', 2.0, 0.5]]
+    """
+    parts = [
+        complete(checks).assign(run_id=run_id, at=at, report=name)
+        for run_id, at, name, checks in sorted(reports, key=lambda report: report[1])
+    ]
+    if not parts:
+        names = [field.name for field in fields(Check)]
+        return pd.DataFrame(columns=[*names, "run_id", "at", "report"])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rank(verdict: str) -> int:
+    return WORST_FIRST.index(verdict) if verdict in WORST_FIRST else len(WORST_FIRST)
+
+
+def _badness(verdict: str) -> int:
+    return {"alert": 2, "warning": 1}.get(verdict, 0)

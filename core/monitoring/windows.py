@@ -1,0 +1,310 @@
+"""Which answers a report looks at: those of one scoring, or a window of the predictions log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from core.data import snapshots
+from core.platform import model_store, schema
+from core.platform.config import Settings
+from core.platform.errors import InputError, NotReadyError
+from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
+from core.platform.project import ProjectSpec
+from core.platform.rows import key_text
+from core.platform.runs import ModelVersion
+from core.predictions_log import predictions
+from core.predictions_log.predictions import Filters, Scoring
+
+# Fewer rows than this fill no bin of a PSI.
+MIN_ROWS = 100
+# A report of more rows would say the same: the newest are looked at.
+MOST_ROWS = 200_000
+# Wanted values that a sentence names; more only fill it.
+MOST_NAMED = 5
+# in seconds since 1970; later, and a time zone leaves the calendar
+_YEAR_9999 = 253_370_764_800
+
+
+@dataclass(frozen=True)
+class Window:
+    """Answers of one version of a model, and the moments between which they lie.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The row's key, its probability and label (0, 1 or NaN) by their names in
+        `core.platform.own_columns`, and the inputs, in no particular order; and
+        those of the project's columns that were asked for and are known.
+    text : str
+        Which rows these are, in words.
+    begin, end : float
+        Seconds since 1970: when the first and the last was scored, or, where the rows were chosen
+        by a value of theirs, the first and last moment of the rows' own time column.
+    scoring_run : str or None
+        The scoring, where it is one.
+    is_sample : bool
+        Whether the rows, or the model that scored them, are of the built-in sample.
+    """
+
+    rows: pd.DataFrame
+    text: str
+    begin: float
+    end: float
+    source: str
+    version: ModelVersion
+    scoring_run: str | None = None
+    is_sample: bool = False
+
+
+def of_scoring(settings: Settings, run_id: str | None) -> Window:
+    """Return all rows of a scoring; without an id, of the newest with at least 100 rows.
+
+    Raises
+    ------
+    NotReadyError
+        When nothing, or too little, was scored yet.
+    """
+    scoring = _scoring(settings, run_id)
+    version = model_store.require_version(settings, scoring.model, scoring.version)
+    rows = predictions.read(settings, scoring.run_id)
+    text = f"{len(rows):,} rows that were scored together ({scoring.source})"
+    return Window(
+        rows,
+        text,
+        scoring.scored_at,
+        scoring.scored_at,
+        scoring.source,
+        version,
+        scoring.run_id,
+        scoring.is_sample or version.is_sample,
+    )
+
+
+def of_log(
+    settings: Settings,
+    spec: ProjectSpec,
+    version: ModelVersion,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    last: int | None = None,
+    source: str | None = None,
+    where: Mapping[str, Sequence[str]] | None = None,
+) -> Window:
+    """Return what a version answered, from the predictions log.
+
+    A row that was scored again, by its natural key, counts once, by its newest answer. Copies for a
+    challenger in the shadow are left out, and so are scorings that are kept as a file, and the
+    sample's rows where the version learned from real ones.
+
+    Parameters
+    ----------
+    since, until : float, optional
+        When it was scored, seconds since 1970.
+    last : int, optional
+        At most so many, the newest.
+    where : mapping of str to sequence of str, optional
+        Wanted values, as text, of columns of the rows. What the log does not hold is looked up in
+        the current raw data by the natural key; rows that are not there are left out.
+
+    Raises
+    ------
+    InputError
+        For a column that the project does not have.
+    NotReadyError
+        When fewer than 100 rows are left.
+    """
+    chosen = where or {}
+    if unknown := [name for name in chosen if name not in spec.columns]:
+        raise InputError(f"The project has no column {', '.join(unknown)} to choose rows by.")
+    filters = Filters(
+        since=since,
+        until=until,
+        source=source,
+        version=version.version,
+        is_shadow=False,
+        is_sample=version.is_sample,
+    )
+    rows, is_capped = _newest(settings, filters, version.name, None if chosen else last)
+    unknown_rows = 0
+    if chosen:
+        rows, unknown_rows = _chosen(settings, spec, rows, chosen, is_sample=version.is_sample)
+    rows = rows.head(last) if last else rows
+    text = _text(len(rows), since, until, last, source, chosen)
+    if is_capped:
+        text += f"; only the newest {MOST_ROWS:,} were looked at"
+    if unknown_rows:
+        text += f"; {unknown_rows:,} rows left out that the raw data does not have"
+    if len(rows) < MIN_ROWS:
+        raise NotReadyError(
+            f"Too few rows: {text}. At least {MIN_ROWS} are needed to compare. Score more rows, or "
+            "choose a longer window."
+        )
+    begin, end = float(rows[SCORED_AT].min()), float(rows[SCORED_AT].max())
+    if chosen:
+        begin, end = _span(rows, spec.time) or (begin, end)
+    sources = sorted(rows[SOURCE].unique())
+    return Window(
+        rows, text, begin, end, source or ", ".join(sources), version, is_sample=version.is_sample
+    )
+
+
+def _newest(
+    settings: Settings, filters: Filters, model: str, last: int | None
+) -> tuple[pd.DataFrame, bool]:
+    """Return the newest answer to each row, and whether more were left than are looked at."""
+    asked = min(last or MOST_ROWS, MOST_ROWS)
+    while True:
+        browsed = predictions.browse(settings, filters, limit=asked)
+        rows = browsed[browsed[MODEL] == model]
+        again = rows[ROW_KEY].notna() & rows.duplicated(ROW_KEY)
+        rows = rows[~again].reset_index(drop=True)
+        is_all = len(browsed) < asked
+        if is_all or asked == MOST_ROWS or len(rows) >= (last or MOST_ROWS):
+            return rows, not is_all and asked == MOST_ROWS
+        asked = min(2 * asked, MOST_ROWS)
+
+
+def with_columns(
+    settings: Settings,
+    spec: ProjectSpec,
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    *,
+    is_sample: bool,
+) -> tuple[pd.DataFrame, int]:
+    """Return rows with more of the project's columns, from the raw data by the natural key.
+
+    Parameters
+    ----------
+    is_sample : bool
+        Whether the rows are of the built-in sample; raw data of the other kind has none of them.
+
+    Returns
+    -------
+    (rows, unknown) : tuple
+        Columns that are there already stay; in the others a row that the raw data does not have is
+        missing. How many these are: all of them where there is no raw data.
+    """
+    wanted = [name for name in names if name not in rows and name in spec.columns]
+    if not wanted:
+        return rows, 0
+    snapshot = snapshots.current(settings)
+    if snapshot is None or snapshot.is_sample != is_sample or ROW_KEY not in rows:
+        return rows.assign(**{name: pd.Series(dtype="object") for name in wanted}), len(rows)
+    needed = {name: spec.columns[name] for name in dict.fromkeys([spec.id, *wanted])}
+    raw = snapshots.read(settings, snapshot, needed)
+    missing = [name for name in wanted if name not in raw]
+    raw = raw.assign(**dict.fromkeys(missing))
+    keys = [key_text(value, spec.columns[spec.id].type) for value in raw[spec.id]]
+    raw = schema.usable(raw, {name: needed[name] for name in needed if name in raw})[0]
+    raw.index = pd.Index(keys, dtype="object")
+    usable: Any = ~raw.index.duplicated() & raw.index.to_series().notna().to_numpy()
+    raw = raw.loc[usable]
+    aligned = raw.reindex(rows[ROW_KEY])[wanted].set_index(rows.index)
+    return rows.join(aligned), int((~rows[ROW_KEY].isin(raw.index)).sum())
+
+
+def _chosen(
+    settings: Settings,
+    spec: ProjectSpec,
+    rows: pd.DataFrame,
+    chosen: Mapping[str, Sequence[str]],
+    *,
+    is_sample: bool,
+) -> tuple[pd.DataFrame, int]:
+    asked = [*chosen, spec.time] if spec.time else list(chosen)
+    rows, unknown = with_columns(settings, spec, rows, asked, is_sample=is_sample)
+    keep = pd.Series(True, index=rows.index)
+    for name, values in chosen.items():
+        keep &= rows[name].map(key_text).isin([str(value) for value in values])
+    return rows[keep].reset_index(drop=True), unknown
+
+
+def _span(rows: pd.DataFrame, name: str | None) -> tuple[float, float] | None:
+    if name is None or name not in rows:
+        return None
+    moments = pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601").dropna()
+    if moments.empty:
+        return None
+    return float(moments.min().timestamp()), float(moments.max().timestamp())
+
+
+def _text(
+    rows: int,
+    since: float | None,
+    until: float | None,
+    last: int | None,
+    source: str | None,
+    chosen: Mapping[str, Sequence[str]],
+) -> str:
+    parts = [f"{rows:,} predictions of the log"]
+    parts += [f"{name} {listed(values)}" for name, values in chosen.items()]
+    parts += ["the newest"] if last else []
+    parts += [f"scored from {_moment(since)}"] if since is not None else []
+    parts += [f"scored before {_moment(until)}"] if until is not None else []
+    parts += [f"source {source}"] if source else []
+    return ", ".join(parts)
+
+
+def listed(values: Sequence[str]) -> str:
+    """Return wanted values in words, of many the first few.
+
+    Examples
+    --------
+    >>> listed(["2004-05", "2005-06"]), listed([str(number) for number in range(9)])
+    ('2004-05 or 2005-06', '0 or 1 or 2 or 3 or 4 or 4 others')
+    """
+    named = list(values[:MOST_NAMED])
+    if len(values) > MOST_NAMED + 1:
+        return " or ".join([*named, f"{len(values) - MOST_NAMED:,} others"])
+    return " or ".join(values)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _scoring(settings: Settings, run_id: str | None) -> Scoring:
+    if run_id is not None and not predictions.scorings(settings, run_id=run_id):
+        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+    large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
+    if large:
+        return large[0]
+    few = predictions.scorings(settings, run_id=run_id, limit=1)
+    if few:
+        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
+        raise NotReadyError(
+            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
+            "production rows first."
+        )
+    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+
+
+def seconds(text: str, name: str) -> float:
+    """Return the moment that an ISO text names, in seconds since 1970; UTC unless it says else.
+
+    Raises
+    ------
+    InputError
+        When it names none, or one outside of the years 1970 to 9998.
+
+    Examples
+    --------
+    >>> seconds("2026-01-01", "since"), seconds("1970-01-01T01:00:00+01:00", "since")
+    (1767225600.0, 0.0)
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{name}: '{text}' is no moment. Write it as 2026-01-31.") from error
+    aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    stamp = float(aware.timestamp())
+    if not 0 <= stamp < _YEAR_9999:
+        raise InputError(f"{name}: '{text}' lies outside of the years 1970 to 9998.")
+    return stamp

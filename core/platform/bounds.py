@@ -1,0 +1,260 @@
+"""What a file or a request may hold, and the one door by which files that people name are opened.
+
+The limits keep one promise: no request and no file of an allowed size takes more than 1 GB of
+memory (`benchmarks/memory.py` measures it). They are asked before rows are read: of a parquet
+file's footer, of the header of a CSV file, of the marks in a request's JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from core.platform.errors import InputError
+
+# A table that is read whole: its file, whatever `upload_limit_mb` says (which is asked before), its
+# values, its columns, one line of a CSV.
+MAX_BYTES = 1_000_000_000
+MAX_CELLS = 10_000_000
+# of CSV, where each text of a column may be another one: 0.12 KB each
+MAX_CSV_CELLS = 6_500_000
+MAX_COLUMNS = 2_000
+MAX_LINE = 1_000_000
+# What a parquet file holds once it is unpacked; and its texts, each as often as it stands there.
+MAX_DECODED = 400_000_000
+# A request to a gateway. Python keeps a value of JSON in up to 24 times the bytes it was sent in.
+MAX_REQUEST_BYTES = 32_000_000
+MAX_REQUEST_CELLS = 1_000_000
+MAX_REQUEST_DECODED = 100_000_000
+
+FAULTS = {
+    "absent": "There is no file {name}.",
+    "not_regular": "'{name}' is not a file of rows but a folder, a pipe or a device.",
+    "unreadable": "'{name}' cannot be read by this user: {reason}.",
+    "changed": "'{name}' was changed while it was read. Try again when it stays as it is.",
+    "bytes": "'{name}' holds {size} MB; at most {most} MB are taken. Divide it into several files.",
+    "columns": "'{name}' has {columns} columns; at most {most} are taken.",
+    "cells": (
+        "'{name}' has {rows} rows of {columns} columns; at most {most} cells are taken. Bring "
+        "fewer rows or columns."
+    ),
+    "together": (
+        "The files have {cells} cells together; at most {most} are taken at once. Bring fewer of "
+        "them."
+    ),
+    "text": (
+        "The texts of '{name}' take {size} MB once they are decoded; at most {most} MB are taken. "
+        "Bring fewer rows or columns."
+    ),
+    "line": "'{name}' has a line of more than {most} characters. It is no table.",
+    "request_cells": (
+        "The request holds {cells} values; at most {most} are taken. Send fewer rows at a time."
+    ),
+    "request_columns": "The request has {columns} columns; at most {most} are taken.",
+    "request_text": (
+        "The request takes {size} MB once it is decoded; at most {most} MB are taken. Send fewer "
+        "rows at a time."
+    ),
+}
+
+
+class FileError(InputError):
+    """A file that is refused: a code with its values, and the sentence made of them.
+
+    Parameters
+    ----------
+    code : str
+        A key of `sentences`.
+    values : mapping
+        Numbers as they are; the sentence shows them with separators.
+
+    Examples
+    --------
+    >>> fault = FileError("columns", name="a.csv", columns=3000, most=2000)
+    >>> fault.code, str(fault)
+    ('columns', "'a.csv' has 3,000 columns; at most 2,000 are taken.")
+    """
+
+    sentences: Mapping[str, str] = FAULTS
+
+    def __init__(self, code: str, **values: object) -> None:
+        self.code, self.values = code, values
+        shown = {
+            key: f"{value:,}"
+            if isinstance(value, int)
+            else f"{value:,.1f}"
+            if isinstance(value, float)
+            else str(value)
+            for key, value in values.items()
+        }
+        super().__init__(self.sentences[code].format(**shown))
+
+
+def check_bytes(name: str, size: int, most: int | None = None) -> None:
+    """Refuse a file of more bytes than are taken, before it is hashed or read.
+
+    Raises
+    ------
+    FileError
+        With the code `bytes`.
+    """
+    limit = MAX_BYTES if most is None else most
+    if size > limit:
+        raise FileError("bytes", name=name, size=size / 1e6, most=limit / 1e6)
+
+
+def check_columns(name: str, columns: int) -> None:
+    """Refuse a table of more columns than are taken.
+
+    Raises
+    ------
+    FileError
+        With the code `columns`.
+    """
+    if columns > MAX_COLUMNS:
+        raise FileError("columns", name=name, columns=columns, most=MAX_COLUMNS)
+
+
+def check_table(name: str, rows: int, columns: int, *, is_csv: bool = False) -> None:
+    """Refuse a table that would not fit into memory once it is read whole.
+
+    Raises
+    ------
+    FileError
+        With the code `columns` or `cells`.
+    """
+    check_columns(name, columns)
+    most = min(MAX_CELLS, MAX_CSV_CELLS) if is_csv else MAX_CELLS
+    if rows * columns > most:
+        raise FileError("cells", name=name, rows=rows, columns=columns, most=most)
+
+
+def check_together(cells: int) -> None:
+    """Refuse several tables that would not fit into memory together.
+
+    Raises
+    ------
+    FileError
+        With the code `together`.
+    """
+    if cells > MAX_CELLS:
+        raise FileError("together", cells=cells, most=MAX_CELLS)
+
+
+def text_bytes(column: Any) -> int:
+    """Return how many bytes the texts of an Arrow column take once each stands for itself.
+
+    A text that stands in a million rows is kept once in a dictionary; whoever decodes it has a
+    million of them.
+    """
+    import pyarrow
+    import pyarrow.compute as compute
+
+    kinds = pyarrow.types
+    total = 0
+    for part in column.chunks if isinstance(column, pyarrow.ChunkedArray) else [column]:
+        if not is_text(part.type):
+            continue
+        if kinds.is_dictionary(part.type):
+            lengths = compute.binary_length(part.dictionary)
+            lengths = compute.cast(lengths, pyarrow.int64()).take(part.indices)
+        else:
+            lengths = compute.cast(compute.binary_length(part), pyarrow.int64())
+        total += compute.sum(lengths).as_py() or 0
+    return total
+
+
+def is_text(kind: Any) -> bool:
+    """Tell whether an Arrow type is one of texts or bytes, kept once or not."""
+    import pyarrow
+
+    kinds = pyarrow.types
+    value = kind.value_type if kinds.is_dictionary(kind) else kind
+    checks = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
+    return any(check(value) for check in checks)
+
+
+@contextmanager
+def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
+    """Open a file that a person named: a regular one, or nothing.
+
+    A pipe would be waited on for ever and a device has no end, so what was opened is asked, and
+    not the path, which may lead elsewhere by then.
+
+    Raises
+    ------
+    FileError
+        With the code `absent`, `not_regular` or `unreadable`.
+    """
+    shown = name or str(path)
+    flags = os.O_RDONLY
+    for more in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # not each system has each
+        flags |= getattr(os, more, 0)
+    try:
+        # devices may act on being opened; the answer that counts is that of the open file
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise FileError("not_regular", name=shown)
+        descriptor = os.open(path, flags)
+    except FileNotFoundError as error:
+        raise FileError("absent", name=shown) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError("unreadable", name=shown, reason=reason) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileError("not_regular", name=shown)
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def again(file: IO[bytes]) -> str:
+    """Return a path to the very file that is open, for libraries that open it by themselves."""
+    return f"/dev/fd/{file.fileno()}"
+
+
+def size_of(path: Path | str, name: str | None = None) -> int:
+    """Return the bytes of a regular file.
+
+    Raises
+    ------
+    FileError
+        As `opened` does.
+    """
+    with opened(path, name) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def copy(path: Path | str, target: Path, name: str, most: int | None = None) -> Path:
+    """Copy a file that a person named to a place of ours, so that it stays as it was opened.
+
+    Parameters
+    ----------
+    most : int, optional
+        Bytes that are taken; `MAX_BYTES` without.
+
+    Raises
+    ------
+    FileError
+        As `opened` does; with the code `bytes` for a larger one, before a byte of it is read, and
+        with `changed` where it grows meanwhile.
+    """
+    with opened(path, name) as source:
+        size = os.fstat(source.fileno()).st_size
+        check_bytes(name, size, most)
+        try:
+            with target.open("wb") as file:
+                left = size
+                while left and (block := source.read(min(1 << 20, left))):
+                    file.write(block)
+                    left -= len(block)
+                if left or source.read(1):
+                    raise FileError("changed", name=name)
+        except BaseException:
+            with suppress(OSError):
+                target.unlink()
+            raise
+    return target

@@ -1,0 +1,63 @@
+"""The clock of schedules, alerts and retraining: real time, or as many times as fast as is set."""
+
+from __future__ import annotations
+
+import time
+
+from filelock import FileLock
+
+from core.platform import storage
+from core.platform.config import Settings
+
+
+def now(settings: Settings) -> float:
+    """Return the time, in seconds since 1970, by the clock of schedules, alerts and retraining.
+
+    At `clock_speed` 1 it is real time. A faster clock runs ahead of real time from the moment when
+    that speed was first used in this home; all processes of a home read the same time.
+
+    Examples
+    --------
+    >>> abs(now(Settings(home="/srv/courtside")) - time.time()) < 1
+    True
+    """
+    real = time.time()
+    if settings.clock_speed == 1:
+        return real
+    path = settings.state_dir / "clock.json"
+    saved = storage.read_json(path)
+    if not saved or saved.get("speed") != settings.clock_speed or "origin" not in saved:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(settings.state_dir / "clock.lock", timeout=10):
+            saved = storage.read_json(path)
+            if not saved or saved.get("speed") != settings.clock_speed:
+                saved = {"speed": settings.clock_speed, "origin": real}
+                storage.write_json(path, saved)
+    origin = float(saved["origin"])
+    return origin + (real - origin) * settings.clock_speed
+
+
+def moment(settings: Settings, real: float) -> float:
+    """Return what this clock showed at a moment of real time, seconds since 1970 both.
+
+    Examples
+    --------
+    >>> moment(Settings(home="/srv/courtside"), 1_767_225_600.0)
+    1767225600.0
+    """
+    if settings.clock_speed == 1:
+        return real
+    now(settings)  # a clock that was never asked begins now
+    origin = float(storage.read_json(settings.state_dir / "clock.json")["origin"])
+    return real if real <= origin else origin + (real - origin) * settings.clock_speed
+
+
+def real_seconds(settings: Settings, seconds: float) -> float:
+    """Return how many seconds of real time so many seconds of this clock are.
+
+    Examples
+    --------
+    >>> real_seconds(Settings(home="/srv/courtside", clock_speed=60), 3600)
+    60.0
+    """
+    return seconds / settings.clock_speed

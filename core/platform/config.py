@@ -1,0 +1,303 @@
+"""Settings: where state lives and what bounds the app. Frozen; unknown keys are refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core.platform.errors import InputError
+
+PREFIX = "COURTSIDE_"
+SQLITE = "sqlite:///"
+CODE_ROOT = Path(__file__).resolve().parents[2]
+# else core is an installed library, and what lies beside it belongs to others
+IN_CHECKOUT = all((CODE_ROOT / name).is_file() for name in ("app.py", "pyproject.toml"))
+
+
+def _usual_home() -> Path:
+    return CODE_ROOT if IN_CHECKOUT else Path.cwd() / "courtside"
+
+
+class Options(BaseModel):
+    """The base of every step's options: frozen, and a key it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(Options):
+    """Where state lives and what bounds the app.
+
+    Each field is read from the environment variable `COURTSIDE_<FIELD>`; the MLflow store alone
+    from MLflow's own `MLFLOW_TRACKING_URI`.
+
+    Parameters
+    ----------
+    home : Path
+        Folder of everything the app writes: data/, mlflow.db, mlruns/, state/, logs/. By default
+        the checkout; where core is an installed library, `courtside` in the current folder.
+    raw_dir : Path or None
+        Folder with real files that acquire may read; without it the built-in sample is offered.
+    project : str
+        Name of a file in core/projects, without `.toml`.
+    tracking_uri : str or None
+        MLflow store; None means `sqlite:///<home>/mlflow.db`.
+    upload_limit_mb : int
+        Largest upload in megabytes, 1 to 2,000.
+    download_mirror : str or None
+        Address of a folder on the network that holds the project's files under their own names,
+        for machines that do not reach the addresses in the project file.
+    workers : int
+        Jobs that run at the same time, 1 to 16.
+    serve_port : int
+        Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
+    dask : str or None
+        Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, on whose workers
+        candidates are fitted side by side; None fits them one by one.
+    predictions_url : str or None
+        Database of the predictions log as SQLAlchemy names it,
+        `postgresql+psycopg://name:password@host/database`; None means a SQLite file in state/. It
+        can hold a password, so no run keeps it.
+    clock_speed : float
+        How many times as fast as real time the clock of schedules, alerts and retraining runs, 1
+        to 1,000,000: to see in minutes what takes weeks. Everything else keeps real time.
+    hang_seconds : float
+        Seconds, 2 to 3,600, without an answer after which a served model, its gateway, the
+        background worker or a job's process is ended and replaced; ten times as many while it uses
+        a processor.
+    webhook_secret, smtp_password : str or None
+        What alerts are signed with, and the password of the mail server; no run, log or page shows
+        them.
+    login : bool
+        Whether a person must log in before a page shows anything, through the provider that
+        `[auth]` in `.streamlit/secrets.toml` names.
+    allowed_hosts : str or None
+        Names by which a proxy calls the app or an endpoint, with commas between:
+        `courtside.example.org`, or `192.168.1.5:8501`. Without it they answer to 127.0.0.1 and
+        localhost alone, since a page anywhere could have another name lead to this machine.
+    allowed_emails : str or None
+        Who may come in, with commas between: `ana@example.org`, or `@example.org` for all of a
+        house. None lets everybody in whom the provider knows. No run keeps it.
+
+    Examples
+    --------
+    >>> Settings(home="/srv/courtside").data_dir.as_posix()
+    '/srv/courtside/data'
+    """
+
+    home: Path = Field(default_factory=_usual_home)
+    raw_dir: Path | None = None
+    project: str = Field("kobe", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    tracking_uri: str | None = None
+    upload_limit_mb: int = Field(200, ge=1, le=2000)
+    # without a password: settings are kept in every run
+    download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
+    workers: int = Field(2, ge=1, le=16)
+    serve_port: int = Field(5001, ge=1024, le=65535)
+    dask: str | None = None
+    predictions_url: str | None = Field(None, repr=False)
+    clock_speed: float = Field(1.0, ge=1, le=1_000_000)
+    hang_seconds: float = Field(60.0, ge=2, le=3600)
+    webhook_secret: str | None = Field(None, repr=False, min_length=8)
+    smtp_password: str | None = Field(None, repr=False, min_length=1)
+    login: bool = False
+    allowed_hosts: str | None = None
+    allowed_emails: str | None = Field(None, repr=False)
+
+    @field_validator("predictions_url")
+    @classmethod
+    def _is_a_known_database(cls, value: str | None) -> str | None:
+        known = r"(postgresql\+psycopg://[^/\s]+/|sqlite:////)"
+        if value is not None and not re.match(known, value):
+            raise ValueError(
+                "the predictions log is postgresql+psycopg://name:password@host/database, or "
+                "sqlite:////absolute/path.db"
+            )
+        return value
+
+    @field_validator("dask")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        address = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
+        if value is not None and not (address and 1 <= int(address[1]) <= 65535):
+            raise ValueError(
+                "the address of a Dask scheduler is tcp://host:port or tls://host:port"
+            )
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        hosts = [host.strip().lower() for host in value.split(",") if host.strip()]
+        name = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?"
+        if not hosts or any(not re.fullmatch(name, host) for host in hosts):
+            raise ValueError(
+                "names have commas between and no scheme or path, as in courtside.example.org, "
+                "192.168.1.5:8501"
+            )
+        return ",".join(hosts)
+
+    @field_validator("allowed_emails")
+    @classmethod
+    def _are_addresses(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        addresses = [address.strip() for address in value.split(",") if address.strip()]
+        odd = [address for address in addresses if not re.fullmatch(r"[^@\s]*@[^@\s]+", address)]
+        if odd or not addresses:
+            raise ValueError(
+                "addresses have commas between, as in ana@example.org, @example.com (which lets in "
+                "everybody of example.com)"
+            )
+        return ",".join(addresses)
+
+    @model_validator(mode="after")
+    def _who_is_allowed_is_asked(self) -> Settings:
+        if self.allowed_emails and not self.login:
+            # else somebody would think that the door is shut
+            raise ValueError(
+                "COURTSIDE_ALLOWED_EMAILS says who may come in, but nobody is asked who they are. "
+                "Set COURTSIDE_LOGIN=true too"
+            )
+        return self
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names beside 127.0.0.1 and localhost by which the app and its endpoints are called.
+
+        Examples
+        --------
+        >>> Settings(allowed_hosts="courtside.example.org, 192.168.1.5:8501").hosts
+        ('courtside.example.org', '192.168.1.5:8501')
+        """
+        return tuple((self.allowed_hosts or "").split(",")) if self.allowed_hosts else ()
+
+    def admits(self, email: str) -> bool:
+        """Return whether a person with this e-mail address may come in, in any case of letters.
+
+        Examples
+        --------
+        >>> s = Settings(login=True, allowed_emails="ana@example.org, @example.com")
+        >>> s.admits("Ana@example.org"), s.admits("eve@example.org"), s.admits("bo@example.com")
+        (True, False, True)
+        >>> s.admits("@example.com"), s.admits("eve@evil.org@example.com")
+        (False, False)
+        """
+        name, _, house = email.strip().lower().partition("@")
+        if not name or not house or "@" in house:
+            return False
+        allowed = (self.allowed_emails or "").lower().split(",")
+        return self.allowed_emails is None or f"{name}@{house}" in allowed or f"@{house}" in allowed
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the numbered data folders."""
+        return self.home / "data"
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the app's own databases: jobs, queue, predictions, servers."""
+        return self.home / "state"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Folder of the logs of the worker and of served models."""
+        return self.home / "logs"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The MLflow store's address, absolute."""
+        return self.tracking_uri or f"sqlite:///{(self.home / 'mlflow.db').as_posix()}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process these same settings.
+
+        Examples
+        --------
+        >>> s = Settings(home="/srv/courtside", workers=1)
+        >>> Settings.load(s.environment()) == s
+        True
+        """
+        variables = {
+            PREFIX + name.upper(): str(value)
+            for name, value in self.model_dump(exclude={"tracking_uri"}, mode="json").items()
+            if value is not None
+        }
+        if self.tracking_uri:
+            variables["MLFLOW_TRACKING_URI"] = self.tracking_uri
+        return variables
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from the environment.
+
+        Raises
+        ------
+        InputError
+            For a `COURTSIDE_` variable that does not exist or has a value out of its bounds.
+
+        Examples
+        --------
+        >>> Settings.load({"COURTSIDE_WORKERS": "1"}).workers
+        1
+        >>> Settings.load({"COURTSIDE_WORKER": "1"})
+        Traceback (most recent call last):
+        core.platform.errors.InputError: COURTSIDE_WORKER is not a setting. Did you mean ...
+        """
+        environ = os.environ if environ is None else environ
+        names = [PREFIX + name.upper() for name in cls.model_fields if name != "tracking_uri"]
+        values: dict[str, Any] = {}
+        for key, value in environ.items():
+            if not key.startswith(PREFIX) or not value:
+                continue
+            if key not in names:
+                ends = [name.removeprefix(PREFIX) for name in names]
+                close = difflib.get_close_matches(key.removeprefix(PREFIX), ends, n=1)
+                known = f" Known: {', '.join(names)}."
+                hint = f" Did you mean {PREFIX}{close[0]}?" if close else known
+                raise InputError(f"{key} is not a setting.{hint}")
+            values[key.removeprefix(PREFIX).lower()] = value
+        if environ.get("MLFLOW_TRACKING_URI"):
+            values["tracking_uri"] = environ["MLFLOW_TRACKING_URI"]
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise InputError(sentence(error, PREFIX)) from error
+        raw = settings.raw_dir.resolve() if settings.raw_dir else None
+        uri = settings.tracking_uri
+        if uri and uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_absolute():
+            # the worker and the servers run in other folders, and mean the same store
+            uri = SQLITE + Path(uri.removeprefix(SQLITE)).resolve().as_posix()
+        update = {"home": settings.home.resolve(), "raw_dir": raw, "tracking_uri": uri}
+        return settings.model_copy(update=update)
+
+
+def sentence(error: ValidationError, prefix: str = "") -> str:
+    """Return the first fault of a pydantic error as one sentence.
+
+    Examples
+    --------
+    >>> try:
+    ...     Settings(workers=99)
+    ... except ValidationError as error:
+    ...     sentence(error)
+    'workers: input should be less than or equal to 16 (given: 99).'
+    """
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    where = prefix + where.upper() if prefix and where else where
+    own = first["type"] == "value_error"
+    reason = str(first["ctx"]["error"]) if own else first["msg"]
+    if not where:
+        # of several choices together: what was given is all of them
+        return f"{reason[0].upper()}{reason[1:]}."
+    if str(first["loc"][-1]).endswith(("_url", "_secret", "_password")):  # it may hold a password
+        return f"{where}: {reason[0].lower()}{reason[1:]}."
+    return f"{where}: {reason[0].lower()}{reason[1:]} (given: {first['input']!r})."

@@ -1,0 +1,495 @@
+"""How a CSV file is written: what divides its values, its decimal sign, its encoding.
+
+What a file shows beyond doubt is detected on its first megabyte, its encoding on all of it. What it
+leaves open is asked and never guessed: `1,234` is 1.234 to some programs and 1234 to others.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.platform import config
+from core.platform.bounds import FileError
+
+SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+POINTS = {"point": ".", "comma": ","}
+# Python's and Arrow's name of each
+CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252"}
+SAMPLE_BYTES = 1 << 20
+SAMPLE_ROWS = 1_000
+
+Delimiter = Literal["comma", "semicolon", "tab", "bar"]
+Decimal = Literal["point", "comma"]
+Encoding = Literal["utf-8", "windows-1252"]
+
+SHOWN = {
+    "comma": "commas",
+    "semicolon": "semicolons",
+    "tab": "tabs",
+    "bar": "bars",
+    "utf-8": "UTF-8",
+    "windows-1252": "Windows-1252",
+}
+FAULTS = {
+    "delimiter_unclear": (
+        "The values of '{name}' may be divided by {choices}: its lines fit each of them. Choose "
+        "which, or give --delimiter."
+    ),
+    "decimal_unclear": (
+        "In '{name}' the value `{example}` may be `{as_point}` or `{as_comma}`. Choose the decimal "
+        "sign, or give --decimal point or --decimal comma."
+    ),
+    "decimal_mixed": (
+        "'{name}' writes some numbers with a decimal comma (`{as_comma}`) and others with a "
+        "decimal point (`{as_point}`). Choose the decimal sign, or give --decimal point or "
+        "--decimal comma."
+    ),
+    "encoding_unclear": (
+        "'{name}' is not UTF-8 text: it is damaged, cut off within a character, or in another "
+        "encoding. Save it as CSV UTF-8, or give --encoding windows-1252 if it is that."
+    ),
+    "not_utf8": "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose another encoding.",
+    "not_text": "'{name}' is text of an encoding that is not read. Save it as CSV UTF-8.",
+    "utf16": "'{name}' is UTF-16 text. Save it as CSV UTF-8.",
+    "binary": "'{name}' holds binary data, not text. Choose a CSV file.",
+    "not_csv": "'{name}' cannot be read as CSV: {reason}.",
+    "no_header": "'{name}' has no line with the names of its columns.",
+}
+# what the person is asked where a fault says that the file leaves it open
+ASKED = {
+    "delimiter_unclear": "delimiter",
+    "decimal_unclear": "decimal",
+    "decimal_mixed": "decimal",
+    "encoding_unclear": "encoding",
+}
+
+_MISSING = frozenset(("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "n/a", "<NA>"))
+EXPONENT = r"(?:[eE][+-]?\d+)?"
+# a number by either convention, with its groups of thousands
+_NUMBER = {
+    "point": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+)?(?:\.\d*)?{EXPONENT}"),
+    "comma": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:\.\d{{3}})+)?(?:,\d*)?{EXPONENT}"),
+}
+_MULTIBYTE = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+# bytes that Windows-1252 does not use
+_NOT_1252 = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
+
+
+class DialectError(FileError):
+    """A CSV file that cannot be read, or leaves open how; `choices` says between what.
+
+    Examples
+    --------
+    >>> fault = DialectError("delimiter_unclear", name="a.csv", choices=("comma", "semicolon"))
+    >>> fault.asks, fault.choices
+    ('delimiter', ('comma', 'semicolon'))
+    """
+
+    sentences: Mapping[str, str] = FAULTS
+
+    def __init__(self, code: str, *, choices: Sequence[str] = (), **values: object) -> None:
+        self.choices = tuple(choices)
+        super().__init__(code, **values, choices=" or ".join(SHOWN[choice] for choice in choices))
+
+    @property
+    def asks(self) -> str | None:
+        """What the person must say: `delimiter`, `decimal` or `encoding`; None for other faults."""
+        return ASKED.get(self.code)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written.
+
+    Parameters
+    ----------
+    delimiter : {"comma", "semicolon", "tab", "bar"}
+    decimal : {"point", "comma"}
+    encoding : {"utf-8", "windows-1252"}
+        UTF-8 with or without a byte-order mark.
+    thousands : bool
+        Whether numbers are written with groups of thousands, by the other sign.
+    old_mac : bool
+        Whether lines end with a carriage return alone.
+
+    Examples
+    --------
+    >>> Dialect("semicolon", "comma").describe()
+    'semicolons, decimal commas, UTF-8'
+    """
+
+    delimiter: str = "comma"
+    decimal: str = "point"
+    encoding: str = "utf-8"
+    thousands: bool = False
+    old_mac: bool = False
+
+    @property
+    def sign(self) -> str:
+        """What stands between values."""
+        return SIGNS[self.delimiter]
+
+    @property
+    def point(self) -> str:
+        """The decimal sign."""
+        return POINTS[self.decimal]
+
+    @property
+    def codec(self) -> str:
+        """What Python calls the encoding."""
+        return CODECS[self.encoding]
+
+    @property
+    def line_end(self) -> bytes:
+        """The byte that ends a line."""
+        return b"\r" if self.old_mac else b"\n"
+
+    def describe(self) -> str:
+        """Return it in words, for a run, a command or a caption."""
+        parts = [SHOWN[self.delimiter], SHOWN_POINTS[self.decimal]]
+        parts += ["groups of thousands"] if self.thousands else []
+        return ", ".join([*parts, SHOWN[self.encoding]])
+
+    @property
+    def code(self) -> str:
+        """What was detected or said, as runs and snapshots keep it."""
+        return f"{self.delimiter} {self.decimal} {self.encoding}"
+
+
+SHOWN_POINTS = {"point": "decimal points", "comma": "decimal commas"}
+PLAIN = Dialect()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person said of a file; the rest is detected."""
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    @classmethod
+    def of(cls, code: str) -> Given:
+        """Return what a run or a snapshot kept; nothing of an empty text, which is of parquet.
+
+        Examples
+        --------
+        >>> Given.of(Dialect("tab").code)
+        Given(delimiter='tab', decimal='point', encoding='utf-8')
+        """
+        return cls(*code.split()) if code else cls()
+
+
+NOTHING = Given()
+
+
+def listed(codes: Iterable[str]) -> str | None:
+    """Return how the CSV files of a run were read, by `Dialect.code` of each; None without any.
+
+    Examples
+    --------
+    >>> listed([Dialect().code, "", Dialect().code]), listed([""])
+    ('comma point utf-8', None)
+    """
+    return "; ".join(dict.fromkeys(code for code in codes if code)) or None
+
+
+class Options(config.Options):
+    """How the CSV files of a step are written, where that is said and not detected."""
+
+    delimiter: Delimiter | None = None
+    decimal: Decimal | None = None
+    encoding: Encoding | None = None
+
+    @property
+    def given(self) -> Given:
+        """What was said."""
+        return Given(self.delimiter, self.decimal, self.encoding)
+
+
+class TextCheck:
+    """Finds the encoding of a file while its blocks pass by, all of them.
+
+    Examples
+    --------
+    >>> check = TextCheck("a.csv", NOTHING)
+    >>> check.feed("maçã,1".encode("cp1252"))
+    >>> check.encoding()
+    'windows-1252'
+    """
+
+    def __init__(self, name: str, given: Given) -> None:
+        self.name, self.given = name, given
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_utf8 = True
+        self._has_multibyte = False
+
+    def feed(self, block: bytes) -> None:
+        """Take in the next block.
+
+        Raises
+        ------
+        DialectError
+            For bytes that no text of a known encoding has.
+        """
+        if b"\0" in block:
+            raise DialectError("binary", name=self.name)
+        if not block.isascii():
+            self._has_multibyte = self._has_multibyte or bool(_MULTIBYTE.search(block))
+        if self._is_utf8:
+            try:
+                self._decoder.decode(block)
+            except UnicodeDecodeError:
+                self._is_utf8 = False
+        if not self._is_utf8:
+            self._refuse(block)
+
+    def encoding(self) -> str:
+        """Return the encoding once all blocks were fed.
+
+        Raises
+        ------
+        DialectError
+            When the bytes leave it open, or contradict what was said.
+        """
+        if self._is_utf8:
+            try:
+                self._decoder.decode(b"", True)
+            except UnicodeDecodeError as error:
+                if self.given.encoding != "windows-1252":
+                    raise DialectError("encoding_unclear", name=self.name) from error
+        return self.given.encoding or ("utf-8" if self._is_utf8 else "windows-1252")
+
+    def _refuse(self, block: bytes) -> None:
+        if self.given.encoding == "utf-8":
+            raise DialectError("not_utf8", name=self.name)
+        # both encodings in one file: it is damaged, or of a third one
+        if self._has_multibyte and self.given.encoding is None:
+            raise DialectError("encoding_unclear", name=self.name)
+        if any(byte in block for byte in _NOT_1252):
+            raise DialectError("not_text", name=self.name)
+
+
+def sample_text(sample: bytes, name: str, encoding: str) -> str:
+    """Return the first bytes of a file as text; they may end within a character.
+
+    Raises
+    ------
+    DialectError
+        For UTF-16.
+    """
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DialectError("utf16", name=name)
+    return sample.decode(CODECS[encoding], errors="ignore")
+
+
+def detect(
+    sample: bytes, name: str, *, is_whole: bool, encoding: str = "utf-8", given: Given = NOTHING
+) -> tuple[Dialect, tuple[str, ...]]:
+    r"""Return how a file is written, by its first bytes, and the names of its columns.
+
+    Parameters
+    ----------
+    sample : bytes
+        The first `SAMPLE_BYTES`, or all where there are fewer.
+    name : str
+        What the person calls it.
+    is_whole : bool
+        Whether the sample is the whole file; else its last line may be cut.
+    encoding : {"utf-8", "windows-1252"}
+        What `TextCheck` says.
+    given : Given
+        What the person said.
+
+    Raises
+    ------
+    DialectError
+        When it is no CSV; when the file leaves open what divides it or what its decimal sign is.
+
+    Examples
+    --------
+    >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
+    >>> dialect.describe(), names
+    ('semicolons, decimal commas, UTF-8', ('lat', 'lon'))
+    """
+    text = sample_text(sample, name, encoding)
+    delimiter, rows = _divided(text, name, is_whole, given)
+    if not any(cell.strip(",;|\t ") for cell in rows[0]):
+        raise DialectError("no_header", name=name)
+    decimal, thousands = _decimal(rows, name, delimiter, given)
+    bare = re.sub(r'"[^"]*"', "", text)
+    old_mac = "\r" in bare and "\n" not in bare
+    return Dialect(delimiter, decimal, encoding, thousands, old_mac), tuple(rows[0])
+
+
+def header(sample: bytes, dialect: Dialect) -> tuple[str, ...]:
+    """Return the names of the columns of a file that is written like this, by its first bytes."""
+    text = sample.decode(dialect.codec, errors="ignore")
+    return tuple(next(iter(_rows(text, dialect.sign, False, 1)), ()))
+
+
+def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, list[list[str]]]:
+    """Return what divides the values, and the first rows as it divides them."""
+    reason = ""
+    read: dict[str, list[list[str]]] = {}
+    for delimiter in (given.delimiter,) if given.delimiter else SIGNS:
+        try:
+            read[delimiter] = _rows(text, SIGNS[delimiter], is_whole)
+        except csv.Error as error:
+            reason = str(error)
+    read = {delimiter: rows for delimiter, rows in read.items() if rows}
+    if not read:
+        if reason:
+            raise DialectError("not_csv", name=name, reason=reason)
+        raise DialectError("no_header", name=name)
+    if given.delimiter:
+        return given.delimiter, read[given.delimiter]
+    several = [delimiter for delimiter, rows in read.items() if len(rows[0]) > 1]
+    if not several:
+        return _of_one_column(read)
+    if len(several) > 1:
+        fitting = [delimiter for delimiter in several if _fits(read[delimiter])]
+        if len(fitting) != 1:
+            raise DialectError("delimiter_unclear", name=name, choices=fitting or several)
+        several = fitting
+    return several[0], read[several[0]]
+
+
+def _of_one_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[str]]]:
+    """Return the only column of a file; its numbers may have a decimal comma."""
+    alone = read.get("semicolon")
+    if alone and any(len(row) > 1 for row in read.get("comma", ())):
+        cells = [row[0].strip() for row in alone[1:] if len(row) == 1]
+        if len(cells) == len(alone) - 1 and all(
+            cell in _MISSING or _NUMBER["comma"].fullmatch(cell) for cell in cells
+        ):
+            return "semicolon", alone
+    delimiter = "comma" if "comma" in read else next(iter(read))
+    return delimiter, read[delimiter]
+
+
+def _rows(text: str, sign: str, is_whole: bool, most: int = SAMPLE_ROWS) -> list[list[str]]:
+    """Return the first rows that have anything in them, the last one only if it is whole."""
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=sign):
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+            if len(rows) > most:
+                return rows
+    except csv.Error:
+        # of a cell that is too long for this reader, and not for those that read the rows
+        if not rows:
+            raise
+        return rows
+    return rows if is_whole or len(rows) < 2 else rows[:-1]
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether each row has as many values as there are columns.
+
+    R names rows in a first column without a name; empty values at the end are those of a comma too
+    many.
+    """
+    width = len(rows[0])
+    sizes = {len(row) for row in rows[1:] if len(row) <= width or any(row[width:])}
+    return sizes <= {width} or sizes == {width + 1}
+
+
+def _decimal(
+    rows: Sequence[Sequence[str]], name: str, delimiter: str, given: Given
+) -> tuple[str, bool]:
+    """Return the decimal sign, and whether numbers have groups of thousands."""
+    # by which convention each column of numbers can be read, with its first value with a sign
+    readable: list[tuple[bool, bool, str]] = []
+    for at in range(len(rows[0])):
+        cells = [row[at].strip() for row in rows[1:] if at < len(row)]
+        cells = [cell for cell in cells if cell not in _MISSING]
+        signed = [cell for cell in cells if "," in cell or "." in cell]
+        if not signed:
+            continue
+        by_point, by_comma = (_are_numbers(cells, convention) for convention in ("point", "comma"))
+        if by_point or by_comma:
+            readable.append((by_point, by_comma, signed[0]))
+        elif given.decimal is None and all(_is_a_number(cell) for cell in cells):
+            # some of one convention, some of the other
+            odd = [
+                [cell for cell in signed if not _are_numbers([cell], convention)]
+                for convention in POINTS
+            ]
+            raise DialectError("decimal_mixed", name=name, as_point=odd[1][0], as_comma=odd[0][0])
+    points = [cell for by_point, by_comma, cell in readable if not by_comma]
+    commas = [
+        cell
+        for by_point, by_comma, cell in readable
+        # in a file divided by commas, 192.168.100 is hardly a number
+        if not by_point and ("," in cell or delimiter != "comma")
+    ]
+    open_ones = [cell for by_point, by_comma, cell in readable if by_point and by_comma]
+    decimal = given.decimal
+    if decimal is None:
+        if points and commas:
+            raise DialectError("decimal_mixed", name=name, as_point=points[0], as_comma=commas[0])
+        asked = [
+            cell
+            for cell in open_ones
+            # in 1.234 a point is a decimal point wherever the comma divides the values
+            if "," in cell or delimiter in ("semicolon", "tab")
+        ]
+        if asked and not points and not commas:
+            raise DialectError(
+                "decimal_unclear",
+                name=name,
+                example=asked[0],
+                as_point=_as_number(asked[0], "point"),
+                as_comma=_as_number(asked[0], "comma"),
+            )
+        decimal = "comma" if commas else "point"
+    group = POINTS["point" if decimal == "comma" else "comma"]
+    thousands = any(
+        group in row[at]
+        for at, is_read in enumerate(_columns(rows, decimal))
+        if is_read
+        for row in rows[1:]
+        if at < len(row)
+    )
+    return decimal, thousands
+
+
+def _columns(rows: Sequence[Sequence[str]], decimal: str) -> list[bool]:
+    """Tell of each column whether all of its values are numbers by a convention."""
+    numeric = []
+    for at in range(len(rows[0])):
+        cells = [row[at].strip() for row in rows[1:] if at < len(row)]
+        cells = [cell for cell in cells if cell not in _MISSING]
+        numeric.append(bool(cells) and _are_numbers(cells, decimal))
+    return numeric
+
+
+def _are_numbers(cells: Sequence[str], decimal: str) -> bool:
+    fullmatch = _NUMBER[decimal].fullmatch
+    return all(fullmatch(cell) and any(map(str.isdigit, cell)) for cell in cells)
+
+
+def _is_a_number(cell: str) -> bool:
+    return any(_are_numbers([cell], decimal) for decimal in POINTS)
+
+
+def _as_number(cell: str, decimal: str) -> str:
+    """Return a number as it is read by a convention, with a decimal point.
+
+    Examples
+    --------
+    >>> _as_number("1.234,5", "comma"), _as_number("1,234", "point"), _as_number("1,234", "comma")
+    ('1234.5', '1234', '1.234')
+    """
+    group = POINTS["point" if decimal == "comma" else "comma"]
+    return cell.replace(group, "").replace(POINTS[decimal], ".")

@@ -1,0 +1,62 @@
+"""Numbers of CSV files as Python reads them, whatever their decimal sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from core.platform.csv_dialect import EXPONENT, Dialect
+
+
+def plain_numbers(values: Any, dialect: Dialect) -> Any:
+    """Return texts of an Arrow column of numbers with a decimal point and without groups.
+
+    What is no number by the dialect is none afterwards either: `1.5` gets a question mark in a file
+    with decimal commas, or it would be read as if the file had points.
+
+    Examples
+    --------
+    >>> import pyarrow
+    >>> dialect = Dialect("semicolon", "comma", thousands=True)
+    >>> plain_numbers(pyarrow.array(["1,5", "1.234,5", "1.5", "x", None]), dialect).to_pylist()
+    ['1.5', '1234.5', '1.5?', 'x', None]
+    """
+    if dialect.decimal == "point" and not dialect.thousands:
+        return values
+    import pyarrow
+    import pyarrow.compute as compute
+
+    point = dialect.point
+    group = "." if point == "," else ","
+    tail = rf"(?:[{point}]\d*)?{EXPONENT}\s*$"
+    grouped = compute.match_substring_regex(
+        values, rf"^\s*[+-]?[1-9]\d{{0,2}}(?:[{group}]\d{{3}})+{tail}"
+    )
+    simple = compute.match_substring_regex(values, rf"^\s*[+-]?\d*{tail}")
+    if not dialect.thousands:
+        grouped = compute.and_(grouped, pyarrow.scalar(False))
+    bare = compute.replace_substring(compute.replace_substring(values, group, ""), point, ".")
+    other = compute.match_substring_regex(values, rf"^\s*[+-]?[\d.,]+{EXPONENT}\s*$")
+    odd = compute.binary_join_element_wise(values, "?", "")
+    rest = compute.if_else(other, odd, values)
+    return compute.if_else(compute.or_(grouped, simple), bare, rest)
+
+
+def with_plain_numbers(
+    frame: pd.DataFrame, dialect: Dialect, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return the frame with numbers that pandas left as texts read by the dialect."""
+    if dialect.decimal == "point" and not dialect.thousands:
+        return frame
+    import pyarrow
+
+    for column in columns:
+        if frame[column].dtype != "object":
+            continue
+        texts = pyarrow.array(frame[column].astype("str").where(frame[column].notna(), None))
+        plain = pd.Series(plain_numbers(texts, dialect).to_pandas(), frame.index)
+        numbers = pd.to_numeric(plain, errors="coerce")
+        frame[column] = plain if (numbers.isna() & plain.notna()).any() else numbers
+    return frame

@@ -1,0 +1,156 @@
+"""Formulas of the project file: a closed language over columns, checked before it is ever used."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
+# of a text column: `matchup.str.contains("@")`
+TEXT_METHODS = ("contains", "endswith", "slice", "startswith")
+# a text, which may hold a backtick, or a name between two
+_QUOTED = re.compile(r"""\"[^"]*\"|'[^']*'|`(?P<name>[^`]+)`""")
+_ALLOWED = (
+    ast.Expression,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Compare,
+    ast.Constant,
+    ast.Name,
+    ast.Load,
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.Div,
+    ast.Mod,
+    ast.Pow,
+    ast.USub,
+    ast.UAdd,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.Eq,
+    ast.NotEq,
+)
+
+
+def columns_in(formula: str) -> tuple[str, ...]:
+    """Return the columns that a formula reads, in their order; refuse what is no formula.
+
+    A formula is what `pandas.DataFrame.eval` takes, and of that only numbers, texts, columns,
+    arithmetic, comparisons, the FUNCTIONS, and `column.str.<method>(...)` with the TEXT_METHODS:
+    nothing that could reach beyond the frame. A name that is no single word stands in backticks.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
+
+    Examples
+    --------
+    >>> columns_in("floor(sqrt(loc_x ** 2 + loc_y ** 2) / 10)")
+    ('loc_x', 'loc_y')
+    >>> columns_in('matchup.str.contains("@")')
+    ('matchup',)
+    >>> columns_in("`shot distance` + lat")
+    ('shot distance', 'lat')
+    >>> columns_in("lat.to_pickle('x')")
+    Traceback (most recent call last):
+    ValueError: 'lat.to_pickle('x')' is no formula: lat.to_pickle is not known
+    """
+    quoted: dict[str, str] = {}
+    try:
+        tree = ast.parse(_without_backticks(formula, quoted), mode="eval")
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"'{formula}' is no formula: {getattr(error, 'msg', error)} (a column whose name has "
+            "spaces stands in backticks: `two words`)"
+        ) from error
+    names: dict[str, None] = {}
+    _walk(tree.body, formula, names)
+    if not names:
+        raise ValueError(f"'{formula}' is no formula: it reads no column")
+    return tuple(quoted.get(name, name) for name in names)
+
+
+def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
+    """Try a formula on two made-up rows, and refuse one that fails or gives another kind.
+
+    Parameters
+    ----------
+    kind : {"number", "text"}
+        What it is to give.
+    types : mapping of str to str
+        Type of each column, as the project file says.
+
+    Raises
+    ------
+    ValueError
+        With the reason.
+
+    Examples
+    --------
+    >>> give("day.str.slice(5, 7)", "text", {"day": "date"})
+    >>> give("day + 1", "number", {"day": "date"})
+    Traceback (most recent call last):
+    ValueError: 'day + 1' cannot be computed: ...
+    """
+    import pandas as pd
+
+    usual: dict[str, list[object]] = {"text": ["a", "b"], "date": ["2000-10-31", "2001-01-02"]}
+    frame = pd.DataFrame({name: usual.get(types[name], [1.0, 2.0]) for name in columns_in(formula)})
+    try:
+        values = frame.eval(formula, engine="python")
+        if kind == "number":
+            values.astype("float64")
+    except Exception as error:
+        raise ValueError(f"'{formula}' cannot be computed: {error}") from error
+
+
+def _without_backticks(formula: str, quoted: dict[str, str]) -> str:
+    """Return the formula with a word for each name in backticks, which `quoted` then translates."""
+
+    def word(token: re.Match[str]) -> str:
+        if token["name"] is None:
+            return token[0]  # a text
+        name = f"_quoted_{len(quoted)}_"
+        quoted[name] = token["name"]
+        return name
+
+    return _QUOTED.sub(word, formula)
+
+
+def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
+    if isinstance(node, ast.Call):
+        _check_call(node, formula, names)
+        for argument in node.args:
+            _walk(argument, formula, names)
+        return
+    if not isinstance(node, _ALLOWED):
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+    if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+    if isinstance(node, ast.Name):
+        names[node.id] = None
+    for child in ast.iter_child_nodes(node):
+        _walk(child, formula, names)
+
+
+def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
+    called = node.func
+    if node.keywords:
+        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} names its arguments")
+    if isinstance(called, ast.Name) and called.id in FUNCTIONS:
+        return
+    if (
+        isinstance(called, ast.Attribute)
+        and called.attr in TEXT_METHODS
+        and isinstance(called.value, ast.Attribute)
+        and called.value.attr == "str"
+        and isinstance(called.value.value, ast.Name)
+    ):
+        names[called.value.value.id] = None
+        return
+    raise ValueError(f"'{formula}' is no formula: {ast.unparse(called)} is not known")

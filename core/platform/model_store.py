@@ -1,0 +1,187 @@
+"""The only door to MLflow's registry of models: versions, aliases, and the files of logged models.
+
+What may be done with them is not known here: `core.registry` keeps the rules.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from core.platform import mlflow_client
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.model_files import Digests
+from core.platform.runs import ModelVersion as ModelVersion
+from core.platform.runs import RunInfo
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+# how MLflow begins the address of a model that it keeps
+MODELS = "models:/"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run logged, registered or not.
+
+    Parameters
+    ----------
+    model_id : str
+        Its name in MLflow, `m-` and 32 hexadecimal digits.
+    digests : Digests
+        What was noted of its files; empty for a model of another maker.
+    """
+
+    model_id: str
+    digests: Digests
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def versions(settings: Settings, model: str) -> list[ModelVersion]:
+    """Return the registered versions of a model, newest first."""
+    client = mlflow_client.client(settings)
+    kept = client.search_model_versions(f"name = '{model}'", max_results=200)
+    numbers = _aliases(settings, model)
+    listed = [_version(item, numbers) for item in kept]
+    return sorted(listed, key=lambda version: -int(version.version))
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def find_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion | None:
+    """Return the version behind an alias or number, None when there is none."""
+    client = mlflow_client.client(settings)
+    by_number = alias_or_version.isdigit()
+    ask = client.get_model_version if by_number else client.get_model_version_by_alias
+    kept = mlflow_client.find(lambda: ask(model, alias_or_version))
+    return _version(kept, _aliases(settings, model)) if kept else None
+
+
+def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
+    """Return the version behind an alias or number.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none.
+    """
+    version = find_version(settings, model, alias_or_version)
+    if version is None:
+        what = f"version {alias_or_version}" if alias_or_version.isdigit() else alias_or_version
+        raise NotReadyError(f"There is no {what} of {model} yet. Train a model first.")
+    return version
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def require_model(settings: Settings, model: str) -> None:
+    """Make the registered model that versions are of, where there is none of that name."""
+    client = mlflow_client.client(settings)
+    if mlflow_client.find(lambda: client.get_registered_model(model)) is None:
+        client.create_registered_model(model)
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def add_version(
+    settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
+) -> str:
+    """Return the number of a new version of a model, whose files are those of a logged one."""
+    version = mlflow_client.client(settings).create_model_version(
+        model, f"{MODELS}{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+    )
+    return str(version.version)
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def aliases(settings: Settings, model: str) -> dict[str, str]:
+    """Return the version behind each alias of a model; none where nothing is registered."""
+    return _aliases(settings, model)
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def set_alias(settings: Settings, model: str, alias: str, version: str) -> None:
+    """Let an alias point at a version, at once and away from the one before."""
+    mlflow_client.client(settings).set_registered_model_alias(model, alias, version)
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def delete_alias(settings: Settings, model: str, alias: str) -> None:
+    """Let an alias point at nothing."""
+    mlflow_client.client(settings).delete_registered_model_alias(model, alias)
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def digests(settings: Settings, model_id: str) -> Digests:
+    """Return what `model_files.log` noted of a model; nothing for a model of another maker."""
+    client = mlflow_client.client(settings)
+    logged = mlflow_client.find(lambda: client.get_logged_model(model_id))
+    return Digests.read(logged.tags or {} if logged else {})
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def logged_by(settings: Settings, run: RunInfo) -> LoggedModel | None:
+    """Return the model that a run logged, None where it logged none."""
+    logged = mlflow_client.client(settings).search_logged_models(
+        [run.experiment_id], f"source_run_id = '{run.run_id}'", max_results=1
+    )
+    return LoggedModel(logged[0].model_id, Digests.read(logged[0].tags)) if logged else None
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def source(settings: Settings, version: ModelVersion) -> str:
+    """Return the address that a version was registered with; `models:/<id>` of a logged model."""
+    client = mlflow_client.client(settings)
+    return str(client.get_model_version(version.name, version.version).source)
+
+
+@contextmanager
+def folder(settings: Settings, model_id: str, *, copies: Path | None = None) -> Iterator[Path]:
+    """Give the folder of a logged model's files, or a copy of it where the store is elsewhere.
+
+    The copy is removed afterwards, but for one in the folder `copies`.
+    """
+    with ExitStack() as stack:
+        with mlflow_client.wrap_store_errors(only_store=True):
+            logged = mlflow_client.client(settings).get_logged_model(model_id)
+            address = urlparse(str(logged.artifact_location))
+            if address.scheme == "file":
+                place = Path(url2pathname(address.path))
+            else:
+                if copies is None:
+                    copy = stack.enter_context(tempfile.TemporaryDirectory())
+                else:
+                    copy = str(copies / model_id)
+                    Path(copy).mkdir(parents=True, exist_ok=True)
+                place = _download(settings, str(logged.artifact_location), copy)
+        yield place
+
+
+def _download(settings: Settings, address: str, into: str) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    return Path(
+        download_artifacts(artifact_uri=address, dst_path=into, tracking_uri=settings.mlflow_uri)
+    )
+
+
+def _aliases(settings: Settings, model: str) -> dict[str, str]:
+    client = mlflow_client.client(settings)
+    kept = mlflow_client.find(lambda: client.get_registered_model(model))
+    return {alias: str(number) for alias, number in kept.aliases.items()} if kept else {}
+
+
+def _version(item: Any, numbers: Mapping[str, str]) -> ModelVersion:
+    """Return a version as MLflow has it, with those of the model's aliases that point at it."""
+    number = str(item.version)
+    return ModelVersion(
+        item.name,
+        number,
+        item.run_id or "",
+        tuple(sorted(alias for alias, behind in numbers.items() if behind == number)),
+        dict(item.tags),
+        item.creation_timestamp / 1000,
+    )

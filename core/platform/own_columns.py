@@ -1,0 +1,52 @@
+"""The names of Courtside's own columns, where they stand beside the columns of a project.
+
+Every one of them begins with `PREFIX`, and a project file that names a column so is refused: a
+feature may be called `probability`, `label` or `row` without being taken for one of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREFIX: Final = "courtside_"
+
+PREDICTION_ID: Final = "courtside_prediction_id"
+ROW: Final = "courtside_row"
+ROW_KEY: Final = "courtside_row_key"
+PROBABILITY: Final = "courtside_probability"
+PREDICTED: Final = "courtside_predicted"
+LABEL: Final = "courtside_label"
+LABELLED_AT: Final = "courtside_labelled_at"
+LATENCY: Final = "courtside_latency_ms"
+SCORED_AT: Final = "courtside_scored_at"
+SOURCE: Final = "courtside_source"
+MODEL: Final = "courtside_model"
+VERSION: Final = "courtside_version"
+ALIAS: Final = "courtside_alias"
+IS_SHADOW: Final = "courtside_is_shadow"
+IS_SAMPLE: Final = "courtside_is_sample"
+RUN_ID: Final = "courtside_run_id"
+REQUEST: Final = "courtside_request"
+POSITION: Final = "courtside_position"
+
+
+def is_own(name: str) -> bool:
+    """Return whether a column name is reserved for Courtside, in whatever case it is written.
+
+    Examples
+    --------
+    >>> is_own("courtside_row"), is_own("Courtside_Row"), is_own("row")
+    (True, True, False)
+    """
+    return name.casefold().startswith(PREFIX)
+
+
+def shown(name: str) -> str:
+    """Return what a person reads in place of the name of what is compared: our own column in words.
+
+    Examples
+    --------
+    >>> shown(PROBABILITY), shown("probability")
+    ('predicted probability', 'probability')
+    """
+    return "predicted probability" if name == PROBABILITY else name

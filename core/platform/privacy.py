@@ -1,0 +1,99 @@
+"""Files of the app are for the user who runs it alone: 0600, in folders 0700.
+
+New files are private because each of the app's programs sets its umask at its start; what an
+earlier start or another program left looser is tightened then. Only what the app writes is changed:
+not the home itself where that is the checkout or a person's own folder, nor files that came with
+the code.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from core.platform.config import CODE_ROOT, Settings
+
+MASK = 0o077
+FOLDERS = ("data", "state", "logs", "mlruns", "backups")
+DATABASE = "mlflow.db*"
+# came with the code
+_TRACKED = (".gitkeep", ".gitignore", "README.md")
+
+
+def set_umask() -> None:
+    """Let what this process and its children write be for this user alone."""
+    os.umask(MASK)
+
+
+def opener(path: str, flags: int) -> int:
+    """Open a file that is private from its first byte; for `open`."""
+    return os.open(path, flags, 0o600)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a private file whole or not at all; when this returns, it is on disk."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(temporary, "xb", opener=opener) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[int]:
+    """Use another umask inside, for the whole process; yields the one that was set before."""
+    before = os.umask(mask)
+    try:
+        yield before
+    finally:
+        os.umask(before)
+
+
+def tighten(settings: Settings) -> None:
+    """Take the rights of others from what the app wrote; does nothing where it may not.
+
+    A folder that is private already is not walked: nobody else reaches what lies in it.
+    """
+    home = settings.home
+    if _is_the_apps_own(home):
+        _private(home)
+    for path in home.glob(DATABASE):
+        _private(path)
+    for name in FOLDERS:
+        top = home / name
+        if not top.is_dir() or top.is_symlink() or not _is_loose(top):
+            continue
+        for folder, _, files in os.walk(top, topdown=False):
+            for file in files:
+                if file not in _TRACKED:
+                    _private(Path(folder) / file)
+            # itself after what lies in it: who is interrupted begins again
+            _private(Path(folder))
+
+
+def _is_the_apps_own(home: Path) -> bool:
+    kept = (CODE_ROOT, Path.home(), Path("/"), Path("/tmp"))
+    return home.resolve() not in kept and not (home / ".git").exists()
+
+
+def _is_loose(path: Path) -> bool:
+    with suppress(OSError):
+        return bool(stat.S_IMODE(path.lstat().st_mode) & MASK)
+    return False
+
+
+def _private(path: Path) -> None:
+    # another user's file, a read-only folder, one that is gone by now
+    with suppress(OSError):
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or not stat.S_IMODE(status.st_mode) & MASK:
+            return
+        path.chmod(stat.S_IMODE(status.st_mode) & ~MASK)

@@ -1,0 +1,408 @@
+"""Programs that outlive whoever starts them: known again by pid and start time, ended whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+
+from core.platform.errors import InputError
+
+HOST = "127.0.0.1"
+# the addresses by which a program answers on this machine
+REACHED_LOCALLY = ("127.0.0.1", "0.0.0.0", "::", "::1")
+PORTS_TRIED = 100
+# The start time is reckoned from the clock and moves a little when that is set.
+SAME_START_SECONDS = 2.0
+STOPPED = psutil.STATUS_STOPPED
+# Children of this process, to be reaped when they end; others' children are init's business.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+# what is still to be told reaches the browser before the process is another
+_LAST_WORDS_SECONDS = 1.0
+_MOST_FILES = 65_536
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """Return what names this run of the system, empty where the system does not say.
+
+    Without it, a machine whose clock stands still while it is off could give a process the pid and
+    the start time of an earlier one.
+    """
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A program that was started, so that a later one with the same pid is not taken for it.
+
+    Parameters
+    ----------
+    boot : str
+        The `boot_id` of the run of the system that it belongs to; empty where that is not known.
+    """
+
+    pid: int
+    create_time: float
+    boot: str = ""
+
+
+def start(
+    command: Sequence[str],
+    log: Path,
+    env: Mapping[str, str],
+    folder: Path,
+    *,
+    is_part: bool = False,
+) -> Process:
+    """Start a program in a session of its own, so that it goes on when this process ends.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments; no shell reads it.
+    log : Path
+        File of all that it prints; an older one is emptied. It is written at its end, so that it
+        can be rotated while the program runs.
+    env : mapping
+        Variables added to this process's own.
+    folder : Path
+        Its current folder; made if missing, as the log's is.
+    is_part : bool
+        Whether it belongs to this process's session, and ends with it, instead.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+    with log.open("ab") as file:
+        child = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            cwd=folder,
+            start_new_session=not is_part,
+        )
+    _children[child.pid] = child
+    try:
+        return Process(child.pid, psutil.Process(child.pid).create_time(), boot_id())
+    except psutil.NoSuchProcess:
+        return Process(child.pid, time.time(), boot_id())
+
+
+def is_alive(process: Process) -> bool:
+    """Tell whether that very program runs, not only its children."""
+    _reap(process.pid)
+    program = _at(process.pid)
+    return program is not None and _same(program, process) and _runs(program)
+
+
+def is_stopped(process: Process) -> bool:
+    """Tell whether that very program is halted by a signal, as `kill -STOP` does it."""
+    program = _at(process.pid)
+    with suppress(psutil.Error):
+        return program is not None and _same(program, process) and program.status() == STOPPED
+    return False
+
+
+def cpu_seconds(process: Process) -> float:
+    """Return the seconds of a processor that the program has used itself; 0 when it is gone."""
+    program = _at(process.pid)
+    with suppress(psutil.Error):
+        if program is not None and _same(program, process):
+            times = program.cpu_times()
+            return float(times.user + times.system)
+    return 0.0
+
+
+def listens(process: Process, port: int) -> bool:
+    """Tell whether the program, or a child of it, is the one that listens on the port."""
+    for member in _members(process):
+        with suppress(psutil.Error):
+            for connection in member.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
+def stop(process: Process, grace: float = 5.0) -> None:
+    """End the program and all that it started: asked first, made to after `grace` seconds.
+
+    Returns when none of them is left; does nothing when there is none.
+    """
+    _signal(process, signal.SIGTERM)
+    if not _gone(process, grace):
+        kill(process)
+
+
+def kill(process: Process) -> bool:
+    """End the program and all that it started at once, and tell whether none of them is left.
+
+    This ends what is halted or hung too. Who puts another program in its place does so only when
+    this returns True: what is gone cannot come back and write beside its successor.
+    """
+    _signal(process, signal.SIGKILL)
+    return _gone(process, 5.0)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What programs use now: bytes of memory, and seconds of a processor since they began."""
+
+    memory: int
+    cpu_seconds: float
+
+
+def usage(programs: Iterable[Process]) -> Usage:
+    """Return what these programs use together, with all that they started."""
+    memory, seconds = 0, 0.0
+    for program in programs:
+        for member in _members(program):
+            with suppress(psutil.Error):
+                times = member.cpu_times()
+                memory += member.memory_info().rss
+                seconds += times.user + times.system
+    return Usage(memory, seconds)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A program that waits for connections to a port of this machine.
+
+    Parameters
+    ----------
+    pid : int or None
+        None when it is another person's, who does not let us see.
+    command : tuple of str
+        As it was started.
+    since : float or None
+        Seconds since 1970.
+    """
+
+    port: int
+    pid: int | None
+    command: tuple[str, ...]
+    since: float | None
+
+
+def listeners() -> list[Listener]:
+    """Return the programs that listen on ports of 127.0.0.1, or on those of all addresses."""
+    listed = []
+    for port, pid in sorted(_listening(), key=lambda pair: (pair[0], pair[1] or 0)):
+        command: tuple[str, ...] = ()
+        since = None
+        with suppress(psutil.Error):
+            if pid is not None:
+                program = psutil.Process(pid)
+                since, command = program.create_time(), tuple(program.cmdline())
+        listed.append(Listener(port, pid, command, since))
+    return listed
+
+
+def belongs(pid: int, programs: Iterable[Process]) -> bool:
+    """Tell whether a process is one of these programs or was started by one."""
+    return _session(pid) in {program.pid for program in programs}
+
+
+def lead_group() -> None:
+    """Make this process the head of a group, so that `signal_group` reaches what it starts."""
+    os.setpgrp()
+
+
+def signal_group(pid: int | None, number: int) -> None:
+    """Send a signal to a process that has called `lead_group`, and to all that it started.
+
+    What has left the group, as `start` makes it, is spared.
+    """
+    if pid is None:
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+        return
+    # too early: the process has not made its own group yet
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def end_children() -> None:
+    """End all that this process has started, at once."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.send_signal(signal.SIGKILL)
+
+
+def log_tail(path: Path, lines: int = 40) -> str:
+    """Return the last lines of a log, empty when there is none.
+
+    Only the end of the file is read, however long it is.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 500 * lines))
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def port_is_free(port: int) -> bool:
+    """Tell whether a program could listen on this port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        # on some systems one may bind beside a program that listens on all addresses
+        if probe.connect_ex((HOST, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        # closed connections that linger do not hinder a server either
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(first: int, taken: Collection[int] = ()) -> int:
+    """Return the first free port from `first` upward, without those that are spoken for.
+
+    Raises
+    ------
+    InputError
+        When none of the hundred from `first` on is free.
+    """
+    last = min(first + PORTS_TRIED - 1, 65535)
+    for port in range(first, last + 1):
+        if port not in taken and port_is_free(port):
+            return port
+    raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
+
+
+def _listening() -> set[tuple[int, int | None]]:
+    """Return port and process of each who listens."""
+    try:
+        every = [(connection.pid, connection) for connection in psutil.net_connections(kind="tcp")]
+    except psutil.AccessDenied:
+        # not every system tells those of all programs at once
+        every = []
+        for program in psutil.process_iter():
+            with suppress(psutil.Error):
+                every += [
+                    (program.pid, connection) for connection in program.net_connections(kind="tcp")
+                ]
+    return {
+        (connection.laddr.port, pid)
+        for pid, connection in every
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip in REACHED_LOCALLY
+    }
+
+
+def _at(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _same(program: psutil.Process, process: Process) -> bool:
+    if process.boot and process.boot != boot_id():
+        return False
+    try:
+        return bool(abs(program.create_time() - process.create_time) <= SAME_START_SECONDS)
+    except psutil.Error:
+        return False
+
+
+def _runs(program: psutil.Process) -> bool:
+    try:
+        return bool(program.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _reap(pid: int) -> None:
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]
+
+
+def _members(process: Process) -> list[psutil.Process]:
+    """Return the living processes of the program's session, and itself.
+
+    A pid is not given to a new process while a session bears it. So if another process has it
+    now, nothing of ours is left.
+    """
+    if process.pid <= 0:
+        # of no program that we started: the session 0 is the system's own
+        return []
+    leader = _at(process.pid)
+    if leader is not None and not _same(leader, process):
+        return []
+    # itself too where it is in the session of whoever started it
+    pids = {process.pid, *(pid for pid in psutil.pids() if _session(pid) == process.pid)}
+    programs = [_at(pid) for pid in sorted(pids)]
+    return [member for member in programs if member is not None and _runs(member)]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    for member in _members(process):
+        with suppress(psutil.Error):
+            # psutil looks again whether the pid is still the one that it found
+            member.send_signal(number)
+
+
+def _gone(process: Process, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while True:
+        _reap(process.pid)
+        if not _members(process):
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+
+
+def re_exec(env: Mapping[str, str]) -> None:
+    """Have this process replaced by a new one of the same command, in a second.
+
+    Nothing of it is left: no open file, no connection, no cache. Variables that a library wrote
+    into the environment since the start are not passed on.
+
+    Parameters
+    ----------
+    env : mapping
+        What the settings of this app come from.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    command = [sys.executable, *sys.orig_argv[1:]]
+
+    def replace() -> None:
+        time.sleep(_LAST_WORDS_SECONDS)
+        # its server lets sockets be inherited: the port would never be free again
+        os.closerange(3, _MOST_FILES)
+        os.execve(sys.executable, command, {**kept, **env})
+
+    threading.Thread(target=replace, daemon=True).start()

@@ -1,0 +1,616 @@
+"""ProjectSpec: what is predicted, from which columns, on which rows. One TOML file a project.
+
+It is `projects/<name>.toml`, or `projects/<name>/project.toml` beside code of the project's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from core.platform import formulas, own_columns, toml_lines
+from core.platform.config import Options, sentence
+from core.platform.errors import InputError
+from core.platform.rows import Rule, label_word
+
+FOLDER = Path(__file__).resolve().parents[1] / "projects"
+_IN_FOLDER = "project.toml"
+
+
+class _FaultError(ValueError):
+    """A rule of ours that a project file breaks, and the key of the file that breaks it."""
+
+    def __init__(self, text: str, *key: str | int) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+class Column(Options):
+    """One column of a source: its type, what it may hold and what it means.
+
+    Parameters
+    ----------
+    type : {"text", "integer", "number", "label", "date"}
+        `label` is a whole number 0 or 1 that may be missing; `date` is a day, year-month-day, or a
+        moment with its time of day.
+    positive_values, negative_values : tuple
+        Of a label that is not written as 0 and 1: what stands for 1, and what for 0. Capitals do
+        not count, and neither does whether 1 is a number or a text.
+    about : str
+        What it means, with its unit.
+    min, max : float, optional
+        Range of a number, ends included.
+    categories : tuple of str
+        All values that a text may have; empty where any may stand.
+    pattern : str, optional
+        Regular expression that the whole of a text must match.
+    aliases : tuple of str
+        Other names under which a source may bring it.
+    recorded : {"before", "after"}
+        Whether the value is known before the event that is predicted, or noted only after it.
+    """
+
+    type: Literal["text", "integer", "number", "label", "date"]
+    about: str
+    min: float | None = None
+    max: float | None = None
+    categories: tuple[str, ...] = ()
+    pattern: str | None = None
+    aliases: tuple[str, ...] = ()
+    recorded: Literal["before", "after"] = "before"
+    positive_values: tuple[bool | int | float | str, ...] = ()
+    negative_values: tuple[bool | int | float | str, ...] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a model sees it as a name rather than as a number."""
+        return self.type in ("text", "date")
+
+    @property
+    def rule(self) -> Rule:
+        """What the row contract asks of its values."""
+        return Rule(
+            self.type,
+            self.min,
+            self.max,
+            self.categories,
+            self.pattern,
+            tuple(label_word(value) for value in self.negative_values),
+            tuple(label_word(value) for value in self.positive_values),
+        )
+
+    @model_validator(mode="after")
+    def _rules_suit_the_type(self) -> Column:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
+            raise ValueError(f"min and max are for numbers, not for type {self.type}")
+        if (self.categories or self.pattern) and self.type != "text":
+            raise ValueError(f"categories and pattern are for text, not for type {self.type}")
+        if (self.positive_values or self.negative_values) and self.type != "label":
+            raise ValueError(f"values of a label are for type label, not for type {self.type}")
+        if bool(self.positive_values) != bool(self.negative_values):
+            raise ValueError("positive_values and negative_values are given together")
+        both = {label_word(word) for word in self.positive_values}
+        both &= {label_word(word) for word in self.negative_values}
+        if both:
+            raise ValueError(f"both positive and negative: {', '.join(sorted(both))}")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"the pattern {self.pattern} is none: {error}") from error
+        return self
+
+
+class Formula(Options):
+    """Something that is computed from columns, see `core.platform.formulas`."""
+
+    formula: str
+    about: str
+
+    @model_validator(mode="after")
+    def _is_a_formula(self) -> Formula:
+        formulas.columns_in(self.formula)
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return formulas.columns_in(self.formula)
+
+
+class Engineered(Formula):
+    """A feature that the model's own pipeline computes from raw columns."""
+
+    type: Literal["text", "number"] = "number"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a model sees it as a name rather than as a number."""
+        return self.type == "text"
+
+
+class Identity(Formula):
+    """What a column must equal, up to `tolerance`; where it does not, the source is odd."""
+
+    column: str
+    tolerance: float = Field(0.0, ge=0)
+
+
+class FeatureSet(Options):
+    """Features to choose together on the Prepare page."""
+
+    title: str
+    about: str
+    features: tuple[str, ...] = Field(min_length=1)
+
+
+class Preset(Options):
+    """What Prepare and Train are to do for a known result, at one press.
+
+    Parameters
+    ----------
+    features : str
+        Title of a set of features.
+    split, test_from
+        As Prepare takes them.
+    candidates, params, blend
+        As Train takes them.
+    """
+
+    title: str
+    about: str
+    features: str
+    split: Literal["random", "time", "group"] = "random"
+    test_from: str | None = None
+    candidates: tuple[str, ...] = Field(min_length=1)
+    params: dict[str, dict[str, int | float | bool | str]] = Field(default_factory=dict)
+    blend: bool = False
+
+
+class Download(Options):
+    """A file to be had from the network, known by its size in bytes and its SHA-256."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}\.(csv|parquet|zip)$")
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    size: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Rows(Options):
+    """Which rows train the model (development) and which it meets in operation (production)."""
+
+    column: str
+    development: str
+    development_name: str
+    production: str
+    production_name: str
+
+
+class Court(Options):
+    """Columns of the shot chart, in tenths of a foot from the hoop, and what stands above it."""
+
+    title: str
+    x: str
+    y: str
+
+
+class Sample(Options):
+    """The built-in sample: what it is, and the file beside the project's that calibrates it."""
+
+    about: str
+    tables: str = Field(pattern=r"^[a-z0-9_]+\.json$")
+
+
+class ProjectSpec(Options):
+    """What is predicted, from which columns, on which rows.
+
+    Parameters
+    ----------
+    domain : str
+        What the rows are about, for whom and why, in a few sentences; documents tell it.
+    model : str
+        Name of the registered model.
+    target : str
+        Column of type `label`; `positive` and `negative` are the words for 1 and 0.
+    id : str
+        Column that differs from row to row; rows are put in its order.
+    time : str
+        Column that says when a row came to be; a split by time cuts there.
+    group : str, optional
+        Column of what rows belong together (a game, a customer); a split by group keeps each whole.
+    threshold : float
+        Probability from which on a row is labelled `positive`.
+    features : tuple of str
+        The default features, columns or engineered; `features_title` is what people call them.
+    feature_sets : tuple of FeatureSet
+        Others to choose from.
+    presets : tuple of Preset
+        Choices of Prepare and Train that belong together.
+    engineered : dict of str to Engineered
+        Features that the model's pipeline computes.
+    slices : tuple of str
+        Columns of few values by which rows are filtered and compared.
+    error_slices : tuple of str
+        Columns by whose values a model's errors are judged; without them, `slices`.
+    identities : tuple of Identity
+        What columns must equal.
+    downloads : tuple of Download
+        The source as files on the network.
+    court : Court or None
+        Only for a project whose rows lie on a basketball court.
+    sample : Sample or None
+        Only for a project with a built-in sample.
+
+    Examples
+    --------
+    >>> spec = load("kobe")
+    >>> spec.target, len(spec.features), len(spec.columns)
+    ('shot_made_flag', 6, 25)
+    """
+
+    name: str
+    title: str
+    question: str
+    domain: str = ""
+    model: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    target: str
+    positive: str
+    negative: str
+    id: str
+    time: str
+    group: str | None = None
+    threshold: float = Field(ge=0, le=1)
+    features: tuple[str, ...] = Field(min_length=1)
+    features_title: str = "Default"
+    feature_sets: tuple[FeatureSet, ...] = ()
+    presets: tuple[Preset, ...] = ()
+    slices: tuple[str, ...] = ()
+    error_slices: tuple[str, ...] = ()
+    rows: Rows
+    court: Court | None = None
+    sample: Sample | None = None
+    downloads: tuple[Download, ...] = ()
+    columns: dict[str, Column]
+    engineered: dict[str, Engineered] = Field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_columns_exist(self) -> ProjectSpec:
+        missing = {name: key for key, name in self._named() if name not in self.columns}
+        if missing:
+            first = next(iter(missing.values()))
+            raise _FaultError(f"not in [columns]: {', '.join(missing)}", *first)
+        if self.columns[self.target].type != "label":
+            raise _FaultError(
+                f"the target {self.target} must be of type label", "columns", self.target, "type"
+            )
+        if self.columns[self.rows.column].type != "text":
+            raise _FaultError(
+                f"the column of [rows], {self.rows.column}, must be of type text", "rows", "column"
+            )
+        places = [self.court.x, self.court.y] if self.court else []
+        if any(self.columns[name].type not in ("integer", "number") for name in places):
+            raise _FaultError(
+                f"the columns of [court] must be numbers: {', '.join(places)}", "court"
+            )
+        return self
+
+    def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield each place of the file that names a column, and the name."""
+        yield from ((("target",), self.target), (("id",), self.id), (("time",), self.time))
+        yield ("rows", "column"), self.rows.column
+        yield from ((("slices",), name) for name in self.slices)
+        yield from ((("error_slices",), name) for name in self.error_slices)
+        if self.group:
+            yield ("group",), self.group
+        if self.court:
+            yield from ((("court", "x"), self.court.x), (("court", "y"), self.court.y))
+        for place, identity in enumerate(self.identities):
+            yield ("identities", place, "column"), identity.column
+            for name in identity.columns:
+                yield ("identities", place, "formula"), name
+        for own, feature in self.engineered.items():
+            yield from ((("engineered", own, "formula"), name) for name in feature.columns)
+        for key, features in self._feature_lists():
+            yield from ((key, name) for name in features if name not in self.engineered)
+
+    def _feature_lists(self) -> Iterator[tuple[tuple[str | int, ...], tuple[str, ...]]]:
+        yield ("features",), self.features
+        for place, feature_set in enumerate(self.feature_sets):
+            yield ("feature_sets", place, "features"), feature_set.features
+
+    @model_validator(mode="after")
+    def _formulas_give_what_they_say(self) -> ProjectSpec:
+        tried: list[tuple[tuple[str | int, ...], str, str, str]] = [
+            (("engineered", name, "formula"), name, feature.type, feature.formula)
+            for name, feature in self.engineered.items()
+        ]
+        tried += [
+            (
+                ("identities", place, "formula"),
+                f"identity of {identity.column}",
+                "number",
+                identity.formula,
+            )
+            for place, identity in enumerate(self.identities)
+        ]
+        for key, name, kind, formula in tried:
+            try:
+                formulas.give(
+                    formula, kind, {name: column.type for name, column in self.columns.items()}
+                )
+            except ValueError as error:
+                raise _FaultError(f"{name}: {error}", *key) from error
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_its_own_opposite(self) -> ProjectSpec:
+        for key, features in self._feature_lists():
+            if fault := self.fault_of(features):
+                raise _FaultError(fault, *key)
+        if self.rows.development == self.rows.production:
+            raise _FaultError(
+                f"development and production are the same: {self.rows.production}",
+                "rows",
+                "production",
+            )
+        if self.positive == self.negative:
+            raise _FaultError(
+                f"positive and negative are the same word: {self.positive}", "negative"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_name_means_one_thing(self) -> ProjectSpec:
+        names = [*self.columns, *self.engineered]
+        names += [alias for column in self.columns.values() for alias in column.aliases]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise _FaultError(
+                f"names with more than one meaning: {', '.join(twice)}", *self._place_of(twice[0])
+            )
+        if reserved := sorted(name for name in names if own_columns.is_own(name)):
+            raise _FaultError(
+                f"names that begin with {own_columns.PREFIX} are Courtside's own: "
+                f"{', '.join(reserved)} (give the column another name, in the source too)",
+                *self._place_of(reserved[0]),
+            )
+        if self.id in ("prediction_id", "label", "labelled_at"):
+            raise _FaultError(
+                f"the id must not be called {self.id}: a label that is sent to /labels has a field "
+                "of that name",
+                "id",
+            )
+        # a metric of a run is named after its column, and MLflow takes no other characters
+        odd = sorted(
+            name
+            for name in {*self.columns, *self.engineered}
+            if not re.fullmatch(r"[\w.\- /]+", name)
+        )
+        if odd:
+            raise _FaultError(
+                f"names may hold letters, digits, spaces and _.-/ only: {', '.join(odd)} (say the "
+                "source's name as an alias)",
+                *self._place_of(odd[0]),
+            )
+        titles = [self.features_title, *(feature_set.title for feature_set in self.feature_sets)]
+        if len(set(titles)) < len(titles):
+            raise _FaultError(
+                f"two sets of features have one title: {', '.join(titles)}", "feature_sets", 0
+            )
+        if unknown := [preset.features for preset in self.presets if preset.features not in titles]:
+            place = [preset.features for preset in self.presets].index(unknown[0])
+            raise _FaultError(
+                f"presets of features that are none: {', '.join(unknown)}",
+                "presets",
+                place,
+                "features",
+            )
+        presets = [preset.title for preset in self.presets]
+        if len(set(presets)) < len(presets):
+            raise _FaultError(f"two presets have one title: {', '.join(presets)}", "presets", 0)
+        return self
+
+    def _place_of(self, name: str) -> tuple[str, ...]:
+        """Return where the file gives a column or an engineered feature this name, or alias."""
+        if name in self.engineered and name not in self.columns:
+            return ("engineered", name)
+        owners = (own for own, column in self.columns.items() if name in column.aliases)
+        return ("columns", next(owners, name))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, 12 digits, of what the file says of rows and columns, not of its layout.
+
+        What it says of training, and in which words it asks, changes no prepared set.
+        """
+        other = {
+            "title",
+            "question",
+            "model",
+            "threshold",
+            "presets",
+            "error_slices",
+            "downloads",
+            "domain",
+        }
+        return hashlib.sha256(self.model_dump_json(exclude=other).encode()).hexdigest()[:12]
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Columns by whose values a model's errors are judged; what kind of row it is, is one."""
+        return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
+
+    def fault_of(self, features: Sequence[str]) -> str | None:
+        """Return why these cannot be the features of a model, None when they can.
+
+        Examples
+        --------
+        >>> load("kobe").fault_of(["lat", "shot_id"])
+        'the id shot_id must not be a feature'
+        """
+        known = {*self.columns, *self.engineered}
+        if unknown := [name for name in features if name not in known]:
+            return f"not in [columns]: {', '.join(unknown)}"
+        needed = {*features, *self.inputs_of(features)}
+        if self.target in needed:
+            return f"the target {self.target} must not be a feature"
+        if self.id in needed:
+            return f"the id {self.id} must not be a feature"
+        twice = sorted({name for name in features if list(features).count(name) > 1})
+        return f"features stand there more than once: {', '.join(twice)}" if twice else None
+
+    def features_called(self, title: str) -> tuple[str, ...]:
+        """Return the set of features of this title.
+
+        Examples
+        --------
+        >>> load("kobe").features_called("The six of the brief")[:2]
+        ('lat', 'lon')
+        """
+        sets = {feature_set.title: feature_set.features for feature_set in self.feature_sets}
+        return {self.features_title: self.features, **sets}[title]
+
+    def inputs_of(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Return the raw columns that a model of these features takes, in their order.
+
+        Examples
+        --------
+        >>> load("kobe").inputs_of(["shot_distance", "angle", "seconds_left"])
+        ('shot_distance', 'loc_x', 'loc_y', 'minutes_remaining', 'seconds_remaining')
+        """
+        return tuple(
+            dict.fromkeys(
+                column
+                for name in features
+                for column in (
+                    self.engineered[name].columns if name in self.engineered else (name,)
+                )
+            )
+        )
+
+    def formulas_of(self, features: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return the formula, and whether it gives a number or a text, of engineered features.
+
+        Examples
+        --------
+        >>> load("kobe").formulas_of(["lat", "month"])
+        {'month': ('game_date.str.slice(5, 7)', 'text')}
+        """
+        return {
+            name: (self.engineered[name].formula, self.engineered[name].type)
+            for name in features
+            if name in self.engineered
+        }
+
+    def kinds_of(self, names: Sequence[str]) -> dict[str, str]:
+        """Return for each column or engineered feature whether it is a number or a text.
+
+        Examples
+        --------
+        >>> load("kobe").kinds_of(["lat", "season", "month"])
+        {'lat': 'number', 'season': 'text', 'month': 'text'}
+        """
+        return {name: "text" if self.is_text(name) else "number" for name in names}
+
+    def about(self, name: str) -> str:
+        """Return what a column or an engineered feature means."""
+        return (self.engineered.get(name) or self.columns[name]).about
+
+    def is_text(self, name: str) -> bool:
+        """Return whether a model sees a column or an engineered feature as a name."""
+        return (self.engineered.get(name) or self.columns[name]).is_text
+
+    def recorded_after(self, name: str) -> bool:
+        """Return whether a feature is known only after the event that is predicted."""
+        return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
+
+
+def load(name: str, folder: Path | None = None) -> ProjectSpec:
+    """Return the project of that name, from core/projects unless another folder is given.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it does not hold a whole project.
+
+    Examples
+    --------
+    >>> load("curry")
+    Traceback (most recent call last):
+    core.platform.errors.InputError: There is no project 'curry'. Known: kobe.
+    """
+    return _read(name, folder or FOLDER)
+
+
+def _file(name: str, folder: Path) -> Path:
+    """Return the file of a project; the one without a folder of its own goes first."""
+    for path in (folder / f"{name}.toml", folder / name / _IN_FOLDER):
+        if path.is_file():
+            return path
+    names = {path.stem for path in folder.glob("*.toml")}
+    names |= {path.parent.name for path in folder.glob(f"*/{_IN_FOLDER}")}
+    known = ", ".join(sorted(names))
+    raise InputError(f"There is no project '{name}'. Known: {known}.")
+
+
+@lru_cache
+def _read(project: str, folder: Path) -> ProjectSpec:
+    path = _file(project, folder)
+    name = path.relative_to(folder).as_posix()
+    try:
+        text = path.read_text(encoding="utf-8")
+        return ProjectSpec(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"The project file {name} is not TOML: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The project file {name} is not UTF-8 text: {error}.") from error
+    except ValidationError as error:
+        fault, key = _fault(error)
+        line = toml_lines.line_of(toml_lines.lines(text), key)
+        if line is None:
+            raise InputError(f"The project file {name} cannot be used: {fault}") from error
+        raise InputError(
+            f"The project file {name} cannot be used in line {line}: {fault}"
+        ) from error
+
+
+def _fault(error: ValidationError) -> tuple[str, tuple[str | int, ...]]:
+    """Return what is wrong, in a sentence, and the key of the file that it is about."""
+    first = error.errors()[0]
+    if first["type"] != "value_error":
+        return sentence(error), first["loc"]
+    # one of our own rules; pydantic would repeat the whole file behind it
+    where = ".".join(str(part) for part in first["loc"])
+    fault = first["ctx"]["error"]
+    return f"{where}{': ' if where else ''}{fault}.", (*first["loc"], *getattr(fault, "key", ()))
+
+
+def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """Return the calibration tables of the project's built-in sample.
+
+    Raises
+    ------
+    InputError
+        When the project has no sample.
+    """
+    folder = folder or FOLDER
+    spec = load(name, folder)
+    if spec.sample is None:
+        raise InputError(f"The project '{name}' has no built-in sample. Acquire a file instead.")
+    return _tables(_file(name, folder).with_name(spec.sample.tables))
+
+
+@lru_cache
+def _tables(path: Path) -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return tables

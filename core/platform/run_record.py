@@ -1,0 +1,143 @@
+"""What a step reports: plain data that `core.platform.tracking` alone turns into MLflow calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.platform.classifier import Classifier
+from core.platform.rows import Rule
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A frame that a run read, logged as an MLflow dataset input.
+
+    Parameters
+    ----------
+    name : str
+        What it is, e.g. `train_data`.
+    frame : DataFrame
+        The rows.
+    source : str
+        Where they lie; shown in the run.
+    context : str
+        What the run used them for: raw, training, testing, scoring, reference, current.
+    target : str or None
+        Column of the labels.
+    digest : str or None
+        SHA-256 of the bytes that hold the rows; its first 32 digits are the data set's digest in
+        MLflow. Without it MLflow computes one of its own from the frame.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    source: str
+    context: str
+    target: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A fitted model with what it needs to be served.
+
+    Parameters
+    ----------
+    estimator : Classifier
+        Fitted scikit-learn classifier or pipeline with `predict_proba`; takes the features.
+    features : tuple of str
+        What the estimator takes, in order.
+    inputs : dict of str to {"number", "text"}
+        Raw columns that are sent to the served model, in order.
+    engineered : dict of str to (formula, {"number", "text"})
+        Features that the served model computes from its inputs.
+    is_complete : bool
+        Whether a row with a missing input is refused; else the estimator imputes it.
+    threshold : float
+        Probability, 0 to 1, from which a row is labelled 1.
+    example : DataFrame
+        A few rows of the inputs, kept as the input example.
+    libraries : tuple of str
+        Distributions that must be installed where the model is loaded.
+    rules : dict of str to Rule
+        What the values of each input may be; without one, any number or text.
+    """
+
+    estimator: Classifier
+    features: tuple[str, ...]
+    inputs: Mapping[str, str]
+    threshold: float
+    example: pd.DataFrame
+    engineered: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    is_complete: bool = True
+    libraries: tuple[str, ...] = ("scikit-learn",)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that one run has to say.
+
+    Parameters
+    ----------
+    params, metrics, tags : mapping
+        Names say what and where: `log_loss_test`, `rows_train`.
+    tables : mapping of str to DataFrame
+        Kept as `tables/<name>.parquet` artifacts.
+    figures : mapping of str to dict
+        Vega-Lite specifications, kept as `figures/<name>.svg` and `.json`.
+    files : tuple of Path
+        Kept as `files/<name>` artifacts.
+    documents : mapping of str to mapping
+        Kept as `documents/<name>.json` artifacts.
+    datasets : tuple of Dataset
+        Kept as dataset inputs.
+    model : ModelRecord or None
+        Kept as the run's model.
+    is_sample : bool
+        Whether any figure comes from made-up rows; the run is marked so.
+
+    Examples
+    --------
+    >>> Record(metrics={"rows_train": 3.0}).metrics["rows_train"]
+    3.0
+    """
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
+    model: ModelRecord | None = None
+    is_sample: bool = False
+
+
+class Progress:
+    """What a running step tells whoever waits for it. This base tells nobody.
+
+    A background job passes its own kind, which writes to the job table.
+
+    Examples
+    --------
+    >>> Progress().update(0.5, "half way") is None
+    True
+    """
+
+    job_id: str | None = None
+
+    def update(self, fraction: float, text: str) -> None:
+        """Say how far the work is: a fraction from 0 to 1 and a line of text."""
+
+    def run_started(self, run_id: str) -> None:
+        """Say which MLflow run records the work."""
+
+
+SILENT = Progress()

@@ -1,0 +1,116 @@
+"""Typed records of the tags that a run or a registered version carries.
+
+Each subject has its own, next to the steps that write it: a field of the record is the tag
+`courtside.<field>`, and stands nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+if TYPE_CHECKING:
+    from core.platform.runs import RunInfo
+
+TAG = "courtside."
+
+Value = TypeVar("Value")
+# how a field is written, where that is not its plain text
+Listed = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: [*filter(None, value.split(","))] if _is_text(value) else value),
+    PlainSerializer(",".join),
+]
+AsJson = Annotated[
+    Value,
+    BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
+    PlainSerializer(json.dumps),
+]
+Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+class RunTags(BaseModel):
+    """The base of every record of tags: frozen; a field that is not known is refused.
+
+    Examples
+    --------
+    >>> class Trial(RunTags):
+    ...     fold: int | None = None
+    ...     columns: Listed = ()
+    ...     is_short: bool = False
+    >>> Trial(columns=("lat", "lon"), is_short=True).write()
+    {'courtside.columns': 'lat,lon', 'courtside.is_short': 'true'}
+    >>> Trial.read({"courtside.fold": "3", "courtside.columns": "lat", "mlflow.user": "ann"})
+    Trial(fold=3, columns=('lat',), is_short=False)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, run: RunInfo) -> Self:
+        """Return what a run says of itself."""
+        return cls.read(run.tags)
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> Self:
+        """Return what tags say; a tag that is absent, or cannot be read, is the field's default."""
+        given: dict[str, Any] = {}
+        for tag, text in tags.items():
+            name, dot, key = tag.removeprefix(TAG).partition(".")
+            if not tag.startswith(TAG) or name not in cls.model_fields:
+                continue
+            if dot:
+                given.setdefault(name, {})[key] = text
+            else:
+                given[name] = text
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            unreadable = {fault["loc"][0] for fault in error.errors()}
+            return cls.model_validate(
+                {name: text for name, text in given.items() if name not in unreadable}
+            )
+
+    def write(self) -> dict[str, str]:
+        """Return the tags of what was set; a mapping is a tag `courtside.<field>.<key>` each.
+
+        Examples
+        --------
+        >>> class Files(RunTags):
+        ...     sha256: dict[str, str] = {}
+        ...     note: str | None = None
+        >>> Files(sha256={"a.csv": "97f0"}, note=None).write()
+        {'courtside.sha256.a.csv': '97f0'}
+        >>> Files.read({"courtside.sha256.a.csv": "97f0"}).sha256
+        {'a.csv': '97f0'}
+        """
+        tags: dict[str, str] = {}
+        for name, value in self.model_dump(exclude_unset=True).items():
+            if isinstance(value, Mapping):
+                tags |= {f"{TAG}{name}.{key}": str(item) for key, item in value.items()}
+            elif value is not None:
+                text = str(value)
+                tags[TAG + name] = text.lower() if isinstance(value, bool) else text
+        return tags
+
+    @classmethod
+    def where(cls, sign: Literal["=", "!="] = "=", /, **fields: object) -> list[str]:
+        """Return conditions that `tracking.runs` takes as `matching`; None sets no condition.
+
+        Examples
+        --------
+        >>> class Decision(RunTags):
+        ...     decision: str = ""
+        >>> Decision.where(decision="hold"), Decision.where("!=", decision="hold")
+        (["tags.`courtside.decision` = 'hold'"], ["tags.`courtside.decision` != 'hold'"])
+        """
+        asked = {name: value for name, value in fields.items() if value is not None}
+        tags = cls.model_validate(asked).write()
+        return [f"tags.`{tag}` {sign} '{text}'" for tag, text in tags.items()]

@@ -1,0 +1,88 @@
+"""Who may ask a server on this machine: by which name it is called, and from which page.
+
+A page anywhere on the web can send requests to 127.0.0.1, and a name of its own can be made to lead
+there. Both show: in `Origin`, and in `Host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+SENTENCES = {
+    "foreign_host": (
+        "This server is not called {value}. Call it by 127.0.0.1 or localhost; a name that a proxy "
+        "passes on belongs into COURTSIDE_ALLOWED_HOSTS."
+    ),
+    "foreign_origin": (
+        "Pages of {value} may not use this server. An address that may belongs into "
+        "COURTSIDE_ALLOWED_HOSTS."
+    ),
+}
+
+
+def refusal(host: str | None, origin: str | None, allowed: Collection[str]) -> str | None:
+    """Return the code of the reason why a request is refused, None where it is taken.
+
+    Parameters
+    ----------
+    host, origin : str or None
+        The headers of these names.
+    allowed : collection of str
+        Names, with a port or without, beside those of this machine.
+
+    Examples
+    --------
+    >>> refusal("127.0.0.1:5001", None, ()), refusal("evil.example:5001", None, ())
+    (None, 'foreign_host')
+    >>> refusal("localhost:5001", "http://localhost:3000", ())
+    'foreign_origin'
+    >>> refusal("127.0.0.1:5001", "https://model.example.org", ("model.example.org",))
+    """
+    called = _place(host)
+    if called is None or not _is_known(called, (*LOCAL, *allowed)):
+        return "foreign_host"
+    if origin is None:
+        # no browser, or a page that is the server's own
+        return None
+    page = _place(origin.partition("://")[2])
+    # other programs of this machine have pages too: theirs are foreign
+    if page is None or not (page == called or _is_known(page, allowed)):
+        return "foreign_origin"
+    return None
+
+
+def sentence(code: str, host: str | None, origin: str | None) -> str:
+    """Return the reason in words.
+
+    Examples
+    --------
+    >>> sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example")[:46]
+    'Pages of https://evil.example may not use this'
+    """
+    value = (host or "so") if code == "foreign_host" else (origin or "")
+    return SENTENCES[code].format(value=value[:80])
+
+
+def _place(text: str | None) -> tuple[str, int | None] | None:
+    """Return a name and a port, None for what is neither."""
+    if not text or any(sign in text for sign in "@/?#\\ "):
+        return None
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError:
+        return None
+    name = (parts.hostname or "").rstrip(".")
+    return (name, port) if name else None
+
+
+def _is_known(place: tuple[str, int | None], names: Collection[str]) -> bool:
+    known = [
+        _place(f"[{name}]" if name.count(":") > 1 and name[0] != "[" else name) for name in names
+    ]
+    return any(
+        address is not None and address[0] == place[0] and address[1] in (None, place[1])
+        for address in known
+    )

@@ -1,0 +1,526 @@
+"""What a frame must hold, as the project file states it; all that is wrong is told at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform import rows
+from core.platform.errors import InputError
+from core.platform.project import Column, Identity, ProjectSpec
+from core.platform.rows import Fault, label_word
+
+EXAMPLES = 3
+# more labels of other values are another target, not slips
+SLIPS = 0.05
+TOLD = 6  # sentences of one error message; the table has them all
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or odd, with a frame.
+
+    Parameters
+    ----------
+    severity : {"error", "warning"}
+        Errors stop, warnings do not.
+    check : str
+        Code that stays the same from report to report, e.g. `range`.
+    column : str
+        Where; empty for whole rows.
+    rows : int or None
+        How many rows; None where it is not about rows.
+    examples : str
+        Up to three of the values.
+    where : str
+        The first of these rows, by their id or their number.
+    text : str
+        The sentence for people.
+    """
+
+    severity: Literal["error", "warning"]
+    check: str
+    column: str
+    rows: int | None
+    examples: str
+    where: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A frame with the project's columns and types, and all that was found on the way.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows, columns in the order of the project file, types settled. Where there are errors,
+        values that could not be settled are missing in it.
+    findings : tuple of Finding
+        Errors first.
+    """
+
+    frame: pd.DataFrame
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """A sentence per error."""
+        return tuple(finding.text for finding in self.findings if finding.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence per warning."""
+        return tuple(finding.text for finding in self.findings if finding.severity == "warning")
+
+    def required(self) -> Validated:
+        """Return this, or stop where there are errors.
+
+        Raises
+        ------
+        InputError
+            With a sentence for each error.
+        """
+        if errors := self.errors:
+            more = len(errors) - TOLD
+            end = f" And {more:,} more: see the validation report." if more > 0 else ""
+            raise InputError(" ".join(errors[:TOLD]) + end)
+        return self
+
+
+def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return the findings as a table, a column per field.
+
+    Examples
+    --------
+    >>> as_table([]).columns.tolist()
+    ['severity', 'check', 'column', 'rows', 'examples', 'where', 'text']
+    """
+    names = list(Finding.__dataclass_fields__)
+    table = pd.DataFrame([asdict(finding) for finding in findings], columns=names)
+    return table.astype({"rows": "Int64"})
+
+
+def inspect(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    *,
+    optional: Sequence[str] = (),
+    complete: Sequence[str] = (),
+    filled: Sequence[str] = (),
+    unique: str | None = None,
+    identities: Sequence[Identity] = (),
+    unread: Sequence[str] = (),
+) -> Validated:
+    """Return the frame with the stated columns and types, and all that is wrong or odd with it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What was read; it is not changed.
+    columns : mapping of str to Column
+        What it must hold.
+    optional : sequence of str
+        Columns that may be absent.
+    complete : sequence of str
+        Columns without a missing value.
+    filled : sequence of str
+        Columns where a missing value is a warning.
+    unique : str, optional
+        Column whose values must be there and differ from row to row. With it, rows that repeat
+        another in all other columns are a warning.
+    identities : sequence of Identity
+        Where they do not hold, it is a warning.
+    unread : sequence of str
+        Columns that the source has but the frame does not; told with those that are not used.
+
+    Examples
+    --------
+    >>> wanted = {"lon": Column(type="number", about="longitude", min=-119, max=-117)}
+    >>> validated = inspect(pd.DataFrame({"lon": ["-118.2", "east", "3"], "x": 1}), wanted)
+    >>> for finding in validated.findings:
+    ...     print(finding.severity, finding.check, finding.rows, finding.text)
+    error type 1 Column 'lon' must be a number: not so in 1 row ('east'), row 2.
+    error range 1 Column 'lon' must lie in -119..-117: not so in 1 row (3), row 3.
+    warning extra_column None 1 column is not used: 'x'.
+    """
+    named, findings = _by_their_names(frame, columns, optional, unread)
+    if named is None:
+        return Validated(frame.iloc[:, :0], tuple(findings))
+    if frame.empty:
+        findings.append(_whole("no_rows", "", "The data has no rows."))
+    present = {name: column for name, column in columns.items() if name in named.columns}
+    by = unique if unique in present else None
+    settled: dict[str, pd.Series[Any]] = {}
+    odd: list[Finding] = []
+    for name, column in present.items():
+        settled[name], faults = rows.read(named[name], column.rule)
+        if column.type == "label":
+            faults = _other_labels(named[name], column, faults)
+        empty = rows.empty_rows(settled[name], faults)
+        if empty.any() and (name == unique or name in complete):
+            faults = (*faults, Fault("missing", name, np.flatnonzero(empty)))
+        findings += [_of_fault(fault, named, by) for fault in faults]
+        if name in filled and name != unique and name not in complete:
+            odd += _empty(name, empty, named, by)
+        if name == unique:
+            odd += _repeated_values(settled[name], named)
+    clean = pd.DataFrame(settled, index=frame.index)
+    for identity in identities:
+        if {identity.column, *identity.columns} <= set(present):
+            odd += _not_equal(identity, clean, named, by)
+    if by is not None and len(present) > 1:
+        odd += _repeated_rows(clean, named, by)
+    findings += odd
+    findings.sort(key=lambda finding: finding.severity != "error")
+    return Validated(clean, tuple(findings))
+
+
+def validate(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    *,
+    optional: Sequence[str] = (),
+    complete: Sequence[str] = (),
+    unique: str | None = None,
+) -> Validated:
+    """Return the frame with the stated columns and types, or tell all that is wrong with it.
+
+    Parameters are those of `inspect`.
+
+    Raises
+    ------
+    InputError
+        With every error found.
+
+    Examples
+    --------
+    >>> validate(pd.DataFrame({"lom": [1]}), {"lon": Column(type="number", about="longitude")})
+    Traceback (most recent call last):
+    core.platform.errors.InputError: Column 'lon' is missing. Is it 'lom'?
+    """
+    return inspect(frame, columns, optional=optional, complete=complete, unique=unique).required()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Values of one column that cannot be used, all for one reason.
+
+    Parameters
+    ----------
+    column, reason : str
+    rows : array of bool
+        Which rows of the frame.
+    fault : Fault
+        The same as the row contract has it.
+    """
+
+    column: str
+    reason: str
+    rows: Bools
+    fault: Fault
+
+
+def usable(
+    frame: pd.DataFrame, columns: Mapping[str, Column]
+) -> tuple[pd.DataFrame, list[Refused]]:
+    """Return these columns in their types, and by which of their values rows cannot be used.
+
+    The rules are those of `inspect`, asked row by row; a missing value breaks none of them. A value
+    that is of another type is missing in what is returned.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Has a column of each name.
+
+    Examples
+    --------
+    >>> wanted = {"lon": Column(type="number", about="longitude", min=-119, max=-117)}
+    >>> clean, refused = usable(pd.DataFrame({"lon": ["-118.2", "east", "3"]}), wanted)
+    >>> for refusal in refused:
+    ...     print(refusal.rows.nonzero()[0].tolist(), refusal.reason)
+    [1] must be a number
+    [2] must lie in -119..-117
+    """
+    settled: dict[str, pd.Series[Any]] = {}
+    refused = []
+    for name, column in columns.items():
+        settled[name], faults = rows.read(frame[name], column.rule)
+        for fault in faults:
+            wrong = np.zeros(len(frame), dtype=bool)
+            wrong[fault.rows] = True
+            refused.append(Refused(name, rows.reason(fault), wrong, fault))
+    return pd.DataFrame(settled, index=frame.index, copy=False), refused
+
+
+def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str] = ()) -> Validated:
+    """Return the rows of a source in the order of its id, and all that is wrong or odd with them.
+
+    See `inspect`.
+    """
+    validated = inspect(
+        frame,
+        spec.columns,
+        filled=[name for name in spec.columns if name != spec.target],
+        unique=spec.id,
+        identities=spec.identities,
+        unread=unread,
+    )
+    if validated.errors:
+        return validated
+    rows = validated.frame.sort_values(spec.id, kind="stable").reset_index(drop=True)
+    return Validated(rows, (*validated.findings, *_of_labels(rows[spec.target], spec)))
+
+
+def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
+    """Return the rows of a source in the order of its id.
+
+    Raises
+    ------
+    InputError
+        With every error found.
+    """
+    return inspect_source(frame, spec).required()
+
+
+def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
+    """Return the project's columns of these names, in their order.
+
+    Raises
+    ------
+    InputError
+        When the project has no column of one of the names: its file was changed since.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> list(chosen_columns(load("kobe"), ["lon", "lat"]))
+    ['lon', 'lat']
+    """
+    if unknown := [name for name in names if name not in spec.columns]:
+        raise InputError(
+            f"The project '{spec.name}' has no column {', '.join(unknown)} any more. Prepare and "
+            "train again."
+        )
+    return {name: spec.columns[name] for name in names}
+
+
+def aliases(columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the name that each alias stands for.
+
+    Examples
+    --------
+    >>> aliases({"lon": Column(type="number", about="longitude", aliases=("lng",))})
+    {'lng': 'lon'}
+    """
+    return {alias: name for name, column in columns.items() for alias in column.aliases}
+
+
+def taken_aliases(names: Sequence[str], columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the aliases among these names, and what they stand for where that is not there too.
+
+    Examples
+    --------
+    >>> lon = {"lon": Column(type="number", about="longitude", aliases=("lng",))}
+    >>> taken_aliases(["lng", "lat"], lon), taken_aliases(["lng", "lon"], lon)
+    ({'lng': 'lon'}, {})
+    """
+    known = aliases(columns)
+    return {name: known[name] for name in names if known.get(name, name) not in names}
+
+
+def _by_their_names(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    optional: Sequence[str],
+    unread: Sequence[str],
+) -> tuple[pd.DataFrame | None, list[Finding]]:
+    """Return the frame with aliases replaced, and what is to be said of its columns.
+
+    None instead of the frame when it is not worth a look at its values.
+    """
+    names = [str(name) for name in frame.columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        return None, [
+            _whole("repeated_column", name, f"Column '{name}' stands there more than once.")
+            for name in repeated
+        ]
+    taken = taken_aliases(names, columns)
+    named = frame.set_axis([taken.get(name, name) for name in names], axis="columns")
+    twice = [name for name, count in named.columns.value_counts().items() if count > 1]
+    if twice:
+        both = ", ".join(f"'{alias}'" for alias, name in taken.items() if name in twice)
+        text = f"{both} stand for the same column '{twice[0]}'. Keep one of them."
+        return None, [_whole("repeated_column", str(twice[0]), text)]
+    findings = [
+        _whole("alias", name, f"Column '{alias}' is taken as '{name}'.", "warning")
+        for alias, name in taken.items()
+    ]
+    names = [str(name) for name in named.columns]
+    missing = [name for name in columns if name not in names and name not in optional]
+    extra = [*(name for name in names if name not in columns), *unread]
+    if len(missing) > 5 and len(missing) > len(columns) / 2:
+        text = (
+            f"{len(missing)} of {len(columns)} columns are missing: {_listed(missing)}. "
+            f"Found: {_listed([*names, *unread])}."
+        )
+        return None, [_whole("missing_column", "", text)]
+    for name in missing:
+        close = difflib.get_close_matches(name, extra, n=1, cutoff=0.5)
+        # `made` for `shot_made_flag`
+        close += [
+            heading for heading in extra if len(heading) >= 4 and heading.lower() in name.lower()
+        ]
+        hint = f" Is it '{close[0]}'?" if close else ""
+        findings.append(_whole("missing_column", name, f"Column '{name}' is missing.{hint}"))
+    if extra:
+        quoted = _listed([f"'{name}'" for name in extra])
+        count = "1 column is" if len(extra) == 1 else f"{len(extra)} columns are"
+        findings.append(_whole("extra_column", "", f"{count} not used: {quoted}.", "warning"))
+    return named, findings
+
+
+def _other_labels(
+    values: pd.Series[Any], column: Column, faults: tuple[Fault, ...]
+) -> tuple[Fault, ...]:
+    """Return one fault for a target of other values; the faults as they are where those slip."""
+    broken = next((fault.rows for fault in faults if fault.code == "type"), None)
+    if broken is None:
+        return faults
+    raw = values.dropna().astype("object")
+    if not raw.map(lambda value: isinstance(value, str | int | float | np.number)).all():
+        return faults
+    words = raw.map(label_word)
+    count = words.nunique()
+    is_mixed = count - values.iloc[broken].map(label_word).nunique() == 2
+    if count < 2 or (is_mixed and len(broken) < max(2, SLIPS * len(words))):
+        return faults
+    distinct = sorted(str(value).strip() for value in raw[~words.duplicated()])
+    code = "other_labels" if count == 2 else "many_labels"
+    params = {"count": count, "values": distinct, "words": tuple(column.rule.labels)}
+    return (Fault(code, str(values.name), broken, params),)
+
+
+def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
+    """Return what is odd with the labels as a whole: a classifier needs both of them."""
+    distinct = labels.dropna().unique()
+    if len(distinct) == 2:
+        return []
+    if len(distinct) == 1:
+        name = spec.positive if distinct[0] == 1 else spec.negative
+        text = f"All labels are '{name}'. A model cannot be trained on these rows alone."
+    else:
+        text = f"No row has a label ('{spec.target}'). A model cannot be trained on these rows."
+    return [_whole("labels", spec.target, text, "warning")]
+
+
+def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
+    def tell(rows: int, _: str) -> str:
+        verb = "has" if rows == 1 else "have"
+        return (
+            f"{_rows(rows)} {verb} no '{name}'. A preparation drops such rows, unless it is "
+            "told otherwise."
+        )
+
+    return _of_rows("missing", name, empty, raw, unique, tell)
+
+
+def _repeated_values(values: pd.Series[Any], raw: pd.DataFrame) -> list[Finding]:
+    name = str(values.name)
+
+    def tell(rows: int, few: str) -> str:
+        return f"Column '{name}' must not repeat a value: it does in {_rows(rows)} ({few})."
+
+    wrong = (values.notna() & values.duplicated()).to_numpy()
+    return _of_rows("unique", name, wrong, raw, name, tell, "error")
+
+
+def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[Finding]:
+    def tell(rows: int, _: str) -> str:
+        verb = "repeats" if rows == 1 else "repeat"
+        return f"{_rows(rows)} {verb} another row in all columns but '{unique}'."
+
+    wrong = clean.drop(columns=unique).duplicated().to_numpy()
+    return _of_rows("duplicate_row", "", wrong, raw, unique, tell)
+
+
+def _not_equal(
+    identity: Identity, clean: pd.DataFrame, raw: pd.DataFrame, unique: str | None
+) -> list[Finding]:
+    # as the formula was tried when the project file was loaded: numbers have fractions
+    numbers = clean[list(identity.columns)].select_dtypes("number").columns
+    with np.errstate(all="ignore"):
+        floats = clean.astype(dict.fromkeys(numbers, "float64"))
+        expected = floats.eval(identity.formula, engine="python")
+    wrong = np.asarray((clean[identity.column] - expected).abs() > identity.tolerance)
+    return _of_rows(
+        "identity",
+        identity.column,
+        wrong,
+        raw,
+        unique,
+        lambda rows, few: (
+            f"Column '{identity.column}' is not {identity.formula} in {_rows(rows)} ({few}): "
+            f"{identity.about}."
+        ),
+    )
+
+
+def _of_rows(
+    check: str,
+    column: str,
+    wrong: Bools,
+    raw: pd.DataFrame,
+    unique: str | None,
+    tell: Callable[[int, str], str],
+    severity: Literal["error", "warning"] = "warning",
+) -> list[Finding]:
+    """Return the finding about these rows, if any; `tell` is given their number and examples."""
+    places = np.flatnonzero(wrong)
+    if not len(places):
+        return []
+    few = ""
+    if column:
+        # by their repr: a parquet file can hold lists, which have no hash
+        shown = raw[column].iloc[places[:1000]].map(repr).unique()[:EXAMPLES]
+        few = ", ".join(text[:40] for text in shown)
+    where = _first(places, column, raw, unique)
+    text = tell(len(places), few)
+    return [Finding(severity, check, column, len(places), few, where, text)]
+
+
+def _of_fault(fault: Fault, raw: pd.DataFrame, unique: str | None) -> Finding:
+    where = _first(fault.rows, fault.column, raw, unique)
+    few, text = ", ".join(fault.examples), rows.sentence(fault)
+    return Finding("error", fault.code, fault.column, len(fault.rows), few, where, text)
+
+
+def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> str:
+    """Return the first of some rows, by their id where they have one."""
+    first = places[:EXAMPLES]
+    if unique is not None and column != unique:
+        return f"{unique} " + ", ".join(raw[unique].iloc[first].map(str))
+    return "row " + ", ".join(f"{place + 1:,}" for place in first)
+
+
+def _whole(
+    check: str, column: str, text: str, severity: Literal["error", "warning"] = "error"
+) -> Finding:
+    return Finding(severity, check, column, None, "", "", text)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

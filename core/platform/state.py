@@ -1,0 +1,246 @@
+"""The state of a home: one SQLite database, `state/state.db` (WAL, for its owner alone).
+
+Each subject defines its tables in its own package, on `TABLES`. What a home has only one of, and
+nobody searches, is a document: JSON under a name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sql
+from filelock import FileLock, Timeout
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.platform import store_faults
+from core.platform.config import Settings
+
+WAIT_SECONDS = 15
+TABLES = sql.MetaData()
+_documents = sql.Table(
+    "documents",
+    TABLES,
+    sql.Column("name", sql.String, primary_key=True),
+    sql.Column("body", sql.String, nullable=False),
+)
+
+
+class _Opened(NamedTuple):
+    inode: int
+    tables: int
+    engine: sql.Engine
+    # a connection that never writes, so that it sees every write
+    watcher: sqlite3.Connection
+
+
+_opened: dict[Path, _Opened] = {}
+_one_opener = threading.RLock()
+
+
+def path(settings: Settings) -> Path:
+    """Return the file of the database."""
+    return settings.state_dir / "state.db"
+
+
+@contextmanager
+def transaction(settings: Settings) -> Iterator[sql.Connection]:
+    """Open a transaction that may write: all that is written inside stands, or none of it.
+
+    One comes after the other, from whatever threads or processes: what is read inside stays so
+    until it ends. The file is made if it is not there.
+
+    Raises
+    ------
+    StoreError
+        When the database cannot be used; `store_faults.DamagedError` when it is damaged.
+    """
+    with (
+        _faults(settings),
+        _open(path(settings)).engine.connect() as connection,
+        connection.execution_options(is_writing=True).begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[sql.Connection]:
+    """Read the database as it is now; waits for nobody. A home without one reads as an empty one.
+
+    Raises
+    ------
+    StoreError
+        As `transaction` does.
+    """
+    place = path(settings)
+    with _faults(settings):
+        if place.exists():
+            with _open(place).engine.connect() as connection:
+                yield connection
+        else:
+            with _nothing().begin() as connection:
+                TABLES.create_all(connection)
+                yield connection
+
+
+def version(settings: Settings) -> tuple[int, int]:
+    """Return what changes with every write, whoever writes; a question of a few microseconds.
+
+    Raises
+    ------
+    StoreError
+        As `transaction` does.
+    """
+    place = path(settings)
+    if not place.exists():
+        return -1, 0
+    with _faults(settings), _one_opener:
+        opened = _open(place)
+        (number,) = opened.watcher.execute("PRAGMA data_version").fetchone()
+    return opened.inode, number
+
+
+def close(settings: Settings) -> None:
+    """Let go of the database, before its file is moved: all is in that one file then.
+
+    SQLite removes the files beside a database by their names when it closes it, and would remove
+    those of the one that lies there by then.
+    """
+    _close(path(settings))
+
+
+def document(connection: sql.Connection, name: str) -> Any:
+    """Return what was kept under this name, None if nothing was.
+
+    Raises
+    ------
+    DamagedError
+        When it is no JSON.
+    """
+    mine = sql.select(_documents.c.body).where(_documents.c.name == name)
+    body = connection.execute(mine).scalar_one_or_none()
+    try:
+        return None if body is None else json.loads(body)
+    except ValueError as error:
+        raise store_faults.DamagedError(store_faults.damaged_document(name)) from error
+
+
+def keep_document(connection: sql.Connection, name: str, content: Any) -> None:
+    """Keep a JSON value under this name, in place of the one before; None keeps nothing."""
+    if content is None:
+        connection.execute(sql.delete(_documents).where(_documents.c.name == name))
+        return
+    body = json.dumps(content)
+    new = insert(_documents).values(name=name, body=body)
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["name"], set_={"body": new.excluded.body})
+    )
+
+
+def load(settings: Settings, name: str) -> Any:
+    """Return what was kept under this name, as `document` does."""
+    with reading(settings) as connection:
+        return document(connection, name)
+
+
+def save(settings: Settings, name: str, content: Any) -> None:
+    """Keep a JSON value under this name, as `keep_document` does."""
+    with transaction(settings) as connection:
+        keep_document(connection, name, content)
+
+
+@contextmanager
+def _faults(settings: Settings) -> Iterator[None]:
+    with store_faults.wrap_store_errors(path(settings), SQLAlchemyError, sqlite3.Error, Timeout):
+        yield
+
+
+def _open(place: Path) -> _Opened:
+    with _one_opener:
+        standing = _opened.get(place)
+        if standing is not None:
+            # another file may lie there by now: one was moved away, or a backup was put back
+            if standing.inode == _inode(place) and standing.tables == len(TABLES.tables):
+                return standing
+            _close(place)
+        engine = _new_engine(place)
+        opened = _Opened(_inode(place), len(TABLES.tables), engine, _connect(place))
+        _opened[place] = opened
+        return opened
+
+
+def _close(place: Path) -> None:
+    with _one_opener:
+        opened = _opened.pop(place, None)
+        if opened is not None:
+            opened.engine.dispose()
+            opened.watcher.close()
+
+
+def _new_engine(place: Path) -> sql.Engine:
+    engine = sql.create_engine(
+        "sqlite://", creator=lambda: _connect(place), poolclass=sql.QueuePool
+    )
+    sql.event.listen(engine, "begin", _begin)
+    if _is_read_only(place):
+        return engine
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # one maker: two processes that switch a new file to WAL at once get "database is locked"
+        with FileLock(place.with_suffix(".lock"), timeout=30):
+            # SQLite gives the files beside it the same rights
+            os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o600))
+            with engine.connect() as connection:
+                connection.connection.execute("PRAGMA journal_mode=WAL")
+                # a reader that turns into a writer fails at once when somebody else wrote meanwhile
+                with connection.execution_options(is_writing=True).begin():
+                    TABLES.create_all(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _connect(place: Path) -> sqlite3.Connection:
+    address = place.absolute().as_uri()
+    if _is_read_only(place):
+        # to be read as it stands, without the files that SQLite would make beside it
+        wal = place.with_name(f"{place.name}-wal")
+        address += "?mode=ro" if wal.exists() else "?immutable=1"
+    return sqlite3.connect(
+        address,
+        uri=True,
+        timeout=WAIT_SECONDS,
+        # transactions are ours: sqlite3 by itself begins one only with the first write
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _is_read_only(place: Path) -> bool:
+    return place.exists() and not os.access(place.parent, os.W_OK)
+
+
+def _begin(connection: sql.Connection) -> None:
+    is_writing = connection.get_execution_options().get("is_writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+@cache
+def _nothing() -> sql.Engine:
+    return sql.create_engine("sqlite://")
+
+
+def _inode(place: Path) -> int:
+    try:
+        return os.stat(place).st_ino
+    except OSError:
+        return -1

@@ -1,0 +1,268 @@
+"""The steps of the life cycle in their order: where each lives, what it reads and what it leaves.
+
+The one list of steps: runs, jobs, commands, navigation, diagram, list of artifacts and a project's
+checklist are made from it. Paths of artifacts stand in `core.platform.artifacts`; a test holds that
+the steps leave what stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from core.platform import artifacts
+from core.platform.artifacts import (
+    CHALLENGER,
+    CHAMPION,
+    CURRENT,
+    ENDPOINT,
+    LOG,
+    RAW,
+    REPORT,
+    SCORED,
+    TEST_PREDICTIONS,
+    TEST_ROWS,
+    TEST_SET,
+    TRAIN_ROWS,
+    TRAIN_SET,
+)
+from core.platform.artifacts import EVERY_RUN as EVERY_RUN
+from core.platform.artifacts import FILTERED as FILTERED
+from core.platform.artifacts import Artifact as Artifact
+
+# comes from outside, so that no stage leaves it
+SOURCE = "a source"
+REQUESTS = "requests"
+OUTCOMES = "labels, when they come"
+POLICY = "the policy"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the life cycle.
+
+    Parameters
+    ----------
+    name, run_name : str
+        Its module's and command's name, and what its MLflow run is called.
+    package : str
+        The package of core that holds its module.
+    page, title, icon : str
+        The page where it is taken: its file, what stands in the navigation, a Material symbol.
+    summary : str
+        What its command does, half a line.
+    about : str
+        What it does, a sentence.
+    reads : tuple of str
+        Paths of artifacts that other stages leave, or what comes from outside.
+    outputs : tuple of Artifact
+    next : tuple of str
+        Steps that go on from it.
+    phase : {"development", "operation"}
+        Whether a model is made, or is at work.
+    """
+
+    name: str
+    run_name: str
+    package: str
+    page: str
+    title: str
+    icon: str
+    summary: str
+    about: str
+    reads: tuple[str, ...]
+    outputs: tuple[Artifact, ...]
+    next: tuple[str, ...]
+    phase: Literal["development", "operation"] = "development"
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "acquire",
+        "AquisicaoDados",
+        "data",
+        "acquire",
+        "Acquire",
+        "download",
+        "import raw data: the sample, files, or the project's download",
+        "Brings a source in unchanged, checks every column, and makes it the raw data that all "
+        "later steps read.",
+        (SOURCE,),
+        artifacts.ACQUIRE,
+        ("prepare", "replay"),
+    ),
+    Step(
+        "prepare",
+        "PreparacaoDados",
+        "data",
+        "prepare",
+        "Prepare",
+        "filter_alt",
+        "choose rows and columns, and split them into a training and a test set",
+        "Chooses rows and columns, drops or keeps missing values, and divides the rows into a "
+        "training and a test set.",
+        (RAW, CURRENT),
+        artifacts.PREPARE,
+        ("train",),
+    ),
+    Step(
+        "train",
+        "Treinamento",
+        "training",
+        "train",
+        "Train",
+        "model_training",
+        "train candidates, compare them, register the best",
+        "Cross-validates candidates with PyCaret, judges each on the test set in a run of its own, "
+        "and registers the best as challenger.",
+        (TRAIN_SET, TEST_SET, TRAIN_ROWS, TEST_ROWS),
+        artifacts.TRAIN,
+        ("promote", "explain", "serve"),
+    ),
+    Step(
+        "promote",
+        "Promocao",
+        "registry",
+        "registry",
+        "Registry",
+        "inventory_2",
+        "evaluate a challenger at the gate, promote it, or roll back",
+        "Asks challenger and champion about the same rows, and lets the challenger take the "
+        "champion's place, or not, with reasons; or goes back to the previous champion.",
+        (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
+        artifacts.PROMOTE,
+        ("serve",),
+    ),
+    Step(
+        "explain",
+        "Explicacao",
+        "training",
+        "explain",
+        "Explain",
+        "lightbulb",
+        "what the probabilities depend on, overall or for one row",
+        "Tells what the probabilities of a model depend on, in general or for a single row.",
+        (CHAMPION, TEST_PREDICTIONS),
+        artifacts.EXPLAIN,
+        (),
+    ),
+    Step(
+        "serve",
+        "Disponibilizacao",
+        "serving",
+        "serve",
+        "Serve",
+        "dns",
+        "start an endpoint, or change the version that it serves",
+        "Starts `mlflow models serve` for the champion, behind a gateway that keeps the contract "
+        "and the log, and holds it up.",
+        (CHAMPION,),
+        artifacts.SERVE,
+        ("score",),
+        "operation",
+    ),
+    Step(
+        "score",
+        "PipelineAplicacao",
+        "scoring",
+        "score",
+        "Score",
+        "target",
+        "score the production rows, a file, or one row",
+        "Sends rows to the champion's endpoint with `requests`, or scores large files in "
+        "processes beside each other, and keeps every answer.",
+        (ENDPOINT, CHAMPION, RAW, REQUESTS),
+        artifacts.SCORE,
+        ("label", "monitor"),
+        "operation",
+    ),
+    Step(
+        "label",
+        "RecepcaoRotulos",
+        "scoring",
+        "predictions",
+        "Predictions",
+        "receipt_long",
+        "import the labels of predictions",
+        "Takes in what became of predictions, whenever it is known, and joins it to the answers.",
+        (LOG, OUTCOMES),
+        artifacts.LABEL,
+        ("monitor",),
+        "operation",
+    ),
+    Step(
+        "monitor",
+        "Monitoramento",
+        "monitoring",
+        "monitor",
+        "Monitor",
+        "monitor_heart",
+        "compare scored rows with the reference, and judge whether the model fits",
+        "Compares answers with the model's own test set, with and without labels, and says in a "
+        "sentence whether the model fits, and what to do.",
+        (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
+        artifacts.MONITOR,
+        ("retrain",),
+        "operation",
+    ),
+    Step(
+        "retrain",
+        "Retreinamento",
+        "retraining",
+        "retrain",
+        "Retrain",
+        "autorenew",
+        "apply the retraining policy, and retrain if it says so",
+        "Decides by a policy whether to train again, and if so prepares, trains and asks the gate, "
+        "in runs nested in its own.",
+        (REPORT, "run: tables/checks.parquet", POLICY, LOG),
+        artifacts.RETRAIN,
+        ("promote",),
+        "operation",
+    ),
+    Step(
+        "replay",
+        "Simulacao",
+        "retraining",
+        "replay",
+        "Replay",
+        "replay",
+        "simulate several policies on labelled history, and compare them",
+        "Lets labelled rows go by in the order of time, once for each policy of retraining, and "
+        "compares what they cost and gain.",
+        (RAW, CURRENT),
+        artifacts.REPLAY,
+        ("retrain",),
+    ),
+)
+
+
+RUN_NAMES = {step.name: step.run_name for step in STEPS}
+
+
+def named(name: str) -> Step:
+    """Return the step of that name.
+
+    Examples
+    --------
+    >>> named("prepare").run_name, named("prepare").next
+    ('PreparacaoDados', ('train',))
+    """
+    return next(step for step in STEPS if step.name == name)
+
+
+def module_name(name: str) -> str:
+    """Return the full name of a step's module.
+
+    Examples
+    --------
+    >>> module_name("prepare")
+    'core.data.prepare'
+    """
+    return f"core.{named(name).package}.{name}"
+
+
+def module(name: str) -> Any:
+    """Return a step's module, which has `Options` and `run(settings, options, progress)`."""
+    return import_module(module_name(name))

@@ -1,0 +1,409 @@
+"""The only reader of CSV and parquet files: looks before it reads, and refuses in a sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from core.platform import bounds, csv_dialect, csv_numbers
+from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, Given
+from core.platform.errors import InputError
+from core.platform.project import Column
+from core.platform.rows import MISSING_MARKS, arrow
+from core.platform.schema import aliases
+
+SUFFIXES = (".parquet", ".csv")
+_BLOCK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+# the index that pandas adds to a file; nobody's column
+_INDEX = "__index_level_"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says of itself before its rows are read.
+
+    Parameters
+    ----------
+    columns : tuple of str
+    rows : int
+        For CSV the lines after the header, which is at least the number of rows.
+    notes : tuple of str
+        What is odd with it but does not matter, a sentence each.
+    dialect : Dialect or None
+        How a CSV file is written; None for parquet.
+    """
+
+    columns: tuple[str, ...]
+    rows: int
+    notes: tuple[str, ...] = ()
+    dialect: Dialect | None = None
+
+
+def list_sources(path: Path) -> list[Path]:
+    """Return the CSV, parquet and zip files of a folder, by name.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder, or none in it.
+    """
+    if not path.is_dir():
+        raise InputError(f"There is no folder {path}.")
+    wanted = (*SUFFIXES, ".zip")
+    sources = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in wanted)
+    if not sources:
+        raise InputError(f"The folder {path} holds no .csv or .parquet file, nor a zip of them.")
+    return sources
+
+
+def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> Head:
+    """Return the columns and size of a CSV or parquet file, without reading its rows into memory.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies; its suffix says what it is.
+    name : str, optional
+        What the person calls it, for messages.
+    given : Given
+        What the person said of how it is written; the rest is detected.
+
+    Raises
+    ------
+    InputError
+        When it is of another kind, empty, not what its name says, or beyond the limits of
+        `core.platform.bounds`; when a column stands there twice; for nested columns; for a CSV file
+        that leaves open how it is written (`core.platform.csv_dialect`).
+    """
+    name = name or path.name
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
+    with bounds.opened(path, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise InputError(f"'{name}' is empty.")
+        bounds.check_bytes(name, size)
+        is_parquet = file.read(4) == b"PAR1"
+        file.seek(0)
+        if suffix == ".parquet" and not is_parquet:
+            raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
+        if suffix == ".csv" and is_parquet:
+            raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
+        head = _look_at_parquet(file, name) if is_parquet else _look_at_csv(file, name, given)
+    bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
+    return head
+
+
+def read(
+    path: Path,
+    name: str | None = None,
+    columns: Mapping[str, Column] | None = None,
+    given: Given = NOTHING,
+) -> pd.DataFrame:
+    """Return the rows of a CSV or parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies; its suffix says what it is.
+    name : str, optional
+        What the person calls it, for messages.
+    columns : mapping of str to Column, optional
+        What is expected. Texts are then read as they stand ("007" stays "007", "NA" stays "NA"),
+        and other columns are left out.
+    given : Given
+        As `read_head` takes it.
+
+    Raises
+    ------
+    InputError
+        As `read_head` does, and when the rows cannot be read.
+    """
+    name = name or path.name
+    head = read_head(path, name, given)
+    expected = columns or {}
+    names = {**aliases(expected), **{known: known for known in expected}}
+    texts = [
+        heading for heading in head.columns if heading in names and expected[names[heading]].is_text
+    ]
+    if path.suffix.lower() == ".parquet":
+        wanted = (
+            [heading for heading in head.columns if heading in names]
+            if columns
+            else list(head.columns)
+        )
+        return _read_parquet(path, name, wanted, texts if columns else wanted)
+    kept = (
+        [heading for heading in head.columns if heading in names] if columns else list(head.columns)
+    )
+    try:
+        frame = _read_csv(path, name, head, texts, kept)
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"'{name}' is empty.") from error
+    except (pd.errors.ParserError, ValueError) as error:
+        raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
+    numbers = [heading for heading in kept if heading in names and heading not in texts]
+    return csv_numbers.with_plain_numbers(frame, head.dialect or PLAIN, numbers)
+
+
+def preview(
+    path: Path, name: str | None = None, rows: int = 1000, given: Given = NOTHING
+) -> tuple[Head, pd.DataFrame]:
+    """Return what `read_head` does, and its first rows, without reading the others.
+
+    Parameters
+    ----------
+    path, name, given
+        As `read` takes them.
+    rows : int
+        At most so many.
+
+    Raises
+    ------
+    InputError
+        As `read_head` does, and when the first rows cannot be read.
+    """
+    name = name or path.name
+    head = read_head(path, name, given)
+    if path.suffix.lower() == ".csv":
+        try:
+            with bounds.opened(path, name) as file:
+                dialect = head.dialect or PLAIN
+                first_rows: pd.DataFrame = pd.read_csv(
+                    _with_new_lines(file, dialect),
+                    **_as_written(dialect),
+                    nrows=rows,
+                    dtype=str,
+                    # as they stand: a country may be called NA, and a key 007
+                    keep_default_na=False,
+                    na_values=[""],
+                )
+            return head, csv_numbers.with_plain_numbers(
+                first_rows, dialect, first_rows.columns.astype(str).tolist()
+            )
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with (
+            bounds.opened(path, name) as file,
+            pyarrow.parquet.ParquetFile(
+                bounds.again(file), read_dictionary=list(head.columns)
+            ) as opened,
+        ):
+            first = next(opened.iter_batches(rows, columns=list(head.columns)), None)
+            _check_texts(name, [] if first is None else first.columns)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+    if first is None:
+        return head, pd.DataFrame(columns=list(head.columns))
+    return head, _without_categories(first.to_pandas(date_as_object=False))
+
+
+def _look_at_csv(file: IO[bytes], name: str, given: Given) -> Head:
+    sample = file.read(csv_dialect.SAMPLE_BYTES)
+    is_whole = not file.read(1)
+    # refuses what is no text at all, before anything of it is understood
+    csv_dialect.sample_text(sample, name, "utf-8")
+    file.seek(0)
+    lines, encoding = _scan(file, name, given)
+    dialect, header = csv_dialect.detect(
+        sample, name, is_whole=is_whole, encoding=encoding, given=given
+    )
+    notes: tuple[str, ...] = ()
+    if sample.startswith(_BOM):
+        notes = (f"'{name}' starts with a byte-order mark, as Excel writes it; it was left out.",)
+    if dialect != PLAIN:
+        notes += (f"'{name}' was read with {dialect.describe()}.",)
+    # pandas gives a column without a name one of its own; a trailing comma makes none
+    columns = tuple(column for column in header if column.strip())
+    if not columns:
+        raise csv_dialect.DialectError("no_header", name=name)
+    bounds.check_columns(name, len(columns))
+    _refuse_repeated(columns, name)
+    return Head(columns, max(lines - 1, 0), notes, dialect)
+
+
+def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str]:
+    """Return how many lines there are, and their encoding; refuse what no CSV file holds."""
+    check = csv_dialect.TextCheck(name, given)
+    lines = longest = held = 0
+    last = b"\n"
+    while block := file.read(_BLOCK):
+        check.feed(block)
+        # files of old Macs end their lines with \r alone
+        ends = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        lines += len(ends) - 1
+        longest = max(longest, held + len(ends[0]), *(len(end) for end in ends[1:]))
+        held = len(ends[-1]) + (held if len(ends) == 1 else 0)
+        last = block[-1:]
+        if longest > bounds.MAX_LINE:
+            raise bounds.FileError("line", name=name, most=bounds.MAX_LINE)
+    return lines + (last not in b"\r\n"), check.encoding()
+
+
+def _with_new_lines(file: IO[bytes], dialect: Dialect) -> IO[bytes]:
+    """Return the file for pandas, which stumbles over a space after a carriage return alone."""
+    return io.BytesIO(file.read().replace(b"\r", b"\n")) if dialect.old_mac else file
+
+
+def _as_written(dialect: Dialect) -> dict[str, Any]:
+    """Return how pandas is told what a CSV file is written like."""
+    return {"encoding": dialect.codec, "sep": dialect.sign, "decimal": dialect.point}
+
+
+def _read_csv(
+    path: Path, name: str, head: Head, texts: Sequence[str], kept: Sequence[str]
+) -> pd.DataFrame:
+    """Return the columns that are kept; the others are read, so that a long row is seen."""
+    given: dict[str, Any] = {
+        **_as_written(head.dialect or PLAIN),
+        "low_memory": False,
+        "dtype": dict.fromkeys(texts, "object"),
+        # "None" and "NA" can be names; in a column of texts only an empty cell is a missing one
+        "keep_default_na": False,
+        "na_values": {
+            heading: [""] if heading in texts else list(MISSING_MARKS) for heading in head.columns
+        },
+        # the number that is nearest to what stands there, as all other readers take it
+        "float_precision": "round_trip",
+    }
+    with bounds.opened(path, name) as opened:
+        file = _with_new_lines(opened, head.dialect or PLAIN)
+        frame: pd.DataFrame = pd.read_csv(file, **given)
+        if isinstance(frame.index, pd.RangeIndex):
+            return frame[list(kept)]
+        # rows longer than the header: pandas took their first values for an index, and so moved all
+        # values to other columns; only empty ones at the end, from a trailing comma, can be left
+        # out
+        if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
+            raise InputError(f"'{name}' has rows with more values than it has columns.")
+        del frame
+        file.seek(0)
+        with warnings.catch_warnings():
+            # that they are left out is what is wanted
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            shorter: pd.DataFrame = pd.read_csv(file, **given, index_col=False)
+        return shorter[list(kept)]
+
+
+def _fault_of_csv(error: Exception) -> str:
+    """Return what pandas found wrong with a CSV, by line where it tells one."""
+    text = str(error)
+    if match := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
+        wanted, line, seen = (int(number) for number in match.groups())
+        return f"line {line:,} has {seen:,} values where {wanted:,} are expected."
+    if match := re.search(r"EOF inside string starting at row (\d+)", text):
+        return f'a quote (") opens in row {int(match[1]):,} below the header and is never closed.'
+    return _reason(error)
+
+
+def _look_at_parquet(file: IO[bytes], name: str) -> Head:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file) as opened:
+            schema, metadata = opened.schema_arrow, opened.metadata
+            size = sum(
+                metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)
+            )
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+    bounds.check_bytes(name, size, bounds.MAX_DECODED)
+    nested = [field.name for field in schema if pyarrow.types.is_nested(field.type)]
+    if nested:
+        quoted = ", ".join(f"'{column}'" for column in nested[:5])
+        raise InputError(
+            f"'{name}' holds lists or structures in {quoted}. Give each value a column of its own."
+        )
+    columns = tuple(field.name for field in schema if not field.name.startswith(_INDEX))
+    bounds.check_columns(name, len(columns))
+    _refuse_repeated(columns, name)
+    return Head(columns, metadata.num_rows)
+
+
+def _read_parquet(
+    path: Path, name: str, columns: Sequence[str], texts: Sequence[str]
+) -> pd.DataFrame:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with bounds.opened(path, name) as file:
+            with pyarrow.parquet.ParquetFile(file) as opened:
+                schema = opened.schema_arrow
+            _refuse_bytes(schema, name, columns)
+            strings = [
+                column
+                for column in columns
+                if pyarrow.types.is_string(schema.field(column).type)
+                or pyarrow.types.is_large_string(schema.field(column).type)
+            ]
+            # a text that stands in a million rows is kept once, in the file and in memory
+            table = pyarrow.parquet.read_table(
+                bounds.again(file), columns=list(columns), read_dictionary=strings
+            )
+        # whoever writes or sends them has each text as often as it stands there
+        _check_texts(name, table.columns)
+        return pd.DataFrame(
+            {
+                column: arrow.series(table.column(column), column, is_text=column in texts)
+                for column in columns
+            },
+            index=pd.RangeIndex(table.num_rows),
+            copy=False,
+        )
+    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
+        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+
+
+def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    for column in frame.columns[[dtype == "category" for dtype in frame.dtypes]]:
+        frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
+    return frame
+
+
+def _check_texts(name: str, columns: Sequence[Any]) -> None:
+    size = sum(bounds.text_bytes(column) for column in columns)
+    if size > bounds.MAX_DECODED:
+        raise bounds.FileError("text", name=name, size=size / 1e6, most=bounds.MAX_DECODED / 1e6)
+
+
+def _refuse_bytes(schema: Any, name: str, columns: Sequence[str]) -> None:
+    """Refuse bytes where values are expected: unlike texts they cannot be read as kept once."""
+    import pyarrow
+
+    kinds = pyarrow.types
+    for column in columns:
+        kind = schema.field(column).type
+        if kinds.is_dictionary(kind):
+            kind = kind.value_type
+        if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+            raise InputError(f"'{name}' holds bytes in '{column}'. Write them as text.")
+
+
+def _refuse_repeated(columns: Sequence[str], name: str) -> None:
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        quoted = ", ".join(f"'{column}'" for column in repeated[:5])
+        verb = "stands" if len(repeated) == 1 else "stand"
+        raise InputError(f"In '{name}' {quoted} {verb} there more than once. Name each once.")
+
+
+def _reason(error: Exception) -> str:
+    """Return a library's own words as one short sentence."""
+    text = " ".join(str(error).split())[:200].strip()
+    return (text or type(error).__name__).rstrip(".") + "."

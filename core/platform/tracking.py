@@ -1,0 +1,397 @@
+"""The only door to MLflow's runs: what steps write to them, and what is read of them.
+
+Registered models are behind `model_store`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.platform import mlflow_client, model_files, set_aside, steps
+from core.platform.config import Options, Settings
+from core.platform.errors import CourtsideError, NotReadyError, without_secrets
+from core.platform.git import git_commit as git_commit
+from core.platform.run_record import Dataset, Progress, Record
+from core.platform.runs import EveryRun
+from core.platform.runs import RunInfo as RunInfo
+
+
+@contextmanager
+def step_run(settings: Settings, step: str, options: Options, progress: Progress) -> Iterator[str]:
+    """Open the named run of a step, and end it FINISHED, FAILED or KILLED whatever happens inside.
+
+    The resolved options and settings, the git commit and the job are recorded at once. An error
+    inside is kept as the tag `courtside.error` and raised on.
+
+    Yields
+    ------
+    str
+        The run's id.
+    """
+    mlflow = mlflow_client.library(settings)
+    own = EveryRun(
+        step=step, project=settings.project, git_commit=git_commit(), job_id=progress.job_id
+    )
+    source = steps.module_name(step).replace(".", "/") + ".py"
+    tags = {**own.write(), "mlflow.source.name": source}
+    # a retraining runs other steps inside its own run
+    is_inside = mlflow.active_run() is not None
+    with mlflow_client.wrap_store_errors():
+        mlflow.set_experiment(experiment_id=mlflow_client.experiment_id(settings))
+    run = _run(mlflow, steps.RUN_NAMES[step], tags, nested=is_inside)
+    # twice: the run keeps the sentence too
+    with mlflow_client.wrap_store_errors(), run as run_id, mlflow_client.wrap_store_errors():
+        progress.run_started(run_id)
+        resolved = options.model_dump(mode="json")
+        if resolved:
+            mlflow.log_params({name: _param(value) for name, value in resolved.items()})
+        # secrets, addresses that may hold a password, and who people are
+        hidden = {
+            "tracking_uri",
+            "predictions_url",
+            "webhook_secret",
+            "smtp_password",
+            "allowed_emails",
+        }
+        settings_shown = settings.model_dump(mode="json", exclude=hidden)
+        mlflow.log_dict({"options": resolved, "settings": settings_shown}, "settings.json")
+        yield run_id
+
+
+@contextmanager
+def child_run(
+    settings: Settings, name: str, progress: Progress, tags: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Open a run nested in the one that is open; ends as `step_run` does.
+
+    Yields
+    ------
+    str
+        The run's id.
+    """
+    mlflow = mlflow_client.library(settings)
+    parent = mlflow.active_run()
+    own = EveryRun(
+        step=EveryRun.read(parent.data.tags).step if parent else None,
+        project=settings.project,
+        git_commit=git_commit(),
+        job_id=progress.job_id,
+    )
+    run = _run(mlflow, name, {**own.write(), **(tags or {})}, nested=True)
+    with mlflow_client.wrap_store_errors(), run as run_id, mlflow_client.wrap_store_errors():
+        yield run_id
+
+
+@mlflow_client.wrap_store_errors()
+def log(settings: Settings, run_id: str, record: Record) -> str | None:
+    """Write all that a step reports to its run, which must be the one that is open.
+
+    Returns
+    -------
+    str or None
+        The id of the logged model, if the record holds one.
+    """
+    mlflow = mlflow_client.library(settings)
+    client = mlflow_client.client(settings)
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = int(time.time() * 1000)
+    tags = {**record.tags, **(EveryRun(sample=True).write() if record.is_sample else {})}
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(name, float(value), now, 0)
+            for name, value in record.metrics.items()
+            if math.isfinite(value)
+        ],
+        params=[Param(name, _param(value)) for name, value in record.params.items()],
+        tags=[RunTag(name, value[:5000]) for name, value in tags.items()],
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        _write_artifacts(Path(temporary), record)
+        if any(Path(temporary).iterdir()):
+            client.log_artifacts(run_id, temporary)
+    for path in record.files:
+        client.log_artifact(run_id, str(path), "files")
+    for dataset in record.datasets:
+        mlflow.log_input(_data_set(mlflow, dataset), context=dataset.context)
+    return model_files.log(mlflow, record.model) if record.model else None
+
+
+@mlflow_client.wrap_store_errors()
+def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
+    """Write tags to a run, open or not, all of them or none."""
+    from mlflow.entities import RunTag
+
+    mlflow_client.client(settings).log_batch(
+        run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()]
+    )
+
+
+@mlflow_client.wrap_store_errors(only_store=True)
+def delete_tag(settings: Settings, run_id: str, name: str) -> None:
+    """Take a tag from a run.
+
+    Raises
+    ------
+    StoreError
+        When it has none of that name, or the store does not do it.
+    """
+    mlflow_client.client(settings).delete_tag(run_id, name)
+
+
+def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> RunInfo | None:
+    """Return the newest run of a step, None when there is none.
+
+    Parameters
+    ----------
+    status : str or None
+        FINISHED, FAILED, KILLED, RUNNING; None takes any.
+    """
+    newest = runs(settings, step=step, status=status, limit=1)
+    return newest[0] if newest else None
+
+
+@mlflow_client.wrap_store_errors()
+def runs(
+    settings: Settings,
+    *,
+    step: str | None = None,
+    status: str | None = None,
+    parent: str | None = None,
+    matching: Sequence[str] = (),
+    limit: int = 100,
+    with_deleted: bool = False,
+) -> list[RunInfo]:
+    """Return runs of the project, newest first.
+
+    Parameters
+    ----------
+    step : str, optional
+        Only this step's own runs, without the nested ones.
+    parent : str, optional
+        Only the runs nested in this one.
+    matching : sequence of str
+        Only runs that all of these hold for, in MLflow's words; see `RunTags.where`.
+    """
+    from mlflow.entities import ViewType
+
+    wanted = list(matching)
+    if step:
+        wanted += [*EveryRun.where(step=step), f"attributes.run_name = '{steps.RUN_NAMES[step]}'"]
+    if status:
+        wanted.append(f"attributes.status = '{status}'")
+    if parent:
+        wanted.append(f"tags.`mlflow.parentRunId` = '{parent}'")
+    matched = mlflow_client.client(settings).search_runs(
+        [mlflow_client.experiment_id(settings)],
+        " and ".join(wanted),
+        ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY,
+        max_results=limit,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [_info(item) for item in matched]
+
+
+@mlflow_client.wrap_store_errors()
+def run(settings: Settings, run_id: str) -> RunInfo | None:
+    """Return one run, None when there is none of that id."""
+    client = mlflow_client.client(settings)
+    kept = mlflow_client.find(lambda: client.get_run(run_id))
+    return _info(kept) if kept else None
+
+
+def finished_run(settings: Settings, run_id: str) -> RunInfo | None:
+    """Return one run once all of it can be read; None before, and where there is none.
+
+    A step leaves its files, and its rows in the log, before the figures of its run: an id that was
+    found in them may be of a run that goes on, or that has failed since. The end of a run is the
+    last that is written of it, so that a finished one is whole.
+    """
+    info = run(settings, run_id)
+    return info if info is not None and info.status == "FINISHED" else None
+
+
+def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
+    """Return a table that a run kept.
+
+    Raises
+    ------
+    NotReadyError
+        When the run has no such table.
+    """
+    return pd.read_parquet(artifact(settings, run_id, f"tables/{name}.parquet"))
+
+
+def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
+    """Return a JSON document that a run kept.
+
+    Raises
+    ------
+    NotReadyError
+        When the run has no such document.
+    """
+    path = artifact(settings, run_id, f"documents/{name}.json")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def artifact(settings: Settings, run_id: str, path: str) -> Path:
+    """Return a local copy of a run's artifact.
+
+    Raises
+    ------
+    NotReadyError
+        When the run has none of that path.
+    """
+    from mlflow.exceptions import MlflowException
+
+    local = _local_artifacts(settings, run_id)
+    if local is not None and (local / path).is_file():
+        return local / path
+    try:
+        return Path(mlflow_client.client(settings).download_artifacts(run_id, path))
+    except (MlflowException, OSError) as error:
+        raise NotReadyError(f"The run {run_id[:8]} kept no {path}. Run its step again.") from error
+
+
+@mlflow_client.wrap_store_errors()
+def artifacts(settings: Settings, run_id: str) -> list[str]:
+    """Return the paths of a run's artifacts, folders walked."""
+    client = mlflow_client.client(settings)
+
+    def walk(path: str | None) -> Iterator[str]:
+        for item in client.list_artifacts(run_id, path):
+            if item.is_dir:
+                yield from walk(item.path)
+            else:
+                yield str(item.path)
+
+    return sorted(walk(None))
+
+
+@mlflow_client.wrap_store_errors()
+def end_runs(settings: Settings, job_id: str, outcome: str, reason: str) -> list[str]:
+    """End the runs that a dead job left open.
+
+    Parameters
+    ----------
+    outcome : str
+        `cancelled` ends them KILLED, anything else FAILED.
+    reason : str
+        Kept as the tag `courtside.error`.
+
+    Returns
+    -------
+    list of str
+        The ids of the runs that were open.
+    """
+    client = mlflow_client.client(settings)
+    wanted = [*EveryRun.where(job_id=job_id), "attributes.status = 'RUNNING'"]
+    still_open = client.search_runs([mlflow_client.experiment_id(settings)], " and ".join(wanted))
+    for item in still_open:
+        with set_aside.guarded(settings, "jobs", f"run:{item.info.run_id}"):
+            set_tags(settings, item.info.run_id, EveryRun(error=reason).write())
+            status = "KILLED" if outcome == "cancelled" else "FAILED"
+            client.set_terminated(item.info.run_id, status)
+    return [item.info.run_id for item in still_open]
+
+
+@contextmanager
+def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator[str]:
+    started = mlflow.start_run(run_name=name, tags=tags, nested=nested)
+    try:
+        yield started.info.run_id
+    except BaseException as error:
+        reason = (
+            error.message
+            if isinstance(error, CourtsideError)
+            else without_secrets(f"{type(error).__name__}: {error}")
+        )
+        mlflow.set_tags(EveryRun(error=reason[:5000]).write())
+        mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    mlflow.end_run("FINISHED")
+
+
+def _data_set(mlflow: Any, dataset: Dataset) -> Any:
+    def as_input(frame: pd.DataFrame) -> Any:
+        return mlflow.data.from_pandas(
+            frame,
+            source=dataset.source,
+            name=dataset.name,
+            targets=dataset.target,
+            # MLflow takes 36 characters at most
+            digest=dataset.digest[:32] if dataset.digest else None,
+        )
+
+    whole = as_input(dataset.frame)
+    # MLflow would look at every cell to tell the types: 22 s for a million rows
+    whole.__dict__["schema"] = as_input(dataset.frame.head(1000)).schema
+    return whole
+
+
+def _write_artifacts(place: Path, record: Record) -> None:
+    for name, frame in record.tables.items():
+        (place / "tables").mkdir(exist_ok=True)
+        frame.to_parquet(place / "tables" / f"{name}.parquet")
+    for name, document in record.documents.items():
+        (place / "documents").mkdir(exist_ok=True)
+        text = json.dumps(document, indent=2, default=str)
+        (place / "documents" / f"{name}.json").write_text(text, encoding="utf-8")
+    if record.figures:
+        import vl_convert
+
+        (place / "figures").mkdir()
+        for name, spec in record.figures.items():
+            text = json.dumps(spec)
+            (place / "figures" / f"{name}.json").write_text(text, encoding="utf-8")
+            svg = vl_convert.vegalite_to_svg(text)
+            (place / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def _param(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    return str(value)[:6000]
+
+
+@lru_cache(maxsize=512)
+def _artifact_uri(uri: str, run_id: str) -> str:
+    return str(mlflow_client.client_of(uri).get_run(run_id).info.artifact_uri)
+
+
+def _local_artifacts(settings: Settings, run_id: str) -> Path | None:
+    from urllib.parse import urlparse
+    from urllib.request import url2pathname
+
+    mlflow_client.client(settings)
+    uri = mlflow_client.find(lambda: _artifact_uri(settings.mlflow_uri, run_id))
+    if uri is None:
+        return None
+    address = urlparse(uri)
+    return Path(url2pathname(address.path)) if address.scheme in ("file", "") else None
+
+
+def _info(item: Any) -> RunInfo:
+    return RunInfo(
+        item.info.run_id,
+        item.info.experiment_id,
+        item.info.run_name,
+        item.info.status,
+        item.info.start_time / 1000,
+        item.info.end_time / 1000 if item.info.end_time else None,
+        dict(item.data.params),
+        dict(item.data.metrics),
+        dict(item.data.tags),
+    )

@@ -1,0 +1,510 @@
+"""Labels that come after the predictions, or before them: in any order, late, twice, at odds.
+
+A label is kept by what it names, a prediction's id or the project's natural key, whether or not
+such a prediction is there yet; the id counts before the key. The last word on a name is the label
+with the newest time; of two with the same time, 1.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sql
+
+from core.platform import set_aside
+from core.platform.config import Settings
+from core.platform.errors import StoreError
+from core.predictions_log import log_store
+from core.predictions_log.log_store import BY_ID, key_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Names asked for in one query.
+CHUNK = 5_000
+# A clock that is ahead by more would have the last word for ever.
+AHEAD_SECONDS = 300.0
+# After so many transactions of one call that fail, it is not the labels' fault.
+FAILURES = 500
+OUTCOMES = ("new", "repeated", "changed", "outdated", "rejected")
+# what a client may send as the id of a prediction
+PREDICTION_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
+
+_requests, _rows = log_store.requests.c, log_store.predictions.c
+_labels, _history = log_store.labels.c, log_store.label_history.c
+
+
+@dataclass(frozen=True)
+class Report:
+    """One label, and what it is of: a prediction's id, or a natural key.
+
+    Parameters
+    ----------
+    label : int
+        0 or 1.
+    prediction_id, key : str, optional
+        One of them.
+    labelled_at : float, optional
+        When it was found out, seconds since 1970; the time of arrival without.
+    """
+
+    label: float
+    prediction_id: str | None = None
+    key: str | None = None
+    labelled_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A report that was not kept.
+
+    Parameters
+    ----------
+    index : int
+        Its place in the call, from 0.
+    reason : str
+    """
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the reports of one call.
+
+    Parameters
+    ----------
+    new : int
+        Names that had no label before.
+    repeated : int
+        Said again what was known.
+    changed : int
+        Contradicted an older label, which they replaced.
+    outdated : int
+        Contradicted a newer label, which stays.
+    unmatched : int
+        Reports, among all that were kept, of no prediction that is in the log yet.
+    rejected : int
+        Cannot be used; see `refusals`.
+    """
+
+    new: int = 0
+    repeated: int = 0
+    changed: int = 0
+    outdated: int = 0
+    unmatched: int = 0
+    rejected: int = 0
+    refusals: tuple[Refusal, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry in the history of a label.
+
+    Parameters
+    ----------
+    outcome : {"new", "repeated", "changed", "outdated"}
+        What it did to the label that stood; repeated where it is of a later time.
+    labelled_at, received_at : float
+        Seconds since 1970.
+    source : str
+        Who reported it.
+    name : str
+        The prediction's id, or the key.
+    """
+
+    label: int
+    outcome: str
+    labelled_at: float
+    received_at: float
+    source: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A report that can be used, by the name under which it is kept."""
+
+    scope: str
+    name: str
+    label: int
+    labelled_at: float
+    has_time: bool
+
+
+@dataclass
+class _Word:
+    """The label of one name as it stands, while reports are taken in."""
+
+    label: int
+    labelled_at: float
+    is_changed: bool = False
+
+
+def report(
+    settings: Settings,
+    reports: Sequence[Report],
+    *,
+    source: str,
+    is_sample: bool = False,
+    arrived: float | None = None,
+) -> Counts:
+    """Take labels in: all that can be used or, when the log fails, none of those it was at.
+
+    One that the log does not take while it takes others is set aside, and refused.
+
+    The same reports again change nothing.
+
+    Parameters
+    ----------
+    source : str
+        Who reports: api, file, or the source of a scoring.
+    is_sample : bool
+        Whether keys name rows of the built-in sample; they name real rows otherwise. A label that
+        names a prediction's id is of that prediction, whatever this says.
+    arrived : float, optional
+        When reports without a time came in, seconds since 1970; now without.
+
+    Raises
+    ------
+    StoreError
+        When the log cannot be written.
+    """
+    now = time.time()
+    keys_scope = log_store.scope_of(settings.project, is_sample=is_sample)
+    usable: list[tuple[int, _Named]] = []
+    refusals = []
+    for index, reported in enumerate(reports):
+        reason = _fault(reported, now)
+        if reason:
+            refusals.append(Refusal(index, reason))
+            continue
+        at = (arrived or now) if reported.labelled_at is None else float(reported.labelled_at)
+        name = key_text(reported.key) if reported.prediction_id is None else reported.prediction_id
+        scope = keys_scope if reported.prediction_id is None else BY_ID
+        claim = _Named(scope, str(name), int(reported.label), at, reported.labelled_at is not None)
+        usable.append((index, claim))
+    outcomes: Counter[str] = Counter()
+    unmatched = 0
+
+    def take(part: Sequence[tuple[int, _Named]]) -> None:
+        nonlocal unmatched
+        named = [claim for _, claim in part]
+        counted: Counter[str] = Counter()
+        with log_store.writing(settings, of_labels=True) as connection:
+            words = _known(connection, [(claim.scope, claim.name) for claim in named])
+            times = _times_said(connection, words)
+            entries = []
+            for claim in named:
+                outcome, is_news = _take(words, times, claim)
+                counted[outcome] += 1
+                if is_news:
+                    said_of = (claim.scope, claim.name, claim.label, claim.labelled_at)
+                    entries.append((*said_of, now, source, outcome))
+            _write(connection, words, entries)
+            matched = _apply(connection, words)
+        outcomes.update(counted)
+        unmatched += sum((claim.scope, claim.name) not in matched for claim in named)
+
+    failures = 0
+
+    def is_of_the_label(error: Exception) -> bool:
+        from core.predictions_log import log_writer  # which needs this module
+
+        nonlocal failures
+        failures += 1
+        if isinstance(error, StoreError) and log_store.is_down(error):
+            return False
+        return failures <= FAILURES and log_writer.takes_rows(settings)
+
+    bad = set_aside.sift(usable, take, is_of_the_label) if usable else []
+    for (index, claim), error in bad:
+        set_aside.put(settings, "labels", claim.name, "unwritable", rows=1, error=error)
+        refusals.append(Refusal(index, "the log does not take this label; it was set aside"))
+    return Counts(
+        new=outcomes["new"],
+        repeated=outcomes["repeated"],
+        changed=outcomes["changed"],
+        outdated=outcomes["outdated"],
+        unmatched=unmatched,
+        rejected=len(refusals),
+        refusals=tuple(refusals),
+    )
+
+
+def history(
+    settings: Settings, *, prediction_id: str, key: str | None = None, is_sample: bool = False
+) -> list[Change]:
+    """Return all that was ever said of a prediction's label, newest arrival first.
+
+    Parameters
+    ----------
+    key : str, optional
+        The prediction's natural key; what was said of that counts where nothing was of the id.
+    is_sample : bool
+        Whether the row is of the built-in sample.
+    """
+    if not log_store.is_there(settings):
+        return []
+    mine = sql.and_(_history.scope == BY_ID, _history.name == prediction_id)
+    if key is not None:
+        scope = log_store.scope_of(settings.project, is_sample=is_sample)
+        mine |= sql.and_(_history.scope == scope, _history.name == key_text(key))
+    query = sql.select(
+        _history.label,
+        _history.outcome,
+        _history.labelled_at,
+        _history.received_at,
+        _history.source,
+        _history.name,
+    )
+    with log_store.reading(settings) as connection:
+        rows = connection.execute(query.where(mine).order_by(_history.number.desc()))
+        return [Change(*row) for row in rows]
+
+
+def resolved(
+    settings: Settings,
+    ids: pd.Series[Any],
+    keys: pd.Series[Any],
+    own: pd.Series[Any],
+    *,
+    is_sample: bool,
+) -> pd.Series[Any]:
+    """Return the label of each row of a file: by its id, else by its key, else the file's own.
+
+    Parameters
+    ----------
+    is_sample : bool
+        Whether the file holds rows of the built-in sample: the keys of others are not theirs.
+    """
+    if not log_store.is_there(settings):
+        return own.astype("float64")
+    query = sql.select(_labels.name, _labels.label)
+    with log_store.reading(settings) as connection:
+        by_id, by_key = (
+            {row[0]: row[1] for row in connection.execute(query.where(_labels.scope == scope))}
+            for scope in (BY_ID, log_store.scope_of(settings.project, is_sample=is_sample))
+        )
+    labels = ids.map(by_id).astype("float64")
+    labels = labels.fillna(keys.map(by_key).astype("float64"))
+    return labels.fillna(own.astype("float64"))
+
+
+def names_the_row(table: Any) -> sql.ColumnElement[bool]:
+    """Return the condition that a label names a prediction's id."""
+    identity = _requests.request_id + "-" + sql.cast(_rows.position, sql.Text)
+    return sql.and_(table.c.scope == BY_ID, table.c.name == identity)
+
+
+def names_its_key(table: Any) -> sql.ColumnElement[bool]:
+    """Return the condition that a label names a prediction's natural key, in its data source."""
+    return sql.and_(table.c.scope == _requests.scope, table.c.name == _rows.row_key)
+
+
+def set_rows(connection: sql.Connection, labels: Sequence[tuple[Any, ...]]) -> None:
+    """Set the label of predictions: request, position and label of each."""
+    if not labels:
+        return
+    query = (
+        sql.update(log_store.predictions)
+        .where(_rows.request == sql.bindparam("r"), _rows.position == sql.bindparam("p"))
+        .values(label=sql.bindparam("l"))
+    )
+    connection.execute(query, [{"r": r, "p": p, "l": label} for r, p, label in labels])
+
+
+def _fault(reported: Report, now: float) -> str | None:
+    """Return why a report cannot be used."""
+    if (reported.prediction_id is None) == (reported.key is None):
+        return "names a prediction id or a key, not both and not neither"
+    if reported.label != 0 and reported.label != 1:
+        return "the label is neither 0 nor 1"
+    if reported.prediction_id is not None:
+        if not PREDICTION_ID.fullmatch(reported.prediction_id):
+            return "is not the id of a prediction: a request id, a dash and the row's number"
+    elif key_text(reported.key) is None:
+        return "the key is empty"
+    at = reported.labelled_at
+    if at is not None and not (math.isfinite(at) and 0 <= at <= now + AHEAD_SECONDS):
+        return "the time of the label is in the future, or no time"
+    return None
+
+
+def _known(
+    connection: sql.Connection, wanted: list[tuple[str, str]]
+) -> dict[tuple[str, str], _Word | None]:
+    """Return the labels that stand of these names, None where there is none."""
+    words: dict[tuple[str, str], _Word | None] = dict.fromkeys(wanted)
+    for scope, names in _by_scope(words):
+        query = sql.select(_labels.name, _labels.label, _labels.labelled_at)
+        where = sql.and_(_labels.scope == scope, _labels.name.in_(names))
+        for name, label, at in connection.execute(query.where(where)):
+            words[scope, name] = _Word(label, at)
+    return words
+
+
+def _times_said(
+    connection: sql.Connection, words: dict[tuple[str, str], _Word | None]
+) -> dict[tuple[str, str, int], float]:
+    """Return the newest time for which each label was ever said of these names."""
+    known = {name: word for name, word in words.items() if word is not None}
+    times = {}
+    for scope, names in _by_scope(known):
+        newest = sql.func.max(_history.labelled_at)
+        query = sql.select(_history.name, _history.label, newest)
+        query = query.where(_history.scope == scope, _history.name.in_(names))
+        for name, label, at in connection.execute(query.group_by(_history.name, _history.label)):
+            times[scope, name, label] = at
+    return times
+
+
+def _take(
+    words: dict[tuple[str, str], _Word | None],
+    times: dict[tuple[str, str, int], float],
+    claim: _Named,
+) -> tuple[str, bool]:
+    """Let one report have its say; return what came of it, and whether it belongs in the history.
+
+    All that was said with a time is there or has a later one there, so that what comes again is
+    known, in whatever order it came first.
+    """
+    place = (claim.scope, claim.name)
+    word, newest = words[place], times.get((*place, claim.label), -math.inf)
+    if word is not None and (claim.labelled_at <= newest or claim.label == word.label):
+        # a confirmation at the time of arrival is no news: else a file sent daily would fill it
+        is_later = claim.labelled_at > newest and claim.has_time
+        if is_later:
+            times[*place, claim.label] = claim.labelled_at
+            word.labelled_at, word.is_changed = claim.labelled_at, True
+        return "repeated", is_later
+    times[*place, claim.label] = claim.labelled_at
+    if word is not None and (claim.labelled_at, claim.label) < (word.labelled_at, word.label):
+        return "outdated", True
+    words[place] = _Word(claim.label, claim.labelled_at, is_changed=True)
+    return ("new" if word is None else "changed"), True
+
+
+_ENTRY = ("scope", "name", "label", "labelled_at", "received_at", "source", "outcome")
+
+
+def _write(
+    connection: sql.Connection,
+    words: dict[tuple[str, str], _Word | None],
+    entries: list[tuple[Any, ...]],
+) -> None:
+    changed = [
+        {"scope": scope, "name": name, "label": word.label, "labelled_at": word.labelled_at}
+        for (scope, name), word in words.items()
+        if word is not None and word.is_changed
+    ]
+    if changed:
+        into = log_store.insert(connection, log_store.labels)
+        update = {name: into.excluded[name] for name in ("label", "labelled_at")}
+        query = into.on_conflict_do_update(index_elements=["scope", "name"], set_=update)
+        connection.execute(query, changed)
+    log_store.fill(connection, "label_history", _ENTRY, entries)
+
+
+def _apply(
+    connection: sql.Connection, words: dict[tuple[str, str], _Word | None]
+) -> set[tuple[str, str]]:
+    """Bring labels to the predictions they name; returns the names of which there is one."""
+    matched = set()
+    changes: list[tuple[int, int, int]] = []
+    gained: Counter[tuple[Any, ...]] = Counter()
+    for scope, names in _by_scope(words):
+        for name, row in _named(connection, scope, names):
+            matched.add((scope, name))
+            word = words[scope, name]
+            if word is None or row.label == word.label or row.is_outvoted:
+                continue
+            changes.append((row.request, row.position, word.label))
+            if row.label is None:
+                gained[
+                    row.scope, row.source, row.model, row.version, row.is_shadow, row.run_id
+                ] += 1
+    set_rows(connection, changes)
+    _count(connection, gained)
+    return matched
+
+
+def _named(connection: sql.Connection, scope: str, names: list[str]) -> list[tuple[str, Any]]:
+    """Return the predictions that labels name, each with the name it goes by."""
+    columns = [
+        _rows.request,
+        _rows.position,
+        _rows.label,
+        _rows.row_key,
+        _requests.request_id,
+        _requests.scope,
+        _requests.source,
+        _requests.model,
+        _requests.version,
+        _requests.is_shadow,
+        _requests.run_id,
+    ]
+    joined = log_store.requests.join(log_store.predictions, _rows.request == _requests.number)
+    if scope != BY_ID:
+        by_id = log_store.labels.alias()
+        query = (
+            sql.select(*columns, by_id.c.name.isnot(None).label("is_outvoted"))
+            .select_from(joined.outerjoin(by_id, names_the_row(by_id)))
+            .where(_rows.row_key.in_(names), _requests.scope == scope)
+        )
+        return [(row.row_key, row) for row in connection.execute(query)]
+    places: dict[str, list[int]] = {}
+    for name in names:
+        request_id, _, position = name.rpartition("-")
+        places.setdefault(request_id, []).append(int(position))
+    query = sql.select(*columns, sql.false().label("is_outvoted")).select_from(joined)
+    rows: list[Any] = []
+    # requests of one row go together; of a large one only the rows that are named are looked up
+    single = [request_id for request_id, wanted in places.items() if wanted == [0]]
+    if single:
+        where = sql.and_(_requests.request_id.in_(single), _rows.position == 0)
+        rows += connection.execute(query.where(where)).all()
+    for request_id, wanted in places.items():
+        if wanted != [0]:
+            where = sql.and_(_requests.request_id == request_id, _rows.position.in_(wanted))
+            rows += connection.execute(query.where(where)).all()
+    return [(f"{row.request_id}-{row.position}", row) for row in rows]
+
+
+def _count(connection: sql.Connection, gained: Counter[tuple[Any, ...]]) -> None:
+    """Add to the counts of labels what predictions have gained."""
+    groups: Counter[tuple[Any, ...]] = Counter()
+    runs: Counter[str] = Counter()
+    for (*group, run_id), count in gained.items():
+        groups[tuple(group)] += count
+        if run_id is not None and not group[-1]:
+            runs[run_id] += count
+    tallies, scorings = log_store.tallies, log_store.scorings
+    for of, count in groups.items():
+        keys = zip(tallies.primary_key, of, strict=True)
+        mine = [column == value for column, value in keys]
+        more = {"labels": tallies.c.labels + count}
+        connection.execute(sql.update(tallies).where(*mine).values(more))
+    for run_id, count in runs.items():
+        of_run = [scorings.c.run_id == run_id, scorings.c.path.is_(None)]
+        more = {"labels": scorings.c.labels + count}
+        connection.execute(sql.update(scorings).where(*of_run).values(more))
+
+
+def _by_scope(names: Any) -> list[tuple[str, list[str]]]:
+    """Return the names of each scope, so many at a time as one query takes."""
+    scopes: dict[str, list[str]] = {}
+    for scope, name in names:
+        scopes.setdefault(scope, []).append(name)
+    return [(scope, part) for scope, members in scopes.items() for part in _chunks(members)]
+
+
+def _chunks(names: list[str]) -> list[list[str]]:
+    return [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]

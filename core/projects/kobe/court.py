@@ -1,0 +1,610 @@
+"""A shot chart: the half court to scale, and shots gathered in hexagons on it.
+
+Lengths are in tenths of a foot from the centre of the hoop: x across the court, y up the court.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.stats.charts.style import PALETTE, legible
+
+if TYPE_CHECKING:
+    import altair as alt
+
+# The NBA's measures as its own shot coordinates have them: 50 by 47 feet, backboard 4 ft from the
+# baseline. The league's data puts the hoop 9 inches in front of the board; the rule book says 15.
+SIDE = 250.0
+BASELINE, HALF = -47.5, 422.5
+THREE_RADIUS, THREE_CORNER = 237.5, 220.0
+FREE_THROW = 142.5
+# Pixels per tenth of a foot, the same in both directions: 440 fit beside an open sidebar at 800.
+SCALE = 0.88
+# Distance between the centres of neighbouring bins.
+SIZE = 20.0
+# A bin with fewer labels than this shows no rate: its standard error is above 12 points.
+MIN_LABELS = 15
+# Rates further from the average than this (points of share) share the strongest colour.
+RATE_SPAN = 0.2
+# Errors are smaller than rates differ: they are told in bins twice as wide, each of at least this
+# many labels (standard error 9 points), with the strongest colour from here on (points of share).
+RESIDUAL_SIZE, RESIDUAL_LABELS, RESIDUAL_SPAN = 40.0, 30, 0.15
+_HEXAGON = "M0,-1L0.866,-0.5L0.866,0.5L0,1L-0.866,0.5L-0.866,-0.5Z"
+_MARK: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
+
+Floats = npt.NDArray[np.float64]
+
+
+def half_court() -> pd.DataFrame:
+    """Return the lines of an NBA half court as points to be joined.
+
+    Returns
+    -------
+    DataFrame
+        Columns `part` (points of one part make one line), `order`, `x`, `y`, `dashed`.
+
+    Examples
+    --------
+    >>> court = half_court()
+    >>> three = court[court["part"] == "three-point line"]
+    >>> three["x"].abs().max(), float(three["y"].max())
+    (220.0, 237.5)
+    """
+    corner = math.acos(THREE_CORNER / THREE_RADIUS)
+    three = _arc(0, 0, THREE_RADIUS, corner, math.pi - corner)
+    lines: dict[str, list[tuple[float, float]]] = {
+        "boundary": [
+            (-SIDE, HALF),
+            (-SIDE, BASELINE),
+            (SIDE, BASELINE),
+            (SIDE, HALF),
+            (-SIDE, HALF),
+        ],
+        "three-point line": [(THREE_CORNER, BASELINE), *three, (-THREE_CORNER, BASELINE)],
+        "key": [(80, BASELINE), (80, FREE_THROW), (-80, FREE_THROW), (-80, BASELINE)],
+        "free throw circle": _arc(0, FREE_THROW, 60, 0, math.pi),
+        "free throw circle, inside": _arc(0, FREE_THROW, 60, math.pi, 2 * math.pi),
+        "restricted arc": [(40, -7.5), *_arc(0, 0, 40, 0, math.pi), (-40, -7.5)],
+        "backboard": [(-30, -7.5), (30, -7.5)],
+        "hoop": _arc(0, 0, 7.5, 0, 2 * math.pi),
+        "centre circle": _arc(0, HALF, 60, math.pi, 2 * math.pi),
+        "centre circle, inner": _arc(0, HALF, 20, math.pi, 2 * math.pi),
+    }
+    rows = [
+        (part, order, float(x), float(y), part.endswith("inside"))
+        for part, points in lines.items()
+        for order, (x, y) in enumerate(points)
+    ]
+    return pd.DataFrame(rows, columns=["part", "order", "x", "y", "dashed"])
+
+
+def cells(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    label: str | None = None,
+    *,
+    by: Sequence[str] = (),
+    size: float = SIZE,
+) -> pd.DataFrame:
+    """Count the shots of the half court in hexagons, apart for each value of the columns `by`.
+
+    However many shots there are, this stays small, and `gather` filters it at once.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row per shot; it is not changed.
+    x, y : str
+        Columns of the place.
+    label : str, optional
+        Column of 1 made, 0 missed; may have missing values.
+    by : sequence of str
+        Columns to filter by later; rows that miss a value of theirs are left out.
+    size : float
+        Distance between the centres of two neighbours, tenths of a foot.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `y` of the centre, the columns `by`, `shots`, `labelled`, `made`. Shots beyond the
+        half court or without a place are in no cell.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": [0, 1, 0], "y": [60, 60, 61], "period": [1, 1, 2]})
+    >>> cells(shots, "x", "y", by=["period"], size=40)[["period", "shots"]].values.tolist()
+    [[1, 2], [2, 1]]
+    """
+    inside = _inside(frame, x, y)
+    kept = frame.loc[inside]
+    labels = np.full(len(kept), np.nan) if label is None else kept[label].to_numpy(dtype=float)
+    centre_x, centre_y = _hexagons(
+        kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size
+    )
+    shots = pd.DataFrame({"x": centre_x, "y": centre_y, "label": labels})
+    for name in by:
+        shots[name] = kept[name].to_numpy()
+    grouped = shots.groupby(["x", "y", *by])["label"]
+    grid = pd.DataFrame(
+        {"shots": grouped.size(), "labelled": grouped.count(), "made": grouped.sum()}
+    )
+    grid = grid.astype("int64").reset_index()
+    grid.attrs["size"] = size
+    return grid
+
+
+def gather(
+    counted: pd.DataFrame,
+    only: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    min_labels: int = MIN_LABELS,
+) -> pd.DataFrame:
+    """Put the cells together that have one of the wanted values in each column of `only`.
+
+    Parameters
+    ----------
+    counted : DataFrame
+        As `cells` returns it.
+    only : mapping of str to sequence, optional
+        Wanted values of a column.
+    min_labels : int
+        A bin with fewer labels has no rate.
+
+    Returns
+    -------
+    DataFrame
+        A row per bin with shots: `x`, `y` of its centre, `shots`, `labelled`, `made`, `make_rate`
+        (NaN where labels are few), `distance` of its centre from the hoop in feet.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shots = pd.DataFrame({"x": rng.normal(0, 3, 50), "y": 60.0, "made": [1, 0] * 25})
+    >>> grid = gather(cells(shots, "x", "y", "made", size=40))
+    >>> grid[["shots", "make_rate"]].values.tolist()
+    [[50.0, 0.5]]
+    """
+    kept = counted
+    for name, values in (only or {}).items():
+        kept = kept[kept[name].isin(list(values))]
+    grid = kept.groupby(["x", "y"], as_index=False)[["shots", "labelled", "made"]].sum()
+    enough = grid["labelled"] >= max(min_labels, 1)
+    grid["make_rate"] = (grid["made"] / grid["labelled"]).where(enough)
+    grid["distance"] = np.hypot(grid["x"], grid["y"]) / 10
+    grid.attrs["size"] = counted.attrs.get("size", SIZE)
+    return grid
+
+
+def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
+    """Return how many shots the bins hold, how many of them with a label, and their make rate.
+
+    Examples
+    --------
+    >>> totals(pd.DataFrame({"shots": [5, 1], "labelled": [3, 1], "made": [1, 1]}))
+    (6, 4, 0.5)
+    """
+    shots, labelled, made = (int(bins[name].sum()) for name in ("shots", "labelled", "made"))
+    return shots, labelled, made / labelled if labelled else None
+
+
+def residual_cells(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    label: str,
+    probability: str,
+    *,
+    size: float = RESIDUAL_SIZE,
+    min_labels: int = RESIDUAL_LABELS,
+) -> pd.DataFrame:
+    """Compare, in hexagons of the half court, the mean forecast with the share that was made.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row per shot; it is not changed. Rows without a label count nowhere.
+    x, y, label, probability : str
+        Columns of the place, of 1 made or 0 missed, and of the forecast.
+    size : float
+        Distance between the centres of two neighbours, tenths of a foot.
+    min_labels : int
+        A bin with fewer labels has no residual.
+
+    Returns
+    -------
+    DataFrame
+        A row per bin: `x`, `y` of its centre, `shots` (with a label), `made_rate`,
+        `mean_probability`, `residual` (mean probability minus made rate; NaN where labels are
+        few), `distance` of its centre from the hoop in feet.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
+    >>> grid = residual_cells(shots, "x", "y", "made", "p")
+    >>> grid[["shots", "residual"]].to_numpy().tolist()
+    [[50.0, 0.25]]
+    """
+    kept = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy()]
+    places = _hexagons(kept[x].to_numpy(dtype=float), kept[y].to_numpy(dtype=float), size)
+    shots = pd.DataFrame(
+        {
+            "x": places[0],
+            "y": places[1],
+            "label": kept[label].to_numpy(dtype=float),
+            "probability": kept[probability].to_numpy(dtype=float),
+        }
+    )
+    grid = shots.groupby(["x", "y"], as_index=False).agg(
+        shots=("label", "size"),
+        made_rate=("label", "mean"),
+        mean_probability=("probability", "mean"),
+    )
+    residual = grid["mean_probability"] - grid["made_rate"]
+    grid["residual"] = residual.where(grid["shots"] >= max(min_labels, 1))
+    grid["distance"] = np.hypot(grid["x"], grid["y"]) / 10
+    grid.attrs["size"] = size
+    return grid
+
+
+def residual_sentence(bins: pd.DataFrame) -> str:
+    """Say where forecast and result differ most.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `residual_cells` returns them.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
+    >>> residual_sentence(residual_cells(shots, "x", "y", "made", "p"))
+    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% forecast, 50.0% made
+     of 50 shots.'
+    """
+    judged = bins.dropna(subset=["residual"])
+    if judged.empty:
+        return "No place has enough shots with a result."
+    worst = judged.loc[judged["residual"].abs().idxmax()]
+    return (
+        f"The largest difference is {100 * worst['residual']:+.1f} points, about "
+        f"{worst['distance']:.0f} feet from the hoop: {worst['mean_probability']:.1%} forecast, "
+        f"{worst['made_rate']:.1%} made of {worst['shots']:,.0f} shots."
+    )
+
+
+def points(
+    frame: pd.DataFrame, x: str, y: str, label: str, *, by: Sequence[str] = (), most: int, seed: int
+) -> pd.DataFrame:
+    """Return labelled shots of the half court, at most `most` of them, drawn at random.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `y`, `made` (0 or 1), the columns `by`.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": range(9), "y": 60, "made": [1, 0, None] * 3})
+    >>> len(points(shots, "x", "y", "made", most=4, seed=1))
+    4
+    """
+    known = frame.loc[_inside(frame, x, y) & frame[label].notna().to_numpy(), [x, y, label, *by]]
+    if len(known) > most:
+        known = known.sample(most, random_state=seed)
+    named = known.rename(columns={x: "x", y: "y", label: "made"}).reset_index(drop=True)
+    return named.astype({"made": "int64"})
+
+
+def shot_chart(
+    bins: pd.DataFrame,
+    average: float | None,
+    *,
+    size: float | None = None,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Draw bins on the half court: coloured by make rate against the average, sized by shots.
+
+    The drawing is to scale and has a fixed size (about 450 by 500 pixels with its legend); show it
+    at its own width. The court is its axis: lengths stand in the tooltip, in feet.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `gather` returns them.
+    average : float or None
+        Make rate, 0 to 1, that the middle colour stands for. None, or NaN as the mean of no
+        labels is, shows only where shots fall.
+    size : float, optional
+        The size `cells` was given, when `bins` no longer carries it.
+    title : str, optional
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shots = pd.DataFrame({"x": rng.normal(0, 90, 500), "y": rng.normal(90, 60, 500)})
+    >>> shots["made"] = rng.integers(0, 2, 500)
+    >>> chart = shot_chart(gather(cells(shots, "x", "y", "made")), 0.5)
+    >>> chart.to_dict()["width"], chart.to_dict()["height"]
+    (440, 414)
+    """
+    if average is not None and math.isnan(average):
+        average = None
+    spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
+    layers = _bin_layers(bins, average, spacing * SCALE, axes())
+    return on_the_court(layers, title or "Shots on the half court, seen from above", title)
+
+
+def point_chart(
+    shots: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+) -> alt.LayerChart:
+    """Draw single shots on the half court: a dot for a made one, a cross for a missed one.
+
+    Parameters
+    ----------
+    shots : DataFrame
+        As `points` returns them.
+    positive, negative : str
+        What the results are called.
+
+    Examples
+    --------
+    >>> shots = pd.DataFrame({"x": [0, 30], "y": [60, 90], "made": [1, 0]})
+    >>> chart = point_chart(shots, positive="made", negative="missed")
+    >>> chart.to_dict()["layer"][0]["mark"]["type"]
+    'point'
+    """
+    import altair as alt
+
+    words = {positive: "made", negative: "missed"}
+    drawn = alt.Chart(
+        shots[["x", "y"]].assign(
+            result=np.where(shots["made"] == 1, positive, negative),
+            distance=np.hypot(shots["x"], shots["y"]) / 10,
+        )
+    )
+    key = alt.Legend(orient="bottom", title=None, symbolOpacity=1, symbolSize=80)
+    marks = drawn.mark_point(size=16, opacity=0.55, strokeWidth=1.2).encode(
+        **axes(),
+        color=alt.Color(
+            "result:N",
+            scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
+            legend=key,
+        ),
+        # told apart without colour too
+        shape=alt.Shape(
+            "result:N",
+            scale=alt.Scale(domain=list(words), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
+            legend=key,
+        ),
+        tooltip=[
+            alt.Tooltip("result:N", title="Result"),
+            alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f"),
+        ],
+    )
+    return on_the_court([marks], title or "Single shots on the half court", title)
+
+
+def residual_chart(
+    bins: pd.DataFrame, *, size: float | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Draw the half court coloured by mean forecast minus made rate: grey where they agree.
+
+    Bins are sized by their shots; those of few labels are hollow. As `shot_chart`, it has a fixed
+    size.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        As `residual_cells` returns them.
+    size : float, optional
+        The size `residual_cells` was given, when `bins` no longer carries it.
+    title : str, optional
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shots = pd.DataFrame({"x": rng.normal(0, 90, 500), "y": rng.normal(90, 60, 500), "p": 0.5})
+    >>> shots["made"] = rng.integers(0, 2, 500)
+    >>> chart = residual_chart(residual_cells(shots, "x", "y", "made", "p"))
+    >>> chart.to_dict()["width"]
+    440
+    """
+    import altair as alt
+
+    spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
+    tooltip = [
+        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
+        alt.Tooltip("shots:Q", title="Shots with a label", format=","),
+        alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
+        alt.Tooltip("made_rate:Q", title="Made", format=".1%"),
+        alt.Tooltip("residual:Q", title="Forecast minus made", format="+.1%"),
+    ]
+    colour = _diverging(
+        "residual:Q", "Forecast minus made", 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+    )
+    layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
+    return on_the_court(layers, title or "Forecast minus made share on the half court", title)
+
+
+def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
+    """Return the encodings of two fields that put a mark on the half court."""
+    import altair as alt
+
+    wide, high = [-SIDE, SIDE], [BASELINE, HALF]
+    return {
+        "x": alt.X(f"{x}:Q", axis=None, scale=alt.Scale(domain=wide, nice=False, zero=False)),
+        "y": alt.Y(f"{y}:Q", axis=None, scale=alt.Scale(domain=high, nice=False, zero=False)),
+    }
+
+
+def on_the_court(
+    layers: list[alt.Chart], description: str, title: str | None = None
+) -> alt.LayerChart:
+    """Draw layers under the lines of the half court, to scale and of a fixed size."""
+    import altair as alt
+
+    lines = half_court()
+    drawn = [
+        alt.Chart(lines[lines["dashed"] == dashed])
+        .mark_line(
+            color=PALETTE["line"],
+            strokeWidth=1.5,
+            strokeDash=[6, 5] if dashed else [1, 0],
+            tooltip=None,
+        )
+        .encode(**axes(), detail="part:N", order="order:Q")
+        for dashed in (False, True)
+    ]
+    chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
+        width=round(2 * SIDE * SCALE),
+        height=round((HALF - BASELINE) * SCALE),
+        # the court keeps its size whatever stands beside it: a foot is as long up as across
+        autosize=alt.AutoSizeParams(type="pad", contains="content"),
+        description=f"{description}; the hoop is at the bottom",
+    )
+    if title:
+        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
+    return legible(chart, stroke=None)
+
+
+def _bin_layers(
+    bins: pd.DataFrame, average: float | None, spacing: float, place: dict[str, Any]
+) -> list[alt.Chart]:
+    import altair as alt
+
+    sizes = _sizes(bins, spacing)
+    tooltip = [
+        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
+        alt.Tooltip("shots:Q", title="Shots", format=","),
+    ]
+    if average is None:
+        drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
+        return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
+    tooltip += [
+        alt.Tooltip("made:Q", title="Made", format=","),
+        alt.Tooltip("labelled:Q", title="Shots with a label", format=","),
+        alt.Tooltip("make_rate:Q", title="Make rate", format=".1%"),
+    ]
+    low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
+    title = f"Make rate (grey: {average:.0%})"
+    colour = _diverging("make_rate:Q", title, average, low, high, ".0%")
+    return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
+
+
+def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
+    import altair as alt
+
+    # area goes with the count up to a cap: at the hoop one bin holds a hundred times the others
+    cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
+    largest = 4 / 3 * (0.94 * spacing) ** 2
+    steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
+    return alt.Size(
+        "shots:Q",
+        title="Shots in bin",
+        scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
+        legend=alt.Legend(
+            values=steps,
+            orient="bottom",
+            symbolType=_HEXAGON,
+            symbolFillColor=PALETTE["neutral"],
+            symbolStrokeColor="transparent",
+            labelExpr=f"datum.value >= {steps[-1]} ? '{steps[-1]:,} or more' : datum.label",
+        ),
+    )
+
+
+def _diverging(
+    field: str, title: str, middle: float, low: float, high: float, form: str
+) -> alt.Color:
+    import altair as alt
+
+    return alt.Color(
+        field,
+        title=title,
+        scale=alt.Scale(
+            domain=[low, middle, high],
+            range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
+            clamp=True,
+            interpolate="lab",
+        ),
+        legend=alt.Legend(
+            format=form,
+            values=[low, high],
+            orient="bottom",
+            gradientLength=130,
+            labelExpr=f"(datum.value < {middle:.6f} ? '≤ ' : '≥ ') + datum.label",
+        ),
+    )
+
+
+def _coloured(
+    bins: pd.DataFrame,
+    field: str,
+    colour: alt.Color,
+    sizes: alt.Size,
+    place: dict[str, Any],
+    tooltip: list[alt.Tooltip],
+) -> list[alt.Chart]:
+    """Draw bins that have a value in its colour, and those that miss it hollow."""
+    import altair as alt
+
+    known, few = bins[bins[field].notna()], bins[bins[field].isna()]
+    # a layer without marks is nothing that a screen reader could name
+    named: Any = alt.Undefined if len(known) else False
+    rated = alt.Chart(known).mark_point(aria=named, **_MARK)
+    layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
+    if len(few):
+        # hollow, so that they are not taken for bins at the average
+        hollow = alt.Chart(few.assign(note="few labels")).mark_point(
+            shape=_HEXAGON, filled=False, opacity=1, strokeWidth=1
+        )
+        note = alt.Stroke(
+            "note:N",
+            title=None,
+            scale=alt.Scale(range=[PALETTE["neutral"]]),
+            legend=alt.Legend(
+                orient="bottom",
+                symbolType=_HEXAGON,
+                symbolFillColor="transparent",
+                symbolStrokeWidth=1,
+                symbolSize=150,
+            ),
+        )
+        layers.append(hollow.encode(**place, size=sizes, stroke=note, tooltip=tooltip))
+    return layers
+
+
+def _inside(frame: pd.DataFrame, x: str, y: str) -> npt.NDArray[np.bool_]:
+    across, along = frame[x].to_numpy(dtype=float), frame[y].to_numpy(dtype=float)
+    inside: npt.NDArray[np.bool_] = (np.abs(across) <= SIDE) & (along >= BASELINE) & (along <= HALF)
+    return inside
+
+
+def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tuple[float, float]]:
+    angles = np.linspace(start, end, 61)
+    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
+
+
+def _hexagons(x: Floats, y: Floats, size: float) -> tuple[Floats, Floats]:
+    """Return the centre of the hexagon that holds each point.
+
+    The centres are two rectangular lattices, one shifted by half a cell: the nearer one wins. A
+    centre lies on the hoop.
+    """
+    tall = size * math.sqrt(3)
+    first_x, first_y = np.round(x / size) * size, np.round(y / tall) * tall
+    second_x = (np.floor(x / size) + 0.5) * size
+    second_y = (np.floor(y / tall) + 0.5) * tall
+    first = np.hypot(x - first_x, y - first_y) <= np.hypot(x - second_x, y - second_y)
+    # rounded, so that equal centres are equal numbers
+    return (
+        np.round(np.where(first, first_x, second_x), 6),
+        np.round(np.where(first, first_y, second_y), 6),
+    )

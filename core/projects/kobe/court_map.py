@@ -1,0 +1,375 @@
+"""One shot on the court: what follows from its place, and what a model answers from every place.
+
+Places are in tenths of a foot from the hoop, as in `court`. Which columns follow from a place is
+what the project file says (`court`, `identities`), and the league's zones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform.project import ProjectSpec
+from core.projects.kobe import court, sample
+from core.stats.charts.style import PALETTE
+
+if TYPE_CHECKING:
+    import altair as alt
+
+# Side of a cell of the map: a foot, as the distance is told.
+CELL = 10.0
+# A place has support where the model's own rows have one as near as this: three feet.
+NEAR = 30.0
+# Probabilities further from the threshold than this (points of share) share the strongest colour.
+SPAN = 0.2
+# What a click on the court is called in the chart's selections.
+CLICKED = "place"
+
+Floats = npt.NDArray[np.float64]
+# Probability of label 1 for rows of raw columns.
+Predict = Callable[[pd.DataFrame], Floats]
+
+
+def place_columns(spec: ProjectSpec, inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return the inputs that follow from the place; none for a project without a court.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> place_columns(load("kobe"), ["lat", "lon", "period", "shot_distance", "shot_zone_area"])
+    ('lat', 'lon', 'shot_distance', 'shot_zone_area')
+    """
+    if spec.court is None:
+        return ()
+    known = set(columns_at(spec, np.zeros(1), np.zeros(1)).columns)
+    return tuple(name for name in inputs if name in known)
+
+
+def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
+    """Return all columns of the project that follow from places, a row for each.
+
+    Parameters
+    ----------
+    x, y : array of float, shape (n,)
+        Taken to whole tenths of a foot where the columns of the place are whole numbers.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> columns = columns_at(load("kobe"), np.array([-157.0]), np.array([0.0]))
+    >>> columns[["lon", "shot_distance", "shot_zone_basic"]].values.tolist()
+    [[-118.4268, 15.0, 'Mid-Range']]
+    """
+    if spec.court is None:
+        return pd.DataFrame(index=range(len(x)))
+    places = pd.DataFrame({spec.court.x: x, spec.court.y: y}).astype("float64")
+    whole = [name for name in (spec.court.x, spec.court.y) if spec.columns[name].type == "integer"]
+    places[whole] = places[whole].round()
+    columns = places.copy()
+    for identity in spec.identities:
+        if set(identity.columns) <= set(places):
+            # rounded as the data is told, so that a place gives the very number that rows have
+            columns[identity.column] = places.eval(identity.formula, engine="python").round(6)
+    zones = sample.zone_columns(
+        places[spec.court.x].to_numpy(dtype=np.float64),
+        places[spec.court.y].to_numpy(dtype=np.float64),
+    )
+    return columns.join(zones[[name for name in zones if name in spec.columns]])
+
+
+def place_of(spec: ProjectSpec, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the place of each row: `x` and `y`, NaN where its columns do not tell it.
+
+    The columns of the place itself count first, then those that are a straight line of one of them,
+    as a latitude is.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> place_of(load("kobe"), pd.DataFrame({"lat": [33.9443], "lon": [-118.2698]})).values.tolist()
+    [[0.0, 100.0]]
+    """
+    places = pd.DataFrame({"x": np.nan, "y": np.nan}, index=rows.index)
+    if spec.court is None:
+        return places
+    for axis, name in (("x", spec.court.x), ("y", spec.court.y)):
+        if name in rows:
+            places[axis] = rows[name].astype("float64")
+            continue
+        for identity in spec.identities:
+            if identity.columns != (name,) or identity.column not in rows:
+                continue
+            at = pd.DataFrame({name: [0.0, 50.0, 100.0]}).eval(identity.formula, engine="python")
+            rise = float(at[2] - at[0]) / 100
+            if rise and np.isclose(at[1], (at[0] + at[2]) / 2, rtol=0, atol=1e-9):
+                places[axis] = ((rows[identity.column].astype("float64") - at[0]) / rise).round(
+                    1
+                ) + 0.0
+                break
+    return places
+
+
+def grid(size: float = CELL) -> pd.DataFrame:
+    """Return the centres of the square cells that cover the half court: `x`, `y`.
+
+    One lies on the hoop.
+
+    Examples
+    --------
+    >>> cells = grid()
+    >>> len(cells), bool(((cells["x"] == 0) & (cells["y"] == 0)).any())
+    (2303, True)
+    """
+    across = np.arange(-(court.SIDE // size) + 1, court.SIDE // size) * size
+    along = np.arange(np.ceil(court.BASELINE / size), np.floor(court.HALF / size) + 1) * size
+    x, y = np.meshgrid(across, along)
+    return pd.DataFrame({"x": x.ravel() + 0.0, "y": y.ravel() + 0.0})
+
+
+def support(
+    places: pd.DataFrame, known: pd.DataFrame, radius: float = NEAR
+) -> npt.NDArray[np.int64]:
+    """Return how many known places lie within the radius of each place.
+
+    Parameters
+    ----------
+    places, known : DataFrame
+        Columns `x`, `y`; known ones with a missing value count nowhere.
+
+    Examples
+    --------
+    >>> known = pd.DataFrame({"x": [0.0, 20.0, np.nan], "y": [0.0, 0.0, 0.0]})
+    >>> support(pd.DataFrame({"x": [0.0, 45.0, 200.0], "y": 0.0}), known).tolist()
+    [2, 1, 0]
+    """
+    from scipy.spatial import cKDTree
+
+    points = known[["x", "y"]].dropna().to_numpy(dtype=np.float64)
+    if not len(points):
+        return np.zeros(len(places), dtype=np.int64)
+    asked = places[["x", "y"]].to_numpy(dtype=np.float64)
+    counts = cKDTree(points).query_ball_point(asked, radius, return_length=True)
+    return np.asarray(counts, dtype=np.int64)
+
+
+def probability_map(
+    predict: Predict, spec: ProjectSpec, row: pd.DataFrame, known: pd.DataFrame
+) -> pd.DataFrame:
+    """Return what the model answers from every place when all else is as in one row.
+
+    Parameters
+    ----------
+    predict : callable
+        Takes raw columns.
+    row : DataFrame
+        One row of the model's inputs.
+    known : DataFrame
+        Rows of the data that the model comes from, with the same columns.
+
+    Returns
+    -------
+    DataFrame
+        `x`, `y`, `probability`, `rows` (how many of the known rows lie within three feet, on the
+        same side of the three-point line), `is_beyond` (beyond that line). Empty where no
+        input follows from the place.
+
+    Examples
+    --------
+    >>> from core.platform.project import load
+    >>> row = pd.DataFrame({"shot_distance": [10.0], "period": [1.0]})
+    >>> cells = probability_map(
+    ...     lambda rows: 1 / (1 + rows["shot_distance"].to_numpy()), load("kobe"), row,
+    ...     pd.DataFrame({"loc_x": [0], "loc_y": [0]}))
+    >>> at_hoop = cells[(cells["x"] == 0) & (cells["y"] == 0)]
+    >>> at_hoop[["probability", "rows"]].values.tolist(), int((cells["rows"] > 0).sum())
+    ([[1.0, 1.0]], 29)
+    """
+    followers = list(place_columns(spec, [str(name) for name in row.columns]))
+    cells = grid()
+    if not followers:
+        return cells.head(0).assign(
+            probability=np.empty(0), rows=np.empty(0, dtype=np.int64), is_beyond=np.empty(0, bool)
+        )
+    at = columns_at(spec, cells["x"].to_numpy(), cells["y"].to_numpy())
+    asked = row.iloc[np.zeros(len(cells), dtype=np.int64)].reset_index(drop=True)
+    asked[followers] = at[followers]
+    places = place_of(spec, known)
+    cells_beyond, places_beyond = (
+        sample.beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
+    )
+    # across the line a shot counts differently: a row on the other side says nothing of this one
+    rows = np.where(
+        cells_beyond, support(cells, places[places_beyond]), support(cells, places[~places_beyond])
+    )
+    return cells.assign(probability=predict(asked), rows=rows, is_beyond=cells_beyond)
+
+
+def distance_sentence(place: tuple[float, float]) -> str:
+    """Say how far a place is from the hoop.
+
+    Examples
+    --------
+    >>> distance_sentence((30.0, 40.0))
+    '5.0 ft from the hoop.'
+    """
+    return f"{np.hypot(*place) / 10:.1f} ft from the hoop."
+
+
+def support_sentences(cells: pd.DataFrame, place: tuple[float, float], rows_name: str) -> list[str]:
+    """Say where the map leaves the rows that the model comes from, and whether the place does.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `probability_map` returns it, with at least one row.
+    place : tuple of float
+        The chosen one.
+    rows_name : str
+        What the rows are that the model comes from.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"x": [0.0, 230.0], "y": 0.0, "probability": 0.5, "rows": [3, 0],
+    ...                       "is_beyond": [False, True]})
+    >>> for sentence in support_sentences(cells, (230.0, 0.0), "2-point shots"):
+    ...     print(sentence)
+    At the chosen place the model only guesses: none of the 2-point shots it was tested on lies
+     within 3 feet.
+    Beyond the three-point line it has no rows at all: what the map shows there is carried on
+     from nearer places, not learned.
+    """
+    distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
+    nearest = int(distance.argmin())
+    sentences = []
+    if distance[nearest] > CELL or cells["rows"].iloc[nearest] == 0:
+        sentences.append(
+            f"At the chosen place the model only guesses: none of the {rows_name} it was tested on "
+            f"lies within {NEAR / 10:.0f} feet."
+        )
+    outside = cells[cells["is_beyond"]]
+    bare = float((outside["rows"] == 0).mean()) if len(outside) else 0.0
+    if bare == 1:
+        sentences.append(
+            "Beyond the three-point line it has no rows at all: what the map shows there is "
+            "carried on from nearer places, not learned."
+        )
+    elif bare > 0.5:
+        sentences.append(
+            f"Of the court beyond the three-point line, {bare:.0%} has no rows of the model's "
+            "nearby: what the map shows there is carried on from nearer places, not learned."
+        )
+    elif (share := float((cells["rows"] == 0).mean())) > 0:
+        sentences.append(
+            f"{share:.0%} of the court, drawn pale, has no rows of the model's nearby."
+        )
+    return sentences
+
+
+def court_chart(
+    cells: pd.DataFrame | None,
+    place: tuple[float, float] | None,
+    *,
+    threshold: float = 0.5,
+    positive: str = "made",
+    clickable: bool = True,
+) -> alt.LayerChart:
+    """Draw the half court to click on, coloured by probability where a map is given.
+
+    Cells without support are pale. A click selects a cell: its `x` and `y` come back under the
+    name `CLICKED`.
+
+    Parameters
+    ----------
+    cells : DataFrame or None
+        As `probability_map` returns it.
+    place : tuple of float or None
+        Marked with a ring and a cross.
+    threshold : float
+        The probability of the middle colour: on either side the label differs.
+
+    Examples
+    --------
+    >>> drawn = court_chart(None, (0.0, 100.0)).to_dict()
+    >>> drawn["width"], drawn["params"][0]["name"]
+    (440, 'place')
+    """
+    import altair as alt
+
+    base = grid() if cells is None else cells[["x", "y", "probability", "rows"]].round(4)
+    half = CELL / 2
+    drawn = base.assign(
+        left=base["x"] - half,
+        right=base["x"] + half,
+        low=base["y"] - half,
+        high=base["y"] + half,
+        distance=np.hypot(base["x"], base["y"]).round() / 10,
+    )
+    tooltip = [alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f")]
+    corners = {**court.axes("left", "low"), "x2": "right:Q", "y2": "high:Q"}
+    marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
+    if cells is None:
+        # not wholly transparent: what nobody sees cannot be hovered in every browser
+        squares = marks.encode(**corners, tooltip=tooltip, opacity=alt.value(0.04))
+    else:
+        tooltip += [
+            alt.Tooltip("probability:Q", title=f"Probability of {positive}", format=".1%"),
+            alt.Tooltip("rows:Q", title="Rows of the model's within 3 ft", format=","),
+        ]
+        low, high = max(threshold - SPAN, 0.0), min(threshold + SPAN, 1.0)
+        squares = marks.encode(
+            **corners,
+            tooltip=tooltip,
+            color=alt.Color(
+                "probability:Q",
+                title=f"Probability of {positive} (grey: {threshold:.0%}, the threshold)",
+                scale=alt.Scale(
+                    domain=[low, threshold, high],
+                    range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
+                    clamp=True,
+                    interpolate="lab",
+                ),
+                legend=alt.Legend(
+                    orient="bottom",
+                    format=".0%",
+                    values=[low, threshold, high],
+                    gradientLength=200,
+                    titleLimit=400,
+                ),
+            ),
+            opacity=alt.condition("datum.rows > 0", alt.value(0.9), alt.value(0.3)),
+        )
+    if clickable:
+        squares = squares.add_params(
+            alt.selection_point(name=CLICKED, fields=["x", "y"], on="click", clear=False)
+        )
+    # so many marks would be drawn on a canvas, which does not know the theme's text
+    chart = court.on_the_court(
+        [squares], "The half court, to choose a place on it" if clickable else "The half court"
+    ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
+    return chart if place is None else _with_place(chart, place)
+
+
+def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerChart:
+    import altair as alt
+
+    at = alt.Chart(pd.DataFrame({"x": [place[0]], "y": [place[1]]}))
+    # the colour of the text around, on any cell and in either theme
+    marks = [
+        at.mark_point(
+            shape=shape,
+            size=size,
+            strokeWidth=2.5,
+            stroke="currentColor",
+            filled=False,
+            tooltip=None,
+            opacity=1,
+        ).encode(**court.axes())
+        for shape, size in (("circle", 260), ("cross", 30))
+    ]
+    placed: alt.LayerChart = chart.copy()
+    placed.layer = [*chart.layer, *marks]
+    return placed

@@ -1,0 +1,615 @@
+"""The built-in sample: look-alike Kobe shots, drawn from counts and make rates, none of them real.
+
+This module knows Kobe: his court, his seasons and the columns of the public shot file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Places = Ints | Floats
+
+COLUMNS = (
+    "action_type",
+    "combined_shot_type",
+    "game_event_id",
+    "game_id",
+    "lat",
+    "loc_x",
+    "loc_y",
+    "lon",
+    "minutes_remaining",
+    "period",
+    "playoffs",
+    "season",
+    "seconds_remaining",
+    "shot_distance",
+    "shot_made_flag",
+    "shot_type",
+    "shot_zone_area",
+    "shot_zone_basic",
+    "shot_zone_range",
+    "team_id",
+    "team_name",
+    "game_date",
+    "matchup",
+    "opponent",
+    "shot_id",
+)
+KINDS = ("two", "three")
+BASICS = (
+    "Restricted Area",
+    "In The Paint (Non-RA)",
+    "Backcourt",
+    "Left Corner 3",
+    "Right Corner 3",
+    "Above the Break 3",
+    "Mid-Range",
+)
+AREAS = (
+    "Back Court(BC)",
+    "Center(C)",
+    "Left Side Center(LC)",
+    "Right Side Center(RC)",
+    "Left Side(L)",
+    "Right Side(R)",
+)
+RANGES = ("Back Court Shot", "24+ ft.", "Less Than 8 ft.", "8-16 ft.", "16-24 ft.")
+SHOT_TYPES = ("2PT Field Goal", "3PT Field Goal")
+# First and last year in which a season with this opponent began; all others are there throughout.
+YEARS = {
+    "BKN": ((2012, 2015),),
+    "CHA": ((1996, 2001), (2004, 2015)),
+    "MEM": ((2001, 2015),),
+    "NJN": ((1996, 2011),),
+    "NOH": ((2002, 2003), (2007, 2012)),
+    "NOP": ((2004, 2006), (2013, 2015)),
+    "OKC": ((2008, 2015),),
+    "SEA": ((1996, 2007),),
+    "VAN": ((1996, 2000),),
+}
+WEST = ("DAL", "DEN", "HOU", "MIN", "OKC", "PHX", "POR", "SAC", "SAS", "SEA", "UTA")
+EAST = ("BOS", "CLE", "DET", "IND", "MIA", "NJN", "ORL", "PHI")
+# Playoffs: a series is played home, home, away, away, then in turn.
+SERIES_HOME = (1, 1, 0, 0, 1, 0, 1)
+BUZZER_SHARE = 0.75
+GAME_SHAPE = 25.0
+
+
+def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
+    """Return 30,697 look-alike shots, the same ones for the same seed.
+
+    Counts per season and shot type are those of the tables; games, places on the court, kinds of
+    shot and results are drawn to follow their shares and make rates. Zones follow from the place.
+
+    Parameters
+    ----------
+    tables : mapping
+        `core.platform.project.sample_tables("kobe")`.
+    seed : int
+        Of every draw.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`, a row per shot, in the order of `shot_id`, which is the order of time.
+
+    Examples
+    --------
+    >>> from core.platform.project import sample_tables
+    >>> shots = generate(sample_tables("kobe"), seed=24)
+    >>> shots.shape, int(shots["shot_made_flag"].isna().sum())
+    ((30697, 25), 5000)
+    >>> shots["shot_type"].value_counts().to_dict()
+    {'2PT Field Goal': 24271, '3PT Field Goal': 6426}
+    """
+    rng = np.random.default_rng(seed)
+    seasons = list(tables["seasons"])
+    size = np.array([[tables["seasons"][name][kind][0] for kind in KINDS] for name in seasons])
+    games = _games(tables, rng)
+    season = np.repeat(np.arange(len(seasons)), size.sum(axis=1))
+    three = np.concatenate([rng.permutation(np.repeat([0, 1], pair)) for pair in size])
+    period, minutes, seconds = _clock(tables, three, rng)
+    game = _slots(tables, games, period, rng)
+
+    left = 60 * minutes + seconds
+    order = np.lexsort((-left, period, game))
+    # A game lies within its season, so sorting by game leaves `season` as it is.
+    three, game, period = three[order], game[order], period[order]
+    minutes, seconds, left = minutes[order], seconds[order], left[order]
+
+    x, y = _places(tables, season, three, left, rng)
+    distance = np.floor(np.hypot(x, y) / 10).astype(np.int64)
+    zone = _zones(x, y, tables["zones"])
+    action = _actions(tables, season, three, distance, size, rng)
+    playoffs = games["playoffs"].to_numpy()[game]
+    home = games["home"].to_numpy()[game]
+    opponent = games["opponent"].to_numpy()[game]
+    shot = {
+        "season": season,
+        "three": three,
+        "distance": distance,
+        "zone": zone,
+        "action": action,
+        "period": period,
+        "minutes": minutes,
+        "left": left,
+        "home": home,
+        "rival": np.searchsorted(sorted(tables["opponent"]), opponent.astype(str)),
+    }
+    made = (rng.random(len(season)) < _chances(_factors(tables, shot))).astype(np.float64)
+    for kind, name in enumerate(KINDS):
+        mine = np.flatnonzero(three == kind)
+        made[rng.choice(mine, tables["unlabelled"][name], replace=False)] = np.nan
+
+    actions = np.array([row[:2] for row in tables["actions"]], dtype=object)[action]
+    zones = np.array([row[:3] for row in tables["zones"]], dtype=object)[zone]
+    columns = {
+        "action_type": actions[:, 0],
+        "combined_shot_type": actions[:, 1],
+        "game_event_id": _events(game, period, left, rng),
+        "game_id": games["game_id"].to_numpy()[game],
+        "lat": np.round(34.0443 - y / 1000, 4),
+        "loc_x": x,
+        "loc_y": y,
+        "lon": np.round(-118.2698 + x / 1000, 4),
+        "minutes_remaining": minutes,
+        "period": period,
+        "playoffs": playoffs,
+        "season": np.array(seasons, dtype=object)[season],
+        "seconds_remaining": seconds,
+        "shot_distance": distance,
+        "shot_made_flag": made,
+        "shot_type": np.array(SHOT_TYPES, dtype=object)[three],
+        "shot_zone_area": zones[:, 1],
+        "shot_zone_basic": zones[:, 0],
+        "shot_zone_range": zones[:, 2],
+        "team_id": np.full(len(season), 1610612747, dtype=np.int64),
+        "team_name": np.full(len(season), "Los Angeles Lakers", dtype=object),
+        "game_date": games["game_date"].to_numpy()[game],
+        "matchup": games["matchup"].to_numpy()[game],
+        "opponent": opponent,
+        "shot_id": np.arange(1, len(season) + 1, dtype=np.int64),
+    }
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def _balanced(start: npt.ArrayLike, rows: npt.ArrayLike, columns: npt.ArrayLike) -> Floats:
+    """Return the table scaled, row by row and column by column in turn, until both sums fit.
+
+    Cells that start at 0 stay 0. Where no scaling fits both, the column sums are the exact ones.
+
+    Examples
+    --------
+    >>> _balanced(np.ones((2, 2)), [4, 6], [3, 7])
+    array([[1.2, 2.8],
+           [1.8, 4.2]])
+    """
+    table = np.array(start, np.float64)
+    wanted_rows, wanted_columns = np.array(rows, np.float64), np.array(columns, np.float64)
+    wanted_rows = wanted_rows * (wanted_columns.sum() / wanted_rows.sum())
+    for _ in range(40):
+        table *= (wanted_rows / np.maximum(table.sum(axis=1), 1e-12))[:, None]
+        table *= wanted_columns / np.maximum(table.sum(axis=0), 1e-12)
+    return table
+
+
+def _draw(weights: Floats, rng: np.random.Generator) -> Ints:
+    """Return, for every row of weights, a column drawn in their proportion."""
+    edges = weights.cumsum(axis=1)
+    below: Ints = (edges < (rng.random(len(weights)) * edges[:, -1])[:, None]).sum(axis=1)
+    return below
+
+
+def _games(tables: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
+    """Return a row per game, in the order of time."""
+    names, seasons = sorted(tables["opponent"]), tables["seasons"]
+    years = [int(season[:4]) for season in seasons]
+    met_in = np.array(
+        [
+            [any(a <= year <= b for a, b in YEARS.get(name, ((0, 9999),))) for name in names]
+            for year in years
+        ]
+    )
+    shots = np.array([tables["opponent"][name][0] for name in names], np.float64)
+    runs, met = [], np.zeros(len(names))
+    for place, row in enumerate(seasons.values()):
+        rivals = _rivals(dict(zip(names, shots * met_in[place], strict=True)), row, rng)
+        runs.append(rivals)
+        met += np.bincount(np.searchsorted(names, rivals["opponent"].astype(str)), None, len(names))
+    # What the playoffs leave of each opponent's games is spread over the season.
+    games = np.array([row["games"] for row in seasons.values()])
+    wanted = np.maximum(shots / shots.sum() * (games.sum() + met.sum()) - met, 1)
+    expected = _balanced(met_in, games, wanted)
+    parts = []
+    for place, (season, row) in enumerate(seasons.items()):
+        year, count, run = years[place] % 100, row["games"], runs[place]
+        start, end = np.datetime64(row["from"]), np.datetime64(row["to"])
+        last = np.datetime64(f"{years[place] + 1}-04-19") if len(run) else end
+        day = _days(int((last - start).astype(int)) + 1, count, rng)
+        # One draw, then even steps: each opponent comes up as often as expected, give or take one.
+        edges = _shares(expected[place]).cumsum() * count
+        turn = np.searchsorted(edges, np.arange(count) + rng.random() * 0.999)
+        regular = {
+            "game_id": 20000000 + year * 100000 + 6 * day + rng.integers(1, 7, count),
+            "day": start + day,
+            "playoffs": np.zeros(count, dtype=np.int64),
+            "home": rng.permutation(count) % 2,
+            "opponent": np.array(names, dtype=object)[rng.permutation(turn)],
+        }
+        parts.append(pd.DataFrame(regular).assign(season=season))
+        if len(run):
+            first = last + 3
+            day = _days(int((end - first).astype(int)) + 1, len(run), rng)
+            number = run["number"].to_numpy()
+            playoff = {
+                "game_id": 40000101 + year * 100000 + 100 * run["round"].to_numpy() + number,
+                "day": first + day,
+                "playoffs": np.ones(len(run), dtype=np.int64),
+                "home": np.array(SERIES_HOME)[number],
+                "opponent": run["opponent"].to_numpy(),
+            }
+            parts.append(pd.DataFrame(playoff).assign(season=season))
+    schedule = pd.concat(parts, ignore_index=True)
+    dates = schedule.pop("day").to_numpy().astype("datetime64[D]").astype(str)
+    schedule["game_date"] = dates.astype(object)
+    between = np.where(schedule["home"] == 1, "LAL vs. ", "LAL @ ").astype(object)
+    schedule["matchup"] = between + schedule["opponent"].to_numpy()
+    return schedule
+
+
+def _days(span: int, count: int, rng: np.random.Generator) -> Ints:
+    """Return that many different days of the span, its first and last among them, spread out."""
+    step = (span - 1) / (count - 1)
+    place = np.arange(count) * step
+    # Each day strays forward by less than the step less one: no two games fall on one day.
+    stray = rng.random(count) * max(step - 1, 0)
+    stray[[0, -1]] = 0
+    days: Ints = np.floor(place + stray + 1e-9).astype(np.int64)
+    return days
+
+
+def _rivals(
+    likely: Mapping[str, float], row: Mapping[str, Any], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return round, number in its series and opponent of every playoff game of a season.
+
+    Three opponents of the West at most, then one of the East.
+    """
+    count = row["playoff_games"]
+    series = np.array_split(np.arange(count), min(4, -(-count // 6))) if count else []
+    chosen: list[str] = []
+    for side, wanted in ((WEST, min(len(series), 3)), (EAST, max(len(series) - 3, 0))):
+        teams = [name for name in side if likely[name] > 0]
+        share = _shares(np.array([likely[name] for name in teams]))
+        chosen += rng.choice(teams, wanted, replace=False, p=share).tolist()
+    turns = [(turn, number) for turn, part in enumerate(series) for number in range(len(part))]
+    return pd.DataFrame(
+        {
+            "round": np.array([turn for turn, _ in turns], dtype=np.int64),
+            "number": np.array([number for _, number in turns], dtype=np.int64),
+            "opponent": np.array([chosen[turn] for turn, _ in turns], dtype=object),
+        }
+    )
+
+
+def _slots(
+    tables: Mapping[str, Any], games: pd.DataFrame, period: Ints, rng: np.random.Generator
+) -> Ints:
+    """Return the game of every shot; shots stand season by season, at random within one."""
+    game_of = np.zeros_like(period)
+    start = 0
+    for season, row in tables["seasons"].items():
+        shots = row["two"][0] + row["three"][0]
+        slots = []
+        for playoffs, count in ((0, shots - row["playoff_shots"]), (1, row["playoff_shots"])):
+            mine = np.flatnonzero((games["season"] == season) & (games["playoffs"] == playoffs))
+            if len(mine):
+                # Every game has a shot; the shape sets how much games differ.
+                share = _shares(rng.gamma(GAME_SHAPE, size=len(mine)))
+                slots += [mine, rng.choice(mine, count - len(mine), p=share)]
+        free = rng.permutation(np.concatenate(slots))
+        # Shots of an overtime come in few games: about four in each.
+        extra = period[start : start + shots] > 4
+        mixed, few = rng.permutation(np.unique(free)), -(-extra.sum() // 4)
+        while np.isin(free, mixed[:few]).sum() < extra.sum():
+            few += 1  # games of few shots hold less than four
+        taken = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
+        game_of[start : start + shots][extra] = free[taken]
+        game_of[start : start + shots][~extra] = np.delete(free, taken)
+        start += shots
+    return game_of
+
+
+def _clock(
+    tables: Mapping[str, Any], three: Ints, rng: np.random.Generator
+) -> tuple[Ints, Ints, Ints]:
+    """Return period, minutes and seconds left of every shot."""
+    period, minutes = np.zeros_like(three), np.zeros_like(three)
+    seconds = rng.integers(0, 60, len(three))
+    for kind, name in enumerate(KINDS):
+        mine = np.flatnonzero(three == kind)
+        for column, values in (("period", period), ("minutes", minutes)):
+            share = np.array([count for count, _ in tables[column][name]], float)
+            values[mine] = rng.choice(len(share), len(mine), p=share / share.sum())
+        ends = np.array([int(end) for end in tables["seconds_left"][name]][:-1])
+        share = np.array([row[0] for row in tables["seconds_left"][name].values()][:-1], float)
+        late = mine[minutes[mine] == 0]
+        bins = rng.choice(len(ends), len(late), p=share / share.sum())
+        seconds[late] = rng.integers(np.r_[0, ends[:-1] + 1][bins], ends[bins] + 1)
+    period += 1
+    # An overtime lasts five minutes.
+    minutes = np.where(period > 4, minutes % 5, minutes)
+    return period, minutes, seconds
+
+
+def zone_columns(x: Places, y: Places) -> pd.DataFrame:
+    """Return the columns of the data that follow from a place by zones, as the league draws them.
+
+    Parameters
+    ----------
+    x, y : array, shape (n,)
+        Tenths of a foot from the hoop.
+
+    Returns
+    -------
+    DataFrame
+        `shot_zone_basic`, `shot_zone_area`, `shot_zone_range`, `shot_type`.
+
+    Examples
+    --------
+    >>> zone_columns(np.array([0, 230]), np.array([0, 0]))["shot_zone_basic"].tolist()
+    ['Restricted Area', 'Right Corner 3']
+    """
+    basic, area, reach = _zone_numbers(x, y)
+    return pd.DataFrame(
+        {
+            "shot_zone_basic": np.array(BASICS, dtype=object)[basic],
+            "shot_zone_area": np.array(AREAS, dtype=object)[area],
+            "shot_zone_range": np.array(RANGES, dtype=object)[reach],
+            "shot_type": np.array(SHOT_TYPES, dtype=object)[beyond(x, y).astype(int)],
+        }
+    )
+
+
+def beyond(x: Places, y: Places) -> npt.NDArray[np.bool_]:
+    """Tell which places, in tenths of a foot from the hoop, lie beyond the three-point line."""
+    return ((np.abs(x) >= 220) & (y <= 87)) | (np.hypot(x, y) >= 237.5)
+
+
+def _zone_numbers(x: Places, y: Places) -> tuple[Ints, Ints, Ints]:
+    """Return the places of each zone's names in BASICS, AREAS and RANGES."""
+    far, angle = np.hypot(x, y), np.degrees(np.arctan2(x, y))
+    side = np.abs(angle)
+    corner = (np.abs(x) >= 220) & (y <= 87)
+    three, back = beyond(x, y), y >= 397
+    basic = np.select(
+        [far < 40, (np.abs(x) <= 80) & (y <= 138), y >= 418, corner & (x < 0), corner, three],
+        [0, 1, 2, 3, 4, 5],
+        6,
+    )
+    reach = np.select([back, three, far < 80, far < 160], [0, 1, 2, 3], 4)
+    centre = np.where(reach == 3, 30, np.where(reach == 2, 181, 18))
+    wing = np.where(three, np.where(corner, 0, 181), np.where(reach == 4, 54, 0))
+    area = np.select(
+        [back, side <= centre, (side <= wing) & (x < 0), side <= wing, x < 0], [0, 1, 2, 3, 4], 5
+    )
+    return basic, area, reach
+
+
+def _zones(x: Ints, y: Ints, zones: Sequence[Sequence[Any]]) -> Ints:
+    """Return which of the zones (basic, area, range) each place lies in.
+
+    Places are in tenths of a foot from the hoop.
+
+    Examples
+    --------
+    >>> from core.platform.project import sample_tables
+    >>> zones = sample_tables("kobe")["zones"]
+    >>> place = _zones(np.array([0, -100]), np.array([0, 150]), zones)
+    >>> [zones[number][1] for number in place]
+    ['Center(C)', 'Left Side Center(LC)']
+    """
+    number = np.full((len(BASICS), len(AREAS), len(RANGES)), -1)
+    for place, (a, b, c, *_) in enumerate(zones):
+        number[BASICS.index(a), AREAS.index(b), RANGES.index(c)] = place
+    placed: Ints = number[_zone_numbers(x, y)]
+    return placed
+
+
+def _ends(table: Mapping[str, Any]) -> Ints:
+    """Return the last value of each bin of a table."""
+    return np.array([int(end) for end in table])
+
+
+def _counts(table: Mapping[str, Any]) -> Floats:
+    """Return the count of each bin of a table."""
+    return np.array([row[0] for row in table.values()], float)
+
+
+def _places(
+    tables: Mapping[str, Any], season: Ints, three: Ints, left: Ints, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Return where every shot was taken, in tenths of a foot from the hoop.
+
+    The court is a grid of cells; each is as likely as the tables' counts per zone and per
+    distance make it, evenly within a zone and distance.
+    """
+    last = list(tables["seasons"]).index(tables["origin"]["last_season"])
+    x, y = np.zeros(len(season), dtype=np.int64), np.zeros(len(season), dtype=np.int64)
+    for kind, name in enumerate(KINDS):
+        top = 800 if kind else 238
+        grid_x, grid_y = (
+            grid.ravel() for grid in np.meshgrid(np.arange(-250, 251), np.arange(-44, top))
+        )
+        bins = tables["distance"][name]
+        step = np.searchsorted(_ends(bins), np.floor(np.hypot(grid_x, grid_y) / 10))
+        zone = _zones(grid_x, grid_y, tables["zones"])
+        usable = (beyond(grid_x, grid_y) == bool(kind)) & (step < len(bins)) & (zone >= 0)
+        # The exact middle of the hoop is drawn apart.
+        usable &= (grid_x != 0) | (grid_y != 0)
+        grid_x, grid_y, step, zone = grid_x[usable], grid_y[usable], step[usable], zone[usable]
+        # Few shots come from behind the hoop; 3-point shots come from the corner's middle and
+        # seldom from the sideline.
+        weight = np.exp(-((np.minimum(grid_y, 0) / 18.0) ** 2))
+        if kind:
+            weight = np.where(grid_y <= 87, np.exp(-(((grid_y - 10) / 35.0) ** 2)), 1.0)
+            weight *= np.exp(-((np.maximum(np.abs(grid_x) - 210, 0) / 18.0) ** 2))
+        pair = zone * len(bins) + step
+        shape = (len(tables["zones"]), len(bins))
+        start = np.bincount(pair, weight, shape[0] * shape[1]).reshape(shape)
+        present = start.sum(axis=1) > 0
+        wanted = np.where(present, [row[3] for row in tables["zones"]], 0)
+        fitted = _balanced(start, wanted, _counts(bins))
+        weight *= (fitted / np.maximum(start, 1e-12)).ravel()[pair]
+        mine = three == kind
+        eras: tuple[tuple[npt.NDArray[np.bool_], str], ...] = ((mine, name),)
+        if not kind:
+            old = season <= last
+            eras = ((mine & old, "two_before"), (mine & ~old, "two_after"))
+        for chosen, table in eras:
+            counts = _counts(tables["distance"][table])
+            origin = tables["origin"]["share_of_two"] if table == "two_before" else 0.0
+            share = counts / counts.sum()
+            share[0] -= origin
+            ratio = share / np.bincount(step, weight, len(bins))
+            cells = rng.choice(len(weight), int(chosen.sum()), p=_shares(weight * ratio[step]))
+            at_rim = rng.random(len(cells)) < origin
+            x[chosen] = np.where(at_rim, 0, grid_x[cells])
+            y[chosen] = np.where(at_rim, 0, grid_y[cells])
+    # Most heaves are taken at the buzzer: some trade places with shots of the last seconds.
+    long = np.hypot(x, y) >= 300
+    heaves, late = np.flatnonzero(long), np.flatnonzero((three == 1) & (left <= 2) & ~long)
+    count = min(int(BUZZER_SHARE * len(heaves)), len(late))
+    heaves, late = (rng.choice(rows, count, replace=False) for rows in (heaves, late))
+    for values in (x, y):
+        values[heaves], values[late] = values[late], values[heaves]
+    return x, y
+
+
+def _shares(weights: Floats) -> Floats:
+    total: Floats = weights / weights.sum()
+    return total
+
+
+def _actions(
+    tables: Mapping[str, Any],
+    season: Ints,
+    three: Ints,
+    distance: Ints,
+    size: Ints,
+    rng: np.random.Generator,
+) -> Ints:
+    """Return which of the tables' actions every shot is; some were noted only from a season on."""
+    seasons = list(tables["seasons"])
+    groups = list(tables["combined_distance"])
+    first = np.array([seasons.index(row[2]) for row in tables["actions"]])
+    group = np.array([groups.index(row[1]) for row in tables["actions"]])
+    counts = np.array([[row[3], row[5]] for row in tables["actions"]], float).T
+    known = np.arange(len(seasons))[:, None] >= first
+
+    # Two steps for 2-point shots: the group from season and distance, then the action in it.
+    totals = np.bincount(group, counts[0], len(groups))
+    since = np.array([first[group == place].min() for place in range(len(groups))])
+    by_season = _balanced(np.arange(len(seasons))[:, None] >= since, size[:, 0], totals)
+    ends = _ends(tables["distance"]["two"])
+    by_bin = np.zeros((len(ends), len(groups)))
+    for place, table in enumerate(tables["combined_distance"].values()):
+        by_bin[np.searchsorted(ends, _ends(table)), place] = list(table.values())
+    two = np.flatnonzero(three == 0)
+    weights = by_bin[np.searchsorted(ends, distance[two])] * by_season[season[two]] / totals
+    chosen = _draw(weights / size[season[two], :1], rng)
+    same = group == np.arange(len(groups))[:, None]
+    start = (known[:, None, :] & same).reshape(-1, len(group))
+    table = _balanced(start, by_season.ravel(), counts[0])
+    action = np.zeros_like(three)
+    action[two] = _draw(table[season[two] * len(groups) + chosen], rng)
+
+    table = _balanced(known, size[:, 1], counts[1])
+    action[three == 1] = _draw(table[season[three == 1]], rng)
+    return action
+
+
+def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[Ints, Floats]]:
+    """Return, for every factor of a make rate, each shot's level and the rate of each level."""
+    three = shot["three"]
+    seasons, last = list(tables["seasons"]), tables["origin"]["last_season"]
+    factors: list[tuple[Ints, list[float | None]]] = []
+
+    def by_kind(level: Ints, rates: Sequence[Sequence[float | None]]) -> None:
+        factors.append((level + len(rates[0]) * three, [*rates[0], *rates[1]]))
+
+    def second(rows: Sequence[Sequence[Any]]) -> list[float | None]:
+        return [row[1] for row in rows]
+
+    by_kind(
+        shot["season"],
+        [second([row[kind] for row in tables["seasons"].values()]) for kind in KINDS],
+    )
+    factors.append((shot["zone"], [row[4] for row in tables["zones"]]))
+    # A rare action has no rate of its own: that of its group stands in.
+    rows = tables["actions"]
+    rates = [tables["combined"][row[1]] if row[4] is None else row[4] for row in rows]
+    by_kind(shot["action"], [rates, [row[6] for row in rows]])
+    by_kind(shot["period"] - 1, [second(tables["period"][kind]) for kind in KINDS])
+    by_kind(shot["minutes"], [second(tables["minutes"][kind]) for kind in KINDS])
+    ends = _ends(tables["seconds_left"]["two"])
+    late = [second(list(tables["seconds_left"][kind].values())) for kind in KINDS]
+    by_kind(np.searchsorted(ends, shot["left"]), late)
+    era = np.where(three == 1, 2, shot["season"] > seasons.index(last))
+    for place, name in enumerate(("two_before", "two_after", "three")):
+        part = tables["distance"][name]
+        # The last level, without a rate, is that of the shots of another era.
+        level = np.where(era == place, np.searchsorted(_ends(part), shot["distance"]), len(part))
+        factors.append((level, [*second(list(part.values())), None]))
+    factors.append((shot["home"], second([tables["home"][key] for key in ("0", "1")])))
+    factors.append((shot["rival"], second([row for _, row in sorted(tables["opponent"].items())])))
+    return [(level, np.array(rates, np.float64)) for level, rates in factors]
+
+
+def _chances(factors: Sequence[tuple[Ints, Floats]]) -> Floats:
+    """Return the chance of every shot to go in.
+
+    Log odds are a sum of one term per level of each factor, adjusted in turn until the mean chance
+    at each level is its rate. A level without a rate is left alone.
+
+    Examples
+    --------
+    >>> level = np.array([0, 0, 1])
+    >>> _chances([(level, np.array([0.25, 0.5]))]).round(2)
+    array([0.25, 0.25, 0.5 ])
+    """
+    score = np.zeros(len(factors[0][0]))
+    for _ in range(10):
+        for level, rates in factors:
+            goal = np.clip(rates, 0.005, 0.99)
+            count = np.bincount(level, minlength=len(goal))
+            mean = np.bincount(level, _chance(score), len(goal)) / np.maximum(count, 1)
+            mean = np.clip(mean, 0.005, 0.995)
+            shift = np.log(goal / (1 - goal)) - np.log(mean / (1 - mean))
+            score += np.nan_to_num(np.clip(shift, -1.5, 1.5))[level]
+    return _chance(score)
+
+
+def _chance(score: Floats) -> Floats:
+    chance: Floats = 1 / (1 + np.exp(-score))
+    return chance
+
+
+def _events(game: Ints, period: Ints, left: Ints, rng: np.random.Generator) -> Ints:
+    """Return the number of each shot's event in its game, rising within the game."""
+    played = np.where(period > 4, 2880 + 300 * (period - 4), 720 * period) - left
+    pace = rng.normal(0.169, 0.01, game.max() + 1)[game]
+    drawn = 2 + np.floor(np.maximum(played * pace + rng.normal(0, 4, len(game)), 0))
+    # Rising by one at least: what is left after taking off the row's place must not fall.
+    place = np.arange(len(game))
+    level = np.maximum.accumulate(drawn.astype(np.int64) - place + 10**6 * game)
+    event: Ints = level + place - 10**6 * game
+    return event

@@ -1,0 +1,187 @@
+"""What is known of registered versions: their figures, what was decided about them, their card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from core.platform import model_store, project, tracking
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.runs import EveryRun, ModelVersion
+from core.registry import version_files
+from core.registry.records import PromotionRun
+from core.registry.registry import UNKNOWN
+
+
+def decisions(
+    settings: Settings,
+    *,
+    version: str | None = None,
+    against: str | None = None,
+    of_gate: bool = False,
+    limit: int = 1,
+) -> list[tracking.RunInfo]:
+    """Return the runs in which the gate was asked, newest first; a rollback does not ask it.
+
+    Parameters
+    ----------
+    version, against : str, optional
+        Only those about this version, and those that compared it with that one.
+    of_gate : bool
+        Whether to leave out those that only compared two versions, for somebody to look at.
+    """
+    wanted = [
+        *EveryRun.where(step="promote"),
+        *PromotionRun.where("!=", decision="rollback"),
+        *PromotionRun.where(version=version, against=against),
+    ]
+    if of_gate:
+        wanted.append(f"params.against = '{model_store.CHAMPION}'")
+    return tracking.runs(settings, status="FINISHED", matching=wanted, limit=limit)
+
+
+def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str, dict[str, float]]:
+    """Return the metrics of the runs that these versions' figures are of, by version, in one query.
+
+    A version whose run is gone is left out.
+    """
+    ids = sorted({version.run_id for version in versions if version.run_id})
+    if not ids:
+        return {}
+    named = ", ".join(f"'{run_id}'" for run_id in ids)
+    runs = tracking.runs(settings, matching=[f"attributes.run_id IN ({named})"], limit=len(ids))
+    metrics = {run.run_id: dict(run.metrics) for run in runs}
+    return {
+        version.version: metrics[version.run_id]
+        for version in versions
+        if version.run_id in metrics
+    }
+
+
+def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
+    """Return what is known of a version, as `core.registry.model_card.card` takes it.
+
+    Gathered from the runs that trained it, prepared its data and decided about it. What of them
+    is gone is left out.
+    """
+    spec = project.load(settings.project)
+    about = version.about
+    fitted = tracking.run(settings, version.run_id)
+    trained = tracking.run(settings, version.trained_by)
+    params = {**(trained.params if trained else {}), **(fitted.params if fitted else {})}
+    lineage = _lineage(settings, params.get("prepared_by", ""))
+    facts: dict[str, Any] = {
+        "model": version.name,
+        "version": version.version,
+        "created": version.created,
+        "aliases": version.aliases,
+        "question": spec.question,
+        "positive": spec.positive,
+        "negative": spec.negative,
+        "candidate": fitted.name if fitted else about.candidate,
+        "run_id": version.run_id,
+        "train_run": about.train_run,
+        "prepare_run": params.get("prepared_by", ""),
+        "commit": trained.git_commit if trained else "",
+        "is_sample": version.is_sample,
+        "source": about.source,
+        "digest": lineage.get("digest", ""),
+        "sha256": about.model_sha256,
+        "is_complete": version.is_complete,
+        "rows_name": about.rows_name,
+        "rows_train": lineage.get("rows_train"),
+        "rows_test": lineage.get("rows_test"),
+        "split": {
+            name: str(value)
+            for name, value in lineage.get("options", {}).items()
+            if name in ("split", "test_share", "test_from", "seed") and value is not None
+        },
+        "metrics": _figures(fitted) if fitted else (),
+        "slices": _flagged(settings, fitted),
+        "metrics_threshold": _number(params.get("threshold")),
+        "threshold": about.threshold,
+        "aim": about.threshold_aim,
+        "copied_from": about.copied_from,
+        "decisions": _decisions(settings, version, trained),
+        "example": version_files.example(settings, version),
+        "url": f"http://127.0.0.1:{settings.serve_port}",
+    }
+    if about.evaluated_model and about.rows_served is not None:
+        facts["rows_served"] = about.rows_served
+    with suppress(NotReadyError):
+        facts["features"] = version.features
+        facts["inputs"] = spec.kinds_of([name for name in version.inputs if name in spec.columns])
+        facts["formulas"] = {name: how[0] for name, how in version.formulas.items()}
+        known = {*spec.columns, *spec.engineered}
+        facts["late"] = [
+            name for name in version.features if name in known and spec.recorded_after(name)
+        ]
+    return facts
+
+
+def _lineage(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Return what the preparation noted of its sets; empty where that is gone."""
+    if not run_id:
+        return {}
+    try:
+        return tracking.document(settings, run_id, "lineage")
+    except (CourtsideError, OSError, ValueError):
+        return {}
+
+
+def _figures(run: tracking.RunInfo) -> list[tuple[str, float, float | None, float | None]]:
+    """Return the figures on the test set, with the ends of their intervals where there are any."""
+    metrics = run.metrics
+    names = [
+        name.removesuffix("_test")
+        for name in metrics
+        if name.endswith("_test") and not name.startswith(("rows_", "seconds_"))
+    ]
+    return [
+        (
+            name,
+            metrics[f"{name}_test"],
+            metrics.get(f"{name}_test_low"),
+            metrics.get(f"{name}_test_high"),
+        )
+        for name in sorted(names)
+    ]
+
+
+def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | None:
+    """Return the slices that the model serves badly, in words; None where nobody looked.
+
+    From the table `slices` of its run, as `core.stats.slices.by_slice` returns it.
+    """
+    try:
+        table = tracking.table(settings, run.run_id if run else "", "slices")
+        flagged = table[table["finding"].isin(("biased", "no_skill"))]
+        return [f"{row['column']} = {row['value']}: {row['text']}" for _, row in flagged.iterrows()]
+    except (CourtsideError, KeyError, OSError):
+        return None
+
+
+def _decisions(
+    settings: Settings, version: ModelVersion, trained: tracking.RunInfo | None
+) -> list[str]:
+    """Return what was decided about a version, oldest first, a sentence each."""
+    judged = version.about.copied_from or version.version
+    wanted = [*PromotionRun.where(version=judged), *EveryRun.where(step="promote")]
+    runs = tracking.runs(settings, status="FINISHED", matching=wanted)
+    decided = [(PromotionRun.of(run), run.run_id) for run in runs]
+    if trained and PromotionRun.of(trained).champion_to == version.version:
+        decided.append((PromotionRun.of(trained), trained.run_id))
+    return [
+        f"{made.decision}, by {made.decided_by or UNKNOWN}: {made.reason} (run {run_id[:8]})"
+        for made, run_id in reversed(decided)
+        if made.decision and not made.dry_run
+    ]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,340 @@
+"""Which version of a model bears which alias: the rules by which the champion comes and goes.
+
+A version is registered as the challenger, and moved by whoever decided so; each move is kept as
+tags of its run, of which the ledger is made. What a version's files hold is read by
+`version_files`, and MLflow is asked by `model_store`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from core.platform import locks, mlflow_client, model_store, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.model_store import CHALLENGER, CHAMPION, PREVIOUS
+from core.platform.run_record import ModelRecord, Record
+from core.platform.runs import ChampionMove, EveryRun, ModelVersion, VersionTags
+from core.registry import version_files
+
+LEDGER = ("version", "from", "to", "decided_by", "decision", "reason", "run_id")
+UNKNOWN = "unknown"
+TURN_SECONDS = 300.0
+# as many runs as MLflow returns of one question
+MOST_MOVES = 50_000
+
+
+def register(
+    settings: Settings,
+    model: str,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    *,
+    evaluated: str | None = None,
+    alias: str | None = CHALLENGER,
+) -> ModelVersion:
+    """Register a logged model as a new version with the alias `challenger`.
+
+    With no champion yet it becomes `champion` too; and where the champion was trained on the
+    built-in sample and this version was not: nobody would operate on made-up rows by choice. The
+    run of its training, if the tags name it, else `run_id`, is tagged with that `ChampionMove`.
+
+    Parameters
+    ----------
+    evaluated : str, optional
+        The logged model that the test figures are of, where `model_id`, which is served, was
+        fitted again on more rows.
+    alias : str or None
+        None only registers it.
+    """
+    model_store.require_model(settings, model)
+    own = {**tags, **model_store.digests(settings, model_id).write()}
+    if evaluated is not None and evaluated != model_id:
+        of_evaluated = model_store.digests(settings, evaluated)
+        own |= VersionTags(
+            evaluated_model=evaluated,
+            evaluated_sha256=of_evaluated.model_sha256,
+            evaluated_description_sha256=of_evaluated.description_sha256,
+        ).write()
+    number = model_store.add_version(settings, model, model_id, run_id, own)
+    if alias is not None:
+        model_store.set_alias(settings, model, alias, number)
+        champion = model_store.find_version(settings, model, CHAMPION)
+        if champion is None or (champion.is_sample and not EveryRun.read(tags).sample):
+            old, why = (
+                (champion.version, "The champion was trained on the built-in sample.")
+                if champion
+                else ("", "There was no champion yet.")
+            )
+            move = ChampionMove(
+                champion_of=model,
+                champion_from=old,
+                champion_to=number,
+                champion_at=time.time(),
+                decided_by="the app",
+                decision="first",
+                reason=why,
+            )
+            trained_by = VersionTags.read(tags).train_run or run_id
+            tracking.set_tags(settings, trained_by, move.write())
+            model_store.set_alias(settings, model, CHAMPION, number)
+    return model_store.require_version(settings, model, number)
+
+
+def with_threshold(
+    settings: Settings, version: ModelVersion, threshold: float, run_id: str
+) -> ModelVersion:
+    """Register the same classifier with another threshold, as a version of its own.
+
+    A version never changes: the server, the app, and whoever loads it elsewhere label by the one
+    threshold that it was registered with. The new one has no alias yet; its figures are those of
+    the run that trained it, and its tag `copied_from` names the version it comes from.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability, 0 to 1.
+    run_id : str
+        The run that is open; the model is logged in it.
+
+    Raises
+    ------
+    StoreError
+        As `version_files.load` does.
+    """
+    from core.platform import served_model
+
+    loaded = version_files.load(settings, version)
+    example = served_model.checked(loaded.example, loaded.inputs, is_complete=False)
+    model_id = tracking.log(
+        settings,
+        run_id,
+        Record(
+            model=ModelRecord(
+                loaded.estimator,
+                loaded.feature_names,
+                loaded.inputs,
+                threshold,
+                example,
+                loaded.engineered,
+                loaded.is_complete,
+                loaded.libraries,
+                loaded.rules,
+            )
+        ),
+    )
+    own = VersionTags(threshold=threshold, copied_from=version.version)
+    tags = {**version.tags, **own.write()}
+    return register(settings, version.name, str(model_id), version.run_id, tags, alias=None)
+
+
+@contextmanager
+def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let one change of the champion, and of the endpoint that follows it, come after the other.
+
+    Parameters
+    ----------
+    on_wait : callable, optional
+        Called several times a second while another change is under way.
+
+    Raises
+    ------
+    NotReadyError
+        When another change does not come to its end.
+    """
+    with locks.exclusive(
+        settings.state_dir / "turn.lock",
+        on_wait,
+        patience=TURN_SECONDS,
+        busy=(
+            "Another change of the champion has been under way for "
+            f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+        ),
+    ):
+        yield
+
+
+def check_champion(
+    settings: Settings, version: ModelVersion, *, instead_of: str | None
+) -> dict[str, str]:
+    """Return the version behind each alias, if this one may become the champion as was decided.
+
+    Parameters
+    ----------
+    instead_of : str or None
+        The version that was the champion when the decision was made, None for none.
+
+    Raises
+    ------
+    InputError
+        When it is the champion already, or another version became the champion meanwhile.
+    """
+    aliases = model_store.aliases(settings, version.name)
+    old = aliases.get(CHAMPION)
+    if old != instead_of:
+        raise InputError(
+            f"Meanwhile {f'version {old}' if old else 'no version'} is the champion, no longer "
+            f"{f'version {instead_of}' if instead_of else 'none'}. Nothing was moved. Decide "
+            "again."
+        )
+    if old == version.version:
+        raise InputError(f"Version {old} is the champion already. Nothing was moved.")
+    return aliases
+
+
+def move_champion(
+    settings: Settings,
+    version: ModelVersion,
+    run_id: str,
+    *,
+    instead_of: str | None,
+    decided_by: str,
+    decision: str,
+    reason: str,
+) -> None:
+    """Make a version the champion and the old champion `previous`; it is no challenger any more.
+
+    There is a champion at every moment: its alias is moved in one call, the last that can fail.
+    When one fails, all is as it was before.
+
+    Parameters
+    ----------
+    run_id : str
+        The run that moves it; tagged for the `ledger`.
+    instead_of : str or None
+        See `check_champion`.
+
+    Raises
+    ------
+    InputError
+        As `check_champion` does.
+    StoreError
+        When the store does not do it.
+    """
+    model, number = version.name, version.version
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with (
+        FileLock(settings.state_dir / "champion.lock", timeout=60),
+        mlflow_client.wrap_store_errors(only_store=True),
+    ):
+        before = check_champion(settings, version, instead_of=instead_of)
+        old = before.get(CHAMPION)
+        move = ChampionMove(
+            champion_of=model,
+            champion_from=old or "",
+            champion_to=number,
+            champion_at=time.time(),
+            decided_by=decided_by,
+            decision=decision,
+            reason=reason,
+        ).write()
+        try:
+            tracking.set_tags(settings, run_id, move)
+            if old:
+                model_store.set_alias(settings, model, PREVIOUS, old)
+            model_store.set_alias(settings, model, CHAMPION, number)
+        except BaseException:
+            _take_back(settings, model, run_id, list(move), before.get(PREVIOUS))
+            raise
+        # it is the champion now, and that it stays: an alias too many does no harm
+        judged = version.about.copied_from or number
+        if before.get(CHALLENGER) in (number, judged):
+            with suppress(StoreError):
+                model_store.delete_alias(settings, model, CHALLENGER)
+
+
+def ledger(settings: Settings, model: str) -> pd.DataFrame:
+    """Return which version was the champion from when to when, and by whose decision.
+
+    Built from the tags of the runs that moved it, deleted runs too, and compared with the alias
+    that stands: what was moved in MLflow's own pages, or by an app that did not tag its runs, is
+    in it with `unknown` for who and why.
+
+    Returns
+    -------
+    DataFrame
+        Newest first: `version`, `from` and `to` (UTC; missing where nobody knows, and `to` of the
+        champion of now), `decided_by`, `decision` (first, promote, override, rollback, unknown),
+        `reason`, `run_id` (empty when unknown).
+    """
+    matching = ChampionMove.where(champion_of=model)
+    runs = tracking.runs(settings, matching=matching, limit=MOST_MOVES, with_deleted=True)
+    champion = model_store.aliases(settings, model).get(CHAMPION)
+    moves = [(ChampionMove.of(run), run.run_id) for run in runs]
+    rows: list[dict[str, Any]] = []
+    for move, run_id in sorted(moves, key=lambda pair: pair[0].champion_at):
+        _follow(rows, move.champion_from, move.champion_at)
+        rows.append(
+            {
+                "version": move.champion_to,
+                "from": move.champion_at,
+                "to": None,
+                "decided_by": move.decided_by or UNKNOWN,
+                "decision": move.decision or UNKNOWN,
+                "reason": move.reason,
+                "run_id": run_id,
+            }
+        )
+    _follow(rows, champion or "", None)
+    table = pd.DataFrame(rows[::-1], columns=list(LEDGER))
+    for name in ("from", "to"):
+        seconds = pd.to_numeric(table[name])
+        table[name] = pd.to_datetime(seconds, unit="s", utc=True).dt.round("ms")
+    return table
+
+
+def require_previous(settings: Settings, model: str) -> ModelVersion:
+    """Return the version that was the champion before.
+
+    Raises
+    ------
+    NotReadyError
+        When there was none.
+    """
+    previous = model_store.find_version(settings, model, PREVIOUS)
+    if previous is None:
+        raise NotReadyError(
+            f"There is nothing to roll back to: no other version of {model} was the champion "
+            "before."
+        )
+    return previous
+
+
+def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> None:
+    """End the last row at a time, once it is of the version that was the champion then."""
+    if version and (not rows or rows[-1]["version"] != version):
+        rows.append(
+            {
+                "version": version,
+                "from": None,
+                "to": None,
+                "decided_by": UNKNOWN,
+                "decision": UNKNOWN,
+                "reason": "Moved outside of this app, or by an older one.",
+                "run_id": "",
+            }
+        )
+    if rows:
+        rows[-1]["to"] = when
+
+
+def _take_back(
+    settings: Settings, model: str, run_id: str, names: list[str], previous: str | None
+) -> None:
+    """Make a move that failed half-way look as if it had never begun, as far as the store lets."""
+    moved = [name for name in names if "champion_" in name]
+    with suppress(StoreError):
+        if previous:
+            model_store.set_alias(settings, model, PREVIOUS, previous)
+        else:
+            model_store.delete_alias(settings, model, PREVIOUS)
+    for name in moved:
+        with suppress(StoreError):
+            tracking.delete_tag(settings, run_id, name)

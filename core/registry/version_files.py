@@ -1,0 +1,340 @@
+"""The files of a version: found unchanged by their digests, and read without running them.
+
+A version is kept as three files: the classifier, in the format of skops; the code that answers by
+it, a copy of `core.platform.served_model`; and MLflow's description, which names that code, the
+inputs, the features and the threshold. Pickle, and cloudpickle and joblib with it, runs
+whatever code a file holds as soon as it is read. A skops file names the types it is made of and
+holds their data; a type that is not on a closed list, `served_model.TRUSTED_TYPES`, is refused
+before anything of it is made. The SHA-256 of all three are noted when they are made, as tags of the
+version. What differs from them now, or was registered by somebody who noted none, is neither loaded
+nor served. That finds a file that was changed or exchanged; it is no defence against somebody who
+may write to the MLflow store itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform import model_files, model_store, tracking
+from core.platform.classifier import Classifier
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.platform.rows import Rule, rule_of
+from core.platform.runs import ModelVersion, VersionTags
+
+# what each file is, as a sentence begins
+FILES = {
+    "artifacts/pipeline.skops": "The classifier's file",
+    "served_model.py": "The code",
+    "MLmodel": "The configuration",
+}
+# libraries that the code of every model needs
+ALWAYS_NEEDED = ("mlflow", "pandas", "numpy", "skops")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A registered version, ready to answer in this process as its server would.
+
+    Parameters
+    ----------
+    estimator : Classifier
+        Fitted scikit-learn classifier or pipeline.
+    inputs : mapping of str to {"number", "text"}
+        Raw columns that it takes, in order.
+    engineered : mapping of str to (formula, {"number", "text"})
+        Features that are computed from them.
+    feature_names : tuple of str
+        What the estimator sees, in order.
+    is_complete : bool
+        Whether rows with a missing value are refused.
+    threshold : float
+        Probability, 0 to 1, from which a row is labelled 1.
+    size : int
+        Bytes of the classifier's file.
+    example : DataFrame
+        A few rows of the inputs.
+    libraries : tuple of str
+        Distributions, beside those of the app, that it needs.
+    rules : mapping of str to Rule
+        What the values of each input may be.
+    """
+
+    version: ModelVersion
+    estimator: Classifier
+    inputs: Mapping[str, str]
+    engineered: Mapping[str, tuple[str, str]]
+    feature_names: tuple[str, ...]
+    is_complete: bool
+    threshold: float
+    size: int
+    example: pd.DataFrame
+    libraries: tuple[str, ...]
+    rules: Mapping[str, Rule]
+
+    def answers(self, rows: pd.DataFrame) -> pd.Series[bool]:
+        """Tell of each row whether it is answered; else a value is missing that it needs."""
+        inputs, features = self._seen(rows)
+        if not self.is_complete:
+            return pd.Series(True, index=rows.index)
+        return inputs.notna().all(axis=1) & features.notna().all(axis=1)
+
+    def features(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what the estimator sees of raw rows.
+
+        Raises
+        ------
+        InputError
+            When the server would refuse them: a column is missing, holds no number where it must,
+            or misses a value that is needed.
+        """
+        from core.platform import served_model
+
+        inputs, features = self._seen(rows)
+        if self.is_complete:
+            with model_files.wrap_refusals():
+                served_model.checked(inputs, self.inputs)
+            if empty := features.columns[features.isna().any()].tolist():
+                raise InputError(f"No value for {', '.join(empty)}.")
+        return features
+
+    def probabilities(self, features: pd.DataFrame) -> Floats:
+        """Return the probability of label 1 for rows as `features` returns them."""
+        return np.asarray(self.estimator.predict_proba(features)[:, 1], dtype=np.float64)
+
+    def predict(self, rows: pd.DataFrame) -> Floats:
+        """Return the probability of label 1 for raw rows; raises as `features` does."""
+        return self.probabilities(self.features(rows))
+
+    def _seen(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        from core.platform import served_model
+
+        with model_files.wrap_refusals():
+            inputs = served_model.checked(rows, self.inputs, is_complete=False)
+            return inputs, served_model.with_features(inputs, self.feature_names, self.engineered)
+
+
+def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) -> Loaded:
+    """Return a registered version's classifier, without a server; no code of its files is run.
+
+    Parameters
+    ----------
+    evaluated : bool
+        Whether to return the classifier that the test figures are of, where another one is served:
+        one that was fitted again on all labelled rows.
+
+    Raises
+    ------
+    StoreError
+        When its files are not those that were registered, or hold what is not trusted.
+    """
+    from skops.io import loads
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    from core.platform import served_model
+
+    with _folder(settings, version, evaluated=evaluated) as folder:
+        content = _checked(version, folder, evaluated=evaluated)
+        described = model_files.describe(folder)
+        example = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+        needed = (folder / "requirements.txt").read_text(encoding="utf-8").split()
+    try:
+        estimator = loads(content, trusted=list(served_model.TRUSTED_TYPES))
+    except UntrustedTypesFoundException as error:
+        raise StoreError(f"{_called(version)} is not loaded: {error}") from error
+    config = described.config
+    names = [line.partition("==")[0] for line in needed]
+    return Loaded(
+        version=version,
+        estimator=estimator,
+        inputs=described.inputs,
+        engineered={name: (how[0], how[1]) for name, how in config["engineered"].items()},
+        feature_names=tuple(config["features"]),
+        is_complete=config["is_complete"],
+        threshold=float(config["threshold"]),
+        size=len(content),
+        example=pd.DataFrame(example["data"], columns=example["columns"]),
+        libraries=tuple(name for name in names if name not in ALWAYS_NEEDED),
+        rules={name: rule_of(about) for name, about in config["rules"].items()},
+    )
+
+
+def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
+    """Return a candidate of a training, registered or not, as a version without a number.
+
+    `load` takes it, and is as careful with it: the SHA-256 of its files are those that were noted
+    when its run logged it.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no such run, or it is no candidate's.
+    """
+    run = tracking.run(settings, run_id)
+    if run is None or run.parent is None or run.step != "train":
+        raise NotReadyError(
+            f"The run {run_id[:8]} is none of a candidate of a training. Choose another one."
+        )
+    logged = model_store.logged_by(settings, run)
+    if logged is None:
+        raise NotReadyError(f"The run {run_id[:8]} kept no model: it did not end. Train again.")
+    own = VersionTags(
+        candidate=run.params.get("model", ""),
+        threshold=run.params.get("threshold"),
+        train_run=run.parent,
+        logged_model=logged.model_id,
+    )
+    tags = {**run.tags, **own.write(), **logged.digests.write()}
+    return ModelVersion(model, "", run_id, (), tags, run.started)
+
+
+def check(settings: Settings, version: ModelVersion) -> None:
+    """Do nothing if a version's files are those that were registered; nothing of them is run.
+
+    For whoever is about to start a server, which runs the code among them.
+
+    Raises
+    ------
+    StoreError
+        When they are not.
+    """
+    with _folder(settings, version, evaluated=False) as folder:
+        _checked(version, folder, evaluated=False)
+
+
+@dataclass(frozen=True)
+class Servable:
+    """What a server needs of a version.
+
+    Parameters
+    ----------
+    folder : Path
+        Its files, on this machine, where they stay.
+    digests : mapping of str to str
+        The SHA-256 of each by its name in the folder, as it was registered.
+    inputs, is_complete, threshold
+        As `Loaded` has them.
+    rules : mapping of str to mapping
+        What the values of each input may be, as the version's configuration keeps it.
+    """
+
+    folder: Path
+    digests: Mapping[str, str]
+    inputs: Mapping[str, str]
+    is_complete: bool
+    threshold: float
+    rules: Mapping[str, Any]
+
+
+def servable(settings: Settings, version: ModelVersion) -> Servable:
+    """Return where the files of a version lie and what it takes; nothing of them is run.
+
+    Of a store that is elsewhere, a copy is kept in `state/models`.
+
+    Raises
+    ------
+    StoreError
+        When they are not those that were registered.
+    """
+    copies = settings.state_dir / "models"
+    with _folder(settings, version, evaluated=False, copies=copies) as folder:
+        _checked(version, folder, evaluated=False)
+        described = model_files.describe(folder)
+    config = described.config
+    return Servable(
+        folder,
+        version.about.by_file(),
+        described.inputs,
+        config["is_complete"],
+        float(config["threshold"]),
+        config["rules"],
+    )
+
+
+def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
+    """Return the inputs of one row as they are sent to a version; empty where they are gone."""
+    try:
+        with _folder(settings, version, evaluated=False) as folder:
+            kept = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+        return dict(zip(kept["columns"], kept["data"][0], strict=True))
+    except (CourtsideError, OSError, ValueError, KeyError, IndexError):
+        return {}
+
+
+@contextmanager
+def _folder(
+    settings: Settings, version: ModelVersion, *, evaluated: bool, copies: Path | None = None
+) -> Iterator[Path]:
+    """Give the folder of a version's files, as `model_store.folder` does."""
+    if version.version:
+        source = model_store.source(settings, version)
+    else:
+        source = model_store.MODELS + version.about.logged_model
+    if evaluated and version.about.evaluated_model:
+        source = model_store.MODELS + version.about.evaluated_model
+    if not source.startswith(f"{model_store.MODELS}m-"):
+        raise StoreError(_foreign(version))
+    model_id = source.removeprefix(model_store.MODELS)
+    with model_store.folder(settings, model_id, copies=copies) as folder:
+        yield folder
+
+
+def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
+    """Return the bytes of the classifier's file, once all files are those that were registered."""
+    about = version.about
+    wanted = about.by_file()
+    if evaluated and about.evaluated_model:
+        # its code is never run
+        wanted = {
+            "artifacts/pipeline.skops": about.evaluated_sha256,
+            "MLmodel": about.evaluated_description_sha256,
+        }
+    if not all(wanted.values()):
+        raise StoreError(_foreign(version))
+    try:
+        contents = {path: (folder / path).read_bytes() for path in wanted}
+    except OSError as error:
+        raise StoreError(
+            f"A file of {_called(version, is_first=False)} is gone ({error}). Roll back to another "
+            "version, or train again."
+        ) from error
+    for path, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != wanted[path]:
+            raise StoreError(_changed(version, FILES[path]))
+    return contents["artifacts/pipeline.skops"]
+
+
+def _called(version: ModelVersion, *, is_first: bool = True) -> str:
+    """Return what a version is called, as a sentence begins with it or not."""
+    named = (
+        f"version {version.version} of {version.name}"
+        if version.version
+        else f"candidate {version.run_id[:8]}"
+    )
+    return f"{named[0].upper()}{named[1:]}" if is_first else named
+
+
+def _changed(version: ModelVersion, what: str) -> str:
+    return (
+        f"{what} of {_called(version, is_first=False)} is not what was registered: it was changed "
+        "since, and is neither loaded nor served. Roll back to another version, or train again."
+    )
+
+
+def _foreign(version: ModelVersion) -> str:
+    return (
+        f"{_called(version)} is neither loaded nor served: it was not registered by "
+        "this app, or by an older one, which kept no digest of all its files. Train again."
+    )

@@ -1,0 +1,18 @@
+"""When to train again: the steps retrain and replay.
+
+Policies, decisions with their reasons, and the simulation of policies on labelled history.
+"""
+
+__all__ = [
+    "injection",
+    "policy",
+    "policy_settings",
+    "policy_store",
+    "records",
+    "replay",
+    "replay_charts",
+    "replay_store",
+    "retrain",
+    "retrain_charts",
+    "simulation",
+]

@@ -1,0 +1,210 @@
+"""Drift put into rows on purpose, from a moment on: to see who notices it, when, and what helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+
+from core.platform import config
+from core.platform.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+DAY = 86_400.0
+KINDS = {
+    "shift": "Shift a column",
+    "scale": "Scale a column",
+    "label_flip": "Flip labels",
+    "missing_feature": "Lose a column",
+}
+
+
+class Injection(config.Options):
+    """What is put in, where, how much and from when.
+
+    Parameters
+    ----------
+    kind : {"shift", "scale", "label_flip", "missing_feature"}
+        Values moved up or down; multiplied; labels turned round; values gone.
+    column : str, optional
+        The raw column; labels need none.
+    size : float
+        For a shift standard deviations of the column before `begin`, -20 to 20; for a scale the
+        factor, 0 to 100; for labels and missing values the share of rows, above 0, at most 1.
+    begin : str
+        Day or moment, ISO 8601, UTC where it names no zone.
+    ramp_days : float
+        Days until the full size is reached, growing evenly; 0 is sudden.
+    """
+
+    kind: Literal["shift", "scale", "label_flip", "missing_feature"]
+    column: str | None = Field(None, min_length=1, max_length=120)
+    size: float = Field(ge=-20, le=100, allow_inf_nan=False)
+    begin: str = Field(min_length=4, max_length=40)
+    ramp_days: float = Field(0.0, ge=0, le=36_500)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Injection:
+        if self.kind != "label_flip" and self.column is None:
+            raise ValueError("a column has to be named that drifts")
+        if self.kind == "shift" and not 0 < abs(self.size) <= 20:
+            raise ValueError("a shift is -20 to 20 standard deviations, and not 0")
+        if self.kind == "scale" and (self.size < 0 or self.size == 1):
+            raise ValueError("a scale is a factor of 0 to 100, and not 1")
+        if self.kind in ("label_flip", "missing_feature") and not 0 < self.size <= 1:
+            raise ValueError("the share of rows is above 0 and at most 1")
+        seconds(self.begin)
+        return self
+
+    @property
+    def text(self) -> str:
+        """What it does, in words.
+
+        Examples
+        --------
+        >>> Injection(kind="shift", column="x", size=2, begin="2005-01-01").text
+        'x moved by +2 standard deviations from 2005-01-01, suddenly'
+        """
+        how = f"over {self.ramp_days:g} days" if self.ramp_days else "suddenly"
+        change = {
+            "shift": f"{self.column} moved by {self.size:+g} standard deviations",
+            "scale": f"{self.column} multiplied by {self.size:g}",
+            "label_flip": f"{self.size:.0%} of the labels turned round",
+            "missing_feature": f"{self.size:.0%} of {self.column} missing",
+        }[self.kind]
+        return f"{change} from {self.begin}, {how}"
+
+
+@dataclass(frozen=True)
+class Injected:
+    """Rows with the drift in them, and which ones it has changed."""
+
+    frame: pd.DataFrame
+    changed: npt.NDArray[np.bool_]
+
+
+def seconds(moment: str) -> float:
+    """Return an ISO day or moment as seconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+
+    Examples
+    --------
+    >>> seconds("1970-01-02"), seconds("1970-01-01T01:00:00")
+    (86400.0, 3600.0)
+    """
+    try:
+        stamp = pd.Timestamp(moment)
+        return float((stamp if stamp.tzinfo else stamp.tz_localize("UTC")).timestamp())
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"'{moment}' is not a day such as 2004-11-02") from error
+
+
+def strength(moments: Floats, injection: Injection) -> Floats:
+    """Return how much of the full size is in force at each moment, 0 to 1.
+
+    Examples
+    --------
+    >>> slow = Injection(kind="shift", column="x", size=1, begin="1970-01-02", ramp_days=2)
+    >>> strength(np.array([0.0, 2, 3, 9]) * DAY, slow)
+    array([0. , 0.5, 1. , 1. ])
+    """
+    since = moments - seconds(injection.begin)
+    if not injection.ramp_days:
+        return (since >= 0).astype(np.float64)
+    return np.clip(since / (injection.ramp_days * DAY), 0.0, 1.0)
+
+
+def check(
+    injection: Injection, rows: pd.DataFrame, moments: Floats, first: int, target: str
+) -> None:
+    """Refuse a drift that cannot be put into these rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        In the order of time.
+    moments : array of float, shape (n,)
+        Seconds since 1970.
+    first : int
+        The first row after the first training.
+
+    Raises
+    ------
+    InputError
+        For a column that the model does not take or that is not numeric, or a day outside the
+        rows that are streamed.
+    """
+    begin, column = seconds(injection.begin), injection.column
+    first_day, last_day = (
+        pd.Timestamp(moments[place], unit="s").date().isoformat() for place in (first, -1)
+    )
+    if not moments[first] <= begin <= moments[-1]:
+        raise InputError(
+            f"The drift begins {injection.begin}, but the rows after the first training are from "
+            f"{first_day} to {last_day}. Choose a day among them."
+        )
+    if injection.kind == "label_flip":
+        return
+    if column == target or column not in rows:
+        known = ", ".join(str(name) for name in rows if name != target)
+        raise InputError(f"The model does not take a column '{column}'. It takes {known}.")
+    if injection.kind == "missing_feature":
+        return
+    if not pd.api.types.is_numeric_dtype(rows[column]):
+        numbers = [
+            str(name)
+            for name in rows
+            if name != target and pd.api.types.is_numeric_dtype(rows[name])
+        ]
+        raise InputError(
+            f"'{column}' is not a number, so it cannot be moved or multiplied. Choose one of "
+            f"{', '.join(numbers) or 'the other kinds of drift'}."
+        )
+    if injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0:
+        raise InputError(f"'{column}' is constant before the drift begins; it has no scale.")
+
+
+def inject(
+    rows: pd.DataFrame, moments: Floats, target: str, injection: Injection, *, seed: int = 0
+) -> Injected:
+    """Return the rows with the drift in them; those before its begin stay as they are.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Raw columns and the target, as `check` has accepted them.
+    moments : array of float, shape (n,)
+        Seconds since 1970.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [1.0, 3.0, 1.0, 3.0], "y": [0, 1, 0, 1]})
+    >>> drift = Injection(kind="scale", column="x", size=10, begin="1970-01-03")
+    >>> inject(rows, np.arange(4) * DAY, "y", drift).frame["x"].tolist()
+    [1.0, 3.0, 10.0, 30.0]
+    """
+    force = strength(moments, injection)
+    frame = rows.copy()
+    name = target if injection.kind == "label_flip" else str(injection.column)
+    if injection.kind in ("shift", "scale"):
+        values = rows[name].to_numpy(dtype=np.float64)
+        if injection.kind == "shift":
+            spread = float(np.nanstd(values[force == 0], ddof=1))
+            frame[name] = values + injection.size * spread * force
+        else:
+            frame[name] = values * (1 + (injection.size - 1) * force)
+        return Injected(frame, force > 0)
+    hit = np.random.default_rng(seed).random(len(rows)) < injection.size * force
+    if injection.kind == "label_flip":
+        frame[name] = rows[name].where(~hit, 1 - rows[name])
+    else:
+        frame[name] = rows[name].mask(hit)
+    return Injected(frame, hit)

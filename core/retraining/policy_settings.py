@@ -1,0 +1,80 @@
+"""When a model is trained again, as a person sets it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from core.platform.config import Options
+
+Strategy = Literal["none", "reactive", "predictive", "calendar"]
+# what each is called, and what it does
+STRATEGIES: dict[str, tuple[str, str]] = {
+    "none": (
+        "None",
+        "Nothing is decided by itself. Reports and alerts still come; a person decides.",
+    ),
+    "reactive": (
+        "Reactive",
+        "Retrain after the model got worse: when a check of performance or calibration was in "
+        "alert in k of the last n windows that have enough labels. It needs no assumption, but "
+        "acts only after the harm, and as late as labels come. More than one window guards "
+        "against a retraining for chance alone.",
+    ),
+    "predictive": (
+        "Predictive",
+        "Retrain before the model gets too bad: a straight line through log loss, skill, ROC AUC "
+        "and calibration error of the windows says when the alert limit will be crossed. Retrain "
+        "when that falls within the horizon, with its whole range, and the slope is more than "
+        "chance. It can act before the harm, but only where decay is gradual: a sudden change has "
+        "no trend. So alerts in k of n windows count here too.",
+    ),
+    "calendar": (
+        "Calendar",
+        "Retrain when a fixed time has passed since the last training, needed or not. Simple and "
+        "plannable, blind to what happens. A schedule on the page Alerts asks it.",
+    ),
+}
+
+
+class Policy(Options):
+    """When to retrain, and who promotes.
+
+    Parameters
+    ----------
+    strategy : {"none", "reactive", "predictive", "calendar"}
+        See STRATEGIES, which tells them in words.
+    k, n : int
+        Reactive: alerts in k of the last n windows with enough labels; k is at most n.
+    min_labels : int
+        Windows of fewer labels say nothing of performance.
+    horizon_days : float
+        Predictive: a crossing within so many days of the newest window asks for a retraining.
+    min_windows : int
+        Predictive: no trend is looked at with fewer.
+    every_days : float
+        Calendar: from one training to the next.
+    promotes : {"person", "itself"}
+        Whether a challenger that the gate lets pass waits for a person.
+    """
+
+    strategy: Strategy = "none"
+    k: int = Field(2, ge=1, le=20)
+    n: int = Field(3, ge=1, le=50)
+    min_labels: int = Field(100, ge=100, le=1_000_000)
+    horizon_days: float = Field(90.0, gt=0, le=3650)
+    min_windows: int = Field(4, ge=3, le=100)
+    every_days: float = Field(365.0, gt=0, le=3650)
+    promotes: Literal["person", "itself"] = "person"
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> Policy:
+        if self.k > self.n:
+            raise ValueError(f"alerts in {self.k} of {self.n} windows cannot be: k is at most n")
+        return self
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is decided by itself."""
+        return self.strategy != "none"

@@ -1,0 +1,622 @@
+"""replay: let the past go by once more, and compare policies of retraining on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
+
+from core.data import snapshots, split
+from core.platform import config, model_store, project, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.retraining import injection as drifts
+from core.retraining import replay_charts, replay_store
+from core.retraining import simulation as replay
+from core.retraining.injection import Injection
+from core.retraining.policy import Policy, Window, decide
+from core.retraining.records import ReplayRun
+from core.retraining.simulation import Champion, Recipe, Report, Span, Stream
+from core.stats import metrics
+from core.stats.metrics import Floats
+from core.training import candidates as kinds
+
+Value = int | float | bool | str | None
+# every season of a yearly course, some of which end early
+POLICIES = (
+    Policy(),
+    Policy(strategy="reactive"),
+    Policy(strategy="predictive"),
+    Policy(strategy="calendar", every_days=180),
+)
+# seconds between two looks that a page can take
+TELL_SECONDS = 0.5
+
+
+class Options(config.Options):
+    """What goes by, and who watches.
+
+    Parameters
+    ----------
+    rows : {"development", "all"}
+        The project's development rows, or all; the labelled ones among them.
+    features : tuple of str, optional
+        Columns or engineered; the champion's by default, the project's where there is none.
+    candidate, params
+        The kind of classifier, one of `candidates.KINDS`, and parameters that differ from its
+        defaults.
+    window : {"column", "month", "year", "rows"}
+        What one report is of: a stretch of rows with the same value of `window_column`, a calendar
+        month or year, or `window_rows` rows.
+    window_column : str, optional
+        By default the first of the project's columns of slices that divides time.
+    window_rows : int
+        50 to 100,000.
+    train_windows : int
+        The first training takes so many windows, 1 to 500; unless
+    train_share, train_until : float, str, optional
+        it takes this share of the rows, or those before this day.
+    label_delay_days : float
+        From a row to its label, 0 to 3,650 days.
+    label_share : float
+        Share of rows whose label ever comes, 0.01 to 1.
+    policies : tuple of Policy
+        Those that are compared, 1 to 8; doing nothing is always among them.
+    injection : Injection, optional
+        Drift that is put in.
+    speed : float
+        Windows per second, 0 to 1,000; 0 is as fast as can be.
+    seed : int
+        Of folds, draws and what is put in.
+    """
+
+    rows: Literal["development", "all"] = "development"
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    candidate: str = "lr"
+    params: dict[str, Value] = Field(default_factory=dict)
+    window: Literal["column", "month", "year", "rows"] = "column"
+    window_column: str | None = None
+    window_rows: int = Field(1000, ge=50, le=100_000)
+    train_windows: int = Field(5, ge=1, le=500)
+    train_share: float | None = Field(None, ge=0.01, le=0.95)
+    train_until: str | None = Field(None, min_length=4, max_length=40)
+    label_delay_days: float = Field(0.0, ge=0, le=3650)
+    label_share: float = Field(1.0, ge=0.01, le=1)
+    policies: tuple[Policy, ...] = Field(POLICIES, min_length=1, max_length=8)
+    injection: Injection | None = None
+    speed: float = Field(0.0, ge=0, le=1000)
+    seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @field_validator("candidate")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in kinds.KINDS:
+            raise ValueError("no candidate is called so")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Options:
+        if self.train_share is not None and self.train_until is not None:
+            raise ValueError("the first training takes a share or ends on a day, not both")
+        if self.train_until is not None:
+            drifts.seconds(self.train_until)
+        titles = [replay.titled(policy) for policy in self.policies]
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"two policies are the same: {', '.join(titles)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended; log losses are means over all rows that went by."""
+
+    run_id: str
+    answer: str
+    windows: int
+    rows: int
+    retrainings: dict[str, int]
+    log_losses: dict[str, float]
+
+
+@dataclass
+class _Lane:
+    """One policy on its way through time."""
+
+    title: str
+    policy: Policy
+    champion: Champion
+    reports: list[Window] = field(default_factory=list)
+
+
+@dataclass
+class _ReplayRun:
+    """What all policies share: rows, windows, and models that more than one of them may need.
+
+    A model that two policies train at the same moment is the same one, and so is all that it
+    answers; it is made, kept and judged once.
+    """
+
+    spec: ProjectSpec
+    store: Settings
+    stream: Stream
+    recipe: Recipe
+    spans: list[Span]
+    champions: dict[int, Champion] = field(default_factory=dict)
+    losses: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    figures: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
+    reports: dict[tuple[int, int], Report] = field(default_factory=dict)
+
+    def trained(self, place: int, at: float, first: int) -> Champion:
+        """Return the champion that is trained after window `place`, -1 before the first."""
+        if place not in self.champions:
+            self.champions[place] = replay.train(
+                self.stream,
+                self.recipe,
+                self.stream.arrivals <= at,
+                version=len(self.champions) + 1,
+                at=at,
+                first=first,
+            )
+        return self.champions[place]
+
+    def score(self, champion: Champion, place: int) -> None:
+        """Have a champion answer the rows of a window, into the log."""
+        key = champion.version, place
+        if key in self.losses:
+            return
+        span = self.spans[place]
+        rows = slice(span.first, span.last)
+        features = self.stream.features.iloc[rows]
+        began = time.perf_counter()
+        probabilities = replay.forecast(champion, self.stream.codes.iloc[rows])
+        latency = 1000 * (time.perf_counter() - began)
+        replay_store.predict(
+            self.store,
+            model=self.spec.model,
+            version=champion.version,
+            window=place,
+            at=span.end,
+            latency_ms=latency,
+            keys=self.stream.keys[rows],
+            features=features,
+            probabilities=probabilities.tolist(),
+            predicted=(probabilities >= self.recipe.threshold).astype(int).tolist(),
+        )
+        labels = self.stream.labels[rows]
+        self.losses[key] = metrics.log_losses(labels, probabilities)
+        self.figures[key] = replay.truth(labels, probabilities, self.recipe.threshold)
+
+    def arrive(self, since: float, until: float) -> None:
+        """Take in the labels that became known since, into the log."""
+        new = np.flatnonzero((self.stream.arrivals > since) & (self.stream.arrivals <= until))
+        new = new[new >= self.spans[0].first]
+        replay_store.label(
+            self.store,
+            [self.stream.keys[row] for row in new],
+            self.stream.labels[new].tolist(),
+            self.stream.arrivals[new].tolist(),
+        )
+
+    def report(self, champion: Champion, place: int, since: float) -> Report:
+        """Judge a window by what the log holds at its end."""
+        key = champion.version, place
+        if key not in self.reports:
+            span, arrivals = self.spans[place], self.stream.arrivals
+            parts = []
+            for other in range(place, -1, -1):
+                earlier = self.spans[other]
+                if earlier.first < champion.first:
+                    break
+                when = arrivals[earlier.first : earlier.last]
+                new = (when > since) & (when <= span.end)
+                if new.any() or other == place:
+                    answers = replay_store.read(self.store, version=champion.version, window=other)
+                    parts.append(answers.assign(is_new=new))
+            answers = parts[0]  # of the window itself
+            current = self.stream.features.iloc[span.first : span.last].reset_index(drop=True)
+            old = pd.concat(parts)
+            self.reports[key] = replay.judge(
+                champion,
+                self.recipe,
+                current.assign(**{PROBABILITY: answers[PROBABILITY]}),
+                old[old["is_new"] & old[LABEL].notna()],
+                name=f"window {span.name}",
+            )
+        return self.reports[key]
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Let labelled rows go by in the order of time, once for each policy: run `Simulacao`.
+
+    The person's own predictions log, models and champion are not touched.
+
+    Raises
+    ------
+    NotReadyError
+        Before the first acquisition.
+    InputError
+        When the rows, the windows or the drift that were asked for are not there.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "replay", options, progress) as run_id:
+        progress.update(0.01, "Reading the rows")
+        snapshot = snapshots.require_current(settings)
+        raw = snapshots.validated(settings, snapshot, spec)
+        features = options.features or _champions_features(settings, spec)
+        rows, spans = _ordered(raw, spec, options, features)
+        moments = replay.moments_of(rows[spec.time])
+        changed = None
+        inputs = list(spec.inputs_of(features))
+        taken = rows[[*inputs, spec.target]]
+        if options.injection is not None:
+            drifts.check(options.injection, taken, moments, spans[0].first, spec.target)
+            injected = drifts.inject(
+                taken, moments, spec.target, options.injection, seed=options.seed
+            )
+            taken, changed = injected.frame, injected.changed
+        stream, recipe = _stream(spec, options, features, rows, taken, moments)
+        lanes_of = _policies(options)
+        replay_store.check_size(len(rows) - spans[0].first, len(lanes_of))
+        with replay_store.opened(settings, run_id) as store:
+            course = _ReplayRun(spec, store, stream, recipe, spans)
+            windows, decisions = _go(settings, run_id, course, lanes_of, options, progress)
+            progress.update(0.95, "Comparing the policies")
+            record, answer, summary = _record(
+                course, options, lanes_of, windows, decisions, changed
+            )
+            source = f"data/01_raw/{snapshot.id}"
+            tracking.log(
+                settings,
+                run_id,
+                Record(
+                    **record,
+                    is_sample=snapshot.is_sample,
+                    datasets=(Dataset("replayed", rows, source, "replay", spec.target),),
+                ),
+            )
+        progress.update(1.0, answer)
+    named = summary.set_index("policy")
+    return Result(
+        run_id,
+        answer,
+        len(spans),
+        len(rows) - spans[0].first,
+        {str(name): int(value) for name, value in named["retrainings"].items()},
+        {str(name): float(value) for name, value in named["log_loss"].items()},
+    )
+
+
+def _champions_features(settings: Settings, spec: ProjectSpec) -> tuple[str, ...]:
+    version = model_store.find_version(settings, spec.model, model_store.CHAMPION)
+    return spec.features if version is None else version.features
+
+
+def _policies(options: Options) -> dict[str, Policy]:
+    """Return the policies by their titles; doing nothing stands first, asked for or not."""
+    others = [policy for policy in options.policies if policy.strategy != "none"]
+    return {replay.titled(policy): policy for policy in (Policy(), *others)}
+
+
+def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
+    """Return the labelled rows in the order of time, and the moment of each.
+
+    Parameters
+    ----------
+    which : {"development", "all"}
+        The project's development rows, or all.
+    """
+    only = split.default_rows(spec) if which == "development" else {}
+    rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
+    # they come in the order of their ids, which stays within a moment
+    moments = replay.moments_of(rows[spec.time])
+    order = np.argsort(moments, kind="stable")
+    return rows.iloc[order].reset_index(drop=True), moments[order]
+
+
+def _ordered(
+    raw: pd.DataFrame, spec: ProjectSpec, options: Options, features: tuple[str, ...]
+) -> tuple[pd.DataFrame, list[Span]]:
+    """Return the rows that go by, in their order, and the windows after the first training."""
+    if fault := spec.fault_of(features):
+        raise InputError(f"These features cannot be used: {fault}. Choose others.")
+    rows, moments = in_order(raw, spec, options.rows)
+    column = options.window_column
+    by = options.window
+    if by == "column":
+        column = column or next(iter(dividing(rows, spec)), None)
+        if column is None:
+            by = "year"
+        elif column not in rows:
+            raise InputError(f"The project has no column '{column}' to cut windows by.")
+    names = rows[column] if by == "column" else pd.Series(dtype=object)
+    how = {"by": by, "rows": options.window_rows}
+    if options.train_until is not None:
+        first = int(np.searchsorted(moments, drifts.seconds(options.train_until)))
+    elif options.train_share is not None:
+        # a moment is not torn apart
+        first = int(np.searchsorted(moments, moments[int(options.train_share * len(rows))]))
+    else:
+        first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
+    if not 0 < first < len(rows):
+        raise InputError(
+            f"The first training would take {first:,} of {len(rows):,} rows, from "
+            f"{rows[spec.time].iloc[0]} to {rows[spec.time].iloc[-1]}. Leave rows on both sides."
+        )
+    return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What there is to replay.
+
+    Parameters
+    ----------
+    first, last : str
+        Days of the first and last labelled row.
+    dividing : tuple of str
+        Columns whose values divide time into stretches.
+    """
+
+    rows: int
+    first: str
+    last: str
+    dividing: tuple[str, ...]
+
+
+def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
+    """Return what there is to replay, None before the first acquisition.
+
+    Raises
+    ------
+    InputError
+        When no row can be replayed.
+    """
+    spec = project.load(settings.project)
+    snapshot = snapshots.current(settings)
+    if snapshot is None:
+        return None
+    raw = snapshots.validated(settings, snapshot, spec)
+    ordered, moments = in_order(raw, spec, rows)
+    days = _day(moments[0]), _day(moments[-1])
+    return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))
+
+
+def dividing(rows: pd.DataFrame, spec: ProjectSpec) -> list[str]:
+    """Return the columns of few values that divide time: each value is one stretch of rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        In the order of time.
+    """
+    columns = []
+    for name in spec.slices:
+        values = split.as_text(rows[name])
+        stretches = int((values != values.shift()).sum())
+        if 2 <= stretches == values.nunique():
+            columns.append(name)
+    return columns
+
+
+def _stream(
+    spec: ProjectSpec,
+    options: Options,
+    features: tuple[str, ...],
+    rows: pd.DataFrame,
+    taken: pd.DataFrame,
+    moments: Floats,
+) -> tuple[Stream, Recipe]:
+    from core.platform import served_model
+
+    inputs = spec.inputs_of(features)
+    seen = served_model.with_features(
+        served_model.checked(taken, spec.kinds_of(inputs), is_complete=False),
+        features,
+        spec.formulas_of(features),
+    )
+    texts = tuple(name for name in features if spec.is_text(name))
+    stream = Stream(
+        seen,
+        replay.coded(seen, texts),
+        taken[spec.target].to_numpy(dtype=np.int64),
+        moments,
+        replay.arrivals(
+            moments,
+            delay_days=options.label_delay_days,
+            share=options.label_share,
+            seed=options.seed,
+        ),
+        rows[spec.id].astype(str).tolist(),
+    )
+    recipe = Recipe(
+        options.candidate,
+        options.params,
+        tuple(features),
+        texts,
+        impute=bool(seen.isna().any().any()),
+        threshold=spec.threshold,
+        seed=options.seed,
+    )
+    return stream, recipe
+
+
+def _go(
+    settings: Settings,
+    run_id: str,
+    course: _ReplayRun,
+    policies: dict[str, Policy],
+    options: Options,
+    progress: Progress,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let the windows go by, side by side for all policies; returns windows and decisions."""
+    spans, stream = course.spans, course.stream
+    start = float(stream.moments[spans[0].first - 1])
+    progress.update(0.03, f"Training on {spans[0].first:,} rows, until {_day(start)}")
+    first = course.trained(-1, start, spans[0].first)
+    lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
+    windows: list[dict[str, Any]] = []
+    decisions: list[dict[str, Any]] = []
+    began, told_at, since = time.monotonic(), 0.0, start
+    for place, span in enumerate(spans):
+        for lane in lanes:
+            course.score(lane.champion, place)
+        course.arrive(since, span.end)
+        for lane in lanes:
+            window, decision = _step(course, lane, place, since)
+            windows.append(window)
+            decisions.append(decision)
+        since = span.end
+        if time.monotonic() - told_at > TELL_SECONDS:
+            replay_store.tell(settings, run_id, windows)
+            told_at = time.monotonic()
+        done = (place + 1) / len(spans)
+        progress.update(0.05 + 0.9 * done, f"{_day(span.end)}: window {place + 1} of {len(spans)}")
+        if options.speed:
+            wait = began + (place + 1) / options.speed - time.monotonic()
+            if wait > 0:
+                replay_store.tell(settings, run_id, windows)
+                told_at = time.monotonic()
+                time.sleep(wait)
+    return pd.DataFrame(windows), pd.DataFrame(decisions)
+
+
+def _step(
+    course: _ReplayRun, lane: _Lane, place: int, since: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Judge a window, decide, and do what was decided."""
+    span, champion = course.spans[place], lane.champion
+    report = course.report(champion, place, since)
+    lane.reports.append(replay.as_window(report, f"{champion.version}-{place}", span))
+    decided = decide(lane.policy, lane.reports, trained_at=champion.trained_at, now=span.end)
+    is_last = place + 1 == len(course.spans)
+    is_new = decided.code == "retrain" and not is_last
+    seconds, rows = 0.0, 0
+    if is_new:
+        lane.champion = course.trained(place, span.end, span.last)
+        lane.reports = []
+        seconds, rows = lane.champion.seconds, lane.champion.rows
+    key = champion.version, place
+    window = {
+        "policy": lane.title,
+        "window": span.name,
+        "begin": span.begin,
+        "end": span.end,
+        "rows": span.last - span.first,
+        "labels": report.labels,
+        "version": champion.version,
+        **course.figures[key],
+        "verdict": report.conclusion.code,
+        "alerts": ",".join(report.codes("alert", "performance")),
+        "warnings": ",".join(report.codes("warning", "performance")),
+        "input_alerts": ",".join(report.codes("alert", "input", "output", "support")),
+        "is_alarm": report.is_alarm,
+        "is_input_alert": bool(report.codes("alert", "input", "output", "support")),
+        "decision": decided.code,
+        "is_retrained": is_new,
+        "seconds": seconds,
+    }
+    decision = {
+        "policy": lane.title,
+        "window": span.name,
+        "at": span.end,
+        "decision": decided.code,
+        "title": decided.title,
+        "reasons": " ".join(decided.reasons),
+        "todo": decided.todo,
+        "is_retrained": is_new,
+        "version": lane.champion.version,
+        "rows_trained": rows,
+        "is_too_late": decided.code == "retrain" and is_last,
+    }
+    return window, decision
+
+
+def _losses(course: _ReplayRun, windows: pd.DataFrame) -> Iterator[tuple[str, Floats]]:
+    for title, part in windows.groupby("policy", sort=False):
+        own = [course.losses[version, place] for place, version in enumerate(part["version"])]
+        yield str(title), np.concatenate(own)
+
+
+def _record(
+    course: _ReplayRun,
+    options: Options,
+    policies: dict[str, Policy],
+    windows: pd.DataFrame,
+    decisions: pd.DataFrame,
+    changed: Any,
+) -> tuple[dict[str, Any], str, pd.DataFrame]:
+    """Return what the run keeps, the answer, and the table of policies."""
+    first = course.spans[0].first
+    baseline = next(iter(policies))
+    begin = drifts.seconds(options.injection.begin) if options.injection else None
+    moments = course.stream.moments[first:]
+    summary = replay.compare(
+        windows,
+        dict(_losses(course, windows)),
+        moments,
+        baseline=baseline,
+        drift_begin=begin,
+        drift_column=options.injection.column if options.injection else None,
+    )
+    answer = replay.answer(summary, baseline=baseline)
+    initial = course.champions[-1]
+    learned = next(iter(initial.learned.values()), None)
+    record = {
+        "params": {
+            "features_used": ",".join(course.recipe.features),
+            "candidate_title": kinds.title(options.candidate),
+            "drift": options.injection.text if options.injection else "none",
+            "from": _day(moments[0]),
+            "until": _day(moments[-1]),
+        },
+        "metrics": {
+            "rows_replayed": len(moments),
+            "rows_first_training": initial.rows,
+            "windows": len(course.spans),
+            "models_trained": len(course.champions),
+            "log_loss_reference": initial.figures["log_loss"],
+            "rows_changed": int(changed.sum()) if changed is not None else 0,
+            **({"false_alarms_reference": learned.false_alarms} if learned else {}),
+            **_metrics(summary, policies),
+        },
+        "tags": ReplayRun(answer=answer, drift_begin=begin).write(),
+        "tables": {"windows": windows, "policies": summary, "decisions": decisions},
+        "figures": {
+            "log_loss": replay_charts.log_loss(windows, drift_begin=begin).to_dict(),
+            "gain": replay_charts.gain(windows, baseline=baseline, drift_begin=begin).to_dict(),
+        },
+    }
+    return record, answer, summary
+
+
+def _metrics(summary: pd.DataFrame, policies: dict[str, Policy]) -> dict[str, float]:
+    """Return the figures of each policy, by its strategy and, of two alike, their number."""
+    figures: dict[str, float] = {}
+    seen: dict[str, int] = {}
+    for row in summary.to_dict("records"):
+        strategy = policies[row["policy"]].strategy
+        seen[strategy] = seen.get(strategy, 0) + 1
+        name = strategy if seen[strategy] == 1 else f"{strategy}_{seen[strategy]}"
+        for figure in (
+            "log_loss",
+            "gain",
+            "retrainings",
+            "alarms",
+            "input_alerts",
+            "detection_days",
+            "false_alarms",
+        ):
+            figures[f"{figure}_{name}"] = float(row[figure])
+    return figures
+
+
+def _day(moment: float) -> str:
+    return pd.Timestamp(moment, unit="s").date().isoformat()

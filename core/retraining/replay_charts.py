@@ -1,0 +1,149 @@
+"""Charts of a replay: how each policy fared in each window, and what it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+ALARM, RETRAINED = "alarm", "retrained"
+
+
+def log_loss(
+    windows: pd.DataFrame, *, drift_begin: float | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show the log loss of each window under each policy, with its alarms and retrainings.
+
+    Lines that lie on each other stay visible: the first is the broadest.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        A row per policy and window: policy, window, end (seconds since 1970), rows, log_loss,
+        is_alarm, is_retrained.
+    drift_begin : float, optional
+        When drift was put in, seconds since 1970; drawn as a rule.
+
+    Examples
+    --------
+    >>> windows = pd.DataFrame({"policy": ["a", "a"], "window": ["1", "2"], "end": [0.0, 86400.0],
+    ...     "rows": 9, "log_loss": [0.6, 0.7], "is_alarm": [False, True],
+    ...     "is_retrained": [False, True]})
+    >>> log_loss(windows, drift_begin=86400.0).to_dict()["height"]
+    300
+    """
+    policies = windows["policy"].unique().tolist()
+    return _over_time(windows, policies, "log_loss", "Log loss of the window", drift_begin, title)
+
+
+def gain(
+    windows: pd.DataFrame,
+    *,
+    baseline: str,
+    drift_begin: float | None = None,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show how much lower the log loss of each window was than under the baseline.
+
+    Parameters
+    ----------
+    windows, drift_begin
+        As `log_loss` takes them.
+    baseline : str
+        A policy.
+
+    Examples
+    --------
+    >>> windows = pd.DataFrame({"policy": ["a", "b"], "window": "1", "end": 0.0, "rows": 9,
+    ...     "log_loss": [0.7, 0.6], "is_alarm": False, "is_retrained": False})
+    >>> tables = gain(windows, baseline="a").to_dict()["datasets"].values()
+    >>> [row["gain"] for rows in tables for row in rows if "gain" in row]
+    [0.1]
+    """
+    base = windows[windows["policy"] == baseline].set_index("end")["log_loss"]
+    # a window is known by its end
+    table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
+    table = table[table["policy"] != baseline]
+    name = f"Less log loss than “{baseline}”"
+    policies = windows["policy"].unique().tolist()
+    return _over_time(table, policies, "gain", name, drift_begin, title)
+
+
+def _over_time(
+    windows: pd.DataFrame,
+    policies: list[str],
+    column: str,
+    name: str,
+    drift_begin: float | None,
+    title: str | None,
+) -> alt.LayerChart:
+    import altair as alt
+
+    table = windows.assign(time=pd.to_datetime(windows["end"], unit="s"))
+    scale = alt.Scale(
+        domain=policies, range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
+    )
+    colour = alt.Color("policy:N", title=None, scale=scale, legend=style.legend(2))
+    x = alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m", labelOverlap=True))
+    y = alt.Y(f"{column}:Q", title=name, scale=alt.Scale(zero=column == "gain", nice=True))
+    tooltip: list[Any] = [
+        alt.Tooltip("policy:N", title="Policy"),
+        alt.Tooltip("window:N", title="Window"),
+        alt.Tooltip("time:T", title="Ends", format="%Y-%m-%d"),
+        alt.Tooltip("rows:Q", title="Rows", format=","),
+        alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
+    ]
+    layers = (
+        [] if column == "log_loss" else [style.rule("y", 0.0, "no difference", in_legend=False)]
+    )
+    for place, policy in enumerate(policies):
+        base = alt.Chart(table[table["policy"] == policy]).encode(
+            x=x, y=y, color=colour, tooltip=tooltip
+        )
+        layers.append(base.mark_line(strokeWidth=max(7 - 2 * place, 1.5), opacity=1))
+    marks = {ALARM: ("cross", "is_alarm", 70), RETRAINED: ("triangle-up", "is_retrained", 130)}
+    shapes = alt.Shape(
+        "what:N",
+        title=None,
+        scale=alt.Scale(domain=list(marks), range=[shape for shape, _, _ in marks.values()]),
+        legend=alt.Legend(orient="top", symbolFillColor=style.PALETTE["line"], symbolSize=90),
+    )
+    parts = [
+        table[table[flag].astype(bool)].assign(what=label, size=size)
+        for label, (_, flag, size) in marks.items()
+    ]
+    marked = pd.concat(parts, ignore_index=True)
+    layers.append(
+        alt.Chart(marked)
+        .mark_point(filled=True, opacity=1, strokeWidth=0)
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            shape=shapes,
+            size=alt.Size("size:Q", scale=None),
+            tooltip=[*tooltip, alt.Tooltip("what:N", title="What")],
+        )
+    )
+    if drift_begin is not None:
+        begin = pd.DataFrame(
+            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": ["drift put in"]}
+        )
+        key = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolSize=250)
+        layers.append(
+            alt.Chart(begin)
+            .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
+            .encode(
+                x=alt.X("time:T"),
+                tooltip=[alt.Tooltip("text:N"), alt.Tooltip("time:T", format="%Y-%m-%d")],
+                strokeDash=alt.StrokeDash(
+                    "text:N", title=None, scale=alt.Scale(range=[[5, 4]]), legend=key
+                ),
+            )
+        )
+    return style.finish(layers, title, name, height=300)

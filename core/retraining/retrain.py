@@ -1,0 +1,490 @@
+"""retrain: decide by the reports whether to train again, do it, and let the gate judge."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from core.data import prepare
+from core.monitoring.records import ReportRun
+from core.platform import clock, config, model_store, project, set_aside, storage, tracking
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Progress, Record
+from core.platform.runs import ModelVersion, RunInfo
+from core.registry import promote
+from core.retraining import policy, policy_store
+from core.retraining.policy import Decision, Policy, Window
+from core.retraining.records import DecisionRun
+from core.training import train
+
+MIN_REASON = 10
+# no policy looks further back
+MOST_REPORTS = 200
+
+
+class Options(config.Options):
+    """Who asks, and by which policy.
+
+    Parameters
+    ----------
+    trigger : {"report", "person", "calendar", "schedule"}
+        A report that was made, a person, or a schedule.
+    report : str, optional
+        Run id of that report.
+    reason : str, optional
+        A person's, of 10 characters or more: retrain whatever the policy says. Without it a person
+        only has the policy decide.
+    policy : Policy, optional
+        In place of the one that was set.
+    decided_by : str
+        Who asks, by default the operating system's user.
+    recipe : {"champion", "free"}
+        Train with the champion's own candidate and parameters, or with all the choices of its
+        training, so that another candidate may win.
+    """
+
+    trigger: Literal["report", "person", "calendar", "schedule"] = "person"
+    report: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    reason: str | None = Field(None, max_length=2000)
+    policy: Policy | None = None
+    decided_by: str = Field(default_factory=promote.user, min_length=1, max_length=80)
+    recipe: Literal["champion", "free"] = "champion"
+
+    @field_validator("reason")
+    @classmethod
+    def _is_a_reason(cls, value: str | None) -> str | None:
+        if value is not None and len(value.strip()) < MIN_REASON:
+            raise ValueError(f"write a reason of {MIN_REASON} characters or more")
+        return value.strip() if value is not None else None
+
+    @model_validator(mode="after")
+    def _only_a_person_has_reasons(self) -> Options:
+        if self.reason is not None and self.trigger != "person":
+            raise ValueError("only a person retrains by a reason; others follow the policy")
+        return self
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was decided; the rest is empty where nothing was retrained.
+
+    Parameters
+    ----------
+    decision : {"retrain", "wait", "investigate", "person", "none"}
+    version : str
+        The challenger.
+    gate : {"promote", "hold", "refuse", ""}
+    is_promoted : bool
+    """
+
+    run_id: str
+    decision: str
+    title: str
+    version: str = ""
+    gate: str = ""
+    is_promoted: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """What a decision is made by.
+
+    Parameters
+    ----------
+    windows : tuple of Window
+        Reports of the champion, oldest first, no rows in two of them.
+    used : frozenset of str
+        Those that its last retraining had seen.
+    retrained_at : float or None
+        When that was, seconds since 1970.
+    waiting : str or None
+        What the gate let pass and waits for a person.
+    waiting_run : str or None
+        The run that made it.
+    """
+
+    champion: ModelVersion
+    windows: tuple[Window, ...]
+    used: frozenset[str]
+    retrained_at: float | None
+    waiting: str | None
+    waiting_run: str | None = None
+
+
+class _Part(Progress):
+    """A stretch of a progress: inner steps tell 0 to 1 of theirs, and their runs are not told."""
+
+    def __init__(self, outer: Progress, begin: float, end: float, name: str) -> None:
+        self.job_id = outer.job_id
+        self._outer, self._begin, self._end, self._name = outer, begin, end, name
+
+    def update(self, fraction: float, text: str) -> None:
+        share = min(max(fraction, 0.0), 1.0)
+        done = self._begin + (self._end - self._begin) * share
+        self._outer.update(done, f"{self._name}: {text}")
+
+
+def state(settings: Settings, spec: ProjectSpec) -> State:
+    """Read from the store what a decision is made by; nothing is trained.
+
+    Raises
+    ------
+    NotReadyError
+        Before there is a champion.
+    """
+    champion = model_store.require_version(settings, spec.model, model_store.CHAMPION)
+    separate = policy.apart(windows(settings, champion))
+    last = _last(settings, champion)
+    used: frozenset[str] = frozenset()
+    waiting, retrained_at = None, None
+    if last is not None:
+        decided = DecisionRun.of(last)
+        used = frozenset(
+            window.run_id for window in separate if window.end <= decided.windows_until
+        )
+        retrained_at = last.started if decided.decided_at is None else decided.decided_at
+        waiting = _waiting(settings, spec, decided)
+    return State(
+        champion,
+        tuple(separate),
+        used,
+        retrained_at,
+        f"Version {waiting.version}, which the gate let pass," if waiting else None,
+        last.run_id if waiting and last else None,
+    )
+
+
+def decide(settings: Settings, by: Policy, standing: State) -> Decision:
+    """Return what a policy decides now."""
+    return policy.decide(
+        by,
+        standing.windows,
+        trained_at=clock.moment(settings, standing.champion.created),
+        now=clock.now(settings),
+        used=standing.used,
+        retrained_at=standing.retrained_at,
+        waiting=standing.waiting,
+    )
+
+
+def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
+    """Return what the reports of a version found, in the order in which they were made.
+
+    Reports of the test set against the training set are left out: they are not of operation.
+    """
+    reported = []
+    for run in reversed(
+        tracking.runs(settings, step="monitor", status="FINISHED", limit=MOST_REPORTS)
+    ):
+        report = ReportRun.of(run)
+        if (report.model, report.version) != (champion.name, champion.version):
+            continue
+        if run.params.get("window") == "test":
+            continue
+        # the sample's rows say nothing of a version that is asked about real ones
+        if run.is_sample != champion.is_sample:
+            continue
+        try:
+            checks = tracking.table(settings, run.run_id, "checks")
+        except NotReadyError:
+            continue
+        with set_aside.guarded(settings, "retraining", f"report:{run.run_id}", code="unreadable"):
+            window = as_window(run, checks)
+            # runs tell real time, policies count by the clock of schedules
+            begin, end = (clock.moment(settings, moment) for moment in (window.begin, window.end))
+            reported.append(replace(window, begin=begin, end=end))
+    return reported
+
+
+def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
+    """Return a report as a policy reads it."""
+    limits = checks.reindex(columns=["alert_low", "alert_high"]).astype("float64")
+    values = checks["value"].astype("float64")
+    codes = checks["code"].astype(str)
+    report = ReportRun.of(run)
+    begin, end, labels = report.window_begin, report.window_end, report.labels
+    return Window(
+        run_id=run.run_id,
+        begin=run.started if begin is None else begin,
+        end=run.started if end is None else end,
+        rows=int(run.metrics.get("rows_current", 0)),
+        labels=int(run.metrics.get("rows_labelled", 0)) if labels is None else labels,
+        values={
+            code: float(value) for code, value in zip(codes, values, strict=True) if value == value
+        },
+        verdicts=dict(zip(codes, checks["verdict"].astype(str), strict=True)),
+        groups=dict(zip(codes, checks["group"].astype(str), strict=True)),
+        limits={
+            code: (None if low != low else float(low), None if high != high else float(high))
+            for code, low, high in zip(
+                codes, limits["alert_low"], limits["alert_high"], strict=True
+            )
+        },
+        verdict=report.verdict,
+    )
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Decide, and retrain where that is decided, as the run `Retreinamento`.
+
+    The runs of the preparation, the training and the gate are nested in it. A retraining trains
+    the champion's recipe on the rows that it had and those that got a label since, which replaces
+    the prepared sets that stand; the test rows stay test rows. The challenger alias stands on the
+    new version. When the preparation or the training fails, the prepared sets are put back.
+
+    Raises
+    ------
+    NotReadyError
+        Before there is a champion, or when its training cannot be repeated.
+    InputError
+        When nothing new was labelled.
+    """
+    spec = project.load(settings.project)
+
+    def waits() -> None:
+        progress.update(0.0, "Waiting for another retraining to end")
+
+    with (
+        policy_store.turn(settings, waits),
+        tracking.step_run(settings, "retrain", options, progress) as run_id,
+    ):
+        began = time.perf_counter()
+        progress.update(0.02, "Reading the reports")
+        by = policy_store.load(settings) if options.policy is None else options.policy
+        standing = state(settings, spec)
+        decision = _decided(options, decide(settings, by, standing))
+        _record(settings, run_id, options, by, standing, decision)
+        if decision.code != "retrain":
+            _cost(settings, run_id, began)
+            progress.update(1.0, decision.title)
+            return Result(run_id, decision.code, decision.title)
+        result = _retrain(settings, spec, options, by, standing, decision, run_id, began, progress)
+        progress.update(1.0, result.title)
+    return result
+
+
+def _retrain(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    by: Policy,
+    standing: State,
+    decision: Decision,
+    run_id: str,
+    began: float,
+    progress: Progress,
+) -> Result:
+    champion = standing.champion
+    sets, recipe = _recipe(settings, spec, options, champion)
+
+    def note(done: DecisionRun) -> None:
+        tracking.log(settings, run_id, Record(tags=done.write()))
+
+    with storage.prepared_put_back(settings):
+        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, "Preparing"))
+        note(DecisionRun(prepare_run=prepared.run_id))
+        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, "Training"))
+    note(DecisionRun(train_run=trained.run_id, challenger=trained.version))
+    itself = by.promotes == "itself"
+    judged = promote.run(
+        settings,
+        promote.Options(
+            action="gate",
+            challenger=trained.version,
+            reason=f"Retrained from version {champion.version}: {decision.title}."[:2000],
+            decided_by=options.decided_by if options.reason else f"policy: {by.strategy}",
+            dry_run=not itself,
+        ),
+        _Part(progress, 0.8, 0.98, "Asking the gate"),
+    )
+    is_promoted = itself and judged.decision == "promote"
+    kinds, by_kind = _by_kind(settings, spec, judged.run_id)
+    note(
+        DecisionRun(
+            gate_run=judged.run_id, gate=judged.decision, gate_text=judged.text, by_kind=by_kind
+        )
+    )
+    fitted = tracking.run(settings, trained.run_id)
+    made = tracking.run(settings, prepared.run_id)
+    metrics = {
+        "rows_fit": fitted.metrics.get("rows_fit", 0.0) if fitted else 0.0,
+        "labels_new": made.metrics.get("rows_new", 0.0) if made else 0.0,
+        "labels_used": float(prepared.rows_train + prepared.rows_test),
+        "log_loss_test": trained.log_loss_test,
+    }
+    is_sample = bool(fitted and fitted.is_sample)
+    tables = {} if kinds.empty else {"by_kind": kinds}
+    tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
+    _cost(settings, run_id, began)
+    then = {
+        "promote": "is the champion now" if is_promoted else "waits for a person to promote it",
+        "hold": "is held back by the gate",
+        "refuse": "is refused by the gate",
+    }[judged.decision]
+    title = f"Version {trained.version} was trained and {then}"
+    return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
+
+
+def _decided(options: Options, decision: Decision) -> Decision:
+    """Return the policy's decision, or a person's in its stead."""
+    if options.reason is None:
+        return decision
+    policy_says = f"The policy says: {decision.title}."
+    return Decision(
+        "retrain",
+        f"{options.decided_by} asks for it",
+        (options.reason, policy_says, *decision.reasons),
+        decision.evidence,
+        "The gate is asked about the challenger.",
+    )
+
+
+def _record(
+    settings: Settings,
+    run_id: str,
+    options: Options,
+    by: Policy,
+    standing: State,
+    decision: Decision,
+) -> None:
+    rows = [
+        {
+            "run_id": window.run_id,
+            "begin": window.begin,
+            "end": window.end,
+            "rows": window.rows,
+            "labels": window.labels,
+            "alerts": ",".join(window.alerts(performance=True)),
+            "other_alerts": ",".join(window.alerts(performance=False)),
+            "is_evidence": window.run_id in decision.evidence,
+            "is_used": window.run_id in standing.used,
+        }
+        for window in standing.windows
+    ]
+    reasons = pd.DataFrame({"reason": list(decision.reasons)}, dtype="object")
+    tracking.log(
+        settings,
+        run_id,
+        Record(
+            params={"policy_in_force": by.model_dump_json(), "model": standing.champion.name},
+            tags=DecisionRun(
+                decision=decision.code,
+                decision_title=decision.title,
+                reason=" ".join(decision.reasons),
+                todo=decision.todo,
+                evidence=decision.evidence,
+                trigger=options.trigger,
+                strategy=by.strategy,
+                decided_by=options.decided_by,
+                decided_at=clock.now(settings),
+                retrained_version=standing.champion.version,
+                windows_until=standing.windows[-1].end if standing.windows else 0,
+                report=options.report,
+            ).write(),
+            tables={"windows": pd.DataFrame(rows), "reasons": reasons},
+            documents={"decision": asdict(decision)},
+            is_sample=standing.champion.is_sample,
+        ),
+    )
+
+
+def _cost(settings: Settings, run_id: str, began: float) -> None:
+    seconds = time.perf_counter() - began
+    tracking.log(settings, run_id, Record(metrics={"seconds": seconds}))
+
+
+def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
+    """Return the newest retraining of this champion, failed ones too; none of mere decisions."""
+    matching = [
+        *DecisionRun.where(decision="retrain", retrained_version=champion.version),
+        "attributes.status != 'RUNNING'",
+    ]
+    earlier = tracking.runs(settings, step="retrain", matching=matching, limit=20)
+    return next(
+        (decision for decision in earlier if decision.params.get("model") == champion.name), None
+    )
+
+
+def _waiting(settings: Settings, spec: ProjectSpec, last: DecisionRun) -> ModelVersion | None:
+    """Return the challenger that a retraining made, where it waits for a person."""
+    if last.gate != "promote" or not last.challenger:
+        return None
+    challenger = model_store.find_version(settings, spec.model, last.challenger)
+    return (
+        challenger
+        if challenger is not None and model_store.CHALLENGER in challenger.aliases
+        else None
+    )
+
+
+def _recipe(
+    settings: Settings, spec: ProjectSpec, options: Options, champion: ModelVersion
+) -> tuple[prepare.Options, train.Options]:
+    """Return how to prepare and train as the champion's own training did, with newer rows."""
+    trained = tracking.run(settings, champion.trained_by)
+    if trained is None or trained.step != "train":
+        raise NotReadyError(
+            f"Version {champion.version} was not trained here, so its training cannot be "
+            "repeated. Train a challenger on the page Train."
+        )
+    sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
+    recipe = _options(settings, train.Options, trained.run_id)
+    candidate = champion.about.candidate
+    changed: dict[str, Any] = {"preset": None, "learning_seconds": 0, "budget_seconds": None}
+    if options.recipe == "champion" and candidate in recipe["candidates"]:
+        own = {name: given for name, given in recipe["params"].items() if name == candidate}
+        changed |= {
+            "candidates": (candidate,),
+            "params": own,
+            "tune_trials": 0,
+            "blend": False,
+            "stack": False,
+            "calibrate": "none",
+        }
+    try:
+        return (
+            prepare.Options(**{**sets, "continues": trained.run_id}),
+            train.Options(**{**recipe, **changed}),
+        )
+    except ValidationError as error:
+        raise NotReadyError(
+            f"Version {champion.version} was trained with choices that this app does not take: "
+            f"{config.sentence(error)} Train a challenger on the page Train."
+        ) from error
+
+
+def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dict[str, Any]:
+    """Return the resolved options of a run, those that the step still has."""
+    try:
+        path = tracking.artifact(settings, run_id, "settings.json")
+    except CourtsideError as error:
+        raise NotReadyError(
+            "The run that made the champion does not tell its choices, so it cannot be repeated. "
+            "Train a challenger on the page Train."
+        ) from error
+    stored = json.loads(path.read_text(encoding="utf-8"))["options"]
+    return {name: value for name, value in stored.items() if name in kind.model_fields}
+
+
+def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.DataFrame, str]:
+    """Return what the gate found on each kind of row, as a table and in a sentence."""
+    try:
+        slices = tracking.table(settings, gate_run, "slices")
+    except NotReadyError:
+        return pd.DataFrame(), ""
+    kinds = slices[slices["column"] == spec.rows.column].drop(columns="column")
+    if kinds.empty:
+        return kinds, ""
+    parts = [
+        f"{row['value']}: log loss {row['log_loss_champion']:.4f} before, "
+        f"{row['log_loss_challenger']:.4f} after ({int(row['rows']):,} rows)"
+        for row in kinds.to_dict("records")
+    ]
+    return kinds.reset_index(drop=True), f"{'; '.join(parts)}."

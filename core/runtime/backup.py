@@ -1,0 +1,215 @@
+"""Reset: everything the app wrote is moved into a backup, and a backup can be put back.
+
+Nothing is deleted. What is to be done is written down first and done at the start of the app,
+before anything opens a store; who is interrupted goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.jobs import chains, jobs, local_cluster
+from core.platform import state, storage
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, JobError, StoreError
+from core.serving import endpoint, server
+
+FOLDER = "backups"
+# what of a home is the app's own, beside what lies in the numbered folders of data/
+OWN = ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlruns", "state", "logs")
+_NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+_JOURNAL = "reset.json"
+# an app that is open says so every other second
+_SILENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup: its name, when it was made (seconds since 1970), its size in bytes."""
+
+    name: str
+    made: float
+    size: int
+
+
+def listed(settings: Settings) -> tuple[Backup, ...]:
+    """Return the backups there are, the newest first."""
+    backups = [
+        Backup(path.name, _moment(path.name), _size(path))
+        for path in (settings.home / FOLDER).glob("*")
+        if path.is_dir() and _NAME.fullmatch(path.name)
+    ]
+    return tuple(sorted(backups, key=lambda backup: backup.name, reverse=True))
+
+
+def size(settings: Settings) -> int:
+    """Return how many bytes a reset would move."""
+    return sum(_size(path) for path in _own(settings))
+
+
+def untouched(settings: Settings) -> tuple[str, ...]:
+    """Return what a reset leaves alone, since it lies elsewhere, in words."""
+    elsewhere = []
+    if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
+        elsewhere.append("the MLflow store, which is on a server of its own")
+    if settings.predictions_url:
+        elsewhere.append("the predictions log, which is in a database of its own")
+    return tuple(elsewhere)
+
+
+def ask(settings: Settings, restore: str | None = None) -> str:
+    """Write down that everything is to be moved away, and return the name of the backup.
+
+    Servers and the background worker are stopped.
+
+    Parameters
+    ----------
+    restore : str, optional
+        The backup that takes the place of what stands now.
+
+    Raises
+    ------
+    JobError
+        While a job waits or runs.
+    StoreError
+        For a backup that does not exist.
+    """
+    chain = chains.current(settings)
+    if jobs.active(settings) or (chain is not None and chain.state == "running"):
+        raise JobError("A job is under way. Wait until it is done, or cancel it; then reset.")
+    known = {backup.name for backup in listed(settings)}
+    if restore is not None and restore not in known:
+        raise StoreError(f"There is no backup {restore}. Reload the page to see those there are.")
+    base = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    name = next(name for name in _names(base) if name not in known)
+    storage.write_json(_journal(settings), {"backup": name, "restore": restore})
+    _stop_all(settings)
+    return name
+
+
+def finish(settings: Settings) -> str | None:
+    """Do what was written down, and return the name of the backup; None where nothing was.
+
+    Servers and the background worker are stopped first. Nothing may have opened the stores yet.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be moved; the next call goes on.
+    """
+    wanted: dict[str, Any] | None = storage.read_json(_journal(settings))
+    if wanted is None:
+        return None
+    _stop_all(settings)
+    state.close(settings)
+    place = settings.home / FOLDER / str(wanted["backup"])
+    try:
+        if not wanted.get("moved"):
+            for path in _own(settings):
+                _move(path, place / path.relative_to(settings.home))
+            wanted["moved"] = True
+            storage.write_json(_journal(settings), wanted)
+        if wanted["restore"]:
+            _put_back(settings, settings.home / FOLDER / str(wanted["restore"]))
+        _journal(settings).unlink()
+    except OSError as error:
+        raise StoreError(
+            f"The reset could not be finished: {error.strerror} ({error.filename}). "
+            "Start the app again, and it goes on."
+        ) from error
+    return str(wanted["backup"])
+
+
+def now(settings: Settings, restore: str | None = None) -> str:
+    """Reset, or put a backup back, at once; for when no app is open.
+
+    Raises
+    ------
+    JobError
+        While an app of this home is open, or a job is under way.
+    """
+    if time.time() - jobs.last_beat(settings) < _SILENCE:
+        raise JobError("The app is open. Reset on its Overview page, or close it first.")
+    ask(settings, restore)
+    name = finish(settings)
+    assert name is not None
+    return name
+
+
+def _own(settings: Settings) -> Iterator[Path]:
+    """Yield what the app wrote into a home; what the code ships with it stays."""
+    for name in OWN:
+        path = settings.home / name
+        if path.exists():
+            yield path
+    for folder in sorted(settings.data_dir.glob("0*_*")):
+        for path in sorted(folder.iterdir()):
+            if path.name != ".gitkeep":
+                yield path
+
+
+def _put_back(settings: Settings, place: Path) -> None:
+    folders = ("data",) if (place / "data").is_dir() else ()
+    for name in (*OWN, *folders):
+        if name == "data":
+            for path in sorted((place / "data").glob("*/*")):
+                _move(path, settings.home / path.relative_to(place))
+        elif (place / name).exists():
+            _move(place / name, settings.home / name)
+    for folder in sorted(place.glob("data/*"), reverse=True):
+        folder.rmdir()
+    for folder in (place / "data", place):
+        if folder.is_dir():
+            folder.rmdir()
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename: whole or not at all. What already lies at the target stays as it is."""
+    if path.is_dir() and target.is_dir():
+        # left by who was interrupted, and made again since
+        for child in sorted(path.iterdir()):
+            _move(child, target / child.name)
+        path.rmdir()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        names = (f"{target.name}.later{place}" for place in range(1, 1000))
+        target = next(free for name in names if not (free := target.with_name(name)).exists())
+    os.replace(path, target)
+
+
+def _stop_all(settings: Settings) -> None:
+    for served in server.servers(settings):
+        try:
+            endpoint.stop(settings) if served.is_live else server.stop(settings, served.port)
+        except CourtsideError:
+            continue  # it ended meanwhile
+    local_cluster.stop(settings)
+    jobs.stop_supervisor(settings)
+
+
+def _names(base: str) -> Iterator[str]:
+    yield base
+    for place in range(2, 1000):
+        yield f"{base}-{place}"
+
+
+def _journal(settings: Settings) -> Path:
+    return settings.home / _JOURNAL
+
+
+def _moment(name: str) -> float:
+    return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

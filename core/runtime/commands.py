@@ -1,0 +1,457 @@
+"""Commands: each step, and what goes with them, without a browser.
+
+Standard output is one JSON object; how far the work is goes to standard error. The exit code is 0
+when it is done, 1 when it was refused or failed, 2 for a command that is not understood, 130 when
+it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import re
+import signal
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.platform import privacy, steps, store_faults
+from core.platform.config import PREFIX, Options, Settings, sentence
+from core.platform.errors import CourtsideError, InputError, StoreError, without_secrets
+from core.platform.run_record import Progress
+
+DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
+STEPS = {step.name: step.summary for step in steps.STEPS}
+OTHERS = {
+    "lifecycle": "all of it on one source: acquire, prepare, train, serve, score, monitor",
+    "documents": "the documents of the project, as a zip or as a folder of Markdown",
+    "status": "what stands: data, runs, champion, servers",
+    "reset": "move everything the app wrote into a backup, or put one back",
+}
+
+# where the app answers when it is open
+APP = "http://127.0.0.1:8501"
+CODES = (
+    "Output is one JSON object; exit codes: 0 done, 1 refused or failed, 2 not understood, "
+    "130 interrupted."
+)
+
+
+class _PrintedProgress(Progress):
+    """Writes how far a step is to standard error, and keeps its run."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.run_id: str | None = None
+        self._last = ""
+
+    def update(self, fraction: float, text: str) -> None:
+        """Say how far the work is."""
+        if not self.quiet and text != self._last:
+            self._last = text
+            print(f"{fraction:4.0%} {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def run_started(self, run_id: str) -> None:
+        """Keep the first run: others are nested in it."""
+        self.run_id = self.run_id or run_id
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what a command line asks for, and return the exit code.
+
+    Examples
+    --------
+    >>> main(["status", "--home", "/nowhere/at/all"])
+    {"status": "refused", "command": "status", "error": "There is no folder /nowhere/at/all."}
+    1
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())  # noqa: T201
+        return DONE if arguments else USAGE
+    name = arguments[0]
+    if name not in STEPS and name not in OTHERS:
+        print(f"There is no command {name!r}.\n\n{_overview()}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    parser = _parser(name)
+    try:
+        given = parser.parse_args(arguments[1:])
+    except SystemExit as end:
+        return DONE if not end.code else USAGE
+    _listen()
+    began = time.time()
+    progress = _PrintedProgress(given.quiet)
+    try:
+        with privacy.umask(privacy.MASK) as given.umask:
+            code, answer = _done(name, given, progress)
+    except _UsageError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    if progress.run_id and "run_id" not in answer:
+        answer["run_id"] = progress.run_id
+    if code == DONE:
+        answer["seconds"] = round(time.time() - began, 3)
+    print(json.dumps(answer, default=str))  # noqa: T201
+    return code
+
+
+def _done(
+    name: str, given: argparse.Namespace, progress: _PrintedProgress
+) -> tuple[int, dict[str, Any]]:
+    """Do it, and return the exit code and what is printed."""
+    try:
+        settings = _settings(given)
+        done = _COMMANDS[name](settings, given, progress) if name in OTHERS else None
+        if done is None:
+            done = _step(settings, name, _options(name, given, settings), progress)
+        return DONE, {"status": "done", "command": name, **done}
+    except _UsageError:
+        raise
+    except CourtsideError as error:
+        return REFUSED, {"status": "refused", "command": name, "error": error.message}
+    except KeyboardInterrupt:
+        return INTERRUPTED, {"status": "interrupted", "command": name}
+    except Exception as error:  # noqa: BLE001  whatever it was, whoever reads the JSON must be told
+        known = store_faults.of_disk(error) if isinstance(error, OSError) else None
+        if known is not None:
+            return REFUSED, {"status": "refused", "command": name, "error": known.message}
+        reason = f"It met an unexpected fault. {type(error).__name__}: {error}"
+        return REFUSED, {"status": "failed", "command": name, "error": without_secrets(reason)}
+
+
+class _UsageError(Exception):
+    """An option that cannot be understood."""
+
+
+def _listen() -> None:
+    """Let whatever ends a command from outside be as Ctrl-C: the run is ended, servers are not."""
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(kind, _interrupt)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _overview() -> str:
+    lines = [f"  {name:<10} {about}" for name, about in {**STEPS, **OTHERS}.items()]
+    return (
+        "usage: python -m core <command> [options]\n\n"
+        + "\n".join(lines)
+        + "\n\npython -m core <command> --help tells its options. Settings are read from the "
+        f"environment ({PREFIX}...).\n{CODES}"
+    )
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    about = {**STEPS, **OTHERS}[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m core {name}",
+        description=f"{about[0].upper()}{about[1:]}.",
+        allow_abbrev=False,
+        epilog=CODES,
+    )
+    parser.add_argument("--home", type=Path, help="folder of what the app writes", default=None)
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    if name in STEPS:
+        for option, field in _module(name).Options.model_fields.items():
+            _add(parser, option, field, _about(_module(name).Options).get(option, ""))
+    elif name == "lifecycle":
+        parser.add_argument("--data", choices=("sample", "folder", "download"), default="sample")
+    elif name == "documents":
+        parser.add_argument("--out", type=Path, help="file of the zip", default=None)
+        parser.add_argument("--snapshot", type=Path, help="folder of Markdown", default=None)
+        parser.add_argument("--language", choices=("en", "pt"), default="en")
+    elif name == "reset":
+        parser.add_argument("--yes", action="store_true", help="needed, since it moves everything")
+        parser.add_argument("--restore", help="name of a backup that is put back", default=None)
+    return parser
+
+
+def _module(name: str) -> Any:
+    return steps.module(name)
+
+
+def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    kind = _kind(field.annotation)
+    usual = None if field.is_required() else field.default
+    shown = f" Default: {usual}." if isinstance(usual, str | int | float) else ""
+    text = f"{about}{shown}".replace("%", "%%") or None
+    if kind is bool:
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=None, help=text, dest=name
+        )
+    elif kind is tuple:
+        parser.add_argument(flag, nargs="+", default=None, help=text, dest=name)
+    elif kind is dict:
+        parser.add_argument(
+            flag, nargs="+", action="extend", default=None, help=text, dest=name, metavar="JSON"
+        )
+    elif kind is Path:
+        # a path here; the step's own text speaks of what becomes of it
+        many = "+" if name.endswith("s") else None
+        parser.add_argument(
+            flag, nargs=many, default=None, help="CSV, parquet or zip.", dest=name, metavar="FILE"
+        )
+    else:
+        chosen = _choices(field.annotation)
+        word = "{" + ",".join(chosen) + "}" if chosen else name.upper()
+        parser.add_argument(flag, default=None, help=text, dest=name, metavar=word)
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Return the words of which an option is one; nothing where it may be any."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return tuple(map(str, typing.get_args(annotation)))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        choices = [_choices(part) for part in typing.get_args(annotation) if part is not type(None)]
+        return choices[0] if len(choices) == 1 else ()
+    return ()
+
+
+def _kind(annotation: Any) -> type:
+    """Return how an option is written: a flag, several words, JSON, a file, or a word."""
+    if annotation is bool:
+        return bool
+    parts = typing.get_args(annotation)
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_kind(part) for part in parts if part is not type(None)]
+        return kinds[0] if kinds else str
+    if origin is tuple:
+        inner = parts[0]
+        if inner is str:
+            return tuple
+        return Path if getattr(inner, "__name__", "") == "Upload" else dict
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Options)):
+        return Path if getattr(annotation, "__name__", "") == "Upload" else dict
+    return str
+
+
+def _about(options: type[Options]) -> dict[str, str]:
+    """Return what the docstring says of each option."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in (options.__doc__ or "").splitlines():
+        head = re.fullmatch(r"    ([a-z_, ]+) : (.*)", line)
+        if head:
+            names = [name.strip() for name in head[1].split(",")]
+        elif names and line.startswith("        "):
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+        elif line.strip():
+            names = []
+    return texts
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    environ = dict(os.environ)
+    if given.home is not None:
+        if not given.home.is_dir():
+            raise InputError(f"There is no folder {given.home}.")
+        environ[f"{PREFIX}HOME"] = str(given.home)
+    return Settings.load(environ)
+
+
+def _options(name: str, given: argparse.Namespace, settings: Settings) -> Options:
+    """Return the step's options, checked.
+
+    Raises
+    ------
+    _UsageError
+        For one that is not JSON where JSON is asked for, or out of its bounds.
+    """
+    options: type[Options] = _module(name).Options
+    values: dict[str, Any] = {}
+    for option, field in options.model_fields.items():
+        value = getattr(given, option)
+        if value is None:
+            continue
+        kind = _kind(field.annotation)
+        if kind is dict:
+            try:
+                value = _mapping(value)
+            except ValueError as error:
+                flag = f"--{option.replace('_', '-')}"
+                raise _UsageError(f"{flag} takes JSON, or key=value: {error}") from error
+        elif kind is Path:
+            several = isinstance(value, list)
+            kept = [_uploaded(settings, Path(file)) for file in (value if several else [value])]
+            value = kept if several else kept[0]
+        values[option] = value
+    try:
+        return options(**values)
+    except ValidationError as error:
+        raise _UsageError(sentence(error)) from error
+
+
+def _mapping(words: Sequence[str]) -> Any:
+    """Return what JSON says, or words of the form key=value; a value is JSON, else a text.
+
+    A key that comes again makes a list. Raises ValueError for anything else.
+
+    Examples
+    --------
+    >>> _mapping(['{"season": ["2000-01"]}'])
+    {'season': ['2000-01']}
+    >>> _mapping(["lat=33.9", "zone=left", "zone=right"])
+    {'lat': 33.9, 'zone': ['left', 'right']}
+    """
+    if len(words) == 1 and words[0].lstrip()[:1] in ("{", "["):
+        return json.loads(words[0])
+    mapping: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not (key and equals):
+            raise ValueError(f"{word!r} is neither.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if key in mapping:
+            before = mapping[key] if isinstance(mapping[key], list) else [mapping[key]]
+            mapping[key] = [*before, value]
+        else:
+            mapping[key] = value
+    return mapping
+
+
+def _uploaded(settings: Settings, path: Path) -> dict[str, Any]:
+    """Return a file as an upload of it would be: checked, and kept until it is read."""
+    from core.platform import storage
+
+    return storage.stage_file(settings, path).model_dump()
+
+
+def _step(
+    settings: Settings, name: str, options: Options, progress: _PrintedProgress
+) -> dict[str, Any]:
+    from core.monitoring.records import ReportRun
+    from core.platform import tracking
+    from core.serving.records import ServingRun
+
+    result = _module(name).run(settings, options, progress)
+    answer: dict[str, Any] = {"result": dataclasses.asdict(result)}
+    run = tracking.run(settings, progress.run_id) if progress.run_id else None
+    if run is not None:
+        answer |= {"run": run.name, "run_id": run.run_id, "metrics": dict(run.metrics)}
+        answer["links"] = {"run": f"{APP}/runs?run={run.run_id}"}
+        if url := ServingRun.of(run).url:
+            answer["links"]["endpoint"] = url
+        report = ReportRun.of(run)
+        if report.verdict_title:
+            answer |= {"verdict": report.verdict_title, "verdict_code": report.verdict}
+    return answer
+
+
+def _lifecycle(
+    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+) -> dict[str, Any]:
+    from core.platform import lifecycle
+
+    stages = []
+    for name, values in lifecycle.whole(given.data):
+        of_stage = _PrintedProgress(progress.quiet)
+        of_stage.update(0, name)
+        done = _step(settings, name, _module(name).Options(**values), of_stage)
+        stages.append({"command": name, **done})
+        progress.run_id = of_stage.run_id
+    last = stages[-1]
+    return {
+        "steps": stages,
+        "verdict": last.get("verdict"),
+        "verdict_code": last.get("verdict_code"),
+    }
+
+
+def _documents(
+    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+) -> dict[str, Any]:
+    from core.documents import export
+    from core.documents import gather as documents
+
+    if (given.out is None) == (given.snapshot is None):
+        raise _UsageError("give either --out or --snapshot")
+    if given.snapshot is not None:
+        with privacy.umask(given.umask):
+            return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
+    facts = documents.gather(settings)
+    made = documents.of(facts)
+    content = export.bundle(made, facts, language=given.language)
+    try:
+        # what somebody asked for elsewhere, to pass on, has the rights of their other files
+        with privacy.umask(given.umask):
+            given.out.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{given.out} cannot be written: {error.strerror}.") from error
+    return {
+        "file": str(given.out),
+        "bytes": len(content),
+        "documents": [document.name for document in made],
+    }
+
+
+def _status(
+    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+) -> dict[str, Any]:
+    from core.data import snapshots
+    from core.monitoring.records import ReportRun
+    from core.platform import model_store, project, storage, tracking
+
+    spec = project.load(settings.project)
+    champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
+    snapshot, prepared = snapshots.current(settings), storage.current_prepared(settings)
+    runs = {step: tracking.last_run(settings, step) for step in steps.RUN_NAMES}
+    report = ReportRun.of(runs["monitor"]) if runs["monitor"] else ReportRun()
+    return {
+        "project": spec.title,
+        "snapshot": snapshot.id if snapshot else None,
+        "prepared": prepared.run_id if prepared else None,
+        "champion": champion.version if champion else None,
+        **_served(settings),
+        "verdict": report.verdict_title or None,
+        "verdict_code": report.verdict or None,
+        "runs": {step: run.run_id for step, run in runs.items() if run is not None},
+    }
+
+
+def _served(settings: Settings) -> dict[str, Any]:
+    from core.serving import server
+
+    try:
+        endpoints = server.servers(settings)
+    except StoreError as error:
+        return {"served": [], "damaged": [error.message]}
+    served = [
+        {"port": endpoint.port, "version": endpoint.version, "state": endpoint.state}
+        for endpoint in endpoints
+    ]
+    return {"served": served, "damaged": []}
+
+
+def _reset(
+    settings: Settings, given: argparse.Namespace, progress: _PrintedProgress
+) -> dict[str, Any]:
+    from core.runtime import backup
+
+    if not given.yes:
+        raise _UsageError("it moves everything the app wrote into a backup; say --yes if it may")
+    return {"backup": backup.now(settings, given.restore), "restored": given.restore}
+
+
+Command = Callable[[Settings, argparse.Namespace, _PrintedProgress], dict[str, Any]]
+_COMMANDS: Mapping[str, Command] = {
+    "lifecycle": _lifecycle,
+    "documents": _documents,
+    "status": _status,
+    "reset": _reset,
+}

@@ -1,0 +1,607 @@
+"""The process that runs jobs: `python -m core.runtime.supervisor`, one for each home.
+
+It claims queued jobs and forks a process for each from a server that has the slow imports done. It
+sees how each process ends, and after a death has its runs ended before it says so.
+
+    --target NAME     what runs a job (core.runtime.worker:run_step)
+    --clean-up NAME   what tidies up after a job that was killed (core.runtime.worker:clean_up)
+    --preload NAMES   modules to import beforehand, divided by commas
+    --idle SECONDS    leave when the app is gone for so long and nothing is to be done
+    --grace SECONDS   from asking a process to end to ending it
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import os
+import pkgutil
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from core.jobs import chains, heartbeat, jobs, leftovers, schedules
+from core.monitoring import deliver
+from core.platform import clock, log_files, privacy, set_aside, state, steps
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, JobError, StoreError
+from core.platform.liveness import Pulse
+from core.platform.process import Process, cpu_seconds, end_children, lead_group, signal_group
+from core.serving import restarts
+
+PRELOAD = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "altair",
+    "vl_convert",
+    "skops.io",
+    "lightgbm",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neighbors",
+    "sklearn.pipeline",
+    "mlflow",
+    "mlflow.pyfunc",
+    "mlflow.data",
+    "mlflow.data.pandas_dataset",
+    "mlflow.models",
+    # what MLflow imports only when it is first used: 0.2 s of every job
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.tracing.processor.otel",
+    "alembic.command",
+    "git",
+    "opentelemetry.sdk.metrics",
+    "pycaret.classification",
+    # of every explanation; not shap itself, whose first user chooses whether its loops are compiled
+    "numba",
+    "core.runtime.worker",
+    *map(steps.module_name, steps.RUN_NAMES),
+)
+POLL = 0.02  # seconds between looks at the state: measured as 1 % of a core while idle
+SWEEP = 2.0
+GRACE = 5.0
+CLEAN_UP_LIMIT = 30.0
+SEND_LIMIT = 90.0
+LOST = "The job's process ended before it was done (the app or machine was stopped)."
+STOPPED = "The background worker was stopped before the job was done."
+# After so long without a state that can be read, and nothing to end, it leaves.
+BROKEN_SECONDS = 60.0
+ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
+
+_log = logging.getLogger("supervisor")
+
+
+@dataclass
+class _Running:
+    """A job's process; `ending` is how the job ends when we are who ends it."""
+
+    job_id: str
+    process: BaseProcess
+    pid_created: float | None
+    pulse: Pulse
+    ending: tuple[str, str] | None = None
+    kill_at: float | None = None
+
+
+@dataclass
+class _Cleaning:
+    """The clean-up after a job's process has gone, and how the job ends when it is over."""
+
+    job_id: str
+    outcome: str
+    reason: str
+    process: BaseProcess | None
+    deadline: float
+
+
+class Supervisor:
+    """Runs the jobs of one home until it is told to leave or is no longer needed.
+
+    Parameters
+    ----------
+    target, clean_up : str
+        Dotted names, see the head of this module.
+    preload : sequence of str
+        Modules that the server of processes imports.
+    idle : float
+        Seconds without a sign of the app after which it leaves, if there is nothing to do.
+    grace : float
+        Seconds from asking a process to end to ending it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        target: str,
+        clean_up: str,
+        preload: Sequence[str],
+        idle: float,
+        grace: float = GRACE,
+    ) -> None:
+        self.settings = settings
+        self.environ = settings.environment()
+        self.target, self.clean_up, self.preload = target, clean_up, tuple(preload)
+        self.idle, self.grace = idle, grace
+        self.context = multiprocessing.get_context("forkserver")
+        self.running: list[_Running] = []
+        self.cleaning: list[_Cleaning] = []
+        self.gateways = restarts.Gateways()
+        self.heart = heartbeat.Heart(jobs.heart(settings))
+        self.lock = settings.state_dir / "supervisor.lock"
+        self.lock_number = _number(self.lock)
+        self.broken_since: float | None = None
+        self.rotated = self.tidied = time.monotonic()
+        # a minute is the least that a schedule knows
+        self.tick_seconds = min(SWEEP, max(0.2, clock.real_seconds(settings, 60.0)))
+        self.stays = False
+        # of the state when there was no job to be begun
+        self.seen: tuple[int, int] | None = None
+        self.sender: BaseProcess | None = None
+        self.sender_until = 0.0
+        self.since = self.idle_from = time.time()
+        self.problem: str | None = None
+        self.ready = False
+        self.stopping = False
+        self.retiring = False
+
+    def run(self) -> None:
+        """Work until it is time to leave; returns when no process of ours is left."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        self._write_state()
+        # in a thread: it waits for the imports, and may be asked to leave meanwhile
+        warming = threading.Thread(target=self._warm_up, daemon=True)
+        warming.start()
+        while warming.is_alive():
+            warming.join(POLL)
+            self.heart.beat()
+            self._heed()
+            if self.stopping or self.retiring or not self._has_its_home():
+                end_children()
+                return
+        self.ready = True
+        self._write_state()
+        # the imports may take longer than the app is waited for
+        self.idle_from = time.time()
+        swept = ticked = 0.0
+        while True:
+            if not self._has_its_home():
+                _log.error("the home was moved, or put in another's place: leaving it alone")
+                end_children()
+                return
+            self.heart.beat()
+            try:
+                if self._may_leave(swept):
+                    break
+                if time.monotonic() - swept > SWEEP:
+                    swept = time.monotonic()
+                    self._do(self._sweep)
+                if time.monotonic() - ticked > self.tick_seconds:
+                    ticked = time.monotonic()
+                    self._do(self._tick)
+                self._do(self._turn)
+                self.broken_since = None
+            except CourtsideError as error:
+                # a full disk or a locked table passes; the processes go on meanwhile
+                if self._gives_up(error):
+                    return
+                time.sleep(1)
+        _log.info("leaving")
+
+    def _do(self, duty: Callable[[], None]) -> None:
+        """Do a duty; a fault that is not of the state ends neither this process nor its duties."""
+        try:
+            duty()
+        except CourtsideError:
+            raise
+        except Exception as error:  # noqa: BLE001  whoever is started next would meet the same
+            _log.exception("a duty failed")
+            set_aside.put(self.settings, "jobs", "supervisor", "unexpected", error=error)
+            time.sleep(1)
+
+    def _gives_up(self, error: CourtsideError) -> bool:
+        """Tell whether to leave, as nothing can be read or written and nobody needs us."""
+        now = time.monotonic()
+        if self.broken_since is None or error.message != self.problem:
+            _log.error("%s", error.message)
+        if self.broken_since is None:
+            self.broken_since = now
+        self.problem = error.message
+        self._heed()
+        if self.running or self.cleaning:
+            if not self.stopping and now - self.broken_since < BROKEN_SECONDS:
+                return False
+            # how they end cannot be written down; the next worker finds them gone
+            end_children()
+        elif not (self.stopping or self.retiring) and now - self.broken_since < BROKEN_SECONDS:
+            return False
+        _log.error("leaving, since the state cannot be used")
+        return True
+
+    def _has_its_home(self) -> bool:
+        """Tell whether the lock that this process holds is still the one of this home."""
+        return self.lock_number == 0 or _number(self.lock) == self.lock_number
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _heed(self) -> None:
+        """See whether somebody wants this supervisor to leave."""
+        if jobs.asked(self.settings, "stop"):
+            self.stopping = True
+        if jobs.asked(self.settings, "retire"):
+            _log.info("another app asks for a supervisor of its own")
+            self.retiring = True
+
+    def _may_leave(self, swept: float) -> bool:
+        if self.running or self.cleaning:
+            return False
+        if self.stopping or self.retiring:
+            return True
+        if not swept or self.stays:
+            return False
+        quiet = time.time() - max(jobs.last_beat(self.settings), self.idle_from)
+        return quiet > self.idle and not jobs.active(self.settings)
+
+    def _turn(self) -> None:
+        """Wait a moment for a process to end, then see to all that there is to do."""
+        sentinels = [item.process.sentinel for item in self.running]
+        sentinels += [item.process.sentinel for item in self.cleaning if item.process]
+        if sentinels:
+            wait(sentinels, POLL)
+        else:
+            time.sleep(POLL)
+        if not self._has_its_home():
+            return
+        self._heed()
+        ended = False
+        for item in list(self.running):
+            if item.process.exitcode is not None:
+                with set_aside.guarded(self.settings, "jobs", item.job_id):
+                    self._after(item)
+                self.running.remove(item)
+                ended = True
+        for cleaning in list(self.cleaning):
+            is_over = True
+            with set_aside.guarded(self.settings, "jobs", cleaning.job_id):
+                is_over = self._is_clean(cleaning)
+            if is_over:
+                self.cleaning.remove(cleaning)
+                ended = True
+        if ended:
+            self._go_on()
+        if self.running:
+            self._end_unwanted()
+        version = state.version(self.settings)
+        if version == self.seen:
+            return
+        while not (self.stopping or self.retiring) and len(self.running) < self.settings.workers:
+            job = jobs.claim(self.settings)
+            if job is None:
+                self.seen = version
+                break
+            with set_aside.guarded(self.settings, "jobs", job.job_id):
+                self._begin(job)
+
+    def _sweep(self) -> None:
+        """See to what is rarely needed, first of all after the death of an earlier supervisor."""
+        self._end_hung()
+        known = {item.job_id for item in self.running} | {item.job_id for item in self.cleaning}
+        cancelled = jobs.to_cancel(self.settings)
+        for job_id, process in jobs.running_processes(self.settings).items():
+            if job_id not in known:
+                _log.info("job %s has lost its process", job_id)
+                with set_aside.guarded(self.settings, "jobs", job_id):
+                    self._await_gone(*process)
+                outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
+                self._begin_clean_up(job_id, outcome, LOST)
+        self._go_on()
+        self._tidy()
+        try:
+            self.gateways.tend(self.settings)
+        except OSError as error:
+            _log.error("what is served cannot be looked after: %s", error)
+        recorded = jobs.read_state(self.settings)
+        # who starts a supervisor writes the state too, and may come last
+        if recorded is None or recorded["pid"] != os.getpid() or not recorded["ready"]:
+            self._write_state()
+
+    def _tidy(self) -> None:
+        """Bound the logs every half minute, and remove old temporary files every hour."""
+        now = time.monotonic()
+        if now - self.rotated > ROTATE_SECONDS:
+            self.rotated = now
+            log_files.rotate(self.settings.logs_dir)
+        if now - self.tidied > TIDY_SECONDS:
+            self.tidied = now
+            leftovers.sweep(self.settings)
+
+    def _go_on(self) -> None:
+        """Queue the next job of a chain whose last one is done."""
+        if self.stopping or self.retiring:
+            return
+        with set_aside.guarded(self.settings, "chain", "chain", passing=()):
+            try:
+                chains.advance(self.settings)
+            except (JobError, StoreError) as error:
+                _log.error("the chain of jobs cannot go on: %s", error)
+
+    def _tick(self) -> None:
+        """Submit what schedules ask for, and have messages sent by a process that may take long."""
+        if self.stopping or self.retiring:
+            return
+        try:
+            self.stays = any(
+                scheduled.schedule.stays for scheduled in schedules.tick(self.settings)
+            )
+        except CourtsideError as error:
+            # messages are sent all the same
+            _log.error("schedules: %s", error.message)
+        if self.sender is not None:
+            if self.sender.exitcode is None:
+                if time.monotonic() > self.sender_until:
+                    _log.error("sending messages takes too long and is ended")
+                    signal_group(self.sender.pid, signal.SIGKILL)
+                return
+            self.sender = None
+        if deliver.is_due(self.settings):
+            try:
+                self.sender = self._fork("core.monitoring.deliver:drain_here", self.environ)
+            except (OSError, EOFError) as error:
+                _log.error("no process to send messages: %s", error)
+            self.sender_until = time.monotonic() + SEND_LIMIT
+
+    def _begin(self, job: jobs.Job) -> None:
+        job_id = job.job_id
+        try:
+            process = self._fork("core.runtime.worker:run_job", self.environ, job_id, self.target)
+        except (OSError, EOFError) as error:
+            _log.error("job %s cannot be started: %s", job_id, error)
+            reason = f"No process could be started for the job: {error or 'the server died'}."
+            jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
+            return
+        created = jobs.process_created(process.pid or 0)
+        pulse = Pulse(self.settings.hang_seconds)
+        self.running.append(_Running(job_id, process, created, pulse))
+        _log.info("job %s (%s) runs as process %s", job_id, job.step, process.pid)
+        jobs.update(self.settings, job_id, pid=process.pid, pid_created=created)
+
+    def _fork(self, target: str, *arguments: Any) -> BaseProcess:
+        try:
+            process: BaseProcess = self.context.Process(target=_enter, args=(target, arguments))
+            process.start()
+        except (OSError, EOFError):
+            # the server itself was killed; the next start makes a new one
+            process = self.context.Process(target=_enter, args=(target, arguments))
+            process.start()
+        return process
+
+    def _end_unwanted(self) -> None:
+        """End the processes of jobs that were cancelled, or all of them when we stop."""
+        wanted_gone = dict.fromkeys(
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, "The job was cancelled.")
+        )
+        if self.stopping:
+            others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))
+            wanted_gone = others | wanted_gone
+        for item in self.running:
+            if item.ending is None and item.job_id in wanted_gone:
+                item.ending = wanted_gone[item.job_id]
+                item.kill_at = time.monotonic() + self.grace
+                _log.info("job %s is ended: %s", item.job_id, item.ending[1])
+                signal_group(item.process.pid, signal.SIGTERM)
+            elif item.kill_at is not None and time.monotonic() > item.kill_at:
+                signal_group(item.process.pid, signal.SIGKILL)
+
+    def _end_hung(self) -> None:
+        """Kill the processes of jobs that do not answer; one that works for long does answer."""
+        for item in self.running:
+            beat = heartbeat.last(jobs.heart(self.settings, item.job_id))
+            working = Process(item.process.pid or 0, item.pid_created or 0.0)
+            if item.ending is None and item.pulse.is_hung(beat, cpu_seconds(working)):
+                item.ending = (jobs.FAILED, _hung(item.pulse.silent_seconds))
+                _log.error("job %s: %s", item.job_id, item.ending[1])
+                signal_group(item.process.pid, signal.SIGKILL)
+
+    def _after(self, item: _Running) -> None:
+        """Take note that a job's process has ended."""
+        code = item.process.exitcode
+        job = jobs.get(self.settings, item.job_id)
+        status = job.status if job else "gone"
+        _log.info("job %s: process ended with %s, status %s", item.job_id, code, status)
+        if status != jobs.RUNNING:
+            self._remove_temporary(item.job_id)
+            return
+        # what it started itself, and itself if only the server that reports on it has died
+        signal_group(item.process.pid, signal.SIGKILL)
+        self._await_gone(item.process.pid, item.pid_created)
+        if item.ending is None and self.stopping:
+            item.ending = (jobs.FAILED, STOPPED)
+        self._begin_clean_up(item.job_id, *(item.ending or (jobs.FAILED, _why(code))))
+
+    def _begin_clean_up(self, job_id: str, outcome: str, reason: str) -> None:
+        process = None
+        try:
+            process = self._fork(self.clean_up, self.environ, job_id, outcome, reason)
+        except (OSError, EOFError) as error:
+            _log.error("no clean-up after job %s: %s", job_id, error)
+        self.cleaning.append(
+            _Cleaning(job_id, outcome, reason, process, time.monotonic() + CLEAN_UP_LIMIT)
+        )
+
+    def _is_clean(self, item: _Cleaning) -> bool:
+        if item.process is not None and item.process.exitcode is None:
+            if time.monotonic() < item.deadline:
+                return False
+            _log.error("the clean-up after job %s takes too long and is ended", item.job_id)
+            signal_group(item.process.pid, signal.SIGKILL)
+        elif item.process is not None and item.process.exitcode:
+            _log.error("the clean-up after job %s failed", item.job_id)
+        self._remove_temporary(item.job_id)
+        error = item.reason if item.outcome == jobs.FAILED else None
+        jobs.finish(self.settings, item.job_id, item.outcome, error=error)
+        return True
+
+    def _await_gone(self, pid: int | None, created: float | None) -> None:
+        """Return when this process is gone; one that stays is killed."""
+        deadline = time.monotonic() + self.grace
+        while jobs.process_alive(pid, created):
+            if time.monotonic() > deadline + CLEAN_UP_LIMIT:
+                _log.error("process %s cannot be ended", pid)
+                return
+            if time.monotonic() > deadline:
+                signal_group(pid, signal.SIGKILL)
+            self.heart.beat()
+            time.sleep(0.01)
+
+    def _remove_temporary(self, job_id: str) -> None:
+        shutil.rmtree(jobs.heart(self.settings, job_id).parent, ignore_errors=True)
+
+    def _warm_up(self) -> None:
+        """Start the server of processes; return when it has imported what it can, and say what not.
+
+        A module that is missing is passed over by multiprocessing in silence, and any other fault
+        in one ends the server: so the first process that it forks reports what is not there.
+        """
+        start = time.monotonic()
+        self.context.set_forkserver_preload(list(self.preload))
+        try:
+            missing = self._probe()
+        except (OSError, EOFError):
+            if self.stopping or self.retiring:
+                return  # the server was ended, see `run`
+            missing = {"all modules": "the server of processes died while it imported them"}
+            self.context.set_forkserver_preload([])
+        if missing:
+            lacking = "; ".join(f"{name} ({why})" for name, why in missing.items())
+            self.problem = f"Jobs start slowly, not imported beforehand: {lacking}."
+            _log.error("%s", self.problem)
+        _log.info("ready after %.1f s", time.monotonic() - start)
+
+    def _probe(self) -> dict[str, str]:
+        receiver, sender = self.context.Pipe(duplex=False)
+        with receiver:
+            process = self.context.Process(target=_report, args=(sender, self.preload), daemon=True)
+            process.start()
+            sender.close()
+            missing: dict[str, str] = receiver.recv()
+            process.join()
+        return missing
+
+    def _write_state(self) -> None:
+        jobs.write_state(
+            self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the supervisor of the home that the environment names; 1 when there is one already."""
+    parser = argparse.ArgumentParser(prog="core.runtime.supervisor")
+    parser.add_argument("--target", default="core.runtime.worker:run_step")
+    parser.add_argument("--clean-up", default="core.runtime.worker:clean_up")
+    parser.add_argument("--preload", default=",".join(PRELOAD))
+    parser.add_argument("--idle", type=float, default=30.0)
+    parser.add_argument("--grace", type=float, default=GRACE)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    # read by the libraries when they are imported, so before the server starts
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    privacy.set_umask()
+    try:
+        settings = Settings.load()
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        privacy.tighten(settings)
+        # held for life, and let go by the system however this process ends
+        with FileLock(settings.state_dir / "supervisor.lock", timeout=15):
+            jobs.take_over(settings)
+            Supervisor(
+                settings,
+                target=given.target,
+                clean_up=given.clean_up,
+                preload=[name for name in given.preload.split(",") if name],
+                idle=given.idle,
+                grace=given.grace,
+            ).run()
+    except Timeout:
+        _log.info("another supervisor has this home")
+        return 1
+    except CourtsideError as error:
+        _log.error("%s", error.message)
+        return 1
+    return 0
+
+
+def _enter(target: str, arguments: tuple[Any, ...]) -> None:
+    """In the new process: see that it does not outlive the supervisor, then do its work."""
+    lead_group()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    function: Callable[..., None] = pkgutil.resolve_name(target)
+    function(*arguments)
+
+
+def _die_with_supervisor() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        signal_group(os.getpid(), signal.SIGKILL)
+
+
+def _report(sender: Connection, modules: Sequence[str]) -> None:
+    """In the first forked process: tell which modules the server could not import, and why."""
+    missing = {}
+    for name in modules:
+        if name not in sys.modules:
+            try:
+                __import__(name)
+                missing[name] = "skipped"
+            except Exception as error:  # noqa: BLE001  any fault of any library is only told
+                missing[name] = f"{type(error).__name__}: {error}"
+    sender.send(missing)
+
+
+def _number(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _hung(seconds: float) -> str:
+    return (
+        f"The job's process did not answer for {seconds:.0f} seconds and was ended. Start it again."
+    )
+
+
+def _why(code: int | None) -> str:
+    if code is not None and code < 0:
+        hint = " Memory may have run out." if -code == signal.SIGKILL else ""
+        return f"The job's process was killed (signal {-code}).{hint}"
+    if code == 0:
+        return "The job's process ended without a result."
+    return f"The job's process ended with code {code}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""What happens inside a process that the supervisor forks: one job, or the clean-up after one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pkgutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.jobs import heartbeat, jobs
+from core.platform import steps, store_faults
+from core.platform.config import Settings, sentence
+from core.platform.errors import CourtsideError, InputError, StoreError, without_secrets
+from core.platform.run_record import Progress
+
+PAUSE = 0.1
+
+
+class JobProgress(Progress):
+    """Writes what a step tells to the job table, ten times a second at most.
+
+    The last word always arrives: one that comes too early is written when the pause is over.
+    """
+
+    def __init__(self, settings: Settings, job_id: str) -> None:
+        self.job_id = job_id
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._next: tuple[float, str] | None = None
+        self._timer: threading.Timer | None = None
+        self._written = 0.0
+
+    def update(self, fraction: float, text: str) -> None:
+        """Say how far the work is: a fraction from 0 to 1 and a line of text."""
+        with self._lock:
+            self._next = (min(max(fraction, 0.0), 1.0), text.strip()[:500])
+            wait = self._written + PAUSE - time.monotonic()
+            if wait <= 0:
+                self._write()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self._late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def run_started(self, run_id: str) -> None:
+        """Say which MLflow run records the work."""
+        jobs.update(self._settings, str(self.job_id), run_id=run_id)
+
+    def _late(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._write()
+
+    def _write(self) -> None:
+        if self._next is None:
+            return
+        fraction, text = self._next
+        self._next = None
+        # a table that is locked for a moment must not fail the work
+        with suppress(StoreError):
+            jobs.update(self._settings, str(self.job_id), fraction=fraction, text=text)
+        self._written = time.monotonic()
+
+
+def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
+    """Run a claimed job to its end and write how it ended; the process ends with it.
+
+    Parameters
+    ----------
+    environ : mapping
+        Settings as `Settings.environment` gives them.
+    target : str
+        Dotted name of what runs it, called as `run_step` is.
+    """
+    settings = Settings.load(environ)
+    job = jobs.get(settings, job_id)
+    if job is None:
+        return
+    # a killed process cannot remove its temporary files: they lie where the supervisor can
+    tempfile.tempdir = str(temporary_folder(settings, job_id, create=True))
+    # from a thread: a step that computes for hours is not hung
+    heartbeat.Heart(jobs.heart(settings, job_id)).beat_in_background()
+    progress = JobProgress(settings, job_id)
+    try:
+        result = pkgutil.resolve_name(target)(settings, job.step, job.options, progress)
+        if dataclasses.is_dataclass(result) and not isinstance(result, type):
+            result = dataclasses.asdict(result)
+        jobs.finish(settings, job_id, jobs.DONE, result=result)
+    except CourtsideError as error:
+        jobs.finish(settings, job_id, jobs.FAILED, error=error.message)
+    except Exception as error:  # noqa: BLE001  whatever it was, the person must be told
+        print(without_secrets(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+        known = store_faults.of_disk(error) if isinstance(error, OSError) else None
+        reason = f"The step met an unexpected fault. {type(error).__name__}: {error}"
+        reason = known.message if known else reason
+        jobs.finish(settings, job_id, jobs.FAILED, error=without_secrets(reason))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # at once: threads that a library left behind must not hold the slot of a job that is done
+    os._exit(0)
+
+
+def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress: Progress) -> Any:
+    """Run a step and return its result.
+
+    Raises
+    ------
+    InputError
+        When the step does not take these options.
+    """
+    module = steps.module(step)
+    try:
+        checked = module.Options(**options)
+    except ValidationError as error:
+        raise InputError(sentence(error)) from error
+    return module.run(settings, checked, progress)
+
+
+def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
+    """End what a job left behind when its process ended too early: runs, servers, a replay's store.
+
+    Parameters
+    ----------
+    outcome : str
+        `failed` or `cancelled`.
+    reason : str
+        Kept in the runs.
+    """
+    from core.platform import tracking
+    from core.retraining import replay_store
+    from core.serving import server
+
+    settings = Settings.load(environ)
+    try:
+        replay_store.sweep(settings)
+        server.stop_unfinished(settings, job_id)
+    finally:
+        tracking.end_runs(settings, job_id, outcome, reason)
+
+
+def temporary_folder(settings: Settings, job_id: str, *, create: bool = False) -> Path:
+    """Return the folder of a job's temporary files."""
+    folder = jobs.heart(settings, job_id).parent
+    if create:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,171 @@
+"""What answers the rows of a scoring: a served model that may fall, and the log beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from core.platform.config import Settings
+from core.predictions_log import predictions
+from core.scoring.scorer import Answered, Answerer
+from core.serving import api_keys, client, endpoint, gateway, server
+from core.serving.server import Server
+
+# how long a server that has fallen is waited for
+PATIENCE_SECONDS = 120.0
+PAUSE_SECONDS = 0.2
+# how long a log that is behind is waited for, before rows are left to the gateway's memory
+LOG_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A served model, asked under the same request ids at each attempt.
+
+    Parameters
+    ----------
+    source, run_id : str
+        What the log is told of who asks.
+    kinds : mapping of str to {"number", "text"}
+        Columns that the model takes.
+    key : str or None
+        The natural key's column, sent beside the inputs.
+    is_sample : bool
+        Whether the rows are of the built-in sample.
+    on_wait : callable
+        Called when the server is away, before it is put up again.
+    """
+
+    settings: Settings
+    serving: Server
+    source: str
+    run_id: str
+    kinds: Mapping[str, str]
+    is_complete: bool
+    key: str | None
+    is_sample: bool
+    on_wait: Callable[[], None]
+    _one: threading.Lock = field(default_factory=threading.Lock)
+    # the log was waited for in vain: rows do not wait for it until it has caught up
+    _log_is_down: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
+        """Ask, and ask again once a fallen server is up; return once the log has the rows, once.
+
+        Raises
+        ------
+        ServerError
+            When it refuses the rows, or nothing answers and nothing of ours is there.
+        """
+        headers = {
+            "X-Courtside-Token": api_keys.internal_token(self.settings),
+            "X-Courtside-Source": self.source,
+            "X-Courtside-Run": self.run_id,
+            "X-Courtside-Sample": "1" if self.is_sample else "0",
+        }
+        column = None
+        if keys is not None and self.key is not None:
+            column = pd.Series(keys.to_pylist(), name=self.key, dtype="object")
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            asked = time.monotonic()
+            try:
+                scored = client.score(
+                    self.serving.url,
+                    rows,
+                    self.kinds,
+                    is_complete=self.is_complete,
+                    batch_rows=len(rows),
+                    headers=headers,
+                    request_id=request_id,
+                    keys=column,
+                    rules=self.serving.contract,
+                )
+            except client.UnreachableError:
+                port = self.serving.port
+                if server.find(self.settings, port) is None or time.monotonic() > until:
+                    raise
+                with self._one:
+                    self.on_wait()
+                    endpoint.revive(self.settings, port)
+                time.sleep(PAUSE_SECONDS)
+                continue
+            is_late = time.monotonic() > until
+            if scored.is_delayed and not is_late and not self._are_written(asked):
+                continue
+            return Answered(
+                scored.probabilities, scored.labels, float(scored.latencies[0]), scored.is_logged
+            )
+
+    def _are_written(self, asked: float) -> bool:
+        """Wait until the log has the rows that were sent at this moment of the monotonic clock.
+
+        False when the gateway has ended, or was started since: its memory is gone, and the rows in
+        it. Where the log stays down, they are left there.
+        """
+        until = time.monotonic() + (0.0 if self._log_is_down.is_set() else LOG_SECONDS)
+        while True:
+            now = gateway.status(self.serving.port)
+            if now is None or now.uptime < time.monotonic() - asked:
+                return False
+            if not now.log.waiting:
+                self._log_is_down.clear()
+                return True
+            if time.monotonic() >= until:
+                self._log_is_down.set()
+                return True
+            time.sleep(PAUSE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Writes into the predictions log what no gateway has written there.
+
+    Parameters
+    ----------
+    by : callable
+        What answers.
+    """
+
+    settings: Settings
+    by: Answerer
+    model: str
+    version: str
+    alias: str | None
+    source: str
+    run_id: str
+    is_sample: bool
+
+    def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
+        """Answer and log; the same request is logged once.
+
+        Raises
+        ------
+        StoreError
+            When the log cannot be written.
+        """
+        answered = self.by(rows, keys, request_id)
+        if not answered.is_logged:
+            plain: Any = rows.astype("object").where(rows.notna(), None).to_dict("records")
+            entry = predictions.Answer(
+                request_id=request_id,
+                model=self.model,
+                version=self.version,
+                alias=self.alias,
+                source=self.source,
+                scored_at=time.time(),
+                latency_ms=answered.latency_ms,
+                features=plain,
+                probabilities=answered.probabilities.tolist(),
+                predicted=answered.labels.tolist(),
+                row_keys=None if keys is None else keys.to_pylist(),
+                run_id=self.run_id,
+                is_sample=self.is_sample,
+            )
+            predictions.write(self.settings, [entry])
+        return answered

@@ -1,0 +1,623 @@
+"""Rows of large files in bounded memory: what lies at a path or address, its parts, their batches.
+
+A path is of this machine; an address (`s3://bucket/folder`) is one that fsspec knows, with the
+credentials of the environment. Parts are cut the same way each time, so that what was done of them
+can be told from what was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+from core.platform import bounds, csv_dialect, csv_numbers, rows
+from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, DialectError, Given
+from core.platform.errors import InputError
+from core.platform.rows import Fault, Rule, arrow
+
+PART_ROWS = 500_000
+# of CSV: what is held in memory at once
+PART_BYTES = 32_000_000
+_BLOCK = 1 << 22
+_BOM = b"\xef\xbb\xbf"
+# what is read of a network, and the package that fsspec needs for it
+PROTOCOLS = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "hdfs": "pyarrow",
+    "webhdfs": "requests",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "ftp": "fsspec",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+    "memory": "fsspec",
+}
+_SECRET = re.compile(r"(key|secret|token|password|signature|sig|credential)[^=&]*=", re.I)
+# what Arrow calls an encoding
+ARROW = {"utf-8": "utf8", "windows-1252": "cp1252"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of rows of one file, scored and kept as one.
+
+    Parameters
+    ----------
+    number, first_row, rows : int
+        Its place among the parts; the first row, counted from 0 over all files; how many.
+    file : str
+    groups : tuple of int
+        Row groups of a parquet file.
+    begin, end : int
+        Bytes of a CSV file.
+    dialect : Dialect
+        How that is written.
+    """
+
+    number: int
+    file: str
+    first_row: int
+    rows: int
+    groups: tuple[int, ...] = ()
+    begin: int = 0
+    end: int = 0
+    dialect: Dialect = PLAIN
+
+
+@dataclass(frozen=True)
+class Source:
+    """What lies at a path or address.
+
+    Parameters
+    ----------
+    address : str
+        As it was resolved; for messages too.
+    kind : {"parquet", "csv"}
+    columns : tuple of str
+    rows : int
+    files : tuple of str
+    digest : str
+        SHA-256 over name, size and time of change of the files: another one means that they
+        changed.
+    parts : tuple of Part
+    """
+
+    address: str
+    kind: str
+    columns: tuple[str, ...]
+    rows: int
+    files: tuple[str, ...]
+    digest: str
+    parts: tuple[Part, ...]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """How its CSV files are written, each way once, as runs keep it; nothing for parquet."""
+        if self.kind != "csv":
+            return ()
+        return tuple(dict.fromkeys(part.dialect.code for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a part.
+
+    Parameters
+    ----------
+    first_row : int
+        Counted from 0 over all files.
+    frame : DataFrame
+        Index from 0.
+    keys : pyarrow.Array or None
+        Texts of the key column, as `core.platform.rows.key_text` has them.
+    key_fault : Fault or None
+        Keys that are none.
+    """
+
+    first_row: int
+    frame: pd.DataFrame
+    keys: Any
+    key_fault: Fault | None = None
+
+
+def holds_credentials(address: str) -> bool:
+    """Tell whether an address has a password or key in it, which then would stand in the runs.
+
+    Examples
+    --------
+    >>> holds_credentials("s3://ann:secret@bucket/x"), holds_credentials("abfs://box@account/x")
+    (True, False)
+    """
+    if "://" not in address:
+        return False
+    parts = urlsplit(address)
+    return ":" in parts.netloc.rpartition("@")[0] or bool(_SECRET.search(parts.query))
+
+
+def resolve(address: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a path or an address, and the path in it.
+
+    Raises
+    ------
+    InputError
+        For a relative path, an address with credentials in it, a protocol that is not read, or one
+        whose package is not installed.
+    """
+    import fsspec  # type: ignore[import-untyped]
+
+    if "::" in address or "\0" in address:
+        raise InputError(f"'{address[:80]}' is no path or address of a file or folder.")
+    if "://" not in address or address.startswith("file://"):
+        path = Path(address.removeprefix("file://")).expanduser()
+        if not path.is_absolute():
+            raise InputError(f"'{address}' is not a whole path. Begin with {os.sep}.")
+        return fsspec.filesystem("file"), str(path.resolve())
+    protocol = address.split("://", 1)[0].lower()
+    if protocol not in PROTOCOLS:
+        raise InputError(
+            f"Addresses of '{protocol}' are not read. Known: {', '.join(sorted(PROTOCOLS))}."
+        )
+    if holds_credentials(address):
+        raise InputError(
+            f"The address of '{protocol}' holds a password or key. Leave it out: credentials are "
+            "taken from the environment, as its package documents it."
+        )
+    try:
+        fs, path_in = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        package = PROTOCOLS[protocol]
+        raise InputError(
+            f"Addresses of '{protocol}' need the package {package}, which is not installed. "
+            f"Install it (pip install {package}), start the app again, and score again."
+        ) from error
+    except Exception as error:
+        raise InputError(f"'{address}' cannot be opened: {_reason(error)}") from error
+    return fs, str(path_in)
+
+
+def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING) -> Source:
+    """Return what lies at a path or address: a parquet or CSV file, or a folder of one kind.
+
+    Rows are counted, not kept.
+
+    Parameters
+    ----------
+    given : Given
+        What the person said of how CSV files are written; the rest is detected of each.
+
+    Raises
+    ------
+    InputError
+        When there is nothing that this user can read, or it is of another kind; for a CSV file that
+        leaves open how it is written.
+    """
+    fs, path = resolve(address)
+    is_local = _is_local(fs)
+    shown = path if is_local else address
+    with _faults(shown):
+        files = _files(fs, path, shown)
+        kind = "csv" if files[0].lower().endswith(".csv") else "parquet"
+        if any((file.lower().endswith(".csv")) != (kind == "csv") for file in files):
+            raise InputError(f"'{shown}' holds parquet and CSV files. Keep one kind in a folder.")
+        digest = hashlib.sha256(
+            json.dumps([_mark(fs, file) for file in files], default=str).encode()
+        ).hexdigest()
+        parts: list[Part] = []
+        columns: tuple[str, ...] | None = None
+        rows = 0
+        for file in files:
+            if kind == "csv":
+                named, cut = _cut_csv(fs, file, rows, len(parts), part_rows, given)
+            else:
+                named, cut = _cut_parquet(fs, file, rows, len(parts), part_rows)
+            if columns is not None and set(named) != set(columns):
+                other = sorted(set(named) ^ set(columns))
+                raise InputError(
+                    f"The files in '{shown}' differ in their columns ({', '.join(other[:5])}). "
+                    "Give them the same."
+                )
+            columns = columns or named
+            parts += cut
+            rows += sum(part.rows for part in cut)
+    if not rows:
+        raise InputError(f"'{shown}' has no rows.")
+    return Source(shown, kind, columns or (), rows, tuple(files), digest, tuple(parts))
+
+
+def read(
+    source: Source,
+    part: Part,
+    columns: Sequence[str],
+    *,
+    texts: Sequence[str] = (),
+    key: str | None = None,
+    key_rule: Rule | None = None,
+    batch_rows: int = 65_536,
+) -> Iterator[Batch]:
+    """Yield the rows of a part, a batch at a time.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Those of the frames.
+    texts : sequence of str
+        Those of them that are read as they stand ("007" stays "007").
+    key : str, optional
+        Column of the keys, which may be one of the others too.
+    key_rule : Rule, optional
+        What a key may be; any text where it is not known.
+
+    Raises
+    ------
+    InputError
+        When the rows cannot be read.
+    """
+    fs, _ = resolve(source.address)
+    wanted = list(dict.fromkeys([*columns, *([key] if key else [])]))
+    first = part.first_row
+    with _faults(part.file):
+        tables = _read_csv if source.kind == "csv" else _read_parquet
+        for table in tables(fs, source, part, wanted, batch_rows):
+            _check_texts(part.file, table)
+            keys, fault = _keys(table, key, key_rule or Rule("text")) if key else (None, None)
+            frame = _frame(table.select(list(columns)), texts, part.dialect)
+            yield Batch(first, frame, keys, fault)
+            first += len(frame)
+    if first != part.first_row + part.rows:
+        raise InputError(
+            f"'{part.file}' has {first - part.first_row:,} rows where {part.rows:,} were counted: "
+            "it changes, or a line of it is broken."
+        )
+
+
+def head(source: Source, rows: int = 1000) -> pd.DataFrame:
+    """Return the first rows, all columns, as they stand."""
+    for batch in read(source, source.parts[0], source.columns, batch_rows=rows):
+        return batch.frame.head(rows)
+    raise AssertionError("unreachable")
+
+
+def peek(
+    address: str, rows: int = 1000, given: Given = NOTHING
+) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
+    """Return the columns and first rows of what lies there, by its first file, without counting.
+
+    The third is how a CSV file is written, by its first megabyte; None for parquet.
+
+    Raises
+    ------
+    InputError
+        As `inspect` does.
+    """
+    fs, path = resolve(address)
+    shown = path if _is_local(fs) else address
+    dialect = None
+    with _faults(shown):
+        file = _files(fs, path, shown)[0]
+        if not file.lower().endswith(".csv"):
+            with _parquet(fs, file) as opened:
+                table = next(opened.iter_batches(batch_size=rows), None)
+                batch = opened.schema_arrow.empty_table() if table is None else table
+                _check_texts(file, batch)
+                frame = _frame(batch, batch.schema.names).reset_index(drop=True)
+        else:
+            with _opened(fs, file) as handle:
+                sample = handle.read(csv_dialect.SAMPLE_BYTES)
+                is_whole = not handle.read(1)
+                check = csv_dialect.TextCheck(file, given)
+                # a character may be cut at the end of the first bytes
+                check.feed(sample if is_whole else sample[: sample.rfind(b"\n") + 1] or sample)
+                dialect, _ = _header(sample, file, is_whole, check.encoding(), given)
+                handle.seek(0)
+                content: IO[bytes] = handle
+                if dialect.old_mac:
+                    # pandas stumbles over a space after a carriage return alone
+                    whole = sample if is_whole else sample[: sample.rfind(b"\r")]
+                    content = io.BytesIO(whole.replace(b"\r", b"\n"))
+                frame = pd.read_csv(
+                    content,
+                    nrows=rows,
+                    dtype=str,
+                    encoding=dialect.codec,
+                    sep=dialect.sign,
+                    # a country may be called NA
+                    keep_default_na=False,
+                    na_values=[""],
+                )
+    return tuple(frame.columns.astype(str)), frame, dialect
+
+
+def _is_local(fs: Any) -> bool:
+    return type(fs).__name__ == "LocalFileSystem"
+
+
+def _files(fs: Any, path: str, shown: str) -> list[str]:
+    """Return the files to read: the one, or those of a folder by name."""
+    if _is_local(fs):
+        if not os.path.lexists(path):
+            raise InputError(f"There is no file or folder '{shown}'.")
+        if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+            raise InputError(f"'{shown}' cannot be read by this user.")
+    elif not fs.exists(path):
+        raise InputError(f"There is no file or folder '{shown}'.")
+    if fs.isdir(path):
+        every = sorted(fs.find(path))
+        hidden = [file[len(path) :].split("/") for file in every]
+        files = [
+            file
+            for file, names in zip(every, hidden, strict=True)
+            if file.lower().endswith((".parquet", ".csv"))
+            and not any(name.startswith((".", "_")) for name in names)
+        ]
+        if not files:
+            raise InputError(f"The folder '{shown}' holds no .parquet or .csv file.")
+    else:
+        files = [path]
+        if not path.lower().endswith((".parquet", ".csv")):
+            raise InputError(f"'{shown}' is not a parquet or CSV file, by its name.")
+    for file in files if _is_local(fs) else ():
+        bounds.size_of(file)
+    return files
+
+
+def _mark(fs: Any, file: str) -> list[Any]:
+    """Return by what a file is known again."""
+    if _is_local(fs):
+        status = os.stat(file)
+        return [file, status.st_size, status.st_mtime_ns]
+    about: Mapping[str, Any] = fs.info(file)
+    names = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
+    return [file, *(str(about[name]) for name in names if name in about)]
+
+
+@contextmanager
+def _opened(fs: Any, file: str) -> Iterator[IO[bytes]]:
+    with bounds.opened(file) if _is_local(fs) else fs.open(file, "rb") as handle:
+        yield handle
+
+
+@contextmanager
+def _parquet(fs: Any, file: str) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with _opened(fs, file) as handle:
+        # what Arrow reads by itself is read fastest
+        place = bounds.again(handle) if _is_local(fs) else handle
+        with pq.ParquetFile(place) as opened:
+            schema = opened.schema_arrow
+        bounds.check_columns(file, len(schema.names))
+        texts = [field.name for field in schema if bounds.is_text(field.type)]
+        # no column chunk is read ahead of its rows: a file may be one large row group; and a text
+        # that stands in each of a million rows is kept once
+        with pq.ParquetFile(place, pre_buffer=False, read_dictionary=texts) as opened:
+            yield opened
+
+
+def _check_texts(file: str, table: Any) -> None:
+    """Refuse rows whose texts are too much for a batch once each row has its own."""
+    size = sum(bounds.text_bytes(column) for column in table.columns)
+    if size > bounds.MAX_DECODED:
+        raise bounds.FileError("text", name=file, size=size / 1e6, most=bounds.MAX_DECODED / 1e6)
+
+
+def _cut_parquet(
+    fs: Any, file: str, first: int, number: int, part_rows: int
+) -> tuple[tuple[str, ...], list[Part]]:
+    import pyarrow
+
+    with _parquet(fs, file) as opened:
+        about, schema = opened.metadata, opened.schema_arrow
+        sizes = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
+    kinds = pyarrow.types
+    if nested := [field.name for field in schema if kinds.is_nested(field.type)]:
+        raise InputError(
+            f"'{file}' holds lists or structures in '{nested[0]}'. Give each value a column."
+        )
+    names = [name for name in schema.names if not name.startswith("__index_level_")]
+    if len(set(names)) < len(names):
+        raise InputError(f"In '{file}' a column stands there more than once. Name each once.")
+    parts: list[Part] = []
+    groups: list[int] = []
+    held = 0
+    for group, size in enumerate(sizes):
+        if groups and held + size > part_rows:
+            parts.append(Part(number + len(parts), file, first, held, tuple(groups)))
+            first, groups, held = first + held, [], 0
+        groups.append(group)
+        held += size
+    if held:
+        parts.append(Part(number + len(parts), file, first, held, tuple(groups)))
+    return tuple(names), parts
+
+
+def _read_parquet(
+    fs: Any, source: Source, part: Part, columns: list[str], batch_rows: int
+) -> Iterator[Any]:
+    import pyarrow
+
+    held: list[Any] = []
+    count = 0
+    with _parquet(fs, part.file) as opened:
+        # texts kept as dictionaries end a batch with their row group, however small that is
+        for batch in opened.iter_batches(batch_rows, row_groups=list(part.groups), columns=columns):
+            if held and count + batch.num_rows > batch_rows:
+                yield pyarrow.Table.from_batches(held).unify_dictionaries()
+                held, count = [], 0
+            if batch.num_rows:
+                held.append(batch)
+                count += batch.num_rows
+        if held:
+            yield pyarrow.Table.from_batches(held).unify_dictionaries()
+
+
+def _cut_csv(
+    fs: Any, file: str, first: int, number: int, part_rows: int, given: Given
+) -> tuple[tuple[str, ...], list[Part]]:
+    """Cut at ends of lines that stand outside quotes, and count the lines on the way."""
+    with _opened(fs, file) as handle:
+        sample = handle.read(csv_dialect.SAMPLE_BYTES)
+        is_whole = not handle.read(1)
+        # what is no table is refused before all of it is read
+        dialect, columns = _header(sample, file, is_whole, given.encoding or "utf-8", given)
+        start = _begin(sample, dialect)
+        check = csv_dialect.TextCheck(file, given)
+        handle.seek(0)
+        check.feed(handle.read(start))
+        line_end = dialect.line_end[0]
+        parts: list[Part] = []
+        begin = at = ended = start
+        quoted = False
+        rows = 0
+        # whether the line that is open has anything in it
+        is_open = False
+        while block := handle.read(_BLOCK):
+            check.feed(block)
+            data = np.frombuffer(block, dtype=np.uint8)
+            inside = np.cumsum(data == ord('"')) % 2 == (0 if quoted else 1)
+            ends = np.flatnonzero((data == line_end) & ~inside)
+            quoted = bool(inside[-1])
+            # a line of nothing but its end is no row
+            solid = np.concatenate([[0], np.cumsum((data != ord("\n")) & (data != ord("\r")))])
+            filled = np.diff(solid[np.concatenate([[0], ends + 1])]) > 0
+            if len(filled):
+                filled[0] |= is_open
+                is_open = bool(solid[-1] > solid[ends[-1] + 1])
+            else:
+                is_open |= bool(solid[-1])
+            rows += int(filled.sum())
+            # from the end of one line to that of the next
+            longest = int(np.diff(ends, prepend=ended - at).max()) if len(ends) else 0
+            ended = at + int(ends[-1]) if len(ends) else ended
+            if max(longest, at + len(block) - ended) > bounds.MAX_LINE:
+                raise bounds.FileError("line", name=file, most=bounds.MAX_LINE)
+            if len(ends) and (at + int(ends[-1]) + 1 - begin >= PART_BYTES or rows >= part_rows):
+                end = at + int(ends[-1]) + 1
+                parts.append(Part(number + len(parts), file, first, rows, (), begin, end))
+                begin, first, rows = end, first + rows, 0
+            at += len(block)
+        rows += is_open
+    if quoted:
+        raise InputError(f"'{file}' cannot be read as CSV: a quote is never closed.")
+    if rows:
+        parts.append(Part(number + len(parts), file, first, rows, (), begin, at))
+    encoding = check.encoding()
+    if encoding != dialect.encoding:
+        dialect, columns = _header(sample, file, is_whole, encoding, given)
+    return columns, [replace(part, dialect=dialect) for part in parts]
+
+
+def _header(
+    sample: bytes, file: str, is_whole: bool, encoding: str, given: Given
+) -> tuple[Dialect, tuple[str, ...]]:
+    """Return how a CSV file is written, and the names of its columns."""
+    dialect, names = csv_dialect.detect(
+        sample, file, is_whole=is_whole, encoding=encoding, given=given
+    )
+    bounds.check_columns(file, len(names))
+    if not all(name.strip() for name in names):
+        raise DialectError("no_header", name=file)
+    if len(set(names)) < len(names):
+        raise InputError(f"In '{file}' a column stands there more than once. Name each once.")
+    return dialect, names
+
+
+def _begin(sample: bytes, dialect: Dialect) -> int:
+    """Return where the rows begin: after the first line that has anything in it."""
+    start = len(_BOM) if sample.startswith(_BOM) else 0
+    while True:
+        end = sample.find(dialect.line_end, start) + 1 or len(sample)
+        if sample[start:end].strip() or end == len(sample):
+            return end
+        start = end
+
+
+def _read_csv(
+    fs: Any, source: Source, part: Part, columns: list[str], batch_rows: int
+) -> Iterator[Any]:
+    import pyarrow
+    from pyarrow import csv as reader
+
+    with _opened(fs, part.file) as handle:
+        sample = handle.read(csv_dialect.SAMPLE_BYTES)
+        handle.seek(part.begin)
+        content = handle.read(part.end - part.begin)
+    table = reader.read_csv(
+        pyarrow.BufferReader(content),
+        reader.ReadOptions(
+            # of this file: others may have them in another order
+            column_names=csv_dialect.header(sample, part.dialect),
+            encoding=ARROW[part.dialect.encoding],
+        ),
+        reader.ParseOptions(delimiter=part.dialect.sign, newlines_in_values=b'"' in content),
+        reader.ConvertOptions(
+            include_columns=columns,
+            column_types=dict.fromkeys(columns, pyarrow.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+        ),
+    )
+    for first in range(0, table.num_rows, batch_rows):
+        yield table.slice(first, batch_rows)
+
+
+def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.DataFrame:
+    import pyarrow
+
+    kinds = pyarrow.types
+    taken = {}
+    for name in table.column_names:
+        values = table.column(name)
+        kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
+        if kinds.is_binary(kind) or kinds.is_large_binary(kind):
+            raise InputError(f"Column '{name}' holds bytes. Write them as text.")
+        if kinds.is_string(values.type) and name not in texts:
+            values = csv_numbers.plain_numbers(values, dialect)
+        # what is no number is told by row, by whoever knows the column
+        taken[name] = arrow.series(values, name, is_text=name in texts)
+    return pd.DataFrame(taken, copy=False)
+
+
+def _keys(table: Any, name: str, rule: Rule) -> tuple[Any, Fault | None]:
+    """Return the keys as texts, and those that are none."""
+    values = table.column(name)
+    texts = arrow.keys(values, rule)
+    if rule.is_text:
+        return texts, None
+    faults = rows.read(arrow.series(values, name, is_text=False), rule).faults
+    return texts, faults[0] if faults else None
+
+
+@contextmanager
+def _faults(shown: str) -> Iterator[None]:
+    """Tell what the libraries and the disk say as a sentence."""
+    import pyarrow
+
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InputError(f"'{shown}' is not UTF-8 text. Save it as CSV UTF-8.") from error
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(f"'{shown}' cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())[:200].strip()
+    return (text or type(error).__name__).rstrip(".") + "."

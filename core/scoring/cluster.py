@@ -1,0 +1,81 @@
+"""Parts of a file scored side by side on a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from core.jobs import cluster
+from core.platform.errors import CourtsideError, JobError
+from core.scoring import scorer
+from core.scoring.batches import Part
+
+# whose code must be the same on the workers
+MODULES = (
+    "core.scoring.cluster",
+    "core.scoring.scorer",
+    "core.scoring.batches",
+    "core.scoring.output_parts",
+    "core.platform.schema",
+    "core.platform.own_columns",
+)
+_INSTEAD = "or score in process."
+
+
+def score_all(
+    address: str,
+    work: scorer.Work,
+    parts: Sequence[Part],
+    which: scorer.Scorer,
+    on_rows: Callable[[int], None],
+) -> list[scorer.Done]:
+    """Score parts as one Dask task each; the workers read and write them.
+
+    What is not done when this ends early is cancelled; a task whose worker dies is begun anew by
+    another one.
+
+    Parameters
+    ----------
+    on_rows : callable
+        Told the number of rows of each part that is done.
+
+    Raises
+    ------
+    InputError
+        When no cluster answers at the address, or its workers are not fit for this work.
+    JobError
+        When the cluster is lost before all is done.
+    """
+    import distributed
+
+    done = []
+    with (
+        cluster.loss_reported(address, "score", _INSTEAD),
+        cluster.connected(address, _INSTEAD) as client,
+    ):
+        cluster.check(client, address, _INSTEAD, MODULES)
+        sent = cluster.sent(client, (work, which))
+        rows = {part.number: part.rows for part in parts}
+        futures = [client.submit(_score, sent, part, pure=False) for part in parts]
+        try:
+            for future in distributed.as_completed(futures, loop=client.loop):
+                error = future.exception(timeout=cluster.FETCH_SECONDS)
+                if isinstance(error, CourtsideError):
+                    raise error
+                if error is not None:
+                    reason = " ".join(str(error).split())[:300]
+                    raise JobError(
+                        f"A part cannot be scored on a Dask worker: {reason} Finished parts are "
+                        "kept. Set that right, and go on with this scoring."
+                    ) from error
+                done.append(future.result(timeout=cluster.FETCH_SECONDS))
+                on_rows(rows[done[-1].number])
+        finally:
+            with suppress(Exception):
+                client.cancel(futures)
+    return done
+
+
+def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:
+    work, which = sent
+    return scorer.score_part(work, part, which)

@@ -1,0 +1,289 @@
+"""label: take in what became of predictions, from a file, whenever it is known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from core.platform import csv_dialect, model_store, project, schema, storage, tables, tracking
+from core.platform.config import Settings
+from core.platform.csv_dialect import NOTHING, Given
+from core.platform.errors import InputError
+from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
+from core.platform.project import Column, ProjectSpec
+from core.platform.rows import Rule, empty_rows, key_text, label_word, read
+from core.platform.run_record import SILENT, Progress, Record
+from core.platform.storage import Upload
+from core.predictions_log import labels, predictions
+from core.scoring.records import LabelRun
+
+# the fields of a label, as one is sent to /labels too
+ID, WORD, TIME = "prediction_id", "label", "labelled_at"
+_FIELDS = {PREDICTION_ID: ID, LABEL: WORD, LABELLED_AT: TIME}
+LISTED = 10_000
+# Reports of one transaction: predictions wait for it.
+BLOCK = 20_000
+
+
+class Options(csv_dialect.Options):
+    """Where the labels are.
+
+    Parameters
+    ----------
+    upload : Upload
+        What `storage.stage_upload` returned. The file has a column `prediction_id` or the
+        project's id, one named as the project's target or `label`, and may have `labelled_at`
+        (a time of ISO 8601, UTC's where it names no zone, or seconds since 1970). Of these three
+        names, one that is a column of the project is written with the prefix `courtside_`, as
+        all of them are in a result file.
+    data : {"real", "sample"}, optional
+        Whose rows the ids of the project name: real ones, or those of the built-in sample. Without
+        it the sample's while the champion learned from the sample, and real ones otherwise. A
+        `prediction_id` needs none.
+    delimiter : {"comma", "semicolon", "tab", "bar"}, optional
+        What divides the values of a CSV file; without it what the file shows.
+    decimal : {"point", "comma"}, optional
+        The decimal sign of a CSV file; without it what the file shows.
+    encoding : {"utf-8", "windows-1252"}, optional
+        Of a CSV file; without it what the file shows.
+    """
+
+    upload: Upload
+    data: Literal["real", "sample"] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of the rows of the file.
+
+    Parameters
+    ----------
+    new, repeated, changed, outdated, unmatched, rejected : int
+        As `core.predictions_log.labels.Counts` says.
+    """
+
+    run_id: str
+    rows: int
+    new: int
+    repeated: int
+    changed: int
+    outdated: int
+    unmatched: int
+    rejected: int
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Take labels from a file into the predictions log, as the run `RecepcaoRotulos`.
+
+    Labels may come in any order, late, before their predictions, again, and at odds with each
+    other; the same file again changes nothing. Rows that cannot be used are listed in
+    `tables/rejected.parquet`, and the others are kept. A key names rows of one data source only,
+    see `Options.data`.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or names no predictions or no labels, or no row can be used.
+    StoreError
+        When the log cannot be written; the blocks before are kept, and taken as repeated when the
+        file comes again.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "label", options, progress) as run_id:
+        progress.update(0.05, "Reading the file")
+        path, name = storage.uploaded(settings, options.upload), options.upload.name
+        given, dialect = read_file(path, name, spec, options.given)
+        is_sample = _is_sample(settings, spec, options)
+        reports, places, rejected = _reports(given, spec)
+        arrived = time.time()
+        done = dict.fromkeys((*labels.OUTCOMES, "unmatched"), 0)
+        for start in range(0, len(reports), BLOCK):
+            part = reports[start : start + BLOCK]
+            counts = labels.report(
+                settings, part, source="file", is_sample=is_sample, arrived=arrived
+            )
+            for key in done:
+                done[key] += getattr(counts, key)
+            rejected += [
+                (places[start + refusal.index], refusal.reason) for refusal in counts.refusals
+            ]
+            taken = min(start + BLOCK, len(reports))
+            progress.update(
+                0.1 + 0.8 * taken / len(reports), f"{taken:,} of {len(reports):,} labels taken in"
+            )
+        done["rejected"] = len(rejected)
+        listed = pd.DataFrame(sorted(rejected)[:LISTED], columns=["row", "reason"])
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                params={"file": name},
+                metrics={
+                    "rows": len(given),
+                    **{f"labels_{key}": value for key, value in done.items()},
+                },
+                tables={"rejected": listed},
+                tags=LabelRun(source="file", csv_dialect=csv_dialect.listed([dialect])).write(),
+                is_sample=is_sample,
+            ),
+        )
+        if len(rejected) == len(given):
+            raise InputError(
+                f"No row of '{name}' can be used: row {listed['row'][0]:,} "
+                f"{listed['reason'][0]}. Correct the file and bring it again."
+            )
+        predictions.recount(settings)
+        progress.update(1.0, f"{done['new']:,} new labels, {done['changed']:,} changed")
+    return Result(run_id, len(given), **done)
+
+
+def _is_sample(settings: Settings, spec: ProjectSpec, options: Options) -> bool:
+    """Return whether the file's keys are of the sample's rows."""
+    if options.data is not None:
+        return options.data == "sample"
+    champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
+    return champion is not None and champion.is_sample
+
+
+def read_file(
+    path: Any, name: str, spec: ProjectSpec, given: Given = NOTHING
+) -> tuple[pd.DataFrame, str]:
+    """Return the prediction's or the project's id, the label, and its time if it is there.
+
+    By the names of `core.platform.own_columns`; all values as texts or numbers, as they stand in
+    the file. The second is how a CSV file is written.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file lies.
+    name : str
+        What the person calls it.
+    given : Given
+        What the person said of how it is written.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or lacks a column.
+    """
+    head = tables.read_head(path, name, given)
+    names = head.columns
+    taken = schema.taken_aliases(list(names), spec.columns)
+    asked = fields(spec)
+    taken |= {theirs: own for own, theirs in asked.items() if theirs in names and own not in names}
+    known = {taken.get(column, column) for column in names}
+    if not known & {PREDICTION_ID, spec.id}:
+        raise InputError(
+            f"'{name}' does not say of which predictions: it has no column "
+            f"'{asked[PREDICTION_ID]}' or '{spec.id}'. It has {_some(names)}."
+        )
+    if not known & {LABEL, spec.target}:
+        raise InputError(
+            f"'{name}' has no column '{spec.target}' or '{asked[LABEL]}' with the labels. It has "
+            f"{_some(names)}."
+        )
+    wanted = {
+        field: Column(
+            type="text",
+            about=field,
+            aliases=(
+                spec.columns[field].aliases
+                if field in spec.columns
+                else tuple(name for name, own in taken.items() if own == field)
+            ),
+        )
+        for field in (*_FIELDS, spec.id, spec.target)
+    }
+    frame = tables.read(path, name, wanted, given).rename(columns=taken)
+    if LABEL not in frame:
+        frame = frame.rename(columns={spec.target: LABEL})
+        if words := spec.columns[spec.target].rule.labels:
+            frame[LABEL] = frame[LABEL].map(
+                lambda label: words.get(label_word(label), label), na_action="ignore"
+            )
+    if frame.empty:
+        raise InputError(f"'{name}' has no rows.")
+    kept = frame[
+        [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
+    ]
+    return kept, head.dialect.code if head.dialect else ""
+
+
+def fields(spec: ProjectSpec) -> dict[str, str]:
+    """Return what a file of labels calls each of our columns; the project's keep their names.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> list(fields(project.load("kobe")).values())
+    ['prediction_id', 'label', 'labelled_at']
+    """
+    return {own: own if name in spec.columns else name for own, name in _FIELDS.items()}
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(f"'{name}'" for name in names[:8]) + more
+
+
+def _reports(
+    given: pd.DataFrame, spec: ProjectSpec
+) -> tuple[list[labels.Report], list[int], list[tuple[int, str]]]:
+    """Return the reports, the row of each in the file from 1, and rows that are none, with why."""
+    values, faults = read(given[LABEL], Rule("label"))
+    numbers, missing = values.tolist(), empty_rows(values, faults)
+    # an id counts before a key, where a file has both
+    nothing = [None] * len(given)
+    ids = [_text(value) for value in given[PREDICTION_ID]] if PREDICTION_ID in given else nothing
+    keys = [_key(value, spec) for value in given[spec.id]] if spec.id in given else nothing
+    has_times = LABELLED_AT in given
+    times = (
+        _seconds(given[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=given.index)
+    )
+    untold = times.isna() & (given[LABELLED_AT].map(_text).notna() if has_times else False)
+    reports, places, rejected = [], [], []
+    parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
+    for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
+        if is_missing:
+            rejected.append((row, "the label is missing"))
+        elif is_untold:
+            rejected.append((row, f"{TIME} is no time of the form 2026-01-31T12:00:00Z"))
+        elif identity is None and key is None:
+            rejected.append((row, f"names no prediction: its {ID} or {spec.id} is missing"))
+        else:
+            by_id = identity is not None
+            reports.append(
+                labels.Report(
+                    label=number,
+                    prediction_id=identity if by_id else None,
+                    key=None if by_id else key,
+                    labelled_at=None if at != at else at,
+                )
+            )
+            places.append(row)
+    return reports, places, rejected
+
+
+def _key(value: object, spec: ProjectSpec) -> str | None:
+    return key_text(value, spec.columns[spec.id].type)
+
+
+def _text(value: object) -> str | None:
+    text = "" if value is None or value != value or value is pd.NaT else str(value).strip()
+    return text or None
+
+
+def _seconds(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return times as seconds since 1970, missing where they are none."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        read = pd.to_datetime(values, utc=True)
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+        texts = values.where(numbers.isna())
+        read = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
+        return numbers.fillna((read - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1))
+    return (read - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)

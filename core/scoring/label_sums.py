@@ -1,0 +1,91 @@
+"""Figures of any number of labelled rows, added up a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.stats import metrics
+from core.stats.metrics import Floats, Labels
+
+
+@dataclass
+class Sums:
+    """What is known exactly of any number of labelled rows, added up a batch at a time.
+
+    Parameters
+    ----------
+    rows, ones : int
+        Labelled rows; those of label 1.
+    forecast, loss, squares : float
+        Sums of the probabilities, the log losses and the squared errors.
+    hits, positives : int
+        Rows labelled 1 by the model and rightly so; rows labelled 1 by it.
+    """
+
+    rows: int = 0
+    ones: int = 0
+    forecast: float = 0.0
+    loss: float = 0.0
+    squares: float = 0.0
+    hits: int = 0
+    positives: int = 0
+
+    def add(self, labels: Labels, probabilities: Floats, threshold: float) -> None:
+        """Add a batch of rows."""
+        above = probabilities >= threshold
+        self.rows += len(labels)
+        self.ones += int(labels.sum())
+        self.forecast += float(probabilities.sum())
+        self.loss += float(metrics.log_losses(labels.astype(np.float64), probabilities).sum())
+        self.squares += float(((probabilities - labels) ** 2).sum())
+        self.hits += int(labels[above].sum())
+        self.positives += int(above.sum())
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures of `metrics.classification` that are sums; none without rows.
+
+        Examples
+        --------
+        >>> sums = Sums()
+        >>> sums.add(np.array([0, 1, 1]), np.array([0.2, 0.8, 0.4]), 0.5)
+        >>> exact = metrics.classification(np.array([0, 1, 1]), np.array([0.2, 0.8, 0.4]), 0.5)
+        >>> max(abs(value - exact[name]) for name, value in sums.figures().items()) < 1e-12
+        True
+        """
+        if not self.rows:
+            return {}
+        both = self.positives + self.ones
+        base = self.ones / self.rows
+        figures = {
+            "log_loss": self.loss / self.rows,
+            "brier_score": self.squares / self.rows,
+            "f1": 2 * self.hits / both if both else 0.0,
+            "precision": self.hits / self.positives if self.positives else 0.0,
+            "recall": self.hits / self.ones if self.ones else 0.0,
+            "accuracy": (self.rows - both + 2 * self.hits) / self.rows,
+            "base_rate": base,
+            "mean_probability": self.forecast / self.rows,
+            "positive_rate": self.positives / self.rows,
+        }
+        if 0 < base < 1:
+            figures["skill"] = 1 - figures["log_loss"] / metrics.base_rate_log_loss(base)
+        return figures
+
+
+def every(rows: int, most: int) -> int:
+    """Return which rows to take, every n-th, so that they are at most so many.
+
+    Examples
+    --------
+    >>> every(1000, 300), every(200, 300)
+    (4, 1)
+    """
+    return max(1, -(-rows // most))
+
+
+def rejected_table(listed: list[tuple[int, str, str, str]]) -> pd.DataFrame:
+    """Return the rejected rows as a table: row, column, value, reason."""
+    return pd.DataFrame(listed, columns=["row", "column", "value", "reason"])

@@ -1,0 +1,217 @@
+"""Where rows to score come from: one row, an upload, the production rows, files at an address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from core.data import snapshots
+from core.platform import schema, storage, tables, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from core.platform.project import Column, ProjectSpec
+from core.platform.rows import Fault, key_text, read
+from core.platform.run_record import Record
+from core.scoring import batches
+from core.scoring.batches import Batch, Part, Source
+from core.scoring.scorer import Done
+
+if TYPE_CHECKING:
+    from core.scoring.score import Options
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is to be scored: rows in memory, or a source of parts.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        The model's inputs and, where there are labels, the target.
+    names : mapping of str to str
+        Column -> what the source calls it.
+    target, key : str or None
+    digest : str
+        By which the source is known again.
+    key_fault : Fault or None
+        Keys of rows in memory that are none.
+    checked : Validated or None
+        What validation said of rows in memory.
+    dialects : tuple of str
+        How its CSV files are written.
+    """
+
+    columns: Mapping[str, Column]
+    names: Mapping[str, str]
+    target: str | None
+    key: str | None
+    parts: Sequence[Part]
+    count: int
+    digest: str = ""
+    is_sample: bool = False
+    source: Source | None = None
+    frame: pd.DataFrame | None = None
+    keys: Any = None
+    key_fault: Fault | None = None
+    checked: schema.Validated | None = None
+    dialects: tuple[str, ...] = ()
+
+    def batches(self, size: int) -> Iterator[Batch] | None:
+        """Return the rows in memory a batch at a time, None where the source is read."""
+        if self.frame is None:
+            return None
+        frame, keys, fault = self.frame, self.keys, self.key_fault
+
+        def part(first: int) -> Batch:
+            wrong = None
+            if fault is not None:
+                inside = (fault.rows >= first) & (fault.rows < first + size)
+                wrong = replace(fault, rows=fault.rows[inside] - first)
+            return Batch(
+                first,
+                frame.iloc[first : first + size].reset_index(drop=True),
+                None if keys is None else keys.slice(first, size),
+                wrong,
+            )
+
+        return (part(first) for first in range(0, len(frame), size))
+
+
+def gather(
+    settings: Settings, spec: ProjectSpec, options: Options, inputs: tuple[str, ...], run_id: str
+) -> Rows:
+    """Return the rows that the options name.
+
+    Raises
+    ------
+    InputError, NotReadyError
+        When there are none, or they cannot be read.
+    """
+    columns = schema.chosen_columns(spec, inputs)
+    if options.source == "path":
+        return _of_path(spec, options, columns)
+    is_sample, digest, checked = False, "", None
+    dialects: tuple[str, ...] = ()
+    if options.source == "row":
+        given = {name: [(options.row or {}).get(name)] for name in inputs}
+        frame = schema.validate(pd.DataFrame(given), columns).frame
+    elif options.source == "upload":
+        frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
+    else:
+        snapshot = snapshots.require_current(settings)
+        raw = snapshots.validated(settings, snapshot, spec)
+        frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
+        if frame.empty:
+            raise InputError(
+                f"The raw data has no row with {spec.rows.column} = '{spec.rows.production}'."
+            )
+        is_sample = snapshot.is_sample
+    keys = fault = None
+    if spec.id in frame:
+        import pyarrow
+
+        rule = spec.columns[spec.id].rule
+        texts = [key_text(key, rule.type) for key in frame[spec.id]]
+        keys = pyarrow.array(texts, pyarrow.string())
+        fault = next(iter(read(frame[spec.id], rule).faults), None)
+    target = spec.target if spec.target in frame else None
+    wanted = {**columns, **(schema.chosen_columns(spec, (spec.target,)) if target else {})}
+    return Rows(
+        wanted,
+        {name: name for name in wanted},
+        target,
+        None,
+        (Part(0, "", 0, len(frame)),),
+        len(frame),
+        digest,
+        is_sample,
+        frame=frame[list(wanted)],
+        keys=keys,
+        key_fault=fault,
+        checked=checked,
+        dialects=dialects,
+    )
+
+
+def _of_upload(
+    settings: Settings,
+    spec: ProjectSpec,
+    options: Options,
+    columns: Mapping[str, Column],
+    run_id: str,
+) -> tuple[pd.DataFrame, schema.Validated, tuple[str, ...]]:
+    """Return an uploaded file's rows by our names, as they stand, and what validation says.
+
+    The last is how a CSV file is written.
+    """
+    assert options.upload is not None  # the options' own validation
+    wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
+    path, name = storage.uploaded(settings, options.upload), options.upload.name
+    mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
+    by_file = {mapped.get(ours, ours): column for ours, column in wanted.items()}
+    dialect = tables.read_head(path, name, options.given).dialect
+    frame = tables.read(path, name, by_file, options.given)
+    _refuse_absent(mapped, frame.columns, name)
+    frame = frame.rename(columns={theirs: ours for ours, theirs in mapped.items()})
+    checked = schema.inspect(frame, wanted, optional=(spec.id, spec.target))
+    report = Record(tables={"validation": schema.as_table(checked.findings)})
+    tracking.log(settings, run_id, report)
+    # a wrong value is a matter of its row; a column that is not there is one of all
+    if any(finding.severity == "error" and finding.rows is None for finding in checked.findings):
+        checked.required()
+    frame = frame.rename(
+        columns=schema.taken_aliases([str(column) for column in frame.columns], wanted)
+    )
+    return frame.reset_index(drop=True), checked, (dialect.code,) if dialect else ()
+
+
+def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column]) -> Rows:
+    assert options.path is not None  # the options' own validation
+    source = batches.inspect(options.path, given=options.given)
+    wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
+    mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
+    _refuse_absent(mapped, source.columns, source.address)
+    aliased = schema.taken_aliases(source.columns, wanted)
+    names = {
+        **{ours: theirs for theirs, ours in aliased.items()},
+        **{name: name for name in wanted if name in source.columns},
+        **mapped,
+    }
+    if missing := [name for name in columns if name not in names]:
+        raise InputError(
+            f"'{source.address}' has no column {', '.join(missing)}, which the model needs. Say "
+            "which of its columns it is."
+        )
+    target = spec.target if spec.target in names else None
+    kept = {name: column for name, column in wanted.items() if name in columns or name == target}
+    return Rows(
+        kept,
+        names,
+        target,
+        spec.id if spec.id in names else None,
+        source.parts,
+        source.rows,
+        source.digest,
+        source=source,
+        dialects=source.written,
+    )
+
+
+def _refuse_absent(mapped: Mapping[str, str], present: Iterable[object], name: str) -> None:
+    if absent := [theirs for theirs in mapped.values() if theirs not in set(present)]:
+        raise InputError(f"'{name}' has no column {', '.join(absent)}. Choose another one.")
+
+
+def refuse_nothing_left(rows: Rows, total: Done) -> None:
+    """Raise InputError with the reason why no row was scored."""
+    if rows.checked is not None:
+        rows.checked.required()
+    if total.listed:
+        row, column, value, reason = total.listed[0]
+        raise InputError(
+            f"No row can be scored. Row {row:,}, column '{column}': '{value}' {reason}."
+        )
+    raise InputError("Every row misses the value of a feature. There is nothing to score.")

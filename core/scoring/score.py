@@ -1,0 +1,596 @@
+"""score: have rows answered by a registered version, and keep what it says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from pydantic import Field, model_validator
+
+from core.jobs import local_cluster
+from core.platform import csv_dialect, model_store, project, storage, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError, NotReadyError
+from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.storage import Upload
+from core.predictions_log import labels, predictions
+from core.scoring import backends, batches, label_sums, output_parts, row_source, scorer
+from core.scoring.output_parts import Place
+from core.scoring.records import ScoringRun
+from core.scoring.row_source import Rows
+from core.scoring.scorer import Done, Work
+from core.serving import client, server
+from core.stats import figure_intervals, metrics
+from core.stats.charts import drift as drift_charts
+
+# a result of so many rows is one file, and its rows stand in the log
+KEPT_ROWS = 200_000
+# labelled rows that ranks are taken from
+RANKED_ROWS = 100_000
+# measured in docs/decisions/0021
+BATCH_ROWS = {"endpoint": client.BATCH_ROWS, "in_process": 131_072, "dask": 131_072}
+LOGGED_AS = {"row": "page", "upload": "file", "path": "file", "production": "production"}
+
+
+class Options(csv_dialect.Options):
+    """Which rows to score, by what, and what to keep of it.
+
+    Parameters
+    ----------
+    source : {"production", "upload", "row", "path"}
+        The project's production rows, an uploaded file, one row's values, or a place on disk or
+        on the network.
+    port : int, optional
+        Of the served model; without it the live endpoint or, where none is, the server that was
+        started last. In process and with Dask it says which version is meant; where nothing is
+        served then, it is the champion.
+    upload : Upload, optional
+        What `storage.stage_upload` returned; for source `upload`.
+    path : str, optional
+        For source `path`: a parquet or CSV file, a folder of such files, or an address that
+        fsspec knows (`s3://bucket/folder`).
+    row : dict of str to (float, str or None), optional
+        A value per input of the model; for source `row`.
+    mapping : dict of str to str
+        The model's column (or the id, or the target) -> the column of the file that holds it;
+        columns not named here are taken by their own name or alias.
+    way : {"endpoint", "in_process", "dask"}
+        Through the served model's /invocations, by the same function in the job's own process, or
+        on the workers of a Dask cluster.
+    keep : {"rows", "file"}, optional
+        Whether each row goes into the predictions log, or the result is a file that the log knows
+        of; without it rows up to 200,000 rows, else the file. An endpoint logs every row.
+    columns : {"all", "scores"}, optional
+        What the result holds beside our own columns (`core.platform.own_columns`: id, row, key,
+        probability, predicted and label): all inputs, or nothing; without it all, but for `path`
+        the scores.
+    batch_rows : int, optional
+        Rows scored at a time, 1 to 1,000,000; without it what is fastest for the way.
+    destination : str, optional
+        For source `path`: a folder or address for the result, which must not exist or be empty;
+        without it a folder of the run's name in data/07_model_output.
+    resume : str, optional
+        Run id of an interrupted scoring of a `path`, which goes on after its last finished part,
+        with the options that it began with; the others are not looked at.
+    delimiter : {"comma", "semicolon", "tab", "bar"}, optional
+        What divides the values of CSV files; without it what each file shows.
+    decimal : {"point", "comma"}, optional
+        The decimal sign of CSV files; without it what each file shows.
+    encoding : {"utf-8", "windows-1252"}, optional
+        Of CSV files; without it what each file shows.
+    """
+
+    source: Literal["production", "upload", "row", "path"] = "production"
+    port: int | None = Field(None, ge=1024, le=65535)
+    upload: Upload | None = None
+    path: str | None = Field(None, min_length=1, max_length=1000)
+    row: dict[str, float | str | None] | None = None
+    mapping: dict[str, str] = Field(default_factory=dict)
+    way: Literal["endpoint", "in_process", "dask"] = "endpoint"
+    keep: Literal["rows", "file"] | None = None
+    columns: Literal["all", "scores"] | None = None
+    batch_rows: int | None = Field(None, ge=1, le=1_000_000)
+    destination: str | None = Field(None, min_length=1, max_length=1000)
+    resume: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+
+    @model_validator(mode="after")
+    def _has_its_source(self) -> Options:
+        if any(
+            address and batches.holds_credentials(address)
+            for address in (self.path, self.destination)
+        ):
+            # nor does any run, job or log see it
+            raise ValueError(
+                "an address must not hold a password or key: credentials belong to the environment"
+            )
+        if self.resume is not None:
+            return self
+        if self.source == "upload" and self.upload is None:
+            raise ValueError("no file was uploaded")
+        if self.source == "row" and self.row is None:
+            raise ValueError("no values were given")
+        if self.source == "path" and self.path is None:
+            raise ValueError("no path was given")
+        if self.source != "path" and self.destination is not None:
+            raise ValueError("only the result of a path has a destination")
+        if self.way == "dask" and self.source != "path":
+            raise ValueError("only a path can be scored on a Dask cluster")
+        if self.way == "dask" and self.keep == "rows":
+            raise ValueError("what a Dask cluster scores is kept as a file, not row by row")
+        if self.way == "endpoint" and self.keep == "file":
+            raise ValueError("what an endpoint answers is logged row by row: score in process")
+        return self
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was scored.
+
+    Parameters
+    ----------
+    rows, rows_labelled, rows_skipped, rows_rejected : int
+        Scored; scored with a label; left out because an input is missing; left out because a value
+        cannot be used (these are listed in `tables/rejected.parquet`).
+    probability : float
+        Mean over the rows.
+    log_loss, f1 : float or None
+        On the labelled rows; None where there are none.
+    scoring : str
+        Id of the scoring: the run id of its first attempt.
+    output : str
+        Where the result lies: a path or an address.
+    rows_per_second : float
+        Of the scoring itself, reading and writing included.
+    """
+
+    run_id: str
+    rows: int
+    rows_labelled: int
+    rows_skipped: int
+    probability: float
+    log_loss: float | None
+    f1: float | None
+    rows_rejected: int = 0
+    scoring: str = ""
+    output: str = ""
+    rows_per_second: float = 0.0
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Score rows, as the run `PipelineAplicacao`.
+
+    Whichever way, the same rows get the same answers: those of the served model's own code. Rows
+    that cannot be scored are listed and left out.
+
+    Raises
+    ------
+    NotReadyError
+        When no model is served or registered, no cluster runs, or there are no raw rows yet.
+    InputError
+        When the rows cannot be used, the place of the result is taken, or an interrupted scoring
+        cannot go on because its source or its model has changed.
+    ServerError
+        When the server goes away or refuses the rows.
+    StoreError
+        When the result or the log cannot be written. Finished parts of a `path` are kept.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "score", options, progress) as run_id:
+        scoring, place = run_id, None
+        if options.resume:
+            options, scoring, place = _interrupted(settings, options.resume)
+        with _alone(settings, scoring):
+            return _Scoring(settings, spec, options, progress, run_id, scoring).run(place)
+
+
+class _Scoring:
+    """One attempt at a scoring."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spec: ProjectSpec,
+        options: Options,
+        progress: Progress,
+        run_id: str,
+        scoring: str,
+    ) -> None:
+        self.settings, self.spec, self.options, self.progress = settings, spec, options, progress
+        self.run_id, self.scoring = run_id, scoring
+        self.serving = _server(settings, options)
+        named = (spec.model, model_store.CHAMPION)
+        if self.serving is not None:
+            named = (self.serving.model, self.serving.version)
+        self.version = model_store.require_version(settings, *named)
+        self.alias = self.serving.alias if self.serving else model_store.CHAMPION
+        self.begun = time.monotonic()
+        self.rows_done = self.rows_before = 0
+        # known once the rows are
+        self.is_sample = self.version.is_sample
+
+    def run(self, place: Place | None) -> Result:
+        """Score what is not scored yet, and keep it."""
+        options, progress = self.options, self.progress
+        progress.update(0.05, "Reading the rows")
+        rows = row_source.gather(
+            self.settings, self.spec, options, self.version.inputs, self.run_id
+        )
+        self.is_sample = rows.is_sample or self.version.is_sample
+        name = output_name(options.source, self.run_id, is_sample=self.is_sample)
+        place = place or self._place(name)
+        work = self._work(rows, place)
+        try:
+            before = self._begin(work, rows)
+            self._introduce(place)
+            small = rows.count <= KEPT_ROWS
+            keeps_rows = options.way == "endpoint" or (
+                options.way == "in_process" and (options.keep or ("file", "rows")[small]) == "rows"
+            )
+            total = scorer.total([*before.values(), *self._score(work, rows, before, keeps_rows)])
+            if not total.rows:
+                row_source.refuse_nothing_left(rows, total)
+            rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
+            progress.update(0.8, "Comparing with the labels")
+            figures = self._figures(place, total)
+            frame = place.frame() if total.rows <= KEPT_ROWS else None
+            kept = place.address
+            if frame is not None and not options.destination:
+                kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
+            progress.update(0.9, "Keeping the predictions")
+            # the log first: where it fails, the parts are there to go on from
+            self._log(place, total, None if keeps_rows else kept)
+            self._keep(place, name, frame, kept)
+        except BaseException:
+            if options.source != "path":
+                place.forget()
+            raise
+        self._record(name, frame, kept, total, figures, rate, rows.dialects)
+        progress.update(1.0, f"{total.rows:,} rows scored, {total.labelled:,} of them labelled")
+        return Result(
+            self.run_id,
+            total.rows,
+            total.labelled,
+            total.skipped,
+            total.probability / total.rows,
+            figures.get(f"log_loss_{options.source}"),
+            figures.get(f"f1_{options.source}"),
+            total.rejected,
+            self.scoring,
+            kept,
+            rate,
+        )
+
+    def _place(self, name: str) -> Place:
+        if self.options.destination:
+            return output_parts.place(self.options.destination, self.scoring)
+        path = storage.folder(self.settings, storage.MODEL_OUTPUT) / name
+        if self.options.source == "path":
+            return output_parts.place(str(path), self.scoring)
+        # nobody goes on from it: `leftovers.sweep` removes what a killed process leaves
+        return Place(str(path), str(storage.beside(path)))
+
+    def _work(self, rows: Rows, place: Place) -> Work:
+        options, version = self.options, self.version
+        # what a large source holds is not written once more
+        columns = options.columns or ("all" if rows.source is None else "scores")
+        return Work(
+            scoring=self.scoring,
+            source=rows.source,
+            columns=rows.columns,
+            names=rows.names,
+            inputs=tuple(version.inputs),
+            target=rows.target,
+            key=rows.key,
+            features=version.features,
+            formulas=version.formulas,
+            is_complete=version.is_complete,
+            place=place,
+            keeps_inputs=columns == "all",
+            batch_rows=options.batch_rows or BATCH_ROWS[options.way],
+            key_rule=self.spec.columns[self.spec.id].rule,
+        )
+
+    def _begin(self, work: Work, rows: Rows) -> dict[int, Done]:
+        """Return the parts that are finished; refuse to go on with another source or model."""
+        manifest = {
+            "scoring": self.scoring,
+            "model": self.version.name,
+            "version": self.version.version,
+            "model_digest": self.version.about.model_sha256,
+            "source": rows.digest,
+            "columns": dict(work.names),
+            "keeps_inputs": work.keeps_inputs,
+            "batch_rows": work.batch_rows,
+            "parts": len(rows.parts),
+        }
+        before = work.place.manifest()
+        if before is None:
+            work.place.begin(manifest)
+            return {}
+        changed = [name for name in manifest if before.get(name) != manifest[name]]
+        if changed:
+            what = "source" if "source" in changed else "model"
+            raise InputError(
+                f"The {what} has changed since this scoring was interrupted, so it cannot go on. "
+                "Score anew."
+            )
+        finished = {number: Done(**note) for number, note in work.place.notes().items()}
+        done = sum(part.rows for part in rows.parts if part.number in finished)
+        self.rows_before = self.rows_done = done
+        return finished
+
+    def _introduce(self, place: Place) -> None:
+        """Say in the run what is scored and where the parts grow, before any is there."""
+        tracking.log(
+            self.settings,
+            self.run_id,
+            Record(
+                params={
+                    "model": self.version.name,
+                    "version": self.version.version,
+                    "served_port": self.serving.port if self.serving else "",
+                },
+                tags=ScoringRun(
+                    scoring=self.scoring,
+                    staging=(place.address, place.staging),
+                    source=self.options.source,
+                    model_run=self.version.run_id,
+                    version=self.version.version,
+                ).write(),
+                is_sample=self.is_sample,
+            ),
+        )
+
+    def _score(
+        self, work: Work, rows: Rows, before: Mapping[int, Done], keeps_rows: bool
+    ) -> list[Done]:
+        self.begun = time.monotonic()
+        parts = [part for part in rows.parts if part.number not in before]
+        self._tell(rows.count)
+
+        def on_rows(count: int) -> None:
+            self.rows_done += count
+            self._tell(rows.count)
+
+        if self.options.way == "dask":
+            from core.scoring import cluster
+
+            address = self.settings.dask or local_cluster.address(self.settings)
+            which = scorer.load(self.settings, self.version)
+            return cluster.score_all(address, work, parts, which, on_rows)
+        answer = self._answerer(keeps_rows)
+        in_flight = client.IN_FLIGHT if self.options.way == "endpoint" else 1
+
+        return [
+            scorer.score_part(work, part, answer, on_rows, rows.batches(work.batch_rows), in_flight)
+            for part in parts
+        ]
+
+    def _tell(self, total: int) -> None:
+        rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
+        text = f"{self.rows_done:,} of {total:,} rows scored"
+        if rate > 0:
+            seconds = (total - self.rows_done) / rate
+            left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+            text += f", {rate:,.0f} rows/s, {left} left"
+        self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
+
+    def _answerer(self, keeps_rows: bool) -> scorer.Answerer:
+        settings, version = self.settings, self.version
+        source = LOGGED_AS[self.options.source]
+        which: scorer.Answerer
+        if self.options.way == "endpoint":
+            assert self.serving is not None  # or there is no endpoint to ask
+            sends_key = self.spec.id not in version.inputs
+            # all attempts at a scoring are one in the log
+            which = backends.Endpoint(
+                settings,
+                self.serving,
+                source,
+                self.scoring,
+                self.spec.kinds_of(version.inputs),
+                version.is_complete,
+                self.spec.id if sends_key else None,
+                self.is_sample,
+                self._tell_wait,
+            )
+        else:
+            which = scorer.load(settings, version)
+        if not keeps_rows:
+            return which
+        return backends.Logged(
+            settings,
+            which,
+            version.name,
+            version.version,
+            self.alias,
+            source,
+            self.scoring,
+            self.is_sample,
+        )
+
+    def _tell_wait(self) -> None:
+        text = f"{self.rows_done:,} rows scored; the server has fallen and is put up again"
+        self.progress.update(0.1, text)
+
+    def _log(self, place: Place, total: Done, path: str | None) -> None:
+        """List the scoring in the log, with the labels that its rows came with."""
+        source = LOGGED_AS[self.options.source]
+        now = time.time()
+        if path is None and total.labelled:
+            for table in place.read([PREDICTION_ID, LABEL]):
+                known = table.to_pandas().dropna(subset=LABEL)
+                reports = [
+                    labels.Report(label=int(label), prediction_id=name, labelled_at=now)
+                    for name, label in zip(known[PREDICTION_ID], known[LABEL], strict=True)
+                ]
+                if reports:
+                    labels.report(self.settings, reports, source=source)
+        line = predictions.Scoring(
+            run_id=self.scoring,
+            source=source,
+            model=self.version.name,
+            version=self.version.version,
+            scored_at=now,
+            rows=total.rows,
+            labels=total.labelled,
+            path=path,
+            is_sample=self.is_sample,
+        )
+        predictions.finish(self.settings, line)
+
+    def _keep(self, place: Place, name: str, frame: pd.DataFrame | None, kept: str) -> None:
+        if frame is not None:
+            with output_parts.wrap_write_errors(name):
+                storage.save_output(self.settings, name, frame)
+        if kept == place.address:
+            place.finish()
+        else:
+            place.forget()
+
+    def _figures(self, place: Place, total: Done) -> dict[str, float]:
+        """Return the metrics of the labelled rows, with the ends of their 95% intervals."""
+        threshold = self.version.threshold
+        if not total.labelled:
+            return {}
+        sums = label_sums.Sums()
+        step = label_sums.every(total.labelled, RANKED_ROWS)
+        taken: list[tuple[Any, Any]] = []
+        first = 0
+        for table in place.read([PROBABILITY, LABEL]):
+            label, forecast = (table.column(name).to_numpy() for name in (LABEL, PROBABILITY))
+            known = ~np.isnan(label)
+            label, forecast = label[known].astype(np.int64), forecast[known]
+            sums.add(label, forecast, threshold)
+            taken.append((label[-first % step :: step], forecast[-first % step :: step]))
+            first += len(label)
+        label, forecast = (np.concatenate(part) for part in zip(*taken, strict=True))
+        measured = metrics.classification(label, forecast, threshold)
+        if step > 1:
+            # of all rows what is a sum; ranks are of every n-th row
+            measured |= sums.figures()
+        source = self.options.source
+        figures = {f"{name}_{source}": value for name, value in measured.items()}
+        for name, (low, high) in figure_intervals.of(label, forecast, threshold).items():
+            if name in measured:
+                figures |= {f"{name}_{source}_low": low, f"{name}_{source}_high": high}
+        return figures
+
+    def _record(
+        self,
+        name: str,
+        frame: pd.DataFrame | None,
+        kept: str,
+        total: Done,
+        figures: Mapping[str, float],
+        rate: float,
+        dialects: Sequence[str],
+    ) -> None:
+        drawn: dict[str, dict[str, Any]] = {}
+        sets: tuple[Dataset, ...] = ()
+        files: tuple[Path, ...] = ()
+        if frame is not None:
+            scored = frame[[PROBABILITY]].assign(set="scored")
+            drawn = {"probability": drift_charts.probability_density(scored).to_dict()}
+            sets = (Dataset("scored", frame, f"data/07_model_output/{name}", "scoring"),)
+            files = (storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet",)
+        tracking.log(
+            self.settings,
+            self.run_id,
+            Record(
+                params={"output": kept},
+                metrics={
+                    "rows_scored": total.rows,
+                    "rows_labelled": total.labelled,
+                    "rows_skipped": total.skipped,
+                    "rows_rejected": total.rejected,
+                    "rows_per_second": rate,
+                    "requests": len(total.latencies),
+                    "latency_ms_median": float(np.median(total.latencies)),
+                    "probability_mean": total.probability / total.rows,
+                    "predicted_positive": total.positive,
+                    **figures,
+                },
+                tags=ScoringRun(csv_dialect=csv_dialect.listed(dialects)).write(),
+                figures=drawn,
+                tables=(
+                    {"rejected": label_sums.rejected_table(total.listed)} if total.rejected else {}
+                ),
+                files=files,
+                datasets=sets,
+            ),
+        )
+
+
+def _server(settings: Settings, options: Options) -> server.Server | None:
+    """Return the server that is meant, None where a version is scored without any."""
+    # what does not answer now is about to be replaced: its requests wait
+    states = ("ready", "silent", "restarting")
+    ready = [serving for serving in server.servers(settings) if serving.state in states]
+    if options.port is not None:
+        ready = [serving for serving in ready if serving.port == options.port]
+    if not ready:
+        if options.way != "endpoint" and options.port is None:
+            return None
+        where = f" on port {options.port}" if options.port is not None else ""
+        raise NotReadyError(f"No model is served{where}. Start one on the Serve page first.")
+    # what people call, before what was started beside it
+    return max(ready, key=lambda serving: (serving.is_live, serving.started))
+
+
+def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
+    """Return the options, the id and the place of a scoring that did not end."""
+    interrupted = tracking.run(settings, run_id)
+    kept = (
+        ScoringRun.of(interrupted)
+        if interrupted is not None and interrupted.step == "score"
+        else None
+    )
+    if interrupted is None or kept is None or kept.staging is None:
+        raise InputError(f"The run {run_id[:8]} is no scoring that could go on. Score anew.")
+    if interrupted.status == "FINISHED":
+        raise InputError(f"The scoring {run_id[:8]} is finished. There is nothing left to do.")
+    scoring, place = kept.scoring, Place(*kept.staging)
+    given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
+    options = Options(**json.loads(given)["options"])
+    if options.source != "path" or place.manifest() is None:
+        raise InputError(f"Nothing is left of the scoring {run_id[:8]} to go on from. Score anew.")
+    return options, scoring, place
+
+
+@contextmanager
+def _alone(settings: Settings, scoring: str) -> Iterator[None]:
+    """Hold back a second process that would go on with the same scoring."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    path = settings.state_dir / f"scoring-{scoring[:12]}.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError("This scoring goes on already, in another job.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+def output_name(source: str, run_id: str, *, is_sample: bool) -> str:
+    """Return what the file of a scoring is called; made-up rows are told by their name.
+
+    Examples
+    --------
+    >>> output_name("production", "0123456789abcdef", is_sample=True)
+    'sample_production_0123456789ab'
+    """
+    return f"{'sample_' if is_sample else ''}{source}_{run_id[:12]}"

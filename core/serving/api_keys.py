@@ -1,0 +1,175 @@
+"""Keys of the served models' callers, kept as digests; and the token of our own processes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sqlalchemy as sql
+from filelock import FileLock
+
+from core.platform import state
+from core.platform.config import Settings
+from core.platform.errors import InputError, StoreError
+
+NAME_LENGTH = 60
+_table = sql.Table(
+    "api_keys",
+    state.TABLES,
+    sql.Column("key_id", sql.String, primary_key=True),
+    sql.Column("name", sql.String, nullable=False, unique=True),
+    sql.Column("created", sql.Float, nullable=False),
+    sql.Column("sha256", sql.String, nullable=False),
+)
+# by database: the version of the state, and the keys then
+_read: dict[Path, tuple[tuple[int, int], list[ApiKey]]] = {}
+# so that a key is known for what it is where it should not be, in a repository for example
+MARK = "courtside_"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as it is kept: it cannot be had from this.
+
+    Parameters
+    ----------
+    key_id : str
+        8 hex digits; names it for `revoke`.
+    name : str
+        Whose it is, in the person's words.
+    created : float
+        Seconds since 1970.
+    sha256 : str
+        Of the key. It has 256 random bits, so it needs no slow hash against guessing.
+    """
+
+    key_id: str
+    name: str
+    created: float
+    sha256: str
+
+
+def create(settings: Settings, name: str) -> str:
+    """Make a key and return it; it is told this once and never again.
+
+    Raises
+    ------
+    InputError
+        When the name is empty, too long or taken.
+    StoreError
+        When the keys cannot be read or written.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LENGTH or not name.isprintable():
+        raise InputError(
+            f"Give the key a name of 1 to {NAME_LENGTH} letters: who will call with it."
+        )
+    key = MARK + secrets.token_urlsafe(32)
+    made = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
+
+    with state.transaction(settings) as connection:
+        if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
+            raise InputError(f"There is a key named '{name}'. Revoke it, or use another name.")
+        connection.execute(sql.insert(_table).values(asdict(made)))
+    return key
+
+
+def listed(settings: Settings) -> list[ApiKey]:
+    """Return the keys that are accepted, the oldest first."""
+    with state.reading(settings) as connection:
+        rows = connection.execute(sql.select(_table).order_by(_table.c.created))
+        return [ApiKey(**row._mapping) for row in rows]
+
+
+def revoke(settings: Settings, key_id: str) -> None:
+    """Accept this key no longer; does nothing when there is none of this id."""
+    with state.transaction(settings) as connection:
+        connection.execute(sql.delete(_table).where(_table.c.key_id == key_id))
+
+
+def are_needed(settings: Settings) -> bool:
+    """Tell whether calls need a key: whether one was made.
+
+    Raises
+    ------
+    StoreError
+        When the keys cannot be read: nobody is let in then.
+    """
+    return bool(_known(settings))
+
+
+def accepts(settings: Settings, key: str) -> bool:
+    """Tell whether this key may call; the time it takes tells nothing of the keys.
+
+    Raises
+    ------
+    StoreError
+        As `are_needed` does.
+    """
+    digest = _digest(key)
+    matches = [hmac.compare_digest(digest, known.sha256) for known in _known(settings)]
+    return any(matches)
+
+
+def _known(settings: Settings) -> list[ApiKey]:
+    """Return the keys, read again only after the state has changed: every call asks for them."""
+    place = state.path(settings)
+    try:
+        version = state.version(settings)
+        if place not in _read or _read[place][0] != version:
+            _read[place] = version, listed(settings)
+    except StoreError as error:
+        if place in _read:
+            # what cannot be read cannot have been changed either
+            return _read[place][1]
+        # without the path that the reason names: callers are shown this
+        raise StoreError(
+            "The API keys cannot be read, so no call is accepted. Repair state.db, or move it away "
+            "and create new keys."
+        ) from error
+    return _read[place][1]
+
+
+def internal_token(settings: Settings) -> str:
+    """Return the token by which our own processes know each other; made at the first call."""
+    path = settings.state_dir / "gateway.token"
+    with suppress(FileNotFoundError):
+        if token := path.read_text(encoding="ascii").strip():
+            return token
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock"), timeout=30):
+        with suppress(FileNotFoundError):
+            if token := path.read_text(encoding="ascii").strip():
+                return token
+        token = secrets.token_urlsafe(32)
+        _write(path, token)
+    return token
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with open(temporary, "x", encoding="utf-8", opener=_private) as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(f"{path.name} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _digest(key: str) -> str:
+    # bytes of a header that are no UTF-8 come as surrogates
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

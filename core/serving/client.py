@@ -1,0 +1,340 @@
+"""Requests to a served model."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from core.platform import rows
+from core.platform.errors import InputError, ServerError
+from core.platform.rows import Fault, Rule, rule_of
+
+CONNECT_SECONDS = 3.0
+TRIES = 3
+FIRST_WAIT_SECONDS = 0.2
+REASON_LENGTH = 300
+# found fastest, see docs/decisions/0021
+BATCH_ROWS, IN_FLIGHT = 20_000, 2
+# what a gateway answers while the server behind it is away
+AWAY = (502, 503)
+
+Form = Literal["json", "csv", "parquet"]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class UnreachableError(ServerError):
+    """Nothing answers there now; it may answer again once it is started."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the served model said of each row, in the rows' order.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float64
+        Probability of label 1.
+    labels : ndarray of int64
+        0 or 1, at the model's own threshold.
+    latencies : ndarray of float64
+        Milliseconds from sending each batch to its whole answer, repeats included.
+    sizes : ndarray of int64
+        Rows of each batch.
+    is_logged : bool
+        Whether a gateway answered, which logs what it answers.
+    is_delayed : bool
+        Whether the rows of a batch wait in its memory, and would be lost if it ended now.
+    """
+
+    probabilities: np.ndarray[Any, np.dtype[np.float64]]
+    labels: np.ndarray[Any, np.dtype[np.int64]]
+    latencies: np.ndarray[Any, np.dtype[np.float64]]
+    sizes: np.ndarray[Any, np.dtype[np.int64]]
+    is_logged: bool = False
+    is_delayed: bool = False
+
+    @property
+    def batches(self) -> int:
+        """How many requests were answered."""
+        return len(self.sizes)
+
+
+def ping(url: str, path: str = "/ping", timeout: float = 1.0) -> bool:
+    """Tell whether a server answers there: a model's, or another that says so at another path."""
+    try:
+        with _session() as session:
+            return bool(session.get(f"{url}{path}", timeout=timeout).status_code == 200)
+    except requests.RequestException:
+        return False
+
+
+def score(
+    url: str,
+    frame: pd.DataFrame,
+    inputs: Mapping[str, str],
+    *,
+    is_complete: bool = True,
+    batch_rows: int = BATCH_ROWS,
+    timeout: float = 60.0,
+    on_batch: Callable[[int, int], None] | None = None,
+    form: Form = "parquet",
+    in_flight: int = IN_FLIGHT,
+    headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+    keys: pd.Series[Any] | None = None,
+    rules: Mapping[str, Rule] | None = None,
+) -> Scored:
+    """Have the served model score every row.
+
+    A lost connection is tried again, as scoring a row twice changes nothing; a refusal is not.
+
+    Parameters
+    ----------
+    url : str
+        Where it is served, e.g. `http://127.0.0.1:5001`.
+    frame : DataFrame
+        Rows; columns other than the inputs are not sent.
+    inputs : mapping of str to {"number", "text"}
+        Columns that the model takes, in order.
+    is_complete : bool
+        Whether the model refuses missing values.
+    batch_rows : int
+        Rows of one request, 1 or more.
+    timeout : float
+        Seconds that one request may take.
+    on_batch : callable, optional
+        Told after each batch: rows done, rows in all.
+    form : {"json", "csv", "parquet"}
+        How rows are sent; the answer is the same.
+    in_flight : int
+        Requests that are under way at the same time, each on a connection of its own.
+    headers : mapping, optional
+        Sent with each request.
+    request_id : str, optional
+        32 hexadecimal digits; for rows that are sent as one batch.
+    keys : Series, optional
+        A column of the name of the natural key, which is sent beside the inputs.
+    rules : mapping of str to Rule, optional
+        What the values of inputs may be, where more is known than whether they are numbers.
+
+    Raises
+    ------
+    InputError
+        When an input is missing or holds what the model does not take; nothing was sent.
+    UnreachableError
+        When no model answers.
+    ServerError
+        When it answers with an error or with something else than scores.
+    """
+    contract = {name: rule_of(kind) for name, kind in inputs.items()} | dict(rules or {})
+    asked = _checked(frame, {name: contract[name] for name in inputs}, is_complete)
+    if keys is not None:
+        asked = asked.assign(**{str(keys.name): keys.to_numpy()})
+    batches = [asked[first : first + batch_rows] for first in range(0, len(asked), batch_rows)]
+    given = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
+    probabilities, labels, latencies = [], [], []
+    is_logged = is_delayed = False
+    done = 0
+    with ExitStack() as stack:
+        sessions = _Sessions(stack)
+
+        def ask(batch: pd.DataFrame) -> tuple[requests.Response, float]:
+            body, kind = _encoded(batch, form)
+            begun = time.perf_counter()
+            answer = _post(sessions.mine(), url, body, {"Content-Type": kind, **given}, timeout)
+            return answer, (time.perf_counter() - begun) * 1000
+
+        several = min(in_flight, len(batches)) > 1
+        pool = stack.enter_context(ThreadPoolExecutor(in_flight)) if several else None
+        answers = _in_order(pool, ask, batches, in_flight) if pool else map(ask, batches)
+        for batch, (answer, milliseconds) in zip(batches, answers, strict=True):
+            probability, label = _read(answer, url, len(batch))
+            is_logged = "X-Request-Id" in answer.headers
+            is_delayed |= answer.headers.get("X-Prediction-Log") == "delayed"
+            latencies.append(milliseconds)
+            probabilities.append(probability)
+            labels.append(label)
+            done += len(batch)
+            if on_batch is not None:
+                on_batch(done, len(asked))
+    return Scored(
+        np.concatenate([np.empty(0, "float64"), *probabilities]),
+        np.concatenate([np.empty(0, "int64"), *labels]),
+        np.array(latencies, "float64"),
+        np.array([len(batch) for batch in batches], "int64"),
+        is_logged,
+        is_delayed,
+    )
+
+
+class _Sessions:
+    """A session for each thread, all closed by the stack."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack, self._own, self._lock = stack, threading.local(), threading.Lock()
+
+    def mine(self) -> requests.Session:
+        if not hasattr(self._own, "session"):
+            with self._lock:
+                self._own.session = self._stack.enter_context(_session())
+        session: requests.Session = self._own.session
+        return session
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, ask: Callable[[T], R], items: Sequence[T], at_once: int
+) -> Iterator[R]:
+    """Yield the answers in the order of the questions, a few of which are under way."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            if len(waiting) == at_once:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(ask, item))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # a batch that has failed ends the others
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def _session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        # a proxy of the environment must not come between us and this machine
+        session.trust_env = False
+        yield session
+
+
+def _encoded(asked: pd.DataFrame, form: Form) -> tuple[bytes, str]:
+    """Return rows as the body of a request, and its kind."""
+    if form == "parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        sink = pyarrow.BufferOutputStream()
+        table = pyarrow.Table.from_pandas(asked, preserve_index=False)
+        # it goes no further than this machine
+        pyarrow.parquet.write_table(
+            table, sink, compression="none", use_dictionary=False, write_statistics=False
+        )
+        return sink.getvalue().to_pybytes(), "application/vnd.apache.parquet"
+    if form == "csv":
+        return asked.to_csv(index=False).encode(), "text/csv"
+    empty = asked.isna()
+    taken = asked.astype("object").mask(empty, None) if empty.any(axis=None) else asked
+    data = [list(row) for row in zip(*(taken[name].tolist() for name in taken), strict=True)]
+    question = {"columns": list(asked), "data": data}
+    return json.dumps({"dataframe_split": question}, allow_nan=False).encode(), "application/json"
+
+
+def _checked(frame: pd.DataFrame, contract: Mapping[str, Rule], is_complete: bool) -> pd.DataFrame:
+    """Return the inputs, numbers as floats; refuse what the endpoint would refuse, as it does."""
+    if absent := [name for name in contract if name not in frame.columns]:
+        names = {"absent": absent, "wanted": list(contract)}
+        raise InputError(rows.sentence(Fault("absent_columns", params=names)))
+    taken: dict[str, pd.Series[Any]] = {}
+    faults: list[Fault] = []
+    for name, rule in contract.items():
+        values, column_faults = rows.read(frame[name], rule)
+        empty = rows.missing(values, column_faults, name) if is_complete else None
+        faults += [*column_faults, *([empty] if empty else [])]
+        taken[name] = values if rule.is_text else values.astype("float64", copy=False)
+    if faults:
+        raise InputError(" ".join(rows.sentence(fault) for fault in faults))
+    return pd.DataFrame(taken, index=frame.index, copy=False)
+
+
+def _post(
+    session: requests.Session, url: str, body: bytes, headers: Mapping[str, str], timeout: float
+) -> requests.Response:
+    for attempt in range(1, TRIES + 1):
+        try:
+            answer = session.post(
+                f"{url}/invocations",
+                data=body,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, timeout),
+                allow_redirects=False,
+            )
+            if answer.status_code in AWAY:
+                raise UnreachableError(f"No model answers behind {url} now: {_reason(answer)}")
+            return answer
+        except requests.ReadTimeout as error:
+            raise ServerError(
+                f"The model at {url} did not answer within {timeout:g} seconds. "
+                "Send fewer rows at a time, or look at its log on the Serve page."
+            ) from error
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            if attempt == TRIES:
+                raise UnreachableError(_lost(url, error)) from error
+            time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _lost(url: str, error: requests.RequestException) -> str:
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
+        return f"No model answers at {url}. Start one on the Serve page."
+    return (
+        f"The model at {url} broke off the connection {TRIES} times. "
+        "Look at its log on the Serve page."
+    )
+
+
+def _read(
+    answer: requests.Response, url: str, rows: int
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]:
+    if 400 <= answer.status_code < 500:
+        raise ServerError(f"The model at {url} refused the rows: {_reason(answer)}")
+    if answer.status_code != 200:
+        raise ServerError(
+            f"The model at {url} failed with {answer.status_code}: {_reason(answer)} "
+            "Look at its log on the Serve page."
+        )
+    try:
+        predictions = answer.json()["predictions"]
+        probability = np.array([row["probability"] for row in predictions], dtype="float64")
+        label = np.array([row["label"] for row in predictions], dtype="int64")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServerError(
+            f"What answers at {url} gives no probability and label for each row. Is it a model "
+            "of this app? Start one on the Serve page."
+        ) from error
+    if len(probability) != rows:
+        raise ServerError(f"The model at {url} answered {len(probability)} rows for {rows} sent.")
+    if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
+        raise ServerError(
+            f"The model at {url} answered values that are no probability from 0 to 1, or no "
+            "label 0 or 1. Serve another version."
+        )
+    return probability, label
+
+
+def _reason(answer: requests.Response) -> str:
+    """Return the server's own words as one sentence, without its traceback and its data."""
+    try:
+        text = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        text = answer.text
+    # MLflow puts the rows, then the schema, before the reason
+    text = " ".join(text.split()).rpartition("'. Error: ")[2]
+    if not text:
+        return "it gave no reason."
+    if len(text) > REASON_LENGTH:
+        text = text[: REASON_LENGTH - 1] + "…"
+    return text if text[-1] in ".!?…" else text + "."

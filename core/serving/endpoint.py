@@ -1,0 +1,393 @@
+"""Endpoints: ports whose model can be changed, or comes back to life, without a failed request.
+
+A gateway (`core.serving.gateway`) stands on the port, and a server of one version behind it, on a
+port of its own. Both go on when the app stops. One endpoint, the live one, follows the champion;
+others serve the challenger, or any version, beside it. What `core.serving.server` tells of an
+endpoint is one server.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+from core.platform import process, project
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, InputError, NotReadyError
+from core.platform.model_store import CHAMPION
+from core.platform.runs import ModelVersion
+from core.registry import version_files
+from core.serving import gateway, restarts, server
+from core.serving.restarts import revive
+from core.serving.server import Server
+
+__all__ = [
+    "begin",
+    "check_shadow",
+    "endpoints",
+    "follow",
+    "live",
+    "restart",
+    "revive",
+    "set_shadow",
+    "stop",
+]
+
+POLL_SECONDS = 0.05
+# Longer than MLflow's own limit for a request, 60 s.
+DRAIN_SECONDS = 120.0
+
+
+def endpoints(settings: Settings) -> list[Server]:
+    """Return the endpoints that were started and not stopped: the live one, then by port."""
+    started = [endpoint for endpoint in server.servers(settings) if endpoint.backend is not None]
+    return sorted(started, key=lambda endpoint: (not endpoint.is_live, endpoint.port))
+
+
+def live(settings: Settings) -> Server | None:
+    """Return the live endpoint, None when it was not started or was stopped.
+
+    Its `port` and `url` are those that people call, its version the one that answers there, and
+    `started` the time since when. It is `restarting` when the server behind it has ended, `died`
+    when its gateway has.
+    """
+    return next((endpoint for endpoint in endpoints(settings) if endpoint.is_live), None)
+
+
+def follow(
+    settings: Settings,
+    version: ModelVersion,
+    on_wait: Callable[[float], None] | None = None,
+    *,
+    alias: str | None = CHAMPION,
+    job_id: str | None = None,
+    timeout: float = 120.0,
+) -> Server:
+    """Let this version answer on the live endpoint, and return when it does.
+
+    The old version answers until the new one can; then new requests go to the new one, those under
+    way are awaited, and the old one is stopped. If the new one does not start, the old one stays.
+    Without a live endpoint it is started, on `settings.serve_port` if that is free; what died of it
+    is started anew on the same port. Where this version answers already, nothing is done. An
+    endpoint of the same version no longer gets copies of what is asked.
+
+    Parameters
+    ----------
+    on_wait : callable, optional
+        Told the seconds waited so far, several times a second.
+    alias : str or None
+        Shown beside the version.
+    job_id : str or None
+        The job that waits for it; see `server.stop_unfinished`.
+    timeout : float
+        Seconds that the new server may take until its first answer.
+
+    Raises
+    ------
+    InputError
+        When another program has taken the endpoint's port; nothing was changed.
+    NotReadyError
+        When another change of the endpoint does not come to its end, or it is stopped meanwhile.
+    StoreError
+        When the files of the version are not those that were registered.
+    ServerError
+        When the server, or the gateway, ends or does not answer in time.
+    """
+    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    with server.exclusive(settings, "live", change.waited):
+        current = live(settings)
+        if current is not None and current.state in ("starting", "stopped"):
+            # what a change, or a stop, that was killed left behind: nobody else is at it now
+            _stop_quietly(settings, current.port)
+            current = None
+        if current is None:
+            return _begin(change, 0, is_live=True)
+        with server.exclusive(settings, str(current.port), change.waited):
+            return _follow(change, current.port)
+
+
+def begin(
+    settings: Settings,
+    version: ModelVersion,
+    port: int | None,
+    on_wait: Callable[[float], None] | None = None,
+    *,
+    alias: str | None,
+    job_id: str | None = None,
+    timeout: float = 120.0,
+) -> Server:
+    """Serve a version beside the live endpoint, and return when it answers.
+
+    Parameters
+    ----------
+    port : int or None
+        None takes the first free one.
+    alias : str or None
+        The alias that was asked for, if it was not a version.
+
+    Raises
+    ------
+    InputError
+        When the port is in use.
+    StoreError, ServerError
+        As `follow` does; nothing is left of it then.
+    """
+    change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
+    return _begin(change, port or 0, is_live=False)
+
+
+def restart(settings: Settings, port: int) -> None:
+    """Have an endpoint that died, or was given up, started again, without waiting for it.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none on this port.
+    """
+    front = server.find(settings, port)
+    if front is None or front.backend is None:
+        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+    # its watch counts anew from here
+    server.change(settings, front, state="ready", problem=None, restarts=0)
+    restarts.begin(settings, port)
+
+
+def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
+    """Let the endpoint on this port get a copy of every request to the live one, or no longer.
+
+    Returns the live endpoint.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no live endpoint, or none on this port.
+    InputError
+        When both answer by the same version.
+    """
+    front, other = _shadowed(settings), server.find(settings, port)
+    if not on:
+        return server.change(settings, front, shadow=None) if front.shadow == port else front
+    if other is None or other.backend is None:
+        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+    _check_shadow(front, _version_of(other))
+    return server.change(settings, front, shadow=port)
+
+
+def check_shadow(settings: Settings, version: ModelVersion) -> None:
+    """Do nothing if this version may shadow the live endpoint; raises as `set_shadow` does."""
+    _check_shadow(_shadowed(settings), _version_of_registered(version))
+
+
+def stop(settings: Settings) -> Server:
+    """Stop the live endpoint: the gateway first, then what is behind it; no process is left.
+
+    Raises
+    ------
+    NotReadyError
+        When there is none.
+    """
+    front = live(settings)
+    if front is None:
+        raise NotReadyError("There is no live endpoint. It may be stopped already.")
+    return server.stop(settings, front.port)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What was asked for."""
+
+    settings: Settings
+    version: ModelVersion
+    alias: str | None
+    job_id: str | None
+    timeout: float
+    on_wait: Callable[[float], None] | None
+    begun: float
+
+    def waited(self, _: float = 0.0) -> None:
+        if self.on_wait is not None:
+            self.on_wait(time.monotonic() - self.begun)
+
+    def described(self) -> Server:
+        """Return the version as a server that is not started; its files are those registered."""
+        # the server runs the code among the version's files
+        servable = version_files.servable(self.settings, self.version)
+        spec = project.load(self.settings.project)
+        return Server(
+            port=0,
+            pid=0,
+            create_time=0.0,
+            model=self.version.name,
+            version=self.version.version,
+            alias=self.alias,
+            run_id=self.version.run_id,
+            state="starting",
+            started=time.time(),
+            log_path=self.settings.logs_dir / "serve.log",
+            job_id=self.job_id,
+            sample=self.version.is_sample,
+            inputs=servable.inputs,
+            rules={**servable.rules, spec.id: asdict(spec.columns[spec.id].rule)},
+            is_complete=servable.is_complete,
+            threshold=servable.threshold,
+            key=spec.id,
+            folder=servable.folder,
+            digests=servable.digests,
+        )
+
+    def wait_until_ready(self, new: Server) -> Server:
+        return server.wait_until_ready(self.settings, new, self.timeout, self.waited)
+
+
+def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
+    """Start an endpoint and the server behind it, side by side."""
+    settings = change.settings
+    described = replace(change.described(), is_live=is_live)
+    if port:
+        server.check_port(settings, port)
+        # what died there, with all that it left
+        _stop_quietly(settings, port)
+    front = server.reserve(settings, replace(described, port=port))
+    try:
+        with server.exclusive(settings, str(front.port), change.waited):
+            new = server.start(settings, replace(described, front=front.port, is_live=False))
+            front = server.change(settings, front, backend=new.port, log_path=new.log_path)
+            front = restarts.start_gateway(settings, front, change.waited)
+            change.wait_until_ready(new)
+            return server.change(settings, front, state="ready", started=time.time())
+    except BaseException:
+        # what never answered is not left behind
+        _stop_quietly(settings, front.port)
+        raise
+
+
+def _follow(change: _Change, port: int) -> Server:
+    """Change the version of the live endpoint on this port, and start what died of it."""
+    settings = change.settings
+    front = server.find(settings, port)
+    if front is None or front.state == "stopped":
+        raise NotReadyError(f"The endpoint on port {port} was stopped meanwhile.")
+    if server.is_alive(front) and not _answers(change, front):
+        process.kill(front.process)
+    old = server.behind(settings, front)
+    for left in server.behind_all(settings, port):
+        if left != old:
+            _stop_quietly(settings, left.port)
+    if not server.is_alive(front):
+        front = restarts.start_gateway(settings, front, change.waited)
+    if old is not None and _version_of(old) == _version_of_registered(change.version):
+        return server.change(settings, front, alias=change.alias, state="ready", problem=None)
+    try:
+        now = _put_in_place(change, front, old)
+    except CourtsideError as error:
+        if old is None:
+            raise
+        reason = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
+        raise type(error)(
+            f"{reason} Version {old.version} goes on answering on port {port}."
+        ) from error
+    if old is not None:
+        _drain(change, now, old)
+        _stop_quietly(settings, old.port)
+    return now
+
+
+def _answers(change: _Change, front: Server) -> bool:
+    """Tell whether the gateway answers within the time that a hung one is given."""
+    end = time.monotonic() + change.settings.hang_seconds
+    while gateway.status(front.port) is None:
+        if time.monotonic() > end or not server.is_alive(front):
+            return False
+        change.waited()
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
+    """Start the new server, and let the gateway pass on to it what comes from now on."""
+    settings = change.settings
+    described = change.described()
+    new = server.start(settings, replace(described, front=front.port))
+    try:
+        new = change.wait_until_ready(new)
+        if old is not None:
+            # should this job be killed from here on, the old one is stopped as the job's own
+            server.change(settings, old, job_id=change.job_id)
+        shadow = None if front.shadow is None else server.find(settings, front.shadow)
+        is_itself = shadow is not None and _version_of(shadow) == _version_of(new)
+        return server.change(
+            settings,
+            front,
+            backend=new.port,
+            **{name: getattr(described, name) for name in DESCRIBED},
+            log_path=new.log_path,
+            state="ready",
+            started=time.time(),
+            shadow=None if is_itself else front.shadow,
+            restarts=0,
+            problem=None,
+        )
+    except BaseException:
+        _stop_quietly(settings, new.port)
+        raise
+
+
+# what an endpoint takes over from the version that it changes to
+DESCRIBED = (
+    "model",
+    "version",
+    "alias",
+    "run_id",
+    "job_id",
+    "sample",
+    "inputs",
+    "is_complete",
+    "threshold",
+    "key",
+    "folder",
+    "digests",
+)
+
+
+def _drain(change: _Change, front: Server, old: Server) -> None:
+    """Wait until the gateway passes nothing to the old server, and has all of its answers."""
+    end = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < end and server.is_alive(front):
+        status = gateway.status(front.port)
+        if status is not None and status.backend != old.port and not status.in_flight.get(old.port):
+            return
+        change.waited()
+        time.sleep(POLL_SECONDS)
+
+
+def _shadowed(settings: Settings) -> Server:
+    front = live(settings)
+    if front is None:
+        raise NotReadyError(
+            "There is no live endpoint whose requests could be copied. Serve the champion first."
+        )
+    return front
+
+
+def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
+    if _version_of(front) == version:
+        raise InputError(
+            f"The live endpoint answers by version {front.version} itself: a copy of its requests "
+            "to the same version tells nothing."
+        )
+
+
+def _version_of(served: Server) -> tuple[str, str, str]:
+    # the same number in another registry is another model
+    return (served.model, served.version, served.run_id)
+
+
+def _version_of_registered(version: ModelVersion) -> tuple[str, str, str]:
+    return (version.name, version.version, version.run_id)
+
+
+def _stop_quietly(settings: Settings, port: int) -> None:
+    with suppress(NotReadyError):
+        server.stop(settings, port)

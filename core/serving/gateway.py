@@ -1,0 +1,737 @@
+"""A gateway before a served model: MLflow's contract, with every answer kept.
+
+`python -m core.serving.gateway PORT` runs one until it is ended, with the settings of its
+environment. What is kept for that port is a `core.serving.server.Server` with a `backend`, a port
+of 127.0.0.1. When another is kept, new requests go to the new backend, and those under way are
+still answered by the old one. The server behind it is kept up by `core.serving.restarts`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import json
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from core.platform import bounds, privacy, same_site, set_aside
+from core.platform.config import Settings
+from core.platform.errors import StoreError, without_secrets
+from core.platform.rows import Fault
+from core.serving import api_keys, contract, request_bounds
+from core.serving import server as servers
+from core.serving.gateway_log import Recorder
+from core.serving.gateway_stats import Statistics
+from core.serving.gateway_status import HOST
+from core.serving.gateway_status import STATUS_PATH as STATUS_PATH
+from core.serving.gateway_status import Shadow as Shadow
+from core.serving.gateway_status import Status as Status
+from core.serving.gateway_status import status as status
+from core.serving.server import Server
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession, web
+
+JSON = contract.JSON
+REQUEST_ID, PREDICTION_IDS, LOG = "X-Request-Id", "X-Prediction-Ids", "X-Prediction-Log"
+TOKEN, SOURCE, RUN, SHADOW, SAMPLE = (
+    "X-Courtside-Token",
+    "X-Courtside-Source",
+    "X-Courtside-Run",
+    "X-Courtside-Shadow",
+    "X-Courtside-Sample",
+)
+SOURCES = ("page", "file", "production")
+# What needs no key: whether it is up. All else does, MLflow's own pages too.
+OPEN = ("/ping", "/health", STATUS_PATH)
+# A connection that sends no whole head, or a request no whole body, is closed after so long.
+HEAD_SECONDS = 60.0
+BODY_SECONDS = 60.0
+# How long a request that was not sent yet waits for a backend, and how often it tries.
+RETRY_SECONDS = 3.0
+PAUSE_SECONDS = 0.05
+CONNECT_SECONDS = 2.0
+# MLflow gives up a request after 60 s by itself.
+ANSWER_SECONDS = 600.0
+# uvicorn closes a connection that was idle for 5 s: one that may be closing is not used again.
+IDLE_SECONDS = 2.0
+# A gateway that is kept no longer for so long belongs to nobody.
+ORPHAN_SECONDS = 10.0
+# A body of more bytes is read in a thread, so that others are answered meanwhile.
+LARGE_BODY = 100_000
+# Copies for a challenger that are under way at most; more are dropped and counted.
+SHADOWS = 32
+SHADOW_SECONDS = 60.0
+# A column's name, which a sentence may repeat, can be as long as a request.
+SENTENCE_CHARACTERS = 2000
+# Of one connection, not of the message (RFC 9110, section 7.6.1). To the request for a `100
+# Continue` the gateway answers itself, as it takes the whole body first.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# For the gateway and not for the model.
+OURS = frozenset(
+    {"authorization", "x-api-key", *map(str.lower, (TOKEN, SOURCE, RUN, SHADOW, SAMPLE))}
+)
+# What says how a body is written.
+OF_BODY = ("content-type", "content-length", "content-encoding")
+# What aiohttp would add to a request that comes without.
+NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+BROKEN = (
+    "The model broke off the connection before it had answered. Send the request again; if that "
+    "does not help, start the model again."
+)
+CUT_OFF = "The connection broke off before the request was whole. Send it again."
+FAULT = (
+    "The endpoint met a fault of its own and did not answer this request. Its log says more, under "
+    "the request id {name}. Send the request again; if it fails again, change what it asks."
+)
+UNREAD = (
+    "The request cannot be read: neither the endpoint nor the model found rows in it. Send rows as "
+    "JSON, CSV or parquet, in one of the forms that the Serve page shows."
+)
+REPLACED = "This gateway was replaced by another one. Send the request again."
+KINDS = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    408: "DEADLINE_EXCEEDED",
+    409: "RESOURCE_CONFLICT",
+    413: "REQUEST_LIMIT_EXCEEDED",
+    415: "BAD_REQUEST",
+    500: "INTERNAL_ERROR",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class Gateway:
+    """Passes requests on, refuses what would be scored to no purpose, and keeps the answers.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the predictions log, the keys and the token are.
+    port : int
+        Its own; what is kept for it names the backend and describes its model.
+    """
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self.settings = settings
+        self.port = port
+        self.in_flight: Counter[int] = Counter()
+        self.recorder = Recorder(settings, under_way=self.in_flight.total)
+        self.statistics = Statistics()
+        self._begun = time.monotonic()
+        self._token = api_keys.internal_token(settings)
+        self._server: Server | None = None
+        self._was_named = False
+        self._session: ClientSession | None = None
+        self._copies: set[asyncio.Task[None]] = set()
+        self._shadowed: Counter[str] = Counter()
+        self._add_gauges()
+
+    def server(self) -> Server | None:
+        """Return what is kept for the port now, None when nothing is."""
+        # what cannot be read at this moment: what it said last holds
+        with suppress(StoreError):
+            read = servers.find(self.settings, self.port)
+            if read is not None or not servers.is_kept(self.settings, self.port):
+                self._server = read
+        return self._server
+
+    def is_replaced(self) -> bool:
+        """Tell whether this process was kept for the port before and another one is now.
+
+        One that hung and was replaced must not answer, nor write, beside its successor.
+        """
+        server = self.server()
+        is_named = server is not None and server.pid == os.getpid()
+        self._was_named = self._was_named or is_named
+        return self._was_named and server is not None and not is_named
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request to any path, and count it."""
+        begun = time.perf_counter()
+        rows = [0]
+        path = request.path
+        try:
+            answer = await self._routed(request, path, rows)
+        except ConnectionResetError:
+            # nobody is there to read it
+            self.statistics.answered(path, 499, time.perf_counter() - begun)
+            return _sentence(400, CUT_OFF)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is answered and noted
+            answer = await self._fault(request, error)
+        self.statistics.answered(path, answer.status, time.perf_counter() - begun, rows[0])
+        return answer
+
+    async def expected(self, request: web.Request) -> web.Response | None:
+        """Ask for the body where a caller waits for that; refuse whatever else it expects."""
+        from aiohttp import hdrs
+
+        if request.version < (1, 1):
+            return None
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # not part of the answer's size
+            request.writer.output_size = 0
+            return None
+        self.statistics.answered(request.path, 417, 0.0)
+        return _sentence(417, "The only value of `Expect` that is known is `100-continue`.")
+
+    async def _fault(self, request: web.Request, error: Exception) -> web.Response:
+        """Return a sentence for what no rule foresaw, and note it where a person looks."""
+        from aiohttp import web
+
+        if isinstance(error, web.HTTPException | web.RequestPayloadError):
+            # the body is not what its headers say
+            code = error.status if isinstance(error, web.HTTPException) else 400
+            return _sentence(code, f"The request cannot be read: {error}.")
+        name = _request_id(request)
+        trace = without_secrets("".join(traceback.format_exception(error)))
+        print(f"{name}\n{trace}", file=sys.stderr)  # noqa: T201
+        await asyncio.to_thread(
+            set_aside.put, self.settings, "endpoint", name, "unexpected", error=error
+        )
+        return _sentence(500, FAULT.format(name=name), {REQUEST_ID: name})
+
+    async def _routed(self, request: web.Request, path: str, rows: list[int]) -> web.Response:
+        from aiohttp import web
+
+        if refused := self._foreign(request):
+            return refused
+        if path not in OPEN and (refused := self._guard(request)):
+            return refused
+        if self.is_replaced():
+            return _sentence(503, REPLACED)
+        if path == STATUS_PATH:
+            return web.json_response(asdict(self.status()))
+        if path == "/metrics" and request.method == "GET":
+            return web.Response(
+                body=self.statistics.page(),
+                headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+            )
+        body = await self._body(request)
+        if isinstance(body, web.Response):
+            return body
+        if path == "/labels":
+            return await self._labels(request, body)
+        if path == "/invocations" and request.method == "POST":
+            return await self._predict(request, body, rows)
+        reply = await self._asked(request, body, {})
+        return reply if isinstance(reply, web.Response) else reply[0]
+
+    def _foreign(self, request: web.Request) -> web.Response | None:
+        """Return the refusal of a request by another name, or from a page of another site."""
+        hosts = request.headers.getall("Host", [])
+        host, origin = hosts[0] if len(hosts) == 1 else None, request.headers.get("Origin")
+        code = same_site.refusal(host, origin, self.settings.hosts)
+        return _sentence(403, same_site.sentence(code, host, origin)) if code else None
+
+    async def _body(self, request: web.Request) -> bytes | web.Response:
+        """Return the body of a request, or its refusal: it comes too slowly, or is too large."""
+        from aiohttp import web
+
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+            if len(body) > LARGE_BODY or body.startswith(contract.PARQUET_MARK):
+                await asyncio.to_thread(request_bounds.check, body)
+        except web.HTTPRequestEntityTooLarge:
+            limit = request_limit(self.settings) // 1_000_000
+            return _sentence(
+                413, f"The request is larger than {limit} MB. Send fewer rows at a time."
+            )
+        except bounds.FileError as error:
+            return _sentence(413, error.message)
+        except TimeoutError:
+            late = _sentence(
+                408,
+                f"The request did not come whole within {BODY_SECONDS:g} seconds. Send it again.",
+            )
+            late.force_close()
+            return late
+        return body
+
+    def _guard(self, request: web.Request) -> web.Response | None:
+        """Return the refusal of a request that needs a key and has none that is accepted."""
+        if self._is_ours(request):
+            return None
+        given = request.headers.get("X-Api-Key", "")
+        bearer = request.headers.get("Authorization", "")
+        if bearer[:7].lower() == "bearer ":
+            given = given or bearer[7:].strip()
+        try:
+            if not api_keys.are_needed(self.settings):
+                return None
+            if given and api_keys.accepts(self.settings, given):
+                return None
+        except StoreError as error:
+            return _sentence(503, error.message)
+        what = "This API key is not accepted" if given else "This endpoint needs an API key"
+        refused = _sentence(
+            401,
+            f"{what}. Send one that was made on the Serve page, as `Authorization: Bearer <key>` "
+            "or `X-Api-Key: <key>`.",
+        )
+        refused.headers["WWW-Authenticate"] = "Bearer"
+        return refused
+
+    def _is_ours(self, request: web.Request) -> bool:
+        given = request.headers.get(TOKEN)
+        # bytes that are no UTF-8 come as surrogates
+        return given is not None and hmac.compare_digest(
+            given.encode("utf-8", "surrogateescape"), self._token.encode()
+        )
+
+    async def _predict(self, request: web.Request, body: bytes, counted: list[int]) -> web.Response:
+        from aiohttp import web
+
+        begun = time.perf_counter()
+        scored_at = time.time()
+        request_id = _request_id(request)
+        ids = {REQUEST_ID: request_id}
+        content_type = request.headers.get("Content-Type")
+
+        async def read(server: Server) -> contract.Rows | None:
+            def settle() -> contract.Rows | None:
+                return contract.read(
+                    body,
+                    content_type,
+                    server.inputs,
+                    server.contract,
+                    is_complete=server.is_complete,
+                    key=server.key,
+                )
+
+            return await asyncio.to_thread(settle) if len(body) > LARGE_BODY else settle()
+
+        try:
+            while True:
+                server = self.server()
+                rows = await read(server) if server is not None and server.inputs else None
+                asked = rows.asked if rows is not None else None
+                reply = await self._asked(request, body, ids, asked)
+                if isinstance(reply, web.Response):
+                    return reply
+                answer, by = reply
+                if answer.status >= 500 and rows is None and by.inputs:
+                    # MLflow's fault at what it could not read either
+                    return _sentence(400, UNREAD, ids)
+                if answer.status != 200:
+                    return answer
+                if server is not None and (by.contract, by.key) == (server.contract, server.key):
+                    break
+                # another version has taken the place meanwhile: it is asked by its own contract
+            if rows is None and by.inputs:
+                # the model has answered what nobody has checked
+                raise contract.RefusedError(Fault("shape"))
+        except contract.RefusedError as refusal:
+            return _sentence(400, str(refusal), ids)
+        content = answer.body if isinstance(answer.body, bytes) else b""
+        try:
+            large = len(content) > LARGE_BODY
+            scores = await asyncio.to_thread(_scores, content) if large else _scores(content)
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+            # where nothing is known of the model, its answer may well have no probability to keep
+            if by.inputs:
+                await asyncio.to_thread(
+                    set_aside.put,
+                    self.settings,
+                    "predictions",
+                    request_id,
+                    "answer_unreadable",
+                    rows=len(rows.features) if rows is not None else 1,
+                    error=error,
+                )
+                answer.headers[LOG] = "set-aside"
+            return answer
+        if self.is_replaced():
+            return _sentence(503, REPLACED, ids)
+        probabilities, predicted = scores
+        count = len(probabilities)
+        if rows is not None and len(rows.features) != count:
+            return _sentence(400, _unequal(len(rows.features), count), ids)
+        is_ours = self._is_ours(request)
+        source = request.headers.get(SOURCE, "") if is_ours else ""
+        run = request.headers.get(RUN, "") if is_ours else ""
+        is_shadow = is_ours and request.headers.get(SHADOW) == "1"
+        # a copy is of the data source of the answer that it is a copy of
+        is_sample = is_ours and request.headers.get(SAMPLE) == "1"
+        is_sample = is_sample or (by.sample and not is_shadow)
+        from core.predictions_log.log_writer import Answer
+
+        how = await self.recorder.keep(
+            Answer(
+                request_id=request_id,
+                model=by.model,
+                version=by.version,
+                alias=by.alias,
+                source=source if source in SOURCES else "api",
+                scored_at=scored_at,
+                latency_ms=(time.perf_counter() - begun) * 1000,
+                features=rows.features if rows is not None else [{}] * count,
+                probabilities=probabilities,
+                predicted=predicted,
+                row_keys=rows.keys if rows is not None else None,
+                run_id=run if re.fullmatch("[0-9a-f]{32}", run) else None,
+                is_shadow=is_shadow,
+                is_sample=is_sample,
+            )
+        )
+        if how == "conflict":
+            return _sentence(
+                409,
+                f"The request id {request_id} was used before for other rows. Send each request "
+                f"under an id of its own, or without the header {REQUEST_ID}.",
+                ids,
+            )
+        counted[0] = count
+        if by.shadow is not None and not is_shadow:
+            origin = {SOURCE: source, RUN: run, SAMPLE: "1" if is_sample else ""}
+            self._copy(request, body, request_id, by.shadow, origin)
+        if how == "set_aside":
+            answer.headers[LOG] = "set-aside"
+            return answer
+        if count:
+            last = f"/{request_id}-{count - 1}" if count > 1 else ""
+            answer.headers[PREDICTION_IDS] = f"{request_id}-0{last}"
+        if how == "delayed":
+            answer.headers[LOG] = "delayed"
+        return answer
+
+    async def _asked(
+        self,
+        request: web.Request,
+        body: bytes,
+        added: Mapping[str, str],
+        instead: tuple[bytes, str] | None = None,
+    ) -> tuple[web.Response, Server] | web.Response:
+        """Return the backend's answer and what it is; or a sentence when there is none.
+
+        `instead` is another body, with its content type, for the backend.
+        """
+        from aiohttp import (
+            ClientConnectorError,
+            ClientError,
+            ClientOSError,
+            ConnectionTimeoutError,
+            ServerDisconnectedError,
+        )
+
+        end = time.monotonic() + RETRY_SECONDS
+        # scoring rows a second time changes nothing, and nothing of the first time was kept
+        may_repeat = request.method == "POST" and request.path == "/invocations"
+        while True:
+            server = self.server()
+            if server is not None and server.backend is not None:
+                try:
+                    return await self._ask(server.backend, request, body, added, instead), server
+                except (ClientConnectorError, ConnectionTimeoutError):
+                    # nothing was sent: it may be tried again, with another backend by then
+                    pass
+                except (ClientOSError, ServerDisconnectedError):
+                    # a server that was killed or stopped: once, for what if these rows did it
+                    if not may_repeat:
+                        return _sentence(502, BROKEN, added)
+                    may_repeat = False
+                except TimeoutError:
+                    return _sentence(
+                        504,
+                        f"The model did not answer within {ANSWER_SECONDS:g} seconds. Send fewer "
+                        "rows at a time.",
+                        added,
+                    )
+                except ClientError:
+                    return _sentence(502, BROKEN, added)
+            if time.monotonic() >= end:
+                return _sentence(
+                    503,
+                    "No model answers now: its server is starting or has ended. Try again in a "
+                    "minute; if that does not help, start the model again.",
+                    added,
+                )
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _ask(
+        self,
+        backend: int,
+        request: web.Request,
+        body: bytes,
+        added: Mapping[str, str],
+        instead: tuple[bytes, str] | None = None,
+    ) -> web.Response:
+        from aiohttp import web
+        from yarl import URL
+
+        assert self._session is not None  # made before the first request, see `connected`
+        headers = _end_to_end(request.raw_headers, OURS)
+        if instead is not None:
+            body, kind = instead
+            headers = _end_to_end(request.raw_headers, OURS.union(OF_BODY))
+            headers.append(("Content-Type", kind))
+        # counted in one go with the choice of the backend, so that no request is missed
+        self.in_flight[backend] += 1
+        try:
+            async with self._session.request(
+                request.method,
+                URL(f"http://{HOST}:{backend}{request.rel_url.raw_path_qs}", encoded=True),
+                headers=headers,
+                data=body or None,
+                skip_auto_headers=NOT_ADDED,
+                allow_redirects=False,
+            ) as answer:
+                return web.Response(
+                    status=answer.status,
+                    reason=answer.reason,
+                    headers=[*_end_to_end(answer.raw_headers), *added.items()],
+                    body=await answer.read(),
+                )
+        finally:
+            self.in_flight[backend] -= 1
+
+    def _copy(
+        self,
+        request: web.Request,
+        body: bytes,
+        request_id: str,
+        port: int,
+        passed_on: Mapping[str, str],
+    ) -> None:
+        """Send a copy to the challenger's gateway, if it is not behind; nobody waits for it."""
+        if len(self._copies) >= SHADOWS:
+            self._shadowed["dropped"] += 1
+            return
+        headers = {TOKEN: self._token, SHADOW: "1", REQUEST_ID: request_id}
+        headers |= {name: value for name, value in passed_on.items() if value}
+        headers["Content-Type"] = request.headers.get("Content-Type", "")
+        task = asyncio.create_task(self._send_copy(port, body, headers))
+        self._copies.add(task)
+        task.add_done_callback(self._copies.discard)
+
+    async def _send_copy(self, port: int, body: bytes, headers: Mapping[str, str]) -> None:
+        from aiohttp import ClientError, ClientTimeout
+
+        assert self._session is not None
+        try:
+            async with self._session.post(
+                f"http://{HOST}:{port}/invocations",
+                data=body,
+                headers=headers,
+                timeout=ClientTimeout(total=SHADOW_SECONDS),
+            ) as answer:
+                await answer.read()
+                self._shadowed["sent" if answer.status == 200 else "failed"] += 1
+        except (ClientError, TimeoutError, OSError, ValueError):
+            self._shadowed["failed"] += 1
+
+    async def _labels(self, request: web.Request, body: bytes) -> web.Response:
+        from aiohttp import web
+
+        if request.method != "POST":
+            refusal = _sentence(405, "Labels are sent by POST.")
+            refusal.headers["Allow"] = "POST"
+            return refusal
+        if request.content_type != JSON:
+            # a page of another site may send any other type without asking first
+            return _sentence(
+                415, f"Labels are sent as JSON. Add the header `Content-Type: {JSON}`."
+            )
+        from core.serving import gateway_labels
+
+        server = self.server()
+        key = server.key if server is not None else None
+        is_sample = server is not None and server.sample
+        code, outcome = await asyncio.to_thread(
+            gateway_labels.take, self.settings, body, key, is_sample=is_sample
+        )
+        return web.json_response(outcome, status=code) if code == 200 else _sentence(code, outcome)
+
+    def status(self) -> Status:
+        """Return what the gateway does now."""
+        server = self.server()
+        shadow = server.shadow if server is not None else None
+        return Status(
+            backend=server.backend if server is not None else None,
+            in_flight={port: count for port, count in self.in_flight.items() if count},
+            uptime=time.monotonic() - self._begun,
+            counts=self.statistics.recent(),
+            log=self.recorder.state(),
+            shadow=Shadow(shadow, **self._shadowed) if shadow is not None else None,
+            keys=self._needs_key(),
+        )
+
+    def _needs_key(self) -> bool:
+        try:
+            return api_keys.are_needed(self.settings)
+        except StoreError:
+            return True
+
+    def _add_gauges(self) -> None:
+        add, log = self.statistics.gauge, self.recorder.state
+        add("in_flight", "Requests passed on and not answered", lambda: self.in_flight.total())
+        add("log_up", "Whether the predictions log is written", lambda: log().ok)
+        add("log_waiting_rows", "Rows not written yet", lambda: log().waiting)
+        add("log_lost_rows", "Rows the log will never have", lambda: log().lost)
+        add("log_set_aside_rows", "Rows the log did not take", lambda: log().set_aside)
+        add("log_written_rows", "Rows written", lambda: self.recorder.written)
+        for name in ("sent", "failed", "dropped"):
+            add(
+                f"shadow_{name}",
+                f"Copies for the challenger that were {name}",
+                lambda name=name: self._shadowed[name],  # type: ignore[misc]
+            )
+
+    async def connected(self, app: web.Application) -> AsyncIterator[None]:
+        """Keep connections, the log's writer and the watch while the gateway runs."""
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+
+        from core.serving import restarts
+
+        self.recorder.start()
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
+            timeout=ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS
+            ),
+            cookie_jar=DummyCookieJar(),
+            auto_decompress=False,
+        )
+        async with self._session:
+            tasks = [
+                asyncio.create_task(self._end_unkept()),
+                asyncio.create_task(restarts.watch(self.settings, self.port)),
+            ]
+            yield
+            for task in (*tasks, *self._copies):
+                task.cancel()
+        await asyncio.to_thread(self.recorder.close)
+
+    async def _end_unkept(self) -> None:
+        missed = 0
+        while missed < ORPHAN_SECONDS:
+            await asyncio.sleep(1.0)
+            if self.is_replaced():
+                break
+            with suppress(StoreError):
+                # what cannot be read at this moment says nothing
+                missed = 0 if servers.is_kept(self.settings, self.port) else missed + 1
+        signal.raise_signal(signal.SIGTERM)
+
+
+def application(settings: Settings, port: int) -> web.Application:
+    """Return a gateway as an application of aiohttp."""
+    from aiohttp import web
+
+    gateway = Gateway(settings, port)
+    app = web.Application(client_max_size=request_limit(settings))
+    app.router.add_route("*", "/{path:.*}", gateway.answer, expect_handler=gateway.expected)
+    app.cleanup_ctx.append(gateway.connected)
+    return app
+
+
+def request_limit(settings: Settings) -> int:
+    """Return how many bytes a request may have."""
+    return min(settings.upload_limit_mb * 1_000_000, bounds.MAX_REQUEST_BYTES)
+
+
+def run(settings: Settings, port: int) -> None:
+    """Answer on this port of 127.0.0.1 until this process is asked to end.
+
+    Requests under way are answered first, and what waits for the log is written.
+    """
+    from aiohttp import web
+
+    # the thread that writes the log must not hold up the answers for longer
+    sys.setswitchinterval(0.0005)
+    web.run_app(
+        application(settings, port),
+        host=HOST,
+        port=port,
+        print=None,
+        access_log=None,
+        shutdown_timeout=4.0,
+        # from the connection, or the answer before, to the end of the next head
+        keepalive_timeout=HEAD_SECONDS,
+        # bodies pass as they are, compressed or not
+        auto_decompress=False,
+    )
+
+
+def _unequal(asked: int, count: int) -> str:
+    return (
+        f"The model reads another number of rows in this request than are written in it: "
+        f"{count:,}, not {asked:,}. Send each row once in `data`, without `index`."
+    )
+
+
+def _request_id(request: web.Request) -> str:
+    """Return the id that a caller has given to its request, or a new one."""
+    given = request.headers.get(REQUEST_ID, "").lower()
+    return given if re.fullmatch("[0-9a-f]{32}", given) else uuid.uuid4().hex
+
+
+def _scores(answer: bytes) -> tuple[list[float], list[int]]:
+    """Return the probabilities and labels of an answer of MLflow."""
+    rows = json.loads(answer)["predictions"]
+    return [float(row["probability"]) for row in rows], [int(row["label"]) for row in rows]
+
+
+def _end_to_end(
+    headers: Iterable[tuple[bytes, bytes]], without: Iterable[str] = ()
+) -> list[tuple[str, str]]:
+    """Return the headers that belong to the message, their names as they were written."""
+    read = [
+        (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+        for name, value in headers
+    ]
+    dropped = HOP_BY_HOP.union(without)
+    for name, value in read:
+        if name.lower() == "connection":
+            dropped = dropped.union(token.strip().lower() for token in value.split(","))
+    return [(name, value) for name, value in read if name.lower() not in dropped]
+
+
+def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a fault of the gateway's own, in the shape that MLflow gives to its faults."""
+    from aiohttp import web
+
+    content = {
+        "error_code": KINDS.get(code, "TEMPORARILY_UNAVAILABLE"),
+        "message": message[:SENTENCE_CHARACTERS],
+    }
+    return web.json_response(content, status=code, headers=headers)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="gateway")
+    parser.add_argument("port", type=int)
+    given = parser.parse_args()
+    privacy.set_umask()
+    run(Settings.load(), given.port)
+
+
+if __name__ == "__main__":
+    _main()

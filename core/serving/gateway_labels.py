@@ -1,0 +1,108 @@
+"""Labels that come to a gateway by POST /labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from core.platform import project
+from core.platform.config import Settings
+from core.platform.errors import StoreError
+from core.platform.rows import key_text, label_of
+
+MOST = 10_000
+REFUSALS = 100
+
+
+def take(
+    settings: Settings, body: bytes, key: str | None, *, is_sample: bool = False
+) -> tuple[int, Any]:
+    """Keep the labels of a request; return the code of the answer and what it says.
+
+    The body is `{"labels": [{"prediction_id": "...", "label": 1, "labelled_at": "..."}, ...]}`, or
+    names the row by the project's natural key, `{"shot_id": 17, "label": 0}`. The time is that of
+    ISO 8601; one without a zone is UTC's.
+
+    Parameters
+    ----------
+    is_sample : bool
+        Whether the version that is served here learned from the built-in sample: keys name the
+        sample's rows then, and real rows else.
+
+    Returns
+    -------
+    int
+        200, 400 when nothing can be read, 413 for too many, 503 when the log is down.
+    dict or str
+        The counts, with the labels that were refused; or a sentence.
+    """
+    from core.predictions_log import labels
+
+    names = "prediction_id" if key is None else f"prediction_id or {key}"
+    shape = f'{{"labels": [{{"prediction_id": "...", "label": 1}}]}}, each with its {names}'
+    try:
+        asked = json.loads(body)
+        given = asked["labels"] if isinstance(asked, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        given = None
+    if not isinstance(given, list) or not given:
+        return 400, f"Send JSON of the form {shape}."
+    if len(given) > MOST:
+        return 413, f"{len(given):,} labels are too many for one request. Send at most {MOST:,}."
+    columns = project.load(settings.project).columns
+    key_type = columns[key].type if key in columns else "text"
+    reports, places, refused = [], [], []
+    for index, entry in enumerate(given):
+        try:
+            reports.append(_report(labels.Report, entry, key, names, key_type))
+            places.append(index)
+        except (ValueError, RecursionError) as error:
+            refused.append({"index": index, "reason": _reason(error)})
+    try:
+        counts = labels.report(settings, reports, source="api", is_sample=is_sample)
+    except StoreError as error:
+        return 503, error.message
+    refused += [
+        {"index": places[refusal.index], "reason": refusal.reason} for refusal in counts.refusals
+    ]
+    answer = asdict(counts)
+    del answer["refusals"]
+    answer["rejected"] = len(refused)
+    refused.sort(key=lambda refusal: int(str(refusal["index"])))
+    return 200, {**answer, "refused": refused[:REFUSALS]}
+
+
+def _reason(error: Exception) -> str:
+    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
+
+
+def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
+    if not isinstance(entry, dict):
+        raise ValueError(f"is no object with {names} and label")
+    known = {"prediction_id", "label", "labelled_at", key}
+    if unknown := [name for name in entry if name not in known]:
+        extra = ", ".join(map(str, unknown))
+        raise ValueError(f"has {extra}; known are {names}, label, labelled_at")
+    label = label_of(entry.get("label"))
+    if label is None:
+        raise ValueError("the label is neither 0 nor 1")
+    identity = entry.get("prediction_id")
+    if identity is not None and not isinstance(identity, str):
+        raise ValueError("the prediction_id is no text")
+    at = entry.get("labelled_at")
+    return kind(
+        label=label,
+        prediction_id=identity,
+        key=key_text(entry.get(key), key_type) if key is not None else None,
+        labelled_at=None if at is None else _seconds(at),
+    )
+
+
+def _seconds(at: Any) -> float:
+    try:
+        read = datetime.fromisoformat(at)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("labelled_at is no time of the form 2026-01-31T12:00:00Z") from error

@@ -1,0 +1,365 @@
+"""The gateway's way into the predictions log: many requests in one transaction, none held up.
+
+A thread writes all that waits at once. An answer that the log does not take while it takes others
+is set aside. When the log is down, answers go out without it; their rows wait in memory, as many as
+fit, and what does not fit is counted and noted as a gap. How many rows the log has not got is noted
+beside it meanwhile, so that a gateway that is killed leaves a gap too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from core.platform import set_aside
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, InputError, StoreError
+from core.predictions_log.gap_journal import Journal
+
+if TYPE_CHECKING:
+    from core.predictions_log.log_writer import Answer
+
+Kept = Literal["kept", "delayed", "conflict", "set_aside"]
+WAITING_ROWS = 100_000
+# How long an answer waits for the log, and how long the log for another writer, before both go on.
+ANSWER_SECONDS = 0.5
+LOCK_SECONDS = 0.4
+# Between tries while the log is down.
+PAUSE_SECONDS = 0.5
+# Of one transaction: a large one would hold up what comes meanwhile.
+ROWS_AT_ONCE = 20_000
+FLUSH_SECONDS = 4.0
+# A transaction waits so long for each answer that is on its way, and so long at most: the model
+# takes longer for those, and a transaction costs as much as a quarter of the model's work for one.
+GATHER_SECONDS, GATHERED_SECONDS = 0.002, 0.012
+
+
+@dataclass(frozen=True)
+class LogState:
+    """How the log does, as the gateway sees it.
+
+    Parameters
+    ----------
+    ok : bool
+        Whether the last write succeeded.
+    since : float or None
+        Seconds since 1970 since when it is down.
+    waiting : int
+        Rows in memory that are not written yet.
+    lost : int
+        Rows that did not fit since the gateway was started.
+    reason : str or None
+        Why it is down, as a sentence.
+    set_aside : int
+        Rows of answers that it did not take, since the gateway was started.
+    """
+
+    ok: bool = True
+    since: float | None = None
+    waiting: int = 0
+    lost: int = 0
+    reason: str | None = None
+    set_aside: int = 0
+
+
+@dataclass(eq=False)
+class _Item:
+    """An answer that waits for the log, and who waits for it to be there.
+
+    Parameters
+    ----------
+    is_out : bool
+        Whether its caller has it already: if this process ends now, its rows are missing.
+    """
+
+    answer: Answer
+    done: asyncio.Future[Kept] | None
+    is_out: bool = False
+    is_waiting: bool = True
+
+    @property
+    def rows(self) -> int:
+        return len(self.answer.probabilities)
+
+
+class Recorder:
+    """Writes answers to the predictions log.
+
+    Parameters
+    ----------
+    settings : Settings
+        Say where the log is.
+    limit : int
+        Rows that may wait in memory.
+    under_way : callable, optional
+        Tells how many more answers are to come soon.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        limit: int = WAITING_ROWS,
+        under_way: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.settings = settings
+        self.under_way = under_way
+        self.limit = limit
+        self.written = 0
+        self._waiting: deque[_Item] = deque()
+        self._rows = 0
+        # rows of them whose answers have gone out
+        self._out = 0
+        self._lost = 0
+        # rows of the gap that is open now
+        self._missing = 0
+        self._since: float | None = None
+        self._reason: str | None = None
+        # since when the rows of the gap that is open are missing, and why
+        self._gap: tuple[float, str] | None = None
+        self._set_aside = 0
+        self._is_closed = False
+        self._journal = Journal(settings)
+        self._journalling = threading.Lock()
+        self._is_noting = self._is_note_due = False
+        self._next_note: asyncio.Task[None] | None = None
+        self._changed = threading.Condition()
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True, name="predictions-log")
+
+    def start(self) -> None:
+        """Begin to write; called in the event loop that will await `keep`."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def keep(self, answer: Answer) -> Kept:
+        """Return once the answer is in the log, or cannot be soon.
+
+        Returns
+        -------
+        str
+            `kept`; `delayed` when it waits in memory or is lost; `conflict` when its request id
+            was used for other rows; `set_aside` when the log does not take it.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Kept] = loop.create_future()
+        rows = len(answer.probabilities)
+        with self._changed:
+            is_down = self._since is not None
+            if is_down and self._rows + rows > self.limit:
+                self._lost += rows
+                self._missing += rows
+            else:
+                item = _Item(answer, None if is_down else done, is_out=is_down)
+                self._waiting.append(item)
+                self._rows += rows
+                self._out += rows * is_down
+                self._changed.notify()
+        if not is_down:
+            finished, _ = await asyncio.wait({done}, timeout=ANSWER_SECONDS)
+            if finished:
+                return done.result()
+            with self._changed:
+                if item.is_waiting and not item.is_out:
+                    item.is_out = True
+                    self._out += rows
+        await self._note_soon()
+        return "delayed"
+
+    def state(self) -> LogState:
+        """Return how the log does now."""
+        with self._changed:
+            return LogState(
+                self._since is None,
+                self._since,
+                self._rows,
+                self._lost,
+                self._reason,
+                self._set_aside,
+            )
+
+    def close(self) -> None:
+        """Write what waits, for a few seconds at most; what is left is noted as a gap."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(FLUSH_SECONDS)
+        self._is_closed = True
+        self._note_now()
+
+    def _work(self) -> None:
+        # here, while the gateway starts, and not with the first answer
+        from core.predictions_log import log_writer
+
+        with suppress(CourtsideError):
+            # makes the log where there is none
+            log_writer.gaps(self.settings, limit=1)
+        gaps_left = True
+        while True:
+            with self._changed:
+                while not (self._waiting or self._missing or self._closing or gaps_left):
+                    self._changed.wait()
+                if self._closing and not self._waiting and not self._missing:
+                    return
+            if coming := self.under_way():
+                time.sleep(min(GATHERED_SECONDS, GATHER_SECONDS * coming))
+            with self._changed:
+                batch = self._next()
+            try:
+                self._done(batch, self._write([item.answer for item in batch]))
+                self._note_gaps(gaps_left=gaps_left)
+                gaps_left = False
+            except Exception as error:  # noqa: BLE001  nothing may end this thread
+                self._fail(error)
+                self._note_now()
+                with self._changed:
+                    if self._closing:
+                        return
+                    self._changed.wait_for(lambda: self._closing, PAUSE_SECONDS)
+
+    def _next(self) -> list[_Item]:
+        batch: list[_Item] = []
+        rows = 0
+        for item in self._waiting:
+            rows += item.rows
+            if batch and rows > ROWS_AT_ONCE:
+                break
+            batch.append(item)
+        return batch
+
+    def _write(self, answers: list[Answer]) -> list[Kept]:
+        from core.predictions_log import log_writer
+
+        refused: set[str] = set()
+
+        def write(part: Sequence[Answer]) -> None:
+            try:
+                log_writer.write(self.settings, part, wait_seconds=LOCK_SECONDS)
+            except log_writer.ConflictError as error:
+                refused.update(error.request_ids)
+
+        if not answers:
+            return []
+        bad = set_aside.sift(answers, write, self._is_of_the_answer)
+        for answer, error in bad:
+            self._put_aside(answer, error)
+        names = {id(answer) for answer, _ in bad}
+        return [
+            "set_aside"
+            if id(answer) in names
+            else "conflict"
+            if answer.request_id in refused
+            else "kept"
+            for answer in answers
+        ]
+
+    def _is_of_the_answer(self, error: Exception) -> bool:
+        """Tell whether a write failed because of what was written: the log takes other rows."""
+        from core.predictions_log import log_store, log_writer
+
+        if isinstance(error, InputError):
+            return True
+        if isinstance(error, StoreError) and log_store.is_down(error):
+            return False
+        return log_writer.takes_rows(self.settings, wait_seconds=LOCK_SECONDS)
+
+    def _put_aside(self, answer: Answer, error: Exception) -> None:
+        rows = len(answer.probabilities)
+        code: set_aside.Code = "not_an_answer" if isinstance(error, InputError) else "unwritable"
+        is_noted = set_aside.put(
+            self.settings, "predictions", answer.request_id, code, rows=rows, error=error
+        )
+        with self._changed:
+            if is_noted:
+                self._set_aside += rows
+            else:
+                self._lost += rows
+                self._missing += rows
+
+    def _note_gaps(self, *, gaps_left: bool) -> None:
+        from core.predictions_log.log_writer import note_gap, note_gaps_left
+
+        if gaps_left:
+            note_gaps_left(self.settings, wait_seconds=LOCK_SECONDS)
+        with self._changed:
+            missing, gap = self._missing, self._gap
+        if missing:
+            begun, reason = gap or (time.time(), "The log was down.")
+            note_gap(self.settings, begun, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
+        with self._changed:
+            self._missing -= missing
+            self._gap = None
+        self._note_now()
+
+    async def _note_soon(self) -> None:
+        """See that what is missing is noted on disk; of many who ask at once, one does it."""
+        if self._is_noting:
+            self._is_note_due = True
+            return
+        self._is_noting, self._is_note_due = True, False
+        try:
+            await asyncio.to_thread(self._note_now)
+        finally:
+            self._is_noting = False
+        if self._is_note_due:
+            # for those who asked meanwhile; this caller has waited long enough
+            self._next_note = asyncio.create_task(self._note_soon())
+
+    def _note_now(self) -> None:
+        """Note on disk how many rows the log has not got."""
+        # a disk that cannot be written keeps no gap either; the gateway's state tells of it
+        with self._journalling, suppress(OSError):
+            with self._changed:
+                rows = (self._rows if self._is_closed else self._out) + self._missing
+                begun = self._since or time.time()
+            if rows:
+                self._journal.note(begun, rows, is_closed=self._is_closed)
+            else:
+                self._journal.clear()
+
+    def _done(self, batch: list[_Item], kept: list[Kept]) -> None:
+        with self._changed:
+            for item, how in zip(batch, kept, strict=True):
+                self._waiting.popleft()
+                item.is_waiting = False
+                self._rows -= item.rows
+                self._out -= item.rows * item.is_out
+                self.written += item.rows * (how != "set_aside")
+            if self._since is not None and self._gap is None:
+                self._gap = (self._since, self._reason or "The log was down.")
+            self._since, self._reason = None, None
+        waiting = [
+            (item.done, how) for item, how in zip(batch, kept, strict=True) if item.done is not None
+        ]
+        if waiting and self._loop is not None:
+            # the loop may be closed when the last of all is written
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_tell, waiting)
+
+    def _fail(self, error: Exception) -> None:
+        reason = error.message if isinstance(error, CourtsideError) else type(error).__name__
+        with self._changed:
+            self._since = self._since or time.time()
+            self._reason = reason
+            # their answers go out now
+            freed: list[tuple[asyncio.Future[Kept], Kept]] = []
+            for item in self._waiting:
+                if item.done is not None:
+                    freed.append((item.done, "delayed"))
+                item.done, item.is_out = None, True
+            self._out = self._rows
+        if freed and self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_tell, freed)
+
+
+def _tell(waiting: list[tuple[asyncio.Future[Kept], Kept]]) -> None:
+    for done, how in waiting:
+        if not done.done():
+            done.set_result(how)

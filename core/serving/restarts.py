@@ -1,0 +1,445 @@
+"""Keeps endpoints up: what a crash or a `kill -9` took, or what hangs, is started again.
+
+The gateway of an endpoint runs `watch`, which starts the scoring server behind it again. A gateway
+that was killed is started again by the supervisor's `tick`, or by whoever needs it. What lives and
+does not answer (`core.platform.liveness`) is killed first, and then like the dead. Both do it by
+`python -m core.serving.restarts PORT`, which does nothing where all is up, and nothing to what a
+person has stopped: that is kept no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.platform import log_files, process, set_aside
+from core.platform.config import CODE_ROOT, Settings
+from core.platform.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
+from core.platform.liveness import SHOWN_SECONDS, Pulse, Question
+from core.serving import server
+from core.serving.server import Server
+
+WATCH_SECONDS = 0.25
+POLL_SECONDS = 0.05
+GATEWAY_SECONDS = 120.0
+PORT_SECONDS = 1.0
+START_SECONDS = 120.0
+TRIES = 8
+LONGEST_WAIT = 60.0
+# After so long without a fault, what went wrong before no longer counts.
+HEALTHY_SECONDS = 300.0
+# A restart that takes longer than a turn, a start and a gateway may hangs itself.
+REVIVE_SECONDS = 480.0
+ROTATE_SECONDS = 30.0
+
+_log = logging.getLogger("restarts")
+
+
+def wait_before(number: int) -> float:
+    """Return the seconds before a try: at once, then 1, 2, 4 and so on up to 60.
+
+    Examples
+    --------
+    >>> [wait_before(number) for number in range(1, 10)]
+    [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    """
+    return 0.0 if number <= 1 else min(LONGEST_WAIT, 2.0 ** (number - 2))
+
+
+async def watch(settings: Settings, port: int) -> None:
+    """Keep the server behind the gateway of this port up; runs until it is cancelled."""
+    keeper = _Keeper(settings, port)
+    rotated = time.monotonic()
+    while True:
+        if time.monotonic() - rotated > ROTATE_SECONDS:
+            rotated = time.monotonic()
+            # without the app too, which may be closed for weeks
+            await asyncio.to_thread(log_files.rotate, settings.logs_dir)
+        with (
+            # a full disk or a locked database passes
+            suppress(OSError, CourtsideError),
+            set_aside.guarded(
+                settings, "servers", f"port:{port}", passing=(OSError, CourtsideError)
+            ),
+        ):
+            # in a thread: it reads files, and ends processes
+            await asyncio.to_thread(keeper.tend, time.monotonic())
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+class Watched:
+    """One process of an endpoint that is asked again and again whether it answers.
+
+    Parameters
+    ----------
+    path : str
+        What is asked for.
+    """
+
+    def __init__(self, settings: Settings, watched: Server, path: str) -> None:
+        self.settings = settings
+        self.process = watched.process
+        self.port = watched.port
+        self._question = Question(watched.port, path)
+        self._pulse = Pulse(settings.hang_seconds)
+
+    def is_gone(self, watched: Server) -> bool:
+        """Ask it; note since when it does not answer, and tell whether it hung and was killed."""
+        answers = self._question.count_answers(min(2.0, self.settings.hang_seconds / 10))
+        hung = self._pulse.is_hung(answers, process.cpu_seconds(self.process))
+        silent = self._pulse.silent_seconds
+        shown = silent >= min(SHOWN_SECONDS, self.settings.hang_seconds / 2)
+        if shown != (watched.silent_since is not None):
+            since = time.time() - silent if shown else None
+            server.change(self.settings, watched, silent_since=since)
+        if not hung or not process.kill(self.process):
+            return False
+        _log.warning(
+            "process %d on port %d did not answer for %.0f s and was ended",
+            self.process.pid,
+            self.port,
+            silent,
+        )
+        return True
+
+    def close(self) -> None:
+        """Give up the open question."""
+        self._question.close()
+
+
+class Gateways:
+    """What the supervisor remembers of the gateways that it watches.
+
+    Parameters
+    ----------
+    tried : dict of int to (int, float)
+        By port how often a start was tried in a row, and when last.
+    """
+
+    def __init__(self) -> None:
+        self.tried: dict[int, tuple[int, float]] = {}
+        self._watched: dict[int, Watched] = {}
+
+    def tend(self, settings: Settings) -> None:
+        """Kill those that hang; then `tick`."""
+        from core.serving import gateway
+
+        listed = {
+            served.port: served
+            for served in server.kept(settings)
+            if served.backend is not None and served.state == "ready" and server.is_alive(served)
+        }
+        for port, watched in list(self._watched.items()):
+            if port not in listed or watched.process != listed[port].process:
+                watched.close()
+                del self._watched[port]
+        for port, front in listed.items():
+            if port not in self._watched:
+                self._watched[port] = Watched(settings, front, gateway.STATUS_PATH)
+            with suppress(NotReadyError):
+                self._watched[port].is_gone(front)
+        tick(settings, self.tried)
+
+
+def tick(settings: Settings, tried: dict[int, tuple[int, float]]) -> None:
+    """Start the gateways again that were killed, without waiting for them.
+
+    Parameters
+    ----------
+    tried : dict of int to (int, float)
+        By port how often it was tried in a row, and when last; kept by the caller from call to
+        call.
+    """
+    now = time.monotonic()
+    for front in server.servers(settings):
+        if front.backend is None:
+            continue
+        count, last = tried.get(front.port, (0, now))
+        kept = server.find(settings, front.port)
+        if kept is None or kept.state != "ready" or server.is_alive(kept):
+            if count and now - last > HEALTHY_SECONDS:
+                del tried[front.port]
+            continue
+        if count >= TRIES or (count and now - last < max(wait_before(count + 1), 5.0)):
+            continue
+        tried[front.port] = (count + 1, now)
+        with set_aside.guarded(settings, "servers", f"port:{front.port}"):
+            begin(settings, front.port)
+
+
+def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = None) -> Server:
+    """Return the endpoint of this port once all of it is up; start what is not.
+
+    What runs is left as it is: a new gateway takes over the scoring server that is there.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no endpoint on this port, or it was stopped.
+    InputError
+        When another program has taken its port.
+    StoreError
+        When the files of the version are not those that were registered.
+    ServerError
+        When it does not start.
+    """
+    with server.exclusive(settings, str(port), on_wait):
+        front = server.find(settings, port)
+        if front is None or front.backend is None or front.state in ("starting", "stopped"):
+            raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+        try:
+            if not server.is_alive(front):
+                front = start_gateway(settings, front, on_wait)
+            if server.behind(settings, front) is None:
+                front = _with_server(settings, front, on_wait)
+            elif front.state == "died" or front.problem:
+                front = server.change(settings, front, state="ready", problem=None)
+        except CourtsideError as error:
+            with suppress(CourtsideError):
+                server.change(settings, front, problem=error.message)
+            raise
+    return front
+
+
+def start_gateway(
+    settings: Settings, front: Server, on_wait: Callable[[], None] | None = None
+) -> Server:
+    """Start a gateway for an endpoint, and return the endpoint once it answers.
+
+    Raises
+    ------
+    InputError
+        When another program has the port.
+    NotReadyError
+        When the endpoint was stopped meanwhile.
+    ServerError
+        When it ends, or does not answer in time.
+    """
+    from core.serving import gateway
+
+    # what it started may have outlived it, and hold the port
+    process.stop(front.process)
+    end = time.monotonic() + PORT_SECONDS
+    # threads of a process that was killed let go of its sockets some moments later
+    while not process.port_is_free(front.port):
+        if time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+            continue
+        raise InputError(
+            f"Port {front.port} of the endpoint is in use by another program. Stop that program; "
+            "or stop the endpoint and start it on another port."
+        )
+    log = server.gateway_log(settings, front.port)
+    begun = process.start(
+        [sys.executable, "-m", gateway.__name__, str(front.port)],
+        log,
+        _environment(settings),
+        settings.state_dir,
+    )
+    try:
+        # at once: a gateway that is not kept would not be found again
+        front = server.change(
+            settings,
+            front,
+            pid=begun.pid,
+            create_time=begun.create_time,
+            boot=begun.boot,
+            silent_since=None,
+        )
+        end = time.monotonic() + GATEWAY_SECONDS
+        while time.monotonic() < end and server.is_alive(front):
+            if gateway.status(front.port) is not None and process.listens(begun, front.port):
+                return front
+            if on_wait is not None:
+                on_wait()
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        process.stop(begun)
+        raise
+    process.stop(begun)
+    last_line = process.log_tail(log, 1) or "it did not answer"
+    raise ServerError(
+        f"The endpoint could not be started on port {front.port}: {last_line.rstrip('.')}. "
+        f"Its log is {log.name}. Start it again."
+    )
+
+
+@dataclass
+class _Keeper:
+    """What the watch of one gateway remembers."""
+
+    settings: Settings
+    port: int
+    failures: int = 0
+    since: float = field(default_factory=time.monotonic)
+    next_try: float | None = None
+    trying: process.Process | None = None
+    trying_since: float = 0.0
+    watched: Watched | None = None
+
+    def tend(self, now: float) -> None:
+        """See whether the server behind runs; start it again when it is time to."""
+        if self.trying is not None:
+            if process.is_alive(self.trying):
+                if now - self.trying_since > REVIVE_SECONDS:
+                    process.kill(self.trying)
+                return
+            self.trying = None
+        front = server.find(self.settings, self.port)
+        # while it starts, is stopped, or was given up, it is not ours to start
+        if front is None or front.state != "ready":
+            self.failures, self.since, self.next_try = 0, now, None
+            return
+        behind = server.behind(self.settings, front)
+        if behind is not None:
+            self.next_try = None
+            if now - self.since > HEALTHY_SECONDS:
+                self.failures = 0
+            self._ask(front, behind)
+            return
+        if self.next_try is None:
+            self.failures += 1
+            self.since = now
+            if self.failures > TRIES:
+                _give_up(self.settings, front)
+                return
+            wait = wait_before(self.failures)
+            self.next_try = now + wait
+            if wait:
+                problem = front.problem or "The model's server has ended."
+                retry = f" It is started again in {wait:.0f} s, try {self.failures} of {TRIES}."
+                server.change(
+                    self.settings, front, problem=problem.partition(" It is started")[0] + retry
+                )
+        if now >= self.next_try:
+            self.next_try = None
+            self.since = now
+            self.trying = begin(self.settings, self.port, is_part=True)
+            self.trying_since = now
+
+    def _ask(self, front: Server, behind: Server) -> None:
+        """Kill the server behind if it hangs: the next look finds it gone."""
+        if self.watched is None or self.watched.process != behind.process:
+            if self.watched is not None:
+                self.watched.close()
+            self.watched = Watched(self.settings, behind, "/ping")
+        if self.watched.is_gone(behind):
+            self.watched = None
+            server.change(
+                self.settings,
+                front,
+                problem="The model's server lived, but did not answer, and was ended.",
+            )
+
+
+def _give_up(settings: Settings, front: Server) -> None:
+    reason = (front.problem or "").partition(" It is started")[0]
+    server.change(
+        settings,
+        front,
+        state="died",
+        problem=f"It was started {TRIES} times in a row and ended each time, so that nobody starts "
+        f"it any more. {reason} Look at its log, then restart it or serve another version.",
+    )
+    for other in server.servers(settings):
+        if other.shadow == front.port:
+            server.change(settings, other, shadow=None)
+
+
+def begin(settings: Settings, port: int, *, is_part: bool = False) -> process.Process:
+    """Start `revive` in a process of its own, and return at once.
+
+    Parameters
+    ----------
+    is_part : bool
+        Whether it ends with this process.
+    """
+    return process.start(
+        [sys.executable, "-m", "core.serving.restarts", str(port)],
+        settings.logs_dir / f"restart-{port}.log",
+        _environment(settings),
+        settings.state_dir,
+        is_part=is_part,
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    search = [str(CODE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**settings.environment(), "PYTHONPATH": os.pathsep.join(search)}
+
+
+def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] | None) -> Server:
+    """Start a server of the same version and put it in the place of the one that ended."""
+    check(front)
+    for left in server.behind_all(settings, front.port):
+        with suppress(NotReadyError):
+            server.stop(settings, left.port)
+    new = server.start(settings, replace(front, port=0, front=front.port, job_id=None))
+    try:
+        new = server.wait_until_ready(
+            settings, new, START_SECONDS, None if on_wait is None else lambda _: on_wait()
+        )
+        return server.change(
+            settings,
+            front,
+            backend=new.port,
+            log_path=new.log_path,
+            state="ready",
+            restarts=front.restarts + 1,
+            problem=None,
+        )
+    except BaseException:
+        with suppress(NotReadyError):
+            server.stop(settings, new.port)
+        raise
+
+
+def check(described: Server) -> None:
+    """Do nothing if the files of a version are those that were registered.
+
+    Needs neither MLflow nor its store: the digests are kept with the server.
+
+    Raises
+    ------
+    StoreError
+        When they are not, or cannot be read.
+    """
+    folder = described.folder
+    for name, digest in described.digests.items():
+        try:
+            content = (folder / name).read_bytes() if folder else b""
+        except OSError as error:
+            raise StoreError(
+                f"A file of version {described.version} of {described.model} is gone ({error}). "
+                "Roll back to another version, or train again."
+            ) from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise StoreError(
+                f"{Path(name).name} of version {described.version} of {described.model} is not "
+                "what was registered: it was changed since, and is not served. Roll back to "
+                "another version, or train again."
+            )
+
+
+def main() -> int:
+    """Revive the endpoint of the port in the command; 1 when that fails, and why in the log."""
+    try:
+        revive(Settings.load(), int(sys.argv[1]))
+    except NotReadyError:
+        return 0
+    except CourtsideError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Charts of what a served model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerChart:
+    """Show how many requests came in each of the last minutes.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Oldest first; the last is the minute that is not over yet.
+
+    Examples
+    --------
+    >>> per_minute([3, 0, 5]).to_dict()["height"]
+    120
+    """
+    import altair as alt
+
+    shown = [str(minute - len(counts) + 1) for minute in range(len(counts))]
+    shown[-1] = "now"
+    table = pd.DataFrame({"label": shown, "requests": list(counts)})
+    bars = (
+        alt.Chart(table)
+        .mark_bar(color=style.PALETTE["cool"])
+        .encode(
+            x=style.labels(shown, "Minutes"),
+            y=alt.Y("requests:Q", title="Requests", axis=alt.Axis(tickMinStep=1, tickCount=3)),
+            tooltip=[alt.Tooltip("label", title="Minute"), alt.Tooltip("requests", format=",")],
+        )
+    )
+    return style.finish([bars], title, "Requests in each of the last minutes", height=120)

@@ -1,0 +1,111 @@
+"""Values that differ only by how they are written down count as equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+# Relative difference that arithmetic in double precision leaves: 0.1 + 0.2 is off by 2e-16.
+ROUNDING = 1e-11
+# The same where one side has passed through single precision (half a unit in the last place).
+SINGLE = 2.0**-24
+
+Floats = npt.NDArray[np.float64]
+
+
+def aligned(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return both sides with one number for values that differ only by their representation.
+
+    A value takes the place of the nearest value of the reference where they differ by no more than
+    1e-11 of their size or, where only one of the sides holds nothing but numbers of single
+    precision, by the 6e-8 that rounding to it leaves. Near 0, size is that of the reference's
+    median. Whole numbers are compared exactly.
+
+    Parameters
+    ----------
+    reference, current : array of float
+        Also NaN and infinity, which stay.
+
+    Examples
+    --------
+    >>> old, new = aligned([0.1, 0.3], [0.1 + 0.2, np.float32(0.1), 0.2])
+    >>> new.tolist() == [0.3, float(np.float32(0.1)), 0.2]
+    True
+    >>> aligned([0.1, 0.3], np.array([0.1, 0.3], dtype=np.float32))[1].tolist()
+    [0.1, 0.3]
+    """
+    known = Known(np.asarray(reference, dtype=np.float64))
+    return known.values, known.aligned(np.asarray(current, dtype=np.float64))
+
+
+class Known:
+    """The values of a reference, made ready for others to be aligned to them.
+
+    Parameters
+    ----------
+    values : array of float
+
+    Attributes
+    ----------
+    values : array of float
+        The same, with one number for those of them that differ only by their representation.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        known = np.unique(values[np.isfinite(values)])
+        self._is_whole, self._is_single = _are_whole(values), _are_single(values)
+        self._scale = float(np.median(np.abs(known))) if known.size else 0.0
+        steps = np.diff(known, prepend=-np.inf)
+        self._known = known[steps > ROUNDING * np.maximum(np.abs(known), self._scale)]
+        is_one_each = self._is_whole or len(self._known) == len(known)
+        self.values = values if is_one_each else self._snapped(values, ROUNDING)
+
+    def aligned(self, current: Floats) -> Floats:
+        """Return other values, as `aligned` does."""
+        if not self._known.size or (self._is_whole and _are_whole(current)):
+            return current
+        width = SINGLE if self._is_single != _are_single(current) else ROUNDING
+        return self._snapped(current, width)
+
+    def _snapped(self, values: Floats, width: float) -> Floats:
+        known = self._known
+        above = np.minimum(np.searchsorted(known, values), len(known) - 1)
+        high, low = known[above], known[np.maximum(above - 1, 0)]
+        with np.errstate(invalid="ignore", over="ignore"):
+            gap_high, gap_low = np.abs(values - high), np.abs(values - low)
+            near = width * np.maximum(np.abs(values), self._scale)
+            is_near = (np.minimum(gap_high, gap_low) <= near) & np.isfinite(values)
+        return np.where(is_near, np.where(gap_high <= gap_low, high, low), values)
+
+
+def aligned_frame(
+    reference: pd.DataFrame, current: pd.DataFrame, columns: list[str]
+) -> pd.DataFrame:
+    """Return current rows with their numbers aligned to the reference's; texts stay.
+
+    Examples
+    --------
+    >>> old, new = (pd.DataFrame({"x": [value], "t": ["a"]}) for value in (0.3, 0.1 + 0.2))
+    >>> aligned_frame(old, new, ["x", "t"])["x"].tolist()
+    [0.3]
+    """
+    changed = {}
+    for name in columns:
+        if all(pd.api.types.is_numeric_dtype(side[name]) for side in (reference, current)):
+            pair = [
+                side[name].to_numpy(np.float64, na_value=np.nan) for side in (reference, current)
+            ]
+            changed[name] = aligned(*pair)[1]
+    return current[columns].assign(**changed)
+
+
+def _are_whole(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(np.all(finite == np.trunc(finite)))
+
+
+def _are_single(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        return bool(np.all(finite.astype(np.float32).astype(np.float64) == finite))

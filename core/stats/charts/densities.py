@@ -1,0 +1,106 @@
+"""How a column lies in several sets of rows, drawn over each other or side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def layers(
+    table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: str = "rows"
+) -> list[alt.Chart]:
+    """Return the layers that show a column as shares of each set's rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `set`, `label`, `start`, `end` (of a bin; equal for a single value, NaN for a name), `rows`,
+        `share`.
+    roles : dict of str to str
+        The role, and with it the colour, of each set, see `style.PALETTE`.
+    of : str
+        What the shares are shares of.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"set": ["train"] * 2, "label": ["a", "b"], "start": float("nan"),
+    ...                       "end": float("nan"), "rows": [3, 1], "share": [0.75, 0.25]})
+    >>> len(layers(table, "Zone", {"train": "current"}))
+    1
+    """
+    is_binned = bool((table["end"] > table["start"]).any())
+    draw = _histogram if is_binned else _value_bars
+    return draw(table, axis_title, roles, f"Share of {of} (%)")
+
+
+def _histogram(
+    table: pd.DataFrame, axis_title: str, roles: dict[str, str], y_title: str
+) -> list[alt.Chart]:
+    """Return the outline of each set's shares, filled lightly so that both are seen."""
+    import altair as alt
+
+    # a step line needs the end of its last step
+    closing = table.groupby("set", sort=False).tail(1)
+    outline = pd.concat([table, closing.assign(start=closing["end"])], ignore_index=True)
+    domain = [float(table["start"].min()), float(table["end"].max())]
+    x = alt.X(
+        "start:Q",
+        title=axis_title,
+        bin="binned",
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
+        axis=alt.Axis(tickCount=10),
+    )
+    y = style.share_y("share:Q", y_title, stack=None)
+    color = style.pair("set:N", "Set", roles)
+    bars = (
+        alt.Chart(table)
+        .mark_bar(opacity=0.25, binSpacing=0)
+        .encode(
+            x=x,
+            x2="end:Q",
+            y=y,
+            color=color,
+            tooltip=[
+                alt.Tooltip("set:N", title="Set"),
+                alt.Tooltip("start:Q", title="From", format=".5~g"),
+                alt.Tooltip("end:Q", title="To below", format=".5~g"),
+                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
+                alt.Tooltip("rows:Q", title="Rows", format=","),
+            ],
+        )
+    )
+    line = alt.Chart(outline).mark_line(interpolate="step-after", strokeWidth=2, tooltip=None)
+    unbinned = alt.X("start:Q", title=axis_title)
+    dashes = style.dashes("set:N", "Set", list(roles))
+    return [bars, line.encode(x=unbinned, y=y, color=color, strokeDash=dashes)]
+
+
+def _value_bars(
+    table: pd.DataFrame, axis_title: str, roles: dict[str, str], y_title: str
+) -> list[alt.Chart]:
+    """Return bars for each value, those of both sets side by side."""
+    import altair as alt
+
+    bars = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=style.labels(table["label"].unique().tolist(), axis_title),
+            xOffset=alt.XOffset("set:N", sort=list(roles)),
+            y=style.share_y("share:Q", y_title),
+            color=style.pair("set:N", "Set", roles),
+            tooltip=[
+                alt.Tooltip("set:N", title="Set"),
+                alt.Tooltip("label:N", title=axis_title),
+                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
+                alt.Tooltip("rows:Q", title="Rows", format=","),
+            ],
+        )
+    )
+    return [bars]

@@ -1,0 +1,176 @@
+"""Charts of what moves: distributions of two sets of rows, and the shift of each feature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.platform import own_columns
+from core.stats.charts import densities as density_charts
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def probability_density(
+    frame: pd.DataFrame, *, threshold: float | None = None, bins: int = 40, title: str | None = None
+) -> alt.LayerChart:
+    """Show how predicted probabilities lie in each set, as shares of the set's rows.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `set` (at most two names; the first is the reference) and `own_columns.PROBABILITY`.
+    threshold : float, optional
+        From where a row is labelled positive; drawn as a rule.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"set": ["reference"] * 50,
+    ...                       own_columns.PROBABILITY: rng.random(50)})
+    >>> probability_density(frame).to_dict()["height"]
+    280
+    """
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    parts = []
+    for name, part in frame.groupby("set", sort=False):
+        rows = np.histogram(part[own_columns.PROBABILITY].to_numpy(dtype=float), edges)[0]
+        share = rows / max(int(rows.sum()), 1)
+        parts.append(
+            pd.DataFrame(
+                {"set": name, "start": edges[:-1], "end": edges[1:], "rows": rows, "share": share}
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    roles = _set_roles(table["set"].unique().tolist())
+    layers = density_charts.layers(table, "Predicted probability", roles)
+    if threshold is not None:
+        layers.append(style.rule("x", threshold, f"Threshold: {threshold:.2f}"))
+    return style.finish(layers, title, "Distribution of the predicted probability")
+
+
+def feature_density(
+    table: pd.DataFrame, feature: str, *, axis_title: str | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show how a feature lies in two sets, as shares of each set's rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.stats.drift.densities` returns it.
+
+    Examples
+    --------
+    >>> from core.stats.drift import densities
+    >>> rng = np.random.default_rng(0)
+    >>> old = pd.DataFrame({"lat": rng.normal(size=500)})
+    >>> table = densities(old, old + 1, ["lat"])
+    >>> chart = feature_density(table, "lat", axis_title="Latitude (degrees)")
+    >>> chart.to_dict()["layer"][0]["encoding"]["x"]["title"]
+    'Latitude (degrees)'
+    """
+    rows = table[table["feature"] == feature]
+    name = axis_title or own_columns.shown(feature)
+    layers = density_charts.layers(rows, name, _set_roles(rows["set"].unique().tolist()))
+    sets = " and ".join(rows["set"].unique())
+    return style.finish(layers, title, f"Distribution of {name} in {sets}")
+
+
+def psi_bars(
+    table: pd.DataFrame,
+    *,
+    warn: float = 0.1,
+    alert: float = 0.2,
+    sets: tuple[str, str] = ("reference", "current"),
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show how far each feature has moved, most first, against both thresholds.
+
+    The axis is logarithmic: a PSI of 0.001 and one of 8 are both to be read.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `feature` and `psi`, as `core.stats.drift.by_feature` gives them; `ks` is told in
+        the tooltip if it is there.
+    warn, alert : float
+        From where a feature is watched, and from where it has shifted.
+    sets : tuple of str
+        What the two sets are called.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": ["period", "lat"], "psi": [0.02, 7.9]})
+    >>> psi_bars(table).to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['lat  7.900', 'period  0.020']
+    """
+    import altair as alt
+
+    levels = [f"stable < {warn:g}", f"watch ≥ {warn:g}", f"shifted ≥ {alert:g}"]
+    # a column that could not be compared has no bar
+    ranked = table.dropna(subset=["psi"]).sort_values("psi", ascending=False, kind="stable")
+    pairs = zip(ranked["feature"], ranked["psi"], strict=True)
+    shown = [f"{own_columns.shown(feature)}  {psi:.3f}" for feature, psi in pairs]
+    level = np.digitize(ranked["psi"].to_numpy(dtype=float), [warn, alert])
+    floor = 0.001
+    ranked = ranked.assign(
+        shown=shown,
+        level=[levels[place] for place in level],
+        start=floor,
+        # a bar that ends at the floor would not be seen
+        end=ranked["psi"].clip(lower=floor * 1.15),
+    )
+    top = max(float(ranked["psi"].max()) * 1.2 if len(ranked) else 1.0, 1.0)
+    tooltip = [
+        alt.Tooltip("feature:N", title="Feature"),
+        alt.Tooltip("psi:Q", title="PSI", format=".4f"),
+        alt.Tooltip("level:N", title="Reading"),
+    ]
+    if "ks" in ranked:
+        tooltip.append(alt.Tooltip("ks:Q", title="KS distance", format=".3f"))
+    bars = (
+        alt.Chart(ranked)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "start:Q",
+                title=f"PSI, {sets[1]} against {sets[0]} (log scale)",
+                scale=alt.Scale(type="log", domain=[floor, top], nice=False),
+                axis=alt.Axis(values=[0.001, 0.01, warn, alert, 1, 10], format="~g"),
+            ),
+            x2="end:Q",
+            y=style.names(shown, "Feature"),
+            color=alt.Color(
+                "level:N",
+                title="Reading",
+                sort=levels,
+                scale=alt.Scale(
+                    domain=levels,
+                    range=[style.PALETTE["ok"], style.PALETTE["warning"], style.PALETTE["alert"]],
+                ),
+                legend=style.legend(),
+            ),
+            tooltip=tooltip,
+        )
+    )
+    return style.finish(
+        [
+            bars,
+            style.rule("x", warn, f"Watch from {warn:g}", in_legend=False),
+            style.rule("x", alert, f"Shifted from {alert:g}", in_legend=False),
+        ],
+        title,
+        "Population stability index of each feature",
+        height=style.height_of(len(ranked), legend=True),
+    )
+
+
+def _set_roles(names: list[str]) -> dict[str, str]:
+    """Return which role, and with it which colour, each set has: the first is the reference."""
+    if len(names) == 1 and names != ["reference"]:
+        return {names[0]: "current"}
+    return dict(zip(names, ("reference", "current"), strict=False))

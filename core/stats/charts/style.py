@@ -1,0 +1,210 @@
+"""The one look of all charts: colours, axes, legends, lines and the final layout.
+
+Text, axes and background are left to the theme, light or dark. Only marks have colours of ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    import altair as alt
+
+# Warm is what is hot or new, cool is what is cold or stands. Every mark has a contrast of 3:1 or
+# more on both backgrounds in .streamlit/config.toml, each pair differs for readers with deutan,
+# protan or tritan vision, and white text on accent, made, missed and cool keeps 4.5:1.
+PALETTE = {
+    "accent": "#C2511A",
+    "cool": "#5666CE",
+    "made": "#C2511A",
+    "missed": "#5666CE",
+    "current": "#C2511A",
+    "reference": "#5666CE",
+    "challenger": "#C2511A",
+    "champion": "#5666CE",
+    "above": "#D4561B",
+    "average": "#A9ABB2",
+    "below": "#4757CE",
+    "neutral": "#7C8797",
+    "line": "#7C8797",
+    "ok": "#12897F",
+    "warning": "#B07F10",
+    "alert": "#CC3F56",
+}
+# For models side by side. From the fourth on, lines also differ in their dashes.
+CATEGORIES = ("#5666CE", "#C2511A", "#12897F", "#C860A8", "#B07F10", "#7C8797")
+# Shares from 0 to 1 in cells: fixed in both themes, so that the text inside stays legible.
+SHARES = ("#EEF0FB", "#3F4DB0")
+ON_LIGHT, ON_DARK = "#000000", "#FFFFFF"
+
+HEIGHT = 280
+_WIDTH = 640
+
+
+def finish(
+    layers: list[alt.Chart], title: str | None, description: str, *, height: int = HEIGHT
+) -> alt.LayerChart:
+    """Lay the layers over each other in a chart of the common size and look.
+
+    Parameters
+    ----------
+    title : str, optional
+        Shown above the chart, which grows by its height.
+    description : str
+        What screen readers tell where there is no title.
+    height : int
+        Without the title.
+
+    Examples
+    --------
+    >>> chart = finish([rule("x", 0.5, "Half")], "Title", "A line", height=100)
+    >>> chart.to_dict()["height"], chart.to_dict()["description"]
+    (134, 'Title')
+    """
+    import altair as alt
+
+    chart = alt.LayerChart(layer=layers).properties(
+        width="container",
+        height=height + 34 * bool(title),
+        # the height is that of the whole picture, in a page and in a file alike
+        autosize=alt.AutoSizeParams(type="fit", contains="padding"),
+        description=title or description,
+    )
+    if title:
+        chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
+    # the width where there is no container: a file
+    return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
+
+
+def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
+    """Return the height of a chart that has a band for each row of names.
+
+    Examples
+    --------
+    >>> height_of(5), height_of(5, legend=True)
+    (230, 264)
+    """
+    # neither one bar as tall as the chart, nor twenty on top of each other
+    return 60 + 34 * legend + band * max(rows, 2)
+
+
+def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
+    """Give a chart's words the colour of the text around it: the theme's, or black in a file.
+
+    Streamlit's own grey for axes has a contrast below 4.5:1 on white.
+
+    Parameters
+    ----------
+    view : settings of the view's configuration
+    """
+    words = {"labelColor": "currentColor", "titleColor": "currentColor"}
+    configured: alt.LayerChart = (
+        chart.configure_view(**view).configure_axis(**words).configure_legend(**words)
+    )
+    return configured
+
+
+def pair(field: str, title: str, roles: dict[str, str]) -> alt.Color:
+    """Return a colour for each name in `roles`, whose values are keys of PALETTE."""
+    import altair as alt
+
+    colours = [PALETTE[role] for role in roles.values()]
+    scale = alt.Scale(domain=list(roles), range=colours)
+    # three long names do not fit beside each other in half a page
+    columns = 2 if sum(map(len, roles)) > 45 else 3
+    return alt.Color(field, title=title, scale=scale, legend=legend(columns))
+
+
+def dashes(field: str, title: str, names: list[str]) -> alt.StrokeDash:
+    """Return a kind of line for each name: the first is drawn through, told without its colour."""
+    import altair as alt
+
+    kinds = [[1, 0], [6, 3], [2, 2]]
+    scale = alt.Scale(domain=names, range=[kinds[place % 3] for place in range(len(names))])
+    columns = 2 if sum(map(len, names)) > 45 else 3
+    return alt.StrokeDash(field, title=title, scale=scale, legend=legend(columns))
+
+
+def shapes(field: str, title: str, names: list[str]) -> alt.Shape:
+    """Return a shape for each name, so that points are told without their colour too."""
+    import altair as alt
+
+    kinds = ["circle", "diamond", "triangle-up", "square"]
+    scale = alt.Scale(domain=names, range=[kinds[place % 4] for place in range(len(names))])
+    columns = 2 if sum(map(len, names)) > 45 else 3
+    return alt.Shape(field, title=title, scale=scale, legend=legend(columns))
+
+
+def legend(columns: int = 3) -> alt.Legend:
+    """Return a legend above the chart, in as many columns."""
+    import altair as alt
+
+    return alt.Legend(
+        orient="top", title=None, columns=columns, labelLimit=260, symbolOpacity=1, symbolSize=90
+    )
+
+
+def share_x(field: str, title: str, *, domain: list[float] | None = None) -> alt.X:
+    """Return a horizontal axis of shares, told in percent."""
+    import altair as alt
+
+    scale = alt.Undefined if domain is None else alt.Scale(domain=domain, nice=False)
+    return alt.X(field, title=title, scale=scale, axis=alt.Axis(format="~%"))
+
+
+def share_y(
+    field: str,
+    title: str,
+    *,
+    domain: list[float] | None = None,
+    zero: bool = True,
+    stack: Literal[False] | None = False,
+) -> alt.Y:
+    """Return a vertical axis of shares, told in percent; `zero` counts where no domain is given."""
+    import altair as alt
+
+    scale = alt.Scale(zero=zero) if domain is None else alt.Scale(domain=domain, nice=False)
+    return alt.Y(field, title=title, scale=scale, axis=alt.Axis(format="~%"), stack=stack)
+
+
+def names(shown: list[str], title: str) -> alt.Y:
+    """Return an axis of names with their values, which the theme keeps legible."""
+    import altair as alt
+
+    return alt.Y("shown:N", title=title, sort=shown, axis=alt.Axis(labelLimit=260))
+
+
+def labels(shown: list[str], title: str) -> alt.X:
+    """Return an axis of values in their order; many or long ones stand at an angle."""
+    import altair as alt
+
+    angle = 0 if max(map(len, shown), default=0) * len(shown) <= 60 else -45
+    axis = alt.Axis(labelAngle=angle, labelLimit=110, labelOverlap=True)
+    return alt.X("label:N", title=title, sort=shown, axis=axis)
+
+
+def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.Chart:
+    """Return a dashed line across the chart where `axis`, "x" or "y", has a value.
+
+    `text` is what the line means; `in_legend` puts it there too.
+    """
+    import altair as alt
+
+    base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
+    rule = base.mark_rule(color=PALETTE["line"], strokeDash=[5, 4], strokeWidth=2)
+    tooltip = alt.Tooltip("text:N", title="Line")
+    dash: Any = alt.Undefined
+    if in_legend:
+        key = alt.Legend(
+            orient="top",
+            symbolType="stroke",
+            symbolStrokeColor=PALETTE["line"],
+            symbolStrokeWidth=2,
+            symbolSize=250,
+            labelLimit=260,
+        )
+        dash = alt.StrokeDash("text:N", title=None, scale=alt.Scale(range=[[5, 4]]), legend=key)
+    drawn: alt.Chart = rule.encode(**{axis: "value:Q"}, strokeDash=dash, tooltip=tooltip)
+    return drawn

@@ -1,0 +1,215 @@
+"""Does the model still fit? Checks with a verdict each, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from core.platform.own_columns import PROBABILITY, shown
+from core.stats.check import Check as Check
+from core.stats.check import Conclusion as Conclusion
+from core.stats.check import Group as Group
+from core.stats.check import Limit as Limit
+from core.stats.check import Verdict as Verdict
+from core.stats.performance import performance as performance
+from core.stats.performance import slices as slices
+from core.stats.verdicts import conclude as conclude
+
+# PSI: the reading usual since Siddiqi, Credit Risk Scorecards (2006).
+PSI_WARNING, PSI_ALERT = 0.1, 0.2
+# KS as a distance, not as a p-value: with thousands of rows any difference is significant.
+KS_WARNING, KS_ALERT = 0.1, 0.2
+# The same reading for the other distances, each from 0 to 1: a PSI of 0.1 is a Jensen-Shannon
+# distance of about 0.13 (the divergence in bits is the PSI by 8 ln 2 where shares differ little),
+# one of 0.2 of 0.19; Cramer's V from 0.1 small, from 0.3 medium (Cohen, 1988).
+USUAL = {
+    "psi": Limit(warning_high=PSI_WARNING, alert_high=PSI_ALERT),
+    "ks": Limit(warning_high=KS_WARNING, alert_high=KS_ALERT),
+    "js": Limit(warning_high=0.13, alert_high=0.19),
+    "chi2": Limit(warning_high=0.1, alert_high=0.3),
+    "missing": Limit(warning_high=0.01, alert_high=0.05),
+    "unseen": Limit(warning_high=0.01, alert_high=0.05),
+    "range": Limit(warning_high=0.01, alert_high=0.05),
+}
+# Why a check is not applicable: what it says, and what to do.
+REASONS = {
+    "reference_empty": (
+        "No row of the reference has a value here.",
+        "Leave the column out of the model, or train on rows that have it.",
+    ),
+    "current_empty": (
+        "No current row has a value here.",
+        "Find out why it is missing: the source, or how it is read.",
+    ),
+    "no_limit": ("Nearly every row has a value of its own, so that new ones say nothing.", ""),
+    "failed": (
+        "It could not be computed; the log of this run says why.",
+        "Report the error with its log, and read the other checks.",
+    ),
+}
+# code -> what it is called, and the column of `drift.by_feature` that holds it
+_OF_COLUMN = {
+    "psi": ("PSI", "psi"),
+    "ks": ("KS distance", "ks"),
+    "js": ("Jensen-Shannon distance", "js"),
+    "chi2": ("Cramer's V", "cramers_v"),
+    "missing": ("Missing values", "missing_current"),
+    "unseen": ("Values the reference does not have", "unseen"),
+    "range": ("Values out of the reference's range", "out_of_range"),
+}
+
+
+def usual(kind: str, missing: float = 0.0) -> Limit:
+    """Return the usual limit of a kind of check; a share that the reference misses is no change.
+
+    Examples
+    --------
+    >>> usual("missing", 0.25).words(), usual("psi", 0.25).words()
+    ('warning above 0.26, alert above 0.3', 'warning above 0.1, alert above 0.2')
+    """
+    limit = USUAL[kind]
+    if kind != "missing" or limit.warning_high is None or limit.alert_high is None:
+        return limit
+    return Limit(warning_high=limit.warning_high + missing, alert_high=limit.alert_high + missing)
+
+
+def inputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
+    """Judge how far each column moved; needs no labels.
+
+    Parameters
+    ----------
+    drift : DataFrame
+        As `drift.by_feature` returns it; what the model answers is left to
+        `outputs`.
+    limits : mapping of str to Limit, optional
+        By code; those of USUAL where there is none.
+
+    Returns
+    -------
+    list of Check
+        `psi.<column>`, and ks, js, chi2 (Cramer's V: a p-value would depend on the number of rows),
+        missing, unseen, range, each where the column has such a value. Where a column could not be
+        compared, its PSI is not applicable, with the reason.
+
+    Examples
+    --------
+    >>> moved = pd.DataFrame({"feature": ["lat"], "psi": [2.4], "ks": [0.05],
+    ...     "mean_reference": [34.0], "mean_current": [33.9]})
+    >>> [(check.code, check.verdict) for check in inputs(moved)]
+    [('psi.lat', 'alert'), ('ks.lat', 'ok')]
+    """
+    rows = drift[drift["feature"] != PROBABILITY]
+    return [check for row in rows.to_dict("records") for check in _of_column(row, "input", limits)]
+
+
+def outputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
+    """Judge how far the predicted probability moved: its PSI and KS.
+
+    Examples
+    --------
+    >>> moved = pd.DataFrame({"feature": [PROBABILITY], "psi": [0.15], "ks": [0.05],
+    ...     "mean_reference": [0.48], "mean_current": [0.45]})
+    >>> [(check.code, check.verdict) for check in outputs(moved)]
+    [('psi.courtside_probability', 'warning'), ('ks.courtside_probability', 'ok')]
+    """
+    rows = drift[drift["feature"] == PROBABILITY]
+    checks = [
+        check for row in rows.to_dict("records") for check in _of_column(row, "output", limits)
+    ]
+    return [check for check in checks if check.code.split(".")[0] in ("psi", "ks")]
+
+
+def _of_column(
+    row: Mapping[Any, Any], group: Group, limits: Mapping[str, Limit] | None
+) -> list[Check]:
+    name = str(row["feature"])
+    checks = []
+    reason = row.get("reason") or ""
+    for kind, (title, column) in _OF_COLUMN.items():
+        value = float(row.get(column, float("nan")))
+        code = f"{kind}.{name}"
+        if value != value:  # a text has no KS distance
+            if kind == "psi" and reason in REASONS:
+                checks.append(not_applicable(code, f"{title}: {name}", group, reason))
+            continue
+        limit = (limits or {}).get(code)
+        before = row.get("missing_reference") if kind == "missing" else None
+        if limit is None:
+            limit = usual(kind, before or 0.0)
+        if limit.source == "learned" and limit.warning_high is None and limit.alert_high is None:
+            checks.append(
+                replace(not_applicable(code, f"{title}: {name}", group, "no_limit"), value=value)
+            )
+            continue
+        verdict = _at_least(value, limit)
+        checks.append(
+            Check(
+                code,
+                f"{title}: {shown(name)}",
+                group,
+                value,
+                before,
+                limit.words(),
+                verdict,
+                _sentence(kind, value, verdict, row),
+                todo="" if verdict == "ok" else _todo(kind, group, name),
+                warning_high=limit.warning_high,
+                alert_high=limit.alert_high,
+            )
+        )
+    return checks
+
+
+def not_applicable(code: str, title: str, group: Group, reason: str) -> Check:
+    """Return a check that cannot be made, with the reason's code and what it says.
+
+    Examples
+    --------
+    >>> check = not_applicable("psi.x", "PSI: x", "input", "reference_empty")
+    >>> check.verdict, check.text
+    ('not_applicable', 'No row of the reference has a value here.')
+    """
+    text, todo = REASONS[reason]
+    return Check(
+        code, title, group, None, None, "", "not_applicable", text, todo=todo, state=reason
+    )
+
+
+def _at_least(value: float, limit: Limit) -> Verdict:
+    """Return the verdict where a value at the limit is beyond it, as PSI is commonly read."""
+    if limit.alert_high is not None and value >= limit.alert_high:
+        return "alert"
+    return "warning" if limit.warning_high is not None and value >= limit.warning_high else "ok"
+
+
+def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> str:
+    if kind == "missing":
+        return f"{value:.1%} of the rows have no value."
+    if kind == "unseen":
+        return f"{value:.1%} of the rows have a value that the reference does not have."
+    if kind == "range":
+        return f"{value:.1%} of the rows lie beyond the reference's least and largest value."
+    before, now = float(row["mean_reference"]), float(row["mean_current"])
+    means = (
+        f"mean {before:.6g} in the reference, {now:.6g} now"
+        if before == before
+        else "the shares of its values"
+    )
+    words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
+    return f"{words}: {means}."
+
+
+def _todo(kind: str, group: str, name: str) -> str:
+    if group == "output":
+        return "See which columns moved: what the model answers follows them."
+    if kind == "missing":
+        return f"Find out why {name} is missing: the source, or how it is read."
+    return f"Find out why {name} changed: a change of recording, or other rows than before."
+
+
+def as_table(checks: Sequence[Check]) -> pd.DataFrame:
+    """Return the checks as a table, a column per field."""
+    return pd.DataFrame([asdict(check) for check in checks])

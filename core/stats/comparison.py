@@ -1,0 +1,165 @@
+"""Is one model better than another on the same rows, or is the difference chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.stats import intervals, metrics
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+LOWER_IS_BETTER = ("log_loss", "brier_score")
+COMPARED = ("log_loss", "brier_score", "roc_auc", "f1")
+
+
+def paired(
+    labels: Labels, first: Floats, second: Floats, threshold_first: float, threshold_second: float
+) -> pd.DataFrame:
+    """Compare two forecasts of the same labels, metric by metric.
+
+    What is hard for both cancels out, so that the interval of the difference is narrower than
+    those of the two values would suggest. Log loss and Brier score: the mean of each row's
+    difference, F1: of each row's influence, see `intervals.difference`; ROC AUC: DeLong, DeLong and
+    Clarke-Pearson (1988).
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        0 or 1.
+    first, second : array of float, shape (n,)
+        Each model's probability of 1.
+    threshold_first, threshold_second : float
+        Probability from which each model labels a row 1.
+
+    Returns
+    -------
+    DataFrame
+        A row per metric (log_loss, brier_score, roc_auc, f1): `metric`, `one`, `other`,
+        `difference` (first minus second), `low`, `high` (its 95% interval), `better`: "one",
+        "other", or "alike" where the interval holds 0. Of one class there is no roc_auc; without
+        rows the table is empty.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=1000)
+    >>> labels = (rng.uniform(size=1000) < p).astype(int)
+    >>> table = paired(labels, p, np.full(1000, 0.5), 0.5, 0.5).set_index("metric")
+    >>> table["better"].to_dict()
+    {'log_loss': 'one', 'brier_score': 'one', 'roc_auc': 'one', 'f1': 'one'}
+    """
+    rows = []
+    if len(labels):
+        sides = ((first, threshold_first), (second, threshold_second))
+        values = [metrics.classification(labels, *side) for side in sides]
+        for name in COMPARED:
+            if name not in values[0]:
+                continue
+            low, high = _ends(name, labels, sides)
+            pair = values[0][name], values[1][name]
+            better = _better(low, high, lower_is_better=name in LOWER_IS_BETTER)
+            rows.append((name, *pair, pair[0] - pair[1], low, high, better))
+    columns = ["metric", "one", "other", "difference", "low", "high", "better"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _ends(name: str, labels: Labels, sides: Sequence[tuple[Floats, float]]) -> tuple[float, float]:
+    """Return the 95% interval of the difference of a metric, first minus second side."""
+    first, second = (side for side, _ in sides)
+    if name == "log_loss":
+        losses = metrics.log_losses(labels, first) - metrics.log_losses(labels, second)
+        return intervals.difference(losses, labels)
+    if name == "brier_score":
+        return intervals.difference((first - labels) ** 2 - (second - labels) ** 2, labels)
+    if name == "roc_auc":
+        placed = [intervals.placements(side[labels == 0], side[labels == 1]) for side, _ in sides]
+        above, below = (left - right for left, right in zip(*placed, strict=True))
+        rarer = min(len(above), len(below))
+        reach = intervals.student(rarer - 1) * intervals.placement_error(above, below)
+        middle = float(above.mean())
+        return middle - reach, middle + reach
+    figures = [_f1_influences(labels, *side) for side in sides]
+    values = figures[0][1] - figures[1][1]
+    return intervals.difference(values, labels, figures[0][0] - figures[1][0])
+
+
+def _f1_influences(labels: Labels, probabilities: Floats, threshold: float) -> tuple[float, Floats]:
+    """Return F1, and how much each row moves it (the delta method)."""
+    positive = (probabilities >= threshold).astype(np.float64)
+    size = float((labels + positive).mean())
+    if size == 0:
+        return 0.0, np.zeros(len(labels))
+    f1 = 2 * float((labels * positive).mean()) / size
+    return f1, (2 * labels * positive - f1 * (labels + positive)) / size
+
+
+def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str) -> pd.DataFrame:
+    """Tell how much worse each other model's log loss is than that of the best, and if by chance.
+
+    The best is to be chosen elsewhere (by cross-validation): the lowest of many test figures is
+    low by luck too. Each interval is of 95% by itself (`intervals.difference`); of twenty models
+    that are truly alike, one is told apart.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        0 or 1; at least one row.
+    probabilities : mapping of str to array of float, shape (n,)
+        Of each model, on the same rows.
+    best : str
+        The model that the others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        A row per other model, lowest log loss first: `model`, `log_loss`, `difference` (its log
+        loss minus that of the best), `low`, `high`, `better` ("model", "best" or "alike") and
+        `text`, a sentence.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=1000)
+    >>> labels = (rng.uniform(size=1000) < p).astype(int)
+    >>> against_best(labels, {"lr": p, "dummy": np.full(1000, 0.5)}, "lr")["better"].tolist()
+    ['best']
+    """
+    others = [name for name in probabilities if name != best]
+    losses = {name: metrics.log_losses(labels, side) for name, side in probabilities.items()}
+    rows = []
+    if others:
+        gaps = np.column_stack([losses[name] - losses[best] for name in others])
+        for place, name in enumerate(others):
+            gap, ends = float(gaps[:, place].mean()), intervals.difference(gaps[:, place], labels)
+            side = _better(*ends, lower_is_better=True)
+            better = {"one": "model", "other": "best", "alike": "alike"}[side]
+            text = _sentence(better, gap, *ends)
+            rows.append((name, float(losses[name].mean()), gap, *ends, better, text))
+    columns = ["model", "log_loss", "difference", "low", "high", "better", "text"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values("log_loss", kind="stable", ignore_index=True)
+
+
+def _better(low: float, high: float, *, lower_is_better: bool) -> str:
+    if low <= metrics.ROUNDING and high >= -metrics.ROUNDING:
+        return "alike"
+    return "one" if (high < 0) == lower_is_better else "other"
+
+
+def _sentence(better: str, gap: float, low: float, high: float) -> str:
+    if better == "alike":
+        if max(abs(low), abs(high)) <= metrics.ROUNDING:
+            return "Alike: the log loss is the same."
+        return (
+            f"Alike: the difference of {gap:+.4f} may be chance (95%: {low:+.4f} to {high:+.4f})."
+        )
+    low, high = sorted((abs(low), abs(high)))
+    span = f"by {abs(gap):.4f} (95%: {low:.4f} to {high:.4f}), more than chance"
+    if better == "best":
+        return f"Worse {span}."
+    return f"Better on these rows {span}. It was not chosen, as the choice did not look at them."

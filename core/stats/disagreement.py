@@ -1,0 +1,137 @@
+"""Where the candidates of one training part ways: a sign, without labels, of rows they do not know.
+
+Models that learned from the same rows answer alike where there were many of them, and each in its
+own way where there were none. Lakshminarayanan, Pritzel and Blundell, Simple and scalable
+predictive uncertainty estimation using deep ensembles (2017), there for networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.stats.check import Check, Limit
+from core.stats.metrics import Floats
+
+TITLE = "Disagreement among candidates"
+# Times as much as on the reference; less, and it does not matter in practice.
+WARNING, ALERT = 1.25, 1.5
+# One window in a thousand of the reference's own rows lies above (normal distribution).
+_CHANCE = 3.090232
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """How far candidates lie apart on the same rows.
+
+    Parameters
+    ----------
+    spread : float
+        Mean, over the rows, of the standard deviation of their probabilities; 0 to 0.5.
+    spread_of_rows : float
+        Standard deviation, over the rows, of that standard deviation.
+    labels_differ : float
+        Share of the rows that they do not all label the same, each at its own threshold.
+    rows, candidates : int
+    """
+
+    spread: float
+    spread_of_rows: float
+    labels_differ: float
+    rows: int
+    candidates: int
+
+
+def measure(probabilities: Floats, thresholds: Sequence[float]) -> Disagreement:
+    """Return how far candidates lie apart.
+
+    Parameters
+    ----------
+    probabilities : array of float, shape (rows, candidates)
+        One row and one candidate or more.
+    thresholds : sequence of float
+        One for each candidate.
+
+    Examples
+    --------
+    >>> apart = measure(np.array([[0.4, 0.6], [0.7, 0.7]]), [0.5, 0.5])
+    >>> round(apart.spread, 3), apart.labels_differ
+    (0.05, 0.5)
+    """
+    apart = probabilities.std(axis=1)
+    labels = probabilities >= np.asarray(thresholds)
+    differ = labels.any(axis=1) & ~labels.all(axis=1)
+    return Disagreement(
+        float(apart.mean()), float(apart.std()), float(differ.mean()), *probabilities.shape
+    )
+
+
+def check(
+    reference: Disagreement | None,
+    current: Disagreement | None,
+    limits: Mapping[str, Limit] | None = None,
+) -> Check:
+    """Judge the disagreement by what it is on the reference: code `disagreement`.
+
+    The limit is 1.25 times the reference's for a warning and 1.5 times for an alert, or, where
+    chance moves it further, what only one in a thousand windows of the reference's rows, as large
+    as this one, would exceed.
+
+    Parameters
+    ----------
+    reference, current : Disagreement or None
+        None where there were no candidates to ask.
+    limits : mapping of str to Limit, optional
+        A limit under `disagreement` takes the place of these.
+
+    Examples
+    --------
+    >>> old, new = Disagreement(0.05, 0.02, 0.2, 4000, 4), Disagreement(0.09, 0.02, 0.4, 900, 4)
+    >>> check(old, new).verdict, check(old, old).verdict, check(None, None).verdict
+    ('alert', 'ok', 'not_applicable')
+    """
+    if reference is None or current is None or min(reference.candidates, current.candidates) < 2:
+        return Check(
+            "disagreement",
+            TITLE,
+            "output",
+            None,
+            None,
+            "",
+            "not_applicable",
+            "Not available: fewer than two candidates of the training can be asked.",
+            todo="Train two kinds of classifiers or more to see where they part ways.",
+        )
+    chance = _CHANCE * reference.spread_of_rows * np.sqrt(1 / current.rows + 1 / reference.rows)
+    warning, alert = (
+        float(max(times * reference.spread, reference.spread + chance))
+        for times in (WARNING, ALERT)
+    )
+    usual = Limit(warning_high=warning, alert_high=alert, source="learned")
+    limit = (limits or {}).get("disagreement", usual)
+    verdict = limit.judge(current.spread)
+    half = _Z * current.spread_of_rows / np.sqrt(current.rows)
+    now, before = f"{current.labels_differ:.0%}", f"{reference.labels_differ:.0%}"
+    text = (
+        f"The {current.candidates} candidates of the training differ by {current.spread:.3f} in "
+        f"probability, {reference.spread:.3f} on the reference; they label {now} of the rows "
+        f"differently ({before} there)."
+    )
+    return Check(
+        "disagreement",
+        TITLE,
+        "output",
+        current.spread,
+        reference.spread,
+        limit.words(),
+        verdict,
+        text,
+        float(current.spread - half),
+        float(current.spread + half),
+        "" if verdict == "ok" else "Look at the rows they disagree on, and label some of those.",
+        warning_high=limit.warning_high,
+        alert_high=limit.alert_high,
+    )

@@ -1,0 +1,438 @@
+"""How far current rows lie from reference rows, one column at a time, without labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.stats import intervals
+from core.stats.alignment import Known
+
+# Added to every share, so that a bin that one side leaves empty counts much but not infinitely.
+SHARE_FLOOR = 1e-4
+# Bins of single values in which the smaller set should have fewer rows join others.
+MIN_EXPECTED = 5
+# Unless it does have so many, which chance alone does not do where fewer than 5 are expected.
+MANY = 20
+
+_log = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
+    """Return the population stability index of current against reference.
+
+    PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
+    a bin (Siddiqi, Credit Risk Scorecards, 2006); the bins are those of `Column`. Usual reading:
+    below 0.1 stable, from 0.2 shifted.
+
+    Parameters
+    ----------
+    reference, current : array of float or of text
+        Values, at least one each.
+    bins : int
+        Quantile bins, 2 or more.
+
+    Returns
+    -------
+    float
+        0 or more; NaN where a side has no value to compare.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> same, shifted = rng.normal(size=5000), rng.normal(loc=1, size=5000)
+    >>> psi(same, rng.normal(size=5000)) < 0.02, psi(same, shifted) > 0.5
+    (True, True)
+    """
+    old, new = Column(pd.Series(reference), bins).counts(pd.Series(current))
+    return float(psi_of(old, new)) if old.sum() and new.sum() else float("nan")
+
+
+def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the PSI of counts in the same bins, along the last axis.
+
+    Examples
+    --------
+    >>> psi_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
+    [0.0, 0.416]
+    """
+    share_old, share_new = (_shares(side) + SHARE_FLOOR for side in (old, new))
+    moved = (share_new - share_old) * np.log(share_new / share_old)
+    return np.asarray(moved.sum(axis=-1), dtype=np.float64)
+
+
+def js_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return the Jensen-Shannon distance of counts in the same bins, along the last axis.
+
+    The square root of the divergence in bits (Lin, 1991): 0 for equal shares, 1 for no bin in
+    common.
+
+    Examples
+    --------
+    >>> js_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist(), float(js_of([9, 0], [0, 9]))
+    ([0.0, 0.27], 1.0)
+    """
+    first, second = _shares(old), _shares(new)
+    middle = (first + second) / 2
+    parts = [
+        np.where(
+            side > 0,
+            side * np.log2(np.where(side > 0, side / np.where(middle > 0, middle, 1), 1)),
+            0.0,
+        )
+        for side in (first, second)
+    ]
+    divergence = (parts[0].sum(axis=-1) + parts[1].sum(axis=-1)) / 2
+    return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)), dtype=np.float64)
+
+
+def cramers_v_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
+    """Return Cramer's V of counts in the same bins: of which side a row is and its bin.
+
+    sqrt(chi-square / rows), as one of the two has two values (Cramer, Mathematical Methods of
+    Statistics, 1946): 0 to 1, whatever the number of rows.
+
+    Examples
+    --------
+    >>> cramers_v_of([50, 50], [[50, 50], [80, 20]]).round(3).tolist()
+    [0.0, 0.314]
+    """
+    first, second = np.broadcast_arrays(
+        *(np.asarray(side, dtype=np.float64) for side in (old, new))
+    )
+    sizes = [side.sum(axis=-1, keepdims=True) for side in (first, second)]
+    whole = sizes[0] + sizes[1]
+    both = first + second
+    chi2 = np.zeros(both.shape[:-1])
+    for side, size in zip((first, second), sizes, strict=True):
+        expected = both * size / whole
+        chi2 = chi2 + np.divide(
+            (side - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0
+        ).sum(axis=-1)
+    return np.asarray(np.sqrt(chi2 / whole[..., 0]), dtype=np.float64)
+
+
+def _shares(counts: npt.ArrayLike) -> Floats:
+    numbers = np.asarray(counts, dtype=np.float64)
+    return np.asarray(numbers / numbers.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+class Column:
+    """A column of the reference, made ready to be compared with current rows.
+
+    Bins are single values where the reference has no more numbers than `bins`, and for texts; else
+    quantiles of the reference. Of single values, the most frequent in both sets together have a bin
+    each, the rest one bin, which holds new values too; a bin in which the smaller set should have
+    fewer than 5 rows joins another (Cochran, Some methods for strengthening the common chi-square
+    tests, 1954), unless it has 20. So a rare value that one of the sets happens not to hold makes
+    no difference. Missing values are a bin of their own from 5 such rows on, and are left out below
+    that.
+
+    Parameters
+    ----------
+    values : Series
+        Of the reference.
+    bins : int
+        2 or more.
+
+    Examples
+    --------
+    >>> [side.tolist() for side in Column(pd.Series(list("aaaaab" * 9))).counts(
+    ...     pd.Series(list("abbbbb" * 9)))]
+    [[45.0, 9.0], [9.0, 45.0]]
+    """
+
+    def __init__(self, values: pd.Series[Any], bins: int = 10) -> None:
+        self.is_number = pd.api.types.is_numeric_dtype(values)
+        self.rows, self.bins = len(values), bins
+        self.missing = int(values.isna().sum())
+        if self.is_number:
+            numbers = _numbers(values)
+            self._known = Known(numbers[~np.isnan(numbers)])
+            self.sorted = np.sort(self._known.values)
+            names, counts = np.unique(self.sorted, return_counts=True)
+            self.names: npt.NDArray[Any] = names
+        else:
+            codes, texts = pd.factorize(values.dropna().astype("object"))
+            counts = np.bincount(codes, minlength=len(texts))
+            self.names = np.asarray(texts, dtype=object)
+        names = self.names
+        self.names_counts = counts
+        self.is_few = len(names) <= intervals.DISCRETE
+        self.is_binned = self.is_number and len(names) > bins
+        if self.is_binned:
+            self.edges = np.unique(np.quantile(self.sorted, np.linspace(0, 1, bins + 1)))[1:-1]
+            self.old = np.bincount(
+                np.searchsorted(self.edges, self.sorted, side="right"),
+                minlength=len(self.edges) + 1,
+            )
+
+    def counts(self, current: pd.Series[Any]) -> tuple[Floats, Floats]:
+        """Return how many rows of the reference and of the current rows are in each bin."""
+        return self._counts(self._present(current), len(current))
+
+    def expected(self, rows: int) -> tuple[Floats, Floats]:
+        """Return the reference's counts in the bins for windows of so many rows.
+
+        And, for each bin, how many rows stand for its share in a window (`limits`): in the bin of
+        the rest one more, since rows with a new value will be there.
+        """
+        share = min(rows, self.rows) / max(self.rows, 1)
+        if self.is_binned:
+            old, more = self.old, np.zeros(len(self.old))
+        else:
+            place, size, has_rest = self._places(self.names, self.names_counts * share)
+            old, more = np.bincount(place, self.names_counts, minlength=size), np.zeros(size)
+            if has_rest:
+                more[-1] = 1
+        if self.missing * share >= MIN_EXPECTED:
+            old, more = np.append(old, self.missing), np.append(more, 0.0)
+        return old.astype(np.float64), old + more
+
+    def compared(self, current: pd.Series[Any]) -> dict[str, float]:
+        """Return how far current rows lie from the reference; see `by_feature`."""
+        from scipy import special
+
+        known, rows = self._present(current), max(len(current), 1)
+        figures = {
+            "missing_reference": self.missing / max(self.rows, 1),
+            "missing_current": (len(current) - len(known)) / rows,
+        }
+        if self.is_few or not self.is_number:
+            figures["unseen"] = float((~pd.Series(known).isin(self.names)).sum()) / rows
+        old, new = self._counts(known, len(current))
+        if self.missing == self.rows or not new.sum():
+            return figures
+        figures |= {"psi": float(psi_of(old, new)), "js": float(js_of(old, new))}
+        if self.is_few or not self.is_number:
+            figures["cramers_v"] = float(cramers_v_of(old, new))
+            figures["chi2"] = figures["cramers_v"] ** 2 * float(old.sum() + new.sum())
+            figures["chi2_p_value"] = float(special.chdtrc(max(len(old) - 1, 1), figures["chi2"]))
+        if self.is_number and len(known):
+            after = np.sort(known)
+            figures |= _ks(self.sorted, after)
+            figures |= {"mean_reference": self.sorted.mean(), "mean_current": after.mean()}
+            beyond = np.searchsorted(after, self.sorted[0]) + len(after)
+            beyond -= np.searchsorted(after, self.sorted[-1], side="right")
+            figures["out_of_range"] = float(beyond) / rows
+        return figures
+
+    def _present(self, current: pd.Series[Any]) -> npt.NDArray[Any]:
+        """Return the values that are there, as those of the reference are written."""
+        if not self.is_number:
+            return current.dropna().to_numpy(dtype=object)
+        numbers = _numbers(current)
+        return self._known.aligned(numbers[~np.isnan(numbers)])
+
+    def _counts(self, known: npt.NDArray[Any], rows: int) -> tuple[Floats, Floats]:
+        share = min(rows, self.rows) / max(rows + self.rows, 1)
+        if self.is_binned:
+            place = np.searchsorted(self.edges, known, side="right")
+            old, new = self.old, np.bincount(place, minlength=len(self.old))
+        else:
+            names = pd.Index(np.concatenate([self.names, pd.unique(known)])).unique()
+            now = np.bincount(names.get_indexer(known), minlength=len(names))
+            before = np.zeros(len(names))
+            before[: len(self.names)] = self.names_counts
+            usual, smaller = (before + now) * share, now if rows < self.rows else before
+            usual = np.where(smaller >= MANY, np.maximum(usual, smaller), usual)
+            bins, size, _ = self._places(names, usual)
+            old, new = (np.bincount(bins, side, minlength=size) for side in (before, now))
+        missing = rows - len(known)
+        if (missing + self.missing) * share >= MIN_EXPECTED:
+            old, new = np.append(old, self.missing), np.append(new, missing)
+        return old.astype(np.float64), new.astype(np.float64)
+
+    def _places(self, names: Any, expected: Floats) -> tuple[Ints, int, bool]:
+        """Return the bin of each single value, the number of bins, and whether the last is a rest.
+
+        Parameters
+        ----------
+        expected : array of float
+            How many rows of the smaller set should have each value.
+        """
+        # alike counts by name, so that the choice does not depend on the order of rows
+        keys = names if self.is_number else np.asarray(names).astype(str)
+        order = np.lexsort((keys, -expected))
+        size = len(order)
+        most = size if size <= self.bins else self.bins - 1
+        own = int(np.sum(expected[order[:most]] >= MIN_EXPECTED))
+        has_rest = own == 0 or float(expected[order[own:]].sum()) >= MIN_EXPECTED
+        place = np.empty(size, dtype=np.int64)
+        place[order[:own]] = np.arange(own)
+        place[order[own:]] = own if has_rest else own - 1
+        return place, own + has_rest, has_rest
+
+
+def _ks(before: Floats, after: Floats) -> dict[str, float]:
+    """Return the largest distance of two distribution functions, and its p-value.
+
+    The p-value is the asymptotic one, corrected for small samples (Stephens, 1970).
+    """
+    from scipy.special import kolmogorov
+
+    both = np.concatenate([before, after])
+    shares = [np.searchsorted(side, both, side="right") / len(side) for side in (before, after)]
+    distance = float(np.abs(shares[0] - shares[1]).max())
+    root = np.sqrt(len(before) * len(after) / (len(before) + len(after)))
+    return {"ks": distance, "ks_p_value": float(kolmogorov((root + 0.12 + 0.11 / root) * distance))}
+
+
+def _numbers(values: pd.Series[Any]) -> Floats:
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def usual_names(reference: pd.Series[Any], current: pd.Series[Any], most: int) -> list[str]:
+    """Return the names that stand for themselves when sets are compared; others count as one.
+
+    Examples
+    --------
+    >>> usual_names(pd.Series(list("aaabbc")), pd.Series(["d"]), 2), usual_names(
+    ...     pd.Series(["a"]), pd.Series(["d"]), 2)
+    (['a'], ['a', 'd'])
+    """
+    counts = reference.value_counts()
+    if len(counts) <= most:
+        return sorted({*counts.index, *current.dropna().unique()})
+    # alike counts by name, so that the choice does not depend on the order of rows
+    ranked = counts.rename_axis("name").reset_index(name="rows")
+    ranked = ranked.sort_values(["rows", "name"], ascending=[False, True])
+    return sorted(ranked["name"].head(most - 1))
+
+
+def by_feature(
+    reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[str]
+) -> pd.DataFrame:
+    """Compare every feature of two sets.
+
+    Returns
+    -------
+    DataFrame
+        A row per feature: `feature`, `psi`, `ks` (largest distance between the two distribution
+        functions of the values that are there, 0 to 1), `ks_p_value`, `js` (Jensen-Shannon
+        distance over the bins of the PSI, 0 to 1), `chi2`, `chi2_p_value` and `cramers_v` (of the
+        same bins, where they are single values), `missing_reference`, `missing_current`, `unseen`
+        (share of rows with a value that the reference does not have, where it has no more than
+        20), `out_of_range` (share of rows below the reference's least number or above its
+        largest), `mean_reference`, `mean_current`, `reason` (why a feature could not be compared:
+        `reference_empty`, `current_empty`, `failed`; empty where it could). What a feature cannot
+        have is NaN: a text has no KS and no range. Numbers that differ only by their representation
+        count as equal (`alignment.aligned`).
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"x": range(100)})
+    >>> by_feature(frame, frame + 50, ["x"]).loc[0, ["ks", "out_of_range"]].tolist()
+    [0.5, 0.5]
+    """
+    return pd.DataFrame(
+        [{"feature": name, **_compared(reference[name], current[name])} for name in features],
+        columns=["feature", *_COMPARED],
+    )
+
+
+_COMPARED = (
+    "psi",
+    "ks",
+    "ks_p_value",
+    "js",
+    "chi2",
+    "chi2_p_value",
+    "cramers_v",
+    "missing_reference",
+    "missing_current",
+    "unseen",
+    "out_of_range",
+    "mean_reference",
+    "mean_current",
+    "reason",
+)
+
+
+def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, Any]:
+    """Compare one column; what goes wrong there takes no other column down."""
+    try:
+        figures: dict[str, Any] = {**Column(before).compared(after), "reason": ""}
+    except Exception:  # noqa: BLE001  a fault of one column is that column alone
+        _log.exception("The column %s could not be compared", before.name)
+        return {"reason": "failed"}
+    if before.isna().all():
+        figures["reason"] = "reference_empty"
+    elif after.isna().all():
+        figures["reason"] = "current_empty"
+    return figures
+
+
+def densities(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    names: tuple[str, str] = ("reference", "current"),
+    bins: int = 40,
+) -> pd.DataFrame:
+    """Count how each feature lies in two sets, for charts that need no rows.
+
+    Columns of up to 20 distinct values are counted value by value, texts of more by their most
+    frequent names, other numbers in bins of equal width. Missing values are left out.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `set` (one of `names`), `label`, `start`, `end` (of a bin; equal for a single
+        value, NaN for a text), `rows`, `share` (of the set's rows that have a value).
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"period": [1, 1, 2, 4]})
+    >>> densities(frame, frame.head(2), ["period"])[["set", "label", "share"]].values.tolist()
+    [['reference', '1', 0.5], ['reference', '2', 0.25], ['reference', '4', 0.25],
+     ['current', '1', 1.0], ['current', '2', 0.0], ['current', '4', 0.0]]
+    """
+    parts = []
+    for feature in features:
+        old, new = reference[feature].dropna(), current[feature].dropna()
+        counted = (
+            _count_numbers(old.to_numpy(dtype=float), new.to_numpy(dtype=float), bins)
+            if pd.api.types.is_numeric_dtype(reference[feature])
+            else _count_names(old, new)
+        )
+        for name, rows in zip(names, counted.pop("rows"), strict=True):
+            part = pd.DataFrame({"feature": feature, "set": name, **counted, "rows": rows})
+            parts.append(part.assign(share=part["rows"] / max(int(part["rows"].sum()), 1)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _count_numbers(old: Any, new: Any, bins: int) -> dict[str, Any]:
+    both = np.unique(np.concatenate([old, new]))
+    if len(both) <= intervals.DISCRETE:
+        rows = [(side[:, None] == both).sum(axis=0) for side in (old, new)]
+        labels = [f"{value:.10g}" for value in both]
+        return {"label": labels, "start": both, "end": both, "rows": rows}
+    edges = intervals.edges(both, bins)
+    labels = [f"{value:.5g}" for value in edges[:-1]]
+    rows = [np.histogram(side, edges)[0] for side in (old, new)]
+    return {"label": labels, "start": edges[:-1], "end": edges[1:], "rows": rows}
+
+
+def _count_names(old: pd.Series[Any], new: pd.Series[Any]) -> dict[str, Any]:
+    names = usual_names(old, new, intervals.DISCRETE)
+    labels = [*names, "others"]
+    rows = [
+        side.where(side.isin(names), "others")
+        .value_counts()
+        .reindex(labels, fill_value=0)
+        .to_numpy()
+        for side in (old, new)
+    ]
+    if not rows[0][-1] and not rows[1][-1]:
+        labels, rows = labels[:-1], [side[:-1] for side in rows]
+    return {"label": labels, "start": np.nan, "end": np.nan, "rows": rows}

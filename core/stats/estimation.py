@@ -1,0 +1,363 @@
+"""How good a model is likely to be on rows without labels, from its own probabilities.
+
+Confidence-based performance estimation (CBPE): a calibrated probability says how often the label is
+1, so that it says how often the model is right. Kivimäki, Białek, Kuberski and Nurminen,
+Performance Estimation in Binary Classification Using Calibrated Confidence (2025); NannyML's
+documentation, "How it works: performance estimation". It holds only as far as the probabilities are
+calibrated on these rows: where the model was tested, and while the relation of features and label
+stays as it was. A changed relation, it cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from core.stats import metrics
+from core.stats.check import Check, Limit
+from core.stats.metrics import Floats, Labels
+
+TITLES = {
+    "estimated_log_loss": "Log loss, estimated without labels",
+    "estimated_roc_auc": "ROC AUC, estimated without labels",
+    "estimated_f1": "F1, estimated without labels",
+}
+# An estimate that misses the reference's own figure by more than this is none.
+POOR_LOG_LOSS, POOR_SHARE = 0.02, 0.02
+_Z = 1.959964
+
+
+def cbpe(probabilities: Floats, threshold: float) -> dict[str, float]:
+    """Return the figures that labels would show on average, if the probabilities are right.
+
+    Of a row of probability p that is labelled 1, p counts as a true and 1 - p as a false positive;
+    labelled 0, p counts as a false and 1 - p as a true negative. Rates come from these sums, the
+    ROC curve from those at each threshold. Log loss and Brier score are expected values: the mean
+    of -p ln p - (1 - p) ln(1 - p), and of p (1 - p).
+
+    Parameters
+    ----------
+    probabilities : array of float
+        Probability of 1, one or more; calibrated.
+    threshold : float
+        Probability from which a row is labelled 1.
+
+    Returns
+    -------
+    dict of str to float
+        log_loss (nats), brier_score, roc_auc (left out where all probabilities are 0, or all 1),
+        f1, precision, recall, accuracy (as in `metrics.classification`, 0 where no row is
+        labelled 1).
+
+    Examples
+    --------
+    >>> expected = cbpe(np.array([0.9, 0.8, 0.3, 0.2]), 0.5)
+    >>> {name: round(value, 3) for name, value in expected.items()}
+    {'log_loss': 0.484, 'brier_score': 0.155, 'f1': 0.81, 'precision': 0.85, 'recall': 0.773,
+     'accuracy': 0.8, 'roc_auc': 0.828}
+    """
+    return {name: value for name, (value, _) in _figures(probabilities, threshold).items()}
+
+
+def intervals(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
+    """Return where the figures would lie in 95% of sets of labelled rows like these.
+
+    The spread is that of rows and of their labels: both drawn anew, the rows as they lie here and
+    the labels by their probabilities. It is the normal one of the influence of each row (Hampel,
+    The influence curve and its role in robust estimation, 1974), cut at what is possible. It does
+    not tell of probabilities that are wrong.
+
+    Examples
+    --------
+    >>> low, high = intervals(np.tile([0.2, 0.8], 500), 0.5)["accuracy"]
+    >>> round(low, 3), round(high, 3)
+    (0.775, 0.825)
+    """
+    most = {"log_loss": np.inf}
+    return {
+        name: (max(value - _Z * error, 0.0), min(value + _Z * error, most.get(name, 1.0)))
+        for name, (value, error) in _figures(probabilities, threshold).items()
+    }
+
+
+def checks(
+    reference_labels: Labels,
+    reference_probabilities: Floats,
+    current_probabilities: Floats,
+    threshold: float,
+    reason: str | None = None,
+    limits: Mapping[str, Limit] | None = None,
+) -> list[Check]:
+    """Compare what is estimated on the current rows with what is estimated on the reference.
+
+    Judged by the better end of the interval, as a performance check is. The limit of log loss moves
+    with the base rate that the probabilities tell, so that a lower base rate alone is no good news:
+    it is where half of the reference's skill is left (warning), and a quarter (alert). Of the ROC
+    AUC's lead over 0.5, 80% and 50% of the reference's; of F1, 90% and 50%.
+
+    Parameters
+    ----------
+    reference_labels, reference_probabilities : array
+        Of the rows that the model was tested on.
+    current_probabilities : array of float
+    threshold : float
+    reason : str, optional
+        Why nothing can be estimated, as `support.is_outside` tells it.
+    limits : mapping of str to Limit, optional
+        Limits by code that take the place of these; the value itself is judged by them.
+
+    Returns
+    -------
+    list of Check
+        estimated_log_loss, estimated_roc_auc, estimated_f1. Not applicable, with the reason and
+        no value, where `reason` is given, where there is no row, and where the estimate fails on
+        the reference itself.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(0.2, 0.8, 2000)
+    >>> labels = (rng.uniform(size=2000) < p).astype(int)
+    >>> [(check.code, check.verdict) for check in checks(labels, p, np.full(500, 0.5), 0.5)]
+    [('estimated_log_loss', 'alert'), ('estimated_roc_auc', 'alert'), ('estimated_f1', 'ok')]
+    >>> checks(labels, p, p, 0.5, "the rows are of another kind")[0].text
+    'Not available: the rows are of another kind.'
+    """
+    if reason is None and not len(current_probabilities):
+        reason = "there are no rows"
+    reason = reason or why_not(reference_labels, reference_probabilities)
+    old = cbpe(reference_probabilities, threshold) if len(reference_probabilities) else {}
+    if reason is not None:
+        return [
+            Check(
+                code,
+                title,
+                "output",
+                None,
+                old.get(code.removeprefix("estimated_")),
+                "",
+                "not_applicable",
+                f"Not available: {reason}.",
+                todo="Bring labels: only they can say how good the model is here.",
+            )
+            for code, title in TITLES.items()
+        ]
+    new, between = (
+        cbpe(current_probabilities, threshold),
+        intervals(current_probabilities, threshold),
+    )
+    given = limits or {}
+    return [
+        _log_loss(reference_probabilities, current_probabilities, old, new, between, given),
+        _roc_auc(old, new, between, given),
+        _f1(old, new, between, given),
+    ]
+
+
+def why_not(labels: Labels, probabilities: Floats) -> str | None:
+    """Return why a model's probabilities cannot be taken at their word; None where they can.
+
+    They cannot where what they estimate on rows with labels is not what came out there: log loss
+    missed by more than 2%, or the share of label 1 by more than 2 points, and by more than chance
+    explains.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(0.2, 0.8, 2000)
+    >>> labels = (rng.uniform(size=2000) < p).astype(int)
+    >>> why_not(labels, p) is None
+    True
+    >>> why_not(labels, np.where(p < 0.5, 0.01, 0.99))
+    "the model's probabilities are not calibrated on the reference: they estimate a log loss of
+     0.056 where 1.671 came out"
+    """
+    if not len(labels):
+        return "there are no labels to compare the model's probabilities with"
+    start = "the model's probabilities are not calibrated on the reference: they"
+    came_out = float(metrics.log_losses(labels, probabilities).mean())
+    estimate, error = _figures(probabilities, 0.5)["log_loss"]
+    if abs(estimate - came_out) > max(POOR_LOG_LOSS * came_out, 2 * _Z * error):
+        return f"{start} estimate a log loss of {estimate:.3f} where {came_out:.3f} came out"
+    share, forecast = float(labels.mean()), float(probabilities.mean())
+    chance = float(np.sqrt(np.mean(probabilities * (1 - probabilities)) / len(labels)))
+    if abs(share - forecast) > max(POOR_SHARE, 2 * _Z * chance):
+        return f"{start} forecast {forecast:.1%} where {share:.1%} came out"
+    return None
+
+
+def _figures(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
+    """Return each figure with its standard error, from the influence of a row of either label."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    positive = (p >= threshold).astype(np.float64)
+    share, labelled, hits = p.mean(), positive.mean(), (positive * p).mean()
+    ones, zeros = metrics.log_losses(np.ones_like(p), p), metrics.log_losses(np.zeros_like(p), p)
+    loss = float(np.mean(p * ones + (1 - p) * zeros))
+    brier = float(np.mean(p * (1 - p)))
+    right = float(np.mean(positive * p + (1 - positive) * (1 - p)))
+    f1, precision, recall = (
+        float(part / whole) if whole > 0 else 0.0
+        for part, whole in ((2 * hits, labelled + share), (hits, labelled), (hits, share))
+    )
+    figures = {
+        "log_loss": (loss, _error(p, ones - loss, zeros - loss)),
+        "brier_score": (brier, _error(p, (1 - p) ** 2 - brier, p**2 - brier)),
+        "f1": (f1, _error(p, 2 * positive - f1 * (positive + 1), -f1 * positive, labelled + share)),
+        "precision": (
+            precision,
+            _error(p, positive * (1 - precision), -positive * precision, labelled),
+        ),
+        "recall": (recall, _error(p, positive - recall, np.zeros_like(p), share)),
+        "accuracy": (right, _error(p, positive - right, 1 - positive - right)),
+    }
+    if 0 < share < 1:
+        figures["roc_auc"] = _expected_auc(p)
+    return figures
+
+
+def _error(p: Floats, if_one: Floats, if_zero: Floats, whole: float = 1.0) -> float:
+    """Return the standard error of a mean of influences, by the label that a row may get."""
+    if whole <= 0:
+        return 0.0
+    return float(np.sqrt(np.mean(p * if_one**2 + (1 - p) * if_zero**2) / len(p)) / whole)
+
+
+def _expected_auc(p: Floats) -> tuple[float, float]:
+    """Return the area under the expected ROC curve, and its standard error.
+
+    The area is the share of pairs of a 1 and a 0 in which the 1 has the higher probability, each
+    row being a 1 with its own; equal ones count half (Mann and Whitney, 1947).
+    """
+    values, place = np.unique(p, return_inverse=True)
+    ones = np.bincount(place, weights=p, minlength=len(values))
+    zeros = np.bincount(place, weights=1 - p, minlength=len(values))
+    of_ones, of_zeros = ones.sum(), zeros.sum()
+    # of a 1: the share of zeros below it; of a 0: the share of ones above it
+    below = (np.cumsum(zeros) - zeros / 2) / of_zeros
+    above = 1 - (np.cumsum(ones) - ones / 2) / of_ones
+    area = float((ones * below).sum() / of_ones)
+    share = float(p.mean())
+    error = _error(p, (below[place] - area) / share, (above[place] - area) / (1 - share))
+    return area, error
+
+
+def _log_loss(
+    reference: Floats,
+    current: Floats,
+    old: Mapping[str, float],
+    new: Mapping[str, float],
+    between: Mapping[str, tuple[float, float]],
+    limits: Mapping[str, Limit],
+) -> Check:
+    before = _skill(old["log_loss"], float(reference.mean()))
+    base = _base(float(current.mean()))
+    now = _skill(new["log_loss"], float(current.mean()))
+    text = (
+        f"Always forecasting the expected base rate ({current.mean():.1%}) gives {base:.4f}: an "
+        f"estimated skill of {now:.2%}, {before:.2%} on the reference."
+    )
+    return _check(
+        "estimated_log_loss",
+        old["log_loss"],
+        new["log_loss"],
+        between["log_loss"],
+        limits,
+        text,
+        high=((1 - before / 2) * base, (1 - before / 4) * base),
+    )
+
+
+def _roc_auc(
+    old: Mapping[str, float],
+    new: Mapping[str, float],
+    between: Mapping[str, tuple[float, float]],
+    limits: Mapping[str, Limit],
+) -> Check:
+    if "roc_auc" not in old or "roc_auc" not in new:
+        return Check(
+            "estimated_roc_auc",
+            TITLES["estimated_roc_auc"],
+            "output",
+            None,
+            old.get("roc_auc"),
+            "",
+            "not_applicable",
+            "Not available: all probabilities are 0, or all are 1.",
+        )
+    lead = old["roc_auc"] - 0.5
+    text = f"The lead over chance (0.5) is estimated at {new['roc_auc'] - 0.5:.3f}, {lead:.3f} on "
+    return _check(
+        "estimated_roc_auc",
+        old["roc_auc"],
+        new["roc_auc"],
+        between["roc_auc"],
+        limits,
+        f"{text}the reference.",
+        low=(0.5 + 0.8 * lead, 0.5 + 0.5 * lead),
+    )
+
+
+def _f1(
+    old: Mapping[str, float],
+    new: Mapping[str, float],
+    between: Mapping[str, tuple[float, float]],
+    limits: Mapping[str, Limit],
+) -> Check:
+    text = (
+        "No row reaches the threshold."
+        if new["precision"] == 0
+        else f"Precision {new['precision']:.2f} and recall {new['recall']:.2f} are expected."
+    )
+    return _check(
+        "estimated_f1",
+        old["f1"],
+        new["f1"],
+        between["f1"],
+        limits,
+        text,
+        low=(0.9 * old["f1"], 0.5 * old["f1"]),
+    )
+
+
+def _check(
+    code: str,
+    before: float,
+    value: float,
+    between: tuple[float, float],
+    limits: Mapping[str, Limit],
+    text: str,
+    *,
+    low: tuple[float | None, float | None] = (None, None),
+    high: tuple[float | None, float | None] = (None, None),
+) -> Check:
+    usual = Limit(low[0], high[0], low[1], high[1])
+    limit = limits.get(code, usual)
+    verdict = limit.judge(value, between if limit is usual else None)
+    words = f"better end of the interval: {limit.words()}" if limit is usual else limit.words()
+    todo = "" if verdict == "ok" else "Bring labels for these rows to see whether it is so."
+    return Check(
+        code,
+        TITLES[code],
+        "output",
+        value,
+        before,
+        words,
+        verdict,
+        text,
+        *between,
+        todo,
+        limit.warning_low,
+        limit.warning_high,
+        limit.alert_low,
+        limit.alert_high,
+    )
+
+
+def _base(share: float) -> float:
+    return metrics.base_rate_log_loss(share) if 0 < share < 1 else 0.0
+
+
+def _skill(loss: float, share: float) -> float:
+    base = _base(share)
+    return 1 - loss / base if base else 0.0

@@ -1,0 +1,151 @@
+"""The 95% intervals of the figures of a probability forecast."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.stats import intervals, metrics
+from core.stats.metrics import Floats, Labels, log_losses
+
+
+def of(
+    labels: Labels, probabilities: Floats, threshold: float, *, resamples: int = 200, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Return the 95% interval of every figure; each holds the truth in 93% of samples or more.
+
+    Means (log loss, Brier score, calibration, skill by the influence of each row): Student's t with
+    regard to skewness, see `intervals.mean`. The sample's own base rate fits it better than the
+    true one does, which makes a skill seem smaller: the upper end allows for that. Shares
+    (accuracy, precision, recall): Agresti and Coull. F1 is 2 J / (1 + J) of the share J of true
+    positives among rows that are 1 or labelled 1, and has the interval of J. ROC AUC and average
+    precision: on the logit scale. How often each holds the truth: docs/decisions/0038, by
+    benchmarks/coverage.py.
+
+    A calibration error is never negative, so that chance only adds to it, and its quantiles would
+    lie above the truth. Its interval is that of a test instead: it holds the errors, with gaps of
+    the observed shape, under which the observed error is not among the 2.5% smallest or largest.
+    It begins at 0 where chance alone explains the error, and it holds the observed error.
+
+    Returns
+    -------
+    dict of str to (low, high)
+        The names in TITLES, calibration (mean forecast minus observed share) and
+        calibration_error. Empty without rows of both classes.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(size=2000)
+    >>> low, high = of((rng.uniform(size=2000) < p).astype(int), p, 0.5)["roc_auc"]
+    >>> low < 5 / 6 < high  # the true value for uniform probabilities
+    True
+    """
+    rows, ones = len(labels), int(labels.sum())
+    if not 0 < ones < rows:
+        return {}
+    losses = log_losses(labels, probabilities)
+    positive = probabilities >= threshold
+    hits, reached = int(labels[positive].sum()), int(positive.sum())
+    jaccard = _of_share(hits, ones + reached - hits)
+    rarer = min(ones, rows - ones)
+    return {
+        "log_loss": _within(intervals.mean(losses), 0.0, float("inf")),
+        "skill": _skill_interval(labels, losses),
+        "roc_auc": intervals.on_logit(
+            *intervals.delong(probabilities[labels == 0], probabilities[labels == 1]), rarer
+        ),
+        "average_precision": _precision_interval(labels, probabilities),
+        "brier_score": _within(intervals.mean((probabilities - labels) ** 2), 0.0, 1.0),
+        "f1": (2 * jaccard[0] / (1 + jaccard[0]), 2 * jaccard[1] / (1 + jaccard[1])),
+        "precision": _of_share(hits, reached),
+        "recall": _of_share(hits, ones),
+        "accuracy": _of_share(int((positive == (labels == 1)).sum()), rows),
+        "calibration": _gap_interval(labels, probabilities),
+        "calibration_error": _error_interval(labels, probabilities, resamples, seed),
+    }
+
+
+def _within(ends: tuple[float, float], least: float, most: float) -> tuple[float, float]:
+    return max(ends[0], least), min(ends[1], most)
+
+
+def _of_share(hits: int, rows: int) -> tuple[float, float]:
+    """Return the interval of hits among rows; all that is possible of no row."""
+    if not rows:
+        return 0.0, 1.0
+    low, high = intervals.share([hits / rows], [rows])
+    return float(low[0]), float(high[0])
+
+
+def _skill_interval(labels: Labels, losses: Floats) -> tuple[float, float]:
+    rows, rate = len(labels), float(labels.mean())
+    base = metrics.base_rate_log_loss(rate)
+    ratio = float(losses.mean()) / base
+    of_base = log_losses(labels, np.full(rows, rate))
+    low, high = intervals.mean((ratio * of_base - losses) / base, 1 - ratio)
+    # the expected loss of a base rate that was fitted to these rows is 1 / (2 n) too low
+    return low, high + ratio / (2 * rows * base)
+
+
+def _gap_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
+    """Return the interval of mean forecast minus observed share.
+
+    That of the observed share, of as many rows as would give it the error that the gap has.
+    """
+    rate, mean = float(labels.mean()), float(probabilities.mean())
+    variance = float(np.var(probabilities - labels))
+    if variance == 0:
+        return mean - rate, mean - rate
+    low, high = intervals.share([rate], [len(labels) * rate * (1 - rate) / variance])
+    return mean - float(high[0]), mean - float(low[0])
+
+
+def _precision_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
+    """Return the interval of the average precision, from the influence of each row."""
+    order = np.argsort(-probabilities, kind="stable")
+    label, rows, ones = labels[order].astype(np.float64), len(labels), float(labels.sum())
+    # rows of equal probability come together
+    last = np.flatnonzero(np.diff(probabilities[order], append=-np.inf) != 0)
+    group = np.searchsorted(last, np.arange(rows))
+    reached, hits = last + 1.0, np.cumsum(label)[last]
+    precision, new = hits / reached, np.diff(hits, prepend=0.0)
+    value = float((new * precision).sum() / ones)
+    # a row also changes the precision at each lower probability of a 1
+    after, of_it = (
+        np.cumsum((part / reached)[::-1])[::-1][group] for part in (new, new * precision)
+    )
+    influence = rows / ones * (label * (precision[group] - value + after) - of_it)
+    error = float(influence.std(ddof=1)) / np.sqrt(rows)
+    low, high = intervals.on_logit(value, error, int(min(ones, rows - ones)))
+    # a 1 counts itself in its own precision, which makes it seem larger
+    return max(low - float((new * (1 - precision) / reached).sum() / ones), 0.0), high
+
+
+def _error_interval(
+    labels: Labels, probabilities: Floats, resamples: int, seed: int
+) -> tuple[float, float]:
+    place = metrics.equal_count_bins(probabilities, 10)
+    rows = len(labels)
+    # a bin's gap times its share of the rows: the sizes of these add up to the error
+    members = np.eye(int(place.max()) + 1)[place] / rows
+    gaps = (probabilities - labels) @ members
+    # a bin of few rows may hold no 1: chance there is not smaller than the forecasts say
+    observed = (labels @ members / members.sum(axis=0))[place]
+    implied = probabilities * (1 - probabilities) > observed * (1 - observed)
+    rate = np.where(implied, probabilities, observed)
+    rng = np.random.default_rng(seed)
+    step = max(1, 500_000 // rows)  # counts held in memory at once
+    noise = np.concatenate(
+        [
+            (rate - (rng.random((min(step, resamples - first), rows)) < rate)) @ members
+            for first in range(0, resamples, step)
+        ]
+    )
+    error = float(np.abs(gaps).sum())
+    scales = np.linspace(0.0, 3.0, 121)
+    would_be = np.abs(scales[:, None, None] * gaps + noise).sum(axis=2)
+    low, high = np.quantile(would_be, [0.025, 0.975], axis=1)
+    held = scales[(low <= error) & (error <= high)]
+    if not len(held):  # the error is smaller than chance alone makes it
+        return 0.0, error
+    return min(float(held[0]), 1.0) * error, max(float(held[-1]), 1.0) * error

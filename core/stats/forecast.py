@@ -1,0 +1,209 @@
+"""Where is a figure heading, and when will it cross its limit? A straight line, honestly told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.platform.errors import InputError
+from core.stats.metrics import Floats
+
+DAY = 86_400.0
+# a line through two points leaves nothing to tell chance by
+MIN_POINTS = 3
+# further ahead than this no straight line can be trusted, nor a calendar told
+FAR_DAYS = 3_650.0
+# of the values' own size: what is smaller is the rounding of numbers
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A straight line through the values, and when it crosses the limit that it heads for.
+
+    Parameters
+    ----------
+    slope_per_day, slope_low, slope_high : float
+        Of the value, with its interval.
+    crossing, crossing_low, crossing_high : float or None
+        When the line crosses the limit, with the range, seconds since 1970; None where the slope
+        may be chance alone, or no limit lies on its way. It lies in the past where the line is
+        beyond its limit already.
+    text : str
+        The same in a sentence or two.
+    limit : float or None
+        The limit that it heads for.
+    """
+
+    slope_per_day: float
+    slope_low: float
+    slope_high: float
+    crossing: float | None
+    crossing_low: float | None
+    crossing_high: float | None
+    text: str
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Least squares: centre of the times (days) and of the values, slope, and what scatters."""
+
+    start: float
+    centre: float
+    mean: float
+    slope: float
+    spread: float  # sum of the squared distances of the times from their centre
+    noise: float  # standard deviation of a value around the line
+    points: int
+    reach: float  # Student's t
+
+
+def trend(
+    times: Sequence[float] | Floats,
+    values: Sequence[float] | Floats,
+    *,
+    low: float | None,
+    high: float | None,
+    now: float,
+    confidence: float = 0.95,
+) -> Trend:
+    """Fit a line by least squares and tell when it will cross its limit.
+
+    The interval of the slope is Student's t with n - 2 degrees of freedom; the range of the
+    crossing is Fieller's (1954; Draper and Smith, Applied Regression Analysis, 3rd ed., 3.2): all
+    moments at which a line that the values allow may meet the limit. It is finite exactly when the
+    slope is more than chance. Values are taken to scatter around the line independently and alike.
+
+    Parameters
+    ----------
+    times : sequence of float
+        Seconds since 1970; three or more, not all the same.
+    values : sequence of float
+        One for each.
+    low, high : float or None
+        The value is beyond its limit below `low` and above `high`.
+    now : float
+        Seconds since 1970; only for the text.
+    confidence : float
+        Of both intervals, above 0 and below 1.
+
+    Raises
+    ------
+    InputError
+        When there are fewer than three points, or all are of one moment.
+
+    Examples
+    --------
+    >>> days = [0, 1, 2, 3]
+    >>> line = trend([d * DAY for d in days], [0.60, 0.61, 0.62, 0.63], low=None, high=0.66, now=0)
+    >>> round(line.slope_per_day, 4), round(line.crossing / DAY, 4)
+    (0.01, 6.0)
+    >>> trend([d * DAY for d in days], [0.60, 0.62, 0.59, 0.61], low=None, high=0.66, now=0).text
+    'No trend beyond chance: 0 a day (95% interval -0.03 to 0.03).'
+    """
+    line = _fit(times, values, confidence)
+    error = line.noise / np.sqrt(line.spread)
+    slope, reach = line.slope, line.reach * error
+    slope_low, slope_high = slope - reach, slope + reach
+    rate = (
+        f"{slope:.2g} a day ({100 * confidence:.3g}% interval {slope_low:.2g} to {slope_high:.2g})"
+    )
+    if not (slope_low > 0 or slope_high < 0):
+        text = f"No trend beyond chance: {rate}."
+        return Trend(slope, slope_low, slope_high, None, None, None, text)
+    way = "Rises" if slope > 0 else "Falls"
+    limit = high if slope > 0 else low
+    if limit is None:
+        text = f"{way} by {rate}; no limit lies on that way."
+        return Trend(slope, slope_low, slope_high, None, None, None, text)
+    at, first, last = _crossing(line, limit)
+    text = f"{way} by {rate}: {_when(at, first, last, now)} (limit {limit:.4g})."
+    return Trend(slope, slope_low, slope_high, at, first, last, text, limit)
+
+
+def band(
+    times: Sequence[float] | Floats,
+    values: Sequence[float] | Floats,
+    at: Sequence[float] | Floats,
+    *,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Return the line and its confidence band at other moments: `time`, `value`, `low`, `high`.
+
+    Where its band crosses a limit is where Fieller's range of `trend` ends.
+
+    Raises
+    ------
+    InputError
+        As `trend` does.
+
+    Examples
+    --------
+    >>> band([0, DAY, 2 * DAY], [1, 2, 3], [4 * DAY])[["value", "low"]].round(6).to_numpy().tolist()
+    [[5.0, 5.0]]
+    """
+    line = _fit(times, values, confidence)
+    moments = np.asarray(at, dtype=np.float64)
+    away = (moments - line.start) / DAY - line.centre
+    middle = line.mean + line.slope * away
+    reach = line.reach * line.noise * np.sqrt(1 / line.points + away**2 / line.spread)
+    return pd.DataFrame(
+        {"time": moments, "value": middle, "low": middle - reach, "high": middle + reach}
+    )
+
+
+def _fit(
+    times: Sequence[float] | Floats, values: Sequence[float] | Floats, confidence: float
+) -> _Line:
+    from scipy import stats
+
+    moments = np.asarray(times, dtype=np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(moments) < MIN_POINTS or moments.min() == moments.max():
+        raise InputError(f"A trend needs {MIN_POINTS} windows or more, of different moments.")
+    start = float(moments.min())
+    days = (moments - start) / DAY
+    centre, mean = float(days.mean()), float(numbers.mean())
+    spread = float(((days - centre) ** 2).sum())
+    slope = float(((days - centre) * (numbers - mean)).sum() / spread)
+    rest = numbers - mean - slope * (days - centre)
+    freedom = len(numbers) - 2
+    noise = float(np.sqrt((rest**2).sum() / freedom))
+    size = max(float(np.abs(numbers).max()), 1e-300)
+    if noise < _ROUNDING * size:
+        noise = 0.0
+    if abs(slope) * float(np.ptp(days)) < _ROUNDING * size:
+        slope = 0.0
+    reach = float(stats.t.ppf(0.5 + confidence / 2, freedom))
+    return _Line(start, centre, mean, slope, spread, noise, len(numbers), reach)
+
+
+def _crossing(line: _Line, limit: float) -> tuple[float, float, float]:
+    """Return the crossing with Fieller's range; the slope must be more than chance."""
+    away = limit - line.mean
+    wide = (line.reach * line.noise) ** 2
+    a = line.slope**2 - wide / line.spread
+    b = line.slope * away
+    root = np.sqrt(max(b**2 - a * (away**2 - wide / line.points), 0.0))
+    ends = sorted(((b - root) / a, (b + root) / a))
+    at = away / line.slope
+
+    def moment(days: float) -> float:
+        return line.start + (line.centre + float(days)) * DAY
+
+    return moment(at), moment(ends[0]), moment(ends[1])
+
+
+def _when(at: float, first: float, last: float, now: float) -> str:
+    """Return when a limit is crossed, seen from now."""
+    days = [(moment - now) / DAY for moment in (at, first, last)]
+    if days[0] <= 0:
+        return "the line is beyond its limit already"
+    if days[1] > FAR_DAYS:
+        return "it crosses its limit in more than ten years"
+    ends = [f"{day:,.0f}" if day < FAR_DAYS else "more than 3,650" for day in days]
+    return f"it crosses its limit in {ends[0]} days ({max(days[1], 0):,.0f} to {ends[2]})"

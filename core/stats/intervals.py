@@ -1,0 +1,226 @@
+"""Bins of a column, and 95% intervals: of a share, a mean and a ROC AUC."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+# Up to this many distinct values a column is drawn value by value.
+DISCRETE = 20
+# Two-sided 95 % of the normal distribution.
+_Z = 1.959964
+
+Floats = npt.NDArray[np.float64]
+
+
+def edges(values: Floats, bins: int) -> Floats:
+    """Return the edges of at most `bins` equal bins; whole numbers get bins of whole width.
+
+    Examples
+    --------
+    >>> edges(np.arange(9.0), bins=4)
+    array([0., 3., 6., 9.])
+    """
+    low, high = float(values.min()), float(values.max())
+    if not are_whole(values):
+        return np.linspace(low, high, bins + 1)
+    # else some bins would hold one number more than their neighbours, and stand out for nothing
+    width = np.ceil((high - low + 1) / bins)
+    cuts: Floats = low + width * np.arange(np.ceil((high - low + 1) / width) + 1)
+    return cuts
+
+
+def are_whole(values: Floats) -> bool:
+    """Tell whether no value has a fraction.
+
+    Examples
+    --------
+    >>> are_whole(np.array([1.0, 2.0])), are_whole(np.array([1.0, 2.5]))
+    (True, False)
+    """
+    return bool(np.all(values % 1 == 0))
+
+
+def share(
+    rate: npt.ArrayLike | pd.Series[float], rows: npt.ArrayLike | pd.Series[int]
+) -> tuple[Floats, Floats]:
+    """Return both ends of the 95 % interval of a share (Agresti and Coull, 1998), within 0 and 1.
+
+    Wilson's interval, widened: for a rare event in few rows Wilson's holds the truth in fewer than
+    95% of cases, this one from 30 rows on in at least 93%, and from 10 rows on in at least 92%,
+    whatever the share (docs/decisions/0038).
+
+    Parameters
+    ----------
+    rate : array
+        Shares, from 0 to 1.
+    rows : array
+        How many rows each share is of, 1 or more; need not be whole.
+
+    Examples
+    --------
+    >>> low, high = share([0.25], [20])
+    >>> low.round(2), high.round(2)
+    (array([0.11]), array([0.47]))
+    """
+    count = np.asarray(rows, dtype=np.float64)
+    whole = count + _Z**2
+    centre = (np.asarray(rate, dtype=np.float64) * count + _Z**2 / 2) / whole
+    half = _Z * np.sqrt(centre * (1 - centre) / whole)
+    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+def mean(values: Floats, middle: float | None = None) -> tuple[float, float]:
+    """Return both ends of the 95 % interval of a mean, with regard to skewed values.
+
+    Student's t through Hall's cubic transformation (On the removal of skewness by transformation,
+    1992): the losses of a rare class have a long tail, and a symmetric interval misses the truth.
+
+    Parameters
+    ----------
+    values : array of float, shape (n,)
+        2 or more.
+    middle : float, optional
+        What the interval is of, where the values are its influences; their mean without it.
+
+    Examples
+    --------
+    >>> low, high = mean(np.array([0.0] * 9 + [1.0]))
+    >>> round(low, 3), round(high, 3)
+    (-0.045, 0.815)
+    """
+    count = len(values)
+    centre = float(values.mean()) if middle is None else middle
+    apart = values - values.mean()
+    spread = float(np.mean(apart**2))
+    if count < 2 or spread == 0:
+        return centre, centre
+    error = float(np.sqrt(spread / (count - 1)))
+    skew = float(np.mean(apart**3)) / spread**1.5 / np.sqrt(count)
+    reach = student(count - 1)
+
+    def back(end: float) -> float:
+        if abs(skew) < 1e-9:
+            return end
+        return float(3 / skew * (np.cbrt(1 + skew * (end - skew / 6)) - 1))
+
+    return centre - back(reach) * error, centre - back(-reach) * error
+
+
+def difference(
+    values: Floats,
+    labels: npt.NDArray[np.int64],
+    middle: float | None = None,
+    outside: float = 0.05,
+) -> tuple[float, float]:
+    """Return both ends of the interval of how much two models differ on the same rows.
+
+    Student's t. Most of what two models differ by comes from the rarer class, so that its rows
+    count as the freedom: with that of all rows, 95% intervals held the truth in 88% of samples of
+    200 rows with 5% of 1, with this in 98% (docs/decisions/0038).
+
+    Parameters
+    ----------
+    values : array of float, shape (n,)
+        Difference of each row, or its influence on the difference.
+    labels : array of int, shape (n,)
+        0 or 1.
+    middle : float, optional
+        The difference, where `values` are influences; their mean without it.
+    outside : float
+        Share of samples in which the interval may miss the truth, 0 to 1.
+
+    Examples
+    --------
+    >>> low, high = difference(np.array([0.1, 0.2, 0.3, 0.2]), np.array([0, 1, 0, 1]))
+    >>> round(low, 2), round(high, 2)
+    (-0.32, 0.72)
+    """
+    centre = float(values.mean()) if middle is None else middle
+    if len(values) < 2:
+        return centre, centre
+    rarer = int(min(labels.sum(), len(labels) - labels.sum()))
+    reach = student(rarer - 1, outside) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    return centre - reach, centre + reach
+
+
+def delong(low: Floats, high: Floats) -> tuple[float, float]:
+    """Return the ROC AUC of scores that should be low and high, and its standard error.
+
+    DeLong, DeLong and Clarke-Pearson (1988): the error is of how the placements vary, the share of
+    the other side's rows that each row is rightly above or below of.
+
+    Examples
+    --------
+    >>> delong(np.array([0.1, 0.3]), np.array([0.2, 0.4]))[0]
+    0.75
+    """
+    above, below = placements(low, high)
+    return float(above.mean()), placement_error(above, below)
+
+
+def placements(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Return of each high score which share of the low ones it is above of, and of each low one
+    which share of the high ones it is below of; equal ones count half.
+
+    Examples
+    --------
+    >>> [side.tolist() for side in placements(np.array([0.1, 0.3]), np.array([0.2, 0.4]))]
+    [[0.5, 1.0], [1.0, 0.5]]
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([low, high]))
+    above = (ranks[len(low) :] - rankdata(high)) / len(low)
+    below = 1 - (ranks[: len(low)] - rankdata(low)) / len(high)
+    return above, below
+
+
+def placement_error(above: Floats, below: Floats) -> float:
+    """Return the standard error of the mean placement, or of a difference of two."""
+    # of a single row nothing can be told: the most that a share can vary
+    parts = [(side.var(ddof=1) if len(side) > 1 else 0.25) / len(side) for side in (above, below)]
+    return float(np.sqrt(sum(parts)))
+
+
+def student(freedom: int, outside: float = 0.05) -> float:
+    """Return how many standard errors an interval reaches to either side (Student's t).
+
+    `outside` is the share of samples in which it may miss the truth: 0.05 for a 95% interval.
+
+    Examples
+    --------
+    >>> round(student(10), 3)
+    2.228
+    """
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - outside / 2, max(freedom, 1)))
+
+
+def on_logit(value: float, error: float, rows: int) -> tuple[float, float]:
+    """Return both ends of the 95 % interval of a figure between 0 and 1, on the logit scale.
+
+    There its error is more nearly normal, and the ends stay within 0 and 1.
+
+    Parameters
+    ----------
+    value, error : float
+        With its standard error. At 0 and 1, where there is no logit, the interval is that of a
+        share of so many rows.
+    rows : int
+        Of the rarer side: Student's t has one degree of freedom less.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in on_logit(0.9, 0.05, 50)]
+    [0.747, 0.965]
+    """
+    if not 0 < value < 1:
+        low, high = share([min(max(value, 0.0), 1.0)], [max(rows, 1)])
+        return float(low[0]), float(high[0])
+    half = student(rows - 1) * error / (value * (1 - value))
+    middle = np.log(value / (1 - value))
+    low, high = (1 / (1 + np.exp(-(middle + sign * half))) for sign in (-1, 1))
+    return float(low), float(high)

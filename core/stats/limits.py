@@ -1,0 +1,423 @@
+"""Limits learned from the reference: what chance alone does in windows of the same size.
+
+A difference is judged by two questions. Does it matter (`performance.floors`, `checks.USUAL`)? Is
+it more than chance does in rows that the reference never held? A limit is the worse of both
+answers, so that few rows raise no alarm by their number, and many rows none by theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.stats import chance, checks, drift, metrics, performance
+from core.stats.check import Limit as Limit
+from core.stats.metrics import Floats
+
+# Warnings may be raised by chance so many times as often as alerts: of a hundred reports on rows
+# like the reference's, by default, two warn.
+WARNINGS_PER_ALERT = 2
+# Share of the false alarms that checks of performance may always cause; what one of both groups
+# does not need, the other gets.
+PERFORMANCE_SHARE = 0.5
+# Of a larger reference so many rows are drawn from; of a larger window so many rows are drawn.
+MAX_REFERENCE, MAX_ROWS = 5_000, 10_000
+# Counts held in memory at once.
+_AT_ONCE = 2_000_000
+# Windows drawn for the distances of columns: so many times as many, and at most so many in all
+# columns together, but never fewer than the least.
+_TIMES, _MOST, _LEAST = 10, 300_000, 2_000
+_POWER_Z = 0.8416  # one-sided 80% of the normal distribution
+_SIDES: tuple[Literal["low", "high"], ...] = ("low", "high")
+
+_log = logging.getLogger(__name__)
+
+Draw = Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Limits for windows of one size, and how often chance alone goes beyond them.
+
+    Parameters
+    ----------
+    limits : dict of str to Limit
+        By code of a check. An alert limit lies at or beyond the warning limit.
+    target : float
+        Share of windows without any change that may raise an alert, as it was asked for.
+    false_alarms : float
+        At most this share of windows without any change raises an alert: the sum of what each
+        check does, so that it holds however the checks hang together. No more than the target,
+        unless a person set limits that are passed more often.
+    warnings : float
+        The same of an alert or a warning.
+    rows, labels : int
+        Of a window.
+    labels_needed : dict of str to int
+        By performance check: from how many labels on a difference at the usual alert limit is told
+        from chance in four of five windows, at this rate of false alarms. Without a check for which
+        the reference itself is too small.
+    """
+
+    limits: Mapping[str, Limit]
+    target: float
+    false_alarms: float
+    warnings: float
+    rows: int
+    labels: int
+    labels_needed: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of one check: from where on it matters, and what chance does.
+
+    `sign` is -1 for a limit that lies below: all is compared as if it lay above.
+    """
+
+    code: str
+    direction: Literal["low", "high"]
+    warning: float | None
+    alert: float | None
+    tail: chance.Tail
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.direction == "high" else -1.0
+
+
+def learn(
+    reference: pd.DataFrame,
+    *,
+    features: Sequence[str],
+    rows: int,
+    labels: int,
+    threshold: float,
+    chosen: Mapping[str, Limit] | None = None,
+    target: float = 0.01,
+    windows: int = 1600,
+    seed: int = 0,
+    tells_needed: bool = True,
+) -> Learned:
+    """Learn the limits of all checks for windows of one size.
+
+    What chance does in a window of fresh rows is known for each check: for distances of bins from
+    windows drawn from what the reference leaves open about the shares; for KS and for shares of
+    missing, new and out-of-range values from the distribution itself (`core.stats.chance`); for
+    figures of performance from pairs of another reference and a window, drawn with replacement.
+    All limits of a group lie where chance goes beyond them with the same probability, or where a
+    difference begins to matter if that is further out. That probability is the largest with which
+    the sum over the checks stays below the target (Bonferroni; a check that chance does not bring
+    to where it matters takes nothing). Checks of performance get half of the target, those of
+    columns the rest; warnings twice as much. No alert is more probable than a warning of its group,
+    so that its limit never lies before that of the warning.
+
+    Parameters
+    ----------
+    reference : DataFrame
+        Features as the model sees them, probability, and label (0 or 1), by the names of
+        `core.platform.own_columns`.
+    features : sequence of str
+    rows, labels : int
+        Of the window; labels at most rows. Fewer than 100 labels: no performance check is made.
+    threshold : float
+        Probability from which a row is labelled 1.
+    chosen : mapping of str to Limit, optional
+        Limits of a person, which win.
+    target : float
+        Above 0, below 1.
+    windows : int
+        Pairs to draw, 40 or more.
+    tells_needed : bool
+        Whether to work out how many labels an alarm needs, for which 400 more are drawn.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.uniform(0.2, 0.8, 1000)
+    >>> frame = pd.DataFrame({"x": p, PROBABILITY: p, LABEL: rng.uniform(size=1000) < p})
+    >>> learned = learn(frame, features=["x"], rows=200, labels=200, threshold=0.5, windows=400)
+    >>> learned.limits["ks.x"].source, learned.limits["ks.x"].warning_high > 0.1
+    ('learned', True)
+    >>> learned.false_alarms <= 0.01 <= learned.warnings <= 0.02
+    True
+    """
+    given = dict(chosen or {})
+    sheet = _ReferenceSampler(reference, threshold, seed)
+    judged = labels >= performance.MIN_LABELS
+    of_performance = _of_performance(sheet, labels, windows, seed) if judged else []
+    columns = dict.fromkeys([*features, PROBABILITY])
+    of_columns = _of_columns(reference[list(columns)], min(rows, MAX_ROWS), windows, seed)
+    limits: dict[str, Limit] = {}
+    spent = {"warning": 0.0, "alert": 0.0}
+    whole = {"warning": target * WARNINGS_PER_ALERT, "alert": target}
+    free = [
+        [side for side in sides if side.code not in given] for sides in (of_performance, of_columns)
+    ]
+    for sides, others in ((free[0], free[1]), (free[1], [])):
+        limits |= _placed(
+            sides, {name: _left(name, whole[name], spent[name], others) for name in whole}
+        )
+        for name in spent:
+            spent[name] += _spent(sides, limits, name)
+    own = {code: replace(limit, source="set") for code, limit in given.items()}
+    set_by_person = [side for side in (*of_performance, *of_columns) if side.code in own]
+    extra = {name: _spent(set_by_person, own, name) for name in spent}
+    known = {side.code for side in set_by_person}
+    return Learned(
+        limits=limits | {code: limit for code, limit in own.items() if code in known},
+        target=target,
+        false_alarms=min(spent["alert"] + extra["alert"], 1.0),
+        warnings=min(spent["warning"] + extra["warning"], 1.0),
+        rows=rows,
+        labels=labels,
+        labels_needed=_needed(sheet, target, seed) if tells_needed else {},
+    )
+
+
+def _of_performance(sheet: _ReferenceSampler, labels: int, windows: int, seed: int) -> list[_Side]:
+    drawn = _all(sheet.draw(min(labels, MAX_ROWS), windows, seed))
+    return [
+        _Side(
+            code,
+            side,
+            getattr(limit, f"warning_{side}"),
+            getattr(limit, f"alert_{side}"),
+            chance.Drawn(drawn[code] if side == "high" else -drawn[code]),
+        )
+        for code, limit in performance.floors(sheet.middle).items()
+        if code in drawn
+        for side in _SIDES
+        if getattr(limit, f"alert_{side}") is not None
+    ]
+
+
+def _of_columns(reference: pd.DataFrame, rows: int, windows: int, seed: int) -> list[_Side]:
+    """Return the sides of all columns; one that cannot be compared has none."""
+    columns: dict[str, drift.Column] = {}
+    for name in reference:
+        try:
+            columns[str(name)] = drift.Column(reference[name])
+        except Exception:  # noqa: BLE001  told by `drift.by_feature` as a check that is not applicable
+            _log.exception("No limits can be learned for the column %s", name)
+    bins = {name: column.expected(rows) for name, column in columns.items()}
+    # columns of the same shares have the same distances by chance: their order does not count
+    keys = {name: _key(*bins[name]) for name in columns}
+    size = min(_TIMES * windows, max(_MOST // max(len(set(keys.values())), 1), _LEAST))
+    distances = {
+        key: chance.distances(np.array(key[0]), np.array(key[1]), rows, size, seed)
+        for key in set(keys.values())
+    }
+    return [
+        _Side(f"{kind}.{name}", "high", limit.warning_high, limit.alert_high, tail)
+        for name, column in columns.items()
+        for kind, tail in _tails(name, column, rows, distances[keys[name]]).items()
+        for limit in (checks.usual(kind, column.missing / max(column.rows, 1)),)
+    ]
+
+
+def _key(old: Floats, weights: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    order = np.lexsort((weights, old))
+    return tuple(old[order].tolist()), tuple(weights[order].tolist())
+
+
+def _tails(
+    name: str, column: drift.Column, rows: int, distances: Mapping[str, chance.Tail]
+) -> dict[str, chance.Tail]:
+    """Return what chance does, for each check that a column of the reference has."""
+    known = column.rows - column.missing
+    tails: dict[str, chance.Tail] = {}
+    if known:
+        tails["psi"] = distances["psi"]
+    if column.is_number and known:
+        filled = max(round(rows * known / column.rows), 1)
+        tails["ks"] = chance.Kolmogorov(max(round(filled * known / (filled + known)), 1))
+    if name == PROBABILITY:
+        return tails
+    tails["missing"] = chance.missing(column.missing, column.rows, rows)
+    if known:
+        tails["js"] = distances["js"]
+    if column.is_number and known:
+        tails["range"] = chance.beyond_both_ends(known, rows)
+    if column.is_few or not column.is_number:
+        if known:
+            tails["chi2"] = distances["chi2"]
+        once, twice = (int(np.sum(column.names_counts == times)) for times in (1, 2))
+        tails["unseen"] = chance.unseen(once, twice, column.rows, rows)
+    return tails
+
+
+def _placed(sides: Sequence[_Side], budget: Mapping[str, float]) -> dict[str, Limit]:
+    """Return the limits that chance goes beyond as seldom as is asked for."""
+    shares = {
+        name: _common(
+            [side.tail.share(floor) for side in sides if (floor := _floor(side, name)) is not None],
+            budget[name],
+        )
+        for name in ("warning", "alert")
+    }
+    # an alert is never more probable than a warning: its limit lies at or beyond the other
+    shares["alert"] = min(shares.values())
+    limits: dict[str, Limit] = {}
+    for side in sides:
+        limit = limits.get(side.code, Limit())
+        for name, share in shares.items():
+            floor = _floor(side, name)
+            if floor is None:
+                continue
+            value = max(floor, side.tail.limit(share))
+            moved: dict[str, Any] = {
+                f"{name}_{side.direction}": side.sign * value if np.isfinite(value) else None
+            }
+            if value > floor:
+                moved["source"] = "learned"
+            limit = replace(limit, **moved)
+        limits[side.code] = limit
+    return limits
+
+
+def _left(name: str, whole: float, spent: float, others: Sequence[_Side]) -> float:
+    """Return what a group may spend: what others cannot, and its share of the whole at least."""
+    theirs = sum(
+        side.tail.share(floor) for side in others if (floor := _floor(side, name)) is not None
+    )
+    share = PERFORMANCE_SHARE if others else 1.0
+    return max(share * whole, whole - theirs) - spent
+
+
+def _floor(side: _Side, name: str) -> float | None:
+    floor: float | None = getattr(side, name)
+    return None if floor is None else side.sign * floor
+
+
+def _common(shares: Sequence[float], budget: float) -> float:
+    """Return the largest probability a with which the sum of min(a, share) is within the budget."""
+    budget = max(budget, 1e-12)  # what rounding leaves of nothing
+    ordered = np.sort(np.asarray(shares, dtype=np.float64))
+    before = np.concatenate([[0.0], np.cumsum(ordered)])[:-1]
+    left = len(ordered) - np.arange(len(ordered))
+    # with a at the i-th share, those before it take their own and the others take a
+    fits = before + left * ordered <= budget
+    if fits.all():
+        return 1.0
+    first = int(np.argmin(fits))
+    return float((budget - before[first]) / left[first])
+
+
+def _spent(sides: Sequence[_Side], limits: Mapping[str, Limit], name: str) -> float:
+    """Return at most how often chance goes beyond the limits; a warning or an alert."""
+    total = 0.0
+    for side in sides:
+        limit = limits[side.code]
+        ends = [getattr(limit, f"{which}_{side.direction}") for which in {name, "alert"}]
+        total += max(
+            (side.tail.share(side.sign * end) for end in ends if end is not None), default=0
+        )
+    return total
+
+
+class _ReferenceSampler:
+    """The reference as sums over its rows, so that a window is a vector of counts."""
+
+    def __init__(self, reference: pd.DataFrame, threshold: float, seed: int) -> None:
+        kept = np.arange(len(reference))
+        if len(kept) > MAX_REFERENCE:
+            kept = np.sort(np.random.default_rng(seed).choice(kept, MAX_REFERENCE, replace=False))
+        frame = reference.iloc[kept]
+        self.rows = len(kept)
+        self.threshold = threshold
+        self.labels = frame[LABEL].to_numpy(dtype=np.int64)
+        self.forecast = frame[PROBABILITY].to_numpy(dtype=np.float64)
+        place = metrics.equal_count_bins(self.forecast, 10)
+        self.gaps = (self.forecast - self.labels)[:, None] * np.eye(int(place.max()) + 1)[place]
+        whole = self.figures(np.ones((1, self.rows)))
+        self.middle = {code: float(values[0]) for code, values in whole.items()}
+
+    def figures(self, counts: Floats) -> dict[str, Floats]:
+        """Return the figures of the performance checks, a value per line of counts."""
+        table = metrics.weighted(counts, self.labels, self.forecast, self.threshold)
+        figures = {str(name): table[name].to_numpy(dtype=np.float64) for name in table}
+        rate = float(self.labels.mean())
+        if 0 < rate < 1:
+            now = figures["base_rate"]
+            of_reference = -now * np.log(rate) - (1 - now) * np.log(1 - rate)
+            figures["skill_reference_rate"] = 1 - figures["log_loss"] / of_reference
+        sizes = counts.sum(axis=1)
+        figures["calibration_error"] = np.abs(counts @ self.gaps).sum(axis=1) / sizes
+        return figures
+
+    def draw(self, labels: int, windows: int, seed: int) -> Iterator[Draw]:
+        """Yield the figures of windows without any change, some windows at a time.
+
+        Of a figure: its value if the reference's were that of the rows drawn from.
+        """
+        rng = np.random.default_rng(seed)
+        step = max(1, _AT_ONCE // self.rows)
+        for first in range(0, windows, step):
+            count = min(step, windows - first)
+            old = self._counts(rng, self.rows, count)
+            yield self._losses(old, self._counts(rng, labels, count))
+
+    def _counts(self, rng: np.random.Generator, size: int, count: int) -> Floats:
+        counts = np.zeros((count, self.rows))
+        for place in range(count):
+            drawn = rng.integers(0, self.rows, size)
+            counts[place] = np.bincount(drawn, minlength=self.rows)
+        return counts
+
+    def _losses(self, old: Floats, new: Floats) -> dict[str, Floats]:
+        before, after = self.figures(old), self.figures(new)
+        losses = {
+            code: after[code] - before[code] + self.middle[code]
+            for code in performance.NAMES
+            if code in after
+        }
+        apart = np.abs(after["base_rate"] - before["base_rate"]) > performance.BASE_RATE_SHIFT
+        for code in ("log_loss", "brier_score"):  # they are not judged then
+            losses[code] = np.where(apart, self.middle[code], losses[code])
+        return {
+            code: np.where(np.isnan(values), self.middle[code], values)
+            for code, values in losses.items()
+        }
+
+
+def _all(parts: Iterator[Draw]) -> dict[str, Floats]:
+    listed = list(parts)
+    return {code: np.concatenate([part[code] for part in listed]) for code in listed[0]}
+
+
+def _needed(sheet: _ReferenceSampler, target: float, seed: int) -> dict[str, int]:
+    """Return how many labels an alarm of each figure needs at its usual limit, with 80% power.
+
+    A difference of the figure between a window of n labels and the reference of N has the variance
+    s^2 (1/n + 1/N). It is told from chance where (z_alpha + z_power) of its standard errors are no
+    more than d, the way from the reference to the usual limit; alpha is the share that one of these
+    figures may take of the false alarms. So n = s^2 / (d^2 / z^2 - s^2 / N); where the reference is
+    too small for that, no number of labels is enough, and there is none.
+    """
+    from scipy import stats
+
+    # at the reference's own size, whatever the window's: s hangs a little on it
+    size = sheet.rows
+    drawn = _all(sheet.draw(size, 400, seed + 1))
+    usual = performance.floors(sheet.middle)
+    z = float(stats.norm.isf(target / max(len(usual), 1))) + _POWER_Z
+    needed = {}
+    for code, limit in usual.items():
+        if code not in drawn:
+            continue
+        middle = sheet.middle[code]
+        ends = [end for end in (limit.alert_low, limit.alert_high) if end is not None]
+        way = min(abs(end - middle) for end in ends)
+        of_one = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
+        left = (way / z) ** 2 - of_one / sheet.rows
+        if of_one > 0 and left > 0:
+            needed[code] = max(performance.MIN_LABELS, ceil(of_one / left))
+    return needed

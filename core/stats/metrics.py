@@ -1,0 +1,459 @@
+"""How well probabilities foretell labels. Log loss is always of probabilities, never of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+# What a metric is called on a page.
+TITLES = {
+    "log_loss": "Log loss",
+    "skill": "Skill over base rate",
+    "roc_auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "brier_score": "Brier score",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "accuracy": "Accuracy",
+}
+# A difference smaller than this is rounding, whatever its interval says.
+ROUNDING = 1e-9
+# Counts of drawn rows held in memory at once: they stay in the processor's cache.
+_AT_ONCE = 500_000
+
+
+def classification(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:
+    """Return the figures of a probability forecast of 0/1 labels.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        0 or 1.
+    probabilities : array of float, shape (n,)
+        Probability of 1.
+    threshold : float
+        Probability from which a row is labelled 1.
+
+    Returns
+    -------
+    dict of str to float
+        log_loss (nats), skill = 1 - log_loss / log_loss of the base rate of these rows, roc_auc,
+        average_precision (mean precision over the steps of recall, not interpolated),
+        brier_score, f1, precision, recall, accuracy, base_rate, mean_probability, positive_rate
+        (share of rows labelled 1). With labels of one class only, skill, roc_auc and
+        average_precision do not exist and are left out.
+
+    Examples
+    --------
+    >>> figures = classification(np.array([0, 1, 1, 0]), np.array([0.2, 0.8, 0.6, 0.4]), 0.5)
+    >>> round(figures["log_loss"], 4), figures["f1"], figures["roc_auc"]
+    (0.367, 1.0, 1.0)
+    """
+    from sklearn import metrics
+
+    predicted = (probabilities >= threshold).astype(np.int64)
+    base_rate = float(labels.mean())
+    loss = float(metrics.log_loss(labels, probabilities, labels=[0, 1]))
+    figures = {
+        "log_loss": loss,
+        "brier_score": float(np.mean((probabilities - labels) ** 2)),
+        "f1": float(metrics.f1_score(labels, predicted, zero_division=0)),
+        "precision": float(metrics.precision_score(labels, predicted, zero_division=0)),
+        "recall": float(metrics.recall_score(labels, predicted, zero_division=0)),
+        "accuracy": float(metrics.accuracy_score(labels, predicted)),
+        "base_rate": base_rate,
+        "mean_probability": float(probabilities.mean()),
+        "positive_rate": float(predicted.mean()),
+    }
+    if 0.0 < base_rate < 1.0:
+        figures["skill"] = 1.0 - loss / base_rate_log_loss(base_rate)
+        figures["roc_auc"] = float(metrics.roc_auc_score(labels, probabilities))
+        figures["average_precision"] = float(metrics.average_precision_score(labels, probabilities))
+    return figures
+
+
+def weighted(
+    counts: Floats, labels: Labels, probabilities: Floats, threshold: float
+) -> pd.DataFrame:
+    """Return the figures of samples that hold each row so many times, a line per sample.
+
+    Parameters
+    ----------
+    counts : array of float, shape (samples, n)
+        How often each row is in each sample; at least one row in each.
+    labels, probabilities : array, shape (n,)
+
+    Returns
+    -------
+    DataFrame
+        Columns: the names in TITLES, calibration (mean predicted probability minus observed share)
+        and base_rate. NaN where a sample is of one class and a figure does not exist.
+
+    Examples
+    --------
+    >>> table = weighted(np.array([[1.0, 1.0], [0.0, 3.0]]), np.array([0, 1]),
+    ...                  np.array([0.2, 0.8]), 0.5)
+    >>> table[["accuracy", "base_rate"]].to_numpy().tolist()
+    [[1.0, 0.5], [1.0, 1.0]]
+    """
+    order = np.argsort(probabilities, kind="stable")
+    label, forecast = labels[order].astype(np.float64), probabilities[order]
+    # rows of equal probability stand together
+    starts = np.flatnonzero(np.diff(forecast, prepend=-np.inf) > 0)
+    positive = (forecast >= threshold).astype(np.float64)
+    of_rows = np.column_stack(
+        [
+            np.ones(len(label)),
+            label,
+            forecast,
+            positive,
+            positive * label,
+            log_losses(label, forecast),
+            (forecast - label) ** 2,
+        ]
+    )
+    sorted_counts = counts[:, order]
+    rows, ones, forecasts, positives, hits, losses, squares = (sorted_counts @ of_rows).T
+    auc, precision_steps = _ranked(sorted_counts, label, starts, ones)
+    mixed = (ones > 0) & (ones < rows)
+    rate = np.where(mixed, ones / rows, 0.5)
+    base = np.where(mixed, -rate * np.log(rate) - (1 - rate) * np.log(1 - rate), np.nan)
+    return pd.DataFrame(
+        {
+            "log_loss": losses / rows,
+            "skill": 1 - losses / rows / base,
+            "roc_auc": np.where(mixed, auc, np.nan),
+            "average_precision": np.where(mixed, precision_steps, np.nan),
+            "brier_score": squares / rows,
+            "f1": _ratio(2 * hits, positives + ones),
+            "precision": _ratio(hits, positives),
+            "recall": _ratio(hits, ones),
+            "accuracy": (rows - ones - positives + 2 * hits) / rows,
+            "calibration": (forecasts - ones) / rows,
+            "base_rate": ones / rows,
+        }
+    )
+
+
+def draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each row is drawn, a few resamples at a time.
+
+    Parameters
+    ----------
+    rows : int
+        1 or more.
+
+    Yields
+    ------
+    array of float, shape (some resamples, rows)
+        Each line adds up to `rows`.
+
+    Examples
+    --------
+    >>> [part.sum(axis=1).tolist() for part in draws(5, 2, seed=0)]
+    [[5.0, 5.0]]
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, _AT_ONCE // rows)
+    for first in range(0, resamples, step):
+        count = min(step, resamples - first)
+        drawn = np.empty((count, rows))
+        for place in range(count):
+            drawn[place] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
+        yield drawn
+
+
+def _ranked(counts: Floats, label: Floats, starts: Labels, ones: Floats) -> tuple[Floats, Floats]:
+    """Return ROC AUC and average precision of each line of counts, rows from low to high."""
+    every = np.add.reduceat(counts, starts, axis=1)
+    positives = np.add.reduceat(counts * label, starts, axis=1)
+    others = every - positives
+    below = np.cumsum(others, axis=1) - others
+    zeros = others.sum(axis=1)
+    # a pair of equal probabilities counts half (Mann and Whitney, 1947)
+    auc = _ratio((positives * (below + others / 2)).sum(axis=1), ones * zeros)
+    from_top = [np.cumsum(part[:, ::-1], axis=1)[:, ::-1] for part in (positives, every)]
+    precision = _ratio((positives * _ratio(*from_top)).sum(axis=1), ones)
+    return auc, precision
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Return 0 where the whole is 0, as scikit-learn's zero_division=0 does."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def log_losses(labels: npt.NDArray[np.generic], probabilities: Floats) -> Floats:
+    """Return the log loss of each row, in nats.
+
+    Probabilities are clipped as scikit-learn clips them, so that a sure mistake stays finite.
+
+    Examples
+    --------
+    >>> log_losses(np.array([1, 0]), np.array([0.5, 0.0])).round(4)
+    array([0.6931, 0.    ])
+    """
+    tiny = np.finfo(np.float64).eps
+    sure = np.clip(np.where(labels == 1, probabilities, 1 - probabilities), tiny, 1 - tiny)
+    return np.asarray(-np.log(sure), dtype=np.float64)
+
+
+def base_rate_log_loss(base_rate: float) -> float:
+    """Return the log loss, in nats, of always forecasting the base rate.
+
+    Parameters
+    ----------
+    base_rate : float
+        Share of label 1, above 0 and below 1.
+
+    Examples
+    --------
+    >>> round(base_rate_log_loss(0.477), 4)
+    0.6921
+    """
+    return float(-base_rate * np.log(base_rate) - (1 - base_rate) * np.log(1 - base_rate))
+
+
+def confusion(labels: Labels, probabilities: Floats, threshold: float) -> pd.DataFrame:
+    """Count rows by actual and predicted label: columns `actual`, `predicted`, `rows`.
+
+    Examples
+    --------
+    >>> confusion(np.array([0, 1, 1]), np.array([0.2, 0.8, 0.4]), 0.5)["rows"].tolist()
+    [1, 0, 1, 1]
+    """
+    predicted = (probabilities >= threshold).astype(np.int64)
+    cells = [(actual, label) for actual in (0, 1) for label in (0, 1)]
+    rows = [int(((labels == actual) & (predicted == label)).sum()) for actual, label in cells]
+    return pd.DataFrame(cells, columns=["actual", "predicted"]).assign(rows=rows)
+
+
+def roc_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+    """Return the ROC curve thinned to at most `points` rows: columns `fpr`, `tpr`, `threshold`.
+
+    Examples
+    --------
+    >>> roc_points(np.array([0, 1]), np.array([0.2, 0.8]))["tpr"].tolist()
+    [0.0, 1.0, 1.0]
+    """
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, threshold = roc_curve(labels, probabilities)
+    keep = _thinned(len(fpr), points)
+    # roc_curve's first threshold is infinite: "nothing is labelled 1"
+    shown = np.minimum(threshold[keep], 1.0)
+    return pd.DataFrame({"fpr": fpr[keep], "tpr": tpr[keep], "threshold": shown})
+
+
+def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+    """Return the precision-recall curve thinned to at most `points` rows.
+
+    Returns
+    -------
+    DataFrame
+        Columns `recall`, `precision`, `threshold`, from the lowest threshold up; the last row,
+        where nothing is labelled 1, is precision 1 by convention. Empty without a label 1, as
+        recall does not exist then.
+
+    Examples
+    --------
+    >>> pr_points(np.array([0, 1]), np.array([0.2, 0.8]))["precision"].tolist()
+    [0.5, 1.0, 1.0]
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    if not np.any(labels == 1):
+        return pd.DataFrame({"recall": [], "precision": [], "threshold": []}, dtype=float)
+    precision, recall, threshold = precision_recall_curve(labels, probabilities)
+    keep = _thinned(len(recall), points)
+    shown = np.append(threshold, 1.0)[keep]
+    return pd.DataFrame({"recall": recall[keep], "precision": precision[keep], "threshold": shown})
+
+
+def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
+    """Return which share of the labels 1 stands in the first rows, the most probable ones first.
+
+    Rows of equal probability come together: between two points they are in no order.
+
+    Returns
+    -------
+    DataFrame
+        Columns `share_rows`, `share_found` (both 0 to 1), `threshold`; at most `points` rows.
+        Empty without a label 1.
+
+    Examples
+    --------
+    >>> gain_points(np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.4, 0.4]))["share_found"].tolist()
+    [0.0, 0.5, 1.0, 1.0]
+    """
+    if not np.any(labels == 1):
+        return pd.DataFrame({"share_rows": [], "share_found": [], "threshold": []}, dtype=float)
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
+    last = np.flatnonzero(np.diff(ranked, append=-np.inf) < 0)
+    positives = np.cumsum(labels[order])[last]
+    keep = _thinned(len(last) + 1, points)
+    return pd.DataFrame(
+        {
+            "share_rows": np.append(0.0, (last + 1) / len(labels))[keep],
+            "share_found": np.append(0.0, positives / positives[-1])[keep],
+            "threshold": np.append(1.0, ranked[last])[keep],
+        }
+    )
+
+
+def _thinned(length: int, points: int) -> Labels:
+    return np.unique(np.linspace(0, length - 1, min(points, length)).astype(np.int64))
+
+
+def equal_count_bins(values: Floats, bins: int) -> Labels:
+    """Return the bin of each value, 0 for the lowest: at most `bins`, of as equal counts as can be.
+
+    Equal values stay in one bin, the one where the middle of them would be. So a common value has
+    a bin of its own, which quantiles as edges do not grant: of 0 and 1 they would make one bin.
+
+    Examples
+    --------
+    >>> equal_count_bins(np.array([5.0, 1.0, 2.0, 9.0]), 2)
+    array([1, 0, 0, 1])
+    >>> equal_count_bins(np.array([0.0, 0.0, 0.0, 1.0]), 2)
+    array([0, 0, 0, 1])
+    """
+    middle = pd.Series(values).rank().to_numpy() - 0.5
+    place = np.floor(middle * bins / max(len(values), 1))
+    numbered: Labels = np.unique(place, return_inverse=True)[1].astype(np.int64)
+    return numbered
+
+
+def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> pd.DataFrame:
+    """Compare mean forecast with observed share in bins of equal size.
+
+    Parameters
+    ----------
+    bins : int
+        At most this many; equal probabilities stay in one bin.
+
+    Returns
+    -------
+    DataFrame
+        Columns `mean_predicted`, `observed`, `rows`.
+
+    Examples
+    --------
+    >>> calibration_bins(np.array([0, 1, 1, 1]), np.array([0.1, 0.1, 0.9, 0.9]), bins=2)
+       mean_predicted  observed  rows
+    0             0.1       0.5     2
+    1             0.9       1.0     2
+    """
+    place = equal_count_bins(probabilities, bins)
+    frame = pd.DataFrame({"bin": place, "predicted": probabilities, "label": labels})
+    table = frame.groupby("bin").agg(
+        mean_predicted=("predicted", "mean"), observed=("label", "mean"), rows=("label", "size")
+    )
+    return table.reset_index(drop=True)
+
+
+def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> float:
+    """Return the expected calibration error: the mean size of the gaps of `calibration_bins`.
+
+    Each bin counts by its rows (Naeini, Cooper and Hauskrecht, 2015, there with bins of equal
+    width). Chance alone makes it larger than 0: read it beside `calibration_floor`.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN without rows.
+
+    Examples
+    --------
+    >>> round(calibration_error(np.array([0, 1, 1, 1]), np.array([0.1, 0.1, 0.9, 0.9]), bins=2), 3)
+    0.25
+    """
+    if not len(labels):
+        return float("nan")
+    # a bin's gap times its rows; without the table, since a bootstrap asks hundreds of times
+    gaps = np.bincount(equal_count_bins(probabilities, bins), weights=probabilities - labels)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def calibration_floor(
+    probabilities: Floats, bins: int = 10, resamples: int = 200, seed: int = 0
+) -> tuple[float, float]:
+    """Return the calibration error that a perfectly calibrated forecast would show by chance.
+
+    Labels are drawn from the probabilities themselves (Broecker and Smith, Increasing the
+    reliability of reliability diagrams, 2007).
+
+    Returns
+    -------
+    (mean, q95) : tuple of float
+        Its mean and its 95% quantile: an error above the latter is more than chance. NaN without
+        rows.
+
+    Examples
+    --------
+    >>> p = np.random.default_rng(0).uniform(size=1000)
+    >>> mean, q95 = calibration_floor(p)
+    >>> 0.02 < mean < q95 < 0.06
+    True
+    """
+    rows = len(probabilities)
+    if not rows:
+        return float("nan"), float("nan")
+    place = equal_count_bins(probabilities, bins)
+    members = np.eye(int(place.max()) + 1)[place] / rows
+    rng = np.random.default_rng(seed)
+    step = max(1, _AT_ONCE // rows)
+    errors = []
+    for first in range(0, resamples, step):
+        chance = rng.random((min(step, resamples - first), rows))
+        gaps = (probabilities - (chance < probabilities)) @ members
+        errors.append(np.abs(gaps).sum(axis=1))
+    drawn = np.concatenate(errors)
+    return float(drawn.mean()), float(np.quantile(drawn, 0.95))
+
+
+def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[str, float]:
+    """Divide the Brier score: reliability - resolution + uncertainty (Murphy, 1973).
+
+    Murphy's parts add up to the score only where all forecasts of a bin are equal. Here they add
+    up exactly: the variance of the forecasts within bins, and their covariance with the labels
+    there, count in the resolution (Stephenson, Coelho and Jolliffe, Two extra components in the
+    Brier score decomposition, 2008: the generalised resolution).
+
+    Returns
+    -------
+    dict of str to float
+        reliability (0 is perfect calibration), resolution (higher is better; a little below 0 is
+        possible), uncertainty = base rate * (1 - base rate).
+
+    Examples
+    --------
+    >>> labels, forecast = np.array([0, 1, 1, 1]), np.array([0.1, 0.1, 0.9, 0.9])
+    >>> {name: round(part, 4) for name, part in brier_parts(labels, forecast, bins=2).items()}
+    {'reliability': 0.085, 'resolution': 0.0625, 'uncertainty': 0.1875}
+    """
+    place = equal_count_bins(probabilities, bins)
+    rows = np.bincount(place)
+    forecast, observed = (
+        np.bincount(place, weights=side) / rows for side in (probabilities, labels)
+    )
+    base_rate = float(labels.mean())
+    share = rows / len(labels)
+    within = probabilities - forecast[place]
+    resolution = (
+        np.sum(share * (observed - base_rate) ** 2)
+        - np.mean(within**2)
+        + 2 * np.mean(within * (labels - observed[place]))
+    )
+    return {
+        "reliability": float(np.sum(share * (forecast - observed) ** 2)),
+        "resolution": float(resolution),
+        "uncertainty": base_rate * (1 - base_rate),
+    }

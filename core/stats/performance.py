@@ -1,0 +1,414 @@
+"""Checks that need labels: does the model do on current rows what it did on the reference?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Interval, Limit
+from core.stats.metrics import TITLES, base_rate_log_loss
+
+# Fewer labels than this say nothing about a rate: its standard error is above 5 points.
+MIN_LABELS = 100
+# Base rates further apart than this make log losses incomparable (points of share).
+BASE_RATE_SHIFT = 0.05
+# Slices of fewer labels are not judged, and no more than so many are told.
+MIN_SLICE, WORST_SLICES = 100, 3
+NAMES = {
+    "log_loss": "Log loss",
+    "skill": TITLES["skill"],
+    "skill_reference_rate": "Skill over the reference's base rate",
+    "roc_auc": TITLES["roc_auc"],
+    "brier_score": TITLES["brier_score"],
+    "calibration": "Calibration in the large",
+    "calibration_error": "Calibration error",
+    "f1": "F1 at the threshold",
+    "precision": "Precision at the threshold",
+    "recall": "Recall at the threshold",
+}
+_REASONS = {
+    "few_labels": "Only {labels:,} labels are in; at least {needed} are needed.",
+    "one_class": "All labels that are in are the same; nothing can be told from that.",
+}
+_TODO_BOTH = (
+    "Precision and recall both fell: another threshold helps one at the cost of the other. Retrain "
+    "on such rows."
+)
+QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
+# what it says of a base rate alone, not of the model
+_OF_BASE_RATE = ("log_loss", "brier_score")
+_TODO = {
+    "log_loss": "Look at the skill, and at where the model errs.",
+    "skill": "Do not act on the probabilities before the cause is known; consider to retrain.",
+    "skill_reference_rate": "Do not act on the probabilities before the cause is known.",
+    "roc_auc": "Its order of rows is worth less here: look at which features moved.",
+    "brier_score": "Look at the calibration and at the ROC AUC: one of them explains it.",
+    "calibration": "Forecasts are too high or too low as a whole: recalibrate or retrain.",
+    "calibration_error": "Look at the reliability curve; recalibrate or retrain.",
+    "f1": "Do not act on its labels here: choose another threshold, or train on such rows.",
+    "precision": "More of its labels 1 are wrong here: choose a higher threshold, or retrain.",
+    "recall": "It misses more here: choose a lower threshold, or train on such rows.",
+}
+
+
+def performance(
+    reference: Mapping[str, float],
+    current: Mapping[str, float] | None,
+    labels: int,
+    intervals: Mapping[str, Interval] | None = None,
+    limits: Mapping[str, Limit] | None = None,
+) -> list[Check]:
+    """Compare the figures of labelled current rows with those of the reference.
+
+    With limits that were learned (`core.stats.limits.learn`) or set, a figure itself is judged:
+    what chance does is in the limit. Without, the usual limits hold, and a figure is judged by the
+    better end of its interval. Either way what may be chance alone is no warning, however few the
+    rows.
+
+    Parameters
+    ----------
+    reference, current : mapping
+        As `metrics.classification` returns them, `calibration_error` if there is one; current is
+        None when it has no labels.
+    labels : int
+        Labelled current rows.
+    intervals : mapping of str to (low, high), optional
+        As `metrics.intervals` returns them.
+    limits : mapping of str to Limit, optional
+        By code; with them all checks are made, without the five of QUICK.
+
+    Returns
+    -------
+    list of Check
+        log_loss, skill, roc_auc, calibration, f1; with limits those of NAMES whose figures exist.
+
+    Examples
+    --------
+    >>> old = {"log_loss": 0.678, "skill": 0.020, "roc_auc": 0.595, "f1": 0.513,
+    ...        "base_rate": 0.477, "mean_probability": 0.478}
+    >>> new = {"log_loss": 0.629, "skill": 0.007, "roc_auc": 0.539, "f1": 0.0,
+    ...        "base_rate": 0.329, "mean_probability": 0.36}
+    >>> [(check.code, check.verdict) for check in performance(old, new, 5412)]
+    [('log_loss', 'not_applicable'), ('skill', 'warning'), ('roc_auc', 'alert'),
+     ('calibration', 'warning'), ('f1', 'alert')]
+    """
+    old = with_derived(reference, reference)
+    codes = [code for code in (QUICK if limits is None else NAMES) if code in old]
+    state = ""
+    if current is None or labels < MIN_LABELS:
+        state = "few_labels"
+    elif "skill" not in current:
+        state = "one_class"
+    if state or current is None:
+        reason = _REASONS[state].format(labels=labels, needed=MIN_LABELS)
+        return [
+            Check(
+                code,
+                NAMES[code],
+                "performance",
+                None,
+                old.get(code),
+                "",
+                "not_applicable",
+                reason,
+                todo="Bring labels for these rows.",
+                state=state,
+            )
+            for code in codes
+        ]
+    new = with_derived(current, reference)
+    given, between, usual = limits or {}, intervals or {}, floors(old)
+    best = new["skill"] if "skill" in given else between.get("skill", (0, new["skill"]))[1]
+    worst = given["skill"].alert_low if "skill" in given else 0.0
+    # no better than one who always forecasts the base rate, which the reference was
+    lost = worst is not None and (best < worst or best <= 0 == worst)
+    hopeless = lost and old.get("skill", 0.0) > 0
+    checks = [
+        _check(
+            code,
+            old,
+            new,
+            given.get(code, usual.get(code)),
+            between.get(code),
+            hopeless,
+            by_interval=code not in given,
+        )
+        for code in codes
+        if code in new
+    ]
+    return _of_threshold(checks, threshold_state(new))
+
+
+def threshold_state(figures: Mapping[str, float]) -> str:
+    """Return the code of what a threshold does to all rows alike; empty where it parts them.
+
+    Examples
+    --------
+    >>> threshold_state({"positive_rate": 0.0}), threshold_state({"positive_rate": 0.2, "f1": 0.4})
+    ('none_positive', '')
+    """
+    rate = figures.get("positive_rate")
+    if rate is None:
+        return ""
+    if rate in (0.0, 1.0):
+        return "all_positive" if rate else "none_positive"
+    return "no_true_positive" if figures["f1"] == 0 else ""
+
+
+def _of_threshold(checks: list[Check], state: str) -> list[Check]:
+    """Return the checks with one advice about the threshold, instead of one for each figure of it.
+
+    Where it parts no rows, F1 alone is judged. Where precision and recall both fell, no threshold
+    mends that: a higher one helps the one, a lower one the other.
+    """
+    bad = {check.code for check in checks if check.verdict in ("warning", "alert")}
+    advised = []
+    for check in checks:
+        if state and check.code in ("precision", "recall"):
+            text = f"{THRESHOLD_TEXTS[state]} F1 says what that means."
+            check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
+        elif state and check.code == "f1":
+            if check.verdict != "ok":
+                check = replace(check, text=THRESHOLD_TEXTS[state], todo=THRESHOLD_TODO)
+            check = replace(check, state=state)
+        elif check.code in ("precision", "recall") and {"precision", "recall"} <= bad:
+            check = replace(check, todo=_TODO_BOTH)
+        advised.append(check)
+    return advised
+
+
+def with_derived(figures: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures with those that follow from others: calibration, skill_reference_rate.
+
+    Examples
+    --------
+    >>> figures = {"log_loss": 0.6, "base_rate": 0.3, "mean_probability": 0.35}
+    >>> derived = with_derived(figures, {"base_rate": 0.5})
+    >>> round(derived["calibration"], 3), round(derived["skill_reference_rate"], 3)
+    (0.05, 0.134)
+    """
+    derived = dict(figures)
+    if "base_rate" not in derived:
+        return derived
+    derived["calibration"] = derived["mean_probability"] - derived["base_rate"]
+    rate, known = derived["base_rate"], reference["base_rate"]
+    if 0 < known < 1 and "log_loss" in derived:
+        of_reference = -rate * np.log(known) - (1 - rate) * np.log(1 - known)
+        derived["skill_reference_rate"] = float(1 - derived["log_loss"] / of_reference)
+    return derived
+
+
+def floors(reference: Mapping[str, float]) -> dict[str, Limit]:
+    """Return the usual limits of each figure: differences that matter, whatever chance does.
+
+    Half of the skill is a warning, none an alert; of the ROC AUC's lead over 0.5 80% and 50%; of
+    F1, precision and recall 90% and 50%; log loss and Brier score 2% and 5% above; a forecast
+    0.02 and 0.05 off as a whole, or 0.02 and 0.05 worse by bins. What the reference itself does
+    not have (no skill, no lead, an F1 of 0) has no limit.
+
+    Examples
+    --------
+    >>> floors({"skill": 0.02, "roc_auc": 0.6})["roc_auc"]
+    Limit(warning_low=0.58, warning_high=None, alert_low=0.55, alert_high=None, source='fixed')
+    """
+    limits = {"calibration": Limit(-0.02, 0.02, -0.05, 0.05)}
+    for code in ("skill", "skill_reference_rate"):
+        if reference.get(code, 0) > 0:
+            limits[code] = Limit(warning_low=reference[code] / 2, alert_low=0.0)
+    if (lead := reference.get("roc_auc", 0) - 0.5) > 0:
+        limits["roc_auc"] = Limit(warning_low=0.5 + 0.8 * lead, alert_low=0.5 + 0.5 * lead)
+    for code in ("f1", "precision", "recall"):
+        if reference.get(code, 0) > 0:
+            value = reference[code]
+            limits[code] = Limit(warning_low=0.9 * value, alert_low=0.5 * value)
+    for code in _OF_BASE_RATE:
+        if code in reference:
+            value = reference[code]
+            limits[code] = Limit(warning_high=1.02 * value, alert_high=1.05 * value)
+    if "calibration_error" in reference:
+        value = reference["calibration_error"]
+        limits["calibration_error"] = Limit(warning_high=value + 0.02, alert_high=value + 0.05)
+    return limits
+
+
+def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
+    """Return the slices in which the forecast became wrong, the worst first; at most three.
+
+    A slice is judged by how its gap (mean forecast minus observed share) differs from that in the
+    reference, where it has one: a model that always erred there has not changed. Intervals of both
+    hold for all slices together (`slices.by_slice`), and the difference is taken at its better end.
+
+    Parameters
+    ----------
+    current, reference : DataFrame
+        As `slices.by_slice` returns them.
+
+    Returns
+    -------
+    list of Check
+        `slice.<column>=<value>`, warnings alone: many slices are looked at. Empty without any.
+
+    Examples
+    --------
+    >>> names = ["column", "value", "rows", "gap", "low", "high"]
+    >>> old = pd.DataFrame([("kind", "a", 900, 0.0, -0.03, 0.03)], columns=names)
+    >>> new = pd.DataFrame([("kind", "a", 900, 0.2, 0.16, 0.24)], columns=names)
+    >>> [(check.code, check.verdict) for check in slices(new, old)]
+    [('slice.kind=a', 'warning')]
+    """
+    old_rows = {(row["column"], row["value"]): row for row in reference.to_dict("records")}
+    known = {key: row for key, row in old_rows.items() if row["rows"] >= MIN_SLICE}
+    checks = []
+    for row in current.to_dict("records"):
+        if row["rows"] < MIN_SLICE or pd.isna(row["low"]):
+            continue
+        name = f"{row['column']}={row['value']}"
+        before = known.get((row["column"], row["value"]))
+        gap, low = float(row["gap"]), float(row["low"])
+        usual = float(before["gap"]) if before else 0.0
+        reach = np.hypot(gap - low, usual - float(before["low"]) if before else 0.0)
+        if abs(gap - usual) - reach <= 0.05:
+            continue
+        few = int(old_rows.get((row["column"], row["value"]), {"rows": 0})["rows"])
+        was = (
+            f"{usual:+.1%} in the reference"
+            if before
+            else f"only {few:,} labels in the reference, too few to compare"
+            if few
+            else "not in the reference"
+        )
+        checks.append(
+            Check(
+                f"slice.{name}",
+                name.replace("=", " "),
+                "performance",
+                gap,
+                usual if before else None,
+                "warning where the gap moved by more than 0.05, beyond chance",
+                "warning",
+                f"Mean forecast minus observed {gap:+.1%} on {int(row['rows']):,} labels, {was}.",
+                low,
+                float(row["high"]),
+                "Look at these rows: something about them is new to the model.",
+            )
+        )
+    return sorted(checks, key=lambda check: -abs((check.value or 0) - (check.reference or 0)))[
+        :WORST_SLICES
+    ]
+
+
+def _check(
+    code: str,
+    old: Mapping[str, float],
+    new: Mapping[str, float],
+    limit: Limit | None,
+    interval: Interval | None,
+    hopeless: bool,
+    *,
+    by_interval: bool,
+) -> Check:
+    value, before = new[code], old.get(code)
+    low, high = interval or (None, None)
+    if limit is None:
+        return Check(
+            code,
+            NAMES[code],
+            "performance",
+            value,
+            before,
+            "",
+            "not_applicable",
+            _no_limit(code),
+            low,
+            high,
+        )
+    verdict = limit.judge(value, interval if by_interval else None)
+    if code in _OF_BASE_RATE:
+        if code == "log_loss" and hopeless:
+            verdict = "alert"
+        elif abs(new["base_rate"] - old["base_rate"]) > BASE_RATE_SHIFT:
+            verdict = "not_applicable"
+        elif by_interval and verdict == "alert":
+            verdict = "warning"
+    is_lower = code in _OF_BASE_RATE and verdict == "not_applicable" and value < old[code]
+    return Check(
+        code,
+        NAMES[code],
+        "performance",
+        value,
+        before,
+        limit.words(),
+        verdict,
+        _text(code, verdict, old, new),
+        low,
+        high,
+        state="lower_by_base_rate" if is_lower else "",
+        todo=_TODO[code] if verdict in ("warning", "alert") else "",
+        warning_low=limit.warning_low,
+        warning_high=limit.warning_high,
+        alert_low=limit.alert_low,
+        alert_high=limit.alert_high,
+    )
+
+
+def _no_limit(code: str) -> str:
+    if code == "roc_auc":
+        return "The reference itself has no lead over chance (0.5)."
+    return "The reference itself has none, so that there is nothing to lose."
+
+
+def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]) -> str:
+    value, before = new[code], old[code]
+    if code in _OF_BASE_RATE:
+        return _of_base_rate(code, verdict, old, new)
+    if code == "skill":
+        if value < 0:
+            return (
+                f"The model adds {-value:.2%} to the base rate's log loss; it removed {before:.2%} "
+                "before."
+            )
+        return f"The model removes {value:.2%} of the base rate's log loss, {before:.2%} before."
+    if code == "skill_reference_rate":
+        if value < 0:
+            return (
+                f"Against always forecasting {old['base_rate']:.1%}, the reference's base rate, it "
+                f"adds {-value:.2%} to the log loss; it removed {before:.2%} before."
+            )
+        return (
+            f"Against always forecasting {old['base_rate']:.1%}, the reference's base rate, it "
+            f"removes {value:.2%} of the log loss, {before:.2%} before."
+        )
+    if code == "roc_auc":
+        left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0
+        return f"{max(left, 0):.0%} of its lead over chance (0.5) is left."
+    if code == "calibration":
+        return f"Forecast {new['mean_probability']:.1%}, observed {new['base_rate']:.1%}."
+    if code == "calibration_error":
+        return f"Forecasts are {value:.1%} off on average, bin by bin; {before:.1%} before."
+    return f"{value / before:.0%} of the reference." if before else "The reference has none."
+
+
+def _of_base_rate(
+    code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]
+) -> str:
+    """Return what log loss or Brier score mean beside the base rate that moves them."""
+    rate, before = new["base_rate"], old["base_rate"]
+    alone = base_rate_log_loss(rate) if code == "log_loss" else rate * (1 - rate)
+    if code == "log_loss" and verdict == "alert" and new["log_loss"] >= alone:
+        return f"Worse than always forecasting the base rate ({alone:.4f})."
+    if verdict != "not_applicable":
+        return f"Always forecasting the base rate gives {alone:.4f}."
+    lower = new[code] < old[code]
+    return (
+        f"Not comparable: the base rate went from {before:.1%} to {rate:.1%}, which alone moves "
+        f"{'log loss' if code == 'log_loss' else 'it'}. "
+        + (
+            f"It is lower for that reason: always forecasting the base rate gives {alone:.4f}. "
+            if lower
+            else ""
+        )
+        + "The skill is what counts."
+    )

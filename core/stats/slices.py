@@ -1,0 +1,363 @@
+"""Where a model errs: its figures by the values of columns, judged with regard to their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.stats import intervals, metrics
+
+Floats = npt.NDArray[np.float64]
+
+# Up to this many distinct numbers stand for themselves, more are put into bands.
+DISCRETE = 12
+BANDS = 5
+# Mean forecast and observed share further apart than this (points of share) are a bias.
+BIAS = 0.05
+# Of all judged slices together.
+ERROR_RATE = 0.05
+_WORST_FIRST = ("biased", "no_skill", "ok", "too_few")
+
+
+@dataclass(frozen=True)
+class _Slice:
+    column: str
+    value: str
+    places: npt.NDArray[np.int64]  # of its labelled rows
+
+
+def by_slice(
+    rows: pd.DataFrame,
+    labels: npt.NDArray[Any],
+    probabilities: Floats,
+    columns: Sequence[str],
+    threshold: float,
+    resamples: int = 200,
+    seed: int = 0,
+    min_rows: int = 50,
+) -> pd.DataFrame:
+    """Return the figures of each slice of the rows, and which slices the model serves badly.
+
+    Many slices are looked at, and the worst of many looks bad by chance. So the intervals hold
+    their true values in 95% of cases for all judged slices together: each of S has an error rate
+    of 0.05 / S (Bonferroni), and reaches as many bootstrap standard errors to either side as
+    Student's t asks of its rows. A gap's standard error is not taken for smaller than the
+    forecasts themselves imply, as rare labels would let it seem.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns; it is not changed.
+    labels : array, shape (n,)
+        0 or 1, NaN where there is none: such rows count nowhere.
+    probabilities : array of float, shape (n,)
+        Probability of 1.
+    columns : sequence of str
+        Numbers of more than 12 distinct values are put into up to 5 bands of equal count; of
+        others each value is a slice, and a missing value is one too.
+    threshold : float
+        Probability from which a row is labelled 1.
+    min_rows : int
+        Slices of fewer labelled rows are shown, but not judged.
+
+    Returns
+    -------
+    DataFrame
+        A row per slice, the worst first: `column`, `value`, `rows` (labelled), `base_rate`,
+        `mean_probability`, `gap` (mean probability minus base rate) with `low` and `high`,
+        `log_loss`, `skill` (over the slice's own base rate), `roc_auc`, `f1`, `finding`, `text`.
+        Findings: "too_few"; "biased", when even the better end of the gap's interval is beyond
+        0.05; "no_skill", when the interval of the skill is wholly below 0; "ok". Skill and
+        roc_auc are NaN with one class.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"kind": np.repeat(["a", "b"], 500)})
+    >>> labels = (rng.uniform(size=1000) < np.repeat([0.5, 0.2], 500)).astype(int)
+    >>> table = by_slice(frame, labels, np.full(1000, 0.5), ["kind"], 0.5)
+    >>> table[["value", "finding"]].to_numpy().tolist()
+    [['b', 'biased'], ['a', 'ok']]
+    """
+    slices = _slices(rows, labels, columns)
+    judged = sum(len(group.places) >= min_rows for group in slices)
+    lines = []
+    for group in slices:
+        label, forecast = labels[group.places].astype(np.float64), probabilities[group.places]
+        figures = {
+            "column": group.column,
+            "value": group.value,
+            **_figures(label, forecast, threshold),
+        }
+        if len(label) < min_rows:
+            finding, order, text = "too_few", float(len(label)), _too_few(len(label), min_rows)
+        else:
+            reach = _reach(len(label), judged)
+            gap_error, skill_error = _errors(label, forecast, resamples, seed)
+            low, high = (figures["gap"] + sign * reach * gap_error for sign in (-1, 1))
+            figures |= {"low": low, "high": high}
+            surely = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+            at_most = figures["skill"] + reach * skill_error
+            finding, order, text = _judge(figures, surely, at_most)
+        lines.append(figures | {"finding": finding, "text": text, "order": order})
+    names = [
+        "column",
+        "value",
+        "rows",
+        "base_rate",
+        "mean_probability",
+        "gap",
+        "low",
+        "high",
+        "log_loss",
+        "skill",
+        "roc_auc",
+        "f1",
+        "finding",
+        "text",
+    ]
+    table = pd.DataFrame(lines, columns=[*names, "order"])
+    rank = table["finding"].map(_WORST_FIRST.index).astype("int64")
+    # stable: slices that are alike stay in the order of the columns
+    ranked = table.assign(rank=rank, size=table["gap"].abs()).sort_values(
+        ["rank", "order", "size"], ascending=[True, False, False], kind="stable", ignore_index=True
+    )
+    return ranked[names].astype({"rows": "int64"})
+
+
+def in_bands(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both with the names of their slices as values, so that a band is the same in both.
+
+    Bands of numbers are of equal count in both together; a missing value stays one.
+
+    Examples
+    --------
+    >>> old, new = pd.DataFrame({"x": np.arange(50)}), pd.DataFrame({"x": [49, 50]})
+    >>> [side["x"].iloc[-1] for side in in_bands(old, new)]
+    ['42 to 50', '42 to 50']
+    """
+    names: dict[str, list[str | None]] = {}
+    for column in reference:
+        both = pd.concat([reference[column], current[column]], ignore_index=True)
+        of_slices, place = _values(both)
+        names[str(column)] = [of_slices[number] if number >= 0 else None for number in place]
+    named = pd.DataFrame(names, dtype="object")
+    first, second = named.iloc[: len(reference)], named.iloc[len(reference) :]
+    return first.reset_index(drop=True), second.reset_index(drop=True)
+
+
+def harm(
+    rows: pd.DataFrame,
+    labels: npt.NDArray[Any],
+    challenger: Floats,
+    champion: Floats,
+    columns: Sequence[str],
+    min_rows: int = 50,
+    margin: float = 0.0,
+) -> pd.DataFrame:
+    """Tell on which slices a challenger's log loss is worse than the champion's, beyond chance.
+
+    The rule of a promotion: better on the whole must not mean worse for some. Both are judged on
+    the same rows (`intervals.difference`), and the intervals are widened as `by_slice` does, so
+    that of harmless challengers at most about 5% are said to harm any slice.
+
+    Parameters
+    ----------
+    challenger, champion : array of float, shape (n,)
+        Each model's probability of 1.
+    margin : float
+        A higher log loss than this, in nats, is harm; 0 or more.
+
+    Returns
+    -------
+    DataFrame
+        A row per slice, the worst first: `column`, `value`, `rows` (labelled),
+        `log_loss_challenger`, `log_loss_champion`, `difference` (challenger minus champion) with
+        `low` and `high`, `harmed`: whether the interval is wholly above the margin, `text`. Slices
+        of too few rows have no interval (NaN) and are not harmed.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"kind": np.repeat(["a", "b"], 500)})
+    >>> truth = rng.uniform(size=1000)
+    >>> labels = (rng.uniform(size=1000) < truth).astype(int)
+    >>> worse = np.where(frame["kind"] == "b", 0.5, truth)
+    >>> harm(frame, labels, worse, truth, ["kind"])[["value", "harmed"]].to_numpy().tolist()
+    [['b', True], ['a', False]]
+    """
+    slices = _slices(rows, labels, columns)
+    judged = sum(len(group.places) >= min_rows for group in slices)
+    first, second = (metrics.log_losses(labels, side) for side in (challenger, champion))
+    lines = []
+    for group in slices:
+        ours, theirs = _mean(first[group.places]), _mean(second[group.places])
+        count, low, high = len(group.places), np.nan, np.nan
+        if count >= min_rows:
+            low, high = intervals.difference(
+                (first - second)[group.places], labels[group.places], outside=ERROR_RATE / judged
+            )
+        harmed = bool(low > margin + metrics.ROUNDING)
+        text = f"No harm shown: the log loss changes by {ours - theirs:+.4f}."
+        if harmed:
+            text = f"Harmed: the log loss rises by {ours - theirs:.4f}, surely by {low:.4f}."
+        if count < min_rows:
+            text = _too_few(count, min_rows)
+        lines.append(
+            (group.column, group.value, count, ours, theirs, ours - theirs, low, high, harmed, text)
+        )
+    names = [
+        "column",
+        "value",
+        "rows",
+        "log_loss_challenger",
+        "log_loss_champion",
+        "difference",
+        "low",
+        "high",
+        "harmed",
+        "text",
+    ]
+    table = pd.DataFrame(lines, columns=names).astype({"rows": "int64", "harmed": "bool"})
+    return table.sort_values(["low", "rows"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _slices(rows: pd.DataFrame, labels: npt.NDArray[Any], columns: Sequence[str]) -> list[_Slice]:
+    labelled = ~np.isnan(labels.astype(np.float64))
+    slices = []
+    for column in columns:
+        names, place = _values(rows[column])
+        if (place < 0).any():
+            place = np.where(place < 0, len(names), place)
+            names = [*names, "missing"]
+        slices += [
+            _Slice(column, name, np.flatnonzero((place == number) & labelled))
+            for number, name in enumerate(names)
+        ]
+    return slices
+
+
+def _values(column: pd.Series[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the names of the column's slices, and which of them each row is in (-1: missing)."""
+    missing = column.isna().to_numpy()
+    place = np.full(len(column), -1)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        texts = column[~missing].astype(str).to_numpy(dtype=str)
+        names, place[~missing] = np.unique(texts, return_inverse=True)
+        return [str(name) for name in names], place
+    known = column[~missing].to_numpy(dtype=np.float64)
+    distinct, place[~missing] = np.unique(known, return_inverse=True)
+    if len(distinct) <= DISCRETE:
+        return _distinct_texts(distinct), place
+    place[~missing] = metrics.equal_count_bins(known, BANDS)
+    parts = [known[place[~missing] == band] for band in range(place.max() + 1)]
+    firsts, lasts = np.array([[part.min(), part.max()] for part in parts]).T
+    written = np.unique([*firsts, *lasts])
+    text_of = dict(zip(written, _distinct_texts(written), strict=True))
+    ends = zip(firsts, lasts, strict=True)
+    names = [
+        text_of[low] if low == high else f"{text_of[low]} to {text_of[high]}" for low, high in ends
+    ]
+    return names, place
+
+
+def _distinct_texts(numbers: Floats) -> list[str]:
+    """Write different numbers differently, with as few digits as that takes."""
+    if np.all(numbers % 1 == 0):
+        return [f"{number:.0f}" for number in numbers]
+    texts = []
+    for digits in range(max(3, len(f"{np.abs(numbers).max():.0f}")), 18):
+        texts = [f"{number:.{digits}g}" for number in numbers]
+        if len(set(texts)) == len(set(numbers)):
+            break
+    return texts
+
+
+def _figures(label: Floats, forecast: Floats, threshold: float) -> dict[str, Any]:
+    from sklearn.metrics import roc_auc_score
+
+    base_rate, mean, loss = (
+        _mean(label),
+        _mean(forecast),
+        _mean(metrics.log_losses(label, forecast)),
+    )
+    positive = forecast >= threshold
+    either = positive.sum() + label.sum()
+    mixed = 0 < base_rate < 1
+    return {
+        "rows": len(label),
+        "base_rate": base_rate,
+        "mean_probability": mean,
+        "gap": mean - base_rate,
+        "low": np.nan,
+        "high": np.nan,
+        "log_loss": loss,
+        "skill": 1 - loss / metrics.base_rate_log_loss(base_rate) if mixed else np.nan,
+        "roc_auc": float(roc_auc_score(label, forecast)) if mixed else np.nan,
+        "f1": float(2 * label[positive].sum() / either) if either else 0.0,
+    }
+
+
+def _errors(label: Floats, forecast: Floats, resamples: int, seed: int) -> tuple[float, float]:
+    """Return the bootstrap standard errors of gap and skill; that of the skill NaN of one class."""
+    # the base rate is not drawn anew: fitted to each resample it would beat even a true forecast
+    base = metrics.log_losses(label, np.full(len(label), label.mean()))
+    values = np.column_stack([forecast - label, metrics.log_losses(label, forecast), base])
+    gaps, losses, bases = _resampled_means(values, resamples, seed).T
+    # rare labels may all be 0 here: chance is not smaller than the forecasts say
+    implied = np.sqrt(np.sum(forecast * (1 - forecast))) / len(label)
+    error = max(float(gaps.std(ddof=1)), float(implied))
+    if not 0 < label.mean() < 1:
+        return error, float("nan")
+    return error, float((losses / bases).std(ddof=1))
+
+
+def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
+    """Return the means of the columns over rows drawn with replacement, a line per resample."""
+    rows = len(values)
+    sums = [drawn @ values for drawn in metrics.draws(rows, resamples, seed)]
+    means: Floats = np.concatenate(sums) / rows
+    return means
+
+
+def _reach(rows: int, judged: int) -> float:
+    """Return how many standard errors an interval reaches to either side."""
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - ERROR_RATE / (2 * judged), rows - 1))
+
+
+def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str, float, str]:
+    """Return the finding, how bad it is among its like, and a sentence."""
+    gap = figures["gap"]
+    means = f"{figures['mean_probability']:.1%} forecast, {figures['base_rate']:.1%} observed"
+    side = f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}"
+    if surely > BIAS:
+        text = f"Forecasts are {side}, surely {100 * surely:.1f}: {means}."
+        return "biased", surely, text
+    if at_most < -metrics.ROUNDING:
+        text = (
+            f"Its own base rate would forecast this slice better: skill {figures['skill']:.3f}, "
+            f"surely below {at_most:.3f}."
+        )
+        return "no_skill", -at_most, text
+    if surely > 0:
+        text = (
+            f"Forecasts are {side}, but surely only {100 * surely:.1f}, and up to "
+            f"{100 * BIAS:.0f} count as none: {means}."
+        )
+        return "ok", surely, text
+    return "ok", 0.0, f"Nothing wrong beyond chance: {means}."
+
+
+def _too_few(rows: int, wanted: int) -> str:
+    return f"Not judged: {rows:,} labelled {'row' if rows == 1 else 'rows'} of {wanted:,} needed."
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,173 @@
+"""The probability from which a row is labelled 1: how to choose it, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Aim = Literal["f1", "cost", "balanced"]
+
+# Values closer than this are equal: sums of the same terms differ in their last digits.
+_TIE = 1e-12
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold and what it reaches on the rows it was chosen on.
+
+    Parameters
+    ----------
+    threshold : float
+        Rows of this probability or more are labelled 1; 0 to 1.
+    value : float
+        F1, cost per row, or sensitivity + specificity - 1; NaN where nothing could be chosen.
+    text : str
+        What was chosen, and what that means.
+    """
+
+    threshold: float
+    value: float
+    text: str
+
+
+def choose(
+    labels: Labels,
+    probabilities: Floats,
+    aim: Aim,
+    cost_false_positive: float = 1.0,
+    cost_false_negative: float = 1.0,
+) -> Choice:
+    """Return the best threshold for an aim; of equally good ones that nearest 0.5.
+
+    Every threshold that labels these rows differently is tried, in O(n log n): each probability,
+    0.5, and 1 where nothing is labelled 1 by it. Choose on rows of validation folds; on the test
+    set it would flatter the model.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        0 or 1. Of one class, or none, nothing can be chosen: the threshold stays at 0.5.
+    probabilities : array of float, shape (n,)
+        Probability of 1.
+    aim : {"f1", "cost", "balanced"}
+        The highest F1; the lowest expected cost per row; the highest sensitivity + specificity - 1
+        (Youden, Index for rating diagnostic tests, 1950).
+    cost_false_positive, cost_false_negative : float
+        Of one mistake, in any unit; 0 or more. For "cost" alone.
+
+    Examples
+    --------
+    >>> labels, forecast = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+    >>> choose(labels, forecast, "f1").threshold
+    0.35
+    >>> choose(labels, forecast, "cost", cost_false_positive=5.0)
+    Choice(threshold=0.5, value=0.25, text='The lowest cost is 0.2500 per row, at 0.500. It labels
+     25.0% of the rows positive.')
+    """
+    ones = int(np.sum(labels == 1))
+    if not 0 < ones < len(labels):
+        return Choice(
+            0.5,
+            float("nan"),
+            "There are no labels of both classes to choose by, so the threshold stays at 0.5.",
+        )
+    tried = _tried(probabilities)
+    tp, fp, fn, tn = _counts(labels, probabilities, tried)
+    value = {
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "cost": (cost_false_positive * fp + cost_false_negative * fn) / len(labels),
+        "balanced": tp / (tp + fn) + tn / (tn + fp) - 1,
+    }[aim]
+    behind = value - value.min() if aim == "cost" else value.max() - value
+    good = np.flatnonzero(behind <= _TIE)
+    place = good[np.argmin(np.abs(tried[good] - 0.5))]
+    threshold = float(tried[place])
+    share = float(tp[place] + fp[place]) / len(labels)
+    return Choice(threshold, float(value[place]), _sentence(aim, value[place], threshold, share))
+
+
+def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.DataFrame:
+    """Return what each of `points` thresholds from 0 to 1 does to these rows.
+
+    Returns
+    -------
+    DataFrame
+        Columns `threshold`, `tp`, `fp`, `fn`, `tn` (rows), `precision`, `recall`, `specificity`,
+        `f1`, `accuracy`, `balanced_accuracy` (mean of recall and specificity), `share_positive`
+        (share labelled 1). A figure that does not exist is NaN: precision where nothing is
+        labelled 1, recall without a label 1, specificity without a label 0.
+
+    Examples
+    --------
+    >>> table = trade_off(np.array([0, 1, 1]), np.array([0.2, 0.4, 0.8]), points=3)
+    >>> table[["threshold", "tp", "fp", "fn", "tn"]].to_numpy().tolist()
+    [[0.0, 2.0, 1.0, 0.0, 0.0], [0.5, 1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 2.0, 1.0]]
+    """
+    # rounded, so that 0.29 is the number that 0.29 is
+    threshold = np.round(np.linspace(0.0, 1.0, points), 10)
+    tp, fp, fn, tn = _counts(labels, probabilities, threshold)
+    recall, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    rows = tp + fp + fn + tn
+    return pd.DataFrame(
+        {
+            "threshold": threshold,
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+            "tn": tn,
+            "precision": _share(tp, tp + fp),
+            "recall": recall,
+            "specificity": specificity,
+            "f1": _share(2 * tp, 2 * tp + fp + fn),
+            "accuracy": _share(tp + tn, rows),
+            "balanced_accuracy": (recall + specificity) / 2,
+            "share_positive": _share(tp + fp, rows),
+        }
+    )
+
+
+def _tried(probabilities: Floats) -> Floats:
+    tried = np.append(probabilities, 0.5)
+    # above the highest probability, so that labelling nothing 1 is tried too
+    if tried.max() < 1:
+        tried = np.append(tried, 1.0)
+    distinct: Floats = np.unique(tried)
+    return distinct
+
+
+def _counts(
+    labels: Labels, probabilities: Floats, thresholds: Floats
+) -> tuple[Labels, Labels, Labels, Labels]:
+    """Return true positives, false positives, false negatives, true negatives per threshold."""
+    of_ones, of_zeros = (np.sort(probabilities[labels == label]) for label in (1, 0))
+    fn, tn = (
+        np.searchsorted(side, thresholds, side="left").astype(np.int64)
+        for side in (of_ones, of_zeros)
+    )
+    return len(of_ones) - fn, len(of_zeros) - tn, fn, tn
+
+
+def _share(part: Labels, whole: Labels) -> Floats:
+    shares: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return shares
+
+
+def _sentence(aim: Aim, value: float, threshold: float, share: float) -> str:
+    reached = {
+        "f1": f"The highest F1 is {value:.3f}",
+        "cost": f"The lowest cost is {value:.4f} per row",
+        "balanced": f"The highest sensitivity + specificity - 1 is {value:.3f}",
+    }[aim]
+    if 0.05 < share < 0.95:
+        return f"{reached}, at {threshold:.3f}. It labels {share:.1%} of the rows positive."
+    which = {0.0: "no row", 1.0: "every row"}.get(share, f"{share:.1%} of the rows")
+    return (
+        f"{reached}, at {threshold:.3f}. It labels {which} positive, so that the model decides "
+        "next to nothing: consider another aim."
+    )

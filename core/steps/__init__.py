@@ -1,1 +1,0 @@
-"""One module per step, each one named MLflow run."""

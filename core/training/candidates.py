@@ -1,0 +1,106 @@
+"""What can be trained: PyCaret's classifiers that answer with probabilities, a sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of classifier.
+
+    Parameters
+    ----------
+    title : str
+        What people call it.
+    about : str
+        What it does, and what it is good or bad at, in a sentence.
+    weighs : bool
+        Whether it can weigh the classes.
+    approach : {"regression", "classification"}
+        Whether it fits the probability itself by a formula of the features, or takes the share in
+        groups of rows: the two ways to see the question.
+    """
+
+    title: str
+    about: str
+    weighs: bool = False
+    approach: Literal["regression", "classification"] = "classification"
+
+
+# by PyCaret's id
+KINDS: dict[str, Kind] = {
+    "lr": Kind(
+        "Logistic regression",
+        "A weighted sum of the features, turned into a probability; simple, and well calibrated.",
+        weighs=True,
+        approach="regression",
+    ),
+    "dt": Kind(
+        "Decision tree",
+        "One tree of questions, grown to the end; it learns the training rows by heart.",
+        weighs=True,
+    ),
+    "knn": Kind(
+        "K nearest neighbours",
+        "The share among the five rows that resemble most; its probabilities come in steps of 0.2.",
+    ),
+    "lightgbm": Kind(
+        "LightGBM",
+        "Many small trees, each mending what the ones before got wrong; fast on tables.",
+        weighs=True,
+    ),
+    "gbc": Kind(
+        "Gradient boosting",
+        "As LightGBM, in scikit-learn's older and slower way, with shallow trees.",
+    ),
+    "rf": Kind(
+        "Random forest",
+        "The mean of a hundred deep trees on drawn rows; robust, with large model files.",
+        weighs=True,
+    ),
+    "et": Kind(
+        "Extra trees",
+        "As a random forest, with questions drawn at random; smoother, and larger still.",
+        weighs=True,
+    ),
+    "ada": Kind(
+        "AdaBoost",
+        "Stumps that look at the rows the ones before got wrong; its probabilities crowd at 0.5.",
+    ),
+    "lda": Kind(
+        "Linear discriminant analysis",
+        "A line between two clouds of one shape; close to logistic regression.",
+    ),
+    "qda": Kind(
+        "Quadratic discriminant analysis",
+        "A curve between two clouds of their own shapes; sensitive to columns that repeat others.",
+    ),
+    "nb": Kind(
+        "Naive Bayes", "Each feature by itself, multiplied; very fast, and too sure of itself."
+    ),
+    "mlp": Kind(
+        "Neural network", "One hidden layer of a hundred units; it wants features of one scale."
+    ),
+    "dummy": Kind("Base rate", "The same probability for every row: what any other has to beat."),
+}
+DEFAULT = ("lr", "dt", "knn", "lightgbm")
+# what is made of others, and how it is called
+BLEND, STACK = "blend", "stack"
+DERIVED = {BLEND: "Blend of the best", STACK: "Stack of the best"}
+# how many of the best a blend or a stack is made of
+MEMBERS = 3
+
+
+def title(model: str) -> str:
+    """Return what people call a candidate.
+
+    Examples
+    --------
+    >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
+    ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
+    """
+    base, _, how = model.partition(".")
+    name = KINDS[base].title if base in KINDS else DERIVED[base]
+    return f"{name}, {how}" if how else name

@@ -1,0 +1,223 @@
+"""Candidates fitted side by side on a Dask cluster."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from core.jobs import cluster
+from core.platform.errors import CourtsideError, InputError, JobError
+from core.training import automl
+
+# whose code must be the same on the workers
+MODULES = (
+    "core.training.cluster",
+    "core.training.automl",
+    "core.platform.schema",
+    "core.platform.own_columns",
+)
+# a worker that dies may be started again by its nanny
+LONELY_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+_INSTEAD = f"or take {cluster.SETTING} away: then the candidates are fitted one by one, here."
+# one training at a time in a worker's process: PyCaret sets the seeds of the whole process
+_ALONE = threading.Lock()
+_TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
+
+Outcome = tuple[str, Callable[[], automl.Fitted]]
+
+
+def fit_all(
+    address: str,
+    new_trainer: Callable[..., automl.Trainer],
+    candidates: Mapping[str, Mapping[str, Any]],
+    *,
+    deadline: float | None = None,
+    on_wait: Callable[[int], None] | None = None,
+) -> Generator[Outcome, None, None]:
+    """Fit candidates as one Dask task each; yield them as they are done.
+
+    What is not done when the iteration is closed, or at the deadline, is cancelled: a worker ends
+    it with the fold that it is at. A task whose worker dies is begun anew by another one.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, e.g. `tcp://127.0.0.1:8786`; for `tls://` Dask's own configuration names
+        the certificates.
+    new_trainer : callable
+        Returns a Trainer, given `on_fold`. It is sent to every worker once, with the training set
+        in it, so it must be a `functools.partial` or the like that can be pickled.
+    candidates : mapping of str to mapping
+        PyCaret's id of a model, and its parameters.
+    deadline : float, optional
+        Moment of `time.monotonic`.
+    on_wait : callable, optional
+        Called about twice a second with the number of workers.
+
+    Yields
+    ------
+    tuple of str and callable
+        The candidate, and what returns it or raises InputError or OutOfTime, as `Trainer.fit`.
+
+    Raises
+    ------
+    InputError
+        When no cluster answers at the address, or its workers are not fit for this work.
+    JobError
+        When the cluster is lost before all is done.
+    """
+    with (
+        cluster.loss_reported(address, "train", _INSTEAD),
+        cluster.connected(address, _INSTEAD) as client,
+    ):
+        cluster.check(client, address, _INSTEAD, MODULES)
+        sent = cluster.sent(client, new_trainer)
+        tasks = _Tasks(client, sent, candidates)
+        waiting = dict.fromkeys(candidates)
+        alone_since = None
+        tasks.fill(len(client.nthreads()))
+        try:
+            while waiting:
+                left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+                with suppress(queue.Empty):
+                    name, future = tasks.ended.get(timeout=min(max(left, 0), LOOK_SECONDS))
+                    del waiting[name]
+                    yield name, _outcome(name, future)
+                    continue
+                if left <= 0:
+                    tasks.cancel()
+                    yield from ((name, _out_of_time) for name in waiting)
+                    return
+                workers = len(client.nthreads())
+                alone_since = None if workers else alone_since or time.monotonic()
+                if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
+                    raise JobError(
+                        f"No worker is left on the Dask cluster at {address}, and {len(waiting)} "
+                        f"of {len(candidates)} candidates are not fitted. What is done is kept in "
+                        "its runs. Start a worker (its log may say why the last one ended) and "
+                        f"train again, {_INSTEAD}"
+                    )
+                tasks.fill(workers)
+                if on_wait is not None:
+                    on_wait(workers)
+        finally:
+            tasks.cancel()
+
+
+class _Tasks:
+    """A task for each candidate, at most as many at a time as there are workers.
+
+    Dask itself would share them all out at once, and leave some behind a long one.
+    """
+
+    def __init__(self, client: Any, sent: Any, candidates: Mapping[str, Mapping[str, Any]]) -> None:
+        self.ended: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._client, self._sent = client, sent
+        self._todo = [(name, dict(params)) for name, params in candidates.items()]
+        self._running: dict[Any, str] = {}
+        self._most = 0
+        # Dask calls back in a thread of its own
+        self._lock = threading.Lock()
+
+    def fill(self, workers: int) -> None:
+        """Begin what there are workers for."""
+        with self._lock:
+            self._most = workers
+            self._begin()
+
+    def cancel(self) -> None:
+        """Begin nothing more, and cancel what is not done."""
+        with self._lock:
+            self._todo.clear()
+            # the cluster may be gone
+            with suppress(Exception):
+                self._client.cancel(list(self._running))
+
+    def _begin(self) -> None:
+        while self._todo and len(self._running) < self._most:
+            name, params = self._todo[0]
+            key = f"courtside-{name}-{uuid.uuid4().hex}"
+            future = self._client.submit(_fit, self._sent, name, params, pure=False, key=key)
+            del self._todo[0]
+            self._running[future] = name
+            future.add_done_callback(self._end)
+
+    def _end(self, future: Any) -> None:
+        with self._lock:
+            name = self._running.pop(future)
+            # at a fault here `fill` tries again where it is seen
+            with suppress(Exception):
+                self._begin()
+        self.ended.put((name, future))
+
+
+def _out_of_time() -> automl.Fitted:
+    raise automl.OutOfTime
+
+
+def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
+    """Return what gives a finished task's candidate, or raises why there is none.
+
+    Raises
+    ------
+    CancelledError
+        When the cluster has given the task up.
+    """
+    import distributed
+
+    error: Exception | None = None
+    if future.status == "error":
+        error = future.exception(timeout=cluster.FETCH_SECONDS)
+        if isinstance(error, distributed.KilledWorker):
+            error = InputError(
+                f"'{name}' was given to {error.allowed_failures + 1} Dask workers, and each of "
+                "them ended: out of memory, perhaps. Give them more, or leave it out."
+            )
+    else:
+        outcome = future.result(timeout=cluster.FETCH_SECONDS)
+        if isinstance(outcome, automl.Fitted):
+            return lambda: outcome
+        error = InputError(outcome)
+
+    def tell() -> automl.Fitted:
+        if isinstance(error, CourtsideError):
+            raise error
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"'{name}' cannot be fitted on a Dask worker: {reason}") from error
+
+    return tell
+
+
+def _fit(
+    new_trainer: Callable[..., automl.Trainer], name: str, params: Mapping[str, Any]
+) -> automl.Fitted | str:
+    """Fit a candidate, in a worker; return it, or why it cannot be."""
+    with _ALONE:
+        try:
+            _end_if_unwanted()
+            trainer = _TRAINERS.get(new_trainer)
+            if trainer is None:
+                # kept as long as the worker holds the rows: PyCaret's set-up is slow
+                trainer = _TRAINERS[new_trainer] = new_trainer(on_fold=_end_if_unwanted)
+            return trainer.fit(name, params)
+        except InputError as error:
+            return error.message
+        except automl.OutOfTime:
+            return f"'{name}' was cancelled."
+
+
+def _end_if_unwanted() -> None:
+    """Raise OutOfTime when the task was cancelled or nobody waits for it: Dask ends no thread."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    if task is None or task.state == "cancelled":
+        raise automl.OutOfTime

@@ -1,0 +1,282 @@
+"""What a candidate is worth: its threshold, figures on the test set, curves, slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from core.stats import comparison, figure_intervals, metrics, slices
+from core.stats import thresholds as choosing
+from core.stats.charts import models as model_charts
+from core.stats.metrics import Floats, Labels
+from core.stats.thresholds import Choice
+from core.training import candidates as kinds
+from core.training import evaluation_charts
+
+AimName = Literal["project", "f1", "balanced", "cost"]
+# tables of the candidates that the training's own run has as one
+TOGETHER = ("folds", "roc", "pr", "gain", "calibration", "confusion")
+VALIDATION, TEST = "validation", "test"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """By what the threshold is chosen, and what a mistake of either kind costs."""
+
+    name: AimName = "project"
+    cost_false_positive: float = 1.0
+    cost_false_negative: float = 1.0
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What cross-validation said of a candidate.
+
+    Parameters
+    ----------
+    id : str
+        Name of the candidate, as `candidates.title` takes it.
+    folds : DataFrame
+        `fold` and a column per metric.
+    forecasts : DataFrame
+        `label` and `probability` of each training row by the fit that had not seen it.
+    """
+
+    id: str
+    folds: pd.DataFrame
+    forecasts: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """All that is known of a candidate.
+
+    Parameters
+    ----------
+    id : str
+        Name of the candidate.
+    choice : Choice
+        Its threshold, chosen on the validation folds.
+    probabilities : array of float
+        Of the rows of the test set.
+    metrics : mapping of str to float
+        `<name>_cv`, `<name>_cv_std`, `<name>_test`, `<name>_test_low`, `<name>_test_high`.
+    summary : mapping of str to value
+        Its line in the comparison.
+    tables : mapping of str to DataFrame
+        Curves, validation forecasts, thresholds, slices, court.
+    figures : mapping of str to dict
+        Vega-Lite specifications.
+    """
+
+    id: str
+    choice: Choice
+    probabilities: Floats
+    metrics: Mapping[str, float]
+    summary: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, dict[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return kinds.title(self.id)
+
+    @property
+    def log_loss_cv(self) -> float:
+        """The mean log loss of the folds, by which the best is chosen."""
+        return float(self.summary["log_loss_cv"])
+
+
+def evaluate(
+    spec: ProjectSpec,
+    aim: Aim,
+    validated: Validated,
+    labels: Labels,
+    probabilities: Floats,
+    rows: pd.DataFrame,
+) -> Evaluated:
+    """Evaluate a candidate's forecasts of the test set.
+
+    The threshold is chosen before, on the forecasts of the validation folds.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        0 or 1, of the test set.
+    probabilities : array of float, shape (n,)
+        Probability of 1, of the test set.
+    rows : DataFrame, n rows
+        The test set with all of the project's columns.
+    """
+    choice = choose(spec, aim, validated.forecasts)
+    on_test = metrics.classification(labels, probabilities, choice.threshold)
+    spans = figure_intervals.of(labels, probabilities, choice.threshold)
+    cv = validated.folds.drop(columns="fold")
+    tables = _tables(spec, validated, choice.threshold, labels, probabilities, rows)
+    name = kinds.title(validated.id)
+    return Evaluated(
+        validated.id,
+        choice,
+        probabilities,
+        {
+            **{f"{key}_cv": float(cv[key].mean()) for key in cv},
+            **{f"{key}_cv_std": float(cv[key].std(ddof=0)) for key in cv},
+            **{f"{key}_test": value for key, value in on_test.items()},
+            **_calibration(labels, probabilities),
+            **_ends(spans),
+        },
+        {
+            "model": validated.id,
+            "name": name,
+            "log_loss_cv": float(cv["log_loss"].mean()),
+            "log_loss_cv_std": float(cv["log_loss"].std(ddof=0)),
+            "threshold": choice.threshold,
+            "positive_rate_test": on_test["positive_rate"],
+            **{f"{key}_test": on_test[key] for key in metrics.TITLES if key in on_test},
+            **_ends({key: ends for key, ends in spans.items() if key in metrics.TITLES}),
+        },
+        tables,
+        {
+            "roc": model_charts.roc_curve(tables["roc"].assign(model=name)).to_dict(),
+            "calibration": model_charts.calibration_curve(
+                tables["calibration"].assign(model=name)
+            ).to_dict(),
+            "confusion": model_charts.confusion(
+                tables["confusion"], positive=spec.positive, negative=spec.negative
+            ).to_dict(),
+        },
+    )
+
+
+def compare(
+    done: Sequence[Evaluated], best: Evaluated, labels: Labels
+) -> tuple[dict[str, pd.DataFrame], dict[str, dict[str, Any]]]:
+    """Compare all candidates with the best one on the same rows of the test set.
+
+    Returns
+    -------
+    (tables, figures) : tuple of dict
+        `comparison` (a line per candidate), `paired` (`comparison.against_best`), and each table
+        of TOGETHER with a column `model`; the charts `comparison` and, with others, `paired`.
+    """
+    table = pd.DataFrame([candidate.summary for candidate in done])
+    paired = comparison.against_best(
+        labels, {candidate.title: candidate.probabilities for candidate in done}, best.title
+    )
+    base = float(labels.mean())
+    figures = {
+        "comparison": model_charts.metric_bars(
+            table[["name", "log_loss_test"]].set_axis(["model", "value"], axis="columns"),
+            "Log loss on the test set (nats)",
+            higher_is_better=False,
+            baseline=metrics.base_rate_log_loss(base),
+        ).to_dict()
+    }
+    if len(paired):
+        figures["paired"] = evaluation_charts.paired_differences(
+            paired, by="model", first="candidate", second="the best"
+        ).to_dict()
+    together = {
+        name: pd.concat(
+            [candidate.tables[name].assign(model=candidate.title) for candidate in done],
+            ignore_index=True,
+        )
+        for name in TOGETHER
+    }
+    return {"comparison": table, "paired": paired, **together}, figures
+
+
+def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
+    """Return the threshold that an aim chooses on the forecasts of the validation folds.
+
+    Examples
+    --------
+    >>> from core.platform import project
+    >>> forecasts = pd.DataFrame({LABEL: [0, 0, 1, 1], PROBABILITY: [0.1, 0.4, 0.35, 0.8]})
+    >>> spec = project.load("kobe")
+    >>> [choose(spec, Aim(name), forecasts).threshold for name in ("project", "f1")]
+    [0.5, 0.35]
+    """
+    if aim.name == "project":
+        text = f"The project's own threshold, {spec.threshold:g}, was taken."
+        return Choice(spec.threshold, float("nan"), text)
+    return choosing.choose(
+        forecasts[LABEL].to_numpy(dtype=np.int64),
+        forecasts[PROBABILITY].to_numpy(dtype=np.float64),
+        aim.name,
+        aim.cost_false_positive,
+        aim.cost_false_negative,
+    )
+
+
+def _tables(
+    spec: ProjectSpec,
+    validated: Validated,
+    threshold: float,
+    labels: Labels,
+    probabilities: Floats,
+    rows: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    forecasts = validated.forecasts
+    sides = (
+        (
+            VALIDATION,
+            forecasts[LABEL].to_numpy(dtype=np.int64),
+            forecasts[PROBABILITY].to_numpy(dtype=np.float64),
+        ),
+        (TEST, labels, probabilities),
+    )
+    tables = {
+        "folds": validated.folds,
+        "roc": metrics.roc_points(labels, probabilities),
+        "pr": metrics.pr_points(labels, probabilities),
+        "gain": metrics.gain_points(labels, probabilities),
+        "calibration": metrics.calibration_bins(labels, probabilities),
+        "confusion": metrics.confusion(labels, probabilities, threshold),
+        "validation": forecasts,
+        "thresholds": pd.concat(
+            [choosing.trade_off(*of).assign(set=name) for name, *of in sides], ignore_index=True
+        ),
+        "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),
+    }
+    court = part(spec.name, "court")
+    if spec.court is not None and court is not None:
+        place = rows[[spec.court.x, spec.court.y]].assign(
+            **{LABEL: labels, PROBABILITY: probabilities}
+        )
+        tables["court"] = court.residual_cells(
+            place, spec.court.x, spec.court.y, LABEL, PROBABILITY
+        )
+    return tables
+
+
+def _calibration(labels: Labels, probabilities: Floats) -> dict[str, float]:
+    """Return calibration and the parts of the Brier score as metrics of a run."""
+    mean, floor = metrics.calibration_floor(probabilities)
+    return {
+        "calibration_test": float(probabilities.mean() - labels.mean()),
+        "calibration_error_test": metrics.calibration_error(labels, probabilities),
+        # what chance alone would make of it
+        "calibration_floor_mean_test": mean,
+        "calibration_floor_test": floor,
+        **{
+            f"brier_{name}_test": part
+            for name, part in metrics.brier_parts(labels, probabilities).items()
+        },
+    }
+
+
+def _ends(spans: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    return {
+        f"{name}_test_{end}": value
+        for name, ends in spans.items()
+        for end, value in zip(("low", "high"), ends, strict=True)
+    }

@@ -1,0 +1,419 @@
+"""Charts of an evaluation: what a threshold trades, which slices err, what more rows bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from core.stats.charts import style
+from core.stats.metrics import TITLES
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+_FIGURES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+_FINDINGS = {
+    "biased": ("biased", "alert"),
+    "no_skill": ("no skill", "warning"),
+    "ok": ("ok", "cool"),
+    "too_few": ("too few rows", "neutral"),
+}
+# A difference in log loss this many times the smallest one is cut off, if it is above so many nats.
+_FAR, _NEAR = 10.0, 0.05
+
+
+def pr_curve(
+    points: pd.DataFrame, *, base_rate: float | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show the precision-recall curve of each model, and the precision that guessing reaches.
+
+    The curve is drawn in steps, so that the area under it is the average precision.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns `model`, `recall`, `precision`, and `threshold` if known.
+    base_rate : float, optional
+        Share of label 1, drawn as a rule.
+
+    Examples
+    --------
+    >>> points = pd.DataFrame({"model": "lr", "recall": [1, 0.7, 0], "precision": [0.4, 0.6, 1]})
+    >>> len(pr_curve(points, base_rate=0.4).to_dict()["layer"])
+    2
+    """
+    import altair as alt
+
+    rule_name = None if base_rate is None else f"Base rate, by guessing: {base_rate:.1%}"
+    kinds = _by_model(points, rule_name)
+    lines = (
+        alt.Chart(points)
+        # steps: between two points a straight line would promise what no threshold reaches
+        .mark_line(strokeWidth=2.5, interpolate="step-before")
+        .encode(
+            x=style.share_x("recall:Q", "Recall (%)", domain=[0, 1]),
+            y=style.share_y("precision:Q", "Precision (%)", domain=[0, 1]),
+            **kinds,
+            # from low recall to high: the threshold falls along the curve
+            order=alt.Order("recall:Q"),
+            tooltip=[
+                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("recall:Q", title="Recall", format=".1%"),
+                alt.Tooltip("precision:Q", title="Precision", format=".1%"),
+                *_threshold(points),
+            ],
+        )
+    )
+    layers = [lines]
+    if base_rate is not None:
+        layers.insert(0, _rule("y", base_rate, "model", str(rule_name), kinds))
+    return style.finish(
+        layers, title, "Precision against recall of each model", height=style.HEIGHT + 40
+    )
+
+
+def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+    """Show which share of the labels 1 each model finds in its most probable rows.
+
+    The diagonal is what rows in no order would find.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Columns `model`, `share_rows`, `share_found`, and `threshold` if known.
+
+    Examples
+    --------
+    >>> points = pd.DataFrame({"model": "lr", "share_rows": [0, 0.5, 1],
+    ...                        "share_found": [0, 0.7, 1]})
+    >>> gain_curve(points).to_dict()["layer"][1]["encoding"]["y"]["title"]
+    'Share of positives found (%)'
+    """
+    import altair as alt
+
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("share_rows:Q", title="Share of rows", format=".1%"),
+        alt.Tooltip("share_found:Q", title="Share of positives found", format=".1%"),
+    ]
+    lines = (
+        alt.Chart(points)
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            x=style.share_x(
+                "share_rows:Q", "Share of rows, most probable first (%)", domain=[0, 1]
+            ),
+            y=style.share_y("share_found:Q", "Share of positives found (%)", domain=[0, 1]),
+            **_by_model(points),
+            order=alt.Order("share_rows:Q"),
+            tooltip=[*tooltip, *_threshold(points)],
+        )
+    )
+    ends = pd.DataFrame({"share_rows": [0.0, 1.0], "share_found": [0.0, 1.0]})
+    diagonal = (
+        alt.Chart(ends)
+        .mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
+        .encode(x="share_rows:Q", y="share_found:Q")
+    )
+    return style.finish(
+        [diagonal, lines],
+        title,
+        "Share of positives found in the most probable rows",
+        height=style.HEIGHT + 40,
+    )
+
+
+def threshold_trade_off(
+    table: pd.DataFrame, threshold: float, *, title: str | None = None
+) -> alt.LayerChart:
+    """Show precision, recall and F1 over the threshold, with a rule at the chosen one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `thresholds.trade_off` returns it.
+    threshold : float
+        The chosen one.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"threshold": [0, 0.5, 1], "precision": [0.4, 0.6, None],
+    ...                       "recall": [1, 0.5, 0], "f1": [0.57, 0.55, 0]})
+    >>> len(threshold_trade_off(table, 0.5).to_dict()["layer"])
+    2
+    """
+    import altair as alt
+
+    long = table.melt("threshold", list(_FIGURES), "figure", "value").dropna(subset=["value"])
+    long["figure"] = long["figure"].map(_FIGURES)
+    names = list(_FIGURES.values())
+    rule_name = f"Chosen threshold: {threshold:.3f}"
+    dashes = [[6, 3], [2, 2], [1, 0]]
+    kinds = _kinds("figure", names, list(style.CATEGORIES[:3]), dashes, rule_name)
+    lines = (
+        alt.Chart(long)
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            x=alt.X("threshold:Q", title="Threshold", scale=alt.Scale(domain=[0, 1])),
+            y=style.share_y("value:Q", "Value (%)", domain=[0, 1]),
+            **kinds,
+            tooltip=[
+                alt.Tooltip("figure:N", title="Figure"),
+                alt.Tooltip("threshold:Q", title="Threshold", format=".2f"),
+                alt.Tooltip("value:Q", title="Value", format=".1%"),
+            ],
+        )
+    )
+    rule = _rule("x", threshold, "figure", rule_name, kinds)
+    return style.finish([lines, rule], title, "Precision, recall and F1 over the threshold")
+
+
+def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
+    """Show a metric over the rows trained on, for the rows trained on and for held-out rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `rows`, `set` (up to six, e.g. "train" and "validation"), `mean`, `low`, `high`.
+    metric : str
+        What the value is called, with its unit if it has one.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"rows": [100, 200], "set": "train", "mean": [0.60, 0.62],
+    ...                       "low": [0.58, 0.61], "high": [0.62, 0.63]})
+    >>> len(learning_curve(table, "Log loss (nats)").to_dict()["layer"])
+    3
+    """
+    import altair as alt
+
+    sets = table["set"].unique().tolist()
+    scale = alt.Scale(domain=sets, range=list(style.CATEGORIES[: len(sets)]))
+    base = alt.Chart(table).encode(
+        x=alt.X(
+            "rows:Q",
+            title="Rows trained on",
+            scale=alt.Scale(zero=False),
+            axis=alt.Axis(format=",d", tickCount=6),
+        ),
+        color=alt.Color("set:N", title="Set", scale=scale, legend=style.legend()),
+        tooltip=[
+            alt.Tooltip("set:N", title="Set"),
+            alt.Tooltip("rows:Q", title="Rows trained on", format=","),
+            alt.Tooltip("mean:Q", title=f"{metric}, mean", format=".4f"),
+            alt.Tooltip("low:Q", title="From", format=".4f"),
+            alt.Tooltip("high:Q", title="To", format=".4f"),
+        ],
+    )
+    y: dict[str, Any] = {"scale": alt.Scale(zero=False), "title": metric}
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", **y), y2="high:Q")
+    line = base.mark_line(strokeWidth=2.5).encode(y=alt.Y("mean:Q", **y))
+    point = base.mark_point(filled=True, size=55, opacity=1).encode(
+        y=alt.Y("mean:Q", **y),
+        shape=alt.Shape("set:N", title="Set", scale=alt.Scale(domain=sets), legend=style.legend()),
+    )
+    return style.finish([band, line, point], title, f"{metric} over the rows trained on")
+
+
+def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None) -> alt.LayerChart:
+    """Show the observed share of each slice with its interval, and the mean forecast beside it.
+
+    The interval is that of the gap: a forecast outside it differs by more than chance, with
+    regard to how many slices were judged.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `slices.by_slice` returns it, the worst first.
+    most : int
+        Only so many slices are drawn, the first.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"column": "period", "value": ["1", "2"], "rows": [900, 800],
+    ...     "base_rate": [0.5, 0.3], "mean_probability": [0.5, 0.4], "gap": [0.0, 0.1],
+    ...     "low": [-0.05, 0.06], "high": [0.05, 0.14], "finding": ["ok", "biased"]})
+    >>> len(slice_gaps(table).to_dict()["layer"])
+    3
+    """
+    import altair as alt
+
+    drawn = table[table["rows"] > 0].head(most)
+    parts = zip(drawn["column"], drawn["value"], drawn["rows"], strict=True)
+    shown = [f"{column}: {value}  ({rows:,})" for column, value, rows in parts]
+    drawn = drawn.assign(
+        shown=shown,
+        observed_low=(drawn["mean_probability"] - drawn["high"]).clip(0, 1),
+        observed_high=(drawn["mean_probability"] - drawn["low"]).clip(0, 1),
+        meaning=[_FINDINGS[finding][0] for finding in drawn["finding"]],
+    )
+    roles = {name: role for code, (name, role) in _FINDINGS.items() if code in {*drawn["finding"]}}
+    base = alt.Chart(drawn).encode(
+        y=style.names(shown, "Slice (rows)"),
+        color=style.pair("meaning:N", "Finding", roles),
+        tooltip=[
+            alt.Tooltip("column:N", title="Column"),
+            alt.Tooltip("value:N", title="Value"),
+            alt.Tooltip("rows:Q", title="Rows", format=","),
+            alt.Tooltip("base_rate:Q", title="Observed", format=".1%"),
+            alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
+            alt.Tooltip("gap:Q", title="Forecast minus observed", format="+.1%"),
+            alt.Tooltip("low:Q", title="95 % from", format="+.1%"),
+            alt.Tooltip("high:Q", title="95 % to", format="+.1%"),
+            alt.Tooltip("meaning:N", title="Finding"),
+        ],
+    )
+    x_title = "Observed (dot), mean forecast (bar), %"
+    spread = base.mark_rule(strokeWidth=2).encode(
+        x=style.share_x("observed_low:Q", x_title), x2="observed_high:Q"
+    )
+    observed = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=style.share_x("base_rate:Q", x_title),
+        shape=style.shapes("meaning:N", "Finding", list(roles)),
+    )
+    # in the colour of text: told from the intervals, whatever their finding
+    forecast = base.mark_tick(thickness=3, size=18, opacity=1).encode(
+        x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
+    )
+    height = style.height_of(len(drawn), band=24, legend=True)
+    description = "Observed share against mean forecast by slice"
+    return style.finish([spread, observed, forecast], title, description, height=height)
+
+
+def paired_differences(
+    table: pd.DataFrame,
+    *,
+    by: Literal["metric", "model"],
+    first: str,
+    second: str,
+    title: str | None = None,
+) -> alt.LayerChart:
+    """Show differences with their intervals; a rule at 0 is "no difference".
+
+    By model, one that is far worse than the others stands at the edge, so that it does not press
+    them into one point.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `comparison.paired` (by metric) or `comparison.against_best` (by model) returns it.
+    by : {"metric", "model"}
+        What a line stands for.
+    first, second : str
+        What is compared: the differences are first minus second. By model, `first` stands for all
+        of them ("model") and `second` for the best.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"metric": ["log_loss"], "difference": [-0.01], "low": [-0.02],
+    ...                       "high": [-0.002], "better": ["one"]})
+    >>> chart = paired_differences(table, by="metric", first="challenger", second="champion")
+    >>> chart.to_dict()["layer"][1]["encoding"]["x"]["title"]
+    'challenger minus champion'
+    """
+    import altair as alt
+
+    known = table["metric"].map(TITLES) if by == "metric" else table["model"]
+    name_of = {"one": first, "model": first, "other": second, "best": second}
+    names = {better: f"{name} is better" for better, name in name_of.items()} | {
+        "alike": "may be chance"
+    }
+    pairs = zip(known, table["difference"], strict=True)
+    shown = [f"{name}  {difference:+.4f}" for name, difference in pairs]
+    drawn = table.assign(
+        name=known, shown=shown, meaning=[names[better] for better in table["better"]]
+    )
+    roles = {
+        f"{first} is better": "accent",
+        f"{second} is better": "cool",
+        "may be chance": "neutral",
+    }
+    roles = {name: role for name, role in roles.items() if name in {*drawn["meaning"]}}
+    x_title = f"{first} minus {second}"
+    scale: Any = alt.Undefined
+    if by == "model" and (cut := _cut(table)) is not None:
+        scale = alt.Scale(domain=cut, nice=False, clamp=True)
+        x_title += f" (cut at {cut[1]:.2g})"
+    base = alt.Chart(drawn).encode(
+        y=style.names(shown, by.capitalize()),
+        color=style.pair("meaning:N", "Meaning", roles),
+        tooltip=[
+            alt.Tooltip("name:N", title=by.capitalize()),
+            alt.Tooltip("difference:Q", title="Difference", format="+.4f"),
+            alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
+            alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
+            alt.Tooltip("meaning:N", title="Meaning"),
+        ],
+    )
+    spread = base.mark_rule(strokeWidth=3).encode(
+        x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q"
+    )
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x=alt.X("difference:Q", title=x_title, scale=scale),
+        shape=style.shapes("meaning:N", "Meaning", list(roles)),
+    )
+    rule = style.rule("x", 0.0, "No difference", in_legend=False)
+    height = style.height_of(len(drawn), legend=True)
+    return style.finish(
+        [rule, spread, point], title, f"Differences, {x_title}, with intervals", height=height
+    )
+
+
+def _cut(table: pd.DataFrame) -> list[float] | None:
+    """Return where to cut the axis of log losses, or None where all differences fit one scale."""
+    ends = table[["low", "high"]].abs().max(axis=1)
+    reach = max(_FAR * float(ends.min()), _NEAR)
+    if ends.empty or ends.max() <= reach:
+        return None
+    return [max(float(table["low"].min()), -reach) - 0.05 * reach, reach]
+
+
+def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, Any]:
+    """Return a colour and a kind of line for each model; champion and challenger keep theirs."""
+    models = points["model"].unique().tolist()
+    places = range(len(models))
+    if set(models) <= {"champion", "challenger"}:
+        colours = [style.PALETTE[model] for model in models]
+    else:
+        colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in places]
+    dashes = [_DASHES[place % len(_DASHES)] for place in places]
+    return _kinds("model", models, colours, dashes, rule_name)
+
+
+def _kinds(
+    field: str, names: list[str], colours: list[str], dashes: list[list[int]], rule_name: str | None
+) -> dict[str, Any]:
+    """Return colour and dashes of the lines; their legend names the rule `rule_name` too."""
+    import altair as alt
+
+    if rule_name is not None:
+        names, dashes = [*names, rule_name], [*dashes, [5, 4]]
+        colours = [*colours, style.PALETTE["line"]]
+    key: dict[str, Any] = {"title": field.capitalize(), "legend": style.legend(2)}
+    return {
+        "color": alt.Color(f"{field}:N", scale=alt.Scale(domain=names, range=colours), **key),
+        "strokeDash": alt.StrokeDash(
+            f"{field}:N", scale=alt.Scale(domain=names, range=dashes), **key
+        ),
+    }
+
+
+def _rule(axis: str, value: float, field: str, rule_name: str, kinds: dict[str, Any]) -> alt.Chart:
+    """Return a rule that shares the legend of the lines: `style.rule` would take their dashes."""
+    import altair as alt
+
+    drawn: alt.Chart = (
+        alt.Chart(pd.DataFrame({"value": [value], field: [rule_name]}))
+        .mark_rule(strokeWidth=2)
+        .encode(**{axis: "value:Q"}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title="Line"))
+    )
+    return drawn
+
+
+def _threshold(points: pd.DataFrame) -> list[alt.Tooltip]:
+    import altair as alt
+
+    known = "threshold" in points
+    return [alt.Tooltip("threshold:Q", title="Threshold", format=".3f")] if known else []

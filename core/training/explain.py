@@ -1,0 +1,435 @@
+"""explain: say what a candidate's probabilities depend on, in general or for a single row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field, model_validator
+
+from core.platform import config, model_store, project, schema, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from core.platform.own_columns import LABEL, PROBABILITY, ROW
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.registry import version_files
+from core.training import candidates as kinds
+from core.training import explanation, explanation_charts
+from core.training.records import ExplanationRun
+
+Places = npt.NDArray[np.int64]
+# Rows on which features are shuffled: with fewer, the interval of a weak feature is wide.
+IMPORTANCE_ROWS = 2000
+# Rows that stand for all in the partial dependence: see decision 0015.
+PARTIAL_ROWS = 300
+# Figures of partial dependence that are kept; the table has all features.
+PARTIAL_FIGURES = 6
+
+
+class Options(config.Options):
+    """Which candidate to explain, on which rows.
+
+    Parameters
+    ----------
+    target : str
+        An alias (`champion`, `challenger`), a version number, or the id of a candidate's run, which
+        need not be registered.
+    rows : int
+        Rows of the test set whose contributions are computed, 10 to 2,000; all where there are
+        fewer.
+    row : dict of str to (float, str or None), optional
+        A value per input of the model: then this row alone is explained.
+    test_row : str, optional
+        The project's id of a row of the test set: then this row alone is explained, and what its
+        label was is noted.
+    around : bool
+        Whether to answer too what a single row would get if it were otherwise: along each input
+        and, where the project has a court, from every place on it.
+    repeats : int
+        Shuffles of each feature, 2 to 100.
+    orders : int, optional
+        Random orders in which a row's features are added, 1 to 100; by default 1, and 5 for a
+        single row. More orders are more exact and take as many times longer.
+    seed : int
+        Of all that is drawn, 0 or more.
+    """
+
+    target: str = Field(
+        "challenger", pattern=r"^([0-9a-f]{32}|[a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
+    )
+    rows: int = Field(150, ge=10, le=2000)
+    row: dict[str, float | str | None] | None = None
+    test_row: str | None = Field(None, min_length=1, max_length=100)
+    around: bool = False
+    repeats: int = Field(5, ge=2, le=100)
+    orders: int | None = Field(None, ge=1, le=100)
+    seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _one_row_at_most(self) -> Options:
+        if self.row is not None and self.test_row is not None:
+            raise ValueError("give a row, or the id of one of the test set, not both")
+        if self.around and not self.is_single:
+            raise ValueError("only around a single row is there something to answer")
+        return self
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a single row is explained."""
+        return self.row is not None or self.test_row is not None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was explained.
+
+    Parameters
+    ----------
+    version : str
+        Its number; empty for a candidate that was given by its run.
+    base : float
+        Mean probability of the background rows.
+    rows : int
+        Explained rows.
+    strongest : str
+        The feature with the largest (mean absolute) contribution.
+    probability : float or None
+        Of the single row; None where there is none.
+    """
+
+    run_id: str
+    version: str
+    base: float
+    rows: int
+    strongest: str
+    probability: float | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The model, and the rows it is asked about: the test set that its training run kept.
+
+    `partial` are those that stand for all in the partial dependence.
+    """
+
+    version: model_store.ModelVersion
+    predict: explanation.Predict
+    tested: pd.DataFrame
+    features: pd.DataFrame
+    background: pd.DataFrame
+    partial: pd.DataFrame
+
+
+def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+    """Explain a registered version or a candidate, as the run `Explicacao`.
+
+    Importance, contributions and partial dependence are those of the test set that the candidate's
+    own training run kept. The background, from which absent features are taken, comes from it too:
+    a run keeps no training rows. With `row` or `test_row`, only this row's contributions are
+    computed. Where the classifier was fitted again on all labelled rows, a given `row` is explained
+    by the one that is served, and all else by the one that the test figures are of, which has not
+    seen these rows.
+
+    Raises
+    ------
+    NotReadyError
+        When there is no such version or candidate, or its run kept no test set.
+    InputError
+        When the row cannot be used.
+    StoreError
+        When the classifier's files are not those that were kept.
+    """
+    spec = project.load(settings.project)
+    with tracking.step_run(settings, "explain", options, progress) as run_id:
+        version = find(settings, spec.model, options.target)
+        progress.update(0.02, f"Loading {called(version)}")
+        model = version_files.load(settings, version, evaluated=options.row is None)
+        given = None if options.row is None else _given(spec, version, options.row)
+        single = None if given is None else model.features(given)
+        tested = tracking.table(settings, version.run_id, "test_predictions").reset_index(drop=True)
+        features = model.features(tested)
+        probabilities = tested[PROBABILITY].to_numpy(dtype=np.float64)
+        known = _Known(
+            version,
+            model.probabilities,
+            tested,
+            features,
+            explanation.background(features, probabilities),
+            explanation.background(features, probabilities, PARTIAL_ROWS),
+        )
+        label = None
+        if options.test_row is not None:
+            place = _place(settings, spec, version, options.test_row)
+            single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
+            given = tested.iloc[[place]][list(version.inputs)]
+        if single is not None:
+            progress.update(0.3, "Asking the model about the row")
+            contributions, record = _of_row(known, single, label, options)
+            if options.around and given is not None:
+                progress.update(0.6, "Asking what it would get if it were otherwise")
+                record = _with_surroundings(record, spec, model, given, tested)
+        else:
+            contributions, record = _in_general(known, options, progress)
+        progress.update(0.97, "Keeping the explanation")
+        tracking.log(settings, run_id, record)
+        strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
+        progress.update(1.0, f"{strongest} moves the probability most")
+    probability = None if single is None else float(contributions.probabilities[0])
+    return Result(
+        run_id,
+        version.version,
+        contributions.base,
+        len(contributions.values),
+        strongest,
+        probability,
+    )
+
+
+def find(settings: Settings, model: str, target: str) -> model_store.ModelVersion:
+    """Return what an option `target` names; raises as `run` does."""
+    if len(target) == 32:
+        return version_files.candidate(settings, model, target)
+    return model_store.require_version(settings, model, target)
+
+
+def called(version: model_store.ModelVersion) -> str:
+    """Return what people call a version, or a candidate without a number."""
+    kind = version.about.candidate
+    title = kinds.title(kind) if kind else "a model"
+    return f"version {version.version}, {title}" if version.version else title
+
+
+def asked(options: Options, features: int, rows: int) -> int:
+    """Return how many rows a model is asked for, at most: what takes the time.
+
+    Parameters
+    ----------
+    features, rows : int
+        Of the model, and of its test set.
+
+    Examples
+    --------
+    >>> asked(Options(rows=100), features=17, rows=4000)
+    622000
+    """
+    per_row = explanation.evaluations(features, options.orders or 1) * explanation.BACKGROUND_ROWS
+    shuffled = features * options.repeats * min(IMPORTANCE_ROWS, rows)
+    varied = features * explanation.GRID_POINTS * min(PARTIAL_ROWS, rows)
+    return min(options.rows, rows) * per_row + shuffled + varied
+
+
+def _place(
+    settings: Settings, spec: ProjectSpec, version: model_store.ModelVersion, test_row: str
+) -> int:
+    """Return where in the test set the row of that id stands.
+
+    Raises
+    ------
+    InputError
+        When it is not among them.
+    """
+    ids = tracking.table(settings, version.trained_by, "test_rows")[spec.id].astype(str).to_numpy()
+    places = np.flatnonzero(ids == test_row)
+    if not len(places):
+        raise InputError(
+            f"No row of the test set has the {spec.id} {test_row}. Choose another, or fill in its "
+            "values."
+        )
+    return int(places[0])
+
+
+def _given(
+    spec: ProjectSpec, version: model_store.ModelVersion, row: dict[str, float | str | None]
+) -> pd.DataFrame:
+    """Return the inputs of a single row as a frame.
+
+    Raises
+    ------
+    InputError
+        When a value is missing or none of its column's, or a column is none of the model's.
+    """
+    columns = schema.chosen_columns(spec, version.inputs)
+    if unknown := [name for name in row if name not in columns]:
+        raise InputError(
+            f"The model takes no {', '.join(unknown)}. It takes: {', '.join(version.inputs)}."
+        )
+    given = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
+    settled = schema.validate(given, columns).frame
+    if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
+        raise InputError(
+            f"The row has no value for {', '.join(empty)}, and this model imputes none. Fill in "
+            "what is missing."
+        )
+    return settled
+
+
+def _of_row(
+    known: _Known, row: pd.DataFrame, label: float | None, options: Options
+) -> tuple[explanation.Contributions, Record]:
+    contributions = explanation.contributions(
+        known.predict, row, known.background, seed=options.seed, orders=options.orders or 5
+    )
+    table = explanation.long(contributions, row).drop(columns="row")
+    order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
+    probability = float(contributions.probabilities[0])
+    return contributions, _record(
+        known,
+        contributions,
+        "row",
+        metrics={"probability": probability, **({} if label is None else {"label": label})},
+        tables={"contributions": table.loc[order].reset_index(drop=True)},
+        figures={
+            "contributions": explanation_charts.waterfall(
+                table, contributions.base, probability
+            ).to_dict()
+        },
+    )
+
+
+def _with_surroundings(
+    record: Record,
+    spec: ProjectSpec,
+    model: version_files.Loaded,
+    row: pd.DataFrame,
+    tested: pd.DataFrame,
+) -> Record:
+    """Add what the row would get along each input, and from other places."""
+    inputs = tested[list(model.inputs)]
+    tables = {"along": explanation.along(model.predict, row, inputs)}
+    metrics: dict[str, float] = {}
+    figures: dict[str, dict[str, object]] = {}
+    court_map = part(spec.name, "court_map")
+    if court_map is not None and court_map.place_columns(spec, list(model.inputs)):
+        cells = court_map.probability_map(model.predict, spec, row, inputs)
+        tables["map"] = cells
+        metrics = {"cells_map": len(cells), "cells_without_rows": int((cells["rows"] == 0).sum())}
+        place = court_map.place_of(spec, row).iloc[0]
+        figures["map"] = court_map.court_chart(
+            cells,
+            None if place.isna().any() else (float(place["x"]), float(place["y"])),
+            threshold=model.threshold,
+            positive=spec.positive,
+            clickable=False,
+        ).to_dict()
+    return replace(
+        record,
+        tables={**record.tables, **tables},
+        metrics={**record.metrics, **metrics},
+        figures={**record.figures, **figures},
+    )
+
+
+def _in_general(
+    known: _Known, options: Options, progress: Progress
+) -> tuple[explanation.Contributions, Record]:
+    rng = np.random.default_rng(options.seed)
+    shuffled = _drawn(known.features, IMPORTANCE_ROWS, rng)
+    important = explanation.importance(
+        known.predict,
+        known.features.iloc[shuffled],
+        known.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
+        repeats=options.repeats,
+        seed=options.seed,
+        on_feature=_telling(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
+    )
+    chosen = _drawn(known.features, options.rows, rng)
+    rows = known.features.iloc[chosen]
+    contributions = explanation.contributions(
+        known.predict,
+        rows,
+        known.background,
+        seed=options.seed,
+        orders=options.orders or 1,
+        on_row=_telling(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
+    )
+    tell = _telling(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
+    parts = []
+    for place, name in enumerate(known.features):
+        part = explanation.partial_dependence(
+            known.predict, known.features, str(name), over=known.partial
+        )
+        parts.append(part)
+        tell(place + 1, known.features.shape[1])
+    size = explanation.global_contributions(contributions.values)
+    by_row = explanation.long(contributions, rows)
+    partial = pd.concat(parts, ignore_index=True)
+    by_feature = dict(tuple(partial.groupby("feature")))
+    return contributions, _record(
+        known,
+        contributions,
+        "model",
+        metrics={
+            "rows_importance": len(shuffled),
+            **{
+                f"importance_{name}": float(mean)
+                for name, mean in zip(important["feature"], important["mean"], strict=True)
+            },
+            **{
+                f"contribution_{name}": float(mean)
+                for name, mean in zip(size["feature"], size["mean"], strict=True)
+            },
+        },
+        tables={
+            "importance": important,
+            "shap": by_row,
+            "shap_rows": known.tested.iloc[chosen].rename_axis(ROW).reset_index(),
+            "partial": partial,
+        },
+        figures={
+            "importance": explanation_charts.importance_bars(important).to_dict(),
+            "shap": explanation_charts.contribution_strip(by_row).to_dict(),
+            **{
+                f"partial_{name}": explanation_charts.partial_dependence(by_feature[name]).to_dict()
+                for name in size["feature"].head(PARTIAL_FIGURES)
+                if name in by_feature
+            },
+        },
+    )
+
+
+def _record(
+    known: _Known,
+    contributions: explanation.Contributions,
+    explained: str,
+    *,
+    metrics: dict[str, float],
+    tables: dict[str, pd.DataFrame],
+    figures: dict[str, dict[str, object]],
+) -> Record:
+    version = known.version
+    return Record(
+        params={
+            "model": version.name,
+            "candidate": version.about.candidate,
+            **({"version": version.version} if version.version else {}),
+        },
+        metrics={
+            "base": contributions.base,
+            "rows_explained": len(contributions.values),
+            "rows_background": len(known.background),
+            **metrics,
+        },
+        tags=ExplanationRun(
+            model_run=version.run_id, version=version.version or None, explained=explained
+        ).write(),
+        is_sample=version.is_sample,
+        tables=tables,
+        figures=figures,
+        datasets=(Dataset("test_data", known.tested, f"run-{version.run_id}", "testing"),),
+    )
+
+
+def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Places:
+    count = len(features)
+    return np.sort(rng.choice(count, min(rows, count), replace=False))
+
+
+def _telling(progress: Progress, start: float, end: float, text: str) -> explanation.Told:
+    def tell(done: int, total: int) -> None:
+        progress.update(start + (end - start) * done / total, text.format(done, total))
+
+    return tell

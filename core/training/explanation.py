@@ -1,0 +1,497 @@
+"""What a model's probabilities depend on: importance of features, contributions, effects.
+
+All of it asks the model as a black box, so that it works for any candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.stats import intervals
+
+Floats = npt.NDArray[np.float64]
+# Probability of label 1 for each row of features.
+Predict = Callable[[pd.DataFrame], Floats]
+# Told how many of how many are done.
+Told = Callable[[int, int], None]
+
+BACKGROUND_ROWS = 100
+# Up to so many features, all of their subsets are asked for; with more, some orders of them.
+EXACT_FEATURES = 6
+GRID_POINTS = 20
+STRONG_CORRELATION = 0.5
+# Quantiles between which numbers are varied: few rows lie beyond.
+GRID_REACH = (0.025, 0.975)
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """How much each feature moves each row's probability away from the base.
+
+    Parameters
+    ----------
+    base : float
+        Mean probability over the background rows, 0 to 1.
+    values : DataFrame
+        A row per explained row and a column per feature, in probability: -1 to 1.
+    probabilities : array of float
+        The model's, of each row: `base + values.sum(axis=1)`.
+    """
+
+    base: float
+    values: pd.DataFrame
+    probabilities: Floats
+
+
+def importance(
+    predict: Predict,
+    features: pd.DataFrame,
+    labels: npt.NDArray[np.int64],
+    *,
+    repeats: int = 10,
+    seed: int = 0,
+    on_feature: Told | None = None,
+) -> pd.DataFrame:
+    """Return how much log loss grows when a feature is shuffled among the rows, most first.
+
+    Permutation importance (Breiman, Random forests, 2001; Fisher, Rudin and Dominici, All models
+    are wrong, 2019). scikit-learn's own tells only the spread over shuffles; here the interval
+    also holds what other rows would change, from the spread of each row's own increase. Of two
+    features that say the same, either may look unimportant.
+
+    Parameters
+    ----------
+    features : DataFrame
+        Numbers and texts, values may be missing; at least two rows.
+    labels : array of int, shape (n,)
+        0 or 1.
+    repeats : int
+        Shuffles of each feature, 1 or more.
+
+    Returns
+    -------
+    DataFrame
+        `feature`; `mean` increase of log loss (nats; below zero where the model does better
+        without); `sd` over the shuffles; `low` and `high` of the 95% interval (`intervals.mean`).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rows = pd.DataFrame({"x": rng.uniform(size=1000), "noise": rng.uniform(size=1000)})
+    >>> labels = (rng.uniform(size=1000) < rows["x"]).astype(int).to_numpy()
+    >>> table = importance(lambda frame: frame["x"].to_numpy(), rows, labels)
+    >>> table["feature"].tolist(), table["mean"].round(1).tolist()
+    (['x', 'noise'], [0.5, 0.0])
+    """
+    rng = np.random.default_rng(seed)
+    # the same shuffles for every feature: their differences are not those of the draw
+    orders = [rng.permutation(len(features)) for _ in range(repeats)]
+    before = _losses(labels, predict(features))
+    lines = []
+    for place, name in enumerate(features):
+        increase = np.empty((repeats, len(features)))
+        for repeat, order in enumerate(orders):
+            shuffled = features.assign(**{str(name): features[name].to_numpy()[order]})
+            increase[repeat] = _losses(labels, predict(shuffled)) - before
+        mean = float(increase.mean())
+        low, high = intervals.mean(increase.mean(axis=0))
+        sd = float(increase.mean(axis=1).std())
+        lines.append((str(name), mean, sd, low, high))
+        if on_feature:
+            on_feature(place + 1, features.shape[1])
+    table = pd.DataFrame(lines, columns=["feature", "mean", "sd", "low", "high"])
+    return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+
+
+def background(
+    features: pd.DataFrame, probabilities: Floats, rows: int = BACKGROUND_ROWS
+) -> pd.DataFrame:
+    """Return the rows that stand for all: evenly spaced in the order of their probability.
+
+    So their mean probability is near that of all rows, nearer than that of rows drawn at random.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [0.9, 0.1, 0.5, 0.3, 0.7]})
+    >>> background(rows, rows["x"].to_numpy(), 3)["x"].tolist()
+    [0.1, 0.5, 0.9]
+    """
+    order = np.argsort(probabilities, kind="stable")
+    count = min(rows, len(features))
+    # the middle of each of as many equal parts
+    places = np.floor((np.arange(count) + 0.5) * len(features) / count).astype(int)
+    chosen: pd.DataFrame = features.iloc[order[places]]
+    return chosen
+
+
+def contributions(
+    predict: Predict,
+    rows: pd.DataFrame,
+    background: pd.DataFrame,
+    *,
+    seed: int = 0,
+    orders: int = 10,
+    on_row: Told | None = None,
+) -> Contributions:
+    """Return the SHAP values of rows: how much each feature moves the probability from the base.
+
+    Shapley values of the game in which absent features are taken from the background rows
+    (Lundberg and Lee, A unified approach to interpreting model predictions, 2017). With up to
+    `EXACT_FEATURES` features they are exact. With more, features are added in random orders, each
+    gone through forwards and backwards: exact where no more than two features interact at a time,
+    else an estimate. They always add up to the probability.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Features of the rows to explain: numbers and texts, values may be missing.
+    background : DataFrame
+        The same columns; at least one row. The time grows with its rows.
+    orders : int
+        Random orders per row, 1 or more.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [0.5], "side": ["left"]})
+    >>> others = pd.DataFrame({"x": [0.1, 0.3], "side": ["left", "right"]})
+    >>> def predict(frame):
+    ...     return frame["x"].to_numpy() + 0.2 * (frame["side"] == "left").to_numpy()
+    >>> explained = contributions(predict, rows, others)
+    >>> round(explained.base, 3), explained.values.round(3).to_dict("records")
+    (0.3, [{'x': 0.3, 'side': 0.1}])
+    """
+    coded = _Coded(rows, background)
+    masked = _shap().maskers.Independent(coded.background, max_samples=len(background))
+    count = rows.shape[1]
+    # shap seeds numpy's global generator: it is given back as it was
+    state = np.random.get_state()
+    try:
+        explained = _explainer(lambda codes: predict(coded.features(codes)), masked, count, seed)
+        most = evaluations(count, orders)
+        values = np.zeros((len(rows), count))
+        for place, row in enumerate(coded.rows):
+            # a row like all of the background has nothing to explain, and shap fails on it
+            if (coded.background != row).any():
+                # one at a time: from a call's second row on, shap 0.49.1 asks for main effects too
+                of_row = explained(row[np.newaxis], max_evals=most, silent=True)
+                values[place] = of_row.values[0]
+            if on_row:
+                on_row(place + 1, len(rows))
+    finally:
+        np.random.set_state(state)
+    return Contributions(
+        float(np.mean(predict(background))),
+        pd.DataFrame(values, index=rows.index, columns=rows.columns),
+        np.asarray(predict(rows), dtype=np.float64) if len(rows) else np.empty(0),
+    )
+
+
+def evaluations(features: int, orders: int) -> int:
+    """Return of how many mixtures with the background a row's contributions are made, at most.
+
+    Examples
+    --------
+    >>> evaluations(6, orders=1), evaluations(17, orders=1)
+    (64, 35)
+    """
+    return int(2**features) if features <= EXACT_FEATURES else orders * (2 * features + 1)
+
+
+def global_contributions(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean absolute contribution of each feature, most first: `feature`, `mean`.
+
+    Examples
+    --------
+    >>> global_contributions(pd.DataFrame({"a": [0.1, -0.1], "b": [0.3, 0.1]})).round(2)
+      feature  mean
+    0       b   0.2
+    1       a   0.1
+    """
+    mean = values.abs().mean().sort_values(ascending=False, kind="stable")
+    return mean.rename_axis("feature").rename("mean").reset_index()
+
+
+def partial_dependence(
+    predict: Predict,
+    features: pd.DataFrame,
+    name: str,
+    *,
+    over: pd.DataFrame | None = None,
+    points: int = GRID_POINTS,
+) -> pd.DataFrame:
+    """Return the mean probability when a feature has one value in all rows, for several values.
+
+    Partial dependence (Friedman, Greedy function approximation, 2001). Where features hang
+    together, it asks of rows that do not exist.
+
+    Parameters
+    ----------
+    name : str
+        The feature to vary. A number takes its different values, or that many quantiles of them;
+        a text takes its most frequent ones.
+    over : DataFrame, optional
+        The rows that the mean is over, by default all. `background` gives few that stand for all.
+    points : int
+        Values at most, 2 or more.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `value` (NaN for texts), `label` (the value as text), `mean`, and `low` and
+        `high`: between them lie the middle 80% of the single rows. Empty where no row has a value.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [0.0, 1.0], "z": [0.1, 0.3]})
+    >>> def predict(frame):
+    ...     return (frame["x"] / 2 + frame["z"]).to_numpy()
+    >>> curve = partial_dependence(predict, rows, "x")
+    >>> curve[["label", "mean"]].round(3).to_dict("list")
+    {'label': ['0', '1'], 'mean': [0.2, 0.7]}
+    """
+    grid = _grid(features[name].dropna(), points)
+    over = features if over is None else over
+    lines = []
+    for value in grid:
+        probabilities = predict(over.assign(**{name: value}))
+        low, high = np.quantile(probabilities, [0.1, 0.9])
+        number = np.nan if isinstance(value, str) else float(value)
+        lines.append((name, number, shown(value), float(np.mean(probabilities)), low, high))
+    columns = ["feature", "value", "label", "mean", "low", "high"]
+    return pd.DataFrame(lines, columns=columns).astype(
+        {"value": "float64", "mean": "float64", "low": "float64", "high": "float64"}
+    )
+
+
+def along(
+    predict: Predict, row: pd.DataFrame, rows: pd.DataFrame, *, points: int = GRID_POINTS
+) -> pd.DataFrame:
+    """Return what one row would get if one of its values were another, for each column in turn.
+
+    Individual conditional expectation (Goldstein et al., Peeking inside the black box, 2015). Where
+    columns hang together, it asks of rows that do not exist.
+
+    Parameters
+    ----------
+    predict : callable
+        Takes the columns of `row`.
+    row : DataFrame
+        One row.
+    rows : DataFrame
+        The same columns: the values that are tried stand in these rows, and the row's own is one.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `value` (NaN for texts), `label` (the value as text), `probability`, `is_own`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"x": [0.0, 1.0], "z": [0.1, 0.3]})
+    >>> def predict(frame):
+    ...     return (frame["x"] / 2 + frame["z"]).to_numpy()
+    >>> table = along(predict, rows.head(1), rows)
+    >>> table[["feature", "label", "probability"]].round(1).values.tolist()
+    [['x', '0', 0.1], ['x', '1', 0.6], ['z', '0.1', 0.1], ['z', '0.3', 0.3]]
+    """
+    asked, lines = [], []
+    for name in row.columns:
+        own = row[name].iloc[0]
+        values = _grid(rows[name].dropna(), points)
+        if not pd.isna(own) and own not in values:
+            values.append(own)
+        if not isinstance(own, str) and not any(isinstance(value, str) for value in values):
+            values.sort()
+        for value in values:
+            asked.append(row.assign(**{str(name): [value]}))
+            number = np.nan if isinstance(value, str) else float(value)
+            lines.append((str(name), number, shown(value), bool(value == own)))
+    table = pd.DataFrame(lines, columns=["feature", "value", "label", "is_own"])
+    probabilities = predict(pd.concat(asked, ignore_index=True)) if asked else np.empty(0)
+    return table.astype({"value": "float64"}).assign(probability=probabilities)[
+        ["feature", "value", "label", "probability", "is_own"]
+    ]
+
+
+def reaches(table: pd.DataFrame) -> pd.DataFrame:
+    """Return between which probabilities each column alone can move a row, the widest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `along` returns it.
+
+    Returns
+    -------
+    DataFrame
+        `feature`, `own` (its value as text), `low`, `low_at`, `high`, `high_at`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": "x", "label": ["1", "2"], "probability": [0.1, 0.4],
+    ...                       "is_own": [True, False]})
+    >>> reaches(table).values.tolist()
+    [['x', '1', 0.1, '1', 0.4, '2']]
+    """
+    lines = []
+    for name, part in table.groupby("feature", sort=False):
+        low, high = (part.loc[part["probability"].agg(end)] for end in ("idxmin", "idxmax"))
+        own = part.loc[part["is_own"], "label"]
+        lines.append(
+            (
+                name,
+                own.iloc[0] if len(own) else "missing",
+                low["probability"],
+                low["label"],
+                high["probability"],
+                high["label"],
+            )
+        )
+    names = ["feature", "own", "low", "low_at", "high", "high_at"]
+    reach = pd.DataFrame(lines, columns=names)
+    order = (reach["low"] - reach["high"]).sort_values(kind="stable").index
+    return reach.loc[order].reset_index(drop=True)
+
+
+def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
+    """Return the numbers that change together with one, and Pearson's correlation, most first.
+
+    Those from 0.5 on, or from -0.5 down: rows in which the one changes and they do not are rare.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"far": [0, 1, 2], "lat": [3, 2, 0], "side": ["left", "left", "right"]})
+    >>> companions(rows, "far").round(2).to_dict()
+    {'lat': -0.98}
+    """
+    numbers = rows.select_dtypes("number")
+    if name not in numbers or numbers[name].nunique() < 2:
+        return pd.Series(dtype="float64")
+    others = numbers.drop(columns=name)
+    varying = others.loc[:, others.nunique() > 1]
+    correlations = varying.corrwith(numbers[name])
+    correlations = correlations[correlations.abs() >= STRONG_CORRELATION]
+    order = correlations.abs().sort_values(ascending=False, kind="stable").index
+    together: pd.Series[float] = correlations.loc[order]
+    return together
+
+
+def shown(value: Any) -> str:
+    """Return a feature's value as people read it.
+
+    Examples
+    --------
+    >>> shown(7.0), shown(-118.2698), shown("BOS"), shown(float("nan"))
+    ('7', '-118.27', 'BOS', 'missing')
+    """
+    if pd.isna(value):
+        return "missing"
+    return value if isinstance(value, str) else f"{value:.5g}"
+
+
+def long(explained: Contributions, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return contributions as one row per explained row and feature, with the feature's value.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The explained rows; their index names them.
+
+    Returns
+    -------
+    DataFrame
+        `row`, `feature`, `value` (NaN for texts), `value_shown`, `contribution`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"side": ["left"], "x": [2.0]}, index=[17])
+    >>> values = pd.DataFrame({"side": [0.1], "x": [0.2]}, index=[17])
+    >>> long(Contributions(0.3, values, np.array([0.6])), rows)
+       row feature  value value_shown  contribution
+    0   17    side    NaN        left           0.1
+    1   17       x    2.0           2           0.2
+    """
+    names = list(rows.columns)
+    numbers = [name for name in names if pd.api.types.is_numeric_dtype(rows[name])]
+    number = rows[numbers].astype("float64").reindex(columns=names)
+    return pd.DataFrame(
+        {
+            "row": np.repeat(rows.index.to_numpy(), len(names)),
+            "feature": names * len(rows),
+            "value": number.to_numpy(dtype=np.float64).ravel(),
+            "value_shown": rows.map(shown).to_numpy(dtype=object).ravel(),
+            "contribution": explained.values.to_numpy().ravel(),
+        }
+    )
+
+
+class _Coded:
+    """Rows as whole numbers, which stand for the values of each feature, and the way back.
+
+    shap's masker takes numbers only. It also takes numbers that are nearly equal (to 0.001%) for
+    the same and does not ask the model again: two coordinates can be as near as that and lie in
+    different leaves of a tree.
+    """
+
+    def __init__(self, rows: pd.DataFrame, background: pd.DataFrame) -> None:
+        both = pd.concat([rows, background[rows.columns]], ignore_index=True)
+        coded = {name: pd.factorize(both[name], use_na_sentinel=False) for name in both.columns}
+        codes = np.column_stack([code.astype(np.float64) for code, _ in coded.values()])
+        self.rows, self.background = codes[: len(rows)], codes[len(rows) :]
+        self._values = {name: values for name, (_, values) in coded.items()}
+
+    def features(self, codes: Floats) -> pd.DataFrame:
+        places = codes.astype(np.int64)
+        return pd.DataFrame(
+            {name: values[places[:, i]] for i, (name, values) in enumerate(self._values.items())}
+        )
+
+
+def _shap() -> Any:
+    """Return the library, without compiling its loops: 5 s at first use, for less than 1 s saved.
+
+    Where it was imported before, they are compiled.
+    """
+    import numba
+
+    config: Any = numba.config
+    before = config.DISABLE_JIT
+    config.DISABLE_JIT = True
+    try:
+        import shap
+    finally:
+        config.DISABLE_JIT = before
+    return shap
+
+
+def _explainer(predict: Any, masker: Any, count: int, seed: int) -> Any:
+    shap = _shap()
+    if count <= EXACT_FEATURES:
+        return shap.ExactExplainer(predict, masker)
+    return shap.PermutationExplainer(predict, masker, seed=seed)
+
+
+def _grid(values: pd.Series[Any], points: int) -> list[Any]:
+    if not pd.api.types.is_numeric_dtype(values):
+        # a tie is broken by the name, not by the order of the rows
+        counts = values.value_counts().sort_index(kind="stable")
+        return list(counts.sort_values(ascending=False, kind="stable").index[:points])
+    different = np.unique(values.to_numpy(dtype=np.float64))
+    if len(different) <= points:
+        return list(different)
+    shares = np.linspace(*GRID_REACH, points)
+    # values that rows have: a period of 2.5 does not exist
+    return list(np.unique(np.quantile(values, shares, method="inverted_cdf")))
+
+
+def _losses(labels: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
+    # clipped as scikit-learn clips, so that a sure mistake stays finite
+    tiny = np.finfo(np.float64).eps
+    sure = np.where(labels == 1, probabilities, 1.0 - probabilities)
+    return np.asarray(-np.log(np.clip(sure, tiny, 1.0)), dtype=np.float64)

@@ -1,0 +1,472 @@
+"""Charts of what a model's probabilities depend on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.stats.charts import style
+
+if TYPE_CHECKING:
+    import altair as alt
+
+# More names than these are not read in one picture.
+MOST_FEATURES = 20
+MOST_STEPS = 12
+NAME_LENGTH = 34
+# Altair refuses more than 5,000, and a file of more is slow to open.
+MOST_POINTS = 4000
+COMPARED = "Mean of background"
+# What a legend of colours is taller than one of names.
+GRADIENT = 70
+# Places along the axis, in each of which points stand beside each other.
+PLACES = 80
+# Colour of a value by its rank among those of the feature: low, middle, high.
+RANKS = (style.PALETTE["below"], style.PALETTE["average"], style.PALETTE["above"])
+
+
+def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+    """Show how much log loss grows when each feature is shuffled, with the 95% interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.training.explanation.importance` returns it; the first 20 rows are drawn.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": ["x", "y"], "mean": [0.2, 0.0], "sd": [0.01, 0.01],
+    ...                       "low": [0.1, -0.1], "high": [0.3, 0.1]})
+    >>> importance_bars(table).to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['x  0.2000', 'y  0.0000']
+    """
+    import altair as alt
+
+    drawn = table.head(MOST_FEATURES)
+    pairs = zip(drawn["feature"], drawn["mean"], strict=True)
+    # adding 0 takes the sign from what rounds to nothing
+    figures = [
+        (feature, f"{round(mean, 4) + 0.0:.4f}".replace("-", "−")) for feature, mean in pairs
+    ]
+    names = [f"{feature}  {figure}" for feature, figure in figures]
+    axis = "Increase of log loss when shuffled (nats)"
+    base = alt.Chart(drawn.assign(shown=names)).encode(
+        y=style.names(names, "Feature"),
+        tooltip=[
+            alt.Tooltip("feature:N", title="Feature"),
+            alt.Tooltip("mean:Q", title="Increase of log loss", format=".4f"),
+            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+            alt.Tooltip("sd:Q", title="SD of the shuffles", format=".4f"),
+        ],
+    )
+    bars = base.mark_bar(color=style.PALETTE["cool"]).encode(
+        x=alt.X("mean:Q", title=axis, axis=alt.Axis(tickCount=8))
+    )
+    reach = base.mark_rule(color=style.PALETTE["accent"], strokeWidth=2.5).encode(
+        x=alt.X("low:Q", title=axis), x2="high:Q"
+    )
+    return style.finish(
+        [bars, reach],
+        title,
+        "Increase of log loss when each feature is shuffled",
+        height=style.height_of(len(drawn), band=24),
+    )
+
+
+def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
+    """Show the contributions of each feature, a point per row, coloured by the feature's value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.training.explanation.long` returns it. The 20 features with the largest mean
+        absolute contribution are drawn, of so many rows that the points are at most 4,000. Texts
+        have no rank: their points are grey.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"row": [0, 1], "feature": "x", "value": [1.0, 2.0],
+    ...                       "value_shown": ["1", "2"], "contribution": [-0.1, 0.2]})
+    >>> contribution_strip(table).to_dict()["layer"][1]["encoding"]["y"]["sort"]
+    ['x  15.0']
+    """
+    import altair as alt
+
+    size = table["contribution"].abs().groupby(table["feature"], sort=False).mean()
+    size = size.sort_values(ascending=False, kind="stable").head(MOST_FEATURES)
+    shown = {name: f"{name}  {100 * mean:.1f}" for name, mean in size.items()}
+    rows = table["row"].unique()
+    kept = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
+    drawn = table[table["feature"].isin(size.index) & table["row"].isin(kept)]
+    drawn = drawn.reset_index(drop=True)
+    rank = drawn.groupby("feature")["value"].rank(method="average")
+    count = drawn.groupby("feature")["value"].transform("count")
+    points = pd.DataFrame(
+        {
+            "shown": drawn["feature"].map(shown),
+            "feature": drawn["feature"],
+            "value": drawn["value_shown"],
+            # a single value lies in the middle
+            "rank": ((rank - 0.5) / count).round(3),
+            "points": (100 * drawn["contribution"]).round(3),
+            "beside": _beside(drawn),
+        }
+    )
+    points["known"] = points["rank"].notna()
+    # Vega draws no point whose colour is missing
+    points["rank"] = points["rank"].fillna(0.5)
+    names = list(shown.values())
+    axis = "Contribution to the probability (percentage points)"
+    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
+    marks = (
+        alt.Chart(points)
+        .mark_circle(size=16, opacity=0.75)
+        .encode(
+            x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8)),
+            y=alt.Y(
+                "shown:N",
+                title="Feature, mean absolute contribution",
+                sort=names,
+                axis=alt.Axis(labelLimit=260, labelOverlap=False),
+                scale=alt.Scale(paddingInner=0.25),
+            ),
+            yOffset=alt.YOffset("beside:Q", scale=alt.Scale(domain=[-1, 1])),
+            color=alt.condition(
+                "datum.known",
+                alt.Color(
+                    "rank:Q",
+                    title="Value of the feature (grey: text or missing)",
+                    scale=alt.Scale(domain=[0, 0.5, 1], range=list(RANKS), interpolate="lab"),
+                    legend=alt.Legend(
+                        orient="top",
+                        direction="horizontal",
+                        values=[0, 1],
+                        labelExpr="datum.value < 0.5 ? 'low' : 'high'",
+                        gradientLength=160,
+                        titleLimit=400,
+                    ),
+                ),
+                alt.value(style.PALETTE["neutral"]),
+            ),
+            tooltip=[
+                alt.Tooltip("feature:N", title="Feature"),
+                alt.Tooltip("value:N", title="Value"),
+                alt.Tooltip("points:Q", title="Contribution, points", format="+.1f"),
+            ],
+        )
+    )
+    chart = style.finish(
+        [zero.encode(x=alt.X("x:Q", title=axis)), marks],
+        title,
+        "Contributions of each feature, a point per row",
+        height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
+    )
+    # from 2,000 points on a page would draw on a canvas, which does not know the theme's text
+    drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
+    return drawn_as
+
+
+def waterfall(
+    table: pd.DataFrame, base: float, probability: float, *, title: str | None = None
+) -> alt.LayerChart:
+    """Show how the features of one row lead from the base to its probability, largest step first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns `feature`, `value_shown`, `contribution` of one row. Beyond 12 features, the
+        smallest contributions are one step.
+    base, probability : float
+        Where the steps begin and end, 0 to 1.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": ["x", "y"], "value_shown": ["1", "a"],
+    ...                       "contribution": [-0.1, 0.2]})
+    >>> chart = waterfall(table, 0.4, 0.5)
+    >>> chart.to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['Mean of background  40.0%', '+20.0  y = a', '−10.0  x = 1', 'This row  50.0%']
+    """
+    import altair as alt
+
+    steps = _steps(table, base, probability)
+    names = steps["shown"].tolist()
+    kinds = {"raises": "above", "lowers": "below"}
+    reach = [*steps["start"], *steps["end"]]
+    first, last = min(reach), max(reach)
+    room = 0.05 * (last - first) or 0.01
+    # on its way a sum may leave 0 to 1
+    domain = [max(first - room, min(first, 0.0)), min(last + room, max(last, 1.0))]
+    encoded = alt.Chart(steps).encode(
+        x=style.share_x("start:Q", "Probability (%)", domain=domain),
+        y=alt.Y(
+            "shown:N",
+            title="Change (points), feature and value",
+            sort=names,
+            # Vega measures long labels by another font, and the title would lie on them
+            axis=alt.Axis(labelLimit=260, titlePadding=22),
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title="Step"),
+            alt.Tooltip("points:Q", title="Change, points", format="+.2f"),
+            alt.Tooltip("end:Q", title="Probability after it", format=".1%"),
+        ],
+    )
+    bars = (
+        encoded.transform_filter("datum.kind != 'end'")
+        .mark_bar()
+        .encode(x2="end:Q", color=style.pair("kind:N", "Step", kinds))
+    )
+    ends = encoded.transform_filter("datum.kind == 'end'").mark_tick(
+        color=style.PALETTE["neutral"], thickness=4, size=18
+    )
+    return style.finish(
+        [bars, ends],
+        title,
+        f"Steps from {base:.1%} to {probability:.1%}",
+        height=style.height_of(len(steps), band=26, legend=True),
+    )
+
+
+def partial_dependence(
+    table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show the mean probability by the value of one feature, and the middle 80% of the rows.
+
+    Numbers are a line with a band, texts are points with their reach, the most probable first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.training.explanation.partial_dependence` returns it, with at least one row.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": "lat", "value": [33.0, 34.0], "label": ["33", "34"],
+    ...                       "mean": [0.4, 0.5], "low": [0.3, 0.4], "high": [0.5, 0.6]})
+    >>> partial_dependence(table).to_dict()["layer"][0]["encoding"]["x"]["title"]
+    'lat'
+    """
+    name = axis_title or str(table["feature"].iloc[0])
+    draw = _points if table["value"].isna().any() else _line
+    layers, height = draw(table, name)
+    return style.finish(layers, title, f"Mean probability by {name}", height=height)
+
+
+def reach_bars(
+    table: pd.DataFrame, probability: float, *, threshold: float, title: str | None = None
+) -> alt.LayerChart:
+    """Show between which probabilities each input alone would move one row, the widest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `core.training.explanation.reaches` returns it; the first 20 rows are drawn.
+    probability : float
+        The row's own.
+    threshold : float
+        Where the label changes.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": ["x"], "own": ["1"], "low": [0.3], "low_at": ["0"],
+    ...                       "high": [0.6], "high_at": ["4"]})
+    >>> chart = reach_bars(table, 0.4, threshold=0.5)
+    >>> chart.to_dict()["layer"][0]["encoding"]["y"]["sort"]
+    ['x = 1']
+    """
+    import altair as alt
+
+    drawn = table.head(MOST_FEATURES)
+    names = [_short(f"{row.feature} = {row.own}") for row in drawn.itertuples()]
+    base = alt.Chart(drawn.assign(shown=names, now=probability)).encode(
+        y=style.names(names, "Input and its value"),
+        tooltip=[
+            alt.Tooltip("feature:N", title="Input"),
+            alt.Tooltip("low:Q", title="Lowest probability", format=".1%"),
+            alt.Tooltip("low_at:N", title="at"),
+            alt.Tooltip("high:Q", title="Highest probability", format=".1%"),
+            alt.Tooltip("high_at:N", title="at"),
+        ],
+    )
+    low, now = (
+        alt.X(
+            f"{end}:Q",
+            title="Probability (%)",
+            axis=alt.Axis(format="~%"),
+            scale=alt.Scale(zero=False),
+        )
+        for end in ("low", "now")
+    )
+    bars = base.mark_bar(
+        color=style.PALETTE["cool"], stroke=style.PALETTE["cool"], strokeWidth=1
+    ).encode(x=low, x2="high:Q")
+    ticks = base.mark_tick(color=style.PALETTE["accent"], thickness=4, size=20).encode(x=now)
+    layers = [bars, ticks]
+    if drawn["low"].min() <= threshold <= drawn["high"].max():
+        layers.append(style.rule("x", threshold, f"Threshold {threshold:g}"))
+    return style.finish(
+        layers,
+        title,
+        f"From {probability:.1%}, how far each input alone moves the probability",
+        height=style.height_of(len(drawn), band=26, legend=len(layers) > 2),
+    )
+
+
+def along(
+    table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
+) -> alt.LayerChart:
+    """Show what one row would get along one input, with the value that it has.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows of one feature as `core.training.explanation.along` returns them.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"feature": "x", "value": [0.0, 1.0], "label": ["0", "1"],
+    ...                       "probability": [0.4, 0.5], "is_own": [True, False]})
+    >>> len(along(table).to_dict()["layer"])
+    2
+    """
+    import altair as alt
+
+    name = axis_title or str(table["feature"].iloc[0])
+    is_text = bool(table["value"].isna().any())
+    tooltip = [
+        alt.Tooltip("label:N", title=name),
+        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+    ]
+    y = style.share_y("probability:Q", "Probability (%)", zero=False)
+    x: alt.X
+    if is_text:
+        table = table.sort_values("probability", ascending=False, kind="stable")
+        x = style.labels(table["label"].tolist(), name)
+    else:
+        x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=False, padding=10))
+    base = alt.Chart(table).encode(x=x, y=y, tooltip=tooltip)
+    others = (
+        base.mark_circle(color=style.PALETTE["cool"], size=60, opacity=1)
+        if is_text
+        else base.mark_line(color=style.PALETTE["cool"], strokeWidth=2.5, point=True)
+    )
+    own = base.transform_filter("datum.is_own").mark_point(
+        color=style.PALETTE["accent"], filled=True, size=160, shape="diamond", opacity=1
+    )
+    return style.finish([others, own], title, f"Probability of this row along {name}")
+
+
+def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
+    import altair as alt
+
+    base = alt.Chart(table).encode(
+        x=alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=False)),
+        tooltip=_partial_tooltip(name),
+    )
+    low, mean = (
+        style.share_y(f"{end}:Q", "Probability (%)", zero=False) for end in ("low", "mean")
+    )
+    band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(y=low, y2="high:Q")
+    line = base.mark_line(color=style.PALETTE["accent"], strokeWidth=2.5).encode(y=mean)
+    dots = base.mark_circle(color=style.PALETTE["accent"], size=45, opacity=1).encode(y=mean)
+    return [band, line, dots], style.HEIGHT
+
+
+def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
+    import altair as alt
+
+    ranked = table.sort_values("mean", ascending=False, kind="stable")
+    names = [
+        f"{label}  {mean:.1%}" for label, mean in zip(ranked["label"], ranked["mean"], strict=True)
+    ]
+    base = alt.Chart(ranked.assign(shown=names)).encode(
+        y=style.names(names, name), tooltip=_partial_tooltip(name)
+    )
+    low, mean = (
+        alt.X(
+            f"{end}:Q",
+            title="Probability (%)",
+            axis=alt.Axis(format="~%"),
+            scale=alt.Scale(zero=False),
+        )
+        for end in ("low", "mean")
+    )
+    reach = base.mark_rule(color=style.PALETTE["cool"], strokeWidth=3, opacity=0.45).encode(
+        x=low, x2="high:Q"
+    )
+    dots = base.mark_circle(color=style.PALETTE["accent"], size=80, opacity=1).encode(x=mean)
+    return [reach, dots], style.height_of(len(ranked), band=24)
+
+
+def _partial_tooltip(name: str) -> list[alt.Tooltip]:
+    import altair as alt
+
+    return [
+        alt.Tooltip("label:N", title=name),
+        alt.Tooltip("mean:Q", title="Mean probability", format=".1%"),
+        alt.Tooltip("low:Q", title="Middle 80 % from", format=".1%"),
+        alt.Tooltip("high:Q", title="Middle 80 % to", format=".1%"),
+    ]
+
+
+def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame:
+    """Return where each step begins and ends: `shown`, `name`, `kind`, `points`, `start`, `end`."""
+    order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
+    ranked = table.loc[order]
+    pairs = zip(ranked["feature"], ranked["value_shown"], strict=True)
+    names = [_short(f"{feature} = {value}") for feature, value in pairs]
+    changes = ranked["contribution"].tolist()
+    if len(names) > MOST_STEPS:
+        rest = sum(changes[MOST_STEPS - 1 :])
+        names = [*names[: MOST_STEPS - 1], f"{len(names) - MOST_STEPS + 1} other features"]
+        changes = [*changes[: MOST_STEPS - 1], rest]
+    ends = base + np.cumsum(changes)
+    steps = pd.DataFrame(
+        {
+            "shown": [f"{_signed(c)}  {name}" for c, name in zip(changes, names, strict=True)],
+            "name": names,
+            "kind": ["raises" if change >= 0 else "lowers" for change in changes],
+            "points": [100 * change for change in changes],
+            "start": [base, *ends[:-1]] if changes else [],
+            "end": ends,
+        }
+    )
+    first, last = (
+        pd.DataFrame(
+            {
+                "shown": [f"{text}  {at:.1%}"],
+                "name": [text],
+                "kind": ["end"],
+                "points": [0.0],
+                "start": [at],
+                "end": [at],
+            }
+        )
+        for text, at in ((COMPARED, base), ("This row", probability))
+    )
+    return pd.concat([first, steps, last], ignore_index=True)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
+
+
+def _signed(change: float) -> str:
+    return f"{100 * change:+.1f}".replace("-", "−")
+
+
+def _beside(table: pd.DataFrame) -> pd.Series[float]:
+    """Return how far from the middle of its band each point lies, -1 to 1: near ones make room."""
+    contribution = table["contribution"]
+    width = float(contribution.max() - contribution.min()) / PLACES or 1.0
+    bins = table.assign(place=np.floor(contribution / width)).groupby(["feature", "place"])
+    nth = bins.cumcount()
+    most = bins["contribution"].transform("size").groupby(table["feature"]).transform("max")
+    # 0, 1, -1, 2, -2 ...; the fullest place fills the band
+    side = np.where(nth % 2 == 1, 1, -1) * np.ceil(nth / 2)
+    beside: pd.Series[float] = (side / (most / 2).clip(lower=6)).round(3)
+    return beside

@@ -1,0 +1,124 @@
+"""What more rows would bring: a model's log loss over the number of rows it was fitted on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.platform.classifier import Classifier, Unfitted
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
+FOLDS = 3
+TRAINED, HELD_OUT = "trained on", "held out"
+
+
+def learning_curve(
+    estimator: Classifier | Unfitted,
+    features: pd.DataFrame,
+    labels: npt.NDArray[np.int64],
+    *,
+    seed: int = 0,
+    seconds: float = float("inf"),
+) -> pd.DataFrame:
+    """Fit on growing shares of the rows and return the log loss on these and on held-out rows.
+
+    Each share is fitted in 3 stratified folds; the smaller ones are drawn from the larger. The
+    next share is not begun when it would probably end after the limit.
+
+    Parameters
+    ----------
+    estimator : Classifier or Unfitted
+        One of scikit-learn's kind; clones of it are fitted, itself it is not changed.
+    features : DataFrame, shape (n, k)
+    labels : array of int, shape (n,)
+        0 or 1.
+    seconds : float
+        Time limit.
+
+    Returns
+    -------
+    DataFrame
+        `rows` (fitted on), `set` ("trained on" or "held out"), `mean`, `low` and `high` (the
+        smallest and largest of the folds), in nats. Without the shares that there was no time for,
+        or that hold one class only.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> x = pd.DataFrame({"x": rng.normal(size=300)})
+    >>> y = (rng.normal(size=300) < x["x"]).to_numpy().astype(int)
+    >>> learning_curve(LogisticRegression(), x, y)["rows"].tolist()
+    [20, 20, 50, 50, 100, 100, 150, 150, 200, 200]
+    """
+    from sklearn.base import clone
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import StratifiedKFold
+
+    rng = np.random.default_rng(seed)
+    points: list[dict[str, Any]] = []
+    if np.bincount(labels, minlength=2).min() < FOLDS:
+        return _curve(points)
+    folds = [
+        (rng.permutation(train), held_out)
+        for train, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(
+            features, labels
+        )
+    ]
+    begun, last, before = time.monotonic(), 0.0, 0.0
+    for share in SHARES:
+        if time.monotonic() - begun + last * share / (before or share) > seconds:
+            break
+        start = time.monotonic()
+        losses: dict[str, list[float]] = {TRAINED: [], HELD_OUT: []}
+        count = int(share * min(len(train) for train, _ in folds))
+        for train, held_out in folds:
+            rows = np.sort(train[:count])
+            if len(np.unique(labels[rows])) < 2:
+                continue
+            fitted = clone(estimator).fit(features.iloc[rows], labels[rows])
+            for name, places in ((TRAINED, rows), (HELD_OUT, held_out)):
+                forecast = fitted.predict_proba(features.iloc[places])[:, 1]
+                losses[name].append(float(log_loss(labels[places], forecast, labels=[0, 1])))
+        points += [
+            {"rows": count, "set": name, "mean": np.mean(of), "low": min(of), "high": max(of)}
+            for name, of in losses.items()
+            if len(of) == FOLDS
+        ]
+        last, before = time.monotonic() - start, share
+    return _curve(points)
+
+
+def sentence(curve: pd.DataFrame) -> str:
+    """Return what the last step of the curve says about more rows.
+
+    Examples
+    --------
+    >>> sentence(pd.DataFrame({"rows": [50, 100], "set": "held out", "mean": [0.66, 0.65],
+    ...                        "low": [0.65, 0.645], "high": [0.67, 0.655]}))
+    'From 50 to 100 rows the held-out log loss fell by 0.0100, more than the folds differ by at the\
+ end (0.0100): more rows may still help.'
+    """
+    held_out = curve[curve["set"] == HELD_OUT]
+    if len(held_out) < 2:
+        return "There are too few points to say what more rows would bring."
+    before, last = held_out.iloc[-2], held_out.iloc[-1]
+    fell, spread = before["mean"] - last["mean"], last["high"] - last["low"]
+    step = f"From {before['rows']:,} to {last['rows']:,} rows the held-out log loss"
+    if fell >= spread:
+        return (
+            f"{step} fell by {fell:.4f}, more than the folds differ by at the end "
+            f"({spread:.4f}): more rows may still help."
+        )
+    return (
+        f"{step} changed by {-fell:+.4f}, and the folds differ by {spread:.4f} at the end: more "
+        "rows of the same kind would bring little."
+    )
+
+
+def _curve(points: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(points, columns=["rows", "set", "mean", "low", "high"])

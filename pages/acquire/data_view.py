@@ -1,0 +1,316 @@
+"""The picture of the data on the Acquire page: drawn from what the acquisition gathered."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.data import data_charts, profile
+from core.platform import tracking
+from core.platform.config import Settings
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from pages.shared import elements
+from pages.shared.bilingual import st
+
+VIEWS = {
+    "columns": "Columns",
+    "slices": "Over time and kind",
+    "court": "On the court",
+    "correlation": "Correlation",
+    "leakage": "Leakage",
+}
+SHOWN_POINTS = 1500
+
+
+def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw one view of the data that a run acquired; which one, the person chooses."""
+    offered = [
+        view
+        for view in VIEWS
+        if not (view == "court" and (spec.court is None or part(spec.name, "court") is None))
+        and not (view == "slices" and not spec.slices)
+    ]
+    view = st.segmented_control(
+        "View",
+        offered,
+        format_func=VIEWS.__getitem__,
+        default="columns",
+        required=True,
+        key="view",
+        label_visibility="collapsed",
+    )
+
+    def table(name: str) -> pd.DataFrame:
+        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+
+    if view == "court":
+        _court(spec, table("court_cells"), table("court_points"))
+    elif view == "leakage":
+        _leakage(table("leakage"))
+    else:
+        kind = _kind(spec)
+        if not _of(table("columns"), kind)["rows"].any():
+            st.info("There are no such rows in this data.")
+        elif view == "columns":
+            _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
+        elif view == "slices":
+            _slices(spec, _of(table("bins"), kind))
+        else:
+            _correlation(_of(table("correlation"), kind))
+    elements.run_link(run.run_id, "AquisicaoDados")
+
+
+def _kind(spec: ProjectSpec) -> profile.Kind:
+    names: dict[profile.Kind, str] = {
+        "development": spec.rows.development_name.capitalize(),
+        "production": spec.rows.production_name.capitalize(),
+        "all": "All rows",
+    }
+    return st.segmented_control(
+        "Rows",
+        list(names),
+        format_func=names.__getitem__,
+        default="development",
+        required=True,
+        key="kind",
+    )
+
+
+def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return table[table["kind"] == kind]
+
+
+def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
+    shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
+    shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
+    known = columns["rows"] - columns["missing"]
+    shown = pd.DataFrame(
+        {
+            "column": columns["column"],
+            "type": columns["type"],
+            "missing": columns["missing"],
+            "distinct": columns["distinct"],
+            "positive": columns["column"].map(shares["positive"]),
+            "negative": columns["column"].map(shares["negative"]),
+            "auc_alone": columns["auc_alone"],
+            "range": columns["low"].str.cat(columns["high"], sep=" … ").where(known > 0, "–"),
+            "mean": columns["mean"].map(lambda mean: f"{mean:.5g}" if mean == mean else "–"),
+            "usual": columns["usual"].str.cat(
+                columns["usual_share"].map(lambda share: f" ({share:.0%})" if share > 0 else "–")
+            ),
+            "about": columns["about"],
+        }
+    )
+    _balance(spec, bins[bins["column"] == spec.id])
+    st.caption(
+        f"The small bars show how the {spec.positive} and the {spec.negative} rows lie over the "
+        "column's values."
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height="content",
+        column_config={
+            "column": st.column_config.TextColumn("Column", pinned=True),
+            "type": "Type",
+            "missing": st.column_config.NumberColumn("Missing", format="localized"),
+            "distinct": st.column_config.NumberColumn("Distinct", format="localized"),
+            "positive": st.column_config.BarChartColumn(spec.positive.capitalize(), y_min=0),
+            "negative": st.column_config.BarChartColumn(spec.negative.capitalize(), y_min=0),
+            "auc_alone": st.column_config.NumberColumn(
+                "AUC alone",
+                format="%.3f",
+                help="How well the column alone tells the classes apart, on the labelled rows: "
+                "0.5 is nothing, 1 is all. Empty with fewer than 100 of them.",
+            ),
+            "range": "Range",
+            "mean": "Mean",
+            "usual": "Most frequent",
+            "about": "Meaning",
+        },
+    )
+    names = [name for name in columns["column"] if name != spec.target]
+    first = names.index(spec.features[0]) if spec.features[0] in names else 0
+    chosen = st.selectbox("A closer look at", names, index=first, key="look")
+    about = spec.columns[chosen].about
+    column_bins = bins[bins["column"] == chosen]
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown(f"**Where the {spec.positive} and the {spec.negative} lie**")
+        elements.chart(
+            data_charts.class_density(
+                column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
+            )
+        )
+        if (column_bins["start"] < column_bins["end"]).any():
+            st.caption("A few values far out, 0.2% at each end, are counted in the bins there.")
+    with right:
+        st.markdown(f"**How often they were {spec.positive}**")
+        _rate(spec, column_bins, about)
+
+
+def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    """Show how many rows there are, how the classes share them, and how many have no label."""
+    positive, negative, unlabelled = (
+        int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
+    )
+    known, rows = positive + negative, positive + negative + unlabelled
+    elements.figures(
+        [
+            ("Rows shown", f"{rows:,}", f"{known:,} with a label"),
+            (
+                spec.positive.capitalize(),
+                f"{positive / max(known, 1):.1%}",
+                f"{positive:,} of {known:,} labelled",
+            ),
+            (
+                spec.negative.capitalize(),
+                f"{negative / max(known, 1):.1%}",
+                f"{negative:,} of {known:,} labelled",
+            ),
+            ("Without label", f"{unlabelled:,}", f"{unlabelled / max(rows, 1):.1%} of the rows"),
+        ]
+    )
+
+
+def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
+    rates = profile.rates(column_bins)
+    if rates.empty:
+        st.caption(f"No value has {profile.MIN_ROWS} labelled rows: nothing is to be told.")
+        return
+    name = str(column_bins["column"].iloc[0])
+    number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
+    rows = column_bins["positive"].sum() + column_bins["negative"].sum()
+    elements.chart(
+        data_charts.make_rate_by(
+            rates,
+            "middle" if number else "label",
+            axis_title=about,
+            average=float(column_bins["positive"].sum() / rows),
+            rate_title=f"Share {spec.positive}",
+        )
+    )
+    st.caption(
+        f"Points with their 95% interval; values with fewer than {profile.MIN_ROWS} labelled rows "
+        "are left out."
+    )
+
+
+def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    chosen = st.segmented_control(
+        "By", list(spec.slices), default=spec.slices[0], required=True, key="slice"
+    )
+    about = spec.columns[chosen].about
+    column_bins = bins[bins["column"] == chosen]
+    column_bins = column_bins[column_bins[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
+    _balance(spec, column_bins)
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown("**How many rows, and how many without label**")
+        elements.chart(
+            data_charts.slice_bars(
+                column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
+            )
+        )
+    with right:
+        st.markdown(f"**How often they were {spec.positive}**")
+        _rate(spec, column_bins, about)
+
+
+def _correlation(table: pd.DataFrame) -> None:
+    if table.empty:
+        st.caption("No numeric column has more than one value among these rows.")
+        return
+    st.caption(
+        "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among these "
+        "rows are left out; figures below 0.1 are not written."
+    )
+    elements.chart(data_charts.correlation_map(table))
+
+
+def _leakage(suspects: pd.DataFrame) -> None:
+    st.caption(
+        "Columns that know too much, or name rows instead of describing them. How well each column "
+        "alone tells the classes apart is measured on all labelled rows (0.5 is nothing, 1 is all)."
+    )
+    if suspects.empty:
+        st.success("No column looks suspicious.", icon=":material/verified:")
+        return
+    names = {
+        "recorded_after": "known too late",
+        "identifier": "names rows",
+        "constant": "constant",
+        "too_good": "too good",
+    }
+    st.table(
+        pd.DataFrame(
+            {
+                "Column": suspects["feature"],
+                "Finding": suspects["finding"].map(names),
+                "AUC alone": suspects["auc_alone"].map("{:.3f}".format),
+                "What it means": suspects["text"].map(elements.plain),
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None:
+    court = part(spec.name, "court")
+    left, right = elements.side_by_side()
+    with right:
+        drawn = st.segmented_control(
+            "Draw",
+            ["hexagons", "points"],
+            default="hexagons",
+            required=True,
+            key="court-draw",
+            format_func={"hexagons": "Rates in hexagons", "points": "Single rows"}.__getitem__,
+        )
+        only = {}
+        for name in spec.slices:
+            values = sorted(cells[name].unique())
+            usual = [spec.rows.development] if name == spec.rows.column else []
+            chosen = st.multiselect(
+                name,
+                values,
+                key=f"court-{name}",
+                placeholder="All",
+                default=[value for value in usual if value in values],
+                help=spec.columns[name].about,
+            )
+            if chosen:
+                only[name] = chosen
+    gathered = court.gather(cells, only)
+    rows, labelled, average = court.totals(gathered)
+    with left:
+        if spec.court is not None:
+            st.markdown(f"**{spec.court.title}**")
+        if gathered.empty:
+            st.info("No row has these values. Choose others.")
+        elif drawn == "hexagons":
+            st.altair_chart(court.shot_chart(gathered, average), width="content")
+        else:
+            _points(spec, points, only, labelled)
+    with right:
+        rate = f"{average:.1%} {spec.positive}" if average is not None else "no label"
+        elements.figures([("On the half court", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        st.caption(
+            "Rows from beyond the half court, or without one of these values, are not drawn."
+        )
+        if drawn == "hexagons":
+            st.caption(
+                "Each hexagon gathers the rows from there: its size says how many, its colour how "
+                f"often they were {spec.positive}, against the average of the rows that are chosen."
+            )
+
+
+def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) -> None:
+    for name, values in only.items():
+        points = points[points[name].isin(values)]
+    court = part(spec.name, "court")
+    shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
+    st.altair_chart(
+        court.point_chart(shown, positive=spec.positive, negative=spec.negative), width="content"
+    )
+    st.caption(f"{len(shown):,} of {labelled:,} labelled rows, drawn at random.")

@@ -1,0 +1,23 @@
+"""Alerts: what stands, when reports are made, what raises an alert and where it is told."""
+
+from pages.alerts import alert_list, channel_form, rule_form, schedule_form
+from pages.shared import code_snippets, drafts, elements, set_aside_list
+from pages.shared.bilingual import st
+
+settings, spec = elements.open_app()
+drafts.hold("alerts", "schedule-*", "channel-*")
+
+with elements.show_errors():
+    elements.header(
+        "Alerts",
+        "Reports of the Monitor page open an alert when a check is bad for long enough, and clear "
+        "it when it is well again. A person acknowledges one, with a note.",
+    )
+    alert_list.standing(settings)
+    set_aside_list.draw(settings, "alerts", "messages", "schedules", "jobs")
+    schedule_form.section(settings)
+    rule_form.section(settings)
+    channel_form.section(settings)
+    with st.container(key="alert-history"):
+        alert_list.history(settings)
+code_snippets.panel(settings, "alerts")

@@ -1,0 +1,191 @@
+"""What to do about a report: links that begin it, and the report as a file."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.monitoring import evidently_report, report_html, report_tables
+from core.monitoring.records import ReportRun
+from core.platform import tracking
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from pages.shared import elements, report_view
+from pages.shared.bilingual import st
+
+HALF = 640
+FIGURES = ("probability", "psi", "reliability", "slices")
+SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
+LINKS = {
+    "labels": ("pages/predictions/page.py", "Bring labels", ":material/label:"),
+    "score": ("pages/score/page.py", "Score more rows", ":material/target:"),
+    "retrain": ("pages/retrain/page.py", "Go to Retrain", ":material/autorenew:"),
+    "prepare": ("pages/prepare/page.py", "Choose other rows", ":material/filter_alt:"),
+    "acquire": ("pages/acquire/page.py", "Look at the raw data", ":material/download:"),
+    "registry": ("pages/registry/page.py", "Choose a threshold", ":material/inventory_2:"),
+}
+
+
+def show(settings: Settings, run: tracking.RunInfo) -> None:
+    """Say what to do next, with links that begin it."""
+    st.subheader("What to do", anchor=False)
+    st.markdown(f"**{elements.plain(ReportRun.of(run).verdict_todo)}**")
+    for name, why in _reasons(settings, run):
+        page, label, icon = LINKS[name]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(page, label=label, icon=icon, width=200)
+            st.markdown(why, width=HALF)
+
+
+def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
+    """Return what helps with this verdict, the first thing first, and why."""
+    code = ReportRun.of(run).verdict or "unknown"
+    missing = run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0)
+    labels = (
+        "labels",
+        f"{missing:,.0f} of these rows have no label; only labels say whether the model is right.",
+    )
+    reasons: list[tuple[str, str]] = []
+    if code in ("does_not_fit", "no_skill"):
+        reasons = [
+            ("retrain", "Start a challenger on newer labelled rows; it waits for your promotion."),
+            ("prepare", "Take rows such as these into the training set, then train again."),
+        ]
+    elif code == "investigate":
+        reasons = [("acquire", "See in the raw data what came in differently, and since when.")]
+        reasons += [labels] if missing else []
+    elif code == "watch":
+        reasons = [("score", "More rows make the intervals narrower; then press Monitor again.")]
+        reasons += [labels] if missing else []
+    elif code in ("unknown", "cannot_tell"):
+        reasons = [labels]
+    else:
+        reasons = [("score", "Press Monitor again when new rows were scored.")]
+    if _is_at_threshold(settings, run):
+        reasons.append(("registry", "Its labels fail at the threshold; the probabilities may not."))
+    return reasons
+
+
+def _is_at_threshold(settings: Settings, run: tracking.RunInfo) -> bool:
+    """Tell whether F1 is beyond its limits, or the threshold parts no rows at all."""
+    checks = report_view.checks_of(settings, settings.mlflow_uri, run.run_id)
+    if checks is None:
+        return False
+    f1 = checks[checks["code"] == "f1"]
+    bad = f1["verdict"].isin(("warning", "alert"))
+    return bool((bad | (f1["state"].ne("") & f1["verdict"].ne("ok") & f1["value"].notna())).any())
+
+
+def files(settings: Settings, run: tracking.RunInfo) -> None:
+    """Offer the report as a page that stands alone, as JSON, and evidently's beside it."""
+    name = f"monitoring_{run.run_id[:12]}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Report (HTML)",
+            lambda: as_html(settings, run),
+            file_name=f"{name}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+            key="html",
+        )
+        st.download_button(
+            "Report (JSON)",
+            lambda: as_json(settings, run),
+            file_name=f"{name}.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="json",
+        )
+        beside = _evidently(settings, settings.mlflow_uri, run.run_id)
+        if beside:
+            st.download_button(
+                "Evidently's report (HTML)",
+                Path(beside).read_bytes,
+                file_name=f"evidently_{run.run_id[:12]}.html",
+                mime="text/html",
+                icon=":material/download:",
+                on_click="ignore",
+                key="evidently",
+            )
+    if not beside:
+        note = (
+            "Evidently is installed; the next report keeps its own beside it."
+            if evidently_report.available()
+            else f"For evidently's report beside ours, run `{evidently_report.INSTALL}`, start the "
+            "app anew and press Monitor."
+        )
+        st.caption(note)
+
+
+def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
+    """Return the report as the step wrote it, or what the run holds of one."""
+    report = report_view.document(settings, settings.mlflow_uri, run.run_id) or _report_of(
+        settings, run
+    )
+    return json.dumps(report, indent=2, default=str).encode()
+
+
+def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
+    """Return the report as one HTML document that stands alone."""
+    store = settings.mlflow_uri
+    checks = report_view.checks_of(settings, store, run.run_id)
+    figures = {}
+    for name in FIGURES:
+        with suppress(NotReadyError):  # one of labels, where there are none
+            path = tracking.artifact(settings, run.run_id, f"figures/{name}.svg")
+            figures[name] = path.read_text(encoding="utf-8")
+    tables = {}
+    if checks is not None:
+        moved = report_tables.by_column(checks)
+        tables["The columns, the worst first"] = moved.drop(columns=["text", "todo"])
+    slices = report_view.kept(settings, store, run.run_id, "slices")
+    if slices is not None and len(slices):
+        worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
+        tables["The worst slices of the current rows"] = worst.head(report_view.WORST_SLICES)
+    confusion = report_view.kept(settings, store, run.run_id, "confusion")
+    if confusion is not None and len(confusion):
+        tables["Labels at the threshold, current rows"] = report_view.of_current(confusion)
+    report = _report_of(settings, run) | report_view.document(settings, store, run.run_id)
+    return report_html.render(
+        report, checks if checks is not None else pd.DataFrame(), figures, tables
+    ).encode()
+
+
+def _report_of(settings: Settings, run: tracking.RunInfo) -> dict[str, Any]:
+    """Return what a run's tags and metrics hold of a report."""
+    report, of = ReportRun.of(run), run.metrics
+    return {
+        "run_id": run.run_id,
+        "scoring_run": report.scoring_run,
+        "window": report.window,
+        "source": report.source,
+        "created": run.started,
+        "sample": run.is_sample,
+        "model": {"name": report.model, "version": report.version, "run_id": report.model_run},
+        "rows": {
+            name: of[f"rows_{name}"]
+            for name in ("reference", "current", "labelled")
+            if f"rows_{name}" in of
+        },
+        "conclusion": {
+            "code": report.verdict or "unknown",
+            "title": report.verdict_title,
+            "text": report.verdict_text,
+            "todo": report.verdict_todo,
+        },
+    }
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _evidently(_settings: Settings, store: str, run_id: str) -> str | None:
+    """Return where evidently's report of the same rows lies, None where there is none."""
+    try:
+        return str(tracking.artifact(_settings, run_id, "files/evidently.html"))
+    except NotReadyError:
+        return None

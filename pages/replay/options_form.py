@@ -1,0 +1,191 @@
+"""The form of the page Replay: what goes by, who watches, what is put in."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from core.platform.config import Settings
+from core.platform.project import ProjectSpec
+from core.retraining import injection
+from core.retraining import replay as step
+from core.retraining import simulation as replay
+from core.training import candidates as kinds
+from pages.shared.bilingual import st
+
+STRATEGIES = ("reactive", "predictive", "calendar")
+SPEEDS = {0.0: "As fast as possible", 5.0: "5 windows a second", 1.0: "1 window a second"}
+CHAMPIONS = "The champion's"
+DEFAULTS = "Defaults"
+
+
+@st.cache_data(show_spinner="Looking at the rows", max_entries=8)
+def outlook(_settings: Settings, snapshot: str, rows: str) -> step.Outlook | None:
+    """Return what there is to replay of a snapshot, which does not change."""
+    return step.outlook(_settings, rows=rows)
+
+
+def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
+    """Draw the form; returns the options of the step."""
+    first = st.container(horizontal=True, vertical_alignment="bottom")
+    with first:
+        rows = st.segmented_control(
+            "Rows",
+            ("development", "all"),
+            default="development",
+            required=True,
+            key="rows",
+            format_func={
+                "development": spec.rows.development_name.capitalize(),
+                "all": "All",
+            }.__getitem__,
+        )
+    prospect = outlook(settings, snapshot, rows)
+    if prospect is None:
+        return {}
+    st.caption(f"{prospect.rows:,} labelled rows from {prospect.first} to {prospect.last}.")
+    options: dict[str, Any] = {"rows": rows}
+    with first:
+        options |= _model(spec)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        options |= _windows(prospect)
+        options |= _labels()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.multiselect(
+            "Policies, beside doing nothing",
+            STRATEGIES,
+            default=STRATEGIES,
+            key="policies",
+            format_func=replay.STRATEGIES.__getitem__,
+            width=420,
+        )
+        options["speed"] = st.selectbox(
+            "Speed", list(SPEEDS), format_func=SPEEDS.__getitem__, key="speed", width=200
+        )
+    with st.expander("Settings of the policies"):
+        options["policies"] = _policies(chosen)
+    with st.expander("Put in drift, to see who notices"):
+        options["injection"] = _injection(spec, options["features"], prospect)
+    return options
+
+
+def _model(spec: ProjectSpec) -> dict[str, Any]:
+    sets = {spec.features_title: spec.features, **{s.title: s.features for s in spec.feature_sets}}
+    title = st.selectbox("Features", [CHAMPIONS, *sets], key="features", width=250)
+    kind = st.selectbox(
+        "Candidate", list(kinds.KINDS), format_func=kinds.title, key="candidate", width=220
+    )
+    presets = {
+        preset.title: preset.params[kind] for preset in spec.presets if kind in preset.params
+    }
+    chosen = DEFAULTS
+    if presets:
+        chosen = st.selectbox(
+            "Its parameters", [DEFAULTS, *presets], key=f"params-{kind}", width=250
+        )
+    return {"features": sets.get(title), "candidate": kind, "params": presets.get(chosen, {})}
+
+
+def _windows(prospect: step.Outlook) -> dict[str, Any]:
+    names = {f"column:{name}": f"By {name}" for name in prospect.dividing}
+    names |= {"year": "By year", "month": "By month", "rows": "So many rows each"}
+    chosen = st.selectbox(
+        "A window", list(names), format_func=names.__getitem__, key="window", width=180
+    )
+    by, _, column = chosen.partition(":")
+    options: dict[str, Any] = {"window": by, "window_column": column or None}
+    if by == "rows":
+        options["window_rows"] = st.number_input(
+            "Rows of a window", 50, 100_000, 500, step=50, key="window_rows", width=150
+        )
+    if by in ("column", "year"):
+        options["train_windows"] = st.number_input(
+            "First training, windows", 1, 100, 5, key="train_windows", width=170
+        )
+    else:
+        share = st.number_input(
+            "First training, % of rows", 1, 95, 20, key="train_share", width=180
+        )
+        options["train_share"] = share / 100
+    return options
+
+
+def _labels() -> dict[str, Any]:
+    delay = st.number_input(
+        "Label delay, days", 0.0, 3650.0, 0.0, step=10.0, format="%g", key="delay", width=150
+    )
+    share = st.number_input("Labels that ever come, %", 1, 100, 100, key="share", width=190)
+    return {"label_delay_days": delay, "label_share": share / 100}
+
+
+def _policies(chosen: list[str]) -> list[dict[str, Any]]:
+    """Return the policies with their settings; doing nothing is always compared."""
+    policies: list[dict[str, Any]] = [{"strategy": "none"}]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        k = st.number_input("Reactive: alarms", 1, 20, 2, key="k", width=150)
+        n = st.number_input("among the last windows", 1, 20, 3, key="n", width=190)
+        horizon = st.number_input(
+            "Predictive: days ahead", 1, 3650, 365, step=30, key="horizon", width=190
+        )
+        least = st.number_input("from so many windows", 3, 50, 4, key="least", width=180)
+        every = st.number_input(
+            "Calendar: every so many days", 1, 3650, 180, step=30, key="every", width=210
+        )
+    st.caption(
+        "Reactive retrains when performance was in alert in so many of the last windows. "
+        "Predictive retrains when the trend of a check will cross its limit within so many days. "
+        "The calendar retrains whatever the checks say. Inputs alone never retrain."
+    )
+    given = {
+        "reactive": {"k": k, "n": n},
+        "predictive": {"horizon_days": horizon, "min_windows": least},
+        "calendar": {"every_days": every},
+    }
+    return policies + [{"strategy": name, **given[name]} for name in chosen]
+
+
+def _injection(
+    spec: ProjectSpec, features: tuple[str, ...] | None, prospect: step.Outlook
+) -> dict[str, Any] | None:
+    kind = st.selectbox(
+        "Drift",
+        ["none", *injection.KINDS],
+        key="drift",
+        width=220,
+        format_func=lambda drift: injection.KINDS.get(drift, "None"),
+    )
+    if kind == "none":
+        return None
+    options: dict[str, Any] = {"kind": kind}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if kind != "label_flip":
+            inputs = spec.inputs_of(features or spec.features)
+            fitting = [
+                name for name in inputs if kind == "missing_feature" or not spec.is_text(name)
+            ]
+            options["column"] = st.selectbox("Column", fitting, key="drift_column", width=220)
+        if kind in ("label_flip", "missing_feature"):
+            options["size"] = (
+                st.number_input("Share of rows, %", 1, 100, 100, key="drift_share", width=160) / 100
+            )
+        else:
+            what = "Standard deviations" if kind == "shift" else "Factor"
+            options["size"] = st.number_input(
+                what,
+                -20.0 if kind == "shift" else 0.0,
+                20.0,
+                2.0,
+                step=0.5,
+                key=f"drift_size_{kind}",
+                width=180,
+            )
+        days = date.fromisoformat(prospect.first), date.fromisoformat(prospect.last)
+        middle = date.fromordinal((days[0].toordinal() + days[1].toordinal()) // 2)
+        begin = st.date_input(
+            "From", middle, min_value=days[0], max_value=days[1], key="drift_begin", width=150
+        )
+        options["begin"] = begin.isoformat()
+        options["ramp_days"] = st.number_input(
+            "Days until in full; 0 is sudden", 0, 3650, 0, step=30, key="drift_ramp", width=220
+        )
+    return options

@@ -1,0 +1,163 @@
+"""Reports: the documents of the project, filled from the runs as they stand."""
+
+from __future__ import annotations
+
+# what a document says is told before its links and tables are made: told twice, numbers suffer
+import streamlit as plain
+
+from core.documents import export
+from core.documents import gather as documents
+from core.documents import texts as logic
+from core.documents.dossier import (
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Facts,
+    Figure,
+    Heading,
+    Missing,
+    Paragraph,
+    Table,
+)
+from core.documents.texts import as_markdown
+from pages.shared import bilingual, code_snippets, elements
+from pages.shared.bilingual import st
+
+settings, spec = elements.open_app()
+NAMES = {"md": "Markdown", "html": "HTML", "pdf": "PDF"}
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def made(key: tuple[str, ...], _facts: Facts) -> tuple[Document, ...]:
+    """Return the documents of one state of the facts."""
+    return logic.build(_facts)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def file(
+    key: tuple[str, ...], name: str, kind: str, language: str, app: str, _facts: Facts
+) -> bytes:
+    """Return a document as a file, or all in one zip."""
+    filled = made(key, _facts)
+    if kind == "zip":
+        return export.bundle(filled, _facts, language=language, app=app)
+    chosen = next(document for document in filled if document.name == name)
+    return export.as_file(chosen, _facts, kind, language=language, app=app)
+
+
+def address() -> str:
+    """Return where this app answers, as the person's browser has it."""
+    url = (st.context.url or export.APP).rstrip("/")
+    return url.removesuffix("/reports")
+
+
+def downloads(facts: Facts, document: Document) -> None:
+    """Offer the document in each form, and all of them in one file; made when asked for."""
+    with st.container(horizontal=True):
+        for kind, name in NAMES.items():
+            offer(facts, document.name, kind, name, f"{document.name}.{kind}")
+        offer(facts, "", "zip", "All documents (zip)", f"{spec.model}_documents.zip")
+
+
+def offer(facts: Facts, document: str, kind: str, name: str, called: str) -> None:
+    """Draw a button that makes a file, and then the one that downloads it.
+
+    A download is offered once its bytes are there: what is made while it is asked for gives no
+    sign for seconds, and fails where the page is drawn again meanwhile.
+    """
+    wanted = (export.key(facts), document, kind, bilingual.chosen(), address())
+    ready = st.session_state.setdefault("made-files", set())
+    # Markdown holds no pictures to draw
+    if kind == "md" or wanted in ready:
+        st.download_button(
+            f"Download {name}",
+            file(*wanted, facts),
+            file_name=called,
+            mime=export.FORMATS.get(kind, "application/zip"),
+            icon=":material/download:",
+            on_click="ignore",
+            type="primary" if wanted in ready else "secondary",
+            key=f"as-{kind}",
+        )
+    elif st.button(
+        f"Make {name}",
+        key=f"make-{kind}",
+        icon=":material/folder_zip:" if kind == "zip" else ":material/draft:",
+    ):
+        with st.spinner(f"Making {called}. It takes some seconds.", show_time=True):
+            file(*wanted, facts)
+        ready.add(wanted)
+        st.rerun()
+
+
+def link(run_id: str) -> str:
+    """Return the address of a run within the app."""
+    return f"/runs?run={run_id}"
+
+
+def translated(text: str) -> str:
+    """Return a text of a document in the person's language, with its links."""
+    return as_markdown.linked(bilingual.translate(text), link)
+
+
+def draw(block: Block, place: int) -> None:
+    """Draw a block of a document."""
+    if isinstance(block, Heading):
+        plain.markdown(f"{'#' * (block.level + 1)} {translated(block.text)}")
+    elif isinstance(block, Paragraph):
+        plain.markdown(translated(block.text))
+    elif isinstance(block, Bullets):
+        marks = (f"{at}." if block.numbered else "-" for at in range(1, len(block.items) + 1))
+        listed = zip(marks, block.items, strict=True)
+        plain.markdown("\n".join(f"{mark} {translated(item)}" for mark, item in listed))
+    elif isinstance(block, Table):
+        plain.markdown(as_markdown.table(block, bilingual.translate, link))
+        if block.caption:
+            plain.caption(translated(block.caption))
+    elif isinstance(block, Figure):
+        st.vega_lite_chart(dict(block.chart), width="stretch", key=f"figure-{place}")
+        plain.caption(translated(block.caption))
+    elif isinstance(block, Code):
+        plain.code(block.text, language=block.language or None, wrap_lines=True)
+    else:
+        missing(block)
+
+
+def missing(block: Missing) -> None:
+    """Tell a fact that is not there yet, and where the step is that supplies it."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        plain.markdown(f":material/pending: {translated(block.text)}")
+        if block.step in elements.STEPS:
+            page, name, icon = elements.STEPS[block.step]
+            st.page_link(page, label=f"Go to {name}", icon=icon)
+
+
+elements.header(
+    "Reports",
+    "The documents of the project, in the structure of Microsoft's TDSP. They are filled from the "
+    "runs each time they are opened; every number leads to its run.",
+)
+with elements.show_errors():
+    elements.wait_for_store()
+    with st.spinner("Filling the documents from the runs", show_time=True):
+        facts = documents.gather(settings)
+        filled = {document.name: document for document in made(export.key(facts), facts)}
+    asked = st.query_params.get("document")
+    names = list(filled)
+    chosen = st.selectbox(
+        "Document",
+        names,
+        index=names.index(asked) if asked in filled else 0,
+        format_func=lambda name: filled[name].title,
+        key="document",
+        width=470,
+    )
+    document = filled[chosen]
+    plain.caption(translated(document.about))
+    downloads(facts, document)
+    with st.container(border=True):
+        plain.markdown(f"## {translated(document.title)}")
+        for at, block in enumerate(document.blocks):
+            draw(block, at)
+code_snippets.panel(settings, "reports")

@@ -1,0 +1,196 @@
+"""Retrain: what the policy would do now and why, the policy, and the decisions so far."""
+
+import pandas as pd
+
+from core.jobs import jobs
+from core.platform import clock, model_store, tracking
+from core.platform.errors import CourtsideError
+from core.retraining import policy as rules
+from core.retraining import policy_store, retrain, retrain_charts
+from core.retraining.policy_settings import STRATEGIES, Policy
+from core.stats.forecast import DAY
+from pages.retrain import decision_list, policy_form
+from pages.shared import code_snippets, drafts, elements, set_aside_list
+from pages.shared.bilingual import st
+
+settings, spec = elements.open_app()
+drafts.hold(
+    "retrain",
+    "strategy",
+    "promotes",
+    "reason",
+    "Windows*",
+    "of the last windows",
+    "Labels a window needs",
+    "Horizon, days",
+    "Days between trainings",
+)
+CONFIDENCE = 1 - rules.ERROR_RATE / len(rules.FORECAST)
+DRAW = {
+    "retrain": st.warning,
+    "wait": st.info,
+    "investigate": st.warning,
+    "person": st.error,
+    "none": st.success,
+}
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def known(_settings: object, store: str, stamp: tuple[str, ...]) -> retrain.State:
+    """Return what a decision is made by; `stamp` is of all that can change it."""
+    return retrain.state(settings, spec)
+
+
+def read(champion: model_store.ModelVersion, decided: list[tracking.RunInfo]) -> retrain.State:
+    newest = tracking.last_run(settings, "monitor")
+    waiting = model_store.find_version(settings, spec.model, model_store.CHALLENGER)
+    stamp = (
+        champion.version,
+        newest.run_id if newest else "",
+        decided[0].run_id if decided else "",
+        decided[0].status if decided else "",
+        waiting.version if waiting else "",
+    )
+    return known(settings, settings.mlflow_uri, stamp)
+
+
+def now(state: retrain.State, by: Policy) -> None:
+    decision = retrain.decide(settings, by, state)
+    # where nothing decides, nothing was found to be well
+    draw = DRAW[decision.code] if by.is_on or decision.code != "none" else st.info
+    draw(f"**{decision.title}.** {elements.plain(' '.join(decision.reasons))}")
+    st.markdown(f"**To do:** {decision.todo}")
+    count = len(state.windows)
+    labelled = sum(window.labels >= by.min_labels for window in state.windows)
+    st.caption(
+        f"Champion: version {state.champion.version}. Strategy: "
+        f"{STRATEGIES[by.strategy][0].lower()}. Windows monitored: {count:,}, with enough "
+        f"labels: {labelled:,}. Computed from the store; nothing is trained for it."
+    )
+    if decision.evidence:
+        with st.container(horizontal=True):
+            for run_id in decision.evidence[-5:]:
+                elements.run_link(run_id, "Report")
+
+
+def buttons(*, going: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if st.button(
+            "Decide now",
+            icon=":material/gavel:",
+            disabled=going,
+            key="decide",
+            help="Has the policy decide, as after a report, and keeps that as a run.",
+        ):
+            elements.submit(settings, "retrain", retrain.Options, trigger="person")
+        if going:  # an open popover would hide the progress
+            st.button("Retrain now", icon=":material/autorenew:", disabled=True, key="busy")
+            return
+        with st.popover("Retrain now", icon=":material/autorenew:"):
+            st.markdown(
+                "Trains the champion's recipe on its rows and those that got a label since, "
+                "whatever the policy says, and asks the gate. The prepared sets that stand are "
+                "replaced by those of the retraining."
+            )
+            reason = st.text_area(
+                f"Reason, at least {retrain.MIN_REASON} characters", max_chars=2000, key="reason"
+            )
+            if st.button("Retrain", type="primary", key="retrain"):
+                if len(reason.strip()) < retrain.MIN_REASON:
+                    st.error("Nothing was started. A retraining by hand needs a written reason.")
+                else:
+                    elements.submit(
+                        settings, "retrain", retrain.Options, trigger="person", reason=reason
+                    )
+                    st.rerun()
+
+
+def forecast(state: retrain.State, by: Policy) -> None:
+    st.subheader("Forecast", anchor=False)
+    windows = [window for window in state.windows if window.labels >= by.min_labels]
+    codes = [code for code in rules.FORECAST if any(code in window.values for window in windows)]
+    if not codes:
+        st.info(
+            "No window of this champion has enough labels yet. Score rows, bring labels, monitor."
+        )
+        return
+    code = st.segmented_control(
+        "Metric",
+        codes,
+        default=codes[0],
+        required=True,
+        format_func=rules.titled,
+        key="forecast",
+        label_visibility="collapsed",
+    )
+    own = [window for window in windows if code in window.values]
+    start = min(clock.now(settings), own[-1].end)
+    trends = {trend.code: trend for trend in rules.forecasts(by, windows, now=start)}
+    mine = trends.get(str(code))
+    low, high = own[-1].limits.get(str(code), (None, None))
+    table = pd.DataFrame(
+        {
+            "time": [rules.middle(window) for window in own],
+            "value": [window.values[str(code)] for window in own],
+            "run": [window.run_id[:8] for window in own],
+        }
+    )
+    if len({window.end for window in windows}) > 1:
+        elements.chart(
+            retrain_charts.trend(
+                table,
+                mine.trend if mine else None,
+                name=rules.titled(str(code)),
+                low=low,
+                high=high,
+                until=start + by.horizon_days * DAY,
+                confidence=CONFIDENCE,
+            )
+        )
+    if mine:
+        st.markdown(elements.plain(rules.sentence(mine)))
+        st.caption(
+            f"Dashed: a straight line through the windows, with its {100 * CONFIDENCE:g}% band; "
+            "red line: the alert limit; red stretch: when the line may cross it."
+        )
+    else:
+        st.caption(
+            f"{len(own)} of the {by.min_windows} windows, of different moments, that a trend needs."
+        )
+
+
+with elements.show_errors():
+    elements.wait_for_store()
+    champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
+    elements.header(
+        "Retrain",
+        "When the model is trained again, and why. Only performance and calibration can ask for "
+        "it; a changed input asks for a look.",
+        is_sample=bool(champion and champion.is_sample),
+    )
+    try:
+        by, is_broken = policy_store.load(settings), False
+    except CourtsideError as error:
+        st.error(elements.plain(error.message), icon=":material/error:")
+        by, is_broken = Policy(), True
+    if champion is None:
+        st.info("There is no champion yet. Train a model first.")
+        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+    else:
+        going = any(job.step in ("retrain", "promote") for job in jobs.active(settings))
+        place = st.container()
+        with elements.show_errors():
+            decided = decision_list.runs(settings)
+            state = read(champion, decided)
+            if not is_broken:
+                now(state, by)
+            buttons(going=going)
+            decision_list.challenger(settings, decided, state, going=going)
+            set_aside_list.draw(settings, "retraining", "labels")
+            forecast(state, by)
+            decision_list.decisions(decided)
+        policy_form.section(settings, by)
+        with place:
+            elements.job_panel(settings, "retrain")
+            elements.job_panel(settings, "promote")
+code_snippets.panel(settings, "retrain", "policy")

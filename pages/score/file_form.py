@@ -1,0 +1,315 @@
+"""A file to be scored: its first rows, which column is which, what is left out, and which way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pandas as pd
+
+from core.data import column_names
+from core.jobs import jobs, local_cluster
+from core.platform import model_store, schema
+from core.platform.config import Settings
+from core.platform.csv_dialect import Dialect, DialectError, Given
+from core.platform.errors import CourtsideError
+from core.platform.project import ProjectSpec
+from core.scoring import batches, score
+from core.serving import server
+from pages.shared import csv_format, elements, uploads
+from pages.shared.bilingual import st
+
+# From here on the file itself is the result: as many rows are slow to look at one by one.
+MANY_ROWS = 200_000
+WAYS = {
+    "endpoint": ("Served model", "Every batch goes through the endpoint that others call too."),
+    "in_process": ("In this process", "The same function without the network: for many rows."),
+    "dask": ("Dask cluster", "Parts of the file side by side on its workers: for the largest."),
+}
+KEEPS = {
+    "auto": ("By size", f"Row by row up to {MANY_ROWS:,} rows, else as a file."),
+    "rows": ("Row by row", "Each row has an id and can get its label later."),
+    "file": ("As a file", "The log knows of the file; quick for many rows."),
+}
+
+
+def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
+    """Take a file from the browser, show what it holds, and score it at a press."""
+    files = uploads.ask(settings, "CSV or parquet file", "file", types=["csv", "parquet"])
+    if not files:
+        wanted = ", ".join(inputs_of(settings, served))
+        st.caption(f"Nothing is sent before you press Score. The model takes: {wanted}.")
+        if st.button("Score", type="primary", icon=":material/target:", key="score-upload"):
+            st.error("No file is chosen yet. Drop one above.")
+        return
+    staged = files[0]
+    try:
+        head, first = csv_format.inspect(
+            settings, staged.stored, staged.name, csv_format.chosen("upload")
+        )
+    except DialectError as error:
+        if error.asks is None:
+            raise
+        csv_format.ask("upload", error)
+        return
+    csv_format.describe(staged.name, head.dialect)
+    written = csv_format.ask("upload", None) if head.dialect is not None else {}
+    mapping = columns(settings, spec, served, head.columns, first, head.rows)
+    way = choose_way(settings, head.rows, ("endpoint", "in_process"))
+    keep = choose_keep("upload")
+    if st.button(
+        "Score",
+        type="primary",
+        icon=":material/target:",
+        key="score-upload",
+        disabled=mapping is None,
+    ):
+        elements.submit(
+            settings,
+            "score",
+            score.Options,
+            source="upload",
+            port=served.port,
+            upload=staged.model_dump(),
+            mapping=mapping or {},
+            way=way,
+            keep=keep,
+            **written,
+        )
+
+
+def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
+    """Take a path or an address, and score what lies there at a press."""
+    path = st.text_input(
+        "File, folder or address",
+        key="path",
+        placeholder="/data/rows.parquet or s3://bucket/rows",
+        help="On the machine of the app, or any place that fsspec knows.",
+    ).strip()
+    destination = st.text_input(
+        "Where the result goes",
+        key="destination",
+        placeholder="Empty: a folder of its own in data/07_model_output",
+    ).strip()
+    mapping: dict[str, str] | None = {}
+    written: dict[str, str] = {}
+    if path and st.session_state.get("looked-at") == path:
+        with elements.show_errors():
+            try:
+                names, first, dialect = peek(path, csv_format.chosen("path"))
+            except DialectError as error:
+                if error.asks is None:
+                    raise
+                written, mapping = csv_format.ask("path", error), None
+            else:
+                csv_format.describe(path, dialect)
+                written = csv_format.ask("path", None) if dialect is not None else {}
+                mapping = columns(settings, spec, served, names, first, None)
+    else:
+        st.caption(
+            "The columns are taken by their names; the inputs are "
+            f"{', '.join(inputs_of(settings, served))}. Look at the first rows to say otherwise. "
+            "What cannot be scored is listed and left out."
+        )
+        if st.button("Look at it", icon=":material/visibility:", key="look", disabled=not path):
+            peek.clear()
+            st.session_state["looked-at"] = path
+            st.rerun()
+    way = choose_way(settings, MANY_ROWS + 1, tuple(WAYS))
+    keep = None if way == "dask" else choose_keep("path")
+    if way == "dask":
+        cluster(settings)
+    if st.button(
+        "Score",
+        type="primary",
+        icon=":material/target:",
+        key="score-path",
+        disabled=mapping is None,
+    ):
+        if not path:
+            st.error("No place is named yet. Type a path or an address above.")
+            return
+        elements.submit(
+            settings,
+            "score",
+            score.Options,
+            source="path",
+            port=served.port,
+            path=path,
+            destination=destination or None,
+            mapping=mapping or {},
+            way=way,
+            keep=keep,
+            **written,
+        )
+
+
+def resume(settings: Settings) -> None:
+    """Offer to go on with the newest scoring of a path where it was interrupted."""
+    newest = jobs.latest(settings, "score", limit=1)
+    if not newest or newest[0].status not in ("failed", "cancelled") or not newest[0].run_id:
+        return
+    job = newest[0]
+    if job.options.get("source") != "path" and not job.options.get("resume"):
+        return
+    st.info("The last scoring was interrupted. What it had finished is kept.")
+    if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
+        elements.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
+
+
+@st.cache_data(show_spinner="Reading the first rows", max_entries=8)
+def peek(path: str, given: Given) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
+    """Return the columns and the first rows of what lies at a path or address, and how it is."""
+    return batches.peek(path, csv_format.CHECKED_ROWS, given)
+
+
+def inputs_of(settings: Settings, served: server.Server) -> tuple[str, ...]:
+    """Return the columns that the served version takes."""
+    return model_store.require_version(settings, served.model, served.version).inputs
+
+
+def columns(
+    settings: Settings,
+    spec: ProjectSpec,
+    served: server.Server,
+    names: Sequence[str],
+    first: pd.DataFrame,
+    rows: int | None,
+) -> dict[str, str] | None:
+    """Show the first rows and ask which column is which; None while an input has none."""
+    of = "" if rows is None else f" of {rows:,}"
+    st.markdown(f"**The first rows**{of} with {len(names)} columns")
+    st.dataframe(first.head(10), hide_index=True)
+    inputs = inputs_of(settings, served)
+    wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
+    guess = column_names.guessed(wanted, names)
+    missing = [name for name in inputs if guess[name] is None]
+    chosen: dict[str, str | None] = {}
+    with st.expander("Which column is which", expanded=bool(missing)):
+        fields = st.container(horizontal=True)
+        for name in wanted:
+            role = {spec.id: " (key, if any)", spec.target: " (label, if any)"}.get(name, "")
+            at = names.index(guess[name]) if guess[name] in names else None
+            chosen[name] = fields.selectbox(
+                f"{name}{role}",
+                names,
+                index=at,
+                placeholder="None",
+                width=226,
+                help=wanted[name].about,
+                key=f"column-{served.run_id}-{names}-{name}",
+            )
+    if missing := [name for name in inputs if chosen[name] is None]:
+        st.warning(f"Say which column holds {', '.join(missing)}. Nothing can be scored before.")
+        return None
+    taken = {name: column for name, column in chosen.items() if column is not None}
+    if twice := sorted(
+        {column for column in taken.values() if list(taken.values()).count(column) > 1}
+    ):
+        st.warning(f"Column {elements.plain(', '.join(twice))} is chosen more than once.")
+        return None
+    st.caption(
+        "Label: "
+        + (taken.get(spec.target) or "none; it can come later")
+        + " · Key: "
+        + (taken.get(spec.id) or "none")
+    )
+    checked(spec, first, taken, inputs, rows)
+    return {name: column for name, column in taken.items() if name != column}
+
+
+def checked(
+    spec: ProjectSpec,
+    first: pd.DataFrame,
+    taken: dict[str, str],
+    inputs: tuple[str, ...],
+    rows: int | None,
+) -> None:
+    """Say what of the first rows would be left out, and why."""
+    frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
+    clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
+    is_all = rows is not None and rows <= len(first)
+    some = f"all {len(first):,} rows" if is_all else f"the first {len(first):,} rows"
+    faults = [
+        {
+            "Column": refusal.column,
+            "Rows": int(refusal.rows.sum()),
+            "Why they are left out": refusal.reason,
+            "First row": int(refusal.rows.argmax()),
+        }
+        for refusal in refused
+    ]
+    broken = {refusal.column: refusal.rows for refusal in refused}
+    for name in inputs:
+        empty = clean[name].isna().to_numpy()
+        if name in broken:
+            empty &= ~broken[name]
+        if empty.any():
+            faults.append(
+                {
+                    "Column": name,
+                    "Rows": int(empty.sum()),
+                    "First row": int(empty.argmax()),
+                    "Why they are left out": "no value, unless the model fills it in itself",
+                }
+            )
+    if not faults:
+        st.success(f"Checked {some}: each can be scored.", icon=":material/verified:")
+        return
+    st.warning(f"Of {some}, some cannot be scored. The others are.")
+    st.table(
+        pd.DataFrame(faults).assign(Column=lambda f: f["Column"].map(elements.plain)),
+        hide_index=True,
+    )
+
+
+def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
+    """Ask for the way, with a sentence for the one that is chosen."""
+    usual = "endpoint" if rows <= MANY_ROWS else "in_process"
+    way = st.segmented_control(
+        "Way",
+        offered,
+        default=usual,
+        required=True,
+        key=f"way-{len(offered)}-{usual}",
+        format_func=lambda name: WAYS[name][0],
+    )
+    st.caption(WAYS[way][1])
+    return str(way)
+
+
+def choose_keep(source: str) -> str | None:
+    """Ask what the predictions log keeps."""
+    keep = st.segmented_control(
+        "Keep",
+        list(KEEPS),
+        default="auto",
+        required=True,
+        key=f"keep-{source}",
+        format_func=lambda name: KEEPS[name][0],
+    )
+    st.caption(KEEPS[keep][1])
+    return None if keep == "auto" else str(keep)
+
+
+def cluster(settings: Settings) -> None:
+    """Show the cluster that is used, and start or stop one on this machine."""
+    if settings.dask:
+        st.caption(f"Scheduler: {elements.plain(settings.dask)}")
+        return
+    running = local_cluster.find(settings)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if running is None:
+            st.markdown("No Dask cluster runs.", width="content")
+            if st.button("Start two workers here", key="start-cluster"):
+                with elements.show_errors(), st.spinner("Starting a scheduler and two workers"):
+                    local_cluster.start(settings)
+                    st.rerun()
+            return
+        st.markdown(
+            f"{len(running.workers)} workers at {elements.plain(running.address)}", width="content"
+        )
+        if st.button("Stop it", key="stop-cluster"):
+            with suppress(CourtsideError):
+                local_cluster.stop(settings)
+            st.rerun()

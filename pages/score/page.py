@@ -1,0 +1,123 @@
+"""Score: send rows to the served model, and see what it answers."""
+
+from core.platform import tracking
+from core.platform.errors import NotReadyError
+from core.predictions_log import predictions
+from core.scoring import score
+from core.serving import server
+from pages.score import file_form, production_form, result_view, row_form
+from pages.shared import code_snippets, drafts, elements
+from pages.shared.bilingual import st
+
+settings, spec = elements.open_app()
+drafts.hold("score", "port", "rows", "path", "destination", "way-*", "keep-*", "column-*", "one-*")
+SOURCES = {
+    "production": spec.rows.production_name.capitalize(),
+    "row": "One row" if spec.court is None else "On the court",
+    "upload": "A file",
+    "path": "A path",
+}
+# what the predictions log calls a source
+LOGGED = {"page": "row", "file": "upload"}
+HISTORY = 50
+
+
+def form(ready: list[server.Server]) -> str | None:
+    """Ask what to score; returns the run whose map stands on the court."""
+    ports = {served.port: f"{served.name} on port {served.port}" for served in ready}
+    port = st.selectbox("Served model", list(ports), format_func=ports.__getitem__, key="port")
+    served = next(listening for listening in ready if listening.port == port)
+    source = st.segmented_control(
+        "Rows",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        default="production",
+        required=True,
+        key="rows",
+    )
+    drawn = None
+    with elements.show_errors():
+        if source == "production":
+            production_form.ask(settings, spec, served)
+        elif source == "row":
+            drawn = row_form.ask(settings, spec, served)
+        elif source == "upload":
+            file_form.ask_upload(settings, spec, served)
+        else:
+            file_form.ask_path(settings, spec, served)
+    if not elements.job_panel(settings, "score"):
+        file_form.resume(settings)
+    return drawn
+
+
+def chosen(last: tracking.RunInfo) -> tracking.RunInfo:
+    """Return the scoring to look at: the newest, or an earlier one that is chosen."""
+    kept: list[predictions.Scoring] = []
+    with elements.show_errors():
+        kept = predictions.scorings(settings, limit=HISTORY)
+    titles = {
+        scoring.run_id: f"{SOURCES.get(LOGGED.get(scoring.source, scoring.source), scoring.source)}"
+        f": {scoring.rows:,} row{'s' * (scoring.rows != 1)}, version {scoring.version}, "
+        f"{elements.ago(scoring.scored_at)}" + (", sample" if scoring.is_sample else "")
+        for scoring in kept
+    }
+    titles.setdefault(last.run_id, "The last one")
+    if len(titles) == 1:
+        return last
+    run_id = st.selectbox(
+        "Scoring",
+        list(titles),
+        index=list(titles).index(last.run_id),
+        format_func=titles.__getitem__,
+        # a new scoring is shown at once, whatever was chosen before
+        key=f"scoring-{last.run_id}",
+    )
+    run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
+    if run is None:
+        st.warning("The run of this scoring has not ended, or is gone. The last one is shown.")
+        return last
+    return run
+
+
+def result(run: tracking.RunInfo, drawn: str | None) -> None:
+    source = run.params["source"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"{SOURCES[source]}, scored by version {run.params['version']}, "
+            f"{elements.ago(run.ended or run.started)}",
+            width="content",
+        )
+        if run.is_sample:
+            elements.sample_badge()
+    if source != "row":
+        result_view.show(settings, spec, run)
+        return
+    name = score.output_name(source, run.run_id, is_sample=run.is_sample)
+    try:
+        path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
+    except NotReadyError:
+        st.warning("The answer of this scoring is gone from its run.")
+        return
+    row_form.show(settings, spec, run, result_view.read(str(path)), drawn)
+
+
+with elements.show_errors():
+    elements.header(
+        "Score",
+        "Send rows to the served model. What it answers is kept, with the version that said it.",
+    )
+    ready = elements.ready_servers(settings)
+    elements.wait_for_store()
+    drawn = None
+    if ready:
+        drawn = form(ready)
+    else:
+        st.info("No model is served now. Start one first.")
+        st.page_link("pages/serve/page.py", label="Go to Serve", icon=":material/arrow_forward:")
+    last = tracking.last_run(settings, "score")
+    if last is not None:
+        st.subheader("Scorings", anchor=False)
+        result(chosen(last), drawn)
+    elif ready:
+        st.info("Nothing scored yet. Choose rows and press Score.")
+code_snippets.panel(settings, "score")

@@ -1,0 +1,27 @@
+"""The production rows: scored at one press, as the brief asks."""
+
+from __future__ import annotations
+
+from core.data import snapshots
+from core.platform.config import Settings
+from core.platform.project import ProjectSpec
+from core.scoring import score
+from core.serving import server
+from pages.shared import elements
+from pages.shared.bilingual import st
+
+
+def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
+    """Say which rows these are, and score them at a press."""
+    if snapshots.current(settings) is None:
+        st.info("There is no raw data yet. Acquire it on the Acquire page first.")
+        st.page_link(
+            "pages/acquire/page.py", label="Go to Acquire", icon=":material/arrow_forward:"
+        )
+        return
+    st.caption(
+        f"All rows of the raw data with {spec.rows.column} = {spec.rows.production}, with and "
+        "without label. Those with a label answer whether the model fits them."
+    )
+    if st.button("Score", type="primary", icon=":material/target:", key="score-production"):
+        elements.submit(settings, "score", score.Options, source="production", port=served.port)

@@ -1,0 +1,317 @@
+"""What a scoring of many rows left: Monitor's verdict, its figures and its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.monitoring import monitor
+from core.monitoring.records import ReportRun
+from core.platform import model_store, storage, tracking
+from core.platform import table_files as export
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY, ROW_KEY
+from core.platform.project import ProjectSpec
+from core.scoring import score
+from core.scoring.records import ScoringRun
+from core.stats import metrics
+from core.stats.charts import drift as drift_charts
+from core.stats.charts import models as model_charts
+from core.stats.check import THRESHOLD_TODO
+from pages.shared import elements, report_view
+from pages.shared.bilingual import st
+
+PAGE_ROWS = 100
+ORDERS = ("As sent", "Highest first", "Lowest first")
+
+
+def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Show all that a finished scoring of many rows says."""
+    verdict(settings, run)
+    figures(settings, spec, run)
+    with st.container(horizontal=True):
+        elements.run_link(run.run_id, "PipelineAplicacao")
+        if model_run := ScoringRun.of(run).model_run:
+            elements.run_link(model_run, "Model from")
+    left_out(settings, run)
+    name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
+    try:
+        path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
+    except NotReadyError:
+        st.info("The result has more rows than a page shows. It is kept as parquet at this place:")
+        st.code(run.params.get("output", "unknown"), language=None)
+        return
+    rows = read(str(path))
+    charts(settings, spec, run, rows, str(path))
+    answers(spec, run, rows, name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def read(path: str) -> pd.DataFrame:
+    """Return the rows of a scoring, never to be changed: all visits share them."""
+    return storage.read_output(Path(path))
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def density(path: str, threshold: float) -> Any:
+    """Return the picture of a scoring's probabilities; its file does not change."""
+    rows = read(path)[[PROBABILITY]]
+    return drift_charts.probability_density(rows.assign(set="scored"), threshold=threshold)
+
+
+def verdict(settings: Settings, run: tracking.RunInfo) -> None:
+    """Show what Monitor says of these rows, or how to ask it: there is no second judgement."""
+    scoring = ScoringRun.of(run).scoring or run.run_id
+    reports = tracking.runs(
+        settings,
+        step="monitor",
+        status="FINISHED",
+        limit=1,
+        matching=["params.scored_by = " + repr(scoring)],
+    )
+    if reports:
+        monitored, report = reports[0], ReportRun.of(reports[0])
+        draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
+        title = elements.plain(report.verdict_title)
+        draw(f"**{title}**, says Monitor, {elements.ago(monitored.started)}.", icon=icon)
+        st.page_link(
+            "pages/monitor/page.py",
+            label="See the report",
+            icon=":material/arrow_forward:",
+            query_params={"report": monitored.run_id},
+        )
+        return
+    if run.metrics["rows_scored"] < monitor.MIN_ROWS:
+        st.info(f"Monitor compares {monitor.MIN_ROWS} rows or more: these are too few to judge.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Whether the model fits these rows is for Monitor to say.", width="content")
+        st.page_link(
+            "pages/monitor/page.py",
+            label="Monitor these rows",
+            icon=":material/monitor_heart:",
+            query_params={"scoring": scoring},
+        )
+
+
+def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Show the figures of a scoring beside those of the test set."""
+    of, source = run.metrics, run.params["source"]
+    trained = tracking.run(settings, ScoringRun.of(run).model_run)
+    test = trained.metrics if trained else {}
+    out = of.get("rows_skipped", 0) + of.get("rows_rejected", 0)
+    base_rate = of.get(f"base_rate_{source}")
+    shown = [
+        (
+            "Rows scored",
+            f"{of['rows_scored']:,.0f}",
+            f"{of['rows_labelled']:,.0f} with label, {out:,.0f} left out",
+        ),
+        (
+            "Mean probability",
+            f"{of['probability_mean']:.1%}",
+            f"{of['predicted_positive']:,.0f} rows labelled {spec.positive}"
+            if base_rate is None
+            else f"{base_rate:.1%} observed",
+        ),
+    ]
+    if base_rate is not None:
+        shown += [
+            (
+                title,
+                elements.metric_text(of, f"{name}_{source}", digits),
+                f"{_interval(of, f'{name}_{source}', digits)}"
+                f"{elements.metric_text(test, f'{name}_test', digits)} on the test set",
+            )
+            for name, title, digits in (
+                ("log_loss", "Log loss", 4),
+                ("f1", "F1", 3),
+                ("roc_auc", "ROC AUC", 3),
+                ("skill", "Skill over base rate", 4),
+            )
+        ]
+    if of.get("rows_per_second"):
+        shown.append(("Speed", f"{of['rows_per_second']:,.0f} rows/s", "reading included"))
+    elements.figures(shown)
+    if base_rate is not None:
+        caution(spec, run, base_rate, test)
+
+
+def _interval(of: dict[str, float], name: str, digits: int) -> str:
+    low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
+    if low is None or high is None:
+        return ""
+    return f"{low:.{digits}f} to {high:.{digits}f}; "
+
+
+def caution(
+    spec: ProjectSpec, run: tracking.RunInfo, base_rate: float, test: dict[str, float]
+) -> None:
+    """Say what log loss and F1 alone would hide."""
+    of, source, sentences = run.metrics, run.params["source"], []
+    reached = of.get("predicted_positive", 0)
+    if reached == 0:
+        sentences.append(
+            f"No row reaches the threshold: every one is called {spec.negative}, so F1 is 0."
+        )
+        sentences.append(THRESHOLD_TODO)
+    elif reached == of["rows_scored"]:
+        sentences.append(f"Every row reaches the threshold: all are called {spec.positive}.")
+        sentences.append(THRESHOLD_TODO)
+    elif of.get(f"f1_{source}") == 0:
+        sentences.append(
+            f"Only {reached:,.0f} of {of['rows_scored']:,.0f} rows reach the threshold, and none "
+            f"that is known was {spec.positive}, so F1 is 0."
+        )
+    loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
+    base = metrics.base_rate_log_loss(base_rate)
+    if base == base:
+        sentences.append(f"Always saying the base rate would have a log loss of {base:.4f} here.")
+    if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
+        sentences.append(
+            f"Log loss is lower than the {known:.4f} of the test set only because "
+            f"{spec.positive} is rarer here ({base_rate:.1%} against "
+            f"{test['base_rate_test']:.1%}); skill allows for that."
+        )
+    st.caption(" ".join(sentences))
+
+
+def left_out(settings: Settings, run: tracking.RunInfo) -> None:
+    """List the rows that could not be scored, by row, column, value and reason."""
+    count = run.metrics.get("rows_rejected", 0)
+    if not count:
+        return
+    st.warning(f"{count:,.0f} rows hold a value that cannot be used. They were left out.")
+    with suppress(NotReadyError):
+        rejected = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+        st.dataframe(rejected.head(1000), hide_index=True, height=240)
+        more = " The first 1,000 are shown; the file has them all." if len(rejected) > 1000 else ""
+        st.caption(f"Rows are counted from 0, as in the file below its header.{more}")
+        st.download_button(
+            "Rows left out (CSV)",
+            lambda: export.csv(rejected),
+            on_click="ignore",
+            file_name=f"left_out_{run.run_id[:12]}.csv",
+            icon=":material/download:",
+        )
+    with st.expander("What the check of all rows found"):
+        elements.validation(settings, run.run_id)
+
+
+def charts(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, path: str
+) -> None:
+    """Draw the probabilities and, with labels, what was called what."""
+    version = model_store.require_version(settings, run.params["model"], run.params["version"])
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown("**Probabilities**")
+        elements.chart(density(path, version.threshold))
+    known = rows[LABEL].notna().to_numpy()
+    if known.any():
+        with right:
+            st.markdown(f"**The {known.sum():,} rows with label**")
+            table = metrics.confusion(
+                rows[LABEL].to_numpy()[known].astype(int),
+                rows[PROBABILITY].to_numpy()[known],
+                version.threshold,
+            )
+            elements.chart(
+                model_charts.confusion(table, positive=spec.positive, negative=spec.negative)
+            )
+
+
+def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
+    """Show the rows that pass the filters, a page of them at a time, and offer them as files."""
+    st.markdown("**What the model answered**")
+    chosen = rows_chosen(spec, rows, run.run_id)
+    pages = max(1, -(-len(chosen) // PAGE_ROWS))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        # named by what is filtered: another choice starts on its own first page
+        seen = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
+        page = st.number_input(
+            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{seen}", width=170
+        )
+        st.markdown(f"{len(chosen):,} of {len(rows):,} rows", width="content")
+    part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
+    words = {1: spec.positive, 0: spec.negative}
+    inputs = [column for column in rows.columns if column in spec.columns]
+    st.dataframe(
+        part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)}),
+        hide_index=True,
+        column_order=[ROW_KEY, PROBABILITY, PREDICTED, LABEL, *inputs, PREDICTION_ID],
+        column_config={
+            ROW_KEY: spec.id,
+            PROBABILITY: st.column_config.ProgressColumn(
+                f"Probability of {spec.positive}", min_value=0, max_value=1, format="percent"
+            ),
+            PREDICTED: "Predicted label",
+            LABEL: "Actual label",
+            PREDICTION_ID: "Prediction id",
+        },
+    )
+    every = len(chosen) == len(rows)
+    kept = rows if every else rows.iloc[chosen]
+    with st.container(horizontal=True):
+        st.download_button(
+            "CSV",
+            lambda: export.csv(kept),
+            file_name=f"{name}.csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Parquet",
+            lambda: kept.to_parquet(index=False),
+            file_name=f"{name}.parquet",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    if not every:
+        st.caption("The files hold the rows that pass the filters.")
+
+
+def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
+    """Draw the filters, and return the places of the rows that pass them, in the chosen order."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        low, high = st.slider(
+            "Probability (%)", 0, 100, (0, 100), key=f"between-{run_id}", width=230
+        )
+        called = st.pills(
+            "Predicted", [spec.positive, spec.negative], key=f"called-{run_id}", width="content"
+        )
+        known = st.pills(
+            "Label", ["known", "unknown", "called wrong"], key=f"known-{run_id}", width="content"
+        )
+        order = st.selectbox("Order", ORDERS, key=f"order-{run_id}", width=150)
+        sought = st.text_input(
+            f"{spec.id} or prediction id holds", key=f"sought-{run_id}", width=230
+        ).strip()
+    probability = rows[PROBABILITY].to_numpy(dtype=float)
+    predicted, label = rows[PREDICTED].to_numpy(), rows[LABEL].to_numpy(dtype=float)
+    keep = (probability >= low / 100) & (probability <= high / 100)
+    if called:
+        keep &= predicted == (called == spec.positive)
+    if known:
+        is_labelled = ~np.isnan(label)
+        wrong = is_labelled & (label != predicted)
+        keep &= {"known": is_labelled, "unknown": ~is_labelled, "called wrong": wrong}[known]
+    if sought:
+        holds = np.zeros(len(rows), dtype=bool)
+        for name in (ROW_KEY, PREDICTION_ID):
+            if name in rows:
+                holds |= (
+                    rows[name].astype("object").str.contains(sought, regex=False, na=False)
+                ).to_numpy(dtype=bool)
+        keep &= holds
+    places = np.flatnonzero(keep)
+    if order != ORDERS[0]:
+        sign = -1 if order == ORDERS[1] else 1
+        places = places[np.argsort(sign * probability[places], kind="stable")]
+    return places

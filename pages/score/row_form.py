@@ -1,0 +1,325 @@
+"""One row: its place on the court or its form, what the model answers, and what moves that."""
+
+from __future__ import annotations
+
+import ast
+
+import pandas as pd
+
+from core.platform import model_store, tracking
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY
+from core.platform.plugins import part
+from core.platform.project import ProjectSpec
+from core.predictions_log import labels, predictions
+from core.scoring import score
+from core.serving import server
+from core.training import explain, explanation, explanation_charts
+from core.training.records import ExplanationRun
+from pages.shared import elements, row_field
+from pages.shared.bilingual import st
+
+Place = tuple[float, float]
+
+
+def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> str | None:
+    """Draw court and form, and score at a press; returns the run whose map stands on the court."""
+    usual = elements.example_row(settings, served.run_id)
+    known = elements.known_texts(settings, served.run_id)
+    keys = {name: f"one-{served.run_id}-{name}" for name in usual}
+    court_map = part(spec.name, "court_map")
+    followers = court_map.place_columns(spec, list(usual)) if court_map else ()
+    now = {name: st.session_state.get(key, usual[name]) for name, key in keys.items()}
+    drawn = None
+    if followers:
+        left, right = elements.side_by_side()
+        with left:
+            drawn = court(settings, spec, served, now, keys, followers)
+    else:
+        right = st.container()
+    with right:
+        fields = st.container(horizontal=True)
+        row = {
+            name: row_field.field(fields, spec, name, value, known.get(name, []), key=keys[name])
+            for name, value in usual.items()
+        }
+        if st.button("Score", type="primary", icon=":material/target:", key="score-row"):
+            elements.submit(
+                settings, "score", score.Options, source="row", port=served.port, row=row
+            )
+            if all(value is not None for value in row.values()):
+                explain_it(settings, served.version, row)
+        st.caption("The answer is kept in the predictions log. What moves it follows at once.")
+    return drawn
+
+
+def explain_it(settings: Settings, version: str, row: dict[str, row_field.Value]) -> None:
+    """Ask for a row's contributions and what it would get if it were otherwise."""
+    elements.submit(settings, "explain", explain.Options, target=version, row=row, around=True)
+
+
+def court(
+    settings: Settings,
+    spec: ProjectSpec,
+    served: server.Server,
+    now: dict[str, row_field.Value],
+    keys: dict[str, str],
+    followers: tuple[str, ...],
+) -> str | None:
+    """Draw the court to click on, with the newest map of the same other inputs."""
+    court_map = part(spec.name, "court_map")
+    place = place_of(spec, now) or st.session_state.get(f"place-{served.run_id}")
+    st.markdown("**Click the place on the court**")
+    map_run = map_for(settings, served.run_id, served.version, now, followers)
+    cells = (
+        None
+        if map_run is None
+        else elements.table(settings, settings.mlflow_uri, map_run.run_id, "map")
+    )
+    threshold = model_store.require_version(settings, served.model, served.version).threshold
+    chart = f"court-{served.run_id}"
+
+    def clicked() -> None:
+        picked = st.session_state[chart]["selection"].get(court_map.CLICKED) or []
+        if not picked:
+            return
+        x, y = float(picked[0]["x"]), float(picked[0]["y"])
+        st.session_state[f"place-{served.run_id}"] = (x, y)
+        for name, value in values_at(spec, (x, y), followers).items():
+            st.session_state[keys[name]] = value
+
+    st.altair_chart(
+        court_map.court_chart(cells, place, threshold=threshold, positive=spec.positive),
+        width="content",
+        key=chart,
+        on_select=clicked,
+    )
+    if place is None:
+        return None
+    sentences = [court_map.distance_sentence(place)]
+    fitting = values_at(spec, place, followers)
+    off = [name for name in followers if differs(now[name], fitting[name])]
+    if off:
+        sentences.append(
+            f"{', '.join(off)} as filled in does not belong to this place: no such row exists. "
+            "Click the court to set all of them."
+        )
+    if cells is not None and map_run is not None and len(cells):
+        distance = (cells["x"] - place[0]) ** 2 + (cells["y"] - place[1]) ** 2
+        here = cells.loc[distance.idxmin(), "probability"]
+        sentences.append(f"The map says {here:.1%} {spec.positive} here.")
+        sentences += court_map.support_sentences(cells, place, spec.rows.development_name)
+    else:
+        sentences.append("Press Score to see the map of probability for the inputs as they stand.")
+    st.caption(" ".join(sentences))
+    if map_run is not None:
+        elements.run_link(map_run.run_id, "Map from")
+    return None if map_run is None else map_run.run_id
+
+
+def values_at(
+    spec: ProjectSpec, place: Place, followers: tuple[str, ...]
+) -> dict[str, row_field.Value]:
+    """Return what the inputs that follow from a place are there, as their fields take them."""
+    court_map = part(spec.name, "court_map")
+    at = court_map.columns_at(
+        spec, pd.Series([place[0]]).to_numpy(), pd.Series([place[1]]).to_numpy()
+    )
+    inputs: dict[str, row_field.Value] = {}
+    for name in followers:
+        value = at[name].iloc[0]
+        whole = spec.columns[name].type == "integer"
+        inputs[name] = value if isinstance(value, str) else int(value) if whole else float(value)
+    return inputs
+
+
+def differs(value: row_field.Value, other: row_field.Value) -> bool:
+    """Tell whether two values of a column are not the same, as far as its field shows them."""
+    if isinstance(value, str) or isinstance(other, str) or value is None or other is None:
+        return value != other
+    return abs(value - other) > 5e-4
+
+
+def place_of(spec: ProjectSpec, row: dict[str, row_field.Value]) -> Place | None:
+    """Return the place that a row's inputs tell, None where they tell none."""
+    court_map = part(spec.name, "court_map")
+    if court_map is None:
+        return None
+    place = court_map.place_of(spec, pd.DataFrame([row])).iloc[0]
+    return None if place.isna().any() else (float(place["x"]), float(place["y"]))
+
+
+def explanations(settings: Settings, run_id: str, version: str) -> list[tracking.RunInfo]:
+    """Return the newest explanations of single rows by a version, with all around them."""
+    return tracking.runs(
+        settings,
+        step="explain",
+        status="FINISHED",
+        limit=20,
+        matching=[
+            *ExplanationRun.where(model_run=run_id, explained="row", version=version),
+            "params.`around` = 'True'",
+        ],
+    )
+
+
+def row_of(run: tracking.RunInfo) -> dict[str, row_field.Value]:
+    """Return the row that a run was given, as its parameters keep it; empty where they do not."""
+    try:
+        row = ast.literal_eval(run.params.get("row", ""))
+    except (SyntaxError, ValueError):
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def map_for(
+    settings: Settings,
+    run_id: str,
+    version: str,
+    row: dict[str, row_field.Value],
+    followers: tuple[str, ...],
+) -> tracking.RunInfo | None:
+    """Return the explanation whose map holds for a row: all but the place is the same."""
+    wanted = {name: value for name, value in row.items() if name not in followers}
+    for run in explanations(settings, run_id, version):
+        given = row_of(run)
+        if given and {name: given.get(name) for name in wanted} == wanted:
+            return run
+    return None
+
+
+def show(
+    settings: Settings,
+    spec: ProjectSpec,
+    run: tracking.RunInfo,
+    rows: pd.DataFrame,
+    drawn: str | None,
+) -> None:
+    """Show the answer first, then what moves it; `drawn` is the run whose map stands above."""
+    version = model_store.require_version(settings, run.params["model"], run.params["version"])
+    first = rows.iloc[0]
+    word = spec.positive if first[PREDICTED] else spec.negative
+    milliseconds = run.metrics.get("latency_ms_median")
+    elements.figures(
+        [
+            ("Probability", f"{first[PROBABILITY]:.1%}", f"of {spec.positive}"),
+            ("Label", word, f"from {version.threshold:g} on it is {spec.positive}"),
+        ]
+        + (
+            [("Answered in", f"{milliseconds:.0f} ms", "one request")]
+            if milliseconds is not None
+            else []
+        )
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        elements.run_link(run.run_id, "PipelineAplicacao")
+        if PREDICTION_ID in rows:
+            st.caption(f"Prediction id `{first[PREDICTION_ID]}`", width="content")
+    with elements.show_errors():
+        outcome(settings, spec, run, str(first.get(PREDICTION_ID, "")))
+    given = row_of(run)
+    explained = next(
+        (
+            earlier
+            for earlier in explanations(settings, version.run_id, version.version)
+            if row_of(earlier) == given
+        ),
+        None,
+    )
+    going = elements.job_panel(settings, "explain")
+    if explained is not None:
+        what_moves_it(settings, spec, explained, version.threshold, drawn)
+    elif not going and given and all(value is not None for value in given.values()):
+        st.button(
+            "Show what moves it",
+            icon=":material/lightbulb:",
+            key=f"explain-{run.run_id}",
+            on_click=explain_it,
+            args=(settings, version.version, given),
+        )
+
+
+def outcome(
+    settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, prediction_id: str
+) -> None:
+    """Let the person say how it came out, and show what was said last."""
+    kept = predictions.read(settings, run.run_id)
+    if kept.empty or not prediction_id:
+        return
+    known = kept[LABEL].iloc[0]
+    words = {1: spec.positive, 0: spec.negative}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "How did it come out?" if known != known else f"It came out: **{words[int(known)]}**",
+            width="content",
+        )
+        for label, word in words.items():
+            if st.button(word.capitalize(), key=f"came-out-{label}", disabled=known == label):
+                report = labels.Report(prediction_id=prediction_id, label=label)
+                labels.report(settings, [report], source="page")
+                st.rerun()
+
+
+def what_moves_it(
+    settings: Settings,
+    spec: ProjectSpec,
+    run: tracking.RunInfo,
+    threshold: float,
+    drawn: str | None,
+) -> None:
+    """Show a row's contributions, how far each input alone moves it, and the map."""
+    store, of = settings.mlflow_uri, run.metrics
+    probability, base = of["probability"], of["base"]
+    along = elements.table(settings, store, run.run_id, "along")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("What moves it", anchor=False, width="content")
+        elements.run_link(run.run_id, "Explicacao")
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown("**From the usual to this row**")
+        table = elements.table(settings, store, run.run_id, "contributions")
+        elements.chart(explanation_charts.waterfall(table, base, probability))
+        st.caption(
+            f"SHAP values, in points: from {base:.1%}, the mean of {of['rows_background']:.0f} "
+            "test rows, to this row. The model knows what comes together, not what causes what."
+        )
+    with right:
+        st.markdown("**How far each input alone could move it**")
+        reaches = explanation.reaches(along)
+        elements.chart(explanation_charts.reach_bars(reaches, probability, threshold=threshold))
+        st.caption("Bars reach over the values that the test rows have; the mark is this row.")
+        name = st.selectbox("Along", reaches["feature"].tolist(), key="along")
+        about = spec.about(name) if name in spec.columns else name
+        elements.chart(
+            explanation_charts.along(along[along["feature"] == name], axis_title=f"{name}: {about}")
+        )
+        court_map = part(spec.name, "court_map")
+        if court_map and name in court_map.place_columns(spec, reaches["feature"].tolist()):
+            st.caption(
+                "This input belongs to the place: moved alone, it makes rows that do not "
+                "exist. The map moves all of them together."
+            )
+    if drawn == run.run_id or "cells_map" not in of:
+        return
+    with elements.show_errors():
+        the_map(settings, spec, run, threshold)
+
+
+def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, threshold: float) -> None:
+    """Draw the map of an explanation that is not the one on the court above."""
+    try:
+        cells = elements.table(settings, settings.mlflow_uri, run.run_id, "map")
+    except NotReadyError:
+        return
+    court_map = part(spec.name, "court_map")
+    place = place_of(spec, row_of(run))
+    st.markdown("**From every place, all else as in this row**")
+    st.altair_chart(
+        court_map.court_chart(
+            cells, place, threshold=threshold, positive=spec.positive, clickable=False
+        ),
+        width="content",
+    )
+    if place is not None:
+        st.caption(" ".join(court_map.support_sentences(cells, place, spec.rows.development_name)))

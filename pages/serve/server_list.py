@@ -1,0 +1,253 @@
+"""What the Serve page shows of an endpoint: how it does, how to call it, what it printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from core.monitoring import operation
+from core.platform import process
+from core.platform.config import Settings
+from core.serving import api_keys, endpoint, gateway, gateway_stats, server, serving_charts
+from pages.serve import call_examples
+from pages.shared import elements
+from pages.shared.bilingual import st
+
+STATES = {
+    "ready": ("answering", "green", ":material/check_circle:"),
+    "starting": ("starting", "blue", ":material/hourglass_top:"),
+    "silent": ("not answering", "red", ":material/heart_broken:"),
+    "restarting": ("starting again", "orange", ":material/autorenew:"),
+    "stopped": ("stopping", "gray", ":material/stop_circle:"),
+    "died": ("died", "red", ":material/error:"),
+}
+
+
+def card(settings: Settings, served: server.Server, name: str, live: server.Server | None) -> None:
+    """Draw an endpoint with all that can be done with it."""
+    with st.container(border=True, key=f"server-{served.port}"):
+        status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
+        if status is None and served.state == "ready":
+            # it has just been asked: nobody has to wait for those who watch it
+            served = replace(served, state="silent")
+        _head(settings, served, name)
+        _problem(settings, served)
+        if status is not None:
+            _figures(settings, served, status)
+            _log_state(status)
+            _copies(status.shadow)
+        if live is not None and served.port != live.port and served.state == "ready":
+            _shadow(settings, served, live)
+        if served.state == "ready":
+            with st.expander("Call it yourself"):
+                _call(settings, served)
+        with st.expander("Log", expanded=served.state == "died"):
+            model, front = st.tabs(["Model's server", "Gateway"])
+            for place, is_gateway in ((model, False), (front, True)):
+                place.code(
+                    server.log_tail(settings, served.port, gateway=is_gateway)
+                    or "Nothing printed.",
+                    language=None,
+                )
+            st.caption("Without this app, MLflow's own command serves the same model:")
+            st.code(server.command_line(served), language="bash", wrap_lines=True)
+
+
+def _head(settings: Settings, served: server.Server, name: str) -> None:
+    word, colour, icon = STATES[served.state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        called = elements.plain(name)
+        title = f"**{called}** on port **{served.port}**"
+        if served.is_live:
+            title = f"**{called}** on the live endpoint, port **{served.port}**"
+        st.markdown(title, width="content")
+        st.badge(word, icon=icon, color=colour)
+        if served.sample:
+            elements.sample_badge()
+        if served.state == "died":
+            _button(
+                settings,
+                "Restart",
+                served.port,
+                ":material/restart_alt:",
+                lambda: endpoint.restart(settings, served.port),
+            )
+            _button(
+                settings,
+                "Dismiss",
+                served.port,
+                ":material/close:",
+                lambda: server.dismiss(settings, served.port),
+            )
+        elif served.state != "stopped":
+            _button(
+                settings,
+                "Stop",
+                served.port,
+                ":material/stop:",
+                lambda: server.stop(settings, served.port),
+            )
+    restarts = ""
+    if served.restarts:
+        restarts = f" · restarts after a fault: {served.restarts}"
+    st.caption(
+        f"{served.url} · version {served.version} since {elements.ago(served.started)}{restarts}"
+    )
+    elements.run_link(served.run_id, "Model's run")
+
+
+def _button(
+    settings: Settings, name: str, port: int, icon: str, action: Callable[[], object]
+) -> None:
+    def pressed() -> None:
+        with elements.show_errors():
+            action()
+            operation.close_left_alerts(settings)
+
+    st.button(name, key=f"{name.lower()}-{port}", icon=icon, on_click=pressed)
+
+
+def _problem(settings: Settings, served: server.Server) -> None:
+    if served.state == "silent":
+        since = server.silent_since(settings, served)
+        how_long = elements.length(time.time() - since) if since else ""
+        st.error(
+            (
+                f"It runs, but has not answered for {how_long}. "
+                if how_long
+                else "It runs, but does not answer. "
+            )
+            + f"After {settings.hang_seconds:.0f} s of silence it is ended and started again; one "
+            "that is busy is given ten times as long. Requests wait meanwhile. To end it now, "
+            "press Stop."
+        )
+    elif served.state == "died":
+        st.error(
+            elements.plain(
+                served.problem or "It ended by itself; the app starts it again in a moment."
+            )
+            + " Its last lines are below."
+        )
+    elif served.state == "restarting":
+        st.warning(
+            elements.plain(served.problem or "The model's server has ended. It is started again.")
+            + " Requests wait up to 3 s for it, then they are answered by 503."
+        )
+    elif served.problem:
+        st.warning(elements.plain(served.problem))
+
+
+def _figures(settings: Settings, served: server.Server, status: gateway.Status) -> None:
+    behind, counts = server.behind(settings, served), status.counts
+    programs = [served.process, *([behind.process] if behind else [])]
+    used, load = process.usage(programs), ""
+    # the share of a processor since this page looked last
+    last = st.session_state.get(f"usage-{served.port}")
+    now = time.monotonic()
+    st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
+    if last is not None and used.cpu_seconds >= last[1]:
+        load = f"{(used.cpu_seconds - last[1]) / max(now - last[0], 0.1):.0%} of a core"
+    share = f"{counts.faults / counts.requests:.1%}" if counts.requests else "–"
+    faults, refused = (
+        ", ".join(
+            f"{count:,} × {kind}"
+            for kind, count in counts.errors.items()
+            if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+        )
+        for is_fault in (True, False)
+    )
+    typical = "–" if counts.p50 is None else f"{counts.p50:,.0f} ms"
+    slow = "" if counts.p95 is None else f"95%: {counts.p95:,.0f} ms, 99%: {counts.p99:,.0f} ms"
+    with st.container(horizontal=True):
+        for label, value, note in (
+            ("Requests", f"{counts.requests:,}", f"{counts.recent:,} in 10 minutes"),
+            ("Errors", share, faults or "none"),
+            ("Refused", f"{counts.refused:,}", refused or "none"),
+            ("Median latency", typical, slow),
+            ("Memory", f"{used.memory / 1e6:,.0f} MB", load),
+        ):
+            st.metric(
+                label,
+                value,
+                delta=note or None,
+                delta_color="off",
+                delta_arrow="off",
+                width=max(140, 36 + 8 * len(note)),
+            )
+    if any(counts.per_minute):
+        elements.chart(serving_charts.per_minute(counts.per_minute))
+
+
+def _log_state(status: gateway.Status) -> None:
+    """Say whether what is answered is kept."""
+    log = status.log
+    lost = f" {log.lost:,} rows did not fit and are lost." if log.lost else ""
+    if log.ok and not lost:
+        st.caption(":material/check: Every answer is kept in the predictions log.")
+    elif log.ok:
+        st.warning(f"The predictions log is written again.{lost}")
+    else:
+        why = f": {elements.plain(log.reason)}" if log.reason else "."
+        st.warning(
+            f"The predictions log cannot be written{why} Requests are still answered; "
+            f"{log.waiting:,} rows are waiting in memory.{lost}"
+        )
+
+
+def _copies(shadow: gateway.Shadow | None) -> None:
+    """Say how the copies for the challenger do, and where the two are compared."""
+    if shadow is None:
+        return
+    missed = shadow.failed + shadow.dropped
+    st.caption(
+        f"Copies of its requests go to port {shadow.port}: {shadow.sent:,} answered there, "
+        f"{missed:,} not ({shadow.failed:,} failed, {shadow.dropped:,} dropped while behind)."
+    )
+    st.page_link(
+        "pages/predictions/page.py", label="How far the two agree", icon=":material/compare_arrows:"
+    )
+
+
+def _shadow(settings: Settings, served: server.Server, live: server.Server) -> None:
+    key = f"shadow-{served.port}"
+    is_on = live.shadow == served.port
+
+    def switched() -> None:
+        with elements.show_errors():
+            endpoint.set_shadow(settings, served.port, on=not is_on)
+
+    st.session_state[key] = is_on
+    st.toggle(
+        "Send it a copy of every request to the live endpoint",
+        key=key,
+        on_change=switched,
+        help="Its answers go to the predictions log and to nobody else, to be compared with the "
+        "champion's on the same rows.",
+    )
+
+
+def _call(settings: Settings, served: server.Server) -> None:
+    with_key = bool(api_keys.listed(settings))
+    row = elements.example_row(settings, served.run_id)
+    asked = call_examples.predict(served.url, row, with_key=with_key)
+    labelled = call_examples.label(served.url, with_key=with_key)
+    for name, place in zip(asked, st.tabs(list(asked)), strict=True):
+        with place:
+            st.code(asked[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
+            st.markdown(
+                'The answer is `{"predictions": [{"probability": …, "label": …}]}`: for each row '
+                f"the probability of 1 and the label at the threshold {served.threshold:g}. The "
+                "header `X-Prediction-Ids` names its line in the predictions log: one id, or the "
+                "first and the last of several rows. Send the label once it is known:"
+                if served.threshold is not None
+                else ""
+            )
+            st.code(labelled[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
+    if served.key:
+        st.caption(
+            f"A request may have the extra column `{served.key}`, which the model does not see; "
+            f'then a label may name the row by it: `{{"{served.key}": …, "label": 1}}`.'
+        )
+    if with_key:
+        st.caption(f"Put one of the API keys below in the place of `{call_examples.KEY}`.")

@@ -1,0 +1,330 @@
+"""Streamlit in the person's language: pages take `st` from here.
+
+Pages say what they have to say in English. In another language, what is drawn goes through
+`core.platform.language.translate` on its way: labels, texts, choices, headings of tables, words in
+charts. What a person typed, and what a widget returns, stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from core.platform import language
+
+PARAMETER = "lang"
+_CHOSEN = "language"
+# whose first argument is a text
+_TEXTS = {
+    "badge",
+    "button",
+    "caption",
+    "checkbox",
+    "date_input",
+    "download_button",
+    "error",
+    "expander",
+    "file_uploader",
+    "form_submit_button",
+    "header",
+    "info",
+    "link_button",
+    "markdown",
+    "metric",
+    "multiselect",
+    "number_input",
+    "pills",
+    "popover",
+    "radio",
+    "segmented_control",
+    "select_slider",
+    "selectbox",
+    "slider",
+    "spinner",
+    "status",
+    "subheader",
+    "success",
+    "text_area",
+    "text_input",
+    "text",
+    "title",
+    "toast",
+    "toggle",
+    "warning",
+    "write",
+}
+_CHOICES = {"multiselect", "pills", "radio", "segmented_control", "select_slider", "selectbox"}
+_KEYWORDS = {
+    "body",
+    "caption",
+    "captions",
+    "delta",
+    "help",
+    "label",
+    "page_title",
+    "placeholder",
+    "text",
+    "title",
+}
+_MARKUP = re.compile(r"(<[^>]*>)")
+_MOST_WORDS = 60
+
+
+def chosen() -> str:
+    """Return the language of this session: of its address, or else as chosen before."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return "en"
+    asked = streamlit.query_params.get(PARAMETER)
+    if asked in language.LANGUAGES and streamlit.session_state.get(_CHOSEN) is None:
+        return asked
+    return str(streamlit.session_state.get(_CHOSEN) or "en")
+
+
+def choose() -> None:
+    """Draw the choice; the address keeps it, so a link opens in the same language."""
+    asked = streamlit.query_params.get(PARAMETER)
+    if _CHOSEN not in streamlit.session_state and asked in language.LANGUAGES:
+        streamlit.session_state[_CHOSEN] = asked
+    # a widget that is not drawn for a moment forgets its value: the key of its own keeps it
+    kept = streamlit.session_state.get(_CHOSEN) or "en"
+    picked = streamlit.segmented_control(
+        translate("Language"),
+        list(language.LANGUAGES),
+        format_func=language.LANGUAGES.__getitem__,
+        default=kept,
+        required=True,
+        key=f"language-{kept}",
+        label_visibility="collapsed",
+    )
+    if picked != kept:
+        streamlit.session_state[_CHOSEN] = picked
+        _write(picked)
+        streamlit.rerun()
+    _write(kept)
+
+
+def _write(picked: str) -> None:
+    asked = streamlit.query_params.get(PARAMETER)
+    if picked == "en" and asked is not None:
+        del streamlit.query_params[PARAMETER]
+    elif picked not in ("en", asked):
+        streamlit.query_params[PARAMETER] = picked
+
+
+def translate(text: str) -> str:
+    """Return a text in the language of this session."""
+    return language.translate(text, chosen())
+
+
+class TranslatedStreamlit:
+    """Streamlit, or a place on its page, whose texts are told in the language of the session."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._real, name)
+        if name == "sidebar":
+            return TranslatedStreamlit(member)
+        how = _HOW.get(name)
+        if how is None and name not in _TEXTS and name not in _PLACES:
+            return member
+        spoken = chosen()
+        return member if spoken == "en" else _telling(member, name, spoken)
+
+    def __enter__(self) -> TranslatedStreamlit:
+        self._real.__enter__()
+        return self
+
+    def __exit__(self, *fault: Any) -> Any:
+        return self._real.__exit__(*fault)
+
+
+def _telling(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
+    def tell(text: Any) -> Any:
+        if isinstance(text, list):
+            return [tell(line) for line in text]
+        return language.translate(text, spoken) if isinstance(text, str) else text
+
+    def drawn(*given: Any, **named: Any) -> Any:
+        for key in _KEYWORDS & named.keys():
+            named[key] = tell(named[key])
+        if name in _TEXTS and given:
+            given = (tell(given[0]), *given[1:])
+        if name == "metric":
+            given = tuple(tell(argument) for argument in given)
+            named |= {key: tell(named[key]) for key in ("value",) if key in named}
+        if name in _CHOICES:
+            form = named.get("format_func", str)
+            named["format_func"] = lambda option: tell(str(form(option)))
+        how = _HOW.get(name)
+        if how is not None:
+            given, named = how(tell, given, named)
+        return _wrapped(real(*given, **named))
+
+    return drawn
+
+
+def _wrapped(made: Any) -> Any:
+    if isinstance(made, DeltaGenerator):
+        return TranslatedStreamlit(made)
+    if isinstance(made, list | tuple) and any(
+        isinstance(element, DeltaGenerator) for element in made
+    ):
+        return type(made)(_wrapped(element) for element in made)
+    return made
+
+
+Given = tuple[Any, ...]
+Named = dict[str, Any]
+Tell = Callable[[Any], Any]
+
+
+def _first(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    return (tell(given[0]), *given[1:]), named
+
+
+def _html(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    parts = _MARKUP.split(given[0])
+    body = "".join(part if place % 2 else tell(part) for place, part in enumerate(parts))
+    return (body, *given[1:]), named
+
+
+def _pages(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    if isinstance(given[0], Mapping):
+        return ({tell(title): pages for title, pages in given[0].items()}, *given[1:]), named
+    return given, named
+
+
+def _table(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    rows = given[0]
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.rename(columns=tell)
+        for name in _texts_of(rows):
+            rows[name] = rows[name].map(tell)
+        if rows.index.dtype == object:
+            rows.index = rows.index.map(tell)
+    return (rows, *given[1:]), named
+
+
+def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    """Tell headings, and cells that are words of ours; the names of the columns stay."""
+    rows = given[0] if given else named.get("data")
+    if not isinstance(rows, pd.DataFrame):
+        return given, named
+    shown = dict(named.get("column_config") or {})
+    for name in rows.columns:
+        if name not in shown:
+            shown[name] = tell(str(name))
+        elif isinstance(shown[name], str):
+            shown[name] = tell(shown[name])
+        elif isinstance(shown[name], Mapping):
+            own = {key: tell(shown[name][key]) for key in ("label", "help") if shown[name].get(key)}
+            shown[name] = {"label": tell(str(name)), **shown[name], **own}
+    rows = rows.copy()
+    for name in _texts_of(rows):
+        rows[name] = _words(rows[name])
+    return (rows, *given[1:]), {**named, "column_config": shown}
+
+
+def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    _, told_named = _frame(tell, given, named)
+    return given, told_named  # cells are the person's own
+
+
+def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+    return (_drawn(given[0]), *given[1:]), named
+
+
+_HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
+    "altair_chart": _chart,
+    "data_editor": _edited,
+    "dataframe": _frame,
+    "html": _html,
+    "navigation": _pages,
+    "tabs": _first,
+    "table": _table,
+    "vega_lite_chart": _chart,
+}
+# what draws no text of its own, or has it in keywords alone
+_PLACES = {
+    "Page",
+    "columns",
+    "container",
+    "empty",
+    "form",
+    "page_link",
+    "progress",
+    "set_page_config",
+}
+
+
+def _texts_of(rows: pd.DataFrame) -> list[Any]:
+    """Return the columns that hold texts, and nothing else but what is missing."""
+    kinds = {name: rows[name].dropna().map(type).unique() for name in rows.columns}
+    return [name for name, types in kinds.items() if list(types) == [str]]
+
+
+def _words(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column with those cells told that are words of ours, if there are few of them."""
+    spoken = chosen()
+    known = {
+        word: language.translate(word, spoken)
+        for word in values.dropna().unique()[: 20 * _MOST_WORDS]
+        if isinstance(word, str) and language.matches(spoken, word)
+    }
+    return values.map(lambda cell: known.get(cell, cell) if isinstance(cell, str) else cell)
+
+
+def _drawn(chart: Any) -> Any:
+    """Return a chart with its words told, and numbers in the language's form."""
+    spoken = chosen()
+    if isinstance(chart, Mapping):
+        return language.told_chart(chart, spoken)
+    translated = _told_part(chart, "", spoken)
+    config = translated._kwds.get("config", alt.Undefined)
+    kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds
+    kept = {name: value for name, value in kept.items() if value is not alt.Undefined}
+    locale = {"number": language.d3_locale(spoken)}
+    translated._kwds["config"] = alt.Config(**{**kept, "locale": locale})
+    return translated
+
+
+def _told_part(part: Any, key: str, spoken: str) -> Any:
+    """Return a part of an Altair chart told: its rows are frames, which a dictionary would copy."""
+    if isinstance(part, str):
+        return language.chart_text(part, key, spoken)
+    if isinstance(part, pd.DataFrame):
+        rows = part.copy(deep=False)
+        for name in _texts_of(rows):
+            if rows[name].nunique() <= _MOST_WORDS:
+                rows[name] = rows[name].map(
+                    lambda cell: (
+                        language.chart_word(cell, spoken) if isinstance(cell, str) else cell
+                    )
+                )
+        return rows
+    if isinstance(part, alt.SchemaBase):
+        made = copy.copy(part)
+        # Altair takes what is set on an object for one of its own properties
+        vars(made).update(
+            _kwds={name: _told_part(child, name, spoken) for name, child in part._kwds.items()},
+            _args=tuple(_told_part(child, key, spoken) for child in part._args),
+        )
+        return made
+    if isinstance(part, Mapping):
+        return {name: _told_part(child, str(name), spoken) for name, child in part.items()}
+    if isinstance(part, list | tuple):
+        return type(part)(_told_part(child, key, spoken) for child in part)
+    return part
+
+
+st: Any = TranslatedStreamlit(streamlit)

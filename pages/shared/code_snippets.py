@@ -1,0 +1,165 @@
+"""The glass box: what this page did, as code that runs as it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from core.jobs import jobs, schedules
+from core.monitoring import alerts
+from core.platform import code_snippets, steps, tracking
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, without_secrets
+from core.retraining import policy_store
+from pages.shared import elements
+from pages.shared.bilingual import st
+
+_SECRET = ("_url", "_uri", "_secret", "_password", "emails")
+# pages that read something rather than run a step: imports, call
+OTHERS = {
+    "reports": (
+        "from core.documents import gather",
+        "for document in gather.build(settings):\n    print(document.name, document.title)",
+    ),
+    "checklist": (
+        "from core.documents import gather\nfrom core.platform.plugins import part",
+        "for line in part(settings.project, 'checklist').inspect(gather.gather(settings)):\n"
+        "    print(line)",
+    ),
+    "runs": (
+        "from core.platform import tracking",
+        "for run in tracking.runs(settings, limit=20):\n    print(run.name, run.run_id)",
+    ),
+}
+SHELL = {"reports": "documents --out documents.zip", "runs": "status", "checklist": "status"}
+# what a step cannot do without
+USUAL: dict[str, dict[str, Any]] = {
+    "label": {"upload": {"name": "labels.csv", "stored": "labels.csv"}}
+}
+
+
+@elements.show_errors()
+def panel(settings: Settings, *steps: str) -> None:
+    """Draw the code of what was last done of each of these steps, or of what its button would do.
+
+    Parameters
+    ----------
+    *steps : str
+        Steps, keys of `OTHERS`, or "policy" and "alerts" for what these pages set.
+    """
+    with st.expander("The same in code", icon=":material/code:"):
+        shown = known(settings)
+        for step in steps:
+            if step in OTHERS:
+                words = SHELL.get(step)
+                line = code_snippets.command(words, {}, shown) if words else None
+                _draw(code_snippets.script(*OTHERS[step], shown), line)
+            elif step in ("policy", "alerts"):
+                st.caption("What stands now, set again:")
+                _draw(
+                    code_snippets.script(
+                        *(_policy if step == "policy" else _alerts)(settings), shown
+                    )
+                )
+            else:
+                _step(settings, step, shown)
+        if shown is None:
+            st.caption(
+                "Settings that may hold a password are not shown: this code reads all settings "
+                "from the environment."
+            )
+
+
+@elements.show_errors()
+def whole(settings: Settings, data: str = "sample") -> None:
+    """Draw the code of the whole life cycle."""
+    shown = known(settings)
+    call = (
+        f'for step, options in lifecycle.whole("{data}"):\n'
+        "    module = steps.module(step)\n"
+        "    print(module.run(settings, module.Options(**options)))"
+    )
+    imports = "from core.platform import lifecycle, steps"
+    with st.expander("The same in code", icon=":material/code:"):
+        line = code_snippets.command("lifecycle", {"data": data}, shown)
+        _draw(code_snippets.script(imports, call, shown), line)
+
+
+def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> None:
+    elements.wait_for_store()
+    done = last(settings, step)
+    if done is None:
+        st.caption("What the button does, as it stands:")
+    else:
+        st.caption("What was done last:")
+    options = USUAL.get(step, {}) if done is None else changed(step, done)
+    _draw(code_snippets.python(step, options, shown), code_snippets.command(step, options, shown))
+
+
+def _draw(code: str, command: str | None = None) -> None:
+    st.code(without_secrets(code), language="python", wrap_lines=True)
+    if command:
+        st.code(without_secrets(command), language="bash", wrap_lines=True)
+
+
+def _policy(settings: Settings) -> tuple[str, str]:
+    kept = policy_store.load(settings).model_dump(mode="json", exclude_defaults=True)
+    given = ", ".join(f"{name}={value!r}" for name, value in kept.items())
+    return (
+        "from core.retraining import policy_store\n"
+        "from core.retraining.policy_settings import Policy",
+        f"policy_store.save(settings, Policy({given}))\nprint(policy_store.load(settings))",
+    )
+
+
+def _alerts(settings: Settings) -> tuple[str, str]:
+    rules = "".join(
+        f"    alerts.made_rule(**{rule.model_dump(mode='json', exclude_defaults=True)!r}),\n"
+        for rule in alerts.rules(settings)
+    )
+    kept = "\n".join(
+        "schedules.save(settings, schedules.made("
+        f"**{scheduled.schedule.model_dump(mode='json', exclude_defaults=True)!r}))"
+        for scheduled in schedules.schedules(settings)
+    )
+    return (
+        "from core.jobs import schedules\nfrom core.monitoring import alerts",
+        f"alerts.save_rules(settings, [\n{rules}])\n{kept}\nprint(alerts.open_alerts(settings))",
+    )
+
+
+def known(settings: Settings) -> dict[str, Any] | None:
+    """Return the settings that differ from the defaults; None where one of them is a secret."""
+    differing = settings.model_dump(mode="json", exclude_defaults=True)
+    if any(name.endswith(_SECRET) for name in differing):
+        return None
+    return differing
+
+
+def last(settings: Settings, step: str) -> Mapping[str, Any] | None:
+    """Return the options of what was last done of a step, by a job or by a command."""
+    newest = jobs.latest(settings, step, limit=1)
+    job = newest[0] if newest else None
+    # a run without a job is a command's, or somebody's Python
+    run = tracking.last_run(settings, step, status=None)
+    is_commands = run is not None and run.job_id is None
+    if run is not None and is_commands and (job is None or run.started > job.created):
+        with suppress(CourtsideError, ValueError):
+            return _options_of(settings, str(settings.home), run.run_id)
+    return job.options if job is not None else None
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _options_of(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
+    path = tracking.artifact(_settings, run_id, "settings.json")
+    options: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("options") or {}
+    return options
+
+
+def changed(step: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a job that differ from the step's defaults."""
+    made = steps.module(step).Options(**options)
+    differing: dict[str, Any] = made.model_dump(mode="json", exclude_defaults=True)
+    return differing

@@ -1,0 +1,131 @@
+"""How CSV files are written: what was found, the first rows as they are read, and what is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.platform import storage, tables
+from core.platform.config import Settings
+from core.platform.csv_dialect import Dialect, DialectError, Given
+from core.platform.errors import InputError
+from core.platform.storage import Upload
+from pages.shared import elements
+from pages.shared.bilingual import st
+
+FIRST_ROWS = 5
+# more files are brought in, and not shown
+SHOWN_FILES = 3
+CHECKED_ROWS = 1000
+CHOICES = {
+    "delimiter": (
+        "Between values",
+        {"comma": "Comma", "semicolon": "Semicolon", "tab": "Tab", "bar": "Vertical bar"},
+    ),
+    "decimal": ("Decimal sign", {"point": "Point", "comma": "Comma"}),
+    "encoding": ("Encoding", {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
+}
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def stage(_settings: Settings, file_id: str, name: str, *, _content: bytes) -> Upload:
+    """Keep the bytes of an upload once, however often the page runs."""
+    return storage.stage_upload(_settings, name, _content)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def inspect(
+    _settings: Settings, stored: str, name: str, given: Given
+) -> tuple[tables.Head, pd.DataFrame]:
+    """Return what a file says of itself, and its first rows."""
+    path = storage.uploaded(_settings, Upload(name=name, stored=stored))
+    return tables.preview(path, name, CHECKED_ROWS, given)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def inspect_in_folder(
+    path: str, name: str, given: Given, changed: float
+) -> tuple[tables.Head, pd.DataFrame]:
+    """Return the same of a file on this machine."""
+    return tables.preview(Path(path), name, CHECKED_ROWS, given)
+
+
+def chosen(key: str) -> Given:
+    """Return what the person said of CSV files so far, on this page."""
+    return Given(**{name: st.session_state.get(f"csv-{name}-{key}") for name in CHOICES})
+
+
+def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
+    """Offer to say how CSV files are written; open where a file leaves it open.
+
+    Returns
+    -------
+    dict
+        The options of a step: what was said and nothing else.
+    """
+    if fault is not None:
+        # the numbers in question stand as they are in any language
+        text = re.sub(r"\\`([\d.,+-]+)\\`", r"`\1`", elements.plain(fault.message))
+        st.warning(text, icon=":material/help:")
+    with (
+        st.expander("How the CSV files are written", expanded=fault is not None),
+        st.container(horizontal=True),
+    ):
+        for name, (label, options) in CHOICES.items():
+            st.selectbox(
+                label,
+                [None, *options],
+                key=f"csv-{name}-{key}",
+                width=190,
+                format_func=lambda choice, options=options: options.get(choice, "As detected"),
+            )
+    given = chosen(key)
+    return {name: getattr(given, name) for name in CHOICES if getattr(given, name) is not None}
+
+
+def describe(name: str, dialect: Dialect | None) -> None:
+    """Tell how a CSV file is read."""
+    if dialect is not None:
+        st.caption(f"`{name.replace('`', '')}` is read with {dialect.describe()}.")
+
+
+def preview(
+    key: str, files: Sequence[tuple[str, Callable[[Given], tuple[tables.Head, pd.DataFrame]]]]
+) -> dict[str, Any] | None:
+    """Show how files are written and their first rows; ask what they leave open.
+
+    Parameters
+    ----------
+    files : sequence of (str, callable)
+        What each is called, and what gives its head and first rows.
+
+    Returns
+    -------
+    dict or None
+        The options of a step; None while something is asked.
+    """
+    given, fault, has_csv = chosen(key), None, False
+    for name, read in files[:SHOWN_FILES]:
+        try:
+            head, first = read(given)
+        except DialectError as error:
+            has_csv = True
+            if error.asks is None:
+                st.error(elements.plain(error.message), icon=":material/error:")
+            else:
+                fault = fault or error
+            continue
+        except InputError as error:
+            st.error(elements.plain(error.message), icon=":material/error:")
+            continue
+        has_csv = has_csv or head.dialect is not None
+        describe(name, head.dialect)
+        st.dataframe(first.head(FIRST_ROWS), hide_index=True)
+    if len(files) > SHOWN_FILES:
+        st.caption(f"The first {SHOWN_FILES} of {len(files)} files are shown.")
+    values = ask(key, fault) if has_csv else {}
+    return None if fault is not None else values

@@ -1,0 +1,472 @@
+"""The few pieces that pages share."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+from streamlit.delta_generator import DeltaGenerator
+
+from core.data import snapshots
+from core.jobs import jobs, leftovers
+from core.jobs.jobs import Job
+from core.platform import (
+    config,
+    mlflow_client,
+    plugins,
+    privacy,
+    project,
+    steps,
+    storage,
+    store_faults,
+    tracking,
+)
+from core.platform import table_files as export
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
+from core.platform.project import ProjectSpec
+from core.runtime import backup
+from core.serving import server
+from pages.shared import bilingual, drafts, login, style
+from pages.shared.bilingual import st
+
+POLL_SECONDS = 0.5
+HALF_WIDTH = 470
+SAMPLE = "built-in sample, not real data"
+VERDICTS = {
+    "ok": ":green-badge[ok]",
+    "warning": ":orange-badge[warning]",
+    "alert": ":red-badge[alert]",
+    "not_applicable": ":gray-badge[not applicable]",
+}
+SEVERITIES = {"error": ":red-badge[error]", "warning": ":orange-badge[warning]"}
+# step -> its page, its name and its icon
+STEPS = {
+    step.name: (f"pages/{step.page}/page.py", step.title, f":material/{step.icon}:")
+    for step in steps.STEPS
+}
+# folder of a page -> its name and its icon, in the order of the sidebar
+_OF_STEPS = {step.page: (step.title, step.icon) for step in steps.STEPS}
+PAGES = {
+    "overview": ("Overview", "home"),
+    **{name: _OF_STEPS[name] for name in ("acquire", "prepare", "train", "registry", "explain")},
+    **{name: _OF_STEPS[name] for name in ("serve", "score", "predictions", "monitor")},
+    "alerts": ("Alerts", "notifications"),
+    **{name: _OF_STEPS[name] for name in ("retrain", "replay")},
+    "reports": ("Reports", "description"),
+    "checklist": ("Checklist", "checklist"),
+    "runs": ("Runs", "history"),
+}
+
+
+def offered() -> dict[str, tuple[str, str]]:
+    """Return the pages of the sidebar; the checklist only where the project has one."""
+    with suppress(CourtsideError):  # `open_app` tells what is wrong with the settings
+        if not plugins.has(Settings.load().project, "checklist"):
+            return {name: page for name, page in PAGES.items() if name != "checklist"}
+    return PAGES
+
+
+def navigation() -> Any:
+    """Return the page that is asked for, with all that the project has in the sidebar."""
+    return st.navigation(
+        [
+            st.Page(
+                f"pages/{name}/page.py",
+                title=title,
+                icon=f":material/{icon}:",
+                url_path=name,
+                default=name == "overview",
+            )
+            for name, (title, icon) in offered().items()
+        ],
+        # else the last ones of so many hide behind "View 4 more"
+        expanded=True,
+    )
+
+
+def open_app() -> tuple[Settings, ProjectSpec]:
+    """Return the settings and the project; the first call starts the worker and the store.
+
+    Settings that cannot be used are told on the page, which ends there.
+    """
+    try:
+        # before anything is started or shown
+        login.gate(Settings.load())
+        settings, _ = _start()
+        spec = project.load(settings.project)
+    except CourtsideError as error:
+        st.error(error.message)
+        st.stop()
+    style.apply()
+    drafts.keep()
+    with st.sidebar:
+        bilingual.choose()
+        st.caption(f"**{spec.title}**  \n{spec.question}")
+        _worker(settings)
+    return settings, spec
+
+
+@st.cache_resource(show_spinner=False)
+def _start() -> tuple[Settings, threading.Thread]:
+    # read once: MLflow writes its own variable into the environment later
+    settings = Settings.load()
+    privacy.set_umask()
+    backup.finish(settings)
+    privacy.tighten(settings)
+    leftovers.sweep(settings)
+    jobs.keep_supervisor(settings)
+    # MLflow's import takes seconds; a page that needs the store waits for what is left of it
+    opening = threading.Thread(target=_warm, args=(settings,), daemon=True)
+    opening.start()
+    return settings, opening
+
+
+def _warm(settings: Settings) -> None:
+    try:
+        mlflow_client.warm(settings)
+    except CourtsideError:
+        return  # the page that asks next gets the same error and shows it
+
+
+def plain(text: str) -> str:
+    """Return a text that a page shows as it stands, whatever a file put into it.
+
+    A cell of a source can hold Markdown: an image in it would be fetched from anywhere.
+    """
+    text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", text)
+    # else an address becomes a link
+    return text.replace("://", "\\://").replace("www.", "www\\.")
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Show what went wrong inside as a sentence, and go on with the page."""
+    try:
+        yield
+    except CourtsideError as error:
+        st.error(plain(error.message), icon=":material/error:")
+    except OSError as error:
+        if (known := store_faults.of_disk(error)) is None:
+            raise
+        st.error(plain(known.message), icon=":material/error:")
+
+
+@st.fragment(run_every=5)
+@show_errors()
+def _worker(settings: Settings) -> None:
+    state = jobs.worker_state(settings)
+    if state.silent_since is not None:
+        how_long = length(time.time() - state.silent_since)
+        st.caption(
+            f":orange[:material/warning:] Worker not answering for {how_long}. If it stays silent "
+            f"for {settings.hang_seconds:.0f} s it is replaced, and its jobs fail."
+        )
+    elif state.problem:
+        st.caption(f":orange[:material/warning:] {state.problem}")
+    elif state.ready:
+        st.caption(":green[:material/check_circle:] Worker ready")
+    elif state.alive:
+        st.caption(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
+    else:
+        st.caption(":gray[:material/hourglass_top:] Worker is starting")
+
+
+def wait_for_store() -> None:
+    """Wait, with a word about it, until MLflow is imported and its store is open."""
+    _, opening = _start()
+    if opening.is_alive():
+        notice = st.info("Opening the MLflow store. This takes some seconds, once after the start.")
+        opening.join()
+        notice.empty()
+
+
+def header(title: str, about: str, *, is_sample: bool = False) -> None:
+    """Draw a page's title, what it is for, and whether its figures come from the sample."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(title, width="content", anchor=False)
+        if is_sample:
+            sample_badge()
+    st.markdown(about)
+
+
+def sample_badge() -> None:
+    """Mark what stands beside it as made-up."""
+    st.badge(SAMPLE, icon=":material/science:", color="orange")
+
+
+def sample_mark(is_sample: bool) -> str:
+    """Return the same mark, short, as the end of a line of text; an empty text for real data."""
+    return " :orange[:material/science: sample data]" if is_sample else ""
+
+
+def data_word(is_sample: bool) -> str:
+    """Return whose rows these are, as the cell of a table."""
+    return "sample" if is_sample else "real"
+
+
+def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
+    """Start a step as a background job, or tell why its options cannot be used."""
+    if "decided_by" in options.model_fields and (person := login.logged_in()):
+        values["decided_by"] = person
+    try:
+        chosen = options(**values)
+    except ValidationError as error:
+        st.error(plain(config.sentence(error)), icon=":material/error:")
+        return
+    with show_errors():
+        jobs.submit(settings, step, chosen.model_dump(mode="json"))
+
+
+def job_panel(settings: Settings, step: str) -> bool:
+    """Show the jobs of a step that wait or run, or else how the newest ended.
+
+    Tells whether any waits or runs. What ended badly can be put away.
+    """
+    going = [job for job in jobs.active(settings) if job.step == step]
+    for job in going:
+        st.fragment(_running, run_every=POLL_SECONDS)(settings, job.job_id)
+    newest = jobs.latest(settings, step, limit=1)
+    if newest and not going and st.session_state.get("put-away") != newest[0].job_id:
+        _ended(settings, newest[0])
+    return bool(going)
+
+
+@show_errors()
+def _running(settings: Settings, job_id: str) -> None:
+    job = jobs.get(settings, job_id)
+    if job is None or job.status not in ("queued", "running"):
+        st.rerun()
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        if job.status == "queued":
+            ready = jobs.worker_state(settings).ready
+            why = "it waits for its turn" if ready else "the worker is loading its libraries"
+            text = f"Queued: {why}"
+        else:
+            text = plain(job.text) or "Starting"
+        seconds = time.time() - (job.started or job.created)
+        st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {seconds:.0f} s")
+        st.button(
+            "Cancel",
+            icon=":material/close:",
+            key=f"cancel-{job_id}",
+            on_click=_cancel,
+            args=(settings, job_id),
+        )
+
+
+@show_errors()
+def _cancel(settings: Settings, job_id: str) -> None:
+    jobs.cancel(settings, job_id)
+
+
+def _ended(settings: Settings, job: Job) -> None:
+    name = STEPS[job.step][1]
+    if job.status not in ("failed", "cancelled"):
+        return
+    if job.status == "failed":
+        st.error(f"**{name} failed.** {plain(job.error or '')}", icon=":material/error:")
+    else:
+        st.warning(f"{name} was cancelled. What stood before still stands.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Put away",
+            icon=":material/close:",
+            key=f"put-away-{job.job_id}",
+            on_click=_put_away,
+            args=(job.job_id,),
+        )
+        if job.run_id:
+            run_link(job.run_id, "Its run")
+    if job.run_id and job.status == "failed":
+        validation(settings, job.run_id)
+
+
+def _put_away(job_id: str) -> None:
+    st.session_state["put-away"] = job_id
+
+
+def current_is_sample(settings: Settings) -> bool:
+    """Tell whether the raw data in use, or the sets that stand, are made-up rows."""
+    data_sets: list[snapshots.Snapshot | storage.Prepared | None] = []
+    with suppress(CourtsideError):  # the page tells it where it needs them
+        data_sets = [snapshots.current(settings), storage.current_prepared(settings)]
+    return any(data_set is not None and data_set.is_sample for data_set in data_sets)
+
+
+def validation(settings: Settings, run_id: str) -> None:
+    """Show what a run found wrong or odd with its rows, if it looked, and offer it as a file."""
+    try:
+        findings = table(settings, settings.mlflow_uri, run_id, "validation")
+    except NotReadyError:
+        return
+    if findings.empty:
+        return
+    counts = findings["rows"].astype(float)
+    st.table(
+        pd.DataFrame(
+            {
+                "Finding": [SEVERITIES[severity] for severity in findings["severity"]],
+                "Rows": [f"{rows:,.0f}" if rows == rows else "–" for rows in counts],
+                "First rows": findings["where"].map(plain),
+                "What it means": findings["text"].map(plain),
+            }
+        ),
+        hide_index=True,
+    )
+    st.download_button(
+        "Validation report (CSV)",
+        lambda: export.csv(findings),
+        file_name=f"validation_{run_id[:12]}.csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"validation-{run_id}",
+    )
+
+
+def run_link(run_id: str, name: str = "MLflow run") -> None:
+    """Link to a run."""
+    st.page_link(
+        "pages/runs/page.py",
+        label=f"{name} {run_id[:8]}",
+        icon=":material/history:",
+        query_params={"run": run_id},
+    )
+
+
+def figures(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Draw figures side by side: a label, a value with its unit, and what to compare it with."""
+    with st.container(horizontal=True):
+        for label, value, note in rows:
+            st.metric(
+                label,
+                value,
+                delta=note or None,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                width=max(170, 62 + 8 * len(note), 46 + 16 * len(value)),
+            )
+
+
+def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Return two places beside each other, or below each other where the window is narrow."""
+    row = st.container(horizontal=True)
+    return row.container(width=HALF_WIDTH), row.container(width=HALF_WIDTH)
+
+
+def chart(drawn: Any) -> None:
+    """Draw a chart as wide as its column."""
+    st.altair_chart(drawn, width="stretch")
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
+    """Return a table that a run kept; runs do not change, so it is read once."""
+    return tracking.table(_settings, run_id, name)
+
+
+def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None]:
+    """Return the inputs of the first test row of the run that made a model."""
+    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    inputs = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL]).head(1)
+    return {
+        name: None if pd.isna(value) else value if isinstance(value, str) else float(value)
+        for name, value in inputs.iloc[0].items()
+    }
+
+
+def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
+    """Return the texts that each input of text has in the test rows of a model's run."""
+    rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
+    return {
+        str(name): sorted(rows[name].dropna().unique())
+        for name in rows.columns
+        if not pd.api.types.is_numeric_dtype(rows[name])
+    }
+
+
+def length(seconds: float) -> str:
+    """Return a length of time in words, whole ones of its largest unit."""
+    if seconds >= 86400:
+        days = int(seconds // 86400)
+        return f"{days:,} days" if days > 1 else "1 day"
+    if seconds >= 3600:
+        hours = int(seconds // 3600)
+        return f"{hours} hours" if hours > 1 else "1 hour"
+    if seconds >= 60:
+        minutes = int(seconds // 60)
+        return f"{minutes} minutes" if minutes > 1 else "1 minute"
+    return "less than a minute"
+
+
+def ago(moment: float) -> str:
+    """Return how long ago that was, in words."""
+    seconds = max(0.0, time.time() - moment)
+    return f"{length(seconds)} ago" if seconds >= 60 else "just now"
+
+
+def ready_servers(settings: Settings) -> list[server.Server]:
+    """Return the servers that answer: the live endpoint, then the newest first."""
+    ready = [served for served in server.servers(settings) if served.state == "ready"]
+    return sorted(ready, key=lambda served: (not served.is_live, -served.started))
+
+
+def check_table(
+    checks: pd.DataFrame,
+    *,
+    columns: tuple[str, str] = ("Current", "Reference"),
+    limits: bool = False,
+) -> None:
+    """Show checks with their verdicts, as `core.stats.checks.as_table` gives them."""
+
+    def number(value: float) -> str:
+        count = value == value and float(value).is_integer() and value != 1
+        return "–" if pd.isna(value) else f"{value:,.0f}" if count else f"{value:.4f}"
+
+    def between(value: float, low: float, high: float) -> str:
+        interval = "" if pd.isna(low) else f"  \n:small[:gray[{low:.4f} to {high:.4f}]]"
+        return number(value) + interval
+
+    limit_notes = [
+        f"  \n:small[:gray[Limits: {text}]]" if limits and text else ""
+        for text in checks["threshold"]
+    ]
+    st.table(
+        pd.DataFrame(
+            {
+                "Check": checks["title"],
+                "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
+                columns[0]: [
+                    between(*row)
+                    for row in checks[["value", "low", "high"]].itertuples(index=False)
+                ],
+                columns[1]: checks["reference"].map(number),
+                "What it means": checks["text"].map(plain) + limit_notes,
+            }
+        ),
+        hide_index=True,
+    )
+
+
+def checks_text(values: Mapping[str, float]) -> str:
+    """Return how many checks of a report are beyond their limits; alerts are raised by rules."""
+    bad, doubtful = (count_text(values, f"checks_{name}") for name in ("alert", "warning"))
+    return f"{bad} checks in alert, {doubtful} in warning"
+
+
+def count_text(values: Mapping[str, float], name: str) -> str:
+    """Return a count for a page, a dash where it does not exist."""
+    return f"{values[name]:,.0f}" if name in values else "–"
+
+
+def metric_text(values: Mapping[str, float], name: str, digits: int = 4) -> str:
+    """Return a metric for a page, a dash where it does not exist."""
+    return f"{values[name]:.{digits}f}" if name in values else "–"

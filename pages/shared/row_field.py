@@ -1,0 +1,65 @@
+"""The field of one input of a model, for the pages on which a person fills in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streamlit.delta_generator import DeltaGenerator
+
+from core.platform.project import ProjectSpec
+from pages.shared.bilingual import st
+
+Value = float | str | None
+WIDTH = 226
+
+
+def field(
+    place: DeltaGenerator,
+    spec: ProjectSpec,
+    name: str,
+    usual: Value,
+    known: Sequence[str],
+    *,
+    key: str,
+) -> Value:
+    """Draw the field of one input, and return what stands in it; None when it was emptied.
+
+    Parameters
+    ----------
+    usual : float, str or None
+        What stands in it at first.
+    known : sequence of str
+        Texts that are offered where the project lists none; others may be typed then.
+    key : str
+        Of the widget: another one begins anew.
+    """
+    column = spec.columns[name]
+    kind = int if column.type == "integer" else float
+    # given as the widget's own value, it could not be emptied
+    if key not in st.session_state:
+        st.session_state[key] = usual if usual is None or column.is_text else kind(usual)
+    if column.is_text:
+        offered = list(column.categories or known)
+        return place.selectbox(
+            name,
+            offered,
+            index=None,
+            key=key,
+            help=column.about,
+            width=WIDTH,
+            accept_new_options=not column.categories,
+            placeholder="Missing",
+        )
+    value = place.number_input(
+        name,
+        min_value=None if column.min is None else kind(column.min),
+        max_value=None if column.max is None else kind(column.max),
+        value=None,
+        key=key,
+        step=kind(1) if kind is int else 0.001,
+        format=None if kind is int else "%.4f",
+        help=column.about,
+        placeholder="Missing",
+        width=WIDTH,
+    )
+    return None if value is None else float(value)

@@ -1,0 +1,57 @@
+"""Files that are chosen in the browser, kept while another page is visited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.platform.config import Settings
+from core.platform.storage import Upload
+from pages.shared import csv_format, elements
+from pages.shared.bilingual import st
+
+_KEPT = "uploads"
+
+
+def ask(
+    settings: Settings, label: str, key: str, *, types: list[str], several: bool = False
+) -> list[Upload]:
+    """Draw an uploader, and return the files that are chosen, though another page was visited.
+
+    Raises
+    ------
+    InputError
+        For a file that is not taken.
+    """
+    kept: dict[str, list[Upload]] = st.session_state.setdefault(_KEPT, {})
+
+    def changed() -> None:
+        # taken out of the uploader by the person, and not by a visit to another page
+        if not st.session_state[key]:
+            kept.pop(key, None)
+
+    given: Any = st.file_uploader(
+        label,
+        type=types,
+        accept_multiple_files=several,
+        key=key,
+        on_change=changed,
+        max_upload_size=settings.upload_limit_mb,
+    )
+    files = given if isinstance(given, list) else [given] if given else []
+    if files:
+        kept[key] = [
+            csv_format.stage(settings, file.file_id, file.name, _content=file.getvalue())
+            for file in files
+        ]
+    elif key in kept:
+        names = ", ".join(elements.plain(upload.name) for upload in kept[key])
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/draft: Chosen before: **{names}**", width="content")
+            st.button(
+                "Remove",
+                icon=":material/close:",
+                key=f"remove-{key}",
+                on_click=kept.pop,
+                args=(key, None),
+            )
+    return kept.get(key, [])

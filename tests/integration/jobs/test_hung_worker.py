@@ -1,0 +1,160 @@
+"""A worker, or a job's process, that hangs is replaced; a copied home has a worker of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.jobs import heartbeat, jobs
+from core.platform import identity, process
+from core.platform.config import Settings
+from core.serving import server
+from tests.integration.jobs.test_jobs import PLAIN, ended, running, stop, tree, until
+from tests.integration.serving.gateways import forget
+
+pytestmark = pytest.mark.long
+
+PATIENCE = 4.0
+SLOWLY = 300.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Settings]:
+    settings = Settings(home=tmp_path / "home", workers=1, hang_seconds=PATIENCE)
+    (tmp_path / "home").mkdir()
+    try:
+        yield settings
+    finally:
+        stop(settings)
+
+
+def ready(settings: Settings) -> jobs.WorkerState:
+    found = until(lambda: (s := jobs.worker_state(settings)).ready and s, SLOWLY)
+    assert isinstance(found, jobs.WorkerState)
+    return found
+
+
+def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> None:
+    jobs.keep_supervisor(home, PLAIN, every=0.2)
+    old = ready(home)
+    assert old.pid is not None
+    under_way = running(home, jobs.submit(home, "train", {"do": "wait"}))
+    family = tree(old.pid)
+    os.kill(old.pid, signal.SIGSTOP)
+    until(lambda: jobs.worker_state(home).silent_since, SLOWLY)
+    # what nobody can say yes to is not called ready
+    assert not jobs.worker_state(home).ready
+    waiting = jobs.submit(home, "prepare", {"do": "return"})
+    until(lambda: jobs.worker_state(home).pid not in (None, old.pid), SLOWLY)
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
+    failed = until(lambda: (j := jobs.get(home, under_way.job_id)) and j.ended and j, SLOWLY)
+    assert failed.status == "failed"
+    assert failed.error.startswith("The job's process ended before it was done")
+    done = until(lambda: (j := jobs.get(home, waiting.job_id)) and j.ended and j, SLOWLY)
+    assert done.status == "done"
+    # once, not twice
+    assert len(jobs.latest(home)) == 2
+
+
+def test_a_hung_job_fails_with_a_sentence_and_a_long_one_goes_on(home: Settings) -> None:
+    jobs.ensure_supervisor(home, PLAIN)
+    worker = ready(home).pid
+    hung = jobs.submit(home, "train", {"do": "wait"})
+    os.kill(running(home, hung).pid or 0, signal.SIGSTOP)
+    found = until(lambda: (j := jobs.get(home, hung.job_id)) and j.ended and j, SLOWLY)
+    assert found.status == "failed"
+    assert "did not answer for" in found.error
+    assert "Start it again." in found.error
+    # a job that works for longer than the patience is let go on
+    long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
+    began = heartbeat.last(jobs.heart(home, long.job_id)) or time.time()
+    until(
+        lambda: (heartbeat.last(jobs.heart(home, long.job_id)) or 0) > began + 2 * PATIENCE, SLOWLY
+    )
+    (home.home / "go").touch()
+    assert ended(home, long).status == "done"
+    assert jobs.worker_state(home).pid == worker
+
+
+def test_a_copied_home_has_a_worker_of_its_own_and_spares_the_others(
+    home: Settings, tmp_path: Path
+) -> None:
+    jobs.ensure_supervisor(home, PLAIN)
+    first = ready(home).pid
+    under_way = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
+    server.keep(
+        home,
+        server.Server(
+            5001,
+            first or 0,
+            psutil.Process(first).create_time(),
+            "shots",
+            "1",
+            "champion",
+            "run",
+            "ready",
+            0.0,
+            home.logs_dir / "x.log",
+            None,
+            False,
+            backend=5101,
+            is_live=True,
+        ),
+    )
+    copy = home.model_copy(update={"home": tmp_path / "copy"})
+    shutil.copytree(home.home, copy.home)
+    try:
+        # nothing of the other home is taken for ours, so nothing of it is stopped from here
+        assert not jobs.worker_state(copy).alive
+        assert server.servers(copy) == []
+        jobs.ensure_supervisor(copy, PLAIN)
+        assert ready(copy).pid != first
+        there = until(lambda: (j := jobs.get(copy, under_way.job_id)) and j.ended and j, SLOWLY)
+        assert there.status == "failed"
+        assert ended(copy, jobs.submit(copy, "prepare", {"do": "return"})).status == "done"
+    finally:
+        stop(copy)
+    assert jobs.worker_state(home).pid == first
+    (home.home / "go").touch()
+    assert ended(home, under_way).status == "done"
+    forget(home, 5001)
+
+
+def test_the_worker_of_a_home_that_was_moved_leaves_it_alone(
+    home: Settings, tmp_path: Path
+) -> None:
+    jobs.ensure_supervisor(home, PLAIN)
+    family = tree(ready(home).pid or 0)
+    moved = home.model_copy(update={"home": tmp_path / "moved"})
+    os.rename(home.home, moved.home)
+    try:
+        jobs.ensure_supervisor(moved, PLAIN)
+        ready(moved)
+        assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
+        # nothing of the old one comes back
+        assert not home.state_dir.exists()
+    finally:
+        stop(moved)
+
+
+def test_records_of_an_earlier_run_of_the_system_name_nobody(home: Settings) -> None:
+    me = psutil.Process()
+    assert process.is_alive(process.Process(me.pid, me.create_time(), process.boot_id()))
+    if process.boot_id():
+        assert not process.is_alive(process.Process(me.pid, me.create_time(), "another"))
+    job = jobs.submit(home, "train", {})
+    jobs.claim(home, job.job_id)
+    jobs.update(home, job.job_id, pid=me.pid, pid_created=me.create_time())
+    jobs.take_over(home)
+    assert jobs.running_processes(home) == {job.job_id: (None, None)}
+    jobs.update(home, job.job_id, pid=me.pid, pid_created=me.create_time())
+    jobs.take_over(home)
+    assert jobs.running_processes(home) == {job.job_id: (me.pid, me.create_time())}
+    assert identity.of_home(home.state_dir) != identity.of_home(home.logs_dir)

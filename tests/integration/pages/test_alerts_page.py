@@ -1,0 +1,241 @@
+"""The Alerts page: what it tells of alerts, schedules, rules and channels, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextInput
+
+from core.jobs import jobs, schedules
+from core.monitoring import alerts, channels, deliver
+from core.monitoring.alerting import DAY, DEFAULTS, Rule, Subject
+from core.platform import state
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from pages.alerts import rule_form
+
+OpenPage = Callable[..., AppTest]
+SECRET = "a secret of a test"
+
+
+def raised(settings: Settings, at: float, run: str = "a" * 32, **verdicts: str) -> None:
+    alerts.report(
+        settings,
+        run,
+        verdicts,
+        {"f1": "F1 at the *threshold*"},
+        {"f1": 0.125},
+        subject=Subject("kobe", "kobe-shots", "1", is_sample=False),
+        now=at,
+        verdict_title="It does not fit",
+        groups={"f1": "performance"},
+        limits={"f1": "alert below 0.4"},
+        drain_seconds=0,
+    )
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The clock of alerts, which stands still: noon of a day in 2026."""
+    moment = pd.Timestamp("2026-03-01 12:00", tz="UTC").timestamp()
+    monkeypatch.setattr(alerts.clock, "now", lambda settings: moment)
+    return moment
+
+
+def button(app: AppTest, label: str, nth: int = 0) -> AppTest:
+    return [found for found in app.button if found.label == label][nth].click().run()
+
+
+def name_field(app: AppTest, key: str) -> TextInput:
+    return next(one for one in app.text_input if one.label == "Your name" and key in one.form_id)
+
+
+def test_an_alert_tells_what_since_when_and_against_which_limit(
+    settings: Settings, now: float, open_page: OpenPage, text_of
+) -> None:
+    assert "No alert is open" in text_of(open_page(settings, "alerts"))
+    raised(settings, now - 3 * DAY, f1="alert")
+    raised(settings, now - DAY, "b" * 32, f1="warning")
+    told = text_of(open_page(settings, "alerts"))
+    assert "Open alerts (2)" in told
+    assert "**F1 at the \\*threshold\\***  \nValue **0.125**, limits: alert below 0.4" in told
+    assert "For 3 days, since 2026-02-26 12:00 UTC · rule: Performance" in told
+    assert "In the newest report: :orange-badge[warning]" in told
+    # and the overview says so too
+    assert "**2 alerts are open**, the oldest for 3 days" in text_of(
+        open_page(settings, "overview")
+    )
+
+
+def test_a_person_acknowledges_with_a_name_and_a_note(
+    settings: Settings, now: float, open_page: OpenPage, text_of
+) -> None:
+    raised(settings, now - DAY, f1="alert")
+    app = open_page(settings, "alerts")
+    (f1,) = (one for one in alerts.open_alerts(settings) if one.code == "f1")
+    sent = next(
+        number
+        for number, one in enumerate(one for one in app.button if one.label == "Acknowledge")
+        if f1.alert_id in one.form_id
+    )
+    app = button(app, "Acknowledge", sent)
+    assert "Say who you are" in text_of(app)
+    assert {one.state for one in alerts.open_alerts(settings)} == {"open"}
+    name_field(app, f1.alert_id).input("Ann")
+    app.text_area(key=f"note-{f1.alert_id}").input("See ![x](http://evil.example/x.png)")
+    app = button(app, "Acknowledge", sent)
+    told = text_of(app)
+    assert ":blue-badge[seen by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in told
+    assert "Open alerts (1)" in told
+    assert alerts.history(settings)[0].kind == "acknowledged"
+
+
+def test_all_are_acknowledged_at_once_and_one_is_put_away(
+    settings: Settings, now: float, open_page: OpenPage, text_of
+) -> None:
+    raised(settings, now - DAY, f1="alert")
+    app = open_page(settings, "alerts")
+    name_field(app, "all").input("Ann")
+    app = button(app, "Acknowledge")
+    assert {one.state for one in alerts.open_alerts(settings)} == {"acknowledged"}
+    assert "stay quiet until they clear" in text_of(app)
+    app = button(app, "Put away")
+    assert len(alerts.open_alerts(settings)) == 1
+
+
+def test_a_schedule_is_set_turned_off_and_removed(
+    settings: Settings, now: float, open_page: OpenPage, text_of, press
+) -> None:
+    app = open_page(settings, "alerts")
+    assert "While the app is closed nothing runs" in text_of(app)
+    app.selectbox(key="schedule-window").select("log").run()
+    app = press(app, "Save the schedule")
+    (kept,) = schedules.schedules(settings)
+    assert kept.schedule.options == {"window": "log", "last": 2000, "scheduled": "Monitoring"}
+    assert kept.schedule.every_seconds == DAY
+    told = text_of(app)
+    assert "**Monitoring**: every day, the last 2,000 predictions of the log." in told
+    assert "Next report in 1 day (2026-03-02 12:00 UTC) · Reports so far: 0" in told
+    app = app.toggle(key="on-Monitoring-True").set_value(False).run()
+    assert not schedules.schedules(settings)[0].schedule.is_on
+    assert "Off: no report by itself" in text_of(app)
+    press(app, "Remove")
+    assert schedules.schedules(settings) == []
+
+
+def test_the_runs_of_a_schedule_are_told(
+    settings: Settings, now: float, open_page: OpenPage, text_of
+) -> None:
+    options = {"scheduled": "Mine"}
+    made = schedules.made(name="Mine", step="monitor", options=options, cron="0 6 * * 1")
+    schedules.save(settings, made)
+    job = jobs.submit(settings, "monitor", options)
+    jobs.claim(settings, job.job_id)
+    jobs.finish(settings, job.job_id, jobs.FAILED, error="Nothing was scored yet.")
+    jobs.submit(settings, "monitor", {"scheduled": "another"})
+    told = text_of(open_page(settings, "alerts"))
+    assert "at the times 0 6 \\* \\* 1 (cron, UTC), the newest scored rows." in told
+    assert "failed] :small[just now: Nothing was scored yet.]" in told
+    assert "waiting]" not in told
+
+
+def test_a_time_that_is_none_is_refused_on_the_page(
+    settings: Settings, now: float, open_page: OpenPage, text_of, press
+) -> None:
+    app = open_page(settings, "alerts")
+    app.button_group(key="schedule-kind").set_value("cron").run()
+    (cron,) = (one for one in app.text_input if one.label.startswith("Minute"))
+    cron.input("0 25 * * *")
+    assert "25 is not a valid input" in text_of(press(app, "Save the schedule"))
+    assert schedules.schedules(settings) == []
+
+
+def test_an_accelerated_clock_is_told(settings: Settings, open_page: OpenPage, text_of) -> None:
+    fast = settings.model_copy(update={"clock_speed": 3600.0})
+    assert "3,600 times as fast" in text_of(open_page(fast, "alerts"))
+
+
+def test_rules_are_the_table_that_is_saved(settings: Settings, open_page: OpenPage, press) -> None:
+    table = rule_form._as_table(list(DEFAULTS))
+    assert rule_form._as_rules(table) == list(DEFAULTS)
+    begun = pd.concat([table, pd.DataFrame([{"is_on": True, "level": "alert"}])])
+    assert rule_form._as_rules(begun) == list(DEFAULTS)
+    table.loc[0, ["name", "raise_after", "quiet_hours"]] = ["Other", 3, 0.5]
+    assert rule_form._as_rules(table)[0] == Rule(
+        name="Other", pattern="verdict", raise_after=3, clear_after=1, quiet_seconds=1800
+    )
+    with pytest.raises(InputError, match="pattern"):
+        rule_form._as_rules(pd.DataFrame([{"name": "x", "pattern": None}]))
+    alerts.save_rules(settings, [Rule(name="AUC", pattern="roc_auc")])
+    press(open_page(settings, "alerts"), "Save the rules")
+    assert alerts.rules(settings) == [Rule(name="AUC", pattern="roc_auc")]
+
+
+def test_a_webhook_is_set_and_tested_without_waiting(
+    settings: Settings, open_page: OpenPage, text_of, press
+) -> None:
+    with_secret = settings.model_copy(update={"webhook_secret": SECRET})
+    app = open_page(with_secret, "alerts")
+    told = text_of(app)
+    assert "COURTSIDE_WEBHOOK_SECRET is set" in told
+    assert "COURTSIDE_SMTP_PASSWORD is not set" in told
+    (address,) = (one for one in app.text_input if one.label == "Address")
+    address.input("http://ann:pw12345@a.example/")
+    app = press(app, "Save the webhook")
+    assert "holds a name or password" in text_of(app)
+    (address,) = (one for one in app.text_input if one.label == "Address")
+    address.input("http://127.0.0.1:9/hook")
+    app = press(app, "Save the webhook")
+    assert channels.load(settings).on == ("webhook",)
+    app = app.button(key="test-webhook").click().run()
+    told = text_of(app)
+    assert "A test is on its way by webhook" in told
+    (message,) = deliver.deliveries(settings)
+    assert (message.is_test, message.state, message.tries) == (True, "waiting", 0)
+    deliver.drain(with_secret)
+    told = text_of(app.run())
+    assert "**Webhook** :green-badge[on] :orange-badge[waiting]" in told
+    assert "Nothing answers at its address." in told
+    assert SECRET not in told
+
+
+def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) -> None:
+    app = open_page(settings, "alerts")
+
+    def fill(sender: str) -> AppTest:
+        for label, value in {
+            "Mail server": "mail.example",
+            "From": sender,
+            "User": "ann",
+            "To, divided by commas": "ann@club.example, bob@club.example",
+        }.items():
+            next(one for one in app.text_input if one.label == label).input(value)
+        return press(app, "Save the mail")
+
+    app = fill("nobody")
+    assert "name\\@machine" in text_of(app)
+    fill("courtside@club.example")
+    kept = channels.load(settings).mail
+    assert kept is not None
+    assert (kept.host, kept.port, kept.security, kept.user) == (
+        "mail.example",
+        587,
+        "starttls",
+        "ann",
+    )
+    assert kept.to == ("ann@club.example", "bob@club.example")
+
+
+def test_a_damaged_list_of_channels_is_told_and_can_be_set_anew(
+    settings: Settings, open_page: OpenPage, text_of, press
+) -> None:
+    state.save(settings, channels.NAME, "{")
+    app = open_page(settings, "alerts")
+    assert "Set the channels again" in text_of(app)
+    (address,) = (one for one in app.text_input if one.label == "Address")
+    address.input("https://a.example/x")
+    press(app, "Save the webhook")
+    assert state.load(settings, channels.NAME)["webhook"]["is_on"]

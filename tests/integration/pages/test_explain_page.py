@@ -1,0 +1,308 @@
+"""The page Explain: what can be explained, what was, and what it submits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data import acquire, prepare
+from core.jobs import jobs
+from core.platform import model_store, project, tracking
+from core.platform.config import CODE_ROOT, Settings
+from core.training import explain, train
+from tests.conftest import copy_home
+from tests.integration.pages.test_second_project import FOREIGN, days
+
+SPEC = project.load("kobe")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home with two candidates, and the newest explanations of the one that is registered."""
+
+    settings: Settings
+    general: explain.Result
+    row: explain.Result
+    row_id: str
+
+    @property
+    def version(self) -> model_store.ModelVersion:
+        return model_store.require_version(self.settings, SPEC.model, "champion")
+
+    def candidate(self, kind: str) -> tracking.RunInfo:
+        newest = tracking.last_run(self.settings, "train")
+        assert newest is not None
+        found = tracking.runs(self.settings, parent=newest.run_id)
+        return next(one for one in found if one.params["model"] == kind)
+
+
+@pytest.fixture(scope="module")
+def home(acquired_sample: Settings, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    settings = copy_home(acquired_sample, tmp_path_factory.mktemp("explain") / "home")
+    prepare.run(settings, prepare.Options(rows={"season": ("2000-01",)}))
+    train.run(settings, train.Options(candidates=("lr", "dummy"), folds=2, learning_seconds=0))
+    version = model_store.require_version(settings, SPEC.model, "champion")
+    rows = tracking.table(settings, version.tags["courtside.train_run"], "test_rows")
+    row_id = str(rows[SPEC.id].iloc[3])
+    general = explain.run(settings, explain.Options(target="champion", rows=20, repeats=2))
+    row = explain.run(settings, explain.Options(target="champion", test_row=row_id))
+    return Home(settings, general, row, row_id)
+
+
+@pytest.fixture(autouse=True)
+def _no_job_is_left(home: Home) -> None:
+    for job in jobs.active(home.settings):
+        jobs.cancel(home.settings, job.job_id)
+
+
+def submitted(home: Home) -> dict:
+    (job,) = jobs.active(home.settings)
+    assert job.step == "explain"
+    return job.options
+
+
+def single(app: AppTest) -> AppTest:
+    return app.segmented_control(key="view").set_value("row").run()
+
+
+def charts(app: AppTest) -> list[dict]:
+    return [json.loads(found.proto.spec) for found in app.get("vega_lite_chart")]
+
+
+def linked(app: AppTest) -> set[str]:
+    queries = [found.proto.query_string for found in app.page_link]
+    return {query.removeprefix("run=") for query in queries if query.startswith("run=")}
+
+
+def test_without_a_model_it_says_what_to_do_next(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, "explain")
+    assert not app.exception
+    assert [found.value for found in app.info] == [
+        "There is no model to explain yet. Train one first."
+    ]
+    assert "Go to Train" in [found.label for found in app.page_link]
+    assert not charts(app)
+
+
+def test_what_can_be_explained_is_named_and_the_champion_stands_first(
+    home: Home, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(home.settings, "explain")
+    assert app.selectbox(key="model").options == [
+        "Challenger and champion: version 1, Logistic regression",
+        "Base rate, of the newest training",
+    ]
+
+
+def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
+    home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(home.settings, "explain")
+    assert not app.exception
+    shown = {found.label: (found.value, found.delta) for found in app.metric}
+    kept = tracking.table(home.settings, home.general.run_id, "importance").iloc[0]
+    assert shown["Needed most"] == (
+        kept["feature"],
+        f"log loss +{kept['mean']:.4f} when it is shuffled",
+    )
+    assert shown["Moves forecasts most"][0] == home.general.strongest
+    assert shown["Base"][0] == f"{home.general.base:.1%}"
+    assert len(charts(app)) == 3
+    assert {home.general.run_id, home.version.run_id} <= linked(app)
+    text = text_of(app)
+    for sentence in (
+        "20 rows of the test set of its own training",
+        "It does not say that a feature is useless",
+        "need not cause the outcome",
+        "Such rows may not exist",
+        "built-in sample, not real data",
+    ):
+        assert sentence in text
+    assert "older rows" not in text
+
+
+def test_partial_dependence_is_of_the_feature_that_is_chosen(
+    home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(home.settings, "explain")
+    assert app.selectbox(key="feature").value == home.general.strongest
+    app = app.selectbox(key="feature").set_value("lat").run()
+    assert charts(app)[-1]["layer"][0]["encoding"]["x"]["title"] == "lat: latitude, degrees"
+    assert "lat changes together with shot_distance (-0." in text_of(app)
+
+
+def test_a_candidate_that_is_not_explained_says_so_and_is_asked_for_by_its_run(
+    home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    run_id = home.candidate("dummy").run_id
+    app = open_page(home.settings, "explain", target=run_id)
+    assert app.selectbox(key="model").value == run_id
+    assert [found.value for found in app.info] == [
+        "This model is not explained yet. Press Explain."
+    ]
+    assert not charts(app)
+    app.segmented_control(key="rows").set_value(50).run()
+    press(app, "Explain")
+    options = submitted(home)
+    assert (options["target"], options["rows"], options["row"]) == (run_id, 50, None)
+
+
+def test_about_how_long_it_takes_is_said_and_grows_with_the_rows(
+    home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    run = home.candidate("dummy")
+    app = open_page(home.settings, "explain", target=run.run_id)
+    told = []
+    for rows in (50, 500):
+        app.segmented_control(key="rows").set_value(rows).run()
+        count = explain.asked(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
+        told.append(f"The model is asked about {count:,} times: this takes about ")
+        assert told[-1] in text_of(app)
+    assert told[0] != told[1]
+
+
+def test_a_running_explanation_shows_how_far_it_is_and_then_why_it_failed(
+    home: Home, open_page: Callable[..., AppTest]
+) -> None:
+    job = jobs.submit(home.settings, "explain", {"target": "champion"})
+    assert jobs.claim(home.settings, job.job_id)
+    jobs.update(home.settings, job.job_id, fraction=0.4, text="Contributions: 3 of 150 rows")
+    app = open_page(home.settings, "explain")
+    (bar,) = app.progress
+    assert (bar.value, bar.text.split(" · ")[0]) == (40, "Contributions: 3 of 150 rows")
+    # what stood before still stands
+    assert len(charts(app)) == 3
+    jobs.finish(home.settings, job.job_id, jobs.FAILED, error="The row has no value for lat.")
+    app = open_page(home.settings, "explain")
+    assert app.error[0].value == "**Explain failed.** The row has no value for lat."
+    assert len(charts(app)) == 3
+
+
+def test_older_rows_are_told(
+    home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    prepare.run(home.settings, prepare.Options(rows={"season": ("2000-01",)}))
+    try:
+        assert "These are older rows" in text_of(open_page(home.settings, "explain"))
+    finally:
+        train.run(
+            home.settings, train.Options(candidates=("lr", "dummy"), folds=2, learning_seconds=0)
+        )
+
+
+def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probability(
+    home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = single(open_page(home.settings, "explain"))
+    assert not app.exception
+    shown = {found.label: found.value for found in app.metric}
+    tested = tracking.table(home.settings, home.version.run_id, "test_predictions").iloc[3]
+    assert shown["Probability"] == f"{tested['courtside_probability']:.1%}"
+    assert shown["Base"] == f"{home.row.base:.1%}"
+    assert shown["It was"] == (SPEC.positive if tested["courtside_label"] else SPEC.negative)
+    (chart,) = charts(app)
+    assert chart["layer"][0]["encoding"]["y"]["sort"][-1] == (
+        f"This row  {tested['courtside_probability']:.1%}"
+    )
+    assert home.row.run_id in linked(app)
+    text = text_of(app)
+    assert f"{SPEC.id} {home.row_id} of the test set" in text
+    assert "percentage points, exact" in text
+
+
+def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_values(
+    home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = single(open_page(home.settings, "explain"))
+    start = app.selectbox(key=f"start-{home.version.run_id}")
+    app = start.select_index(2).run()
+    assert not app.exception
+    app = press(app, "Explain this row")
+    options = submitted(home)
+    picked = start.options[2].split(":")[0]
+    assert picked != start.options[0].split(":")[0]
+    assert (options["test_row"], options["row"]) == (picked, None)
+    (job,) = jobs.active(home.settings)
+    jobs.cancel(home.settings, job.job_id)
+    minutes = next(found for found in app.number_input if found.label == "minutes_remaining")
+    minutes.set_value(3 if minutes.value != 3 else 4)
+    app = press(app, "Explain this row")
+    options = submitted(home)
+    assert options["test_row"] is None
+    assert set(options["row"]) == set(home.version.inputs)
+    assert options["row"]["minutes_remaining"] in (3, 4)
+
+
+def test_an_emptied_field_is_submitted_as_missing(
+    home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = single(open_page(home.settings, "explain"))
+    next(found for found in app.number_input if found.label == "lat").set_value(None)
+    press(app, "Explain this row")
+    assert submitted(home)["row"]["lat"] is None
+
+
+def test_an_id_that_is_not_in_the_test_set_is_told_at_once(
+    home: Home, open_page: Callable[..., AppTest]
+) -> None:
+    app = single(open_page(home.settings, "explain"))
+    start = app.selectbox(key=f"start-{home.version.run_id}")
+    start.options.append("**no**")  # as the browser does with what is typed
+    app = start.set_value("**no**").run()
+    assert not app.exception
+    assert r"has the shot_id \*\*no\*\*. It holds" in app.error[0].value
+    assert not jobs.active(home.settings)
+
+
+def test_rows_that_are_worth_a_look_are_offered(
+    home: Home, open_page: Callable[..., AppTest]
+) -> None:
+    app = single(open_page(home.settings, "explain"))
+    offered = app.selectbox(key=f"start-{home.version.run_id}").options
+    tested = tracking.table(home.settings, home.version.run_id, "test_predictions")
+    missed = tested[tested["courtside_label"] == 0]["courtside_probability"].max()
+    assert any(
+        f"the highest forecast, {tested['courtside_probability'].max():.1%}" in one
+        for one in offered
+    )
+    assert any(
+        f"{missed:.1%}" in one and ("missed, with" in one or "highest" in one) for one in offered
+    )
+
+
+@pytest.mark.long
+def test_a_second_project_is_explained_in_its_own_words(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    folder = tmp_path / "projects"
+    shutil.copytree(project.FOLDER, folder)
+    shutil.copy(CODE_ROOT / "tests" / "rain.toml", folder)
+    monkeypatch.setattr(project, "FOLDER", folder)
+    rain = settings.model_copy(update={"project": "rain"})
+    days().to_csv(tmp_path / "days.csv", index=False)
+    acquire.run(rain, acquire.Options(source="file", path=tmp_path / "days.csv"))
+    prepare.run(rain, prepare.Options())
+    train.run(rain, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
+    explain.run(rain, explain.Options(rows=20, repeats=2))
+    app = open_page(rain, "explain")
+    assert not app.exception
+    assert not app.error
+    text = text_of(app)
+    app = single(app)
+    assert not app.exception
+    assert not app.error
+    text += text_of(app) + "".join(str(found.label) for found in app.selectbox)
+    assert "pressure" in text
+    assert not FOREIGN.search(text)

@@ -1,0 +1,77 @@
+"""Every page shows the code of what was just done on it, and no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data import prepare
+from core.jobs import jobs, schedules
+from core.monitoring import alerts
+from core.platform.config import CODE_ROOT, Settings
+from core.retraining import policy_store
+from core.retraining.policy_settings import Policy
+from pages.shared import code_snippets
+from tests.conftest import copy_home
+
+PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py"))
+
+
+def codes(app: AppTest) -> str:
+    (panel,) = [one for one in app.expander if one.label == "The same in code"]
+    return "\n".join(str(one.value) for one in panel.code)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_it(
+    page: str, settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, page)
+    assert not app.exception
+    shown = codes(app)
+    assert "from core.platform.config import Settings" in shown
+    assert str(settings.home) in shown
+
+
+def test_what_was_done_last_with_its_own_options(
+    acquired_few: Settings, tmp_path: Path, open_page: Callable[..., AppTest]
+) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+    assert "prepare.Options()" in codes(open_page(settings, "prepare"))
+    # by a command, which leaves a run and no job
+    prepare.run(settings, prepare.Options(test_share=0.25))
+    assert "--test-share 0.25" in codes(open_page(settings, "prepare"))
+    # by the page's button
+    jobs.submit(settings, "prepare", {"test_share": 0.35, "seed": 42})
+    shown = codes(open_page(settings, "prepare"))
+    assert "prepare.Options(test_share=0.35)" in shown
+    assert "python -m core prepare --test-share 0.35" in shown
+
+
+def test_a_secret_is_nowhere(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, open_page: Callable[..., AppTest]
+) -> None:
+    hidden = settings.model_copy(update={"webhook_secret": "do-not-show-this"})
+    assert code_snippets.known(hidden) is None
+    for page in ("prepare", "alerts", "reports"):
+        shown = codes(open_page(hidden, page))
+        assert "settings = Settings.load()" in shown
+        assert "do-not-show-this" not in shown
+        assert "COURTSIDE_WEBHOOK_SECRET" not in shown
+
+
+@pytest.mark.parametrize(
+    "made", [code_snippets._alerts, code_snippets._policy], ids=["alerts", "policy"]
+)
+def test_settings_that_stand_are_set_again_by_the_code(made: Callable, settings: Settings) -> None:
+    policy_store.save(settings, Policy(strategy="reactive", k=1))
+    one = schedules.made(name="night's", step="monitor", cron="0 6 * * *")
+    schedules.save(settings, one)
+    before = (policy_store.load(settings), alerts.rules(settings))
+    imports, call = made(settings)
+    exec(f"{imports}\n{call}", {"settings": settings})
+    assert (policy_store.load(settings), alerts.rules(settings)) == before
+    assert [found.schedule for found in schedules.schedules(settings)] == [one]

@@ -1,0 +1,160 @@
+"""What somebody sees who has not logged in, may not come in, or cannot be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import jobs
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from core.registry import promote
+from pages.shared import login
+
+AUTH = {
+    "redirect_uri": "https://courtside.example.org/oauth2callback",
+    "cookie_secret": "0123456789abcdef" * 2,
+    "client_id": "courtside",
+    "client_secret": "a-secret-that-nobody-sees",
+    "server_metadata_url": "https://provider.example.org/.well-known/openid-configuration",
+}
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """A function that shows what a page shows that begins with the gate."""
+
+    def script() -> None:
+        from core.platform.config import Settings
+        from pages.shared import login
+        from pages.shared.bilingual import st
+
+        login.gate(Settings.load())
+        st.title("Inside")
+        st.write(f"acts: {login.who()}")
+
+    def show(
+        auth: dict[str, Any] | None, user: dict[str, Any] | None = None, **values: Any
+    ) -> AppTest:
+        settings = Settings(login=True, **values)
+        for name, value in settings.environment().items():
+            monkeypatch.setenv(name, value)
+        app = AppTest.from_function(script, default_timeout=30)
+        if auth is not None:
+            app.secrets["auth"] = auth
+        app.user = {"is_logged_in": bool(user), **(user or {})}
+        app.run()
+        assert not app.exception
+        return app
+
+    return show
+
+
+def said(app: AppTest) -> str:
+    parts = [*app.title, *app.markdown, *app.error, *app.code, *app.caption]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        (None, "does not say where"),
+        ({**AUTH, "client_secret": ""}, "auth.client_secret` is missing"),
+        ({**AUTH, "cookie_secret": "short"}, "fewer than 32 characters"),
+        ({**AUTH, "redirect_uri": "https://courtside.example.org/"}, "/oauth2callback` at its end"),
+        (
+            {
+                **{key: AUTH[key] for key in login.SHARED},
+                "house": {"client_id": "x", "server_metadata_url": "https://x"},
+            },
+            "auth.house.client_secret` is missing",
+        ),
+        ({**AUTH, "my_house": {"client_id": "x"}}, "Call `auth.my_house`"),
+    ],
+    ids=["no file", "no secret", "short secret", "no callback", "named provider", "odd name"],
+)
+def test_a_log_in_that_cannot_work_is_told_with_what_to_write(
+    auth: dict[str, Any] | None, words: str, visit: Callable[..., AppTest]
+) -> None:
+    found = said(visit(auth))
+    assert words in found
+    assert login.EXAMPLE.strip() in found
+    assert "Inside" not in found
+    assert AUTH["client_secret"] not in found
+
+
+def test_who_has_not_logged_in_sees_one_sentence_and_a_button(
+    visit: Callable[..., AppTest],
+) -> None:
+    app = visit(AUTH)
+    assert said(app) == "Courtside\nThis app is for people who are known here: please log in."
+    assert [one.label for one in app.button] == ["Log in"]
+
+
+def test_each_provider_has_a_button(visit: Callable[..., AppTest]) -> None:
+    one = {key: AUTH[key] for key in login.OF_A_PROVIDER}
+    shared = {key: AUTH[key] for key in login.SHARED}
+    app = visit({**shared, "house": one, "school": one})
+    assert [one.label for one in app.button] == ["Log in with house", "Log in with school"]
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ({"email": "eve@example.org"}, "`eve@example.org` may not open this app"),
+        ({"email": "ana@example.org", "email_verified": False}, "has not confirmed"),
+        ({"name": "ana@example.org"}, "does not tell your e-mail address"),
+        # a name of somebody's own choice is no address
+        ({"preferred_username": "ana@example.org"}, "does not tell your e-mail address"),
+    ],
+)
+def test_who_is_not_let_in_is_told_why(
+    user: dict[str, Any], words: str, visit: Callable[..., AppTest]
+) -> None:
+    app = visit(AUTH, user, allowed_emails="ana@example.org")
+    assert words in said(app)
+    assert "Inside" not in said(app)
+    assert [one.label for one in app.button] == ["Log out"]
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed", "known_as"),
+    [
+        ({"email": "Ana@Example.org"}, "ana@example.org", "Ana@Example.org"),
+        ({"email": "bo@example.com"}, "ana@example.org,@example.com", "bo@example.com"),
+        ({"preferred_username": "bo"}, None, "bo"),
+    ],
+)
+def test_who_is_let_in_acts_under_their_name(
+    user: dict[str, Any], allowed: str | None, known_as: str, visit: Callable[..., AppTest]
+) -> None:
+    app = visit(AUTH, user, allowed_emails=allowed)
+    assert "Inside" in said(app)
+    assert f"acts: {known_as}" in said(app)
+    assert [one.label for one in app.sidebar.button] == ["Log out"]
+
+
+def test_a_decision_is_in_the_name_of_who_is_logged_in(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.shared import elements
+
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(jobs, "submit", lambda _, __, options: sent.append(options))
+    for person, wanted in (("ana@example.org", "ana@example.org"), ("", "somebody")):
+        monkeypatch.setattr(login, "logged_in", lambda person=person: person)
+        elements.submit(settings, "promote", promote.Options, decided_by="somebody")
+        assert sent[-1]["decided_by"] == wanted
+
+
+def test_nobody_thinks_that_a_door_is_shut_which_is_open() -> None:
+    with pytest.raises(InputError, match="Set COURTSIDE_LOGIN=true too"):
+        Settings.load({"COURTSIDE_ALLOWED_EMAILS": "ana@example.org"})
+    with pytest.raises(InputError, match="addresses have commas between"):
+        Settings.load({"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana"})
+    with pytest.raises(ValidationError):
+        Settings(login=True, allowed_emails=" , ")

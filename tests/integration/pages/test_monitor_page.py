@@ -1,0 +1,399 @@
+"""Page Monitor: the report from its verdict down, what to compare, and all reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.monitoring import monitor
+from core.platform import config, project, tracking
+from core.platform.config import Settings
+from core.platform.run_record import SILENT, Record
+from core.platform.run_tags import TAG
+from core.stats import drift
+from core.stats.checks import Check, as_table
+from pages.monitor import next_steps, options_form
+from pages.shared import elements
+from tests.conftest import copy_home
+
+SPEC = project.load("kobe")
+TITLES = {
+    "fits": "It fits the <b>new</b> rows",
+    "investigate": "The input has changed",
+    "does_not_fit": "It does not fit",
+}
+DAY = 86400.0
+
+
+class Asked(config.Options):
+    """What a person asked for, as a report keeps it."""
+
+    scoring_run: str | None = None
+    limits: dict[str, dict[str, float]] = {}
+    false_alarms: float = 0.01
+
+
+def checks_of(verdict: str, *, labelled: bool = True) -> list[Check]:
+    bad: Any = "alert" if verdict == "does_not_fit" else "ok"
+    moved: Any = "ok" if verdict == "fits" else "alert"
+    no_labels: dict[str, Any] = {"value": None, "verdict": "not_applicable", "text": "No labels."}
+
+    def performance(code: str, title: str, **values: Any) -> Check:
+        given = {"reference": 0.5, "threshold": "alert below 0.25", "todo": "Bring labels."}
+        return Check(code, title, "performance", **given | (values if labelled else no_labels))
+
+    return [
+        performance(
+            "skill",
+            "Skill over base rate",
+            value=0.02,
+            verdict="ok",
+            text="Holds.",
+            low=0.01,
+            high=0.03,
+            warning_low=0.0,
+            alert_low=-0.01,
+        ),
+        performance(
+            "f1",
+            "F1 at the threshold",
+            value=0.0 if bad == "alert" else 0.5,
+            verdict=bad,
+            text="No row is right." if bad == "alert" else "As before.",
+        ),
+        Check(
+            "psi.lat",
+            "PSI: lat",
+            "input",
+            2.4 if moved == "alert" else 0.01,
+            None,
+            "",
+            moved,
+            "Moved far." if moved == "alert" else "Stable.",
+            warning_high=0.1,
+            alert_high=0.2,
+        ),
+        Check(
+            "psi.courtside_probability",
+            "PSI: predicted probability",
+            "output",
+            0.01,
+            None,
+            "",
+            "ok",
+            "Stable.",
+        ),
+        Check("domain_auc", "Domain AUC", "support", 0.5, 0.5, "", "ok", "Alike.", 0.48, 0.52),
+    ]
+
+
+def write(
+    settings: Settings,
+    verdict: str,
+    *,
+    labelled: bool = True,
+    asked: Mapping[str, Any] | None = None,
+    end: float | None = None,
+    told: bool = True,
+) -> str:
+    """Write a report as the step does, from what is given, and return its run."""
+    found = checks_of(verdict, labelled=labelled)
+    labels = 300 if labelled else 0
+    frame = pd.DataFrame(
+        {"lat": [34.0 + place / 100 for place in range(100)], "courtside_probability": 0.4}
+    )
+    with tracking.step_run(settings, "monitor", Asked(**asked or {}), SILENT) as run_id:
+        conclusion = {"code": verdict, "title": TITLES[verdict], "text": "Why.", "todo": "Do it."}
+        tags = {f"verdict_{name}": conclusion[name] for name in ("title", "text", "todo")}
+        tags |= {
+            "verdict": verdict,
+            "model": SPEC.model,
+            "version": "1",
+            "source": "production",
+            "window": f"400 rows for {verdict}",
+        }
+        if end is not None:
+            tags["window_end"] = str(end)
+        report = {
+            "run_id": run_id,
+            "conclusion": conclusion,
+            "checks": [asdict(one) for one in found],
+            "labels_needed": 1400,
+            "false_alarms": {"target": 0.01, "rate": 0.004, "warnings": 0.01},
+        }
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                metrics={"rows_current": 400, "rows_labelled": labels, "rows_reference": 900},
+                tags={TAG + name: value for name, value in tags.items()},
+                tables={
+                    "checks": as_table(found),
+                    "drift": drift.by_feature(frame, frame, list(frame)),
+                    "densities": drift.densities(frame, frame, list(frame)),
+                    **({"confusion": confusion()} if labelled else {}),
+                },
+                documents={"report": report} if told else {},
+            ),
+        )
+    return run_id
+
+
+def confusion() -> pd.DataFrame:
+    cells = [(0, 0, 100), (0, 1, 50), (1, 0, 70), (1, 1, 80)]
+    return pd.DataFrame(cells, columns=["actual", "predicted", "rows"])
+
+
+@pytest.fixture(scope="module")
+def reports(lived, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[str]]:
+    """The life cycle with three more reports, the oldest first; tests only look at them."""
+    home = tmp_path_factory.mktemp("reports") / "home"
+    settings = copy_home(lived.settings, home)
+    return settings, [
+        write(settings, "fits", end=3 * DAY),
+        write(settings, "does_not_fit", end=1 * DAY),
+        write(
+            settings,
+            "investigate",
+            labelled=False,
+            asked={"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05},
+        ),
+    ]
+
+
+@pytest.fixture
+def page(reports, open_page: Callable[..., AppTest]) -> Callable[..., AppTest]:
+    """A function that opens the page on those reports."""
+    return lambda **query: open_page(reports[0], "monitor", **query)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the page asks the step for when Monitor is pressed."""
+    found: list[dict[str, Any]] = []
+
+    def keep(settings: Settings, step: str, options: Any, **values: Any) -> None:
+        assert (step, options) == ("monitor", monitor.Options)
+        options(**values)  # the step takes them
+        found.append(values)
+
+    monkeypatch.setattr(elements, "submit", keep)
+    return found
+
+
+def links(app: AppTest) -> list[str]:
+    return [found.proto.label for found in app.get("page_link")]
+
+
+def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_of) -> None:
+    app = page()
+    assert not app.exception
+    assert app.warning[0].value.startswith("## The input has changed\n")
+    headings = [found.value for found in app.subheader]
+    assert headings == ["What changed", "Evidence", "What to do", "New report", "All reports"]
+    text = text_of(app)
+    assert ":red-badge[alert] **lat**: Moved far." in text
+    assert (
+        "Where nothing has changed, at most **0.4%** of windows of this size raise an alert of "
+        "performance or of a column by chance. The limits were set for 1.0% at most." in text
+    )
+    assert "Labels: **0** are in, 400 are missing." in text
+    assert "an alarm needs about 1,400 labels; 1,400 more" in text
+    assert "**Do it.**" in text
+    assert {"Look at the raw data", "Bring labels"} <= set(links(app))
+
+
+def test_without_labels_the_columns_come_first_and_performance_says_why_not(page, text_of) -> None:
+    app = page()
+    assert app.segmented_control(key="evidence").value == "Columns"
+    (table,) = (found.value for found in app.dataframe if "PSI" in found.value)
+    assert table["Column"].tolist() == ["lat"]
+    assert table["Verdict"].tolist() == [["alert"]]
+    app = app.segmented_control(key="evidence").set_value("Performance").run()
+    assert "No check of performance can be made. No labels. Bring labels." in text_of(app)
+
+
+def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of) -> None:
+    _, (fits, does_not_fit, _) = reports
+    app = page(report=does_not_fit)
+    assert app.error[0].value.startswith("## It does not fit\n")
+    text = text_of(app)
+    assert "This is an older report." in text
+    assert {"See the newest", "Go to Retrain", "Choose other rows", "Choose a threshold"} <= set(
+        links(app)
+    )
+    skill, f1 = app.table[0].value.to_dict("records")
+    assert f1["Check"].startswith("**F1 at the threshold**  \nNo row is right. Bring labels.")
+    assert "red-badge" in f1["Verdict"]
+    assert "0.0100 to 0.0300" in skill["Current, with 95% interval"]
+    assert len(app.get("vega_lite_chart")) == 2  # confusion, history
+    app = page(report=fits)
+    # what stands in a report is text, and no element of the page
+    assert app.success[0].value.startswith("## It fits the \\<b>new\\</b> rows")
+    assert "Nothing: no check is beyond its limits." in text_of(app)
+
+
+def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None:
+    app = page(report="0" * 32)
+    assert "The report that was asked for is not there. This is the newest." in text_of(app)
+    assert app.warning[0].value.startswith("## The input has changed\n")
+
+
+def test_answers_and_support_are_beside_the_density_of_the_probability(page) -> None:
+    app = page()
+    app = app.segmented_control(key="evidence").set_value("Answers and support").run()
+    titles = app.table[0].value["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
+    assert titles.tolist() == ["PSI: predicted probability", "Domain AUC"]
+    assert len(app.get("vega_lite_chart")) == 2
+
+
+def test_each_window_asks_for_its_rows(page, press, asked: list[dict[str, Any]]) -> None:
+    kept = {"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05}
+    app = press(page(), "Monitor")
+    assert set(asked.pop()) == {"scoring_run", *kept}
+
+    app = app.segmented_control(key="window").set_value("last").run()
+    app.number_input(key="last").set_value(500)
+    app.selectbox(key="source").set_value("production")
+    press(app, "Monitor")
+    assert asked.pop() == {"window": "log", "last": 500, "source": "production", **kept}
+
+    app = app.segmented_control(key="window").set_value("time").run()
+    app.date_input(key="since").set_value(pd.Timestamp("2026-01-01").date())
+    app.date_input(key="until").set_value(pd.Timestamp("2026-01-31").date())
+    press(app, "Monitor")
+    found = asked.pop()
+    assert (found["since"], found["until"]) == (
+        "2026-01-01T00:00:00+00:00",
+        "2026-02-01T00:00:00+00:00",
+    )
+
+    app = app.segmented_control(key="window").set_value("slice").run()
+    press(app, "Monitor")
+    assert not asked
+    assert any("at least one value" in found.value for found in app.error)
+    app.multiselect(key="slice-season").set_value(["2004-05"])
+    press(app, "Monitor")
+    kept_source = {"source": "production"}  # a filter that was chosen stays
+    assert asked.pop() == {
+        "window": "log",
+        "where": {"season": ("2004-05",)},
+        **kept_source,
+        **kept,
+    }
+
+    app = app.segmented_control(key="window").set_value("test").run()
+    app.selectbox(key="version").set_value("1")
+    press(app, "Monitor")
+    assert asked.pop() == {"window": "test", "version": "1", **kept}
+
+
+def test_limits_that_a_person_set_are_there_for_the_next_report(page, reports) -> None:
+    app = page()
+    assert app.number_input(key="false-alarms").value == 5.0
+    assert any(found.label == "Limits: 1 set by a person" for found in app.expander)
+    shown = options_form.editable(
+        as_table(checks_of("fits")), {"psi.lat": {"alert_high": 0.4}, "ks.gone": {"alert_high": 1}}
+    )
+    assert options_form.chosen_limits(shown) == {
+        "psi.lat": {"alert_high": 0.4},
+        "ks.gone": {"alert_high": 1.0},
+    }
+    shown.loc[shown["code"] == "skill", "Warning below"] = 0.015
+    shown.loc[shown["code"] == "psi.lat", "Alert above"] = float("nan")
+    assert options_form.chosen_limits(shown) == {
+        "skill": {"warning_low": 0.015},
+        "ks.gone": {"alert_high": 1.0},
+    }
+
+
+def test_a_check_is_drawn_through_all_reports_by_when_they_were_made_or_their_rows(
+    page, text_of
+) -> None:
+    app = page()
+    assert app.selectbox(key="history-check").value == "skill"
+    assert "1 of 4 reports have no value of this check." in text_of(app)
+    app = app.segmented_control(key="history-by").set_value("rows").run()
+    assert not app.exception
+    assert "reports have no value" not in text_of(app)
+
+
+def test_the_list_leads_to_every_report(page, reports) -> None:
+    app = page()
+    app = app.segmented_control(key="history").set_value("List").run()
+    (table,) = (found.value for found in app.dataframe if "Report" in found.value)
+    expected = [f"/monitor?report={run_id}" for run_id in reversed(reports[1])]
+    assert table["Report"].tolist()[:3] == expected
+    assert table["Verdict"].tolist() == [
+        "investigate the input",
+        "does not fit",
+        "fits",
+        "does not fit",
+    ]
+    assert table["Labels"].tolist()[:2] == [0, 300]
+
+
+def test_two_reports_side_by_side_show_what_changed(page, reports, text_of) -> None:
+    fits, does_not_fit, _ = reports[1]
+    app = page()
+    app = app.segmented_control(key="history").set_value("Two side by side").run()
+    app.selectbox(key="before").set_value(fits)
+    app = app.selectbox(key="after").set_value(does_not_fit).run()
+    assert "**2 verdicts changed** of 5 checks; 2 for the worse." in text_of(app)
+    shown = app.table[-1].value
+    assert shown["Check"].tolist() == ["F1 at the threshold", "PSI: lat"]
+    assert shown["Difference"].tolist() == ["-0.5000", "+2.3900"]
+    app = app.toggle(key="every-check").set_value(True).run()
+    assert len(app.table[-1].value) == 5
+    app = app.selectbox(key="before").set_value(does_not_fit).run()
+    assert "Choose two different reports." in text_of(app)
+
+
+def test_a_report_is_had_as_a_page_that_stands_alone_and_as_json(page, reports) -> None:
+    settings, (fits, _, _) = reports
+    app = page()
+    labels = [found.proto.label for found in app.get("download_button")]
+    assert {"Report (HTML)", "Report (JSON)"} <= set(labels)
+    run = tracking.run(settings, fits)
+    assert run is not None
+    html = next_steps.as_html(settings, run).decode()
+    assert "It fits the &lt;b&gt;new&lt;/b&gt; rows" in html
+    assert "at most 0.40% of windows in which nothing changed" in html
+    assert "<script" not in html
+    assert "400 rows for fits" in html
+    assert json.loads(next_steps.as_json(settings, run))["labels_needed"] == 1400
+
+
+def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, text_of) -> None:
+    run_id = write(copied.settings, "fits", told=False)
+    path = tracking.artifact(copied.settings, run_id, "tables/checks.parquet")
+    few = ["code", "title", "group", "value", "reference", "threshold", "verdict", "text"]
+    pd.read_parquet(path)[few].to_parquet(path)
+    for name in ("drift", "densities", "confusion"):
+        path.with_name(f"{name}.parquet").unlink()
+    app = open_page(copied.settings, "monitor")
+    for view in ("Columns", "Answers and support"):
+        app = app.segmented_control(key="evidence").set_value(view).run()
+        assert not app.exception
+    assert not app.error
+    assert "was not measured in this report" in text_of(app)
+    run = tracking.run(copied.settings, run_id)
+    assert run is not None
+    assert b"All checks" in next_steps.as_html(copied.settings, run)
+    assert json.loads(next_steps.as_json(copied.settings, run))["run_id"] == run_id
+
+
+def test_before_anything_was_scored_the_test_set_can_be_compared(
+    trained_few: Settings, tmp_path, open_page, press, asked, text_of
+) -> None:
+    app = open_page(copy_home(trained_few, tmp_path / "home"), "monitor")
+    assert "Nothing to compare yet." in text_of(app)
+    app = press(app, "Monitor")
+    assert not app.exception
+    assert asked == [{"window": "test"}]

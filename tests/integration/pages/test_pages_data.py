@@ -1,0 +1,405 @@
+"""What the pages Acquire and Prepare offer, show and submit, beyond the usual way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data import acquire, prepare, snapshots
+from core.jobs import jobs
+from core.platform import project, storage, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError
+
+SPEC = project.load("kobe")
+
+
+def shown(app: AppTest) -> str:
+    return "\n".join(
+        str(found.value)
+        for kind in ("table", "caption", "markdown", "warning")
+        for found in getattr(app, kind)
+    )
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("vega_lite_chart"))
+
+
+def failed_job(settings: Settings, step: str, run_id: str, error: str) -> None:
+    job = jobs.submit(settings, step, {"seed": 7})
+    assert jobs.claim(settings, job.job_id)
+    jobs.update(settings, job.job_id, run_id=run_id)
+    jobs.finish(settings, job.job_id, "failed", error=error)
+
+
+# --- the picture ------------------------------------------------------------------------------
+
+
+def test_columns_are_shown_with_what_the_run_gathered(
+    lived, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(lived.settings, "acquire")
+    kept = tracking.table(lived.settings, lived.run("acquire").run_id, "columns")
+    kept = kept[kept["kind"] == "development"].set_index("column")
+    table = next(found.value for found in app.dataframe if "distinct" in found.value)
+    assert table["column"].tolist() == list(SPEC.columns)
+    assert table["distinct"].tolist() == kept["distinct"].tolist()
+    assert table["missing"].tolist() == kept["missing"].tolist()
+    for name in ("positive", "negative"):
+        assert all(abs(sum(shares) - 1) < 1e-9 for shares in table[name].dropna())
+    app.segmented_control(key="kind").set_value("production").run()
+    again = next(found.value for found in app.dataframe if "distinct" in found.value)
+    assert again.loc[again["column"] == "shot_type", "distinct"].tolist() == [1]
+
+
+@pytest.mark.parametrize("column", ["season", "lat", "game_date", "action_type", "team_id"])
+def test_any_column_can_be_looked_at(column: str, lived, open_page: Callable[..., AppTest]) -> None:
+    app = open_page(lived.settings, "acquire")
+    app.selectbox(key="look").set_value(column).run()
+    assert not app.exception
+    assert charts(app) == 2
+
+
+@pytest.mark.parametrize(
+    ("view", "count", "words"),
+    [
+        ("slices", 2, "How many rows, and how many without label"),
+        ("correlation", 1, "Pearson's correlation"),
+        ("court", 1, SPEC.court.title if SPEC.court else ""),
+        ("leakage", 0, "'action_type' is noted only after what is predicted"),
+    ],
+)
+def test_each_view_draws_from_the_run(
+    view: str, count: int, words: str, lived, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(lived.settings, "acquire")
+    app.segmented_control(key="view").set_value(view).run()
+    assert not app.exception
+    assert charts(app) == count
+    text = shown(app) + "".join(found.value.to_string() for found in app.table)
+    assert words in text
+    run_id = lived.run("acquire").run_id
+    assert any(run_id in found.proto.query_string for found in app.page_link)
+
+
+def test_the_court_is_filtered_and_shows_rates_or_single_rows(
+    lived, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(lived.settings, "acquire")
+    app.segmented_control(key="view").set_value("court").run()
+    every = {found.label: found for found in app.metric}
+    app.multiselect(key="court-season").set_value(["2000-01"]).run()
+    app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
+    some = {found.label: found for found in app.metric}
+    whole, few = (int(found["On the half court"].value.replace(",", "")) for found in (every, some))
+    assert 0 < few < whole / 20
+    app.segmented_control(key="court-draw").set_value("points").run()
+    assert not app.exception
+    assert any("labelled rows, drawn at random" in found.value for found in app.caption)
+    app.multiselect(key="court-period").set_value([7]).run()
+    assert not app.exception
+    assert any("No row has these values" in found.value for found in app.info)
+
+
+# --- sources and snapshots --------------------------------------------------------------------
+
+
+def test_a_download_is_offered_with_its_addresses(
+    settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    mirrored = settings.model_copy(update={"download_mirror": "http://10.0.0.7/kobe"})
+    app = open_page(mirrored, "acquire")
+    app.segmented_control(key="source").set_value("download").run()
+    text = shown(app)
+    for one in SPEC.downloads:
+        assert one.url in text
+    assert "http://10.0.0.7/kobe" in text
+    press(app, "Acquire")
+    (job,) = jobs.latest(settings)
+    assert job.options["source"] == "download"
+
+
+def test_the_files_of_the_folder_can_be_chosen(
+    settings: Settings,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).touch()
+    app = open_page(settings.model_copy(update={"raw_dir": tmp_path}), "acquire")
+    files = app.multiselect(key="folder-files")
+    files.set_value([]).run()
+    press(app, "Acquire")
+    assert "No file of the folder is chosen" in app.error[0].value
+    assert not jobs.latest(settings)
+    app.multiselect(key="folder-files").set_value(["b.csv"]).run()
+    press(app, "Acquire")
+    (job,) = jobs.latest(settings)
+    assert (job.options["source"], job.options["files"]) == ("folder", ["b.csv"])
+
+
+def test_snapshots_are_listed_and_another_one_can_be_made_current(
+    copied,
+    few_file: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    sample = snapshots.current(copied.settings)
+    assert sample is not None
+    acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
+    app = open_page(copied.settings, "acquire")
+    listed = next(found.value for found in app.dataframe if "sha256" in found.value)
+    assert listed["source"].tolist() == ["File", "Built-in sample"]
+    assert listed["current"].tolist() == ["★", ""]
+    assert listed["rows"].tolist() == [800, 30697]
+    assert listed["sha256"].tolist()[1] == sample.digest
+    app = press(app, "Make current")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options["source"] == "snapshot"
+    assert job.options["snapshot"] == sample.id
+    # what the worker would do with it
+    assert jobs.claim(copied.settings, job.job_id)
+    done = acquire.run(copied.settings, acquire.Options(**job.options))
+    jobs.finish(copied.settings, job.job_id, "done", result={"run_id": done.run_id})
+    app.run()
+    assert not app.exception
+    listed = next(found.value for found in app.dataframe if "sha256" in found.value)
+    assert listed.set_index("id").loc[sample.id, "current"] == "★"
+    rows = next(found for found in app.metric if found.label == "Rows")
+    assert rows.value == "30,697"
+
+
+# --- validation -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused(settings: Settings, few_shots: pd.DataFrame, tmp_path: Path) -> str:
+    """A failed acquisition of rows with faults and Markdown; its sentence."""
+    bad = few_shots.astype({"period": "object"})
+    bad.loc[[1, 2], "period"] = "![x](http://a.example/x.png) *b*"
+    bad.loc[5, "shot_type"] = "4PT"
+    bad.to_csv(tmp_path / "bad.csv", index=False)
+    with pytest.raises(InputError) as caught:
+        acquire.run(settings, acquire.Options(source="file", path=tmp_path / "bad.csv"))
+    return caught.value.message
+
+
+def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
+    refused: str, settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    run = tracking.last_run(settings, "acquire", status=None)
+    assert run is not None
+    failed_job(settings, "acquire", run.run_id, refused)
+    app = open_page(settings, "acquire")
+    assert not app.exception
+    error = app.error[0].value
+    assert "Acquire failed." in error
+    assert "![x]" in refused
+    assert "![x]" not in error
+    assert "!\\[x\\](http\\://" in error
+    (table,) = app.table
+    assert ["error" in found for found in table.value["Finding"]] == [True, True]
+    assert table.value["Rows"].tolist() == ["2", "1"]
+    assert "![x]" not in table.value.to_string()
+    assert table.value["First rows"].iloc[0].startswith("shot_id ")
+    assert "Validation report (CSV)" in [found.label for found in app.get("download_button")]
+    assert "No raw data yet" in app.info[0].value
+
+
+def test_warnings_of_the_data_in_use_are_shown(
+    settings: Settings, few_shots: pd.DataFrame, tmp_path: Path, open_page: Callable[..., AppTest]
+) -> None:
+    odd = few_shots.copy()
+    odd.loc[3, "lat"] += 0.01
+    odd.to_csv(tmp_path / "odd.csv", index=False)
+    acquire.run(settings, acquire.Options(source="file", path=tmp_path / "odd.csv"))
+    app = open_page(settings, "acquire")
+    assert any("no errors, 1 warning." in found.value for found in app.warning)
+    assert (
+        "Column 'lat' is not 34.0443 - loc_y / 1000 in 1 row"
+        in (app.table[0].value["What it means"].iloc[0])
+    )
+    assert not app.success
+
+
+# --- preparation ------------------------------------------------------------------------------
+
+
+def test_prepare_submits_what_was_chosen(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "prepare")
+    app.segmented_control(key="feature-set").set_value("All known before the shot").run()
+    app.segmented_control(key="missing").set_value("impute").run()
+    app.segmented_control(key="split").set_value("time").run()
+    app.text_input[0].set_value(" 2010-12-01 ").run()
+    app.multiselect(key="rows-playoffs").set_value(["1"]).run()
+    press(app, "Prepare")
+    assert not app.exception
+    (job,) = jobs.latest(copied.settings)
+    assert job.options == {
+        "features": list(SPEC.feature_sets[0].features),
+        "rows": {"shot_type": ["2PT Field Goal"], "playoffs": ["1"]},
+        "missing": "impute",
+        "split": "time",
+        "test_share": 0.2,
+        "test_from": "2010-12-01",
+        "seed": 42,
+        "continues": None,
+    }
+
+
+def test_the_form_begins_with_the_choices_of_the_sets_that_stand(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    chosen = prepare.Options(
+        features=("lat", "angle"),
+        missing="drop_inputs",
+        split="time",
+        test_from="2005-01-01",
+        rows={"playoffs": ("0",), "period": ("1", "2")},
+        seed=7,
+    )
+    prepare.run(copied.settings, chosen)
+    app = open_page(copied.settings, "prepare")
+    assert not app.exception
+    assert app.multiselect(key="rows-period").value == ["1", "2"]
+    assert app.number_input(key="test-share").disabled
+    assert any("period = 1 or 2; playoffs = 0" in found.value for found in app.caption)
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    again = prepare.Options(**job.options)
+    assert again.model_copy(update={"rows": None}) == chosen.model_copy(update={"rows": None})
+    assert dict(again.rows or {}) == chosen.rows
+
+
+def test_own_features_are_chosen_from_columns_and_computed_ones(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "prepare")
+    app.segmented_control(key="feature-set").set_value("My own").run()
+    own = app.multiselect(key="features")
+    assert own.value == list(SPEC.features)
+    own.set_value([]).run()
+    press(app, "Prepare")
+    assert "No feature is chosen" in app.error[0].value
+    app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
+    warned = " ".join(found.value for found in app.warning)
+    assert "action_type: noted only after what is predicted" in warned
+    assert "game_id names rows" in warned
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options["features"] == ["angle", "action_type", "game_id"]
+
+
+def test_no_row_filter_is_all_rows(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "prepare")
+    rows = app.multiselect(key="rows-shot_type")
+    assert rows.value == [SPEC.rows.development]
+    rows.set_value([]).run()
+    press(app, "Prepare")
+    (job,) = jobs.latest(copied.settings)
+    assert job.options["rows"] == {}
+
+
+def test_development_rows_that_are_not_there_are_missed_and_not_replaced(
+    settings: Settings,
+    few_shots: pd.DataFrame,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    path = tmp_path / "threes.csv"
+    few_shots[few_shots["shot_type"] == SPEC.rows.production].to_csv(path, index=False)
+    acquire.run(settings, acquire.Options(source="file", path=path))
+    app = open_page(settings, "prepare")
+    assert any("holds no 2-point shots" in found.value for found in app.warning)
+    press(app, "Prepare")
+    (job,) = jobs.latest(settings)
+    assert job.options["rows"] is None
+    with pytest.raises(InputError, match="No row has shot_type = '2PT Field Goal'"):
+        prepare.run(settings, prepare.Options(**job.options))
+
+
+def test_a_project_file_that_changed_asks_for_another_validation(
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fewer = {name: one for name, one in SPEC.columns.items() if name != "team_name"}
+    changed = SPEC.model_copy(update={"columns": fewer})
+    monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
+    app = open_page(copied.settings, "acquire")
+    assert not app.exception
+    assert any("project file changed since this was acquired" in one.value for one in app.warning)
+    app = press(app, "Validate again")
+    (job,) = jobs.latest(copied.settings)
+    current = snapshots.current(copied.settings)
+    assert current is not None
+    assert job.options["snapshot"] == current.id
+    for page in ("prepare", "train"):
+        app = open_page(copied.settings, page)
+        assert not app.exception
+        assert any("project file changed since these sets" in one.value for one in app.warning)
+
+
+def test_the_split_is_judged_and_the_sets_tell_where_they_are_from(
+    lived, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(lived.settings, "prepare")
+    checks, lineage = (found.value for found in app.table)
+    assert len(checks) == 5
+    assert "warning" in checks.set_index("Check").loc["Groups on both sides", "Verdict"]
+    told = lineage.set_index("What")["Which"]
+    prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
+    assert prepared is not None
+    assert raw is not None
+    assert told["Raw snapshot"] == f"{raw.id}, came as sample"
+    assert told["Its SHA-256"] == f"{raw.digest[:16]}…"
+    assert told["Run"] == prepared.run_id
+    assert told["Commit of the code"] == prepared.commit
+    assert told["Split"] == "at random, share 0.2, seed 42"
+    assert (
+        told["SHA-256 of train_data.parquet"] == f"{prepared.digests['train_data.parquet'][:16]}…"
+    )
+    run = lived.run("prepare")
+    kept = tracking.artifact(lived.settings, run.run_id, "documents/lineage.json").read_text()
+    assert json.loads(kept)["digest"] == raw.digest
+
+
+def test_features_that_know_too_much_are_told_beside_the_split(
+    copied, open_page: Callable[..., AppTest]
+) -> None:
+    prepare.run(copied.settings, prepare.Options(features=("action_type", "lat"), split="group"))
+    app = open_page(copied.settings, "prepare")
+    assert not app.exception
+    assert any("noted only after what is predicted" in found.value for found in app.warning)
+    assert "ok" in app.table[0].value.set_index("Check").loc["Groups on both sides", "Verdict"]
+    app = open_page(copied.settings, "train")
+    assert any("changed since this training" in found.value for found in app.warning)
+    assert any(
+        "divided from the test set by group. Features, 2: action_type, lat." in found.value
+        for found in app.caption
+    )
+
+
+@pytest.mark.long
+def test_sets_of_an_older_app_are_told(copied, open_page: Callable[..., AppTest]) -> None:
+    place = copied.settings.data_dir / "05_model_input" / "prepared.json"
+    kept = json.loads(place.read_text())
+    del kept["inputs"]
+    place.write_text(json.dumps(kept))
+    for page in ("prepare", "train", "overview"):
+        app = open_page(copied.settings, page)
+        assert not app.exception
+        assert any("Prepare again" in found.value for found in app.error)

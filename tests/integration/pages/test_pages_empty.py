@@ -1,0 +1,102 @@
+"""Every page in a new home: it says what to do next and shows no figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import jobs
+from core.platform.config import Settings
+
+# page -> what it says to do, and where it links to
+NEXT = {
+    "overview": ("Next: Acquire.", "Go to Acquire"),
+    "acquire": ("No raw data yet. Choose a source and press Acquire.", None),
+    "prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
+    "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
+    "registry": ("There is no model yet. Train one first.", "Go to Train"),
+    "explain": ("There is no model to explain yet. Train one first.", "Go to Train"),
+    "serve": ("There is no model yet. Train one first.", "Go to Train"),
+    "score": ("No model is served now. Start one first.", "Go to Serve"),
+    "monitor": ("Nothing to compare yet.", "Go to Score"),
+    "runs": ("No run yet.", None),
+}
+CHARTS = ("vega_lite_chart", "arrow_vega_lite_chart")
+
+
+@pytest.mark.parametrize("page", NEXT)
+def test_an_empty_page_says_what_to_do_next_and_invents_nothing(
+    page: str,
+    settings: Settings,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    app = open_page(settings, page)
+    assert not app.exception
+    assert not app.error
+    sentence, link = NEXT[page]
+    text = text_of(app)
+    assert sentence in text
+    assert app.title[0].value == page.capitalize()
+    if link:
+        assert link in [found.value for found in app.page_link]
+    assert not app.metric
+    assert not app.dataframe
+    # the picture of the life cycle is drawn from the code, not from rows
+    charts = sum(len(app.get(kind)) for kind in CHARTS)
+    assert charts == (1 if page == "overview" else 0)
+    assert "sample, not real" not in text
+    assert not jobs.latest(settings)
+
+
+def test_the_empty_overview_has_one_next_step_and_five_that_wait(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, "overview")
+    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    assert len(states) == 6
+    assert "next" in states[0]
+    assert all("waiting" in state for state in states[1:])
+
+
+def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
+    settings: Settings, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for state, words in (
+        (jobs.WorkerState(False, False, None, None), "starting"),
+        (jobs.WorkerState(True, False, 1, 0.0), "loading"),
+        (jobs.WorkerState(True, True, 1, 0.0), "ready"),
+        (jobs.WorkerState(True, True, 1, 0.0, "Jobs start slowly."), "Jobs start slowly."),
+    ):
+        monkeypatch.setattr(jobs, "worker_state", lambda settings, state=state: state)
+        said = [found.value for found in open_page(settings, "train").sidebar.caption]
+        assert any("Does the shot go in?" in line for line in said)
+        assert any(words in line for line in said)
+
+
+def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
+    settings: Settings, open_page: Callable[..., AppTest], tmp_path: Path
+) -> None:
+    without = open_page(settings, "acquire").segmented_control(key="source")
+    assert without.value == "sample"
+    assert "Folder on this machine" not in without.options
+    (tmp_path / "raw").mkdir()
+    chosen = settings.model_copy(update={"raw_dir": tmp_path / "raw"})
+    app = open_page(chosen, "acquire")
+    assert app.segmented_control(key="source").value == "folder"
+    assert "holds no .csv or .parquet file" in app.error[0].value
+    for name in ("b.csv", "a.parquet"):
+        (tmp_path / "raw" / name).touch()
+    files = open_page(chosen, "acquire").multiselect(key="folder-files")
+    assert str(tmp_path / "raw") in files.label
+    assert files.value == ["a.parquet", "b.csv"]
+
+
+def test_opening_the_store_leaves_the_settings_as_they_were(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    assert not open_page(settings, "runs", warm=False).exception
+    assert Settings.load() == settings

@@ -1,0 +1,164 @@
+"""Pages in Portuguese: nothing that a page says is left in English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.platform import language
+from core.platform.config import CODE_ROOT, Settings
+from pages.shared import bilingual
+
+PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py"))
+# words that no Portuguese text has, and that nearly every English one has some of
+ENGLISH = {
+    "the",
+    "of",
+    "is",
+    "are",
+    "was",
+    "were",
+    "not",
+    "with",
+    "from",
+    "and",
+    "or",
+    "for",
+    "that",
+    "this",
+    "which",
+    "what",
+    "when",
+    "where",
+    "who",
+    "how",
+    "has",
+    "have",
+    "it",
+    "its",
+    "they",
+    "there",
+    "then",
+    "than",
+    "be",
+    "been",
+    "by",
+    "on",
+    "an",
+    "to",
+    "more",
+    "most",
+    "less",
+    "each",
+    "every",
+    "all",
+    "any",
+    "some",
+    "none",
+    "yes",
+    "rows",
+    "row",
+    "column",
+    "columns",
+    "model",
+    "models",
+    "run",
+    "runs",
+    "test",
+    "set",
+    "sets",
+    "data",
+    "value",
+    "values",
+    "choose",
+    "press",
+    "train",
+    "prepare",
+    "score",
+    "serve",
+    "monitor",
+    "version",
+    "versions",
+    "against",
+    "limits",
+    "limit",
+    "alert",
+    "alerts",
+    "warning",
+}
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All texts that are put into another language while a page is drawn."""
+    found: list[str] = []
+    told = language.translate
+
+    def listen(text: str, spoken: str) -> str:
+        if spoken == "pt":
+            found.append(text)
+        return told(text, spoken)
+
+    monkeypatch.setattr(bilingual.language, "translate", listen)
+    return found
+
+
+def english_in(texts: list[str]) -> dict[str, str]:
+    """Return the pieces that stay in English, each with the text it is of."""
+    return {
+        piece: text
+        for text in texts
+        for piece in language.untranslated(text, "pt")
+        if ENGLISH & set(re.findall(r"[a-z]+", piece.lower())) and not is_name(piece, text)
+    }
+
+
+def is_name(piece: str, text: str) -> bool:
+    """Tell whether it is a name or a path rather than words."""
+    alone = piece == text.strip() and re.fullmatch(r"[a-z_0-9.]+", piece)
+    return bool(alone) or not re.search(r"[a-z]{2,} [a-z]|^[A-Z]?[a-z]+$", piece)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_full_page(page: str, lived, open_page: Callable[..., AppTest], heard: list[str]) -> None:
+    app = open_page(lived.settings, page, lang="pt")
+    assert not app.exception
+    assert len(heard) > 10
+    assert english_in(heard) == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_page(
+    page: str, settings: Settings, open_page: Callable[..., AppTest], heard: list[str]
+) -> None:
+    app = open_page(settings, page, lang="pt")
+    assert not app.exception
+    assert english_in(heard) == {}
+
+
+def test_the_language_is_kept_in_the_address_and_between_pages(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, "acquire", lang="pt")
+    assert app.title[0].value == "Adquirir"
+    app.switch_page("pages/prepare/page.py").run()
+    assert app.title[0].value == "Preparar"
+    assert app.query_params["lang"] in ("pt", ["pt"])
+
+
+def test_english_is_what_the_source_says(
+    settings: Settings, open_page: Callable[..., AppTest], heard: list[str]
+) -> None:
+    app = open_page(settings, "acquire")
+    assert app.title[0].value == "Acquire"
+    assert heard == []
+    assert "lang" not in app.query_params
+
+
+def test_a_language_that_does_not_exist_is_english(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    assert open_page(settings, "acquire", lang="xx").title[0].value == "Acquire"

@@ -1,0 +1,527 @@
+"""Registry: versions, cards, comparisons and decisions as the store has them, and what is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import jobs
+from core.platform import mlflow_client, model_store, project, served_model, tracking
+from core.platform.config import Options, Settings
+from core.platform.run_record import SILENT, ModelRecord, Record
+from core.platform.run_tags import TAG
+from core.registry import model_card, model_facts, promote, registry
+from core.serving import endpoint, server
+from core.stats import thresholds
+from tests.conftest import new_home
+
+SPEC = project.load("kobe")
+FEATURES = ("shot_distance", "period")
+REASON = "![x](http://evil.test/a.png) Agreed on Monday."
+OpenPage = Callable[..., AppTest]
+TextOf = Callable[[AppTest], str]
+Press = Callable[[AppTest, str], AppTest]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A home of four versions: 2 is champion, 1 previous, 4 challenger, 3 was compared with 1."""
+
+    settings: Settings
+    promoted: promote.Result
+    compared: promote.Result
+    tried: promote.Result
+
+
+def register(settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str) -> None:
+    kinds = SPEC.kinds_of(FEATURES)
+    train, test = rows.iloc[::2], rows.iloc[1::2].reset_index(drop=True)
+    estimator.fit(served_model.checked(train, kinds), train[SPEC.target])
+    probability = estimator.predict_proba(served_model.checked(test, kinds))[:, 1]
+    label = test[SPEC.target].astype(int)
+    tags = {
+        TAG + "threshold": "0.45",
+        TAG + "inputs": ",".join(FEATURES),
+        TAG + "candidate": kind,
+        TAG + "features": ",".join(FEATURES),
+        TAG + "formulas": "{}",
+    }
+    loss = float(-np.log(np.where(label == 1, probability, 1 - probability)).mean())
+    kept = {
+        "test_rows": test,
+        "train_keys": train[[SPEC.id]],
+        "test_predictions": test[list(FEATURES)].assign(
+            courtside_probability=probability,
+            courtside_predicted=(probability >= 0.45).astype(int),
+            courtside_label=label,
+        ),
+    }
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        model = ModelRecord(
+            estimator, FEATURES, kinds, 0.45, served_model.checked(train, kinds).head(2)
+        )
+        figures = {
+            "log_loss_test": loss,
+            "log_loss_test_low": loss - 0.01,
+            "log_loss_test_high": loss + 0.01,
+            "roc_auc_test": 0.6,
+        }
+        model_id = tracking.log(settings, run_id, Record(metrics=figures, tables=kept, model=model))
+    tags[TAG + "train_run"] = run_id
+    registry.register(settings, SPEC.model, str(model_id), run_id, tags)
+
+
+@pytest.fixture(scope="module")
+def standing(
+    tmp_path_factory: pytest.TempPathFactory, store_template: Path, shots: pd.DataFrame
+) -> Judged:
+    settings = new_home(tmp_path_factory.mktemp("judged"), store_template, serve_port=5491)
+    rows = shots[shots[SPEC.target].notna()].head(6000).reset_index(drop=True)
+    register(settings, DummyClassifier(strategy="prior"), rows, "dummy")
+    register(settings, LogisticRegression(), rows, "lr")
+    override = promote.Options(action="override", reason=REASON, decided_by="ann", challenger="2")
+    promoted = promote.run(settings, override)
+    register(settings, LogisticRegression(), rows, "lr")
+    compared = promote.run(settings, promote.Options(challenger="3", against="1", dry_run=True))
+    register(settings, DummyClassifier(strategy="uniform"), rows, "dummy")
+    tried = promote.run(settings, promote.Options(dry_run=True, threshold=0.3, decided_by="bob"))
+    return Judged(settings, promoted, compared, tried)
+
+
+@pytest.fixture
+def judged(standing: Judged, tmp_path: Path) -> Judged:
+    """The same in a home of the test's own, to change; the runs' files are shared."""
+    home = tmp_path / "own"
+    home.mkdir()
+    shutil.copyfile(standing.settings.home / "mlflow.db", home / "mlflow.db")
+    own = standing.settings.model_copy(update={"home": home})
+    return dataclasses.replace(standing, settings=own)
+
+
+def view(app: AppTest, name: str) -> AppTest:
+    app = app.segmented_control(key="registry-view").set_value(name).run()
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def figures_of(app: AppTest) -> dict[str, tuple[str, str]]:
+    return {found.label: (found.value, found.delta) for found in app.metric}
+
+
+def linked_runs(app: AppTest) -> set[str]:
+    return {found.proto.query_string.removeprefix("run=") for found in app.page_link}
+
+
+def live(settings: Settings, version: str, model: str = SPEC.model) -> server.Server:
+    return server.Server(
+        5491,
+        1,
+        0.0,
+        model,
+        version,
+        "champion",
+        "run",
+        "ready",
+        0.0,
+        settings.home,
+        None,
+        False,
+        backend=5591,
+        is_live=True,
+    )
+
+
+def asked(settings: Settings) -> dict[str, Any]:
+    (job,) = jobs.latest(settings)
+    assert job.step == "promote"
+    return {**job.options}
+
+
+def test_an_empty_registry_says_what_to_do_next(
+    settings: Settings, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(settings, "registry")
+    assert not app.exception
+    assert app.title[0].value == "Registry"
+    assert "There is no model yet. Train one first." in text_of(app)
+    assert "Go to Train" in [found.label for found in app.page_link]
+    assert not app.metric
+    assert not app.dataframe
+
+
+def test_after_one_training_there_is_a_card_and_nobody_to_promote(
+    lived, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(lived.settings, "registry")
+    assert not app.exception
+    shown = figures_of(app)
+    assert shown["Champion"] == ("version 1", "Logistic regression, built-in sample")
+    assert shown["Previous"] == ("none", "nothing to roll back to")
+    assert shown["Live endpoint"] == ("version 1", f"answers on port {lived.port}")
+    version = model_store.require_version(lived.settings, SPEC.model, "1")
+    assert version.run_id in linked_runs(app)
+    text = text_of(app)
+    assert "built-in sample, not real data" in text
+    card = model_card.card(model_facts.card_facts(lived.settings, version))
+    for part in ("What it is for", "Where it is weak", "How to call it"):
+        assert f"#### {part}" in text
+    assert card.split("\n\n", 1)[1].replace("\n## ", "\n#### ") in text
+    assert [found.label for found in app.get("download_button")] == ["Model card (Markdown)"]
+    text = text_of(view(app, "Compare"))
+    assert "There is one version only" in text
+    text = text_of(view(app, "Promote"))
+    assert "There is no version beside the champion" in text
+    assert "There is nothing to roll back to" in text
+    assert "The gate was not asked yet." in text
+    assert view(app, "Ledger").dataframe[0].value["decision"].tolist() == ["first"]
+
+
+def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
+    standing: Judged, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = open_page(standing.settings, "registry")
+    assert not app.exception
+    shown = figures_of(app)
+    assert shown["Champion"] == ("version 2", "Logistic regression")
+    assert shown["Challenger"][0] == "version 4"
+    assert shown["Previous"][0] == "version 1"
+    assert shown["Live endpoint"] == ("none", "start it on the page Serve")
+    table = app.dataframe[0].value
+    assert table["version"].tolist() == [4, 3, 2, 1]
+    assert table["aliases"].tolist() == ["challenger", "", "champion", "previous"]
+    kept = [
+        tracking.run(standing.settings, one.run_id).metrics["log_loss_test"]
+        for one in model_store.versions(standing.settings, SPEC.model)
+    ]
+    assert table["log_loss"].tolist() == kept
+    assert table["interval"][0] == f"{kept[0] - 0.01:.4f} to {kept[0] + 0.01:.4f}"
+    # the champion's card first; what a person wrote is no picture there
+    assert app.selectbox(key="version").value == "2"
+    text = text_of(app)
+    assert "Model card of version 2" in text
+    assert "override, by ann" in text
+    assert "![x](http" not in text
+    app = app.selectbox(key="version").select("1").run()
+    assert "Model card of version 1" in text_of(app)
+    assert f"{kept[3]:.4f}" in text_of(app)
+    # it stays while other views are looked at, and an address can name it
+    assert view(view(app, "Ledger"), "Versions").selectbox(key="version").value == "1"
+    app = open_page(standing.settings, "registry", version="3")
+    assert "Model card of version 3" in text_of(app)
+    app = open_page(standing.settings, "registry", version="99")
+    assert "Model card of version 2" in text_of(app)
+
+
+def test_two_versions_stand_beside_each_other_on_the_same_rows(
+    standing: Judged, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = view(open_page(standing.settings, "registry"), "Compare")
+    app = app.selectbox(key="one").select("3").run()
+    app = app.selectbox(key="other").select("1").run()
+    assert not app.exception
+    text = text_of(app)
+    assert "Both were asked on the same 3,000 rows, which neither was trained on." in text
+    assert standing.compared.run_id in linked_runs(app)
+    kept = tracking.table(standing.settings, standing.compared.run_id, "comparison")
+    table = app.table[0].value
+    assert table["Version 3"].tolist() == [f"{value:.4f}" for value in kept["challenger"]]
+    assert table["Version 1"].tolist() == [f"{value:.4f}" for value in kept["champion"]]
+    assert table["Difference"][0].startswith(f"{kept['difference'][0]:+.4f}")
+    assert f"{kept['low'][0]:+.4f} to {kept['high'][0]:+.4f}" in table["Difference"][0]
+    assert table["Meaning"][0] == "version 3 is better"
+    assert len(app.get("vega_lite_chart")) == 1
+    slices = tracking.table(standing.settings, standing.compared.run_id, "slices")
+    shown = app.dataframe[0].value
+    assert shown["difference"].tolist() == slices["difference"].tolist()
+    assert (shown["finding"] == "worse").tolist() == slices["harmed"].tolist()
+    assert f"On none of {slices['low'].notna().sum()} slices is version 3 shown" in text
+    assert not slices["harmed"].any()
+
+
+def test_what_was_not_compared_is_said_and_compared_at_a_press(
+    judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
+) -> None:
+    app = view(open_page(judged.settings, "registry"), "Compare")
+    app = app.selectbox(key="one").select("1").run()
+    assert app.selectbox(key="other").value == "2"
+    assert "Version 1 was not compared with version 2 yet. Press Compare." in text_of(app)
+    app = press(app, "Compare")
+    options = asked(judged.settings)
+    assert (options["challenger"], options["against"], options["dry_run"]) == ("1", "2", True)
+    found = promote.run(judged.settings, promote.Options(**options))
+    text = text_of(app.run())
+    assert "Promocao " + found.run_id[:8] in text
+    assert "Queued" in text
+    # while it waits, nothing else is asked
+    assert next(one for one in app.button if one.label == "Compare").disabled
+
+
+def test_the_last_answer_is_told_rule_by_rule(
+    standing: Judged, open_page: OpenPage, text_of: TextOf
+) -> None:
+    app = view(open_page(standing.settings, "registry"), "Promote")
+    text = text_of(app)
+    # not that of the two that were only compared
+    assert standing.tried.run_id in linked_runs(app)
+    assert standing.compared.run_id not in linked_runs(app)
+    assert "**Version 4** against version 2, with the threshold 0.3" in text
+    assert "only tried, nothing was moved" in text
+    assert "would be refused" in text
+    assert "asked by bob" in text
+    rules = tracking.table(standing.settings, standing.tried.run_id, "rules")
+    shown = app.table[-1].value
+    assert shown["Rule"].tolist() == rules["title"].tolist()
+    assert [rule.split("[")[1].rstrip("]") for rule in shown["Verdict"]] == [
+        verdict.replace("not_applicable", "not asked") for verdict in rules["verdict"]
+    ]
+    assert shown["What it means"].tolist() == [text.replace("$", r"\$") for text in rules["text"]]
+    of = shown.set_index("Rule")
+    assert of.loc["Same rows, new to both", ["Found", "Limit"]].tolist() == [
+        "3,000 rows",
+        "at least 200 rows",
+    ]
+    assert of.loc["Log loss", "Limit"] == "interval at most 0 nats"
+    assert of.loc["Size of the model", "Limit"] == "at most 10 MB"
+
+
+def test_the_gate_is_asked_with_what_was_chosen(
+    judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
+) -> None:
+    app = view(open_page(judged.settings, "registry"), "Promote")
+    assert app.selectbox(key="challenger").value == "4"
+    assert "2 (champion)" not in str(app.selectbox(key="challenger").options)
+    app = app.selectbox(key="challenger").select("3").run()
+    app = app.segmented_control(key="gate-aim").set_value("not_worse").run()
+    app = app.number_input(key="margin").set_value(0.01).run()
+    app = app.text_input(key="decided-by").set_value("carl").run()
+    assert "**Ask the gate** makes version 3 the champion" in text_of(app)
+    press(app, "Ask the gate")
+    options = asked(judged.settings)
+    assert options["action"] == "gate"
+    assert (options["challenger"], options["aim"], options["margin"]) == ("3", "not_worse", 0.01)
+    assert (options["threshold"], options["decided_by"]) == (None, "carl")
+    assert not options["dry_run"]
+    found = promote.run(judged.settings, promote.Options(**options))
+    assert (found.decision, found.champion) == ("promote", "3")
+
+
+def test_a_threshold_is_tried_with_its_consequences_in_view(
+    judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
+) -> None:
+    app = view(open_page(judged.settings, "registry"), "Promote")
+    app = app.selectbox(key="challenger").select("3").run()
+    app = app.toggle(key="changes-3").set_value(True).run()
+    assert app.slider(key="threshold-3").value == 0.45
+    app = app.slider(key="threshold-3").set_value(0.4).run()
+    assert not app.exception
+    version = model_store.require_version(judged.settings, SPEC.model, "3")
+    kept = tracking.table(judged.settings, version.run_id, "test_predictions")
+    table = thresholds.trade_off(
+        kept["courtside_label"].to_numpy(), kept["courtside_probability"].to_numpy()
+    )
+    at = table.set_index("threshold")
+    shown = app.table[0].value.set_index("Figure")
+    for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
+        assert shown.loc[title, "At 0.40"] == f"{at.loc[0.4, name]:.1%}"
+        assert shown.loc[title, "At its own, 0.45"] == f"{at.loc[0.45, name]:.1%}"
+        change = 100 * (at.loc[0.4, name] - at.loc[0.45, name])
+        assert shown.loc[title, "Change"] == f"{change:+.1f} points"
+    assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
+    press(app, "Only try")
+    options = asked(judged.settings)
+    assert (options["threshold"], options["dry_run"]) == (0.4, True)
+
+
+def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
+    lived, copied, open_page: OpenPage, text_of: TextOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = model_store.require_version(lived.settings, SPEC.model, "1")
+    folds = tracking.table(lived.settings, version.run_id, "validation")
+    monkeypatch.setenv(
+        mlflow_client.STORE_VARIABLE, copied.settings.mlflow_uri
+    )  # taken back after this
+    mlflow.set_tracking_uri(copied.settings.mlflow_uri)
+    client = MlflowClient(copied.settings.mlflow_uri)
+    made = client.get_model_version(SPEC.model, "1")
+    client.create_model_version(SPEC.model, made.source, run_id=made.run_id, tags=dict(made.tags))
+    app = view(open_page(copied.settings, "registry"), "Promote")
+    app = app.toggle(key="changes-2").set_value(True).run()
+    assert not app.exception
+    assert f"On {len(folds):,} rows of the validation folds" in text_of(app)
+    assert "test set, since its run" not in text_of(app)
+
+
+def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
+    app = view(open_page(judged.settings, "registry"), "Promote")
+    for reason in ("", "because", "          "):
+        app.text_area(key="reason-4").set_value(reason)
+        app = press(app, "Promote version 4 anyway")
+        assert "needs a written reason of 10 characters or more" in app.error[0].value
+    assert not jobs.latest(judged.settings)
+    app.text_area(key="reason-4").set_value("The coach wants it.")
+    app = press(app, "Promote version 4 anyway")
+    assert not app.error
+    options = asked(judged.settings)
+    assert (options["action"], options["reason"]) == ("override", "The coach wants it.")
+    assert options["challenger"] == "4"
+
+
+def test_rolling_back_says_before_what_it_will_do(
+    judged: Judged,
+    open_page: OpenPage,
+    text_of: TextOf,
+    press: Press,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = view(open_page(judged.settings, "registry"), "Promote")
+    text = text_of(app)
+    assert "Version **1** (" in text
+    assert "becomes the champion again, and version 2 becomes the previous one." in text
+    assert "There is no live endpoint: the aliases alone move." in text
+    monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
+    text = text_of(app.run())
+    assert "on port 5491 changes from version 2 to 1 without a failed request" in text
+    assert "If version 1 does not start, nothing is moved." in text
+    app.text_input(key="rollback-note").set_value("It was slow.")
+    press(app, "Roll back to version 1")
+    options = asked(judged.settings)
+    assert (options["action"], options["reason"]) == ("rollback", "It was slow.")
+    monkeypatch.setattr(endpoint, "live", lambda _: None)
+    done = promote.run(judged.settings, promote.Options(**options))
+    assert done.champion == "1"
+    app = view(open_page(judged.settings, "registry"), "Promote")
+    told = f"Version 1 is the champion since just now, by {promote.user()} (rollback)."
+    assert told in text_of(app)
+    assert done.run_id in linked_runs(app)
+
+
+def test_the_ledger_is_that_of_the_registry(standing: Judged, open_page: OpenPage) -> None:
+    app = view(open_page(standing.settings, "registry"), "Ledger")
+    shown = app.dataframe[0].value
+    kept = registry.ledger(standing.settings, SPEC.model)
+    assert shown["version"].tolist() == [int(number) for number in kept["version"]]
+    assert shown["decided_by"].tolist() == ["ann", "the app"]
+    assert shown["decision"].tolist() == ["override", "first"]
+    assert shown["to"][0] == "now"
+    assert shown["to"][1] == shown["from"][0]
+    assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in kept["run_id"]]
+    assert shown["hours"][1] == pytest.approx(
+        (kept["to"][1] - kept["from"][1]).total_seconds() / 3600
+    )
+
+
+def test_an_endpoint_that_is_not_at_the_champion_is_told_and_follows_at_a_press(
+    judged: Judged,
+    open_page: OpenPage,
+    text_of: TextOf,
+    press: Press,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = "answers by version 1, but the champion is version 2."
+    monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "1"))
+    app = open_page(judged.settings, "registry")
+    assert told in app.warning[0].value
+    app = open_page(judged.settings, "serve")
+    assert not app.exception
+    assert told in app.warning[0].value
+    # the aliases as people think of them, then the versions
+    assert [option.split(" ")[0] for option in app.selectbox[0].options][:4] == [
+        "champion",
+        "challenger",
+        "previous",
+        "version",
+    ]
+    press(app, "Follow the champion, version 2")
+    (job,) = jobs.latest(judged.settings)
+    wanted = {"target": "champion", "port": None, "shadow": False}
+    assert (job.step, job.options) == ("serve", wanted)
+    # one at the champion, or of another project, is no matter
+    for other in (live(judged.settings, "2"), live(judged.settings, "1", "titanic")):
+        monkeypatch.setattr(endpoint, "live", lambda _, other=other: other)
+        for page in ("registry", "serve"):
+            assert not open_page(judged.settings, page).warning
+
+
+def test_a_broken_store_is_told_and_the_rest_is_shown(
+    judged: Judged, open_page: OpenPage, text_of: TextOf
+) -> None:
+    client = MlflowClient(judged.settings.mlflow_uri)
+    version = model_store.require_version(judged.settings, SPEC.model, "3")
+    client.delete_run(version.run_id)
+    client.delete_model_version_tag(SPEC.model, "3", TAG + "threshold")
+    app = open_page(judged.settings, "registry", version="3")
+    assert not app.exception
+    assert pd.isna(app.dataframe[0].value.set_index("version").loc[3, "threshold"])
+    assert "Model card of version 3" in text_of(app)
+    app = view(app, "Promote")
+    app = app.selectbox(key="challenger").select("3").run()
+    app = app.toggle(key="changes-3").set_value(True).run()
+    assert not app.exception
+
+
+@pytest.mark.long
+def test_sixty_versions_and_five_hundred_runs_cost_no_more_questions(
+    judged: Judged, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
+
+    questions: list[str] = []
+    for kind, names in (
+        (Runs, ("_search_runs", "get_run", "search_logged_models", "get_logged_model")),
+        (Registry, ("get_registered_model", "get_model_version", "search_model_versions")),
+    ):
+        for name in names:
+            working = getattr(kind, name)
+
+            def ask(*given: Any, working: Any = working, name: str = name, **named: Any) -> Any:
+                questions.append(name)
+                return working(*given, **named)
+
+            monkeypatch.setattr(kind, name, ask)
+
+    def counted() -> dict[str, int]:
+        found = {}
+        app = open_page(judged.settings, "registry")
+        for name in ("Versions", "Compare", "Promote", "Ledger"):
+            questions.clear()
+            app = view(app, name)
+            found[name] = len(questions)
+        return found
+
+    few = counted()
+    monkeypatch.setenv(
+        mlflow_client.STORE_VARIABLE, judged.settings.mlflow_uri
+    )  # taken back after this
+    mlflow.set_tracking_uri(judged.settings.mlflow_uri)
+    client = MlflowClient(judged.settings.mlflow_uri)
+    made = client.get_model_version(SPEC.model, "2")
+    experiment = mlflow_client.experiment_id(judged.settings)
+    for number in range(56):
+        run_id = client.create_run(experiment).info.run_id
+        client.log_metric(run_id, "log_loss_test", number / 100)
+        client.create_model_version(SPEC.model, made.source, run_id=run_id, tags=dict(made.tags))
+    for number in range(450):
+        tags = {TAG + "step": "promote", TAG + "version": str(number % 60)}
+        client.create_run(experiment, tags=tags)
+    many = counted()
+    assert all(many[name] <= few[name] for name in many), (few, many)
+    assert max(many.values()) <= 16, many
+    app = open_page(judged.settings, "registry")
+    table = app.dataframe[0].value
+    assert table["version"].tolist() == list(range(60, 0, -1))
+    assert table["log_loss"].tolist()[:3] == [0.55, 0.54, 0.53]

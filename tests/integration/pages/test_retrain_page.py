@@ -1,0 +1,134 @@
+"""The page Retrain: what it says before a champion, of a rising figure, and what its buttons do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import jobs
+from core.monitoring import monitor
+from core.platform import project, state, tracking
+from core.platform.config import Settings
+from core.platform.run_record import SILENT, Record
+from core.platform.run_tags import TAG
+from core.retraining import policy_store
+from core.retraining.policy_settings import Policy
+from core.stats import checks
+from core.stats.checks import Check
+from tests.conftest import copy_home
+
+DAY = 86_400.0
+LOSSES = (0.650, 0.656, 0.661, 0.668, 0.673, 0.679)
+
+
+def report(settings: Settings, place: int, loss: float) -> str:
+    """Leave a report of ten days as the step does, with the log loss that is wished for."""
+    with tracking.step_run(settings, "monitor", monitor.Options(), SILENT) as run_id:
+        check = Check(
+            "log_loss", "Log loss", "performance", loss, 0.65, "", "ok", "", alert_high=0.70
+        )
+        begin = 1.7e9 + 10 * place * DAY
+        tags = {
+            "model": project.load(settings.project).model,
+            "version": "1",
+            "window_begin": str(begin),
+            "window_end": str(begin + 9 * DAY),
+            "labels": "500",
+        }
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                tags={TAG + name: one for name, one in tags.items()},
+                metrics={"rows_current": 600},
+                tables={"checks": checks.as_table([check])},
+            ),
+        )
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def rising(made: Callable[..., Settings], trained_few: Settings) -> Settings:
+    def make(settings: Settings) -> None:
+        for place, loss in enumerate(LOSSES):
+            report(settings, place, loss)
+
+    return made("retrain-rising", make, trained_few)
+
+
+@pytest.fixture
+def home(rising: Settings, tmp_path: Path) -> Settings:
+    return copy_home(rising, tmp_path / "home")
+
+
+def test_before_a_champion_it_says_what_to_do_first(
+    settings: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(settings, "retrain")
+    assert not app.exception
+    assert "There is no champion yet" in text_of(app)
+
+
+def test_a_rising_figure_is_told_with_its_forecast(
+    home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    policy_store.save(home, Policy(strategy="predictive", horizon_days=90))
+    app = open_page(home, "retrain")
+    assert not app.exception
+    text = text_of(app)
+    assert "a limit will be crossed within the horizon" in text
+    assert "Windows monitored: 6, with enough labels: 6" in text
+    assert "Nothing was decided yet" in text
+    assert len(tracking.runs(home, step="retrain")) == 0
+
+
+def test_the_policy_is_saved_and_one_that_cannot_be_is_told(
+    home: Settings,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    app = open_page(home, "retrain")
+    app = app.radio(key="strategy").set_value("reactive").run()
+    app.number_input(key="Windows in alert").set_value(3)
+    app.number_input(key="of the last windows").set_value(2)
+    app = press(app, "Save the policy")
+    assert "k is at most n" in text_of(app)
+    assert policy_store.load(home) == Policy()
+    app.number_input(key="of the last windows").set_value(4)
+    app = press(app, "Save the policy")
+    assert not app.exception
+    assert policy_store.load(home) == Policy(strategy="reactive", k=3, n=4)
+
+
+def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
+    home: Settings,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    app = open_page(home, "retrain")
+    app = press(app, "Retrain")
+    assert "needs a written reason" in text_of(app)
+    assert not jobs.latest(home, "retrain")
+    app.text_area(key="reason").set_value("Labels of a new kind came in")
+    app = press(app, "Retrain")
+    found = jobs.latest(home, "retrain")
+    assert [job.options["reason"] for job in found] == ["Labels of a new kind came in"]
+    assert all(button.disabled for button in app.button if button.label == "Decide now")
+
+
+def test_a_damaged_policy_is_told_and_can_be_saved_anew(
+    home: Settings,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    state.save(home, policy_store.NAME, {"strategy": "always"})
+    app = open_page(home, "retrain")
+    assert "The policy cannot be used" in text_of(app)
+    press(app, "Save the policy")
+    assert policy_store.load(home) == Policy()

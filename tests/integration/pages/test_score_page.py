@@ -1,0 +1,260 @@
+"""The page Score: one row on the court, a file with its columns, earlier scorings, filters."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import jobs
+from core.platform import model_store, project, storage, tracking
+from core.platform.config import Settings
+from core.predictions_log import predictions
+from core.projects.kobe import court_map
+from core.scoring import score
+from core.training import explain
+
+SPEC = project.load("kobe")
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    """Nine rows as a scoring keeps them."""
+    return pd.DataFrame(
+        {
+            "courtside_prediction_id": [f"{'a' * 32}-{i}" for i in range(9)],
+            "courtside_row_key": [str(100 + i) for i in range(9)],
+            "courtside_probability": [0.1, 0.9, 0.5, 0.4, 0.6, 0.7, 0.2, 0.3, 0.8],
+            "courtside_predicted": [0, 1, 1, 0, 1, 1, 0, 0, 1],
+            "courtside_label": [0, 1, 0, 1, None, None, 0, 0, 1],
+        }
+    ).astype({"courtside_label": "float64"})
+
+
+def filtered(rows: pd.DataFrame, **values: object) -> list[int]:
+    """Return the places that pass the filters, drawn by a script of their own."""
+
+    def script(rows):  # its source alone is run: it knows no import of this file
+        import streamlit as st
+
+        from core.platform import project
+        from pages.score import result_view
+
+        found = result_view.rows_chosen(project.load("kobe"), rows, "run")
+        st.code(",".join(map(str, found)))
+
+    app = AppTest.from_function(script, kwargs={"rows": rows}, default_timeout=60)
+    for name, value in values.items():
+        app.session_state[f"{name}-run"] = value
+    app.run()
+    assert not app.exception
+    return [int(one) for one in app.code[0].value.split(",") if one]
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ({}, list(range(9))),
+        ({"between": (40, 60)}, [2, 3, 4]),
+        ({"called": "made", "known": "known"}, [1, 2, 8]),
+        ({"known": "unknown"}, [4, 5]),
+        ({"known": "called wrong"}, [2, 3]),
+        ({"sought": "107"}, [7]),
+        ({"sought": "-3"}, [3]),
+        ({"called": "missed", "order": "Highest first"}, [3, 7, 6, 0]),
+    ],
+)
+def test_filters_leave_the_rows_that_they_name(rows, values, places) -> None:
+    assert filtered(rows, **values) == places
+
+
+def on_the_court(app: AppTest) -> AppTest:
+    return app.segmented_control(key="rows").set_value("row").run()
+
+
+def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
+    """Keep the one answer of a run here; the gateway of the shared server has a log of its own."""
+    name = score.output_name("row", run.run_id, is_sample=run.is_sample)
+    rows = storage.read_output(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
+    answer = predictions.Answer(
+        request_id=str(rows["courtside_prediction_id"].iloc[0]).removesuffix("-0"),
+        model=run.params["model"],
+        version=run.params["version"],
+        alias=None,
+        source="page",
+        scored_at=run.started,
+        latency_ms=1.0,
+        run_id=run.run_id,
+        features=rows[list(SPEC.features)].to_dict("records"),
+        probabilities=rows["courtside_probability"].tolist(),
+        predicted=rows["courtside_predicted"].tolist(),
+    )
+    assert predictions.write(settings, [answer]) == [1]
+
+
+def test_a_row_is_scored_explained_and_its_outcome_is_told_later(
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    app = on_the_court(open_page(copied.settings, "score"))
+    assert not app.exception
+    assert "Press Score to see the map" in text_of(app)
+    app = press(app, "Score")
+    asked = {job.step: job for job in jobs.active(copied.settings)}
+    assert set(asked) == {"score", "explain"}
+    for step, module in (("score", score), ("explain", explain)):
+        job = asked[step]
+        assert jobs.claim(copied.settings, job.job_id)
+        module.run(copied.settings, module.Options(**job.options))
+        jobs.finish(copied.settings, job.job_id, "done", result={})
+    run = tracking.last_run(copied.settings, "score")
+    explained = tracking.last_run(copied.settings, "explain")
+    assert run is not None
+    assert explained is not None
+    log_as_its_gateway_would(copied.settings, run)
+    app.run()
+    assert not app.exception
+    assert not app.error
+    kept = predictions.read(copied.settings, run.run_id)
+    (answer,) = kept["courtside_probability"]
+    shown = {found.label: found.value for found in app.metric}
+    assert shown["Probability"] == f"{answer:.1%}"
+    threshold = model_store.require_version(copied.settings, SPEC.model, "champion").threshold
+    assert shown["Label"] == (SPEC.positive if answer >= threshold else SPEC.negative)
+    assert explained.metrics["probability"] == pytest.approx(answer)
+    text = text_of(app)
+    assert kept["courtside_prediction_id"].iloc[0] in text
+    assert "The map says" in text
+    cells = tracking.table(copied.settings, explained.run_id, "map")
+    assert len(cells) == len(court_map.grid())
+    app = press(app, "Made")
+    assert not app.exception
+    assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [1.0]
+    assert "It came out: **made**" in text_of(app)
+    app = press(app, "Missed")
+    assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [0.0]
+    # the earlier scoring can be looked at again
+    box = app.selectbox(key=f"scoring-{run.run_id}")
+    assert len(box.options) == 2
+    box.select_index(1)
+    app = app.run()
+    assert not app.exception
+    assert {found.label for found in app.metric} >= {"Rows scored", "F1", "Log loss"}
+
+
+def test_columns_of_a_file_are_found_or_asked_for(
+    copied,
+    shots: pd.DataFrame,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    inputs = list(SPEC.features)
+    frame = shots[["shot_id", *inputs]].head(20)
+    frame = frame.rename(columns={"shot_distance": "Shot Distance", "period": "quarter"})
+    frame.loc[3, "lat"] = 99.0
+    content = io.BytesIO()
+    frame.to_csv(content, index=False)
+    app = open_page(copied.settings, "score")
+    app = app.segmented_control(key="rows").set_value("upload").run()
+    app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
+    app = app.run()
+    assert not app.exception
+    assert "Say which column holds period." in text_of(app)
+    assert next(one for one in app.button if one.label == "Score").disabled
+    next(one for one in app.selectbox if one.label == "period").set_value("quarter")
+    app = app.run()
+    assert not app.exception
+    assert any("some cannot be scored" in found.value for found in app.warning)
+    app = press(app, "Score")
+    (job,) = jobs.active(copied.settings)
+    chosen = score.Options(**job.options)
+    assert chosen.mapping == {"shot_distance": "Shot Distance", "period": "quarter"}
+    assert (chosen.source, chosen.way, chosen.keep) == ("upload", "endpoint", None)
+    assert chosen.upload is not None
+    assert storage.uploaded(copied.settings, chosen.upload).read_bytes() == content.getvalue()
+
+
+def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    app = open_page(copied.settings, "score")
+    app = app.segmented_control(key="rows").set_value("path").run()
+    app = press(app, "Score")
+    assert "No place is named yet." in app.error[0].value
+    app.text_input(key="path").set_value("/data/rows.parquet")
+    app = press(app, "Score")
+    (job,) = jobs.active(copied.settings)
+    chosen = score.Options(**job.options)
+    assert (chosen.path, chosen.way, chosen.destination) == (
+        "/data/rows.parquet",
+        "in_process",
+        None,
+    )
+
+
+def test_the_columns_of_a_path_can_be_looked_at_and_named(
+    copied,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+    text_of: Callable[[AppTest], str],
+    tmp_path: Path,
+) -> None:
+    columns = ("lat", "lon", "minutes_remaining", "period", "playoffs", "Shot Distance")
+    frame = pd.DataFrame({name: [1.0, 2.0] for name in columns})
+    path = tmp_path / "rows.parquet"
+    frame.rename(columns={"period": "quarter"}).to_parquet(path)
+    app = open_page(copied.settings, "score")
+    app = app.segmented_control(key="rows").set_value("path").run()
+    app.text_input(key="path").set_value(str(path))
+    app = press(app.run(), "Look at it")
+    assert not app.exception
+    assert "Say which column holds period." in text_of(app)
+    next(one for one in app.selectbox if one.label == "period").set_value("quarter")
+    app = press(app.run(), "Score")
+    (job,) = jobs.active(copied.settings)
+    chosen = score.Options(**job.options)
+    assert chosen.mapping == {"shot_distance": "Shot Distance", "period": "quarter"}
+    assert chosen.path == str(path)
+
+
+def test_an_interrupted_scoring_of_a_path_can_be_resumed(
+    copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
+) -> None:
+    options = score.Options(source="path", path="/data/rows.parquet").model_dump(mode="json")
+    job = jobs.submit(copied.settings, "score", options)
+    assert jobs.claim(copied.settings, job.job_id)
+    begun = copied.run("score").run_id
+    jobs.update(copied.settings, job.job_id, run_id=begun)
+    jobs.finish(copied.settings, job.job_id, "failed", error="The machine went down.")
+    app = press(open_page(copied.settings, "score"), "Resume")
+    assert not app.exception
+    (again,) = jobs.active(copied.settings)
+    assert again.options["resume"] == begun
+
+
+def test_the_verdict_on_a_scoring_is_the_one_of_its_monitoring_report(
+    lived, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(lived.settings, "score")
+    assert not app.exception
+    title = lived.run("monitor").tags["courtside.verdict_title"]
+    (shown,) = [one.value for one in app.error if title in one.value]
+    assert "says Monitor" in shown
+    assert any(found.label == "See the report" for found in app.get("page_link"))
+
+
+def test_a_scoring_without_a_report_offers_to_monitor_it(
+    copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    made = score.run(copied.settings, score.Options(way="in_process"))
+    app = open_page(copied.settings, "score")
+    assert "for Monitor to say" in text_of(app)
+    (link,) = [one for one in app.get("page_link") if one.label == "Monitor these rows"]
+    assert link.proto.query_string == f"scoring={made.scoring}"

@@ -1,0 +1,227 @@
+"""A second project is a second file: its steps run and its pages open, and nothing knows the first.
+
+The project has no court, no sample and no code of its own, and its rows are days.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.data import acquire, prepare, snapshots
+from core.documents import gather
+from core.documents.texts import as_markdown
+from core.monitoring import monitor
+from core.platform import model_store, project, storage, tracking
+from core.platform.config import CODE_ROOT, Settings
+from core.platform.errors import InputError, NotReadyError
+from core.training import train
+from pages.shared import elements
+
+RAIN = CODE_ROOT / "tests" / "rain.toml"
+PAGES = (
+    "overview",
+    "acquire",
+    "prepare",
+    "train",
+    "registry",
+    "explain",
+    "serve",
+    "score",
+    "predictions",
+    "monitor",
+    "alerts",
+    "retrain",
+    "replay",
+    "reports",
+    "runs",
+)
+FOREIGN = re.compile(
+    r"kobe|(?<!snap)shot|lakers|hoop|\bcourt\b|[23]-point|[23]pt"
+    r"|(?<!of )\bcourse\b|grader|checklist|\bbrief\b|first version of this work",
+    re.IGNORECASE,
+)
+
+
+def days() -> pd.DataFrame:
+    """Return 700 days, seeded: it rains where pressure is low, and sometimes nobody looked."""
+    rng = np.random.default_rng(3)
+    pressure = rng.normal(1013, 12, 700).round(1)
+    humidity = rng.integers(20, 100, 700)
+    odds = (1010 - pressure) / 8 + (humidity - 60) / 30
+    rained = (rng.random(700) < 1 / (1 + np.exp(-odds))).astype(float)
+    rained[::25] = np.nan
+    return pd.DataFrame(
+        {
+            "day": range(700),
+            "date": pd.date_range("2001-01-01", periods=700).strftime("%Y-%m-%d"),
+            "place": np.where(np.arange(700) % 7 == 0, "hills", "coast"),
+            "pressure": pressure,
+            "humidity": humidity,
+            "rained": rained,
+        }
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Put the second file beside the shipped ones, in a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("projects")
+    shutil.copytree(project.FOLDER, folder, dirs_exist_ok=True)
+    shutil.copy(RAIN, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "FOLDER", folder)
+        yield
+
+
+@pytest.fixture
+def empty(settings: Settings) -> Settings:
+    return settings.model_copy(update={"project": "rain"})
+
+
+@pytest.fixture(scope="module")
+def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home in which the second project was trained; tests only look at it."""
+    settings = module_settings.model_copy(update={"project": "rain"})
+    path = tmp_path_factory.mktemp("source") / "days.csv"
+    days().to_csv(path, index=False)
+    acquire.run(settings, acquire.Options(source="file", path=path))
+    prepare.run(settings, prepare.Options())
+    train.run(settings, train.Options(candidates=("lr",), folds=3))
+    return settings
+
+
+def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) -> str:
+    """Return whatever a page shows, charts and choices too, without the paths of the test."""
+    shown = f"{app.main!r}\n{app.sidebar!r}\n{text_of(app)}"
+    for table in (*app.dataframe, *app.table):
+        shown += table.value.to_string()
+    for chart in app.get("vega_lite_chart"):
+        shown += str(chart.proto)
+    return shown.replace(str(settings.home), "")
+
+
+def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Settings) -> None:
+    rows, kept = days(), days().dropna()
+    coast = kept[kept["place"] == "coast"]
+    raw, prepared = snapshots.current(trained), storage.current_prepared(trained)
+    assert raw is not None
+    assert prepared is not None
+    assert (raw.rows, prepared.rows_train + prepared.rows_test) == (len(rows), len(coast))
+    assert not raw.is_sample
+    acquired = tracking.last_run(trained, "acquire")
+    assert acquired is not None
+    assert acquired.tags["courtside.project"] == "rain"
+    assert "tables/court_cells.parquet" not in tracking.artifacts(trained, acquired.run_id)
+    assert acquired.metrics["rows_production"] == (rows["place"] == "hills").sum()
+    version = model_store.require_version(trained, "rain", "champion")
+    assert (version.version, version.threshold) == ("1", 0.3)
+    run = tracking.last_run(trained, "train")
+    assert run is not None
+    # it learned from these columns: better than the base rate
+    assert run.metrics["skill_test"] > 0.1
+
+
+def test_its_monitoring_is_refused_while_nothing_was_scored(trained: Settings) -> None:
+    with pytest.raises(NotReadyError, match="Nothing was scored yet"):
+        monitor.run(trained, monitor.Options())
+
+
+def test_a_sample_that_it_does_not_have_is_refused(empty: Settings) -> None:
+    with pytest.raises(InputError, match="'rain' has no built-in sample"):
+        acquire.run(empty, acquire.Options(source="sample"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_empty_pages_know_no_other_project(
+    page: str, empty: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
+) -> None:
+    app = open_page(empty, page)
+    assert not app.exception
+    assert not app.error
+    shown = all_of(app, empty, text_of)
+    assert "Does it rain tomorrow?" in shown
+    assert not FOREIGN.findall(shown)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_pages_after_training_know_no_other_project(
+    page: str,
+    trained: Settings,
+    open_page: Callable[..., AppTest],
+    text_of: Callable[[AppTest], str],
+) -> None:
+    app = open_page(trained, page)
+    assert not app.exception
+    assert not app.error
+    shown = all_of(app, trained, text_of)
+    assert "not real" not in shown
+    assert not FOREIGN.findall(shown)
+    words = {
+        "overview": "coast days",
+        "acquire": "wet",
+        "prepare": "wet",
+        "train": "Logistic regression",
+        "serve": "champion (version 1)",
+        "monitor": "coast days",
+        "runs": "Treinamento",
+    }
+    assert words.get(page, "") in shown
+
+
+def test_its_documents_know_no_other_project(trained: Settings) -> None:
+    made = gather.build(trained)
+    names = [one.name for one in made]
+    assert names[:2] == ["project_charter", "data_report"]
+    assert names[-2:] == ["artifacts", "model_card_v1"]
+    assert "answers" not in names
+    for document in made:
+        text = as_markdown.render(document)
+        assert "wet" in text or "rain" in text.lower(), document.name
+        assert not FOREIGN.findall(text), document.name
+
+
+def test_only_a_project_with_a_checklist_has_its_page(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {}
+    for name in ("rain", "kobe"):
+        monkeypatch.setenv("COURTSIDE_PROJECT", name)
+        shown[name] = elements.offered()
+    assert shown["kobe"] == elements.PAGES
+    assert elements.PAGES.items() - shown["rain"].items() == {
+        ("checklist", ("Checklist", "checklist"))
+    }
+    monkeypatch.setenv("COURTSIDE_PROJECT", "No such name")
+    assert elements.offered() == elements.PAGES
+
+
+def test_only_sources_that_exist_are_offered(
+    empty: Settings,
+    tmp_path: Path,
+    open_page: Callable[..., AppTest],
+    press: Callable[[AppTest, str], AppTest],
+) -> None:
+    app = open_page(empty, "acquire")
+    choice = app.segmented_control(key="source")
+    assert (choice.options, choice.value) == (["Upload files"], "upload")
+    app = press(app, "Acquire")
+    assert not app.exception
+    assert [found.value for found in app.error] == [
+        "No file is chosen yet. Drop one or several files above."
+    ]
+    chosen = empty.model_copy(update={"raw_dir": tmp_path})
+    choice = open_page(chosen, "acquire").segmented_control(key="source")
+    assert choice.value == "folder"
+    assert choice.options == ["Folder on this machine", "Upload files"]
+    with_sample = empty.model_copy(update={"project": "kobe"})
+    app = open_page(with_sample, "acquire")
+    assert app.segmented_control(key="source").value == "sample"
+    assert any("30,697 made-up shots" in found.value for found in app.caption)

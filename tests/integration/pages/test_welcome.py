@@ -1,0 +1,144 @@
+"""The first five minutes on the Overview: one button, each stage, the verdict, begin anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.jobs import chains, jobs
+from core.platform import lifecycle, process
+from core.platform.config import Settings
+from core.runtime import backup
+from tests.integration.pages.conftest import Lived
+
+BUTTON = "Run the whole life cycle on sample data"
+REAL = "Now with the real data"
+SAMPLE_MARK = ":orange[:material/science: sample data]"
+STEPS = [step for step, _ in lifecycle.whole()]
+
+
+def labels(app: AppTest) -> list[str]:
+    return [found.label for found in app.button]
+
+
+def go(settings: Settings, steps: int, runs: dict[str, str] | None = None) -> None:
+    """Let that many jobs of the chain be done, as a worker does."""
+    for _ in range(steps):
+        (job,) = jobs.active(settings)
+        jobs.claim(settings, job.job_id)
+        if runs:
+            jobs.update(settings, job.job_id, run_id=runs[job.step])
+        jobs.finish(settings, job.job_id, jobs.DONE)
+        chains.advance(settings)
+
+
+def test_a_newcomer_presses_one_button_and_sees_every_stage(
+    settings: Settings, open_page: Callable[..., AppTest], press, text_of
+) -> None:
+    app = open_page(settings, "overview")
+    assert "Does the shot go in?" in text_of(app)
+    assert [found for found in app.button if found.label == BUTTON]
+    app = press(app, BUTTON)
+    assert not app.error
+    found = chains.current(settings)
+    assert found is not None
+    assert ([link.step for link in found.links], found.state) == (STEPS, "running")
+    assert [job.step for job in jobs.active(settings)] == ["acquire"]
+    text = text_of(app)
+    assert "Stage 1 of 6" in text
+    assert text.count("not yet") == 5
+    assert BUTTON not in labels(app)
+    go(settings, 2)
+    text = text_of(app.run())
+    assert "Stage 3 of 6" in text
+    assert text.count("not yet") == 3
+    app = press(app, "Cancel all of it")
+    assert "Cancelled at Train. What was done before stands." in text_of(app)
+    assert not jobs.active(settings)
+
+
+def test_a_stage_that_fails_is_told_with_its_reason_and_can_be_tried_again(
+    settings: Settings, open_page: Callable[..., AppTest], press, text_of
+) -> None:
+    chains.start(settings, lifecycle.whole(), BUTTON)
+    go(settings, 1)
+    (job,) = jobs.active(settings)
+    jobs.claim(settings, job.job_id)
+    jobs.finish(settings, job.job_id, jobs.FAILED, error="The disk is full.")
+    app = open_page(settings, "overview")
+    assert "**Prepare failed.** The disk is full." in [found.value for found in app.error]
+    assert "Go to Prepare" in [found.value for found in app.page_link]
+    app = press(app, "Try again from the start")
+    found = chains.current(settings)
+    assert found is not None
+    assert (found.state, found.links[1].job) == ("running", None)
+    assert "Stage 1 of 6" in text_of(app)
+
+
+@pytest.mark.parametrize(("raw_dir", "source"), [(False, "download"), (True, "folder")])
+def test_it_ends_with_the_verdict_and_the_real_data_come_next(
+    copied: Lived, open_page: Callable[..., AppTest], press, text_of, raw_dir: bool, source: str
+) -> None:
+    settings = copied.settings
+    if raw_dir:
+        settings = settings.model_copy(update={"raw_dir": settings.home})
+    runs = {step: copied.run(step).run_id for step in STEPS}
+    chains.start(settings, lifecycle.whole(), BUTTON)
+    go(settings, len(STEPS), runs)
+    app = open_page(settings, "overview")
+    run = copied.run("monitor")
+    text = text_of(app)
+    # by the rows of the example, and marked so
+    assert app.subheader[0].value.endswith(f": {run.tags['courtside.verdict_title']} {SAMPLE_MARK}")
+    assert f"**What to do:** {run.tags['courtside.verdict_todo']}" in text
+    assert "See the whole report" in text
+    assert f"**{copied.run('train').metrics['log_loss_test']:.4f}** log loss on test" in text
+    app = press(app, REAL)
+    assert [(job.step, job.options) for job in jobs.active(settings)] == [
+        ("acquire", {"source": source})
+    ]
+
+
+def test_beginning_anew_asks_for_the_name_and_starts_the_app_again(
+    copied: Lived, open_page: Callable[..., AppTest], press, text_of, monkeypatch
+) -> None:
+    settings, asked = copied.settings, []
+    monkeypatch.setattr(process, "re_exec", asked.append)
+    # the server is another home's
+    monkeypatch.setattr(backup, "_stop_all", lambda settings: None)
+    app = open_page(settings, "overview")
+    (button,) = [found for found in app.button if found.key == "reset"]
+    assert button.disabled
+    app.text_input(key="confirm-reset").set_value("kobe bryant").run()
+    assert app.button(key="reset").disabled
+    app.text_input(key="confirm-reset").set_value(settings.project).run()
+    app = press(app, "Move everything into a backup")
+    assert "The app starts again." in text_of(app)
+    assert asked == [settings.environment()]
+    # what the app does when it starts
+    name = backup.finish(settings)
+    app = open_page(settings, "overview", warm=False)
+    assert BUTTON in labels(app)
+    (kept,) = backup.listed(settings)
+    assert kept.name == name
+    assert app.button(key="restore").disabled
+    app.checkbox(key="sure-restore").check().run()
+    app = press(app, "Put it back")
+    backup.finish(settings)
+    assert backup.size(settings) > 0
+    assert BUTTON not in labels(open_page(settings, "overview", warm=False))
+
+
+def test_while_a_job_waits_the_reset_is_refused_with_the_reason(
+    settings: Settings, open_page: Callable[..., AppTest], press, monkeypatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(process, "re_exec", asked.append)
+    jobs.submit(settings, "prepare", {})
+    app = open_page(settings, "overview")
+    app.text_input(key="confirm-reset").set_value(settings.project).run()
+    app = press(app, "Move everything into a backup")
+    assert "A job is under way." in app.error[0].value
+    assert not asked

@@ -1,0 +1,779 @@
+"""A bad item in each background loop: the others are worked on, and the bad one is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import sqlalchemy as sql
+from aiohttp.test_utils import TestClient, TestServer
+
+from core.jobs import chains, jobs, leftovers, schedules
+from core.jobs.schedules import Schedule
+from core.monitoring import alert_tables, alerts, channels, deliver
+from core.monitoring.alerting import Subject
+from core.monitoring.channels import Channels, Webhook
+from core.platform import clock, mlflow_client, set_aside, state, storage, tracking
+from core.platform.config import CODE_ROOT, Settings
+from core.platform.errors import StoreError
+from core.predictions_log import (
+    gap_journal,
+    known_labels,
+    labels,
+    log_search,
+    log_store,
+    predictions,
+)
+from core.predictions_log.labels import Report
+from core.retraining import replay_store, retrain
+from core.runtime.supervisor import Supervisor
+from core.serving import api_keys, contract, gateway, restarts, server
+from core.serving import gateway_log as recording
+from tests.integration.serving.gateways import damage, until
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def noted(settings: Settings, queue: str) -> list[tuple[str, str]]:
+    """The items that were set aside from a queue, each with its code, oldest first."""
+    return [(one.item, one.code) for one in reversed(set_aside.entries(settings, (queue,)))]
+
+
+def answer(rows: int = 1, **values: object) -> predictions.Answer:
+    made = predictions.Answer(
+        request_id=uuid.uuid4().hex,
+        model="toy",
+        version="3",
+        alias=None,
+        source="api",
+        scored_at=time.time(),
+        latency_ms=1.0,
+        features=[{"a": 1.0}] * rows,
+        probabilities=[0.5] * rows,
+        predicted=[1] * rows,
+    )
+    return replace(made, **values)
+
+
+def refuse(settings: Settings, table: str, condition: str) -> None:
+    """Let the database itself refuse rows."""
+    with sqlite3.connect(settings.state_dir / "predictions.db") as log:
+        log.execute(
+            f"CREATE TRIGGER refused BEFORE INSERT ON {table} WHEN {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'this one never'); END"
+        )
+    log.close()
+
+
+def worker(settings: Settings) -> Supervisor:
+    return Supervisor(settings, target="", clean_up="", preload=(), idle=-1.0)
+
+
+# --- what is set aside --------------------------------------------------------------------------
+
+
+def test_an_entry_is_bounded_private_and_without_secrets(settings: Settings) -> None:
+    told = "postgresql://ann:s3cret@db/x " + "y" * 9000 + "\ud800"
+    assert set_aside.put(settings, "predictions", "z" * 9000, "unwritable", rows=3, error=told)
+    [found] = set_aside.entries(settings)
+    assert len(found.item) == set_aside.ITEM_CHARACTERS
+    assert len(found.detail) == set_aside.DETAIL_CHARACTERS
+    assert "s3cret" not in found.detail
+    path = settings.state_dir / "set_aside.jsonl"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_stays_bad_is_noted_once_and_comes_again_after_it_was_dismissed(
+    settings: Settings,
+) -> None:
+    for _ in range(3):
+        set_aside.put(settings, "schedules", "Daily", "unreadable")
+    set_aside.put(settings, "jobs", "7", "unreadable")
+    assert len(set_aside.entries(settings)) == 2
+    set_aside.dismiss(settings, ("schedules",))
+    assert noted(settings, "schedules") == []
+    assert noted(settings, "jobs") == [("7", "unreadable")]
+    set_aside.put(settings, "schedules", "Daily", "unreadable")
+    assert len(set_aside.entries(settings)) == 2
+
+
+def test_a_flood_is_folded_and_every_row_still_counts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_aside, "LIMIT_BYTES", 4000)
+    monkeypatch.setattr(set_aside, "KEPT", 5)
+    for place in range(120):
+        set_aside.put(settings, "predictions", f"request {place}", "unwritable", rows=2)
+    found = set_aside.entries(settings)
+    assert sum(one.rows for one in found) == 240
+    assert sum(one.count for one in found) == 120
+    assert found[0].item == "request 119"
+    assert (settings.state_dir / "set_aside.jsonl").stat().st_size < 8000
+
+
+def test_a_line_that_was_cut_off_hides_no_other(settings: Settings) -> None:
+    set_aside.put(settings, "jobs", "1", "unreadable")
+    with (settings.state_dir / "set_aside.jsonl").open("ab") as file:
+        file.write(b'{"at": 1, "que\n')
+    set_aside.put(settings, "jobs", "2", "unreadable")
+    assert [one.item for one in set_aside.entries(settings)] == ["2", "set_aside.jsonl", "1"]
+
+
+def test_where_nothing_can_be_written_the_loop_goes_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert not set_aside.put(settings, "jobs", "1", "unreadable")
+
+
+# --- the predictions log ------------------------------------------------------------------------
+
+
+def keep(settings: Settings, answers: list[predictions.Answer]) -> list[str]:
+    """Give answers to a recorder all at once; what became of each."""
+
+    async def scenario() -> list[str]:
+        recorder = recording.Recorder(settings)
+        recorder.start()
+        how = await asyncio.gather(*(recorder.keep(one) for one in answers))
+        # a slow machine answers before it has written
+        while recorder.state().waiting:
+            await asyncio.sleep(0.01)
+        recorder.close()
+        assert recorder.state().ok
+        aside = sum(one.rows for one in set_aside.entries(settings, ("predictions",)))
+        assert recorder.state().set_aside == aside
+        return list(how)
+
+    return asyncio.run(scenario())
+
+
+POISON = {
+    "more answers than rows": {"features": [{"a": 1.0}]},
+    "no probability": {"probabilities": [float("nan"), 0.5]},
+    "half a character": {"version": "\ud800"},
+    "too large": {"predicted": [2**70, 1]},
+    "no number": {"latency_ms": "soon"},
+}
+
+
+@pytest.mark.parametrize("values", POISON.values(), ids=POISON.keys())
+def test_one_bad_answer_does_not_keep_others_out_of_the_log(
+    settings: Settings, values: dict[str, object]
+) -> None:
+    bad = answer(2, **values)
+    good = [answer(3) for _ in range(7)]
+    how = keep(settings, [*good[:4], bad, *good[4:]])
+    assert log_search.count(settings) == 21
+    [(name, code)] = noted(settings, "predictions")
+    assert name == bad.request_id
+    assert code in ("not_an_answer", "unwritable")
+    assert how[4] in ("set_aside", "delayed")
+    assert predictions.gaps(settings) == []
+
+
+def test_what_the_database_itself_refuses_is_set_aside(settings: Settings) -> None:
+    predictions.write(settings, [answer()])
+    refuse(settings, "predictions", "NEW.row_key = '66'")
+    keep(settings, [answer(row_keys=[str(key)]) for key in range(60, 70)])
+    assert log_search.count(settings) == 10
+    [entry] = set_aside.entries(settings)
+    assert (entry.code, entry.rows) == ("unwritable", 1)
+    assert "this one never" in entry.detail
+
+
+def test_a_log_that_is_down_is_no_answers_fault(settings: Settings) -> None:
+    predictions.write(settings, [answer()])
+
+    async def scenario() -> None:
+        recorder = recording.Recorder(settings)
+        recorder.start()
+        with sqlite3.connect(settings.state_dir / "predictions.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await recorder.keep(answer(2)) == "delayed"
+            until(lambda: not recorder.state().ok)
+            other.execute("ROLLBACK")
+        other.close()
+        until(lambda: recorder.state() == recording.LogState())
+        recorder.close()
+
+    asyncio.run(scenario())
+    assert log_search.count(settings) == 3
+    assert set_aside.entries(settings) == []
+    assert not list((settings.state_dir / "gaps").glob("*"))
+
+
+KILLED = """
+import asyncio, os, signal, sqlite3, sys, time, uuid
+from pathlib import Path
+from core.serving import gateway_log as recording
+from core.predictions_log import log_writer
+from core.platform.config import Settings
+
+def answer(rows=1):
+    return log_writer.Answer(
+        uuid.uuid4().hex, "toy", "3", None, "api", time.time(), 1.0, [{"a": 1.0}] * rows,
+        [0.5] * rows, [1] * rows,
+    )
+
+settings = Settings(home=Path(sys.argv[1]))
+log_writer.write(settings, [answer()])
+
+async def scenario():
+    recorder = recording.Recorder(settings, limit=10)
+    recorder.start()
+    other = sqlite3.connect(settings.state_dir / "predictions.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    # 12 rows: the last 4 find no room in memory any more
+    how = [await recorder.keep(answer(4)) for _ in range(3)]
+    assert how == ["delayed"] * 3, how
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.to_thread(recorder.close)
+    os._exit(0)
+
+asyncio.run(scenario())
+"""
+
+
+@pytest.mark.parametrize("way", ["kill", "end"])
+def test_a_gateway_that_ends_while_the_log_is_down_leaves_a_gap(
+    settings: Settings, way: str
+) -> None:
+    begun = time.time()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(settings.home), way],
+        cwd=CODE_ROOT,
+        check=False,
+        timeout=600,
+    )
+    assert ended.returncode == (-signal.SIGKILL if way == "kill" else 0)
+    [path] = (settings.state_dir / "gaps").glob("*.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    # seen at once, whether or not anybody starts a gateway again
+    [seen] = predictions.gaps(settings)
+    assert (seen.rows, seen.reason) == (12, gap_journal.ENDED)
+    assert begun <= seen.begun <= seen.ended <= time.time()
+    keep(settings, [answer()])
+    assert not path.exists()
+    assert predictions.gaps(settings) == [seen]
+    # one that died between the two does not note it twice
+    predictions.note_gap(settings, seen.begun, seen.ended, seen.rows, seen.reason)
+    assert predictions.gaps(settings) == [seen]
+
+
+def test_a_damaged_note_of_a_gap_hides_no_other(settings: Settings) -> None:
+    journal = gap_journal.Journal(settings)
+    journal.note(1.0, 5, is_closed=True)
+    (settings.state_dir / "gaps" / "1-damaged.json").write_text("{", encoding="utf-8")
+    keep(settings, [answer()])
+    assert [gap.rows for gap in predictions.gaps(settings)] == [5]
+    assert noted(settings, "predictions") == [("1-damaged.json", "unreadable")]
+
+
+# --- the endpoint -------------------------------------------------------------------------------
+
+
+def test_a_fault_that_no_rule_foresaw_is_a_sentence_with_an_id_and_is_seen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no rule for this")
+
+    monkeypatch.setattr(contract, "read", fail)
+    described = server.Server(
+        port=1,
+        pid=os.getpid(),
+        create_time=0.0,
+        model="toy",
+        version="1",
+        alias=None,
+        run_id="0" * 32,
+        state="ready",
+        started=0.0,
+        log_path=settings.logs_dir / "x.log",
+        job_id=None,
+        sample=False,
+        backend=9,
+        inputs={"a": "number"},
+    )
+    server.keep(settings, described)
+    app = gateway.application(settings, 1)
+
+    async def scenario() -> None:
+        async with TestClient(TestServer(app)) as client:
+            for _ in range(2):
+                told = await client.post("/invocations", json={})
+                assert told.status == 500
+                name = told.headers["X-Request-Id"]
+                assert name in (await told.json())["message"]
+            found = await (await client.get("/.gateway")).json()
+            assert found["counts"]["errors"] == {"500": 2}
+            assert noted(settings, "endpoint")[-1] == (name, "unexpected")
+            assert name in capsys.readouterr().err
+
+    asyncio.run(scenario())
+
+
+def test_bytes_that_are_no_text_are_no_key(settings: Settings) -> None:
+    api_keys.create(settings, "Ann")
+    assert not api_keys.accepts(settings, b"\xff\xfe".decode("utf-8", "surrogateescape"))
+
+
+# --- labels -------------------------------------------------------------------------------------
+
+
+def test_one_label_that_the_log_refuses_does_not_keep_others_out(settings: Settings) -> None:
+    predictions.write(settings, [answer(9, row_keys=[str(key) for key in range(9)])])
+    refuse(settings, "labels", "NEW.name = '6'")
+    counts = labels.report(
+        settings, [Report(label=key % 2, key=str(key)) for key in range(9)], source="api"
+    )
+    assert (counts.new, counts.unmatched, counts.rejected) == (8, 0, 1)
+    assert [one.index for one in counts.refusals] == [6]
+    assert noted(settings, "labels") == [("6", "unwritable")]
+    rows = log_search.browse(settings, limit=20).set_index("courtside_row_key")
+    found = rows["courtside_label"].sort_index()
+    assert found.drop("6").tolist() == [key % 2 for key in range(9) if key != 6]
+
+
+def scored(settings: Settings, path: Path, at: float) -> str:
+    run_id = uuid.uuid4().hex
+    line = predictions.Scoring(run_id, "file", "toy", "1", at, 2, 0, path=str(path))
+    predictions.finish(settings, line)
+    return run_id
+
+
+def test_scorings_whose_files_are_gone_or_damaged_hide_no_other(settings: Settings) -> None:
+    rows = pd.DataFrame({"prediction_id": ["x-0", "x-1"], "row_key": ["1", "2"], "label": [1, 0]})
+    rows[["probability", "predicted"]] = 0.5, 1
+    rows = rows.add_prefix("courtside_")
+    places = [settings.home / f"{name}.parquet" for name in ("good", "gone", "damaged", "other")]
+    rows.to_parquet(places[0])
+    places[2].write_bytes(b"PAR1")
+    rows[["courtside_label"]].to_parquet(places[3])
+    names = [scored(settings, path, at) for at, path in enumerate(places)]
+    assert known_labels.of_scored(settings, is_sample=False).to_dict() == {"1": 1.0, "2": 0.0}
+    wanted = {
+        (f"scoring:{name}", code)
+        for name, code in zip(names[1:], ("gone", "unreadable", "unreadable"), strict=True)
+    }
+    assert set(noted(settings, "labels")) == wanted
+    labels.report(settings, [Report(label=1, key="2")], source="api")
+    predictions.recount(settings)
+    assert {one.run_id: one.labels for one in predictions.scorings(settings)}[names[0]] == 2
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def test_a_message_that_cannot_be_made_is_given_up_and_the_next_is_sent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    monkeypatch.setattr(deliver, "_post", lambda to, secret, name, body: sent.append(body))
+    monkeypatch.setattr(
+        channels, "load", lambda _: Channels(webhook=Webhook(url="http://127.0.0.1:9/"))
+    )
+    bodies = ("{", "[]", '{"kind": "test"}', None)
+    names = [deliver.send_test(settings, "webhook") for _ in bodies]
+    with state.transaction(settings) as connection:
+        for name, body in zip(names, bodies, strict=True):
+            if body is not None:
+                of = alert_tables.outbox.c.delivery_id
+                change = sql.update(alert_tables.outbox).where(of == name).values(body=body)
+                connection.execute(change)
+    deliver.drain(settings)
+    assert json.loads(sent[-1])["delivery_id"] == names[-1]
+    found = {one.delivery_id: one.state for one in deliver.deliveries(settings)}
+    assert found[names[0]] == found[names[1]] == deliver.GIVEN_UP
+    assert found[names[-1]] == deliver.SENT
+    assert noted(settings, "messages") == [(names[0], "unreadable"), (names[1], "unreadable")]
+    assert not deliver.is_due(settings)
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+def test_a_damaged_schedule_and_one_that_fails_hold_up_no_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [0.0]
+    monkeypatch.setattr(clock, "now", lambda _: moment[0])
+    for name in ("a damaged", "b failing", "c good"):
+        options = {"scheduled": name}
+        schedules.save(
+            settings, Schedule(name=name, step="monitor", options=options, every_seconds=3600)
+        )
+    with state.transaction(settings) as connection:
+        of = schedules._table.c.name == "a damaged"
+        connection.execute(sql.update(schedules._table).where(of).values(body="{"))
+    put = jobs.put
+
+    def failing(connection: sql.Connection, step: str, options: dict[str, str]) -> jobs.Job:
+        if options["scheduled"] == "b failing":
+            raise KeyError("what no rule foresaw")
+        return put(connection, step, options)
+
+    monkeypatch.setattr(jobs, "put", failing)
+    moment[0] = 3600.0
+    due: list[int] = []
+    monkeypatch.setattr(deliver, "is_due", lambda _: due.append(1))
+    for _ in range(2):
+        worker(settings)._tick()
+    assert [job.options["scheduled"] for job in jobs.latest(settings)] == ["c good"]
+    assert len(due) == 2
+    assert noted(settings, "schedules") == [
+        ("a damaged", "unreadable"),
+        ("b failing", "unexpected"),
+    ]
+    assert [one.schedule.name for one in schedules.schedules(settings)] == ["b failing", "c good"]
+    # what is set again under its name is whole again
+    schedules.save(settings, Schedule(name="a damaged", step="monitor", every_seconds=60))
+    assert len(schedules.schedules(settings)) == 3
+
+
+def test_a_database_of_schedules_that_is_away_holds_up_no_message(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Settings) -> None:
+        raise StoreError("It is locked.")
+
+    due: list[int] = []
+    monkeypatch.setattr(schedules, "tick", fail)
+    monkeypatch.setattr(deliver, "is_due", lambda _: due.append(1))
+    worker(settings)._tick()
+    assert due
+    assert set_aside.entries(settings) == []
+
+
+# --- alerts -------------------------------------------------------------------------------------
+
+SUBJECT = Subject("kobe", "m", "1", is_sample=False)
+
+
+def test_a_check_whose_state_is_damaged_and_a_damaged_rule_hide_no_other(
+    settings: Settings,
+) -> None:
+    alerts.save_rules(settings, alerts.rules(settings))
+    with state.transaction(settings) as connection:
+        kept = state.document(connection, alerts.RULES)
+        state.keep_document(connection, alerts.RULES, [*kept, {"name": 3}])
+        # it is said to be open, but no alert is
+        connection.execute(
+            sql.insert(alert_tables.states).values(
+                subject=SUBJECT.key,
+                code="f1",
+                is_open=True,
+                bad=1,
+                good=0,
+                is_told=True,
+                is_acknowledged=False,
+            )
+        )
+    checks = ("f1", "roc_auc")
+    alerts.report(
+        settings,
+        "run-1",
+        dict.fromkeys(checks, "alert"),
+        {},
+        dict.fromkeys(checks, 0.1),
+        subject=SUBJECT,
+        verdict_title="It does not fit",
+        now=0.0,
+        drain_seconds=0,
+        groups=dict.fromkeys(checks, "performance"),
+    )
+    assert {one.code for one in alerts.open_alerts(settings)} == {"roc_auc", "verdict"}
+    places = len(alerts.rules(settings)) + 1
+    assert noted(settings, "alerts") == [
+        (f"rule:{places}", "unreadable"),
+        ("f1:run-1", "unexpected"),
+    ]
+
+
+# --- jobs, the supervisor -----------------------------------------------------------------------
+
+
+def test_a_job_that_cannot_be_read_fails_and_the_next_one_begins(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [jobs.submit(settings, "monitor", {"n": place}).job_id for place in range(4)]
+    with state.transaction(settings) as connection:
+        mine = jobs._table.c.job_id == names[0]
+        connection.execute(sql.update(jobs._table).where(mine).values(options="{"))
+    begun: list[str] = []
+
+    def fork(_: Supervisor, target: str, environ: object, job_id: str, *more: object) -> object:
+        if job_id == names[1] and target.endswith("run_job"):
+            raise KeyError("what no rule foresaw")
+        begun.append(job_id)
+        return SimpleNamespace(pid=None, exitcode=None, sentinel=None)
+
+    monkeypatch.setattr(Supervisor, "_fork", fork)
+    one = worker(settings.model_copy(update={"workers": 2}))
+    one._turn()
+    assert begun == names[2:]
+    assert set(noted(settings, "jobs")) == {(names[0], "unreadable"), (names[1], "unexpected")}
+    damaged = jobs.get(settings, names[0])
+    assert damaged is not None
+    assert (damaged.status, damaged.options) == (jobs.FAILED, {})
+    assert "cannot be read" in str(damaged.error)
+    # a page lists them all
+    assert len(jobs.latest(settings)) == 4
+    # what has no process ends with the next sweep
+    one._sweep()
+    assert [(item.job_id, item.outcome) for item in one.cleaning] == [(names[1], jobs.FAILED)]
+
+
+def test_a_fault_of_one_duty_ends_neither_the_supervisor_nor_its_other_duties(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.state_dir.mkdir()
+    one = worker(settings)
+    one.idle = 1e9
+    turns: list[int] = []
+
+    def sweep() -> None:
+        raise KeyError("what no rule foresaw")
+
+    def turn() -> None:
+        turns.append(1)
+        one.stopping = len(turns) == 2
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(one, "_warm_up", lambda: None)
+    monkeypatch.setattr(one, "_sweep", sweep)
+    monkeypatch.setattr(one, "_turn", turn)
+    one.run()
+    assert len(turns) == 2
+    assert noted(settings, "jobs") == [("supervisor", "unexpected")]
+
+
+def test_a_damaged_chain_is_seen_and_can_be_started_anew(settings: Settings) -> None:
+    steps = [("monitor", {})]
+    for body in ("{", "[]", '{"chain_id": "a", "steps": [], "jobs": []}'):
+        chains.start(settings, steps, "All of it")
+        with state.transaction(settings) as connection:
+            connection.exec_driver_sql("UPDATE documents SET body = ?", (body,))
+        worker(settings)._sweep()
+        with pytest.raises(StoreError, match="cannot be read"):
+            chains.current(settings)
+    assert noted(settings, "chain") == [("chain", "unreadable")]
+    chains.start(settings, steps, "All of it")
+    assert chains.current(settings).state == "running"
+
+
+def test_the_keeper_of_the_supervisor_outlives_a_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    done = threading.Event()
+
+    def ensure(*_: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise KeyError("what no rule foresaw")
+        done.set()
+
+    monkeypatch.setattr(jobs, "ensure_supervisor", ensure)
+    jobs.keep_supervisor(settings, every=0.01)
+    assert done.wait(60)
+    thread = jobs._keepers.pop(settings.home)
+    thread.join(60)
+    assert noted(settings, "jobs") == [("worker", "unexpected")]
+
+
+def test_a_run_that_cannot_be_ended_leaves_no_other_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class Client:
+        def search_runs(self, *_: object) -> list[SimpleNamespace]:
+            return [SimpleNamespace(info=SimpleNamespace(run_id=name)) for name in "abc"]
+
+        def log_batch(self, name: str, **_: object) -> None:
+            if name == "a":
+                raise KeyError("what no rule foresaw")
+
+        def set_terminated(self, name: str, _: str) -> None:
+            ended.append(name)
+
+    monkeypatch.setattr(mlflow_client, "client", lambda _: Client())
+    monkeypatch.setattr(mlflow_client, "experiment_id", lambda _: "1")
+    tracking.end_runs(settings, "job", "failed", "It was killed.")
+    assert ended == ["b", "c"]
+    assert noted(settings, "jobs") == [("run:a", "unexpected")]
+
+
+# --- sweeps, servers, retraining ----------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = settings.state_dir / "uploads"
+    place.mkdir(parents=True)
+    for name in "abc":
+        (place / name).write_bytes(b"")
+        os.utime(place / name, (0, 0))
+    unlink = Path.unlink
+
+    def refusing(path: Path, **how: bool) -> None:
+        if path.name == "a":
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    storage.stage_upload(settings, "x.csv", b"a\n1\n")
+    leftovers.sweep(settings)
+    assert {path.suffix or path.name for path in place.iterdir()} == {"a", ".csv"}
+    assert noted(settings, "sweep") == [("a", "undeletable")]
+
+
+def test_a_replay_that_does_not_say_whose_it_is_stays_and_the_dead_ones_go(
+    settings: Settings,
+) -> None:
+    places = [settings.state_dir / "replays" / (letter * 32) for letter in "abcd"]
+    texts = ("{", "{}", '{"pid": "x"}', '{"pid": 1, "created": 1}')
+    for place, text in zip(places, texts, strict=True):
+        place.mkdir(parents=True)
+        (place / "owner.json").write_text(text, encoding="utf-8")
+    replay_store.sweep(settings)
+    left = {path.name[0] for path in (settings.state_dir / "replays").iterdir()}
+    assert left == {"a", "c"}
+    assert {item[0] for item, _ in noted(settings, "sweep")} == {"a", "c"}
+    assert {one.is_open for one in replay_store.stores(settings)} == {True}
+    replay_store.remove(settings, "a" * 32)
+    assert not places[0].exists()
+
+
+def test_what_is_damaged_of_a_server_keeps_no_other_down(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for port in (5001, 5002):
+        server.keep(
+            settings,
+            server.Server(
+                port=port,
+                pid=1,
+                create_time=1.0,
+                model="toy",
+                version="1",
+                alias=None,
+                run_id="0" * 32,
+                state="ready",
+                started=0.0,
+                log_path=settings.logs_dir / "x",
+                job_id=None,
+                sample=False,
+                backend=9,
+                is_live=True,
+            ),
+        )
+    server.keep(settings, replace(server.kept(settings)[0], port=4999))
+    damage(settings, 4999)
+    begun: list[int] = []
+
+    def begin(_: Settings, port: int) -> None:
+        if port == 5001:
+            raise OSError("no process more")
+        begun.append(port)
+
+    monkeypatch.setattr(restarts, "begin", begin)
+    restarts.tick(settings, {})
+    assert begun == [5002]
+    assert noted(settings, "servers") == [("port:4999", "unreadable"), ("port:5001", "unexpected")]
+
+
+def test_the_watch_of_a_server_outlives_a_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def tend(*_: object) -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise KeyError("what no rule foresaw")
+
+    monkeypatch.setattr(restarts._Keeper, "tend", tend)
+    monkeypatch.setattr(restarts, "WATCH_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(restarts.watch(settings, 5001))
+        while len(looks) < 3:
+            assert not task.done()
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert noted(settings, "servers") == [("port:5001", "unexpected")]
+
+
+def test_a_report_that_cannot_be_read_hides_no_other_from_a_policy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = pd.DataFrame(
+        {"code": ["f1"], "value": [0.5], "verdict": ["ok"], "group": ["performance"]}
+    )
+    tables: dict[str, pd.DataFrame] = {"a": checks.drop(columns="code"), "b": checks}
+
+    def run(name: str) -> SimpleNamespace:
+        tags = {"courtside.version": "1", "courtside.model": "toy"}
+        return SimpleNamespace(
+            run_id=name, tags=tags, params={}, metrics={}, started=1.0, is_sample=False
+        )
+
+    monkeypatch.setattr(tracking, "runs", lambda *_, **__: [run("b"), run("a")])
+    monkeypatch.setattr(tracking, "table", lambda _, name, __: tables[name])
+    champion: Callable[..., SimpleNamespace] = SimpleNamespace
+    found = retrain.windows(settings, champion(name="toy", version="1", is_sample=False))
+    assert [one.run_id for one in found] == ["b"]
+    assert noted(settings, "retraining") == [("report:a", "unreadable")]
+
+
+def test_halves_of_characters_do_not_fail_a_job(settings: Settings) -> None:
+    job_id = jobs.submit(settings, "monitor", {}).job_id
+    jobs.claim(settings, job_id)
+    jobs.finish(settings, job_id, jobs.FAILED, error="'\ud800.csv' cannot be read.")
+    found = jobs.get(settings, job_id)
+    assert found is not None
+    assert found.error == "'?.csv' cannot be read."
+
+
+def test_the_log_store_tells_its_own_faults_from_those_of_a_row(settings: Settings) -> None:
+    predictions.write(settings, [answer()])
+    refuse(settings, "predictions", "1")
+    with pytest.raises(StoreError) as refused:
+        predictions.write(settings, [answer()])
+    assert not log_store.is_down(refused.value)
+    with sqlite3.connect(settings.state_dir / "predictions.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError) as locked:
+            predictions.write(settings, [answer()], wait_seconds=0.01)
+        other.execute("ROLLBACK")
+    other.close()
+    assert log_store.is_down(locked.value)

@@ -1,0 +1,332 @@
+"""Runs end as what happened, and say what they were asked for and why they failed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from core.platform import mlflow_client, model_store, tracking
+from core.platform.config import Options, Settings
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.run_record import SILENT, Dataset, ModelRecord, Progress, Record
+from core.registry import registry
+
+
+class Chosen(Options):
+    """Options of a step that is not there."""
+
+    share: float = 0.2
+    names: tuple[str, ...] = ("a", "b")
+
+
+class Told(Progress):
+    job_id = "job-1"
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def run_started(self, run_id: str) -> None:
+        self.runs.append(run_id)
+
+
+def test_a_run_has_its_name_its_options_and_the_settings(settings: Settings) -> None:
+    told = Told()
+    with tracking.step_run(settings, "prepare", Chosen(), told) as run_id:
+        assert told.runs == [run_id]
+        during = tracking.run(settings, run_id)
+        assert during is not None
+        assert during.status == "RUNNING"
+    run = tracking.run(settings, run_id)
+    assert run is not None
+    assert (run.name, run.status, run.step) == ("PreparacaoDados", "FINISHED", "prepare")
+    assert run.params == {"share": "0.2", "names": "a,b"}
+    assert run.tags["courtside.job_id"] == "job-1"
+    kept = json.loads(tracking.artifact(settings, run_id, "settings.json").read_text())
+    assert kept["options"]["share"] == 0.2
+    assert kept["settings"]["project"] == "kobe"
+
+
+def test_a_record_comes_back_as_it_was_logged(settings: Settings, tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": [1.0, np.nan], "y": ["a", "b"]})
+    (tmp_path / "file.txt").write_text("hello")
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        tracking.log(
+            settings,
+            run_id,
+            Record(
+                params={"a": 1, "b": True},
+                metrics={"good": 0.1 + 0.2, "endless": float("inf")},
+                tags={"courtside.x": "y"},
+                tables={"t": table},
+                figures={"f": {"mark": "bar", "data": {"values": [{"a": 1}]}}},
+                files=(tmp_path / "file.txt",),
+                datasets=(Dataset("rows", table, "here", "raw"),),
+            ),
+        )
+    run = tracking.run(settings, run_id)
+    assert run is not None
+    assert run.params == {"a": "1", "b": "True"}
+    assert run.metrics == {"good": 0.1 + 0.2}
+    assert run.tags["courtside.x"] == "y"
+    pd.testing.assert_frame_equal(tracking.table(settings, run_id, "t"), table)
+    assert set(tracking.artifacts(settings, run_id)) == {
+        "files/file.txt",
+        "figures/f.json",
+        "figures/f.svg",
+        "settings.json",
+        "tables/t.parquet",
+    }
+    with pytest.raises(NotReadyError, match="kept no tables/none"):
+        tracking.table(settings, run_id, "none")
+
+
+def test_inputs_are_mlflow_datasets_with_their_context(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0, 1]})
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        tracking.log(
+            settings, run_id, Record(datasets=(Dataset("d", frame, "p", "training", "y"),))
+        )
+    inputs = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
+    assert [one.dataset.name for one in inputs] == ["d"]
+    assert inputs[0].tags[0].value == "training"
+    assert json.loads(inputs[0].dataset.profile)["num_rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (InputError("The file is empty."), "FAILED", "The file is empty."),
+        (ZeroDivisionError("by zero"), "FAILED", "ZeroDivisionError: by zero"),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt: "),
+    ],
+)
+def test_a_step_that_breaks_off_ends_its_runs_with_the_reason(
+    error: BaseException, status: str, reason: str, settings: Settings
+) -> None:
+    with (
+        pytest.raises(type(error)),
+        tracking.step_run(settings, "train", Options(), SILENT),
+        tracking.child_run(settings, "child", SILENT),
+    ):
+        raise error
+    found = tracking.runs(settings)
+    assert {run.name for run in found} == {"Treinamento", "child"}
+    assert {(run.status, run.error) for run in found} == {(status, reason)}
+
+
+def test_runs_that_a_dead_job_left_open_are_ended(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.mlflow_uri)
+    experiment = mlflow_client.experiment_id(settings)
+    tags = {"courtside.job_id": "job-1", "courtside.step": "train"}
+    dead = client.create_run(experiment, run_name="Treinamento", tags=tags).info.run_id
+    other = client.create_run(experiment, tags={"courtside.job_id": "job-2"}).info.run_id
+    assert tracking.end_runs(settings, "job-1", "failed", "It was killed.") == [dead]
+    ended, untouched = tracking.run(settings, dead), tracking.run(settings, other)
+    assert ended is not None
+    assert untouched is not None
+    assert (ended.status, ended.error) == ("FAILED", "It was killed.")
+    assert untouched.status == "RUNNING"
+    assert tracking.end_runs(settings, "job-2", "cancelled", "Cancelled.") == [other]
+    assert tracking.run(settings, other).status == "KILLED"  # type: ignore[union-attr]
+
+
+def train_one(settings: Settings) -> tuple[str, str]:
+    frame = pd.DataFrame({"a": np.linspace(-1, 1, 40), "b": np.tile([0.0, 1.0], 20)})
+    model = LogisticRegression().fit(frame, (frame["a"] > 0).astype(int))
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        record = Record(
+            model=ModelRecord(model, ("a", "b"), {"a": "number", "b": "number"}, 0.5, frame.head(2))
+        )
+        model_id = tracking.log(settings, run_id, record)
+    assert model_id is not None
+    return model_id, run_id
+
+
+def test_the_first_version_is_champion_and_the_next_only_challenger(settings: Settings) -> None:
+    model_id, run_id = train_one(settings)
+    tags = {"courtside.threshold": "0.4", "courtside.sample": "true"}
+    first = registry.register(settings, "m", model_id, run_id, tags)
+    assert (first.version, first.aliases) == ("1", ("challenger", "champion"))
+    assert (first.threshold, first.is_sample, first.run_id) == (0.4, True, run_id)
+    second = registry.register(settings, "m", model_id, run_id, {"courtside.sample": "true"})
+    assert (second.version, second.aliases) == ("2", ("challenger",))
+    assert model_store.require_version(settings, "m", "champion").version == "1"
+    assert [found.version for found in model_store.versions(settings, "m")] == ["2", "1"]
+    assert model_store.find_version(settings, "m", "9") is None
+    with pytest.raises(NotReadyError, match="There is no version 9 of m"):
+        model_store.require_version(settings, "m", "9")
+
+
+def test_a_champion_of_sample_rows_gives_way_to_the_first_of_real_ones(settings: Settings) -> None:
+    model_id, run_id = train_one(settings)
+    registry.register(settings, "m", model_id, run_id, {"courtside.sample": "true"})
+    real = registry.register(settings, "m", model_id, run_id, {})
+    assert real.aliases == ("challenger", "champion")
+    assert registry.register(settings, "m", model_id, run_id, {}).aliases == ("challenger",)
+    later = registry.register(settings, "m", model_id, run_id, {"courtside.sample": "true"})
+    assert later.aliases == ("challenger",)
+    assert model_store.require_version(settings, "m", "champion").version == real.version
+
+
+def test_metrics_carry_the_time_at_which_they_were_logged(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    before = time.time() * 1000 - 1
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        tracking.log(settings, run_id, Record(metrics={"a": 1.0}))
+    (logged,) = MlflowClient(settings.mlflow_uri).get_metric_history(run_id, "a")
+    assert before <= logged.timestamp <= time.time() * 1000 + 1
+
+
+def test_a_password_in_the_stores_address_reaches_no_run_and_no_sentence(
+    tmp_path: Path, settings: Settings
+) -> None:
+    away = Settings(home=tmp_path, tracking_uri="http://ann:s3cret@127.0.0.1:9")
+    monkey = pytest.MonkeyPatch()
+    monkey.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(StoreError) as caught:
+        tracking.runs(away)
+    monkey.undo()
+    assert "s3cret" not in caught.value.message
+    fault = RuntimeError("no answer from http://ann:s3cret@127.0.0.1:9")
+    with (
+        pytest.raises(RuntimeError),
+        tracking.step_run(settings, "train", Options(), SILENT) as run_id,
+    ):
+        raise fault
+    run = tracking.run(settings, run_id)
+    assert run is not None
+    assert run.error == "RuntimeError: no answer from http://ann:***@127.0.0.1:9"
+    kept = tracking.artifact(settings, run_id, "settings.json").read_text()
+    assert "tracking_uri" not in kept
+
+
+def test_a_model_has_signature_example_and_stated_requirements(settings: Settings) -> None:
+    import mlflow
+
+    model_id, _ = train_one(settings)
+    info = mlflow.models.get_model_info(f"models:/{model_id}")
+    assert [column.name for column in info.signature.inputs] == ["a", "b"]
+    assert [column.name for column in info.signature.outputs] == ["probability", "label"]
+    assert info.saved_input_example_info is not None
+    loaded = mlflow.pyfunc.load_model(f"models:/{model_id}")
+    answer = loaded.predict(pd.DataFrame({"a": [-1.0, 1.0], "b": [0.0, 0.0]}))
+    assert answer["label"].tolist() == [0, 1]
+    assert answer["probability"].between(0, 1).all()
+
+
+def test_last_run_is_of_the_step_itself_and_of_the_asked_status(settings: Settings) -> None:
+    assert tracking.last_run(settings, "train") is None
+    with tracking.step_run(settings, "train", Options(), SILENT) as good:
+        pass
+    with pytest.raises(InputError), tracking.step_run(settings, "train", Options(), SILENT):
+        raise InputError("no")
+    assert tracking.last_run(settings, "train").run_id == good  # type: ignore[union-attr]
+    assert tracking.last_run(settings, "train", status=None).status == "FAILED"  # type: ignore[union-attr]
+
+
+def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=r"mlflow\.db is damaged: runs and models cannot be read"):
+        mlflow_client.experiment_id(Settings(home=tmp_path))
+
+
+def test_a_run_that_is_not_there_is_none(settings: Settings) -> None:
+    assert tracking.run(settings, "0" * 32) is None
+    assert tracking.run(settings, "no id at all") is None
+
+
+def test_a_version_tells_what_it_takes_and_a_foreign_one_says_that_it_does_not(
+    settings: Settings,
+) -> None:
+    model_id, run_id = train_one(settings)
+    tags = {
+        "courtside.inputs": "a,day",
+        "courtside.features": "a,month",
+        "courtside.formulas": '{"month": ["day.str.slice(5, 7)", "text"]}',
+        "courtside.missing": "impute",
+    }
+    new = registry.register(settings, "m", model_id, run_id, tags)
+    assert (new.inputs, new.features) == (("a", "day"), ("a", "month"))
+    assert new.formulas == {"month": ("day.str.slice(5, 7)", "text")}
+    assert not new.is_complete
+    foreign = registry.register(settings, "m", model_id, run_id, {})
+    assert foreign.is_complete
+    with pytest.raises(NotReadyError, match=r"Courtside did not register it\. Train again"):
+        _ = foreign.inputs
+
+
+def test_a_data_set_carries_the_digest_of_its_file(settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    digest = "ab" * 32
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        frame = pd.DataFrame({"a": [1.0, 2.0]})
+        dataset = Dataset("train_data", frame, "data/x", "training", None, digest)
+        tracking.log(settings, run_id, Record(datasets=(dataset,), documents={"d": {"a": 1}}))
+    (found,) = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
+    assert found.dataset.digest == digest[:32]
+    assert json.loads(found.dataset.profile)["num_rows"] == 2
+    (column,) = json.loads(found.dataset.schema)["mlflow_colspec"]
+    assert (column["name"], column["type"]) == ("a", "double")
+    assert "documents/d.json" in tracking.artifacts(settings, run_id)
+
+
+def test_a_run_that_is_finished_can_be_read_whole_while_others_end(settings: Settings) -> None:
+    """Readers that ask all the time, of the list and by id, never see an end before its figures."""
+    names = [f"m{number}" for number in range(30)]
+    ids: list[str] = []
+    partial: list[tuple[str, int]] = []
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            found = tracking.runs(settings, step="prepare", status="FINISHED")
+            found += [run for one in list(ids) if (run := tracking.finished_run(settings, one))]
+            for run in found:
+                seen.add(run.run_id)
+                if set(run.metrics) != set(names) or "courtside.last" not in run.tags:
+                    partial.append((run.run_id, len(run.metrics)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(12):
+            with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+                ids.append(run_id)
+                for name in names[:-1:10]:
+                    part = names[names.index(name) : names.index(name) + 10]
+                    record = Record(metrics=dict.fromkeys(part, 1.0))
+                    tracking.log(settings, run_id, record)
+                tracking.log(settings, run_id, Record(tags={"courtside.last": "yes"}))
+    finally:
+        done.set()
+        reader.join(60)
+    assert partial == []
+    assert seen
+
+
+def test_a_run_that_goes_on_or_failed_is_not_finished(settings: Settings) -> None:
+    with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
+        tracking.log(settings, run_id, Record(metrics={"a": 1.0}))
+        assert tracking.finished_run(settings, run_id) is None
+    assert tracking.finished_run(settings, run_id) is not None
+    with (
+        pytest.raises(InputError),
+        tracking.step_run(settings, "prepare", Options(), SILENT) as failed,
+    ):
+        raise InputError("No.")
+    assert tracking.finished_run(settings, failed) is None
+    assert tracking.finished_run(settings, "0" * 32) is None

@@ -1,0 +1,600 @@
+"""The gate, the override, the way back, and what is left of each in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from pydantic import ValidationError
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
+
+from core.platform import model_files, model_store, project, served_model, storage, tracking
+from core.platform.config import Options, Settings
+from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.platform.run_record import SILENT, ModelRecord, Record
+from core.platform.run_tags import TAG
+from core.platform.runs import ModelVersion
+from core.registry import model_card, model_facts, promote, registry, version_files
+from core.runtime.worker import run_step
+from core.training import train
+from tests.conftest import copy_home
+
+SPEC = project.load("kobe")
+FEATURES = ("shot_distance", "playoffs", "period")
+REASON = "The coach wants it, see the minutes of Monday."
+
+
+@dataclass
+class World:
+    """Rows whose labels follow a known rule, cut in training and test rows."""
+
+    settings: Settings
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+    def register(
+        self,
+        estimator: Any,
+        *,
+        train: pd.DataFrame | None = None,
+        features: tuple[str, ...] = FEATURES,
+        alias: str | None = model_store.CHALLENGER,
+        is_complete: bool = True,
+        evaluated: Any = None,
+        tables: tuple[str, ...] = ("test_rows", "train_keys"),
+        tags: dict[str, str] | None = None,
+    ) -> ModelVersion:
+        """Fit and register as the step train does."""
+        settings = self.settings
+        train = self.train if train is None else train
+        kinds = SPEC.kinds_of(features)
+        kept = {"test_rows": self.test, "train_keys": train[[SPEC.id]]}
+
+        def logged(model: Any) -> str:
+            seen = served_model.checked(train, kinds, is_complete=False)
+            model.fit(seen, train[SPEC.target])
+            record = ModelRecord(model, features, kinds, 0.5, seen.head(3), {}, is_complete)
+            return str(tracking.log(settings, run_id, Record(model=record)))
+
+        with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+            tables_kept = {name: kept[name] for name in tables}
+            tracking.log(settings, run_id, Record(tables=tables_kept))
+            first = logged(evaluated) if evaluated is not None else None
+            model_id = logged(estimator)
+        return registry.register(
+            settings,
+            SPEC.model,
+            model_id,
+            run_id,
+            {
+                TAG + "train_run": run_id,
+                TAG + "threshold": "0.5",
+                TAG + "inputs": ",".join(features),
+                TAG + "features": ",".join(features),
+                TAG + "formulas": "{}",
+                TAG + "missing": "drop" if is_complete else "impute",
+                **(tags or {}),
+            },
+            evaluated=first,
+            alias=alias,
+        )
+
+    def aliases(self) -> dict[str, str]:
+        found = model_store.versions(self.settings, SPEC.model)
+        return {alias: one.version for one in found for alias in one.aliases}
+
+    def gate(self, **options: Any) -> promote.Result:
+        return promote.run(self.settings, promote.Options(**options))
+
+    def rules(self, result: promote.Result) -> pd.DataFrame:
+        return tracking.table(self.settings, result.run_id, "rules").set_index("code")
+
+    def ledger(self) -> pd.DataFrame:
+        return registry.ledger(self.settings, SPEC.model)
+
+
+@pytest.fixture
+def world(settings: Settings, shots: pd.DataFrame) -> World:
+    rows = shots.iloc[::3].reset_index(drop=True)
+    rng = np.random.default_rng(5)
+    chance = np.where(rows["shot_distance"] > 12, 0.2, 0.8)
+    rows = rows.assign(**{SPEC.target: (rng.uniform(size=len(rows)) < chance).astype(float)})
+    return World(settings, rows.iloc[::2], rows.iloc[1::2].reset_index(drop=True))
+
+
+def good() -> Any:
+    """It finds the rule."""
+    return DecisionTreeClassifier(max_depth=2, random_state=0)
+
+
+def poor() -> Any:
+    """It knows the base rate and nothing else."""
+    return DummyClassifier(strategy="prior")
+
+
+def test_without_a_champion_the_challenger_is_promoted_and_the_reason_says_so(world: World) -> None:
+    made = world.register(good(), alias=None)
+    assert made.aliases == ()
+    found = world.gate(challenger=made.version, decided_by="ann")
+    assert (found.decision, found.version, found.champion) == ("promote", "1", "1")
+    assert found.text == "Promoted. There is no champion yet."
+    assert world.aliases() == {"champion": "1"}
+    assert set(world.rules(found)["verdict"]) == {"not_applicable"}
+    (row,) = world.ledger().to_dict("records")
+    assert (row["version"], row["decided_by"], row["decision"]) == ("1", "ann", "promote")
+
+
+def test_a_better_challenger_takes_the_place_and_the_ledger_tells_all(world: World) -> None:
+    world.register(poor())
+    world.register(good())
+    assert world.aliases() == {"champion": "1", "challenger": "2"}
+
+    found = world.gate(decided_by="ann")
+
+    assert (found.decision, found.champion) == ("promote", "2")
+    assert world.aliases() == {"champion": "2", "previous": "1"}
+    rules = world.rules(found)
+    assert rules.index.tolist() == [
+        "same_rows",
+        "better",
+        "slices",
+        "calibration",
+        "latency",
+        "size",
+        "schema",
+    ]
+    assert set(rules["verdict"]) == {"pass"}
+    run = tracking.run(world.settings, found.run_id)
+    assert run is not None
+    assert (run.name, run.status, run.step) == ("Promocao", "FINISHED", "promote")
+    assert run.metrics["rows_judged"] == len(world.test)
+    # the truth: the entropy of a chance of 0.2 against that of the base rate
+    entropy = -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
+    assert run.metrics["log_loss_challenger"] == pytest.approx(entropy, abs=0.02)
+    rate = world.test[SPEC.target].mean()
+    base = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+    assert run.metrics["log_loss_champion"] == pytest.approx(base, abs=0.002)
+    difference = run.metrics["log_loss_challenger"] - run.metrics["log_loss_champion"]
+    assert run.metrics["log_loss_difference"] == pytest.approx(difference, abs=1e-12)
+    assert run.metrics["log_loss_difference_high"] < 0
+    assert run.params["challenger_version"] == "2"
+    assert run.params["champion_version"] == "1"
+    assert run.tags["courtside.decision"] == "promote"
+
+    back = world.gate(action="rollback", decided_by="bob", reason="It was slow on Sunday.")
+
+    assert (back.decision, back.version, back.champion) == ("rollback", "1", "1")
+    assert world.aliases() == {"champion": "1", "previous": "2"}
+    table = world.ledger()
+    assert table["version"].tolist() == ["1", "2", "1"]
+    assert table["decision"].tolist() == ["rollback", "promote", "first"]
+    assert table["decided_by"].tolist() == ["bob", "ann", "the app"]
+    assert table["run_id"].tolist()[:2] == [back.run_id, found.run_id]
+    assert "It was slow on Sunday." in table["reason"].iloc[0]
+    assert table["reason"].iloc[2] == "There was no champion yet."
+    assert pd.isna(table["to"].iloc[0])
+    assert table["to"].iloc[1:].tolist() == table["from"].iloc[:-1].tolist()
+    assert table["from"].is_monotonic_decreasing
+
+
+@pytest.mark.long
+def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: World) -> None:
+    world.register(poor())
+    flipped = world.train.assign(
+        **{
+            SPEC.target: world.train[SPEC.target].where(
+                world.train["playoffs"] == 0, 1 - world.train[SPEC.target]
+            )
+        }
+    )
+    # of no leaf so small that it is sure: a sure forecast that is wrong widens the interval
+    tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=30, random_state=0)
+    made = world.register(tree, train=flipped)
+
+    found = world.gate()
+
+    rules = world.rules(found)
+    assert rules.loc["better", "verdict"] == "pass"  # on all rows it is better
+    assert rules.loc["slices", "verdict"] == "hold"
+    assert (found.decision, found.champion) == ("hold", "1")
+    assert "worse on playoffs = 1" in found.text
+    assert world.aliases() == {"champion": "1", "challenger": made.version}
+    kept = tracking.table(world.settings, found.run_id, "slices")
+    assert kept[kept["harmed"]]["column"].tolist() == ["playoffs"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_on_real_rows_a_challenger_that_was_spoiled_on_one_slice_is_held_for_that_alone(
+    prepared_real: Settings, tmp_path: Path, spoiled: bool
+) -> None:
+    settings = copy_home(prepared_real, tmp_path / "home")
+    prepared, _, _ = storage.read_prepared(settings)
+    world = World(settings, *storage.read_rows(settings, prepared))
+    world.register(LogisticRegression(max_iter=1000), features=SPEC.features)
+    rows = world.train
+    right = rows[SPEC.target]
+    labels = right.where(rows["playoffs"] == 0, 1 - right) if spoiled else right
+    boosted = LGBMClassifier(n_estimators=60, num_leaves=15, n_jobs=1, verbose=-1, random_state=0)
+    world.register(boosted, train=rows.assign(**{SPEC.target: labels}), features=SPEC.features)
+
+    found = world.gate(aim="not_worse", margin=0.02)
+
+    rules = world.rules(found)
+    against = rules[rules["verdict"].isin(("hold", "refuse"))]
+    harmed = tracking.table(settings, found.run_id, "slices").set_index(["column", "value"])
+    if spoiled:
+        assert found.decision == "hold"
+        assert against.index.tolist() == ["slices"]
+        assert "worse on playoffs = 1" in found.text
+        assert world.aliases()["champion"] == "1"
+        assert harmed.loc[("playoffs", "1"), "low"] > 0
+    else:
+        assert found.decision == "promote"
+        assert against.empty
+        assert not harmed["harmed"].any()
+
+
+@pytest.mark.long
+def test_the_same_again_is_not_better_but_not_worse_either(world: World) -> None:
+    world.register(good())
+    world.register(good())
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "not shown to be better: the interval holds zero" in found.text
+    assert world.gate(aim="not_worse", margin=0.005).decision == "promote"
+
+
+def test_a_worse_one_is_refused(world: World) -> None:
+    world.register(good())
+    world.register(poor())
+    found = world.gate()
+    assert (found.decision, found.champion) == ("refuse", "1")
+    assert found.text.startswith("Refused. The challenger is worse.")
+
+
+def test_an_override_needs_a_reason_and_keeps_it(world: World) -> None:
+    world.register(good())
+    world.register(poor())
+    for reason in (None, "because", "          so"):
+        with pytest.raises(ValidationError, match="needs a written reason of 10 characters"):
+            promote.Options(action="override", reason=reason)
+
+    found = world.gate(action="override", reason=REASON, decided_by="ann")
+
+    assert (found.decision, found.champion) == ("override", "2")
+    assert found.text.startswith(f"ann decides: {REASON} The rules say refuse: ")
+    assert world.rules(found).loc["better", "verdict"] == "refuse"
+    row = world.ledger().iloc[0]
+    assert (row["version"], row["decision"], row["decided_by"]) == ("2", "override", "ann")
+    assert REASON in row["reason"]
+    assert world.aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_rollback_needs_a_version_to_go_back_to(world: World) -> None:
+    with pytest.raises(NotReadyError, match="nothing to roll back to"):
+        world.gate(action="rollback")
+    world.register(good())
+    with pytest.raises(NotReadyError, match="nothing to roll back to"):
+        world.gate(action="rollback")
+    world.register(poor())
+    world.gate(action="override", reason=REASON)
+    # there and back again
+    assert [world.gate(action="rollback").champion for _ in range(3)] == ["1", "2", "1"]
+    with pytest.raises(ValidationError, match="with its own threshold"):
+        promote.Options(action="rollback", threshold=0.4)
+
+
+@pytest.mark.long
+def test_the_champion_cannot_challenge_itself(
+    world: World, last_error: Callable[[Settings, str], tuple[str, str]]
+) -> None:
+    world.register(good())
+    for name in ("challenger", "1", "champion"):
+        with pytest.raises(InputError, match="Version 1 is the champion already"):
+            world.gate(challenger=name)
+    assert last_error(world.settings, "promote")[0] == "FAILED"
+    # to try it is no fault: a pipeline asks after every training, the first one too
+    for name in ("challenger", "1", "champion"):
+        found = world.gate(challenger=name, dry_run=True)
+        assert (found.decision, found.version, found.champion) == ("unchanged", "1", "1")
+    rules = tracking.table(world.settings, found.run_id, "rules")
+    assert set(rules["verdict"]) == {"not_applicable"}
+    with pytest.raises(InputError, match="Version 1 is the champion already"):
+        world.gate(challenger="1", action="override", reason=REASON, dry_run=True)
+    with pytest.raises(NotReadyError, match="no version 9"):
+        world.gate(challenger="9")
+
+
+@pytest.mark.long
+def test_rows_that_the_champion_was_trained_on_are_left_out(world: World) -> None:
+    seen = world.test.iloc[:1000]
+    world.register(poor(), train=pd.concat([world.train, seen]))
+    world.register(good())
+    found = world.gate()
+    run = tracking.run(world.settings, found.run_id)
+    assert run is not None
+    assert run.metrics["rows_left_out"] == 1000
+    assert run.metrics["rows_judged"] == len(world.test) - 1000
+    assert found.decision == "promote"
+    judged = tracking.table(world.settings, found.run_id, "judged_rows")
+    assert judged[SPEC.id].tolist() == world.test[SPEC.id].iloc[1000:].tolist()
+
+    everything = pd.concat([world.train, world.test.iloc[:-150]])
+    world.register(DecisionTreeClassifier(max_depth=3, random_state=0), train=everything)
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "Only 150 rows are new to both" in found.text
+    assert world.rules(found).loc["better", "verdict"] == "not_applicable"
+
+
+@pytest.mark.long
+def test_rows_that_one_of_them_does_not_answer_are_left_out(world: World) -> None:
+    world.register(poor())
+    world.test.loc[world.test.index[:40], "shot_distance"] = np.nan
+    world.register(good())
+    found = world.gate()
+    run = tracking.run(world.settings, found.run_id)
+    assert run is not None
+    assert (run.metrics["rows_judged"], found.decision) == (len(world.test) - 40, "promote")
+    text = world.rules(found).loc["same_rows", "text"]
+    assert "40 rows were left out: a value is missing" in text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tables", [(), ("test_rows",), ("train_keys",)])
+def test_a_version_whose_rows_are_gone_is_held_and_can_be_overridden(
+    world: World, tables: tuple[str, ...]
+) -> None:
+    world.register(poor())
+    world.register(good(), tables=tables)
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "the tables of a training are gone. Train both again." in found.text
+    assert world.gate(action="override", reason=REASON).champion == "2"
+
+
+@pytest.mark.long
+def test_made_up_and_real_rows_are_not_compared(world: World) -> None:
+    world.register(poor())
+    world.register(good(), tags={TAG + "sample": "true"})
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "Only the challenger was trained on the built-in sample." in found.text
+    run = tracking.run(world.settings, found.run_id)
+    assert run is not None
+    assert run.is_sample
+
+
+@pytest.mark.long
+def test_new_inputs_are_held_until_callers_send_them(world: World) -> None:
+    world.register(poor(), features=("playoffs",))
+    world.register(good())
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "callers of the champion do not send: shot_distance, period." in found.text
+    # fewer are no matter
+    world.register(DecisionTreeClassifier(max_depth=1), features=("shot_distance",))
+    world.gate(action="override", challenger="2", reason=REASON)
+    assert world.rules(world.gate(aim="not_worse", margin=0.1)).loc["schema", "verdict"] == "pass"
+
+
+@pytest.mark.long
+def test_a_challenger_that_refuses_holes_is_held(world: World) -> None:
+    world.register(poor(), is_complete=False)
+    world.register(good())
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "The champion answers rows with missing values" in found.text
+
+
+def test_a_dry_run_moves_nothing(world: World) -> None:
+    world.register(poor())
+    world.register(good())
+    before = world.aliases()
+    found = world.gate(dry_run=True, threshold=0.3)
+    assert (found.decision, found.version, found.champion) == ("promote", "2", "1")
+    assert found.text.startswith("Only tried, nothing was moved.")
+    assert world.aliases() == before
+    assert world.ledger()["version"].tolist() == ["1"]
+    assert len(model_store.versions(world.settings, SPEC.model)) == 2
+
+
+@pytest.mark.long
+def test_a_threshold_chosen_at_promotion_is_a_version_that_answers_by_it(world: World) -> None:
+    import mlflow
+
+    world.register(poor())
+    world.register(good())
+    world.register(good())  # a newer challenger stays one
+    found = world.gate(challenger="2", threshold=0.25)
+    assert (found.decision, found.version) == ("promote", "4")
+    assert "anew as version 4, with the threshold 0.25 instead of 0.5." in found.text
+    assert world.aliases() == {"champion": "4", "previous": "1", "challenger": "3"}
+    champion = model_store.require_version(world.settings, SPEC.model, "champion")
+    origin = model_store.require_version(world.settings, SPEC.model, "2")
+    assert (champion.threshold, origin.threshold) == (0.25, 0.5)
+    assert champion.about.copied_from == "2"
+    assert champion.run_id == origin.run_id
+    rows = world.test[list(FEATURES)].astype("float64")
+    answer = mlflow.pyfunc.load_model(f"models:/{SPEC.model}/4").predict(rows)
+    expected = version_files.load(world.settings, origin).predict(rows)
+    assert answer["probability"].to_numpy() == pytest.approx(expected, abs=0)
+    assert answer["label"].tolist() == (expected >= 0.25).astype(int).tolist()
+    assert world.ledger()["reason"].iloc[0] == found.text
+
+    # the challenger that was copied is none any more; its own threshold needs no copy
+    world.register(good())
+    result = world.gate(action="override", reason=REASON, threshold=0.9)
+    assert world.aliases() == {"champion": result.version, "previous": "4"}
+    same = world.gate(action="override", challenger="2", reason=REASON, threshold=0.5)
+    assert same.version == "2"
+
+
+@pytest.mark.long
+def test_what_was_evaluated_is_judged_and_not_what_was_fitted_on_the_test_rows(
+    world: World,
+) -> None:
+    world.register(poor())
+    # the served one knows nothing, the evaluated one the rule: they are not confused
+    made = world.register(poor(), evaluated=good())
+    assert made.about.evaluated_sha256 != made.about.model_sha256
+    found = world.gate()
+    run = tracking.run(world.settings, found.run_id)
+    assert run is not None
+    assert found.decision == "promote"
+    assert run.metrics["log_loss_challenger"] < 0.55
+    assert run.params["challenger_model_judged"] == made.about.evaluated_model
+
+
+def spoil(settings: Settings, version: ModelVersion, name: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.mlflow_uri)
+    source = client.get_model_version(version.name, version.version).source
+    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    path = Path(place.removeprefix("file://")) / name
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize("name", model_files.Digests().by_file())
+def test_a_challenger_with_a_changed_file_is_not_promoted_by_anybody(
+    world: World, name: str, last_error: Callable[[Settings, str], tuple[str, str]]
+) -> None:
+    world.register(poor())
+    spoil(world.settings, world.register(good()), name)
+    before = world.aliases()
+    for options in ({}, {"action": "override", "reason": REASON}):
+        with pytest.raises(StoreError, match="is not what was registered"):
+            world.gate(**options)
+        assert last_error(world.settings, "promote")[0] == "FAILED"
+    assert world.aliases() == before
+    assert world.ledger()["version"].tolist() == ["1"]
+
+
+@pytest.mark.long
+def test_a_champion_with_a_changed_file_can_be_replaced_but_not_brought_back(world: World) -> None:
+    broken = world.register(poor())
+    world.register(good())
+    spoil(world.settings, broken, "artifacts/pipeline.skops")
+    found = world.gate()
+    assert found.decision == "hold"
+    assert "version 1 of kobe-shots is not what was registered" in found.text
+    assert world.gate(action="override", reason=REASON).champion == "2"
+    with pytest.raises(StoreError, match="is not what was registered"):
+        world.gate(action="rollback")
+    assert world.aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_failed_run_moves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.register(poor())
+    world.register(good())
+    before = world.aliases()
+
+    def fail(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(promote, "_record", fail)
+    with pytest.raises(StoreError, match="disk is full"):
+        world.gate()
+    assert world.aliases() == before
+    assert world.ledger()["version"].tolist() == ["1"]
+
+
+@pytest.mark.long
+def test_a_champion_that_changed_meanwhile_is_not_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.register(poor())
+    world.register(good())
+    record = promote._record
+
+    other = world.register(good(), alias=None)
+
+    def meanwhile(*arguments: Any) -> None:
+        record(*arguments)
+        registry.move_champion(
+            world.settings,
+            other,
+            other.run_id,
+            instead_of="1",
+            decided_by="bob",
+            decision="override",
+            reason=REASON,
+        )
+
+    monkeypatch.setattr(promote, "_record", meanwhile)
+    with pytest.raises(CourtsideError, match="Meanwhile version 3 is the champion, no longer"):
+        world.gate()
+    assert world.aliases() == {"champion": "3", "previous": "1", "challenger": "2"}
+    assert world.ledger()["version"].tolist() == ["3", "1"]
+
+
+@pytest.mark.long
+def test_it_runs_as_a_job_does_and_names_who_asked(world: World) -> None:
+    world.register(poor())
+    world.register(good())
+    found = run_step(world.settings, "promote", {"threshold": None, "decided_by": " ann "}, SILENT)
+    assert found.decision == "promote"
+    assert world.ledger()["decided_by"].iloc[0] == "ann"
+    assert promote.Options().decided_by == promote.user()
+    for wrong in ({"decided_by": ""}, {"decided_by": "x" * 81}, {"threshold": 1.2}, {"margin": -1}):
+        with pytest.raises(InputError):
+            run_step(world.settings, "promote", wrong, SILENT)
+    for wrong in ({"decided_by": "  "}, {"challenger": "a b"}, {"action": "force"}):
+        with pytest.raises(InputError):
+            run_step(world.settings, "promote", wrong, SILENT)
+
+
+@pytest.mark.long
+def test_a_linear_challenger_is_held_to_its_calibration(world: World) -> None:
+    world.register(poor())
+    # balanced weights on rows of a low base rate give probabilities that are too high
+    rare = world.train[world.train["shot_distance"] > 12]
+    world.test = world.test[world.test["shot_distance"] > 12].reset_index(drop=True)
+    world.register(poor(), train=rare)
+    world.gate(action="override", reason=REASON)
+    world.register(LogisticRegression(class_weight="balanced"), train=rare)
+    rules = world.rules(world.gate())
+    assert rules.loc["calibration", "verdict"] == "hold"
+    assert rules.loc["calibration", "value"] == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.long
+def test_two_trainings_leave_what_the_gate_needs(prepared_sample: Settings, tmp_path: Path) -> None:
+    settings = copy_home(prepared_sample, tmp_path / "home")
+    first, second = (
+        train.run(settings, train.Options(candidates=(one,), folds=2, learning_seconds=0))
+        for one in ("dummy", "lr")
+    )
+    assert registry.ledger(settings, SPEC.model)["run_id"].tolist() == [first.run_id]
+
+    found = promote.run(settings, promote.Options())
+
+    run = tracking.run(settings, found.run_id)
+    assert run is not None
+    _, _, tested = storage.read_prepared(settings)
+    assert (run.metrics["rows_judged"], run.metrics["rows_left_out"]) == (len(tested), 0)
+    assert run.metrics["log_loss_challenger"] == pytest.approx(second.log_loss_test, abs=1e-9)
+    assert run.metrics["log_loss_champion"] == pytest.approx(first.log_loss_test, abs=1e-9)
+    assert run.is_sample
+    rules = tracking.table(settings, found.run_id, "rules").set_index("code")
+    assert rules.loc[["same_rows", "better", "schema"], "verdict"].tolist() == ["pass"] * 3
+    facts = model_facts.card_facts(
+        settings, model_store.require_version(settings, SPEC.model, second.version)
+    )
+    assert facts["rows_train"] + facts["rows_test"] > 15_000
+    assert facts["split"]["split"] == "random"
+    assert len(facts["digest"]) == 64
+    assert ("log_loss", pytest.approx(second.log_loss_test)) in [
+        (name, value) for name, value, *_ in facts["metrics"]
+    ]
+    assert "Does the shot go in?" in model_card.card(facts)

@@ -1,0 +1,241 @@
+"""Commands: the same settings as the pages, JSON on standard output, exit codes for cron and CI."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+
+from core.documents import export
+from core.jobs import jobs
+from core.platform import code_snippets, steps, storage, tracking
+from core.platform.config import CODE_ROOT, Settings
+from core.runtime import commands
+from tests.conftest import copy_home
+
+Run = Callable[..., tuple[int, dict]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+
+    def call(settings: Settings, *words: str) -> tuple[int, dict]:
+        code = commands.main([*words, "--home", str(settings.home), "--quiet"])
+        out = capsys.readouterr().out
+        return code, json.loads(out) if out.startswith("{") else {}
+
+    return call
+
+
+def test_prepare_as_a_program_of_its_own(acquired_few: Settings, tmp_path: Path) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "prepare", "--test-share", "0.25", "--seed", "7"],
+        env={**os.environ, "COURTSIDE_HOME": str(settings.home)},
+        cwd=CODE_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["status"], told["run"]) == ("done", "PreparacaoDados")
+    kept = tracking.run(settings, told["run_id"])
+    assert kept is not None
+    assert told["metrics"] == dict(kept.metrics)
+    assert told["links"]["run"].endswith(f"/runs?run={kept.run_id}")
+    assert (kept.params["test_share"], kept.params["seed"]) == ("0.25", "7")
+    assert "%" in done.stderr  # how far it was
+
+
+def test_a_step_that_is_refused_says_why_and_marks_its_run(settings: Settings, run: Run) -> None:
+    code, told = run(settings, "train")
+    assert (code, told["status"]) == (1, "refused")
+    assert "No prepared data yet" in told["error"]
+    last = tracking.last_run(settings, "train", status=None)
+    assert last is not None
+    assert (last.status, last.run_id) == ("FAILED", told["run_id"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trian"],
+        ["prepare", "--test-share", "1.5"],
+        ["prepare", "--tset-share", "0.2"],
+        ["prepare", "--rows", "{not json"],
+        ["prepare", "--split", "sideways"],
+        ["lifecycle", "--data", "elsewhere"],
+        ["documents"],
+        ["reset"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_understood_does_nothing(
+    words: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in settings.home.iterdir())
+    assert commands.main([*words, *(["--home", str(settings.home)] if words else [])]) == 2
+    assert "python -m core" in capsys.readouterr().err or not words
+    assert sorted(path.name for path in settings.home.iterdir()) == before
+
+
+def test_interrupted_leaves_a_failed_run(
+    acquired_few: Settings, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.data.prepare.storage.staged", interrupt)
+    code, told = run(settings, "prepare")
+    assert (code, told["status"]) == (130, "interrupted")
+    last = tracking.last_run(settings, "prepare", status=None)
+    assert last is not None
+    assert (last.run_id, last.status in ("FAILED", "KILLED")) == (told["run_id"], True)
+
+
+def test_a_file_is_taken_in_as_an_upload_is(settings: Settings, few_file: Path, run: Run) -> None:
+    code, told = run(settings, "acquire", "--source", "upload", "--uploads", str(few_file))
+    assert (code, told["metrics"]["rows_raw"]) == (0, 800)
+    code, told = run(settings, "acquire", "--source", "upload", "--uploads", "/nowhere.csv")
+    assert (code, told["error"]) == (1, "There is no file /nowhere.csv.")
+
+
+def test_status_and_documents(
+    trained_few: Settings, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the zip has tests of its own
+    monkeypatch.setattr(export, "bundle", create_autospec(export.bundle, return_value=b"zip"))
+    settings = copy_home(trained_few, tmp_path / "home")
+    code, told = run(settings, "status")
+    assert (code, told["champion"], told["served"]) == (0, "1", [])
+    assert told["prepared"] == storage.current_prepared(settings).run_id
+    code, told = run(settings, "documents", "--out", str(tmp_path / "all.zip"))
+    assert (code, (tmp_path / "all.zip").stat().st_size) == (0, told["bytes"])
+    assert "project_charter" in told["documents"]
+
+
+def test_reset_is_refused_while_the_app_is_open(
+    acquired_few: Settings, tmp_path: Path, run: Run
+) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+    jobs.beat(settings)
+    code, told = run(settings, "reset", "--yes")
+    assert (code, "The app is open" in told["error"]) == (1, True)
+
+
+def test_help_needs_no_heavy_library() -> None:
+    code = (
+        "import sys; from core.runtime import commands; commands.main(['prepare', '--help']); "
+        "print([one for one in ('mlflow', 'pycaret') if one in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CODE_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "--test-share" in done.stdout
+    assert done.stdout.rstrip().endswith("[]")
+
+
+# what a page may have done, by step
+CHOICES = {
+    "acquire": {"source": "folder", "files": ["a b.csv", "c.csv"]},
+    "prepare": {
+        "features": ["lat", "lon"],
+        "rows": {"season": ["2000-01"]},
+        "missing": "impute",
+        "split": "time",
+        "test_from": "2010-01-01",
+    },
+    "train": {
+        "candidates": ["lr", "dt"],
+        "params": {"lr": {"C": 0.5}},
+        "blend": True,
+        "folds": 3,
+        "calibrate": "sigmoid",
+        "budget_seconds": 60,
+    },
+    "promote": {"action": "override", "reason": 'it\'s "better" for us, surely', "threshold": 0.4},
+    "explain": {"target": "champion", "rows": 100, "row": {"lat": 33.9, "lon": None}},
+    "serve": {"target": "challenger", "port": 5009, "shadow": True},
+    "score": {"source": "path", "path": "/data/a b.parquet", "way": "in_process", "keep": "file"},
+    "monitor": {
+        "window": "log",
+        "last": 500,
+        "where": {"season": ["2000-01"]},
+        "limits": {"roc_auc": {"alert_low": 0.5}},
+    },
+    "retrain": {"reason": "the rows changed a lot", "decided_by": "me", "recipe": "free"},
+    "replay": {
+        "train_windows": 4,
+        "policies": [{"strategy": "reactive", "k": 1, "n": 2}],
+        "speed": 5.0,
+    },
+}
+
+
+@pytest.mark.parametrize("step", CHOICES)
+def test_the_line_that_a_page_shows_means_the_same_options(step: str, settings: Settings) -> None:
+    options = steps.module(step).Options
+    wanted = options(**CHOICES[step])
+    changed = wanted.model_dump(mode="json", exclude_defaults=True)
+    words = shlex.split(code_snippets.command(step, changed, {"home": "/srv/a b"}))
+    assert words[:5] == ["COURTSIDE_HOME=/srv/a b", "python", "-m", "core", step]
+    given = commands._parser(step).parse_args(words[5:])
+    assert commands._options(step, given, settings) == wanted
+    # and so does the Python: read without being run
+    names = {"Options": options}
+    code = code_snippets.python(step, changed, {"home": "/srv/a b"})
+    call = code[code.index(f"{step}.Options(") + len(step) + 1 :].removesuffix("))")
+    assert eval(call, {"__builtins__": {}}, names) == wanted
+
+
+def test_the_line_of_an_upload_takes_the_file_in_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my answers.csv").write_text("shot_id,label\n1,0\n")
+    content = (tmp_path / "my answers.csv").read_bytes()
+    wanted = storage.stage_upload(settings, "my answers.csv", content)
+    monkeypatch.chdir(tmp_path)
+    line = code_snippets.command("label", {"upload": wanted.model_dump()}, {})
+    given = commands._parser("label").parse_args(shlex.split(line)[4:])
+    assert commands._options("label", given, settings).upload == wanted
+
+
+def test_the_document_has_an_example_of_every_command() -> None:
+    text = (CODE_ROOT / "docs" / "commands.md").read_text("utf-8")
+    for name in (*commands.STEPS, *commands.OTHERS):
+        assert f"python -m core {name} --" in text or f"python -m core {name}`" in text, name
+
+
+@pytest.mark.parametrize("words", [["lat"], ["=3"], ["{"], ["lat=1", "{}"]], ids=" ".join)
+def test_a_mapping_that_is_none_is_told(words: list[str]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        commands._mapping(words)
+
+
+def test_the_python_of_a_page_runs_as_it_stands(
+    acquired_few: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = copy_home(acquired_few, tmp_path / "home")
+    exec(code_snippets.python("prepare", {"test_share": 0.3}, {"home": str(settings.home)}), {})
+    last = tracking.last_run(settings, "prepare")
+    assert last is not None
+    assert last.run_id in capsys.readouterr().out
+    assert last.params["test_share"] == "0.3"

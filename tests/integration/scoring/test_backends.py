@@ -1,0 +1,133 @@
+"""A served model that is asked for the rows of a scoring: when an answer counts as logged."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.platform.config import Settings
+from core.scoring import backends
+from core.serving.gateway_log import LogState
+from core.serving.gateway_stats import Recent
+from core.serving.gateway_status import Status
+from core.serving.server import Server
+
+ROWS = pd.DataFrame({"lat": [1.0, 2.0]})
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Answers as a gateway whose log is behind.
+
+    The first answer that the log has is the one numbered `behind`; `waiting` says how many rows
+    each question about its state finds in memory, the last one for all that follow.
+    """
+
+    behind = 1
+    waiting: list[int]
+    uptime = 3600.0
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        kind = type(self)
+        kind.asked.append(self.headers["X-Request-Id"])
+        body = {"predictions": [{"probability": 0.5, "label": 1}] * 2}
+        is_delayed = len(kind.asked) <= kind.behind
+        log = {"X-Prediction-Log": "delayed"} if is_delayed else {}
+        self._send(body, {"X-Request-Id": self.headers["X-Request-Id"], **log})
+
+    def do_GET(self) -> None:
+        kind = type(self)
+        rows = kind.waiting.pop(0) if len(kind.waiting) > 1 else kind.waiting[0]
+        counts = Recent(0, {}, 0, 0, 0, 0, [], None, None, None)
+        log = LogState(waiting=rows)
+        self._send(asdict(Status(None, {}, kind.uptime, counts, log, None, False)), {})
+
+    def _send(self, body: object, headers: dict[str, str]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(200)
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[type[Gateway]]:
+    kind = type("Behind", (Gateway,), {"asked": [], "waiting": [0]})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as standing:
+        kind.port = standing.server_address[1]
+        threading.Thread(target=standing.serve_forever, daemon=True).start()
+        yield kind
+        standing.shutdown()
+
+
+def endpoint(home: Path, port: int) -> backends.Endpoint:
+    served = Server(
+        port,
+        1,
+        0.0,
+        "shots",
+        "1",
+        "champion",
+        "run",
+        "ready",
+        time.time(),
+        home / "x.log",
+        None,
+        False,
+    )
+    settings = Settings(home=home)
+    return backends.Endpoint(
+        settings, served, "file", "0" * 32, {"lat": "number"}, True, None, False, lambda: None
+    )
+
+
+def test_rows_are_answered_once_the_log_has_them(tmp_path: Path, gateway: type[Gateway]) -> None:
+    gateway.waiting = [2, 2, 0]
+    answered = endpoint(tmp_path, gateway.port)(ROWS, None, "a-1")
+    assert answered.is_logged
+    assert answered.probabilities.tolist() == [0.5, 0.5]
+    # the model was not asked for them again
+    assert gateway.asked == ["a-1"]
+    assert gateway.waiting == [0]
+
+
+def test_a_gateway_that_was_started_since_is_asked_again_under_the_same_id(
+    tmp_path: Path, gateway: type[Gateway]
+) -> None:
+    """What the one before had in memory is gone, though nothing waits in this one."""
+    gateway.uptime = 0.0
+    assert endpoint(tmp_path, gateway.port)(ROWS, None, "a-1").is_logged
+    assert gateway.asked == ["a-1", "a-1"]
+
+
+def test_a_log_that_stays_down_is_waited_for_once(
+    tmp_path: Path, gateway: type[Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows stay in the gateway's memory then, each of them once."""
+    monkeypatch.setattr(backends, "LOG_SECONDS", 0.0)
+    gateway.behind, gateway.waiting = 100, [4]
+    asks = endpoint(tmp_path, gateway.port)
+    asks(ROWS, None, "a-1")
+    monkeypatch.setattr(backends, "LOG_SECONDS", 3600.0)
+    asks(ROWS, None, "a-2")
+    assert gateway.asked == ["a-1", "a-2"]
+    # once it has caught up, it is waited for again
+    gateway.waiting = [0, 4, 0]
+    asks(ROWS, None, "a-3")
+    asks(ROWS, None, "a-4")
+    assert gateway.asked == ["a-1", "a-2", "a-3", "a-4"]
+    assert gateway.waiting == [0]

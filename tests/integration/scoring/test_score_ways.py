@@ -1,0 +1,256 @@
+"""The same rows by each way of scoring, a scoring that goes on, and rows that cannot be scored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from core.data import prepare
+from core.jobs import local_cluster
+from core.platform import process, project, storage, tracking
+from core.platform.config import Settings
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.predictions_log import predictions
+from core.scoring import output_parts, score, scorer
+from core.serving import serve, server
+from core.training import train
+from tests.conftest import copy_home
+
+pytestmark = pytest.mark.long
+
+SPEC = project.load("kobe")
+# texts with holes and a computed feature beside numbers
+FEATURES = ("shot_zone_basic", "lat", "seconds_left", "playoffs", "action_type")
+
+
+@pytest.fixture(scope="module")
+def served(
+    acquired_sample: Settings, module_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    home = tmp_path_factory.mktemp("ways") / "home"
+    settings = copy_home(acquired_sample, home, serve_port=module_port)
+    prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
+    train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
+    found = serve.run(settings, serve.Options())
+    yield settings
+    server.stop(settings, found.port)
+
+
+@pytest.fixture(scope="module")
+def folder(served: Settings, shots: pd.DataFrame, tmp_path_factory) -> Path:
+    """3,000 rows as two parquet files of several row groups, with holes, keys and labels."""
+    rows = shots.head(3000).reset_index(drop=True)
+    rows.loc[rows.index % 7 == 0, "action_type"] = None
+    place = tmp_path_factory.mktemp("rows")
+    rows.head(2000).to_parquet(place / "a.parquet", index=False, row_group_size=500)
+    rows.tail(1000).to_parquet(place / "b.parquet", index=False)
+    return place
+
+
+def path_of(settings: Settings, folder: Path, **values: object) -> score.Result:
+    return score.run(settings, score.Options(source="path", path=str(folder), **values))
+
+
+def rows_of(found: score.Result) -> pd.DataFrame:
+    return pd.read_parquet(found.output).sort_values("courtside_row").reset_index(drop=True)
+
+
+def test_the_same_answers_by_each_way_and_each_kind_of_file(
+    served: Settings, folder: Path, tmp_path: Path
+) -> None:
+    by_server = rows_of(path_of(served, folder))
+    assert by_server["courtside_row"].tolist() == list(range(3000))
+    local_cluster.start(served, workers=2)
+    try:
+        found = local_cluster.find(served)
+        assert found is not None
+        assert len(found.workers) == 2
+        ways = {"dask": path_of(served, folder, way="dask", columns="all")}
+        with pytest.raises(InputError, match="runs already"):
+            local_cluster.start(served)
+    finally:
+        local_cluster.stop(served)
+    assert not any(process.is_alive(one) for one in (found.scheduler, *found.workers))
+    assert local_cluster.find(served) is None
+    with pytest.raises(NotReadyError, match="No Dask cluster runs"):
+        path_of(served, folder, way="dask")
+    ways["in_process"] = path_of(served, folder, way="in_process", batch_rows=333)
+    both = pd.concat([pd.read_parquet(one) for one in sorted(folder.iterdir())])
+    both.to_csv(tmp_path / "rows.csv", index=False)
+    ways["csv"] = path_of(served, tmp_path / "rows.csv", way="in_process", keep="file")
+    for name, found in ways.items():
+        rows = rows_of(found)
+        np.testing.assert_allclose(
+            rows["courtside_probability"],
+            by_server["courtside_probability"],
+            rtol=0,
+            atol=1e-12,
+            err_msg=name,
+        )
+        for column in (
+            "courtside_row",
+            "courtside_row_key",
+            "courtside_predicted",
+            "courtside_label",
+        ):
+            pd.testing.assert_series_equal(rows[column], by_server[column])
+    assert ways["dask"].log_loss == pytest.approx(ways["in_process"].log_loss, abs=1e-12)
+    # in the log where it is rows, and read back from the file where it is not
+    logged = predictions.read(served, ways["in_process"].scoring)
+    kept = predictions.read(served, ways["dask"].scoring)
+    assert len(logged) == len(kept) == 3000
+    assert sorted(logged["courtside_probability"]) == pytest.approx(
+        sorted(kept["courtside_probability"]), abs=1e-12
+    )
+    assert set(FEATURES) - {"seconds_left"} < set(kept.columns)
+
+
+def test_a_scoring_goes_on_after_its_last_finished_part(
+    served: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.scoring.batches.PART_ROWS", 1000)
+    given = {**score.batches.inspect.__kwdefaults__, "part_rows": 1000}
+    monkeypatch.setattr(score.batches.inspect, "__kwdefaults__", given)
+    whole = path_of(served, folder, way="in_process")
+    asked: list[int] = []
+    real = scorer.Scorer.score
+
+    def full(self: scorer.Scorer, frame: pd.DataFrame) -> scorer.Answered:
+        asked.append(len(frame))
+        if len(asked) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, frame)
+
+    destination = tmp_path / "march"
+    monkeypatch.setattr(scorer.Scorer, "score", full)
+    with pytest.raises(StoreError, match=r"no space left on the disk.*go on with this scoring"):
+        path_of(served, folder, way="in_process", destination=str(destination))
+    failed = tracking.last_run(served, "score", status="FAILED")
+    assert failed is not None
+    assert "no space left" in failed.error
+    # nothing half-written where the result is to be
+    assert not destination.exists()
+    with pytest.raises(InputError, match="is there already"):
+        path_of(served, folder, way="in_process", destination=str(folder))
+
+    asked.clear()
+    monkeypatch.setattr(
+        scorer.Scorer, "score", lambda self, frame: asked.append(len(frame)) or real(self, frame)
+    )
+    found = score.run(served, score.Options(resume=failed.run_id))
+    assert sum(asked) == 1000
+    assert (found.rows, found.scoring) == (3000, failed.run_id)
+    pd.testing.assert_frame_equal(
+        rows_of(found).drop(columns="courtside_prediction_id"),
+        rows_of(whole)[list(rows_of(found).columns)].drop(columns="courtside_prediction_id"),
+    )
+    assert sorted(one.name for one in destination.iterdir()) == [
+        "_manifest.json",
+        "part-00000.parquet",
+        "part-00001.parquet",
+        "part-00002.parquet",
+    ]
+    assert len(predictions.read(served, found.scoring)) == 3000
+    with pytest.raises(InputError, match="Nothing is left"):
+        score.run(served, score.Options(resume=failed.run_id))
+    with pytest.raises(InputError, match="is finished"):
+        score.run(served, score.Options(resume=found.run_id))
+
+
+def test_a_result_at_an_address_of_fsspec(served: Settings, folder: Path) -> None:
+    found = path_of(served, folder, way="in_process", destination="memory://results/march")
+    memory = fsspec.filesystem("memory")
+    names = [one["name"].rpartition("/")[2] for one in memory.ls("/results/march")]
+    assert sorted(names) == ["_manifest.json", "part-00000.parquet", "part-00001.parquet"]
+    parts = [name for name in memory.find("/results/march") if "part-" in name]
+    rows = pd.concat([pd.read_parquet(memory.open(one)) for one in sorted(parts)])
+    assert (found.output, len(rows)) == ("memory://results/march", 3000)
+    assert rows["courtside_row"].tolist() == list(range(3000))
+    with pytest.raises(InputError, match="is there already"):
+        path_of(served, folder, way="in_process", destination="memory://results/march")
+
+
+def test_a_source_that_changed_is_not_gone_on_with(
+    served: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "rows.parquet"
+    copy.write_bytes((folder / "b.parquet").read_bytes())
+
+    def locked(*_: object) -> None:
+        raise StoreError("The predictions log is locked by another program.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(predictions, "finish", locked)
+        with pytest.raises(StoreError, match="is locked"):
+            path_of(served, copy, way="in_process")
+    failed = tracking.last_run(served, "score", status="FAILED")
+    assert failed is not None
+    os.utime(copy, (1, 1))
+    with pytest.raises(InputError, match="The source has changed"):
+        score.run(served, score.Options(resume=failed.run_id))
+
+
+def test_rows_that_cannot_be_scored_are_listed_and_the_others_scored(
+    served: Settings, few_shots: pd.DataFrame
+) -> None:
+    rows = few_shots.head(40).copy()
+    rows.loc[3, "lat"] = 99.0
+    rows = rows.astype({"lat": "object"})
+    rows.loc[5, "lat"] = "north"
+    rows.loc[9, "shot_zone_basic"] = "Moon"
+    upload = storage.stage_upload(
+        served, "rows.csv", rows.rename(columns={"lat": "Breite"}).to_csv(index=False).encode()
+    )
+    options = score.Options(source="upload", upload=upload, mapping={"lat": "Breite"})
+    found = score.run(served, options)
+    assert (found.rows, found.rows_rejected) == (37, 3)
+    listed = tracking.table(served, found.run_id, "rejected")
+    assert listed[["row", "column", "value"]].to_numpy().tolist() == [
+        [9, "shot_zone_basic", "Moon"],
+        [3, "lat", "99.0"],
+        [5, "lat", "north"],
+    ] or set(listed["row"]) == {3, 5, 9}
+    assert dict(zip(listed["row"], listed["reason"], strict=True))[3] == "must lie in 32..35"
+    assert set(rows_of(found)["courtside_row"]) == set(range(40)) - {3, 5, 9}
+    with pytest.raises(InputError, match="has no column Lon"):
+        score.run(served, options.model_copy(update={"mapping": {"lat": "Lon"}}))
+
+
+def test_a_scoring_keeps_its_figures_with_intervals_and_no_verdict_of_its_own(
+    served: Settings,
+) -> None:
+    found = score.run(served, score.Options(way="in_process"))
+    run = tracking.run(served, found.run_id)
+    assert run is not None
+    assert run.metrics["log_loss_production"] == found.log_loss
+    for name in ("log_loss", "skill", "roc_auc", "f1", "precision", "recall"):
+        low, value, high = (run.metrics[f"{name}_production{end}"] for end in ("_low", "", "_high"))
+        assert low <= value <= high
+    assert not any("fit" in name or "verdict" in name for name in run.tags)
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://ann:secret@bucket/x", "s3://bucket/x?aws_secret_access_key=abc"]
+)
+def test_an_address_with_credentials_comes_to_no_run(address: str) -> None:
+    for name in ("path", "destination"):
+        with pytest.raises(ValidationError) as caught:
+            score.Options(**{"source": "path", "path": "/x", name: address})
+        assert "environment" in str(caught.value.errors()[0]["msg"])
+
+
+def test_what_is_written_over_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    place = output_parts.place(str(tmp_path / "empty"), "0" * 32)
+    place.begin({})
+    (tmp_path / "empty" / "mine.txt").write_text("x")
+    with pytest.raises(StoreError, match="cannot be written"):
+        place.finish()
+    assert (tmp_path / "empty" / "mine.txt").read_text() == "x"

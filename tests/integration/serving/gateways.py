@@ -1,0 +1,165 @@
+"""Bare scoring servers and gateways before them, for tests and the benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+import skops.io
+import sqlalchemy as sql
+
+from core.platform import model_files, state
+from core.platform.config import CODE_ROOT, Settings
+from core.serving import gateway, server
+
+UVICORN = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def save_model(
+    folder: Path, estimator, inputs: Mapping[str, str], *, is_complete: bool, rules=None
+) -> Path:
+    """Keep a fitted classifier as a registered version is kept."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    skops.io.dump(estimator, folder / "pipeline.skops")
+    types = {"number": "double", "text": "string"}
+    code = folder / "served_model.py"
+    code.write_text(model_files.served_code(), encoding="utf-8")
+    mlflow.pyfunc.save_model(
+        folder / "model",
+        python_model=str(code),
+        artifacts={"pipeline": str(folder / "pipeline.skops")},
+        model_config={
+            "inputs": dict(inputs),
+            "engineered": {},
+            "features": list(inputs),
+            "is_complete": is_complete,
+            "threshold": 0.5,
+            "rules": rules or dict(inputs),
+            "sha256": hashlib.sha256((folder / "pipeline.skops").read_bytes()).hexdigest(),
+        },
+        signature=ModelSignature(
+            Schema([ColSpec(types[kind], name) for name, kind in inputs.items()]),
+            Schema([ColSpec("double", "probability"), ColSpec("long", "label")]),
+        ),
+        pip_requirements=[],
+    )
+    return folder / "model"
+
+
+@dataclass
+class Standing:
+    """A gateway before a server; `bare` and `url` are their addresses."""
+
+    settings: Settings
+    port: int
+    backend: int
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def bare(self) -> str:
+        return f"http://127.0.0.1:{self.backend}"
+
+    def keep(self, **values) -> None:
+        """Keep what the gateway reads."""
+        self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
+        known = {
+            "port": self.port,
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "model": "toy",
+            "version": "3",
+            "alias": "champion",
+            "run_id": "0" * 32,
+            "state": "starting",
+            "started": time.time(),
+            "log_path": self.settings.logs_dir / "none.log",
+            "job_id": None,
+            "sample": False,
+            "backend": self.backend,
+            "is_live": True,
+            "threshold": 0.5,
+        }
+        server.keep(self.settings, server.Server(**{**known, **values}))
+
+    def start(self) -> None:
+        """Start the gateway and wait until it answers."""
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "core.serving.gateway", str(self.port)],
+            cwd=CODE_ROOT,
+            env={**os.environ, **self.settings.environment(), "PYTHONPATH": str(CODE_ROOT)},
+        )
+        until(lambda: gateway.status(self.port) is not None)
+
+    def end(self) -> None:
+        """Ask the gateway to end, as `stop` does, and see that it did so in order."""
+        if self.child is not None:
+            self.child.terminate()
+            assert self.child.wait(60) == 0
+
+
+def forget(settings: Settings, port: int) -> None:
+    """Keep a server no longer, without a word to its processes."""
+    with state.transaction(settings) as connection:
+        connection.execute(sql.delete(server._table).where(server._table.c.port == port))
+
+
+def damage(settings: Settings, port: int, body: str = "{") -> None:
+    """Put something else in the place of what is kept of a server."""
+    with state.transaction(settings) as connection:
+        mine = sql.update(server._table).where(server._table.c.port == port)
+        connection.execute(mine.values(body=body))
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run the bare scoring server of a model; its port, and the process."""
+    port = free_port()
+    env = {"__pyfunc_model_path__": model.as_uri(), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60"}
+    child = subprocess.Popen(
+        [*UVICORN, "--port", str(port), "mlflow.pyfunc.scoring_server.app:app"],
+        env={**os.environ, **env},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: is_up(port))
+        yield port, child
+    finally:
+        child.terminate()
+        child.wait(60)
+
+
+def is_up(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/ping", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def until(is_so, seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)

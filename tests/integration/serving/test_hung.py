@@ -1,0 +1,170 @@
+"""What hangs (`kill -STOP`) is noticed, shown, killed and replaced; what is only busy is spared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import requests
+from sklearn.dummy import DummyClassifier
+
+from core.platform import process, tracking
+from core.platform.config import Options, Settings
+from core.platform.liveness import Pulse
+from core.platform.run_record import SILENT, ModelRecord, Record
+from core.predictions_log import log_search
+from core.registry import registry
+from core.serving import endpoint, restarts, server
+
+pytestmark = pytest.mark.long
+
+BODY = {"dataframe_split": {"columns": ["distance"], "data": [[3.0], [22.0]]}}
+PATIENCE = 3.0
+
+
+def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def served(module_settings: Settings) -> Iterator[Settings]:
+    """A live endpoint with a cheap model, and little patience."""
+    settings = module_settings.model_copy(update={"hang_seconds": PATIENCE})
+    rows = pd.DataFrame({"distance": np.arange(20.0)})
+    estimator = DummyClassifier(strategy="prior").fit(rows, np.arange(20) % 2)
+    model = ModelRecord(estimator, ("distance",), {"distance": "number"}, 0.5, rows.head(2))
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        model_id = str(tracking.log(settings, run_id, Record(model=model)))
+    endpoint.follow(settings, registry.register(settings, "shots", model_id, run_id, {}))
+    try:
+        yield settings
+    finally:
+        for left in server.servers(settings):
+            server.stop(settings, left.port)
+
+
+def front(settings: Settings) -> server.Server:
+    (found,) = server.servers(settings)
+    return found
+
+
+def ask(settings: Settings, request_id: str | None = None) -> int:
+    headers = {"X-Request-Id": request_id} if request_id else {}
+    try:
+        return requests.post(
+            f"{front(settings).url}/invocations", json=BODY, headers=headers, timeout=120
+        ).status_code
+    except requests.ConnectionError:
+        return 0
+
+
+def insist(settings: Settings, request_id: str) -> None:
+    """Send a request until it is answered, as a client does, always under one id."""
+    until(lambda: ask(settings, request_id) == 200)
+
+
+def kept_rows(settings: Settings) -> int:
+    return log_search.count(settings)
+
+
+def test_a_hung_scoring_server_is_shown_killed_and_replaced(served: Settings) -> None:
+    behind = server.behind(served, front(served))
+    assert behind is not None
+    before = kept_rows(served)
+    os.kill(behind.pid, signal.SIGSTOP)
+    # at once, before any deadline
+    until(lambda: front(served).state == "silent")
+    ids = [uuid.uuid4().hex for _ in range(3)]
+    senders = [threading.Thread(target=insist, args=(served, one)) for one in ids]
+    for one in senders:
+        one.start()
+    until(lambda: not process.is_alive(behind.process))
+    for one in senders:
+        one.join()
+    until(lambda: front(served).state == "ready")
+    now = server.behind(served, front(served))
+    assert now is not None
+    assert now.pid != behind.pid
+    assert front(served).restarts == 1
+    # nothing lost, nothing doubled
+    assert kept_rows(served) == before + 2 * len(ids)
+
+
+def test_a_hung_gateway_is_shown_killed_and_replaced(served: Settings) -> None:
+    old = front(served)
+    before = kept_rows(served)
+    os.kill(old.pid, signal.SIGSTOP)
+    until(lambda: front(served).state == "silent")
+    request_id = uuid.uuid4().hex
+    sender = threading.Thread(target=insist, args=(served, request_id))
+    sender.start()
+    gateways = restarts.Gateways()
+
+    def replaced() -> bool:
+        gateways.tend(served)
+        return not process.is_alive(old.process) and front(served).pid != old.pid
+
+    until(replaced)
+    sender.join()
+    until(lambda: front(served).state == "ready")
+    # no signal brings it back beside its successor
+    assert not psutil.pid_exists(old.pid) or not process.is_alive(old.process)
+    assert kept_rows(served) == before + 2
+    assert ask(served) == 200
+
+
+def test_a_gateway_that_was_replaced_neither_answers_nor_writes(served: Settings) -> None:
+    """Even one that nobody could kill: its file names another process."""
+    standing = front(served)
+    before = kept_rows(served)
+    assert ask(served) == 200
+    server.keep(served, replace(standing, pid=os.getpid(), state="ready"))
+    assert ask(served) in (0, 503)
+    until(lambda: not process.is_alive(standing.process))
+    assert kept_rows(served) == before + 2
+    server.change(served, standing, pid=standing.pid)
+    endpoint.revive(served, standing.port)
+    until(lambda: ask(served) == 200)
+
+
+# --- the judgement, without a process -----------------------------------------------------------
+
+
+def looks(
+    pulse: Pulse, seconds: range, sign: Callable[[int], object], cpu: Callable[[int], float]
+) -> list[int]:
+    """Return the seconds at which the process was taken for hung."""
+    return [at for at in seconds if pulse.is_hung(sign(at), cpu(at), float(at))]
+
+
+def test_who_answers_now_and_then_is_never_hung() -> None:
+    assert looks(Pulse(60), range(0, 5000, 2), lambda at: at // 58, lambda _: 0.0) == []
+
+
+def test_who_is_silent_and_idle_is_hung_after_the_patience() -> None:
+    assert looks(Pulse(60), range(0, 100, 2), lambda _: 0, lambda _: 7.0)[0] == 60
+
+
+def test_who_works_is_given_ten_times_as_long() -> None:
+    found = looks(Pulse(60), range(0, 700, 2), lambda _: 0, lambda at: at * 0.5)
+    assert found[0] == 600
+
+
+def test_a_watcher_that_slept_does_not_blame_the_watched() -> None:
+    pulse = Pulse(60)
+    assert not pulse.is_hung(1, 0.0, 0.0)
+    # the machine slept for a day, or was so loaded that nobody came to look
+    assert not pulse.is_hung(1, 0.0, 86_400.0)
+    assert looks(pulse, range(86_402, 86_440, 2), lambda _: 1, lambda _: 0.0) == []

@@ -1,0 +1,379 @@
+"""What keeps a served model up: killed processes come back, stopped ones do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import requests
+from sklearn.dummy import DummyClassifier
+
+from core.platform import process, tracking
+from core.platform.config import CODE_ROOT, Options, Settings
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.run_record import SILENT, ModelRecord, Record
+from core.platform.runs import ModelVersion
+from core.registry import registry
+from core.runtime import supervisor
+from core.serving import endpoint, restarts, server
+
+pytestmark = pytest.mark.long
+
+BODY = {"dataframe_split": {"columns": ["distance"], "data": [[3.0], [22.0]]}}
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)
+
+
+@dataclass
+class Kept:
+    """A live endpoint with a cheap model; every test but the last ones leaves it answering."""
+
+    settings: Settings
+    version: ModelVersion
+    port: int
+
+    @property
+    def front(self) -> server.Server:
+        found = server.find(self.settings, self.port)
+        assert found is not None
+        return found
+
+    @property
+    def behind(self) -> server.Server:
+        found = server.behind(self.settings, self.front)
+        assert found is not None
+        return found
+
+    @property
+    def state(self) -> str:
+        (found,) = server.servers(self.settings)
+        return found.state
+
+    def ask(self) -> requests.Response:
+        return requests.post(f"{self.front.url}/invocations", json=BODY, timeout=60)
+
+    def answers(self) -> bool:
+        try:
+            return self.ask().status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all living processes that were started for it."""
+        found = []
+        for one in psutil.process_iter():
+            try:
+                ours = one.cwd() == str(self.settings.state_dir)
+                if ours and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+            except psutil.Error:
+                continue
+        return found
+
+
+def kill(*found: server.Server) -> None:
+    for one in found:
+        os.kill(one.pid, signal.SIGKILL)
+    until(lambda: not any(server.is_alive(one) for one in found))
+
+
+def is_bound(found: socket.socket, port: int) -> bool:
+    try:
+        found.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def kept(module_settings: Settings) -> Iterator[Kept]:
+    settings = module_settings
+    rows = pd.DataFrame({"distance": np.arange(20.0)})
+    estimator = DummyClassifier(strategy="prior").fit(rows, np.arange(20) % 2)
+    model = ModelRecord(estimator, ("distance",), {"distance": "number"}, 0.5, rows.head(2))
+    with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
+        model_id = str(tracking.log(settings, run_id, Record(model=model)))
+    version = registry.register(settings, "shots", model_id, run_id, {})
+    front = endpoint.follow(settings, version)
+    made = Kept(settings, version, front.port)
+    try:
+        yield made
+    finally:
+        for left in server.servers(settings):
+            server.stop(settings, left.port)
+        assert made.processes() == []
+
+
+def test_a_killed_scoring_server_is_started_again_by_itself(kept: Kept) -> None:
+    front, before = kept.front, kept.behind
+    kill(before)
+    told = {kept.ask().status_code for _ in range(3)}
+    # a request that was under way on it is the only one that may break
+    assert told <= {200, 502, 503}
+    until(lambda: kept.state == "ready" and kept.front.backend != before.port)
+    assert kept.answers()
+    assert kept.front.pid == front.pid
+    assert (kept.front.restarts, kept.front.problem) == (front.restarts + 1, None)
+    # while it starts it looks at the system by short-lived copies of itself
+    until(lambda: len(kept.processes()) == 2)
+
+
+def test_a_killed_gateway_comes_back_and_takes_over_the_server_that_runs(kept: Kept) -> None:
+    front, behind = kept.front, kept.behind
+    kill(front)
+    assert kept.state == "died"
+    tried: dict[int, tuple[int, float]] = {}
+    restarts.tick(kept.settings, tried)
+    # it is at it: it is not started twice
+    restarts.tick(kept.settings, tried)
+    until(kept.answers)
+    until(lambda: len(kept.processes()) == 2)
+    assert kept.front.pid != front.pid
+    assert kept.behind.pid == behind.pid
+    assert [count for count, _ in tried.values()] == [1]
+    # who needs it at once waits for it
+    kill(kept.front)
+    assert endpoint.revive(kept.settings, kept.port).pid == kept.front.pid
+    assert kept.answers()
+    assert kept.behind.pid == behind.pid
+    # and where all is up, nothing is done
+    assert endpoint.revive(kept.settings, kept.port) == kept.front
+
+
+def test_both_killed_come_back_on_the_same_port(kept: Kept) -> None:
+    before = kept.processes()
+    kill(kept.front, kept.behind)
+    with socket.socket() as busy:
+        busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # a killed process keeps its port until the last of its threads is gone
+        until(lambda: is_bound(busy, kept.port))
+        busy.listen()
+        with pytest.raises(InputError, match="in use by another program"):
+            endpoint.revive(kept.settings, kept.port)
+        assert f"Port {kept.port} of the endpoint is in use" in (kept.front.problem or "")
+    endpoint.revive(kept.settings, kept.port)
+    assert kept.answers()
+    assert kept.front.problem is None
+    assert not {one.pid for one in before} & {one.pid for one in kept.processes()}
+    # the watch was at it as well, and finds that it is done
+    until(lambda: len(kept.processes()) == 2)
+
+
+def test_what_was_changed_on_disk_does_not_come_back(kept: Kept) -> None:
+    assert kept.front.folder is not None
+    code = kept.front.folder / "served_model.py"
+    content = code.read_bytes()
+    code.write_bytes(content + b"\n# another line\n")
+    try:
+        restarts.check(replace(kept.front, digests={}))
+        with pytest.raises(StoreError, match=r"served_model\.py of version 1 of shots is not"):
+            restarts.check(kept.front)
+    finally:
+        code.write_bytes(content)
+    restarts.check(kept.front)
+
+
+def test_stop_during_a_restart_leaves_nothing_and_nobody_starts_it_again(kept: Kept) -> None:
+    front = kept.front
+    kill(kept.behind)
+    # the restart has begun a new server, which does not answer yet
+    until(lambda: any(server.is_alive(one) for one in server.behind_all(kept.settings, kept.port)))
+    server.stop(kept.settings, kept.port)
+    assert kept.processes() == []
+    assert server.kept(kept.settings) == []
+    restarts.tick(kept.settings, {})
+    with pytest.raises(NotReadyError, match="stopped already"):
+        endpoint.revive(kept.settings, front.port)
+    assert kept.processes() == []
+
+
+def test_endpoints_outlive_the_app_and_its_supervisor(kept: Kept) -> None:
+    """Started by a process that is killed with all of its group, as the app's jobs are."""
+    for left in server.servers(kept.settings):
+        server.stop(kept.settings, left.port)
+    job = (
+        "import os, signal\n"
+        "from core.serving import endpoint\nfrom core.platform import model_store\n"
+        "from core.platform.config import Settings\n"
+        "settings = Settings.load()\n"
+        "endpoint.follow(settings, model_store.require_version(settings, 'shots', '1'))\n"
+        "os.killpg(0, signal.SIGKILL)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", job],
+        cwd=CODE_ROOT,
+        env=os.environ | kept.settings.environment(),
+        start_new_session=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    # it takes the next port where another program has the first by now
+    (found,) = server.servers(kept.settings)
+    kept.port = found.port
+    assert kept.state == "ready"
+    assert kept.answers()
+    server.stop(kept.settings, kept.port)
+    assert kept.processes() == []
+
+
+# --- without a server ---------------------------------------------------------------------------
+
+
+def standing(settings: Settings) -> server.Server:
+    """Keep an endpoint whose gateway is this process and whose server is gone."""
+    front = server.Server(
+        5001,
+        os.getpid(),
+        psutil.Process().create_time(),
+        "shots",
+        "1",
+        "champion",
+        "run",
+        "ready",
+        0.0,
+        settings.logs_dir / "x.log",
+        None,
+        False,
+        backend=5101,
+        is_live=True,
+    )
+    server.keep(settings, front)
+    return front
+
+
+def test_one_that_ends_again_and_again_is_given_up_with_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = standing(settings)
+    server.keep(settings, replace(front, port=5002, is_live=False, backend=5102, shadow=5001))
+    begun: list[float] = []
+    gone = process.Process(0, 0.0)
+    now = 1000.0
+
+    def begin(*_: object, **__: object) -> process.Process:
+        begun.append(now)
+        server.change(settings, front, problem="It could not be served: out of memory.")
+        return gone
+
+    monkeypatch.setattr(restarts, "begin", begin)
+    keeper = restarts._Keeper(settings, 5001)
+    seen = set()
+    while (found := server.find(settings, 5001)) and found.state == "ready":
+        keeper.tend(now)
+        seen.add((server.find(settings, 5001) or front).problem)
+        now += 0.25
+    waits = np.diff([1000.0, *begun]).round().tolist()
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 60]
+    assert found is not None
+    assert found.state == "died"
+    assert found.problem is not None
+    assert found.problem.startswith("It was started 8 times in a row and ended each time")
+    assert "out of memory." in found.problem
+    assert "It could not be served: out of memory. It is started again in 4 s, try 4 of 8." in seen
+    # copies of its requests are sent to it no longer
+    other = server.find(settings, 5002)
+    assert other is not None
+    assert other.shadow is None
+    # nobody starts it until a person does
+    now += 3600
+    keeper.tend(now)
+    assert len(begun) == 8
+    endpoint.restart(settings, 5001)
+    keeper.tend(now)
+    assert len(begun) == 10
+
+
+def test_five_minutes_without_a_fault_make_the_next_one_the_first(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = standing(settings)
+    monkeypatch.setattr(restarts, "begin", lambda *_, **__: process.Process(0, 0.0))
+    up = [False]
+    monkeypatch.setattr(server, "behind", lambda *_: front if up[0] else None)
+    keeper = restarts._Keeper(settings, 5001)
+    for now in (0.0, 1.0, 2.0):
+        keeper.tend(now)
+    assert keeper.failures == 2
+    up[0] = True
+    keeper.tend(290.0)
+    assert keeper.failures == 2
+    keeper.tend(303.0)
+    assert keeper.failures == 0
+
+
+def test_what_starts_or_is_stopped_or_was_given_up_is_not_ours_to_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(restarts, "begin", lambda _, port, **__: begun.append(port))
+    front = replace(standing(settings), create_time=1.0)
+    for state in ("starting", "stopped", "died"):
+        server.keep(settings, replace(front, state=state))
+        restarts.tick(settings, {})
+        restarts._Keeper(settings, 5001).tend(0.0)
+    assert begun == []
+    server.keep(settings, front)
+    tried: dict[int, tuple[int, float]] = {}
+    restarts.tick(settings, tried)
+    restarts.tick(settings, tried)
+    assert begun == [5001]
+
+
+def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settings) -> None:
+    front = standing(settings)
+    beside = replace(front, port=5002, pid=0, backend=5102, is_live=False, version="2")
+    server.keep(settings, beside)
+    server.keep(settings, replace(beside, port=5003, backend=5103, version="1"))
+    assert endpoint.set_shadow(settings, 5002, on=True).shadow == 5002
+    with pytest.raises(InputError, match="answers by version 1 itself"):
+        endpoint.set_shadow(settings, 5003, on=True)
+    with pytest.raises(NotReadyError, match="no endpoint on port 5004"):
+        endpoint.set_shadow(settings, 5004, on=True)
+    # of another one, nothing is ended
+    assert endpoint.set_shadow(settings, 5003, on=False).shadow == 5002
+    assert endpoint.set_shadow(settings, 5002, on=False).shadow is None
+    endpoint.set_shadow(settings, 5002, on=True)
+    server.stop(settings, 5002)
+    found = server.find(settings, 5001)
+    assert found is not None
+    assert found.shadow is None
+
+
+def test_without_a_live_endpoint_nothing_is_shadowed(settings: Settings) -> None:
+    with pytest.raises(NotReadyError, match="Serve the champion first"):
+        endpoint.set_shadow(settings, 5002, on=True)
+
+
+def test_the_supervisor_looks_after_what_is_served_at_each_sweep(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[dict[int, tuple[int, float]]] = []
+
+    def tick(_: Settings, tried: dict[int, tuple[int, float]]) -> None:
+        tried[5001] = (len(looked) + 1, 0.0)
+        looked.append(dict(tried))
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(restarts, "tick", tick)
+    settings.state_dir.mkdir(parents=True)
+    made = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
+    made._sweep()
+    made._sweep()
+    # a full disk does not end it, and it remembers what was tried
+    assert looked == [{5001: (1, 0.0)}, {5001: (2, 0.0)}]

@@ -1,0 +1,439 @@
+"""What the documents say about the code is so, and they leave nothing out."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from core.documents.texts import diagram
+from core.monitoring import alerting
+from core.platform import runs, steps, tracking
+from core.platform.config import CODE_ROOT, PREFIX, Settings
+from core.platform.run_tags import TAG, RunTags
+from core.platform.steps import STEPS
+from core.registry import gate
+from core.retraining import policy
+from core.retraining import policy_settings as retraining
+from core.runtime import commands
+from core.serving import gateway_stats
+from core.stats import check, checks, estimation, performance
+from pages.shared import elements
+
+README = (CODE_ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (CODE_ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    [*CODE_ROOT.glob("*.md"), *CODE_ROOT.glob("docs/**/*.md"), CODE_ROOT / "data" / "README.md"],
+    key=lambda path: path.relative_to(CODE_ROOT).as_posix(),
+)
+TEXTS = {path.relative_to(CODE_ROOT).as_posix(): path.read_text("utf-8") for path in PAGES}
+SOURCES = [*(CODE_ROOT / "core").rglob("*.py"), *(CODE_ROOT / "pages").rglob("*.py")]
+TREES = {
+    path.relative_to(CODE_ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in SOURCES
+}
+every_page = pytest.mark.parametrize("name", sorted(TEXTS))
+
+
+def part(heading: str) -> str:
+    """Return what stands below a heading of the reference."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert found is not None, heading
+    return found[1]
+
+
+def named(heading: str) -> set[str]:
+    """Return the names in code signs below a heading of the reference."""
+    return set(re.findall(r"`([^`\n]+)`", part(heading)))
+
+
+def calls(name: str, within: str = "core/") -> Iterator[ast.Call]:
+    """Return the calls of a function in files below a folder."""
+    for path, tree in TREES.items():
+        if path.startswith(within):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name:
+                    yield node
+
+
+def first_texts(name: str, within: str) -> set[str]:
+    """Return the texts that a function is called with first."""
+    return {
+        call.args[0].value
+        for call in calls(name, within)
+        if call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+        and call.args[0].value
+    }
+
+
+# --- README -------------------------------------------------------------------------------------
+
+
+def test_the_readme_tells_every_setting_and_no_other() -> None:
+    told = re.findall(r"^\| `([A-Z_]+)`", README, flags=re.MULTILINE)
+    there = {PREFIX + name.upper() for name in Settings.model_fields if name != "tracking_uri"}
+    assert set(told) == there | {"MLFLOW_TRACKING_URI"}
+    assert sorted(re.findall(r"^\| `([A-Z_]+)`", part("Settings"), re.MULTILINE)) == sorted(told)
+
+
+def test_the_readme_names_the_run_of_every_step() -> None:
+    told = dict(re.findall(r"^\| (\w+) \| `(\w+)`", README, flags=re.MULTILINE))
+    assert told == steps.RUN_NAMES
+    runs = re.findall(r"^\| `(\w+)` \| (\w+) \|", part("Runs"), flags=re.MULTILINE)
+    assert {step: run for run, step in runs} == steps.RUN_NAMES
+
+
+def test_the_proof_finds_the_readmes_line() -> None:
+    wanted = re.search(r"grep -m 1 -E '([^']+)' README.md", (CODE_ROOT / ".ci" / "run").read_text())
+    assert wanted is not None
+    assert len(re.findall(wanted[1], README, flags=re.MULTILINE)) == 1
+    opens = "pip install uv && uv run --no-project --with-requirements requirements.txt streamlit"
+    assert f"\n{opens} run app.py\n" in README
+
+
+def test_the_diagram_is_drawn_from_the_code() -> None:
+    found = re.search(
+        r"<!-- life cycle: .*? -->\n```mermaid\n(.*?)\n```\n<!-- end of life cycle -->",
+        TEXTS["docs/README.md"],
+        flags=re.DOTALL,
+    )
+    assert found is not None
+    # to make it anew: just diagram
+    assert found[1] == diagram.mermaid().rstrip("\n")
+
+
+# --- reference ----------------------------------------------------------------------------------
+
+
+def tags_in_source() -> set[str]:
+    """Return the tags of ours: the fields of every record of them."""
+    folders = [path.parent.name for path in (CODE_ROOT / "core").glob("*/records.py")]
+    homes = [importlib.import_module(f"core.{name}.records") for name in folders]
+    kinds = [kind for home in (runs, *homes) for kind in vars(home).values()]
+    records = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, RunTags)]
+    return {name for record in records for name in record.model_fields}
+
+
+def test_every_tag_is_documented() -> None:
+    found = (re.fullmatch(r"courtside\.(.+)", name) for name in named("Tags"))
+    told = {name[1].removesuffix(".<file>") for name in found if name}
+    assert tags_in_source() - told == set()
+    assert told - tags_in_source() == set()
+
+
+def test_every_tag_and_table_of_runs_that_are_there_is_documented(trained_few: Settings) -> None:
+    runs = tracking.runs(trained_few, limit=50)
+    assert {run.name for run in runs} >= {"AquisicaoDados", "PreparacaoDados", "Treinamento"}
+    tags = {
+        re.sub(r"sha256\..*", "sha256.<file>", tag)
+        for run in runs
+        for tag in run.tags
+        if tag.startswith(TAG)
+    }
+    assert tags <= named("Tags")
+    tables = {
+        Path(name).stem
+        for run in runs
+        for name in tracking.artifacts(trained_few, run.run_id)
+        if name.startswith("tables/")
+    }
+    assert tables <= named("Tables")
+
+
+def metrics_told() -> re.Pattern[str]:
+    """Return what a documented metric looks like: a name of the tables, or figure and suffix."""
+    plain, figures, suffixes = set(), set(), set()
+    for name in named("Metrics"):
+        if name.startswith("_"):
+            suffixes.add(name)
+        elif re.fullmatch(r"[a-z][a-z0-9_<>]*", name):
+            plain.add(name)
+            figures.add(name)
+    ends = "|".join(re.escape(one) for one in suffixes if "<" not in one)
+    names = "|".join(re.sub(r"<[a-z]+>", r".+", one) for one in plain)
+    return re.compile(rf"({names})|({'|'.join(figures)})({ends})")
+
+
+def test_every_metric_of_runs_that_are_there_is_documented(trained_few: Settings) -> None:
+    told = metrics_told()
+    found = {name for run in tracking.runs(trained_few, limit=50) for name in run.metrics}
+    assert len(found) > 50
+    assert {name for name in found if not told.fullmatch(name)} == set()
+
+
+@pytest.mark.parametrize("step", sorted(steps.RUN_NAMES))
+def test_every_table_and_metric_that_a_step_names_is_documented(step: str) -> None:
+    tables, metrics = set(), set()
+    for call in calls("Record", steps.module_name(step).replace(".", "/") + ".py"):
+        for given in call.keywords:
+            if given.arg in ("tables", "metrics") and isinstance(given.value, ast.Dict):
+                names = {key.value for key in given.value.keys if isinstance(key, ast.Constant)}
+                (tables if given.arg == "tables" else metrics).update(names)
+    stage = next(one for one in STEPS if one.name == step)
+    tables |= {Path(left.name).stem for left in stage.outputs if left.name.startswith("tables/")}
+    assert tables - named("Tables") == set()
+    told = metrics_told()
+    assert {name for name in metrics if not told.fullmatch(name)} == set()
+
+
+def test_every_check_is_documented() -> None:
+    told = named("Checks")
+    wanted = {*performance.NAMES, *estimation.TITLES, *gate.TITLES}
+    wanted |= {f"{kind}.<column>" for kind in checks._OF_COLUMN}
+    wanted |= first_texts("Check", "core/stats/")
+    wanted |= first_texts("_check", "core/data/split_checks.py")
+    wanted |= first_texts("_Rule", "core/platform/schema.py") | first_texts(
+        "_whole", "core/platform/schema.py"
+    )
+    told_of = (CODE_ROOT / "core" / "platform" / "rows" / "faults.py").read_text(encoding="utf-8")
+    wanted |= set(re.findall(r'fault\.code == "(\w+)"', told_of))
+    wanted |= {
+        node.elts[0].value
+        for node in ast.walk(TREES["core/data/leakage.py"])
+        if isinstance(node, ast.Tuple)
+        and len(node.elts) == 2
+        and isinstance(node.elts[0], ast.Constant)
+        and isinstance(node.elts[1], ast.JoinedStr)
+        and isinstance(node.elts[0].value, str)
+    }
+    assert len(wanted) > 50
+    assert wanted - told - {"text"} == set()
+
+
+@pytest.mark.parametrize(
+    ("heading", "codes"),
+    [
+        ("Checks", get_args(check.Verdict)),
+        ("Checks", get_args(gate.Verdict)),
+        ("Verdicts and decisions", get_args(check.VerdictCode)),
+        ("Verdicts and decisions", get_args(policy.Code)),
+        ("Verdicts and decisions", get_args(retraining.Strategy)),
+        ("Alerts", get_args(alerting.Kind)),
+    ],
+    ids=["checks", "gate", "verdicts", "decisions", "strategies", "alerts"],
+)
+def test_every_verdict_is_documented(heading: str, codes: tuple[Any, ...]) -> None:
+    assert codes
+    assert set(codes) <= named(heading)
+
+
+def test_every_endpoint_and_header_is_documented() -> None:
+    told = part("The served model") + part("Webhooks")
+    paths = set(gateway_stats.PATHS)
+    headers = {
+        name
+        for path in ("core/serving/gateway.py", "core/monitoring/deliver.py")
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for name in re.findall(r"^X-[A-Za-z-]+$", node.value)
+    }
+    assert len(headers) >= 8
+    assert {one for one in paths | headers if one not in told} == set()
+
+
+def test_every_figure_for_prometheus_is_documented() -> None:
+    counted = gateway_stats.Statistics()
+    families = {one.name: one.type for one in counted.registry.collect()}
+    names = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
+    gauges = first_texts("add", "core/serving/gateway.py")
+    names |= {f"courtside_{name}" for name in gauges if re.fullmatch(r"[a-z_]+", name)}
+    assert len(names) >= 8
+    assert names - named("The served model") == set()
+
+
+# --- guide --------------------------------------------------------------------------------------
+
+
+def titles() -> list[str]:
+    """Return the titles of the pages in the sidebar."""
+    return [title for title, _ in elements.PAGES.values()]
+
+
+def test_every_page_has_its_part_of_the_guide() -> None:
+    heads = [
+        head
+        for name, text in TEXTS.items()
+        if name.startswith("docs/guide/")
+        for head in re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    ]
+    assert len(titles()) == len(list((CODE_ROOT / "pages").glob("*/page.py")))
+    for title in titles():
+        assert heads.count(title) == 1, title
+
+
+@every_page
+def test_links_and_pictures_lead_somewhere(name: str) -> None:
+    path = CODE_ROOT / name
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (path.parent / file).resolve() if file else path
+        assert found.exists(), f"{name} links to {target}"
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found.read_text("utf-8")), f"{name} links to {target}"
+
+
+def anchors(text: str) -> set[str]:
+    """Return the places of a page that can be linked to, as GitHub names them."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    plain = (re.sub(r"[`*\[\]]|\([^)]*\)", "", head).strip().lower() for head in heads)
+    return {re.sub(r"[^\w\- ]", "", head).replace(" ", "-") for head in plain}
+
+
+def test_pictures_are_few_and_small_and_say_what_they_show() -> None:
+    there = {path.name for path in (CODE_ROOT / "docs" / "images").glob("*.png")}
+    shown = {
+        Path(target).name: alt
+        for name, text in TEXTS.items()
+        if "dossier" not in name
+        for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+\.png)\)", text)
+    }
+    assert there == shown.keys()
+    assert all(shown.values())
+    size = sum((CODE_ROOT / "docs" / "images" / name).stat().st_size for name in there)
+    assert size < 1_200_000
+
+
+@every_page
+def test_no_document_names_a_machine(name: str) -> None:
+    words = r"/work/|/root/|/tmp/venv|/home/\w+/|pypi\.org|pythonhosted|--index-url"
+    assert re.findall(words, TEXTS[name]) == []
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    found = sorted((CODE_ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:5] for path in found] == [f"{n:04}-" for n in range(1, len(found) + 1)]
+    for path in found:
+        head = path.read_text("utf-8").splitlines()[0]
+        number = re.match(r"# (\d+)\.? \w", head)
+        assert number is not None, head
+        assert int(number[1]) == int(path.name[:4]), head
+
+
+@every_page
+def test_commands_name_what_exists(name: str) -> None:
+    recipes = set(
+        re.findall(r"^([a-z-]+)[^:\n]*:(?!=)", (CODE_ROOT / "justfile").read_text(), re.M)
+    )
+    text = TEXTS[name]
+    for found in re.findall(r"(?:bash|python|python3\.11) ([.\w/]+\.py|\.ci/\w+)", text):
+        assert (CODE_ROOT / found).is_file(), f"{name}: {found}"
+    for found in re.findall(r"python -m ((?:core|benchmarks|docs)[.\w]*)", text):
+        where = CODE_ROOT / Path(*found.split("."))
+        assert where.with_suffix(".py").is_file() or (where / "__main__.py").is_file(), found
+    # inside code signs only: elsewhere it is a word of a sentence
+    code = " ".join(re.findall(r"`([^`]+)`", text))
+    for found in re.findall(r"\bjust ([a-z]+)", code):
+        assert found in recipes, f"{name}: just {found}"
+
+
+def test_commands_are_understood_as_they_stand() -> None:
+    known = {*commands.STEPS, *commands.OTHERS}
+    found = [
+        (name, line)
+        for name, text in TEXTS.items()
+        for line in re.findall(r"python -m core ([a-z][^`|\n]*)", text.replace("\\\n", " "))
+    ]
+    assert len(found) >= 3
+    for name, line in found:
+        command, *given = shlex.split(re.split(r" >>? ", line)[0], comments=True)
+        assert command in known, f"{name}: python -m core {line}"
+        if given != ["--help"]:
+            # one that is not understood ends the test with what it says
+            commands._parser(command).parse_args(given)
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = (commands.DONE, commands.REFUSED, commands.USAGE, commands.INTERRUPTED)
+    assert {str(code) for code in codes} <= named("Exit codes")
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    direct = re.findall(
+        r"^([a-zA-Z0-9_-]+)", (CODE_ROOT / "requirements.in").read_text("utf-8"), flags=re.MULTILINE
+    )
+    pinned = (CODE_ROOT / "requirements.txt").read_text("utf-8")
+    for name in direct:
+        assert re.search(rf"^{name.lower()}==\S+", pinned, flags=re.MULTILINE), name
+    assert "://" not in pinned
+    assert "/" not in re.sub(r"^#.*$", "", pinned, flags=re.MULTILINE)
+
+
+def test_shell_blocks_can_be_read_by_a_shell() -> None:
+    for name, text in TEXTS.items():
+        for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.strip().startswith(("pip", "uv", "python", "just", "streamlit", "bash")):
+                    assert shlex.split(line.split(" # ")[0]), f"{name}: {line}"
+
+
+# --- where things stand -------------------------------------------------------------------------
+
+# what a record says of the past, and what a reader of the guide writes
+GONE = {
+    "docs/decisions/0044-packages-by-subject.md": {"tests/test_layers.py"},
+    "docs/guide/new-project.md": {"core/projects/parcels.toml"},
+}
+# a path or a dotted name, without those that have a part to be filled in
+PLACE = re.compile(r"(?<![\w./<-])((?:core|pages|tests|benchmarks|\.ci)[./][\w./]*\w)(?![\w*<]|/<)")
+
+
+def defined(path: Path) -> set[str]:
+    """Return the names that a module defines, imports or offers."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
+                names |= {alias.asname or alias.name for alias in imported}
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                names |= set(ast.literal_eval(value))
+            case ast.Assign(targets=targets):
+                names |= {ast.unparse(target) for target in targets}
+            case ast.AnnAssign(target=target):
+                names.add(ast.unparse(target))
+    return names
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a file, a folder, a module, or what a module defines is called so."""
+    if (CODE_ROOT / name).exists():
+        return True
+    parts = re.split(r"[./]", name.removesuffix(".py"))
+    for count in range(len(parts), 0, -1):
+        path = CODE_ROOT / Path(*parts[:count])
+        for module in (path.with_suffix(".py"), path / "__init__.py"):
+            if module.is_file():
+                return count == len(parts) or parts[count] in defined(module)
+    return False
+
+
+@every_page
+def test_modules_that_are_named_exist(name: str) -> None:
+    text = re.sub(r"^ *python -m \S+", "", TEXTS[name], flags=re.MULTILINE)
+    assert {place for place in PLACE.findall(text) if not is_there(place)} == GONE.get(name, set())
+
+
+def test_each_call_on_the_ways_through_the_house_is_made() -> None:
+    lines = re.findall(
+        r"^\| (\d+) \| \[(\S+)\]\(\.\./(\S+)\) \| (.+?) \| .+ \|$",
+        TEXTS["docs/architecture.md"],
+        flags=re.MULTILINE,
+    )
+    assert [int(number) for number, *_ in lines] == [*range(1, 11)] * 3
+    for _, shown, path, names in lines:
+        assert shown == path
+        tree = ast.parse((CODE_ROOT / path).read_text("utf-8"))
+        there = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
+        there = {text.replace("'", '"') for text in there}
+        for name in re.findall(r"`([^`]+)`", names):
+            assert name in there, f"{path} does not call {name}"

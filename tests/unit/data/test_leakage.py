@@ -1,0 +1,92 @@
+"""Columns that know too much are told, and others are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.data import leakage
+from core.platform import project
+
+SPEC = project.load("kobe")
+
+
+def said(frame: pd.DataFrame, labels: pd.Series) -> dict[str, list[str]]:
+    found = leakage.inspect(frame, leakage.alone(frame, labels), SPEC)
+    return found.groupby("feature")["finding"].agg(list).to_dict()
+
+
+@pytest.fixture
+def labels() -> pd.Series:
+    return pd.Series(np.random.default_rng(3).integers(0, 2, 2000))
+
+
+def test_the_brief_features_of_the_sample_are_not_suspected(shots: pd.DataFrame) -> None:
+    known = shots[shots[SPEC.target].notna()]
+    assert said(known[list(SPEC.features)], known[SPEC.target]) == {}
+
+
+def test_what_is_noted_afterwards_names_rows_or_is_constant_is_told(shots: pd.DataFrame) -> None:
+    known = shots[shots[SPEC.target].notna()]
+    assert said(known.drop(columns=SPEC.target), known[SPEC.target]) == {
+        "action_type": ["recorded_after"],
+        "combined_shot_type": ["recorded_after"],
+        "game_id": ["identifier"],
+        "shot_id": ["identifier"],
+        "team_id": ["constant"],
+        "team_name": ["constant"],
+    }
+
+
+def test_a_copy_of_the_label_is_too_good_in_whatever_shape(labels: pd.Series) -> None:
+    rng = np.random.default_rng(4)
+    noise = rng.normal(0, 0.2, len(labels))
+    frame = pd.DataFrame(
+        {
+            "lat": labels + noise,
+            # no straight line: both ends are made
+            "lon": (labels - 0.5) * 2 * (3 + noise) * rng.choice([-1, 1], len(labels)) ** 2,
+            "opponent": np.where(labels == 1, "W", "L"),
+            "loc_x": np.where(labels == 1, np.nan, 1.0),
+            "loc_y": np.where(labels == 1, rng.choice([-5, 5], len(labels)), 0) + noise,
+            "period": rng.integers(1, 5, len(labels)),
+        }
+    )
+    found = said(frame, labels)
+    assert {name for name, findings in found.items() if "too_good" in findings} == set(frame) - {
+        "period"
+    }
+
+
+def test_names_that_stand_there_once_are_not_taken_for_knowledge(labels: pd.Series) -> None:
+    own = pd.Series([f"name {i}" for i in range(len(labels))])
+    assert leakage.auc_alone(own, labels) == pytest.approx(0.5, abs=0.03)
+    assert said(pd.DataFrame({"opponent": own}), labels) == {"opponent": ["identifier"]}
+
+
+def test_random_columns_are_near_a_half(labels: pd.Series) -> None:
+    rng = np.random.default_rng(5)
+    for values in (rng.normal(size=len(labels)), rng.choice(list("abcdefgh"), len(labels))):
+        assert leakage.auc_alone(pd.Series(values), labels) < 0.55
+
+
+def test_few_rows_or_one_class_say_nothing() -> None:
+    assert np.isnan(leakage.auc_alone(pd.Series([1.0, 2.0]), pd.Series([0, 1])))
+    assert np.isnan(leakage.auc_alone(pd.Series(range(500)), pd.Series([1] * 500)))
+    assert np.isnan(leakage.auc_alone(pd.Series([np.nan] * 500), pd.Series([1] * 500)))
+
+
+def test_an_engineered_feature_of_a_late_column_is_late() -> None:
+    assert SPEC.recorded_after("action_type")
+    assert not any(map(SPEC.recorded_after, SPEC.engineered))
+
+
+@pytest.mark.real
+def test_on_the_real_rows_only_the_kind_of_action_stands_out(real_dir) -> None:
+    frame = pd.concat(pd.read_parquet(path) for path in sorted(real_dir.glob("*.parquet")))
+    known = frame[(frame["shot_type"] == SPEC.rows.development) & frame[SPEC.target].notna()]
+    alone = leakage.alone(known.drop(columns=SPEC.target), known[SPEC.target])
+    assert alone.idxmax() == "action_type"
+    assert 0.68 < alone["action_type"] < 0.71
+    assert alone.drop("action_type").max() < 0.62

@@ -1,0 +1,53 @@
+"""The glass box: code and commands that mean what was done."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+
+import pytest
+
+from core.platform import code_snippets
+
+UPLOAD = {"name": "my shots.csv", "stored": "0f3a.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("test_share", 0.25, ["--test-share", "0.25"]),
+        ("dry_run", True, ["--dry-run"]),
+        ("refit", False, ["--no-refit"]),
+        ("reason", 'it\'s "better", $HOME or not', ["--reason", 'it\'s "better", $HOME or not']),
+        ("reason", "-5 is too low", ["--reason=-5 is too low"]),
+        ("features", ["lat", "a b"], ["--features", "lat", "a b"]),
+        ("rows", {"season": ["2000-01"]}, ["--rows", '{"season": ["2000-01"]}']),
+        ("rows", {}, ["--rows", "{}"]),
+        ("policies", [{"k": 1}], ["--policies", '[{"k": 1}]']),
+        ("upload", UPLOAD, ["--upload", "my shots.csv"]),
+        ("uploads", [UPLOAD, UPLOAD], ["--uploads", "my shots.csv", "my shots.csv"]),
+    ],
+)
+def test_a_shell_reads_back_what_was_meant(name: str, value: object, words: list[str]) -> None:
+    line = code_snippets.command("step", {name: value}, {"home": "/srv/a b"})
+    assert shlex.split(line) == ["COURTSIDE_HOME=/srv/a b", "python", "-m", "core", "step", *words]
+
+
+@pytest.mark.parametrize("settings", [{}, {"home": "/srv/it's", "workers": 3}, None])
+def test_python_is_python_whatever_a_person_wrote(settings: dict | None) -> None:
+    options = {
+        "reason": "quote ' and \" and \\ and\nline",
+        "rows": {"a'b": ["ü"]},
+        "uploads": [UPLOAD],
+    }
+    tree = ast.parse(code_snippets.python("acquire", options, settings))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    (made,) = [one for one in calls if ast.unparse(one.func) == "acquire.Options"]
+    found = {word.arg: word.value for word in made.keywords}
+    assert ast.literal_eval(found["reason"]) == options["reason"]
+    assert ast.literal_eval(found["rows"]) == options["rows"]
+    assert "Path('my shots.csv').read_bytes()" in ast.unparse(found["uploads"])
+    (of,) = [one for one in calls if ast.unparse(one.func).startswith("Settings")]
+    given = {word.arg: ast.literal_eval(word.value) for word in of.keywords}
+    assert given == (settings or {})
+    assert (ast.unparse(of.func) == "Settings.load") == (settings is None)

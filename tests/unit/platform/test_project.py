@@ -1,0 +1,87 @@
+"""The project file: what it may not say, and that another one is found where it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.platform import project
+from core.platform.config import CODE_ROOT
+from core.platform.errors import InputError
+
+RAIN = (CODE_ROOT / "tests" / "rain.toml").read_text(encoding="utf-8")
+COURT = '[court]\ntitle = "Where"\nx = "date"\ny = "pressure"\n\n[rows]'
+FEATURES = 'features = ["pressure", "humidity"]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (FEATURES, 'features = ["pressure", "rained"]', "the target rained must not be a feature"),
+        (FEATURES, 'features = ["day"]', "the id day must not be a feature"),
+        (FEATURES, 'features = ["pressure", "pressure"]', "more than once: pressure"),
+        ('column = "place"', 'column = "humidity"', "humidity, must be of type text"),
+        ('production = "hills"', 'production = "coast"', "development and production are the same"),
+        ('negative = "dry"', 'negative = "wet"', "positive and negative are the same word: wet"),
+        ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),
+        ("[rows]", COURT, "columns of [court] must be numbers: date, pressure"),
+        ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
+        (FEATURES, FEATURES + '\nseason = "date"', "season"),
+        ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
+    ],
+)
+def test_a_project_file_that_contradicts_itself_is_refused(
+    old: str, new: str, words: str, tmp_path: Path
+) -> None:
+    assert RAIN.count(old) == 1
+    (tmp_path / "rain.toml").write_text(RAIN.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        project.load("rain", tmp_path)
+    message = caught.value.message
+    where = re.fullmatch(r"The project file rain.toml cannot be used in line (\d+): .*", message)
+    assert where is not None, message
+    # the line that was changed, or one of them
+    changed = RAIN.replace(old, new).splitlines()
+    assert changed[int(where[1]) - 1] not in RAIN.splitlines()
+    assert words in message
+    # a sentence and not the whole file
+    assert len(message) < 200
+    assert message.endswith(".")
+    assert "value error" not in message.lower()
+
+
+def test_a_project_is_looked_for_where_the_folder_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kobe = project.load("kobe")
+    assert project.load("kobe") is kobe
+    monkeypatch.setattr(project, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match="There is no project 'kobe'"):
+        project.load("kobe")
+    (tmp_path / "rain.toml").write_text(RAIN, encoding="utf-8")
+    assert project.load("rain").target == "rained"
+    with pytest.raises(InputError, match="has no built-in sample"):
+        project.sample_tables("rain")
+    monkeypatch.undo()
+    assert project.load("kobe") is kobe
+    assert project.sample_tables("kobe") is project.sample_tables("kobe")
+
+
+def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "rain").mkdir()
+    sample = '[sample]\nabout = "Days."\ntables = "days.json"\n\n[rows]'
+    text = RAIN.replace("[rows]", sample)
+    (tmp_path / "rain" / "project.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "rain" / "days.json").write_text('{"days": 3}', encoding="utf-8")
+    assert project.load("rain", tmp_path).target == "rained"
+    # its tables stand beside it
+    assert project.sample_tables("rain", tmp_path) == {"days": 3}
+    (tmp_path / "snow.toml").write_text("name =", encoding="utf-8")
+    with pytest.raises(InputError, match=r"no project 'hail'\. Known: rain, snow\."):
+        project.load("hail", tmp_path)
+    (tmp_path / "sun").mkdir()
+    (tmp_path / "sun" / "project.toml").write_text("name =", encoding="utf-8")
+    with pytest.raises(InputError, match=r"The project file sun/project\.toml is not TOML"):
+        project.load("sun", tmp_path)

@@ -1,0 +1,358 @@
+"""Settings, the project file and validation: what is not right is told in a sentence."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from core.platform import config, project, schema, served_model
+from core.platform.config import Settings
+from core.platform.errors import InputError
+from core.platform.project import Column
+from core.training import train
+
+NUMBER = Column(type="number", about="x", min=0, max=10)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"COURTSIDE_WORKERS": "many"}, "COURTSIDE_WORKERS: input should be a valid integer"),
+        ({"COURTSIDE_WORKERS": "0"}, "greater than or equal to 1"),
+        ({"COURTSIDE_SERVE_PORT": "80"}, "COURTSIDE_SERVE_PORT"),
+        ({"COURTSIDE_PROJECT": "../etc"}, "COURTSIDE_PROJECT"),
+        ({"COURTSIDE_HOM": "/x"}, "Did you mean COURTSIDE_HOME?"),
+        ({"COURTSIDE_ZZZ": "1"}, "COURTSIDE_ZZZ is not a setting. Known:"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.load(environ)
+    assert words in caught.value.message
+
+
+def test_settings_do_not_change_and_do_not_hide_a_typing_mistake() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.workers = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        Settings(wokers=3)  # type: ignore[call-arg]
+
+
+def test_state_lives_under_one_home(tmp_path: Path) -> None:
+    settings = Settings.load({"COURTSIDE_HOME": str(tmp_path)})
+    for place in (settings.data_dir, settings.state_dir, settings.logs_dir):
+        assert place.parent == tmp_path
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_store_is_taken_from_mlflows_own_variable() -> None:
+    settings = Settings.load({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
+    assert settings.mlflow_uri == "http://127.0.0.1:5000"
+
+
+def test_a_relative_store_is_the_same_one_for_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load({"MLFLOW_TRACKING_URI": "sqlite:///runs.db"})
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path.as_posix()}/runs.db"
+    assert Settings.load(settings.environment()) == settings
+
+
+SECOND = """
+name = "rain"
+title = "Rain"
+question = "Does it rain?"
+model = "rain"
+target = "rained"
+positive = "rain"
+negative = "dry"
+id = "day"
+time = "date"
+threshold = 0.3
+features = ["pressure"]
+[rows]
+column = "place"
+development = "coast"
+development_name = "coast days"
+production = "hills"
+production_name = "hill days"
+[columns]
+rained = { type = "label", about = "x" }
+day = { type = "integer", about = "x" }
+date = { type = "text", about = "x" }
+place = { type = "text", about = "x" }
+pressure = { type = "number", about = "x" }
+"""
+
+
+def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
+    (tmp_path / "rain.toml").write_text(SECOND)
+    spec = project.load("rain", tmp_path)
+    assert (spec.target, spec.threshold, spec.court) == ("rained", 0.3, None)
+    with pytest.raises(InputError, match="has no built-in sample"):
+        project.sample_tables("rain", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('features = ["pressure"]', 'features = ["wind"]', r"not in \[columns\]: wind"),
+        ('target = "rained"', 'target = "place"', "must be of type label"),
+        (
+            'pressure = { type = "number"',
+            'pressure = { pattern = "x", type = "number"',
+            "categories and pattern are for text, not for type number",
+        ),
+        (
+            'place = { type = "text"',
+            'place = { max = 3, type = "text"',
+            "min and max are for numbers, not for type text",
+        ),
+        ("place = { type", 'place = { pattern = "(", type', "the pattern ( is none"),
+        ("rained = { type", 'rained = { aliases = ["date"], type', "more than one meaning: date"),
+        ("[rows]", '[engineered]\nx = { formula = "wind", about = "x" }\n[rows]', "wind"),
+        (
+            "[rows]",
+            '[engineered]\nx = { formula = "open(1)", about = "x" }\n[rows]',
+            "'open(1)' is no formula: open is not known",
+        ),
+        (
+            "[rows]",
+            '[[feature_sets]]\ntitle = "x"\nabout = "x"\nfeatures = ["day"]\n[rows]',
+            "the id day must not be a feature",
+        ),
+        (
+            "[rows]",
+            '[[downloads]]\nname = "../x.csv"\nurl = "http://x"\nsize = 1\n[rows]',
+            "downloads.0.name",
+        ),
+        ("[columns]", '[columns]\n"a:b" = { type = "text", about = "x" }', "names may hold"),
+        ("[rows]", 'slices = ["wind"]\n[rows]', r"not in \[columns\]: wind"),
+        ("[rows]", 'group = "wind"\n[rows]', r"not in \[columns\]: wind"),
+        ("threshold = 0.3", "threshold = 3", "threshold"),
+        ('name = "rain"', 'nane = "rain"', "rain.toml cannot be used"),
+        ('name = "rain"', "name = ", "rain.toml is not TOML: Invalid value (at line 2,"),
+    ],
+)
+def test_a_project_file_that_is_not_whole_is_told(
+    old: str, new: str, words: str, tmp_path: Path
+) -> None:
+    assert old in SECOND
+    (tmp_path / "rain.toml").write_text(SECOND.replace(old, new, 1))
+    with pytest.raises(InputError) as caught:
+        project.load("rain", tmp_path)
+    assert words.replace("\\", "") in caught.value.message
+
+
+def test_all_faults_of_a_frame_are_told_at_once() -> None:
+    frame = pd.DataFrame({"a": [1, 99], "b": ["x", "2"], "c": [1, 1]})
+    columns = {"a": NUMBER, "b": NUMBER, "c": Column(type="integer", about="x")}
+    with pytest.raises(InputError) as caught:
+        schema.validate(frame, columns, unique="c")
+    assert "'a' must lie in 0..10: not so in 1 row (99)" in caught.value.message
+    assert "'b' must be a number: not so in 1 row ('x')" in caught.value.message
+    assert "'c' must not repeat a value: it does in 1 row" in caught.value.message
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_endless_values_are_no_numbers(value: float) -> None:
+    with pytest.raises(InputError, match="must be a number"):
+        schema.validate(pd.DataFrame({"a": [1.0, value]}), {"a": Column(type="number", about="x")})
+
+
+def test_lists_in_a_column_are_told() -> None:
+    for value in ([1.5], {"x": 1}):
+        with pytest.raises(InputError) as caught:
+            schema.validate(pd.DataFrame({"a": [value, value]}), {"a": NUMBER})
+        assert f"'a' must be a number: not so in 2 rows ({value})" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["number", "integer", "label"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["1970-01-01"]),
+        pd.to_datetime(["1970-01-01"]).tz_localize("UTC"),
+        pd.to_timedelta([1], unit="ns"),
+        [1 + 2j],
+        pd.Series([1 + 2j, "x"], dtype=object),
+        [datetime.date(1970, 1, 1)],
+    ],
+    ids=["time", "time with zone", "duration", "complex", "mixed complex", "date"],
+)
+def test_times_and_complex_values_are_no_numbers(values: object, kind: str) -> None:
+    with pytest.raises(InputError, match=r"Column 'a' must be .*: not so in [12] row"):
+        schema.validate(pd.DataFrame({"a": values}), {"a": Column(type=kind, about="x")})
+
+
+WHOLE = {"a": Column(type="integer", about="x")}
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [BIG, BIG + 1],
+        [str(BIG), str(BIG + 1)],
+        pd.array([BIG, BIG + 1], dtype="Int64"),
+        np.array([BIG, BIG + 1], dtype="uint64"),
+    ],
+    ids=["int64", "text", "Int64", "uint64"],
+)
+def test_whole_numbers_keep_all_their_digits(values: object) -> None:
+    found = schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a").frame["a"]
+    assert (found.tolist(), found.dtype) == ([BIG, BIG + 1], "int64")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[float(2**53)], [-float(BIG)], pd.array([BIG, None], dtype="Int64"), [2**63], [2**70]],
+    ids=["float", "negative", "missing", "uint64", "endless"],
+)
+def test_whole_numbers_that_lost_digits_are_told(values: object) -> None:
+    with pytest.raises(InputError, match="'a' must be a whole number below 9,007,199,254,740,992"):
+        schema.validate(pd.DataFrame({"a": values}), WHOLE)
+
+
+def test_a_missing_id_is_told_as_missing() -> None:
+    for values, words in (
+        ([1, None, None], "2 rows are empty, first row 2"),
+        ([1, None], "1 row is empty, row 2"),
+    ):
+        with pytest.raises(InputError) as caught:
+            schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a")
+        assert caught.value.message == f"Column 'a' must not be missing: {words}."
+
+
+def test_a_column_that_stands_twice_is_told() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(InputError, match="'a' stands there more than once"):
+        schema.validate(frame, {"a": NUMBER})
+
+
+def test_missing_values_are_kept_and_types_settled() -> None:
+    frame = pd.DataFrame({"a": ["1", None], "b": [3.0, 4.0]})
+    columns = {"a": NUMBER, "b": Column(type="integer", about="x")}
+    found = schema.validate(frame, columns).frame
+    assert found["a"].isna().tolist() == [False, True]
+    assert found["b"].dtype == "int64"
+    assert frame["a"].tolist() == ["1", None]
+
+
+def test_a_wholly_other_file_is_told_in_one_sentence(few_shots: pd.DataFrame) -> None:
+    other = pd.DataFrame({f"column {i}": [1] for i in range(30)})
+    with pytest.raises(InputError, match="25 of 25 columns are missing"):
+        schema.validate_source(other, project.load("kobe"))
+
+
+def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
+    mixed = few_shots.sample(frac=1, random_state=1)
+    found = schema.validate_source(mixed, project.load("kobe")).frame
+    pd.testing.assert_frame_equal(found, few_shots, check_dtype=False)
+
+
+def test_a_rule_about_several_choices_is_told_in_a_sentence() -> None:
+    with pytest.raises(ValidationError) as caught:
+        train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
+    assert config.sentence(caught.value) == (
+        "Neither kind of mistake costs anything: give one of them a cost."
+    )
+    with pytest.raises(ValidationError) as caught:
+        train.Options(candidates=("lr", "lr"))
+    assert config.sentence(caught.value) == (
+        "candidates: a candidate stands there twice (given: ('lr', 'lr'))."
+    )
+
+
+YES_NO = Column(type="label", about="x", positive_values=("Y", 1), negative_values=("N", 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (["Y", "n", " y ", None], [1, 0, 1, None]),
+        ([1, 2, 1], [1, 0, 1]),
+        ([1.0, np.nan, 2.0], [1, None, 0]),
+        (["1", "2.0", "N"], [1, 0, 0]),
+    ],
+)
+def test_a_label_may_be_written_otherwise_where_the_project_file_says_how(
+    values: list[object], labels: list[float | None]
+) -> None:
+    found = schema.validate(pd.DataFrame({"a": values}), {"a": YES_NO}).frame["a"]
+    assert found.astype("object").where(found.notna(), None).tolist() == labels
+    clean, refused = schema.usable(pd.DataFrame({"a": values}), {"a": YES_NO})
+    assert refused == []
+    pd.testing.assert_series_equal(clean["a"], found)
+
+
+def test_true_and_false_may_stand_for_either() -> None:
+    column = Column(type="label", about="x", positive_values=(False,), negative_values=(True,))
+    found = schema.validate(pd.DataFrame({"a": [True, False]}), {"a": column}).frame["a"]
+    assert found.tolist() == [0, 1]
+    column = Column(type="label", about="x")
+    found = schema.validate(pd.DataFrame({"a": ["true", "False"]}), {"a": column}).frame["a"]
+    assert found.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["Y", "N"] * 50, ["holds 'N', 'Y' where 0 and 1 are expected", "positive_values"]),
+        ([1, 2] * 50, ["holds '1', '2' where 0 and 1 are expected", "negative_values"]),
+        (["a", "b", "c"] * 50, ["has 3 values: 'a', 'b', 'c'. A binary classifier needs two"]),
+        ([0, 1, 2] * 50, ["has 3 values: '0', '1', '2'. A binary classifier needs two"]),
+        ([*range(60)], ["has 60 values: ", " ...", "Choose another target"]),
+        # a slip is told as one
+        ([0, 1] * 50 + ["O"], ["must be 0, 1 or empty: not so in 1 row ('O')"]),
+    ],
+    ids=["texts", "numbers", "classes", "numbered classes", "many", "slip"],
+)
+def test_what_is_wrong_with_a_target_is_told_by_its_values(
+    values: list[object], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        schema.validate(pd.DataFrame({"a": values}), {"a": Column(type="label", about="x")})
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_declared_labels_must_be_clear() -> None:
+    with pytest.raises(ValidationError, match="both positive and negative: y"):
+        Column(type="label", about="x", positive_values=("Y",), negative_values=("y",))
+    with pytest.raises(ValidationError, match="are given together"):
+        Column(type="label", about="x", positive_values=("Y",))
+
+
+def test_a_formula_takes_a_name_with_spaces_between_backticks(tmp_path: Path) -> None:
+    text = SECOND.replace("pressure", "air pressure").replace('["air pressure"]', '["half"]')
+    text = text.replace("air pressure = {", '"air pressure" = {')
+    text += '[engineered]\nhalf = { formula = "`air pressure` / 2", about = "x" }\n'
+    (tmp_path / "rain.toml").write_text(text)
+    spec = project.load("rain", tmp_path)
+    assert spec.inputs_of(["half"]) == ("air pressure",)
+    rows = served_model.with_features(
+        pd.DataFrame({"air pressure": [1000.0, 990.0]}), ["half"], spec.formulas_of(["half"])
+    )
+    assert rows["half"].tolist() == [500.0, 495.0]
+    (tmp_path / "rain.toml").write_text(text.replace("`", ""))
+    project._read.cache_clear()
+    with pytest.raises(InputError, match="a column whose name has spaces stands in backticks"):
+        project.load("rain", tmp_path)
+
+
+def test_a_file_that_is_no_toml_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "rain.toml").write_text(SECOND + "x = [1,")
+    with pytest.raises(InputError, match=r"rain\.toml is not TOML: .*at"):
+        project.load("rain", tmp_path)
+    (tmp_path / "rain.toml").write_bytes(SECOND.encode() + b"# \xff")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        project.load("rain", tmp_path)

@@ -1,0 +1,151 @@
+"""What a policy decides: each strategy, what never retrains, and what is not asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import ValidationError
+
+from core.retraining import policy
+from core.retraining.policy import Decision, Policy, Window
+from core.stats.forecast import DAY
+
+REACTIVE = Policy(strategy="reactive", k=2, n=3)
+PREDICTIVE = Policy(strategy="predictive", horizon_days=90)
+
+
+def window(number: int, *, labels: int = 500, loss: float = 0.65, **verdicts: str) -> Window:
+    """A window of 10 days; keyword `performance_x="alert"` is the check x of that group."""
+    split = {key.split("_", 1)[1]: (key.split("_", 1)[0], one) for key, one in verdicts.items()}
+    return Window(
+        run_id=f"run{number}",
+        begin=10 * number * DAY,
+        end=(10 * number + 9) * DAY,
+        rows=1000,
+        labels=labels,
+        values={"log_loss": loss} if labels else {},
+        verdicts={"log_loss": "ok", **{code: verdict for code, (_, verdict) in split.items()}},
+        groups={"log_loss": "performance", **{code: group for code, (group, _) in split.items()}},
+        limits={"log_loss": (None, 0.70)},
+    )
+
+
+def decide(by: Policy, windows: Sequence[Window], **more: object) -> Decision:
+    now = windows[-1].end if windows else 0.0
+    return policy.decide(by, windows, trained_at=0.0, **{"now": now, **more})
+
+
+def test_k_of_n_windows_with_enough_labels_ask_for_a_retraining() -> None:
+    bad = {"performance_skill": "alert"}
+    one = decide(REACTIVE, [window(0), window(1), window(2, **bad)])
+    two = decide(REACTIVE, [window(0, **bad), window(1), window(2, **bad)])
+    old = decide(REACTIVE, [window(0, **bad), window(1), window(2), window(3, **bad)])
+    few = decide(REACTIVE, [window(0, **bad), window(1), window(2, labels=99, **bad)])
+    assert [found.code for found in (one, two, old, few)] == ["wait", "retrain", "wait", "wait"]
+    assert two.evidence == ("run0", "run2")
+    assert "skill" in two.reasons[0]
+
+
+@pytest.mark.parametrize("by", [REACTIVE, PREDICTIVE, Policy(strategy="reactive", k=1, n=1)])
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"input_psi.x": "alert"},
+        {"output_psi.courtside_probability": "alert"},
+        {"support_domain_auc": "alert"},
+        {"support_estimated_log_loss": "alert"},
+        {"performance_estimated_log_loss": "alert"},
+    ],
+)
+@pytest.mark.parametrize("labels", [0, 500])
+def test_what_is_no_performance_never_retrains(
+    by: Policy, moved: dict[str, str], labels: int
+) -> None:
+    found = decide(by, [window(i, labels=labels, **moved) for i in range(8)])
+    assert found.code == "investigate"
+    assert "run7" in found.evidence
+
+
+def test_the_same_evidence_does_not_ask_twice() -> None:
+    bad = {"performance_skill": "alert"}
+    windows = [window(i, **bad) for i in range(3)]
+    used = {one.run_id for one in windows}
+    assert decide(REACTIVE, windows).code == "retrain"
+    assert decide(REACTIVE, windows, used=used).code == "wait"
+    assert decide(REACTIVE, [*windows, window(3, **bad)], used=used).code == "wait"
+    again = decide(REACTIVE, [*windows, window(3, **bad), window(4, **bad)], used=used)
+    assert (again.code, again.evidence) == ("retrain", ("run3", "run4"))
+
+
+def test_nothing_is_retrained_while_a_challenger_waits() -> None:
+    windows = [window(i, performance_skill="alert") for i in range(2)]
+    found = decide(REACTIVE, windows, waiting="Version 7")
+    assert found.code == "wait"
+    assert "Version 7" in found.reasons[0]
+
+
+def test_a_trend_asks_before_the_limit_is_crossed() -> None:
+    windows = [window(i, loss=0.65 + 0.005 * i) for i in range(6)]
+    found = decide(PREDICTIVE, windows)
+    assert found.code == "retrain"
+    assert "log loss" in found.reasons[0].lower()
+    near = PREDICTIVE.model_copy(update={"horizon_days": 20.0})
+    assert decide(near, windows).code == "none"
+    shaken = [window(i, loss=one) for i, one in enumerate((0.65, 0.66, 0.645, 0.655, 0.66, 0.65))]
+    assert decide(PREDICTIVE, shaken).code == "none"
+
+
+def test_a_trend_says_how_many_windows_it_lacks() -> None:
+    found = decide(PREDICTIVE, [window(i, loss=0.65 + 0.01 * i) for i in range(3)])
+    assert found.code == "wait"
+    assert "1 more window" in found.title
+
+
+def test_what_the_model_answers_supports_a_forecast_and_is_never_alone() -> None:
+    rising = [window(i, loss=0.65 + 0.005 * i) for i in range(5)]
+    moved = {"output_psi.courtside_probability": "alert"}
+    found = decide(PREDICTIVE, [*rising, window(5, loss=0.675, **moved)])
+    assert found.code == "retrain"
+    assert "PSI of predicted probability" in found.reasons[-1]
+    assert decide(PREDICTIVE, [window(i, **moved) for i in range(6)]).code == "investigate"
+
+
+def test_a_trend_counts_from_the_newest_window_however_late_it_is_asked() -> None:
+    windows = [window(i, loss=0.6 + 0.001 * i) for i in range(6)]
+    assert decide(PREDICTIVE, windows, now=windows[-1].end + 5000 * DAY).code == "none"
+
+
+def test_the_calendar_waits_for_its_day() -> None:
+    by = Policy(strategy="calendar", every_days=30)
+    assert decide(by, [], now=29.9 * DAY).code == "none"
+    assert decide(by, [], now=30 * DAY).code == "retrain"
+    assert decide(by, [], now=30 * DAY, retrained_at=10 * DAY).code == "none"
+
+
+def test_without_a_policy_nothing_is_decided() -> None:
+    assert not Policy().is_on
+    assert decide(Policy(), [window(0)]).code == "none"
+    # and a model that does not fit is a person's matter, not "nothing to do"
+    assert decide(Policy(), [window(0, performance_skill="alert")]).code == "person"
+
+
+def test_a_report_that_was_made_again_is_no_second_witness() -> None:
+    again = window(0, performance_skill="alert")
+    later = Window(**{**vars(again), "run_id": "later", "labels": 900})
+    found = policy.apart([again, window(1), later])
+    assert [one.run_id for one in found] == ["later", "run1"]
+
+
+def test_k_is_at_most_n() -> None:
+    with pytest.raises(ValidationError, match="k is at most n"):
+        Policy(k=3, n=2)
+
+
+def test_without_a_policy_a_model_that_does_not_fit_is_left_to_a_person_and_never_well() -> None:
+    """Colour and words follow the verdict, not the strategy."""
+    bad = window(1, performance_skill="alert")
+    for by in (Policy(), Policy(strategy="calendar", every_days=900)):
+        found = decide(by, [bad], now=bad.end)
+        assert (found.code, found.evidence) == ("person", (bad.run_id,))
+    assert decide(Policy(), [], now=0.0).code == "none"

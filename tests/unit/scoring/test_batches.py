@@ -1,0 +1,222 @@
+"""Rows of large files: cut the same way each time, read back whole, and refused in a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.platform.csv_dialect import Dialect, DialectError, Given
+from core.platform.errors import InputError
+from core.scoring import batches
+
+
+def rows(count: int = 1000) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"id": np.arange(count), "x": rng.normal(size=count)})
+    frame["name"] = np.where(frame["id"] % 3 == 0, None, 'a, "b"\nc' + frame["id"].astype(str))
+    frame["code"] = frame["id"].map("{:03d}".format)
+    frame.loc[frame["id"] % 5 == 0, "x"] = np.nan
+    return frame
+
+
+def read_back(source: batches.Source, frame: pd.DataFrame) -> None:
+    seen = 0
+    for part in source.parts:
+        assert part.first_row == seen
+        for batch in batches.read(
+            source, part, ["x", "name", "code"], texts=["name", "code"], key="id", batch_rows=64
+        ):
+            expected = frame.iloc[batch.first_row : batch.first_row + len(batch.frame)]
+            assert batch.first_row == seen
+            assert len(batch.frame) <= 64
+            np.testing.assert_array_equal(batch.frame["x"], expected["x"])
+            for name in ("name", "code"):
+                found = batch.frame[name].where(batch.frame[name].notna(), None)
+                assert found.tolist() == expected[name].tolist()
+            assert batch.keys.to_pylist() == expected["id"].astype(str).tolist()
+            seen += len(batch.frame)
+    assert seen == source.rows == len(frame)
+
+
+def test_parquet_is_cut_at_row_groups(tmp_path: Path) -> None:
+    frame = rows()
+    frame.to_parquet(tmp_path / "a.parquet", index=False, row_group_size=130)
+    source = batches.inspect(str(tmp_path / "a.parquet"), part_rows=300)
+    assert [len(part.groups) for part in source.parts] == [2, 2, 2, 2]
+    read_back(source, frame)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_csv_is_cut_outside_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, bom: str
+) -> None:
+    monkeypatch.setattr(batches, "_BLOCK", 1 << 10)
+    frame = rows()
+    text = frame.to_csv(index=False, lineterminator=end)
+    # blank lines are no rows
+    (tmp_path / "a.csv").write_bytes((bom + text + end + end).encode())
+    source = batches.inspect(str(tmp_path / "a.csv"), part_rows=300)
+    assert len(source.parts) > 2
+    read_back(source, frame)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("delimiter", "decimal", "encoding"),
+    [("semicolon", "comma", "windows-1252"), ("tab", "comma", "utf-8"), ("bar", "point", "utf-8")],
+)
+def test_csv_is_read_as_it_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+    delimiter: str,
+    decimal: str,
+    encoding: str,
+) -> None:
+    monkeypatch.setattr(batches, "_BLOCK", 1 << 10)
+    frame = rows()
+    frame["name"] = "ação " + frame["id"].astype(str)
+    dialect = Dialect(delimiter, decimal, encoding)
+    text = frame.to_csv(index=False, sep=dialect.sign, decimal=dialect.point, lineterminator=end)
+    (tmp_path / "a.csv").write_bytes(text.encode(dialect.codec))
+    source = batches.inspect(str(tmp_path / "a.csv"), part_rows=300)
+    assert len(source.parts) > 2
+    assert source.written == (dialect.code,)
+    read_back(source, frame)
+    names, first, found = batches.peek(str(tmp_path / "a.csv"), 50)
+    assert names == tuple(frame.columns)
+    assert found is not None
+    assert found.describe() == dialect.describe()
+    assert first["name"].tolist() == frame["name"].head(50).tolist()
+
+
+def test_what_a_csv_leaves_open_is_asked_and_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x;y\n1,234;a\n")
+    with pytest.raises(DialectError) as caught:
+        batches.inspect(str(tmp_path / "a.csv"))
+    assert caught.value.asks == "decimal"
+    for decimal, value in (("comma", 1.234), ("point", 1234.0)):
+        source = batches.inspect(str(tmp_path / "a.csv"), given=Given(decimal=decimal))
+        (batch,) = batches.read(source, source.parts[0], ["x"])
+        assert batch.frame["x"].tolist() == [value]
+
+
+def test_long_texts_of_a_small_file_are_refused_before_each_row_has_its_own(tmp_path: Path) -> None:
+    texts = pa.DictionaryArray.from_arrays(np.zeros(100_000, "int32"), ["x" * 100_000])
+    pq.write_table(pa.table({"x": texts}), tmp_path / "a.parquet")
+    source = batches.inspect(str(tmp_path / "a.parquet"))
+    with pytest.raises(InputError, match=r"take 6,553.6 MB once they are decoded"):
+        list(batches.read(source, source.parts[0], ["x"], texts=["x"]))
+    with pytest.raises(InputError, match="once they are decoded"):
+        batches.peek(str(tmp_path / "a.parquet"), 100_000)
+
+
+def test_a_folder_and_an_address_of_fsspec(tmp_path: Path) -> None:
+    frame = rows()
+    memory = fsspec.filesystem("memory")
+    for place, name in ((frame.head(400), "b"), (frame.tail(600), "c")):
+        place.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        memory.pipe_file(f"/big/{name}.parquet", (tmp_path / f"{name}.parquet").read_bytes())
+    (tmp_path / "_notes.csv").write_text("x")
+    local, remote = batches.inspect(str(tmp_path)), batches.inspect("memory://big")
+    for source in (local, remote):
+        assert len(source.files) == 2
+        read_back(source, frame)
+    os.utime(tmp_path / "b.parquet", (1, 1))
+    assert batches.inspect(str(tmp_path)).digest != local.digest
+
+
+def test_first_rows_are_seen_without_counting_all(tmp_path: Path) -> None:
+    frame = rows()
+    frame.to_parquet(tmp_path / "a.parquet", index=False, row_group_size=130)
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    names, first, _ = batches.peek(str(tmp_path / "a.parquet"), 50)
+    assert names == tuple(frame.columns)
+    pd.testing.assert_frame_equal(first, frame.head(50))
+    names, first, _ = batches.peek(str(tmp_path / "b.csv"), 50)
+    assert (names, len(first)) == (tuple(frame.columns), 50)
+    assert first["id"].tolist() == frame["id"].head(50).astype(str).tolist()
+    with pytest.raises(InputError, match="There is no file"):
+        batches.peek(str(tmp_path / "c.csv"))
+
+
+def test_a_value_that_is_no_number_is_left_to_who_knows_the_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\nNA\nfar\n")
+    source = batches.inspect(str(tmp_path / "a.csv"))
+    (batch,) = batches.read(source, source.parts[0], ["x"])
+    assert batch.frame["x"].tolist() == ["1", "NA", "far"]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("rows.parquet", "is not a whole path"),
+        ("/nowhere/rows.parquet", "There is no file or folder"),
+        ("/dev/null", "not a parquet or CSV file"),
+        ("s3://ann:pw@bucket/x", "holds a password or key"),
+        ("s3://bucket/x?X-Amz-Signature=1", "holds a password or key"),
+        ("gopher://x/y", "Addresses of 'gopher' are not read"),
+        ("simplecache::s3://bucket/x", "no path or address"),
+        ("sftp://host/x.parquet", r"need the package paramiko.*pip install paramiko"),
+    ],
+)
+def test_what_is_not_read_is_told(address: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        batches.inspect(address)
+    assert "pw" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "no line with the names"),
+        ("a,b\n", "has no rows"),
+        ("a;b,c\n1;2,3\n", "may be divided by commas or semicolons"),
+        (",".join(f"c{i}" for i in range(100_000)), "has 100,000 columns; at most 2,000"),
+        ("a,b\n" + "9" * 1_100_000 + ",1\n", "a line of more than 1,000,000"),
+        ('a,b\n1,"' + "9\n" * 600_000 + '"\n', "a line of more than 1,000,000"),
+        ("a,a\n1,2\n", "more than once"),
+        ('a,b\n1,"2\n', "a quote is never closed"),
+        ("a,b\n1,2,3\n", "Expected 2 columns"),
+        (b"a,b\n1,\x81\xfe\n", "an encoding that is not read"),
+        (b"a,b\n\xc3\xa9,\xff\xfe\n", "is not UTF-8 text: it is damaged"),
+        (b"a,b\n1,\0\n", "binary data"),
+    ],
+)
+def test_a_broken_csv_is_told(tmp_path: Path, content: str | bytes, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def read_all() -> None:
+        source = batches.inspect(str(path))
+        list(batches.read(source, source.parts[0], ["a", "b"], texts=["b"]))
+
+    with pytest.raises(InputError, match=words):
+        read_all()
+
+
+def test_a_broken_parquet_and_a_mixed_folder_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 is not enough")
+    with pytest.raises(InputError, match="cannot be read"):
+        batches.inspect(str(tmp_path / "a.parquet"))
+    (tmp_path / "b.csv").write_text("a\n1\n")
+    with pytest.raises(InputError, match="Keep one kind"):
+        batches.inspect(str(tmp_path))
+    pd.DataFrame({"a": [[1], [2]]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="lists or structures"):
+        batches.inspect(str(tmp_path / "a.parquet"))
+
+
+def test_a_link_to_what_is_no_file_of_rows(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.parquet")
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "pipe.parquet")
+    with pytest.raises(InputError, match="is not a file of rows"):
+        batches.inspect(str(tmp_path / "link.parquet"))
