@@ -16,10 +16,10 @@ from sklearn.pipeline import Pipeline
 
 from core.platform.config import Settings
 from core.predictions_log import log_search
-from core.serving import api_keys
+from core.serving import api_keys, gateway
 from core.training.preprocessing import preprocessor
 from tests.integration.serving import fuzzing
-from tests.integration.serving.gateways import Standing, free_port, save_model, serving
+from tests.integration.serving.gateways import Standing, free_port, save_model, serving, until
 
 NUMBERS = {"distance": "number", "minutes": "number"}
 MIXED = {"distance": "number", "kind": "text"}
@@ -388,7 +388,9 @@ def test_a_hole_in_a_text_is_kept_as_a_hole(mixed):
 
 
 def of_request(standing, answer):
-    """The log's rows of an answer, found by its header."""
+    """The log's rows of an answer, found by its header, once what waits for the log is in it."""
+    if answer.headers.get("X-Prediction-Log") == "delayed":
+        until(lambda: not gateway.status(standing.port).log.waiting)
     name = answer.headers["X-Request-Id"]
     found = log_search.Filters(search=name)
     frame = log_search.browse(standing.settings, found, limit=1000)
