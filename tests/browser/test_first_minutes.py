@@ -12,7 +12,7 @@ import pytest
 from core.platform.config import CODE_ROOT
 from pages.shared import elements
 from tests.browser.conftest import chromium, running
-from tests.browser.driving import PATIENCE_MS, keep, press
+from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, settle
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -30,10 +30,10 @@ new MutationObserver(() => {
 """
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A checkout of one's own, which is its own home: runs, state and data come below the code."""
-    found = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the app's log, with a checkout that is its own home, as a clone is."""
+    folder = tmp_path_factory.mktemp("first")
     left = shutil.ignore_patterns(
         ".*cache*",
         "__pycache__",
@@ -46,13 +46,15 @@ def checkout(tmp_path: Path) -> Path:
         "test-results",
         "0*_*",
     )
-    shutil.copytree(CODE_ROOT, found, ignore=left)
-    return found
+    shutil.copytree(CODE_ROOT, folder / "checkout", ignore=left)
+    return folder
 
 
-@pytest.fixture
-def app(tmp_path: Path, checkout: Path) -> Iterator[str]:
-    with running(tmp_path, {"COURTSIDE_HOME": str(checkout)}, checkout) as base:
+@pytest.fixture(scope="module")
+def app(folder: Path) -> Iterator[str]:
+    """The app of one newcomer, through all these tests in their order."""
+    checkout = folder / "checkout"
+    with running(folder, {"COURTSIDE_HOME": str(checkout)}, checkout) as base:
         yield base
 
 
@@ -63,7 +65,7 @@ def terminal(folder: Path) -> list[str]:
 
 
 def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
-    app: str, tmp_path: Path
+    app: str, folder: Path
 ) -> None:
     """Of any picture from the first on, in the first session since the start."""
     with chromium() as page:
@@ -76,11 +78,11 @@ def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
         assert found == PAGES
         # nor that the page is not there
         assert page.get_by_role("dialog").count() == 0
-    assert terminal(tmp_path) == []
+    assert terminal(folder) == []
 
 
 def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
-    page, tmp_path: Path
+    page, folder: Path
 ) -> None:
     button = page.get_by_role("button", name=BUTTON)
     button.wait_for(timeout=PATIENCE_MS)
@@ -110,4 +112,41 @@ def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
     expect(page.get_by_role("button", name="Put it back")).to_be_disabled()
     keep(page, "first-4-anew")
     # all the while the terminal has shown the address, and nothing else
-    assert terminal(tmp_path) == []
+    assert terminal(folder) == []
+
+
+PLACE = """() => {
+  let one = document.activeElement;
+  while (one.getBoundingClientRect().width * one.getBoundingClientRect().height < 30)
+    one = one.parentElement;
+  const {x, y, width, height} = one.getBoundingClientRect();
+  return {x: Math.max(x - 6, 0), y: Math.max(y - 6, 0), width: width + 12, height: height + 12};
+}"""
+
+
+def test_the_main_button_is_reached_and_pressed_by_keys_alone(page) -> None:
+    go(page, "Acquire")
+    settle(page)
+    reached, unseen = [], []
+    page.evaluate("() => document.activeElement.blur()")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        tag, text = page.evaluate(
+            "() => [document.activeElement.tagName, document.activeElement.innerText]"
+        )
+        reached.append(text)
+        place = page.evaluate(PLACE)
+        with_focus = page.screenshot(clip=place, caret="initial")
+        held = page.evaluate_handle("() => document.activeElement")
+        held.evaluate("one => one.blur()")
+        if with_focus == page.screenshot(clip=place, caret="initial"):
+            unseen.append(text)
+        # as the key did it, so that the ring is there again and Tab goes on from here
+        held.evaluate("one => one.focus({focusVisible: true})")
+        if tag == "BUTTON" and text.endswith("Acquire"):
+            break
+    else:
+        raise AssertionError(f"only these were reached: {reached}")
+    assert unseen == []
+    page.keyboard.press("Enter")
+    assert figure(page, "Rows") == "30,697"

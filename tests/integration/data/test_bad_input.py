@@ -31,10 +31,12 @@ def standing(prepared_few: Settings, tmp_path: Path) -> Settings:
     return copy_home(prepared_few, tmp_path / "standing")
 
 
-def refused(settings: Settings, last_error, step: str, call) -> str:
+def refused(
+    settings: Settings, last_error, step: str, call, kind: type[CourtsideError] = CourtsideError
+) -> str:
     """Run what must fail, and return the sentence that the person and the run were told."""
     before = snapshots.current(settings), storage.current_prepared(settings)
-    with pytest.raises(CourtsideError) as caught:
+    with pytest.raises(kind) as caught:
         call()
     assert last_error(settings, step) == ("FAILED", caught.value.message)
     assert (snapshots.current(settings), storage.current_prepared(settings)) == before
@@ -341,9 +343,7 @@ def test_a_test_share_out_of_bounds_is_no_option(share: object) -> None:
 def test_a_step_before_its_turn_says_what_comes_first(
     step: str, call, words: str, settings: Settings, last_error
 ) -> None:
-    with pytest.raises(NotReadyError):
-        call(settings)
-    told = refused(settings, last_error, step, lambda: call(settings))
+    told = refused(settings, last_error, step, lambda: call(settings), NotReadyError)
     assert words in told
 
 

@@ -16,17 +16,17 @@ from core.data import acquire, snapshots
 from core.platform import project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError
+from tests.conftest import copy_home
 from tests.zips import zipped
 
 SPEC = project.load("kobe")
 
 
-@pytest.fixture
-def standing(settings: Settings, few_file: Path) -> Settings:
-    """A home with a low limit in which good data was acquired."""
-    settings = settings.model_copy(update={"upload_limit_mb": 10})
-    acquire.run(settings, acquire.Options(source="file", path=few_file))
-    return settings
+@pytest.fixture(scope="module")
+def standing(acquired_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with a low limit and good data, which no file here may change."""
+    home = tmp_path_factory.mktemp("hostile") / "home"
+    return copy_home(acquired_few, home, upload_limit_mb=10)
 
 
 def bring(settings: Settings, files: dict[str, bytes]) -> acquire.Result:

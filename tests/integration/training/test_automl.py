@@ -76,15 +76,13 @@ def test_parameters_are_taken(fitted: dict[str, automl.Fitted]) -> None:
     assert fitted["lightgbm"].estimator.n_estimators_ == 20
 
 
-def test_a_blend_is_the_mean_of_its_members(
-    frame: pd.DataFrame, fitted: dict[str, automl.Fitted]
-) -> None:
+def test_a_blend_is_the_mean_of_its_members(frame: pd.DataFrame, two: automl.Trainer) -> None:
+    members = [two.fit("lr"), two.fit("dt", {"max_depth": 3})]
+    fits = [*members, two.blend("blend", [member.id for member in members])]
     rows = frame[["a", "b", "c"]]
-    one, other, both = (
-        fitted[name].estimator.predict_proba(rows)[:, 1] for name in ("lr", "lightgbm", "blend")
-    )
+    one, other, both = (fit.estimator.predict_proba(rows)[:, 1] for fit in fits)
     np.testing.assert_allclose(both, (one + other) / 2, atol=1e-12)
-    kept = [fitted[name].validation.set_index("row")["courtside_probability"] for name in fitted]
+    kept = [fit.validation.set_index("row")["courtside_probability"] for fit in fits]
     np.testing.assert_allclose(kept[2], (kept[0] + kept[1]) / 2, atol=1e-12)
 
 

@@ -24,7 +24,9 @@ def tables():
     return sample_tables("kobe")
 
 
-@pytest.fixture(scope="module", params=[24, 1, 7])
+@pytest.fixture(
+    scope="module", params=[24, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 7))]
+)
 def shots(request, tables):
     return sample.generate(tables, request.param)
 

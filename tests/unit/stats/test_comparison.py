@@ -62,7 +62,9 @@ def test_the_interval_of_f1_is_that_of_a_paired_bootstrap() -> None:
     assert (found["high"] + found["low"]) / 2 == pytest.approx(found["difference"])
 
 
-@pytest.mark.parametrize(("rows", "rate"), [(200, 0.05), (300, 0.3)])
+@pytest.mark.parametrize(
+    ("rows", "rate"), [(200, 0.05), pytest.param(300, 0.3, marks=pytest.mark.long)]
+)
 def test_a_difference_holds_the_truth_for_a_rare_class_too(rows: int, rate: float) -> None:
     rng = np.random.default_rng(1)
     held = dict.fromkeys(["log_loss", "brier_score"], 0)
