@@ -106,7 +106,7 @@ def test_every_chart_becomes_a_picture_without_a_page(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_chart_fits_its_container_and_tells_itself(name):
+def test_every_chart_fits_its_container_and_describes_itself(name):
     spec = CHARTS[name].to_dict()
     titles = {
         layer["encoding"][channel].get("title")
