@@ -1,4 +1,4 @@
-"""The card says what is known, what is not, and how to call the model so that it works."""
+"""The card says what is known, what is not, and how to call the model."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_call_survives_a_shell_and_is_what_the_server_takes() -> None:
     }
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_what_is_not_known_is_stated() -> None:
     text = model_card.card({"model": "m", "version": "1", "created": 0.0})
     assert text.count("not recorded") >= 10
     assert "None yet." in text
@@ -89,9 +89,9 @@ def test_what_is_not_known_is_said() -> None:
     assert "Errors by slice: not recorded." in text
 
 
-@pytest.mark.parametrize(("slices", "said"), [((), "No slice is flagged."), (["x"], "- x")])
-def test_no_flag_is_not_the_same_as_not_looked(slices: list[str], said: str) -> None:
-    assert said in model_card.card({**FACTS, "slices": slices})
+@pytest.mark.parametrize(("slices", "words"), [((), "No slice is flagged."), (["x"], "- x")])
+def test_no_flag_differs_from_not_evaluated(slices: list[str], words: str) -> None:
+    assert words in model_card.card({**FACTS, "slices": slices})
 
 
 def test_what_was_evaluated_and_what_is_served_are_not_confused() -> None:
