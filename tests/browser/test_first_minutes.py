@@ -1,4 +1,4 @@
-"""The first minutes of a newcomer, in Chromium: one button, the verdict, and begin anew."""
+"""The first minutes of a newcomer, in Chromium: one button, the verdict, and a new start."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ new MutationObserver(() => {
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of one's own, which is its own home: runs, state and data come below the code."""
-    found = tmp_path / "checkout"
+    """A separate checkout that is its own home: runs, state and data are below the code."""
+    target = tmp_path / "checkout"
     left = shutil.ignore_patterns(
         ".*cache*",
         "__pycache__",
@@ -46,8 +46,8 @@ def checkout(tmp_path: Path) -> Path:
         "test-results",
         "0*_*",
     )
-    shutil.copytree(CODE_ROOT, found, ignore=left)
-    return found
+    shutil.copytree(CODE_ROOT, target, ignore=left)
+    return target
 
 
 @pytest.fixture
@@ -65,23 +65,21 @@ def terminal(folder: Path) -> list[str]:
 def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
     app: str, tmp_path: Path
 ) -> None:
-    """Of any picture from the first on, in the first session since the start."""
+    """In every frame from the first on, in the first session since the start."""
     with chromium() as page:
         page.add_init_script(LINKS)
         page.goto(f"{app}/predictions")
         heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
         heading.wait_for(timeout=PATIENCE_MS)
         # the name of an icon stands before that of its page
-        found = {one.split("\n")[-1] for one in page.evaluate("() => [...window.linked]")}
-        assert found == PAGES
-        # nor that the page is not there
+        titles = {one.split("\n")[-1] for one in page.evaluate("() => [...window.linked]")}
+        assert titles == PAGES
+        # nor that the page does not exist
         assert page.get_by_role("dialog").count() == 0
     assert terminal(tmp_path) == []
 
 
-def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
-    page, tmp_path: Path
-) -> None:
+def test_one_button_leads_to_the_verdict_and_a_new_start_back_to_it(page, tmp_path: Path) -> None:
     button = page.get_by_role("button", name=BUTTON)
     button.wait_for(timeout=PATIENCE_MS)
     keep(page, "first-1-empty")
@@ -109,5 +107,5 @@ def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
     page.get_by_text("Begin anew, or put a backup back").click()
     expect(page.get_by_role("button", name="Put it back")).to_be_disabled()
     keep(page, "first-4-anew")
-    # all the while the terminal has shown the address, and nothing else
+    # the terminal has shown the address and nothing else
     assert terminal(tmp_path) == []
