@@ -260,7 +260,7 @@ def titles() -> list[str]:
     return [title for title, _ in elements.PAGES.values()]
 
 
-def test_every_page_has_its_part_of_the_guide() -> None:
+def test_every_page_has_its_section_of_the_guide() -> None:
     heads = [
         head
         for name, text in TEXTS.items()

@@ -131,11 +131,11 @@ def test_the_hooks_are_local_and_name_what_exists() -> None:
         (".streamlit/secrets.toml", "belong to the machine"),
     ],
 )
-def test_data_and_secrets_are_kept_out(name: str, words: str) -> None:
+def test_data_and_secrets_are_refused(name: str, words: str) -> None:
     assert words in script("files").fault(Path(name))
 
 
-def test_large_files_and_the_real_rows_are_kept_out(
+def test_large_files_and_the_real_rows_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = script("files")
@@ -149,7 +149,7 @@ def test_large_files_and_the_real_rows_are_kept_out(
     assert files.main(["fine.txt"]) == 0
 
 
-def test_nothing_that_is_committed_is_kept_out() -> None:
+def test_no_committed_file_is_refused() -> None:
     if not (CODE_ROOT / ".git").exists():
         pytest.skip("not a checkout")
     assert script("files").main([]) == 0

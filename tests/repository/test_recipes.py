@@ -62,7 +62,7 @@ def test_every_block_of_the_page_is_tried() -> None:
     assert [block(heading) for heading in headings] == BLOCKS
 
 
-def test_the_first_example_says_what_it_shows(
+def test_the_first_example_gives_the_output_it_shows(
     acquired_few: Settings,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -92,12 +92,12 @@ def documents(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("language", DOCUMENTS)
-def test_the_words_are_spelt_as_the_dictionary_has_them(language: str) -> None:
+def test_every_word_is_spelt_correctly(language: str) -> None:
     unknown = misspelt([*app_texts(language), *documents(language)], language)
     assert not unknown, "\n".join(f"{word}: {text}" for word, text in unknown.items())
 
 
-def test_a_slip_is_found_and_what_is_no_word_is_not() -> None:
+def test_a_misspelling_is_found_and_other_tokens_are_ignored() -> None:
     texts = [
         "The modle's `xqzt` [is](adress.md) at https://exampel.org, in `a_colum`.",
         "MLflow KNN",

@@ -43,7 +43,7 @@ def refused(unpack, content: bytes, limit: int = LIMIT) -> str:
     return caught.value.message
 
 
-def test_tables_are_taken_and_other_files_left(unpack) -> None:
+def test_tables_are_unpacked_and_other_files_ignored(unpack) -> None:
     unpacked = unpack(
         zipped(
             {

@@ -130,7 +130,7 @@ def test_a_file_is_kept_when_its_size_and_digest_are_right(stub, fetch, tmp_path
     assert len(stub.requests) == 1
 
 
-def test_a_broken_download_goes_on_where_it_ended(stub, fetch) -> None:
+def test_a_broken_download_resumes_where_it_ended(stub, fetch) -> None:
     stub.plan = ["broken", "broken", "range"]
     assert fetch().read_bytes() == BODY
     ranges = [requested_range for _, requested_range in stub.requests]
@@ -200,7 +200,7 @@ def test_errors_name_the_server_and_the_remedy(stub, fetch, plan: Any, words: st
     assert "upload" in caught.value.message
 
 
-def test_a_refusal_is_not_asked_again_and_a_busy_server_is(stub, fetch) -> None:
+def test_a_refusal_is_not_retried_and_a_busy_server_is(stub, fetch) -> None:
     stub.plan = [(404, 10)]
     with pytest.raises(DownloadError):
         fetch()

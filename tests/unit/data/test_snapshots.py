@@ -1,4 +1,4 @@
-"""Raw data is kept as it came, once for the same bytes, and never changed."""
+"""Raw data is stored unchanged, once for the same bytes, and never modified."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keep(
     return snapshot
 
 
-def test_the_last_one_that_was_kept_is_current(home: Settings, frame) -> None:
+def test_the_last_snapshot_is_current(home: Settings, frame) -> None:
     assert snapshots.current(home) is None
     first = acquire(home, frame)
     assert snapshots.current(home) == first
@@ -49,7 +49,7 @@ def test_the_last_one_that_was_kept_is_current(home: Settings, frame) -> None:
     assert [snapshot.id for snapshot in snapshots.listed(home)] == [second.id, first.id]
 
 
-def test_describing_keeps_nothing(home: Settings, frame) -> None:
+def test_describing_stores_nothing(home: Settings, frame) -> None:
     path = home.home / "a.csv"
     frame.to_csv(path, index=False)
     snapshots.describe(home, "file", [("a.csv", path, "")], 4, 2, "run", "rules")
@@ -57,7 +57,7 @@ def test_describing_keeps_nothing(home: Settings, frame) -> None:
     assert list((home.data_dir / "01_raw").iterdir()) == []
 
 
-def test_one_that_was_kept_before_is_made_current_again(home: Settings, frame) -> None:
+def test_an_earlier_snapshot_becomes_current_again(home: Settings, frame) -> None:
     first = acquire(home, frame)
     acquire(home, frame.assign(y=0))
     again = snapshots.find(home, first.id).again("another run", "new rules")
@@ -80,12 +80,12 @@ def test_the_same_bytes_make_no_second_copy(home: Settings, frame) -> None:
     assert first.id == again.id
     assert snapshots.current(home) == again
     (listed,) = snapshots.listed(home)
-    # the list goes on to tell how and when they first came, by the newest run
+    # the list still has the first source and time, and names the newest run
     assert (listed.files[0].name, listed.acquired_at) == ("a.csv", first.acquired_at)
     assert (again.files[0].name, listed.run_id) == ("other-name.csv", again.run_id)
 
 
-def test_the_order_in_which_files_come_makes_no_other_snapshot(home: Settings, frame) -> None:
+def test_the_order_of_files_does_not_change_the_snapshot(home: Settings, frame) -> None:
     paths = []
     for i, part in enumerate((frame.head(1), frame.tail(3))):
         path = home.home / f"{i}.parquet"
@@ -106,7 +106,7 @@ def test_files_are_kept_as_they_came_and_cannot_be_written(home: Settings, frame
 
 
 @pytest.mark.parametrize("harm", ["changed", "removed"])
-def test_raw_data_that_was_changed_is_noticed_and_mended_by_bringing_it_again(
+def test_changed_raw_data_is_detected_and_repaired_by_acquiring_it_again(
     harm: str, home: Settings, frame
 ) -> None:
     snapshot = acquire(home, frame)

@@ -71,7 +71,7 @@ SHAPE = {
 
 @pytest.fixture(scope="module")
 def complete(shots: pd.DataFrame) -> Facts:
-    """The made-up life cycle, with the tables that these documents read."""
+    """The sample life cycle, with the tables that these documents read."""
     rows, facts = few_of(shots), sample_facts.complete_facts()
     comparison = pd.DataFrame(
         {"run_id": run.run_id, "name": run.name, **run.params, **run.metrics}
@@ -258,7 +258,7 @@ def test_the_report_describes_the_champion_with_its_own_threshold(complete: Fact
     assert "another threshold" not in text_of(model_report.build(complete), "Final model")
 
 
-def test_a_champion_from_elsewhere_is_not_taken_for_the_best_of_the_training(
+def test_a_champion_from_elsewhere_is_not_mistaken_for_the_best_of_the_training(
     complete: Facts,
 ) -> None:
     assert complete.champion is not None
@@ -270,9 +270,7 @@ def test_a_champion_from_elsewhere_is_not_taken_for_the_best_of_the_training(
 @pytest.mark.parametrize(
     ("split", "word"), [("random", "random"), ("time", "by time"), ("group", "by group")]
 )
-def test_the_limits_are_those_of_the_split_that_was_made(
-    complete: Facts, split: str, word: str
-) -> None:
+def test_the_limits_are_those_of_the_split_used(complete: Facts, split: str, word: str) -> None:
     facts = changed(complete, "prepare", params={"split": split})
     text = text_of(model_report.build(facts), "Limits")
     assert word in text
@@ -292,7 +290,7 @@ def test_the_report_gives_the_dimension_and_the_sizes_of_both_sets(complete: Fac
     assert {"16,228", "4,057"} <= set(texts(document))
 
 
-def test_the_dictionary_has_every_column_with_what_it_may_hold_and_what_it_holds(
+def test_the_dictionary_has_every_column_with_allowed_and_actual_values(
     complete: Facts, shots: pd.DataFrame
 ) -> None:
     document = data_dictionary.build(complete)
@@ -314,7 +312,7 @@ def test_the_dictionary_has_every_column_with_what_it_may_hold_and_what_it_holds
     assert held[f"`{SPEC.id}`"][4] == "–"
 
 
-def test_what_files_and_people_wrote_stands_as_it_is(complete: Facts) -> None:
+def test_what_files_and_people_wrote_stays_plain_text(complete: Facts) -> None:
     typed = "see ![pixel](http://x.example/p.png)"
     facts = changed(
         complete, "train", tags={"courtside.reason": typed, "courtside.rows_name": typed}
@@ -362,7 +360,7 @@ def test_a_card_becomes_blocks_with_links_and_code_that_runs(complete: Facts) ->
     assert [type(block) for block in unknown.blocks] == [Missing]
 
 
-def test_documents_of_another_project_know_nothing_of_this_one(tmp_path: Path) -> None:
+def test_documents_of_another_project_mention_nothing_of_this_one(tmp_path: Path) -> None:
     text = (Path("tests") / "rain.toml").read_text(encoding="utf-8")
     (tmp_path / "rain.toml").write_text(text, encoding="utf-8")
     facts = Facts(project.load("rain", tmp_path))

@@ -255,7 +255,7 @@ def test_the_log_loss_of_the_first_version_is_reproduced_from_its_error_rate() -
     assert text_of_section.count("from the first version") >= 3
 
 
-def test_the_artifacts_are_all_there_with_the_files_that_stand() -> None:
+def test_the_artifacts_are_complete_with_the_existing_files() -> None:
     document = artifacts.build(complete_facts())
     document_text = "\n".join(texts(document))
     for stage in STEPS:
@@ -300,7 +300,7 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
     assert "knows something, and not much" not in document_text
 
 
-def test_what_people_wrote_stands_as_it_is() -> None:
+def test_what_people_wrote_stays_plain_text() -> None:
     typed = "see ![pixel](http://x.example/p.png) <b>now</b>"
     facts = changed(complete_facts(), "retrain", tags={"courtside.reason": typed})
     facts = replace(facts, decisions=(facts.runs["retrain"],))
@@ -311,7 +311,7 @@ def test_what_people_wrote_stands_as_it_is() -> None:
         assert not re.search(r"(?<!\\)<b>", document_text)
 
 
-def test_documents_of_another_project_know_nothing_of_this_one(tmp_path: Path) -> None:
+def test_documents_of_another_project_mention_nothing_of_this_one(tmp_path: Path) -> None:
     text = (Path("tests") / "rain.toml").read_text(encoding="utf-8")
     (tmp_path / "rain.toml").write_text(text, encoding="utf-8")
     other_documents = documents.build(Facts(project.load("rain", tmp_path)))

@@ -143,7 +143,7 @@ def test_html_stands_alone_with_contents_links_and_pictures_of_their_own_ids() -
         assert rule in html
 
 
-def test_html_takes_nothing_of_a_text_for_markup() -> None:
+def test_html_escapes_markup_in_texts() -> None:
     html = as_html.render(DOCUMENT)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<title>Relatório &amp; &lt;título&gt;</title>" in html

@@ -91,11 +91,11 @@ def test_what_cannot_be_judged_changes_nothing(rule: Rule, reports) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(1, 40))
-def test_a_figure_that_swings_about_its_limit_raises_nothing(times: int) -> None:
+def test_a_figure_that_fluctuates_around_its_limit_raises_nothing(times: int) -> None:
     rule = Rule(name="any", pattern="*", raise_after=2, clear_after=2)
     assert play(rule, [("alert", 1.0), ("ok", 1.0)] * times) == []
     raised = [("alert", 1.0)] * 2
-    # nor does it clear what stands
+    # nor does it clear an open alert
     assert len(play(rule, raised + [("ok", 1.0), ("alert", 1.0)] * times)) == 1
 
 
@@ -144,7 +144,7 @@ def test_an_acknowledged_alert_is_quiet_until_it_clears() -> None:
     assert step(rule, state, "alert", 3e9)[1] == Change("raised", True)
 
 
-def test_a_clock_that_was_put_back_ends_the_quiet_time() -> None:
+def test_a_clock_that_was_set_back_ends_the_quiet_time() -> None:
     rule = Rule(name="any", pattern="*")
     assert step(rule, State(told_at=1e9), "alert", 1.0)[1] == Change("raised", True)
 
@@ -162,7 +162,7 @@ def test_a_clock_that_was_put_back_ends_the_quiet_time() -> None:
         ("f1", None, None),
     ],
 )
-def test_the_rules_that_come_with_the_app(code: str, group: str | None, name: str | None) -> None:
+def test_the_default_rules(code: str, group: str | None, name: str | None) -> None:
     rule = rule_for(DEFAULTS, code, group)
     assert (rule.name if rule else None) == name
 

@@ -56,7 +56,7 @@ def test_bands_begin_at_each_reports_own_limits_and_reach_to_the_edge() -> None:
     assert bottom.pop() < -0.01
 
 
-def test_a_warning_without_an_alert_goes_on_to_the_edge_and_two_sides_have_two_bands() -> None:
+def test_a_warning_without_an_alert_extends_to_the_edge_and_two_sides_have_two_bands() -> None:
     high_only = history([check("psi.x", 0.05, warning_high=0.1)])
     (band,) = rows_of(monitoring_charts.check_over_time(high_only), "band")
     assert band["bottom"] == 0.1
@@ -132,7 +132,7 @@ def test_a_column_is_as_bad_as_its_worst_check_and_says_what_that_says() -> None
     assert columns["missing"].notna().tolist() == [False, True, False]
 
 
-def test_what_is_beyond_comes_worst_first_and_each_column_once() -> None:
+def test_exceeded_limits_come_worst_first_and_each_column_once() -> None:
     table = as_table(
         [
             check("skill", 0.001, "warning", group="performance"),

@@ -39,7 +39,7 @@ def checks_by_code(result: report.Report) -> dict[str, Check]:
     return {check.code: check for check in result.checks}
 
 
-def test_a_column_that_is_empty_takes_nothing_down() -> None:
+def test_an_empty_column_breaks_nothing() -> None:
     by_code = checks_by_code(report.build(sides()))
     assert by_code["psi.empty"].state == "reference_empty"
     assert {"psi.x", "ks.x", "psi.t", "skill", "domain_auc", "psi.courtside_probability"} <= set(
@@ -59,7 +59,7 @@ def test_a_column_that_is_empty_takes_nothing_down() -> None:
         (slices, "by_slice", "slice"),
     ],
 )
-def test_a_slip_in_one_check_is_that_checks_alone(
+def test_an_error_in_one_check_affects_only_that_check(
     module: object,
     name: str,
     code: str,
@@ -75,7 +75,7 @@ def test_a_slip_in_one_check_is_that_checks_alone(
     assert by_code["psi.x"].verdict == by_code["skill"].verdict == "ok"
 
 
-def test_a_slip_in_one_column_is_that_columns_alone(
+def test_an_error_in_one_column_affects_only_that_column(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     original = drift.Column.__init__
@@ -92,7 +92,7 @@ def test_a_slip_in_one_column_is_that_columns_alone(
     assert "The column t could not be compared" in caplog.text
 
 
-def test_an_error_that_a_person_can_mend_still_reaches_them() -> None:
+def test_an_error_that_a_person_can_fix_still_reaches_them() -> None:
     def not_ready(_: Mapping[str, Limit]) -> Check:
         raise NotReadyError("The candidates are gone. Train again.")
 

@@ -218,7 +218,7 @@ def test_a_drawing_keeps_only_what_draws() -> None:
         assert report_html.drawing(broken, "f") is None
 
 
-def test_a_report_of_nothing_and_of_an_older_app_is_a_page_too() -> None:
+def test_an_empty_report_and_one_of_an_older_app_are_pages_too() -> None:
     bare = {"conclusion": {"code": "fits", "title": "It fits"}}
     page = report_html.render(bare, checks.as_table([]))
     text = " ".join(Reader(page).texts)

@@ -34,7 +34,7 @@ def test_a_shell_reads_back_what_was_meant(name: str, value: object, words: list
 
 
 @pytest.mark.parametrize("settings", [{}, {"home": "/srv/it's", "workers": 3}, None])
-def test_python_is_python_whatever_a_person_wrote(settings: dict | None) -> None:
+def test_python_is_valid_whatever_a_person_typed(settings: dict | None) -> None:
     options = {
         "reason": "quote ' and \" and \\ and\nline",
         "rows": {"a'b": ["ü"]},

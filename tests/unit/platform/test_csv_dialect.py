@@ -97,7 +97,9 @@ def test_what_a_file_leaves_ambiguous_is_asked(
 
 @pytest.mark.parametrize(("decimal", "value"), [("comma", 1.234), ("point", 1234.0)])
 @pytest.mark.parametrize("text", ["a;b\n1,234;x\n", 'a,b\n"1,234",x\n'])
-def test_the_answer_is_what_is_read(tmp_path: Path, text: str, decimal: str, value: float) -> None:
+def test_the_answer_decides_how_a_number_is_read(
+    tmp_path: Path, text: str, decimal: str, value: float
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(text)
     number = {"a": Column(type="number", about="a")}

@@ -52,7 +52,7 @@ def test_state_lives_under_one_home(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_store_is_taken_from_mlflows_own_variable() -> None:
+def test_the_store_can_come_from_mlflows_own_variable() -> None:
     settings = Settings.load({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
     assert settings.mlflow_uri == "http://127.0.0.1:5000"
 
@@ -163,7 +163,7 @@ def test_all_faults_of_a_frame_are_reported_at_once() -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_endless_values_are_no_numbers(value: float) -> None:
+def test_infinite_values_are_not_numbers(value: float) -> None:
     with pytest.raises(InputError, match="must be a number"):
         schema.validate(pd.DataFrame({"a": [1.0, value]}), {"a": Column(type="number", about="x")})
 
@@ -323,7 +323,7 @@ def test_errors_of_a_target_name_its_values(values: list[object], words: list[st
         assert word in caught.value.message
 
 
-def test_declared_labels_must_be_clear() -> None:
+def test_declared_labels_must_be_unambiguous() -> None:
     with pytest.raises(ValidationError, match="both positive and negative: y"):
         Column(type="label", about="x", positive_values=("Y",), negative_values=("y",))
     with pytest.raises(ValidationError, match="are given together"):

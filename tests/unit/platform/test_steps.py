@@ -72,7 +72,7 @@ def test_a_text_of_the_diagram_has_every_stage_and_every_arrow(text: str, edge: 
         assert name in text
 
 
-def test_mermaid_takes_no_name_for_markup() -> None:
+def test_mermaid_escapes_markup_in_names() -> None:
     text = diagram.mermaid()
     assert set(re.findall(r"<[^>]*>", text)) == {"<b>", "</b>", "<br/>"}
     assert "#lt;snapshot#gt;" in text

@@ -125,7 +125,7 @@ def in_a_thread(call: Callable[[], object], results: list[object]) -> threading.
 
 
 @pytest.mark.parametrize("other", ["reader", "writer"])
-def test_nobody_comes_between_the_files_of_a_preparation(
+def test_no_other_writer_interrupts_the_files_of_a_preparation(
     other: str, home: Settings, frame, monkeypatch
 ) -> None:
     prepare(home, frame.assign(y=0), "run 0")
@@ -171,7 +171,7 @@ def test_sets_of_two_preparations_are_never_mixed(home: Settings, frame) -> None
         storage.read_prepared(home)
 
 
-def test_what_is_recorded_before_the_sets_are_kept_are_their_bytes(home: Settings, frame) -> None:
+def test_digests_recorded_before_saving_match_the_saved_sets(home: Settings, frame) -> None:
     with storage.staged(
         home, frame, frame.head(3), frame.tail(1), frame.head(3), frame.tail(1)
     ) as ready:
@@ -193,7 +193,7 @@ def test_a_damaged_or_old_record_of_prepared_sets_is_reported(home: Settings, co
         storage.current_prepared(home)
 
 
-def test_json_is_replaced_whole(home: Settings, monkeypatch) -> None:
+def test_json_is_replaced_atomically(home: Settings, monkeypatch) -> None:
     path = home.home / "a.json"
     storage.write_json(path, {"a": 1})
 
@@ -229,7 +229,7 @@ def test_sweeping_takes_only_what_is_stale(home: Settings) -> None:
         storage.uploaded(home, upload)
 
 
-def test_sweeping_does_not_mind_what_another_process_removed(home: Settings, monkeypatch) -> None:
+def test_sweeping_tolerates_files_removed_by_another_process(home: Settings, monkeypatch) -> None:
     past = time.time() - 2 * leftovers.UPLOAD_SECONDS
     folder = storage.folder(home, storage.RAW)
     uploads = [storage.stage_upload(home, "a.csv", text) for text in (b"x\n1\n", b"x\n2\n")]

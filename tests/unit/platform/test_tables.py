@@ -36,7 +36,7 @@ def refused(path: Path) -> str:
     return caught.value.message
 
 
-def test_a_folder_lists_what_can_be_brought_in(tmp_path: Path) -> None:
+def test_a_folder_lists_the_files_that_can_be_acquired(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no .csv or .parquet file"):
         tables.list_sources(tmp_path)
     with pytest.raises(InputError, match="There is no folder"):
@@ -92,7 +92,7 @@ def test_windows_1252_is_read_wherever_in_the_file_it_begins(tmp_path: Path) -> 
     assert tables.read(path)["name"].iloc[-1] == "ação"
 
 
-def test_a_number_that_is_none_by_the_files_own_sign_stays_none(tmp_path: Path) -> None:
+def test_a_number_with_another_decimal_sign_is_not_a_number(tmp_path: Path) -> None:
     number = {"x": Column(type="number", about="x"), "y": Column(type="number", about="y")}
     path = csv(tmp_path, "x;y\n1,5;1\n2.5;2\n")
     with pytest.raises(InputError) as caught:
@@ -165,13 +165,13 @@ def test_quoted_newlines_commas_and_quotes_belong_to_their_cell(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_as_they_do_anywhere(tmp_path: Path, end: str) -> None:
+def test_all_line_endings_are_read(tmp_path: Path, end: str) -> None:
     path = csv(tmp_path, end.join(["x,y", "1,2", "3,4", ""]))
     assert tables.read_head(path).rows == 2
     assert tables.read(path).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
 
 
-def test_texts_are_read_as_they_stand_where_texts_are_expected(tmp_path: Path) -> None:
+def test_texts_are_read_unchanged_where_texts_are_expected(tmp_path: Path) -> None:
     path = csv(tmp_path, "code,n,other\n007,1,007\n1e5,2,8\n")
     frame = tables.read(path, columns=TEXT)
     assert frame["code"].tolist() == ["007", "1e5"]
@@ -209,7 +209,7 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     assert "MB; at most 0.0 MB are taken" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
 
-def test_looking_at_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
+def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
     path = csv(tmp_path, b"x,y\n" + b"123456,abcdefgh\n" * 2_000_000)
     tracemalloc.start()
     assert tables.read_head(path).rows == 2_000_000
@@ -299,7 +299,7 @@ def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
     texts = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100_000])
     pq.write_table(pa.table({"code": texts}), path)
     assert path.stat().st_size < 1_000_000
-    # whoever writes the column or sends it has 100 GB
+    # decoding the column takes 100 GB
     with pytest.raises(InputError, match=r"take 100,000.0 MB once they are decoded"):
         tables.read(path, columns=TEXT)
     with pytest.raises(InputError, match=r"take 10,000.0 MB once they are decoded"):

@@ -162,7 +162,7 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_fact_that_is_not_as_asked_opens_its_line(case: str) -> None:
+def test_a_wrong_fact_opens_its_line(case: str) -> None:
     number, words, change = CASES[case]
     by_number = {line.number: line for line in checklist.inspect(change(complete_facts()))}
     assert by_number[number].state == "partly"
@@ -196,7 +196,7 @@ def test_without_a_run_its_own_lines_are_not_met(step: str) -> None:
     assert all(after[number] != "met" for number in opened)
 
 
-def test_rows_of_the_sample_do_not_meet_what_is_asked_of_the_real_ones() -> None:
+def test_rows_of_the_sample_do_not_meet_the_requirements_for_real_rows() -> None:
     facts = complete_facts()
     for step in ("acquire", "prepare"):
         facts = changed(facts, step, tags={"courtside.sample": "true"})

@@ -300,7 +300,7 @@ def test_heaves_come_at_the_buzzer(shots):
 # How models perform on it.
 
 
-def test_logistic_regression_does_as_on_the_real_shots(fitted, shots, spec):
+def test_logistic_regression_performs_as_on_the_real_shots(fitted, shots, spec):
     from sklearn.metrics import f1_score, log_loss
 
     model, test = fitted

@@ -70,7 +70,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
     ).replace("| Code | not recorded |", "")
 
 
-def test_the_call_survives_a_shell_and_is_what_the_server_takes() -> None:
+def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
     text = model_card.card(FACTS)
     command = text[text.index("curl") : text.index("```\n\nThe answer")]
     words = shlex.split(command)
@@ -107,7 +107,7 @@ def test_a_copy_says_which_threshold_its_figures_had() -> None:
     assert "labelled wet. A person chose it when the version was promoted." in text
 
 
-def test_warnings_stand_where_they_are_due() -> None:
+def test_warnings_appear_where_they_apply() -> None:
     text = model_card.card(
         {**FACTS, "is_sample": True, "late": ["month"], "is_complete": False, "split": {}}
     )
@@ -124,7 +124,7 @@ def test_a_fact_that_no_card_has_is_a_mistake() -> None:
         model_card.card({**FACTS, "colour": "red"})
 
 
-def test_what_people_and_data_wrote_is_no_markdown() -> None:
+def test_texts_of_people_and_data_are_not_markdown() -> None:
     evil = "![x](http://evil.test/a.png)\n\n# Heading\n<img src=x> | $a$ `b` www.evil.test"
     named = ("source", "aim", "question", "positive", "negative", "rows_name", "candidate")
     text = model_card.card(

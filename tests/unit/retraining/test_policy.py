@@ -36,7 +36,7 @@ def decide(by: Policy, windows: Sequence[Window], **more: object) -> Decision:
     return policy.decide(by, windows, trained_at=0.0, **{"now": now, **more})
 
 
-def test_k_of_n_windows_with_enough_labels_ask_for_a_retraining() -> None:
+def test_k_of_n_windows_with_enough_labels_trigger_a_retraining() -> None:
     failing = {"performance_skill": "alert"}
     single_alert = decide(REACTIVE, [window(0), window(1), window(2, **failing)])
     two_alerts = decide(REACTIVE, [window(0, **failing), window(1), window(2, **failing)])
@@ -66,7 +66,7 @@ def test_k_of_n_windows_with_enough_labels_ask_for_a_retraining() -> None:
     ],
 )
 @pytest.mark.parametrize("labels", [0, 500])
-def test_what_is_no_performance_never_retrains(
+def test_checks_other_than_performance_never_retrain(
     by: Policy, moved: dict[str, str], labels: int
 ) -> None:
     decision = decide(by, [window(i, labels=labels, **moved) for i in range(8)])
@@ -74,7 +74,7 @@ def test_what_is_no_performance_never_retrains(
     assert "run7" in decision.evidence
 
 
-def test_the_same_evidence_does_not_ask_twice() -> None:
+def test_the_same_evidence_does_not_trigger_twice() -> None:
     failing = {"performance_skill": "alert"}
     windows = [window(i, **failing) for i in range(3)]
     used = {used_window.run_id for used_window in windows}
@@ -92,7 +92,7 @@ def test_nothing_is_retrained_while_a_challenger_waits() -> None:
     assert "Version 7" in decision.reasons[0]
 
 
-def test_a_trend_asks_before_the_limit_is_crossed() -> None:
+def test_a_trend_triggers_before_the_limit_is_crossed() -> None:
     windows = [window(i, loss=0.65 + 0.005 * i) for i in range(6)]
     decision = decide(PREDICTIVE, windows)
     assert decision.code == "retrain"

@@ -50,7 +50,7 @@ def test_stored_predictions_come_back_with_the_labels_so_far(tmp_path) -> None:
     assert not (settings.state_dir / "predictions.db").exists()
 
 
-def test_a_store_goes_when_something_fails_inside(tmp_path) -> None:
+def test_a_store_is_removed_when_something_fails(tmp_path) -> None:
     settings = Settings(home=tmp_path)
     for fault in (InputError("no"), KeyboardInterrupt()):
         with pytest.raises(type(fault)), replay_store.opened(settings, RUNS[0]) as store:  # noqa: PT012

@@ -75,7 +75,7 @@ def test_a_short_rest_joins_the_last_window() -> None:
     assert len(replay.cut(moments, 0, by="rows", rows=350)) == 3
 
 
-def test_a_column_whose_values_come_back_is_no_division_of_time() -> None:
+def test_a_column_with_returning_values_does_not_divide_time() -> None:
     names = pd.Series(["a", "b", "a"] * 300, name="side")
     with pytest.raises(InputError, match="'side' is no division of time: a comes back"):
         replay.cut(np.arange(COUNT) * DAY, 0, by="column", names=names)
@@ -97,7 +97,7 @@ def test_rows_without_a_moment_are_refused() -> None:
 # --- labels known by a moment ---------------------------------------------------------------------
 
 
-def test_labels_come_after_the_delay_and_some_never() -> None:
+def test_labels_arrive_after_the_delay_and_some_never() -> None:
     moments = np.arange(5000) * DAY
     arrivals = replay.arrivals(moments, delay_days=30, share=0.25, seed=3)
     come = np.isfinite(arrivals)
@@ -105,7 +105,7 @@ def test_labels_come_after_the_delay_and_some_never() -> None:
     assert abs(come.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 5000)
 
 
-def test_a_model_knows_nothing_of_labels_that_had_not_come(stream: Stream) -> None:
+def test_a_model_ignores_labels_that_had_not_arrived(stream: Stream) -> None:
     """Flipping every label that was not known at the time changes nothing at all."""
     row = 500
     is_known = stream.arrivals <= stream.moments[row - 1]
@@ -204,7 +204,7 @@ def test_flipped_labels_are_an_alarm(stream: Stream) -> None:
     assert report.conclusion.code == "does_not_fit"
 
 
-def test_an_input_that_moves_without_labels_is_none(stream: Stream) -> None:
+def test_a_moved_input_without_labels_is_no_alarm(stream: Stream) -> None:
     champion_ = champion(stream, 500)
     rows = stream.features[500:].assign(x=lambda frame: frame["x"] + 3)
     current = rows.assign(

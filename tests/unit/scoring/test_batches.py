@@ -61,7 +61,7 @@ def test_csv_is_cut_outside_quotes(
     monkeypatch.setattr(batches, "_BLOCK", 1 << 10)
     frame = rows()
     text = frame.to_csv(index=False, lineterminator=end)
-    # blank lines are no rows
+    # blank lines are not rows
     (tmp_path / "a.csv").write_bytes((bom + text + end + end).encode())
     source = batches.inspect(str(tmp_path / "a.csv"), part_rows=300)
     assert len(source.parts) > 2
@@ -73,7 +73,7 @@ def test_csv_is_cut_outside_quotes(
     ("delimiter", "decimal", "encoding"),
     [("semicolon", "comma", "windows-1252"), ("tab", "comma", "utf-8"), ("bar", "point", "utf-8")],
 )
-def test_csv_is_read_as_it_is_written(
+def test_csv_is_read_in_the_dialect_it_is_written_in(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     end: str,
@@ -134,7 +134,7 @@ def test_a_folder_and_an_address_of_fsspec(tmp_path: Path) -> None:
     assert batches.inspect(str(tmp_path)).digest != local.digest
 
 
-def test_first_rows_are_seen_without_counting_all(tmp_path: Path) -> None:
+def test_first_rows_are_read_without_counting_all(tmp_path: Path) -> None:
     frame = rows()
     frame.to_parquet(tmp_path / "a.parquet", index=False, row_group_size=130)
     frame.to_csv(tmp_path / "b.csv", index=False)
@@ -215,7 +215,7 @@ def test_a_broken_parquet_and_a_mixed_folder_are_reported(tmp_path: Path) -> Non
         batches.inspect(str(tmp_path / "a.parquet"))
 
 
-def test_a_link_to_what_is_no_file_of_rows(tmp_path: Path) -> None:
+def test_a_link_to_something_else_than_a_file_of_rows(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.parquet")
     (tmp_path / "link.parquet").symlink_to(tmp_path / "pipe.parquet")
     with pytest.raises(InputError, match="is not a file of rows"):

@@ -50,11 +50,11 @@ def test_another_representation_of_the_same_values_is_no_drift(
     assert result.domain_auc < 0.55
 
 
-def test_numbers_that_differ_stay_apart() -> None:
+def test_numbers_that_differ_stay_different() -> None:
     reference = np.array([1.0, 2.0, 3.5])
     current = np.array([1.000001, 2.0, 3.500001, np.nan, np.inf])
     assert np.array_equal(alignment.aligned(reference, current)[1], current, equal_nan=True)
-    # whole numbers are compared exactly: ids, seconds since 1970
+    # integers are compared exactly: ids, seconds since 1970
     ids = np.array([1_700_000_000.0, 1_700_000_001.0])
     assert alignment.aligned(ids, ids + 1)[1].tolist() == (ids + 1).tolist()
     assert alignment.aligned([0.0, 0.5, 1.0], [1e-17])[1].tolist() == [0.0]

@@ -96,7 +96,7 @@ def test_a_value_that_never_varied_and_does_now_lies_outside() -> None:
     assert support.measure(reference, current, list(reference)).outside_share > 0.45
 
 
-def test_missing_values_are_a_place_of_their_own(reference: pd.DataFrame) -> None:
+def test_missing_values_are_a_region_of_their_own(reference: pd.DataFrame) -> None:
     gaps = reference.copy()
     gaps.loc[::5, "x"] = np.nan
     gaps.loc[::7, "kind"] = None

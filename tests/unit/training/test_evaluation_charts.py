@@ -242,7 +242,7 @@ def test_differences_are_coloured_by_who_is_better():
     assert rule["value"].tolist() == [0.0]
 
 
-def test_a_model_that_is_far_worse_does_not_press_the_others_together():
+def test_a_model_that_is_far_worse_does_not_squeeze_the_others():
     table = pd.DataFrame(
         {
             "model": ["a", "tree"],
@@ -327,7 +327,7 @@ def test_a_court_without_labels_is_drawn():
     assert svg.startswith("<svg")
 
 
-def test_importing_the_evaluation_does_not_import_what_is_heavy():
+def test_importing_the_evaluation_does_not_import_heavy_libraries():
     code = (
         "import sys; from core.stats import comparison, slices, thresholds; "
         "from core.training import evaluation_charts; "

@@ -23,7 +23,7 @@ def linear(names, seed=1):
 
 
 def mixed(count, seed=0):
-    """Return numbers with holes and texts with holes."""
+    """Return numbers and texts with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -109,7 +109,7 @@ def test_the_model_receives_the_values_and_types_of_the_rows():
             assert frame[name].isin(inputs[name]).all()
 
 
-def test_many_orders_come_near_what_the_definition_says():
+def test_many_orders_approximate_the_definition():
     names = MANY[: EXACT_FEATURES + 1]
     rows, background = rows_of(names, 1), rows_of(names, 10, seed=2)
 
@@ -404,7 +404,7 @@ def test_rows_that_stand_for_all_give_nearly_the_same_partial_dependence():
 
 
 @pytest.mark.parametrize(("features", "orders", "most"), [(3, 9, 8), (6, 1, 64), (7, 2, 30)])
-def test_few_features_are_asked_for_in_all_subsets_more_in_orders(features, orders, most):
+def test_few_features_use_all_subsets_and_more_use_orders(features, orders, most):
     assert explanation.evaluations(features, orders) == most
 
 

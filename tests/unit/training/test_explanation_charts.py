@@ -255,7 +255,7 @@ def test_importing_the_explanation_imports_neither_altair_nor_shap():
     assert completed.stdout.strip() == "set()"
 
 
-def test_what_rounds_to_nothing_has_no_sign():
+def test_values_that_round_to_zero_have_no_sign():
     table = pd.DataFrame(
         {"feature": ["a", "b"], "mean": [-0.00001, -0.2], "sd": 0.1, "low": -0.3, "high": 0.1}
     )
