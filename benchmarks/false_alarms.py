@@ -135,9 +135,8 @@ class Numbers:
     def _inside(self, reference: Any, edges: Any, counts: Any, rng: Any) -> Any:
         """Return the counts in the ten bins; a gap that an edge divides is divided by chance."""
         cumulative = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
-        at = np.searchsorted(
-            reference, edges, side="left"
-        )  # the edge lies in this gap, or at its end
+        # the edge lies in this gap, or at its end
+        at = np.searchsorted(reference, edges, side="left")
         low = reference[at - 1]
         share = (edges - low) / (reference[at] - low)
         before = cumulative[:, at] + rng.binomial(counts[:, at], np.clip(share, 0, 1))
