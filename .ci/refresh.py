@@ -157,7 +157,7 @@ def changes(before: str, after: str) -> list[str]:
 class Audit:
     """Result of an audit: packages with a known vulnerability, and those not checked."""
 
-    looked_at: int
+    checked: int
     vulnerable: tuple[str, ...]
     unknown: tuple[str, ...]
 
