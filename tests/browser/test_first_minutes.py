@@ -72,7 +72,7 @@ def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
         heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
         heading.wait_for(timeout=PATIENCE_MS)
         # the name of an icon stands before that of its page
-        titles = {one.split("\n")[-1] for one in page.evaluate("() => [...window.linked]")}
+        titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}
         assert titles == PAGES
         # nor that the page does not exist
         assert page.get_by_role("dialog").count() == 0
