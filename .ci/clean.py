@@ -1,4 +1,4 @@
-"""Remove what tools left behind: caches and results of tests. Never data, runs or models."""
+"""Remove leftovers of tools: caches and results of tests. Never data, runs or models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CODE = ("core", "pages", "tests", "benchmarks", "docs", ".ci")
 
 
 def main() -> None:
-    """Remove them, and say how many."""
-    found = [ROOT / name for name in CACHES]
-    found += [path for room in CODE for path in (ROOT / room).rglob("__pycache__")]
-    there = [path for path in found if path.exists()]
-    for path in there:
+    """Remove them, and print how many."""
+    paths = [ROOT / name for name in CACHES]
+    paths += [path for folder in CODE for path in (ROOT / folder).rglob("__pycache__")]
+    existing = [path for path in paths if path.exists()]
+    for path in existing:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"{len(there):,} caches removed.")
+    print(f"{len(existing):,} caches removed.")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:
-    """Replace what stands between the two marks."""
+    """Replace the text between the two marks."""
     from core.documents.texts import diagram
 
     drawn = f"```mermaid\n{diagram.mermaid().rstrip()}\n```\n"
-    text = PLACE.sub(lambda found: found[1] + drawn + found[2], PAGE.read_text("utf-8"))
+    text = PLACE.sub(lambda match: match[1] + drawn + match[2], PAGE.read_text("utf-8"))
     PAGE.write_text(text, "utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Write docs/dossier anew: the whole life cycle in a home that is thrown away, and its documents.
+"""Update docs/dossier: the whole life cycle in a temporary home, and its documents.
 
 It takes some minutes, and leaves nothing but the folder. The rows come from the folder that
 COURTSIDE_RAW_DIR names, or by `--data download` from the network.
@@ -24,42 +24,42 @@ sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:
-    """Take the arguments, live through it, and write."""
+    """Parse the arguments, run the life cycle, and write the documents."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "dossier")
     parser.add_argument("--data", choices=["folder", "download", "sample"], default="folder")
     parser.add_argument("--home", type=Path, help="an empty folder, to be kept")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.pop("COURTSIDE_HOME", None)
     with tempfile.TemporaryDirectory(prefix="dossier-") as folder:
-        write(given.home or Path(folder), given.data, given.out)
+        write(arguments.home or Path(folder), arguments.data, arguments.out)
 
 
 def write(home: Path, data: str, out: Path) -> None:
-    """Live through the whole cycle in a home, and write its documents into a folder."""
+    """Run the whole life cycle in a home, and write its documents into a folder."""
     from core.documents import export
     from core.platform.config import Settings
     from core.serving import server
 
-    found = os.environ.get("COURTSIDE_RAW_DIR")
+    raw_dir = os.environ.get("COURTSIDE_RAW_DIR")
     home.mkdir(parents=True, exist_ok=True)
-    settings = Settings(home=home.resolve(), raw_dir=Path(found).resolve() if found else None)
+    settings = Settings(home=home.resolve(), raw_dir=Path(raw_dir).resolve() if raw_dir else None)
     settings = settings.model_copy(update={"serve_port": server.free_port(settings, 0)})
     try:
-        live(settings, data)
+        run_life_cycle(settings, data)
         for name in export.snapshot(settings, out):
             print(out / name)
     finally:
-        for one in server.servers(settings):
-            server.stop(settings, one.port)
+        for running in server.servers(settings):
+            server.stop(settings, running.port)
 
 
-def live(settings: Settings, data: str) -> None:
-    """Take every step on the way once; then decide about a retraining, and replay."""
+def run_life_cycle(settings: Settings, data: str) -> None:
+    """Run every step once; then decide about a retraining, and replay."""
     from core.platform import lifecycle
 
     listed = lifecycle.whole(data)
-    after = [one for one, _ in listed].index("train") + 1
+    after = [step_name for step_name, _ in listed].index("train") + 1
     listed[after:after] = [
         ("explain", {"target": "champion"}),
         # a challenger, so that the gate has something to say

@@ -1,4 +1,4 @@
-"""Keep out of the repository what does not belong there: data, secrets, and what is large.
+"""Keep data, secrets and large files out of the repository.
 
     python .ci/files.py <file> ...    those files; without any, all that git knows
 
@@ -55,12 +55,12 @@ def fault(path: Path) -> str:
         return "secrets belong to the machine"
     if name.suffix.lower() in DATA:
         return f"a {name.suffix} file is data or a model, not source"
-    whole = ROOT / name
-    if not whole.is_file():
+    full_path = ROOT / name
+    if not full_path.is_file():
         return ""
-    if whole.stat().st_size > LARGEST_KB * 1024:
+    if full_path.stat().st_size > LARGEST_KB * 1024:
         return f"it has more than {LARGEST_KB} kB"
-    with whole.open("rb") as file:
+    with full_path.open("rb") as file:
         first = file.read(2000).split(b"\n", 1)[0]
     if all(column in first for column in SOURCE_COLUMNS):
         return "it begins with the columns of the real rows"
@@ -68,16 +68,16 @@ def fault(path: Path) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Tell each file that must not be committed; 1 if there is one."""
+    """Print each file that must not be committed; return 1 if there is one."""
     if not names:
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
         )
         names = [name for name in listed.stdout.split("\0") if name]
-    found = [(name, reason) for name in names if (reason := fault(Path(name)))]
-    for name, reason in found:
+    faults = [(name, reason) for name in names if (reason := fault(Path(name)))]
+    for name, reason in faults:
         print(f"{name} must not be committed: {reason}.")
-    return 1 if found else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

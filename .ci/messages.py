@@ -1,7 +1,7 @@
 """The messages of both languages: collected from the source, merged into the catalogue, compiled.
 
-    python .ci/messages.py            collect, merge, compile; tells what has no translation yet
-    python .ci/messages.py --check    tell only; exit code 1 if anything is missing or out of date
+    python .ci/messages.py            collect, merge, compile; prints what has no translation yet
+    python .ci/messages.py --check    print only; exit code 1 if anything is missing or out of date
 
 A message is what a person reads: a string or an f-string of the source that has words in it, not
 a name, a path, a query or a pattern. Of an f-string the places become `{name}`.
@@ -69,7 +69,7 @@ CALLS = {
 }
 LOGGERS = {"_log", "log", "logging", "logger"}
 # keys of a project file whose values are read by a person
-TOLD = {
+READ_KEYS = {
     "title",
     "about",
     "domain",
@@ -91,14 +91,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    found = messages()
+    collected = messages()
     left = 0
     for language in LANGUAGES:
         path = FOLDER / language / "LC_MESSAGES" / "courtside.po"
-        catalogue = merged(path, language, found)
-        empty = [str(one.id) for one in catalogue if one.id and not one.string]
+        catalogue = merged(path, language, collected)
+        empty = [str(entry.id) for entry in catalogue if entry.id and not entry.string]
         gone = catalogue.obsolete
-        print(f"{language}: {len(found):,} messages, {len(empty):,} untranslated")
+        print(f"{language}: {len(collected):,} messages, {len(empty):,} untranslated")
         for message in empty[:20]:
             print(f"  {message!r}")
         if check:
@@ -111,20 +111,20 @@ def main() -> int:
     return int(bool(left))
 
 
-def merged(path: Path, language: str, found: dict[str, list[str]]) -> Catalog:
+def merged(path: Path, language: str, collected: dict[str, list[str]]) -> Catalog:
     """Return the catalogue of a language with exactly the messages that the source has."""
-    old = Catalog(locale=language)
+    previous = Catalog(locale=language)
     if path.exists():
         with path.open("rb") as file:
-            old = read_po(file, locale=language)
-    new = Catalog(locale=language, project="Courtside", charset="utf-8", fuzzy=False)
-    new.revision_date = new.creation_date = None
-    for message in sorted(found):
-        before = old.get(message)
+            previous = read_po(file, locale=language)
+    updated = Catalog(locale=language, project="Courtside", charset="utf-8", fuzzy=False)
+    updated.revision_date = updated.creation_date = None
+    for message in sorted(collected):
+        before = previous.get(message)
         string = before.string if before else ""
-        places = [(place, None) for place in found[message]]
-        new.add(message, string, locations=places)
-    return new
+        places = [(place, None) for place in collected[message]]
+        updated.add(message, string, locations=places)
+    return updated
 
 
 def written(catalogue: Catalog) -> bytes:
@@ -141,7 +141,7 @@ def written(catalogue: Catalog) -> bytes:
 
 def compiled(catalogue: Catalog) -> bytes:
     """Return a catalogue as programs read it, the same for the same messages."""
-    # its head names moments, which are not what it says
+    # its header has times, which are not content
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     plain = Catalog(
         locale=catalogue.locale,
@@ -160,10 +160,10 @@ def compiled(catalogue: Catalog) -> bytes:
 
 def messages() -> dict[str, list[str]]:
     """Return all messages of the source, each with the files that say it."""
-    found: dict[str, set[str]] = {}
+    collected: dict[str, set[str]] = {}
 
     def keep(message: str, place: Path) -> None:
-        found.setdefault(message.strip(), set()).add(place.relative_to(ROOT).as_posix())
+        collected.setdefault(message.strip(), set()).add(place.relative_to(ROOT).as_posix())
 
     for path in sources():
         for message in of_source(path.read_text(encoding="utf-8")):
@@ -176,23 +176,23 @@ def messages() -> dict[str, list[str]]:
         if line and not line.startswith("#"):
             keep(line, words)
     no = set(json.loads((FOLDER / "not_told.json").read_text(encoding="utf-8")))
-    return {message: sorted(places) for message, places in found.items() if message not in no}
+    return {message: sorted(places) for message, places in collected.items() if message not in no}
 
 
 def sources() -> Iterator[Path]:
     """Yield the files of the source whose strings a person may read."""
     yield ROOT / "app.py"
-    for room in ("pages", "core"):
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for folder in ("pages", "core"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
             if path.relative_to(ROOT).as_posix() not in PROGRAMS:
                 yield path
 
 
 def of_project(part: object) -> Iterator[str]:
-    """Yield what a project file says to a person."""
+    """Yield the texts of a project file that a person reads."""
     if isinstance(part, dict):
         for key, value in part.items():
-            if key in TOLD and isinstance(value, str):
+            if key in READ_KEYS and isinstance(value, str):
                 yield value
             else:
                 yield from of_project(value)
@@ -223,30 +223,30 @@ def of_source(source: str) -> Iterator[str]:
         if id(node) in silent or id(node) in inner:
             continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if is_told(node.value) or (id(node) in branches and is_word(node.value)):
+            if is_message(node.value) or (id(node) in branches and is_word(node.value)):
                 yield node.value
         elif isinstance(node, ast.JoinedStr):
             message = of_f_string(node)
-            if is_told(message):
+            if is_message(message):
                 yield message
 
 
 def of_f_string(node: ast.JoinedStr) -> str:
     """Return an f-string with its places named."""
     parts: list[str] = []
-    taken: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for part in node.values:
         if isinstance(part, ast.Constant):
             parts.append(str(part.value))
             continue
         name = _name(part.value) if isinstance(part, ast.FormattedValue) else "value"
-        taken[name] = taken.get(name, 0) + 1
-        parts.append("{" + (name if taken[name] == 1 else f"{name}_{taken[name]}") + "}")
+        counts[name] = counts.get(name, 0) + 1
+        parts.append("{" + (name if counts[name] == 1 else f"{name}_{counts[name]}") + "}")
     return "".join(parts)
 
 
-def is_told(message: str) -> bool:
-    """Tell whether a person reads it: words, not a name, a path or a query."""
+def is_message(message: str) -> bool:
+    """Return whether a person reads it: words, not a name, a path or a query."""
     words = NOT_WORDS.sub(" ", message)
     if re.fullmatch(r"(run|candidate|model|registry): \S+", message):  # the place of an artifact
         return False
@@ -268,23 +268,23 @@ def is_told(message: str) -> bool:
 
 
 def is_word(message: str) -> bool:
-    """Tell whether it is a word or more, as a choice within a sentence is."""
+    """Return whether it is a word or more, as a choice within a sentence is."""
     return bool(re.fullmatch(r"[\s\W]*[A-Za-z]{2,}[\w\s,.:;()'-]*", message))
 
 
 def _name(node: ast.AST) -> str:
     if isinstance(node, ast.Name):
-        found = node.id
+        name = node.id
     elif isinstance(node, ast.Attribute):
-        found = node.attr
+        name = node.attr
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        found = str(node.slice.value)
+        name = str(node.slice.value)
     elif isinstance(node, ast.Call):
         return _name(node.args[0]) if node.args else _name(node.func)
     else:
-        found = "value"
-    found = PLACE_NAME.sub("_", found.lower()).strip("_")
-    return found if re.match(r"[a-z]", found) else "value"
+        name = "value"
+    name = PLACE_NAME.sub("_", name.lower()).strip("_")
+    return name if re.match(r"[a-z]", name) else "value"
 
 
 def _silent(tree: ast.AST) -> Iterator[int]:
@@ -308,7 +308,7 @@ def _silent(tree: ast.AST) -> Iterator[int]:
             )
         )
         if quiet:
-            for argument in (*node.args, *(one.value for one in node.keywords)):
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 if isinstance(argument, ast.Constant | ast.JoinedStr):
                     yield id(argument)
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:

@@ -24,8 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ASKED, PINNED = "requirements.in", "requirements.txt"
 COMPILE = ["uv", "pip", "compile", "--python-version", "3.11", "--universal", "--no-annotate"]
-# what stands in the file's first lines, whoever makes it and wherever
-TOLD = f"uv pip compile --python-version 3.11 --universal --no-annotate {ASKED} -o {PINNED}"
+# the command in the file's first lines, whoever compiles it and wherever
+SHOWN_COMMAND = (
+    f"uv pip compile --python-version 3.11 --universal --no-annotate {ASKED} -o {PINNED}"
+)
 QUICK = ["pytest", "-q", "tests/unit"]
 
 
@@ -38,15 +40,15 @@ class RefreshError(Exception):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what is asked; 0 when all is well, 1 when something is not, with the reason."""
+    """Run the chosen task; return 0 on success, 1 otherwise, and print the reason."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="upgrade nothing, only compare")
     parser.add_argument("--audit", action="store_true", help="only look for vulnerabilities")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        if asked.check:
+        if options.check:
             return check()
-        if asked.audit:
+        if options.audit:
             return audit(ROOT / PINNED)
         return refresh()
     except RefreshError as error:
@@ -55,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check() -> int:
-    """Tell whether the pins are those that `requirements.in` asks for, with nothing upgraded."""
+    """Check that the pins are those that `requirements.in` asks for, with nothing upgraded."""
     before = (ROOT / PINNED).read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         after = compiled(Path(folder), upgrade=False)
@@ -65,7 +67,7 @@ def check() -> int:
     print(f"{PINNED} is not what {ASKED} asks for:")
     for line in changes(before, after) or ["  the first lines or the order differ"]:
         print(line)
-    print(f"Run: {TOLD}")
+    print(f"Run: {SHOWN_COMMAND}")
     return 1
 
 
@@ -74,48 +76,57 @@ def refresh() -> int:
     before = (ROOT / PINNED).read_text("utf-8")
     with tempfile.TemporaryDirectory() as folder:
         after = compiled(Path(folder), upgrade=True)
-        told = changes(before, after)
-        if not told:
+        lines = changes(before, after)
+        if not lines:
             print("Nothing is newer.")
             return audit(ROOT / PINNED)
-        print(f"{len(told):,} packages change:")
-        for line in told:
+        print(f"{len(lines):,} packages change:")
+        for line in lines:
             print(line)
-        new = Path(folder) / PINNED
-        command = ["uv", "run", "--no-project", "--with-requirements", str(new), *QUICK]
+        new_pins = Path(folder) / PINNED
+        command = ["uv", "run", "--no-project", "--with-requirements", str(new_pins), *QUICK]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             raise RefreshError(
                 f"The quick tests fail with these versions. {PINNED} stays as it was."
             )
-        audited = audit(new)
+        audited = audit(new_pins)
         # beside it first, so that the file is never half written
         waiting = ROOT / f"{PINNED}.new"
-        shutil.copyfile(new, waiting)
+        shutil.copyfile(new_pins, waiting)
         os.replace(waiting, ROOT / PINNED)
     print(f"{PINNED} is refreshed. Run the whole suite before you commit it: pytest")
     return audited
 
 
 def compiled(folder: Path, *, upgrade: bool) -> str:
-    """Return a new `requirements.txt`, made in a folder beside a copy of the old one."""
+    """Return a new `requirements.txt`, compiled in a folder beside a copy of the old one."""
     if shutil.which("uv") is None:
         raise RefreshError("uv is not here. Install it: pip install uv")
-    made = folder / PINNED
-    shutil.copyfile(ROOT / PINNED, made)
+    target = folder / PINNED
+    shutil.copyfile(ROOT / PINNED, target)
     more = ["--upgrade"] if upgrade else []
-    command = [*COMPILE, *more, "--custom-compile-command", TOLD, ASKED, "-o", str(made), "--quiet"]
+    command = [
+        *COMPILE,
+        *more,
+        "--custom-compile-command",
+        SHOWN_COMMAND,
+        ASKED,
+        "-o",
+        str(target),
+        "--quiet",
+    ]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if ran.returncode:
         last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise RefreshError(f"uv could not choose versions: {last}")
-    text = made.read_text("utf-8")
+    text = target.read_text("utf-8")
     if odd := hosts_and_paths(text):
         raise RefreshError(f"Not kept, because it names a host or a path: {odd[0]}")
     return text
 
 
 def hosts_and_paths(text: str) -> list[str]:
-    """Return the lines that would tell others where this machine takes its packages from."""
+    """Return the lines that would reveal where this machine gets its packages from."""
     return [
         line
         for line in text.splitlines()
@@ -125,48 +136,50 @@ def hosts_and_paths(text: str) -> list[str]:
 
 def pins(text: str) -> dict[str, str]:
     """Return the version of each package, with what it holds for."""
-    found = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*))?$", text, flags=re.MULTILINE)
+    entries = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)(?: ; (.*))?$", text, flags=re.MULTILINE)
     versions: dict[str, str] = {}
-    for name, version, marker in found:
+    for name, version, marker in entries:
         versions[f"{name} ({marker})" if marker else name] = version
     return versions
 
 
 def changes(before: str, after: str) -> list[str]:
     """Return a line for each package that comes, goes or changes."""
-    old, new = pins(before), pins(after)
+    old_pins, new_pins = pins(before), pins(after)
     return [
-        f"  {name}: {old.get(name, 'new')} -> {new.get(name, 'gone')}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
+        f"  {name}: {old_pins.get(name, 'new')} -> {new_pins.get(name, 'gone')}"
+        for name in sorted({*old_pins, *new_pins})
+        if old_pins.get(name) != new_pins.get(name)
     ]
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found: packages with a known vulnerability, and those nobody could look up."""
+    """Result of an audit: packages with a known vulnerability, and those not checked."""
 
-    looked_at: int
+    checked: int
     vulnerable: tuple[str, ...]
     unknown: tuple[str, ...]
 
 
 def read(report: str) -> Audit:
-    """Return what a report of pip-audit, as JSON, says."""
-    looked, vulnerable, unknown = 0, [], []
-    for one in json.loads(report)["dependencies"]:
-        if "skip_reason" in one:
-            unknown.append(one["name"])
+    """Return the audit in a JSON report of pip-audit."""
+    checked, vulnerable, unknown = 0, [], []
+    for dependency in json.loads(report)["dependencies"]:
+        if "skip_reason" in dependency:
+            unknown.append(dependency["name"])
             continue
-        looked += 1
-        for fault in one["vulns"]:
+        checked += 1
+        for fault in dependency["vulns"]:
             fixed = ", ".join(fault["fix_versions"]) or "no version yet"
-            vulnerable.append(f"{one['name']} {one['version']}: {fault['id']}, fixed in {fixed}")
-    return Audit(looked, tuple(vulnerable), tuple(unknown))
+            vulnerable.append(
+                f"{dependency['name']} {dependency['version']}: {fault['id']}, fixed in {fixed}"
+            )
+    return Audit(checked, tuple(vulnerable), tuple(unknown))
 
 
-def asked(pinned: Path, service: str) -> Audit | None:
-    """Return what a list of vulnerabilities says, None where it cannot be reached."""
+def query(pinned: Path, service: str) -> Audit | None:
+    """Return an audit by one list of vulnerabilities, None where it cannot be reached."""
     command = [
         "uvx",
         "--quiet",
@@ -191,26 +204,26 @@ def asked(pinned: Path, service: str) -> Audit | None:
 
 def audit(pinned: Path) -> int:
     """Look for known vulnerabilities; an audit that could not be made is never called clean."""
-    reports = [found for service in SERVICES if (found := asked(pinned, service))]
+    reports = [result for service in SERVICES if (result := query(pinned, service))]
     if not reports:
         print(
             "NOT AUDITED: pip-audit could not be run, or reached no list of vulnerabilities. Run "
             "this again where the network allows it: python .ci/refresh.py --audit"
         )
         return 1
-    found = min(reports, key=lambda one: len(one.unknown))
-    for line in found.vulnerable:
+    result = min(reports, key=lambda report: len(report.unknown))
+    for line in result.vulnerable:
         print(f"  {line}")
-    if found.unknown:
+    if result.unknown:
         print(
-            f"NOT AUDITED: {len(found.unknown):,} of {len(found.unknown) + found.looked_at:,} "
-            f"packages could not be looked up from here, {found.unknown[0]} among them."
+            f"NOT AUDITED: {len(result.unknown):,} of {len(result.unknown) + result.checked:,} "
+            f"packages could not be looked up from here, {result.unknown[0]} among them."
         )
-    if found.vulnerable:
-        print(f"{len(found.vulnerable):,} known vulnerabilities.")
-    elif found.looked_at:
-        print(f"No known vulnerability in {found.looked_at:,} packages.")
-    return 1 if found.vulnerable or found.unknown else 0
+    if result.vulnerable:
+        print(f"{len(result.vulnerable):,} known vulnerabilities.")
+    elif result.checked:
+        print(f"No known vulnerability in {result.checked:,} packages.")
+    return 1 if result.vulnerable or result.unknown else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How often a 95% interval holds the truth, for each kind of interval that is shown.
+"""How often a 95% interval covers the truth, for each kind of interval that is shown.
 
     python benchmarks/coverage.py                    # every case
     python benchmarks/coverage.py --quick figures    # a quarter of the samples; one family
 
 Prints a Markdown table: what, rows, base rate, nominal and measured coverage with its Monte Carlo
-error (one standard error), and the mean width. Samples are drawn anew each time from a population
+error (one standard error), and the mean width. Each sample is drawn from a population
 whose true value is known; simultaneous intervals (slices) count as holding where all of them do.
 """
 
@@ -123,10 +123,10 @@ def figures(population: Population, rows: int, resamples: int = 200) -> Case:
 
     def case(rng: np.random.Generator) -> Held:
         x, labels = population.draw(rng, rows)
-        found = figure_intervals.of(
+        ends_by_name = figure_intervals.of(
             labels, population.forecast(x), population.threshold, resamples=resamples
         )
-        return {name: (*ends, truth[name]) for name, ends in found.items()}
+        return {name: (*ends, truth[name]) for name, ends in ends_by_name.items()}
 
     return case
 
@@ -141,23 +141,29 @@ def compared(population: Population, rows: int, noise: float) -> Case:
         return population.forecast(0.8 * x + noise * z)
 
     q = population.true(big)
-    one, two = (_figures(p, q, limit) for p in (population.forecast(big), second(big, other)))
+    first_truth, second_truth = (
+        _figures(p, q, limit) for p in (population.forecast(big), second(big, other))
+    )
 
     def case(rng: np.random.Generator) -> Held:
         x, labels = population.draw(rng, rows)
         pair = population.forecast(x), second(x, rng.normal(size=rows))
         table = comparison.paired(labels, *pair, limit, limit).set_index("metric")
-        found = {
-            f"difference of {name}": (row["low"], row["high"], one[name] - two[name])
+        held = {
+            f"difference of {name}": (
+                row["low"],
+                row["high"],
+                first_truth[name] - second_truth[name],
+            )
             for name, row in table.to_dict("index").items()
         }
         best = comparison.against_best(labels, {"a": pair[0], "b": pair[1]}, "b").iloc[0]
-        found["log_loss against the best"] = (
+        held["log_loss against the best"] = (
             best["low"],
             best["high"],
-            one["log_loss"] - two["log_loss"],
+            first_truth["log_loss"] - second_truth["log_loss"],
         )
-        return found
+        return held
 
     return case
 
@@ -206,8 +212,8 @@ def estimated(population: Population, rows: int) -> Case:
 
     def case(rng: np.random.Generator) -> Held:
         p = population.forecast(rng.normal(size=rows))
-        found = estimation.intervals(p, population.threshold)
-        return {f"estimated {name}": (*ends, truth[name]) for name, ends in found.items()}
+        ends_by_name = estimation.intervals(p, population.threshold)
+        return {f"estimated {name}": (*ends, truth[name]) for name, ends in ends_by_name.items()}
 
     return case
 
@@ -221,10 +227,10 @@ def shares(base: float, rows: int) -> Case:
         balance = split_checks.balance(
             pd.Series(train.astype(float)), pd.Series(test.astype(float)), "1"
         )
-        found = {"share": (float(low[0]), float(high[0]), base)}
+        held = {"share": (float(low[0]), float(high[0]), base)}
         if balance.low is not None and balance.high is not None:
-            found["class balance of a split"] = balance.low, balance.high, 0.0
-        return found
+            held["class balance of a split"] = balance.low, balance.high, 0.0
+        return held
 
     return case
 
@@ -235,13 +241,13 @@ def domain(columns: int, rows: tuple[int, int], shift: float, truth: float) -> C
 
     def case(rng: np.random.Generator) -> Held:
         sides = [pd.DataFrame(rng.normal(size=(size, columns)), columns=names) for size in rows]
-        found = support.measure(
+        result = support.measure(
             sides[0],
             sides[1].assign(c0=sides[1]["c0"] + shift),
             names,
             seed=int(rng.integers(1_000_000)),
         )
-        return {"AUC of the domain classifier": (found.domain_low, found.domain_high, truth)}
+        return {"AUC of the domain classifier": (result.domain_low, result.domain_high, truth)}
 
     return case
 
@@ -255,13 +261,13 @@ def shuffled(population: Population, rows: int) -> Case:
 
     def case(rng: np.random.Generator) -> Held:
         x, labels = population.draw(rng, rows)
-        found = explanation.importance(
+        row = explanation.importance(
             lambda frame: population.forecast(frame["x"].to_numpy()),
             pd.DataFrame({"x": x}),
             labels,
             seed=int(rng.integers(1_000_000)),
         ).iloc[0]
-        return {"importance of a feature": (found["low"], found["high"], after - before)}
+        return {"importance of a feature": (row["low"], row["high"], after - before)}
 
     return case
 
@@ -272,8 +278,8 @@ def spread(population: Population, rows: int) -> Case:
     truth = disagreement.measure(_two(population, x), [0.5, 0.5])
 
     def case(rng: np.random.Generator) -> Held:
-        found = disagreement.measure(_two(population, rng.normal(size=rows)), [0.5, 0.5])
-        check = disagreement.check(truth, found)
+        measured = disagreement.measure(_two(population, rng.normal(size=rows)), [0.5, 0.5])
+        check = disagreement.check(truth, measured)
         return {"disagreement": (check.low or 0.0, check.high or 0.0, truth.spread)}
 
     return case
@@ -285,8 +291,8 @@ def lines(windows: int) -> Case:
     def case(rng: np.random.Generator) -> Held:
         times = forecast.DAY * np.sort(rng.uniform(0, 100, windows))
         values = 0.6 + 0.001 * times / forecast.DAY + rng.normal(0, 0.02, windows)
-        found = forecast.trend(times, values, low=None, high=None, now=0.0)
-        return {"slope of a trend": (found.slope_low, found.slope_high, 0.001)}
+        trend = forecast.trend(times, values, low=None, high=None, now=0.0)
+        return {"slope of a trend": (trend.slope_low, trend.slope_high, 0.001)}
 
     return case
 
@@ -317,8 +323,8 @@ def _together(table: pd.DataFrame, truth: float) -> tuple[float, float, float]:
 
 
 def _logistic(x: Floats) -> Floats:
-    found: Floats = 1 / (1 + np.exp(-x))
-    return found
+    probabilities: Floats = 1 / (1 + np.exp(-x))
+    return probabilities
 
 
 def _centre(base: float, spread: float) -> float:
@@ -332,8 +338,8 @@ def _centre(base: float, spread: float) -> float:
 def _normal(rows: int) -> Floats:
     from scipy import stats
 
-    found: Floats = stats.norm.ppf((np.arange(rows) + 0.5) / rows)
-    return found
+    quantiles: Floats = stats.norm.ppf((np.arange(rows) + 0.5) / rows)
+    return quantiles
 
 
 def run(name: str, rows: str, base: str, samples: int, case: Case) -> None:
@@ -342,14 +348,14 @@ def run(name: str, rows: str, base: str, samples: int, case: Case) -> None:
     held: dict[str, list[bool]] = {}
     widths: dict[str, list[float]] = {}
     for _ in range(samples):
-        for which, (low, high, truth) in case(rng).items():
-            held.setdefault(which, []).append(bool(low <= truth <= high))
-            widths.setdefault(which, []).append(high - low)
-    for which, found in held.items():
-        share = float(np.mean(found))
-        error = float(np.sqrt(share * (1 - share) / len(found)))
-        told = f"| {name}{which} | {rows} | {base} | 95% | {share:.1%} | {error:.1%} "
-        print(f"{told}| {np.mean(widths[which]):.4g} |", flush=True)
+        for interval, (low, high, truth) in case(rng).items():
+            held.setdefault(interval, []).append(bool(low <= truth <= high))
+            widths.setdefault(interval, []).append(high - low)
+    for interval, hits in held.items():
+        share = float(np.mean(hits))
+        error = float(np.sqrt(share * (1 - share) / len(hits)))
+        line = f"| {name}{interval} | {rows} | {base} | 95% | {share:.1%} | {error:.1%} "
+        print(f"{line}| {np.mean(widths[interval]):.4g} |", flush=True)
 
 
 RARE = Population(0.05, 0.8, 0.1)
@@ -373,23 +379,23 @@ DOMAIN = (
 
 
 def cases() -> Iterator[tuple[str, str, str, str, int, Case]]:
-    """Yield family, what stands before the names, rows, base rate, samples and the case."""
-    for name, of, rows in POPULATIONS:
-        told = f"{rows:,}", f"{of.base:.1%}"
-        yield "figures", name, *told, 2_000, figures(of, rows)
+    """Yield family, prefix of the names, rows, base rate, samples and the case."""
+    for name, population, rows in POPULATIONS:
+        labels = f"{rows:,}", f"{population.base:.1%}"
+        yield "figures", name, *labels, 2_000, figures(population, rows)
         if not name:
-            yield "compared", "", *told, 400, compared(of, rows, 0.6)
-            yield "calibrated", "", *told, 100, calibrated(of, rows)
-            yield "estimated", "", *told, 2_000, estimated(of, rows)
-            yield "slices", "", *told, 800 if rows >= 500 else 0, by_slice(of, rows)
-            yield "shuffled", "", *told, 1_000, shuffled(of, rows)
-            yield "disagreement", "", *told, 2_000, spread(of, rows)
+            yield "compared", "", *labels, 400, compared(population, rows, 0.6)
+            yield "calibrated", "", *labels, 100, calibrated(population, rows)
+            yield "estimated", "", *labels, 2_000, estimated(population, rows)
+            yield "slices", "", *labels, 800 if rows >= 500 else 0, by_slice(population, rows)
+            yield "shuffled", "", *labels, 1_000, shuffled(population, rows)
+            yield "disagreement", "", *labels, 2_000, spread(population, rows)
     for base in (0.5, 0.05, 0.01):
         for rows in (20, 100, 1_000):
             yield "shares", "", f"{rows:,}", f"{base:.0%}", 4_000, shares(base, rows)
     for columns, sides, shift, truth in DOMAIN:
-        told = f"{sides[0]:,} and {sides[1]:,}, {columns} columns", f"truth {truth:g}"
-        yield "domain", "", *told, 400, domain(columns, sides, shift, truth)
+        labels = f"{sides[0]:,} and {sides[1]:,}, {columns} columns", f"truth {truth:g}"
+        yield "domain", "", *labels, 400, domain(columns, sides, shift, truth)
     for windows in (3, 6, 20):
         yield "trend", "", f"{windows} windows", "", 4_000, lines(windows)
     for moments in (10, 100):
@@ -398,7 +404,7 @@ def cases() -> Iterator[tuple[str, str, str, str, int, Case]]:
 
 def main() -> None:
     """Print the table, of the families that are named or of all."""
-    wanted = [one for one in sys.argv[1:] if not one.startswith("--")]
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     part = 4 if "--quick" in sys.argv else 1
     print("| interval | rows | base rate | nominal | coverage | its error | mean width |")
     print("|---|---|---|---|---|---|---|")

@@ -4,7 +4,7 @@
 
 Limits are learned from references of 500 and of 2,000 rows (20 in all) for windows of 50 to 5,000
 rows; then 200 fresh windows each are drawn from the distribution that the reference was drawn from,
-judged by those limits, and counted. Beside it stands the power: how often a check is in alert in
+judged by those limits, and counted. Beside it is the power: how often a check is in alert in
 windows with a change. `--core` measures another version of the code (a folder that holds its
 `core`). `--quick` takes 6 references and 50 windows. `--lines 0/2` and `--lines 1/2` are two halves
 that run beside each other. 500 columns are compared with references of 500 rows alone, in a quarter
@@ -43,21 +43,21 @@ TARGET = 0.01
 
 @dataclass(frozen=True)
 class Line:
-    """What one line of the table is of."""
+    """A case of the table."""
 
     kind: str
     size: int
     rows: int
 
     def named(self) -> str:
-        """Return what stands in the table."""
-        what = {
+        """Return the name of the case in the table."""
+        columns = {
             "numbers": f"{self.size} number column{'s' if self.size > 1 else ''}",
             "even": f"text of {self.size:,} equal levels",
             "skewed": f"text of {self.size:,} levels, skewed",
             "labels": f"{self.size} number columns and labels",
         }[self.kind]
-        return f"{what}, windows of {self.rows:,}"
+        return f"{columns}, windows of {self.rows:,}"
 
 
 def lines() -> Iterator[Line]:
@@ -108,36 +108,39 @@ class Numbers:
         for column, name in enumerate(self.names):
             if shift and column:
                 break
-            known = self.sorted[:, column]
-            ends = known if not shift else normal_cdf(known, shift)
+            reference = self.sorted[:, column]
+            ends = reference if not shift else normal_cdf(reference, shift)
             gaps = np.diff(ends, prepend=0.0, append=1.0)
             counts = rng.multinomial(rows, gaps / gaps.sum(), size=windows)
-            edges = np.quantile(known, np.linspace(0, 1, 11))[1:-1]
+            edges = np.quantile(reference, np.linspace(0, 1, 11))[1:-1]
             # a gap begins at the value before it; edges lie between values or on them
-            inside = self._inside(known, edges, counts, rng)
-            old = np.bincount(np.searchsorted(edges, known, side="right"), minlength=10)
+            inside = self._inside(reference, edges, counts, rng)
+            reference_counts = np.bincount(
+                np.searchsorted(edges, reference, side="right"), minlength=10
+            )
             reached = np.cumsum(counts, axis=1)[:, :-1] / rows
-            found = {
-                f"psi.{name}": self.core.psi_of(old, inside),
-                f"js.{name}": self.core.js_of(old, inside),
+            measurements = {
+                f"psi.{name}": self.core.psi_of(reference_counts, inside),
+                f"js.{name}": self.core.js_of(reference_counts, inside),
                 f"ks.{name}": np.maximum(
                     np.abs(reached - places), np.abs(reached - places + 1 / self.rows)
                 ).max(axis=1),
                 f"range.{name}": (counts[:, 0] + counts[:, -1]) / rows,
             }
             if name == self.core.probability:
-                found = {code: found[code] for code in (f"psi.{name}", f"ks.{name}")}
-            worst = np.maximum(worst, beyond(limits, self.core.usual, found))
+                measurements = {code: measurements[code] for code in (f"psi.{name}", f"ks.{name}")}
+            worst = np.maximum(worst, beyond(limits, self.core.usual, measurements))
         return worst
 
-    def _inside(self, known: Any, edges: Any, counts: Any, rng: Any) -> Any:
+    def _inside(self, reference: Any, edges: Any, counts: Any, rng: Any) -> Any:
         """Return the counts in the ten bins; a gap that an edge divides is divided by chance."""
-        whole = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
-        at = np.searchsorted(known, edges, side="left")  # the edge lies in this gap, or at its end
-        low = known[at - 1]
-        share = (edges - low) / (known[at] - low)
-        before = whole[:, at] + rng.binomial(counts[:, at], np.clip(share, 0, 1))
-        return np.diff(before, axis=1, prepend=0.0, append=whole[:, -1:])
+        cumulative = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, axis=1)], axis=1)
+        # the edge lies in this gap, or at its end
+        at = np.searchsorted(reference, edges, side="left")
+        low = reference[at - 1]
+        share = (edges - low) / (reference[at] - low)
+        before = cumulative[:, at] + rng.binomial(counts[:, at], np.clip(share, 0, 1))
+        return np.diff(before, axis=1, prepend=0.0, append=cumulative[:, -1:])
 
     def check(self, limits: Verdicts, rows: int, seed: int) -> None:
         """Hold the values against those of the reports, on a window of values."""
@@ -146,17 +149,17 @@ class Numbers:
         moved = self.core.by_feature(
             self.frame, pd.DataFrame(window, columns=columns), columns
         ).set_index("feature")
-        known = self.sorted[:, 0]
-        counts = np.bincount(np.searchsorted(known, window[:, 0]), minlength=self.rows + 1)
+        reference = self.sorted[:, 0]
+        counts = np.bincount(np.searchsorted(reference, window[:, 0]), minlength=self.rows + 1)
         reached, places = np.cumsum(counts)[:-1] / rows, np.arange(1, self.rows + 1) / self.rows
         ks = max(np.abs(reached - places).max(), np.abs(reached - places + 1 / self.rows).max())
         assert np.isclose(moved.loc[columns[0], "ks"], ks)
         share = (counts[0] + counts[-1]) / rows
         assert np.isclose(moved.loc[columns[0], "out_of_range"], share)
-        edges = np.quantile(known, np.linspace(0, 1, 11))[1:-1]
+        edges = np.quantile(reference, np.linspace(0, 1, 11))[1:-1]
         sides = [
-            np.bincount(np.searchsorted(edges, one, side="right"), minlength=10)
-            for one in (known, window[:, 0])
+            np.bincount(np.searchsorted(edges, side, side="right"), minlength=10)
+            for side in (reference, window[:, 0])
         ]
         assert np.isclose(moved.loc[columns[0], "psi"], self.core.psi_of(*sides))
 
@@ -201,16 +204,16 @@ class Text:
         before = self.frame["t"]
         compared = self.core.comparer(before)
         for place in range(windows):
-            found = compared(pd.Series(self._drawn(rng, rows, shift)))
+            measurements = compared(pd.Series(self._drawn(rng, rows, shift)))
             values = {
-                f"{kind}.t": np.array([found[column]])
+                f"{kind}.t": np.array([measurements[column]])
                 for kind, column in (
                     ("psi", "psi"),
                     ("js", "js"),
                     ("chi2", "cramers_v"),
                     ("unseen", "unseen"),
                 )
-                if found.get(column) == found.get(column)
+                if measurements.get(column) == measurements.get(column)
             }
             worst[place] = beyond(limits, self.core.usual, values)[0]
         return worst
@@ -260,8 +263,8 @@ class Labelled:
         worst = np.zeros(windows, dtype=np.int64)
         for place in range(windows):
             window = self._drawn(rng, rows, shift)
-            found = self.core.performance(figures, self.core.figures(window), rows, None, limits)
-            words = {one.verdict for one in found}
+            results = self.core.performance(figures, self.core.figures(window), rows, None, limits)
+            words = {check.verdict for check in results}
             worst[place] = 2 if "alert" in words else 1 if "warning" in words else 0
             if shift:
                 continue
@@ -270,8 +273,10 @@ class Labelled:
                 kinds = {"psi": "psi", "ks": "ks"}
                 if name != self.core.probability:
                     kinds |= {"js": "js", "range": "out_of_range"}
-                seen = {f"{kind}.{name}": np.array([values[of]]) for kind, of in kinds.items()}
-                worst[place] = max(worst[place], beyond(limits, self.core.usual, seen)[0])
+                column_values = {
+                    f"{kind}.{name}": np.array([values[of]]) for kind, of in kinds.items()
+                }
+                worst[place] = max(worst[place], beyond(limits, self.core.usual, column_values)[0])
         return worst
 
     def check(self, limits: Verdicts, rows: int, seed: int) -> None:
@@ -291,10 +296,10 @@ def normal_cdf(values: Floats, shift: float) -> Floats:
     return ndtr(ndtri(values) - shift)
 
 
-def beyond(limits: Verdicts, usual: Callable[[str], Any], found: dict[str, Any]) -> Any:
+def beyond(limits: Verdicts, usual: Callable[[str], Any], statistics: dict[str, Any]) -> Any:
     """Return the worst verdict of each window, as `checks` judges it."""
     worst = 0
-    for code, values in found.items():
+    for code, values in statistics.items():
         limit = limits.get(code) or usual(code.split(".")[0])
         for mark, end in ((1, limit.warning_high), (2, limit.alert_high)):
             if end is not None:
@@ -314,15 +319,15 @@ class Core:
         self.learn, self.usual = limits.learn, checks.usual
         self.psi_of, self.js_of, self.by_feature = drift.psi_of, drift.js_of, drift.by_feature
         self.performance = performance
-        # what the version calls its own columns
+        # the version's names of its own columns
         self.probability = checks.PROBABILITY
         self.label = getattr(limits, "LABEL", "label")
 
     def comparer(self, before: Any) -> Callable[[Any], dict[str, float]]:
         """Return what compares a window with one column of the reference."""
         if hasattr(self._drift, "Column"):
-            made: Callable[[Any], dict[str, float]] = self._drift.Column(before).compared
-            return made
+            compare: Callable[[Any], dict[str, float]] = self._drift.Column(before).compared
+            return compare
         return lambda after: self._drift._compared(before, after)
 
     def figures(self, rows: pd.DataFrame) -> dict[str, float]:
@@ -344,8 +349,8 @@ def population(core: Core, line: Line, rows: int, seed: int) -> Any:
 
 def measured(shares: list[float]) -> tuple[float, float]:
     """Return the mean over references, and its standard error."""
-    found = np.asarray(shares)
-    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
+    values = np.asarray(shares)
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def of_line(core: Core, line: Line, references: int, windows: int) -> bool:
@@ -392,16 +397,16 @@ def main() -> int:
     parser.add_argument("--core", default=str(Path(__file__).resolve().parents[1]))
     parser.add_argument("--only", default="")
     parser.add_argument("--lines", default="0/1")
-    given = parser.parse_args()
-    core = Core(given.core)
-    references, windows = (6, 50) if given.quick else (20, 200)
-    part, parts = (int(number) for number in given.lines.split("/"))
+    arguments = parser.parse_args()
+    core = Core(arguments.core)
+    references, windows = (6, 50) if arguments.quick else (20, 200)
+    part, parts = (int(number) for number in arguments.lines.split("/"))
     print(
         "| what | promised | alerts | promised | warnings or alerts | power | s to learn | holds |"
     )
     print("|---|---|---|---|---|---|---|---|")
     start = time.perf_counter()
-    chosen = [line for line in lines() if given.only in line.named()][part::parts]
+    chosen = [line for line in lines() if arguments.only in line.named()][part::parts]
     failed = [line for line in chosen if not of_line(core, line, references, windows)]
     print(
         f"\n{references} references, {windows} windows each; {len(failed)} lines fail; "

@@ -1,12 +1,12 @@
-"""Hostile requests against a served sample model: what is answered, and what becomes of each row.
+"""Hostile requests against a served sample model: the answers, and the fate of each row.
 
     python benchmarks/fuzz_endpoint.py [requests] [seed]
 
-Makes a home of its own, trains on the sample, serves the champion as the app does, and sends it
-requests that are made from a seed (5,000 and 1, unless others are given): all formats, headers,
-encodings, index games, doubled keys, huge numbers, surrogates, damaged parquet, wrong content
-types, broken framing, ids and labels. Ends with 1 unless no answer is 5xx, none is silent and no
-row is lost.
+Creates a home of its own, trains on the sample, serves the champion as the app does, and sends it
+requests that are generated from a seed (5,000 and 1, unless others are given): all formats,
+headers, encodings, odd indexes, duplicate keys, huge numbers, surrogates, damaged parquet, wrong
+content types, broken framing, ids and labels. Ends with 1 unless no answer is 5xx, none is silent
+and no row is lost.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def main() -> int:
                 name: (float(rows[name].min()), float(rows[name].max())) for name in front.inputs
             }
             secret = api_keys.create(settings, "Fuzz")
-            maker = fuzzing.Maker(seed, inputs, front.key or "shot_id", secret)
-            begun = time.monotonic()
+            generator = fuzzing.Maker(seed, inputs, front.key or "shot_id", secret)
+            start = time.monotonic()
 
-            def tell(number: int) -> None:
+            def report_progress(number: int) -> None:
                 if number and number % 500 == 0:
                     print(f"{number:,} sent", file=sys.stderr)
 
-            account = fuzzing.run(settings, served.port, maker, count, tell)
-            seconds = time.monotonic() - begun
+            account = fuzzing.run(settings, served.port, generator, count, report_progress)
+            seconds = time.monotonic() - start
         finally:
             server.stop(settings, served.port)
     _print(account, count, seed, seconds)
@@ -65,11 +65,11 @@ def main() -> int:
 
 
 def _print(account: fuzzing.Account, count: int, seed: int, seconds: float) -> None:
-    codes = sorted({code for found in account.statuses.values() for code in found})
+    codes = sorted({code for counts in account.statuses.values() for code in counts})
     print(f"{count:,} requests of seed {seed} in {seconds:,.0f} s; answers by kind:\n")
     print(f"{'':22}" + "".join(f"{code:>8}" for code in codes))
-    for kind, found in sorted(account.statuses.items()):
-        print(f"{kind:22}" + "".join(f"{found[code] or '':>8}" for code in codes))
+    for kind, counts in sorted(account.statuses.items()):
+        print(f"{kind:22}" + "".join(f"{counts[code] or '':>8}" for code in codes))
     answered = sum(account.answered.values())
     print(
         f"\nrows answered {answered:,} (under {len(account.answered):,} request ids); in the log "

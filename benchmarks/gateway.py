@@ -2,7 +2,8 @@
 
     python benchmarks/gateway.py
 
-Both are asked in turns in one run, the log on. Works in a temporary home, on a made-up model.
+Both get requests in turn in one run, with the log on. Works in a temporary home, on a synthetic
+model.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ def ask(url: str, clients: int, count: int) -> list[float]:
     times: list[float] = []
     faults: list[str] = []
 
-    def one() -> None:
+    def client() -> None:
         with requests.Session() as session:
             session.trust_env = False
             for _ in range(count):
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 answer = session.post(f"{url}/invocations", json=ROW, timeout=60)
-                times.append((time.perf_counter() - begun) * 1000)
+                times.append((time.perf_counter() - start) * 1000)
                 if answer.status_code != 200:
                     faults.append(answer.text)
 
-    threads = [threading.Thread(target=one) for _ in range(clients)]
+    threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -59,7 +60,7 @@ def ask(url: str, clients: int, count: int) -> list[float]:
     return times
 
 
-def told(times: list[float]) -> str:
+def percentiles(times: list[float]) -> str:
     cuts = statistics.quantiles(times, n=100)
     return f"p50 {cuts[49]:6.1f}  p95 {cuts[94]:6.1f}  p99 {cuts[98]:6.1f} ms"
 
@@ -76,8 +77,10 @@ def measure(standing: Standing) -> None:
             through += ask(standing.url, clients, count)
         sent += len(through)
         ratio = statistics.median(through) / statistics.median(bare)
-        print(f"{clients} clients, bare     {told(bare)}")
-        print(f"{clients} clients, gateway  {told(through)}   {ratio:.2f} times the bare p50")
+        print(f"{clients} clients, bare     {percentiles(bare)}")
+        print(
+            f"{clients} clients, gateway  {percentiles(through)}   {ratio:.2f} times the bare p50"
+        )
     print(f"rows in the log {log_search.count(standing.settings):,}, requests sent {sent:,}")
 
 

@@ -3,7 +3,7 @@
     python benchmarks/lifecycle.py
 
 Works in a temporary home, on the real files when COURTSIDE_RAW_DIR names them, on the built-in
-sample otherwise. Each figure stands beside a bare baseline measured in the same run.
+sample otherwise. Each figure is printed beside a bare baseline from the same run.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def main() -> None:
                 print(f"{step}: {press(settings, step, {}):.2f} s")
             time_pages(settings, PAGES)
         finally:
-            for found in server.servers(settings):
-                server.stop(settings, found.port)
+            for running in server.servers(settings):
+                server.stop(settings, running.port)
             jobs.stop_supervisor(settings)
 
 

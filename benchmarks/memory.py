@@ -1,8 +1,8 @@
-"""Peak memory of the largest files and requests that are taken, and of those that are refused.
+"""Peak memory of the largest files and requests that are accepted, and of those that are refused.
 
     python -m benchmarks.memory
 
-Each is read in a process of its own; printed are its peak and what it had before, in MB.
+Each is read in a process of its own; printed are its peak and its size before, in MB.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def long_text(path: Path) -> None:
     pq.write_table(pa.table({"c0": column}), path)
 
 
-def asked(path: Path) -> None:
+def largest_request(path: Path) -> None:
     """Write the largest request: 999,980 values as records of JSON."""
     rows = [{f"c{i}": float(row) for i in range(9)} for row in range(99_990)]
     path.write_text(json.dumps({"dataframe_records": rows}))
@@ -85,7 +85,7 @@ FILES = {
     "wide.csv": wide,
     "constant.parquet": constant,
     "long_text.parquet": long_text,
-    "asked.json": asked,
+    "asked.json": largest_request,
 }
 READERS = {
     "numbers.csv": ("whole", "batches"),
@@ -98,7 +98,7 @@ READERS = {
 
 
 def read(path: Path, way: str) -> str:
-    """Read a file in one way, and return what became of it."""
+    """Read a file in one way, and return the outcome."""
     try:
         if way == "whole":
             kind = "text" if path.stem in ("texts", "long_text") else "number"
@@ -107,11 +107,11 @@ def read(path: Path, way: str) -> str:
         if way == "batches":
             source = batches.inspect(str(path))
             wanted = list(source.columns[:20])
-            kept = wanted if path.stem in ("texts", "long_text") else []
+            text_columns = wanted if path.stem in ("texts", "long_text") else []
             rows = sum(
                 len(batch.frame)
                 for part in source.parts
-                for batch in batches.read(source, part, wanted, texts=kept)
+                for batch in batches.read(source, part, wanted, texts=text_columns)
             )
             return f"{rows:,} rows"
         body = path.read_bytes()
@@ -119,8 +119,8 @@ def read(path: Path, way: str) -> str:
         kind = contract.PARQUET if path.suffix == ".parquet" else contract.JSON
         inputs = {f"c{i}": "number" for i in range(9)}
         rules = dict.fromkeys(inputs, Rule("number"))
-        found = contract.read(body, kind, inputs, rules, is_complete=True)
-        return f"{len(found.features):,} rows" if found else "left to MLflow"
+        parsed = contract.read(body, kind, inputs, rules, is_complete=True)
+        return f"{len(parsed.features):,} rows" if parsed else "left to MLflow"
     except InputError as error:
         return f"refused: {getattr(error, 'code', 'in words')}"
 
@@ -151,7 +151,7 @@ def main() -> int:
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         began = peak()
-        said = read(Path(sys.argv[1]), sys.argv[2])
-        print(json.dumps([began, peak(), said]))
+        result_text = read(Path(sys.argv[1]), sys.argv[2])
+        print(json.dumps([began, peak(), result_text]))
     else:
         sys.exit(main())

@@ -37,12 +37,12 @@ REPEATS = 3
 
 def seconds_of(work: Callable[[], object]) -> float:
     """Return the median of some runs, in seconds."""
-    found = []
+    seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()
         work()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 def main() -> None:
@@ -72,9 +72,9 @@ def main() -> None:
             tuple(names),
             version.threshold,
         )
-        known = len(sides.labelled())
+        labelled = len(sides.labelled())
         base = seconds_of(bare)
-        print(f"{len(current):,} rows, {known:,} labelled, against {len(reference):,}")
+        print(f"{len(current):,} rows, {labelled:,} labelled, against {len(reference):,}")
         print(f"  {'bare figures':<38}{base:7.2f} s")
         for name, work in (
             ("rows outside the support", lambda: support.measure(reference, current, names)),
@@ -84,15 +84,15 @@ def main() -> None:
                     sides.reference,
                     features=names,
                     rows=len(current),
-                    labels=known,
+                    labels=labelled,
                     threshold=version.threshold,
                 ),
             ),
             ("all checks", lambda: report.build(sides)),
             ("the step, with its run", lambda: monitor.run(settings, monitor.Options())),
         ):
-            found = seconds_of(work)
-            print(f"  {name:<38}{found:7.2f} s {found / base:7.0f} times the bare figures")
+            seconds = seconds_of(work)
+            print(f"  {name:<38}{seconds:7.2f} s {seconds / base:7.0f} times the bare figures")
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def seconds_to_fill(settings: Settings, path: Path) -> dict[str, float]:
 
 def main() -> None:
     jobs.keep_supervisor = lambda settings: None  # only pages are timed
-    for rows in [int(one) for one in sys.argv[1:]] or [30_000, 1_000_000]:
+    for rows in [int(argument) for argument in sys.argv[1:]] or [30_000, 1_000_000]:
         with tempfile.TemporaryDirectory() as home:
             settings = Settings(home=Path(home))
             mlflow_client.warm(settings)

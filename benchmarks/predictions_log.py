@@ -30,36 +30,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--url", help="of the database; a SQLite file without")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     jobs.keep_supervisor = lambda settings: None  # only pages are timed
     with tempfile.TemporaryDirectory() as home:
-        settings = Settings(home=Path(home), predictions_url=given.url)
+        settings = Settings(home=Path(home), predictions_url=arguments.url)
         mlflow_client.warm(settings)
         some = [answer(0, 1, single=True) for _ in range(500)]
         begun = time.perf_counter()
-        for one in some:
-            predictions.write(settings, [one])
+        for row_answer in some:
+            predictions.write(settings, [row_answer])
         print(f"answers of one row, each committed: {500 / (time.perf_counter() - begun):,.0f}/s")
-        bare = bare_rate(Path(home), min(given.rows, 100_000))
+        bare = bare_rate(Path(home), min(arguments.rows, 100_000))
         begun = time.perf_counter()
-        for first in range(0, given.rows, BATCH):
+        for first in range(0, arguments.rows, BATCH):
             predictions.write(settings, [answer(first, BATCH)])
-        rate = given.rows / (time.perf_counter() - begun)
+        rate = arguments.rows / (time.perf_counter() - begun)
         print(f"answers of {BATCH:,} rows: {rate:,.0f} rows/s, {rate / bare:.2f} of bare inserts")
-        reports = [labels.Report(label=i % 2, key=str(i)) for i in range(0, given.rows, 10)]
+        reports = [labels.Report(label=i % 2, key=str(i)) for i in range(0, arguments.rows, 10)]
         for turn in ("new", "the same again"):
             begun = time.perf_counter()
             for first in range(0, len(reports), 20_000):
                 labels.report(settings, reports[first : first + 20_000], source="file")
             print(f"labels, {turn}: {len(reports) / (time.perf_counter() - begun):,.0f}/s")
-        for name, what in {
+        for name, query in {
             "counts": lambda: log_search.tallies(settings),
             "last day by source": lambda: log_search.by_source(settings, time.time() - 86_400),
             "newest 100": lambda: log_search.browse(settings, limit=100),
             "one key": lambda: log_search.browse(settings, predictions.Filters(search="77")),
         }.items():
             begun = time.perf_counter()
-            what()
+            query()
             print(f"{name}: {(time.perf_counter() - begun) * 1000:,.0f} ms")
         time_pages(settings, ["predictions"])
 
@@ -91,10 +91,10 @@ def bare_rate(folder: Path, rows: int) -> float:
         )
         begun = time.perf_counter()
         for first in range(0, rows, BATCH):
-            one = answer(first, BATCH)
+            batch = answer(first, BATCH)
             listed = [
-                (f"{one.request_id}-{i}", one.row_keys[i], one.probabilities[i], str(row))
-                for i, row in enumerate(one.features)
+                (f"{batch.request_id}-{i}", batch.row_keys[i], batch.probabilities[i], str(row))
+                for i, row in enumerate(batch.features)
             ]
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", listed)
             connection.commit()

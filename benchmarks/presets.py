@@ -62,24 +62,24 @@ def press(settings: Settings, spec: ProjectSpec, preset: Preset) -> train.Result
     )
 
 
-def line(settings: Settings, spec: ProjectSpec, title: str, found: train.Result) -> dict[str, str]:
+def line(settings: Settings, spec: ProjectSpec, title: str, result: train.Result) -> dict[str, str]:
     """Return a line of the table: what the run itself says, with an interval of its forecasts."""
-    run = tracking.run(settings, found.run_id)
-    best = tracking.table(settings, found.run_id, "comparison").set_index("model").loc[found.best]
-    kept = tracking.table(settings, str(best["run_id"]), "test_predictions")
-    labels = kept[LABEL].to_numpy(dtype="int64")
-    forecasts = kept[PROBABILITY].to_numpy(dtype="float64")
+    run = tracking.run(settings, result.run_id)
+    best = tracking.table(settings, result.run_id, "comparison").set_index("model").loc[result.best]
+    test_predictions = tracking.table(settings, str(best["run_id"]), "test_predictions")
+    labels = test_predictions[LABEL].to_numpy(dtype="int64")
+    forecasts = test_predictions[PROBABILITY].to_numpy(dtype="float64")
     ends = figure_intervals.of(labels, forecasts, spec.threshold, resamples=RESAMPLES)["log_loss"]
     limit = LIMITS.get(title)
     return {
         "preset": title,
         "rows": f"{run.metrics['rows_train']:,.0f} + {run.metrics['rows_test']:,.0f}",
-        "best": candidates.title(found.best),
+        "best": candidates.title(result.best),
         "CV": f"{best['log_loss_cv']:.4f}",
-        "test": f"{found.log_loss_test:.5f}",
+        "test": f"{result.log_loss_test:.5f}",
         "95% interval": f"{ends[0]:.4f} to {ends[1]:.4f}",
         "limit": "-" if limit is None else f"{limit:.3f}",
-        "reached": "-" if limit is None else "yes" if found.log_loss_test <= limit else "NO",
+        "reached": "-" if limit is None else "yes" if result.log_loss_test <= limit else "NO",
         "skill": f"{best['skill_test']:.4f}",
     }
 
@@ -87,7 +87,7 @@ def line(settings: Settings, spec: ProjectSpec, title: str, found: train.Result)
 def main() -> int:
     raw = os.environ.get("COURTSIDE_RAW_DIR", "-")
     spec = project.load(Settings().project)
-    if not all((Path(raw) / one.name).is_file() for one in spec.downloads):
+    if not all((Path(raw) / item.name).is_file() for item in spec.downloads):
         print("COURTSIDE_RAW_DIR names no folder with the real files: nothing is measured.")
         return 0
     warnings.filterwarnings("ignore")
@@ -98,20 +98,20 @@ def main() -> int:
         acquire.run(settings, acquire.Options(source="folder", path=Path(raw)))
         for preset in spec.presets:
             start = time.perf_counter()
-            found = press(settings, spec, preset)
+            result = press(settings, spec, preset)
             seconds = f"{time.perf_counter() - start:.1f}"
-            lines.append({**line(settings, spec, preset.title, found), "seconds": seconds})
+            lines.append({**line(settings, spec, preset.title, result), "seconds": seconds})
         prepare.run(settings, prepare.Options())
         start = time.perf_counter()
-        found = train.run(settings, train.Options(candidates=("lr",)))
+        result = train.run(settings, train.Options(candidates=("lr",)))
         title = "(six, logistic regression)"
         seconds = f"{time.perf_counter() - start:.1f}"
-        lines.append({**line(settings, spec, title, found), "seconds": seconds})
+        lines.append({**line(settings, spec, title, result), "seconds": seconds})
     print("Log loss in nats, lower is better; rows: training + test; skill: 1 - log loss / base")
     print(pd.DataFrame(lines).to_string(index=False))
-    same = "the same" if round(found.log_loss_test, 5) == BASELINE else "NOT the same"
+    same = "the same" if round(result.log_loss_test, 5) == BASELINE else "NOT the same"
     print(f"Logistic regression by scikit-learn alone, same rows: {BASELINE}, {same}")
-    return int(any(one["reached"] == "NO" for one in lines))
+    return int(any(item["reached"] == "NO" for item in lines))
 
 
 if __name__ == "__main__":

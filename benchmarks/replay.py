@@ -1,10 +1,10 @@
-"""What a replay takes, beside a bare loop that only trains, predicts and computes log loss.
+"""The time of a replay, beside a bare loop that only trains, predicts and computes log loss.
 
     COURTSIDE_RAW_DIR=/folder/of/the/real/files python -m benchmarks.replay
 
 Works in a temporary home. Ends with 1 when logistic regression takes a minute or more, and with 0
 and a note when the real files are not there. Times are best on a machine that does nothing else:
-processor time stands beside them.
+processor time is printed beside them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def bare(
     raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
     rows, moments = step.in_order(raw, spec, "development")
     inputs = spec.inputs_of(features)
-    seen = served_model.with_features(
+    frame = served_model.with_features(
         served_model.checked(rows, spec.kinds_of(inputs), is_complete=False),
         features,
         spec.formulas_of(features),
@@ -66,27 +66,27 @@ def bare(
     first = replay.first_of(moments, names, windows=5, by="column", rows=0)
     spans = replay.cut(moments, first, by="column", names=names)
 
-    def made(end: int) -> Any:
-        found = estimators.unfitted(kind, numbers, texts, impute=False, params=params, seed=42)
-        return found.fit(seen[:end], labels[:end])
+    def fitted(end: int) -> Any:
+        estimator = estimators.unfitted(kind, numbers, texts, impute=False, params=params, seed=42)
+        return estimator.fit(frame[:end], labels[:end])
 
-    old = made(first)
+    never_model = fitted(first)
     losses: tuple[list[Any], list[Any]] = ([], [])
     for span in spans:
-        new = old if span.first == first else made(span.first)
+        each_model = never_model if span.first == first else fitted(span.first)
         part = slice(span.first, span.last)
-        for place, model in enumerate((old, new)):
-            forecast = model.predict_proba(seen[part])[:, 1]
+        for place, model in enumerate((never_model, each_model)):
+            forecast = model.predict_proba(frame[part])[:, 1]
             losses[place].append(metrics.log_losses(labels[part], forecast))
-    never, each = (float(np.concatenate(found).mean()) for found in losses)
+    never, each = (float(np.concatenate(parts).mean()) for parts in losses)
     return never, each
 
 
 def timed(work: Any) -> tuple[Any, float, float]:
-    """Return what it gives, its seconds, and its seconds of a processor."""
+    """Return the result, its seconds, and its seconds of a processor."""
     wall, processor = time.perf_counter(), time.process_time()
-    found = work()
-    return found, time.perf_counter() - wall, time.process_time() - processor
+    result = work()
+    return result, time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> int:
@@ -96,7 +96,9 @@ def main() -> int:
         return 0
     spec = project.load("kobe")
     every = spec.features_called("All, with the kind of shot")
-    presets = [one.params["lightgbm"] for one in spec.presets if one.features.startswith("All")]
+    presets = [
+        preset.params["lightgbm"] for preset in spec.presets if preset.features.startswith("All")
+    ]
     cases = {
         "logistic regression, six": (spec.features, "lr", {}),
         "LightGBM of few leaves, all": (every, "lightgbm", FEW_LEAVES),
@@ -114,20 +116,20 @@ def main() -> int:
             )
             options = step.Options(features=features, candidate=kind, params=params)
             result, wall, processor = timed(lambda o=options: step.run(settings, o))
-            found = tracking.table(settings, result.run_id, "policies").set_index("policy")
-            calendar = found.loc[replay.titled(Policy(strategy="calendar", every_days=180))]
+            table = tracking.table(settings, result.run_id, "policies").set_index("policy")
+            calendar = table.loc[replay.titled(Policy(strategy="calendar", every_days=180))]
             print(
                 f"\n{title}: {wall:.1f} s ({processor:.1f} s of a processor) for {result.windows} "
-                f"windows, {len(found)} policies, "
+                f"windows, {len(table)} policies, "
                 f"{tracking.run(settings, result.run_id).metrics['models_trained']:.0f} models\n"
                 f"  bare loop {bare_wall:.1f} s ({bare_processor:.1f} s): "
                 f"{processor / bare_processor:.1f} times its processor time\n"
-                f"  never {found.loc['Never', 'log_loss']:.4f} (bare {losses[0]:.4f}), "
+                f"  never {table.loc['Never', 'log_loss']:.4f} (bare {losses[0]:.4f}), "
                 f"calendar {calendar['log_loss']:.4f} (bare {losses[1]:.4f}): gain "
                 f"{calendar['gain']:.4f} ({calendar['gain_low']:.4f} to "
                 f"{calendar['gain_high']:.4f})"
             )
-            shown = found[["log_loss", "gain", "retrainings", "alarms", "input_alerts"]]
+            shown = table[["log_loss", "gain", "retrainings", "alarms", "input_alerts"]]
             print(shown.to_string(float_format=lambda value: f"{value:.4f}"))
             late |= kind == "lr" and wall >= LIMIT_SECONDS
     return int(late)

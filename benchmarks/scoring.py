@@ -60,28 +60,34 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["lr", "lightgbm"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--child", nargs=2, help="home and file of a scoring to measure")
-    given = parser.parse_args()
-    if given.child:
-        child(Path(given.child[0]), given.child[1])
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(Path(arguments.child[0]), arguments.child[1])
         return
     with tempfile.TemporaryDirectory() as folder:
-        for model in given.models:
-            settings = made(Path(folder) / model, model)
+        for model in arguments.models:
+            settings = home_with_champion(Path(folder) / model, model)
             print(f"\n{model}")
-            if "in_process" in given.what:
-                in_process(settings, tiled(settings, Path(folder), given.rows), given.repeats)
-            if "memory" in given.what:
-                files = [tiled(settings, Path(folder), n) for n in (given.small, given.large)]
+            if "in_process" in arguments.what:
+                in_process(
+                    settings, tiled(settings, Path(folder), arguments.rows), arguments.repeats
+                )
+            if "memory" in arguments.what:
+                files = [
+                    tiled(settings, Path(folder), n) for n in (arguments.small, arguments.large)
+                ]
                 memory(settings, files)
-            if "rest" in given.what:
-                rest(settings, tiled(settings, Path(folder), given.rest_rows), given.repeats)
-            if "dask" in given.what:
+            if "rest" in arguments.what:
+                rest(
+                    settings, tiled(settings, Path(folder), arguments.rest_rows), arguments.repeats
+                )
+            if "dask" in arguments.what:
                 side_by_side(
-                    settings, tiled(settings, Path(folder), given.dask_rows), given.repeats
+                    settings, tiled(settings, Path(folder), arguments.dask_rows), arguments.repeats
                 )
 
 
-def made(home: Path, model: str) -> Settings:
+def home_with_champion(home: Path, model: str) -> Settings:
     """Return settings with a home where this model is champion."""
     raw = os.environ.get("COURTSIDE_RAW_DIR")
     settings = Settings(home=home, raw_dir=raw or None, serve_port=8900)
@@ -95,12 +101,12 @@ def tiled(settings: Settings, folder: Path, rows: int) -> Path:
     path = folder / f"{rows}.parquet"
     if not path.exists():
         raw = snapshots.read(settings, snapshots.current(settings), SPEC.columns)
-        one = raw[raw[SPEC.rows.column] == SPEC.rows.production]
-        one = pa.Table.from_pandas(
-            one[[SPEC.id, *SPEC.features, SPEC.target]], preserve_index=False
+        table = raw[raw[SPEC.rows.column] == SPEC.rows.production]
+        table = pa.Table.from_pandas(
+            table[[SPEC.id, *SPEC.features, SPEC.target]], preserve_index=False
         )
-        block = pa.concat_tables([one] * (500_000 // len(one) + 1)).slice(0, 500_000)
-        with pq.ParquetWriter(path, one.schema) as writer:
+        block = pa.concat_tables([table] * (500_000 // len(table) + 1)).slice(0, 500_000)
+        with pq.ParquetWriter(path, table.schema) as writer:
             for first in range(0, rows, len(block)):
                 writer.write_table(block.slice(0, rows - first))
     return path
@@ -127,7 +133,7 @@ def work_of(settings: Settings, file: Path, place: output_parts.Place) -> scorer
 
 
 def scoring(settings: Settings, file: Path) -> Callable[[], None]:
-    """Return what scores a file by the step, run, figures and log included."""
+    """Return a function that scores a file by the step, with run, figures and log."""
     options = score.Options(source="path", path=str(file), way="in_process")
 
     def run() -> None:
@@ -137,8 +143,8 @@ def scoring(settings: Settings, file: Path) -> Callable[[], None]:
 
 
 def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
-    """Return what reads, checks, scores and writes a file, as the step does it."""
-    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
+    """Return a function that reads, checks, scores and writes a file, as the step does."""
+    model = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as out:
@@ -146,26 +152,26 @@ def parts_only(settings: Settings, file: Path) -> Callable[[], None]:
             work = work_of(settings, file, place)
             place.begin({})
             for part in work.source.parts:
-                scorer.score_part(work, part, which)
+                scorer.score_part(work, part, model)
 
     return run
 
 
 def in_process(settings: Settings, file: Path, repeats: int) -> None:
-    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
-    inputs = list(which.config["inputs"])
+    model = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
+    inputs = list(model.config["inputs"])
     rows = pq.ParquetFile(file).metadata.num_rows
 
     def bare() -> None:
         for batch in pq.ParquetFile(file).iter_batches(columns=inputs):
-            which.estimator.predict_proba(batch.to_pandas())
+            model.estimator.predict_proba(batch.to_pandas())
 
     ways = {
         "bare": bare,
         "read, check, score, write": parts_only(settings, file),
         "whole step": scoring(settings, file),
     }
-    told(f"in process, {rows:,} rows", rows, in_turn(ways, repeats), "bare")
+    print_rates(f"in process, {rows:,} rows", rows, in_turn(ways, repeats), "bare")
 
 
 def memory(settings: Settings, files: Sequence[Path]) -> None:
@@ -204,7 +210,7 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
                     headers = {"Content-Type": kind}
                     answer = session.post(f"{bare}/invocations", data=body, headers=headers)
                     answer.raise_for_status()
-                    [one["probability"] for one in answer.json()["predictions"]]
+                    [prediction["probability"] for prediction in answer.json()["predictions"]]
 
         def as_json(rows: pd.DataFrame) -> bytes:
             return json.dumps({"dataframe_split": rows.to_dict("split", index=False)}).encode()
@@ -240,16 +246,16 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
         }
         ours["client as it is"] = lambda: client.score(bare, frame, kinds)
         ours["client through the gateway"] = lambda: client.score(served.url, frame, kinds)
-        found = in_turn({**ways, **ours}, repeats)
-        best = min(ways, key=lambda name: statistics.median(found[name]))
-        told(f"REST, {len(frame):,} rows, best by hand: {best}", len(frame), found, best)
+        seconds = in_turn({**ways, **ours}, repeats)
+        best = min(ways, key=lambda name: statistics.median(seconds[name]))
+        print_rates(f"REST, {len(frame):,} rows, best by hand: {best}", len(frame), seconds, best)
     finally:
         server.stop(settings, served.port)
 
 
 def side_by_side(settings: Settings, file: Path, repeats: int) -> None:
     rows = pq.ParquetFile(file).metadata.num_rows
-    which = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
+    model = scorer.load(settings, model_store.require_version(settings, SPEC.model, "champion"))
     local_cluster.start(settings, workers=2)
     try:
         address = local_cluster.address(settings)
@@ -259,11 +265,11 @@ def side_by_side(settings: Settings, file: Path, repeats: int) -> None:
                 place = output_parts.place(f"{out}/result", "0" * 32)
                 work = work_of(settings, file, place)
                 place.begin({})
-                cluster.score_all(address, work, work.source.parts, which, lambda _: None)
+                cluster.score_all(address, work, work.source.parts, model, lambda _: None)
 
         by_dask()  # the workers import what they need
         ways = {"in process": parts_only(settings, file), "Dask": by_dask}
-        told(f"Dask, two workers, {rows:,} rows", rows, in_turn(ways, repeats), "in process")
+        print_rates(f"Dask, two workers, {rows:,} rows", rows, in_turn(ways, repeats), "in process")
     finally:
         local_cluster.stop(settings)
 
@@ -278,12 +284,12 @@ def in_turn(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, li
     return seconds
 
 
-def told(title: str, rows: int, seconds: dict[str, list[float]], base: str) -> None:
+def print_rates(title: str, rows: int, seconds: dict[str, list[float]], base: str) -> None:
     print(f"  {title}")
-    of = statistics.median(seconds[base])
-    for name, found in seconds.items():
-        middle = statistics.median(found)
-        print(f"    {name:32} {rows / middle:14,.0f} rows/s  {of / middle:6.2f} times {base}")
+    baseline = statistics.median(seconds[base])
+    for name, times in seconds.items():
+        middle = statistics.median(times)
+        print(f"    {name:32} {rows / middle:14,.0f} rows/s  {baseline / middle:6.2f} times {base}")
 
 
 if __name__ == "__main__":

@@ -41,16 +41,16 @@ def fitting(
     """Return the seconds of fits alone, nothing recorded."""
     _, rows, _ = storage.read_prepared(settings)
     target = project.load(settings.project).target
-    make = partial(automl.Trainer, rows, target, folds=10, seed=42, fit_share=1.0)
+    new_trainer = partial(automl.Trainer, rows, target, folds=10, seed=42, fit_share=1.0)
 
     def serial() -> None:
-        trainer = make()
+        trainer = new_trainer()
         for name in names:
             trainer.fit(name)
 
     def side_by_side() -> None:
-        for _, how in cluster.fit_all(address, make, {name: {} for name in names}):
-            how()
+        for _, fit in cluster.fit_all(address, new_trainer, {name: {} for name in names}):
+            fit()
 
     return in_turn({"one by one": serial, "side by side": side_by_side}, repeats)
 
@@ -80,11 +80,14 @@ def in_turn(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, li
     return seconds
 
 
-def tell(what: str, names: tuple[str, ...], seconds: dict[str, list[float]]) -> None:
+def print_ratios(title: str, names: tuple[str, ...], seconds: dict[str, list[float]]) -> None:
     baseline, other = seconds["one by one"], seconds["side by side"]
-    ratios = [one / two for one, two in zip(other, baseline, strict=True)]
+    ratios = [
+        cluster_seconds / serial_seconds
+        for cluster_seconds, serial_seconds in zip(other, baseline, strict=True)
+    ]
     print(
-        f"{what:<10} {', '.join(names):<44} one by one {statistics.median(baseline):6.2f} s, "
+        f"{title:<10} {', '.join(names):<44} one by one {statistics.median(baseline):6.2f} s, "
         f"side by side {statistics.median(other):6.2f} s, ratio {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)} turns)",
         flush=True,
@@ -97,7 +100,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     raw = os.environ.get("COURTSIDE_RAW_DIR")
-    asked = tuple(sys.argv[1:])
+    requested = tuple(sys.argv[1:])
     with (
         tempfile.TemporaryDirectory() as home,
         distributed.LocalCluster(
@@ -114,11 +117,11 @@ def main() -> None:
         acquire.run(settings, acquire.Options(**source))
         prepare.run(settings, prepare.Options())
         print(f"{'real shots' if raw else 'sample'}; medians; a ratio below 1: side by side wins")
-        names, address = asked or candidates.DEFAULT, local.scheduler_address
-        tell("fits", names, fitting(settings, address, names, REPEATS))
-        tell("whole step", names, whole_step(settings, address, names))
-        if not asked:
-            tell("fits", SLOW, fitting(settings, address, SLOW, SLOW_REPEATS))
+        names, address = requested or candidates.DEFAULT, local.scheduler_address
+        print_ratios("fits", names, fitting(settings, address, names, REPEATS))
+        print_ratios("whole step", names, whole_step(settings, address, names))
+        if not requested:
+            print_ratios("fits", SLOW, fitting(settings, address, SLOW, SLOW_REPEATS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What tests share: a home of their own with an empty store, and rows to work on."""
+"""What tests share: homes with an empty store, homes built once, and rows to work on."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_of_the_persons_own() -> None:
-    """Keep the person's settings and store out of every test."""
+def _no_personal_settings() -> None:
+    """Keep the settings and the store of whoever runs the tests out of every test."""
     for name in list(os.environ):
         if name.startswith(("COURTSIDE_", "MLFLOW_")) and name != "COURTSIDE_RAW_DIR":
             del os.environ[name]
@@ -79,34 +79,34 @@ def _no_setting_left_behind() -> Iterator[None]:
     assert after == before
 
 
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return a folder that one process of this session made for all of them, to be copied."""
-    made = factory.getbasetemp()
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], object]) -> Path:
+    """Return a folder that one process of this session fills for all of them, to be copied."""
+    base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        made = made.parent
-    folder = made / "once" / name
+        base = base.parent
+    folder = base / "once" / name
     folder.parent.mkdir(exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.with_suffix(".done").exists():
-            # of one that failed
+            # left by a failed attempt
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            make(folder)
+            fill(folder)
             folder.with_suffix(".done").touch()
     return folder
 
 
 @pytest.fixture(scope="session")
 def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow store without any experiment, made once: it takes seconds."""
+    """An MLflow store without any experiment, created once: it takes seconds."""
 
-    def make(folder: Path) -> None:
+    def create(folder: Path) -> None:
         from mlflow import MlflowClient
 
         uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
         MlflowClient(uri).search_experiments(max_results=1)
 
-    return once(tmp_path_factory, "store", make) / "mlflow.db"
+    return once(tmp_path_factory, "store", create) / "mlflow.db"
 
 
 def new_home(folder: Path, template: Path, **values: object) -> Settings:
@@ -117,26 +117,26 @@ def new_home(folder: Path, template: Path, **values: object) -> Settings:
     return Settings(home=home, **values)
 
 
-def copy_home(made: Settings, home: Path, **values: object) -> Settings:
+def copy_home(source: Settings, home: Path, **values: object) -> Settings:
     """Return settings with a copy of what a home holds: a store and files of its own, no jobs."""
     left = shutil.ignore_patterns("logs", "*.lock", "state.db*")
-    shutil.copytree(made.home, home, ignore=left)
-    _copy_state(made.state_dir, home / "state")
+    shutil.copytree(source.home, home, ignore=left)
+    _copy_state(source.state_dir, home / "state")
     with sqlite3.connect(home / "mlflow.db") as store:
         for table, column in _PATHS.items():
             store.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",  # noqa: S608
-                (str(made.home), str(home)),
+                (str(source.home), str(home)),
             )
     store.close()
-    return made.model_copy(update={"home": home, **values})
+    return source.model_copy(update={"home": home, **values})
 
 
-def _copy_state(made: Path, folder: Path) -> None:
-    if not (made / "state.db").exists():
+def _copy_state(source: Path, folder: Path) -> None:
+    if not (source / "state.db").exists():
         return
     with (
-        closing(sqlite3.connect(made / "state.db")) as before,
+        closing(sqlite3.connect(source / "state.db")) as before,
         closing(sqlite3.connect(folder / "state.db")) as copy,
         copy,
     ):
@@ -164,7 +164,7 @@ def module_port() -> int:
 def module_settings(
     tmp_path_factory: pytest.TempPathFactory, store_template: Path, module_port: int
 ) -> Settings:
-    """The same for tests of one module that look at one state together."""
+    """The same for tests of one module that share one state."""
     return new_home(tmp_path_factory.mktemp("module"), store_template, serve_port=module_port)
 
 
@@ -200,121 +200,125 @@ def real_dir() -> Path:
     return folder.resolve()
 
 
-# --- homes that are made once, to be copied by `copy_home` --------------------------------------
+# --- homes that are built once, to be copied by `copy_home` -------------------------------------
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Callable[..., Settings]:
-    """A function that returns a home by its name, made by one process for all of them.
+def shared_home(
+    tmp_path_factory: pytest.TempPathFactory, store_template: Path
+) -> Callable[..., Settings]:
+    """Return a function that returns a home by its name, built by one process for all of them.
 
-    It begins as a copy of another one, or with an empty store.
+    It starts as a copy of another one, or with an empty store.
     """
 
     def get(
-        name: str, make: Callable[[Settings], object], begins: Settings | None = None
+        name: str, build: Callable[[Settings], object], start: Settings | None = None
     ) -> Settings:
-        def begin(folder: Path) -> None:
+        def create(folder: Path) -> None:
             home = folder / "home"
-            make(copy_home(begins, home) if begins else new_home(folder, store_template))
+            build(copy_home(start, home) if start else new_home(folder, store_template))
 
-        folder = once(tmp_path_factory, name, begin)
+        folder = once(tmp_path_factory, name, create)
         return Settings(home=folder / "home")
 
     return get
 
 
 @pytest.fixture(scope="session")
-def acquired_few(made: Callable[..., Settings], shots: pd.DataFrame) -> Settings:
-    """800 rows of the sample as a file of somebody's."""
+def acquired_few(shared_home: Callable[..., Settings], shots: pd.DataFrame) -> Settings:
+    """800 rows of the sample, acquired from a file."""
 
-    def make(settings: Settings) -> None:
+    def build(settings: Settings) -> None:
         path = settings.home.parent / "shots.csv"
         few_of(shots).to_csv(path, index=False)
         acquire.run(settings, acquire.Options(source="file", path=path))
 
-    return made("acquired-few", make)
+    return shared_home("acquired-few", build)
 
 
 @pytest.fixture(scope="session")
-def prepared_few(made: Callable[..., Settings], acquired_few: Settings) -> Settings:
+def prepared_few(shared_home: Callable[..., Settings], acquired_few: Settings) -> Settings:
     """The same, prepared as the brief wants it."""
-    return made("prepared-few", lambda found: prepare.run(found, prepare.Options()), acquired_few)
+    return shared_home(
+        "prepared-few", lambda home: prepare.run(home, prepare.Options()), acquired_few
+    )
 
 
 @pytest.fixture(scope="session")
-def trained_few(made: Callable[..., Settings], prepared_few: Settings) -> Settings:
+def trained_few(shared_home: Callable[..., Settings], prepared_few: Settings) -> Settings:
     """The same with a regression as first champion."""
     options = train.Options(candidates=("lr",), folds=2)
-    return made("trained-few", lambda found: train.run(found, options), prepared_few)
+    return shared_home("trained-few", lambda home: train.run(home, options), prepared_few)
 
 
 @pytest.fixture(scope="session")
-def scored_few(made: Callable[..., Settings], trained_few: Settings) -> Settings:
+def scored_few(shared_home: Callable[..., Settings], trained_few: Settings) -> Settings:
     """The same with all rows of the other kind scored, and a report on them."""
 
-    def make(settings: Settings) -> None:
+    def build(settings: Settings) -> None:
         score.run(settings, score.Options(way="in_process"))
         monitor.run(settings, monitor.Options())
 
-    return made("scored-few", make, trained_few)
+    return shared_home("scored-few", build, trained_few)
 
 
 @pytest.fixture(scope="session")
-def acquired_sample(made: Callable[..., Settings]) -> Settings:
-    """The whole sample as it came in."""
-    return made("acquired-sample", lambda found: acquire.run(found, acquire.Options()))
+def acquired_sample(shared_home: Callable[..., Settings]) -> Settings:
+    """The whole sample, acquired."""
+    return shared_home("acquired-sample", lambda home: acquire.run(home, acquire.Options()))
 
 
 @pytest.fixture(scope="session")
-def prepared_sample(made: Callable[..., Settings], acquired_sample: Settings) -> Settings:
+def prepared_sample(shared_home: Callable[..., Settings], acquired_sample: Settings) -> Settings:
     """The whole sample, prepared as the brief wants it."""
-    return made(
-        "prepared-sample", lambda found: prepare.run(found, prepare.Options()), acquired_sample
+    return shared_home(
+        "prepared-sample", lambda home: prepare.run(home, prepare.Options()), acquired_sample
     )
 
 
 @pytest.fixture(scope="session")
-def trained_sample(made: Callable[..., Settings], prepared_sample: Settings) -> Settings:
+def trained_sample(shared_home: Callable[..., Settings], prepared_sample: Settings) -> Settings:
     """The same with a regression as first champion."""
     options = train.Options(candidates=("lr",), folds=3)
-    return made("trained-sample", lambda found: train.run(found, options), prepared_sample)
+    return shared_home("trained-sample", lambda home: train.run(home, options), prepared_sample)
 
 
 @pytest.fixture(scope="session")
-def prepared_seasons(made: Callable[..., Settings], acquired_sample: Settings) -> Settings:
+def prepared_seasons(shared_home: Callable[..., Settings], acquired_sample: Settings) -> Settings:
     """Three seasons of the sample, prepared, where many candidates are fitted."""
     options = prepare.Options(rows={"season": ("2000-01", "2001-02", "2002-03")})
-    return made("prepared-seasons", lambda found: prepare.run(found, options), acquired_sample)
+    return shared_home("prepared-seasons", lambda home: prepare.run(home, options), acquired_sample)
 
 
 @pytest.fixture(scope="session")
-def acquired_real(made: Callable[..., Settings], real_dir: Path) -> Settings:
-    """The real files as they came in."""
+def acquired_real(shared_home: Callable[..., Settings], real_dir: Path) -> Settings:
+    """The real files, acquired."""
     options = acquire.Options(source="folder", path=real_dir)
-    found = made("acquired-real", lambda found: acquire.run(found, options))
-    return found.model_copy(update={"raw_dir": real_dir})
+    home = shared_home("acquired-real", lambda home: acquire.run(home, options))
+    return home.model_copy(update={"raw_dir": real_dir})
 
 
 @pytest.fixture(scope="session")
-def prepared_real(made: Callable[..., Settings], acquired_real: Settings) -> Settings:
+def prepared_real(shared_home: Callable[..., Settings], acquired_real: Settings) -> Settings:
     """The real rows, prepared as the brief wants it."""
-    found = made(
-        "prepared-real", lambda found: prepare.run(found, prepare.Options()), acquired_real
+    home = shared_home(
+        "prepared-real", lambda home: prepare.run(home, prepare.Options()), acquired_real
     )
-    return found.model_copy(update={"raw_dir": acquired_real.raw_dir})
+    return home.model_copy(update={"raw_dir": acquired_real.raw_dir})
 
 
 @pytest.fixture(scope="session")
-def operated_real(made: Callable[..., Settings], prepared_real: Settings) -> Settings:
-    """The same with the default candidates, the best as champion; production scored, judged."""
+def operated_real(shared_home: Callable[..., Settings], prepared_real: Settings) -> Settings:
+    """The same with the default candidates, the best as champion; then scored and monitored."""
 
-    def make(settings: Settings) -> None:
+    def build(settings: Settings) -> None:
         train.run(settings, train.Options(learning_seconds=0))
         score.run(settings, score.Options(way="in_process"))
         monitor.run(settings, monitor.Options())
 
-    found = made("operated-real", make, prepared_real)
-    return found.model_copy(update={"raw_dir": prepared_real.raw_dir})
+    home = shared_home("operated-real", build, prepared_real)
+    return home.model_copy(update={"raw_dir": prepared_real.raw_dir})
 
 
 @pytest.fixture(scope="session")
@@ -323,9 +327,9 @@ def postgresql() -> Iterator[Server]:
     folder = programs()
     if folder is None:
         pytest.skip("PostgreSQL's programs (initdb, postgres) are not on this machine")
-    found = Server(folder)
-    yield found
-    found.remove()
+    server = Server(folder)
+    yield server
+    server.remove()
 
 
 @pytest.fixture

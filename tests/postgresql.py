@@ -19,9 +19,10 @@ PROGRAMS = ("initdb", "postgres")
 def programs() -> Path | None:
     """Return the folder of PostgreSQL's programs, the newest version's; None where it is absent."""
     debian = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name)
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda bin_folder: float(bin_folder.parent.name),
     )
-    on_path = [Path(found).parent for found in [shutil.which("postgres")] if found]
+    on_path = [Path(program).parent for program in [shutil.which("postgres")] if program]
     for folder in [*on_path, *reversed(debian)]:
         if all((folder / name).is_file() for name in PROGRAMS):
             return folder
@@ -75,7 +76,7 @@ class Server:
         return f"postgresql+psycopg://{NAME}:{QUOTED}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self, name: str) -> str:
-        """Make an empty database, and return its address."""
+        """Create an empty database, and return its address."""
         with self.connect() as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
@@ -151,5 +152,5 @@ class Server:
             return None
         import pwd  # not on every system
 
-        known = {entry.pw_name for entry in pwd.getpwall()}
-        return next(name for name in ("postgres", "nobody") if name in known)
+        users = {entry.pw_name for entry in pwd.getpwall()}
+        return next(name for name in ("postgres", "nobody") if name in users)

@@ -1,4 +1,4 @@
-"""Zip files for tests, made in memory."""
+"""Zip files for tests, written in memory."""
 
 from __future__ import annotations
 

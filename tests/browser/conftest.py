@@ -24,7 +24,7 @@ LOCAL = ("http://127.0.0.1:", "data:", "blob:", "about:")
 def running(
     folder: Path, environ: Mapping[str, str] | None = None, code: Path = CODE_ROOT
 ) -> Iterator[str]:
-    """Start the app on the home in a folder and give its address; nothing of it is left.
+    """Start the app on the home in a folder, yield its address, and stop all that it started.
 
     `code` is the checkout that is started. What the terminal would show goes to app.log.
     """
@@ -33,9 +33,9 @@ def running(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
-    kept |= {"COURTSIDE_HOME": str(folder / "home"), "COURTSIDE_SERVE_PORT": str(SERVE_PORT)}
-    kept |= environ or {}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("COURTSIDE_", "MLFLOW_"))}
+    variables |= {"COURTSIDE_HOME": str(folder / "home"), "COURTSIDE_SERVE_PORT": str(SERVE_PORT)}
+    variables |= environ or {}
     log = (folder / "app.log").open("wb")
     command = [
         sys.executable,
@@ -48,7 +48,7 @@ def running(
         "--server.headless",
         "true",
     ]
-    process = subprocess.Popen(command, cwd=code, env=kept, stdout=log, stderr=log)
+    process = subprocess.Popen(command, cwd=code, env=variables, stdout=log, stderr=log)
     try:
         base = f"http://127.0.0.1:{port}"
         for _ in range(600):
@@ -60,16 +60,16 @@ def running(
                 time.sleep(0.1)
         yield base
     finally:
-        # nothing is to be seen of how Streamlit ends, and it takes its time for it
+        # no test is about how Streamlit ends, which takes its time
         process.kill()
         process.wait(20)
         # what the app leaves running on purpose: its worker and its servers, all under this home
-        for found in psutil.process_iter():
+        for process_left in psutil.process_iter():
             try:
-                if found.environ().get("COURTSIDE_HOME") == kept["COURTSIDE_HOME"] or any(
-                    str(folder) in part for part in found.cmdline()
-                ):
-                    found.kill()
+                if process_left.environ().get("COURTSIDE_HOME") == variables[
+                    "COURTSIDE_HOME"
+                ] or any(str(folder) in part for part in process_left.cmdline()):
+                    process_left.kill()
             except psutil.Error:
                 continue
         log.close()
@@ -77,11 +77,11 @@ def running(
 
 @contextmanager
 def chromium() -> Iterator[object]:
-    """Give an empty page of Chromium that fetches nothing from anywhere but this machine."""
+    """Yield an empty page of Chromium that fetches nothing from another machine."""
     if CHROMIUM is None:
         pytest.skip("Debian's chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
-    # 5 s, its own patience, are too few beside other tests on a small machine
+    # its own 5 s are too few beside other tests on a small machine
     playwright.expect.set_options(timeout=PATIENCE_MS)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
@@ -94,14 +94,16 @@ def chromium() -> Iterator[object]:
             ],
         )
         # spinners that turn without a graphics card take as much time as the app does
-        found = browser.new_page(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
-        found.set_default_timeout(PATIENCE_MS)
+        page = browser.new_page(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE_MS)
         foreign: list[str] = []
-        found.on(
+        page.on(
             "request",
-            lambda one: foreign.append(one.url) if not one.url.startswith(LOCAL) else None,
+            lambda request: (
+                foreign.append(request.url) if not request.url.startswith(LOCAL) else None
+            ),
         )
-        yield found
+        yield page
         browser.close()
     # nothing is fetched from anywhere: no font, no icon, no picture that a file names
     assert foreign == []
@@ -116,6 +118,6 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def page(app: str) -> Iterator[object]:
-    with chromium() as found:
-        found.goto(app)
-        yield found
+    with chromium() as opened:
+        opened.goto(app)
+        yield opened

@@ -1,4 +1,4 @@
-"""How the browser tests click, read and look."""
+"""How the browser tests click and read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keep(page, name: str, *, width: int = 1440) -> None:
 def settle(page) -> None:
     """Wait until the page's script has run to its end, and what it drew is painted."""
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
-    # what is about to be replaced is drawn pale
+    # elements that are about to be replaced are pale
     page.wait_for_function("() => !document.querySelector('[data-stale=\"true\"]')")
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
@@ -47,6 +47,6 @@ def press(page, name: str) -> None:
 
 def figure(page, label: str) -> str:
     """Return the figure under that label, once it is there."""
-    # exactly: while the page is drawn anew, "Rows shown" may stand there before "Rows"
-    found = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
-    return found.first.get_by_test_id("stMetricValue").inner_text(timeout=PATIENCE_MS)
+    # exactly: while the page is redrawn, "Rows shown" may come before "Rows"
+    metric = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
+    return metric.first.get_by_test_id("stMetricValue").inner_text(timeout=PATIENCE_MS)

@@ -1,4 +1,4 @@
-"""A provider of log-ins (OpenID Connect) on this machine, with two people whom it knows."""
+"""A provider of log-ins (OpenID Connect) on this machine, which knows two people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PEOPLE = {
 
 
 class Provider:
-    """Answers on a free port until it is closed; asks who somebody is by a link for each person."""
+    """Answer on a free port until closed; the log-in page has a link for each person."""
 
     def __init__(self) -> None:
         self.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
@@ -37,8 +37,8 @@ class Provider:
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                given = parse_qs(self.rfile.read(length).decode())
-                provider.token(self, {k: v[0] for k, v in given.items()})
+                fields = parse_qs(self.rfile.read(length).decode())
+                provider.token(self, {k: v[0] for k, v in fields.items()})
 
             def log_message(self, *_: object) -> None:
                 return
@@ -52,7 +52,7 @@ class Provider:
         self.server.server_close()
 
     def secrets(self) -> str:
-        """What stands in the app's `secrets.toml`; Streamlit puts its own port in."""
+        """Return the app's `secrets.toml`; Streamlit puts its own port in."""
         return (
             "[auth]\n"
             'redirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
@@ -62,7 +62,7 @@ class Provider:
             f'server_metadata_url = "{self.url}/.well-known/openid-configuration"\n'
         )
 
-    def get(self, to: http.server.BaseHTTPRequestHandler, path: str, given: dict[str, str]) -> None:
+    def get(self, to: http.server.BaseHTTPRequestHandler, path: str, query: dict[str, str]) -> None:
         if path == "/.well-known/openid-configuration":
             answer(
                 to,
@@ -81,44 +81,44 @@ class Provider:
             answer(to, {"keys": [self.key.as_dict(private=False)]})
         elif path == "/authorize":
             links = "".join(
-                f'<p><a href="/enter?{urlencode({**given, "as": who})}">{who}</a></p>'
-                for who in PEOPLE
+                f'<p><a href="/enter?{urlencode({**query, "as": person})}">{person}</a></p>'
+                for person in PEOPLE
             )
             page(to, f"<h1>Who are you?</h1>{links}")
         elif path == "/enter":
             code = secrets.token_urlsafe(16)
-            self.codes[code] = given
-            back = urlencode({"code": code, "state": given["state"]})
+            self.codes[code] = query
+            back = urlencode({"code": code, "state": query["state"]})
             to.send_response(302)
-            to.send_header("Location", f"{given['redirect_uri']}?{back}")
+            to.send_header("Location", f"{query['redirect_uri']}?{back}")
             to.end_headers()
         else:
             to.send_error(404)
 
-    def token(self, to: http.server.BaseHTTPRequestHandler, given: dict[str, str]) -> None:
-        asked = self.codes.pop(given["code"])
-        digest = hashlib.sha256(given["code_verifier"].encode()).digest()
+    def token(self, to: http.server.BaseHTTPRequestHandler, fields: dict[str, str]) -> None:
+        grant = self.codes.pop(fields["code"])
+        digest = hashlib.sha256(fields["code_verifier"].encode()).digest()
         proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        kept = f"Basic {base64.b64encode(f'{CLIENT}:{CLIENT_SECRET}'.encode()).decode()}"
-        if proof != asked["code_challenge"] or to.headers.get("Authorization") != kept:
+        expected = f"Basic {base64.b64encode(f'{CLIENT}:{CLIENT_SECRET}'.encode()).decode()}"
+        if proof != grant["code_challenge"] or to.headers.get("Authorization") != expected:
             self.failures.append("the client did not prove who it is")
             to.send_error(400)
             return
         now = int(time.time())
-        told = {
+        claims = {
             "iss": self.url,
             "aud": CLIENT,
             "iat": now,
             "exp": now + 600,
-            "nonce": asked["nonce"],
-            **PEOPLE[asked["as"]],
+            "nonce": grant["nonce"],
+            **PEOPLE[grant["as"]],
         }
-        signed = jwt.encode({"alg": "RS256", "kid": "one"}, told, self.key)
+        signed = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
         answer(to, {"access_token": "x", "token_type": "Bearer", "id_token": signed})
 
 
-def answer(to: http.server.BaseHTTPRequestHandler, found: object) -> None:
-    body = json.dumps(found).encode()
+def answer(to: http.server.BaseHTTPRequestHandler, content: object) -> None:
+    body = json.dumps(content).encode()
     to.send_response(200)
     to.send_header("Content-Type", "application/json")
     to.send_header("Content-Length", str(len(body)))
@@ -126,8 +126,8 @@ def answer(to: http.server.BaseHTTPRequestHandler, found: object) -> None:
     to.wfile.write(body)
 
 
-def page(to: http.server.BaseHTTPRequestHandler, found: str) -> None:
+def page(to: http.server.BaseHTTPRequestHandler, content: str) -> None:
     to.send_response(200)
     to.send_header("Content-Type", "text/html; charset=utf-8")
     to.end_headers()
-    to.wfile.write(found.encode())
+    to.wfile.write(content.encode())

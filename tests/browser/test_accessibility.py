@@ -1,4 +1,4 @@
-"""Every page for people who read, steer or see otherwise: axe-core, keyboard, a narrow window."""
+"""Every page for people with other needs: axe-core, keyboard, a narrow window."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ WATCH = """() => {
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[object]:
-    """One page of Chromium for all these tests, which go by turns to two apps."""
-    with chromium() as found:
-        yield found
+    """One page of Chromium for all these tests, which use two apps in turn."""
+    with chromium() as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def full_app(full_home: Settings) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def empty_app(store_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app as a newcomer finds it."""
+    """The app on its first start."""
     folder = tmp_path_factory.mktemp("empty")
     (folder / "home").mkdir()
     shutil.copyfile(store_template, folder / "home" / "mlflow.db")
@@ -72,7 +72,7 @@ def empty_app(store_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield base
 
 
-def there(window, base: str) -> object:
+def at_app(window, base: str) -> object:
     if not window.url.startswith(base):
         window.goto(base)
     return window
@@ -80,12 +80,12 @@ def there(window, base: str) -> object:
 
 @pytest.fixture
 def full(window, full_app: str) -> object:
-    return there(window, full_app)
+    return at_app(window, full_app)
 
 
 @pytest.fixture
 def empty(window, empty_app: str) -> object:
-    return there(window, empty_app)
+    return at_app(window, empty_app)
 
 
 def grave(page, *rules: str) -> list[str]:
@@ -93,33 +93,34 @@ def grave(page, *rules: str) -> list[str]:
     # a part of the page that is drawn again while axe looks is pale for a moment
     page.add_style_tag(content='[data-stale="true"] { opacity: 1 !important; transition: none; }')
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    found = axe.Axe().run(page, options=options).response["violations"]
+    violations = axe.Axe().run(page, options=options).response["violations"]
     return [
-        f"{one['id']} at {node['target']}: {node['html'][:400]} {node.get('failureSummary', '')}"
-        for one in found
-        if one["impact"] in GRAVE
-        for node in one["nodes"]
-        if not any(one["id"] == rule and part in str(node["target"]) for rule, part in LEFT)
+        f"{violation['id']} at {node['target']}: {node['html'][:400]} "
+        f"{node.get('failureSummary', '')}"
+        for violation in violations
+        if violation["impact"] in GRAVE
+        for node in violation["nodes"]
+        if not any(violation["id"] == rule and part in str(node["target"]) for rule, part in LEFT)
     ]
 
 
 def grave_in_both_themes(page) -> list[str]:
     """The same for light, and the contrast, which alone depends on the theme, for dark too."""
-    found = [f"light: {one}" for one in grave(page)]
+    faults = [f"light: {fault}" for fault in grave(page)]
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(
         "() => getComputedStyle(document.querySelector('[data-testid=\"stApp\"]'))"
         ".backgroundColor === 'rgb(20, 23, 28)'"
     )
     settle(page)
-    found += [f"dark: {one}" for one in grave(page, "color-contrast")]
+    faults += [f"dark: {fault}" for fault in grave(page, "color-contrast")]
     page.emulate_media(color_scheme="light")
-    return found
+    return faults
 
 
 def visit(page, name: str) -> None:
     go(page, name)
-    # what is drawn while a page waits for its facts is gone once the script has ended
+    # placeholders are gone once the page's script has ended
     settle(page)
     page.wait_for_timeout(300)
     settle(page)
@@ -137,10 +138,11 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(full, name: str
     visit(full, name)
     assert grave_in_both_themes(full) == []
     full.set_viewport_size({"width": 800, "height": 1000})
-    settle(full)
-    wide = full.evaluate(OVERFLOW)
-    full.set_viewport_size({"width": 1440, "height": 1000})
-    assert wide <= 1
+    try:
+        # tables and charts are drawn again after the window has changed
+        full.wait_for_function(f"() => ({OVERFLOW})() <= 1")
+    finally:
+        full.set_viewport_size({"width": 1440, "height": 1000})
 
 
 @pytest.mark.long
@@ -163,22 +165,22 @@ def test_a_table_can_be_searched_and_downloaded(full) -> None:
     table.hover()
     for name in ("Search", "Download as CSV"):
         expect(full.get_by_role("button", name=name).first).to_be_visible()
-    # else Chromium asks where to, in a window of the system's that nobody sees here
+    # else Chromium opens a file dialog of the system
     full.evaluate("() => { window.showSaveFilePicker = undefined; }")
-    with full.expect_download() as kept:
+    with full.expect_download() as download:
         full.get_by_role("button", name="Download as CSV").first.click()
-    assert "Treinamento" in Path(kept.value.path()).read_text(encoding="utf-8")
-    # by the keyboard, on the table alone
+    assert "Treinamento" in Path(download.value.path()).read_text(encoding="utf-8")
+    # by the keyboard, with the focus on the table
     table.locator("canvas").first.focus()
     full.keyboard.press("Control+f")
-    found = full.get_by_role("textbox", name=re.compile("Search|Type to search"))
-    expect(found).to_be_visible()
-    found.fill("Monitoramento")
+    search_box = full.get_by_role("textbox", name=re.compile("Search|Type to search"))
+    expect(search_box).to_be_visible()
+    search_box.fill("Monitoramento")
     expect(full.get_by_text(re.compile(r"1 of \d+ results|1 results?|of \d+"))).to_be_visible()
 
 
 def shift_while(page, looks: int) -> list[object]:
-    """Return what moved on its own while a page looked so many times at how a job stands."""
+    """Return what moved on its own while a page refreshed a job's state so many times."""
     page.evaluate(WATCH)
     page.evaluate(
         """looks => new Promise(done => {
@@ -191,14 +193,14 @@ def shift_while(page, looks: int) -> list[object]:
         })""",
         looks,
     )
-    found = page.evaluate("() => window.shifted")
+    shifts = page.evaluate("() => window.shifted")
     page.evaluate("() => window.watching.disconnect()")
-    return found
+    return shifts
 
 
 @pytest.mark.long
-def test_nothing_moves_while_a_page_looks_how_a_job_stands(full, full_home: Settings) -> None:
-    # it goes on for longer than anybody looks at it here
+def test_nothing_moves_while_a_page_follows_a_job(full, full_home: Settings) -> None:
+    # it runs for longer than this test looks at it
     options = train.Options(candidates=tuple(candidates.KINDS), folds=20)
     job = jobs.submit(full_home, "train", options.model_dump(mode="json"))
     visit(full, "Train")
@@ -210,5 +212,5 @@ def test_nothing_moves_while_a_page_looks_how_a_job_stands(full, full_home: Sett
     moved["Overview"] = shift_while(full, 2)
     jobs.cancel(full_home, job.job_id)
     # a tenth is what counts as good for a whole visit
-    shares = {name: sum(value for value, _ in found) for name, found in moved.items()}
+    shares = {name: sum(value for value, _ in shifts) for name, shifts in moved.items()}
     assert max(shares.values()) < 0.02, moved

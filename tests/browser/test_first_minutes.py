@@ -1,4 +1,4 @@
-"""The first minutes of a newcomer, in Chromium: one button, the verdict, and begin anew."""
+"""The first minutes of a newcomer, in Chromium: one button, the verdict, and a new start."""
 
 from __future__ import annotations
 
@@ -67,23 +67,21 @@ def terminal(folder: Path) -> list[str]:
 def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
     app: str, folder: Path
 ) -> None:
-    """Of any picture from the first on, in the first session since the start."""
+    """In every frame from the first on, in the first session since the start."""
     with chromium() as page:
         page.add_init_script(LINKS)
         page.goto(f"{app}/predictions")
         heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
         heading.wait_for(timeout=PATIENCE_MS)
         # the name of an icon stands before that of its page
-        found = {one.split("\n")[-1] for one in page.evaluate("() => [...window.linked]")}
-        assert found == PAGES
-        # nor that the page is not there
+        titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}
+        assert titles == PAGES
+        # nor that the page does not exist
         assert page.get_by_role("dialog").count() == 0
     assert terminal(folder) == []
 
 
-def test_one_button_leads_to_the_verdict_and_beginning_anew_to_the_button(
-    page, folder: Path
-) -> None:
+def test_one_button_leads_to_the_verdict_and_a_new_start_back_to_it(page, folder: Path) -> None:
     button = page.get_by_role("button", name=BUTTON)
     button.wait_for(timeout=PATIENCE_MS)
     keep(page, "first-1-empty")

@@ -16,31 +16,31 @@ RAW = os.environ.get("COURTSIDE_RAW_DIR", "")
 
 
 def journey(page) -> dict[str, str]:
-    """Take the data that is offered first to a monitored model, and return what the pages say."""
-    said = {}
+    """Click from the first data to a monitored model, and return the figures of the pages."""
+    shown = {}
     expect(page.get_by_text("Next: Acquire.")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "1-overview-empty")
 
     go(page, "Acquire")
     expect(page.get_by_text("No raw data yet")).to_be_visible()
     press(page, "Acquire")
-    said["rows"] = figure(page, "Rows")
+    shown["rows"] = figure(page, "Rows")
     expect(page.get_by_text("Validated: columns, types")).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
     keep(page, "2-acquire")
 
     go(page, "Prepare")
     press(page, "Prepare")
-    said["filtered"] = figure(page, "Filtered")
-    said["train"], said["test"] = figure(page, "Train"), figure(page, "Test")
+    shown["filtered"] = figure(page, "Filtered")
+    shown["train"], shown["test"] = figure(page, "Train"), figure(page, "Test")
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
     keep(page, "3-prepare")
 
     go(page, "Train")
     expect(page.get_by_text("Nothing trained yet")).to_be_visible(timeout=PATIENCE_MS)
     press(page, "Train")
-    said["best"] = figure(page, "Best candidate")
-    said["log_loss"] = figure(page, "Log loss, test set")
+    shown["best"] = figure(page, "Best candidate")
+    shown["log_loss"] = figure(page, "Log loss, test set")
     keep(page, "4-train")
 
     go(page, "Serve")
@@ -50,16 +50,16 @@ def journey(page) -> dict[str, str]:
 
     go(page, "Score")
     press(page, "Score")
-    said["scored"] = figure(page, "Rows scored")
-    said["log_loss_production"] = figure(page, "Log loss")
-    said["f1_production"] = figure(page, "F1")
+    shown["scored"] = figure(page, "Rows scored")
+    shown["log_loss_production"] = figure(page, "Log loss")
+    shown["f1_production"] = figure(page, "F1")
     keep(page, "6-score")
 
     go(page, "Monitor")
     press(page, "Monitor")
     verdict = page.get_by_text(re.compile("The model does not fit the 3-point shots"))
     expect(verdict.first).to_be_visible(timeout=PATIENCE_MS)
-    said["skill"] = figure(page, "Skill over base rate")
+    shown["skill"] = figure(page, "Skill over base rate")
     keep(page, "7-monitor")
 
     page.get_by_role("link", name=re.compile("Monitoramento")).first.click()
@@ -73,18 +73,18 @@ def journey(page) -> dict[str, str]:
     go(page, "Serve")
     press(page, "Stop")
     expect(page.get_by_text("No server is running")).to_be_visible()
-    return said
+    return shown
 
 
-# the same clicks on the same pages; that the sample goes all the way is held by the steps' tests
+# the same clicks on the same pages; the tests of the steps run the sample through all of them
 def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> None:
-    said = journey(page)
-    assert said["rows"] == "30,697"
-    assert said["filtered"] == "(20285, 7)"
-    assert (said["train"], said["test"]) == ("16,228 rows", "4,057 rows")
-    assert 0.66 < float(said["log_loss"]) < 0.70
-    assert said["scored"] == "6,426"
-    assert float(said["f1_production"]) < 0.01
+    shown = journey(page)
+    assert shown["rows"] == "30,697"
+    assert shown["filtered"] == "(20285, 7)"
+    assert (shown["train"], shown["test"]) == ("16,228 rows", "4,057 rows")
+    assert 0.66 < float(shown["log_loss"]) < 0.70
+    assert shown["scored"] == "6,426"
+    assert float(shown["f1_production"]) < 0.01
     go(page, "Prepare")
     expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
 
@@ -93,12 +93,12 @@ def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> 
 @pytest.mark.skipif(not RAW, reason="COURTSIDE_RAW_DIR does not name the real files")
 @pytest.mark.parametrize("app", [{"COURTSIDE_RAW_DIR": RAW}], indirect=True)
 def test_the_real_shots_give_the_known_figures_by_clicking(page) -> None:
-    said = journey(page)
-    assert said["rows"] == "30,697"
-    assert said["filtered"] == "(20285, 7)"
-    assert (said["train"], said["test"]) == ("16,228 rows", "4,057 rows")
-    assert said["best"] == "Logistic regression"
-    assert 0.678 <= float(said["log_loss"]) <= 0.679
-    assert said["log_loss_production"] == "0.6289"
-    assert said["f1_production"] == "0.000"
+    shown = journey(page)
+    assert shown["rows"] == "30,697"
+    assert shown["filtered"] == "(20285, 7)"
+    assert (shown["train"], shown["test"]) == ("16,228 rows", "4,057 rows")
+    assert shown["best"] == "Logistic regression"
+    assert 0.678 <= float(shown["log_loss"]) <= 0.679
+    assert shown["log_loss_production"] == "0.6289"
+    assert shown["f1_production"] == "0.000"
     expect(page.get_by_text("built-in sample, not real data")).to_have_count(0)

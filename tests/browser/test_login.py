@@ -12,32 +12,32 @@ from tests.browser.provider import CLIENT_SECRET, Provider
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-ASKED = {"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana@example.org"}
+LOGIN_REQUIRED = {"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana@example.org"}
 
 
 # before the app, which reads its secrets at the start
 @pytest.fixture(autouse=True)
 def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    found = Provider()
-    (tmp_path / "secrets.toml").write_text(found.secrets())
+    running = Provider()
+    (tmp_path / "secrets.toml").write_text(running.secrets())
     monkeypatch.setenv("STREAMLIT_SECRETS_FILES", str(tmp_path / "secrets.toml"))
-    yield found
-    found.close()
+    yield running
+    running.close()
 
 
-@pytest.mark.parametrize("app", [ASKED], indirect=True)
-def test_only_who_is_let_in_sees_the_app(app: str, page, provider: Provider) -> None:
-    def log_in(who: str) -> None:
+@pytest.mark.parametrize("app", [LOGIN_REQUIRED], indirect=True)
+def test_only_allowed_people_see_the_app(app: str, page, provider: Provider) -> None:
+    def log_in(person: str) -> None:
         page.get_by_role("button", name="Log in").click()
-        page.get_by_role("link", name=who).click()
+        page.get_by_role("link", name=person).click()
 
     def log_out(among) -> None:
-        # the session forgets at once, the browser with the answer to this
-        with page.expect_response(lambda one: "/auth/logout" in one.url):
+        # the session forgets at once, the browser with this response
+        with page.expect_response(lambda response: "/auth/logout" in response.url):
             among.get_by_role("button", name="Log out").click()
         expect(page.get_by_text("please log in")).to_be_visible()
 
-    # a link into the app is asked too
+    # a link into the app needs a log-in too
     page.goto(f"{app}/runs")
     expect(page.get_by_text("please log in")).to_be_visible()
     expect(page.get_by_role("heading", name="Runs")).to_have_count(0)
@@ -52,14 +52,14 @@ def test_only_who_is_let_in_sees_the_app(app: str, page, provider: Provider) -> 
     side = page.get_by_test_id("stSidebar")
     expect(side.get_by_text("ana@example.org")).to_be_visible()
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
-    # files are taken of who is in (and of nobody else, see tests/integration/pages/test_access.py)
+    # people who are logged in can upload; others cannot: tests/integration/pages/test_access.py
     page.goto(f"{app}/acquire")
     page.get_by_text("Upload files").click()
     content = b"shot_id;lat\n1;33,97\n2;34,1\n"
     files = {"name": "shots.csv", "mimeType": "text/csv", "buffer": content}
     page.locator("input[type=file]").set_input_files(files)
     expect(page.get_by_text("is read with semicolons, decimal commas, UTF-8")).to_be_visible()
-    # a page that is opened later knows who it is, and who decides
+    # a page that is opened later knows the person, also as the one who decides
     page.goto(f"{app}/registry")
     expect(side.get_by_text("ana@example.org")).to_be_visible()
     log_out(side)

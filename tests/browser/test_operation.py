@@ -38,22 +38,22 @@ NOTE = "Seen: these are other shots than it was trained on."
 
 @dataclass
 class Receiver:
-    """A program that takes messages and keeps them."""
+    """A program that receives messages and keeps them."""
 
     url: str
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def events(self) -> set[str]:
-        """Return what the messages tell, each seen to be signed and to have come once."""
+        """Return the events of the messages; assert that each is signed and was sent once."""
         ids = [headers["X-Courtside-Delivery"] for headers, _ in self.got]
         assert len(ids) == len(set(ids))
-        told = set()
+        names = set()
         for headers, body in self.got:
             signed = f"{headers['X-Courtside-Timestamp']}.".encode() + body
             mine = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
             assert headers["X-Courtside-Signature"] == f"sha256={mine}"
-            told |= {one["event"] for one in json.loads(body)["alerts"]}
-        return told
+            names |= {alert["event"] for alert in json.loads(body)["alerts"]}
+        return names
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.got.append((dict(self.headers), body))
+            collected.got.append((dict(self.headers), body))
             self.send_response(204)
             self.end_headers()
 
@@ -69,10 +69,10 @@ def receiver() -> Iterator[Receiver]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
+        collected = Receiver(f"http://127.0.0.1:{server.server_port}/hook")
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield found
+        yield collected
         server.shutdown()
         thread.join()
 
@@ -90,7 +90,7 @@ def scored(trained_sample: Settings, tmp_path: Path) -> Settings:
 def until(is_so, seconds: float = PATIENCE_MS / 1000) -> None:
     end = time.monotonic() + seconds
     while not is_so():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
 
 
@@ -99,7 +99,7 @@ def until(is_so, seconds: float = PATIENCE_MS / 1000) -> None:
     [{"COURTSIDE_CLOCK_SPEED": str(SPEED), "COURTSIDE_WEBHOOK_SECRET": SECRET}],
     indirect=True,
 )
-def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
+def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     scored: Settings, receiver: Receiver, page
 ) -> None:
     main = page.get_by_test_id("stMain")
@@ -127,7 +127,7 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
         page.get_by_text("at the times 0 * * * * (cron, UTC), the newest scored rows")
     ).to_be_visible()
 
-    # the report comes by itself, and the schedule is ended before many more do
+    # the first report is automatic; the schedule is stopped before many more
     expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
     main.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
     expect(page.get_by_text("Off: no report by itself")).to_be_visible()
@@ -145,13 +145,13 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
     page.get_by_role("textbox", name="Note").fill(NOTE)
     page.get_by_role("button", name="Acknowledge", exact=True).click()
     expect(page.get_by_text("All are acknowledged")).to_be_visible()
-    assert {(one.person, one.note) for one in alerts.open_alerts(scored)} == {("Ann", NOTE)}
+    assert {(item.person, item.note) for item in alerts.open_alerts(scored)} == {("Ann", NOTE)}
     keep(page, "operation-acknowledged")
 
     # a performance check is in alert: a challenger is trained, passes the gate and waits
     until(lambda: tracking.last_run(scored, "retrain") is not None)
-    until(lambda: all(one.status == jobs.DONE for one in jobs.latest(scored, "retrain")))
-    decided = [one.tags[DECISION] for one in tracking.runs(scored, step="retrain")]
+    until(lambda: all(item.status == jobs.DONE for item in jobs.latest(scored, "retrain")))
+    decided = [item.tags[DECISION] for item in tracking.runs(scored, step="retrain")]
     assert decided.count("retrain") == 1
     go(page, "Retrain")
     expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
@@ -165,9 +165,11 @@ def test_a_schedule_reports_an_alert_is_told_and_a_challenger_is_promoted(
     assert figure(page, "Champion") == "version 2"
 
     # nothing ran twice: a job for each due time, a decision for each report
-    made = [one for one in jobs.latest(scored, limit=100) if one.options.get("scheduled")]
+    scheduled = [item for item in jobs.latest(scored, limit=100) if item.options.get("scheduled")]
     (hourly,) = schedules.schedules(scored)
-    assert len(made) == hourly.runs == len({one.run_id for one in made})
-    asked = jobs.latest(scored, "retrain", limit=100)
-    assert sorted(one.options["report"] for one in asked) == sorted(one.run_id for one in made)
-    assert all(one.state == deliver.SENT for one in deliver.deliveries(scored))
+    assert len(scheduled) == hourly.runs == len({item.run_id for item in scheduled})
+    retrainings = jobs.latest(scored, "retrain", limit=100)
+    assert sorted(item.options["report"] for item in retrainings) == sorted(
+        item.run_id for item in scheduled
+    )
+    assert all(item.state == deliver.SENT for item in deliver.deliveries(scored))

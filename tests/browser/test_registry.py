@@ -1,4 +1,4 @@
-"""The registry by clicking: a card, two versions compared, the gate, and the way back, live."""
+"""The registry by clicking: a card, two versions compared, the gate, and a live rollback."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def two(tmp_path: Path, store_template: Path, shots: pd.DataFrame) -> Settings:
     return settings
 
 
-def look_at(page, view: str) -> None:
+def open_view(page, view: str) -> None:
     page.get_by_test_id("stMain").get_by_role("radio", name=view, exact=True).click()
     page.wait_for_timeout(300)
     settle(page)
 
 
 class Caller(threading.Thread):
-    """Somebody who asks the live endpoint all the while."""
+    """Send requests to the live endpoint until stopped."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -56,9 +56,9 @@ class Caller(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                found = requests.post(URL, json=BODY, timeout=60)
-                found.raise_for_status()
-                self.answers.append(found.json()["predictions"][0]["probability"])
+                response = requests.post(URL, json=BODY, timeout=60)
+                response.raise_for_status()
+                self.answers.append(response.json()["predictions"][0]["probability"])
             except (requests.RequestException, KeyError, ValueError) as error:
                 self.failed.append(str(error))
             time.sleep(0.02)
@@ -84,15 +84,15 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     assert text.startswith("# kobe-shots, version 2\n")
     keep(page, "registry-versions")
 
-    look_at(page, "Compare")
+    open_view(page, "Compare")
     expect(page.get_by_text("Version 2 was not compared with version 1 yet.")).to_be_visible()
     press(page, "Compare")
-    told = page.get_by_text("Both were asked on the same 3,000 rows")
-    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    notice = page.get_by_text("Both were asked on the same 3,000 rows")
+    expect(notice).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     keep(page, "registry-compare")
 
-    look_at(page, "Promote")
+    open_view(page, "Promote")
     expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
     page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
     expect(page.get_by_test_id("stSlider")).to_be_visible()
@@ -100,7 +100,7 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
     page.wait_for_timeout(1000)
 
-    # the regression is better, but its probabilities cannot be taken at their word
+    # the regression is better, but its probabilities are not calibrated
     caller = Caller()
     caller.start()
     press(page, "Ask the gate")
@@ -130,22 +130,22 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
     caller.stopping.set()
     caller.join()
     assert caller.failed == []
-    seen = [round(one, 9) for one in caller.answers]
-    assert len(set(seen)) == 2
-    assert seen[0] == seen[-1]
+    probabilities = [round(value, 9) for value in caller.answers]
+    assert len(set(probabilities)) == 2
+    assert probabilities[0] == probabilities[-1]
     # one change to the other version, and one back
-    assert sum(one != other for one, other in itertools.pairwise(seen)) == 2
+    assert sum(value != other for value, other in itertools.pairwise(probabilities)) == 2
 
-    look_at(page, "Ledger")
+    open_view(page, "Ledger")
     expect(page.get_by_role("button", name="Ledger (CSV)")).to_be_visible()
-    with page.expect_download() as kept:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Ledger (CSV)").click()
-    found = pd.read_csv(kept.value.path())
-    assert found["version"].tolist() == [1, 2, 1]
-    assert found["decision"].tolist() == ["rollback", "override", "first"]
+    ledger = pd.read_csv(download.value.path())
+    assert ledger["version"].tolist() == [1, 2, 1]
+    assert ledger["decision"].tolist() == ["rollback", "override", "first"]
     keep(page, "registry-ledger")
     page.set_viewport_size({"width": 800, "height": 1000})
-    look_at(page, "Compare")
+    open_view(page, "Compare")
     keep(page, "registry-narrow", width=800)
 
     go(page, "Serve")

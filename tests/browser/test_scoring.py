@@ -39,7 +39,7 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     distance = page.get_by_role("spinbutton", name="shot_distance")
     court = page.get_by_test_id("stVegaLiteChart").first
     expect(court.locator("canvas, svg").first).to_be_visible(timeout=PATIENCE_MS)
-    # a chart that is drawn anew meanwhile takes the click elsewhere
+    # a chart that is redrawn meanwhile takes the click elsewhere
     settle(page)
     before = distance.input_value()
     # the centre circle, where no row of a development set lies
@@ -52,32 +52,32 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     keep(page, "score-court")
     press(page, "Missed")
     expect(page.get_by_text("It came out:")).to_be_visible()
-    what_is_served_outlives_the_app(trained)
+    assert_endpoint_outlives_the_app(trained)
 
 
-def what_is_served_outlives_the_app(settings: Settings) -> None:
-    """Kill the app and its supervisor: the endpoint answers, and a stop leaves nothing."""
+def assert_endpoint_outlives_the_app(settings: Settings) -> None:
+    """Kill the app and its supervisor: the endpoint still answers, and a stop leaves nothing."""
     home = str(settings.home)
-    serving = {one.port: one for one in server.servers(settings)}[SERVE_PORT]
+    serving = {running.port: running for running in server.servers(settings)}[SERVE_PORT]
     url = f"{serving.url}/invocations"
     row = version_files.example(
         settings, model_store.require_version(settings, serving.model, serving.version)
     )
     killed = []
-    for one in psutil.process_iter():
+    for running in psutil.process_iter():
         with suppress(psutil.Error):
-            told = " ".join(one.cmdline())
-            apps = "streamlit run" in told or "core.runtime.supervisor" in told
-            if apps and one.environ().get("COURTSIDE_HOME") == home:
-                one.send_signal(signal.SIGKILL)
-                killed.append(one)
+            command_line = " ".join(running.cmdline())
+            apps = "streamlit run" in command_line or "core.runtime.supervisor" in command_line
+            if apps and running.environ().get("COURTSIDE_HOME") == home:
+                running.send_signal(signal.SIGKILL)
+                killed.append(running)
     assert len(killed) >= 2
     psutil.wait_procs(killed, timeout=60)
     answer = requests.post(url, json={"dataframe_records": [row]}, timeout=60)
     assert answer.status_code == 200, answer.text
-    kept = log_search.Filters(search=answer.headers["X-Request-Id"])
-    assert log_search.count(settings, kept) == 1
+    filters = log_search.Filters(search=answer.headers["X-Request-Id"])
+    assert log_search.count(settings, filters) == 1
     programs = [serving.process, server.find(settings, serving.backend).process]
     server.stop(settings, SERVE_PORT)
-    assert not any(process.is_alive(one) for one in programs)
+    assert not any(process.is_alive(running) for running in programs)
     assert server.servers(settings) == []

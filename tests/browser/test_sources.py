@@ -1,4 +1,4 @@
-"""Every source by clicking, in Debian's Chromium: real files, made-up ones, and hostile ones."""
+"""Every source by clicking, in Debian's Chromium: real, synthetic and hostile files."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ def choose(page, source: str) -> None:
 
 def upload(page, *paths: Path) -> None:
     choose(page, "Upload files")
-    # while the page is drawn anew, a chosen file goes the way of the field that it was given to
+    # while the page is redrawn, a chosen file is lost with the old field
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
     chooser = page.get_by_test_id("stFileUploader")
-    taken = chooser.get_by_role("button", name=re.compile("^Remove"))
-    while count := taken.count():
-        taken.first.click()
-        expect(taken).to_have_count(count - 1)
+    remove_buttons = chooser.get_by_role("button", name=re.compile("^Remove"))
+    while count := remove_buttons.count():
+        remove_buttons.first.click()
+        expect(remove_buttons).to_have_count(count - 1)
         page.wait_for_timeout(500)
     chooser.locator("input").set_input_files([str(path) for path in paths])
-    expect(taken).to_have_count(len(paths))
+    expect(remove_buttons).to_have_count(len(paths))
     page.wait_for_timeout(500)
 
 
 def acquired(page) -> tuple[str, str]:
-    """Press Acquire, wait for a new run, and return the rows and the digest that stand."""
+    """Press Acquire, wait for a new run, and return the rows and the digest shown."""
     before = page.get_by_role("link", name=re.compile("^.*AquisicaoDados ")).all_inner_texts()
     press(page, "Acquire")
     link = page.get_by_role("link", name=re.compile("AquisicaoDados ")).first
     link.wait_for(timeout=PATIENCE_MS)
     if before:
-        old = re.compile(re.escape(before[0].split("AquisicaoDados ")[1][:8]))
-        expect(link).not_to_have_text(old, timeout=PATIENCE_MS)
+        previous = re.compile(re.escape(before[0].split("AquisicaoDados ")[1][:8]))
+        expect(link).not_to_have_text(previous, timeout=PATIENCE_MS)
     return figure(page, "Rows"), figure(page, "Digest")
 
 
 def refused(page, words: str) -> None:
-    """Press Acquire and see the sentence."""
+    """Press Acquire and expect the message."""
     press(page, "Acquire")
     expect(page.get_by_text(re.compile(words)).first).to_be_visible(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
 def mirror() -> Iterator[ThreadingHTTPServer]:
-    """A server of the real files, where the app is told to look for them."""
+    """A server of the real files, which the app uses as its mirror."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
@@ -114,19 +114,19 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     expect(page.get_by_text("Snapshots (2)")).to_be_visible()
     keep(page, "acquire-two-snapshots")
 
-    # what stands can be changed back
+    # an older snapshot can be made current again
     press(page, "Make current")
-    # while the page is drawn anew, the figure of before may stand beside it for a moment
+    # while the page is redrawn, the old figure may be beside it for a moment
     expect(page.get_by_test_id("stMetric").filter(has_text="Digest").first).to_contain_text(
         "75df905efe29", timeout=PATIENCE_MS
     )
 
     # a file with faults gets a report, and nothing changes
-    bad = tmp_path / "bad.csv"
+    faulty_file = tmp_path / "bad.csv"
     faulty = table.astype({"period": "object"}).rename(columns={"lon": "lng"})
     faulty.iloc[0, faulty.columns.get_loc("period")] = "first"
-    faulty.to_csv(bad, index=False)
-    upload(page, bad)
+    faulty.to_csv(faulty_file, index=False)
+    upload(page, faulty_file)
     refused(page, "'period' must be a whole number: not so in 1 row")
     expect(page.get_by_text("the column 'lng' is taken as 'lon'").first).to_be_visible()
     with page.expect_download() as report:
@@ -135,7 +135,7 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     assert figure(page, "Digest") == "75df905efe29"
     keep(page, "acquire-refused")
 
-    # the picture, at last as a narrow window shows it
+    # the charts, and one of them in a narrow window
     for view in ("Over time and kind", "On the court", "Correlation", "Leakage"):
         choose(page, view)
         expect(page.get_by_test_id("stMain").get_by_text("Traceback")).to_have_count(0)
@@ -170,8 +170,8 @@ def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
     page, tmp_path: Path
 ) -> None:
     go(page, "Acquire")
-    stands = acquired(page)
-    assert stands[0] == "30,697"
+    current = acquired(page)
+    assert current[0] == "30,697"
     expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
     choose(page, "Download")
     refused(page, "127.0.0.1 cannot be reached. Is this machine offline")
@@ -179,7 +179,7 @@ def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
         (tmp_path / name).write_bytes(content)
         upload(page, tmp_path / name)
         refused(page, words)
-        assert (figure(page, "Rows"), figure(page, "Digest")) == stands
+        assert (figure(page, "Rows"), figure(page, "Digest")) == current
     keep(page, "acquire-hostile")
 
     go(page, "Prepare")

@@ -1,4 +1,4 @@
-"""What the documents say about the code is so, and they leave nothing out."""
+"""What the documents say about the code is true and complete."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ every_page = pytest.mark.parametrize("name", sorted(TEXTS))
 
 
 def part(heading: str) -> str:
-    """Return what stands below a heading of the reference."""
-    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
-    assert found is not None, heading
-    return found[1]
+    """Return the text below a heading of the reference."""
+    match = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", REFERENCE, re.MULTILINE | re.DOTALL)
+    assert match is not None, heading
+    return match[1]
 
 
 def named(heading: str) -> set[str]:
@@ -76,16 +76,18 @@ def first_texts(name: str, within: str) -> set[str]:
 # --- README -------------------------------------------------------------------------------------
 
 
-def test_the_readme_tells_every_setting_and_no_other() -> None:
-    told = re.findall(r"^\| `([A-Z_]+)`", README, flags=re.MULTILINE)
-    there = {PREFIX + name.upper() for name in Settings.model_fields if name != "tracking_uri"}
-    assert set(told) == there | {"MLFLOW_TRACKING_URI"}
-    assert sorted(re.findall(r"^\| `([A-Z_]+)`", part("Settings"), re.MULTILINE)) == sorted(told)
+def test_the_readme_lists_every_setting_and_no_other() -> None:
+    documented = re.findall(r"^\| `([A-Z_]+)`", README, flags=re.MULTILINE)
+    fields = {PREFIX + name.upper() for name in Settings.model_fields if name != "tracking_uri"}
+    assert set(documented) == fields | {"MLFLOW_TRACKING_URI"}
+    assert sorted(re.findall(r"^\| `([A-Z_]+)`", part("Settings"), re.MULTILINE)) == sorted(
+        documented
+    )
 
 
 def test_the_readme_names_the_run_of_every_step() -> None:
-    told = dict(re.findall(r"^\| (\w+) \| `(\w+)`", README, flags=re.MULTILINE))
-    assert told == steps.RUN_NAMES
+    documented = dict(re.findall(r"^\| (\w+) \| `(\w+)`", README, flags=re.MULTILINE))
+    assert documented == steps.RUN_NAMES
     runs = re.findall(r"^\| `(\w+)` \| (\w+) \|", part("Runs"), flags=re.MULTILINE)
     assert {step: run for run, step in runs} == steps.RUN_NAMES
 
@@ -99,14 +101,14 @@ def test_the_proof_finds_the_readmes_line() -> None:
 
 
 def test_the_diagram_is_drawn_from_the_code() -> None:
-    found = re.search(
+    match = re.search(
         r"<!-- life cycle: .*? -->\n```mermaid\n(.*?)\n```\n<!-- end of life cycle -->",
         TEXTS["docs/README.md"],
         flags=re.DOTALL,
     )
-    assert found is not None
-    # to make it anew: just diagram
-    assert found[1] == diagram.mermaid().rstrip("\n")
+    assert match is not None
+    # to update it: just diagram
+    assert match[1] == diagram.mermaid().rstrip("\n")
 
 
 # --- reference ----------------------------------------------------------------------------------
@@ -122,13 +124,13 @@ def tags_in_source() -> set[str]:
 
 
 def test_every_tag_is_documented() -> None:
-    found = (re.fullmatch(r"courtside\.(.+)", name) for name in named("Tags"))
-    told = {name[1].removesuffix(".<file>") for name in found if name}
-    assert tags_in_source() - told == set()
-    assert told - tags_in_source() == set()
+    matches = (re.fullmatch(r"courtside\.(.+)", name) for name in named("Tags"))
+    documented = {name[1].removesuffix(".<file>") for name in matches if name}
+    assert tags_in_source() - documented == set()
+    assert documented - tags_in_source() == set()
 
 
-def test_every_tag_and_table_of_runs_that_are_there_is_documented(trained_few: Settings) -> None:
+def test_every_tag_and_table_of_recorded_runs_is_documented(trained_few: Settings) -> None:
     runs = tracking.runs(trained_few, limit=50)
     assert {run.name for run in runs} >= {"AquisicaoDados", "PreparacaoDados", "Treinamento"}
     tags = {
@@ -147,7 +149,7 @@ def test_every_tag_and_table_of_runs_that_are_there_is_documented(trained_few: S
     assert tables <= named("Tables")
 
 
-def metrics_told() -> re.Pattern[str]:
+def documented_metrics() -> re.Pattern[str]:
     """Return what a documented metric looks like: a name of the tables, or figure and suffix."""
     plain, figures, suffixes = set(), set(), set()
     for name in named("Metrics"):
@@ -156,35 +158,35 @@ def metrics_told() -> re.Pattern[str]:
         elif re.fullmatch(r"[a-z][a-z0-9_<>]*", name):
             plain.add(name)
             figures.add(name)
-    ends = "|".join(re.escape(one) for one in suffixes if "<" not in one)
-    names = "|".join(re.sub(r"<[a-z]+>", r".+", one) for one in plain)
+    ends = "|".join(re.escape(pattern) for pattern in suffixes if "<" not in pattern)
+    names = "|".join(re.sub(r"<[a-z]+>", r".+", pattern) for pattern in plain)
     return re.compile(rf"({names})|({'|'.join(figures)})({ends})")
 
 
-def test_every_metric_of_runs_that_are_there_is_documented(trained_few: Settings) -> None:
-    told = metrics_told()
-    found = {name for run in tracking.runs(trained_few, limit=50) for name in run.metrics}
-    assert len(found) > 50
-    assert {name for name in found if not told.fullmatch(name)} == set()
+def test_every_metric_of_recorded_runs_is_documented(trained_few: Settings) -> None:
+    documented = documented_metrics()
+    metrics = {name for run in tracking.runs(trained_few, limit=50) for name in run.metrics}
+    assert len(metrics) > 50
+    assert {name for name in metrics if not documented.fullmatch(name)} == set()
 
 
 @pytest.mark.parametrize("step", sorted(steps.RUN_NAMES))
 def test_every_table_and_metric_that_a_step_names_is_documented(step: str) -> None:
     tables, metrics = set(), set()
     for call in calls("Record", steps.module_name(step).replace(".", "/") + ".py"):
-        for given in call.keywords:
-            if given.arg in ("tables", "metrics") and isinstance(given.value, ast.Dict):
-                names = {key.value for key in given.value.keys if isinstance(key, ast.Constant)}
-                (tables if given.arg == "tables" else metrics).update(names)
-    stage = next(one for one in STEPS if one.name == step)
+        for keyword in call.keywords:
+            if keyword.arg in ("tables", "metrics") and isinstance(keyword.value, ast.Dict):
+                names = {key.value for key in keyword.value.keys if isinstance(key, ast.Constant)}
+                (tables if keyword.arg == "tables" else metrics).update(names)
+    stage = next(candidate for candidate in STEPS if candidate.name == step)
     tables |= {Path(left.name).stem for left in stage.outputs if left.name.startswith("tables/")}
     assert tables - named("Tables") == set()
-    told = metrics_told()
-    assert {name for name in metrics if not told.fullmatch(name)} == set()
+    documented = documented_metrics()
+    assert {name for name in metrics if not documented.fullmatch(name)} == set()
 
 
 def test_every_check_is_documented() -> None:
-    told = named("Checks")
+    documented = named("Checks")
     wanted = {*performance.NAMES, *estimation.TITLES, *gate.TITLES}
     wanted |= {f"{kind}.<column>" for kind in checks._OF_COLUMN}
     wanted |= first_texts("Check", "core/stats/")
@@ -192,8 +194,10 @@ def test_every_check_is_documented() -> None:
     wanted |= first_texts("_Rule", "core/platform/schema.py") | first_texts(
         "_whole", "core/platform/schema.py"
     )
-    told_of = (CODE_ROOT / "core" / "platform" / "rows" / "faults.py").read_text(encoding="utf-8")
-    wanted |= set(re.findall(r'fault\.code == "(\w+)"', told_of))
+    faults_source = (CODE_ROOT / "core" / "platform" / "rows" / "faults.py").read_text(
+        encoding="utf-8"
+    )
+    wanted |= set(re.findall(r'fault\.code == "(\w+)"', faults_source))
     wanted |= {
         node.elts[0].value
         for node in ast.walk(TREES["core/data/leakage.py"])
@@ -204,7 +208,7 @@ def test_every_check_is_documented() -> None:
         and isinstance(node.elts[0].value, str)
     }
     assert len(wanted) > 50
-    assert wanted - told - {"text"} == set()
+    assert wanted - documented - {"text"} == set()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def test_every_verdict_is_documented(heading: str, codes: tuple[Any, ...]) -> No
 
 
 def test_every_endpoint_and_header_is_documented() -> None:
-    told = part("The served model") + part("Webhooks")
+    documentation = part("The served model") + part("Webhooks")
     paths = set(gateway_stats.PATHS)
     headers = {
         name
@@ -235,12 +239,12 @@ def test_every_endpoint_and_header_is_documented() -> None:
         for name in re.findall(r"^X-[A-Za-z-]+$", node.value)
     }
     assert len(headers) >= 8
-    assert {one for one in paths | headers if one not in told} == set()
+    assert {item for item in paths | headers if item not in documentation} == set()
 
 
 def test_every_figure_for_prometheus_is_documented() -> None:
     counted = gateway_stats.Statistics()
-    families = {one.name: one.type for one in counted.registry.collect()}
+    families = {family.name: family.type for family in counted.registry.collect()}
     names = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
     gauges = first_texts("add", "core/serving/gateway.py")
     names |= {f"courtside_{name}" for name in gauges if re.fullmatch(r"[a-z_]+", name)}
@@ -256,7 +260,7 @@ def titles() -> list[str]:
     return [title for title, _ in elements.PAGES.values()]
 
 
-def test_every_page_has_its_part_of_the_guide() -> None:
+def test_every_page_has_its_section_of_the_guide() -> None:
     heads = [
         head
         for name, text in TEXTS.items()
@@ -275,10 +279,10 @@ def test_links_and_pictures_lead_somewhere(name: str) -> None:
         if target.startswith(("http://", "https://", "mailto:")):
             continue
         file, _, anchor = target.partition("#")
-        found = (path.parent / file).resolve() if file else path
-        assert found.exists(), f"{name} links to {target}"
-        if anchor and found.suffix == ".md":
-            assert anchor in anchors(found.read_text("utf-8")), f"{name} links to {target}"
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"{name} links to {target}"
+        if anchor and linked.suffix == ".md":
+            assert anchor in anchors(linked.read_text("utf-8")), f"{name} links to {target}"
 
 
 def anchors(text: str) -> set[str]:
@@ -289,16 +293,16 @@ def anchors(text: str) -> set[str]:
 
 
 def test_pictures_are_few_and_small_and_say_what_they_show() -> None:
-    there = {path.name for path in (CODE_ROOT / "docs" / "images").glob("*.png")}
+    files = {path.name for path in (CODE_ROOT / "docs" / "images").glob("*.png")}
     shown = {
         Path(target).name: alt
         for name, text in TEXTS.items()
         if "dossier" not in name
         for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+\.png)\)", text)
     }
-    assert there == shown.keys()
+    assert files == shown.keys()
     assert all(shown.values())
-    size = sum((CODE_ROOT / "docs" / "images" / name).stat().st_size for name in there)
+    size = sum((CODE_ROOT / "docs" / "images" / name).stat().st_size for name in files)
     assert size < 1_200_000
 
 
@@ -309,9 +313,9 @@ def test_no_document_names_a_machine(name: str) -> None:
 
 
 def test_decisions_are_numbered_without_gaps() -> None:
-    found = sorted((CODE_ROOT / "docs" / "decisions").glob("*.md"))
-    assert [path.name[:5] for path in found] == [f"{n:04}-" for n in range(1, len(found) + 1)]
-    for path in found:
+    records = sorted((CODE_ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:5] for path in records] == [f"{n:04}-" for n in range(1, len(records) + 1)]
+    for path in records:
         head = path.read_text("utf-8").splitlines()[0]
         number = re.match(r"# (\d+)\.? \w", head)
         assert number is not None, head
@@ -324,31 +328,33 @@ def test_commands_name_what_exists(name: str) -> None:
         re.findall(r"^([a-z-]+)[^:\n]*:(?!=)", (CODE_ROOT / "justfile").read_text(), re.M)
     )
     text = TEXTS[name]
-    for found in re.findall(r"(?:bash|python|python3\.11) ([.\w/]+\.py|\.ci/\w+)", text):
-        assert (CODE_ROOT / found).is_file(), f"{name}: {found}"
-    for found in re.findall(r"python -m ((?:core|benchmarks|docs)[.\w]*)", text):
-        where = CODE_ROOT / Path(*found.split("."))
-        assert where.with_suffix(".py").is_file() or (where / "__main__.py").is_file(), found
+    for mentioned in re.findall(r"(?:bash|python|python3\.11) ([.\w/]+\.py|\.ci/\w+)", text):
+        assert (CODE_ROOT / mentioned).is_file(), f"{name}: {mentioned}"
+    for mentioned in re.findall(r"python -m ((?:core|benchmarks|docs)[.\w]*)", text):
+        module_path = CODE_ROOT / Path(*mentioned.split("."))
+        assert (
+            module_path.with_suffix(".py").is_file() or (module_path / "__main__.py").is_file()
+        ), mentioned
     # inside code signs only: elsewhere it is a word of a sentence
     code = " ".join(re.findall(r"`([^`]+)`", text))
-    for found in re.findall(r"\bjust ([a-z]+)", code):
-        assert found in recipes, f"{name}: just {found}"
+    for mentioned in re.findall(r"\bjust ([a-z]+)", code):
+        assert mentioned in recipes, f"{name}: just {mentioned}"
 
 
-def test_commands_are_understood_as_they_stand() -> None:
-    known = {*commands.STEPS, *commands.OTHERS}
-    found = [
+def test_documented_commands_are_valid() -> None:
+    all_commands = {*commands.STEPS, *commands.OTHERS}
+    examples = [
         (name, line)
         for name, text in TEXTS.items()
         for line in re.findall(r"python -m core ([a-z][^`|\n]*)", text.replace("\\\n", " "))
     ]
-    assert len(found) >= 3
-    for name, line in found:
-        command, *given = shlex.split(re.split(r" >>? ", line)[0], comments=True)
-        assert command in known, f"{name}: python -m core {line}"
-        if given != ["--help"]:
-            # one that is not understood ends the test with what it says
-            commands._parser(command).parse_args(given)
+    assert len(examples) >= 3
+    for name, line in examples:
+        command, *arguments = shlex.split(re.split(r" >>? ", line)[0], comments=True)
+        assert command in all_commands, f"{name}: python -m core {line}"
+        if arguments != ["--help"]:
+            # an invalid command ends the test with its error message
+            commands._parser(command).parse_args(arguments)
 
 
 def test_every_exit_code_is_documented() -> None:
@@ -375,7 +381,7 @@ def test_shell_blocks_can_be_read_by_a_shell() -> None:
                     assert shlex.split(line.split(" # ")[0]), f"{name}: {line}"
 
 
-# --- where things stand -------------------------------------------------------------------------
+# --- where code is ------------------------------------------------------------------------------
 
 # what a record says of the past, and what a reader of the guide writes
 GONE = {
@@ -404,7 +410,7 @@ def defined(path: Path) -> set[str]:
     return names
 
 
-def is_there(name: str) -> bool:
+def exists(name: str) -> bool:
     """Tell whether a file, a folder, a module, or what a module defines is called so."""
     if (CODE_ROOT / name).exists():
         return True
@@ -420,10 +426,10 @@ def is_there(name: str) -> bool:
 @every_page
 def test_modules_that_are_named_exist(name: str) -> None:
     text = re.sub(r"^ *python -m \S+", "", TEXTS[name], flags=re.MULTILINE)
-    assert {place for place in PLACE.findall(text) if not is_there(place)} == GONE.get(name, set())
+    assert {place for place in PLACE.findall(text) if not exists(place)} == GONE.get(name, set())
 
 
-def test_each_call_on_the_ways_through_the_house_is_made() -> None:
+def test_each_call_in_the_architecture_document_exists() -> None:
     lines = re.findall(
         r"^\| (\d+) \| \[(\S+)\]\(\.\./(\S+)\) \| (.+?) \| .+ \|$",
         TEXTS["docs/architecture.md"],
@@ -433,7 +439,7 @@ def test_each_call_on_the_ways_through_the_house_is_made() -> None:
     for _, shown, path, names in lines:
         assert shown == path
         tree = ast.parse((CODE_ROOT / path).read_text("utf-8"))
-        there = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
-        there = {text.replace("'", '"') for text in there}
+        expressions = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.expr)}
+        expressions = {text.replace("'", '"') for text in expressions}
         for name in re.findall(r"`([^`]+)`", names):
-            assert name in there, f"{path} does not call {name}"
+            assert name in expressions, f"{path} does not call {name}"

@@ -1,4 +1,4 @@
-"""The words for what one does here, what a commit is asked, and how the pins are refreshed."""
+"""The recipes of the justfile, the checks of a commit, and how the pins are refreshed."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"ci_{name}", CODE_ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    # where dataclasses look
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look here
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 # --- justfile -----------------------------------------------------------------------------------
@@ -52,13 +52,13 @@ def script(name: str) -> ModuleType:
 
 def recipes() -> dict[str, list[str]]:
     """Return the commands of each recipe."""
-    found: dict[str, list[str]] = {}
+    recipe_commands: dict[str, list[str]] = {}
     for line in JUSTFILE.splitlines():
         if head := re.match(r"([a-z][\w-]*)( [^:=]*(=\"\w+\")?[^:=]*)?:(?!=)", line):
-            found[head[1]] = []
+            recipe_commands[head[1]] = []
         elif line.startswith("    "):
-            found[list(found)[-1]].append(line.strip())
-    return found
+            recipe_commands[list(recipe_commands)[-1]].append(line.strip())
+    return recipe_commands
 
 
 def test_every_word_is_a_recipe() -> None:
@@ -67,29 +67,29 @@ def test_every_word_is_a_recipe() -> None:
 
 @pytest.mark.parametrize("name", sorted(recipes()))
 def test_a_recipe_names_what_exists(name: str) -> None:
-    asked = (CODE_ROOT / "requirements.in").read_text("utf-8")
+    requirements = (CODE_ROOT / "requirements.in").read_text("utf-8")
     for command in recipes()[name]:
         if command.startswith("@just"):
             continue
         assert command.startswith("{{run}} "), command
-        program, *given = [
+        program, *arguments = [
             part for part in shlex.split(command.removeprefix("{{run}} ")) if part != "{{options}}"
         ]
-        if program == "python" and given[0] == "-m":
-            where = Path(*given[1].split("."))
-            places = [where.with_suffix(".py"), where / "__main__.py"]
-            if "{{name}}" in given[1]:
+        if program == "python" and arguments[0] == "-m":
+            module_path = Path(*arguments[1].split("."))
+            places = [module_path.with_suffix(".py"), module_path / "__main__.py"]
+            if "{{name}}" in arguments[1]:
                 # its own list of what there is
-                folder, listed = where.parent, re.search(r"measure: (.*)", JUSTFILE)
+                folder, listed = module_path.parent, re.search(r"measure: (.*)", JUSTFILE)
                 assert listed is not None
-                for one in listed[1].split(", "):
-                    assert (CODE_ROOT / folder / f"{one}.py").is_file(), one
+                for benchmark in listed[1].split(", "):
+                    assert (CODE_ROOT / folder / f"{benchmark}.py").is_file(), benchmark
                 continue
             assert any((CODE_ROOT / place).is_file() for place in places), command
             continue
         if program != "python":
-            assert re.search(rf"^{program}\b", asked, flags=re.MULTILINE), program
-        for part in given:
+            assert re.search(rf"^{program}\b", requirements, flags=re.MULTILINE), program
+        for part in arguments:
             if "/" in part or part.endswith(".py"):
                 assert (CODE_ROOT / part).exists(), part
 
@@ -105,7 +105,7 @@ def test_just_itself_can_read_it() -> None:
     assert listed == recipes().keys()
 
 
-# --- what a commit is asked ---------------------------------------------------------------------
+# --- checks of a commit -------------------------------------------------------------------------
 
 
 def test_the_hooks_are_local_and_name_what_exists() -> None:
@@ -131,11 +131,11 @@ def test_the_hooks_are_local_and_name_what_exists() -> None:
         (".streamlit/secrets.toml", "belong to the machine"),
     ],
 )
-def test_data_and_secrets_are_kept_out(name: str, words: str) -> None:
+def test_data_and_secrets_are_refused(name: str, words: str) -> None:
     assert words in script("files").fault(Path(name))
 
 
-def test_large_files_and_the_real_rows_are_kept_out(
+def test_large_files_and_the_real_rows_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = script("files")
@@ -144,12 +144,12 @@ def test_large_files_and_the_real_rows_are_kept_out(
     (tmp_path / "rows.txt").write_bytes(b"id," + b",".join(files.SOURCE_COLUMNS) + b"\n1,1\n")
     (tmp_path / "fine.txt").write_text("a few words")
     assert files.main(["big.txt", "rows.txt", "fine.txt"]) == 1
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in told] == ["big.txt", "rows.txt"]
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == ["big.txt", "rows.txt"]
     assert files.main(["fine.txt"]) == 0
 
 
-def test_nothing_that_is_committed_is_kept_out() -> None:
+def test_no_committed_file_is_refused() -> None:
     if not (CODE_ROOT / ".git").exists():
         pytest.skip("not a checkout")
     assert script("files").main([]) == 0
@@ -161,7 +161,7 @@ OLD = "# by uv\nalpha==1.0\nbeta==2.0 ; sys_platform == 'win32'\ngone==1\n"
 NEW = "# by uv\nalpha==1.1\nbeta==2.0 ; sys_platform == 'win32'\nnew==3\n"
 
 
-def test_what_changed_is_told() -> None:
+def test_changes_are_listed() -> None:
     assert script("refresh").changes(OLD, NEW) == [
         "  alpha: 1.0 -> 1.1",
         "  gone: 1 -> gone",
@@ -177,7 +177,7 @@ def test_pins_name_no_host_and_no_path(line: str) -> None:
     refresh = script("refresh")
     assert refresh.hosts_and_paths(f"{OLD}{line}\n") == [line]
     assert refresh.hosts_and_paths((CODE_ROOT / "requirements.txt").read_text("utf-8")) == []
-    assert refresh.TOLD in (CODE_ROOT / "requirements.txt").read_text("utf-8")
+    assert refresh.SHOWN_COMMAND in (CODE_ROOT / "requirements.txt").read_text("utf-8")
 
 
 @pytest.fixture
@@ -186,21 +186,21 @@ def refreshed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespac
     refresh = script("refresh")
     monkeypatch.setattr(refresh, "ROOT", tmp_path)
     monkeypatch.setattr(refresh.shutil, "which", lambda _: "uv")
-    found = SimpleNamespace(module=refresh, pinned=tmp_path / "requirements.txt", fails=set())
-    found.pinned.write_text(OLD)
-    found.report = {"dependencies": [{"name": "alpha", "version": "1.1", "vulns": []}]}
+    stub = SimpleNamespace(module=refresh, pinned=tmp_path / "requirements.txt", fails=set())
+    stub.pinned.write_text(OLD)
+    stub.report = {"dependencies": [{"name": "alpha", "version": "1.1", "vulns": []}]}
 
     def run(command: list[str], **_: object) -> SimpleNamespace:
-        kind = next(one for one in ("compile", "pytest", "pip-audit") if one in command)
-        failed = kind in found.fails
+        kind = next(program for program in ("compile", "pytest", "pip-audit") if program in command)
+        failed = kind in stub.fails
         if kind == "compile" and not failed:
             upgraded = "--upgrade" in command
             Path(command[command.index("-o") + 1]).write_text(NEW if upgraded else OLD)
-        out = json.dumps(found.report) if kind == "pip-audit" and not failed else ""
+        out = json.dumps(stub.report) if kind == "pip-audit" and not failed else ""
         return SimpleNamespace(returncode=int(failed), stdout=out, stderr="uv says no")
 
     monkeypatch.setattr(refresh.subprocess, "run", run)
-    return found
+    return stub
 
 
 def test_pins_are_replaced_when_tests_pass(
@@ -208,9 +208,9 @@ def test_pins_are_replaced_when_tests_pass(
 ) -> None:
     assert refreshed.module.main([]) == 0
     assert refreshed.pinned.read_text() == NEW
-    told = capsys.readouterr().out
-    assert "alpha: 1.0 -> 1.1" in told
-    assert "No known vulnerability in 1 packages." in told
+    output = capsys.readouterr().out
+    assert "alpha: 1.0 -> 1.1" in output
+    assert "No known vulnerability in 1 packages." in output
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_check_upgrades_nothing(refreshed: SimpleNamespace) -> None:
         ),
     ],
 )
-def test_an_audit_that_was_not_made_is_never_called_clean(
+def test_a_failed_audit_is_never_called_clean(
     report: list[dict[str, object]],
     fails: set[str],
     words: str,
@@ -253,6 +253,6 @@ def test_an_audit_that_was_not_made_is_never_called_clean(
 ) -> None:
     refreshed.report, refreshed.fails = {"dependencies": report}, fails
     assert refreshed.module.main(["--audit"]) == 1
-    told = capsys.readouterr().out
-    assert words in told
-    assert "No known" not in told
+    output = capsys.readouterr().out
+    assert words in output
+    assert "No known" not in output

@@ -1,4 +1,4 @@
-"""What import-linter cannot hold: who knows the shipped project, and how files are called."""
+"""What import-linter cannot check: which code knows the shipped project, and names of files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BANNED_NAMES = {"utils.py", "helpers.py", "manager.py"}
 
 
 def modules() -> dict[str, Path]:
-    found = [
+    paths = [
         *(CODE_ROOT / "core").rglob("*.py"),
         *(CODE_ROOT / "pages").rglob("*.py"),
         CODE_ROOT / "app.py",
     ]
     return {
         ".".join(path.relative_to(CODE_ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in found
+        for path in paths
     }
 
 
@@ -51,9 +51,9 @@ def test_only_its_own_package_knows_the_project() -> None:
             and isinstance(node.value, str)
             and id(node) not in docs
         ]
-        found = [text for text in texts if words.search(text)]
+        naming = [text for text in texts if words.search(text)]
         # the default project is a setting, and settings stand in config
-        assert found == (["kobe"] if name == "core.platform.config" else []), name
+        assert naming == (["kobe"] if name == "core.platform.config" else []), name
 
 
 def is_raw_tag(node: ast.AST) -> bool:
@@ -85,7 +85,8 @@ def test_tags_are_read_and_written_by_their_records_alone() -> None:
         kinds = [
             node.name
             for node in nodes
-            if isinstance(node, ast.ClassDef) and records & {ast.unparse(one) for one in node.bases}
+            if isinstance(node, ast.ClassDef)
+            and records & {ast.unparse(base) for base in node.bases}
         ]
         # where test_docs.py looks for them
         assert not kinds or name.endswith((".records", ".model_files")), f"{name}: {kinds}"

@@ -1,4 +1,4 @@
-"""The catalogues: all that a person reads is in both languages, places and all."""
+"""The catalogues: all texts for people exist in both languages, with the same places."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def messages(collecting) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def catalogue() -> dict[str, str]:
     with (FOLDER / "pt" / "LC_MESSAGES" / "courtside.po").open("rb") as file:
-        return {one.id: one.string for one in read_po(file) if one.id}
+        return {entry.id: entry.string for entry in read_po(file) if entry.id}
 
 
 def test_every_message_is_translated(messages, catalogue) -> None:
     assert len(messages) > 3000
-    missing = [one for one in messages if not catalogue.get(one)]
+    missing = [message for message in messages if not catalogue.get(message)]
     assert missing == [], "run `python .ci/messages.py`, and translate what it adds"
     assert sorted(set(catalogue) - set(messages)) == []
 
 
-def test_what_programs_read_is_what_people_translate(collecting, messages) -> None:
+def test_the_compiled_catalogue_matches_its_source(collecting, messages) -> None:
     path = FOLDER / "pt" / "LC_MESSAGES" / "courtside.po"
     merged = collecting.merged(path, "pt", messages)
     assert path.read_bytes() == collecting.written(merged)
@@ -64,26 +64,32 @@ def test_a_translation_has_the_markup_of_its_message(catalogue) -> None:
     def markup(text: str) -> list[str]:
         return sorted(re.findall(r":material/\w+:|:[a-z]+(?:-badge)?\[|\*\*|^#+ ", text))
 
-    wrong = {one: told for one, told in catalogue.items() if markup(one) != markup(told)}
+    wrong = {
+        message: translation
+        for message, translation in catalogue.items()
+        if markup(message) != markup(translation)
+    }
     assert wrong == {}
 
 
-def test_what_is_not_told_is_still_there(collecting) -> None:
-    """What is kept out of the catalogue by name is code, and still stands in the source."""
-    kept = json.loads((FOLDER / "not_told.json").read_text(encoding="utf-8"))
-    found = set()
+def test_excluded_strings_still_exist(collecting) -> None:
+    """Strings excluded from the catalogue by name are code, and still exist in the source."""
+    excluded = json.loads((FOLDER / "not_told.json").read_text(encoding="utf-8"))
+    strings = set()
     for path in collecting.sources():
-        found |= {one.strip() for one in collecting.of_source(path.read_text(encoding="utf-8"))}
-    assert sorted(set(kept) - found) == []
+        strings |= {
+            message.strip() for message in collecting.of_source(path.read_text(encoding="utf-8"))
+        }
+    assert sorted(set(excluded) - strings) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "translation"),
     [
         ("", ""),
         ("Train", "Treinar"),
         ("20,285 rows", "20.285 linhas"),
-        # whole sentences, with values that are told too
+        # whole sentences, with values that are translated too
         ("Version 3 on port 5001 answers", "A versão 3 na porta 5001 responde"),
         ("3 days ago", "há 3 dias"),
         ("**Train failed.** Done.", "**Treinar falhou.** Pronto."),
@@ -100,16 +106,16 @@ def test_what_is_not_told_is_still_there(collecting) -> None:
         ("2026-99-99", "2026-99-99"),
     ],
 )
-def test_texts_in_portuguese(text: str, told: str) -> None:
-    assert language.translate(text, "pt") == told
+def test_texts_in_portuguese(text: str, translation: str) -> None:
+    assert language.translate(text, "pt") == translation
 
 
-def test_an_escaped_value_of_somebodys_stays_escaped() -> None:
-    told = language.translate(r"'a\*b' is empty.", "pt")
-    assert told == r"'a\*b' está vazio."
+def test_an_escaped_value_stays_escaped() -> None:
+    translation = language.translate(r"'a\*b' is empty.", "pt")
+    assert translation == r"'a\*b' está vazio."
 
 
-def test_a_text_that_nobody_knows_stays_whole() -> None:
+def test_an_unknown_text_stays_unchanged() -> None:
     text = "Some words that no catalogue has of anything like it"
     assert language.translate(text, "pt") == text
     assert language.untranslated(text, "pt") == (text,)
@@ -122,7 +128,7 @@ def test_only_languages_with_a_catalogue() -> None:
         assert language.translate("Train", code)
 
 
-def test_a_chart_is_told_and_its_data_is_not_lost() -> None:
+def test_a_chart_is_translated_and_keeps_its_data() -> None:
     spec = {
         "mark": "bar",
         "title": "Calibration",
@@ -132,10 +138,10 @@ def test_a_chart_is_told_and_its_data_is_not_lost() -> None:
             "color": {"field": "kind", "scale": {"domain": ["Train", "Test"]}},
         },
     }
-    told = language.told_chart(spec, "pt")
-    assert told["title"] == "Calibração"
-    assert told["encoding"]["x"] == {"field": "x", "title": "Linhas"}
-    assert told["encoding"]["color"]["scale"]["domain"] == ["Treinar", "Teste"]
-    assert told["data"]["values"][0] == {"kind": "Treinar", "x": 1.5, "name": "Kobe"}
-    assert told["config"]["locale"]["number"]["decimal"] == ","
+    translated = language.told_chart(spec, "pt")
+    assert translated["title"] == "Calibração"
+    assert translated["encoding"]["x"] == {"field": "x", "title": "Linhas"}
+    assert translated["encoding"]["color"]["scale"]["domain"] == ["Treinar", "Teste"]
+    assert translated["data"]["values"][0] == {"kind": "Treinar", "x": 1.5, "name": "Kobe"}
+    assert translated["config"]["locale"]["number"]["decimal"] == ","
     assert language.told_chart(spec, "en") == spec

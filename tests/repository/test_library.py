@@ -66,14 +66,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_core_and_its_data_files_and_nothing_else(wheel: Path) -> None:
-    there = {
+    files = {
         path.relative_to(CODE_ROOT).as_posix()
         for path in (CODE_ROOT / "core").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == there - SOURCES_OF_TEXTS
-    assert there >= SOURCES_OF_TEXTS
+    assert held == files - SOURCES_OF_TEXTS
+    assert files >= SOURCES_OF_TEXTS
 
 
 def test_the_wheel_says_what_it_is_and_what_it_needs(wheel: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_wheel_alone_is_a_library(wheel: Path, tmp_path: Path) -> None:
     alone, elsewhere = tmp_path / "alone", tmp_path / "elsewhere"
     elsewhere.mkdir()
     zipfile.ZipFile(wheel).extractall(alone)
-    # a repository of somebody else's around it is not this one
+    # a surrounding repository is not this one
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     ran = subprocess.run(
         [sys.executable, "-c", AWAY],
@@ -115,7 +115,7 @@ def test_the_wheel_alone_is_a_library(wheel: Path, tmp_path: Path) -> None:
         "O que mudou",
         "core.__main__",
     ]
-    # looking makes nothing
+    # reading creates nothing
     assert list(elsewhere.iterdir()) == []
 
 
@@ -138,7 +138,7 @@ def test_the_example_of_the_reference_runs_as_it_stands(
     assert report["checks"]
 
 
-def test_what_the_library_offers_is_there_and_told_by_the_reference() -> None:
+def test_the_functions_of_the_library_exist_and_are_documented() -> None:
     part = re.search(r"^## As a library\n(.*?)^## ", REFERENCE, re.MULTILINE | re.DOTALL)
     assert part is not None
     for name in core.__all__:

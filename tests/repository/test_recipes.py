@@ -22,15 +22,15 @@ pytestmark = pytest.mark.long
 
 PAGE = (CODE_ROOT / "docs" / "commands.md").read_text("utf-8")
 BLOCKS = re.findall(r"```\n(.*?)```", PAGE, flags=re.DOTALL)
-# what a home made once has behind it
+# steps that a shared home has behind it
 DONE_BEFORE = ("acquire", "prepare", "train")
 
 
 def block(heading: str) -> str:
     after = PAGE[PAGE.index(f"\n## {heading}\n") :]
-    found = re.search(r"```\n(.*?)```", after, flags=re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(r"```\n(.*?)```", after, flags=re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -59,10 +59,10 @@ def shell(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_block_of_the_page_is_tried() -> None:
     headings = ("What it says, and how it ends", "From cron", "In CI")
-    assert [block(one) for one in headings] == BLOCKS
+    assert [block(heading) for heading in headings] == BLOCKS
 
 
-def test_the_first_example_says_what_it_shows(
+def test_the_first_example_gives_the_output_it_shows(
     acquired_few: Settings,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -75,14 +75,14 @@ def test_the_first_example_says_what_it_shows(
     # in this process, where the libraries are loaded already
     monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
     assert commands.main([*words[4:], "--home", str(settings.home)]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    told = json.loads(said.out)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    output = json.loads(captured.out)
     result = re.search(r'"result": \{(.*?)\}', shown)
     assert result is not None
-    assert list(told["result"]) == re.findall(r'"(\w+)":', result[1])
+    assert list(output["result"]) == re.findall(r'"(\w+)":', result[1])
     wanted = re.findall(r'"(\w+)":', re.sub(r"(?<=: )\{.*?\}", "", shown))
-    assert list(told) == wanted
+    assert list(output) == wanted
 
 
 def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Pat
     rows = snapshots.read(settings, snapshot, spec.columns)
     today = rows[rows[spec.rows.column] == spec.rows.production]
     today.drop(columns=spec.target).to_parquet(tmp_path / "today.parquet", index=False)
-    there = {
+    replacements = {
         "/srv/courtside/code": CODE_ROOT,
         "/srv/courtside/home": settings.home,
         "/srv/courtside/venv/bin/python": sys.executable,
@@ -105,14 +105,14 @@ def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Pat
         timing = re.match(r"((?:[\d*/,-]+ ){5})", line)
         assert timing is not None, line
         command = line[len(timing[1]) :]
-        for named, own in there.items():
+        for named, own in replacements.items():
             command = command.replace(named, str(own))
         assert not re.search(r"(?<!\w)/(srv|var)/", command)
         # cron has a terminal no more than it has a folder
         done = shell(command, tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
     answers = [json.loads(line) for line in (tmp_path / "courtside.jsonl").read_text().splitlines()]
-    assert [(one["command"], one["status"]) for one in answers] == [
+    assert [(line_of_log["command"], line_of_log["status"]) for line_of_log in answers] == [
         ("score", "done"),
         ("monitor", "done"),
     ]
@@ -123,18 +123,18 @@ def test_what_cron_runs_scores_and_monitors(trained_few: Settings, tmp_path: Pat
 def test_what_ci_runs_ends_well(trained_few: Settings, tmp_path: Path) -> None:
     script = block("In CI")
     if not WITH_LONG:
-        # the same words, understood; what they make stands in the home already
+        # these commands are only parsed: their results are in the home already
         copy_home(trained_few, tmp_path / "home")
-        kept = []
+        remaining = []
         for line in script.splitlines():
             words = shlex.split(line)
             if words[:3] == ["python", "-m", "core"] and words[3] in DONE_BEFORE:
-                given = commands._parser(words[3]).parse_args(words[4:])
-                commands._options(words[3], given, trained_few)
+                arguments = commands._parser(words[3]).parse_args(words[4:])
+                commands._options(words[3], arguments, trained_few)
             else:
-                kept.append(line)
-        assert len(script.splitlines()) - len(kept) == len(DONE_BEFORE)
-        script = "\n".join(kept)
+                remaining.append(line)
+        assert len(script.splitlines()) - len(remaining) == len(DONE_BEFORE)
+        script = "\n".join(remaining)
     done = shell(script, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     gate = json.loads((tmp_path / "gate.json").read_text())
@@ -149,14 +149,16 @@ def test_what_ci_runs_ends_well(trained_few: Settings, tmp_path: Path) -> None:
 
 
 def test_a_refusal_stops_what_ci_runs(tmp_path: Path) -> None:
-    (line,) = (one for one in block("In CI").splitlines() if one.startswith("python -c"))
+    (line,) = (
+        candidate for candidate in block("In CI").splitlines() if candidate.startswith("python -c")
+    )
     for decision, code in (("refuse", 1), ("hold", 0), ("promote", 0), ("unchanged", 0)):
         (tmp_path / "gate.json").write_text(json.dumps({"result": {"decision": decision}}))
         assert shell(line, tmp_path).returncode == code
 
 
 @pytest.mark.parametrize("line", re.findall(r"`(python -m core \w+ --[^`]+)`", PAGE))
-def test_an_example_in_a_table_is_understood(line: str) -> None:
+def test_an_example_in_a_table_is_valid(line: str) -> None:
     words = shlex.split(line)[3:]
     if words[1:] != ["--help"]:
         commands._parser(words[0]).parse_args(words[1:])

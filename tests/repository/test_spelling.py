@@ -1,7 +1,7 @@
 """The words of the app's texts and of its documents, in each language, against a dictionary.
 
-What is right and stands in no dictionary (names, terms of the field) stands in `words_<language>`,
-one a line. Code, addresses, names of columns and of runs are no words.
+Correct words that are in no dictionary (names, terms of the field) are in `words_<language>`, one
+per line. Code, addresses, names of columns and of runs are no words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from core.platform import steps
 from core.platform.config import CODE_ROOT
 
-# texts that stand on no page and in no catalogue, by the language they are written in
+# texts that are on no page and in no catalogue, by their language
 DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("docs/**/*.pt.md",)}
 NO_WORDS = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|https?:\S+|\{[^}]*\}|:material/\w+:|:[a-z]+(?:-badge)?\["
@@ -31,8 +31,8 @@ RUNS = {name.lower() for name in steps.RUN_NAMES.values()}
 
 def words(text: str) -> Iterator[str]:
     """Yield the words of a text, without names in capitals within and without possessives."""
-    for found in WORD.findall(NO_WORDS.sub(" ", text)):
-        word = re.sub(r"['’]s?$", "", found.replace("’", "'"))
+    for match in WORD.findall(NO_WORDS.sub(" ", text)):
+        word = re.sub(r"['’]s?$", "", match.replace("’", "'"))
         # MLflow, KNN, s3
         if len(word) > 2 and word[1:] == word[1:].lower():
             yield word.lower()
@@ -43,14 +43,16 @@ def misspelt(texts: Iterable[str], language: str) -> dict[str, str]:
     from spellchecker import SpellChecker
 
     listed = CODE_ROOT / "tests" / "repository" / f"words_{language}.txt"
-    known = RUNS | (set(listed.read_text(encoding="utf-8").split()) if listed.exists() else set())
-    seen: dict[str, str] = {}
+    accepted = RUNS | (
+        set(listed.read_text(encoding="utf-8").split()) if listed.exists() else set()
+    )
+    first_text: dict[str, str] = {}
     for text in texts:
         for word in words(text):
-            if word not in known:
-                seen.setdefault(word, " ".join(text.split())[:120])
-    unknown = SpellChecker(language=language, distance=1).unknown(seen)
-    return {word: seen[word] for word in sorted(unknown)}
+            if word not in accepted:
+                first_text.setdefault(word, " ".join(text.split())[:120])
+    unknown = SpellChecker(language=language, distance=1).unknown(first_text)
+    return {word: first_text[word] for word in sorted(unknown)}
 
 
 @cache
@@ -58,40 +60,44 @@ def collector() -> ModuleType:
     spec = importlib.util.spec_from_file_location("messages", CODE_ROOT / ".ci" / "messages.py")
     assert spec is not None
     assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def told(language: str) -> list[str]:
-    """Return all that the app says in a language."""
+def app_texts(language: str) -> list[str]:
+    """Return all texts of the app in a language."""
     if language == "en":
         return list(collector().messages())
     from babel.messages.pofile import read_po
 
     path = CODE_ROOT / "core" / "locale" / language / "LC_MESSAGES" / "courtside.po"
     with path.open("rb") as file:
-        return [str(one.string) for one in read_po(file, locale=language) if one.id and one.string]
+        return [
+            str(entry.string)
+            for entry in read_po(file, locale=language)
+            if entry.id and entry.string
+        ]
 
 
 def documents(language: str) -> list[str]:
-    """Return the documents of a language, a paragraph each."""
-    found = {path for pattern in DOCUMENTS[language] for path in CODE_ROOT.glob(pattern)}
-    found -= set() if language != "en" else {path for path in found if path.name.count(".") > 1}
-    texts = [path.read_text(encoding="utf-8") for path in sorted(found)]
-    # code first: an empty line within it is the end of no paragraph
+    """Return the paragraphs of a language's documents."""
+    paths = {path for pattern in DOCUMENTS[language] for path in CODE_ROOT.glob(pattern)}
+    paths -= set() if language != "en" else {path for path in paths if path.name.count(".") > 1}
+    texts = [path.read_text(encoding="utf-8") for path in sorted(paths)]
+    # code first: an empty line within it does not end a paragraph
     return [
         part for text in texts for part in re.sub(r"```.*?```", "", text, flags=re.S).split("\n\n")
     ]
 
 
 @pytest.mark.parametrize("language", DOCUMENTS)
-def test_the_words_are_spelt_as_the_dictionary_has_them(language: str) -> None:
-    found = misspelt([*told(language), *documents(language)], language)
-    assert not found, "\n".join(f"{word}: {text}" for word, text in found.items())
+def test_every_word_is_spelt_correctly(language: str) -> None:
+    unknown = misspelt([*app_texts(language), *documents(language)], language)
+    assert not unknown, "\n".join(f"{word}: {text}" for word, text in unknown.items())
 
 
-def test_a_slip_is_found_and_what_is_no_word_is_not() -> None:
+def test_a_misspelling_is_found_and_other_tokens_are_ignored() -> None:
     texts = [
         "The modle's `xqzt` [is](adress.md) at https://exampel.org, in `a_colum`.",
         "MLflow KNN",

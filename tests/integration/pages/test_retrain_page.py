@@ -51,12 +51,12 @@ def report(settings: Settings, place: int, loss: float) -> str:
 
 
 @pytest.fixture(scope="module")
-def rising(made: Callable[..., Settings], trained_few: Settings) -> Settings:
+def rising(shared_home: Callable[..., Settings], trained_few: Settings) -> Settings:
     def make(settings: Settings) -> None:
         for place, loss in enumerate(LOSSES):
             report(settings, place, loss)
 
-    return made("retrain-rising", make, trained_few)
+    return shared_home("retrain-rising", make, trained_few)
 
 
 @pytest.fixture

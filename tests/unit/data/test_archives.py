@@ -1,4 +1,4 @@
-"""Zip files: what they hold is taken, where they lead is not followed."""
+"""Zip files: their tables are read, and paths that lead out of the folder are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = b"x,y\n1,2\n"
 
 @pytest.fixture
 def unpack(tmp_path: Path):
-    """A function that unpacks bytes into a folder, and sees that nothing lies anywhere else."""
+    """Return a function that unpacks bytes and asserts that nothing is written elsewhere."""
     (tmp_path / "to").mkdir()
 
     def run(content: bytes, limit: int = LIMIT) -> list[tuple[str, Path]]:
@@ -28,8 +28,8 @@ def unpack(tmp_path: Path):
         try:
             return archives.unpack(tmp_path / "a.zip", "kobe.zip", tmp_path / "to", limit=limit)
         finally:
-            there = {path.name for path in tmp_path.iterdir()}
-            assert there == {"a.zip", "to"}
+            entries = {path.name for path in tmp_path.iterdir()}
+            assert entries == {"a.zip", "to"}
             names = [path.name for path in (tmp_path / "to").rglob("*")]
             assert all(name.startswith("member-") for name in names)
 
@@ -43,8 +43,8 @@ def refused(unpack, content: bytes, limit: int = LIMIT) -> str:
     return caught.value.message
 
 
-def test_tables_are_taken_and_other_files_left(unpack) -> None:
-    found = unpack(
+def test_tables_are_unpacked_and_other_files_ignored(unpack) -> None:
+    unpacked = unpack(
         zipped(
             {
                 "data.csv": TABLE,
@@ -56,15 +56,15 @@ def test_tables_are_taken_and_other_files_left(unpack) -> None:
             }
         )
     )
-    assert [name for name, _ in found] == ["data.csv", "b.parquet"]
-    assert found[0][1].read_bytes() == TABLE
-    assert [path.suffix for _, path in found] == [".csv", ".parquet"]
+    assert [name for name, _ in unpacked] == ["data.csv", "b.parquet"]
+    assert unpacked[0][1].read_bytes() == TABLE
+    assert [path.suffix for _, path in unpacked] == [".csv", ".parquet"]
 
 
 def test_kaggles_zip_of_zips_is_unpacked(unpack) -> None:
     inner = {f"{name}.csv.zip": zipped({f"{name}.csv": TABLE + name.encode()}) for name in "ab"}
-    found = unpack(zipped(inner))
-    assert [(name, path.read_bytes()) for name, path in found] == [
+    unpacked = unpack(zipped(inner))
+    assert [(name, path.read_bytes()) for name, path in unpacked] == [
         ("a.csv", TABLE + b"a"),
         ("b.csv", TABLE + b"b"),
     ]
@@ -88,9 +88,9 @@ def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
     ],
 )
 def test_paths_that_lead_out_are_refused(unpack, name: str) -> None:
-    told = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
-    assert "holds a path that leads out of it" in told
-    assert "Nothing was unpacked" in told
+    message = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
+    assert "holds a path that leads out of it" in message
+    assert "Nothing was unpacked" in message
 
 
 def test_a_link_is_refused(unpack) -> None:
@@ -146,12 +146,12 @@ def test_what_holds_no_tables_is_refused(unpack, content: bytes, words: str) -> 
 
 
 def test_a_broken_member_is_refused_by_name(unpack) -> None:
-    whole = bytearray(zipped({"data.csv": bytes(range(256)) * 100}))
-    whole[60:70] = b"\xff" * 10
-    assert "'data.csv' in 'kobe.zip' is broken" in refused(unpack, bytes(whole))
+    content = bytearray(zipped({"data.csv": bytes(range(256)) * 100}))
+    content[60:70] = b"\xff" * 10
+    assert "'data.csv' in 'kobe.zip' is broken" in refused(unpack, bytes(content))
 
 
-def test_an_encrypted_zip_is_told(unpack) -> None:
+def test_an_encrypted_zip_is_reported(unpack) -> None:
     locked = bytearray(zipped({"data.csv": TABLE}))
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(mark) + place] |= 1

@@ -1,4 +1,4 @@
-"""Files from the network, here from a small server that answers as it is told."""
+"""Files from the network, here from a small server that follows a script."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAME = "shots.parquet"
 
 
 class Stub(ThreadingHTTPServer):
-    """Answers each GET with the next of `plan`, the last one for ever; keeps what it was asked."""
+    """Answer each GET with the next item of `plan`, repeat the last, and record the requests."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.plan: list[Any] = ["whole"]
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.release = threading.Event()
 
     @property
@@ -50,49 +50,49 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        asked_range = self.headers.get("Range")
-        self.server.asked.append((self.path, asked_range))
+        requested_range = self.headers.get("Range")
+        self.server.requests.append((self.path, requested_range))
         plan = self.server.plan
-        what = plan.pop(0) if len(plan) > 1 else plan[0]
-        start = int(asked_range.removeprefix("bytes=").rstrip("-")) if asked_range else 0
-        if what == "whole":  # and knows nothing of ranges
+        reply = plan.pop(0) if len(plan) > 1 else plan[0]
+        start = int(requested_range.removeprefix("bytes=").rstrip("-")) if requested_range else 0
+        if reply == "whole":  # and knows nothing of ranges
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY)
-        elif what in ("range", "broken"):
+        elif reply in ("range", "broken"):
             rest = BODY[start:]
             self.head(
                 206 if start else 200,
                 Content_Length=len(rest),
                 Content_Range=f"bytes {start}-{len(BODY) - 1}/{len(BODY)}",
             )
-            self.wfile.write(rest if what == "range" else rest[:100_000])
-            if what == "broken":
+            self.wfile.write(rest if reply == "range" else rest[:100_000])
+            if reply == "broken":
                 self.wfile.flush()
                 self.close_connection = True
                 self.connection.close()
-        elif what == "cut":
+        elif reply == "cut":
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY[:10])
             self.close_connection = True
-        elif what == "other":
+        elif reply == "other":
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY[::-1])
-        elif what == "endless":
+        elif reply == "endless":
             self.head(200)
             for _ in range(100):
                 self.wfile.write(BODY)
             self.close_connection = True
-        elif what == "hang":
+        elif reply == "hang":
             self.head(200, Content_Length=len(BODY))
             self.wfile.write(BODY[:10])
             self.wfile.flush()
             self.server.release.wait(60)
             self.close_connection = True
-        elif isinstance(what, str):  # where to look instead
-            self.head(302, Location=what, Content_Length=0)
+        elif isinstance(reply, str):  # where to look instead
+            self.head(302, Location=reply, Content_Length=0)
         else:
-            self.head(what[0], Content_Length=what[1])
-            self.wfile.write(b"x" * min(what[1], 100))
+            self.head(reply[0], Content_Length=reply[1])
+            self.wfile.write(b"x" * min(reply[1], 100))
             self.close_connection = True
 
 
@@ -119,55 +119,53 @@ def fetch(stub: Stub, tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_a_file_is_kept_when_its_size_and_digest_are_right(stub, fetch, tmp_path: Path) -> None:
-    told: list[int] = []
-    path = fetch(on_progress=told.append)
+    progress: list[int] = []
+    path = fetch(on_progress=progress.append)
     assert path.read_bytes() == BODY
     assert path.suffix == ".parquet"
-    assert told == sorted(told)
-    assert told[-1] == len(BODY)
-    assert stub.asked == [(f"/data/{NAME}", None)]
+    assert progress == sorted(progress)
+    assert progress[-1] == len(BODY)
+    assert stub.requests == [(f"/data/{NAME}", None)]
     assert fetch() == path
-    assert len(stub.asked) == 1
+    assert len(stub.requests) == 1
 
 
-def test_a_broken_download_goes_on_where_it_ended(stub, fetch) -> None:
+def test_a_broken_download_resumes_where_it_ended(stub, fetch) -> None:
     stub.plan = ["broken", "broken", "range"]
     assert fetch().read_bytes() == BODY
-    ranges = [asked for _, asked in stub.asked]
+    ranges = [requested_range for _, requested_range in stub.requests]
     # whole blocks of 64 KiB are kept
     assert ranges == [None, "bytes=65536-", "bytes=131072-"]
 
 
-def test_what_came_before_a_failure_is_taken_up_by_the_next_attempt(
-    stub, fetch, tmp_path: Path
-) -> None:
+def test_the_next_attempt_continues_a_failed_download(stub, fetch, tmp_path: Path) -> None:
     stub.plan = ["broken", (503, 10)]
     with pytest.raises(DownloadError, match="What came so far is kept"):
         fetch()
     (part,) = (tmp_path / "downloads").iterdir()
-    there = part.stat().st_size
-    assert (part.suffix, there > 0) == (".part", True)
-    assert part.read_bytes() == BODY[:there]
-    stub.asked.clear()
+    size = part.stat().st_size
+    assert (part.suffix, size > 0) == (".part", True)
+    assert part.read_bytes() == BODY[:size]
+    stub.requests.clear()
     stub.plan = ["range"]
     assert fetch().read_bytes() == BODY
-    assert stub.asked == [(f"/data/{NAME}", f"bytes={there}-")]
+    assert stub.requests == [(f"/data/{NAME}", f"bytes={size}-")]
 
 
 def test_a_server_without_ranges_sends_all_again(stub, fetch) -> None:
     stub.plan = ["broken", "whole"]
     assert fetch().read_bytes() == BODY
-    assert stub.asked[1][1] == "bytes=65536-"
+    assert stub.requests[1][1] == "bytes=65536-"
 
 
-def test_a_wrong_part_is_thrown_away_and_fetched_anew(stub, fetch, tmp_path: Path) -> None:
+def test_a_wrong_part_is_discarded_and_fetched_again(stub, fetch, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     folder.mkdir()
     part = folder / f"{hashlib.sha256(BODY).hexdigest()}.part"
     part.write_bytes(b"wrong" * 100)
     stub.plan = ["range"]
     assert fetch().read_bytes() == BODY
-    assert [asked for _, asked in stub.asked] == ["bytes=500-", None]
+    assert [requested_range for _, requested_range in stub.requests] == ["bytes=500-", None]
 
 
 def test_another_file_is_refused_and_nothing_is_left(stub, fetch, tmp_path: Path) -> None:
@@ -193,9 +191,7 @@ def test_another_file_is_refused_and_nothing_is_left(stub, fetch, tmp_path: Path
     ],
     ids=["2 GB claim", "too small", "endless", "404", "403", "503", "429", "hang", "cut"],
 )
-def test_what_goes_wrong_is_told_with_the_server_and_what_to_do(
-    stub, fetch, plan: Any, words: str
-) -> None:
+def test_errors_name_the_server_and_the_remedy(stub, fetch, plan: Any, words: str) -> None:
     stub.plan = [plan]
     with pytest.raises(DownloadError) as caught:
         fetch()
@@ -204,11 +200,11 @@ def test_what_goes_wrong_is_told_with_the_server_and_what_to_do(
     assert "upload" in caught.value.message
 
 
-def test_a_refusal_is_not_asked_again_and_a_busy_server_is(stub, fetch) -> None:
+def test_a_refusal_is_not_retried_and_a_busy_server_is(stub, fetch) -> None:
     stub.plan = [(404, 10)]
     with pytest.raises(DownloadError):
         fetch()
-    assert len(stub.asked) == 1
+    assert len(stub.requests) == 1
     stub.plan = [(503, 10), (503, 10), "whole"]
     assert fetch().read_bytes() == BODY
 
@@ -219,7 +215,7 @@ def test_a_slow_drip_ends_at_last(stub, fetch, monkeypatch: pytest.MonkeyPatch) 
         fetch()
 
 
-def test_offline_is_told(fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offline_machine_is_reported(fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match=r"cannot be reached\. Is this machine offline"):
         fetch(url=f"http://127.0.0.1:{process.free_port(21000)}/x")
     with pytest.raises(DownloadError, match=r"nowhere.invalid cannot be reached"):
@@ -228,7 +224,7 @@ def test_offline_is_told(fetch, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_mirror_is_asked_for_the_files_name(stub, fetch) -> None:
     fetch(url="http://nowhere.invalid/x", mirror=f"{stub.url}/mirror/")
-    assert stub.asked == [(f"/mirror/{NAME}", None)]
+    assert stub.requests == [(f"/mirror/{NAME}", None)]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +247,7 @@ def test_a_redirect_into_a_private_network_is_not_followed(stub, fetch, address:
     start = time.perf_counter()
     with pytest.raises(DownloadError, match="an address in a private network"):
         fetch()
-    assert len(stub.asked) == 1
+    assert len(stub.requests) == 1
     assert time.perf_counter() - start < 5
 
 
@@ -268,12 +264,12 @@ def test_only_web_addresses_are_followed(stub, fetch, address: str) -> None:
 def test_a_redirect_to_a_public_address_is_followed(
     stub, fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(download, "_refuse_private", asked.append)
+    addresses: list[str] = []
+    monkeypatch.setattr(download, "_refuse_private", addresses.append)
     stub.plan = ["/elsewhere", "whole"]
     assert fetch().read_bytes() == BODY
-    assert asked == [f"{stub.url}/elsewhere"]
-    assert [path for path, _ in stub.asked] == [f"/data/{NAME}", "/elsewhere"]
+    assert addresses == [f"{stub.url}/elsewhere"]
+    assert [path for path, _ in stub.requests] == [f"/data/{NAME}", "/elsewhere"]
 
 
 def test_redirects_in_a_circle_end(stub, fetch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +277,7 @@ def test_redirects_in_a_circle_end(stub, fetch, monkeypatch: pytest.MonkeyPatch)
     stub.plan = ["/again"]
     with pytest.raises(DownloadError, match="redirects more than 5 times"):
         fetch()
-    assert len(stub.asked) == 6
+    assert len(stub.requests) == 6
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "file:///a", "http://user:secret@a/b", "a/b", ""])

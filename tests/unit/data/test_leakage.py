@@ -1,4 +1,4 @@
-"""Columns that know too much are told, and others are not."""
+"""Columns that leak the label are reported, and others are not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from core.platform import project
 SPEC = project.load("kobe")
 
 
-def said(frame: pd.DataFrame, labels: pd.Series) -> dict[str, list[str]]:
-    found = leakage.inspect(frame, leakage.alone(frame, labels), SPEC)
-    return found.groupby("feature")["finding"].agg(list).to_dict()
+def findings_of(frame: pd.DataFrame, labels: pd.Series) -> dict[str, list[str]]:
+    table = leakage.inspect(frame, leakage.alone(frame, labels), SPEC)
+    return table.groupby("feature")["finding"].agg(list).to_dict()
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def labels() -> pd.Series:
 
 
 def test_the_brief_features_of_the_sample_are_not_suspected(shots: pd.DataFrame) -> None:
-    known = shots[shots[SPEC.target].notna()]
-    assert said(known[list(SPEC.features)], known[SPEC.target]) == {}
+    labelled = shots[shots[SPEC.target].notna()]
+    assert findings_of(labelled[list(SPEC.features)], labelled[SPEC.target]) == {}
 
 
-def test_what_is_noted_afterwards_names_rows_or_is_constant_is_told(shots: pd.DataFrame) -> None:
-    known = shots[shots[SPEC.target].notna()]
-    assert said(known.drop(columns=SPEC.target), known[SPEC.target]) == {
+def test_late_identifying_and_constant_columns_are_reported(shots: pd.DataFrame) -> None:
+    labelled = shots[shots[SPEC.target].notna()]
+    assert findings_of(labelled.drop(columns=SPEC.target), labelled[SPEC.target]) == {
         "action_type": ["recorded_after"],
         "combined_shot_type": ["recorded_after"],
         "game_id": ["identifier"],
@@ -53,16 +53,16 @@ def test_a_copy_of_the_label_is_too_good_in_whatever_shape(labels: pd.Series) ->
             "period": rng.integers(1, 5, len(labels)),
         }
     )
-    found = said(frame, labels)
-    assert {name for name, findings in found.items() if "too_good" in findings} == set(frame) - {
-        "period"
-    }
+    by_feature = findings_of(frame, labels)
+    assert {name for name, findings in by_feature.items() if "too_good" in findings} == set(
+        frame
+    ) - {"period"}
 
 
-def test_names_that_stand_there_once_are_not_taken_for_knowledge(labels: pd.Series) -> None:
+def test_names_that_occur_once_are_not_mistaken_for_leaks(labels: pd.Series) -> None:
     own = pd.Series([f"name {i}" for i in range(len(labels))])
     assert leakage.auc_alone(own, labels) == pytest.approx(0.5, abs=0.03)
-    assert said(pd.DataFrame({"opponent": own}), labels) == {"opponent": ["identifier"]}
+    assert findings_of(pd.DataFrame({"opponent": own}), labels) == {"opponent": ["identifier"]}
 
 
 def test_random_columns_are_near_a_half(labels: pd.Series) -> None:
@@ -85,8 +85,8 @@ def test_an_engineered_feature_of_a_late_column_is_late() -> None:
 @pytest.mark.real
 def test_on_the_real_rows_only_the_kind_of_action_stands_out(real_dir) -> None:
     frame = pd.concat(pd.read_parquet(path) for path in sorted(real_dir.glob("*.parquet")))
-    known = frame[(frame["shot_type"] == SPEC.rows.development) & frame[SPEC.target].notna()]
-    alone = leakage.alone(known.drop(columns=SPEC.target), known[SPEC.target])
+    labelled = frame[(frame["shot_type"] == SPEC.rows.development) & frame[SPEC.target].notna()]
+    alone = leakage.alone(labelled.drop(columns=SPEC.target), labelled[SPEC.target])
     assert alone.idxmax() == "action_type"
     assert 0.68 < alone["action_type"] < 0.71
     assert alone.drop("action_type").max() < 0.62

@@ -37,7 +37,7 @@ def test_every_row_of_every_column_is_counted_once_by_its_class(shots: pd.DataFr
     assert set(bins["column"]) == set(SPEC.columns) - {SPEC.target}
 
 
-def test_single_values_texts_and_bins_are_told_as_such(shots: pd.DataFrame) -> None:
+def test_single_values_texts_and_bins_are_labelled_as_such(shots: pd.DataFrame) -> None:
     bins = profile.bins(shots, SPEC)
     period, season = of(bins, "period"), of(bins, "season")
     assert period["label"].tolist() == [f"{value}" for value in sorted(shots["period"].unique())]
@@ -54,31 +54,31 @@ def test_single_values_texts_and_bins_are_told_as_such(shots: pd.DataFrame) -> N
 
 def test_counts_of_a_value_are_those_of_its_rows(shots: pd.DataFrame) -> None:
     season = of(profile.bins(shots, SPEC), "season").set_index("label")
-    made = shots[shots[SPEC.target] == 1].groupby("season").size()
-    assert season["positive"].to_dict() == made.to_dict()
+    positives = shots[shots[SPEC.target] == 1].groupby("season").size()
+    assert season["positive"].to_dict() == positives.to_dict()
 
 
 def test_whole_numbers_are_cut_into_bins_that_hold_equally_many_of_them() -> None:
     frame = rows(shot_distance=np.repeat(np.arange(60), 10))
-    found = of(profile.bins(frame, SPEC), "shot_distance")
-    assert found["positive"].tolist() == [20] * 30
+    bins = of(profile.bins(frame, SPEC), "shot_distance")
+    assert bins["positive"].tolist() == [20] * 30
 
 
 def test_a_value_far_out_does_not_flatten_all_others() -> None:
     frame = rows(lat=[*np.linspace(34, 34.1, 1000), 1e9])
-    found = of(profile.bins(frame, SPEC), "lat")
-    assert found["positive"].sum() == 1001
-    assert found["positive"].max() < 50
+    bins = of(profile.bins(frame, SPEC), "lat")
+    assert bins["positive"].sum() == 1001
+    assert bins["positive"].max() < 50
 
 
 def test_the_rarest_of_many_texts_are_put_together() -> None:
     names = [f"team {i:03}" for i in range(200)]
     frame = rows(opponent=[*np.repeat(names[150:], 5), *names[:150]])
-    found = of(profile.bins(frame, SPEC), "opponent")
-    assert len(found) == profile.TEXT_BINS
-    assert found["label"].iloc[-1] == profile.OTHERS
-    assert set(names[150:]) <= set(found["label"])
-    assert found["positive"].sum() == len(frame)
+    bins = of(profile.bins(frame, SPEC), "opponent")
+    assert len(bins) == profile.TEXT_BINS
+    assert bins["label"].iloc[-1] == profile.OTHERS
+    assert set(names[150:]) <= set(bins["label"])
+    assert bins["positive"].sum() == len(frame)
 
 
 def test_missing_values_are_in_no_bin_and_counted_as_missing() -> None:
@@ -104,9 +104,9 @@ def test_a_column_without_any_value_is_described() -> None:
 
 
 def test_columns_are_described_as_pandas_does(shots: pd.DataFrame) -> None:
-    found = profile.columns(shots, SPEC)
+    description = profile.columns(shots, SPEC)
     for kind, frame in (("all", shots), ("production", shots[shots["shot_type"] == THREE])):
-        lat, opponent = (of(found, name, kind).loc[0] for name in ("lat", "opponent"))
+        lat, opponent = (of(description, name, kind).loc[0] for name in ("lat", "opponent"))
         assert lat["rows"] == len(frame)
         assert lat["distinct"] == frame["lat"].nunique()
         assert lat["mean"] == pytest.approx(frame["lat"].mean())
@@ -115,16 +115,16 @@ def test_columns_are_described_as_pandas_does(shots: pd.DataFrame) -> None:
         assert opponent["usual_share"] == pytest.approx(
             frame["opponent"].value_counts(normalize=True).iloc[0]
         )
-    assert of(found, "action_type").loc[0, "recorded"] == "after"
+    assert of(description, "action_type").loc[0, "recorded"] == "after"
 
 
 def test_correlation_is_pearsons_and_leaves_out_what_is_constant(shots: pd.DataFrame) -> None:
-    found = profile.correlation(shots, SPEC)
-    mine = found[found["kind"] == "development"].set_index(["one", "other"])["correlation"]
+    table = profile.correlation(shots, SPEC)
+    mine = table[table["kind"] == "development"].set_index(["one", "other"])["correlation"]
     rows_ = shots[shots["shot_type"] == TWO]
     assert mine["lat", SPEC.target] == pytest.approx(rows_["lat"].corr(rows_[SPEC.target]))
     assert mine["lat", "loc_y"] == pytest.approx(-1)
-    assert "team_id" not in found["one"].tolist()
+    assert "team_id" not in table["one"].tolist()
 
 
 def test_rates_hold_their_interval_and_leave_out_few_rows() -> None:
@@ -148,16 +148,16 @@ def test_the_interval_is_that_of_agresti_and_coull() -> None:
 
 def test_values_to_filter_by_are_those_of_the_rows_and_can_be_filtered_by() -> None:
     frame = rows(game_id=np.repeat(np.arange(1_000_000, 1_000_600, 10), 5))
-    found = profile.values(frame, ["game_id", "shot_type", "game_id"])
-    assert found["column"].unique().tolist() == ["game_id", "shot_type"]
-    ids = found[found["column"] == "game_id"]
-    assert ids["value"].tolist() == [str(one) for one in range(1_000_000, 1_000_600, 10)]
+    table = profile.values(frame, ["game_id", "shot_type", "game_id"])
+    assert table["column"].unique().tolist() == ["game_id", "shot_type"]
+    ids = table[table["column"] == "game_id"]
+    assert ids["value"].tolist() == [str(number) for number in range(1_000_000, 1_000_600, 10)]
     assert (ids["rows"] == 5).all()
     many = profile.values(rows(game_id=np.arange(5000)), ["game_id"])
     assert len(many) == profile.MOST_VALUES
     frame[SPEC.target] = [0.0, 1.0] * 150
-    kept = split.filter_rows(frame, SPEC, {"game_id": (ids["value"].iloc[7],)})
-    assert kept.frame["game_id"].unique().tolist() == [1_000_070]
+    filtered = split.filter_rows(frame, SPEC, {"game_id": (ids["value"].iloc[7],)})
+    assert filtered.frame["game_id"].unique().tolist() == [1_000_070]
 
 
 def test_a_picture_leaves_the_rows_as_they_are(shots: pd.DataFrame) -> None:

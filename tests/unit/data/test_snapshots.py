@@ -1,4 +1,4 @@
-"""Raw data is kept as it came, once for the same bytes, and never changed."""
+"""Raw data is stored unchanged, once for the same bytes, and never modified."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def keep(
     return snapshot
 
 
-def test_the_last_one_that_was_kept_is_current(home: Settings, frame) -> None:
+def test_the_last_snapshot_is_current(home: Settings, frame) -> None:
     assert snapshots.current(home) is None
     first = acquire(home, frame)
     assert snapshots.current(home) == first
     second = acquire(home, frame.assign(y=0))
     assert snapshots.current(home) == second
     assert snapshots.read(home, first, {})["y"].tolist() == [0, 1, 0, 1]
-    assert [one.id for one in snapshots.listed(home)] == [second.id, first.id]
+    assert [snapshot.id for snapshot in snapshots.listed(home)] == [second.id, first.id]
 
 
-def test_describing_keeps_nothing(home: Settings, frame) -> None:
+def test_describing_stores_nothing(home: Settings, frame) -> None:
     path = home.home / "a.csv"
     frame.to_csv(path, index=False)
     snapshots.describe(home, "file", [("a.csv", path, "")], 4, 2, "run", "rules")
@@ -57,14 +57,14 @@ def test_describing_keeps_nothing(home: Settings, frame) -> None:
     assert list((home.data_dir / "01_raw").iterdir()) == []
 
 
-def test_one_that_was_kept_before_is_made_current_again(home: Settings, frame) -> None:
+def test_an_earlier_snapshot_becomes_current_again(home: Settings, frame) -> None:
     first = acquire(home, frame)
     acquire(home, frame.assign(y=0))
     again = snapshots.find(home, first.id).again("another run", "new rules")
     snapshots.keep(home, again, snapshots.paths(home, again))
-    found = snapshots.current(home)
-    assert found is not None
-    assert (found.id, found.run_id, found.rules, found.acquired_at) == (
+    current = snapshots.current(home)
+    assert current is not None
+    assert (current.id, current.run_id, current.rules, current.acquired_at) == (
         first.id,
         "another run",
         "new rules",
@@ -80,22 +80,22 @@ def test_the_same_bytes_make_no_second_copy(home: Settings, frame) -> None:
     assert first.id == again.id
     assert snapshots.current(home) == again
     (listed,) = snapshots.listed(home)
-    # the list goes on to tell how and when they first came, by the newest run
+    # the list still has the first source and time, and names the newest run
     assert (listed.files[0].name, listed.acquired_at) == ("a.csv", first.acquired_at)
     assert (again.files[0].name, listed.run_id) == ("other-name.csv", again.run_id)
 
 
-def test_the_order_in_which_files_come_makes_no_other_snapshot(home: Settings, frame) -> None:
+def test_the_order_of_files_does_not_change_the_snapshot(home: Settings, frame) -> None:
     paths = []
     for i, part in enumerate((frame.head(1), frame.tail(3))):
         path = home.home / f"{i}.parquet"
         part.to_parquet(path, index=False)
         paths.append((path.name, path))
-    there, back = keep(home, "folder", paths), keep(home, "upload", paths[::-1])
-    assert there.digest == back.digest
-    rows = snapshots.read(home, there, {})
+    forward, backward = keep(home, "folder", paths), keep(home, "upload", paths[::-1])
+    assert forward.digest == backward.digest
+    rows = snapshots.read(home, forward, {})
     assert sorted(rows["x"]) == sorted(frame["x"])
-    assert {file.name for file in there.files} == {"0.parquet", "1.parquet"}
+    assert {file.name for file in forward.files} == {"0.parquet", "1.parquet"}
 
 
 def test_files_are_kept_as_they_came_and_cannot_be_written(home: Settings, frame) -> None:
@@ -106,7 +106,7 @@ def test_files_are_kept_as_they_came_and_cannot_be_written(home: Settings, frame
 
 
 @pytest.mark.parametrize("harm", ["changed", "removed"])
-def test_raw_data_that_was_changed_is_noticed_and_mended_by_bringing_it_again(
+def test_changed_raw_data_is_detected_and_repaired_by_acquiring_it_again(
     harm: str, home: Settings, frame
 ) -> None:
     snapshot = acquire(home, frame)
@@ -118,16 +118,16 @@ def test_raw_data_that_was_changed_is_noticed_and_mended_by_bringing_it_again(
         snapshots.read(home, snapshot, {})
     again = acquire(home, frame)
     assert snapshots.read(home, again, {}).equals(frame)
-    assert [one.id for one in snapshots.listed(home)] == [snapshot.id]
+    assert [item.id for item in snapshots.listed(home)] == [snapshot.id]
 
 
-def test_a_record_that_cannot_be_read_is_left_out_and_written_anew(home: Settings, frame) -> None:
+def test_an_unreadable_record_is_skipped_and_written_again(home: Settings, frame) -> None:
     snapshot = acquire(home, frame)
     record = home.data_dir / "01_raw" / snapshot.id / "snapshot.json"
     record.write_text("{")
     assert snapshots.listed(home) == []
     acquire(home, frame)
-    assert [one.id for one in snapshots.listed(home)] == [snapshot.id]
+    assert [item.id for item in snapshots.listed(home)] == [snapshot.id]
 
 
 @pytest.mark.parametrize("source", ["file", "folder", "upload"])
@@ -144,9 +144,9 @@ def test_bytes_of_the_sample_stay_the_sample(home: Settings, frame, source: str)
         ([("mine", path)], True),
     ):
         keep(home, source, files)
-        found = snapshots.current(home)
-        assert found is not None
-        assert (found.source, found.is_sample) == (source, is_sample)
+        current = snapshots.current(home)
+        assert current is not None
+        assert (current.source, current.is_sample) == (source, is_sample)
 
 
 def test_a_snapshot_that_cannot_be_copied_leaves_nothing(
@@ -173,12 +173,12 @@ def test_two_processes_may_keep_the_same_bytes_at_once(home: Settings, frame, mo
     monkeypatch.setattr(shutil, "copyfile", other_is_first)
     snapshot = acquire(home, frame)
     assert snapshots.read(home, snapshot, {}).equals(frame)
-    kept = [path.name for path in (home.data_dir / "01_raw").iterdir() if path.is_dir()]
-    assert kept == [snapshot.id]
+    folders = [path.name for path in (home.data_dir / "01_raw").iterdir() if path.is_dir()]
+    assert folders == [snapshot.id]
 
 
 @pytest.mark.parametrize("content", ["{", '{"snapshot": "abc"}'])
-def test_a_damaged_pointer_is_told(home: Settings, content: str) -> None:
+def test_a_damaged_pointer_is_reported(home: Settings, content: str) -> None:
     (storage.folder(home, storage.RAW) / "current.json").write_text(content)
     with pytest.raises(StoreError, match=r"current.json is damaged"):
         snapshots.current(home)

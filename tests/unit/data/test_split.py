@@ -13,24 +13,26 @@ SPEC = project.load("kobe")
 
 def test_filtering_counts_what_it_leaves_out_and_changes_nothing(few_shots: pd.DataFrame) -> None:
     before = few_shots.copy()
-    found = split.filter_rows(few_shots, SPEC)
+    result = split.filter_rows(few_shots, SPEC)
     wanted = few_shots[few_shots[SPEC.rows.column] == SPEC.rows.development]
-    assert found.rows_other == len(few_shots) - len(wanted) > 0
-    assert found.rows_unlabelled == wanted[SPEC.target].isna().sum() > 0
-    assert found.rows_missing == 0
-    assert len(wanted) == len(found.frame) + found.rows_unlabelled
-    assert tuple(found.frame.columns) == tuple(SPEC.columns)
-    assert found.frame[SPEC.target].dtype == "int64"
+    assert result.rows_other == len(few_shots) - len(wanted) > 0
+    assert result.rows_unlabelled == wanted[SPEC.target].isna().sum() > 0
+    assert result.rows_missing == 0
+    assert len(wanted) == len(result.frame) + result.rows_unlabelled
+    assert tuple(result.frame.columns) == tuple(SPEC.columns)
+    assert result.frame[SPEC.target].dtype == "int64"
     pd.testing.assert_frame_equal(few_shots, before)
 
 
 def test_a_row_that_misses_any_value_is_dropped(few_shots: pd.DataFrame) -> None:
-    whole = len(split.filter_rows(few_shots, SPEC).frame)
-    kept = few_shots[few_shots[SPEC.target].notna() & (few_shots["shot_type"] == "2PT Field Goal")]
-    few_shots.loc[kept.index[0], "opponent"] = None
-    found = split.filter_rows(few_shots, SPEC)
-    assert len(found.frame) == whole - 1
-    assert found.missing.set_index("column").loc["opponent", "missing"] == 1
+    rows_before = len(split.filter_rows(few_shots, SPEC).frame)
+    labelled = few_shots[
+        few_shots[SPEC.target].notna() & (few_shots["shot_type"] == "2PT Field Goal")
+    ]
+    few_shots.loc[labelled.index[0], "opponent"] = None
+    result = split.filter_rows(few_shots, SPEC)
+    assert len(result.frame) == rows_before - 1
+    assert result.missing.set_index("column").loc["opponent", "missing"] == 1
 
 
 def test_a_split_is_stratified_whole_and_the_same_for_a_seed(few_shots: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""A split is judged by what stands on both sides, and by how alike the sides are."""
+"""A split is judged by the rows on both sides, and by how similar the sides are."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from core.stats import drift
 SPEC = project.load("kobe")
 
 
-def judged(train: pd.DataFrame, test: pd.DataFrame, how: str, share: float | None = 0.2) -> dict:
+def judge(train: pd.DataFrame, test: pd.DataFrame, method: str, share: float | None = 0.2) -> dict:
     moved = drift.by_feature(train, test, SPEC.features)
-    found = split_checks.judge(
+    results = split_checks.judge(
         train,
         test,
         moved,
-        split=how,
+        split=method,
         target=SPEC.target,
         positive="made",
         time=SPEC.time,
         group=SPEC.group,
         test_share=share,
     )
-    assert [check.code for check in found] == [
+    assert [check.code for check in results] == [
         "share",
         "balance",
         "drift",
         "groups_shared",
         "time_shared",
     ]
-    assert all(check.group == "split" for check in found)
-    return {check.code: check for check in found}
+    assert all(check.group == "split" for check in results)
+    return {check.code: check for check in results}
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,14 @@ def rows(shots: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_random_split_is_alike_but_shares_its_groups(rows: pd.DataFrame) -> None:
-    found = judged(*split.at_random(rows, SPEC.target, test_share=0.2, seed=42), "random")
-    assert found["share"].verdict == found["balance"].verdict == found["drift"].verdict == "ok"
-    assert found["drift"].value < 0.02
-    assert found["groups_shared"].verdict == "warning"
-    assert found["groups_shared"].value > 1000
-    assert found["time_shared"].verdict == "not_applicable"
+    by_code = judge(*split.at_random(rows, SPEC.target, test_share=0.2, seed=42), "random")
+    assert (
+        by_code["share"].verdict == by_code["balance"].verdict == by_code["drift"].verdict == "ok"
+    )
+    assert by_code["drift"].value < 0.02
+    assert by_code["groups_shared"].verdict == "warning"
+    assert by_code["groups_shared"].value > 1000
+    assert by_code["time_shared"].verdict == "not_applicable"
 
 
 def test_a_split_by_time_trains_on_the_earlier_ones(rows: pd.DataFrame) -> None:
@@ -57,9 +59,9 @@ def test_a_split_by_time_trains_on_the_earlier_ones(rows: pd.DataFrame) -> None:
     assert train[SPEC.time].max() < test[SPEC.time].min()
     assert len(train) + len(test) == len(rows)
     assert len(test) / len(rows) == pytest.approx(0.2, abs=0.002)
-    found = judged(train, test, "time")
-    assert found["time_shared"].verdict == found["groups_shared"].verdict == "ok"
-    assert str(train[SPEC.time].max()) in found["time_shared"].text
+    by_code = judge(train, test, "time")
+    assert by_code["time_shared"].verdict == by_code["groups_shared"].verdict == "ok"
+    assert str(train[SPEC.time].max()) in by_code["time_shared"].text
 
 
 def test_a_split_from_a_moment_on_cuts_there(rows: pd.DataFrame) -> None:
@@ -67,7 +69,7 @@ def test_a_split_from_a_moment_on_cuts_there(rows: pd.DataFrame) -> None:
         rows, SPEC.target, SPEC.time, test_share=0.2, test_from="2010-12-01"
     )
     assert train[SPEC.time].max() < "2010-12-01" <= test[SPEC.time].min()
-    assert judged(train, test, "time", None)["share"].text.endswith("The moment was chosen.")
+    assert judge(train, test, "time", None)["share"].text.endswith("The moment was chosen.")
 
 
 def test_a_split_by_group_keeps_each_group_whole(rows: pd.DataFrame) -> None:
@@ -79,29 +81,29 @@ def test_a_split_by_group_keeps_each_group_whole(rows: pd.DataFrame) -> None:
     other = split.by_group(rows, SPEC.target, "game_id", test_share=0.2, seed=43)[1]
     assert list(test.index) == list(again.index)
     assert list(test.index) != list(other.index)
-    assert judged(train, test, "group")["groups_shared"].verdict == "ok"
+    assert judge(train, test, "group")["groups_shared"].verdict == "ok"
 
 
 def test_a_split_that_is_not_what_it_says_is_in_alert(rows: pd.DataFrame) -> None:
     train, test = split.at_random(rows, SPEC.target, test_share=0.2, seed=42)
-    assert judged(train, test, "group")["groups_shared"].verdict == "alert"
-    assert judged(train, test, "time")["time_shared"].verdict == "alert"
-    assert judged(train, test, "random", 0.4)["share"].verdict == "warning"
+    assert judge(train, test, "group")["groups_shared"].verdict == "alert"
+    assert judge(train, test, "time")["time_shared"].verdict == "alert"
+    assert judge(train, test, "random", 0.4)["share"].verdict == "warning"
 
 
-def test_classes_and_columns_that_differ_are_seen(rows: pd.DataFrame) -> None:
+def test_different_classes_and_columns_are_detected(rows: pd.DataFrame) -> None:
     near = rows["shot_distance"] < 8
-    found = judged(rows[~near], rows[near], "random", None)
-    assert found["drift"].verdict == "alert"
-    assert "shot_distance" in found["drift"].text
-    assert found["balance"].verdict == "alert"
-    assert found["balance"].low > 0.05
+    by_code = judge(rows[~near], rows[near], "random", None)
+    assert by_code["drift"].verdict == "alert"
+    assert "shot_distance" in by_code["drift"].text
+    assert by_code["balance"].verdict == "alert"
+    assert by_code["balance"].low > 0.05
 
 
 def test_few_rows_alone_do_not_unbalance_a_split() -> None:
     frame = pd.DataFrame({"y": [0, 1] * 10 + [1, 1, 0, 1], "day": range(24), "game": range(24)})
     moved = pd.DataFrame({"feature": ["x"], "psi": [0.0]})
-    found = split_checks.judge(
+    results = split_checks.judge(
         frame[:20],
         frame[20:],
         moved,
@@ -112,16 +114,16 @@ def test_few_rows_alone_do_not_unbalance_a_split() -> None:
         group=None,
         test_share=0.2,
     )
-    assert found[1].value == pytest.approx(0.25)
-    assert found[1].verdict == "ok"
-    assert found[3].verdict == "not_applicable"
+    assert results[1].value == pytest.approx(0.25)
+    assert results[1].verdict == "ok"
+    assert results[3].verdict == "not_applicable"
 
 
 def test_filters_take_values_as_a_person_writes_them(shots: pd.DataFrame) -> None:
-    found = split.filter_rows(shots, SPEC, {"period": ("1", "4"), "season": ("2000-01",)})
-    assert set(found.frame["period"]) == {1, 4}
-    assert set(found.frame["season"]) == {"2000-01"}
-    assert set(found.frame["shot_type"]) == {SPEC.rows.development, SPEC.rows.production}
+    result = split.filter_rows(shots, SPEC, {"period": ("1", "4"), "season": ("2000-01",)})
+    assert set(result.frame["period"]) == {1, 4}
+    assert set(result.frame["season"]) == {"2000-01"}
+    assert set(result.frame["shot_type"]) == {SPEC.rows.development, SPEC.rows.production}
     everything = split.filter_rows(shots, SPEC, {})
     assert len(everything.frame) == shots[SPEC.target].notna().sum()
     floats = shots.assign(period=shots["period"].astype(float))
@@ -131,12 +133,12 @@ def test_filters_take_values_as_a_person_writes_them(shots: pd.DataFrame) -> Non
 def test_rows_with_missing_values_are_kept_where_the_model_imputes(shots: pd.DataFrame) -> None:
     holes = shots.assign(lat=shots["lat"].where(np.arange(len(shots)) % 10 > 0))
     dropped = split.filter_rows(holes, SPEC)
-    kept = split.filter_rows(holes, SPEC, needed=[SPEC.target])
+    imputed = split.filter_rows(holes, SPEC, needed=[SPEC.target])
     assert dropped.frame["lat"].notna().all()
-    assert kept.frame["lat"].isna().any()
-    assert kept.rows_missing == 0 < dropped.rows_missing
-    assert kept.rows_unlabelled == dropped.rows_unlabelled > 0
-    assert len(kept.frame) == len(dropped.frame) + dropped.rows_missing
+    assert imputed.frame["lat"].isna().any()
+    assert imputed.rows_missing == 0 < dropped.rows_missing
+    assert imputed.rows_unlabelled == dropped.rows_unlabelled > 0
+    assert len(imputed.frame) == len(dropped.frame) + dropped.rows_missing
     with pytest.raises(InputError, match="'lat' misses"):
         split.filter_rows(shots.assign(lat=None), SPEC, needed=["lat", SPEC.target])
 
@@ -145,8 +147,8 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
     shots: pd.DataFrame,
 ) -> None:
     empty = shots.assign(opponent=None)
-    found = split.filter_rows(empty, SPEC, used=["lat", SPEC.target])
-    assert len(found.frame) == len(split.filter_rows(shots, SPEC).frame)
+    result = split.filter_rows(empty, SPEC, used=["lat", SPEC.target])
+    assert len(result.frame) == len(split.filter_rows(shots, SPEC).frame)
     with pytest.raises(InputError, match="'opponent' misses"):
         split.filter_rows(empty, SPEC, used=["opponent", SPEC.target])
 
@@ -163,7 +165,7 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
         (lambda f: split.by_group(f, "y", "game", test_share=0.2, seed=1), "1 values of game"),
     ],
 )
-def test_a_split_that_cannot_be_made_is_told(call, words: str) -> None:
+def test_an_impossible_split_is_reported(call, words: str) -> None:
     frame = pd.DataFrame({"day": list("aabbccd"), "y": [0, 1] * 3 + [1], "game": 1})
     with pytest.raises(InputError) as caught:
         call(frame)

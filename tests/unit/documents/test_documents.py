@@ -27,8 +27,8 @@ from core.documents.texts import charter, data_dictionary, data_report, model_re
 from core.platform import project
 from core.platform.steps import STEPS
 from tests.conftest import few_of
-from tests.unit.documents import made_facts
-from tests.unit.documents.made_facts import SPEC, changed, without
+from tests.unit.documents import sample_facts
+from tests.unit.documents.sample_facts import SPEC, changed, without
 from tests.unit.documents.test_operation_documents import section, texts
 
 MAKERS: dict[str, Callable[[Facts], Document]] = {
@@ -70,12 +70,12 @@ SHAPE = {
 
 
 @pytest.fixture(scope="module")
-def whole(shots: pd.DataFrame) -> Facts:
-    """The made-up life cycle, with the tables that these documents read."""
-    rows, facts = few_of(shots), made_facts.whole()
+def complete(shots: pd.DataFrame) -> Facts:
+    """The sample life cycle, with the tables that these documents read."""
+    rows, facts = few_of(shots), sample_facts.complete_facts()
     comparison = pd.DataFrame(
-        {"run_id": one.run_id, "name": one.name, **one.params, **one.metrics}
-        for one in facts.candidates
+        {"run_id": run.run_id, "name": run.name, **run.params, **run.metrics}
+        for run in facts.candidates
     )
     paired = pd.DataFrame(
         {
@@ -115,28 +115,28 @@ def with_tables(run: RunFacts, **tables: pd.DataFrame) -> RunFacts:
     return replace(run, tables={**run.tables, **tables})
 
 
-def earlier(whole: Facts, moment: str) -> Facts:
+def earlier(complete: Facts, moment: str) -> Facts:
     """Return the facts as they are at a moment of the life cycle."""
     return {
         "nothing": Facts(SPEC),
         "acquired": replace(
-            without(whole, *(set(whole.runs) - {"acquire"})),
+            without(complete, *(set(complete.runs) - {"acquire"})),
             candidates=(),
             champion=None,
             versions=(),
             reports=(),
         ),
-        "no champion": replace(whole, champion=None),
+        "no champion": replace(complete, champion=None),
         "tables of runs gone": replace(
-            whole, runs={step: replace(run, tables={}) for step, run in whole.runs.items()}
+            complete, runs={step: replace(run, tables={}) for step, run in complete.runs.items()}
         ),
-        "candidates gone": replace(whole, candidates=()),
-        "everything": whole,
+        "candidates gone": replace(complete, candidates=()),
+        "everything": complete,
     }[moment]
 
 
-def said(document: Document, title: str) -> str:
-    """Return all that a section says."""
+def text_of(document: Document, title: str) -> str:
+    """Return the text of a section."""
     return " ".join(texts(Document("", "", "", tuple(section(document, title)))))  # type: ignore[arg-type]
 
 
@@ -146,24 +146,24 @@ def said(document: Document, title: str) -> str:
 )
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_section_is_empty_and_what_is_missing_names_a_step(
-    whole: Facts, name: str, moment: str
+    complete: Facts, name: str, moment: str
 ) -> None:
-    found = MAKERS[name](earlier(whole, moment))
-    assert found.name == name
-    for block, after in zip(found.blocks, (*found.blocks[1:], None), strict=True):
+    document = MAKERS[name](earlier(complete, moment))
+    assert document.name == name
+    for block, after in zip(document.blocks, (*document.blocks[1:], None), strict=True):
         if isinstance(block, Heading):
             assert after is not None, block.text
             assert not isinstance(after, Heading) or after.level > block.level, block.text
         if isinstance(block, Missing):
-            assert block.step in {one.name for one in STEPS}
+            assert block.step in {step.name for step in STEPS}
         if isinstance(block, Bullets):
             assert block.items
         if isinstance(block, Table):
             assert block.rows
             assert {len(row) for row in block.rows} == {len(block.columns)}
-    for text in texts(found):
+    for text in texts(document):
         assert not re.search(r"\bnan\b|\bNone\b", text), text
-    missing = [block.text for block in found.blocks if isinstance(block, Missing)]
+    missing = [block.text for block in document.blocks if isinstance(block, Missing)]
     if moment == "everything":
         assert missing == []
     if moment == "nothing":
@@ -171,25 +171,29 @@ def test_no_section_is_empty_and_what_is_missing_names_a_step(
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_the_headings_are_those_of_the_template(whole: Facts, name: str) -> None:
-    found = MAKERS[name](whole)
-    assert [one.text for one in found.blocks if isinstance(one, Heading)] == SHAPE[name]
+def test_the_headings_are_those_of_the_template(complete: Facts, name: str) -> None:
+    document = MAKERS[name](complete)
+    assert [block.text for block in document.blocks if isinstance(block, Heading)] == SHAPE[name]
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_every_figure_stands_in_a_text_that_links_to_its_run(whole: Facts, name: str) -> None:
-    known = {one.run_id for one in (*whole.runs.values(), *whole.candidates, *whole.reports)}
+def test_every_text_with_a_figure_links_to_its_run(complete: Facts, name: str) -> None:
+    run_ids = {
+        run.run_id for run in (*complete.runs.values(), *complete.candidates, *complete.reports)
+    }
     before = ""
-    for block in MAKERS[name](whole).blocks:
-        told = [block.text] if isinstance(block, Paragraph) else []
+    for block in MAKERS[name](complete).blocks:
+        block_texts = [block.text] if isinstance(block, Paragraph) else []
         if isinstance(block, Bullets):
             # the sentence that leads to a list may link for all of it
-            told += [f"{before} {item}" for item in block.items]
+            block_texts += [f"{before} {item}" for item in block.items]
         if isinstance(block, Table):
-            told.append(" ".join([block.caption, *(cell for row in block.rows for cell in row)]))
-        for text in told:
+            block_texts.append(
+                " ".join([block.caption, *(cell for row in block.rows for cell in row)])
+            )
+        for text in block_texts:
             links = re.findall(r"\]\(run:(\w+)\)", text)
-            assert set(links) <= known, text
+            assert set(links) <= run_ids, text
             if re.search(r"\d\.\d{3,}", text) and "Computed as" not in getattr(
                 block, "columns", ()
             ):
@@ -201,16 +205,16 @@ def test_every_figure_stands_in_a_text_that_links_to_its_run(whole: Facts, name:
     ("low", "error", "reached"), [(0.01, 0.02, 2), (-0.01, 0.02, 1), (0.01, 0.05, 1)]
 )
 def test_the_charter_says_which_part_of_the_goal_was_reached(
-    whole: Facts, low: float, error: float, reached: int
+    complete: Facts, low: float, error: float, reached: int
 ) -> None:
-    best = whole.candidates[0]
+    best = complete.candidates[0]
     metrics = {
         **best.metrics,
         "skill_test_low": low,
         "calibration_error_test": error,
         "calibration_floor_test": 0.03,
     }
-    facts = replace(whole, candidates=(replace(best, metrics=metrics), *whole.candidates[1:]))
+    facts = replace(complete, candidates=(replace(best, metrics=metrics), *complete.candidates[1:]))
     goals = [
         text for text in texts(charter.build(facts)) if re.match("(Reached|Not reached): ", text)
     ]
@@ -220,75 +224,77 @@ def test_the_charter_says_which_part_of_the_goal_was_reached(
     assert f"{error:.4f}" in goals[1]
 
 
-def test_the_baseline_is_the_base_rate(whole: Facts) -> None:
-    facts = changed(whole, "train", metrics={"log_loss_test": 0.45, "skill_test": 0.25})
-    assert "0.6000 nats" in said(model_report.build(facts), "Baseline")
+def test_the_baseline_is_the_base_rate(complete: Facts) -> None:
+    facts = changed(complete, "train", metrics={"log_loss_test": 0.45, "skill_test": 0.25})
+    assert "0.6000 nats" in text_of(model_report.build(facts), "Baseline")
 
 
-def test_both_approaches_are_told_apart_and_the_best_of_the_folds_is_first(whole: Facts) -> None:
+def test_both_approaches_are_labelled_and_the_best_of_the_folds_is_first(complete: Facts) -> None:
     table = next(
         block
-        for block in section(model_report.build(whole), "Candidates")
+        for block in section(model_report.build(complete), "Candidates")
         if isinstance(block, Table)
     )
     assert [row[1] for row in table.rows] == ["regression", "classification", "classification"]
     folds = [float(row[2]) for row in table.rows]
     assert folds == sorted(folds)
     assert [re.findall(r"run:(\w+)", row[0]) for row in table.rows] == [
-        [one.run_id] for one in whole.candidates
+        [run.run_id] for run in complete.candidates
     ]
 
 
-def test_the_report_is_of_the_champion_and_tells_its_own_threshold(whole: Facts) -> None:
-    assert whole.champion is not None
-    other = whole.candidates[2]
+def test_the_report_describes_the_champion_with_its_own_threshold(complete: Facts) -> None:
+    assert complete.champion is not None
+    other = complete.candidates[2]
     facts = replace(
-        whole,
-        champion=replace(whole.champion, run_id=other.run_id, tags={"courtside.threshold": "0.4"}),
+        complete,
+        champion=replace(
+            complete.champion, run_id=other.run_id, tags={"courtside.threshold": "0.4"}
+        ),
     )
-    told = said(model_report.build(facts), "Final model")
-    assert f"**{other.name}** was chosen" in told
-    assert "another threshold, 0.4" in told
-    assert "another threshold" not in said(model_report.build(whole), "Final model")
+    text = text_of(model_report.build(facts), "Final model")
+    assert f"**{other.name}** was chosen" in text
+    assert "another threshold, 0.4" in text
+    assert "another threshold" not in text_of(model_report.build(complete), "Final model")
 
 
-def test_a_champion_from_elsewhere_is_not_taken_for_the_best_of_the_training(whole: Facts) -> None:
-    assert whole.champion is not None
-    facts = replace(whole, champion=replace(whole.champion, run_id="f" * 32))
-    found = section(model_report.build(facts), "Final model")
-    assert any(isinstance(block, Missing) and block.step == "promote" for block in found)
+def test_a_champion_from_elsewhere_is_not_mistaken_for_the_best_of_the_training(
+    complete: Facts,
+) -> None:
+    assert complete.champion is not None
+    facts = replace(complete, champion=replace(complete.champion, run_id="f" * 32))
+    blocks = section(model_report.build(facts), "Final model")
+    assert any(isinstance(block, Missing) and block.step == "promote" for block in blocks)
 
 
 @pytest.mark.parametrize(
     ("split", "word"), [("random", "random"), ("time", "by time"), ("group", "by group")]
 )
-def test_the_limits_are_those_of_the_split_that_was_made(
-    whole: Facts, split: str, word: str
+def test_the_limits_are_those_of_the_split_used(complete: Facts, split: str, word: str) -> None:
+    facts = changed(complete, "prepare", params={"split": split})
+    text = text_of(model_report.build(facts), "Limits")
+    assert word in text
+    assert sum(sentence in text for sentence in model_report.SPLITS.values()) == 1
+
+
+def test_a_model_that_uses_what_is_noted_afterwards_cannot_forecast(complete: Facts) -> None:
+    late = changed(complete, "train", tags={"courtside.features": "lat,action_type"})
+    assert "`action_type`, noted only after" in text_of(model_report.build(late), "Limits")
+    early = changed(complete, "train", tags={"courtside.features": "lat,angle"})
+    assert "noted only after" not in text_of(model_report.build(early), "Limits")
+
+
+def test_the_report_gives_the_dimension_and_the_sizes_of_both_sets(complete: Facts) -> None:
+    document = data_report.build(complete)
+    assert "**(20285, 7)**" in text_of(document, "Preparation")
+    assert {"16,228", "4,057"} <= set(texts(document))
+
+
+def test_the_dictionary_has_every_column_with_allowed_and_actual_values(
+    complete: Facts, shots: pd.DataFrame
 ) -> None:
-    facts = changed(whole, "prepare", params={"split": split})
-    told = said(model_report.build(facts), "Limits")
-    assert word in told
-    assert sum(one in told for one in model_report.SPLITS.values()) == 1
-
-
-def test_a_model_that_uses_what_is_noted_afterwards_cannot_forecast(whole: Facts) -> None:
-    late = changed(whole, "train", tags={"courtside.features": "lat,action_type"})
-    assert "`action_type`, noted only after" in said(model_report.build(late), "Limits")
-    early = changed(whole, "train", tags={"courtside.features": "lat,angle"})
-    assert "noted only after" not in said(model_report.build(early), "Limits")
-
-
-def test_the_dimension_and_the_sizes_of_both_sets_are_told(whole: Facts) -> None:
-    found = data_report.build(whole)
-    assert "**(20285, 7)**" in said(found, "Preparation")
-    assert {"16,228", "4,057"} <= set(texts(found))
-
-
-def test_the_dictionary_has_every_column_with_what_it_may_hold_and_what_it_holds(
-    whole: Facts, shots: pd.DataFrame
-) -> None:
-    found = data_dictionary.build(whole)
-    may, holds, computed = (one for one in found.blocks if isinstance(one, Table))
+    document = data_dictionary.build(complete)
+    may, holds, computed = (block for block in document.blocks if isinstance(block, Table))
     names = [f"`{name}`" for name in SPEC.columns]
     assert [row[0] for row in may.rows] == names
     assert sorted(row[0] for row in holds.rows) == sorted(names)
@@ -306,25 +312,27 @@ def test_the_dictionary_has_every_column_with_what_it_may_hold_and_what_it_holds
     assert held[f"`{SPEC.id}`"][4] == "–"
 
 
-def test_what_files_and_people_wrote_stands_as_it_is(whole: Facts) -> None:
+def test_what_files_and_people_wrote_stays_plain_text(complete: Facts) -> None:
     typed = "see ![pixel](http://x.example/p.png)"
-    facts = changed(whole, "train", tags={"courtside.reason": typed, "courtside.rows_name": typed})
+    facts = changed(
+        complete, "train", tags={"courtside.reason": typed, "courtside.rows_name": typed}
+    )
     facts = changed(facts, "prepare", params={"rows_kept": typed})
     files = pd.DataFrame({"name": ["a`b.csv"], "bytes": [5], "sha256": ["ab" * 32]})
-    found = pd.DataFrame({"severity": ["warning"], "rows": [3], "text": [typed]})
-    acquired = with_tables(facts.runs["acquire"], files=files, validation=found)
+    validation = pd.DataFrame({"severity": ["warning"], "rows": [3], "text": [typed]})
+    acquired = with_tables(facts.runs["acquire"], files=files, validation=validation)
     facts = replace(facts, runs={**facts.runs, "acquire": acquired})
-    told = "\n".join(text for make in MAKERS.values() for text in texts(make(facts)))
-    assert told.count("pixel") >= 4
+    all_texts = "\n".join(text for build in MAKERS.values() for text in texts(build(facts)))
+    assert all_texts.count("pixel") >= 4
     # within code no sign means anything
-    assert "![pixel](" not in re.sub(r"`[^`]*`", "", told)
-    assert "`a'b.csv`" in told
+    assert "![pixel](" not in re.sub(r"`[^`]*`", "", all_texts)
+    assert "`a'b.csv`" in all_texts
 
 
-def test_a_card_becomes_blocks_with_links_and_code_that_runs(whole: Facts) -> None:
-    version = whole.versions[0]
+def test_a_card_becomes_blocks_with_links_and_code_that_runs(complete: Facts) -> None:
+    version = complete.versions[0]
     run_id = version.run_id
-    known = {
+    card = {
         "model": version.name,
         "version": version.version,
         "created": 0.0,
@@ -336,35 +344,35 @@ def test_a_card_becomes_blocks_with_links_and_code_that_runs(whole: Facts) -> No
         "slices": (),
         "positive": "a*b",
     }
-    found = version_card.build(replace(whole, cards={"1": known}), version)
-    assert found.name == "model_card_v1"
-    assert f"[{'ab' * 4}](run:{'ab' * 16})" in " ".join(texts(found))
-    (code,) = [block for block in found.blocks if isinstance(block, Code)]
+    document = version_card.build(replace(complete, cards={"1": card}), version)
+    assert document.name == "model_card_v1"
+    assert f"[{'ab' * 4}](run:{'ab' * 16})" in " ".join(texts(document))
+    (code,) = [block for block in document.blocks if isinstance(block, Code)]
     assert code.language == "bash"
     assert code.text.startswith("curl ")
-    headings = [block.text for block in found.blocks if isinstance(block, Heading)]
+    headings = [block.text for block in document.blocks if isinstance(block, Heading)]
     assert headings[0] == "What it is for"
     assert headings[-1] == "How to call it"
     assert ("Log loss", "0.6785", "0.6700 to 0.6800") in {
-        row for block in found.blocks if isinstance(block, Table) for row in block.rows
+        row for block in document.blocks if isinstance(block, Table) for row in block.rows
     }
-    unknown = version_card.build(whole, replace(version, run_id=run_id))
+    unknown = version_card.build(complete, replace(version, run_id=run_id))
     assert [type(block) for block in unknown.blocks] == [Missing]
 
 
-def test_documents_of_another_project_know_nothing_of_this_one(tmp_path: Path) -> None:
+def test_documents_of_another_project_mention_nothing_of_this_one(tmp_path: Path) -> None:
     text = (Path("tests") / "rain.toml").read_text(encoding="utf-8")
     (tmp_path / "rain.toml").write_text(text, encoding="utf-8")
     facts = Facts(project.load("rain", tmp_path))
-    for make in MAKERS.values():
-        told = " ".join(texts(make(facts))).lower()
-        assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", told)
+    for build in MAKERS.values():
+        words = " ".join(texts(build(facts))).lower()
+        assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", words)
 
 
 @pytest.mark.parametrize("is_sample", [True, False])
 def test_each_document_says_first_whether_its_figures_are_of_the_sample(is_sample: bool) -> None:
     tags = {"sample": "true"} if is_sample else {}
-    facts = Facts(SPEC, runs={"label": made_facts.run("label", "RecepcaoRotulos", tags=tags)})
+    facts = Facts(SPEC, runs={"label": sample_facts.run("label", "RecepcaoRotulos", tags=tags)})
     for document in documents.build(facts):
         first = document.blocks[0]
         is_marked = isinstance(first, Paragraph) and first.text.startswith(

@@ -24,7 +24,7 @@ from core.documents.texts import artifacts, as_markdown, charter, exit_report, m
 from core.platform import project
 from core.platform.steps import STEPS
 from core.projects.kobe import answers
-from tests.unit.documents.made_facts import SPEC, changed, report, whole, without
+from tests.unit.documents.sample_facts import SPEC, changed, complete_facts, report, without
 
 MAKERS: dict[str, Callable[[Facts], Document]] = {
     "monitoring_report": monitoring_report.build,
@@ -35,11 +35,23 @@ MAKERS: dict[str, Callable[[Facts], Document]] = {
 EARLIER = {
     "nothing": Facts(SPEC),
     "before training": without(
-        whole(), "train", "promote", "serve", "score", "label", "monitor", "retrain", "replay"
+        complete_facts(),
+        "train",
+        "promote",
+        "serve",
+        "score",
+        "label",
+        "monitor",
+        "retrain",
+        "replay",
     ),
-    "before monitoring": replace(without(whole(), "monitor", "retrain", "replay"), reports=()),
-    "without labels": replace(whole(), runs={**whole().runs, "monitor": report(labels=False)}),
-    "everything": whole(),
+    "before monitoring": replace(
+        without(complete_facts(), "monitor", "retrain", "replay"), reports=()
+    ),
+    "without labels": replace(
+        complete_facts(), runs={**complete_facts().runs, "monitor": report(labels=False)}
+    ),
+    "everything": complete_facts(),
 }
 
 
@@ -67,20 +79,20 @@ def section(document: Document, title: str) -> list[object]:
         if isinstance(block, Heading) and block.text == title
     )
     level = blocks[begin].level  # type: ignore[union-attr]
-    found: list[object] = []
+    blocks_below: list[object] = []
     for block in blocks[begin + 1 :]:
         if isinstance(block, Heading) and block.level <= level:
             break
-        found.append(block)
-    return found
+        blocks_below.append(block)
+    return blocks_below
 
 
 @pytest.mark.parametrize("moment", EARLIER)
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_section_is_empty_and_what_is_missing_names_a_step(name: str, moment: str) -> None:
-    found = MAKERS[name](EARLIER[moment])
-    assert found.name == name
-    blocks = found.blocks
+    document = MAKERS[name](EARLIER[moment])
+    assert document.name == name
+    blocks = document.blocks
     assert blocks
     for block, after in zip(blocks, (*blocks[1:], None), strict=True):
         if isinstance(block, Heading):
@@ -88,11 +100,11 @@ def test_no_section_is_empty_and_what_is_missing_names_a_step(name: str, moment:
             deeper = isinstance(after, Heading) and after.level > block.level
             assert deeper or not isinstance(after, Heading), block.text
         if isinstance(block, Missing):
-            assert block.step in {one.name for one in STEPS}
+            assert block.step in {step.name for step in STEPS}
         if isinstance(block, Table):
             assert block.rows
             assert {len(row) for row in block.rows} == {len(block.columns)}
-    for text in texts(found):
+    for text in texts(document):
         assert "nan" not in re.findall(r"[a-z]+", text.lower()), text
         # a strategy of retraining is called so
         assert text == "None" or not re.search(r"(?<!\*)\bNone\b(?! of)", text), text
@@ -101,29 +113,33 @@ def test_no_section_is_empty_and_what_is_missing_names_a_step(name: str, moment:
 
 
 @pytest.mark.parametrize("name", ["monitoring_report", "exit_report", "answers"])
-def test_every_figure_stands_in_a_text_that_links_to_its_run(name: str) -> None:
-    known = {one.run_id for one in (*whole().runs.values(), *whole().candidates)}
-    known |= {one.run_id for one in whole().reports}
-    for block in MAKERS[name](whole()).blocks:
-        told = [block.text] if isinstance(block, Paragraph) else []
-        told += block.items if isinstance(block, Bullets) else []
+def test_every_text_with_a_figure_links_to_its_run(name: str) -> None:
+    run_ids = {
+        run.run_id for run in (*complete_facts().runs.values(), *complete_facts().candidates)
+    }
+    run_ids |= {run.run_id for run in complete_facts().reports}
+    for block in MAKERS[name](complete_facts()).blocks:
+        block_texts = [block.text] if isinstance(block, Paragraph) else []
+        block_texts += block.items if isinstance(block, Bullets) else []
         if isinstance(block, Table):
-            told.append(" ".join([block.caption, *(cell for row in block.rows for cell in row)]))
-        for text in told:
+            block_texts.append(
+                " ".join([block.caption, *(cell for row in block.rows for cell in row)])
+            )
+        for text in block_texts:
             links = re.findall(r"\]\(run:([0-9a-z]+)\)", text)
-            assert set(links) <= known, text
+            assert set(links) <= run_ids, text
             if re.search(r"\d\.\d{3,}", text):
                 assert links or "from the first version" in text, text
 
 
-def test_a_monitoring_report_tells_verdict_checks_limits_and_what_to_do() -> None:
-    found = monitoring_report.build(whole())
-    verdict = " ".join(block.text for block in section(found, "Verdict"))  # type: ignore[attr-defined]
+def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
+    document = monitoring_report.build(complete_facts())
+    verdict = " ".join(block.text for block in section(document, "Verdict"))  # type: ignore[attr-defined]
     assert "**The model does not fit the 3-point shots.**" in verdict
     assert "Do not act on its labels." in verdict
     with_labels = next(
         block
-        for block in section(found, "Health with the response variable")
+        for block in section(document, "Health with the response variable")
         if isinstance(block, Table)
     )
     rows = {row[0]: row[1:] for row in with_labels.rows}
@@ -135,10 +151,10 @@ def test_a_monitoring_report_tells_verdict_checks_limits_and_what_to_do() -> Non
         "**alert**",
     )
     assert len(rows) == 4
-    without_labels = section(found, "Health without the response variable")
+    without_labels = section(document, "Health without the response variable")
     assert sum(len(block.rows) for block in without_labels if isinstance(block, Table)) == 4
-    assert any("60.0% of the rows lie elsewhere" in text for text in texts(found))
-    todo = section(found, "What to do")[0]
+    assert any("60.0% of the rows lie elsewhere" in text for text in texts(document))
+    todo = section(document, "What to do")[0]
     assert isinstance(todo, Bullets)
     assert todo.numbered
     assert todo.items == (
@@ -146,25 +162,26 @@ def test_a_monitoring_report_tells_verdict_checks_limits_and_what_to_do() -> Non
         "Look at the features.",
         "Find out why `lat` changed: a change of recording, or other rows than before.",
     )
-    history = section(found, "Reports so far")[0]
+    history = section(document, "Reports so far")[0]
     assert isinstance(history, Table)
-    assert len(history.rows) == len(whole().reports)
+    assert len(history.rows) == len(complete_facts().reports)
 
 
 def test_a_lower_log_loss_is_no_comfort_only_where_it_is_none() -> None:
-    said = "the lower log loss is no comfort"
-    assert any(said in text for text in texts(monitoring_report.build(whole())))
-    better = changed(whole(), "monitor", metrics={"skill_current": 0.03})
-    assert not any(said in text for text in texts(monitoring_report.build(better)))
+    sentence = "the lower log loss is no comfort"
+    assert any(sentence in text for text in texts(monitoring_report.build(complete_facts())))
+    better = changed(complete_facts(), "monitor", metrics={"skill_current": 0.03})
+    assert not any(sentence in text for text in texts(monitoring_report.build(better)))
 
 
-def test_without_labels_the_report_asks_for_them_and_tells_the_rest() -> None:
-    found = monitoring_report.build(EARLIER["without labels"])
-    own = section(found, "Health with the response variable")
+def test_without_labels_the_report_asks_for_them_and_gives_the_rest() -> None:
+    document = monitoring_report.build(EARLIER["without labels"])
+    own = section(document, "Health with the response variable")
     assert [type(block) for block in own] == [Missing]
     assert own[0].step == "label"  # type: ignore[attr-defined]
     assert any(
-        isinstance(block, Table) for block in section(found, "Health without the response variable")
+        isinstance(block, Table)
+        for block in section(document, "Health without the response variable")
     )
 
 
@@ -179,7 +196,7 @@ def test_without_labels_the_report_asks_for_them_and_tells_the_rest() -> None:
     ],
 )
 def test_the_answer_about_adherence_is_that_of_the_report(verdict: str, begins: str) -> None:
-    facts = changed(whole(), "monitor", tags={"courtside.verdict": verdict})
+    facts = changed(complete_facts(), "monitor", tags={"courtside.verdict": verdict})
     answer = section(answers.build(facts), "Is the model adherent to the production base, and why?")
     assert isinstance(answer[0], Paragraph)
     assert answer[0].text.startswith(begins)
@@ -187,11 +204,12 @@ def test_the_answer_about_adherence_is_that_of_the_report(verdict: str, begins: 
     assert bool(same) == (verdict == "does_not_fit")
 
 
-def test_each_tool_is_answered_for_under_each_of_the_five_heads() -> None:
+def test_the_answers_cover_each_tool_under_each_of_the_five_headings() -> None:
     table = next(
         block
         for block in section(
-            answers.build(whole()), "How do Streamlit, MLflow, PyCaret and scikit-learn help?"
+            answers.build(complete_facts()),
+            "How do Streamlit, MLflow, PyCaret and scikit-learn help?",
         )
         if isinstance(block, Table)
     )
@@ -203,55 +221,57 @@ def test_each_tool_is_answered_for_under_each_of_the_five_heads() -> None:
 
 
 def test_the_choice_is_by_log_loss_and_a_higher_f1_is_explained() -> None:
-    told = section(
-        answers.build(whole()), "Regression or classification: which was chosen, and why?"
+    blocks = section(
+        answers.build(complete_facts()), "Regression or classification: which was chosen, and why?"
     )
     chosen = next(
         block.text
-        for block in told
+        for block in blocks
         if isinstance(block, Paragraph) and block.text.startswith("Chosen")
     )
     assert "Logistic regression" in chosen
     assert "0.6771" in chosen
-    others = next(block for block in told if isinstance(block, Bullets)).items
+    others = next(block for block in blocks if isinstance(block, Bullets)).items
     tree = next(text for text in others if text.startswith("Decision tree"))
     # labelling every row 1 has precision 0.48 and recall 1
     assert f"would give {2 * 0.48 / 1.48:.4f}" in tree
     assert "depends on the threshold" not in others[0]
-    alone = replace(whole(), candidates=whole().candidates[:1])
+    alone = replace(complete_facts(), candidates=complete_facts().candidates[:1])
     missing = [block for block in answers.build(alone).blocks if isinstance(block, Missing)]
-    assert any("No candidate of this training is a classification." in one.text for one in missing)
+    assert any("No candidate of this training is a classification." in gap.text for gap in missing)
 
 
 def test_the_log_loss_of_the_first_version_is_reproduced_from_its_error_rate() -> None:
     title = "What did the first version answer, and why is the verdict the same?"
-    told = " ".join(
+    text_of_section = " ".join(
         text
-        for block in section(answers.build(whole()), title)
+        for block in section(answers.build(complete_facts()), title)
         for text in texts(Document("", "", "", (block,)))  # type: ignore[arg-type]
     )
-    assert "F1 0.3138" in told
-    assert "2,244 of 5,412 are wrong, 41.5%" in told
+    assert "F1 0.3138" in text_of_section
+    assert "2,244 of 5,412 are wrong, 41.5%" in text_of_section
     # 36.04 nats for each error of a 64-bit label
-    assert "0.4146 times 36.04 is 14.94" in told
-    assert told.count("from the first version") >= 3
+    assert "0.4146 times 36.04 is 14.94" in text_of_section
+    assert text_of_section.count("from the first version") >= 3
 
 
-def test_the_artifacts_are_all_there_with_the_files_that_stand() -> None:
-    found = artifacts.build(whole())
-    told = "\n".join(texts(found))
+def test_the_artifacts_are_complete_with_the_existing_files() -> None:
+    document = artifacts.build(complete_facts())
+    document_text = "\n".join(texts(document))
     for stage in STEPS:
-        below = section(found, stage.title)
+        below = section(document, stage.title)
         table = next(block for block in below if isinstance(block, Table))
-        assert [row[0] for row in table.rows] == [f"`{one.name}`" for one in stage.outputs]
-    for path in whole().files:
-        assert f"`{path}`" in told
-    assert "(20,285, 7)" in told
+        assert [row[0] for row in table.rows] == [
+            f"`{artifact.name}`" for artifact in stage.outputs
+        ]
+    for path in complete_facts().files:
+        assert f"`{path}`" in document_text
+    assert "(20,285, 7)" in document_text
 
 
 def test_the_exit_report_has_the_headings_of_the_template() -> None:
-    found = exit_report.build(whole())
-    headings = [block.text for block in found.blocks if isinstance(block, Heading)]
+    document = exit_report.build(complete_facts())
+    headings = [block.text for block in document.blocks if isinstance(block, Heading)]
     assert headings == [
         "Overview",
         "Business domain",
@@ -267,46 +287,53 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
         "Links",
         "Next steps",
     ]
-    told = " ".join(texts(found))
-    assert "changes few decisions about single rows" in told
+    document_text = " ".join(texts(document))
+    assert "changes few decisions about single rows" in document_text
     strong = [
-        replace(one, metrics={**one.metrics, "skill_test": 0.4}) for one in whole().candidates
+        replace(candidate, metrics={**candidate.metrics, "skill_test": 0.4})
+        for candidate in complete_facts().candidates
     ]
-    told = " ".join(texts(exit_report.build(replace(whole(), candidates=tuple(strong)))))
-    assert "changes few decisions" not in told
-    assert "knows something, and not much" not in told
+    document_text = " ".join(
+        texts(exit_report.build(replace(complete_facts(), candidates=tuple(strong))))
+    )
+    assert "changes few decisions" not in document_text
+    assert "knows something, and not much" not in document_text
 
 
-def test_what_people_wrote_stands_as_it_is() -> None:
+def test_what_people_wrote_stays_plain_text() -> None:
     typed = "see ![pixel](http://x.example/p.png) <b>now</b>"
-    facts = changed(whole(), "retrain", tags={"courtside.reason": typed})
+    facts = changed(complete_facts(), "retrain", tags={"courtside.reason": typed})
     facts = replace(facts, decisions=(facts.runs["retrain"],))
     for name in ("monitoring_report", "answers"):
-        told = " ".join(texts(MAKERS[name](facts)))
-        assert "pixel" in told
-        assert "![pixel](" not in told
-        assert not re.search(r"(?<!\\)<b>", told)
+        document_text = " ".join(texts(MAKERS[name](facts)))
+        assert "pixel" in document_text
+        assert "![pixel](" not in document_text
+        assert not re.search(r"(?<!\\)<b>", document_text)
 
 
-def test_documents_of_another_project_know_nothing_of_this_one(tmp_path: Path) -> None:
+def test_documents_of_another_project_mention_nothing_of_this_one(tmp_path: Path) -> None:
     text = (Path("tests") / "rain.toml").read_text(encoding="utf-8")
     (tmp_path / "rain.toml").write_text(text, encoding="utf-8")
-    made = documents.build(Facts(project.load("rain", tmp_path)))
+    other_documents = documents.build(Facts(project.load("rain", tmp_path)))
     own = documents.build(Facts(SPEC))
-    assert [one.name for one in own if one.name != "answers"] == [one.name for one in made]
-    for document in made:
-        told = " ".join([document.title, document.about, *texts(document)]).lower()
-        assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", told)
-        assert not re.search(r"first version|(?<!of )course\b|grader|checklist", told)
-    assert "The first version of this work" in " ".join(texts(exit_report.build(whole())))
-    assert "asks for 20,285 prepared rows of 7 col" in " ".join(texts(charter.build(whole())))
+    assert [item.name for item in own if item.name != "answers"] == [
+        item.name for item in other_documents
+    ]
+    for document in other_documents:
+        words = " ".join([document.title, document.about, *texts(document)]).lower()
+        assert not re.search(r"(?<!snap)shot|kobe|basketball|[23]-point", words)
+        assert not re.search(r"first version|(?<!of )course\b|grader|checklist", words)
+    assert "The first version of this work" in " ".join(texts(exit_report.build(complete_facts())))
+    assert "asks for 20,285 prepared rows of 7 col" in " ".join(
+        texts(charter.build(complete_facts()))
+    )
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_no_link_to_a_run_is_lost_in_markdown(name: str) -> None:
-    found = MAKERS[name](whole())
-    text = as_markdown.render(found, link=lambda run_id: f"/runs?run={run_id}")
-    links = re.findall(r"\]\(run:(\w+)\)", " ".join(texts(found)))
+    document = MAKERS[name](complete_facts())
+    text = as_markdown.render(document, link=lambda run_id: f"/runs?run={run_id}")
+    links = re.findall(r"\]\(run:(\w+)\)", " ".join(texts(document)))
     assert links
     assert text.count("](/runs?run=") == len(links)
     assert "(run:" not in text

@@ -1,4 +1,4 @@
-"""Documents as Markdown, HTML and PDF: what must be seen is there, nothing else gets in."""
+"""Documents as Markdown, HTML and PDF: they show what they must, and no markup gets in."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from core.documents.texts import (
 )
 from core.projects.kobe import answers
 from tests.pdf_text import read
-from tests.unit.documents.made_facts import whole
+from tests.unit.documents.sample_facts import complete_facts
 
 RUN = "0123456789abcdef0123456789abcdef"
 DRAWN = '<svg xmlns="http://www.w3.org/2000/svg"><g id="a" clip-path="url(#b)"/></svg>'
-SAID = Document(
+DOCUMENT = Document(
     "said",
     "Relatório & <título>",
     "Para quem lê `código`.",
@@ -60,31 +60,31 @@ def link(run_id: str) -> str:
 
 
 def png() -> bytes:
-    kept = io.BytesIO()
-    Image.new("RGB", (600, 200), "white").save(kept, "PNG")
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    Image.new("RGB", (600, 200), "white").save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 class Page(HTMLParser):
-    """Which elements a page has, how they nest, and where its links lead."""
+    """The elements of a page, how they nest, and where its links lead."""
 
     VOID = frozenset({"meta", "br", "hr", "img", "link", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: list[str] = []
+        self.tags: list[str] = []
         self.links: list[str] = []
         self.ids: list[str] = []
         self.fetched: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.seen.append(tag)
-        self.ids += [found["id"] or ""] if "id" in found else []
-        self.links += [found["href"] or ""] if tag == "a" else []
-        self.fetched += [str(found["src"])] if "src" in found else []
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [attributes["id"] or ""] if "id" in attributes else []
+        self.links += [attributes["href"] or ""] if tag == "a" else []
+        self.fetched += [str(attributes["src"])] if "src" in attributes else []
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -98,8 +98,8 @@ class Page(HTMLParser):
 
 
 def test_markdown_is_what_github_reads() -> None:
-    made = as_markdown.render(SAID, link=link)
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(made)
+    markdown = as_markdown.render(DOCUMENT, link=link)
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
     kinds = [token.type for token in tokens]
     assert kinds.count("table_open") == 1
     assert kinds.count("heading_open") == 1 + 5
@@ -107,56 +107,61 @@ def test_markdown_is_what_github_reads() -> None:
     assert cells[:2] == ["a|b", "1,234"]
     fences = [(token.info, token.content) for token in tokens if token.type == "fence"]
     assert fences == [("mermaid", "graph LR\n  a --> b\n"), ("python", "print('a < b')\n")]
-    assert f"[AquisicaoDados]({link(RUN)})" in made
-    assert "> **Not there yet.** No report yet. The step `monitor` supplies it." in made
+    assert f"[AquisicaoDados]({link(RUN)})" in markdown
+    assert "> **Not there yet.** No report yet. The step `monitor` supplies it." in markdown
 
 
 def test_markdown_shows_the_picture_that_is_given_and_names_runs_without_links() -> None:
-    made = as_markdown.render(SAID, figures={"drawn": "figures/drawn.svg"})
-    assert "![Do run.](figures/drawn.svg)\n\n*Do run.*" in made
-    assert "mermaid" not in made
-    assert "run:" not in made
+    markdown = as_markdown.render(DOCUMENT, figures={"drawn": "figures/drawn.svg"})
+    assert "![Do run.](figures/drawn.svg)\n\n*Do run.*" in markdown
+    assert "mermaid" not in markdown
+    assert "run:" not in markdown
 
 
 def test_html_stands_alone_with_contents_links_and_pictures_of_their_own_ids() -> None:
-    twice = Document("d", "D", "A.", (*SAID.blocks, Figure("other", "Other.", {})))
+    twice = Document("d", "D", "A.", (*DOCUMENT.blocks, Figure("other", "Other.", {})))
     drawn = {"drawn": DRAWN, "other": DRAWN}
-    made = as_html.render(twice, link=link, pictures=drawn, language="pt")
-    page = Page(made)
+    html = as_html.render(twice, link=link, pictures=drawn, language="pt")
+    page = Page(html)
     assert not page.open
     assert not page.fetched
-    assert "link" not in page.seen
-    assert "script" not in page.seen
-    assert not re.search(r"@import|url\((?!#)", made)
-    assert [at for at in page.links if at.startswith("#")] == ["#s1", "#s3", "#s4", "#s5"]
+    assert "link" not in page.tags
+    assert "script" not in page.tags
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert [target for target in page.links if target.startswith("#")] == [
+        "#s1",
+        "#s3",
+        "#s4",
+        "#s5",
+    ]
     assert page.links.count(link(RUN)) == 2
     assert len(set(page.ids)) == len(page.ids)
-    assert 'clip-path="url(#drawn-b)"' in made
-    assert {"#s1", "#s3"} <= {f"#{one}" for one in page.ids}
-    assert '<html lang="pt">' in made
+    assert 'clip-path="url(#drawn-b)"' in html
+    assert {"#s1", "#s3"} <= {f"#{element_id}" for element_id in page.ids}
+    assert '<html lang="pt">' in html
     for rule in ("prefers-color-scheme: dark", "@media print"):
-        assert rule in made
+        assert rule in html
 
 
-def test_html_takes_nothing_of_a_text_for_markup() -> None:
-    made = as_html.render(SAID)
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in made
-    assert "<title>Relatório &amp; &lt;título&gt;</title>" in made
-    assert "print('a &lt; b')" in made.replace("&#39;", "'")
+def test_html_escapes_markup_in_texts() -> None:
+    html = as_html.render(DOCUMENT)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<title>Relatório &amp; &lt;título&gt;</title>" in html
+    assert "print('a &lt; b')" in html.replace("&#39;", "'")
 
 
 def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
-    made = as_pdf.render(
-        SAID,
+    pdf = as_pdf.render(
+        DOCUMENT,
         link=link,
         pictures={"drawn": png()},
         head="Projeto · modelo, version 1",
         made=datetime(2026, 11, 25, tzinfo=UTC),
         language="pt",
     )
-    found = read(made)
-    assert len(found.pages) == 2
-    text = " ".join(" ".join(found.pages).split())
+    parsed = read(pdf)
+    assert len(parsed.pages) == 2
+    text = " ".join(" ".join(parsed.pages).split())
     for wanted in (
         "Projeto",
         "modelo, version 1",
@@ -174,34 +179,34 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
         assert wanted in text, wanted
     assert "**" not in text
     assert "\N{REPLACEMENT CHARACTER}" not in text
-    assert found.outline == ("Primeira seção", "Mais fundo", "Tabela", "Figura", "Falta")
-    assert found.links == (link(RUN), link(RUN))
-    assert found.pictures == 1
+    assert parsed.outline == ("Primeira seção", "Mais fundo", "Tabela", "Figura", "Falta")
+    assert parsed.links == (link(RUN), link(RUN))
+    assert parsed.pictures == 1
     # the contents stand before the first section
-    assert [found.pages[0].count(title) for title in ("Tabela", "Figura", "Falta")] == [1, 1, 1]
+    assert [parsed.pages[0].count(title) for title in ("Tabela", "Figura", "Falta")] == [1, 1, 1]
 
 
 def test_a_long_table_in_pdf_repeats_its_headings_and_breaks_no_word_that_fits() -> None:
     rows = tuple((f"`column_number_{at}`", "a longer sentence " * 8) for at in range(60))
-    made = as_pdf.render(Document("d", "D", "A.", (Table(("feature", "sentence"), rows),)))
-    pages = read(made).pages
+    pdf = as_pdf.render(Document("d", "D", "A.", (Table(("feature", "sentence"), rows),)))
+    pages = read(pdf).pages
     assert len(pages) > 2
     assert all("feature" in text for text in pages)
     assert {f"column_number_{at}" for at in range(60)} <= set(" ".join(pages).split())
 
 
 @pytest.mark.parametrize("render", [as_markdown.render, as_html.render, as_pdf.render])
-def test_the_same_document_gives_the_same_bytes_and_every_text_is_told(render) -> None:
-    told: list[str] = []
+def test_the_same_document_gives_the_same_bytes_and_every_text_is_translated(render) -> None:
+    translated: list[str] = []
 
-    def tell(text: str) -> str:
-        told.append(text)
+    def translate(text: str) -> str:
+        translated.append(text)
         return text
 
-    assert render(SAID, translate=tell) == render(SAID, translate=tell)
+    assert render(DOCUMENT, translate=translate) == render(DOCUMENT, translate=translate)
     wanted = {
-        SAID.title,
-        SAID.about,
+        DOCUMENT.title,
+        DOCUMENT.about,
         "Primeira seção",
         "um",
         "coluna",
@@ -211,14 +216,14 @@ def test_the_same_document_gives_the_same_bytes_and_every_text_is_told(render) -
         "No report yet.",
         "Not there yet.",
     }
-    assert wanted <= set(told)
+    assert wanted <= set(translated)
 
 
 @pytest.mark.parametrize(
-    "make", [monitoring_report.build, exit_report.build, answers.build, artifacts.build]
+    "build", [monitoring_report.build, exit_report.build, answers.build, artifacts.build]
 )
-def test_a_document_of_a_life_cycle_is_whole_in_html(make) -> None:
-    page = Page(as_html.render(make(whole()), link=link))
+def test_a_document_of_a_life_cycle_is_whole_in_html(build) -> None:
+    page = Page(as_html.render(build(complete_facts()), link=link))
     assert not page.open
     places = [at.removeprefix("#") for at in page.links if at.startswith("#")]
     assert places

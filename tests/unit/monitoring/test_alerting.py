@@ -1,4 +1,4 @@
-"""The state of an alert: hysteresis, quiet time and what is told."""
+"""The state of an alert: hysteresis, quiet time and notifications."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ RULES = st.builds(
 # some in a row, so that alerts come and go
 STRETCHES = st.tuples(st.sampled_from(VERDICTS), st.floats(0.1, 20), st.integers(1, 3))
 REPORTS = st.lists(STRETCHES, min_size=3, max_size=20).map(
-    lambda found: [(verdict, later) for verdict, later, times in found for _ in range(times)]
+    lambda stretches: [
+        (verdict, later) for verdict, later, times in stretches for _ in range(times)
+    ]
 )
 
 
 def play(rule: Rule, reports: list[tuple[str, float]]) -> list[tuple[float, str, Change, State]]:
     """Return what changed, when, at which verdict, and the state after it."""
-    state, now, found = State(), 0.0, []
+    state, now, changes = State(), 0.0, []
     for verdict, later in reports:
         now += later
         state, change = step(rule, state, verdict, now)
         if change is not None:
-            found.append((now, verdict, change, state))
-    return found
+            changes.append((now, verdict, change, state))
+    return changes
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -47,12 +49,12 @@ def test_an_alert_is_raised_once_until_it_clears(rule: Rule, reports) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(RULES, REPORTS)
-def test_no_more_is_told_than_the_quiet_time_allows(rule: Rule, reports) -> None:
-    told = [(now, change.kind) for now, _, change, _ in play(rule, reports) if change.is_told]
-    alarms = [now for now, kind in told if kind != "cleared"]
+def test_the_quiet_time_limits_the_notifications(rule: Rule, reports) -> None:
+    notified = [(now, change.kind) for now, _, change, _ in play(rule, reports) if change.is_told]
+    alarms = [now for now, kind in notified if kind != "cleared"]
     assert all(b - a >= rule.quiet_seconds for a, b in itertools.pairwise(alarms))
-    # and each end that is told had an alarm of its own before it
-    kinds = [kind for _, kind in told]
+    # each notified end follows an alarm of its own
+    kinds = [kind for _, kind in notified]
     assert all(
         a != "cleared" for a, b in zip(["cleared", *kinds], kinds, strict=False) if b == "cleared"
     )
@@ -60,15 +62,15 @@ def test_no_more_is_told_than_the_quiet_time_allows(rule: Rule, reports) -> None
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(RULES, REPORTS)
-def test_it_takes_so_many_in_a_row_to_raise_and_to_clear(rule: Rule, reports) -> None:
-    bad = ("warning", "alert") if rule.level == "warning" else ("alert",)
+def test_raising_and_clearing_take_the_set_number_in_a_row(rule: Rule, reports) -> None:
+    failing = ("warning", "alert") if rule.level == "warning" else ("alert",)
     state, now, judged = State(), 0.0, []
     for verdict, later in reports:
         now += later
         state, change = step(rule, state, verdict, now)
         judged += [verdict] * (verdict != "not_applicable")
         if change is not None and change.kind == "raised":
-            assert all(one in bad for one in judged[-rule.raise_after :])
+            assert all(judged_verdict in failing for judged_verdict in judged[-rule.raise_after :])
             assert len(judged) >= rule.raise_after
         if change is not None and change.kind == "cleared":
             assert judged[-rule.clear_after :] == ["ok"] * rule.clear_after
@@ -77,11 +79,11 @@ def test_it_takes_so_many_in_a_row_to_raise_and_to_clear(rule: Rule, reports) ->
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(RULES, REPORTS)
 def test_what_cannot_be_judged_changes_nothing(rule: Rule, reports) -> None:
-    without = [one for one in reports if one[0] != "not_applicable"]
+    without = [report for report in reports if report[0] != "not_applicable"]
     state = other = State()
     for number, (verdict, _) in enumerate(reports):
         state, _ = step(rule, state, verdict, float(number * 1000))
-    times = [float(n * 1000) for n, one in enumerate(reports) if one[0] != "not_applicable"]
+    times = [float(n * 1000) for n, report in enumerate(reports) if report[0] != "not_applicable"]
     for (verdict, _), now in zip(without, times, strict=True):
         other, _ = step(rule, other, verdict, now)
     assert state == other
@@ -89,19 +91,19 @@ def test_what_cannot_be_judged_changes_nothing(rule: Rule, reports) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(1, 40))
-def test_a_figure_that_swings_about_its_limit_raises_nothing(times: int) -> None:
+def test_a_figure_that_fluctuates_around_its_limit_raises_nothing(times: int) -> None:
     rule = Rule(name="any", pattern="*", raise_after=2, clear_after=2)
     assert play(rule, [("alert", 1.0), ("ok", 1.0)] * times) == []
     raised = [("alert", 1.0)] * 2
-    # nor does it clear what stands
+    # nor does it clear an open alert
     assert len(play(rule, raised + [("ok", 1.0), ("alert", 1.0)] * times)) == 1
 
 
-def test_an_alert_that_comes_back_within_the_quiet_time_is_told_when_it_is_over() -> None:
+def test_an_alert_that_returns_within_the_quiet_time_is_notified_after_it() -> None:
     rule = Rule(name="any", pattern="*", clear_after=1, quiet_seconds=100.0)
     verdicts = ("alert", "ok", "alert", "ok", "alert", "alert")
-    found = play(rule, [(verdict, 30.0) for verdict in verdicts])
-    assert [(now, change.kind, change.is_told) for now, _, change, _ in found] == [
+    changes = play(rule, [(verdict, 30.0) for verdict in verdicts])
+    assert [(now, change.kind, change.is_told) for now, _, change, _ in changes] == [
         (30.0, "raised", True),
         (60.0, "cleared", True),
         (90.0, "raised", False),
@@ -115,16 +117,16 @@ def test_an_alert_that_comes_back_within_the_quiet_time_is_told_when_it_is_over(
     ]
 
 
-def test_between_the_limits_an_alert_stands() -> None:
+def test_between_the_limits_an_alert_stays_open() -> None:
     rule = Rule(name="any", pattern="*", clear_after=1, quiet_seconds=10.0)
-    found = play(rule, [("alert", 1.0), *[("warning", 60.0)] * 5])
-    assert [change.kind for _, _, change, _ in found] == ["raised"]
+    changes = play(rule, [("alert", 1.0), *[("warning", 60.0)] * 5])
+    assert [change.kind for _, _, change, _ in changes] == ["raised"]
 
 
-def test_an_alert_that_still_stands_is_told_again_after_the_quiet_time() -> None:
+def test_an_open_alert_is_notified_again_after_the_quiet_time() -> None:
     rule = Rule(name="any", pattern="*", quiet_seconds=100.0)
-    found = play(rule, [("alert", 30.0)] * 9)
-    assert [(now, change.kind) for now, _, change, _ in found] == [
+    changes = play(rule, [("alert", 30.0)] * 9)
+    assert [(now, change.kind) for now, _, change, _ in changes] == [
         (30.0, "raised"),
         (150.0, "reminded"),
         (270.0, "reminded"),
@@ -133,8 +135,8 @@ def test_an_alert_that_still_stands_is_told_again_after_the_quiet_time() -> None
 
 def test_an_acknowledged_alert_is_quiet_until_it_clears() -> None:
     rule = Rule(name="any", pattern="*", clear_after=1, quiet_seconds=0.0)
-    seen = State(is_open=True, is_told=True, told_at=0.0, is_acknowledged=True)
-    state, change = step(rule, seen, "alert", 1e9)
+    acknowledged = State(is_open=True, is_told=True, told_at=0.0, is_acknowledged=True)
+    state, change = step(rule, acknowledged, "alert", 1e9)
     assert change is None
     state, change = step(rule, state, "ok", 2e9)
     assert change == Change("cleared", True)
@@ -142,7 +144,7 @@ def test_an_acknowledged_alert_is_quiet_until_it_clears() -> None:
     assert step(rule, state, "alert", 3e9)[1] == Change("raised", True)
 
 
-def test_a_clock_that_was_put_back_ends_the_quiet_time() -> None:
+def test_a_clock_that_was_set_back_ends_the_quiet_time() -> None:
     rule = Rule(name="any", pattern="*")
     assert step(rule, State(told_at=1e9), "alert", 1.0)[1] == Change("raised", True)
 
@@ -160,9 +162,9 @@ def test_a_clock_that_was_put_back_ends_the_quiet_time() -> None:
         ("f1", None, None),
     ],
 )
-def test_the_rules_that_come_with_the_app(code: str, group: str | None, name: str | None) -> None:
-    found = rule_for(DEFAULTS, code, group)
-    assert (found.name if found else None) == name
+def test_the_default_rules(code: str, group: str | None, name: str | None) -> None:
+    rule = rule_for(DEFAULTS, code, group)
+    assert (rule.name if rule else None) == name
 
 
 def test_the_first_rule_that_is_on_and_names_a_check_decides() -> None:

@@ -1,7 +1,7 @@
-"""Evidently's report: what it is given, and what is told where it is not installed.
+"""Evidently's report: what it receives, and the message where it is not installed.
 
-The extra is no dependency: its place is taken by a module that keeps what it was given. One test
-asks the real one where it is installed.
+The extra is not a dependency: a stand-in module records what it receives. One test uses the real
+one where it is installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def rows(count: int, shift: float = 0.0) -> pd.DataFrame:
 
 
 class Stand(types.ModuleType):
-    """In evidently's place."""
+    """A stand-in for the module evidently."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -44,13 +44,13 @@ class Stand(types.ModuleType):
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    kept: dict[str, Any] = {"error": None}
+def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    captured: dict[str, Any] = {"error": None}
     main, presets = Stand("evidently"), Stand("evidently.presets")
 
     class Definition:
         def __init__(self, numerical_columns: list[str], categorical_columns: list[str]) -> None:
-            kept["numbers"], kept["texts"] = numerical_columns, categorical_columns
+            captured["numbers"], captured["texts"] = numerical_columns, categorical_columns
 
     class Data:
         @staticmethod
@@ -59,15 +59,15 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     class Report:
         def __init__(self, metrics: list[object]) -> None:
-            kept["tracked"] = os.environ.get("DO_NOT_TRACK")
+            captured["tracked"] = os.environ.get("DO_NOT_TRACK")
 
         def run(self, current: pd.DataFrame, reference: pd.DataFrame) -> Report:
-            kept["current"], kept["reference"] = current, reference
+            captured["current"], captured["reference"] = current, reference
             return self
 
         def get_html_str(self, *, as_iframe: bool) -> str:
-            if kept["error"]:
-                raise kept["error"]
+            if captured["error"]:
+                raise captured["error"]
             return f"<!DOCTYPE html>{as_iframe}"
 
     main.DataDefinition, main.Dataset, main.Report = Definition, Data, Report  # type: ignore[attr-defined]
@@ -75,12 +75,12 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setitem(sys.modules, "evidently", main)
     monkeypatch.setitem(sys.modules, "evidently.presets", presets)
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
-    # what the call sets itself is gone after the test
+    # what the call itself sets is undone after the test
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    return kept
+    return captured
 
 
-def test_where_it_is_not_installed_the_person_is_told_how_to(
+def test_a_missing_installation_is_reported_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -89,7 +89,7 @@ def test_where_it_is_not_installed_the_person_is_told_how_to(
         evidently_report.html(rows(9), rows(9), ["x"])
 
 
-def test_another_version_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "evidently", Stand("evidently"))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert evidently_report.available()
@@ -97,44 +97,46 @@ def test_another_version_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
         evidently_report.html(rows(9), rows(9), ["x"])
 
 
-def test_it_compares_current_with_reference_and_tells_nobody(given: dict[str, Any]) -> None:
-    old, new = rows(300), rows(200, 2.0)
-    new.loc[3, "x"], new.loc[4, "kind"] = np.inf, None
-    page = evidently_report.html(old, new, list(old))
+def test_it_compares_current_with_reference_without_tracking(captured: dict[str, Any]) -> None:
+    reference, current = rows(300), rows(200, 2.0)
+    current.loc[3, "x"], current.loc[4, "kind"] = np.inf, None
+    page = evidently_report.html(reference, current, list(reference))
     assert page == "<!DOCTYPE html>False"
-    assert given["tracked"] == "1"
-    assert (given["numbers"], given["texts"]) == (["x", "is_home"], ["kind"])
-    assert (len(given["reference"]), len(given["current"])) == (300, 200)
-    np.testing.assert_allclose(given["reference"]["x"], old["x"])
-    assert given["current"]["x"].isna().tolist() == [place == 3 for place in range(200)]
-    assert pd.isna(given["current"]["kind"][4])
+    assert captured["tracked"] == "1"
+    assert (captured["numbers"], captured["texts"]) == (["x", "is_home"], ["kind"])
+    assert (len(captured["reference"]), len(captured["current"])) == (300, 200)
+    np.testing.assert_allclose(captured["reference"]["x"], reference["x"])
+    assert captured["current"]["x"].isna().tolist() == [place == 3 for place in range(200)]
+    assert pd.isna(captured["current"]["kind"][4])
 
 
-def test_no_text_of_the_data_can_end_the_script_that_it_is_put_into(given: dict[str, Any]) -> None:
+def test_no_text_of_the_data_can_end_the_script_that_it_is_put_into(
+    captured: dict[str, Any],
+) -> None:
     frame = rows(50).rename(columns={"x": HOSTILE})
     evidently_report.html(frame, frame, [HOSTILE, "kind"])
-    told = [*given["current"], *given["current"]["kind"]]
-    assert "‹/script›‹script›alert(1)‹/script›" in told
-    assert not [text for text in told if "<" in text or ">" in text]
+    passed = [*captured["current"], *captured["current"]["kind"]]
+    assert "‹/script›‹script›alert(1)‹/script›" in passed
+    assert not [text for text in passed if "<" in text or ">" in text]
 
 
 def test_of_many_rows_some_are_drawn_the_same_each_time(
-    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    captured: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidently_report, "MOST_ROWS", 40)
     evidently_report.html(rows(300), rows(30), ["x"])
-    first = given["reference"]
-    assert (len(first), len(given["current"])) == (40, 30)
+    first = captured["reference"]
+    assert (len(first), len(captured["current"])) == (40, 30)
     evidently_report.html(rows(300), rows(30), ["x"])
-    pd.testing.assert_frame_equal(given["reference"], first)
+    pd.testing.assert_frame_equal(captured["reference"], first)
 
 
-def test_what_cannot_be_compared_is_told(given: dict[str, Any]) -> None:
+def test_what_cannot_be_compared_is_reported(captured: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="one side has none"):
         evidently_report.html(rows(9), rows(0), ["x"])
     with pytest.raises(InputError, match="No column has values on both sides"):
         evidently_report.html(rows(9), rows(9), ["empty"])
-    given["error"] = ValueError("array of one kind")
+    captured["error"] = ValueError("array of one kind")
     with pytest.raises(InputError, match="could not compare these rows: array of one kind"):
         evidently_report.html(rows(9), rows(9), ["x"])
 
@@ -144,7 +146,7 @@ def test_the_real_one_makes_a_page_without_a_network(monkeypatch: pytest.MonkeyP
     import socket
 
     def refuse(*_: object) -> None:
-        raise AssertionError("the network was asked for")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)

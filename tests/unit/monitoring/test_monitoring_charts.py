@@ -15,7 +15,7 @@ DAY = 86400.0
 
 
 def check(code: str, value: float | None, verdict: Any = "ok", **values: Any) -> Check:
-    given = {"group": "input", "text": f"{code} is {verdict}."} | values
+    fields = {"group": "input", "text": f"{code} is {verdict}."} | values
     return Check(
         code=code,
         title=code.upper(),
@@ -23,7 +23,7 @@ def check(code: str, value: float | None, verdict: Any = "ok", **values: Any) ->
         reference=None,
         threshold="",
         verdict=verdict,
-        **given,
+        **fields,
     )
 
 
@@ -47,24 +47,24 @@ def test_bands_begin_at_each_reports_own_limits_and_reach_to_the_edge() -> None:
         [check("skill", 0.03, warning_low=0.005, alert_low=-0.01)],
     )
     bands = rows_of(monitoring_charts.check_over_time(table), "band")
-    warnings = sorted((one["bottom"], one["top"]) for one in bands if "warning" in one["band"])
+    warnings = sorted((row["bottom"], row["top"]) for row in bands if "warning" in row["band"])
     assert warnings == [(-0.01, 0.005), (0.0, 0.01)]
-    alerts = [one for one in bands if "alert" in one["band"]]
-    assert sorted(one["top"] for one in alerts) == [-0.01, 0.0]
-    bottom = {one["bottom"] for one in alerts}
+    alerts = [row for row in bands if "alert" in row["band"]]
+    assert sorted(row["top"] for row in alerts) == [-0.01, 0.0]
+    bottom = {row["bottom"] for row in alerts}
     assert len(bottom) == 1
     assert bottom.pop() < -0.01
 
 
-def test_a_warning_without_an_alert_goes_on_to_the_edge_and_two_sides_have_two_bands() -> None:
-    one_sided = history([check("psi.x", 0.05, warning_high=0.1)])
-    (band,) = rows_of(monitoring_charts.check_over_time(one_sided), "band")
+def test_a_warning_without_an_alert_extends_to_the_edge_and_two_sides_have_two_bands() -> None:
+    high_only = history([check("psi.x", 0.05, warning_high=0.1)])
+    (band,) = rows_of(monitoring_charts.check_over_time(high_only), "band")
     assert band["bottom"] == 0.1
     assert band["top"] > 0.1
     limits = {"warning_low": -0.02, "warning_high": 0.02, "alert_low": -0.05, "alert_high": 0.05}
     both = history([check("calibration", 0.0, **limits)])
     bands = rows_of(monitoring_charts.check_over_time(both), "band")
-    assert sorted(one["kind"] for one in bands) == [
+    assert sorted(row["kind"] for row in bands) == [
         "alert_high",
         "alert_low",
         "warning_high",
@@ -105,7 +105,7 @@ def test_the_colours_of_verdicts_are_those_of_the_palette() -> None:
         "domain": ["ok", "alert"],
         "range": [style.PALETTE["ok"], style.PALETTE["alert"]],
     }
-    # told by more than colour
+    # coded by more than colour
     assert len(set(point["encoding"]["shape"]["scale"]["range"])) == 2
 
 
@@ -120,19 +120,19 @@ def test_a_column_is_as_bad_as_its_worst_check_and_says_what_that_says() -> None
             check("f1", 0.1, "alert", group="performance"),
         ]
     )
-    found = report_tables.by_column(table)
-    assert found["column"].tolist() == ["c", "a.b", "d"]
-    assert found["verdict"].tolist() == ["alert", "warning", "ok"]
-    assert found["text"].tolist() == [
+    columns = report_tables.by_column(table)
+    assert columns["column"].tolist() == ["c", "a.b", "d"]
+    assert columns["verdict"].tolist() == ["alert", "warning", "ok"]
+    assert columns["text"].tolist() == [
         "psi.c is alert. ks.c is alert.",
         "missing.a.b is warning.",
         "psi.d is ok.",
     ]
-    assert found["todo"].tolist() == ["", "Look.", ""]
-    assert found["missing"].notna().tolist() == [False, True, False]
+    assert columns["todo"].tolist() == ["", "Look.", ""]
+    assert columns["missing"].notna().tolist() == [False, True, False]
 
 
-def test_what_is_beyond_comes_worst_first_and_each_column_once() -> None:
+def test_exceeded_limits_come_worst_first_and_each_column_once() -> None:
     table = as_table(
         [
             check("skill", 0.001, "warning", group="performance"),
@@ -144,7 +144,7 @@ def test_what_is_beyond_comes_worst_first_and_each_column_once() -> None:
             check("psi.y", 0.0),
         ]
     )
-    assert [one[:2] for one in report_tables.beyond(table)] == [
+    assert [row[:2] for row in report_tables.beyond(table)] == [
         ("alert", "F1"),
         ("alert", "x"),
         ("warning", "SKILL"),
@@ -162,13 +162,13 @@ def test_what_is_beyond_comes_worst_first_and_each_column_once() -> None:
         ("alert", "alert", False, False),
     ],
 )
-def test_two_reports_tell_which_verdicts_changed_for_the_worse(
+def test_two_reports_show_which_verdicts_changed_for_the_worse(
     before: str, now: str, is_changed: bool, is_worse: bool
 ) -> None:
-    found = report_tables.changes(
+    table = report_tables.changes(
         as_table([check("f1", 0.5, before)]), as_table([check("f1", 0.25, now)])
     )
-    assert found[["difference", "is_changed", "is_worse"]].values.tolist() == [
+    assert table[["difference", "is_changed", "is_worse"]].values.tolist() == [
         [-0.25, is_changed, is_worse]
     ]
 
@@ -176,18 +176,18 @@ def test_two_reports_tell_which_verdicts_changed_for_the_worse(
 def test_a_check_that_only_one_report_made_stays_and_what_got_worse_comes_first() -> None:
     before = as_table([check("a", 1.0), check("gone", 1.0), check("b", 0.0)])
     now = as_table([check("a", 1.0), check("b", 9.0, "alert"), check("new", 2.0, "warning")])
-    found = report_tables.changes(before, now).set_index("code")
-    assert found.index.tolist() == ["b", "new", "gone", "a"]
-    assert found.loc["gone", "verdict_now"] == ""
-    assert np.isnan(found.loc["new", "difference"])
+    table = report_tables.changes(before, now).set_index("code")
+    assert table.index.tolist() == ["b", "new", "gone", "a"]
+    assert table.loc["gone", "verdict_now"] == ""
+    assert np.isnan(table.loc["new", "difference"])
 
 
 def test_reports_of_older_apps_have_fewer_fields_and_are_read_all_the_same() -> None:
-    old = as_table([check("psi.x", 0.3, "alert")]).drop(
+    old_table = as_table([check("psi.x", 0.3, "alert")]).drop(
         columns=["todo", "warning_low", "warning_high", "alert_low", "alert_high", "low", "high"]
     )
-    assert report_tables.by_column(old)["verdict"].tolist() == ["alert"]
-    table = report_tables.over_time([("1", 1.0, "old", old)])
+    assert report_tables.by_column(old_table)["verdict"].tolist() == ["alert"]
+    table = report_tables.over_time([("1", 1.0, "old", old_table)])
     spec = monitoring_charts.check_over_time(table).to_dict()
     assert not rows_of(monitoring_charts.check_over_time(table), "band")
     assert len(spec["layer"]) == 3

@@ -1,4 +1,4 @@
-"""A report stands though one of its checks cannot be made."""
+"""A report is complete although one of its checks fails."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def broken(*_: object, **__: object) -> None:
     raise ZeroDivisionError("a slip in the code")
 
 
-def codes(found: report.Report) -> dict[str, Check]:
-    return {check.code: check for check in found.checks}
+def checks_by_code(result: report.Report) -> dict[str, Check]:
+    return {check.code: check for check in result.checks}
 
 
-def test_a_column_that_is_empty_takes_nothing_down() -> None:
-    found = codes(report.build(sides()))
-    assert found["psi.empty"].state == "reference_empty"
+def test_an_empty_column_breaks_nothing() -> None:
+    by_code = checks_by_code(report.build(sides()))
+    assert by_code["psi.empty"].state == "reference_empty"
     assert {"psi.x", "ks.x", "psi.t", "skill", "domain_auc", "psi.courtside_probability"} <= set(
-        found
+        by_code
     )
-    rest = {check.verdict for code, check in found.items() if code != "psi.empty"}
+    rest = {check.verdict for code, check in by_code.items() if code != "psi.empty"}
     assert "alert" not in rest
-    assert found["psi.x"].verdict == "ok"
+    assert by_code["psi.x"].verdict == "ok"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_column_that_is_empty_takes_nothing_down() -> None:
         (slices, "by_slice", "slice"),
     ],
 )
-def test_a_slip_in_one_check_is_that_checks_alone(
+def test_an_error_in_one_check_affects_only_that_check(
     module: object,
     name: str,
     code: str,
@@ -67,32 +67,32 @@ def test_a_slip_in_one_check_is_that_checks_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(module, name, broken)
-    given = sides()
-    by = given.reference[["t"]], given.current[["t"]]
-    found = codes(report.build(given, by=by))
-    assert (found[code].verdict, found[code].state) == ("not_applicable", "failed")
+    both_sides = sides()
+    by = both_sides.reference[["t"]], both_sides.current[["t"]]
+    by_code = checks_by_code(report.build(both_sides, by=by))
+    assert (by_code[code].verdict, by_code[code].state) == ("not_applicable", "failed")
     assert "a slip in the code" in caplog.text
-    assert found["psi.x"].verdict == found["skill"].verdict == "ok"
+    assert by_code["psi.x"].verdict == by_code["skill"].verdict == "ok"
 
 
-def test_a_slip_in_one_column_is_that_columns_alone(
+def test_an_error_in_one_column_affects_only_that_column(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = drift.Column.__init__
+    original = drift.Column.__init__
 
     def slips(self: drift.Column, values: pd.Series, bins: int = 10) -> None:
         if values.name == "t":
             broken()
-        whole(self, values, bins)
+        original(self, values, bins)
 
     monkeypatch.setattr(drift.Column, "__init__", slips)
-    found = codes(report.build(sides()))
-    assert (found["psi.t"].verdict, found["psi.t"].state) == ("not_applicable", "failed")
-    assert found["psi.x"].verdict == "ok"
+    by_code = checks_by_code(report.build(sides()))
+    assert (by_code["psi.t"].verdict, by_code["psi.t"].state) == ("not_applicable", "failed")
+    assert by_code["psi.x"].verdict == "ok"
     assert "The column t could not be compared" in caplog.text
 
 
-def test_an_error_that_a_person_can_mend_still_reaches_them() -> None:
+def test_an_error_that_a_person_can_fix_still_reaches_them() -> None:
     def not_ready(_: Mapping[str, Limit]) -> Check:
         raise NotReadyError("The candidates are gone. Train again.")
 

@@ -1,4 +1,4 @@
-"""A report as a file: complete, in order, alone, and harmless whatever stands in it."""
+"""A report as a file: complete, in order, self-contained, and harmless whatever it contains."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORT: dict[str, Any] = {
     "created": 0.0,
     "false_alarms": {"target": 0.01, "rate": 0.006},
 }
-FOUND = [
+CHECKS = [
     Check(
         "f1",
         "F1 at the threshold",
@@ -68,7 +68,7 @@ FOUND = [
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would make of a page."""
+    """Collect what a browser would read in a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def svg() -> str:
 def page(svg: str) -> str:
     table = pd.DataFrame({"feature": ["lat"], "auc": [0.91], "kept": [True], "rows": [1234]})
     return report_html.render(
-        REPORT, checks.as_table(FOUND), {"psi": svg, "again": svg}, {"What differs": table}
+        REPORT, checks.as_table(CHECKS), {"psi": svg, "again": svg}, {"What differs": table}
     )
 
 
@@ -132,9 +132,9 @@ def test_the_verdict_comes_first_and_everything_follows_in_order(page: str) -> N
     assert places == sorted(places)
 
 
-def test_each_check_is_told_with_value_interval_limits_and_words(page: str) -> None:
+def test_each_check_is_shown_with_value_interval_limits_and_words(page: str) -> None:
     text = " ".join(Reader(page).texts)
-    for check in FOUND:
+    for check in CHECKS:
         assert text.count(check.code) >= 1
         assert check.text in text
     assert "0 to 0.0020" in text
@@ -142,7 +142,7 @@ def test_each_check_is_told_with_value_interval_limits_and_words(page: str) -> N
     assert "warning below 0.4600, alert below 0.2500" in text
     assert "warning below half" in text
     assert "not applicable" in text
-    # what two checks say of a column is said once
+    # a text that two checks share appears once
     changed = text[text.index("What changed") : text.index("Evidence")]
     assert "PSI of lat 2.4400, KS distance of lat 0.6600 . Has moved far." in changed.replace(
         "0.6600.", "0.6600 ."
@@ -218,7 +218,7 @@ def test_a_drawing_keeps_only_what_draws() -> None:
         assert report_html.drawing(broken, "f") is None
 
 
-def test_a_report_of_nothing_and_of_an_older_app_is_a_page_too() -> None:
+def test_an_empty_report_and_one_of_an_older_app_are_pages_too() -> None:
     bare = {"conclusion": {"code": "fits", "title": "It fits"}}
     page = report_html.render(bare, checks.as_table([]))
     text = " ".join(Reader(page).texts)
@@ -229,7 +229,7 @@ def test_a_report_of_nothing_and_of_an_older_app_is_a_page_too() -> None:
         "No check was made.",
     ):
         assert part in text
-    older = checks.as_table(FOUND)[
+    older = checks.as_table(CHECKS)[
         ["code", "title", "group", "value", "reference", "threshold", "verdict", "text"]
     ]
     assert "F1 at the threshold" in report_html.render(bare, older)
@@ -259,10 +259,10 @@ def test_a_browser_opens_it_without_a_request_in_light_dark_and_print(
         )
         shown = browser.new_page(viewport={"width": 800, "height": 900}, color_scheme="dark")
         shown.set_default_timeout(60_000)
-        asked: list[str] = []
-        told: list[str] = []
-        shown.on("request", lambda request: asked.append(request.url))
-        shown.on("console", lambda message: told.append(message.text))
+        requests: list[str] = []
+        messages: list[str] = []
+        shown.on("request", lambda request: requests.append(request.url))
+        shown.on("console", lambda message: messages.append(message.text))
         shown.goto(path.as_uri())
         colour = "getComputedStyle(document.body).backgroundColor"
         assert shown.evaluate(colour) == "rgb(20, 23, 28)"
@@ -276,5 +276,5 @@ def test_a_browser_opens_it_without_a_request_in_light_dark_and_print(
         shown.emulate_media(media="print", color_scheme="dark")
         assert shown.evaluate(colour) == "rgb(255, 255, 255)"
         browser.close()
-    assert asked == [path.as_uri()]
-    assert told == []
+    assert requests == [path.as_uri()]
+    assert messages == []

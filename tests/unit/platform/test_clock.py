@@ -1,4 +1,4 @@
-"""One clock for all processes of a home, that never goes back."""
+"""One clock for all processes of a home, which never goes back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_fast_clock_runs_ahead_from_its_first_use_on_and_survives_a_restart(
     assert clock.real_seconds(again, 3600) == 1.0
 
 
-def test_another_speed_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_speed_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     clock.now(Settings(home=tmp_path, clock_speed=60))
     monkeypatch.setattr(time, "time", lambda: 1010.0)

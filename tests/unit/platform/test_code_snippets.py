@@ -1,4 +1,4 @@
-"""The glass box: code and commands that mean what was done."""
+"""Code and commands shown in the app, which repeat exactly what was done."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_shell_reads_back_what_was_meant(name: str, value: object, words: list
 
 
 @pytest.mark.parametrize("settings", [{}, {"home": "/srv/it's", "workers": 3}, None])
-def test_python_is_python_whatever_a_person_wrote(settings: dict | None) -> None:
+def test_python_is_valid_whatever_a_person_typed(settings: dict | None) -> None:
     options = {
         "reason": "quote ' and \" and \\ and\nline",
         "rows": {"a'b": ["ü"]},
@@ -42,12 +42,12 @@ def test_python_is_python_whatever_a_person_wrote(settings: dict | None) -> None
     }
     tree = ast.parse(code_snippets.python("acquire", options, settings))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    (made,) = [one for one in calls if ast.unparse(one.func) == "acquire.Options"]
-    found = {word.arg: word.value for word in made.keywords}
-    assert ast.literal_eval(found["reason"]) == options["reason"]
-    assert ast.literal_eval(found["rows"]) == options["rows"]
-    assert "Path('my shots.csv').read_bytes()" in ast.unparse(found["uploads"])
-    (of,) = [one for one in calls if ast.unparse(one.func).startswith("Settings")]
-    given = {word.arg: ast.literal_eval(word.value) for word in of.keywords}
-    assert given == (settings or {})
-    assert (ast.unparse(of.func) == "Settings.load") == (settings is None)
+    (options_call,) = [call for call in calls if ast.unparse(call.func) == "acquire.Options"]
+    arguments = {word.arg: word.value for word in options_call.keywords}
+    assert ast.literal_eval(arguments["reason"]) == options["reason"]
+    assert ast.literal_eval(arguments["rows"]) == options["rows"]
+    assert "Path('my shots.csv').read_bytes()" in ast.unparse(arguments["uploads"])
+    (settings_call,) = [call for call in calls if ast.unparse(call.func).startswith("Settings")]
+    settings_read = {word.arg: ast.literal_eval(word.value) for word in settings_call.keywords}
+    assert settings_read == (settings or {})
+    assert (ast.unparse(settings_call.func) == "Settings.load") == (settings is None)

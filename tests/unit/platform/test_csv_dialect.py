@@ -1,4 +1,4 @@
-"""CSV files as the world writes them: detected, read back, and asked about where they are open."""
+"""CSV files of many dialects: detected, read back, and asked about where they are ambiguous."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def detect(text: str | bytes, given: Given = NOTHING) -> Dialect:
     )[0]
 
 
-def asked(text: str | bytes, given: Given = NOTHING) -> DialectError:
+def question_of(text: str | bytes, given: Given = NOTHING) -> DialectError:
     with pytest.raises(DialectError) as caught:
         detect(text, given)
     return caught.value
@@ -67,8 +67,8 @@ def asked(text: str | bytes, given: Given = NOTHING) -> DialectError:
     ],
 )
 def test_what_a_file_shows_is_detected(text: str, delimiter: str, decimal: str) -> None:
-    found = detect(text)
-    assert (found.delimiter, found.decimal) == (delimiter, decimal)
+    dialect = detect(text)
+    assert (dialect.delimiter, dialect.decimal) == (delimiter, decimal)
 
 
 @pytest.mark.parametrize(
@@ -87,22 +87,24 @@ def test_what_a_file_shows_is_detected(text: str, delimiter: str, decimal: str) 
         (b"a\nb\xc3", "encoding_unclear", "encoding", ()),
     ],
 )
-def test_what_a_file_leaves_open_is_asked(
+def test_what_a_file_leaves_ambiguous_is_asked(
     text: str | bytes, code: str, asks: str, choices: tuple[str, ...]
 ) -> None:
-    fault = asked(text)
+    fault = question_of(text)
     assert (fault.code, fault.asks, fault.choices) == (code, asks, choices)
     assert f"--{asks}" in fault.message
 
 
 @pytest.mark.parametrize(("decimal", "value"), [("comma", 1.234), ("point", 1234.0)])
 @pytest.mark.parametrize("text", ["a;b\n1,234;x\n", 'a,b\n"1,234",x\n'])
-def test_the_answer_is_what_is_read(tmp_path: Path, text: str, decimal: str, value: float) -> None:
+def test_the_answer_decides_how_a_number_is_read(
+    tmp_path: Path, text: str, decimal: str, value: float
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(text)
     number = {"a": Column(type="number", about="a")}
-    found = tables.read(path, columns=number, given=Given(decimal=decimal))
-    assert found["a"].tolist() == [value]
+    frame = tables.read(path, columns=number, given=Given(decimal=decimal))
+    assert frame["a"].tolist() == [value]
 
 
 def test_a_space_after_a_carriage_return_is_no_fault(tmp_path: Path) -> None:
@@ -113,12 +115,12 @@ def test_a_space_after_a_carriage_return_is_no_fault(tmp_path: Path) -> None:
     assert batches.peek(str(path))[1]["b"].tolist() == ["1", "2", "3"]
 
 
-def test_what_was_said_counts_and_what_contradicts_the_bytes_is_refused() -> None:
+def test_a_given_dialect_counts_and_one_that_contradicts_the_bytes_is_refused() -> None:
     assert detect("a;b\n1;2\n", Given(delimiter="comma")).delimiter == "comma"
     assert detect("a;b,c\n1;2,3\n", Given(delimiter="semicolon")).delimiter == "semicolon"
     assert detect(b"a\nb\xc3", Given(encoding="windows-1252")).encoding == "windows-1252"
-    assert asked(b"a\n\xe9\n", Given(encoding="utf-8")).code == "not_utf8"
-    assert asked("a,b\n".encode("utf-16")).asks is None
+    assert question_of(b"a\n\xe9\n", Given(encoding="utf-8")).code == "not_utf8"
+    assert question_of("a,b\n".encode("utf-16")).asks is None
 
 
 words = st.text(string.ascii_letters + "áçãéÕüñ€ ", min_size=1, max_size=8).filter(
@@ -157,22 +159,22 @@ def test_a_table_written_in_any_way_is_read_back_or_asked_about(
         "valor": Column(type="number", about="x"),
         "n": Column(type="integer", about="x"),
     }
-    said = NOTHING
+    given_by_person = NOTHING
     try:
-        found = tables.read_head(path).dialect
+        detected = tables.read_head(path).dialect
     except DialectError as error:
-        # as in 1,234: rightly so, and then the person says
+        # as in 1,234: it is ambiguous, and then the person says
         assume(error.asks is not None)
-        said = Given(delimiter, decimal, encoding)
-        found = tables.read_head(path, given=said).dialect
-    assert found is not None
-    assert (found.delimiter, found.old_mac) == (delimiter, ENDS[end])
-    assert content.decode(found.codec) == text
-    read = tables.read(path, columns=columns, given=said)
+        given_by_person = Given(delimiter, decimal, encoding)
+        detected = tables.read_head(path, given=given_by_person).dialect
+    assert detected is not None
+    assert (detected.delimiter, detected.old_mac) == (delimiter, ENDS[end])
+    assert content.decode(detected.codec) == text
+    read = tables.read(path, columns=columns, given=given_by_person)
     assert read["nome"].tolist() == frame["nome"].tolist()
     assert read["valor"].astype(float).tolist() == frame["valor"].tolist()
     assert read["n"].tolist() == frame["n"].tolist()
-    source = batches.inspect(str(path), given=said)
+    source = batches.inspect(str(path), given=given_by_person)
     (batch,) = batches.read(source, source.parts[0], list(columns), texts=["nome"])
     assert batch.frame["valor"].tolist() == frame["valor"].tolist()
     assert batch.frame["nome"].tolist() == frame["nome"].tolist()
@@ -188,7 +190,7 @@ def test_a_table_written_in_any_way_is_read_back_or_asked_about(
         ("comma", "comma", "utf-8"),
     ],
 )
-def test_the_real_shots_are_read_alike_however_they_are_written(
+def test_the_real_shots_are_read_alike_in_every_dialect(
     real_dir: Path, tmp_path: Path, delimiter: str, decimal: str, encoding: str
 ) -> None:
     columns = project.load("kobe").columns
@@ -204,10 +206,14 @@ def test_the_real_shots_are_read_alike_however_they_are_written(
         )
         path = tmp_path / "a.csv"
         path.write_bytes(buffer.getvalue().encode(dialect.codec))
-        found = tables.read_head(path).dialect
-        assert found is not None
+        detected = tables.read_head(path).dialect
+        assert detected is not None
         # no letter of theirs is beyond ASCII
-        assert (found.delimiter, found.decimal, found.encoding) == (delimiter, decimal, "utf-8")
+        assert (detected.delimiter, detected.decimal, detected.encoding) == (
+            delimiter,
+            decimal,
+            "utf-8",
+        )
         pd.testing.assert_frame_equal(tables.read(path, columns=columns), expected)
 
 

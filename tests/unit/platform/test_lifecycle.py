@@ -1,4 +1,4 @@
-"""Where the life cycle stands for what the stores say."""
+"""The stage of the life cycle that follows from the stores."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_with_everything_done_nothing_is_next() -> None:
 def test_a_change_before_a_stage_makes_it_out_of_date(
     change: dict[str, object], step: str, state: str
 ) -> None:
-    found = {stage.step: stage.state for stage in stages(replace(ALL, **change))}
-    assert found[step] == state
+    state_by_step = {stage.step: stage.state for stage in stages(replace(ALL, **change))}
+    assert state_by_step[step] == state
 
 
 def test_the_first_open_stage_is_next_and_the_rest_wait() -> None:
     listed = stages(Facts(snapshot="s"))
     assert [stage.state for stage in listed] == ["done", "todo", *["blocked"] * 4]
-    found = next_stage(listed)
-    assert found is not None
-    assert found.step == "prepare"
+    following = next_stage(listed)
+    assert following is not None
+    assert following.step == "prepare"

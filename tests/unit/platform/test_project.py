@@ -1,4 +1,4 @@
-"""The project file: what it may not say, and that another one is found where it stands."""
+"""The project file: contradictions are refused, and another project is found in its folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEATURES = 'features = ["pressure", "humidity"]'
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("text", "replacement", "words"),
     [
         (FEATURES, 'features = ["pressure", "rained"]', "the target rained must not be a feature"),
         (FEATURES, 'features = ["day"]', "the id day must not be a feature"),
@@ -33,18 +33,18 @@ FEATURES = 'features = ["pressure", "humidity"]'
     ],
 )
 def test_a_project_file_that_contradicts_itself_is_refused(
-    old: str, new: str, words: str, tmp_path: Path
+    text: str, replacement: str, words: str, tmp_path: Path
 ) -> None:
-    assert RAIN.count(old) == 1
-    (tmp_path / "rain.toml").write_text(RAIN.replace(old, new), encoding="utf-8")
+    assert RAIN.count(text) == 1
+    (tmp_path / "rain.toml").write_text(RAIN.replace(text, replacement), encoding="utf-8")
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
     message = caught.value.message
-    where = re.fullmatch(r"The project file rain.toml cannot be used in line (\d+): .*", message)
-    assert where is not None, message
+    match = re.fullmatch(r"The project file rain.toml cannot be used in line (\d+): .*", message)
+    assert match is not None, message
     # the line that was changed, or one of them
-    changed = RAIN.replace(old, new).splitlines()
-    assert changed[int(where[1]) - 1] not in RAIN.splitlines()
+    changed = RAIN.replace(text, replacement).splitlines()
+    assert changed[int(match[1]) - 1] not in RAIN.splitlines()
     assert words in message
     # a sentence and not the whole file
     assert len(message) < 200
@@ -76,7 +76,7 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
     (tmp_path / "rain" / "project.toml").write_text(text, encoding="utf-8")
     (tmp_path / "rain" / "days.json").write_text('{"days": 3}', encoding="utf-8")
     assert project.load("rain", tmp_path).target == "rained"
-    # its tables stand beside it
+    # its tables are beside it
     assert project.sample_tables("rain", tmp_path) == {"days": 3}
     (tmp_path / "snow.toml").write_text("name =", encoding="utf-8")
     with pytest.raises(InputError, match=r"no project 'hail'\. Known: rain, snow\."):

@@ -1,4 +1,4 @@
-"""Settings, the project file and validation: what is not right is told in a sentence."""
+"""Settings, the project file and validation: errors are reported in a sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBER = Column(type="number", about="x", min=0, max=10)
         ({"COURTSIDE_ZZZ": "1"}, "COURTSIDE_ZZZ is not a setting. Known:"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told(environ: dict[str, str], words: str) -> None:
+def test_an_unusable_setting_is_reported(environ: dict[str, str], words: str) -> None:
     with pytest.raises(InputError) as caught:
         Settings.load(environ)
     assert words in caught.value.message
@@ -52,7 +52,7 @@ def test_state_lives_under_one_home(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_store_is_taken_from_mlflows_own_variable() -> None:
+def test_the_store_can_come_from_mlflows_own_variable() -> None:
     settings = Settings.load({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
     assert settings.mlflow_uri == "http://127.0.0.1:5000"
 
@@ -102,7 +102,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("text", "replacement", "words"),
     [
         ('features = ["pressure"]', 'features = ["wind"]', r"not in \[columns\]: wind"),
         ('target = "rained"', 'target = "place"', "must be of type label"),
@@ -142,17 +142,17 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
         ('name = "rain"', "name = ", "rain.toml is not TOML: Invalid value (at line 2,"),
     ],
 )
-def test_a_project_file_that_is_not_whole_is_told(
-    old: str, new: str, words: str, tmp_path: Path
+def test_an_invalid_project_file_is_reported(
+    text: str, replacement: str, words: str, tmp_path: Path
 ) -> None:
-    assert old in SECOND
-    (tmp_path / "rain.toml").write_text(SECOND.replace(old, new, 1))
+    assert text in SECOND
+    (tmp_path / "rain.toml").write_text(SECOND.replace(text, replacement, 1))
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
     assert words.replace("\\", "") in caught.value.message
 
 
-def test_all_faults_of_a_frame_are_told_at_once() -> None:
+def test_all_faults_of_a_frame_are_reported_at_once() -> None:
     frame = pd.DataFrame({"a": [1, 99], "b": ["x", "2"], "c": [1, 1]})
     columns = {"a": NUMBER, "b": NUMBER, "c": Column(type="integer", about="x")}
     with pytest.raises(InputError) as caught:
@@ -163,12 +163,12 @@ def test_all_faults_of_a_frame_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_endless_values_are_no_numbers(value: float) -> None:
+def test_infinite_values_are_not_numbers(value: float) -> None:
     with pytest.raises(InputError, match="must be a number"):
         schema.validate(pd.DataFrame({"a": [1.0, value]}), {"a": Column(type="number", about="x")})
 
 
-def test_lists_in_a_column_are_told() -> None:
+def test_lists_in_a_column_are_reported() -> None:
     for value in ([1.5], {"x": 1}):
         with pytest.raises(InputError) as caught:
             schema.validate(pd.DataFrame({"a": [value, value]}), {"a": NUMBER})
@@ -208,8 +208,8 @@ BIG = 2**53 + 1
     ids=["int64", "text", "Int64", "uint64"],
 )
 def test_whole_numbers_keep_all_their_digits(values: object) -> None:
-    found = schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a").frame["a"]
-    assert (found.tolist(), found.dtype) == ([BIG, BIG + 1], "int64")
+    validated = schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a").frame["a"]
+    assert (validated.tolist(), validated.dtype) == ([BIG, BIG + 1], "int64")
 
 
 @pytest.mark.parametrize(
@@ -217,12 +217,12 @@ def test_whole_numbers_keep_all_their_digits(values: object) -> None:
     [[float(2**53)], [-float(BIG)], pd.array([BIG, None], dtype="Int64"), [2**63], [2**70]],
     ids=["float", "negative", "missing", "uint64", "endless"],
 )
-def test_whole_numbers_that_lost_digits_are_told(values: object) -> None:
+def test_whole_numbers_that_lost_digits_are_reported(values: object) -> None:
     with pytest.raises(InputError, match="'a' must be a whole number below 9,007,199,254,740,992"):
         schema.validate(pd.DataFrame({"a": values}), WHOLE)
 
 
-def test_a_missing_id_is_told_as_missing() -> None:
+def test_a_missing_id_is_reported_as_missing() -> None:
     for values, words in (
         ([1, None, None], "2 rows are empty, first row 2"),
         ([1, None], "1 row is empty, row 2"),
@@ -232,7 +232,7 @@ def test_a_missing_id_is_told_as_missing() -> None:
         assert caught.value.message == f"Column 'a' must not be missing: {words}."
 
 
-def test_a_column_that_stands_twice_is_told() -> None:
+def test_a_duplicate_column_is_reported() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(InputError, match="'a' stands there more than once"):
         schema.validate(frame, {"a": NUMBER})
@@ -241,13 +241,13 @@ def test_a_column_that_stands_twice_is_told() -> None:
 def test_missing_values_are_kept_and_types_settled() -> None:
     frame = pd.DataFrame({"a": ["1", None], "b": [3.0, 4.0]})
     columns = {"a": NUMBER, "b": Column(type="integer", about="x")}
-    found = schema.validate(frame, columns).frame
-    assert found["a"].isna().tolist() == [False, True]
-    assert found["b"].dtype == "int64"
+    validated = schema.validate(frame, columns).frame
+    assert validated["a"].isna().tolist() == [False, True]
+    assert validated["b"].dtype == "int64"
     assert frame["a"].tolist() == ["1", None]
 
 
-def test_a_wholly_other_file_is_told_in_one_sentence(few_shots: pd.DataFrame) -> None:
+def test_an_entirely_different_file_is_reported_in_one_sentence(few_shots: pd.DataFrame) -> None:
     other = pd.DataFrame({f"column {i}": [1] for i in range(30)})
     with pytest.raises(InputError, match="25 of 25 columns are missing"):
         schema.validate_source(other, project.load("kobe"))
@@ -255,11 +255,11 @@ def test_a_wholly_other_file_is_told_in_one_sentence(few_shots: pd.DataFrame) ->
 
 def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
     mixed = few_shots.sample(frac=1, random_state=1)
-    found = schema.validate_source(mixed, project.load("kobe")).frame
-    pd.testing.assert_frame_equal(found, few_shots, check_dtype=False)
+    validated = schema.validate_source(mixed, project.load("kobe")).frame
+    pd.testing.assert_frame_equal(validated, few_shots, check_dtype=False)
 
 
-def test_a_rule_about_several_choices_is_told_in_a_sentence() -> None:
+def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
     assert config.sentence(caught.value) == (
@@ -287,20 +287,20 @@ YES_NO = Column(type="label", about="x", positive_values=("Y", 1), negative_valu
 def test_a_label_may_be_written_otherwise_where_the_project_file_says_how(
     values: list[object], labels: list[float | None]
 ) -> None:
-    found = schema.validate(pd.DataFrame({"a": values}), {"a": YES_NO}).frame["a"]
-    assert found.astype("object").where(found.notna(), None).tolist() == labels
+    validated = schema.validate(pd.DataFrame({"a": values}), {"a": YES_NO}).frame["a"]
+    assert validated.astype("object").where(validated.notna(), None).tolist() == labels
     clean, refused = schema.usable(pd.DataFrame({"a": values}), {"a": YES_NO})
     assert refused == []
-    pd.testing.assert_series_equal(clean["a"], found)
+    pd.testing.assert_series_equal(clean["a"], validated)
 
 
 def test_true_and_false_may_stand_for_either() -> None:
     column = Column(type="label", about="x", positive_values=(False,), negative_values=(True,))
-    found = schema.validate(pd.DataFrame({"a": [True, False]}), {"a": column}).frame["a"]
-    assert found.tolist() == [0, 1]
+    validated = schema.validate(pd.DataFrame({"a": [True, False]}), {"a": column}).frame["a"]
+    assert validated.tolist() == [0, 1]
     column = Column(type="label", about="x")
-    found = schema.validate(pd.DataFrame({"a": ["true", "False"]}), {"a": column}).frame["a"]
-    assert found.tolist() == [1, 0]
+    validated = schema.validate(pd.DataFrame({"a": ["true", "False"]}), {"a": column}).frame["a"]
+    assert validated.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -311,21 +311,19 @@ def test_true_and_false_may_stand_for_either() -> None:
         (["a", "b", "c"] * 50, ["has 3 values: 'a', 'b', 'c'. A binary classifier needs two"]),
         ([0, 1, 2] * 50, ["has 3 values: '0', '1', '2'. A binary classifier needs two"]),
         ([*range(60)], ["has 60 values: ", " ...", "Choose another target"]),
-        # a slip is told as one
+        # a typing mistake is reported as one
         ([0, 1] * 50 + ["O"], ["must be 0, 1 or empty: not so in 1 row ('O')"]),
     ],
     ids=["texts", "numbers", "classes", "numbered classes", "many", "slip"],
 )
-def test_what_is_wrong_with_a_target_is_told_by_its_values(
-    values: list[object], words: list[str]
-) -> None:
+def test_errors_of_a_target_name_its_values(values: list[object], words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         schema.validate(pd.DataFrame({"a": values}), {"a": Column(type="label", about="x")})
     for word in words:
         assert word in caught.value.message
 
 
-def test_declared_labels_must_be_clear() -> None:
+def test_declared_labels_must_be_unambiguous() -> None:
     with pytest.raises(ValidationError, match="both positive and negative: y"):
         Column(type="label", about="x", positive_values=("Y",), negative_values=("y",))
     with pytest.raises(ValidationError, match="are given together"):

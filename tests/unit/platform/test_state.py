@@ -49,8 +49,8 @@ def test_each_write_changes_the_version(settings: Settings) -> None:
     assert state.version(settings) != before
 
 
-def test_opening_waits_for_whoever_writes(settings: Settings) -> None:
-    """Also when a table is missing, which the one that opens the file then makes."""
+def test_opening_waits_for_a_writer(settings: Settings) -> None:
+    """Also when a table is missing, which the opening process then creates."""
     state.save(settings, "policy", 1)
     state.close(settings)
     with sqlite3.connect(state.path(settings), isolation_level=None) as other:
@@ -78,9 +78,7 @@ def test_opening_waits_for_whoever_writes(settings: Settings) -> None:
     assert state.load(settings, "policy") == 2
 
 
-def test_a_file_that_was_put_in_its_place_is_the_one_that_is_read(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_replaced_file_is_the_one_that_is_read(settings: Settings, tmp_path: Path) -> None:
     state.save(settings, "policy", "of the first")
     state.close(settings)
     place = state.path(settings)

@@ -15,12 +15,12 @@ from core.platform.steps import OUTCOMES, POLICY, REQUESTS, SOURCE, STEPS
 from pages.shared import elements
 
 OUTSIDE = (SOURCE, REQUESTS, OUTCOMES, POLICY)
-EDGES = {(one.name, other) for one in STEPS for other in one.next}
+EDGES = {(stage.name, following) for stage in STEPS for following in stage.next}
 
 
 def test_the_stages_are_the_steps_by_their_names() -> None:
-    assert {one.name: one.run_name for one in STEPS} == steps.RUN_NAMES
-    assert {one.name: one.title for one in STEPS} == {
+    assert {stage.name: stage.run_name for stage in STEPS} == steps.RUN_NAMES
+    assert {stage.name: stage.title for stage in STEPS} == {
         step: title for step, (_, title, _) in elements.STEPS.items()
     }
 
@@ -33,7 +33,7 @@ def test_what_a_stage_reads_is_left_by_another_one_or_comes_from_outside() -> No
             assert path in OUTSIDE or path in left, f"{stage.name} reads {path}"
             assert (
                 path in OUTSIDE
-                or path not in {one.path for one in stage.outputs}
+                or path not in {output.path for output in stage.outputs}
                 or (
                     stage.name == "promote"  # it moves the alias that it reads
                 )
@@ -44,18 +44,18 @@ def test_every_stage_is_reached_from_the_first_one() -> None:
     reached = {STEPS[0].name}
     for _ in STEPS:
         reached |= {other for step, other in EDGES if step in reached}
-    assert reached == {one.name for one in STEPS}
+    assert reached == {stage.name for stage in STEPS}
 
 
 def test_every_artifact_has_a_purpose_and_a_composition() -> None:
     for stage in STEPS:
-        paths = [one.path for one in stage.outputs]
+        paths = [artifact.path for artifact in stage.outputs]
         assert len(set(paths)) == len(paths)
-        for one in stage.outputs:
-            for text in (one.purpose, one.contents):
-                assert text.endswith("."), one.path
-                assert len(text.split()) > 1, one.path
-            assert not one.when or one.when.endswith("."), one.path
+        for artifact in stage.outputs:
+            for text in (artifact.purpose, artifact.contents):
+                assert text.endswith("."), artifact.path
+                assert len(text.split()) > 1, artifact.path
+            assert not artifact.when or artifact.when.endswith("."), artifact.path
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_every_artifact_has_a_purpose_and_a_composition() -> None:
 )
 def test_a_text_of_the_diagram_has_every_stage_and_every_arrow(text: str, edge: str) -> None:
     assert set(re.findall(edge, text, re.MULTILINE)) == EDGES
-    for one in STEPS:
-        assert one.title in text
-        assert one.run_name in text
+    for stage in STEPS:
+        assert stage.title in text
+        assert stage.run_name in text
     for name in ("data_filtered.parquet", "train_data.parquet", "predictions.db", "challenger"):
         assert name in text
 
 
-def test_mermaid_takes_no_name_for_markup() -> None:
+def test_mermaid_escapes_markup_in_names() -> None:
     text = diagram.mermaid()
     assert set(re.findall(r"<[^>]*>", text)) == {"<b>", "</b>", "<br/>"}
     assert "#lt;snapshot#gt;" in text
@@ -82,18 +82,22 @@ def test_mermaid_takes_no_name_for_markup() -> None:
 def test_the_picture_draws_boxes_that_do_not_lie_over_each_other() -> None:
     drawn = diagram.chart()
     rows = next(data for data in drawn["datasets"].values() if data and "run_name" in data[0])
-    assert [one["step"] for one in rows] == [one.name for one in STEPS]
+    assert [item["step"] for item in rows] == [item.name for item in STEPS]
     for above, below in pairwise(rows):
         assert above["below"] < below["y"]
     svg = vl_convert.vegalite_to_svg(json.dumps(drawn))
-    for one in STEPS:
-        assert one.run_name in svg
+    for item in STEPS:
+        assert item.run_name in svg
     assert "data_filtered.parquet" in svg
     assert svg.count("<path") > len(EDGES)
 
 
-def test_words_of_the_diagram_are_told_in_the_language_asked_for() -> None:
-    for draw in (diagram.mermaid, diagram.dot, lambda told: json.dumps(diagram.chart(told))):
+def test_words_of_the_diagram_are_translated() -> None:
+    for draw in (
+        diagram.mermaid,
+        diagram.dot,
+        lambda translate: json.dumps(diagram.chart(translate)),
+    ):
         text = draw(lambda text: f"<{text}>")
         assert "<Acquire>" in text
         assert "AquisicaoDados" in text

@@ -102,20 +102,20 @@ def test_a_writer_that_fails_in_between_leaves_no_temporaries(
     assert storage.current_prepared(home) is None
 
 
-def of_one_preparation(home: Settings) -> str:
-    """Return whose sets are read, after a look that they are one preparation's."""
+def read_preparation(home: Settings) -> str:
+    """Read the sets, assert that they are of one preparation, and return its run."""
     prepared, train, test = storage.read_prepared(home)
     assert {f"run {y}" for y in (*train["y"], *test["y"])} == {prepared.run_id}
     return prepared.run_id
 
 
 def in_a_thread(call: Callable[[], object], results: list[object]) -> threading.Thread:
-    """Call it at once; return when it is done, or seems to wait for its turn."""
+    """Start the call in a thread; return when it is done or seems to wait for its turn."""
 
     def run() -> None:
         try:
             results.append(call())
-        except Exception as error:  # noqa: BLE001 - the test looks at what it was
+        except Exception as error:  # noqa: BLE001 - the test checks the error
             results.append(error)
 
     thread = threading.Thread(target=run)
@@ -125,12 +125,12 @@ def in_a_thread(call: Callable[[], object], results: list[object]) -> threading.
 
 
 @pytest.mark.parametrize("other", ["reader", "writer"])
-def test_nobody_comes_between_the_files_of_a_preparation(
+def test_no_other_writer_interrupts_the_files_of_a_preparation(
     other: str, home: Settings, frame, monkeypatch
 ) -> None:
     prepare(home, frame.assign(y=0), "run 0")
     calls = {
-        "reader": lambda: of_one_preparation(home),
+        "reader": lambda: read_preparation(home),
         "writer": lambda: prepare(home, frame.assign(y=2), "run 2"),
     }
     replace, threads, results = os.replace, [], []
@@ -145,7 +145,7 @@ def test_nobody_comes_between_the_files_of_a_preparation(
     prepare(home, frame.assign(y=1), "run 1")
     threads[0].join()
     assert results == ["run 1"] if other == "reader" else isinstance(results[0], tuple)
-    assert of_one_preparation(home) == ("run 1" if other == "reader" else "run 2")
+    assert read_preparation(home) == ("run 1" if other == "reader" else "run 2")
 
 
 def test_a_reader_uses_the_bytes_that_it_has_checked(home: Settings, frame, monkeypatch) -> None:
@@ -159,9 +159,9 @@ def test_a_reader_uses_the_bytes_that_it_has_checked(home: Settings, frame, monk
         return read(source)
 
     monkeypatch.setattr(pd, "read_parquet", after_a_writer)
-    assert of_one_preparation(home) == "run 0"
+    assert read_preparation(home) == "run 0"
     threads[0].join()
-    assert of_one_preparation(home) == "run 1"
+    assert read_preparation(home) == "run 1"
 
 
 def test_sets_of_two_preparations_are_never_mixed(home: Settings, frame) -> None:
@@ -171,7 +171,7 @@ def test_sets_of_two_preparations_are_never_mixed(home: Settings, frame) -> None
         storage.read_prepared(home)
 
 
-def test_what_is_recorded_before_the_sets_are_kept_are_their_bytes(home: Settings, frame) -> None:
+def test_digests_recorded_before_saving_match_the_saved_sets(home: Settings, frame) -> None:
     with storage.staged(
         home, frame, frame.head(3), frame.tail(1), frame.head(3), frame.tail(1)
     ) as ready:
@@ -182,20 +182,18 @@ def test_what_is_recorded_before_the_sets_are_kept_are_their_bytes(home: Setting
         assert not any(path.exists() for path in storage.prepared_paths(home))
         staged = {path.name: path.read_bytes() for path in ready.paths}
     assert not any(path.exists() for path in storage.prepared_paths(home))
-    kept = prepare(home, frame)
-    assert {path.name: path.read_bytes() for path in kept} == staged
+    paths = prepare(home, frame)
+    assert {path.name: path.read_bytes() for path in paths} == staged
 
 
 @pytest.mark.parametrize("content", ["{", '{"snapshot": "a"}', '{"features": [], "inputs": []}'])
-def test_a_record_of_prepared_sets_that_is_damaged_or_old_is_told(
-    home: Settings, content: str
-) -> None:
+def test_a_damaged_or_old_record_of_prepared_sets_is_reported(home: Settings, content: str) -> None:
     (storage.folder(home, storage.MODEL_INPUT) / "prepared.json").write_text(content)
     with pytest.raises(StoreError, match=r"prepared.json is damaged"):
         storage.current_prepared(home)
 
 
-def test_json_is_replaced_whole(home: Settings, monkeypatch) -> None:
+def test_json_is_replaced_atomically(home: Settings, monkeypatch) -> None:
     path = home.home / "a.json"
     storage.write_json(path, {"a": 1})
 
@@ -208,18 +206,18 @@ def test_json_is_replaced_whole(home: Settings, monkeypatch) -> None:
     with pytest.raises(OSError, match="torn"):
         storage.write_json(path, {"a": 2})
     assert path.read_text(encoding="utf-8") == '{\n  "a": 1\n}'
-    assert [found.name for found in home.home.iterdir()] == ["a.json"]
+    assert [path_left.name for path_left in home.home.iterdir()] == ["a.json"]
 
 
 def test_sweeping_takes_only_what_is_stale(home: Settings) -> None:
     folder = storage.folder(home, storage.RAW)
     old, young = folder / ".a.tmp", folder / ".b.tmp"
-    kept = folder / "snapshot.json"
-    for path in (old, young, kept):
+    permanent = folder / "snapshot.json"
+    for path in (old, young, permanent):
         path.touch()
     upload = storage.stage_upload(home, "a.csv", b"x\n1\n")
     past = time.time() - 2 * leftovers.STALE_SECONDS
-    for path in (old, kept, storage.uploaded(home, upload)):
+    for path in (old, permanent, storage.uploaded(home, upload)):
         os.utime(path, (past, past))
     leftovers.sweep(home)
     assert {path.name for path in folder.iterdir()} == {".b.tmp", "snapshot.json"}
@@ -231,7 +229,7 @@ def test_sweeping_takes_only_what_is_stale(home: Settings) -> None:
         storage.uploaded(home, upload)
 
 
-def test_sweeping_does_not_mind_what_another_process_removed(home: Settings, monkeypatch) -> None:
+def test_sweeping_tolerates_files_removed_by_another_process(home: Settings, monkeypatch) -> None:
     past = time.time() - 2 * leftovers.UPLOAD_SECONDS
     folder = storage.folder(home, storage.RAW)
     uploads = [storage.stage_upload(home, "a.csv", text) for text in (b"x\n1\n", b"x\n2\n")]

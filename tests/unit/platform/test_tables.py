@@ -1,4 +1,4 @@
-"""Files are looked at before they are read; what is none of a table is refused in a sentence."""
+"""Files are inspected before they are read; what is not a table is refused in a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def csv(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
 
 
 def refused(path: Path) -> str:
-    """Return the sentence, which a look and a reading give alike."""
+    """Return the error message, which is the same for a preview and a full read."""
     with pytest.raises(InputError) as caught:
         tables.read_head(path)
     with pytest.raises(InputError) as again:
@@ -36,7 +36,7 @@ def refused(path: Path) -> str:
     return caught.value.message
 
 
-def test_a_folder_lists_what_can_be_brought_in(tmp_path: Path) -> None:
+def test_a_folder_lists_the_files_that_can_be_acquired(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no .csv or .parquet file"):
         tables.list_sources(tmp_path)
     with pytest.raises(InputError, match="There is no folder"):
@@ -59,14 +59,14 @@ def test_a_trailing_comma_moves_no_column(tmp_path: Path, text: str) -> None:
     assert tables.read(csv(tmp_path, text)).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
 
 
-def test_values_beyond_the_columns_are_told_and_not_dropped(tmp_path: Path) -> None:
+def test_values_beyond_the_columns_are_reported_and_not_dropped(tmp_path: Path) -> None:
     path = csv(tmp_path, "x,y\n1,2,\n3,4,5\n")
     with pytest.raises(InputError, match=r"'a.csv' has rows with more values than it has columns"):
         tables.read(path)
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("text", "description"),
     [
         ("x;y\n1;2\n", "semicolons, decimal points, UTF-8"),
         ("x;y\n1,5;2,5\n", "semicolons, decimal commas, UTF-8"),
@@ -74,16 +74,16 @@ def test_values_beyond_the_columns_are_told_and_not_dropped(tmp_path: Path) -> N
         ("x|y\n1.5|2\n", "bars, decimal points, UTF-8"),
     ],
 )
-def test_how_a_csv_is_written_is_detected_told_and_read(
-    tmp_path: Path, text: str, written: str
+def test_the_dialect_of_a_csv_is_detected_reported_and_read(
+    tmp_path: Path, text: str, description: str
 ) -> None:
     path = csv(tmp_path, text)
     head = tables.read_head(path)
-    assert head.dialect.describe() == written
-    assert head.notes == (f"'a.csv' was read with {written}.",)
-    found = tables.read(path)
-    assert found.columns.tolist() == ["x", "y"]
-    assert found["x"].tolist() in ([1], [1.5])
+    assert head.dialect.describe() == description
+    assert head.notes == (f"'a.csv' was read with {description}.",)
+    frame = tables.read(path)
+    assert frame.columns.tolist() == ["x", "y"]
+    assert frame["x"].tolist() in ([1], [1.5])
 
 
 def test_windows_1252_is_read_wherever_in_the_file_it_begins(tmp_path: Path) -> None:
@@ -92,15 +92,15 @@ def test_windows_1252_is_read_wherever_in_the_file_it_begins(tmp_path: Path) -> 
     assert tables.read(path)["name"].iloc[-1] == "ação"
 
 
-def test_a_number_that_is_none_by_the_files_own_sign_stays_none(tmp_path: Path) -> None:
+def test_a_number_with_another_decimal_sign_is_not_a_number(tmp_path: Path) -> None:
     number = {"x": Column(type="number", about="x"), "y": Column(type="number", about="y")}
     path = csv(tmp_path, "x;y\n1,5;1\n2.5;2\n")
     with pytest.raises(InputError) as caught:
         tables.read(path, columns=number)
     assert caught.value.asks == "decimal"
-    given = csv_dialect.Given(decimal="comma")
-    found = tables.read(path, columns=number, given=given)
-    assert found["x"].tolist() == ["1.5", "2.5?"]
+    dialect = csv_dialect.Given(decimal="comma")
+    frame = tables.read(path, columns=number, given=dialect)
+    assert frame["x"].tolist() == ["1.5", "2.5?"]
     grouped = csv(tmp_path, "x;y\n1.234,5;1\n2,5;2\n")
     assert tables.read(grouped, columns=number)["x"].tolist() == [1234.5, 2.5]
 
@@ -150,7 +150,7 @@ def test_what_is_no_csv_is_refused_before_it_is_read(
         ("x,y\n1,2\n3,4,5\n", "line 3 has 3 values where 2 are expected"),
     ],
 )
-def test_a_row_that_cannot_be_told_apart_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_an_ambiguous_row_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         tables.read(csv(tmp_path, text))
     assert caught.value.message == f"'a.csv' cannot be read as CSV: {words}."
@@ -165,26 +165,26 @@ def test_quoted_newlines_commas_and_quotes_belong_to_their_cell(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_as_they_do_anywhere(tmp_path: Path, end: str) -> None:
+def test_all_line_endings_are_read(tmp_path: Path, end: str) -> None:
     path = csv(tmp_path, end.join(["x,y", "1,2", "3,4", ""]))
     assert tables.read_head(path).rows == 2
     assert tables.read(path).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
 
 
-def test_texts_are_read_as_they_stand_where_texts_are_expected(tmp_path: Path) -> None:
+def test_texts_are_read_unchanged_where_texts_are_expected(tmp_path: Path) -> None:
     path = csv(tmp_path, "code,n,other\n007,1,007\n1e5,2,8\n")
-    found = tables.read(path, columns=TEXT)
-    assert found["code"].tolist() == ["007", "1e5"]
-    assert found["n"].tolist() == [1, 2]
-    assert list(found) == ["code", "n"]
+    frame = tables.read(path, columns=TEXT)
+    assert frame["code"].tolist() == ["007", "1e5"]
+    assert frame["n"].tolist() == [1, 2]
+    assert list(frame) == ["code", "n"]
     assert tables.read(path)["other"].tolist() == [7, 8]
 
 
 def test_a_text_is_missing_where_its_cell_is_empty_and_nowhere_else(tmp_path: Path) -> None:
     path = csv(tmp_path, "code,n,other\nNA,NA,NA\nNone,1,x\n,,\nnull,2,null\n")
-    found = tables.read(path, columns=TEXT)
-    assert found["code"].where(found["code"].notna(), None).tolist() == ["NA", "None", None, "null"]
-    assert found["n"].isna().tolist() == [True, False, True, False]
+    frame = tables.read(path, columns=TEXT)
+    assert frame["code"].where(frame["code"].notna(), None).tolist() == ["NA", "None", None, "null"]
+    assert frame["n"].isna().tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize("start", ["\n", "\r\n\r\n", "  \n"])
@@ -209,7 +209,7 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     assert "MB; at most 0.0 MB are taken" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
 
-def test_looking_at_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
+def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
     path = csv(tmp_path, b"x,y\n" + b"123456,abcdefgh\n" * 2_000_000)
     tracemalloc.start()
     assert tables.read_head(path).rows == 2_000_000
@@ -239,12 +239,12 @@ def test_a_parquet_file_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     rng = np.random.default_rng(0)
     pd.DataFrame({"x": rng.normal(size=5000), "t": "abc"}).to_parquet(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
     assert "broken parquet file" in refused(path)
     refusals = []
-    for place in rng.integers(4, len(whole), 60):
-        harmed = bytearray(whole)
+    for place in rng.integers(4, len(content), 60):
+        harmed = bytearray(content)
         harmed[place : place + 8] = rng.bytes(8)
         path.write_bytes(bytes(harmed))
         try:
@@ -270,7 +270,7 @@ def test_nested_columns_are_refused_by_name(tmp_path: Path, values: pa.Array) ->
     assert "holds lists or structures in 'inner'" in refused(path)
 
 
-def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]), path)
     assert "'x' stands there more than once" in refused(path)
@@ -299,16 +299,16 @@ def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
     texts = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100_000])
     pq.write_table(pa.table({"code": texts}), path)
     assert path.stat().st_size < 1_000_000
-    # whoever writes the column or sends it has 100 GB
+    # decoding the column takes 100 GB
     with pytest.raises(InputError, match=r"take 100,000.0 MB once they are decoded"):
         tables.read(path, columns=TEXT)
     with pytest.raises(InputError, match=r"take 10,000.0 MB once they are decoded"):
         tables.preview(path, rows=100_000)
     short = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, "int32"), ["x" * 100])
     pq.write_table(pa.table({"code": short}), path)
-    found = tables.read(path, columns=TEXT)
-    assert found["code"].map(id).nunique() == 1
-    assert found["code"].dtype == "object"
+    frame = tables.read(path, columns=TEXT)
+    assert frame["code"].map(id).nunique() == 1
+    assert frame["code"].dtype == "object"
 
 
 def test_only_columns_that_are_expected_are_read(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path, name: str) -> None:
     assert "is not a CSV or parquet file" in refused(csv(tmp_path, "x", name))
 
 
-def test_a_parquet_file_named_csv_is_told_what_it_is(tmp_path: Path) -> None:
+def test_a_parquet_file_named_csv_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     pd.DataFrame({"x": [1]}).to_parquet(path)
     assert "is a parquet file. Rename it to .parquet" in refused(path)

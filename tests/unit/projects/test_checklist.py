@@ -1,4 +1,4 @@
-"""The checklist is looked up: on nothing it is open, and each missing fact opens its line."""
+"""The checklist is computed: without facts it is open, and each missing fact opens its line."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ import pytest
 
 from core.documents.dossier import Facts
 from core.projects.kobe import checklist
-from tests.unit.documents.made_facts import SPEC, changed, report, whole, without
+from tests.unit.documents.sample_facts import SPEC, changed, complete_facts, report, without
 
 PAGES = {path.parent.name for path in Path("pages").glob("*/page.py")}
 
 
 def states(facts: Facts) -> dict[str, str]:
-    return {one.number: one.state for one in checklist.inspect(facts)}
+    return {line.number: line.state for line in checklist.inspect(facts)}
 
 
 def test_a_life_cycle_that_meets_the_brief_has_no_open_line() -> None:
-    found = checklist.inspect(whole())
-    assert [(one.number, one.evidence) for one in found if one.state != "met"] == []
-    assert not any(one.todo for one in found)
-    kept = {one.run_id for one in whole().runs.values()} | {
-        one.run_id for one in whole().candidates
+    lines = checklist.inspect(complete_facts())
+    assert [(item.number, item.evidence) for item in lines if item.state != "met"] == []
+    assert not any(item.todo for item in lines)
+    run_ids = {item.run_id for item in complete_facts().runs.values()} | {
+        item.run_id for item in complete_facts().candidates
     }
-    assert {one.run_id for one in found} - {""} <= kept
-    assert sum(bool(one.run_id) for one in found) > len(found) / 2
+    assert {item.run_id for item in lines} - {""} <= run_ids
+    assert sum(bool(item.run_id) for item in lines) > len(lines) / 2
 
 
 def test_an_empty_home_meets_nothing_that_needs_a_run_and_says_what_to_do() -> None:
-    found = checklist.inspect(Facts(SPEC))
+    lines = checklist.inspect(Facts(SPEC))
     # the diagram is drawn from the code
-    assert {one.number for one in found if one.state == "met"} == {"2.1"}
-    for one in found:
-        assert one.page in PAGES, one.number
-        assert one.evidence.endswith(".")
-        assert one.todo.endswith(".") == (one.state != "met")
-        assert not one.run_id
-        assert not one.path
+    assert {line.number for line in lines if line.state == "met"} == {"2.1"}
+    for line in lines:
+        assert line.page in PAGES, line.number
+        assert line.evidence.endswith(".")
+        assert line.todo.endswith(".") == (line.state != "met")
+        assert not line.run_id
+        assert not line.path
 
 
 def test_the_lines_have_numbers_of_their_own_and_answer_every_point_of_the_grader() -> None:
-    found = checklist.inspect(Facts(SPEC))
-    numbers = [one.number for one in found]
+    lines = checklist.inspect(Facts(SPEC))
+    numbers = [line.number for line in lines]
     assert len(set(numbers)) == len(numbers)
     order = [tuple(map(int, number.split("."))) for number in numbers]
     assert order == sorted(order)
     assert len(checklist.POINTS) == 23
-    assert {point for one in found for point in one.graded} == set(range(1, 24))
-    assert {one.group for one in found} == set(checklist.GROUPS.values())
+    assert {point for line in lines for point in line.graded} == set(range(1, 24))
+    assert {line.group for line in lines} == set(checklist.GROUPS.values())
 
 
 CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
         "8.4",
         "its table of results is gone.",
         lambda facts: replace(
-            facts, files={path: one for path, one in facts.files.items() if "07_" not in path}
+            facts, files={path: file for path, file in facts.files.items() if "07_" not in path}
         ),
     ),
     "no labels": (
@@ -162,22 +162,22 @@ CASES: dict[str, tuple[str, str, Callable[[Facts], Facts]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_fact_that_is_not_as_asked_opens_its_line(case: str) -> None:
+def test_a_wrong_fact_opens_its_line(case: str) -> None:
     number, words, change = CASES[case]
-    found = {one.number: one for one in checklist.inspect(change(whole()))}
-    assert found[number].state == "partly"
-    assert words in found[number].evidence
-    assert found[number].todo
+    by_number = {line.number: line for line in checklist.inspect(change(complete_facts()))}
+    assert by_number[number].state == "partly"
+    assert words in by_number[number].evidence
+    assert by_number[number].todo
     # and not all the others with it
-    assert sum(one.state != "met" for one in found.values()) <= 6
+    assert sum(line.state != "met" for line in by_number.values()) <= 6
 
 
-@pytest.mark.parametrize("step", sorted(whole().runs))
+@pytest.mark.parametrize("step", sorted(complete_facts().runs))
 def test_without_a_run_its_own_lines_are_not_met(step: str) -> None:
-    gone = without(whole(), step)
+    gone = without(complete_facts(), step)
     if step == "train":
         gone = replace(gone, candidates=(), versions=(), champion=None)
-    before, after = states(whole()), states(gone)
+    before, after = states(complete_facts()), states(gone)
     opened = {number for number, state in after.items() if state != before[number]}
     expected = {
         "acquire": {"6.1", "6.2", "6.3"},
@@ -196,11 +196,11 @@ def test_without_a_run_its_own_lines_are_not_met(step: str) -> None:
     assert all(after[number] != "met" for number in opened)
 
 
-def test_rows_of_the_sample_do_not_meet_what_is_asked_of_the_real_ones() -> None:
-    facts = whole()
+def test_rows_of_the_sample_do_not_meet_the_requirements_for_real_rows() -> None:
+    facts = complete_facts()
     for step in ("acquire", "prepare"):
         facts = changed(facts, step, tags={"courtside.sample": "true"})
-    found = {one.number: one for one in checklist.inspect(facts) if one.state != "met"}
-    assert found.keys() == {"6.1", "6.8"}
-    assert all("built-in sample" in one.evidence for one in found.values())
-    assert all("real source" in one.todo for one in found.values())
+    by_number = {line.number: line for line in checklist.inspect(facts) if line.state != "met"}
+    assert by_number.keys() == {"6.1", "6.8"}
+    assert all("built-in sample" in line.evidence for line in by_number.values())
+    assert all("real source" in line.todo for line in by_number.values())

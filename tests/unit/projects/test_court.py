@@ -152,13 +152,13 @@ def test_cells_are_filtered_to_what_filtered_shots_give(shots):
         period=rng.integers(1, 5, len(shots)), kind=rng.choice(["a", "b"], len(shots))
     )
 
-    found = court.gather(
+    gathered = court.gather(
         court.cells(shots, "x", "y", "made", by=["period", "kind"]),
         {"period": [1, 4], "kind": ["b"]},
     )
 
     some = shots[shots["period"].isin([1, 4]) & (shots["kind"] == "b")]
-    pd.testing.assert_frame_equal(found, court.gather(court.cells(some, "x", "y", "made")))
+    pd.testing.assert_frame_equal(gathered, court.gather(court.cells(some, "x", "y", "made")))
 
 
 def test_points_are_labelled_shots_of_the_half_court_and_not_too_many(shots):

@@ -15,24 +15,24 @@ def rows():
 
 
 def test_a_place_gives_the_columns_that_rows_of_the_data_have_there(rows):
-    found = court_map.columns_at(
+    columns = court_map.columns_at(
         SPEC, rows["loc_x"].to_numpy(dtype=float), rows["loc_y"].to_numpy(dtype=float)
     )
 
     for name in ("lat", "lon", "shot_distance"):
-        assert found[name].to_numpy() == pytest.approx(rows[name].to_numpy(), abs=1e-6)
+        assert columns[name].to_numpy() == pytest.approx(rows[name].to_numpy(), abs=1e-6)
     for name in ("shot_zone_basic", "shot_zone_area", "shot_zone_range", "shot_type"):
-        assert (found[name].to_numpy() == rows[name].to_numpy()).mean() > 0.99
+        assert (columns[name].to_numpy() == rows[name].to_numpy()).mean() > 0.99
 
 
 def test_the_place_is_found_again_from_what_follows_from_it(rows):
-    found = court_map.place_of(SPEC, rows[["lat", "lon", "period"]])
+    places = court_map.place_of(SPEC, rows[["lat", "lon", "period"]])
 
-    assert found["x"].to_numpy() == pytest.approx(rows["loc_x"].to_numpy())
-    assert found["y"].to_numpy() == pytest.approx(rows["loc_y"].to_numpy())
+    assert places["x"].to_numpy() == pytest.approx(rows["loc_x"].to_numpy())
+    assert places["y"].to_numpy() == pytest.approx(rows["loc_y"].to_numpy())
 
 
-def test_a_place_is_not_told_by_a_distance_alone(rows):
+def test_a_distance_alone_does_not_determine_a_place(rows):
     assert court_map.place_of(SPEC, rows[["shot_distance"]].head(3)).isna().all(axis=None)
 
 
@@ -44,16 +44,16 @@ def test_another_project_has_no_place():
 
 
 def test_the_map_moves_all_of_the_place_and_nothing_else(rows):
-    asked = []
+    frames = []
 
     def predict(frame):
-        asked.append(frame)
+        frames.append(frame)
         return np.full(len(frame), 0.4)
 
     row = rows[list(SPEC.features)].iloc[[5]]
     cells = court_map.probability_map(predict, SPEC, row, rows[["lat", "lon"]].head(500))
 
-    (frame,) = asked
+    (frame,) = frames
     assert list(frame.columns) == list(SPEC.features)
     for name in ("period", "minutes_remaining", "playoffs"):
         assert frame[name].unique().tolist() == [row[name].iloc[0]]
@@ -72,18 +72,18 @@ def test_rows_on_the_other_side_of_the_line_give_a_place_no_support(rows):
     beyond = cells["is_beyond"]
     assert (cells.loc[beyond, "rows"] == 0).all()
     assert (cells.loc[~beyond, "rows"] > 0).mean() > 0.9
-    told = court_map.support_sentences(cells, (0.0, 300.0), "2-point shots")
-    assert told[0].startswith("At the chosen place the model only guesses")
-    assert told[1].startswith("Beyond the three-point line it has no rows at all")
+    sentences = court_map.support_sentences(cells, (0.0, 300.0), "2-point shots")
+    assert sentences[0].startswith("At the chosen place the model only guesses")
+    assert sentences[1].startswith("Beyond the three-point line it has no rows at all")
     assert len(court_map.support_sentences(cells, (0.0, 60.0), "2-point shots")) == 1
 
 
 def test_support_counts_rows_within_the_radius_and_passes_over_missing_places():
     places = pd.DataFrame({"x": [0.0, 31.0], "y": [0.0, 0.0]})
-    known = pd.DataFrame({"x": [0.0, 30.0, np.nan], "y": [0.0, 0.0, 1.0]})
+    reference = pd.DataFrame({"x": [0.0, 30.0, np.nan], "y": [0.0, 0.0, 1.0]})
 
-    assert court_map.support(places, known, 30.0).tolist() == [2, 1]
-    assert court_map.support(places, known.tail(1)).tolist() == [0, 0]
+    assert court_map.support(places, reference, 30.0).tolist() == [2, 1]
+    assert court_map.support(places, reference.tail(1)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("with_map", [True, False])

@@ -76,9 +76,9 @@ def test_columns_and_types_are_those_of_the_project(shots, spec):
 
 
 def test_passes_the_projects_validation_unchanged(shots, spec):
-    found = validate_source(shots, spec)
-    assert found.warnings == ()
-    pd.testing.assert_frame_equal(found.frame, shots)
+    validated = validate_source(shots, spec)
+    assert validated.warnings == ()
+    pd.testing.assert_frame_equal(validated.frame, shots)
 
 
 def test_survives_parquet(shots, tmp_path):
@@ -205,14 +205,14 @@ def test_games_are_whole_and_plausible(shots, tables):
 
 
 def test_opponents_exist_in_their_season(shots, tables):
-    seen = shots.groupby("opponent")["season"].agg(["min", "max"])
-    assert set(seen.index) == set(tables["opponent"])
-    assert seen.loc["VAN", "max"] <= "2000-01"
-    assert seen.loc["MEM", "min"] >= "2001-02"
-    assert seen.loc["SEA", "max"] <= "2007-08"
-    assert seen.loc["OKC", "min"] >= "2008-09"
-    assert seen.loc["NJN", "max"] <= "2011-12"
-    assert seen.loc["BKN", "min"] >= "2012-13"
+    seasons = shots.groupby("opponent")["season"].agg(["min", "max"])
+    assert set(seasons.index) == set(tables["opponent"])
+    assert seasons.loc["VAN", "max"] <= "2000-01"
+    assert seasons.loc["MEM", "min"] >= "2001-02"
+    assert seasons.loc["SEA", "max"] <= "2007-08"
+    assert seasons.loc["OKC", "min"] >= "2008-09"
+    assert seasons.loc["NJN", "max"] <= "2011-12"
+    assert seasons.loc["BKN", "min"] >= "2012-13"
 
 
 def test_playoffs_only_in_seasons_that_had_them(shots):
@@ -247,42 +247,49 @@ def test_counts_follow_the_tables(shots, tables):
         assert zones[tuple(zone)] == pytest.approx(count, abs=6 * count**0.5)
     two = shots[shots["shot_type"] == TWO]
     for name, _, _, count, *_ in tables["actions"]:
-        found = int((two["action_type"] == name).sum())
-        assert found == pytest.approx(count, abs=6 * max(count, 4) ** 0.5)
+        rows = int((two["action_type"] == name).sum())
+        assert rows == pytest.approx(count, abs=6 * max(count, 4) ** 0.5)
     for name, (count, _) in tables["opponent"].items():
-        found = int((shots["opponent"] == name).sum())
-        assert found == pytest.approx(count, rel=0.25, abs=110)
+        rows = int((shots["opponent"] == name).sum())
+        assert rows == pytest.approx(count, rel=0.25, abs=110)
 
 
 def test_make_rates_follow_the_tables(shots, tables):
-    known = shots.dropna()
-    made = known["shot_made_flag"]
+    labelled_shots = shots.dropna()
+    labels = labelled_shots["shot_made_flag"]
 
     def close(rows, rate, slack=0.015):
-        labelled = made[rows]
+        labelled = labels[rows]
         if rate is not None and len(labelled) >= 20:
             error = (rate * (1 - rate) / len(labelled)) ** 0.5
             assert labelled.mean() == pytest.approx(rate, abs=slack + 4 * error)
 
     for name, row in tables["seasons"].items():
         for kind, shot_type in (("two", TWO), ("three", THREE)):
-            close((known["season"] == name) & (known["shot_type"] == shot_type), row[kind][1])
+            close(
+                (labelled_shots["season"] == name) & (labelled_shots["shot_type"] == shot_type),
+                row[kind][1],
+            )
     for basic, area, reach, _, rate in tables["zones"]:
-        zone = (known["shot_zone_basic"] == basic) & (known["shot_zone_area"] == area)
-        close(zone & (known["shot_zone_range"] == reach), rate)
+        zone = (labelled_shots["shot_zone_basic"] == basic) & (
+            labelled_shots["shot_zone_area"] == area
+        )
+        close(zone & (labelled_shots["shot_zone_range"] == reach), rate)
     for row in tables["actions"]:
-        mine = (known["action_type"] == row[0]) & (known["shot_type"] == TWO)
+        mine = (labelled_shots["action_type"] == row[0]) & (labelled_shots["shot_type"] == TWO)
         close(mine, row[4])
     for kind, shot_type in (("two", TWO), ("three", THREE)):
-        mine = known["shot_type"] == shot_type
+        mine = labelled_shots["shot_type"] == shot_type
         for number, (_, rate) in enumerate(tables["period"][kind], start=1):
-            close(mine & (known["period"] == number), rate, slack=0.005)
+            close(mine & (labelled_shots["period"] == number), rate, slack=0.005)
         for minute, (_, rate) in enumerate(tables["minutes"][kind]):
-            close(mine & (known["minutes_remaining"] == minute), rate, slack=0.005)
-        last = (known["minutes_remaining"] == 0) & (known["seconds_remaining"] == 0)
+            close(mine & (labelled_shots["minutes_remaining"] == minute), rate, slack=0.005)
+        last = (labelled_shots["minutes_remaining"] == 0) & (
+            labelled_shots["seconds_remaining"] == 0
+        )
         close(mine & last, tables["seconds_left"][kind]["0"][1])
     for shot_type, rate in ((TWO, 0.477), (THREE, 0.329)):
-        close(known["shot_type"] == shot_type, rate, slack=0.004)
+        close(labelled_shots["shot_type"] == shot_type, rate, slack=0.004)
 
 
 def test_heaves_come_at_the_buzzer(shots):
@@ -292,10 +299,10 @@ def test_heaves_come_at_the_buzzer(shots):
     assert share(far["shot_made_flag"].dropna()) < 0.12
 
 
-# How models meet it.
+# How models perform on it.
 
 
-def test_logistic_regression_does_as_on_the_real_shots(fitted, shots, spec):
+def test_logistic_regression_performs_as_on_the_real_shots(fitted, shots, spec):
     from sklearn.metrics import f1_score, log_loss
 
     model, test = fitted
@@ -309,7 +316,7 @@ def test_logistic_regression_does_as_on_the_real_shots(fitted, shots, spec):
     assert f1_score(three[spec.target], chance >= 0.5, zero_division=0) < 0.01
 
 
-def test_the_two_sets_are_easily_told_apart(shots, spec):
+def test_the_two_sets_are_easily_distinguished(shots, spec):
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
@@ -320,7 +327,7 @@ def test_the_two_sets_are_easily_told_apart(shots, spec):
 
 
 @pytest.mark.parametrize("seed", [31, 49, 77])
-def test_a_seed_whose_overtimes_fall_on_games_of_few_shots_is_made_too(tables, seed):
+def test_a_seed_whose_overtimes_fall_on_games_of_few_shots_works_too(tables, seed):
     shots = sample.generate(tables, seed)
     assert len(shots) == 30_697
     assert (shots["period"] > 4).any()

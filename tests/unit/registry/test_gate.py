@@ -28,41 +28,41 @@ def test_the_change_of_calibration_is_that_of_the_two_errors() -> None:
     truth = rng.uniform(0.1, 0.7, n)
     labels = (rng.uniform(size=n) < truth).astype(np.int64)
     shifted = truth + 0.1
-    found, (low, high) = gate.calibration_change(labels, shifted, truth)
+    change, (low, high) = gate.calibration_change(labels, shifted, truth)
     # a shift of all forecasts by 0.1 is an error of 0.1; a true forecast has but the noise
     noise = metrics.calibration_floor(truth)[0]
-    assert found == pytest.approx(0.1 - noise, abs=0.01)
-    assert 0.05 < low < found < high < 0.12
+    assert change == pytest.approx(0.1 - noise, abs=0.01)
+    assert 0.05 < low < change < high < 0.12
     # a model has no change against itself, and the other way round it is the negative
     assert gate.calibration_change(labels, truth, truth, resamples=10) == (0.0, (0.0, 0.0))
     back, ends = gate.calibration_change(labels, truth, shifted)
-    assert (back, *ends) == pytest.approx((-found, -high, -low), abs=1e-12)
+    assert (back, *ends) == pytest.approx((-change, -high, -low), abs=1e-12)
 
 
-def test_two_calibrated_forecasts_are_rarely_told_apart() -> None:
+def test_two_calibrated_forecasts_rarely_differ() -> None:
     rng = np.random.default_rng(3)
-    told = 0
+    differing = 0
     for i in range(40):
         truth = rng.uniform(0.1, 0.9, 500)
         labels = (rng.uniform(size=500) < truth).astype(np.int64)
         _, (low, _) = gate.calibration_change(
             labels, np.full(500, 0.5), truth, resamples=60, seed=i
         )
-        told += low > 0
-    assert told <= 4
+        differing += low > 0
+    assert differing <= 4
 
 
 def test_one_row_and_one_class_have_a_change() -> None:
-    one = np.array([1])
-    found, ends = gate.calibration_change(one, np.array([0.8]), np.array([0.4]), resamples=5)
-    assert found == pytest.approx(-0.4)
+    label = np.array([1])
+    change, ends = gate.calibration_change(label, np.array([0.8]), np.array([0.4]), resamples=5)
+    assert change == pytest.approx(-0.4)
     assert ends == pytest.approx((-0.4, -0.4))
     ones = np.ones(50, dtype=np.int64)
-    found, (low, high) = gate.calibration_change(
+    change, (low, high) = gate.calibration_change(
         ones, np.full(50, 0.5), np.linspace(0.3, 0.6, 50), resamples=50
     )
-    assert low <= found <= high
-    assert found == pytest.approx(0.5 - 0.55, abs=1e-9)
+    assert low <= change <= high
+    assert change == pytest.approx(0.5 - 0.55, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_one_row_and_one_class_have_a_change() -> None:
     ],
 )
 def test_better_means_that_the_whole_interval_is(low: float, high: float, verdict: str) -> None:
-    found = gate.better((low + high) / 2, (low, high))
-    assert (found.verdict, found.limit) == (verdict, 0.0)
-    assert f"{low:+.4f} to {high:+.4f}" in found.text
+    result = gate.better((low + high) / 2, (low, high))
+    assert (result.verdict, result.limit) == (verdict, 0.0)
+    assert f"{low:+.4f} to {high:+.4f}" in result.text
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_better_means_that_the_whole_interval_is(low: float, high: float, verdic
 )
 def test_not_worse_has_a_margin(low: float, high: float, verdict: str) -> None:
     limits = Limits(aim="not_worse", margin=0.005)
-    found = gate.better((low + high) / 2, (low, high), limits)
-    assert (found.verdict, found.limit) == (verdict, 0.005)
+    result = gate.better((low + high) / 2, (low, high), limits)
+    assert (result.verdict, result.limit) == (verdict, 0.005)
 
 
 def test_a_harmed_slice_is_named_the_worst_first() -> None:
-    found = gate.slices(
+    result = gate.slices(
         harm(
             ("season", "2000-01", 900, 0.01, True),
             ("period", 4, 1200, 0.05, True),
             ("period", 1, 1200, -0.05, False),
         )
     )
-    assert (found.verdict, found.value) == ("hold", 2)
-    assert found.text.startswith(
+    assert (result.verdict, result.value) == ("hold", 2)
+    assert result.text.startswith(
         "The challenger is worse on period = 4 (+0.0500 nats on 1,200 rows), season = 2000-01 "
     )
     many = gate.slices(harm(*((f"c{i}", i, 10, 0.01 * i, True) for i in range(1, 8))))
@@ -115,9 +115,9 @@ def test_a_harmed_slice_is_named_the_worst_first() -> None:
 
 
 def test_no_harm_passes_and_no_slice_is_not_applicable() -> None:
-    found = gate.slices(harm(("period", 1, 10, 0.4, False), ("period", 2, 10, -0.4, False)))
-    assert found.verdict == "pass"
-    assert found.text == "On none of 2 slices is the challenger shown to be worse."
+    result = gate.slices(harm(("period", 1, 10, 0.4, False), ("period", 2, 10, -0.4, False)))
+    assert result.verdict == "pass"
+    assert result.text == "On none of 2 slices is the challenger shown to be worse."
     unjudged = harm(("period", 1, 10, 0.4, False)).assign(low=np.nan, high=np.nan)
     assert gate.slices(unjudged).verdict == "not_applicable"
     assert gate.slices(harm()).verdict == "not_applicable"
@@ -131,8 +131,8 @@ def test_no_harm_passes_and_no_slice_is_not_applicable() -> None:
 def test_calibration_holds_only_what_is_above_chance_and_the_champion(
     error: float, low: float, verdict: str
 ) -> None:
-    found = gate.calibration(error, 0.02, low + 0.01, (low, low + 0.02))
-    assert (found.verdict, found.value, found.limit) == (verdict, error, 0.02)
+    result = gate.calibration(error, 0.02, low + 0.01, (low, low + 0.02))
+    assert (result.verdict, result.value, result.limit) == (verdict, error, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_time_and_size_are_measured_against_the_champion(ask, small, most) -> No
     assert ask(small * 3.01, small).verdict == "hold"
     assert ask(most, most).verdict == "pass"
     assert ask(most * 1.01, most).verdict == "refuse"
-    found = ask(small * 30, small)
-    assert found.value == pytest.approx(small * 30)
-    assert found.limit == pytest.approx(small * 3)
+    result = ask(small * 30, small)
+    assert result.value == pytest.approx(small * 30)
+    assert result.limit == pytest.approx(small * 3)
     assert ask(small * 3.01, small, Limits(factor=4)).verdict == "pass"
 
 
@@ -155,9 +155,9 @@ def test_the_columns_that_callers_send() -> None:
     two = {"lat": "number", "lon": "number"}
     assert gate.schema(two, two, NUMBERS).verdict == "pass"
     assert gate.schema({"lat": "number"}, two, NUMBERS).verdict == "pass"
-    new = gate.schema(NUMBERS, two, NUMBERS)
-    assert (new.verdict, new.value) == ("hold", 1)
-    assert "do not send: zone." in new.text
+    added = gate.schema(NUMBERS, two, NUMBERS)
+    assert (added.verdict, added.value) == ("hold", 1)
+    assert "do not send: zone." in added.text
     typed = gate.schema({"lat": "text"}, two, NUMBERS)
     assert typed.verdict == "refuse"
     assert "lat as text instead of number" in typed.text
@@ -175,16 +175,16 @@ def test_too_few_rows_say_nothing() -> None:
     assert (few.verdict, few.value, few.limit) == ("hold", 199, 200)
     assert "1 row was left out: one of the two was trained on them." in few.text
     assert "2 rows were left out: a value is missing" in few.text
-    told = gate.same_rows(0, 0, 0, problem="They are gone.")
-    assert (told.verdict, told.text) == ("hold", "They are gone.")
+    missing = gate.same_rows(0, 0, 0, problem="They are gone.")
+    assert (missing.verdict, missing.text) == ("hold", "They are gone.")
 
 
-def test_one_refusal_outweighs_and_every_reason_is_told() -> None:
-    good, held, refused = rule("pass"), rule("hold", text="H."), rule("refuse", text="R.")
+def test_one_refusal_outweighs_and_every_reason_is_given() -> None:
+    passed, held, refused = rule("pass"), rule("hold", text="H."), rule("refuse", text="R.")
     absent = gate.not_applicable("slices", "No slices.")
-    assert gate.decide([good, absent]).code == "promote"
-    assert gate.decide([good, held]) == gate.Decision("hold", "Held back. H.")
-    assert gate.decide([held, good, refused]) == gate.Decision("refuse", "Refused. R. H.")
+    assert gate.decide([passed, absent]).code == "promote"
+    assert gate.decide([passed, held]) == gate.Decision("hold", "Held back. H.")
+    assert gate.decide([held, passed, refused]) == gate.Decision("refuse", "Refused. R. H.")
     none = gate.decide([gate.not_applicable(code, "No champion.") for code in gate.TITLES])
     assert none == gate.Decision("promote", "Promoted. No champion.")
 

@@ -1,4 +1,4 @@
-"""The card says what is known, what is not, and how to call the model so that it works."""
+"""The card says what is known, what is not, and how to call the model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
     ).replace("| Code | not recorded |", "")
 
 
-def test_the_call_survives_a_shell_and_is_what_the_server_takes() -> None:
+def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
     text = model_card.card(FACTS)
     command = text[text.index("curl") : text.index("```\n\nThe answer")]
     words = shlex.split(command)
@@ -81,7 +81,7 @@ def test_the_call_survives_a_shell_and_is_what_the_server_takes() -> None:
     }
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_what_is_not_known_is_stated() -> None:
     text = model_card.card({"model": "m", "version": "1", "created": 0.0})
     assert text.count("not recorded") >= 10
     assert "None yet." in text
@@ -89,9 +89,9 @@ def test_what_is_not_known_is_said() -> None:
     assert "Errors by slice: not recorded." in text
 
 
-@pytest.mark.parametrize(("slices", "said"), [((), "No slice is flagged."), (["x"], "- x")])
-def test_no_flag_is_not_the_same_as_not_looked(slices: list[str], said: str) -> None:
-    assert said in model_card.card({**FACTS, "slices": slices})
+@pytest.mark.parametrize(("slices", "words"), [((), "No slice is flagged."), (["x"], "- x")])
+def test_no_flag_differs_from_not_evaluated(slices: list[str], words: str) -> None:
+    assert words in model_card.card({**FACTS, "slices": slices})
 
 
 def test_what_was_evaluated_and_what_is_served_are_not_confused() -> None:
@@ -107,7 +107,7 @@ def test_a_copy_says_which_threshold_its_figures_had() -> None:
     assert "labelled wet. A person chose it when the version was promoted." in text
 
 
-def test_warnings_stand_where_they_are_due() -> None:
+def test_warnings_appear_where_they_apply() -> None:
     text = model_card.card(
         {**FACTS, "is_sample": True, "late": ["month"], "is_complete": False, "split": {}}
     )
@@ -124,7 +124,7 @@ def test_a_fact_that_no_card_has_is_a_mistake() -> None:
         model_card.card({**FACTS, "colour": "red"})
 
 
-def test_what_people_and_data_wrote_is_no_markdown() -> None:
+def test_texts_of_people_and_data_are_not_markdown() -> None:
     evil = "![x](http://evil.test/a.png)\n\n# Heading\n<img src=x> | $a$ `b` www.evil.test"
     named = ("source", "aim", "question", "positive", "negative", "rows_name", "candidate")
     text = model_card.card(

@@ -1,4 +1,4 @@
-"""Drift put in on purpose: where it begins, how much it is, and what it refuses."""
+"""Injected drift: where it begins, its size, and what it refuses."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def rows() -> pd.DataFrame:
     )
 
 
-def drift(**given: object) -> Injection:
+def drift(**fields: object) -> Injection:
     day = pd.Timestamp(BEGIN * DAY, unit="s").date().isoformat()
-    return Injection(**{"column": "x", "begin": day, **given})  # type: ignore[arg-type]
+    return Injection(**{"column": "x", "begin": day, **fields})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "given",
+    "fields",
     [
         {"kind": "shift", "size": 2},
         {"kind": "scale", "size": 3},
@@ -45,26 +45,26 @@ def drift(**given: object) -> Injection:
     ],
 )
 def test_nothing_changes_before_the_drift_nor_in_other_columns(
-    rows: pd.DataFrame, moments: np.ndarray, given: dict
+    rows: pd.DataFrame, moments: np.ndarray, fields: dict
 ) -> None:
     before = rows.copy()
-    found = inject(rows, moments, "label", drift(**given))
+    result = inject(rows, moments, "label", drift(**fields))
     pd.testing.assert_frame_equal(rows, before)
-    pd.testing.assert_frame_equal(found.frame.iloc[:BEGIN], rows.iloc[:BEGIN], check_dtype=False)
-    changed = "label" if given["kind"] == "label_flip" else "x"
+    pd.testing.assert_frame_equal(result.frame.iloc[:BEGIN], rows.iloc[:BEGIN], check_dtype=False)
+    changed = "label" if fields["kind"] == "label_flip" else "x"
     for name in set(rows) - {changed}:
-        pd.testing.assert_series_equal(found.frame[name], rows[name])
-    differs = ~(found.frame[changed] == rows[changed])
-    assert differs.to_numpy().tolist() == found.changed.tolist()
-    assert found.changed[BEGIN:].any()
-    assert not found.changed[:BEGIN].any()
+        pd.testing.assert_series_equal(result.frame[name], rows[name])
+    differs = ~(result.frame[changed] == rows[changed])
+    assert differs.to_numpy().tolist() == result.changed.tolist()
+    assert result.changed[BEGIN:].any()
+    assert not result.changed[:BEGIN].any()
 
 
 def test_a_shift_is_in_standard_deviations_of_what_came_before(
     rows: pd.DataFrame, moments: np.ndarray
 ) -> None:
-    found = inject(rows, moments, "label", drift(kind="shift", size=-2)).frame["x"]
-    moved = (found - rows["x"])[BEGIN:]
+    shifted = inject(rows, moments, "label", drift(kind="shift", size=-2)).frame["x"]
+    moved = (shifted - rows["x"])[BEGIN:]
     assert np.allclose(moved, -2 * rows["x"][:BEGIN].std())
 
 
@@ -72,14 +72,14 @@ def test_a_share_is_about_the_share_and_the_same_for_the_same_seed(
     rows: pd.DataFrame, moments: np.ndarray
 ) -> None:
     flip = drift(kind="label_flip", size=0.3)
-    one, again, other = (
+    first, second, other = (
         inject(rows, moments, "label", flip, seed=seed).changed for seed in (1, 1, 2)
     )
-    assert one.tolist() == again.tolist() != other.tolist()
+    assert first.tolist() == second.tolist() != other.tolist()
     # five standard errors
-    assert abs(one[BEGIN:].mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / (COUNT - BEGIN))
-    whole = inject(rows, moments, "label", drift(kind="label_flip", size=1)).frame["label"]
-    assert (whole[BEGIN:] == 1 - rows["label"][BEGIN:]).all()
+    assert abs(first[BEGIN:].mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / (COUNT - BEGIN))
+    flipped = inject(rows, moments, "label", drift(kind="label_flip", size=1)).frame["label"]
+    assert (flipped[BEGIN:] == 1 - rows["label"][BEGIN:]).all()
 
 
 def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> None:
@@ -91,7 +91,7 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("fields", "message"),
     [
         ({"kind": "shift", "size": 0}, "a shift is -20 to 20"),
         ({"kind": "shift", "size": 21}, "a shift is -20 to 20"),
@@ -104,13 +104,13 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
         ({"kind": "shift", "size": 1, "begin": "soon"}, "is not a day"),
     ],
 )
-def test_what_is_no_drift_is_refused(given: dict, told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
-        drift(**given)
+def test_what_is_no_drift_is_refused(fields: dict, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        drift(**fields)
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("fields", "message"),
     [
         ({"kind": "shift", "size": 1, "column": "name"}, "'name' is not a number"),
         ({"kind": "scale", "size": 2, "column": "gone"}, "does not take a column 'gone'"),
@@ -120,10 +120,10 @@ def test_what_is_no_drift_is_refused(given: dict, told: str) -> None:
     ],
 )
 def test_a_drift_that_these_rows_cannot_have_is_refused(
-    rows: pd.DataFrame, moments: np.ndarray, given: dict, told: str
+    rows: pd.DataFrame, moments: np.ndarray, fields: dict, message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
-        check(drift(**given), rows, moments, 300, "label")
+    with pytest.raises(InputError, match=message):
+        check(drift(**fields), rows, moments, 300, "label")
 
 
 def test_a_text_can_be_lost_and_a_constant_column_has_no_scale(

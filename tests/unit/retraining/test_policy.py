@@ -1,4 +1,4 @@
-"""What a policy decides: each strategy, what never retrains, and what is not asked twice."""
+"""What a policy decides: each strategy, what never retrains, and evidence used only once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREDICTIVE = Policy(strategy="predictive", horizon_days=90)
 
 def window(number: int, *, labels: int = 500, loss: float = 0.65, **verdicts: str) -> Window:
     """A window of 10 days; keyword `performance_x="alert"` is the check x of that group."""
-    split = {key.split("_", 1)[1]: (key.split("_", 1)[0], one) for key, one in verdicts.items()}
+    split = {key.split("_", 1)[1]: (key.split("_", 1)[0], value) for key, value in verdicts.items()}
     return Window(
         run_id=f"run{number}",
         begin=10 * number * DAY,
@@ -36,15 +36,22 @@ def decide(by: Policy, windows: Sequence[Window], **more: object) -> Decision:
     return policy.decide(by, windows, trained_at=0.0, **{"now": now, **more})
 
 
-def test_k_of_n_windows_with_enough_labels_ask_for_a_retraining() -> None:
-    bad = {"performance_skill": "alert"}
-    one = decide(REACTIVE, [window(0), window(1), window(2, **bad)])
-    two = decide(REACTIVE, [window(0, **bad), window(1), window(2, **bad)])
-    old = decide(REACTIVE, [window(0, **bad), window(1), window(2), window(3, **bad)])
-    few = decide(REACTIVE, [window(0, **bad), window(1), window(2, labels=99, **bad)])
-    assert [found.code for found in (one, two, old, few)] == ["wait", "retrain", "wait", "wait"]
-    assert two.evidence == ("run0", "run2")
-    assert "skill" in two.reasons[0]
+def test_k_of_n_windows_with_enough_labels_trigger_a_retraining() -> None:
+    failing = {"performance_skill": "alert"}
+    single_alert = decide(REACTIVE, [window(0), window(1), window(2, **failing)])
+    two_alerts = decide(REACTIVE, [window(0, **failing), window(1), window(2, **failing)])
+    too_old = decide(REACTIVE, [window(0, **failing), window(1), window(2), window(3, **failing)])
+    few_labels = decide(
+        REACTIVE, [window(0, **failing), window(1), window(2, labels=99, **failing)]
+    )
+    assert [decision.code for decision in (single_alert, two_alerts, too_old, few_labels)] == [
+        "wait",
+        "retrain",
+        "wait",
+        "wait",
+    ]
+    assert two_alerts.evidence == ("run0", "run2")
+    assert "skill" in two_alerts.reasons[0]
 
 
 @pytest.mark.parametrize("by", [REACTIVE, PREDICTIVE, Policy(strategy="reactive", k=1, n=1)])
@@ -59,55 +66,55 @@ def test_k_of_n_windows_with_enough_labels_ask_for_a_retraining() -> None:
     ],
 )
 @pytest.mark.parametrize("labels", [0, 500])
-def test_what_is_no_performance_never_retrains(
+def test_checks_other_than_performance_never_retrain(
     by: Policy, moved: dict[str, str], labels: int
 ) -> None:
-    found = decide(by, [window(i, labels=labels, **moved) for i in range(8)])
-    assert found.code == "investigate"
-    assert "run7" in found.evidence
+    decision = decide(by, [window(i, labels=labels, **moved) for i in range(8)])
+    assert decision.code == "investigate"
+    assert "run7" in decision.evidence
 
 
-def test_the_same_evidence_does_not_ask_twice() -> None:
-    bad = {"performance_skill": "alert"}
-    windows = [window(i, **bad) for i in range(3)]
-    used = {one.run_id for one in windows}
+def test_the_same_evidence_does_not_trigger_twice() -> None:
+    failing = {"performance_skill": "alert"}
+    windows = [window(i, **failing) for i in range(3)]
+    used = {used_window.run_id for used_window in windows}
     assert decide(REACTIVE, windows).code == "retrain"
     assert decide(REACTIVE, windows, used=used).code == "wait"
-    assert decide(REACTIVE, [*windows, window(3, **bad)], used=used).code == "wait"
-    again = decide(REACTIVE, [*windows, window(3, **bad), window(4, **bad)], used=used)
+    assert decide(REACTIVE, [*windows, window(3, **failing)], used=used).code == "wait"
+    again = decide(REACTIVE, [*windows, window(3, **failing), window(4, **failing)], used=used)
     assert (again.code, again.evidence) == ("retrain", ("run3", "run4"))
 
 
 def test_nothing_is_retrained_while_a_challenger_waits() -> None:
     windows = [window(i, performance_skill="alert") for i in range(2)]
-    found = decide(REACTIVE, windows, waiting="Version 7")
-    assert found.code == "wait"
-    assert "Version 7" in found.reasons[0]
+    decision = decide(REACTIVE, windows, waiting="Version 7")
+    assert decision.code == "wait"
+    assert "Version 7" in decision.reasons[0]
 
 
-def test_a_trend_asks_before_the_limit_is_crossed() -> None:
+def test_a_trend_triggers_before_the_limit_is_crossed() -> None:
     windows = [window(i, loss=0.65 + 0.005 * i) for i in range(6)]
-    found = decide(PREDICTIVE, windows)
-    assert found.code == "retrain"
-    assert "log loss" in found.reasons[0].lower()
+    decision = decide(PREDICTIVE, windows)
+    assert decision.code == "retrain"
+    assert "log loss" in decision.reasons[0].lower()
     near = PREDICTIVE.model_copy(update={"horizon_days": 20.0})
     assert decide(near, windows).code == "none"
-    shaken = [window(i, loss=one) for i, one in enumerate((0.65, 0.66, 0.645, 0.655, 0.66, 0.65))]
+    shaken = [window(i, loss=loss) for i, loss in enumerate((0.65, 0.66, 0.645, 0.655, 0.66, 0.65))]
     assert decide(PREDICTIVE, shaken).code == "none"
 
 
 def test_a_trend_says_how_many_windows_it_lacks() -> None:
-    found = decide(PREDICTIVE, [window(i, loss=0.65 + 0.01 * i) for i in range(3)])
-    assert found.code == "wait"
-    assert "1 more window" in found.title
+    decision = decide(PREDICTIVE, [window(i, loss=0.65 + 0.01 * i) for i in range(3)])
+    assert decision.code == "wait"
+    assert "1 more window" in decision.title
 
 
-def test_what_the_model_answers_supports_a_forecast_and_is_never_alone() -> None:
+def test_moved_predictions_support_a_forecast_and_never_decide_alone() -> None:
     rising = [window(i, loss=0.65 + 0.005 * i) for i in range(5)]
     moved = {"output_psi.courtside_probability": "alert"}
-    found = decide(PREDICTIVE, [*rising, window(5, loss=0.675, **moved)])
-    assert found.code == "retrain"
-    assert "PSI of predicted probability" in found.reasons[-1]
+    decision = decide(PREDICTIVE, [*rising, window(5, loss=0.675, **moved)])
+    assert decision.code == "retrain"
+    assert "PSI of predicted probability" in decision.reasons[-1]
     assert decide(PREDICTIVE, [window(i, **moved) for i in range(6)]).code == "investigate"
 
 
@@ -130,11 +137,11 @@ def test_without_a_policy_nothing_is_decided() -> None:
     assert decide(Policy(), [window(0, performance_skill="alert")]).code == "person"
 
 
-def test_a_report_that_was_made_again_is_no_second_witness() -> None:
+def test_a_repeated_report_is_no_second_evidence() -> None:
     again = window(0, performance_skill="alert")
     later = Window(**{**vars(again), "run_id": "later", "labels": 900})
-    found = policy.apart([again, window(1), later])
-    assert [one.run_id for one in found] == ["later", "run1"]
+    windows = policy.apart([again, window(1), later])
+    assert [item.run_id for item in windows] == ["later", "run1"]
 
 
 def test_k_is_at_most_n() -> None:
@@ -142,10 +149,10 @@ def test_k_is_at_most_n() -> None:
         Policy(k=3, n=2)
 
 
-def test_without_a_policy_a_model_that_does_not_fit_is_left_to_a_person_and_never_well() -> None:
+def test_without_a_policy_a_model_that_does_not_fit_is_left_to_a_person() -> None:
     """Colour and words follow the verdict, not the strategy."""
-    bad = window(1, performance_skill="alert")
+    failing = window(1, performance_skill="alert")
     for by in (Policy(), Policy(strategy="calendar", every_days=900)):
-        found = decide(by, [bad], now=bad.end)
-        assert (found.code, found.evidence) == ("person", (bad.run_id,))
+        decision = decide(by, [failing], now=failing.end)
+        assert (decision.code, decision.evidence) == ("person", (failing.run_id,))
     assert decide(Policy(), [], now=0.0).code == "none"

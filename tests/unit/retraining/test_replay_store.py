@@ -31,15 +31,15 @@ def answer(store: Settings, version: int = 1, window: int = 0) -> None:
     )
 
 
-def test_what_is_kept_comes_back_with_the_labels_that_came_by_then(tmp_path) -> None:
+def test_stored_predictions_come_back_with_the_labels_so_far(tmp_path) -> None:
     settings = Settings(home=tmp_path)
     with replay_store.opened(settings, RUNS[0]) as store:
         answer(store)
         answer(store)  # the same again changes nothing
         answer(store, version=2)
-        found = replay_store.read(store, version=1, window=0)
-        assert found["courtside_probability"].tolist() == [0.25, 0.75]
-        assert found["courtside_label"].isna().all()
+        table = replay_store.read(store, version=1, window=0)
+        assert table["courtside_probability"].tolist() == [0.25, 0.75]
+        assert table["courtside_label"].isna().all()
         replay_store.label(store, ["b"], [1], [1e9 + 5])
         for version in (1, 2):
             labels = replay_store.read(store, version=version, window=0)["courtside_label"]
@@ -50,7 +50,7 @@ def test_what_is_kept_comes_back_with_the_labels_that_came_by_then(tmp_path) -> 
     assert not (settings.state_dir / "predictions.db").exists()
 
 
-def test_a_store_goes_when_something_fails_inside(tmp_path) -> None:
+def test_a_store_is_removed_when_something_fails(tmp_path) -> None:
     settings = Settings(home=tmp_path)
     for fault in (InputError("no"), KeyboardInterrupt()):
         with pytest.raises(type(fault)), replay_store.opened(settings, RUNS[0]) as store:  # noqa: PT012
@@ -71,14 +71,14 @@ def test_the_store_of_a_dead_process_is_swept_and_others_stay(tmp_path) -> None:
         # this process's number, but of another time: somebody else's
         storage.write_json(dead / "owner.json", {"pid": os.getpid(), "created": 1.0})
         replay_store.sweep(settings)
-        assert {one.run_id: one.is_open for one in replay_store.stores(settings)} == {
+        assert {item.run_id: item.is_open for item in replay_store.stores(settings)} == {
             RUNS[0]: False,
             RUNS[1]: True,
         }
         with pytest.raises(InputError, match="still running"):
             replay_store.remove(settings, RUNS[1])
     replay_store.remove(settings, RUNS[1])
-    assert [one.run_id for one in replay_store.stores(settings)] == [RUNS[0]]
+    assert [item.run_id for item in replay_store.stores(settings)] == [RUNS[0]]
 
 
 def test_only_the_newest_stores_are_kept(tmp_path) -> None:
@@ -86,7 +86,7 @@ def test_only_the_newest_stores_are_kept(tmp_path) -> None:
     for place, run_id in enumerate(RUNS):
         with replay_store.opened(settings, run_id) as store:
             os.utime(store.home, (place, place))
-    left = {one.run_id for one in replay_store.stores(settings)}
+    left = {item.run_id for item in replay_store.stores(settings)}
     assert len(left) == replay_store.KEPT
     assert RUNS[-1] in left
 

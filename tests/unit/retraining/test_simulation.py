@@ -1,4 +1,4 @@
-"""The pure part of a replay: windows, what is known when, models without look-ahead, the answer."""
+"""The pure part of a replay: windows, labels known by a moment, no look-ahead, the answer."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def stream() -> Stream:
     )
 
 
-def recipe(**given: object) -> Recipe:
-    made = {
+def recipe(**fields: object) -> Recipe:
+    defaults = {
         "kind": "lr",
         "params": {},
         "features": ("x", "colour"),
@@ -43,13 +43,13 @@ def recipe(**given: object) -> Recipe:
         "threshold": 0.5,
         "seed": 0,
     }
-    return Recipe(**{**made, **given})  # type: ignore[arg-type]
+    return Recipe(**{**defaults, **fields})  # type: ignore[arg-type]
 
 
-def champion(stream: Stream, row: int, **given: object) -> replay.Champion:
+def champion(stream: Stream, row: int, **fields: object) -> replay.Champion:
     at = float(stream.moments[row - 1])
-    known = stream.arrivals <= at
-    return replay.train(stream, recipe(**given), known, version=1, at=at, first=row)
+    is_known = stream.arrivals <= at
+    return replay.train(stream, recipe(**fields), is_known, version=1, at=at, first=row)
 
 
 # --- windows --------------------------------------------------------------------------------------
@@ -60,22 +60,22 @@ def test_windows_follow_on_each_other_and_hold_every_row_once(by: str) -> None:
     moments = np.arange(COUNT) * DAY
     names = pd.Series(np.arange(COUNT) // 100, name="block")
     spans = replay.cut(moments, 130, by=by, rows=200, names=names)
-    assert [one.first for one in spans] == [130, *[one.last for one in spans[:-1]]]
+    assert [span.first for span in spans] == [130, *[span.last for span in spans[:-1]]]
     assert spans[-1].last == COUNT
-    for one in spans:
-        assert (one.begin, one.end) == (moments[one.first], moments[one.last - 1])
+    for span in spans:
+        assert (span.begin, span.end) == (moments[span.first], moments[span.last - 1])
 
 
 def test_a_short_rest_joins_the_last_window() -> None:
     moments = np.arange(COUNT) * DAY
-    assert [one.last - one.first for one in replay.cut(moments, 0, by="rows", rows=400)] == [
+    assert [span.last - span.first for span in replay.cut(moments, 0, by="rows", rows=400)] == [
         400,
         500,
     ]
     assert len(replay.cut(moments, 0, by="rows", rows=350)) == 3
 
 
-def test_a_column_whose_values_come_back_is_no_division_of_time() -> None:
+def test_a_column_with_returning_values_does_not_divide_time() -> None:
     names = pd.Series(["a", "b", "a"] * 300, name="side")
     with pytest.raises(InputError, match="'side' is no division of time: a comes back"):
         replay.cut(np.arange(COUNT) * DAY, 0, by="column", names=names)
@@ -94,44 +94,44 @@ def test_rows_without_a_moment_are_refused() -> None:
         replay.moments_of(pd.Series(["2001-01-01", None], name="day"))
 
 
-# --- what is known when ---------------------------------------------------------------------------
+# --- labels known by a moment ---------------------------------------------------------------------
 
 
-def test_labels_come_after_the_delay_and_some_never() -> None:
+def test_labels_arrive_after_the_delay_and_some_never() -> None:
     moments = np.arange(5000) * DAY
-    found = replay.arrivals(moments, delay_days=30, share=0.25, seed=3)
-    come = np.isfinite(found)
-    assert np.array_equal(found[come], moments[come] + 30 * DAY)
+    arrivals = replay.arrivals(moments, delay_days=30, share=0.25, seed=3)
+    come = np.isfinite(arrivals)
+    assert np.array_equal(arrivals[come], moments[come] + 30 * DAY)
     assert abs(come.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 5000)
 
 
-def test_a_model_knows_nothing_of_labels_that_had_not_come(stream: Stream) -> None:
-    """Turning every label round that was not known at the time changes nothing at all."""
+def test_a_model_ignores_labels_that_had_not_arrived(stream: Stream) -> None:
+    """Flipping every label that was not known at the time changes nothing at all."""
     row = 500
-    known = stream.arrivals <= stream.moments[row - 1]
-    assert known.sum() == row - 10
+    is_known = stream.arrivals <= stream.moments[row - 1]
+    assert is_known.sum() == row - 10
     turned = Stream(
         stream.features,
         stream.codes,
-        np.where(known, stream.labels, 1 - stream.labels),
+        np.where(is_known, stream.labels, 1 - stream.labels),
         stream.moments,
         stream.arrivals,
         stream.keys,
     )
-    one, other = champion(stream, row), champion(turned, row)
-    pd.testing.assert_frame_equal(one.reference, other.reference)
-    assert len(one.reference) == one.rows == row - 10
+    first, second = champion(stream, row), champion(turned, row)
+    pd.testing.assert_frame_equal(first.reference, second.reference)
+    assert len(first.reference) == first.rows == row - 10
     rest = stream.codes[row:]
-    assert np.array_equal(replay.forecast(one, rest), replay.forecast(other, rest))
+    assert np.array_equal(replay.forecast(first, rest), replay.forecast(second, rest))
 
 
 def test_the_reference_is_forecast_by_fits_that_had_not_seen_it(stream: Stream) -> None:
     """A tree knows its own rows by heart: only held-out forecasts of it have errors."""
-    found = champion(stream, 500, kind="dt")
-    rows = stream.codes[stream.arrivals <= found.trained_at]
-    seen = replay.forecast(found, rows)
-    assert np.array_equal(seen > 0.5, found.reference["courtside_label"] == 1)
-    assert found.figures["accuracy"] < 0.8
+    trained = champion(stream, 500, kind="dt")
+    rows = stream.codes[stream.arrivals <= trained.trained_at]
+    in_sample = replay.forecast(trained, rows)
+    assert np.array_equal(in_sample > 0.5, trained.reference["courtside_label"] == 1)
+    assert trained.figures["accuracy"] < 0.8
 
 
 def test_numbers_for_texts_make_the_same_model(stream: Stream) -> None:
@@ -140,15 +140,16 @@ def test_numbers_for_texts_make_the_same_model(stream: Stream) -> None:
     names = pd.Series(rng.choice([f"n{i}" for i in range(40)], COUNT, p=_falling(40)))
     features = stream.features.assign(colour=names.mask(rng.random(COUNT) < 0.05))
     codes = replay.coded(features, ["colour"])
-    made = [
-        estimators.unfitted("lr", ["x"], ["colour"], impute=True).fit(one, stream.labels)
-        for one in (features, codes)
+    models = [
+        estimators.unfitted("lr", ["x"], ["colour"], impute=True).fit(model, stream.labels)
+        for model in (features, codes)
     ]
     answers = [
-        one.predict_proba(rows)[:, 1] for one, rows in zip(made, (features, codes), strict=True)
+        model.predict_proba(rows)[:, 1]
+        for model, rows in zip(models, (features, codes), strict=True)
     ]
     assert np.allclose(*answers)
-    assert made[0].named_steps["classify"].n_features_in_ > 10
+    assert models[0].named_steps["classify"].n_features_in_ > 10
 
 
 def _falling(count: int) -> np.ndarray:
@@ -156,25 +157,25 @@ def _falling(count: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def test_too_few_known_labels_are_told(stream: Stream) -> None:
+def test_too_few_known_labels_are_reported(stream: Stream) -> None:
     with pytest.raises(InputError, match="By 1970-07-19 only 190 labels are known"):
         champion(stream, 200)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_candidate_can_be_made_and_answers_with_probabilities(
+def test_every_candidate_can_be_fitted_and_predicts_probabilities(
     kind: str, stream: Stream
 ) -> None:
-    # a column of 0 and 1 for each of two colours says the same twice: qda would warn
-    made = estimators.unfitted(kind, ["x"], ["colour"][: kind != "qda"], impute=True)
+    # two colours make two redundant columns of 0 and 1: qda would warn
+    model = estimators.unfitted(kind, ["x"], ["colour"][: kind != "qda"], impute=True)
     holes = stream.features.mask(np.random.default_rng(0).random((COUNT, 2)) < 0.1)
-    found = made.fit(holes, stream.labels).predict_proba(holes)
-    assert found.shape == (COUNT, 2)
-    assert np.allclose(found.sum(axis=1), 1)
-    assert (found >= 0).all()
+    probabilities = model.fit(holes, stream.labels).predict_proba(holes)
+    assert probabilities.shape == (COUNT, 2)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities >= 0).all()
 
 
-def test_a_parameter_that_does_not_exist_is_told() -> None:
+def test_a_parameter_that_does_not_exist_is_reported() -> None:
     with pytest.raises(InputError, match="Logistic regression does not take these parameters"):
         estimators.unfitted("lr", ["x"], [], impute=False, params={"leaves": 3})
 
@@ -182,49 +183,49 @@ def test_a_parameter_that_does_not_exist_is_told() -> None:
 # --- reports --------------------------------------------------------------------------------------
 
 
-def judged(stream: Stream, labels: np.ndarray) -> replay.Report:
-    found = champion(stream, 500)
+def judge(stream: Stream, labels: np.ndarray) -> replay.Report:
+    trained = champion(stream, 500)
     rows = stream.features[500:]
-    answers = replay.forecast(found, stream.codes[500:])
-    current = rows.assign(courtside_probability=answers).reset_index(drop=True)
+    probabilities = replay.forecast(trained, stream.codes[500:])
+    current = rows.assign(courtside_probability=probabilities).reset_index(drop=True)
     labelled = pd.DataFrame(
-        {"courtside_probability": answers, "courtside_label": labels.astype(float)}
+        {"courtside_probability": probabilities, "courtside_label": labels.astype(float)}
     )
-    return replay.judge(found, recipe(), current, labelled, name="the window")
+    return replay.judge(trained, recipe(), current, labelled, name="the window")
 
 
 def test_rows_like_the_reference_are_no_alarm(stream: Stream) -> None:
-    assert not judged(stream, stream.labels[500:]).is_alarm
+    assert not judge(stream, stream.labels[500:]).is_alarm
 
 
-def test_turned_labels_are_an_alarm(stream: Stream) -> None:
-    found = judged(stream, 1 - stream.labels[500:])
-    assert found.is_alarm
-    assert found.conclusion.code == "does_not_fit"
+def test_flipped_labels_are_an_alarm(stream: Stream) -> None:
+    report = judge(stream, 1 - stream.labels[500:])
+    assert report.is_alarm
+    assert report.conclusion.code == "does_not_fit"
 
 
-def test_an_input_that_moves_without_labels_is_none(stream: Stream) -> None:
+def test_a_moved_input_without_labels_is_no_alarm(stream: Stream) -> None:
     champion_ = champion(stream, 500)
     rows = stream.features[500:].assign(x=lambda frame: frame["x"] + 3)
     current = rows.assign(
         courtside_probability=replay.forecast(champion_, stream.codes[500:])
     ).reset_index(drop=True)
     none = pd.DataFrame({"courtside_probability": [], "courtside_label": []}, dtype=float)
-    found = replay.judge(champion_, recipe(), current, none, name="the window")
-    assert not found.is_alarm
-    assert found.labels == 0
-    assert "psi.x" in found.codes("alert", "input")
-    assert found.conclusion.code == "investigate"
+    report = replay.judge(champion_, recipe(), current, none, name="the window")
+    assert not report.is_alarm
+    assert report.labels == 0
+    assert "psi.x" in report.codes("alert", "input")
+    assert report.conclusion.code == "investigate"
 
 
 def test_limits_are_learned_once_for_a_size(stream: Stream) -> None:
-    found = champion(stream, 500)
-    first = replay.limits_of(found, recipe(), 400, 400)
-    again = replay.limits_of(found, recipe(), 401, 400)
+    trained = champion(stream, 500)
+    first = replay.limits_of(trained, recipe(), 400, 400)
+    again = replay.limits_of(trained, recipe(), 401, 400)
     assert first is again
-    assert len(found.learned) == 1
-    replay.limits_of(found, recipe(), 400, 200)
-    assert len(found.learned) == 2
+    assert len(trained.learned) == 1
+    replay.limits_of(trained, recipe(), 400, 200)
+    assert len(trained.learned) == 2
 
 
 # --- comparing policies ---------------------------------------------------------------------------
@@ -245,8 +246,8 @@ def windows(alarms: dict[str, list[bool]]) -> pd.DataFrame:
                 "is_retrained": alarm,
                 "seconds": 1.0,
             }
-            for name, found in alarms.items()
-            for place, alarm in enumerate(found)
+            for name, flags in alarms.items()
+            for place, alarm in enumerate(flags)
         ]
     )
 
@@ -255,13 +256,13 @@ def test_delay_runs_from_the_drift_to_the_first_alarm_after_it_and_earlier_ones_
     moments = np.arange(40) * DAY
     table = windows({"a": [True, False, False, True], "b": [False] * 4})
     losses = {"a": np.full(40, 0.6), "b": np.full(40, 0.6)}
-    found = replay.compare(
+    table_by_policy = replay.compare(
         table, losses, moments, baseline="a", drift_begin=15 * DAY, drift_column="x"
     ).set_index("policy")
-    assert found.loc["a", ["alarms", "false_alarms", "retrainings"]].tolist() == [2, 1, 2]
-    assert found.loc["a", ["detection_days", "detection_rows"]].tolist() == [24, 25]
-    assert found.loc["a", "noticed_days"] == 24
-    assert found.loc["b", ["detection_days", "noticed_days"]].isna().all()
+    assert table_by_policy.loc["a", ["alarms", "false_alarms", "retrainings"]].tolist() == [2, 1, 2]
+    assert table_by_policy.loc["a", ["detection_days", "detection_rows"]].tolist() == [24, 25]
+    assert table_by_policy.loc["a", "noticed_days"] == 24
+    assert table_by_policy.loc["b", ["detection_days", "noticed_days"]].isna().all()
     plain = replay.compare(table, losses, moments, baseline="a")
     assert plain["false_alarms"].isna().all()
 
@@ -272,9 +273,9 @@ def test_the_interval_of_a_gain_counts_rows_of_one_moment_as_one() -> None:
     by_day = rng.normal(0.01, 0.05, 100)[day]
     table = windows({"a": [False], "b": [False]})
     losses = {"a": by_day + 0.6, "b": np.full(2000, 0.6)}
-    found = replay.compare(table, losses, day * DAY, baseline="a").set_index("policy").loc["b"]
-    assert found["gain"] == pytest.approx(by_day.mean())
-    half = (found["gain_high"] - found["gain_low"]) / 2
+    compared = replay.compare(table, losses, day * DAY, baseline="a").set_index("policy").loc["b"]
+    assert compared["gain"] == pytest.approx(by_day.mean())
+    half = (compared["gain_high"] - compared["gain_low"]) / 2
     # Student's t of 99 degrees of freedom
     by_day_alone = 1.9842 * np.std(by_day[::20], ddof=1) / 10
     assert half == pytest.approx(by_day_alone, rel=0.01)
@@ -282,29 +283,29 @@ def test_the_interval_of_a_gain_counts_rows_of_one_moment_as_one() -> None:
 
 def summary(**gains: tuple[float, float, float, int]) -> pd.DataFrame:
     rows = [("Never", 0.65, 0.0, 0.0, 0.0, 0)]
-    rows += [(name, 0.65 - one[0], *one) for name, one in gains.items()]
+    rows += [(name, 0.65 - gain[0], *gain) for name, gain in gains.items()]
     names = ["policy", "log_loss", "gain", "gain_low", "gain_high", "retrainings"]
     empty = dict.fromkeys(("detection_days", "detection_rows", "false_alarms"), np.nan)
     return pd.DataFrame(rows, columns=names).assign(**empty)
 
 
 def test_the_answer_says_what_was_worth_it_and_what_was_not() -> None:
-    told = replay.answer(
+    answer = replay.answer(
         summary(Reactive=(0.0, 0.0, 0.0, 0), Calendar=(0.001, -0.001, 0.003, 4)), baseline="Never"
     )
-    assert told.startswith("No policy beat doing nothing: log loss 0.6500 without retraining; ")
-    assert "Calendar, had 0.6490, 0.0010 less (95% interval -0.0010 to 0.0030)" in told
-    told = replay.answer(summary(Reactive=(0.0, 0.0, 0.0, 0)), baseline="Never")
-    assert told.endswith("none of them retrained.")
-    told = replay.answer(
+    assert answer.startswith("No policy beat doing nothing: log loss 0.6500 without retraining; ")
+    assert "Calendar, had 0.6490, 0.0010 less (95% interval -0.0010 to 0.0030)" in answer
+    answer = replay.answer(summary(Reactive=(0.0, 0.0, 0.0, 0)), baseline="Never")
+    assert answer.endswith("none of them retrained.")
+    answer = replay.answer(
         summary(Good=(0.02, 0.01, 0.03, 1), Bad=(-0.02, -0.03, -0.01, 9)), baseline="Never"
     )
-    assert told.startswith("Good beat doing nothing")
-    assert "for 1 retraining." in told
-    assert told.endswith("Worse than doing nothing: Bad.")
+    assert answer.startswith("Good beat doing nothing")
+    assert "for 1 retraining." in answer
+    assert answer.endswith("Worse than doing nothing: Bad.")
     assert replay.answer(summary(), baseline="Never").startswith("Without retraining")
     drifted = summary(Good=(0.02, 0.01, 0.03, 1)).assign(false_alarms=0)
     assert replay.answer(drifted, baseline="Never").endswith("raised no alarm.")
-    found = drifted.assign(detection_days=[40, 30], detection_rows=[400, 300])
-    told = replay.answer(found, baseline="Never")
-    assert told.endswith("raised the first alarm after 30 days and 300 rows.")
+    detected = drifted.assign(detection_days=[40, 30], detection_rows=[400, 300])
+    answer = replay.answer(detected, baseline="Never")
+    assert answer.endswith("raised the first alarm after 30 days and 300 rows.")

@@ -27,22 +27,22 @@ def rows(count: int = 1000) -> pd.DataFrame:
 
 
 def read_back(source: batches.Source, frame: pd.DataFrame) -> None:
-    seen = 0
+    rows_read = 0
     for part in source.parts:
-        assert part.first_row == seen
+        assert part.first_row == rows_read
         for batch in batches.read(
             source, part, ["x", "name", "code"], texts=["name", "code"], key="id", batch_rows=64
         ):
             expected = frame.iloc[batch.first_row : batch.first_row + len(batch.frame)]
-            assert batch.first_row == seen
+            assert batch.first_row == rows_read
             assert len(batch.frame) <= 64
             np.testing.assert_array_equal(batch.frame["x"], expected["x"])
             for name in ("name", "code"):
-                found = batch.frame[name].where(batch.frame[name].notna(), None)
-                assert found.tolist() == expected[name].tolist()
+                values = batch.frame[name].where(batch.frame[name].notna(), None)
+                assert values.tolist() == expected[name].tolist()
             assert batch.keys.to_pylist() == expected["id"].astype(str).tolist()
-            seen += len(batch.frame)
-    assert seen == source.rows == len(frame)
+            rows_read += len(batch.frame)
+    assert rows_read == source.rows == len(frame)
 
 
 def test_parquet_is_cut_at_row_groups(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_csv_is_cut_outside_quotes(
     monkeypatch.setattr(batches, "_BLOCK", 1 << 10)
     frame = rows()
     text = frame.to_csv(index=False, lineterminator=end)
-    # blank lines are no rows
+    # blank lines are not rows
     (tmp_path / "a.csv").write_bytes((bom + text + end + end).encode())
     source = batches.inspect(str(tmp_path / "a.csv"), part_rows=300)
     assert len(source.parts) > 2
@@ -73,7 +73,7 @@ def test_csv_is_cut_outside_quotes(
     ("delimiter", "decimal", "encoding"),
     [("semicolon", "comma", "windows-1252"), ("tab", "comma", "utf-8"), ("bar", "point", "utf-8")],
 )
-def test_csv_is_read_as_it_is_written(
+def test_csv_is_read_in_the_dialect_it_is_written_in(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     end: str,
@@ -91,14 +91,14 @@ def test_csv_is_read_as_it_is_written(
     assert len(source.parts) > 2
     assert source.written == (dialect.code,)
     read_back(source, frame)
-    names, first, found = batches.peek(str(tmp_path / "a.csv"), 50)
+    names, first, detected = batches.peek(str(tmp_path / "a.csv"), 50)
     assert names == tuple(frame.columns)
-    assert found is not None
-    assert found.describe() == dialect.describe()
+    assert detected is not None
+    assert detected.describe() == dialect.describe()
     assert first["name"].tolist() == frame["name"].head(50).tolist()
 
 
-def test_what_a_csv_leaves_open_is_asked_and_can_be_said(tmp_path: Path) -> None:
+def test_what_a_csv_leaves_ambiguous_is_asked_and_can_be_given(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x;y\n1,234;a\n")
     with pytest.raises(DialectError) as caught:
         batches.inspect(str(tmp_path / "a.csv"))
@@ -134,7 +134,7 @@ def test_a_folder_and_an_address_of_fsspec(tmp_path: Path) -> None:
     assert batches.inspect(str(tmp_path)).digest != local.digest
 
 
-def test_first_rows_are_seen_without_counting_all(tmp_path: Path) -> None:
+def test_first_rows_are_read_without_counting_all(tmp_path: Path) -> None:
     frame = rows()
     frame.to_parquet(tmp_path / "a.parquet", index=False, row_group_size=130)
     frame.to_csv(tmp_path / "b.csv", index=False)
@@ -148,7 +148,7 @@ def test_first_rows_are_seen_without_counting_all(tmp_path: Path) -> None:
         batches.peek(str(tmp_path / "c.csv"))
 
 
-def test_a_value_that_is_no_number_is_left_to_who_knows_the_column(tmp_path: Path) -> None:
+def test_a_value_that_is_no_number_is_left_to_the_caller(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n1\nNA\nfar\n")
     source = batches.inspect(str(tmp_path / "a.csv"))
     (batch,) = batches.read(source, source.parts[0], ["x"])
@@ -168,7 +168,7 @@ def test_a_value_that_is_no_number_is_left_to_who_knows_the_column(tmp_path: Pat
         ("sftp://host/x.parquet", r"need the package paramiko.*pip install paramiko"),
     ],
 )
-def test_what_is_not_read_is_told(address: str, words: str) -> None:
+def test_what_cannot_be_read_is_reported(address: str, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         batches.inspect(address)
     assert "pw" not in caught.value.message
@@ -191,7 +191,7 @@ def test_what_is_not_read_is_told(address: str, words: str) -> None:
         (b"a,b\n1,\0\n", "binary data"),
     ],
 )
-def test_a_broken_csv_is_told(tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_a_broken_csv_is_reported(tmp_path: Path, content: str | bytes, words: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -203,7 +203,7 @@ def test_a_broken_csv_is_told(tmp_path: Path, content: str | bytes, words: str) 
         read_all()
 
 
-def test_a_broken_parquet_and_a_mixed_folder_are_told(tmp_path: Path) -> None:
+def test_a_broken_parquet_and_a_mixed_folder_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 is not enough")
     with pytest.raises(InputError, match="cannot be read"):
         batches.inspect(str(tmp_path / "a.parquet"))
@@ -215,7 +215,7 @@ def test_a_broken_parquet_and_a_mixed_folder_are_told(tmp_path: Path) -> None:
         batches.inspect(str(tmp_path / "a.parquet"))
 
 
-def test_a_link_to_what_is_no_file_of_rows(tmp_path: Path) -> None:
+def test_a_link_to_something_else_than_a_file_of_rows(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.parquet")
     (tmp_path / "link.parquet").symlink_to(tmp_path / "pipe.parquet")
     with pytest.raises(InputError, match="is not a file of rows"):

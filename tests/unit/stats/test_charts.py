@@ -28,19 +28,19 @@ def by_model(table, *models):
 
 
 def bins_of(shots, column="shot_distance"):
-    found = profile.bins(shots, project.load("kobe"))
-    return found[(found["column"] == column) & (found["kind"] == "all")]
+    bins = profile.bins(shots, project.load("kobe"))
+    return bins[(bins["column"] == column) & (bins["kind"] == "all")]
 
 
 def every_chart(title=None):
     labels, probability = rows()
     rng = np.random.default_rng(1)
-    old = pd.DataFrame({"lat": rng.normal(size=400), "period": rng.integers(1, 5, 400)})
-    new = old + 1
+    reference = pd.DataFrame({"lat": rng.normal(size=400), "period": rng.integers(1, 5, 400)})
+    current = reference + 1
     models = ("lr", "knn", "tree", "champion")
     shots = pd.DataFrame({"shot_distance": rng.integers(0, 40, 900)})
     shots = shots.assign(shot_made_flag=rng.integers(0, 2, 900), shot_type="2PT Field Goal")
-    density = drift.densities(old, new, ["lat", "period"])
+    density = drift.densities(reference, current, ["lat", "period"])
     pairs = pd.DataFrame({"one": ["a", "a", "b", "b"], "other": ["a", "b"] * 2})
     values = pd.DataFrame({"model": models, "value": [0.68, 0.70, 0.69, 0.67]})
     folds = pd.DataFrame(
@@ -89,7 +89,7 @@ def every_chart(title=None):
         "feature_density": drift_charts.feature_density(density, "lat", title=title),
         "feature_density, values": drift_charts.feature_density(density, "period", title=title),
         "psi_bars": drift_charts.psi_bars(
-            drift.by_feature(old, new, ["lat", "period"]), title=title
+            drift.by_feature(reference, current, ["lat", "period"]), title=title
         ),
     }
 
@@ -97,14 +97,14 @@ def every_chart(title=None):
 CHARTS = every_chart()
 
 
-def walk(found):
+def walk(node):
     """Yield every dictionary inside a specification."""
-    if isinstance(found, dict):
-        yield found
-        for inner in found.values():
+    if isinstance(node, dict):
+        yield node
+        for inner in node.values():
             yield from walk(inner)
-    elif isinstance(found, list):
-        for inner in found:
+    elif isinstance(node, list):
+        for inner in node:
             yield from walk(inner)
 
 
@@ -112,8 +112,8 @@ def data_of(chart, layer):
     """Return the table that one layer of a chart draws."""
     spec = chart.to_dict()
     # what all layers share stands at the top
-    found = spec["layer"][layer].get("data") or spec["data"]
-    return pd.DataFrame(spec["datasets"][found["name"]])
+    data = spec["layer"][layer].get("data") or spec["data"]
+    return pd.DataFrame(spec["datasets"][data["name"]])
 
 
 def axes(chart):
@@ -133,7 +133,7 @@ def test_every_chart_becomes_a_picture_without_a_page(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_chart_fits_its_container_and_tells_itself(name):
+def test_every_chart_fits_its_container_and_describes_itself(name):
     spec = CHARTS[name].to_dict()
 
     assert spec["width"] == "container"
@@ -252,7 +252,7 @@ def test_reference_and_current_keep_their_colours():
         assert scale["range"] == [style.PALETTE["reference"], style.PALETTE["current"]]
 
 
-def test_a_set_alone_is_a_current_one():
+def test_a_single_set_is_drawn_as_current():
     frame = pd.DataFrame({"set": "scored", "courtside_probability": [0.2, 0.4]})
 
     scale = drift_charts.probability_density(frame).to_dict()["layer"][0]["encoding"]["color"][
@@ -311,8 +311,8 @@ def test_importing_the_charts_does_not_import_altair():
         "from core.stats.charts import drift, models; "
         "print('altair' in sys.modules)"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CODE_ROOT
     )
 
-    assert found.stdout.strip() == "False"
+    assert completed.stdout.strip() == "False"

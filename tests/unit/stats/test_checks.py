@@ -22,8 +22,8 @@ REFERENCE = {
 
 
 def verdicts(**changes: float) -> dict[str, str]:
-    found = checks.performance(REFERENCE, REFERENCE | changes, 5000)
-    return {check.code: check.verdict for check in found}
+    results = checks.performance(REFERENCE, REFERENCE | changes, 5000)
+    return {check.code: check.verdict for check in results}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_performance_check_on_both_sides_of_its_limits(
 
 def test_a_higher_log_loss_at_the_same_base_rate_is_a_warning() -> None:
     reference = REFERENCE | {"log_loss": 0.60}
-    found = checks.performance(reference, reference | {"log_loss": 0.62}, 5000)[0]
-    assert (found.code, found.verdict) == ("log_loss", "warning")
+    result = checks.performance(reference, reference | {"log_loss": 0.62}, 5000)[0]
+    assert (result.code, result.verdict) == ("log_loss", "warning")
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,15 @@ def test_an_input_check_on_both_sides_of_its_limits(
 
 
 def check(group: str, verdict: str, code: str = "psi.x") -> checks.Check:
-    found: Any = (code, code, group, None, None, "", verdict, "")
+    fields: Any = (code, code, group, None, None, "", verdict, "")
     if group == "performance" and verdict != "not_applicable" and code == "psi.x":
-        # a skill that is shown
-        found = ("skill", "skill", group, 0.02, 0.02, "", verdict, "", 0.01, 0.03)
-    return checks.Check(*found)
+        # a skill that is above zero beyond chance
+        fields = ("skill", "skill", group, 0.02, 0.02, "", verdict, "", 0.01, 0.03)
+    return checks.Check(*fields)
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("results", "code"),
     [
         ([check("performance", "ok"), check("input", "ok")], "fits"),
         ([check("performance", "warning"), check("input", "ok")], "watch"),
@@ -111,25 +111,27 @@ def check(group: str, verdict: str, code: str = "psi.x") -> checks.Check:
     ],
 )
 def test_only_performance_can_say_that_a_model_does_not_fit(
-    given: list[checks.Check], code: str
+    results: list[checks.Check], code: str
 ) -> None:
-    found = checks.conclude(given, "new rows", "old rows")
-    assert found.code == code
-    assert found.title
-    assert found.text
-    assert found.todo
+    conclusion = checks.conclude(results, "new rows", "old rows")
+    assert conclusion.code == code
+    assert conclusion.title
+    assert conclusion.text
+    assert conclusion.todo
 
 
 def test_the_conclusion_names_what_alerted_and_what_moved() -> None:
-    found = checks.conclude(
+    conclusion = checks.conclude(
         [check("performance", "alert", "F1"), check("input", "alert", "psi.lat")], "3s", "2s"
     )
-    assert found.text == "In alert: F1. Moved far from the 2s: lat."
+    assert conclusion.text == "In alert: F1. Moved far from the 2s: lat."
 
 
 def test_a_conclusion_says_what_moved_somewhat_and_why_labels_do_not_help() -> None:
-    found = checks.conclude([check("performance", "ok"), check("input", "warning")], "3s", "2s")
-    assert found.text == "No performance check is beyond its limits. Moved somewhat: x."
+    conclusion = checks.conclude(
+        [check("performance", "ok"), check("input", "warning")], "3s", "2s"
+    )
+    assert conclusion.text == "No performance check is beyond its limits. Moved somewhat: x."
     same = checks.performance(REFERENCE, {"log_loss": 0.1}, 500)
     assert "are the same" in checks.conclude(same, "3s", "2s").text
 
@@ -159,27 +161,27 @@ def test_rows_like_the_reference_seldom_raise_an_alarm_however_few_they_are(rows
     """A forecast that is as weak as the shipped one, on 60 sets of rows that it fits."""
     rng = np.random.default_rng(5)
 
-    def drawn(size: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(size: int) -> tuple[np.ndarray, np.ndarray]:
         probabilities = np.clip(rng.normal(0.476, 0.1, size), 0.01, 0.99)
         return (rng.uniform(size=size) < probabilities).astype(np.int64), probabilities
 
     def figures(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
         return metrics.classification(labels, probabilities, 0.5)
 
-    reference = figures(*drawn(4057))
+    reference = figures(*draw(4057))
     alarms = 0
     for _ in range(60):
-        labels, probabilities = drawn(rows)
-        found = checks.performance(
+        labels, probabilities = draw(rows)
+        results = checks.performance(
             reference,
             figures(labels, probabilities),
             rows,
             figure_intervals.of(labels, probabilities, 0.5, resamples=100),
         )
-        told = checks.conclude(found, "new", "old", labels=rows).code
+        code = checks.conclude(results, "new", "old", labels=rows).code
         # so weak a skill takes some 1,500 labels to show
-        assert told != "cannot_tell" or rows < 2400
-        alarms += told not in ("fits", "cannot_tell")
+        assert code != "cannot_tell" or rows < 2400
+        alarms += code not in ("fits", "cannot_tell")
     # each of five checks errs at most in 2.5% of sets where it stands at its limit
     assert alarms <= 4
 
@@ -189,59 +191,69 @@ def test_distances_are_those_of_scipy() -> None:
     from scipy.stats import chi2_contingency, ks_2samp
 
     rng = np.random.default_rng(0)
-    old = pd.DataFrame({"x": rng.normal(size=700), "kind": rng.choice(list("abc"), 700)})
-    new = pd.DataFrame({"x": rng.normal(0.3, 1, 400), "kind": rng.choice(list("aabcd"), 400)})
-    table = drift.by_feature(old, new, ["x", "kind"]).set_index("feature")
-    assert table.loc["x", "ks"] == pytest.approx(ks_2samp(old["x"], new["x"]).statistic, abs=1e-12)
+    reference = pd.DataFrame({"x": rng.normal(size=700), "kind": rng.choice(list("abc"), 700)})
+    current = pd.DataFrame({"x": rng.normal(0.3, 1, 400), "kind": rng.choice(list("aabcd"), 400)})
+    table = drift.by_feature(reference, current, ["x", "kind"]).set_index("feature")
+    assert table.loc["x", "ks"] == pytest.approx(
+        ks_2samp(reference["x"], current["x"]).statistic, abs=1e-12
+    )
     counts = [
-        side["kind"].value_counts().reindex(list("abcd"), fill_value=0) for side in (old, new)
+        side["kind"].value_counts().reindex(list("abcd"), fill_value=0)
+        for side in (reference, current)
     ]
     shares = [side / side.sum() for side in counts]
     assert table.loc["kind", "js"] == pytest.approx(jensenshannon(*shares, base=2), abs=1e-12)
     exact = chi2_contingency(np.array(counts), correction=False)
     assert table.loc["kind", "chi2"] == pytest.approx(exact.statistic, rel=1e-9)
     assert table.loc["kind", "chi2_p_value"] == pytest.approx(exact.pvalue, rel=1e-6)
-    assert table.loc["kind", "unseen"] == (new["kind"] == "d").mean()
-    beyond = (new["x"] < old["x"].min()) | (new["x"] > old["x"].max())
+    assert table.loc["kind", "unseen"] == (current["kind"] == "d").mean()
+    beyond = (current["x"] < reference["x"].min()) | (current["x"] > reference["x"].max())
     assert table.loc["x", "out_of_range"] == beyond.mean()
 
 
-def test_missing_and_new_values_are_told_beside_what_the_reference_has() -> None:
-    old = pd.DataFrame({"x": [1.0, 2.0, np.nan, 4.0] * 50})
-    new = pd.DataFrame({"x": [1.0, 2.0, np.nan, np.nan, 9.0] * 40})
-    found = {one.code: one for one in checks.inputs(drift.by_feature(old, new, ["x"]))}
-    assert (found["missing.x"].value, found["missing.x"].reference) == (0.4, 0.25)
-    assert found["missing.x"].verdict == found["unseen.x"].verdict == found["range.x"].verdict
-    assert found["range.x"].verdict == "alert"
-    assert found["missing.x"].todo
-    same = {one.code: one.verdict for one in checks.inputs(drift.by_feature(old, old, ["x"]))}
+def test_missing_and_new_values_are_reported_with_the_reference_share() -> None:
+    reference = pd.DataFrame({"x": [1.0, 2.0, np.nan, 4.0] * 50})
+    current = pd.DataFrame({"x": [1.0, 2.0, np.nan, np.nan, 9.0] * 40})
+    by_code = {
+        check.code: check for check in checks.inputs(drift.by_feature(reference, current, ["x"]))
+    }
+    assert (by_code["missing.x"].value, by_code["missing.x"].reference) == (0.4, 0.25)
+    assert by_code["missing.x"].verdict == by_code["unseen.x"].verdict == by_code["range.x"].verdict
+    assert by_code["range.x"].verdict == "alert"
+    assert by_code["missing.x"].todo
+    same = {
+        check.code: check.verdict
+        for check in checks.inputs(drift.by_feature(reference, reference, ["x"]))
+    }
     assert set(same.values()) == {"ok"}
 
 
-def test_what_the_model_answers_is_an_output_and_no_input() -> None:
-    old = pd.DataFrame({"x": range(100), "courtside_probability": np.linspace(0, 0.5, 100)})
+def test_predicted_probabilities_are_outputs_and_not_inputs() -> None:
+    reference = pd.DataFrame({"x": range(100), "courtside_probability": np.linspace(0, 0.5, 100)})
     moved = drift.by_feature(
-        old, old.assign(courtside_probability=old["courtside_probability"] + 0.4), list(old)
+        reference,
+        reference.assign(courtside_probability=reference["courtside_probability"] + 0.4),
+        list(reference),
     )
-    assert {one.code for one in checks.outputs(moved)} == {
+    assert {check.code for check in checks.outputs(moved)} == {
         "psi.courtside_probability",
         "ks.courtside_probability",
     }
-    assert {one.verdict for one in checks.outputs(moved)} == {"alert"}
-    assert not [one for one in checks.inputs(moved) if "probability" in one.code]
+    assert {check.verdict for check in checks.outputs(moved)} == {"alert"}
+    assert not [check for check in checks.inputs(moved) if "probability" in check.code]
 
 
 def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> None:
-    known = {"skill": checks.Limit(warning_low=0.01, alert_low=0.0)}
-    new = REFERENCE | {"base_rate": 0.33, "log_loss": 0.63, "skill": 0.006, "f1": 0.0}
-    found = checks.performance(REFERENCE, new, 5000, None, known)
-    loss = next(one for one in found if one.code == "log_loss")
+    limits = {"skill": checks.Limit(warning_low=0.01, alert_low=0.0)}
+    figures = REFERENCE | {"base_rate": 0.33, "log_loss": 0.63, "skill": 0.006, "f1": 0.0}
+    results = checks.performance(REFERENCE, figures, 5000, None, limits)
+    loss = next(check for check in results if check.code == "log_loss")
     assert loss.verdict == "not_applicable"
     assert "It is lower for that reason: always forecasting the base rate gives 0.6342" in loss.text
     outside = checks.Check(
         "outside_support", "", "support", 0.6, 0.01, "", "alert", "60% of the rows lie elsewhere."
     )
-    verdict = checks.conclude([*found, outside], "3s", "2s")
+    verdict = checks.conclude([*results, outside], "3s", "2s")
     assert verdict.code == "does_not_fit"
     assert "F1 at the threshold" in verdict.text
     assert "log loss is no comfort" in verdict.text
@@ -250,32 +262,36 @@ def test_a_lower_log_loss_is_no_good_news_where_only_the_base_rate_fell() -> Non
 
 @pytest.mark.parametrize("group", ["support", "output"])
 def test_a_warning_about_answers_or_support_is_named_and_watched(group: str) -> None:
-    found = checks.conclude([check("performance", "ok"), check(group, "warning", "q")], "3s", "2s")
-    assert (found.code, found.text) == ("watch", "Not quite as on the 2s: q.")
+    conclusion = checks.conclude(
+        [check("performance", "ok"), check(group, "warning", "q")], "3s", "2s"
+    )
+    assert (conclusion.code, conclusion.text) == ("watch", "Not quite as on the 2s: q.")
 
 
 @pytest.mark.parametrize("group", ["support", "output", "input"])
 def test_nothing_without_labels_says_more_than_investigate(group: str) -> None:
-    found = [check("performance", "ok"), check(group, "alert")]
-    assert checks.conclude(found, "new", "old").code == "investigate"
+    results = [check("performance", "ok"), check(group, "alert")]
+    assert checks.conclude(results, "new", "old").code == "investigate"
 
 
-def test_a_slice_is_told_where_its_gap_moved_and_not_where_it_always_was() -> None:
+def test_a_slice_is_reported_only_where_its_gap_moved() -> None:
     names = ["column", "value", "rows", "gap", "low", "high"]
-    old = pd.DataFrame(
+    reference = pd.DataFrame(
         [("zone", "near", 500, 0.15, 0.1, 0.2), ("zone", "far", 500, 0.0, -0.05, 0.05)],
         columns=names,
     )
-    new = old.assign(gap=[0.16, 0.2], low=[0.11, 0.15], high=[0.21, 0.25])
-    found = checks.slices(new, old)
-    assert [(one.code, one.verdict) for one in found] == [("slice.zone=far", "warning")]
-    assert not checks.slices(new.assign(rows=99), old)
+    current = reference.assign(gap=[0.16, 0.2], low=[0.11, 0.15], high=[0.21, 0.25])
+    results = checks.slices(current, reference)
+    assert [(check.code, check.verdict) for check in results] == [("slice.zone=far", "warning")]
+    assert not checks.slices(current.assign(rows=99), reference)
 
 
-def test_limits_of_a_person_are_said_to_be_theirs() -> None:
+def test_limits_set_by_a_person_say_so() -> None:
     mine = {"f1": checks.Limit(alert_low=0.49, source="set")}
-    found = {one.code: one for one in checks.performance(REFERENCE, REFERENCE, 500, None, mine)}
-    assert (found["f1"].verdict, found["f1"].alert_low) == ("ok", 0.49)
-    assert found["f1"].threshold == "alert below 0.49; set by a person"
+    by_code = {
+        check.code: check for check in checks.performance(REFERENCE, REFERENCE, 500, None, mine)
+    }
+    assert (by_code["f1"].verdict, by_code["f1"].alert_low) == ("ok", 0.49)
+    assert by_code["f1"].threshold == "alert below 0.49; set by a person"
     worse = checks.performance(REFERENCE, REFERENCE | {"f1": 0.48}, 500, None, mine)
-    assert {one.code: one.verdict for one in worse}["f1"] == "alert"
+    assert {check.code: check.verdict for check in worse}["f1"] == "alert"

@@ -9,7 +9,7 @@ import pytest
 from core.stats import comparison, metrics
 
 
-def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0.05, 0.95, rows)
     return (rng.uniform(size=rows) < truth).astype(np.int64), truth
@@ -21,32 +21,32 @@ def noisy(truth: np.ndarray, spread: float, seed: int) -> np.ndarray:
     return 1 / (1 + np.exp(-odds))
 
 
-def test_the_better_model_is_told_by_every_metric_whichever_way_is_better() -> None:
-    labels, truth = drawn(3000, 1)
+def test_every_metric_names_the_better_model_in_either_direction() -> None:
+    labels, truth = draw(3000, 1)
     worse = noisy(truth, 2.0, 2)
-    found = comparison.paired(labels, truth, worse, 0.4, 0.4).set_index("metric")
-    assert found.index.tolist() == list(comparison.COMPARED)
-    assert (found["better"] == "one").all()
-    assert (found.loc[["log_loss", "brier_score"], "high"] < 0).all()
-    assert (found.loc[["roc_auc", "f1"], "low"] > 0).all()
+    table = comparison.paired(labels, truth, worse, 0.4, 0.4).set_index("metric")
+    assert table.index.tolist() == list(comparison.COMPARED)
+    assert (table["better"] == "one").all()
+    assert (table.loc[["log_loss", "brier_score"], "high"] < 0).all()
+    assert (table.loc[["roc_auc", "f1"], "low"] > 0).all()
     turned = comparison.paired(labels, worse, truth, 0.4, 0.4).set_index("metric")
     assert (turned["better"] == "other").all()
-    assert turned["difference"].tolist() == pytest.approx((-found["difference"]).tolist())
+    assert turned["difference"].tolist() == pytest.approx((-table["difference"]).tolist())
 
 
 def test_values_are_those_of_the_metrics_each_at_its_own_threshold() -> None:
-    labels, truth = drawn(500, 3)
+    labels, truth = draw(500, 3)
     other = noisy(truth, 1.0, 4)
-    found = comparison.paired(labels, truth, other, 0.3, 0.6).set_index("metric")
+    table = comparison.paired(labels, truth, other, 0.3, 0.6).set_index("metric")
     for side, forecast, threshold in (("one", truth, 0.3), ("other", other, 0.6)):
         expected = metrics.classification(labels, forecast, threshold)
         for name in comparison.COMPARED:
-            assert found.loc[name, side] == pytest.approx(expected[name])
+            assert table.loc[name, side] == pytest.approx(expected[name])
 
 
 @pytest.mark.long
 def test_the_interval_of_f1_is_that_of_a_paired_bootstrap() -> None:
-    labels, truth = drawn(2000, 5)
+    labels, truth = draw(2000, 5)
     other = noisy(truth, 1.0, 6)
     rng = np.random.default_rng(0)
     differences = []
@@ -57,9 +57,9 @@ def test_the_interval_of_f1_is_that_of_a_paired_bootstrap() -> None:
         )
         differences.append(first["f1"] - second["f1"])
     wide = 1.96 * np.std(differences)
-    found = comparison.paired(labels, truth, other, 0.5, 0.5).set_index("metric").loc["f1"]
-    assert found["high"] - found["low"] == pytest.approx(2 * wide, rel=0.1)
-    assert (found["high"] + found["low"]) / 2 == pytest.approx(found["difference"])
+    table = comparison.paired(labels, truth, other, 0.5, 0.5).set_index("metric").loc["f1"]
+    assert table["high"] - table["low"] == pytest.approx(2 * wide, rel=0.1)
+    assert (table["high"] + table["low"]) / 2 == pytest.approx(table["difference"])
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_difference_holds_the_truth_for_a_rare_class_too(rows: int, rate: floa
     assert all(count >= 400 * 0.905 for count in held.values()), held
 
 
-def test_a_model_is_like_itself() -> None:
-    labels, truth = drawn(300, 7)
-    found = comparison.paired(labels, truth, truth, 0.5, 0.5)
-    assert (found["better"] == "alike").all()
-    assert (found[["difference", "low", "high"]] == 0).all(axis=None)
+def test_a_model_equals_itself() -> None:
+    labels, truth = draw(300, 7)
+    table = comparison.paired(labels, truth, truth, 0.5, 0.5)
+    assert (table["better"] == "alike").all()
+    assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     # the same model fitted again differs in its last digits
     away = np.where(labels == 1, truth - 1e-13, truth + 1e-13)
     again = comparison.paired(labels, away, truth, 0.5, 0.5)
@@ -94,60 +94,60 @@ def test_a_model_is_like_itself() -> None:
     assert text == "Alike: the log loss is the same."
 
 
-def test_models_that_err_alike_are_rarely_told_apart() -> None:
-    told = 0
+def test_models_with_equal_errors_rarely_differ() -> None:
+    differing = 0
     for seed in range(60):
-        labels, truth = drawn(400, 100 + seed)
+        labels, truth = draw(400, 100 + seed)
         sides = noisy(truth, 0.5, 200 + seed), noisy(truth, 0.5, 300 + seed)
-        found = comparison.paired(labels, *sides, 0.5, 0.5).set_index("metric")
-        told += found.loc["log_loss", "better"] != "alike"
+        table = comparison.paired(labels, *sides, 0.5, 0.5).set_index("metric")
+        differing += table.loc["log_loss", "better"] != "alike"
     # 3 of 60 with a binomial error of 1.7
-    assert told <= 9
+    assert differing <= 9
 
 
 def test_of_one_class_there_is_no_roc_auc() -> None:
-    found = comparison.paired(np.ones(40, dtype=np.int64), np.full(40, 0.8), np.full(40, 0.6), 0, 0)
-    assert found["metric"].tolist() == ["log_loss", "brier_score", "f1"]
-    assert found["better"].tolist() == ["one", "one", "alike"]
+    table = comparison.paired(np.ones(40, dtype=np.int64), np.full(40, 0.8), np.full(40, 0.6), 0, 0)
+    assert table["metric"].tolist() == ["log_loss", "brier_score", "f1"]
+    assert table["better"].tolist() == ["one", "one", "alike"]
 
 
 def test_one_row_has_a_difference_and_no_rows_have_none() -> None:
-    one = np.array([1], dtype=np.int64), np.array([0.5]), np.array([0.25])
-    found = comparison.paired(*one, 0.5, 0.5).set_index("metric")
-    assert found.loc["log_loss", "difference"] == pytest.approx(-np.log(2))
-    assert comparison.paired(*(side[:0] for side in one), 0.5, 0.5).empty
+    row = np.array([1], dtype=np.int64), np.array([0.5]), np.array([0.25])
+    table = comparison.paired(*row, 0.5, 0.5).set_index("metric")
+    assert table.loc["log_loss", "difference"] == pytest.approx(-np.log(2))
+    assert comparison.paired(*(side[:0] for side in row), 0.5, 0.5).empty
 
 
 def test_resamples_of_one_class_do_not_spoil_the_interval_of_roc_auc() -> None:
     labels = np.array([1, *[0] * 9], dtype=np.int64)
-    found = comparison.paired(labels, np.linspace(0.9, 0, 10), np.full(10, 0.5), 0.5, 0.5)
-    assert found[["low", "high"]].notna().all(axis=None)
+    table = comparison.paired(labels, np.linspace(0.9, 0, 10), np.full(10, 0.5), 0.5, 0.5)
+    assert table[["low", "high"]].notna().all(axis=None)
 
 
 def test_every_other_model_is_compared_with_the_best() -> None:
-    labels, truth = drawn(2000, 8)
+    labels, truth = draw(2000, 8)
     models = {
         "dummy": np.full(2000, 0.5),
         "chosen": noisy(truth, 0.6, 9),
         "twin": noisy(truth, 0.6, 10),
         "oracle": truth,
     }
-    found = comparison.against_best(labels, models, "chosen").set_index("model")
-    assert found.index.tolist() == ["oracle", "twin", "dummy"]
-    assert found["better"].to_dict() == {"oracle": "model", "twin": "alike", "dummy": "best"}
-    assert found.loc["twin", "text"].startswith("Alike: the difference of")
-    assert "may be chance" in found.loc["twin", "text"]
-    assert found.loc["dummy", "text"].startswith("Worse by ")
-    assert "did not look at them" in found.loc["oracle", "text"]
-    assert (found["low"] < found["difference"]).all()
-    assert (found["difference"] < found["high"]).all()
+    table = comparison.against_best(labels, models, "chosen").set_index("model")
+    assert table.index.tolist() == ["oracle", "twin", "dummy"]
+    assert table["better"].to_dict() == {"oracle": "model", "twin": "alike", "dummy": "best"}
+    assert table.loc["twin", "text"].startswith("Alike: the difference of")
+    assert "may be chance" in table.loc["twin", "text"]
+    assert table.loc["dummy", "text"].startswith("Worse by ")
+    assert "did not look at them" in table.loc["oracle", "text"]
+    assert (table["low"] < table["difference"]).all()
+    assert (table["difference"] < table["high"]).all()
     pair = comparison.paired(labels, models["dummy"], models["chosen"], 0.5, 0.5).iloc[0]
-    dummy = found.loc["dummy", ["difference", "low", "high"]].tolist()
+    dummy = table.loc["dummy", ["difference", "low", "high"]].tolist()
     assert dummy == pytest.approx(pair[["difference", "low", "high"]].tolist())
 
 
 def test_a_best_without_others_or_with_a_copy_of_itself() -> None:
-    labels, truth = drawn(100, 11)
+    labels, truth = draw(100, 11)
     alone = comparison.against_best(labels, {"a": truth}, "a")
     assert alone.empty
     assert "text" in alone
@@ -156,7 +156,7 @@ def test_a_best_without_others_or_with_a_copy_of_itself() -> None:
 
 
 def test_the_same_rows_give_the_same_table() -> None:
-    labels, truth = drawn(200, 12)
+    labels, truth = draw(200, 12)
     models = {"a": truth, "b": noisy(truth, 1.0, 13)}
     first, second = (comparison.against_best(labels, models, "a") for _ in range(2))
     pd.testing.assert_frame_equal(first, second)

@@ -1,4 +1,4 @@
-"""Intervals that say 95% hold the truth in 93% of samples or more, for rare classes too."""
+"""95% intervals cover the truth in 93% of samples or more, for rare classes too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks import coverage
 from core.stats import intervals, support
 
 SAMPLES = 300
-# what is left below 93% by a binomial error of 1.3 points, twice
+# 93% less twice a binomial error of 1.3 points
 LEAST = 0.905
 
 
@@ -44,7 +44,7 @@ def test_the_interval_of_the_domain_classifier_holds_a_half_where_nothing_moved(
     held = 0
     for seed in range(40):
         sides = [pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc")) for _ in range(2)]
-        found = support.measure(*sides, list("abc"), seed=seed)
-        held += found.domain_low <= 0.5 <= found.domain_high
-    # 95% of 40 with a binomial error of 1.4; DeLong's own interval held it in 34
+        result = support.measure(*sides, list("abc"), seed=seed)
+        held += result.domain_low <= 0.5 <= result.domain_high
+    # 95% of 40 with a binomial error of 1.4; DeLong's own interval covered it in 34
     assert held >= 36

@@ -1,4 +1,4 @@
-"""How far two sets of rows lie apart."""
+"""How much the distributions of two sets of rows differ."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def test_psi_of_a_set_with_itself_is_zero() -> None:
 
 
 def test_psi_of_known_shares_is_the_formula() -> None:
-    old, new = np.repeat([0, 1], [900, 100]), np.repeat([0, 1], [500, 500])
+    reference, current = np.repeat([0, 1], [900, 100]), np.repeat([0, 1], [500, 500])
     expected = (0.5 - 0.9) * np.log(0.5001 / 0.9001) + (0.5 - 0.1) * np.log(0.5001 / 0.1001)
-    assert drift.psi(old, new) == pytest.approx(expected, abs=1e-12)
+    assert drift.psi(reference, current) == pytest.approx(expected, abs=1e-12)
 
 
 def test_psi_sees_a_value_that_the_reference_never_had() -> None:
@@ -36,19 +36,21 @@ def test_drift_agrees_with_scipy_and_keeps_the_order() -> None:
     from scipy import stats
 
     rng = np.random.default_rng(2)
-    old = pd.DataFrame({"b": rng.normal(size=500), "a": rng.normal(size=500)})
-    new = pd.DataFrame({"b": rng.normal(1, 1, 300), "a": rng.normal(size=300)})
-    table = drift.by_feature(old, new, ["b", "a"])
+    reference = pd.DataFrame({"b": rng.normal(size=500), "a": rng.normal(size=500)})
+    current = pd.DataFrame({"b": rng.normal(1, 1, 300), "a": rng.normal(size=300)})
+    table = drift.by_feature(reference, current, ["b", "a"])
     assert table["feature"].tolist() == ["b", "a"]
-    assert table.loc[0, "ks"] == pytest.approx(stats.ks_2samp(old["b"], new["b"]).statistic)
+    assert table.loc[0, "ks"] == pytest.approx(
+        stats.ks_2samp(reference["b"], current["b"]).statistic
+    )
     assert table.loc[0, "psi"] > 0.2 > table.loc[1, "psi"]
 
 
 def test_texts_have_a_psi_and_missing_values_a_bin() -> None:
-    old = pd.DataFrame({"t": ["a", "b"] * 50, "x": [1.0, np.nan] * 50})
-    new = pd.DataFrame({"t": ["a", "a"] * 50, "x": [np.nan, np.nan] * 50})
-    same = drift.by_feature(old, old, ["t", "x"])
-    moved = drift.by_feature(old, new, ["t", "x"])
+    reference = pd.DataFrame({"t": ["a", "b"] * 50, "x": [1.0, np.nan] * 50})
+    current = pd.DataFrame({"t": ["a", "a"] * 50, "x": [np.nan, np.nan] * 50})
+    same = drift.by_feature(reference, reference, ["t", "x"])
+    moved = drift.by_feature(reference, current, ["t", "x"])
     assert same["psi"].tolist() == [0, 0]
     assert (moved["psi"] > 1).all()
     assert np.isnan(moved.loc[0, "ks"])
@@ -57,18 +59,20 @@ def test_texts_have_a_psi_and_missing_values_a_bin() -> None:
 def test_many_rare_names_do_not_look_like_drift() -> None:
     rng = np.random.default_rng(6)
     names = np.array([f"name {i}" for i in range(1500)])
-    old, new = rng.choice(names, 16_000), rng.choice(names, 4_000)
-    assert drift.psi(old, new) < 0.02
-    assert drift.psi(old, np.array(["somebody new"] * 100)) > 5
+    reference, current = rng.choice(names, 16_000), rng.choice(names, 4_000)
+    assert drift.psi(reference, current) < 0.02
+    assert drift.psi(reference, np.array(["somebody new"] * 100)) > 5
     assert drift.psi(np.array(list("ab") * 50), np.array(list("cd") * 50)) > 5
 
 
 def test_densities_count_every_value_once() -> None:
     rng = np.random.default_rng(7)
-    old = pd.DataFrame({"x": rng.normal(size=500), "t": rng.choice(list("abc"), 500)})
-    new = pd.DataFrame({"x": rng.normal(3, 1, 200), "t": [None, *rng.choice(list("bcd"), 199)]})
-    found = drift.densities(old, new, ["x", "t"]).set_index(["feature", "set"]).sort_index()
-    assert found.loc[("x", "reference"), "rows"].sum() == 500
-    assert found.loc[("t", "current"), "rows"].sum() == 199
-    assert found.loc[("t", "current"), "label"].tolist() == ["a", "b", "c", "d"]
-    assert found.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1] * 4)
+    reference = pd.DataFrame({"x": rng.normal(size=500), "t": rng.choice(list("abc"), 500)})
+    current = pd.DataFrame({"x": rng.normal(3, 1, 200), "t": [None, *rng.choice(list("bcd"), 199)]})
+    table = (
+        drift.densities(reference, current, ["x", "t"]).set_index(["feature", "set"]).sort_index()
+    )
+    assert table.loc[("x", "reference"), "rows"].sum() == 500
+    assert table.loc[("t", "current"), "rows"].sum() == 199
+    assert table.loc[("t", "current"), "label"].tolist() == ["a", "b", "c", "d"]
+    assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1] * 4)

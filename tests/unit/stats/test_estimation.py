@@ -51,8 +51,8 @@ def test_published_estimates_follow_from_the_published_confusion_matrix(
 ) -> None:
     above, below = round(tp + fp), round(tn + fn)
     probabilities = np.repeat([tp / (tp + fp), fn / (tn + fn)], [above, below])
-    found = estimation.cbpe(probabilities, 0.5)
-    assert {name: found[name] for name in figures} == pytest.approx(figures, rel=1e-12)
+    estimates = estimation.cbpe(probabilities, 0.5)
+    assert {name: estimates[name] for name in figures} == pytest.approx(figures, rel=1e-12)
 
 
 def test_the_roc_curve_is_that_of_the_definition_threshold_by_threshold() -> None:
@@ -73,8 +73,8 @@ def test_log_loss_brier_and_accuracy_are_means_over_all_labels_that_there_may_be
         chance = float(np.prod(np.where(labels, p, 1 - p)))
         figures = metrics.classification(np.array(labels), p, 0.5)
         mean = {name: value + chance * figures[name] for name, value in mean.items()}
-    found = estimation.cbpe(p, 0.5)
-    assert {name: found[name] for name in mean} == pytest.approx(mean, abs=1e-12)
+    estimates = estimation.cbpe(p, 0.5)
+    assert {name: estimates[name] for name in mean} == pytest.approx(mean, abs=1e-12)
 
 
 def test_estimates_and_intervals_are_those_of_drawn_labels() -> None:
@@ -97,8 +97,8 @@ def test_estimates_and_intervals_are_those_of_drawn_labels() -> None:
 
 
 def test_no_row_above_the_threshold_and_sure_probabilities_stay_numbers() -> None:
-    found = estimation.cbpe(np.array([0.1, 0.2, 0.3]), 0.5)
-    assert (found["f1"], found["precision"], found["recall"]) == (0.0, 0.0, 0.0)
+    estimates = estimation.cbpe(np.array([0.1, 0.2, 0.3]), 0.5)
+    assert (estimates["f1"], estimates["precision"], estimates["recall"]) == (0.0, 0.0, 0.0)
     sure = estimation.cbpe(np.array([0.0, 1.0, 1.0]), 0.5)
     assert sure["log_loss"] == pytest.approx(0.0, abs=1e-12)
     # as in the definition, a row is compared with itself too
@@ -118,7 +118,7 @@ def test_rows_like_the_reference_are_ok_and_a_lower_base_rate_alone_is_no_good_n
     labels, p = reference()
     same = reference(800, 3)[1]
     assert {check.verdict for check in estimation.checks(labels, p, same, 0.5)} == {"ok"}
-    # rarer and hardly told apart: log loss falls, and yet the skill is gone
+    # rarer and hardly separated: log loss falls, and yet the skill is gone
     weak = 0.2 + 0.1 * np.random.default_rng(4).uniform(-1, 1, 3000)
     loss = estimation.checks(labels, p, weak, 0.5)[0]
     assert loss.value is not None
@@ -131,7 +131,7 @@ def test_rows_like_the_reference_are_ok_and_a_lower_base_rate_alone_is_no_good_n
 
 def test_a_reason_makes_every_estimate_not_available_and_never_a_zero() -> None:
     labels, p = reference()
-    for given in (
+    for results in (
         estimation.checks(labels, p, p, 0.5, "60% of the rows lie elsewhere"),
         estimation.checks(labels, p, np.empty(0), 0.5),
         estimation.checks(np.empty(0, dtype=np.int64), np.empty(0), p, 0.5),
@@ -140,8 +140,8 @@ def test_a_reason_makes_every_estimate_not_available_and_never_a_zero() -> None:
         # calibrated in shape, and everywhere 20 points too high
         estimation.checks((labels * (p < 0.5)).astype(np.int64), p, p, 0.5),
     ):
-        assert [check.code for check in given] == list(estimation.TITLES)
-        for check in given:
+        assert [check.code for check in results] == list(estimation.TITLES)
+        for check in results:
             assert (check.verdict, check.value, check.low, check.high) == (
                 "not_applicable",
                 None,
@@ -160,7 +160,7 @@ def test_an_estimate_is_judged_by_the_better_end_of_its_interval() -> None:
     assert estimation.checks(labels, p, many, 0.5)[1].verdict == "alert"
 
 
-def test_limits_of_the_person_win() -> None:
+def test_limits_set_by_a_person_win() -> None:
     labels, p = reference()
     limits = {"estimated_log_loss": Limit(alert_high=0.01, source="set")}
     checks = estimation.checks(labels, p, p, 0.5, limits=limits)
@@ -169,7 +169,7 @@ def test_limits_of_the_person_win() -> None:
     assert checks[0].threshold == "alert above 0.01; set by a person"
 
 
-def test_on_the_real_rows_the_known_estimates_come_out(real_dir: Path) -> None:
+def test_the_real_rows_give_the_known_estimates(real_dir: Path) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
     from sklearn.neighbors import KNeighborsClassifier
@@ -192,7 +192,7 @@ def test_on_the_real_rows_the_known_estimates_come_out(real_dir: Path) -> None:
     assert realised["log_loss"] == pytest.approx(0.629, abs=0.001)
     assert estimation.cbpe(before, 0.5)["log_loss"] == pytest.approx(0.678, abs=0.002)
     assert estimation.why_not(labels, before) is None
-    # five neighbours: estimated far below what comes out, on the reference already
+    # five neighbours: the estimate is far below the true figure, on the reference already
     knn = KNeighborsClassifier(5).fit(train[SIX], train["shot_made_flag"])
     sure = knn.predict_proba(test[SIX])[:, 1]
     assert "not calibrated" in (estimation.why_not(labels, sure) or "")

@@ -1,4 +1,4 @@
-"""Trends and crossings: exact where they can be, and covered as often as they say."""
+"""Trends and crossings: exact where they can be, and covered as often as the intervals promise."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.stats.forecast import DAY
 TIMES = np.arange(8) * 30 * DAY
 
 
-def is_more_than_chance(found: forecast.Trend) -> bool:
-    return found.slope_low > 0 or found.slope_high < 0
+def is_more_than_chance(trend: forecast.Trend) -> bool:
+    return trend.slope_low > 0 or trend.slope_high < 0
 
 
 def test_an_exact_line_crosses_exactly() -> None:
-    found = forecast.trend(TIMES, 0.60 + 0.0001 * TIMES / DAY, low=0.5, high=0.65, now=0.0)
-    assert is_more_than_chance(found)
-    for moment in (found.crossing, found.crossing_low, found.crossing_high):
+    trend = forecast.trend(TIMES, 0.60 + 0.0001 * TIMES / DAY, low=0.5, high=0.65, now=0.0)
+    assert is_more_than_chance(trend)
+    for moment in (trend.crossing, trend.crossing_low, trend.crossing_high):
         assert moment == pytest.approx(500 * DAY)
     falling = forecast.trend(TIMES, 0.60 - 0.0001 * TIMES / DAY, low=0.5, high=0.65, now=0.0)
     assert falling.crossing == pytest.approx(1000 * DAY)
@@ -41,11 +41,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     in_slope = in_range = with_range = 0
     for _ in range(rounds):
         values = 0.6 + slope * TIMES / DAY + rng.normal(0, 0.008, len(TIMES))
-        found = forecast.trend(TIMES, values, low=None, high=limit, now=0.0)
-        in_slope += found.slope_low <= slope <= found.slope_high
-        if found.crossing_low is not None and found.crossing_high is not None:
+        trend = forecast.trend(TIMES, values, low=None, high=limit, now=0.0)
+        in_slope += trend.slope_low <= slope <= trend.slope_high
+        if trend.crossing_low is not None and trend.crossing_high is not None:
             with_range += 1
-            in_range += found.crossing_low <= truth <= found.crossing_high
+            in_range += trend.crossing_low <= truth <= trend.crossing_high
     # four standard errors of a share of 0.95
     reach = 4 * np.sqrt(0.95 * 0.05 / rounds)
     assert abs(in_slope / rounds - 0.95) < reach
@@ -55,18 +55,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_a_flat_course_rarely_shows_a_trend() -> None:
     rng = np.random.default_rng(6)
-    found = [
+    trends = [
         forecast.trend(TIMES, rng.normal(0.6, 0.01, 8), low=0.5, high=0.7, now=0.0)
         for _ in range(1500)
     ]
-    share = np.mean([is_more_than_chance(one) for one in found])
+    share = np.mean([is_more_than_chance(trend) for trend in trends])
     assert abs(share - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 1500)
 
 
 def test_the_band_meets_the_limit_where_the_range_ends() -> None:
     values = 0.6 + 0.0004 * TIMES / DAY + np.array([1, -1, 2, -2, 1, 0, -1, 1]) * 0.004
-    found = forecast.trend(TIMES, values, low=None, high=0.75, now=0.0)
-    ends = forecast.band(TIMES, values, [found.crossing_low, found.crossing_high])
+    trend = forecast.trend(TIMES, values, low=None, high=0.75, now=0.0)
+    ends = forecast.band(TIMES, values, [trend.crossing_low, trend.crossing_high])
     assert ends["high"].iloc[0] == pytest.approx(0.75)
     assert ends["low"].iloc[1] == pytest.approx(0.75)
 

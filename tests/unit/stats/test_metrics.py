@@ -1,4 +1,4 @@
-"""Figures against scikit-learn, against formulas, and on what breaks them."""
+"""Figures against scikit-learn, against formulas, and on edge cases."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ def forecast() -> tuple[np.ndarray, np.ndarray]:
 
 def test_figures_are_those_of_scikit_learn(forecast: tuple[np.ndarray, np.ndarray]) -> None:
     labels, probabilities = forecast
-    found = metrics.classification(labels, probabilities, 0.4)
+    figures = metrics.classification(labels, probabilities, 0.4)
     predicted = probabilities >= 0.4
-    assert found["log_loss"] == pytest.approx(sk.log_loss(labels, probabilities), abs=1e-12)
-    assert found["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, probabilities), abs=1e-12)
-    assert found["brier_score"] == pytest.approx(sk.brier_score_loss(labels, probabilities))
-    assert found["f1"] == pytest.approx(sk.f1_score(labels, predicted))
-    assert found["recall"] == pytest.approx(sk.recall_score(labels, predicted))
-    assert found["precision"] == pytest.approx(sk.precision_score(labels, predicted))
-    assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
+    assert figures["log_loss"] == pytest.approx(sk.log_loss(labels, probabilities), abs=1e-12)
+    assert figures["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, probabilities), abs=1e-12)
+    assert figures["brier_score"] == pytest.approx(sk.brier_score_loss(labels, probabilities))
+    assert figures["f1"] == pytest.approx(sk.f1_score(labels, predicted))
+    assert figures["recall"] == pytest.approx(sk.recall_score(labels, predicted))
+    assert figures["precision"] == pytest.approx(sk.precision_score(labels, predicted))
+    assert figures["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
     average = sk.average_precision_score(labels, probabilities)
-    assert found["average_precision"] == pytest.approx(average, abs=1e-12)
+    assert figures["average_precision"] == pytest.approx(average, abs=1e-12)
 
 
 def test_always_forecasting_the_base_rate_has_no_skill() -> None:
     labels = np.array([1, 0, 0, 1, 0])
-    found = metrics.classification(labels, np.full(5, 0.4), 0.5)
-    assert found["skill"] == pytest.approx(0.0, abs=1e-12)
-    assert found["roc_auc"] == 0.5
-    assert (found["f1"], found["precision"]) == (0.0, 0.0)
+    figures = metrics.classification(labels, np.full(5, 0.4), 0.5)
+    assert figures["skill"] == pytest.approx(0.0, abs=1e-12)
+    assert figures["roc_auc"] == 0.5
+    assert (figures["f1"], figures["precision"]) == (0.0, 0.0)
 
 
 def test_log_loss_is_of_probabilities_and_sure_mistakes_stay_finite() -> None:
-    found = metrics.classification(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
-    assert np.isfinite(found["log_loss"])
-    assert found["log_loss"] > 30
+    figures = metrics.classification(np.array([1, 0]), np.array([0.0, 1.0]), 0.5)
+    assert np.isfinite(figures["log_loss"])
+    assert figures["log_loss"] > 30
 
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_with_one_class_what_does_not_exist_is_left_out(label: int) -> None:
-    found = metrics.classification(np.full(10, label), np.linspace(0.1, 0.9, 10), 0.5)
-    assert "skill" not in found
-    assert "roc_auc" not in found
-    assert "average_precision" not in found
-    assert np.isfinite(found["log_loss"])
+    figures = metrics.classification(np.full(10, label), np.linspace(0.1, 0.9, 10), 0.5)
+    assert "skill" not in figures
+    assert "roc_auc" not in figures
+    assert "average_precision" not in figures
+    assert np.isfinite(figures["log_loss"])
 
 
 def test_a_threshold_counts_as_reached() -> None:
@@ -92,14 +92,14 @@ def test_intervals_hold_every_figure_and_shrink_with_the_rows(
     forecast: tuple[np.ndarray, np.ndarray],
 ) -> None:
     labels, probabilities = forecast
-    found = metrics.classification(labels, probabilities, 0.4)
-    found["calibration"] = found["mean_probability"] - found["base_rate"]
-    found["calibration_error"] = metrics.calibration_error(labels, probabilities)
+    figures = metrics.classification(labels, probabilities, 0.4)
+    figures["calibration"] = figures["mean_probability"] - figures["base_rate"]
+    figures["calibration_error"] = metrics.calibration_error(labels, probabilities)
     wide = figure_intervals.of(labels[:200], probabilities[:200], 0.4)
     narrow = figure_intervals.of(labels, probabilities, 0.4)
     assert set(narrow) == {*metrics.TITLES, "calibration", "calibration_error"}
     for name, (low, high) in narrow.items():
-        assert low <= found[name] <= high
+        assert low <= figures[name] <= high
         assert low < high
         assert high - low < wide[name][1] - wide[name][0]
 
@@ -110,15 +110,15 @@ def test_resampled_figures_are_those_of_the_drawn_rows(
 ) -> None:
     labels, probabilities = forecast[0][:300], forecast[1][:300].round(digits)
     counts = np.concatenate(list(metrics.draws(300, 5, 8)))
-    found = metrics.weighted(counts, labels, probabilities, 0.4)
-    for drawn, row in zip(counts, found.to_dict("records"), strict=True):
+    figures = metrics.weighted(counts, labels, probabilities, 0.4)
+    for drawn, row in zip(counts, figures.to_dict("records"), strict=True):
         rows = np.repeat(np.arange(300), drawn.astype(int))
         expected = metrics.classification(labels[rows], probabilities[rows], 0.4)
         expected["calibration"] = expected["mean_probability"] - expected["base_rate"]
         assert row == pytest.approx({name: expected[name] for name in row}, abs=1e-12)
 
 
-def test_resampled_figures_do_not_hang_on_how_many_are_drawn_at_once(
+def test_resampled_figures_do_not_depend_on_the_batch_size(
     forecast: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probabilities = forecast[1][:300]
@@ -139,9 +139,9 @@ def test_intervals_hold_the_truth_in_about_95_of_100_samples() -> None:
         # p uniform: -E[p log p + (1 - p) log(1 - p)] = 1/2, E[p (1 - p)] = 1/6
         probabilities = rng.uniform(size=500)
         labels = (rng.uniform(size=500) < probabilities).astype(np.int64)
-        found = figure_intervals.of(labels, probabilities, 0.5, resamples=100)
+        intervals = figure_intervals.of(labels, probabilities, 0.5, resamples=100)
         for name, value in (truth | {"calibration_error": 0.0}).items():
-            held[name] += found[name][0] <= value <= found[name][1]
+            held[name] += intervals[name][0] <= value <= intervals[name][1]
     # 95 of 100 with a binomial error of 2.2; with 100 resamples a little less
     assert min(held.values()) >= 86
 

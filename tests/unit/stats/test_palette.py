@@ -1,7 +1,7 @@
-"""Colours that stand together differ for every reader, by CIEDE2000, and none tells alone.
+"""Colours shown together differ for every reader, by CIEDE2000, and none carries meaning alone.
 
 `test_style.py` holds the same pairs in Oklab and the contrast to both backgrounds: what two
-formulas agree on is no accident of one of them.
+formulas agree on is not an accident of one of them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ WHITE = np.array([0.9505, 1.0, 1.089])
 
 def lab(colour: str, vision: object) -> np.ndarray:
     """Return a colour in CIELAB as a kind of reader sees it."""
-    seen = np.clip(np.array(vision) @ linear(colour), 0, 1)
-    share = np.array(TO_XYZ) @ seen / WHITE
+    perceived = np.clip(np.array(vision) @ linear(colour), 0, 1)
+    share = np.array(TO_XYZ) @ perceived / WHITE
     cube = np.where(share > 216 / 24389, np.cbrt(share), (24389 / 27 * share + 16) / 116)
     return np.array([116 * cube[1] - 16, 500 * (cube[0] - cube[1]), 200 * (cube[1] - cube[2])])
 
 
-def ciede2000(one: np.ndarray, other: np.ndarray) -> float:
+def ciede2000(first: np.ndarray, second: np.ndarray) -> float:
     """Return the difference of two colours in CIELAB (Sharma, Wu and Dalal, 2005)."""
-    lightness, a, b = np.stack([one, other], axis=1)
+    lightness, a, b = np.stack([first, second], axis=1)
     mean = np.hypot(a, b).mean() ** 7
     a = a * (1.5 - 0.5 * np.sqrt(mean / (mean + 25.0**7)))
     chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
@@ -56,7 +56,7 @@ def ciede2000(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "difference"),
+    ("first", "second", "difference"),
     [
         # pairs 1, 7, 16 and 25 of the paper's table of test data
         ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
@@ -65,12 +65,12 @@ def ciede2000(one: np.ndarray, other: np.ndarray) -> float:
         ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
     ],
 )
-def test_the_difference_is_that_of_the_paper(one, other, difference) -> None:
-    assert ciede2000(np.array(one), np.array(other)) == pytest.approx(difference, abs=1e-4)
+def test_the_difference_is_that_of_the_paper(first, second, difference) -> None:
+    assert ciede2000(np.array(first), np.array(second)) == pytest.approx(difference, abs=1e-4)
 
 
-# what stands together in one chart -> how far apart it has to be: 2.3 is just noticed side by side
-TOGETHER = {
+# pairs shown in one chart -> the least difference: 2.3 is just noticed side by side
+SHOWN_TOGETHER = {
     ("made", "missed"): 20,
     ("current", "reference"): 20,
     ("challenger", "champion"): 20,
@@ -86,19 +86,21 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-@pytest.mark.parametrize(("one", "other"), TOGETHER)
-def test_what_stands_together_differs_for_every_reader(one: str, other: str, vision: str) -> None:
-    first, second = (lab(style.PALETTE[name], VISIONS[vision]) for name in (one, other))
-    assert ciede2000(first, second) > TOGETHER[one, other]
+@pytest.mark.parametrize(("role", "other_role"), SHOWN_TOGETHER)
+def test_colours_shown_together_differ_for_every_reader(
+    role: str, other_role: str, vision: str
+) -> None:
+    first, second = (lab(style.PALETTE[name], VISIONS[vision]) for name in (role, other_role))
+    assert ciede2000(first, second) > SHOWN_TOGETHER[role, other_role]
 
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_the_first_three_models_differ_by_colour_and_the_others_by_their_dashes(
     vision: str,
 ) -> None:
-    seen = [lab(colour, VISIONS[vision]) for colour in style.CATEGORIES[:3]]
-    for one, other in itertools.combinations(seen, 2):
-        assert ciede2000(one, other) > 10
+    colours = [lab(colour, VISIONS[vision]) for colour in style.CATEGORIES[:3]]
+    for first, second in itertools.combinations(colours, 2):
+        assert ciede2000(first, second) > 10
     spec = test_charts.CHARTS["roc_curve"].to_dict()
     [kinds] = [
         layer["encoding"]["strokeDash"]["scale"]["range"]
@@ -115,7 +117,7 @@ def test_models_stand_out_on_both_backgrounds(colour: str, mode: str) -> None:
 
 
 CHARTS = {**test_charts.CHARTS, **test_evaluation_charts.CHARTS}
-# chart -> what tells there beside the colour, where it is no channel of the same field
+# chart -> what carries the meaning beside the colour, where it is not a channel of the same field
 OTHERWISE = {
     "class_balance": "the parts of a bar stand in the order of the legend, with their shares",
     "slice_bars": "the parts of a bar stand in the order of the legend",
@@ -124,17 +126,17 @@ OTHERWISE = {
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_no_chart_tells_by_colour_alone(name: str) -> None:
+def test_no_chart_relies_on_colour_alone(name: str) -> None:
     spec = CHARTS[name].to_dict()
-    coloured, told = set(), set()
+    coloured, coded_otherwise = set(), set()
     for layer in spec["layer"]:
         channels = {**spec.get("encoding", {}), **layer["encoding"]}
-        for channel, of in channels.items():
-            if not isinstance(of, dict) or of.get("type") != "nominal":
+        for channel, encoding in channels.items():
+            if not isinstance(encoding, dict) or encoding.get("type") != "nominal":
                 continue
-            field = of["field"]
+            field = encoding["field"]
             if channel in ("color", "stroke", "fill"):
                 coloured.add(field)
             elif channel in ("strokeDash", "shape", "x", "y", "xOffset", "yOffset", "text"):
-                told.add(field)
-    assert coloured - told == ({*coloured} if name in OTHERWISE else set())
+                coded_otherwise.add(field)
+    assert coloured - coded_otherwise == ({*coloured} if name in OTHERWISE else set())

@@ -1,4 +1,4 @@
-"""Slices whose truth is known: what is biased is found, what is calibrated is left in peace."""
+"""Slices whose true bias is known: biased ones are found, calibrated ones are not flagged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import stats
 from core.stats import metrics, slices
 
 
-def drawn(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def draw(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return rows of two columns with twenty values each, labels, and their true probabilities."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
@@ -32,27 +32,27 @@ def noisy(truth: np.ndarray, spread: float, seed: int) -> np.ndarray:
 def test_a_calibrated_model_is_rarely_accused_on_forty_slices() -> None:
     accused, excluded = 0, 0
     for seed in range(20):
-        frame, labels, truth = drawn(4000, seed)
-        found = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=50)
-        assert len(found) == 40
-        accused += (found["finding"] != "ok").any()
-        excluded += ((found["low"] > 0) | (found["high"] < 0)).any()
+        frame, labels, truth = draw(4000, seed)
+        table = slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, resamples=50)
+        assert len(table) == 40
+        accused += (table["finding"] != "ok").any()
+        excluded += ((table["low"] > 0) | (table["high"] < 0)).any()
     # a few percent at most; of the intervals alone 1 of 20 with a binomial error of 1
     assert accused <= 1
     assert excluded <= 4
 
 
 @pytest.mark.long
-def test_a_calibrated_constant_is_not_told_to_have_no_skill() -> None:
+def test_a_calibrated_constant_is_not_reported_as_unskilled() -> None:
     # the base rate fitted to the very rows always beats a constant, if by chance only
     accused = 0
     for seed in range(60):
-        frame, _, _ = drawn(4000, seed)
+        frame, _, _ = draw(4000, seed)
         labels = (np.random.default_rng(seed + 500).uniform(size=4000) < 0.3).astype(np.int64)
         constant = np.full(4000, 0.3)
-        found = slices.by_slice(frame, labels, constant, ["team", "year"], 0.5, resamples=50)
-        assert (found["skill"] <= 1e-12).all()
-        accused += (found["finding"] != "ok").any()
+        table = slices.by_slice(frame, labels, constant, ["team", "year"], 0.5, resamples=50)
+        assert (table["skill"] <= 1e-12).all()
+        accused += (table["finding"] != "ok").any()
     assert accused <= 2
 
 
@@ -60,52 +60,52 @@ def test_a_calibrated_constant_is_not_told_to_have_no_skill() -> None:
 def test_rare_labels_are_no_bias() -> None:
     accused = 0
     for seed in range(60):
-        frame, _, _ = drawn(2400, seed)
+        frame, _, _ = draw(2400, seed)
         labels = (np.random.default_rng(seed + 900).uniform(size=2400) < 0.06).astype(np.int64)
         forecast = np.full(2400, 0.06)
-        found = slices.by_slice(frame, labels, forecast, ["team", "year"], 0.5, resamples=50)
-        accused += ((found["low"] > 0) | (found["high"] < 0)).any()
+        table = slices.by_slice(frame, labels, forecast, ["team", "year"], 0.5, resamples=50)
+        accused += ((table["low"] > 0) | (table["high"] < 0)).any()
     assert accused <= 9
 
 
-def test_what_is_wrong_is_found_and_stands_first() -> None:
-    frame, labels, truth = drawn(20_000, 1)
+def test_wrong_slices_are_found_and_come_first() -> None:
+    frame, labels, truth = draw(20_000, 1)
     wrong = (frame["team"] == "team 07").to_numpy()
     unknown = (frame["team"] == "team 11").to_numpy()
     few = (frame["team"] == "team 03").to_numpy() & (np.arange(20_000) > 600)
-    kept = ~few
+    included = ~few
     forecast = np.where(wrong, truth + 0.2, truth)
     forecast[unknown] = np.random.default_rng(2).permutation(noisy(truth, 1.0, 3)[unknown])
-    found = slices.by_slice(frame[kept], labels[kept], forecast[kept], ["team"], 0.5)
-    assert found["value"].tolist()[:2] == ["team 07", "team 11"]
-    assert found["finding"].tolist() == ["biased", "no_skill", *["ok"] * 17, "too_few"]
-    worst = found.iloc[0]
+    table = slices.by_slice(frame[included], labels[included], forecast[included], ["team"], 0.5)
+    assert table["value"].tolist()[:2] == ["team 07", "team 11"]
+    assert table["finding"].tolist() == ["biased", "no_skill", *["ok"] * 17, "too_few"]
+    worst = table.iloc[0]
     assert worst["low"] < 0.2 < worst["high"]
     assert worst["gap"] == pytest.approx(worst["mean_probability"] - worst["base_rate"])
     assert worst["text"].startswith("Forecasts are ")
     assert "points too high" in worst["text"]
-    assert "base rate would forecast this slice better" in found.iloc[1]["text"]
-    last = found.iloc[-1]
+    assert "base rate would forecast this slice better" in table.iloc[1]["text"]
+    last = table.iloc[-1]
     assert last["value"] == "team 03"
     assert np.isnan(last["low"])
     assert last["text"] == f"Not judged: {last['rows']} labelled rows of 50 needed."
 
 
-def test_a_gap_that_is_sure_but_small_is_told_and_no_finding() -> None:
+def test_a_certain_but_small_gap_is_shown_without_a_finding() -> None:
     rng = np.random.default_rng(4)
     labels = (rng.uniform(size=40_000) < 0.5).astype(np.int64)
     frame = pd.DataFrame({"kind": ["a", "b"] * 20_000})
-    found = slices.by_slice(frame, labels, np.full(40_000, 0.54), ["kind"], 0.5)
-    assert (found["low"] > 0).all()
-    assert not (found["finding"] == "biased").any()
-    assert "up to 5 count as none" in found["text"].iloc[0] or found["finding"].iloc[0] != "ok"
+    table = slices.by_slice(frame, labels, np.full(40_000, 0.54), ["kind"], 0.5)
+    assert (table["low"] > 0).all()
+    assert not (table["finding"] == "biased").any()
+    assert "up to 5 count as none" in table["text"].iloc[0] or table["finding"].iloc[0] != "ok"
 
 
 def test_figures_are_those_of_the_rows_of_the_slice() -> None:
-    frame, labels, truth = drawn(2000, 5)
+    frame, labels, truth = draw(2000, 5)
     forecast = noisy(truth, 0.5, 6)
-    found = slices.by_slice(frame, labels, forecast, ["year"], 0.45).set_index("value")
-    for year, row in found.iterrows():
+    table = slices.by_slice(frame, labels, forecast, ["year"], 0.45).set_index("value")
+    for year, row in table.iterrows():
         inside = (frame["year"] == year).to_numpy()
         expected = metrics.classification(labels[inside], forecast[inside], 0.45)
         names = ["base_rate", "mean_probability", "log_loss", "skill", "roc_auc", "f1"]
@@ -128,29 +128,29 @@ def test_many_numbers_become_bands_and_few_stand_for_themselves() -> None:
         }
     )
     labels = rng.integers(0, 2, 1000)
-    found = slices.by_slice(frame, labels, np.full(1000, 0.5), list(frame), 0.5)
-    values = found.groupby("column")["value"].agg(set).to_dict()
+    table = slices.by_slice(frame, labels, np.full(1000, 0.5), list(frame), 0.5)
+    values = table.groupby("column")["value"].agg(set).to_dict()
     assert values["distance"] == {"0 to 7", "8 to 15", "16 to 23", "24 to 31", "32 to 39"}
     assert values["period"] == {"1", "2", "3", "4"}
     assert values["home"] == {"False", "True"}
     assert len(values["share"]) == 5
     assert all(len(set(value.split(" to "))) == 2 for value in values["share"])
-    assert found.groupby("column")["rows"].sum().tolist() == [1000] * 4
-    banded = found[found["column"] == "distance"]
+    assert table.groupby("column")["rows"].sum().tolist() == [1000] * 4
+    banded = table[table["column"] == "distance"]
     assert banded["rows"].tolist() == [200] * 5
 
 
 def test_twelve_numbers_are_values_and_thirteen_are_bands() -> None:
     for count, slices_of in ((12, 12), (13, 5)):
         frame = pd.DataFrame({"x": np.arange(1200) % count})
-        found = slices.by_slice(frame, np.arange(1200) % 2, np.full(1200, 0.5), ["x"], 0.5)
-        assert len(found) == slices_of
+        table = slices.by_slice(frame, np.arange(1200) % 2, np.full(1200, 0.5), ["x"], 0.5)
+        assert len(table) == slices_of
 
 
 def test_a_common_number_has_a_band_of_its_own() -> None:
     frame = pd.DataFrame({"x": [0] * 600 + list(range(1, 401))})
-    found = slices.by_slice(frame, np.arange(1000) % 2, np.full(1000, 0.5), ["x"], 0.5)
-    assert found.set_index("value")["rows"].to_dict() == {
+    table = slices.by_slice(frame, np.arange(1000) % 2, np.full(1000, 0.5), ["x"], 0.5)
+    assert table.set_index("value")["rows"].to_dict() == {
         "0": 600,
         "1 to 200": 200,
         "201 to 400": 200,
@@ -162,8 +162,8 @@ def test_missing_values_are_a_slice_and_rows_without_label_count_nowhere() -> No
         {"x": [1.0, None] * 100, "word": ["a", "b"] * 100, "gone": [None] * 200}, index=[7] * 200
     )
     labels = np.tile([0.0, 1.0, 1.0, np.nan], 50)
-    found = slices.by_slice(frame, labels, np.full(200, 0.6), ["x", "word", "gone"], 0.5)
-    rows = found.set_index(["column", "value"])["rows"].to_dict()
+    table = slices.by_slice(frame, labels, np.full(200, 0.6), ["x", "word", "gone"], 0.5)
+    rows = table.set_index(["column", "value"])["rows"].to_dict()
     assert rows == {
         ("x", "1"): 100,
         ("x", "missing"): 50,
@@ -171,13 +171,13 @@ def test_missing_values_are_a_slice_and_rows_without_label_count_nowhere() -> No
         ("word", "b"): 50,
         ("gone", "missing"): 150,
     }
-    assert found.set_index(["column", "value"]).loc[("x", "1"), "base_rate"] == 0.5
+    assert table.set_index(["column", "value"]).loc[("x", "1"), "base_rate"] == 0.5
 
 
 def test_one_class_has_no_skill_to_judge_but_a_bias() -> None:
     frame = pd.DataFrame({"x": ["a"] * 80})
-    found = slices.by_slice(frame, np.ones(80, dtype=np.int64), np.full(80, 0.5), ["x"], 0.5)
-    row = found.iloc[0]
+    table = slices.by_slice(frame, np.ones(80, dtype=np.int64), np.full(80, 0.5), ["x"], 0.5)
+    row = table.iloc[0]
     assert np.isnan(row["skill"])
     assert np.isnan(row["roc_auc"])
     assert row["finding"] == "biased"
@@ -187,8 +187,8 @@ def test_one_class_has_no_skill_to_judge_but_a_bias() -> None:
 def test_a_slice_without_labels_is_kept() -> None:
     frame = pd.DataFrame({"x": ["a"] * 60 + ["b"] * 3})
     labels = np.append(np.tile([0.0, 1.0], 30), [np.nan] * 3)
-    found = slices.by_slice(frame, labels, np.full(63, 0.5), ["x"], 0.5)
-    assert found.iloc[1][["value", "rows", "finding"]].tolist() == ["b", 0, "too_few"]
+    table = slices.by_slice(frame, labels, np.full(63, 0.5), ["x"], 0.5)
+    assert table.iloc[1][["value", "rows", "finding"]].tolist() == ["b", 0, "too_few"]
     harmed = slices.harm(frame, labels, np.full(63, 0.5), np.full(63, 0.5), ["x"])
     assert harmed["harmed"].tolist() == [False, False]
 
@@ -199,13 +199,13 @@ def test_without_rows_or_columns_there_are_no_slices() -> None:
     full = pd.DataFrame({"x": [1.0]})
     assert slices.by_slice(empty, *nothing, ["x"], 0.5).empty
     assert slices.by_slice(full, np.array([1]), np.array([0.5]), [], 0.5).empty
-    found = slices.harm(empty, *nothing, np.array([]), ["x"])
-    assert found.empty
-    assert found["harmed"].dtype == bool
+    table = slices.harm(empty, *nothing, np.array([]), ["x"])
+    assert table.empty
+    assert table["harmed"].dtype == bool
 
 
 def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
-    frame, labels, truth = drawn(8000, 8)
+    frame, labels, truth = draw(8000, 8)
     champion = noisy(truth, 0.4, 9)
     worse = (frame["team"] == "team 05").to_numpy()
     # better on the whole
@@ -214,9 +214,9 @@ def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
         metrics.log_losses(labels, challenger).mean() - metrics.log_losses(labels, champion).mean()
     )
     assert gain < 0
-    found = slices.harm(frame, labels, challenger, champion, ["team", "year"])
-    assert found["harmed"].tolist() == [True] + [False] * 39
-    first = found.iloc[0]
+    table = slices.harm(frame, labels, challenger, champion, ["team", "year"])
+    assert table["harmed"].tolist() == [True] + [False] * 39
+    first = table.iloc[0]
     assert first[["column", "value"]].tolist() == ["team", "team 05"]
     sides = first["log_loss_challenger"] - first["log_loss_champion"]
     assert first["difference"] == pytest.approx(sides)
@@ -230,26 +230,26 @@ def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
 def test_a_harmless_challenger_is_rarely_accused(spread: float) -> None:
     accused = 0
     for seed in range(40):
-        frame, labels, truth = drawn(4000, seed)
+        frame, labels, truth = draw(4000, seed)
         sides = noisy(truth, spread, 1000 + seed), noisy(truth, spread, 2000 + seed)
-        found = slices.harm(frame, labels, *sides, ["team", "year"])
-        accused += found["harmed"].any()
+        table = slices.harm(frame, labels, *sides, ["team", "year"])
+        accused += table["harmed"].any()
     # one side of 5%: 1 of 40 with a binomial error of 1
     assert accused <= 4
 
 
 def test_a_champion_does_not_harm_itself() -> None:
-    frame, labels, truth = drawn(2000, 11)
-    found = slices.harm(frame, labels, truth, truth, ["team"])
-    assert not found["harmed"].any()
-    assert (found[["difference", "low", "high"]] == 0).all(axis=None)
+    frame, labels, truth = draw(2000, 11)
+    table = slices.harm(frame, labels, truth, truth, ["team"])
+    assert not table["harmed"].any()
+    assert (table[["difference", "low", "high"]] == 0).all(axis=None)
     # the same model fitted again differs in its last digits
     away = np.where(labels == 1, truth - 1e-13, truth + 1e-13)
     assert not slices.harm(frame, labels, away, truth, ["team"])["harmed"].any()
 
 
 def test_the_same_seed_gives_the_same_table_and_the_rows_stay_as_they_were() -> None:
-    frame, labels, truth = drawn(1500, 12)
+    frame, labels, truth = draw(1500, 12)
     before = frame.copy()
     first, second = (
         slices.by_slice(frame, labels, truth, ["team", "year"], 0.5, seed=3) for _ in range(2)

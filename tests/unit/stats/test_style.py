@@ -16,9 +16,11 @@ def linear(colour):
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
-def contrast(one, other):
+def contrast(first, second):
     """Return the contrast of two colours as WCAG 2.2 defines it."""
-    low, high = sorted(float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, other))
+    low, high = sorted(
+        float(linear(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (first, second)
+    )
     return (high + 0.05) / (low + 0.05)
 
 
@@ -31,15 +33,15 @@ VISIONS = {
 }
 
 
-def distance(one, other, vision):
-    """Return how far apart two colours look: the distance in Oklab, 1 from black to white."""
+def distance(first, second, vision):
+    """Return the perceived distance of two colours in Oklab, 1 from black to white."""
     to_cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
     to_lab = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
-    seen = [
+    perceived = [
         np.array(to_lab) @ np.cbrt(np.array(to_cones) @ np.clip(np.array(vision) @ linear(c), 0, 1))
-        for c in (one, other)
+        for c in (first, second)
     ]
-    return float(np.linalg.norm(seen[0] - seen[1]))
+    return float(np.linalg.norm(perceived[0] - perceived[1]))
 
 
 def theme():
@@ -67,8 +69,8 @@ def test_pairs_differ_for_every_reader(pair, vision):
 def test_readings_differ_for_every_reader(vision):
     readings = [style.PALETTE[role] for role in ("ok", "warning", "alert")]
 
-    for one, other in itertools.combinations(readings, 2):
-        assert distance(one, other, VISIONS[vision]) > 0.07
+    for first, second in itertools.combinations(readings, 2):
+        assert distance(first, second, VISIONS[vision]) > 0.07
 
 
 def test_white_text_is_legible_on_the_bars_that_carry_it():
@@ -78,13 +80,13 @@ def test_white_text_is_legible_on_the_bars_that_carry_it():
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_the_theme_is_legible(mode):
-    found = theme()[mode]
+    colours = theme()[mode]
 
-    for background in (found["backgroundColor"], found["secondaryBackgroundColor"]):
-        assert contrast(found["textColor"], background) >= 7
-        assert contrast(found["linkColor"], background) >= 4.5
-        assert contrast(found["primaryColor"], background) >= 3
-    assert contrast(found["primaryColor"], "#FFFFFF") >= 4.5
+    for background in (colours["backgroundColor"], colours["secondaryBackgroundColor"]):
+        assert contrast(colours["textColor"], background) >= 7
+        assert contrast(colours["linkColor"], background) >= 4.5
+        assert contrast(colours["primaryColor"], background) >= 3
+    assert contrast(colours["primaryColor"], "#FFFFFF") >= 4.5
 
 
 def test_pages_and_charts_share_their_colours():

@@ -1,4 +1,4 @@
-"""Thresholds against trying all of them, and on what breaks them."""
+"""Chosen thresholds against trying all of them, and on edge cases."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_no_threshold_is_better_and_none_as_good_is_nearer_to_the_middle(
     rng = np.random.default_rng(seed)
     forecast = rng.uniform(0.05, 0.98, 60).round(digits)
     labels = (rng.uniform(size=60) < forecast).astype(np.int64)
-    found = thresholds.choose(labels, forecast, aim, 2.0, 3.0)
-    assert found.value == pytest.approx(value_at(labels, forecast, found.threshold, aim))
+    choice = thresholds.choose(labels, forecast, aim, 2.0, 3.0)
+    assert choice.value == pytest.approx(value_at(labels, forecast, choice.threshold, aim))
     sign = -1 if aim == "cost" else 1
     tried = np.unique([*forecast, 0.5, 1.0])
     values = {value: sign * value_at(labels, forecast, value, aim) for value in tried}
     best = max(values.values())
-    assert sign * found.value == pytest.approx(best)
+    assert sign * choice.value == pytest.approx(best)
     as_good = [value for value in tried if values[value] > best - 1e-12]
-    assert abs(found.threshold - 0.5) == min(abs(value - 0.5) for value in as_good)
+    assert abs(choice.threshold - 0.5) == min(abs(value - 0.5) for value in as_good)
 
 
 def test_the_best_cost_of_a_true_forecast_lies_where_decision_theory_puts_it() -> None:
@@ -43,14 +43,14 @@ def test_the_best_cost_of_a_true_forecast_lies_where_decision_theory_puts_it() -
     forecast = rng.uniform(size=200_000)
     labels = (rng.uniform(size=200_000) < forecast).astype(np.int64)
     # label 1 when p * cost of a miss exceeds (1 - p) * cost of an alarm: p > 1 / (1 + 4)
-    found = thresholds.choose(labels, forecast, "cost", 1.0, 4.0)
-    assert found.threshold == pytest.approx(0.2, abs=0.03)
+    choice = thresholds.choose(labels, forecast, "cost", 1.0, 4.0)
+    assert choice.threshold == pytest.approx(0.2, abs=0.03)
     # 4 * integral of p to 0.2 + integral of 1 - p from 0.2
-    assert found.value == pytest.approx(4 * 0.02 + 0.32, abs=0.005)
+    assert choice.value == pytest.approx(4 * 0.02 + 0.32, abs=0.005)
     assert thresholds.choose(labels, forecast, "balanced").threshold == pytest.approx(0.5, abs=0.03)
 
 
-def test_of_equally_good_thresholds_the_middle_is_taken() -> None:
+def test_the_middle_of_equally_good_thresholds_is_chosen() -> None:
     labels, forecast = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.8, 0.9])
     for aim in ("f1", "cost", "balanced"):
         assert thresholds.choose(labels, forecast, aim).threshold == 0.5
@@ -58,30 +58,30 @@ def test_of_equally_good_thresholds_the_middle_is_taken() -> None:
 
 def test_labelling_nothing_is_tried_too() -> None:
     labels, forecast = np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6])
-    found = thresholds.choose(labels, forecast, "cost", 10.0, 1.0)
-    assert (found.threshold, found.value) == (1.0, 0.25)
-    assert "no row" in found.text
+    choice = thresholds.choose(labels, forecast, "cost", 10.0, 1.0)
+    assert (choice.threshold, choice.value) == (1.0, 0.25)
+    assert "no row" in choice.text
     surely = thresholds.choose(labels, np.array([1.0, 0.8, 0.7, 0.6]), "cost", 10.0, 1.0)
     assert surely.value == pytest.approx(11 / 4)
 
 
-def test_a_threshold_that_labels_nearly_all_alike_is_told_as_such() -> None:
+def test_a_threshold_that_labels_nearly_all_rows_alike_is_reported() -> None:
     rng = np.random.default_rng(1)
     forecast = rng.uniform(0.45, 0.55, 1000)
     labels = rng.integers(0, 2, 1000)
-    found = thresholds.choose(labels, forecast, "f1")
-    assert np.mean(forecast >= found.threshold) > 0.95
-    assert "next to nothing" in found.text
+    choice = thresholds.choose(labels, forecast, "f1")
+    assert np.mean(forecast >= choice.threshold) > 0.95
+    assert "next to nothing" in choice.text
 
 
 @pytest.mark.parametrize("aim", ["f1", "cost", "balanced"])
 @pytest.mark.parametrize("labels", [[], [1], [0, 0, 0], [1, 1, 1]])
 def test_without_both_classes_nothing_is_chosen(aim: str, labels: list[int]) -> None:
     forecast = np.linspace(0.1, 0.9, len(labels))
-    found = thresholds.choose(np.array(labels, dtype=np.int64), forecast, aim)
-    assert found.threshold == 0.5
-    assert np.isnan(found.value)
-    assert "stays at 0.5" in found.text
+    choice = thresholds.choose(np.array(labels, dtype=np.int64), forecast, aim)
+    assert choice.threshold == 0.5
+    assert np.isnan(choice.value)
+    assert "stays at 0.5" in choice.text
 
 
 def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:
@@ -93,15 +93,15 @@ def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:
     for row in table.iloc[::7].itertuples():
         cells = metrics.confusion(labels, forecast, row.threshold)["rows"].tolist()
         assert [row.tn, row.fp, row.fn, row.tp] == cells
-        found = metrics.classification(labels, forecast, row.threshold)
-        assert row.recall == pytest.approx(found["recall"])
-        assert row.f1 == pytest.approx(found["f1"])
-        assert row.accuracy == pytest.approx(found["accuracy"])
+        figures = metrics.classification(labels, forecast, row.threshold)
+        assert row.recall == pytest.approx(figures["recall"])
+        assert row.f1 == pytest.approx(figures["f1"])
+        assert row.accuracy == pytest.approx(figures["accuracy"])
         predicted = forecast >= row.threshold
         assert row.balanced_accuracy == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
         assert row.share_positive == pytest.approx(predicted.mean())
-    known = table[table["share_positive"] > 0]
-    assert known["precision"].notna().all()
+    with_positives = table[table["share_positive"] > 0]
+    assert with_positives["precision"].notna().all()
 
 
 def test_a_figure_that_does_not_exist_is_no_zero() -> None:

@@ -13,7 +13,7 @@ from core.retraining.policy import DAY, Policy, Window
 from core.stats import checks, figure_intervals, metrics, performance, slices, verdicts
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Limit, VerdictCode
 
-OLD = {
+REFERENCE = {
     "log_loss": 0.68,
     "skill": 0.02,
     "roc_auc": 0.60,
@@ -28,8 +28,8 @@ NAMES = ("new rows", "old rows")
 
 
 def skill(value: float, low: float, high: float, reference: float = 0.02) -> Check:
-    found: Any = ("skill", "Skill", "performance", value, reference, "", "ok", "", low, high)
-    return Check(*found)
+    fields: Any = ("skill", "Skill", "performance", value, reference, "", "ok", "", low, high)
+    return Check(*fields)
 
 
 def moved() -> Check:
@@ -55,9 +55,11 @@ def moved() -> Check:
 def test_a_model_without_shown_skill_never_fits(
     check: Check, others: list[Check], code: str
 ) -> None:
-    found = checks.conclude([check, *others], *NAMES, labels=400)
-    assert found.code == code
-    assert (found.title, found.text, found.todo) == verdicts.sentences(found.code, found.params)
+    conclusion = checks.conclude([check, *others], *NAMES, labels=400)
+    assert conclusion.code == code
+    assert (conclusion.title, conclusion.text, conclusion.todo) == verdicts.sentences(
+        conclusion.code, conclusion.params
+    )
 
 
 def test_a_skill_without_an_interval_is_not_shown() -> None:
@@ -65,7 +67,7 @@ def test_a_skill_without_an_interval_is_not_shown() -> None:
     assert checks.conclude([check], *NAMES).code == "cannot_tell"
 
 
-def test_the_labels_that_are_said_to_be_needed_show_the_skill_in_four_of_five_samples() -> None:
+def test_the_labels_needed_show_the_skill_in_four_of_five_samples() -> None:
     rng = np.random.default_rng(4)
 
     def interval(rows: int) -> tuple[float, float]:
@@ -78,15 +80,15 @@ def test_the_labels_that_are_said_to_be_needed_show_the_skill_in_four_of_five_sa
     halves = [np.subtract(*interval(400)[::-1]) / 2 for _ in range(20)]
     needed = verdicts.labels_needed(float(np.mean(halves)), 400, (low + high) / 2)
     shown = sum(interval(needed)[0] > 0 for _ in range(200))
-    # 160 of 200 with a binomial error of 5.7
+    # 160 of 200 expected, with a binomial error of 5.7
     assert 143 <= shown <= 178
 
 
 def test_cannot_tell_says_how_many_labels_are_missing() -> None:
-    found = checks.conclude([skill(0.01, -0.02, 0.04)], *NAMES, labels=500)
-    assert found.params["labels_needed"] == 2300
-    assert "about 2,300 labels to show; 500 are in" in found.text
-    assert found.todo == "Bring about 1,800 more labels, then monitor again."
+    conclusion = checks.conclude([skill(0.01, -0.02, 0.04)], *NAMES, labels=500)
+    assert conclusion.params["labels_needed"] == 2300
+    assert "about 2,300 labels to show; 500 are in" in conclusion.text
+    assert conclusion.todo == "Bring about 1,800 more labels, then monitor again."
 
 
 def test_every_verdict_has_words() -> None:
@@ -101,23 +103,23 @@ def test_every_verdict_has_words() -> None:
         ({"positive_rate": 0.1, "f1": 0.0, "precision": 0.0, "recall": 0.0}, "no_true_positive"),
     ],
 )
-def test_a_threshold_that_parts_no_rows_is_one_state_with_one_advice(
+def test_a_threshold_that_separates_no_rows_is_one_state_with_one_advice(
     changes: dict[str, float], state: str
 ) -> None:
     limits = {code: Limit(0.45, None, 0.25) for code in ("f1", "precision", "recall")}
-    found = performance.performance(OLD, OLD | changes, 900, None, limits)
-    of = {check.code: check for check in found}
-    assert {of[code].state for code in ("f1", "precision", "recall")} == {state}
-    assert (of["f1"].verdict, of["f1"].todo) == ("alert", THRESHOLD_TODO)
+    results = performance.performance(REFERENCE, REFERENCE | changes, 900, None, limits)
+    by_code = {check.code: check for check in results}
+    assert {by_code[code].state for code in ("f1", "precision", "recall")} == {state}
+    assert (by_code["f1"].verdict, by_code["f1"].todo) == ("alert", THRESHOLD_TODO)
     for code in ("precision", "recall"):
-        assert (of[code].verdict, of[code].todo) == ("not_applicable", "")
-    told = checks.conclude(found, *NAMES, labels=900)
-    assert THRESHOLD_TEXTS[state] in told.text
-    assert told.todo.count(THRESHOLD_TODO) == 1
+        assert (by_code[code].verdict, by_code[code].todo) == ("not_applicable", "")
+    conclusion = checks.conclude(results, *NAMES, labels=900)
+    assert THRESHOLD_TEXTS[state] in conclusion.text
+    assert conclusion.todo.count(THRESHOLD_TODO) == 1
 
 
-def test_a_threshold_that_never_labelled_anybody_is_told_though_nothing_changed() -> None:
-    rare = OLD | {
+def test_a_threshold_that_never_labels_any_row_is_reported_without_a_change() -> None:
+    rare = REFERENCE | {
         "base_rate": 0.03,
         "mean_probability": 0.03,
         "positive_rate": 0.0,
@@ -127,40 +129,42 @@ def test_a_threshold_that_never_labelled_anybody_is_told_though_nothing_changed(
         "log_loss": 0.13,
     }
     between = {"skill": (0.01, 0.03)}
-    found = performance.performance(rare, rare, 900, between)
-    f1 = next(check for check in found if check.code == "f1")
+    results = performance.performance(rare, rare, 900, between)
+    f1 = next(check for check in results if check.code == "f1")
     assert (f1.verdict, f1.text, f1.todo) == (
         "not_applicable",
         THRESHOLD_TEXTS["none_positive"],
         THRESHOLD_TODO,
     )
-    told = checks.conclude(found, *NAMES, labels=900)
-    assert told.code == "watch"
-    assert THRESHOLD_TEXTS["none_positive"] in told.text
-    assert told.todo == THRESHOLD_TODO
+    conclusion = checks.conclude(results, *NAMES, labels=900)
+    assert conclusion.code == "watch"
+    assert THRESHOLD_TEXTS["none_positive"] in conclusion.text
+    assert conclusion.todo == THRESHOLD_TODO
 
 
 def test_precision_and_recall_that_both_fell_are_not_advised_against_each_other() -> None:
     limits = {code: Limit(0.45, None, 0.25) for code in ("precision", "recall")}
-    found = performance.performance(OLD, OLD | {"precision": 0.2, "recall": 0.2}, 900, None, limits)
-    todo = {check.todo for check in found if check.code in ("precision", "recall")}
+    results = performance.performance(
+        REFERENCE, REFERENCE | {"precision": 0.2, "recall": 0.2}, 900, None, limits
+    )
+    todo = {check.todo for check in results if check.code in ("precision", "recall")}
     assert len(todo) == 1
     assert "both fell" in todo.pop()
 
 
 def test_a_skill_below_zero_is_no_removed_loss() -> None:
-    found = performance.performance(OLD, OLD | {"skill": -0.89, "log_loss": 1.3}, 900)
-    text = next(check.text for check in found if check.code == "skill")
+    results = performance.performance(REFERENCE, REFERENCE | {"skill": -0.89, "log_loss": 1.3}, 900)
+    text = next(check.text for check in results if check.code == "skill")
     assert text == "The model adds 89.00% to the base rate's log loss; it removed 2.00% before."
 
 
-def test_a_slice_of_few_labels_in_the_reference_is_not_said_to_be_missing_there() -> None:
+def test_a_slice_of_few_labels_in_the_reference_is_not_called_missing() -> None:
     names = ["column", "value", "rows", "gap", "low", "high"]
-    new = pd.DataFrame(
+    current = pd.DataFrame(
         [("sex", "female", 300, 0.3, 0.2, 0.4), ("sex", "other", 300, 0.3, 0.2, 0.4)], columns=names
     )
-    old = pd.DataFrame([("sex", "female", 63, 0.0, -0.1, 0.1)], columns=names)
-    texts = {check.code: check.text for check in checks.slices(new, old)}
+    reference = pd.DataFrame([("sex", "female", 63, 0.0, -0.1, 0.1)], columns=names)
+    texts = {check.code: check.text for check in checks.slices(current, reference)}
     assert "only 63 labels in the reference" in texts["slice.sex=female"]
     assert "not in the reference" in texts["slice.sex=other"]
 
@@ -191,8 +195,8 @@ def test_a_policy_does_not_call_unshown_skill_nothing_to_do(verdict: str, code: 
         {"skill": (0.0, None)},
         verdict,
     )
-    asked = Policy(strategy="reactive", k=1, n=1)
-    assert policy.decide(asked, [window], trained_at=0, now=DAY).code == code
+    reactive = Policy(strategy="reactive", k=1, n=1)
+    assert policy.decide(reactive, [window], trained_at=0, now=DAY).code == code
 
 
 def test_a_constant_forecast_never_shows_skill() -> None:

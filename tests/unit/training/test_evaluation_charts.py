@@ -21,7 +21,7 @@ from core.training import evaluation_charts
 MODELS = ("lr", "knn", "tree", "champion")
 
 
-def drawn(rows=600, seed=0):
+def draw(rows=600, seed=0):
     rng = np.random.default_rng(seed)
     probability = rng.uniform(0.2, 0.8, rows)
     frame = pd.DataFrame(
@@ -38,7 +38,7 @@ def by_model(table, *models):
 
 
 def every_chart(title=None):
-    frame, labels, probability = drawn()
+    frame, labels, probability = draw()
     shifted = np.where(frame["season"] == "1999-00", probability + 0.2, probability)
     learning = pd.DataFrame(
         {"rows": [100, 500, 900] * 2, "set": ["train"] * 3 + ["validation"] * 3, "mean": 0.6}
@@ -80,20 +80,20 @@ def every_chart(title=None):
 CHARTS = every_chart()
 
 
-def walk(found):
-    if isinstance(found, dict):
-        yield found
-        for inner in found.values():
+def walk(node):
+    if isinstance(node, dict):
+        yield node
+        for inner in node.values():
             yield from walk(inner)
-    elif isinstance(found, list):
-        for inner in found:
+    elif isinstance(node, list):
+        for inner in node:
             yield from walk(inner)
 
 
 def data_of(chart, layer):
     spec = chart.to_dict()
-    found = spec["layer"][layer].get("data") or spec["data"]
-    return pd.DataFrame(spec["datasets"][found["name"]])
+    data = spec["layer"][layer].get("data") or spec["data"]
+    return pd.DataFrame(spec["datasets"][data["name"]])
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -106,7 +106,7 @@ def test_every_chart_becomes_a_picture_without_a_page(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_chart_fits_its_container_and_tells_itself(name):
+def test_every_chart_fits_its_container_and_describes_itself(name):
     spec = CHARTS[name].to_dict()
     titles = {
         layer["encoding"][channel].get("title")
@@ -131,7 +131,7 @@ def test_a_title_is_shown_when_given():
 def test_the_area_under_the_pr_curve_as_drawn_is_the_average_precision():
     chart = CHARTS["pr_curve"]
     line = data_of(chart, 1).query("model == 'lr'").sort_values("recall", kind="stable")
-    _, labels, probability = drawn()
+    _, labels, probability = draw()
 
     assert chart.to_dict()["layer"][1]["mark"]["interpolate"] == "step-before"
     # a step takes the precision of its right end: of equal recalls, the first in order
@@ -160,7 +160,7 @@ def test_a_rule_stands_in_the_legend_without_taking_the_dashes_of_the_lines(name
 
 
 def test_champion_and_challenger_keep_their_colours():
-    _, labels, probability = drawn()
+    _, labels, probability = draw()
     points = by_model(metrics.gain_points(labels, probability), "challenger", "champion")
 
     scale = evaluation_charts.gain_curve(points).to_dict()["layer"][1]["encoding"]["color"]["scale"]
@@ -207,17 +207,17 @@ def test_flagged_slices_have_the_colour_of_their_finding():
 
 
 def test_only_the_worst_slices_are_drawn_and_those_without_rows_are_not():
-    frame, labels, probability = drawn()
+    frame, labels, probability = draw()
     some = np.where(frame["season"] == "1999-00", np.nan, labels)
-    found = slices.by_slice(frame, some, probability, ["season", "distance"], 0.5)
+    table = slices.by_slice(frame, some, probability, ["season", "distance"], 0.5)
 
-    chart = evaluation_charts.slice_gaps(found, most=3)
+    chart = evaluation_charts.slice_gaps(table, most=3)
 
-    assert data_of(chart, 0)["value"].tolist() == found["value"].head(3).tolist()
-    every = data_of(evaluation_charts.slice_gaps(found), 0)
+    assert data_of(chart, 0)["value"].tolist() == table["value"].head(3).tolist()
+    every = data_of(evaluation_charts.slice_gaps(table), 0)
     assert "1999-00" not in set(every["value"])
     assert vl_convert.vegalite_to_svg(
-        json.dumps(evaluation_charts.slice_gaps(found.head(0)).to_dict())
+        json.dumps(evaluation_charts.slice_gaps(table.head(0)).to_dict())
     ).startswith("<svg")
 
 
@@ -242,7 +242,7 @@ def test_differences_are_coloured_by_who_is_better():
     assert rule["value"].tolist() == [0.0]
 
 
-def test_a_model_that_is_far_worse_does_not_press_the_others_together():
+def test_a_model_that_is_far_worse_does_not_squeeze_the_others():
     table = pd.DataFrame(
         {
             "model": ["a", "tree"],
@@ -277,8 +277,8 @@ def shots(rows=12_000, seed=3):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({"x": rng.uniform(-240, 240, rows), "y": rng.uniform(-40, 500, rows)})
     truth = rng.uniform(0.3, 0.6, rows)
-    made = (rng.random(rows) < truth).astype(float)
-    return frame.assign(made=made, p=np.where(frame["x"] > 0, truth + 0.3, truth))
+    labels = (rng.random(rows) < truth).astype(float)
+    return frame.assign(made=labels, p=np.where(frame["x"] > 0, truth + 0.3, truth))
 
 
 def test_residuals_of_a_hexagon_are_forecast_minus_made():
@@ -294,11 +294,13 @@ def test_residuals_of_a_hexagon_are_forecast_minus_made():
     assert bins["made_rate"].tolist() == pytest.approx(gathered["make_rate"].tolist())
     residual = bins["mean_probability"] - bins["made_rate"]
     assert (bins["residual"].isna() == (bins["shots"] < court.RESIDUAL_LABELS)).all()
-    known = bins["residual"].notna()
-    assert bins.loc[known, "residual"].tolist() == pytest.approx(residual[known].tolist())
-    weights = bins.loc[known, "shots"]
+    has_residual = bins["residual"].notna()
+    assert bins.loc[has_residual, "residual"].tolist() == pytest.approx(
+        residual[has_residual].tolist()
+    )
+    weights = bins.loc[has_residual, "shots"]
     for side, expected in ((bins["x"] > 20, 0.3), (bins["x"] < -20, 0.0)):
-        mean = np.average(bins.loc[known & side, "residual"], weights=weights[side])
+        mean = np.average(bins.loc[has_residual & side, "residual"], weights=weights[side])
         assert mean == pytest.approx(expected, abs=0.04)
 
 
@@ -325,14 +327,14 @@ def test_a_court_without_labels_is_drawn():
     assert svg.startswith("<svg")
 
 
-def test_importing_the_evaluation_does_not_import_what_is_heavy():
+def test_importing_the_evaluation_does_not_import_heavy_libraries():
     code = (
         "import sys; from core.stats import comparison, slices, thresholds; "
         "from core.training import evaluation_charts; "
         "print([name for name in ('altair', 'sklearn', 'scipy') if name in sys.modules])"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CODE_ROOT
     )
 
-    assert found.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"

@@ -23,7 +23,7 @@ def linear(names, seed=1):
 
 
 def mixed(count, seed=0):
-    """Return numbers with holes and texts with holes."""
+    """Return numbers and texts with missing values."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -47,29 +47,29 @@ def brute_force(predict, row, background):
     """Return the Shapley values by their definition, over all subsets."""
     names = list(background)
 
-    def value(known):
-        return predict(background.assign(**{name: row[name] for name in known})).mean()
+    def value(subset):
+        return predict(background.assign(**{name: row[name] for name in subset})).mean()
 
-    found = {}
+    shapley_values = {}
     for name in names:
-        others = [one for one in names if one != name]
+        others = [other for other in names if other != name]
         total = 0.0
         for size in range(len(names)):
             weight = 1 / (len(names) * math.comb(len(names) - 1, size))
-            for known in itertools.combinations(others, size):
-                total += weight * (value((*known, name)) - value(known))
-        found[name] = total
-    return found
+            for subset in itertools.combinations(others, size):
+                total += weight * (value((*subset, name)) - value(subset))
+        shapley_values[name] = total
+    return shapley_values
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b", "c"], MANY], ids=len)
 def test_a_linear_model_contributes_its_coefficient_times_the_distance_from_the_mean(names):
     weight, predict = linear(names)
     rows, background = rows_of(names, 7), rows_of(names, 40, seed=5)
-    found = contributions(predict, rows, background, orders=1)
+    result = contributions(predict, rows, background, orders=1)
     expected = weight * (rows - background.mean())
-    np.testing.assert_allclose(found.values, expected, atol=1e-12)
-    assert found.base == pytest.approx(0.5 + weight @ background.mean())
+    np.testing.assert_allclose(result.values, expected, atol=1e-12)
+    assert result.base == pytest.approx(0.5 + weight @ background.mean())
 
 
 @pytest.mark.parametrize("orders", [1, 3])
@@ -79,37 +79,37 @@ def test_base_and_contributions_add_up_to_the_probability(orders):
     def predict(frame):
         return 1 / (1 + np.exp(-8 * (frame.to_numpy().prod(axis=1) ** 0.2 - 0.4)))
 
-    found = contributions(predict, rows, background, orders=orders)
-    np.testing.assert_array_equal(found.probabilities, predict(rows))
-    np.testing.assert_allclose(found.base + found.values.sum(axis=1), predict(rows), atol=1e-12)
+    result = contributions(predict, rows, background, orders=orders)
+    np.testing.assert_array_equal(result.probabilities, predict(rows))
+    np.testing.assert_allclose(result.base + result.values.sum(axis=1), predict(rows), atol=1e-12)
 
 
 def test_texts_and_holes_are_explained_as_the_definition_says():
     rows, background = mixed(8, seed=3), mixed(25, seed=4)
     assert rows.isna().any().to_dict() == {"x": True, "side": True, "z": False}
-    found = contributions(of_mixed, rows, background)
+    result = contributions(of_mixed, rows, background)
     for place in range(len(rows)):
         expected = brute_force(of_mixed, rows.iloc[place], background)
-        assert found.values.iloc[place].to_dict() == pytest.approx(expected, abs=1e-12)
+        assert result.values.iloc[place].to_dict() == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_model_is_asked_of_the_values_and_types_that_were_given():
+def test_the_model_receives_the_values_and_types_of_the_rows():
     rows, background = mixed(6, seed=3), mixed(9, seed=4)
-    seen = []
+    frames = []
 
     def predict(frame):
-        seen.append(frame)
+        frames.append(frame)
         return of_mixed(frame)
 
     contributions(predict, rows, background)
-    known = pd.concat([rows, background])
-    for frame in seen:
+    inputs = pd.concat([rows, background])
+    for frame in frames:
         assert frame.dtypes.to_dict() == rows.dtypes.to_dict()
         for name in rows:
-            assert frame[name].isin(known[name]).all()
+            assert frame[name].isin(inputs[name]).all()
 
 
-def test_many_orders_come_near_what_the_definition_says():
+def test_many_orders_approximate_the_definition():
     names = MANY[: EXACT_FEATURES + 1]
     rows, background = rows_of(names, 1), rows_of(names, 10, seed=2)
 
@@ -117,11 +117,11 @@ def test_many_orders_come_near_what_the_definition_says():
         return frame.to_numpy().prod(axis=1)
 
     expected = pd.Series(brute_force(predict, rows.iloc[0], background))
-    one, many = (
+    single, many = (
         contributions(predict, rows, background, orders=n).values.iloc[0] for n in (1, 400)
     )
     assert (many - expected).abs().max() < 0.05 * expected.abs().max()
-    assert (many - expected).abs().max() < (one - expected).abs().max()
+    assert (many - expected).abs().max() < (single - expected).abs().max()
 
 
 def test_interactions_of_two_are_exact_with_one_order():
@@ -130,61 +130,61 @@ def test_interactions_of_two_are_exact_with_one_order():
     def predict(frame):
         return (frame["x0"] * frame["x1"] + frame["x2"] * frame["x8"]).to_numpy() / 2
 
-    found = contributions(predict, rows, background, orders=1).values
+    single = contributions(predict, rows, background, orders=1).values
     many = contributions(predict, rows, background, orders=9, seed=7).values
-    np.testing.assert_allclose(found, many, atol=1e-12)
+    np.testing.assert_allclose(single, many, atol=1e-12)
     x, mean = rows, background.mean()
     cross = (background["x0"] * background["x1"]).mean()
     first = (x["x0"] * x["x1"] + x["x0"] * mean["x1"] - x["x1"] * mean["x0"] - cross) / 4
-    np.testing.assert_allclose(found["x0"], first, atol=1e-12)
+    np.testing.assert_allclose(single["x0"], first, atol=1e-12)
 
 
 @pytest.mark.parametrize("names", [["a", "b", "c", "dummy"], [*MANY, "dummy"]], ids=len)
 def test_a_feature_that_is_not_used_contributes_nothing(names):
     rows, background = rows_of(names, 5), rows_of(names, 20, seed=2)
     used = names[:-1]
-    found = contributions(
+    result = contributions(
         lambda frame: frame[used].to_numpy().prod(axis=1), rows, background, orders=2
     )
-    np.testing.assert_allclose(found.values["dummy"], 0, atol=1e-15)
+    np.testing.assert_allclose(result.values["dummy"], 0, atol=1e-15)
 
 
 def test_features_that_do_the_same_contribute_the_same():
     background = rows_of(["a", "b", "c"], 20)
     background["b"] = background["a"]
     rows = pd.DataFrame({"a": [0.9], "b": [0.9], "c": [0.2]})
-    found = contributions(
+    result = contributions(
         lambda frame: (frame["a"] * frame["b"] * frame["c"]).to_numpy(), rows, background
     )
-    assert found.values.loc[0, "a"] == pytest.approx(found.values.loc[0, "b"], abs=1e-15)
-    assert found.values.loc[0, "a"] > 0.05
+    assert result.values.loc[0, "a"] == pytest.approx(result.values.loc[0, "b"], abs=1e-15)
+    assert result.values.loc[0, "a"] > 0.05
 
 
-def test_values_that_differ_by_less_than_a_millionth_are_told_apart():
+def test_values_that_differ_by_less_than_a_millionth_are_distinguished():
     # shap alone takes them for equal, and the sum misses the probability
     background = pd.DataFrame({"lat": [34.0] * 5, "z": [0.1] * 5})
     rows = pd.DataFrame({"lat": [34.00001], "z": [0.1]})
-    found = contributions(lambda frame: (frame["lat"] > 34).to_numpy() * 0.5, rows, background)
-    assert found.values.loc[0].to_dict() == {"lat": 0.5, "z": 0.0}
+    result = contributions(lambda frame: (frame["lat"] > 34).to_numpy() * 0.5, rows, background)
+    assert result.values.loc[0].to_dict() == {"lat": 0.5, "z": 0.0}
 
 
 @pytest.mark.parametrize("names", [["a", "b"], MANY], ids=len)
 def test_a_row_like_all_of_the_background_has_no_contributions(names):
     row = rows_of(names, 1)
-    found = contributions(
+    result = contributions(
         lambda frame: frame.to_numpy().mean(axis=1), row, pd.concat([row] * 3), orders=1
     )
-    assert (found.values == 0).all(axis=None)
-    assert found.base == pytest.approx(found.probabilities[0])
+    assert (result.values == 0).all(axis=None)
+    assert result.base == pytest.approx(result.probabilities[0])
 
 
 @pytest.mark.parametrize("names", [["a", "b"], MANY], ids=len)
 def test_no_rows_have_no_contributions(names):
-    found = contributions(
+    result = contributions(
         lambda frame: frame.to_numpy().mean(axis=1), rows_of(names, 0), rows_of(names, 4)
     )
-    assert found.values.shape == (0, len(names))
-    assert len(found.probabilities) == 0
+    assert result.values.shape == (0, len(names))
+    assert len(result.probabilities) == 0
 
 
 def test_contributions_are_drawn_by_the_seed_alone():
@@ -204,14 +204,14 @@ def test_contributions_are_drawn_by_the_seed_alone():
     assert not explained(2).equals(first)
 
 
-def test_rows_keep_their_index_and_progress_is_told():
+def test_rows_keep_their_index_and_progress_is_reported():
     rows = rows_of(["a", "b"], 3).set_index(pd.Index([30, 10, 20]))
-    told = []
-    found = contributions(
-        lambda frame: frame["a"].to_numpy(), rows, rows, on_row=lambda *done: told.append(done)
+    progress = []
+    result = contributions(
+        lambda frame: frame["a"].to_numpy(), rows, rows, on_row=lambda *done: progress.append(done)
     )
-    assert found.values.index.tolist() == [30, 10, 20]
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert result.values.index.tolist() == [30, 10, 20]
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_every_row_asks_the_model_equally_often():
@@ -230,26 +230,26 @@ def test_every_row_asks_the_model_equally_often():
 
 def test_global_contributions_are_mean_absolute_ones():
     values = pd.DataFrame({"a": [0.1, -0.3], "b": [0.0, 0.0], "c": [-0.5, -0.5]})
-    found = explanation.global_contributions(values)
-    assert found["feature"].tolist() == ["c", "a", "b"]
-    assert found["mean"].tolist() == pytest.approx([0.5, 0.2, 0])
+    table = explanation.global_contributions(values)
+    assert table["feature"].tolist() == ["c", "a", "b"]
+    assert table["mean"].tolist() == pytest.approx([0.5, 0.2, 0])
 
 
 def test_the_background_has_the_mean_probability_of_all():
     rng = np.random.default_rng(0)
     probabilities = rng.beta(2, 5, 4000)
     frame = pd.DataFrame({"p": probabilities})
-    found = explanation.background(frame, probabilities)["p"]
+    background = explanation.background(frame, probabilities)["p"]
     drawn = [rng.choice(probabilities, 100).mean() for _ in range(300)]
-    assert len(found) == 100
-    assert abs(found.mean() - probabilities.mean()) < 0.1 * np.std(drawn)
+    assert len(background) == 100
+    assert abs(background.mean() - probabilities.mean()) < 0.1 * np.std(drawn)
 
 
-@pytest.mark.parametrize(("count", "rows", "kept"), [(1, 100, 1), (3, 100, 3), (250, 100, 100)])
-def test_the_background_repeats_no_row(count, rows, kept):
+@pytest.mark.parametrize(("count", "rows", "expected"), [(1, 100, 1), (3, 100, 3), (250, 100, 100)])
+def test_the_background_repeats_no_row(count, rows, expected):
     frame = pd.DataFrame({"x": np.arange(count)})
-    found = explanation.background(frame, np.full(count, 0.5), rows)
-    assert len(found) == found["x"].nunique() == kept
+    background = explanation.background(frame, np.full(count, 0.5), rows)
+    assert len(background) == background["x"].nunique() == expected
 
 
 def shuffled_loss(labels, probability):
@@ -264,10 +264,10 @@ def test_importance_is_the_increase_of_log_loss():
     frame = pd.DataFrame({"p": rng.uniform(0.05, 0.95, 400), "noise": rng.normal(size=400)})
     labels = (rng.random(400) < frame["p"]).astype(int).to_numpy()
     after, before = shuffled_loss(labels, frame["p"])
-    found = importance(lambda rows: rows["p"].to_numpy(), frame, labels, repeats=200)
-    assert found["feature"].tolist() == ["p", "noise"]
-    assert found.loc[0, "mean"] == pytest.approx(after - before, rel=0.02)
-    assert found.loc[1, ["mean", "sd", "low", "high"]].tolist() == [0, 0, 0, 0]
+    table = importance(lambda rows: rows["p"].to_numpy(), frame, labels, repeats=200)
+    assert table["feature"].tolist() == ["p", "noise"]
+    assert table.loc[0, "mean"] == pytest.approx(after - before, rel=0.02)
+    assert table.loc[1, ["mean", "sd", "low", "high"]].tolist() == [0, 0, 0, 0]
 
 
 def test_importance_agrees_with_scikit_learn():
@@ -291,7 +291,7 @@ def test_importance_agrees_with_scikit_learn():
 def test_the_interval_of_importance_covers_what_other_rows_would_say():
     rng = np.random.default_rng(6)
 
-    def drawn(count):
+    def draw(count):
         p = rng.uniform(0.2, 0.8, count)
         return pd.DataFrame({"p": p}), (rng.random(count) < p).astype(int)
 
@@ -301,50 +301,50 @@ def test_the_interval_of_importance_covers_what_other_rows_would_say():
     truth = apart + (p * np.log(p) + (1 - p) * np.log(1 - p)).mean()
     covered = 0
     for _ in range(200):
-        frame, labels = drawn(300)
-        found = importance(lambda rows: rows["p"].to_numpy(), frame, labels, repeats=10).iloc[0]
-        covered += found["low"] <= truth <= found["high"]
+        frame, labels = draw(300)
+        row = importance(lambda rows: rows["p"].to_numpy(), frame, labels, repeats=10).iloc[0]
+        covered += row["low"] <= truth <= row["high"]
     assert 0.88 <= covered / 200 <= 0.99
 
 
 def test_importance_handles_sure_mistakes_one_class_and_texts():
     frame = pd.DataFrame({"side": ["left", "right"] * 20, "x": [np.nan, 1.0] * 20})
     labels = np.ones(40, dtype=int)
-    found = importance(lambda rows: (rows["side"] == "left").to_numpy() * 1.0, frame, labels)
-    assert np.isfinite(found.select_dtypes("number")).all(axis=None)
+    table = importance(lambda rows: (rows["side"] == "left").to_numpy() * 1.0, frame, labels)
+    assert np.isfinite(table.select_dtypes("number")).all(axis=None)
 
 
 def test_importance_is_drawn_by_the_seed_and_leaves_the_rows_as_they_were():
     frame = rows_of(["a", "b"], 50)
     labels = (frame["a"] > 0.5).astype(int).to_numpy()
-    copy, told = frame.copy(), []
+    copy, progress = frame.copy(), []
 
-    def found(seed):
+    def measured(seed):
         return importance(
             lambda rows: rows["a"].clip(0.1, 0.9).to_numpy(),
             frame,
             labels,
             seed=seed,
-            on_feature=lambda *done: told.append(done),
+            on_feature=lambda *done: progress.append(done),
         )
 
-    pd.testing.assert_frame_equal(found(1), found(1))
-    assert not found(1).equals(found(2))
+    pd.testing.assert_frame_equal(measured(1), measured(1))
+    assert not measured(1).equals(measured(2))
     pd.testing.assert_frame_equal(frame, copy)
-    assert told[:2] == [(1, 2), (2, 2)]
+    assert progress[:2] == [(1, 2), (2, 2)]
 
 
 def test_partial_dependence_of_a_linear_model_is_its_line():
     weight, predict = linear(["a", "b"])
     frame = rows_of(["a", "b"], 300)
-    found = partial_dependence(predict, frame, "a")
+    table = partial_dependence(predict, frame, "a")
     rest = 0.5 + weight[1] * frame["b"]
-    np.testing.assert_allclose(found["mean"], weight[0] * found["value"] + rest.mean())
-    np.testing.assert_allclose(found["low"], weight[0] * found["value"] + rest.quantile(0.1))
-    np.testing.assert_allclose(found["high"], weight[0] * found["value"] + rest.quantile(0.9))
-    assert len(found) == 20
-    assert found["value"].isin(frame["a"]).all()
-    assert found["value"].is_monotonic_increasing
+    np.testing.assert_allclose(table["mean"], weight[0] * table["value"] + rest.mean())
+    np.testing.assert_allclose(table["low"], weight[0] * table["value"] + rest.quantile(0.1))
+    np.testing.assert_allclose(table["high"], weight[0] * table["value"] + rest.quantile(0.9))
+    assert len(table) == 20
+    assert table["value"].isin(frame["a"]).all()
+    assert table["value"].is_monotonic_increasing
 
 
 def test_partial_dependence_agrees_with_scikit_learn():
@@ -364,12 +364,12 @@ def test_partial_dependence_agrees_with_scikit_learn():
 def test_partial_dependence_of_a_text_takes_the_most_frequent_ones():
     texts = ["a"] * 5 + ["c"] * 3 + ["b"] * 3 + ["rare", np.nan]
     frame = pd.DataFrame({"side": texts, "x": np.linspace(0, 1, 13)})
-    found = partial_dependence(
+    table = partial_dependence(
         lambda rows: ((rows["side"] == "c") * rows["x"]).to_numpy(), frame, "side", points=3
     )
-    assert found["label"].tolist() == ["a", "b", "c"]
-    assert found["value"].isna().all()
-    assert found["mean"].tolist() == pytest.approx([0, 0, 0.5])
+    assert table["label"].tolist() == ["a", "b", "c"]
+    assert table["value"].isna().all()
+    assert table["mean"].tolist() == pytest.approx([0, 0, 0.5])
 
 
 def test_partial_dependence_over_some_rows_takes_the_values_of_all():
@@ -380,10 +380,10 @@ def test_partial_dependence_over_some_rows_takes_the_values_of_all():
         sizes.append(len(rows))
         return (rows["a"] * rows["b"]).to_numpy()
 
-    found = partial_dependence(predict, frame, "a", over=some)
+    table = partial_dependence(predict, frame, "a", over=some)
     assert set(sizes) == {100}
-    assert found["value"].tolist() == partial_dependence(predict, frame, "a")["value"].tolist()
-    np.testing.assert_allclose(found["mean"], found["value"] * some["b"].mean())
+    assert table["value"].tolist() == partial_dependence(predict, frame, "a")["value"].tolist()
+    np.testing.assert_allclose(table["mean"], table["value"] * some["b"].mean())
     pd.testing.assert_frame_equal(frame, copy)
 
 
@@ -393,28 +393,28 @@ def test_rows_that_stand_for_all_give_nearly_the_same_partial_dependence():
     def predict(rows):
         return 1 / (1 + np.exp(-4 * (rows[MANY[:4]].sum(axis=1) - 2))).to_numpy()
 
-    whole = partial_dependence(predict, frame, "x0")["mean"]
+    full = partial_dependence(predict, frame, "x0")["mean"]
     even = explanation.background(frame, predict(frame), 300)
-    error = np.abs(partial_dependence(predict, frame, "x0", over=even)["mean"] - whole).max()
+    error = np.abs(partial_dependence(predict, frame, "x0", over=even)["mean"] - full).max()
     drawn = [
-        np.abs(partial_dependence(predict, frame, "x0", over=some)["mean"] - whole).max()
+        np.abs(partial_dependence(predict, frame, "x0", over=some)["mean"] - full).max()
         for some in (frame.sample(300, random_state=seed) for seed in range(20))
     ]
     assert error < np.mean(drawn)
 
 
 @pytest.mark.parametrize(("features", "orders", "most"), [(3, 9, 8), (6, 1, 64), (7, 2, 30)])
-def test_few_features_are_asked_for_in_all_subsets_more_in_orders(features, orders, most):
+def test_few_features_use_all_subsets_and_more_use_orders(features, orders, most):
     assert explanation.evaluations(features, orders) == most
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 3, [None] * 3], ids=["number", "text"])
 def test_a_feature_without_values_has_no_partial_dependence(values):
     frame = pd.DataFrame({"a": values, "b": [0.1, 0.2, 0.3]})
-    found = partial_dependence(lambda rows: rows["b"].to_numpy(), frame, "a")
-    assert found.empty
-    assert list(found) == ["feature", "value", "label", "mean", "low", "high"]
-    assert found.dtypes["value"] == found.dtypes["mean"] == "float64"
+    table = partial_dependence(lambda rows: rows["b"].to_numpy(), frame, "a")
+    assert table.empty
+    assert list(table) == ["feature", "value", "label", "mean", "low", "high"]
+    assert table.dtypes["value"] == table.dtypes["mean"] == "float64"
 
 
 def test_long_contributions_stand_beside_the_values_they_belong_to():
@@ -440,10 +440,10 @@ def test_companions_are_the_numbers_that_change_together_most_first():
             "text": np.where(x > 0, "a", "b"),
         }
     )
-    found = explanation.companions(rows, "x")
-    assert found.index.tolist() == ["with", "against"]
-    assert found["with"] == pytest.approx(np.corrcoef(x, rows["with"])[0, 1])
-    assert found["against"] < -0.5
+    companions = explanation.companions(rows, "x")
+    assert companions.index.tolist() == ["with", "against"]
+    assert companions["with"] == pytest.approx(np.corrcoef(x, rows["with"])[0, 1])
+    assert companions["against"] < -0.5
 
 
 @pytest.mark.parametrize("name", ["text", "same", "absent", "only"])

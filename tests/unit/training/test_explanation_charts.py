@@ -20,11 +20,11 @@ def long_table(rows=40, features=5, seed=0):
     frame = pd.DataFrame(rng.normal(size=(rows, features - 1)), columns=names)
     frame = frame.assign(side=rng.choice(["left", "right"], rows))
     values = pd.DataFrame(rng.normal(0, 0.05, (rows, features)), columns=frame.columns)
-    found = explanation.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
-    return explanation.long(found, frame)
+    contributions = explanation.Contributions(0.4, values, 0.4 + values.sum(axis=1).to_numpy())
+    return explanation.long(contributions, frame)
 
 
-def one_row(changes):
+def single_row(changes):
     names = [f"x{i}" for i in range(len(changes))]
     return pd.DataFrame(
         {"feature": names, "value_shown": ["1"] * len(names), "contribution": changes}
@@ -53,7 +53,7 @@ def every_chart(title=None):
     return {
         "importance_bars": charts.importance_bars(importance_table(), title=title),
         "contribution_strip": charts.contribution_strip(long_table(), title=title),
-        "waterfall": charts.waterfall(one_row([0.1, -0.2, 0.05]), 0.45, 0.4, title=title),
+        "waterfall": charts.waterfall(single_row([0.1, -0.2, 0.05]), 0.45, 0.4, title=title),
         "partial_dependence": charts.partial_dependence(partial_table("x"), title=title),
         "partial_dependence, texts": charts.partial_dependence(
             partial_table("side"), axis_title="Side", title=title
@@ -72,8 +72,8 @@ def table_with(chart, column):
     return next(table for table in tables_of(chart) if column in table)
 
 
-def steps_of(*given):
-    return table_with(charts.waterfall(*given), "shown")
+def steps_of(*arguments):
+    return table_with(charts.waterfall(*arguments), "shown")
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -84,7 +84,7 @@ def test_every_chart_becomes_a_picture_without_a_page(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_every_chart_fits_its_container_and_tells_itself(name):
+def test_every_chart_fits_its_container_and_describes_itself(name):
     spec = CHARTS[name].to_dict()
     assert spec["width"] == "container"
     assert 100 <= spec["height"] <= 340
@@ -97,9 +97,14 @@ def test_every_chart_fits_its_container_and_tells_itself(name):
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_chart_has_axis_titles_and_tooltips(name):
     layers = CHARTS[name].to_dict()["layer"]
-    axes = [one["encoding"][way] for one in layers for way in "xy" if way in one["encoding"]]
+    axes = [
+        layer["encoding"][axis_name]
+        for layer in layers
+        for axis_name in "xy"
+        if axis_name in layer["encoding"]
+    ]
     assert len({axis["title"] for axis in axes if axis.get("title")}) >= 2
-    assert any(one["encoding"].get("tooltip") for one in layers)
+    assert any(layer["encoding"].get("tooltip") for layer in layers)
 
 
 def test_a_title_is_shown_when_given():
@@ -174,7 +179,7 @@ def test_a_strip_of_many_rows_stays_small(rows, features):
 
 
 def test_a_waterfall_leads_from_the_base_to_the_probability_largest_step_first():
-    steps = steps_of(one_row([0.1, -0.2, 0.05]), 0.45, 0.4)
+    steps = steps_of(single_row([0.1, -0.2, 0.05]), 0.45, 0.4)
     assert steps["name"].tolist() == [charts.COMPARED, "x1 = 1", "x0 = 1", "x2 = 1", "This row"]
     assert steps["start"].tolist() == pytest.approx([0.45, 0.45, 0.25, 0.35, 0.4])
     assert steps["end"].tolist() == pytest.approx([0.45, 0.25, 0.35, 0.4, 0.4])
@@ -184,17 +189,17 @@ def test_a_waterfall_leads_from_the_base_to_the_probability_largest_step_first()
 
 def test_a_waterfall_puts_the_smallest_of_many_together():
     changes = [0.01 * (20 - i) * (-1) ** i for i in range(20)]
-    steps = steps_of(one_row(changes), 0.4, 0.4 + sum(changes))
+    steps = steps_of(single_row(changes), 0.4, 0.4 + sum(changes))
     assert len(steps) == charts.MOST_STEPS + 2
     assert steps["name"].iloc[-2] == "9 other features"
     assert steps["points"].iloc[-2] == pytest.approx(100 * sum(changes[11:]))
     assert steps["end"].iloc[-2] == pytest.approx(steps["start"].iloc[-1])
-    exactly = steps_of(one_row(changes[: charts.MOST_STEPS]), 0.4, 0.4)
+    exactly = steps_of(single_row(changes[: charts.MOST_STEPS]), 0.4, 0.4)
     assert "other features" not in " ".join(exactly["name"])
 
 
 def test_a_waterfall_shows_steps_that_leave_the_range_on_their_way():
-    chart = charts.waterfall(one_row([0.7, -0.2]), 0.5, 1.0)
+    chart = charts.waterfall(single_row([0.7, -0.2]), 0.5, 1.0)
     first, last = chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]
     assert first < 0.5
     assert last >= 1.2
@@ -202,13 +207,13 @@ def test_a_waterfall_shows_steps_that_leave_the_range_on_their_way():
 
 @pytest.mark.parametrize("changes", [[], [0.0], [0.0, 0.0]])
 def test_a_waterfall_without_steps_is_drawn(changes):
-    chart = charts.waterfall(one_row(changes), 0.5, 0.5)
+    chart = charts.waterfall(single_row(changes), 0.5, 0.5)
     svg = vl_convert.vegalite_to_svg(json.dumps(chart.to_dict()))
     assert "NaN" not in svg
 
 
 def test_a_long_text_is_cut():
-    table = one_row([0.1]).assign(value_shown="word " * 40)
+    table = single_row([0.1]).assign(value_shown="word " * 40)
     assert max(map(len, steps_of(table, 0.4, 0.5)["name"])) == charts.NAME_LENGTH
 
 
@@ -244,13 +249,13 @@ def test_importing_the_explanation_imports_neither_altair_nor_shap():
         "import sys; from core.training import explanation, explanation_charts; "
         "print({'altair', 'shap', 'numba', 'sklearn'} & set(sys.modules))"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CODE_ROOT
     )
-    assert found.stdout.strip() == "set()"
+    assert completed.stdout.strip() == "set()"
 
 
-def test_what_rounds_to_nothing_has_no_sign():
+def test_values_that_round_to_zero_have_no_sign():
     table = pd.DataFrame(
         {"feature": ["a", "b"], "mean": [-0.00001, -0.2], "sd": 0.1, "low": -0.3, "high": 0.1}
     )

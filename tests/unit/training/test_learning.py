@@ -36,12 +36,12 @@ def test_a_tree_knows_its_own_rows_and_not_the_others() -> None:
 
 def test_the_same_seed_gives_the_same_curve_and_the_model_is_left_as_it_was() -> None:
     model = LogisticRegression()
-    one, other = (learning.learning_curve(model, *rows(200), seed=3) for _ in range(2))
-    pd.testing.assert_frame_equal(one, other)
+    first, second = (learning.learning_curve(model, *rows(200), seed=3) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
     assert not hasattr(model, "coef_")
 
 
-def test_no_share_is_begun_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_share_starts_that_would_end_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(range(0, 1000, 3))
     monkeypatch.setattr(learning.time, "monotonic", lambda: next(moments))
     curve = learning.learning_curve(LogisticRegression(), *rows(400), seconds=10)

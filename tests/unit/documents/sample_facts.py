@@ -1,4 +1,4 @@
-"""Facts of a life cycle that meets the brief, made by hand; tests take one thing away at a time."""
+"""Facts of a life cycle that meets the brief, written by hand; tests remove one at a time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def candidate(model: str, name: str, log_loss: float, f1: float) -> RunFacts:
 
 
 def report(window: str = "scoring", *, labels: bool = True) -> RunFacts:
-    made = [
+    results = [
         Check("psi.lat", "PSI: lat", "input", 2.4, None, "alert above 0.2", "alert", "Moved far."),
         Check("range.lat", "Out of range: lat", "input", 0.3, None, "", "alert", "Beyond."),
         Check(
@@ -93,7 +93,7 @@ def report(window: str = "scoring", *, labels: bool = True) -> RunFacts:
         Check("outside_support", "Outside", "support", 0.6, 0.01, "", "alert", "Elsewhere."),
     ]
     if labels:
-        made += [
+        results += [
             Check(
                 "roc_auc",
                 "ROC AUC",
@@ -158,11 +158,14 @@ def report(window: str = "scoring", *, labels: bool = True) -> RunFacts:
             "model_run": f"{'lr':a<32}",
             "window": "500 rows that were scored together",
         },
-        tables={"checks": checks.as_table(made), "densities": pd.DataFrame({"feature": ["lat"]})},
+        tables={
+            "checks": checks.as_table(results),
+            "densities": pd.DataFrame({"feature": ["lat"]}),
+        },
     )
 
 
-def whole() -> Facts:
+def complete_facts() -> Facts:
     """Return facts of a life cycle in which every line of the brief is met."""
     raw = "data/01_raw/abc"
     files = [
@@ -310,7 +313,7 @@ def whole() -> Facts:
         candidates,
         (champion,),
         champion,
-        {one.path: one for one in files},
+        {file.path: file for file in files},
         reports=(report(), report("test")),
         decisions=(runs["retrain"],),
         shipped=frozenset(shipped),
@@ -319,11 +322,11 @@ def whole() -> Facts:
 
 def without(facts: Facts, *steps: str) -> Facts:
     """Return the facts as they are before these steps were taken."""
-    return replace(facts, runs={step: one for step, one in facts.runs.items() if step not in steps})
+    return replace(facts, runs={step: run for step, run in facts.runs.items() if step not in steps})
 
 
 def changed(facts: Facts, step: str, **fields: dict[str, Any]) -> Facts:
     """Return the facts with some params, metrics or tags of a step's run replaced."""
-    one = facts.runs[step]
-    told = {name: {**getattr(one, name), **value} for name, value in fields.items()}
-    return replace(facts, runs={**facts.runs, step: replace(one, **told)})
+    run = facts.runs[step]
+    changed_fields = {name: {**getattr(run, name), **value} for name, value in fields.items()}
+    return replace(facts, runs={**facts.runs, step: replace(run, **changed_fields)})
