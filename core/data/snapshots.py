@@ -92,6 +92,11 @@ class Archive:
     place: Path
     project: str
 
+    @classmethod
+    def of(cls, settings: Settings) -> Archive:
+        """Return the raw data of the project in use."""
+        return cls(settings.data_dir / storage.RAW, settings.project)
+
     def current(self) -> Snapshot | None:
         """Return the snapshot that stands, None before the project's first acquisition."""
         snapshot = _read(self.place / "current.json")
@@ -127,10 +132,6 @@ class Archive:
         """Return its rows as the project's file has them; raises as the function of that name."""
         rows = self.read(snapshot, spec.columns)
         return schema.validate_source(rows, spec).frame
-
-
-def _archive(settings: Settings) -> Archive:
-    return Archive(settings.data_dir / storage.RAW, settings.project)
 
 
 def describe(
@@ -248,7 +249,7 @@ def make_current(settings: Settings, snapshot: Snapshot) -> None:
 
 def current(settings: Settings) -> Snapshot | None:
     """Return the snapshot that stands, None before the project's first acquisition."""
-    return _archive(settings).current()
+    return Archive.of(settings).current()
 
 
 def require_current(settings: Settings) -> Snapshot:
@@ -259,7 +260,7 @@ def require_current(settings: Settings) -> Snapshot:
     NotReadyError
         Before the project's first acquisition.
     """
-    return _archive(settings).require_current()
+    return Archive.of(settings).require_current()
 
 
 def listed(settings: Settings) -> list[Snapshot]:
@@ -297,7 +298,7 @@ def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
     StoreError
         When one is gone or is not what was brought in.
     """
-    return _archive(settings).paths(snapshot)
+    return Archive.of(settings).paths(snapshot)
 
 
 def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -313,7 +314,7 @@ def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) 
     StoreError
         As `paths` does.
     """
-    return _archive(settings).read(snapshot, columns)
+    return Archive.of(settings).read(snapshot, columns)
 
 
 def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
@@ -324,7 +325,7 @@ def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.D
     InputError, StoreError
         With every error found; as `paths` does.
     """
-    return _archive(settings).validated(snapshot, spec)
+    return Archive.of(settings).validated(snapshot, spec)
 
 
 def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
