@@ -178,7 +178,7 @@ class Sources:
         children = tracking.runs(settings, parent=trained_by, status="FINISHED")
         loaded, lost = [], 0
         for child in children[:MOST_CANDIDATES]:
-            # one that cannot be loaded is told and not asked: the others still can be
+            # one that cannot be loaded is counted and not asked: the others still can be
             try:
                 candidate = version_files.candidate(settings, version.name, child.run_id)
                 loaded.append(version_files.load(settings, candidate))

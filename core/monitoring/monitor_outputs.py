@@ -46,7 +46,7 @@ class Outlets:
         Reports of a version that is not in operation ring for nobody.
         """
         settings = self.settings
-        # a locked database is told where alerts are read
+        # a locked database shows where alerts are read
         with suppress(StoreError):
             standing = operation.versions(settings, version.name)
             alerts.close_left(settings, version.name, standing)
