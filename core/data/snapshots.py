@@ -85,6 +85,55 @@ class Snapshot:
         return replace(self, run_id=run_id, rules=rules)
 
 
+@dataclass(frozen=True)
+class Archive:
+    """The raw data of one project: the folder of all snapshots, and whose of them are read."""
+
+    place: Path
+    project: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Archive:
+        """Return the raw data of the project in use."""
+        return cls(settings.data_dir / storage.RAW, settings.project)
+
+    def current(self) -> Snapshot | None:
+        """Return the snapshot that stands, None before the project's first acquisition."""
+        snapshot = _read(self.place / "current.json")
+        return snapshot if snapshot is not None and snapshot.project == self.project else None
+
+    def require_current(self) -> Snapshot:
+        """Return the snapshot that stands; raises as the function of that name does."""
+        snapshot = self.current()
+        if snapshot is None:
+            raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+        return snapshot
+
+    def paths(self, snapshot: Snapshot) -> list[Path]:
+        """Return where its files lie; raises as the function of that name does."""
+        place = self.place / snapshot.id
+        if not _is_whole(place, snapshot):
+            names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
+            raise StoreError(
+                f"The snapshot {snapshot.id} ({names}) was changed or removed on disk. Raw data "
+                "must stay as it came: acquire it again from its source."
+            )
+        return [place / file.stored for file in snapshot.files]
+
+    def read(self, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
+        """Return its rows; raises as the function of that name does."""
+        named = zip(self.paths(snapshot), snapshot.files, strict=True)
+        frames = [
+            tables.read(path, file.name, columns, Given.of(file.dialect)) for path, file in named
+        ]
+        return joined(frames, columns)
+
+    def validated(self, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
+        """Return its rows as the project's file has them; raises as the function of that name."""
+        rows = self.read(snapshot, spec.columns)
+        return schema.validate_source(rows, spec).frame
+
+
 def describe(
     settings: Settings,
     source: str,
@@ -200,8 +249,7 @@ def make_current(settings: Settings, snapshot: Snapshot) -> None:
 
 def current(settings: Settings) -> Snapshot | None:
     """Return the snapshot that stands, None before the project's first acquisition."""
-    snapshot = _read(settings.data_dir / storage.RAW / "current.json")
-    return snapshot if snapshot is not None and snapshot.project == settings.project else None
+    return Archive.of(settings).current()
 
 
 def require_current(settings: Settings) -> Snapshot:
@@ -212,10 +260,7 @@ def require_current(settings: Settings) -> Snapshot:
     NotReadyError
         Before the project's first acquisition.
     """
-    snapshot = current(settings)
-    if snapshot is None:
-        raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
-    return snapshot
+    return Archive.of(settings).require_current()
 
 
 def listed(settings: Settings) -> list[Snapshot]:
@@ -253,14 +298,7 @@ def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
     StoreError
         When one is gone or is not what was brought in.
     """
-    place = settings.data_dir / storage.RAW / snapshot.id
-    if not _is_whole(place, snapshot):
-        names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
-        raise StoreError(
-            f"The snapshot {snapshot.id} ({names}) was changed or removed on disk. Raw data must "
-            "stay as it came: acquire it again from its source."
-        )
-    return [place / file.stored for file in snapshot.files]
+    return Archive.of(settings).paths(snapshot)
 
 
 def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -276,9 +314,7 @@ def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) 
     StoreError
         As `paths` does.
     """
-    named = zip(paths(settings, snapshot), snapshot.files, strict=True)
-    frames = [tables.read(path, file.name, columns, Given.of(file.dialect)) for path, file in named]
-    return joined(frames, columns)
+    return Archive.of(settings).read(snapshot, columns)
 
 
 def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
@@ -289,7 +325,7 @@ def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.D
     InputError, StoreError
         With every error found; as `paths` does.
     """
-    return schema.validate_source(read(settings, snapshot, spec.columns), spec).frame
+    return Archive.of(settings).validated(snapshot, spec)
 
 
 def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:

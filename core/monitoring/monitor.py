@@ -11,29 +11,27 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from core.data import snapshots
-from core.monitoring import alerting, alerts, evidently_report, operation, report, windows
-from core.monitoring.alerting import Subject
+from core.data.snapshots import Archive
+from core.monitoring import evidently_report, report, windows
+from core.monitoring.monitor_inputs import Candidates, Sources
+from core.monitoring.monitor_outputs import Outlets
 from core.monitoring.records import ReportRun
 from core.monitoring.report import Report, Sides
 from core.monitoring.windows import MIN_ROWS as MIN_ROWS
 from core.monitoring.windows import Window
-from core.platform import clock, config, model_store, project, schema, storage, tracking
+from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
-from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
-from core.platform.hooks import hook
-from core.platform.own_columns import LABEL, PROBABILITY
-from core.platform.project import ProjectSpec
+from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.own_columns import PROBABILITY
+from core.platform.project import Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import ModelVersion
-from core.registry import version_files
+from core.platform.tracking import OpenRun
 from core.stats import checks, disagreement
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import Check, Conclusion, Limit
 
-# of one training, for their disagreement; more say little more
-MOST_CANDIDATES = 5
 # rows of each side that candidates are asked about
 ASKED_ROWS = 5_000
 
@@ -148,12 +146,18 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         For columns or moments that do not exist.
     """
     spec = project.load(settings.project)
-    with tracking.step_run(settings, "monitor", options, progress) as run_id:
+    outlets = Outlets(settings)
+    with tracking.open_step(settings, "monitor", options, progress) as run:
+        sources = Sources(settings, spec, run, Archive.of(settings))
         progress.update(0.05, "Reading reference and current rows")
-        window = _window(settings, spec, options)
+        window = _window(sources, options)
         version = window.version
-        reference = _frozen(settings, spec, window, options)
-        sides = _sides(spec, reference, window)
+        reference = (
+            sources.forecast_in_folds(version)
+            if options.window == "test"
+            else sources.tested_rows(version)
+        )
+        sides = sources.sides(reference, window)
         count = f"{len(sides.current):,} rows with {len(sides.reference):,}"
         compared = report.build(
             sides,
@@ -161,28 +165,34 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 code: Limit(**dict(limit), source="set") for code, limit in options.limits.items()
             },
             false_alarms=options.false_alarms,
-            disagreement=lambda held: _disagreement(settings, version, reference, window, held),
-            by=_slices(settings, spec, reference, window),
-            trained_on=_known(settings, spec, version, options),
+            disagreement=lambda held: _disagreement(
+                sources.candidates(version), reference, window, held
+            ),
+            by=sources.slices(reference, window),
+            trained_on=_known(sources, version, options),
             progress=lambda share, text: progress.update(0.1 + 0.65 * share, f"{text}: {count}"),
         )
         context = _ReportContext(
             compared,
             window,
-            _conclude(spec, compared, window, options, len(sides.labelled())),
+            _conclude(spec.rows, compared, window, options, len(sides.labelled())),
             window.is_sample,
         )
         progress.update(0.8, "Writing the report")
-        document = _document(run_id, context, sides, options)
-        tracking.log(settings, run_id, _record(settings, context, sides, options, document))
-        path = storage.save_report(settings, f"monitoring_{run_id[:12]}", document)
-        tracking.log(settings, run_id, Record(files=(path,)))
-        _evidently(settings, run_id, sides, progress)
-    _pass_on(settings, run_id, context, options, progress)
+        document = _document(run.run_id, context, sides, options)
+        run.log(_record(context, sides, options, document))
+        run.log(Record(files=(outlets.save_report(run.run_id, document),)))
+        _evidently(outlets, run, sides, progress)
+    # reports of the past (by a value of the rows) and of the test set ring for nobody
+    if options.window != "test" and not options.where:
+        progress.update(0.95, "Raising alerts")
+        outlets.pass_on(
+            run.run_id, compared.checks, context.conclusion, version, is_sample=context.is_sample
+        )
     progress.update(1.0, context.conclusion.title)
     verdicts = [check.verdict for check in compared.checks]
     return Result(
-        run_id,
+        run.run_id,
         context.conclusion.code,
         context.conclusion.title,
         verdicts.count("alert"),
@@ -190,20 +200,13 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     )
 
 
-def _window(settings: Settings, spec: ProjectSpec, options: Options) -> Window:
+def _window(sources: Sources, options: Options) -> Window:
     if options.window == "scoring":
-        return windows.of_scoring(settings, options.scoring_run)
-    version = model_store.require_version(
-        settings, spec.model, options.version or model_store.CHAMPION
-    )
+        return sources.scoring(options.scoring_run)
+    version = sources.version(options.version or model_store.CHAMPION)
     if options.window == "test":
-        rows = tracking.table(settings, version.run_id, "test_predictions")
-        moment = version.created
-        text = f"the {len(rows):,} rows of the test set, against the training set"
-        return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
-    return windows.of_log(
-        settings,
-        spec,
+        return sources.test_set(version)
+    return sources.log(
         version,
         since=windows.seconds(options.since, "since") if options.since else None,
         until=windows.seconds(options.until, "until") if options.until else None,
@@ -213,120 +216,21 @@ def _window(settings: Settings, spec: ProjectSpec, options: Options) -> Window:
     )
 
 
-def _frozen(
-    settings: Settings, spec: ProjectSpec, window: Window, options: Options
-) -> pd.DataFrame:
-    """Return the rows to compare with: inputs, probability, label, and columns to judge by."""
-    version = window.version
-    if options.window == "test":
-        return _trained_on(settings, spec, version)
-    rows = tracking.table(settings, version.run_id, "test_predictions")
-    with suppress(NotReadyError):  # of a training that was deleted
-        whole = tracking.table(settings, version.trained_by, "test_rows")
-        if len(whole) == len(rows):
-            names = [name for name in spec.slice_columns if name in whole and name not in rows]
-            rows = rows.join(whole[names])
-    return rows
-
-
-def _trained_on(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
-    """Return the rows of the training set, with the forecasts of folds that had not seen them."""
-    rows = _training_rows(settings, spec, version)
-    forecasts = tracking.table(settings, version.run_id, "validation")
-    if len(forecasts) != len(rows):
-        raise NotReadyError(
-            f"Of the {len(rows):,} rows that version {version.version} was trained on, "
-            f"{len(forecasts):,} have a forecast of a fold that had not seen them: it was not "
-            "fitted on all of them. Train on all rows to compare its test set with its training "
-            "set."
-        )
-    return rows.assign(**{name: forecasts[name].to_numpy() for name in (PROBABILITY, LABEL)})
-
-
-def _training_rows(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
-    """Return the rows that a version was trained on, from the current raw data."""
-    keys = tracking.table(settings, version.trained_by, "train_keys")[spec.id]
-    snapshot = snapshots.require_current(settings)
-    raw = snapshots.read(settings, snapshot, spec.columns)
-    raw = raw[~raw[spec.id].duplicated()].set_index(spec.id)
-    # the same keys in the sample and in real rows are other rows
-    if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
-        raise NotReadyError(
-            f"The current raw data does not have the rows that version {version.version} was "
-            "trained on. Make the snapshot current that it was trained from, on the Acquire page."
-        )
-    return raw.loc[keys].reset_index()
-
-
-def _known(
-    settings: Settings, spec: ProjectSpec, version: ModelVersion, options: Options
-) -> pd.DataFrame | None:
+def _known(sources: Sources, version: ModelVersion, options: Options) -> pd.DataFrame | None:
     """Return the features that the model learned from, None where they cannot be had any more."""
     if options.window == "test":
         return None
     try:
-        return _features(spec, _training_rows(settings, spec, version), version)
+        return sources.features(sources.training_rows(version), version)
     except (NotReadyError, StoreError, InputError, KeyError):
         return None
 
 
-def _sides(spec: ProjectSpec, reference: pd.DataFrame, window: Window) -> Sides:
-    """Return both as the model sees them."""
-    version = window.version
-    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
-    seen = [
-        _features(spec, rows, version)
-        .assign(**{name: rows[name].to_numpy(dtype=np.float64) for name in (PROBABILITY, LABEL)})
-        .reset_index(drop=True)
-        for rows in (reference, window.rows)
-    ]
-    features_ = tuple(name for name in seen[0].columns if name not in (PROBABILITY, LABEL))
-    return Sides(seen[0], seen[1], features_, version.threshold)
-
-
-def _features(spec: ProjectSpec, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
-    from core.platform import served_model
-
-    inputs, _ = served_model.settled(rows, spec.kinds_of(version.inputs), is_complete=False)
-    return served_model.with_features(inputs, version.features, version.formulas)
-
-
-def _slices(
-    settings: Settings, spec: ProjectSpec, reference: pd.DataFrame, window: Window
-) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Return the columns by whose values errors are judged, where both sides have them."""
-    wanted = [name for name in spec.slice_columns if name in reference]
-    rows, unknown = windows.with_columns(
-        settings, spec, window.rows, wanted, is_sample=window.is_sample
-    )
-    if unknown == len(rows):
-        wanted = [name for name in wanted if name in window.rows]
-    if not wanted:
-        return None
-    return reference[wanted], rows[wanted]
-
-
 def _disagreement(
-    settings: Settings,
-    version: ModelVersion,
-    reference: pd.DataFrame,
-    window: Window,
-    limits: Mapping[str, Limit],
+    candidates: Candidates, reference: pd.DataFrame, window: Window, limits: Mapping[str, Limit]
 ) -> Check:
     """Ask the candidates of the training about both sides, and judge how far they lie apart."""
-    trained_by = version.about.train_run
-    children = tracking.runs(settings, parent=trained_by, status="FINISHED") if trained_by else []
-    loaded, lost = [], 0
-    for child in children[:MOST_CANDIDATES]:
-        # one that cannot be loaded is told and not asked: the others still can be
-        try:
-            loaded.append(
-                version_files.load(
-                    settings, version_files.candidate(settings, version.name, child.run_id)
-                )
-            )
-        except CourtsideError:
-            lost += 1
+    loaded, lost = candidates.loaded, candidates.lost
     disagreements: list[disagreement.Disagreement | None] = []
     for rows in (reference, window.rows):
         asked = rows.iloc[:: max(1, -(-len(rows) // ASKED_ROWS))].reset_index(drop=True)
@@ -348,7 +252,7 @@ def _disagreement(
 
 
 def _conclude(
-    spec: ProjectSpec, compared: Report, window: Window, options: Options, labels: int
+    names: Rows, compared: Report, window: Window, options: Options, labels: int
 ) -> Conclusion:
     name = "scored rows"
     if options.window == "test":
@@ -358,8 +262,8 @@ def _conclude(
             f"rows of {windows.listed(values)}" for values in options.where.values()
         )
     elif window.source == "production":
-        name = spec.rows.production_name
-    trained_on = window.version.about.rows_name or spec.rows.development_name
+        name = names.production_name
+    trained_on = window.version.about.rows_name or names.development_name
     return checks.conclude(compared.checks, name, trained_on, labels=labels)
 
 
@@ -399,11 +303,7 @@ def _document(
 
 
 def _record(
-    settings: Settings,
-    context: _ReportContext,
-    sides: Sides,
-    options: Options,
-    document: dict[str, Any],
+    context: _ReportContext, sides: Sides, options: Options, document: dict[str, Any]
 ) -> Record:
     compared, window, conclusion = context.report, context.window, context.conclusion
     version = window.version
@@ -482,7 +382,7 @@ def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
     }
 
 
-def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress) -> None:
+def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress) -> None:
     """Keep evidently's report of the same rows beside ours, where that extra is installed."""
     if not evidently_report.available():
         return
@@ -491,48 +391,4 @@ def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress
     # an extra must not take the report with it
     with suppress(InputError, NotReadyError):
         text = evidently_report.html(sides.reference, sides.current, columns)
-        path = storage.save_page(settings, f"monitoring_{run_id[:12]}", "evidently", text)
-        tracking.log(settings, run_id, Record(files=(path,)))
-
-
-def _pass_on(
-    settings: Settings, run_id: str, context: _ReportContext, options: Options, progress: Progress
-) -> None:
-    """Raise alerts, and ask for the decision about retraining; the report stands whatever comes.
-
-    Reports of the past (by a value of the rows) and of the test set ring for nobody, and neither do
-    those of a version that is not in operation.
-    """
-    if options.window == "test" or options.where:
-        return
-    progress.update(0.95, "Raising alerts")
-    judged = context.report.checks
-    version = context.window.version
-    # a locked database is told where alerts are read
-    with suppress(StoreError):
-        standing = operation.versions(settings, version.name)
-        alerts.close_left(settings, version.name, standing)
-        if version.version not in standing:
-            return
-        alerts.report(
-            settings,
-            run_id,
-            _with_whole({check.code: check.verdict for check in judged}, context.conclusion),
-            {check.code: check.title for check in judged},
-            {check.code: check.value for check in judged},
-            subject=Subject(settings.project, version.name, version.version, context.is_sample),
-            verdict_title=context.conclusion.title,
-            now=clock.now(settings),
-            groups={check.code: check.group for check in judged},
-            limits={check.code: check.threshold for check in judged},
-        )
-    with suppress(StoreError):
-        hook("report_made")(settings, run_id)
-
-
-def _with_whole(verdicts: dict[str, str], conclusion: Conclusion) -> dict[str, str]:
-    """Return the verdicts of the checks, with a warning for the whole where no skill is shown."""
-    whole = alerting.worst(verdicts)
-    if conclusion.code == "no_skill" and whole != "alert":
-        whole = "warning"
-    return {**verdicts, alerting.VERDICT: whole}
+        run.log(Record(files=(outlets.save_page(run.run_id, "evidently", text),)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.data import snapshots
+from core.data.snapshots import Archive
 from core.platform import model_store, schema
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
@@ -133,7 +133,8 @@ def of_log(
     rows, is_capped = _newest(settings, filters, version.name, None if chosen else last)
     unknown_rows = 0
     if chosen:
-        rows, unknown_rows = _chosen(settings, spec, rows, chosen, is_sample=version.is_sample)
+        archive = Archive.of(settings)
+        rows, unknown_rows = _chosen(archive, spec, rows, chosen, is_sample=version.is_sample)
     rows = rows.head(last) if last else rows
     text = _text(len(rows), since, until, last, source, chosen)
     if is_capped:
@@ -171,7 +172,7 @@ def _newest(
 
 
 def with_columns(
-    settings: Settings,
+    archive: Archive,
     spec: ProjectSpec,
     rows: pd.DataFrame,
     names: Sequence[str],
@@ -194,11 +195,11 @@ def with_columns(
     wanted = [name for name in names if name not in rows and name in spec.columns]
     if not wanted:
         return rows, 0
-    snapshot = snapshots.current(settings)
+    snapshot = archive.current()
     if snapshot is None or snapshot.is_sample != is_sample or ROW_KEY not in rows:
         return rows.assign(**{name: pd.Series(dtype="object") for name in wanted}), len(rows)
     needed = {name: spec.columns[name] for name in dict.fromkeys([spec.id, *wanted])}
-    raw = snapshots.read(settings, snapshot, needed)
+    raw = archive.read(snapshot, needed)
     missing = [name for name in wanted if name not in raw]
     raw = raw.assign(**dict.fromkeys(missing))
     keys = [key_text(value, spec.columns[spec.id].type) for value in raw[spec.id]]
@@ -211,7 +212,7 @@ def with_columns(
 
 
 def _chosen(
-    settings: Settings,
+    archive: Archive,
     spec: ProjectSpec,
     rows: pd.DataFrame,
     chosen: Mapping[str, Sequence[str]],
@@ -219,7 +220,7 @@ def _chosen(
     is_sample: bool,
 ) -> tuple[pd.DataFrame, int]:
     asked = [*chosen, spec.time] if spec.time else list(chosen)
-    rows, unknown = with_columns(settings, spec, rows, asked, is_sample=is_sample)
+    rows, unknown = with_columns(archive, spec, rows, asked, is_sample=is_sample)
     keep = pd.Series(True, index=rows.index)
     for name, values in chosen.items():
         keep &= rows[name].map(key_text).isin([str(value) for value in values])

@@ -47,7 +47,7 @@ def versions(settings: Settings, model: str) -> list[ModelVersion]:
     """Return the registered versions of a model, newest first."""
     client = mlflow_client.client(settings)
     kept = client.search_model_versions(f"name = '{model}'", max_results=200)
-    numbers = _aliases(settings, model)
+    numbers = _aliases(client, model)
     listed = [_version(item, numbers) for item in kept]
     return sorted(listed, key=lambda version: -int(version.version))
 
@@ -59,7 +59,7 @@ def find_version(settings: Settings, model: str, alias_or_version: str) -> Model
     by_number = alias_or_version.isdigit()
     ask = client.get_model_version if by_number else client.get_model_version_by_alias
     kept = mlflow_client.find(lambda: ask(model, alias_or_version))
-    return _version(kept, _aliases(settings, model)) if kept else None
+    return _version(kept, _aliases(client, model)) if kept else None
 
 
 def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
@@ -99,7 +99,7 @@ def add_version(
 @mlflow_client.wrap_store_errors(only_store=True)
 def aliases(settings: Settings, model: str) -> dict[str, str]:
     """Return the version behind each alias of a model; none where nothing is registered."""
-    return _aliases(settings, model)
+    return _aliases(mlflow_client.client(settings), model)
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
@@ -168,8 +168,7 @@ def _download(settings: Settings, address: str, into: str) -> Path:
     )
 
 
-def _aliases(settings: Settings, model: str) -> dict[str, str]:
-    client = mlflow_client.client(settings)
+def _aliases(client: Any, model: str) -> dict[str, str]:
     kept = mlflow_client.find(lambda: client.get_registered_model(model))
     return {alias: str(number) for alias, number in kept.aliases.items()} if kept else {}
 

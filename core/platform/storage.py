@@ -115,8 +115,23 @@ class Staged:
         SHA-256 of each file.
     """
 
+    settings: Settings
     paths: tuple[Path, ...]
     digests: dict[str, str]
+
+    def keep(self, prepared: Prepared) -> None:
+        """Make these sets the ones in use.
+
+        A reader sees all of the old or all of the new: `read_prepared` waits for a writer, and
+        refuses files that are not those of `prepared.json`.
+        """
+        targets = prepared_paths(self.settings)
+        for path in targets:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _prepared_lock(self.settings):
+            for path, target in zip(self.paths, targets, strict=True):
+                os.replace(path, target)
+            write_json(self.settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
 
 
 def folder(settings: Settings, name: str) -> Path:
@@ -203,7 +218,7 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
 
 @contextmanager
 def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
-    """Write the files of a preparation beside those in use, for `keep_prepared`.
+    """Write the files of a preparation beside those in use, for `Staged.keep`.
 
     They go when it is over. The rows' index is not kept. The same rows give the same bytes.
 
@@ -218,24 +233,9 @@ def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
         paths = tuple(place / path.name for path in prepared_paths(settings))
         for frame, path in zip(frames, paths, strict=True):
             frame.to_parquet(path, index=False)
-        yield Staged(paths, {path.name: sha256(path) for path in paths})
+        yield Staged(settings, paths, {path.name: sha256(path) for path in paths})
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def keep_prepared(settings: Settings, ready: Staged, prepared: Prepared) -> None:
-    """Make staged sets the ones in use.
-
-    A reader sees all of the old or all of the new: `read_prepared` waits for a writer, and refuses
-    files that are not those of `prepared.json`.
-    """
-    targets = prepared_paths(settings)
-    for path in targets:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with _prepared_lock(settings):
-        for path, target in zip(ready.paths, targets, strict=True):
-            os.replace(path, target)
-        write_json(settings.data_dir / MODEL_INPUT / "prepared.json", asdict(prepared))
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, Given
 from core.platform.errors import InputError
 from core.platform.project import Column
 from core.platform.rows import MISSING_MARKS, arrow
-from core.platform.schema import aliases
 
 SUFFIXES = (".parquet", ".csv")
 _BLOCK = 1 << 20
@@ -132,7 +131,8 @@ def read(
     name = name or path.name
     head = read_head(path, name, given)
     expected = columns or {}
-    names = {**aliases(expected), **{known: known for known in expected}}
+    names = {alias: known for known, column in expected.items() for alias in column.aliases}
+    names |= {known: known for known in expected}
     texts = [
         heading for heading in head.columns if heading in names and expected[names[heading]].is_text
     ]

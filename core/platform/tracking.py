@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,35 @@ from core.platform.git import git_commit as git_commit
 from core.platform.run_record import Dataset, Progress, Record
 from core.platform.runs import EveryRun
 from core.platform.runs import RunInfo as RunInfo
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """The run of a step while it is open, and the way from there to the runs before it."""
+
+    settings: Settings
+    run_id: str
+
+    def log(self, record: Record) -> str | None:
+        """Write a record to this run, as the function `log` does."""
+        return log(self.settings, self.run_id, record)
+
+    def earlier(self, run_id: str) -> RunInfo | None:
+        """Return another run, None when there is none of that id."""
+        return run(self.settings, run_id)
+
+    def table(self, run_id: str, name: str) -> pd.DataFrame:
+        """Return a table of another run, as the function `table` does."""
+        return table(self.settings, run_id, name)
+
+
+@contextmanager
+def open_step(
+    settings: Settings, step: str, options: Options, progress: Progress
+) -> Iterator[OpenRun]:
+    """Open the run of a step as `step_run` does, and yield it with its ways to read and write."""
+    with step_run(settings, step, options, progress) as run_id:
+        yield OpenRun(settings, run_id)
 
 
 @contextmanager

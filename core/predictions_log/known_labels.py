@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,19 @@ from core.platform.own_columns import LABEL, ROW_KEY
 from core.predictions_log import labels, log_store, predictions
 
 _requests, _rows = log_store.requests.c, log_store.predictions.c
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """The labels of rows, as the predictions log of a home has them."""
+
+    settings: Settings
+
+    def of_rows(
+        self, keys: pd.Series[Any], own: pd.Series[Any], *, is_sample: bool
+    ) -> tuple[pd.Series[Any], pd.Series[Any]]:
+        """Return labels and a mask, as the function `of_rows` does."""
+        return of_rows(self.settings, keys, own, is_sample=is_sample)
 
 
 def of_scored(settings: Settings, *, is_sample: bool) -> pd.Series[Any]:
@@ -33,7 +47,8 @@ def of_scored(settings: Settings, *, is_sample: bool) -> pd.Series[Any]:
     for scoring in reversed(predictions.scorings(settings, limit=10_000)):
         if scoring.path is not None and scoring.is_sample == is_sample:
             with predictions.file_guarded(settings, scoring.run_id, scoring.path):
-                rows = predictions.read(settings, scoring.run_id)[[ROW_KEY, LABEL]].dropna()
+                rows = predictions.read_file(settings, scoring.path, is_sample=is_sample)
+                rows = rows[[ROW_KEY, LABEL]].dropna()
                 keys, values = rows[ROW_KEY].astype(str), rows[LABEL].astype(int)
                 known |= dict(zip(keys, values, strict=True))
     query = (

@@ -128,7 +128,7 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
     """
     kept = scorings(settings, run_id=run_id, min_rows=0)
     if kept and kept[0].path is not None:
-        return _read_file(settings, kept[0].path, is_sample=kept[0].is_sample)
+        return read_file(settings, kept[0].path, is_sample=kept[0].is_sample)
     if not log_store.is_there(settings):
         return pd.DataFrame(columns=list(COLUMNS)).astype({LABEL: "float64"})
     query = (
@@ -155,7 +155,14 @@ def read(settings: Settings, run_id: str) -> pd.DataFrame:
     )
 
 
-def _read_file(settings: Settings, path: str, *, is_sample: bool) -> pd.DataFrame:
+def read_file(settings: Settings, path: str, *, is_sample: bool) -> pd.DataFrame:
+    """Return the predictions of a scoring that is kept as a file, as `read` does.
+
+    Raises
+    ------
+    StoreError
+        When the log or the file cannot be read.
+    """
     frame = _file(path).rename_axis(index=None)
     own = frame[LABEL] if LABEL in frame else pd.Series(np.nan, index=frame.index)
     for name, missing in ((own_columns.ROW_KEY, None), (own_columns.LATENCY, np.nan)):
@@ -236,7 +243,7 @@ def recount(settings: Settings) -> None:
     sample = log_store.scope_of(settings.project, is_sample=True)
     for run_id, path, scope in stale:
         with file_guarded(settings, run_id, path):
-            rows = _read_file(settings, path, is_sample=scope == sample)
+            rows = read_file(settings, path, is_sample=scope == sample)
             known = int(rows[LABEL].notna().sum())
             with log_store.writing(settings) as connection:
                 connection.execute(

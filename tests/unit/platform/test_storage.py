@@ -51,7 +51,7 @@ def prepare(home: Settings, frame: pd.DataFrame, run_id: str = "run") -> tuple[P
             project=home.project,
             rules="r",
         )
-        storage.keep_prepared(home, ready, prepared)
+        ready.keep(prepared)
     return storage.prepared_paths(home)
 
 

@@ -1,0 +1,181 @@
+"""What a preparation does with the raw rows: which it keeps, and in which set each falls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from core.data import split
+from core.data.prepare_inputs import Earlier, Inputs
+from core.data.split_checks import Split
+from core.platform import schema
+from core.platform.errors import InputError
+from core.platform.project import ProjectSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The project's rules, and the options of `core.data.prepare` with nothing left open."""
+
+    spec: ProjectSpec
+    features: tuple[str, ...]
+    rows: Mapping[str, tuple[str, ...]]
+    missing: Literal["drop", "drop_inputs", "impute"]
+    split: Split
+    test_share: float
+    test_from: str | None
+    seed: int
+    continues: str | None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The raw columns that the features come from."""
+        return self.spec.inputs_of(self.features)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the prepared sets."""
+        return [*self.inputs, self.spec.target]
+
+    @property
+    def needed(self) -> list[str] | None:
+        """The columns without which a row is dropped; None for all that hold anything."""
+        if self.missing == "drop":
+            return None
+        return self._used_with(() if self.missing == "impute" else self.inputs)
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that the model and the split work by."""
+        return self._used_with(self.inputs)
+
+    def _used_with(self, inputs: tuple[str, ...]) -> list[str]:
+        # whoever has no day is neither earlier nor later
+        by = {"time": self.spec.time, "group": self.spec.group}.get(self.split)
+        return sorted({self.spec.target, *inputs, *([by] if by else [])})
+
+
+@dataclass(frozen=True)
+class Division:
+    """The rows to divide, and what became of them; all have all of the project's columns."""
+
+    kept: split.Filtered
+    train: pd.DataFrame
+    test: pd.DataFrame
+    old_keys: frozenset[Any] = frozenset()
+
+
+def refuse(plan: Plan) -> None:
+    """Refuse features, rows and a split that the project does not have.
+
+    Raises
+    ------
+    InputError
+        With what is not there.
+    """
+    spec = plan.spec
+    if fault := spec.fault_of(plan.features):
+        raise InputError(f"These features cannot be used: {fault}. Choose others.")
+    if unknown := [name for name in plan.rows if name not in spec.columns]:
+        raise InputError(f"The project has no column {', '.join(unknown)} to filter rows by.")
+    if plan.split == "group" and spec.group is None:
+        raise InputError(
+            f"The project '{spec.name}' names no column of groups. Split at random or by time."
+        )
+
+
+def first_moment(plan: Plan) -> Any:
+    """Return the first moment of the test set as the column of time has it, None without one.
+
+    Raises
+    ------
+    InputError
+        When it is no value of that column.
+    """
+    if plan.test_from is None:
+        return None
+    time = plan.spec.time
+    typed = pd.DataFrame({time: [plan.test_from]})
+    return schema.validate(typed, schema.chosen_columns(plan.spec, [time])).frame[time].iloc[0]
+
+
+def divide(inputs: Inputs, plan: Plan, test_from: Any) -> Division:
+    """Keep the wanted rows, and divide them into train and test.
+
+    Where a training is continued, its rows stay in the sets in which they were.
+
+    Parameters
+    ----------
+    test_from
+        As `first_moment` returns it.
+
+    Raises
+    ------
+    InputError
+        When no row is left, or a set would lack one of the labels.
+    """
+    raw, earlier, spec = inputs.raw, inputs.earlier, plan.spec
+    rows, only = (
+        (raw, plan.rows) if earlier is None else (_rows_to_continue(raw, earlier, plan), {})
+    )
+    kept = split.filter_rows(rows, spec, only, needed=plan.needed, used=plan.used)
+    share, seed = plan.test_share, plan.seed
+    if earlier is not None:
+        train, test = split.continued(
+            kept.frame,
+            spec,
+            train_keys=earlier.train_keys,
+            test_keys=earlier.test_keys,
+            split=plan.split,
+            test_share=share,
+            seed=seed,
+        )
+        kept = replace(kept, rows_other=len(raw) - len(rows))
+        return Division(kept, train, test, earlier.keys)
+    if plan.split == "time":
+        train, test = split.by_time(
+            kept.frame, spec.target, spec.time, test_share=share, test_from=test_from
+        )
+    elif plan.split == "group":
+        train, test = split.by_group(
+            kept.frame, spec.target, str(spec.group), test_share=share, seed=seed
+        )
+    else:
+        train, test = split.at_random(kept.frame, spec.target, test_share=share, seed=seed)
+        return Division(kept, train, test)
+    # the folds of a cross-validation are cut from the rows as they stand: no fold is one season
+    return Division(
+        kept, train.sample(frac=1, random_state=seed), test.sample(frac=1, random_state=seed)
+    )
+
+
+def prepared_sets(divided: Division, plan: Plan) -> list[pd.DataFrame]:
+    """Return the filtered, train and test set, once they are what a training will take them for.
+
+    Raises
+    ------
+    InputError
+        When a value breaks the rules of its column, or is missing where none may be.
+    """
+    # as the files hold them: without the place that a row had before
+    sets = [
+        frame[plan.columns].reset_index(drop=True)
+        for frame in (divided.kept.frame, divided.train, divided.test)
+    ]
+    complete = [plan.spec.target] if plan.missing == "impute" else plan.columns
+    wanted = schema.chosen_columns(plan.spec, plan.columns)
+    for frame in sets:
+        schema.validate(frame, wanted, complete=complete)
+    return sets
+
+
+def _rows_to_continue(raw: pd.DataFrame, earlier: Earlier, plan: Plan) -> pd.DataFrame:
+    """Return the wanted rows with the labels that are known by now, and those of the training."""
+    wanted = pd.Series(True, index=raw.index)
+    for column, values in plan.rows.items():
+        wanted &= split.as_text(raw[column]).isin(list(values))
+    wanted |= earlier.was_scored | raw[plan.spec.id].isin(earlier.keys)
+    return raw.assign(**{plan.spec.target: earlier.labels})[wanted]

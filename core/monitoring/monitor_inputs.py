@@ -1,0 +1,187 @@
+"""What a report reads: the answers, the rows of training and test, and the candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.data.snapshots import Archive
+from core.monitoring import windows
+from core.monitoring.report import Sides
+from core.monitoring.windows import Window
+from core.platform import model_store, schema, tracking
+from core.platform.config import Settings
+from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.own_columns import LABEL, PROBABILITY
+from core.platform.project import ProjectSpec
+from core.platform.runs import ModelVersion
+from core.platform.tracking import OpenRun
+from core.registry import version_files
+from core.registry.version_files import Loaded
+
+# of one training, for their disagreement; more say little more
+MOST_CANDIDATES = 5
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The models of one training that could be loaded, and how many could not."""
+
+    loaded: list[Loaded]
+    lost: int
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a report reads: the predictions log, the registry, the runs and the raw data."""
+
+    settings: Settings
+    spec: ProjectSpec
+    run: OpenRun
+    archive: Archive
+
+    def scoring(self, run_id: str | None) -> Window:
+        """Return all rows of a scoring, as `windows.of_scoring` does."""
+        return windows.of_scoring(self.settings, run_id)
+
+    def log(
+        self,
+        version: ModelVersion,
+        *,
+        since: float | None,
+        until: float | None,
+        last: int | None,
+        source: str | None,
+        where: Mapping[str, Sequence[str]],
+    ) -> Window:
+        """Return what a version answered, as `windows.of_log` does."""
+        return windows.of_log(
+            self.settings,
+            self.spec,
+            version,
+            since=since,
+            until=until,
+            last=last,
+            source=source,
+            where=where,
+        )
+
+    def version(self, alias_or_version: str) -> ModelVersion:
+        """Return a version of the project's model.
+
+        Raises
+        ------
+        NotReadyError
+            When there is none.
+        """
+        return model_store.require_version(self.settings, self.spec.model, alias_or_version)
+
+    def test_set(self, version: ModelVersion) -> Window:
+        """Return the test set of a version as a window."""
+        rows = self.run.table(version.run_id, "test_predictions")
+        moment = version.created
+        text = f"the {len(rows):,} rows of the test set, against the training set"
+        return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
+
+    def tested_rows(self, version: ModelVersion) -> pd.DataFrame:
+        """Return the test set of a version: inputs, probability, label, and columns to judge by."""
+        rows = self.run.table(version.run_id, "test_predictions")
+        with suppress(NotReadyError):  # of a training that was deleted
+            whole = self.run.table(version.trained_by, "test_rows")
+            if len(whole) == len(rows):
+                names = [
+                    name for name in self.spec.slice_columns if name in whole and name not in rows
+                ]
+                rows = rows.join(whole[names])
+        return rows
+
+    def forecast_in_folds(self, version: ModelVersion) -> pd.DataFrame:
+        """Return the training set, with the forecasts of folds that had not seen the rows."""
+        rows = self.training_rows(version)
+        forecasts = self.run.table(version.run_id, "validation")
+        if len(forecasts) != len(rows):
+            raise NotReadyError(
+                f"Of the {len(rows):,} rows that version {version.version} was trained on, "
+                f"{len(forecasts):,} have a forecast of a fold that had not seen them: it was not "
+                "fitted on all of them. Train on all rows to compare its test set with its "
+                "training set."
+            )
+        return rows.assign(**{name: forecasts[name].to_numpy() for name in (PROBABILITY, LABEL)})
+
+    def training_rows(self, version: ModelVersion) -> pd.DataFrame:
+        """Return the rows that a version was trained on, from the current raw data."""
+        keys = self.run.table(version.trained_by, "train_keys")[self.spec.id]
+        snapshot = self.archive.require_current()
+        raw = self.archive.read(snapshot, self.spec.columns)
+        raw = raw[~raw[self.spec.id].duplicated()].set_index(self.spec.id)
+        # the same keys in the sample and in real rows are other rows
+        if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
+            raise NotReadyError(
+                f"The current raw data does not have the rows that version {version.version} was "
+                "trained on. Make the snapshot current that it was trained from, on the Acquire "
+                "page."
+            )
+        return raw.loc[keys].reset_index()
+
+    def features(self, rows: pd.DataFrame, version: ModelVersion) -> pd.DataFrame:
+        """Return what a version sees of rows; a value that cannot be read is missing."""
+        from core.platform import served_model
+
+        kinds = self.spec.kinds_of(version.inputs)
+        inputs, _ = served_model.settled(rows, kinds, is_complete=False)
+        return served_model.with_features(inputs, version.features, version.formulas)
+
+    def sides(self, reference: pd.DataFrame, window: Window) -> Sides:
+        """Return both sides as the model sees them.
+
+        Raises
+        ------
+        InputError
+            When the project no longer has a column that the model takes.
+        """
+        version = window.version
+        schema.chosen_columns(self.spec, version.inputs)
+        seen = [
+            self.features(rows, version)
+            .assign(
+                **{name: rows[name].to_numpy(dtype=np.float64) for name in (PROBABILITY, LABEL)}
+            )
+            .reset_index(drop=True)
+            for rows in (reference, window.rows)
+        ]
+        names = tuple(name for name in seen[0].columns if name not in (PROBABILITY, LABEL))
+        return Sides(seen[0], seen[1], names, version.threshold)
+
+    def slices(
+        self, reference: pd.DataFrame, window: Window
+    ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """Return the columns by whose values errors are judged, where both sides have them."""
+        wanted = [name for name in self.spec.slice_columns if name in reference]
+        rows, unknown = windows.with_columns(
+            self.archive, self.spec, window.rows, wanted, is_sample=window.is_sample
+        )
+        if unknown == len(rows):
+            wanted = [name for name in wanted if name in window.rows]
+        if not wanted:
+            return None
+        return reference[wanted], rows[wanted]
+
+    def candidates(self, version: ModelVersion) -> Candidates:
+        """Return the candidates of the training of a version, ready to be asked."""
+        settings, trained_by = self.settings, version.about.train_run
+        if not trained_by:
+            return Candidates([], 0)
+        children = tracking.runs(settings, parent=trained_by, status="FINISHED")
+        loaded, lost = [], 0
+        for child in children[:MOST_CANDIDATES]:
+            # one that cannot be loaded is counted and not asked: the others still can be
+            try:
+                candidate = version_files.candidate(settings, version.name, child.run_id)
+                loaded.append(version_files.load(settings, candidate))
+            except CourtsideError:
+                lost += 1
+        return Candidates(loaded, lost)
