@@ -1,6 +1,6 @@
-"""The checklist: every requirement of the brief and every point of its grader, looked up live.
+"""The checklist: every requirement of the brief and of its grader, checked live.
 
-Nothing is met because it stands here: each line is computed from the runs and files that are there.
+Each line's state is computed from existing runs and files.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ GROUPS = {
     9: "Dashboard",
     10: "Also taught",
 }
-# what TDSP's template has, and the start of its path here
+# item of TDSP's template, and the prefix of its path here
 TDSP = {
     "README with how to set it up": "README.md",
     "pinned requirements": "requirements.txt",
@@ -103,7 +103,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
 
 
 def _first() -> list[Line]:
-    """Return the lines about the repository, the approaches, and what is answered in writing."""
+    """Return the lines about the repository, the approaches, and the written answers."""
     train_both = (
         f"Train on the page Train with {kinds.title(REGRESSION)} and {kinds.title(TREE)} among the "
         "candidates."

@@ -1,4 +1,4 @@
-"""The lines of the checklist about data: the raw folder, the run PreparacaoDados and its sets."""
+"""Checklist lines about data: the raw folder, the run PreparacaoDados and its sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.projects.kobe import answers
 from core.projects.kobe.course import EXPECTED
 
-# the base rates of a stratified split differ by rounding alone
+# the base rates of a stratified split differ only by rounding
 STRATIFIED = 0.001
 
 

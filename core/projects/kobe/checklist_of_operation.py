@@ -1,4 +1,4 @@
-"""The lines of the checklist about operation: the API, its results, monitoring and retraining."""
+"""Checklist lines about operation: the API, its results, monitoring and retraining."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
 from core.scoring.records import ScoringRun
 
-# rows with a label that a control sample should have
+# labelled rows that a control sample should have
 CONTROL_ROWS = 100
-# codes of checks that an alarm is asked for
+# codes of checks that need an alarm
 ALARMS = ("recall", "specificity", "precision")
 
 
 def lines(facts: Facts) -> list[Line]:
-    """Return the lines about operation, the dashboard, and what is also taught."""
+    """Return the lines about operation, the dashboard, and further topics of the course."""
     rows = facts.spec.rows
     serve = "Start a server on the page Serve."
     score = f"Start a server on the page Serve, then score the {rows.production_name}."
@@ -198,7 +198,7 @@ def _new_figures(facts: Facts) -> Found:
 
 
 def _of_operation(facts: Facts) -> RunFacts | None:
-    """Return the report on rows of operation, None where there is none."""
+    """Return the report on production rows; None if there is none."""
     run = facts.runs.get("monitor")
     return None if run is None or run.params.get("window") == "test" else run
 
