@@ -160,13 +160,11 @@ def _state(stored: Mapping[str, Any], links: Sequence[Link]) -> State:
         return "done"
     if jobs.FAILED in statuses:
         return "failed"
-    if jobs.CANCELLED in statuses or (stored["cancelled"] and not _goes(statuses)):
+    if jobs.CANCELLED in statuses or (
+        stored["cancelled"] and set(jobs.ACTIVE).isdisjoint(statuses)
+    ):
         return "cancelled"
     return "running"
-
-
-def _goes(statuses: Sequence[str]) -> bool:
-    return any(status in jobs.ACTIVE for status in statuses)
 
 
 def _read(settings: Settings, connection: sql.Connection) -> dict[str, Any] | None:

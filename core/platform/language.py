@@ -17,7 +17,7 @@ from typing import Any
 
 from babel.dates import format_date
 from babel.messages.mofile import read_mo
-from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from core.platform.errors import InputError
 
@@ -118,18 +118,6 @@ def untranslated(text: str, language: str) -> tuple[str, ...]:
     return _translate(text, language)[1]
 
 
-def number(value: float, language: str, digits: int = 0) -> str:
-    """Format a number for a language.
-
-    Examples
-    --------
-    >>> number(20285.5, "pt", 1), number(20285.5, "en", 1)
-    ('20.285,5', '20,285.5')
-    """
-    form = "#,##0" + ("." + "0" * digits if digits else "")
-    return str(format_decimal(value, format=form, locale=_locale(language)))
-
-
 def d3_locale(language: str) -> dict[str, object]:
     """Return Vega's number format locale."""
     locale = _locale(language)
@@ -185,40 +173,40 @@ def chart_text(text: str, key: str, language: str) -> str:
     return chart_word(text, language) if key in CHART_VALUES else text
 
 
-def told_chart(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
+def translated_chart(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Return a Vega-Lite chart with its texts translated and its numbers localized.
 
     Examples
     --------
-    >>> told_chart({"mark": "bar", "title": "1,022"}, "pt")["title"]
+    >>> translated_chart({"mark": "bar", "title": "1,022"}, "pt")["title"]
     '1.022'
     """
     if language == "en":
         return dict(spec)
-    chart: dict[str, Any] = _told_part(dict(spec), "", language)
+    chart: dict[str, Any] = _translated_part(dict(spec), "", language)
     locale = {"number": d3_locale(language)}
     chart["config"] = {**chart.get("config", {}), "locale": locale}
     return chart
 
 
-def _told_part(part: Any, key: str, language: str) -> Any:
+def _translated_part(part: Any, key: str, language: str) -> Any:
     if isinstance(part, str):
         return chart_text(part, key, language)
     if isinstance(part, Mapping):
         if key == "datasets":
-            return {name: _told_rows(rows, language) for name, rows in part.items()}
+            return {name: _translated_rows(rows, language) for name, rows in part.items()}
         return {
-            name: _told_rows(value, language)
+            name: _translated_rows(value, language)
             if key == "data" and name == "values"
-            else _told_part(value, name, language)
+            else _translated_part(value, name, language)
             for name, value in part.items()
         }
     if isinstance(part, list | tuple):
-        return [_told_part(element, key, language) for element in part]
+        return [_translated_part(element, key, language) for element in part]
     return part
 
 
-def _told_rows(rows: Any, language: str) -> Any:
+def _translated_rows(rows: Any, language: str) -> Any:
     if not isinstance(rows, list):
         return rows
     return [
@@ -260,10 +248,10 @@ def _catalogue(language: str) -> _Catalogue:
     for message in catalogue:
         if not message.id or not message.string:
             continue
-        told_as, answer = str(message.id), str(message.string)
-        literals, names = pieces(told_as)
+        source, answer = str(message.id), str(message.string)
+        literals, names = pieces(source)
         if not names:
-            exact[told_as] = answer
+            exact[source] = answer
             continue
         solid = max(
             (run for piece in literals for run in re.split(r"[\\`*\[\]$~<@:.]", piece)), key=len
@@ -275,7 +263,7 @@ def _catalogue(language: str) -> _Catalogue:
                 pieces=tuple(literals),
                 literal=solid,
                 size=sum(len(piece.replace(" ", "")) for piece in literals),
-                lines=told_as.count("\n"),
+                lines=source.count("\n"),
                 answer=answer,
             )
         )
@@ -417,13 +405,12 @@ def _join(seam: str, language: str) -> str:
 def _leaf(text: str, language: str) -> _Answer:
     """Return a text that the catalogue does not contain: numbers localized, words unchanged."""
     parts = _KEPT.split(text)
-    inner = [part if place % 2 else _in_form(part, language) for place, part in enumerate(parts)]
+    inner = [
+        part if place % 2 else _TOKEN.sub(lambda token: _token(token[0], language), part)
+        for place, part in enumerate(parts)
+    ]
     left = tuple(part.strip() for part in parts[::2] if _LETTERS.search(part))
     return "".join(inner), left
-
-
-def _in_form(text: str, language: str) -> str:
-    return _TOKEN.sub(lambda token: _token(token[0], language), text)
 
 
 def _token(token: str, language: str) -> str:

@@ -148,7 +148,7 @@ def measure(
     share, ends = float("nan"), (float("nan"), float("nan"))
     beyond_reference = np.zeros(len(reference), dtype=bool)
     usual = float("nan")
-    looked = min(len(current), 4 * rows)
+    counted = min(len(current), 4 * rows)
     if len(known) >= MIN_ROWS and len(current):
         place = _Places(known[columns], current[columns], rows, rng)
         beyond_reference = (
@@ -156,8 +156,8 @@ def measure(
         )
         usual = float(beyond_reference.mean())
         beyond = place.beyond(_drawn(current[columns], 4 * rows, rng))
-        share, looked = float(beyond.mean()), len(beyond)
-        both = intervals.share(pd.Series([share]), pd.Series([looked]))
+        share, counted = float(beyond.mean()), len(beyond)
+        both = intervals.share(pd.Series([share]), pd.Series([counted]))
         ends = float(both[0][0]), float(both[1][0])
     return Support(
         auc,
@@ -168,7 +168,7 @@ def measure(
         usual,
         beyond_reference,
         ranking.reset_index(drop=True),
-        looked,
+        counted,
     )
 
 
@@ -250,17 +250,8 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
-        return Check(
-            "domain_auc",
-            title,
-            "support",
-            None,
-            0.5,
-            "",
-            "not_applicable",
-            f"At least {MIN_ROWS} rows are needed on either side.",
-            todo="Wait for more rows, or choose a longer window.",
-        )
+        text = f"At least {MIN_ROWS} rows are needed on either side."
+        return _too_few("domain_auc", title, 0.5, text)
     limit, verdict, words = _judged(
         "domain_auc",
         support.domain_auc,
@@ -268,7 +259,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
-    names = _listed([str(name) for name in support.ranking["feature"].head(2)])
+    names = " and ".join(map(str, support.ranking["feature"].head(2)))
     text = {
         "ok": "The current rows look like the reference.",
         "warning": f"The current rows can be told from the reference, most of all by {names}.",
@@ -296,17 +287,8 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     if support.failed:
         return judging.not_applicable("outside_support", title, "support", "failed")
     if np.isnan(support.outside_share):
-        return Check(
-            "outside_support",
-            title,
-            "support",
-            None,
-            None,
-            "",
-            "not_applicable",
-            f"At least {MIN_ROWS} known rows and one current row are needed.",
-            todo="Wait for more rows, or choose a longer window.",
-        )
+        text = f"At least {MIN_ROWS} known rows and one current row are needed."
+        return _too_few("outside_support", title, None, text)
     limit, verdict, words = _judged(
         "outside_support",
         support.outside_share,
@@ -345,6 +327,11 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     )
 
 
+def _too_few(code: str, title: str, reference: float | None, text: str) -> Check:
+    todo = "Wait for more rows, or choose a longer window."
+    return Check(code, title, "support", None, reference, "", "not_applicable", text, todo=todo)
+
+
 def _judged(
     code: str, value: float, interval: Interval, limits: Mapping[str, Limit], usual: Limit
 ) -> tuple[Limit, Verdict, str]:
@@ -353,10 +340,6 @@ def _judged(
     if given is not None:
         return given, given.judge(value), given.words() or "no limit is set"
     return usual, usual.judge(value, interval), f"lower end of the interval: {usual.words()}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names)
 
 
 def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -132,10 +132,10 @@ def test_a_chart_is_told_and_its_data_is_not_lost() -> None:
             "color": {"field": "kind", "scale": {"domain": ["Train", "Test"]}},
         },
     }
-    told = language.told_chart(spec, "pt")
+    told = language.translated_chart(spec, "pt")
     assert told["title"] == "Calibração"
     assert told["encoding"]["x"] == {"field": "x", "title": "Linhas"}
     assert told["encoding"]["color"]["scale"]["domain"] == ["Treinar", "Teste"]
     assert told["data"]["values"][0] == {"kind": "Treinar", "x": 1.5, "name": "Kobe"}
     assert told["config"]["locale"]["number"]["decimal"] == ","
-    assert language.told_chart(spec, "en") == spec
+    assert language.translated_chart(spec, "en") == spec
