@@ -129,7 +129,7 @@ def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> 
         ) from error
     here = _about(modules)
     # the scheduler reads the tasks too
-    answers = {f"scheduler at {address}": _asked_of_scheduler(client, modules)}
+    answers = {f"scheduler at {address}": _scheduler_versions(client, modules)}
     answers |= {
         f"worker at {worker}": reply
         for worker, reply in client.run(_about, modules, on_error="return").items()
@@ -154,12 +154,12 @@ def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> 
             )
 
 
-def _asked_of_scheduler(client: Any, modules: tuple[str, ...]) -> Any:
+def _scheduler_versions(client: Any, modules: tuple[str, ...]) -> Any:
     try:
         return client.run_on_scheduler(_about, modules)
     except OSError:
         raise
-    except Exception as error:  # noqa: BLE001  whatever it is, `check` tells it
+    except Exception as error:  # noqa: BLE001  `check` reports it
         return error
 
 

@@ -106,7 +106,7 @@ T = TypeVar("T")
 
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
-_one_keeper = threading.Lock()
+_keeper_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -335,7 +335,7 @@ def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: fl
     thread also sends the app's heartbeat to the supervisor. Another call for the same home does
     nothing.
     """
-    with _one_keeper:
+    with _keeper_lock:
         if settings.home in _keepers and _keepers[settings.home].is_alive():
             return
         thread = threading.Thread(
@@ -355,7 +355,7 @@ def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
     JobError
         If the supervisor is still alive after `timeout` seconds.
     """
-    with _one_keeper:
+    with _keeper_lock:
         keeper = _keepers.pop(settings.home, None)
     if keeper is not None:
         keeper.join()
@@ -396,7 +396,7 @@ def ask(settings: Settings, request: Request) -> None:
     (settings.state_dir / f"supervisor.{request}").touch()
 
 
-def asked(settings: Settings, request: Request) -> bool:
+def take_request(settings: Settings, request: Request) -> bool:
     """Return whether the supervisor was asked to exit in this way, and consume the request."""
     path = settings.state_dir / f"supervisor.{request}"
     if not path.exists():
@@ -640,7 +640,7 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     path = settings.logs_dir / "worker.log"
     for request in REQUESTS:
-        asked(settings, request)  # a leftover request was for an earlier supervisor
+        take_request(settings, request)  # a leftover request was for an earlier supervisor
     inherited = {
         name: value
         for name, value in os.environ.items()

@@ -99,7 +99,7 @@ class Schedule(Options):
         return value
 
     @model_validator(mode="after")
-    def _has_one_time(self) -> Schedule:
+    def _has_interval_or_cron(self) -> Schedule:
         if (self.every_seconds is None) == (self.cron is None):
             raise ValueError("a schedule has either an interval or times of the day (cron)")
         return self

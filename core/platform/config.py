@@ -157,7 +157,7 @@ class Settings(Options):
         return ",".join(addresses)
 
     @model_validator(mode="after")
-    def _who_is_allowed_is_asked(self) -> Settings:
+    def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
             # a list without a login would look like protection
             raise ValueError(

@@ -62,7 +62,7 @@ FAULTS = {
     "no_header": "'{name}' has no line with the names of its columns.",
 }
 # the question to the person if a fault says that the file is ambiguous
-ASKED = {
+QUESTIONS = {
     "delimiter_unclear": "delimiter",
     "decimal_unclear": "decimal",
     "decimal_mixed": "decimal",
@@ -102,7 +102,7 @@ class DialectError(FileError):
     @property
     def asks(self) -> str | None:
         """What the person must choose: `delimiter`, `decimal` or `encoding`; else None."""
-        return ASKED.get(self.code)
+        return QUESTIONS.get(self.code)
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
         return given.delimiter, read[given.delimiter]
     several = [delimiter for delimiter, rows in read.items() if len(rows[0]) > 1]
     if not several:
-        return _of_one_column(read)
+        return _single_column(read)
     if len(several) > 1:
         fitting = [delimiter for delimiter in several if _fits(read[delimiter])]
         if len(fitting) != 1:
@@ -361,7 +361,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
     return several[0], read[several[0]]
 
 
-def _of_one_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[str]]]:
+def _single_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[str]]]:
     """Return the only column of a file; its numbers may have a decimal comma."""
     alone = read.get("semicolon")
     if alone and any(len(row) > 1 for row in read.get("comma", ())):
@@ -436,19 +436,19 @@ def _decimal(
     if decimal is None:
         if points and commas:
             raise DialectError("decimal_mixed", name=name, as_point=points[0], as_comma=commas[0])
-        asked = [
+        ambiguous = [
             cell
             for cell in open_ones
             # with comma as delimiter, the point in 1.234 is a decimal point
             if "," in cell or delimiter in ("semicolon", "tab")
         ]
-        if asked and not points and not commas:
+        if ambiguous and not points and not commas:
             raise DialectError(
                 "decimal_unclear",
                 name=name,
-                example=asked[0],
-                as_point=_as_number(asked[0], "point"),
-                as_comma=_as_number(asked[0], "comma"),
+                example=ambiguous[0],
+                as_point=_as_number(ambiguous[0], "point"),
+                as_comma=_as_number(ambiguous[0], "comma"),
             )
         decimal = "comma" if commas else "point"
     group = POINTS["point" if decimal == "comma" else "comma"]

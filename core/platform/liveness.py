@@ -126,10 +126,10 @@ class Question:
         self._sent = time.monotonic()
         with suppress(OSError):
             # the system accepts it, even for a stopped process, until its queue is full
-            made = socket.create_connection((process.HOST, self.port), _CONNECT_SECONDS)
-            made.sendall(
+            connection = socket.create_connection((process.HOST, self.port), _CONNECT_SECONDS)
+            connection.sendall(
                 b"GET %b HTTP/1.1\r\nHost: %b:%d\r\nConnection: close\r\n\r\n"
                 % (self.path.encode(), process.HOST.encode(), self.port)
             )
-            made.setblocking(False)
-            self._socket = made
+            connection.setblocking(False)
+            self._socket = connection

@@ -279,7 +279,7 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def free_port(first: int, taken: Collection[int] = ()) -> int:
+def free_port(first: int, excluded: Collection[int] = ()) -> int:
     """Return the first free port from `first` upward that is not in `taken`.
 
     Raises
@@ -289,7 +289,7 @@ def free_port(first: int, taken: Collection[int] = ()) -> int:
     """
     last = min(first + PORTS_TRIED - 1, 65535)
     for port in range(first, last + 1):
-        if port not in taken and port_is_free(port):
+        if port not in excluded and port_is_free(port):
             return port
     raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
 

@@ -111,6 +111,6 @@ class RunTags(BaseModel):
         >>> Decision.where(decision="hold"), Decision.where("!=", decision="hold")
         (["tags.`courtside.decision` = 'hold'"], ["tags.`courtside.decision` != 'hold'"])
         """
-        asked = {name: value for name, value in fields.items() if value is not None}
-        tags = cls.model_validate(asked).write()
+        conditions = {name: value for name, value in fields.items() if value is not None}
+        tags = cls.model_validate(conditions).write()
         return [f"tags.`{tag}` {sign} '{text}'" for tag, text in tags.items()]

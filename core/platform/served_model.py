@@ -95,7 +95,7 @@ def settled(
     if absent := [name for name in inputs if name not in frame.columns]:
         names = {"absent": absent, "wanted": list(inputs)}
         return pd.DataFrame(index=frame.index), [Fault("absent_columns", params=names)]
-    taken: dict[str, pd.Series[Any]] = {}
+    columns: dict[str, pd.Series[Any]] = {}
     faults: list[Fault] = []
     for name, about in inputs.items():
         rule = about if isinstance(about, Rule) else rule_of(about)
@@ -103,12 +103,12 @@ def settled(
         empty = missing(values, unreadable, name) if is_complete else None
         faults += [*unreadable, *([empty] if empty else [])]
         # a missing text is NaN, as encoders expect
-        taken[name] = (
+        columns[name] = (
             values.where(values.notna(), np.nan)
             if rule.is_text
             else values.astype("float64", copy=False)
         )
-    return pd.DataFrame(taken, index=frame.index, copy=False), faults
+    return pd.DataFrame(columns, index=frame.index, copy=False), faults
 
 
 def with_features(

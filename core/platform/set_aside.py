@@ -188,8 +188,8 @@ def guarded(
     except Exception as error:  # noqa: BLE001
         if not isinstance(error, CourtsideError):
             _log.exception("%s: work on %s failed", queue, _bounded(item, ITEM_CHARACTERS))
-        is_told = isinstance(error, CourtsideError)
-        put(settings, queue, item, code or ("refused" if is_told else "unexpected"), error=error)
+        reason: Code = "refused" if isinstance(error, CourtsideError) else "unexpected"
+        put(settings, queue, item, code or reason, error=error)
 
 
 def sift(

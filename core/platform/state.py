@@ -43,7 +43,7 @@ class _Opened(NamedTuple):
 
 
 _opened: dict[Path, _Opened] = {}
-_one_opener = threading.RLock()
+_opening_lock = threading.RLock()
 
 
 def path(settings: Settings) -> Path:
@@ -102,7 +102,7 @@ def version(settings: Settings) -> tuple[int, int]:
     place = path(settings)
     if not place.exists():
         return -1, 0
-    with _faults(settings), _one_opener:
+    with _faults(settings), _opening_lock:
         opened = _open(place)
         (number,) = opened.watcher.execute("PRAGMA data_version").fetchone()
     return opened.inode, number
@@ -164,7 +164,7 @@ def _faults(settings: Settings) -> Iterator[None]:
 
 
 def _open(place: Path) -> _Opened:
-    with _one_opener:
+    with _opening_lock:
         standing = _opened.get(place)
         if standing is not None:
             # the file may have been replaced: moved away, or restored from a backup
@@ -178,7 +178,7 @@ def _open(place: Path) -> _Opened:
 
 
 def _close(place: Path) -> None:
-    with _one_opener:
+    with _opening_lock:
         opened = _opened.pop(place, None)
         if opened is not None:
             opened.engine.dispose()

@@ -19,7 +19,7 @@ from core.platform.errors import StoreError
 Kind = Literal["damaged", "full", "read_only", "forbidden", "locked", "unknown"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
-_SAID: dict[Kind, re.Pattern[str]] = {
+_PATTERNS: dict[Kind, re.Pattern[str]] = {
     "full": re.compile("disk is full|no space left|disk quota"),
     "damaged": re.compile("not a database|malformed|encrypted|no such table|no such column"),
     "read_only": re.compile("readonly|read-only|unable to open database"),
@@ -52,7 +52,7 @@ def kind_of(error: BaseException) -> Kind:
             return "forbidden"
         cause = getattr(cause, "orig", None) or cause.__cause__
     text = str(error).lower()
-    return next((kind for kind, words in _SAID.items() if words.search(text)), "unknown")
+    return next((kind for kind, words in _PATTERNS.items() if words.search(text)), "unknown")
 
 
 def of_file(path: Path, error: BaseException) -> StoreError:

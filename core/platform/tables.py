@@ -98,7 +98,7 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
             raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
         if suffix == ".csv" and is_parquet:
             raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
-        head = _look_at_parquet(file, name) if is_parquet else _look_at_csv(file, name, given)
+        head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
     bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
     return head
 
@@ -203,7 +203,7 @@ def preview(
     return head, _without_categories(first.to_pandas(date_as_object=False))
 
 
-def _look_at_csv(file: IO[bytes], name: str, given: Given) -> Head:
+def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     sample = file.read(csv_dialect.SAMPLE_BYTES)
     is_whole = not file.read(1)
     # refuses binary content before any of it is parsed
@@ -301,7 +301,7 @@ def _fault_of_csv(error: Exception) -> str:
     return _reason(error)
 
 
-def _look_at_parquet(file: IO[bytes], name: str) -> Head:
+def _parquet_head(file: IO[bytes], name: str) -> Head:
     import pyarrow
     import pyarrow.parquet
 

@@ -384,8 +384,8 @@ def _documents(
         with privacy.umask(given.umask):
             return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
     facts = documents.gather(settings)
-    made = documents.of(facts)
-    content = export.bundle(made, facts, language=given.language)
+    built = documents.of(facts)
+    content = export.bundle(built, facts, language=given.language)
     try:
         # an output file elsewhere gets the user's normal permissions
         with privacy.umask(given.umask):
@@ -395,7 +395,7 @@ def _documents(
     return {
         "file": str(given.out),
         "bytes": len(content),
-        "documents": [document.name for document in made],
+        "documents": [document.name for document in built],
     }
 
 

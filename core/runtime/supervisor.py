@@ -170,7 +170,7 @@ class Supervisor:
         while warming.is_alive():
             warming.join(POLL)
             self.heart.beat()
-            self._heed()
+            self._check_requests()
             if self.stopping or self.retiring or not self._has_its_home():
                 end_children()
                 return
@@ -222,7 +222,7 @@ class Supervisor:
         if self.broken_since is None:
             self.broken_since = now
         self.problem = error.message
-        self._heed()
+        self._check_requests()
         if self.running or self.cleaning:
             if not self.stopping and now - self.broken_since < BROKEN_SECONDS:
                 return False
@@ -240,11 +240,11 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _heed(self) -> None:
+    def _check_requests(self) -> None:
         """Check for a request to exit."""
-        if jobs.asked(self.settings, "stop"):
+        if jobs.take_request(self.settings, "stop"):
             self.stopping = True
-        if jobs.asked(self.settings, "retire"):
+        if jobs.take_request(self.settings, "retire"):
             _log.info("another app asks for a supervisor of its own")
             self.retiring = True
 
@@ -268,7 +268,7 @@ class Supervisor:
             time.sleep(POLL)
         if not self._has_its_home():
             return
-        self._heed()
+        self._check_requests()
         ended = False
         for item in list(self.running):
             if item.process.exitcode is not None:
@@ -284,7 +284,7 @@ class Supervisor:
                 self.cleaning.remove(cleaning)
                 ended = True
         if ended:
-            self._go_on()
+            self._advance_chain()
         if self.running:
             self._end_unwanted()
         version = state.version(self.settings)
@@ -310,7 +310,7 @@ class Supervisor:
                     self._await_gone(*process)
                 outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
                 self._begin_clean_up(job_id, outcome, LOST)
-        self._go_on()
+        self._advance_chain()
         self._tidy()
         try:
             self.gateways.tend(self.settings)
@@ -331,7 +331,7 @@ class Supervisor:
             self.tidied = now
             leftovers.sweep(self.settings)
 
-    def _go_on(self) -> None:
+    def _advance_chain(self) -> None:
         """Queue the next job of a chain whose last one is done."""
         if self.stopping or self.retiring:
             return

@@ -53,8 +53,8 @@ class Known:
         self._scale = float(np.median(np.abs(known))) if known.size else 0.0
         steps = np.diff(known, prepend=-np.inf)
         self._known = known[steps > ROUNDING * np.maximum(np.abs(known), self._scale)]
-        is_one_each = self._is_whole or len(self._known) == len(known)
-        self.values = values if is_one_each else self._snapped(values, ROUNDING)
+        is_distinct = self._is_whole or len(self._known) == len(known)
+        self.values = values if is_distinct else self._snapped(values, ROUNDING)
 
     def aligned(self, current: Floats) -> Floats:
         """Align other values to these, as `aligned` does."""

@@ -415,8 +415,8 @@ def _needed(sheet: _ReferenceSampler, target: float, seed: int) -> dict[str, int
         middle = sheet.middle[code]
         ends = [end for end in (limit.alert_low, limit.alert_high) if end is not None]
         way = min(abs(end - middle) for end in ends)
-        of_one = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
-        left = (way / z) ** 2 - of_one / sheet.rows
-        if of_one > 0 and left > 0:
-            needed[code] = max(performance.MIN_LABELS, ceil(of_one / left))
+        row_variance = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
+        left = (way / z) ** 2 - row_variance / sheet.rows
+        if row_variance > 0 and left > 0:
+            needed[code] = max(performance.MIN_LABELS, ceil(row_variance / left))
     return needed

@@ -151,8 +151,8 @@ def support(
     points = known[["x", "y"]].dropna().to_numpy(dtype=np.float64)
     if not len(points):
         return np.zeros(len(places), dtype=np.int64)
-    asked = places[["x", "y"]].to_numpy(dtype=np.float64)
-    counts = cKDTree(points).query_ball_point(asked, radius, return_length=True)
+    centres = places[["x", "y"]].to_numpy(dtype=np.float64)
+    counts = cKDTree(points).query_ball_point(centres, radius, return_length=True)
     return np.asarray(counts, dtype=np.int64)
 
 
@@ -193,8 +193,8 @@ def probability_map(
             probability=np.empty(0), rows=np.empty(0, dtype=np.int64), is_beyond=np.empty(0, bool)
         )
     at = columns_at(spec, cells["x"].to_numpy(), cells["y"].to_numpy())
-    asked = row.iloc[np.zeros(len(cells), dtype=np.int64)].reset_index(drop=True)
-    asked[followers] = at[followers]
+    inputs = row.iloc[np.zeros(len(cells), dtype=np.int64)].reset_index(drop=True)
+    inputs[followers] = at[followers]
     places = place_of(spec, known)
     cells_beyond, places_beyond = (
         sample.beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
@@ -203,7 +203,7 @@ def probability_map(
     rows = np.where(
         cells_beyond, support(cells, places[places_beyond]), support(cells, places[~places_beyond])
     )
-    return cells.assign(probability=predict(asked), rows=rows, is_beyond=cells_beyond)
+    return cells.assign(probability=predict(inputs), rows=rows, is_beyond=cells_beyond)
 
 
 def distance_sentence(place: tuple[float, float]) -> str:

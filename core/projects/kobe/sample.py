@@ -319,9 +319,9 @@ def _slots(
         mixed, few = rng.permutation(np.unique(free)), -(-extra.sum() // 4)
         while np.isin(free, mixed[:few]).sum() < extra.sum():
             few += 1  # games with few shots hold fewer than four
-        taken = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
-        game_of[start : start + shots][extra] = free[taken]
-        game_of[start : start + shots][~extra] = np.delete(free, taken)
+        chosen = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
+        game_of[start : start + shots][extra] = free[chosen]
+        game_of[start : start + shots][~extra] = np.delete(free, chosen)
         start += shots
     return game_of
 
