@@ -48,7 +48,7 @@ Code = Literal[
     "folded",
 ]
 ITEM_CHARACTERS, DETAIL_CHARACTERS = 120, 300
-# Above this many bytes, older entries are merged into one per queue and code.
+# Above this many bytes, older entries are merged into one per queue.
 LIMIT_BYTES = 400_000
 KEPT = 500
 LOCK_SECONDS = 5.0
@@ -239,7 +239,7 @@ def _same(first: SetAside, second: SetAside) -> bool:
 
 
 def _folded(listed: list[SetAside]) -> list[SetAside]:
-    """Merge all but the newest entries into one per queue and code."""
+    """Merge all but the newest entries into one per queue."""
     sums: dict[str, SetAside] = {}
     for entry in listed[:-KEPT]:
         before = sums.get(entry.queue)

@@ -56,7 +56,6 @@ class Step:
         What it does, in a sentence.
     reads : tuple of str
         Paths of other steps' artifacts, or input from outside.
-    outputs : tuple of Artifact
     next : tuple of str
         Steps that continue from it.
     phase : {"development", "operation"}

@@ -68,7 +68,6 @@ class Refusal:
     ----------
     index : int
         Its position in the call, from 0.
-    reason : str
     """
 
     index: int

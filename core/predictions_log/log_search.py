@@ -46,7 +46,6 @@ class Filters:
     ----------
     since, until : float, optional
         Time of scoring, seconds since 1970.
-    source, version : str, optional
     is_shadow, is_labelled, is_sample : bool, optional
         `is_sample`: whether they are of the built-in sample.
     low, high : float

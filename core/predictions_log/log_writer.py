@@ -101,7 +101,6 @@ class Gap:
         Seconds since 1970.
     rows : int
         Predictions that are lost for good.
-    reason : str
     """
 
     begun: float

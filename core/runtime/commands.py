@@ -117,7 +117,7 @@ def _done(
         return REFUSED, {"status": "refused", "command": name, "error": error.message}
     except KeyboardInterrupt:
         return INTERRUPTED, {"status": "interrupted", "command": name}
-    except Exception as error:  # noqa: BLE001  whatever it was, whoever reads the JSON must be told
+    except Exception as error:  # noqa: BLE001  every error must be in the JSON
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
         if known is not None:
             return REFUSED, {"status": "refused", "command": name, "error": known.message}

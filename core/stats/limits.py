@@ -203,7 +203,7 @@ def _of_columns(reference: pd.DataFrame, rows: int, windows: int, seed: int) -> 
     for name in reference:
         try:
             columns[str(name)] = drift.Column(reference[name])
-        except Exception:  # noqa: BLE001  told by `drift.by_feature` as a check that is not applicable
+        except Exception:  # noqa: BLE001  `drift.by_feature` reports it as not applicable
             _log.exception("No limits can be learned for the column %s", name)
     bins = {name: column.expected(rows) for name, column in columns.items()}
     # columns with the same shares in any order have the same null distribution

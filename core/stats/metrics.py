@@ -105,7 +105,7 @@ def weighted(
     """
     order = np.argsort(probabilities, kind="stable")
     label, forecast = labels[order].astype(np.float64), probabilities[order]
-    # rows of equal probability stand together
+    # rows of equal probability form a group
     starts = np.flatnonzero(np.diff(forecast, prepend=-np.inf) > 0)
     positive = (forecast >= threshold).astype(np.float64)
     of_rows = np.column_stack(

@@ -31,7 +31,6 @@ class Fault:
     code : str
         For values: type, magnitude, digits, range, category, pattern, spreadsheet_formula,
         unreadable, years or missing; see `sentence` for those of whole rows.
-    column : str
     rows : array of int
         Their positions, from 0.
     params : mapping
