@@ -108,15 +108,15 @@ def learn(
 ) -> Learned:
     """Learn the limits of all checks for windows of one size.
 
-    The null distribution of each check in a window of fresh rows (`core.stats.chance`): for binned
-    distances, simulated from the posterior of the reference's shares; for KS and the shares of
-    missing, new and out-of-range values, exact; for performance metrics, from bootstrap pairs of a
-    reference and a window. All limits of a group are exceeded by chance with the same probability,
-    unless the difference that matters lies further out. That probability is the largest for which
-    the sum over the checks stays below the target (Bonferroni; a check that chance never takes as
-    far as it matters uses no budget). Performance checks get half of the target, column checks the
-    rest; warnings twice as much. An alert is never more probable than a warning of its group, so
-    its limit never lies before that of the warning.
+    The null distribution of each check in a window of fresh rows is simulated from the posterior of
+    the reference's shares for binned distances, is known for KS and for the shares of missing, new
+    and out-of-range values (`core.stats.chance`), and comes from bootstrap pairs of a reference and
+    a window for performance metrics. All limits of a group are exceeded by chance with the same
+    probability, unless the difference that matters lies further out. That probability is the
+    largest for which the sum over the checks stays below the target (Bonferroni; a check that
+    chance never takes as far as it matters uses no budget). Performance checks get half of the
+    target, column checks the rest; warnings twice as much. An alert is never more probable than a
+    warning of its group, so its limit never lies before that of the warning.
 
     Parameters
     ----------
