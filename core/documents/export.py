@@ -46,7 +46,9 @@ def as_file(
     translate, link = partial(_translated, language), partial(_link, app)
     if kind == "md":
         return as_markdown.render(document, translate=translate, link=link).encode()
-    drawn = {figure.name: languages.told_chart(figure.chart, language) for figure in _of(document)}
+    drawn = {
+        figure.name: languages.translated_chart(figure.chart, language) for figure in _of(document)
+    }
     if kind == "html":
         shown = {name: pictures.svg(chart) for name, chart in drawn.items()}
         return as_html.render(
@@ -79,7 +81,7 @@ def bundle(
     made = tuple(made)
     files: dict[str, bytes] = {}
     for figure in _figures(made):
-        chart = languages.told_chart(figure.chart, language)
+        chart = languages.translated_chart(figure.chart, language)
         files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
         files[f"figures/{figure.name}.png"] = pictures.png(chart)
     translate, link = partial(_translated, language), partial(_link, app)
@@ -115,7 +117,9 @@ def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[
     made = documents.build(settings)
     translate = partial(_translated, language)
     files = {
-        f"figures/{figure.name}.svg": pictures.svg(languages.told_chart(figure.chart, language))
+        f"figures/{figure.name}.svg": pictures.svg(
+            languages.translated_chart(figure.chart, language)
+        )
         for figure in _figures(made)
         if not figure.mermaid
     }

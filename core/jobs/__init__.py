@@ -1,7 +1,7 @@
-"""Work in the background: the table of jobs, chains of jobs, schedules, a local Dask cluster.
+"""Background work: the job table, chains of jobs, schedules, a local Dask cluster.
 
-A job runs a step in a process of its own (`core.runtime`); here stands what is to be done, what is
-being done and what came of it.
+A job runs a step in its own process (`core.runtime`); this package stores what is queued, running
+and finished.
 """
 
 __all__ = ["chains", "cluster", "heartbeat", "jobs", "leftovers", "local_cluster", "schedules"]

@@ -1,7 +1,7 @@
-"""Chains: jobs one after the other, each queued when the one before it is done.
+"""Chains of jobs, each queued when the one before it is done.
 
-A chain says what is wanted; how far it is stands in the job table. Both lie in one database, so it
-survives whoever dies: the next supervisor goes on with it. There is one at a time.
+A chain lists the steps; its progress is in the job table. Both are in one database, so a chain
+survives any crash: the next supervisor continues it. Only one chain runs at a time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ State = Literal["running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True)
 class Link:
-    """One job of a chain; None as long as it was not queued."""
+    """One job of a chain; None until it is queued."""
 
     step: str
     options: Mapping[str, Any]
@@ -42,9 +42,9 @@ class Chain:
     Parameters
     ----------
     title : str
-        What it is about, in the words of who started it.
+        Its purpose, in the words of whoever started it.
     state : {"running", "done", "failed", "cancelled"}
-        Running as long as a job of it is to come.
+        Running while jobs of it are left.
     began : float
         Seconds since 1970.
     """
@@ -57,27 +57,27 @@ class Chain:
 
     @property
     def current(self) -> Link | None:
-        """The link that is waited for, or at which it ended; None when all are done."""
+        """The link that is awaited, or at which the chain ended; None if all are done."""
         return next(
             (link for link in self.links if link.job is None or link.job.status != "done"), None
         )
 
 
 def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> str:
-    """Begin a chain and return its id; its first job is queued.
+    """Start a chain, queue its first job, and return the chain's id.
 
     Raises
     ------
     JobError
         While another chain runs.
     InputError
-        For a step that does not exist.
+        For an unknown step.
     """
     with state.transaction(settings) as connection:
         try:
             stored = _read(settings, connection)
         except StoreError:
-            stored = None  # no longer to be gone on with, nor to be waited for
+            stored = None  # neither continued nor waited for any more
         before = None if stored is None else _chain(connection, stored)
         if before is not None and before.state == "running":
             raise JobError(
@@ -98,12 +98,12 @@ def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], ti
 
 
 def current(settings: Settings) -> Chain | None:
-    """Return the chain that runs, or the last one there was; None where there was none.
+    """Return the running or the latest chain; None if there was none.
 
     Raises
     ------
     StoreError
-        When it or the job table cannot be read.
+        If it or the job table cannot be read.
     """
     with state.reading(settings) as connection:
         stored = _read(settings, connection)
@@ -111,7 +111,7 @@ def current(settings: Settings) -> Chain | None:
 
 
 def advance(settings: Settings) -> None:
-    """Queue the next job of the chain if the one before it is done; else do nothing."""
+    """Queue the next job of the chain if the one before it is done."""
     with state.transaction(settings) as connection:
         stored = _read(settings, connection)
         if stored is None or stored["cancelled"] or len(stored["jobs"]) == len(stored["steps"]):
@@ -122,7 +122,7 @@ def advance(settings: Settings) -> None:
 
 
 def cancel(settings: Settings) -> None:
-    """Cancel the chain: the job that runs, and all that were to come."""
+    """Cancel the chain: the running job and all remaining ones."""
     with state.transaction(settings) as connection:
         stored = _read(settings, connection)
         if stored is None:
@@ -132,7 +132,7 @@ def cancel(settings: Settings) -> None:
 
 
 def forget(settings: Settings) -> None:
-    """Forget a chain that has ended; one that runs stays."""
+    """Delete a chain that has ended; a running one stays."""
     with state.transaction(settings) as connection:
         stored = _read(settings, connection)
         if stored is not None and _chain(connection, stored).state != "running":
@@ -160,13 +160,11 @@ def _state(stored: Mapping[str, Any], links: Sequence[Link]) -> State:
         return "done"
     if jobs.FAILED in statuses:
         return "failed"
-    if jobs.CANCELLED in statuses or (stored["cancelled"] and not _goes(statuses)):
+    if jobs.CANCELLED in statuses or (
+        stored["cancelled"] and set(jobs.ACTIVE).isdisjoint(statuses)
+    ):
         return "cancelled"
     return "running"
-
-
-def _goes(statuses: Sequence[str]) -> bool:
-    return any(status in jobs.ACTIVE for status in statuses)
 
 
 def _read(settings: Settings, connection: sql.Connection) -> dict[str, Any] | None:

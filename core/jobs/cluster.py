@@ -1,7 +1,7 @@
-"""The connection to a Dask cluster, and whether its workers are fit for the work.
+"""The connection to a Dask cluster, and the check that its workers are suitable.
 
-What a worker sends back is unpickled here, and what is sent there is run there: an address of a
-cluster is a matter of trust, as a database's is.
+Results from a worker are unpickled here, and code sent there is run: like a database's, a cluster's
+address must be trusted.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 from core.platform.errors import InputError, JobError
 
 SETTING = "COURTSIDE_DASK"
-# for an address, and for a first worker
+# to connect, and for a first worker
 ANSWER_SECONDS = 5.0
-# for what a worker has made to arrive here
+# for a worker's result to arrive
 FETCH_SECONDS = 120.0
-# what the figures of a candidate depend on, and what its model file is read with
+# what a candidate's metrics depend on, and what its model file is read with
 PACKAGES = (
     "distributed",
     "cloudpickle",
@@ -40,7 +40,7 @@ PACKAGES = (
 
 
 async def _kind_of(address: str) -> str:
-    """Return what answers at an address: `Scheduler`, `Worker` or `Nanny`."""
+    """Return the kind of server at an address: `Scheduler`, `Worker` or `Nanny`."""
     import distributed
     from distributed.comm import connect
 
@@ -55,27 +55,27 @@ async def _kind_of(address: str) -> str:
 
 @contextmanager
 def connected(address: str, instead: str) -> Iterator[Any]:
-    """Give a client of the scheduler at an address.
+    """Yield a client of the scheduler at an address.
 
     Parameters
     ----------
     instead : str
-        What a person can do without a cluster, the end of a sentence.
+        What a person can do without a cluster, as the end of a sentence.
 
     Raises
     ------
     InputError
-        When no scheduler answers there.
+        If no scheduler answers there.
     """
     import distributed
 
     try:
-        # a Client waits for ever for a program that listens and says nothing
+        # a Client waits forever for a program that listens and never answers
         kind = asyncio.run(asyncio.wait_for(_kind_of(address), ANSWER_SECONDS))
         if kind != "Scheduler":
             raise ConnectionError(f"a Dask {kind.lower()}")
         with warnings.catch_warnings():
-            # versions that differ are told by `check`
+            # `check` reports different versions
             warnings.simplefilter("ignore")
             client = distributed.Client(
                 address, timeout=ANSWER_SECONDS, set_as_default=False, name="courtside"
@@ -93,7 +93,7 @@ def connected(address: str, instead: str) -> Iterator[Any]:
 
 @contextmanager
 def loss_reported(address: str, again: str, instead: str) -> Iterator[None]:
-    """Raise JobError when the cluster is lost meanwhile; `again` is the verb of what to do then."""
+    """Raise JobError if the cluster is lost inside; `again` is the verb of what to do then."""
     try:
         yield
     except (OSError, CancelledError) as error:
@@ -106,17 +106,17 @@ def loss_reported(address: str, again: str, instead: str) -> Iterator[None]:
 
 
 def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> None:
-    """Refuse a cluster on which other code or packages would run.
+    """Refuse a cluster that would run other code or packages.
 
     Parameters
     ----------
     modules : tuple of str
-        Full names of modules whose code must be the same there.
+        Full names of modules whose code must be identical there.
 
     Raises
     ------
     InputError
-        When there is no worker, or one, or the scheduler, lacks this code or has other packages.
+        If there is no worker, or a worker or the scheduler lacks this code or has other packages.
     """
     import distributed
 
@@ -129,7 +129,7 @@ def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> 
         ) from error
     here = _about(modules)
     # the scheduler reads the tasks too
-    answers = {f"scheduler at {address}": _asked_of_scheduler(client, modules)}
+    answers = {f"scheduler at {address}": _scheduler_versions(client, modules)}
     answers |= {
         f"worker at {worker}": reply
         for worker, reply in client.run(_about, modules, on_error="return").items()
@@ -154,18 +154,18 @@ def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> 
             )
 
 
-def _asked_of_scheduler(client: Any, modules: tuple[str, ...]) -> Any:
+def _scheduler_versions(client: Any, modules: tuple[str, ...]) -> Any:
     try:
         return client.run_on_scheduler(_about, modules)
     except OSError:
         raise
-    except Exception as error:  # noqa: BLE001  whatever it is, `check` tells it
+    except Exception as error:  # noqa: BLE001  `check` reports it
         return error
 
 
 @lru_cache
 def _about(modules: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of all that decides what a fit comes to; of the code, its digest."""
+    """Return the versions of everything that a fit depends on; of code, the digest."""
     versions = {"Python": ".".join(platform.python_version_tuple()[:2])}
     for name in PACKAGES:
         try:
@@ -178,13 +178,13 @@ def _about(modules: tuple[str, ...]) -> dict[str, str]:
 
 
 def sent(client: Any, value: object) -> Any:
-    """Return what stands for a value on the cluster, whichever of its workers end.
+    """Return a future of a value that survives the loss of workers.
 
-    What is scattered to all workers does not outlive them: Dask soon keeps one copy alone, and
-    gives up all that needs it when that worker ends. The result of a task is made again.
+    Scattered data does not: Dask soon keeps a single copy, and fails everything that depends on it
+    when that worker ends. The result of a task is recomputed.
     """
     with warnings.catch_warnings():
-        # that it is large, and to scatter it instead
+        # warns that it is large and should be scattered
         warnings.simplefilter("ignore")
         return client.submit(_itself, value, pure=False)
 

@@ -1,4 +1,4 @@
-"""A sign of life: a file that a process touches now and then, from the loop that does its work."""
+"""Heartbeats: a file that a process touches from its work loop."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ EVERY_SECONDS = 1.0
 
 
 class Heart:
-    """Touches a file once a second at most; a full disk or a folder that is gone is passed over.
+    """Touches a file at most once a second; a full disk or a missing folder is ignored.
 
     Parameters
     ----------
     path : Path
-        Made at the first beat, in a folder that is there.
+        Created by the first beat, in an existing folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,13 +25,13 @@ class Heart:
         self._last: float | None = None
 
     def beat(self) -> None:
-        """Show that this process works; cheap when it has done so within the last second."""
+        """Record that this process works; cheap within a second of the last beat."""
         now = time.monotonic()
         if self._last is not None and now - self._last < EVERY_SECONDS:
             return
         self._last = now
         with suppress(OSError):
-            # not `touch`: a file that its folder has lost must not come back after a clean-up
+            # not `touch`: a file removed by a clean-up must not be recreated
             try:
                 os.utime(self.path)
             except FileNotFoundError:
@@ -39,7 +39,7 @@ class Heart:
                     self.path.touch()
 
     def beat_in_background(self) -> None:
-        """Beat from a thread until the process ends: for work that no loop of ours counts."""
+        """Beat from a thread until the process ends, for work without a loop of ours."""
 
         def work() -> None:
             while True:
@@ -50,7 +50,7 @@ class Heart:
 
 
 def last(path: Path) -> float | None:
-    """Return when a process last showed that it works, seconds since 1970; None if it never did."""
+    """Return the time of a process's last beat, seconds since 1970; None if there was none."""
     try:
         return path.stat().st_mtime
     except OSError:

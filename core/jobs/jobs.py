@@ -1,7 +1,6 @@
-"""The job table: what a page submits, cancels and reads, and what the worker takes its work from.
+"""The job table: pages submit, cancel and read jobs, the worker claims them.
 
-The work itself is done by `core.runtime.supervisor`, a process that this module starts and keeps
-alive.
+`core.runtime.supervisor` runs them, in a process that this module starts and keeps alive.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from core.platform.errors import CourtsideError, InputError, JobError
 from core.platform.liveness import Pulse
 from core.platform.process import Process, is_alive
 
-# step -> the steps whose earlier jobs it waits for: those that replace what it reads or replaces
+# step -> steps whose earlier jobs it waits for, as they replace what it reads or writes
 WAITS_FOR = {
     "acquire": ("acquire",),
     "prepare": ("acquire", "prepare"),
@@ -43,11 +42,11 @@ WAITS_FOR = {
 }
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ACTIVE = (QUEUED, RUNNING)
-# what may be asked of the supervisor: to end its jobs and leave, or to let them end and leave
+# requests to the supervisor: end the jobs and exit, or let them finish and exit
 Request = Literal["stop", "retire"]
 REQUESTS: tuple[Request, ...] = ("stop", "retire")
 BEAT = 2.0
-# the worker shows that it works once a second: silent for so long, it is shown as not answering
+# the worker beats once a second; after this many silent seconds it is shown as not answering
 SILENT_SECONDS = 20.0
 
 _table = sa.Table(
@@ -67,19 +66,19 @@ _table = sa.Table(
     sa.Column("started", sa.Float),
     sa.Column("ended", sa.Float),
     sa.Column("pid", sa.Integer),
-    # when the process was made: a pid alone may be somebody else's by now
+    # start time of the process: the pid alone may have been reused
     sa.Column("pid_created", sa.Float),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("result", sa.String),
 )
-# which home, in which run of the system, the processes of running jobs belong to
+# the home, and the boot, that the processes of running jobs belong to
 _owner = sa.Table(
     "owner",
     state.TABLES,
     sa.Column("home", sa.String, primary_key=True),
     sa.Column("boot", sa.String, nullable=False),
 )
-# two identical clicks, from whatever threads or processes, are one job
+# two identical clicks, from any thread or process, are one job
 sa.Index(
     "one_active_job",
     _table.c.fingerprint,
@@ -101,13 +100,13 @@ def _ready() -> sa.Select[Any]:
     return oldest.order_by(_table.c.number).limit(1)
 
 
-# the next job to be run; built once, since it is asked many times a second
+# the next job to run; built once, as it is queried many times a second
 _READY = _ready()
 T = TypeVar("T")
 
 _keepers: dict[Path, threading.Thread] = {}
 _started: dict[Path, subprocess.Popen[bytes]] = {}
-_one_keeper = threading.Lock()
+_keeper_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -120,15 +119,15 @@ class Job:
     status : str
         queued, running, done, failed or cancelled.
     fraction : float
-        Share of the work that is done, 0 to 1.
+        Progress, 0 to 1.
     text : str
-        What it is doing, in one line.
+        What it is doing now, in one line.
     run_id : str or None
-        Its MLflow run, as soon as there is one.
+        Its MLflow run, once there is one.
     error : str or None
-        Why it failed, in words for the person.
+        Why it failed, for the person.
     result : dict or None
-        What its step returned, once it is done.
+        What its step returned.
     """
 
     job_id: str
@@ -153,15 +152,15 @@ class WorkerState:
     Parameters
     ----------
     alive : bool
-        Whether its process is there.
+        Whether its process exists.
     ready : bool
-        Whether the slow imports are done: jobs now start at once.
+        Whether the slow imports are done, so that jobs start at once.
     since : float or None
-        When it started, in seconds since 1970.
+        Its start time, seconds since 1970.
     problem : str or None
-        Why jobs start slower than they should; None when all is well.
+        Why jobs start more slowly than they should.
     silent_since : float or None
-        Since when it lives and does not answer, in seconds since 1970; None while it does.
+        Since when it is alive without answering, seconds since 1970; None while it answers.
     """
 
     alive: bool
@@ -173,28 +172,28 @@ class WorkerState:
 
 
 def submit(settings: Settings, step: str, options: Mapping[str, Any]) -> Job:
-    """Queue a step and return its job; while an equal one is queued or runs, return that one.
+    """Queue a step and return its job, or an equal job that is already queued or running.
 
     Parameters
     ----------
     step : str
-        One of `steps.STEPS`, by its name.
+        Name of a step in `steps.STEPS`.
     options : mapping
-        What the step's Options take, as JSON values.
+        The step's Options, as JSON values.
 
     Raises
     ------
     InputError
-        For a step that does not exist or options that are not JSON.
+        For an unknown step, or options that are not JSON.
     StoreError
-        When the job table cannot be written.
+        If the job table cannot be written.
     """
     with state.transaction(settings) as connection:
         return put(connection, step, options)
 
 
 def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job:
-    """Do as `submit`, within a transaction of the caller."""
+    """Like `submit`, within the caller's transaction."""
     require_step(step)
     body = _canonical(step, options)
     fingerprint = hashlib.sha256(f"{step} {body}".encode()).hexdigest()
@@ -213,19 +212,19 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
 
 
 def require_step(step: str) -> None:
-    """Raise an InputError for a step that does not exist."""
+    """Raise an InputError for an unknown step."""
     if step not in steps.RUN_NAMES:
         raise InputError(f"There is no step '{step}'. Known: {', '.join(steps.RUN_NAMES)}.")
 
 
 def get(settings: Settings, job_id: str) -> Job | None:
-    """Return a job, None when there is none of that id."""
+    """Return a job; None if there is none with this id."""
     with state.reading(settings) as connection:
         return find(connection, job_id)
 
 
 def find(connection: sa.Connection, job_id: str | None) -> Job | None:
-    """Do as `get`, within a transaction of the caller."""
+    """Like `get`, within the caller's transaction."""
     row = connection.execute(sa.select(_table).where(_table.c.job_id == job_id)).one_or_none()
     return _job(row) if row else None
 
@@ -240,21 +239,21 @@ def latest(settings: Settings, step: str | None = None, limit: int = 20) -> list
 
 
 def active(settings: Settings) -> list[Job]:
-    """Return the jobs that are queued or run, in the order they came."""
+    """Return the queued and running jobs, oldest first."""
     query = sa.select(_table).where(_table.c.status.in_(ACTIVE)).order_by(_table.c.number)
     with state.reading(settings) as connection:
         return [_job(row) for row in connection.execute(query)]
 
 
 def cancel(settings: Settings, job_id: str) -> None:
-    """Cancel a job: a queued one at once, a running one as soon as its process has been ended.
+    """Cancel a job: a queued one at once, a running one once its process has ended.
 
-    A job that has ended already stays as it is.
+    A job that has already ended is not changed.
 
     Raises
     ------
     JobError
-        When there is no job of that id.
+        If there is no such job.
     """
     mine = _table.c.job_id == job_id
     waiting = sa.update(_table).where(mine, _table.c.status == QUEUED)
@@ -271,7 +270,7 @@ def cancel(settings: Settings, job_id: str) -> None:
 
 
 def worker_state(settings: Settings) -> WorkerState:
-    """Return whether the supervisor is alive and ready; a file read and a look at its process."""
+    """Return whether the supervisor is alive and ready; reads one file and checks the process."""
     written = read_state(settings)
     running = None if written is None else _process(written)
     if written is None or running is None or not is_alive(running):
@@ -289,9 +288,9 @@ def worker_state(settings: Settings) -> WorkerState:
 
 
 def heart(settings: Settings, job_id: str | None = None) -> Path:
-    """Return the file by which the supervisor, or a job's process, shows that it works.
+    """Return the heartbeat file of the supervisor, or of a job's process.
 
-    That of a job lies in the folder of its temporary files.
+    A job's is in the folder of its temporary files.
     """
     if job_id is None:
         return settings.state_dir / "supervisor.alive"
@@ -299,7 +298,7 @@ def heart(settings: Settings, job_id: str | None = None) -> Path:
 
 
 def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None:
-    """Start the supervisor of this home if none is alive. Cheap when one is.
+    """Start the supervisor of this home unless one is alive; cheap if so.
 
     Parameters
     ----------
@@ -309,15 +308,15 @@ def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None
     Raises
     ------
     JobError
-        When it cannot be started.
+        If it cannot be started.
     StoreError
-        When the home cannot be written, or the job table cannot be used.
+        If the home cannot be written, or the job table cannot be used.
     """
     with store_faults.wrap_store_errors(settings.state_dir):
         beat(settings)
     started = _started.get(settings.home)
     if started is not None:
-        started.poll()  # a dead child stays a zombie until it is asked
+        started.poll()  # a dead child stays a zombie until it is polled
     if worker_state(settings).alive:
         return
     try:
@@ -329,14 +328,14 @@ def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None
 
 
 def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: float = BEAT) -> None:
-    """Keep a supervisor alive for as long as this process lives, from a thread of its own.
+    """Keep a supervisor alive from a thread, as long as this process lives.
 
-    One that lives and does not answer for `settings.hang_seconds` is killed, and replaced like one
-    that died. The thread also tells the supervisor that the app is there. One that was started for
-    other settings or for older code takes no more jobs, and is replaced when those it runs are
-    done. Calling it again for the same home does nothing.
+    One that has not answered for `settings.hang_seconds` is killed and replaced. One with other
+    settings or older code takes no more jobs, and is replaced when its running jobs are done. The
+    thread also sends the app's heartbeat to the supervisor. Another call for the same home does
+    nothing.
     """
-    with _one_keeper:
+    with _keeper_lock:
         if settings.home in _keepers and _keepers[settings.home].is_alive():
             return
         thread = threading.Thread(
@@ -347,16 +346,16 @@ def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: fl
 
 
 def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
-    """End the keeper and the supervisor of this home; returns when they are gone.
+    """Stop the keeper thread and the supervisor of this home; returns when both are gone.
 
-    Jobs that run fail, those that wait stay queued.
+    Running jobs fail, waiting ones stay queued.
 
     Raises
     ------
     JobError
-        When the supervisor is still there after `timeout` seconds.
+        If the supervisor is still alive after `timeout` seconds.
     """
-    with _one_keeper:
+    with _keeper_lock:
         keeper = _keepers.pop(settings.home, None)
     if keeper is not None:
         keeper.join()
@@ -379,13 +378,13 @@ def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
 
 
 def beat(settings: Settings) -> None:
-    """Tell the supervisor that the app is alive."""
+    """Record for the supervisor that the app is alive."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     (settings.state_dir / "app.alive").touch()
 
 
 def last_beat(settings: Settings) -> float:
-    """Return when the app last said that it is alive; 0 when it never did."""
+    """Return the time of the app's last beat, seconds since 1970; 0 if there was none."""
     try:
         return (settings.state_dir / "app.alive").stat().st_mtime
     except FileNotFoundError:
@@ -393,12 +392,12 @@ def last_beat(settings: Settings) -> float:
 
 
 def ask(settings: Settings, request: Request) -> None:
-    """Ask the supervisor of this home to leave, by a file that it looks for."""
+    """Ask the supervisor of this home to exit, through a file that it polls."""
     (settings.state_dir / f"supervisor.{request}").touch()
 
 
-def asked(settings: Settings, request: Request) -> bool:
-    """Return whether the supervisor was asked to leave in this way, and take note of it."""
+def take_request(settings: Settings, request: Request) -> bool:
+    """Return whether the supervisor was asked to exit in this way, and consume the request."""
     path = settings.state_dir / f"supervisor.{request}"
     if not path.exists():
         return False
@@ -408,9 +407,9 @@ def asked(settings: Settings, request: Request) -> bool:
 
 
 def claim(settings: Settings, job_id: str | None = None) -> Job | None:
-    """Turn the oldest queued job into a running one and return it; None when there is none.
+    """Mark the oldest queued job as running and return it; None if there is none.
 
-    One that waits for an earlier job (see WAITS_FOR) is passed over until that has ended.
+    A job that waits for an earlier one (see WAITS_FOR) is skipped until that has ended.
 
     Parameters
     ----------
@@ -421,7 +420,7 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
     if job_id is not None:
         ready = ready.where(_table.c.job_id == job_id)
     with state.reading(settings) as connection:
-        # mostly there is none: no writer's lock for that
+        # usually there is none: take no write lock
         if connection.execute(ready).scalar() is None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
@@ -437,9 +436,9 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
 
 
 def update(settings: Settings, job_id: str, **values: Any) -> None:
-    """Write columns of a running job; one that is not running is left as it is."""
+    """Write columns of a running job; any other job is not changed."""
     values = {
-        # halves of characters, as in a file's name that is no UTF-8: no database takes them
+        # lone surrogates, as in a file name that is not UTF-8: no database accepts them
         name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for name, value in values.items()
     }
@@ -456,7 +455,7 @@ def finish(
     error: str | None = None,
     result: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give a running job its last status; one that has ended already keeps its own."""
+    """Set a running job's final status; a job that has ended keeps its own."""
     values: dict[str, Any] = {"status": status, "error": error, "ended": time.time()}
     if status == DONE:
         values |= {"fraction": 1.0, "text": "Done."}
@@ -466,19 +465,19 @@ def finish(
                 values["run_id"] = str(result["run_id"])
     elif status == CANCELLED:
         values["text"] = "Cancelled."
-    # a failed one keeps its last line: it says where it was
+    # a failed job keeps its last line, which says where it was
     update(settings, job_id, **values)
 
 
 def to_cancel(settings: Settings) -> list[str]:
-    """Return the ids of the running jobs that somebody wants cancelled."""
+    """Return the ids of the running jobs whose cancellation was requested."""
     query = sa.select(_table.c.job_id).where(_table.c.status == RUNNING, _table.c.cancel_requested)
     with state.reading(settings) as connection:
         return list(connection.execute(query).scalars())
 
 
 def running_processes(settings: Settings) -> dict[str, tuple[int | None, float | None]]:
-    """Return the pid, and when it was made, of each job that the table says is running."""
+    """Return pid and start time of each job that the table lists as running."""
     query = sa.select(_table.c.job_id, _table.c.pid, _table.c.pid_created)
     with state.reading(settings) as connection:
         rows = connection.execute(query.where(_table.c.status == RUNNING))
@@ -486,12 +485,12 @@ def running_processes(settings: Settings) -> dict[str, tuple[int | None, float |
 
 
 def process_alive(pid: int | None, created: float | None) -> bool:
-    """Return whether that very process runs: the pid is there and was made at that time."""
+    """Return whether the process with this pid and start time is running."""
     return pid is not None and created is not None and is_alive(Process(pid, created))
 
 
 def process_created(pid: int) -> float | None:
-    """Return when a process was made, None when it is gone."""
+    """Return the start time of a process; None if it is gone."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
@@ -499,15 +498,15 @@ def process_created(pid: int) -> float | None:
 
 
 def take_over(settings: Settings) -> None:
-    """Note that the running jobs' processes are of this home, from now on.
+    """Record that from now on the running jobs' processes belong to this home.
 
-    A copied home names those of the other one, and after a restart of the system a pid is somebody
-    else's: they are not looked for, nor ended. Called by the supervisor that holds the lock.
+    A copied home lists the original's processes, and after a reboot pids are reused: such processes
+    are neither watched nor ended. Called by the supervisor that holds the lock.
 
     Raises
     ------
     StoreError
-        When the job table cannot be used.
+        If the job table cannot be used.
     """
     here = {"home": identity.of_home(settings.state_dir), "boot": process.boot_id()}
     with state.transaction(settings) as connection:
@@ -521,9 +520,9 @@ def take_over(settings: Settings) -> None:
 
 
 def read_state(settings: Settings) -> dict[str, Any] | None:
-    """Return what the supervisor of this home last wrote of itself; None if that cannot be read.
+    """Return the last state that the supervisor wrote; None if it cannot be read.
 
-    A copied home holds what the other's wrote: it is not ours.
+    In a copied home the state of the original is ignored.
     """
     path = settings.state_dir / "supervisor.json"
     try:
@@ -533,7 +532,7 @@ def read_state(settings: Settings) -> dict[str, Any] | None:
         is_whole = isinstance(whole["ready"], bool) and isinstance(whole["since"], float | int)
         problem = whole["problem"]
     except (OSError, ValueError, TypeError, KeyError):
-        # one that is damaged is written again by the next supervisor
+        # the next supervisor rewrites a damaged one
         return None
     if not is_whole or not identity.is_ours(whole, settings.state_dir):
         return None
@@ -547,7 +546,7 @@ def _process(written: Mapping[str, Any]) -> Process:
 def write_state(
     settings: Settings, pid: int, since: float, *, ready: bool, problem: str | None = None
 ) -> dict[str, Any]:
-    """Write what a page wants to know of the supervisor, and return it."""
+    """Write the supervisor's state for pages, and return it."""
     facts = {
         "pid": pid,
         "pid_created": process_created(pid),
@@ -568,7 +567,7 @@ def write_state(
 
 @lru_cache
 def stamp(settings: Settings) -> str:
-    """Return a digest of the settings and of the code as they were when this process first asked.
+    """Return a digest of settings and code, as of the first call in this process.
 
     A supervisor with another stamp would run jobs with other settings or older code.
     """
@@ -595,12 +594,12 @@ def _keep(settings: Settings, arguments: tuple[str, ...], every: float) -> None:
                 before = read_state(settings)
                 ensure_supervisor(settings, arguments)
                 after = read_state(settings)
-                # one that dies while it starts is not started over and over again
+                # one that dies while starting is not restarted endlessly
                 dies = before and after and before["pid"] != after["pid"] and not before["ready"]
                 pause = min(pause * 2, 60.0) if dies else every
                 wait = pause
         except Exception as error:  # noqa: BLE001
-            # nothing may end this thread: without it no job is ever done
+            # nothing may end this thread: without it no job runs
             _log.warning("the background worker is not kept: %s", error)
             if not isinstance(error, CourtsideError | OSError):
                 set_aside.put(settings, "jobs", "worker", "unexpected", error=error)
@@ -609,7 +608,7 @@ def _keep(settings: Settings, arguments: tuple[str, ...], every: float) -> None:
 
 
 def _end_hung(settings: Settings, pulse: Pulse) -> bool:
-    """Kill the supervisor if it hangs, and tell whether it did; its jobs' processes end with it."""
+    """Kill the supervisor if it hangs, and return whether it did; its job processes end with it."""
     written = read_state(settings)
     if written is None or not is_alive(_process(written)):
         return False
@@ -636,16 +635,16 @@ def _retire_other(settings: Settings) -> None:
 
 
 def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
-    # a worker could do nothing with a damaged table, and would be started again and again
+    # with a damaged table a worker would fail and be restarted endlessly
     active(settings)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     path = settings.logs_dir / "worker.log"
     for request in REQUESTS:
-        asked(settings, request)  # one that is left was for an earlier supervisor
+        take_request(settings, request)  # a leftover request was for an earlier supervisor
     inherited = {
         name: value
         for name, value in os.environ.items()
-        # MLflow writes its own variable when a store is set, ours may differ from these settings
+        # MLflow sets its own variable; this process's may differ from these settings
         if not name.startswith(PREFIX) and name != "MLFLOW_TRACKING_URI"
     }
     search = [str(CODE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
@@ -664,7 +663,7 @@ def _start_supervisor(settings: Settings, arguments: Sequence[str]) -> None:
 
 
 def _patiently(action: Callable[[], T]) -> T:
-    """Do it, again if need be: Windows refuses a file that somebody reads or replaces just now."""
+    """Retry an action: Windows refuses access to a file that is being read or replaced."""
     for _ in range(50):
         with suppress(PermissionError):
             return action()
@@ -680,7 +679,7 @@ def _canonical(step: str, options: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
-    """Return the mapping that a column holds, None where it holds none."""
+    """Return the mapping in a column; None if it holds none."""
     try:
         parsed = json.loads(text or "null")
     except ValueError:

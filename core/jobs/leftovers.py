@@ -1,4 +1,4 @@
-"""Files that nobody will read again; light enough for the worker, which imports no pandas."""
+"""Removal of leftover files; imports no pandas, so that the worker stays light."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ UPLOAD_SECONDS = 24 * 3600
 
 
 def sweep(settings: Settings) -> None:
-    """Remove what nobody will read again: half-written files of dead writers, old uploads.
+    """Remove leftovers: partial files of dead writers, old uploads.
 
-    Uploads and temporary files go after a day, if no job that waits or runs names them.
+    Uploads and temporary files are removed after a day, unless a waiting or running job needs them.
     """
     now = time.time()
     for path in settings.data_dir.glob("*/.*.tmp"):
@@ -29,18 +29,18 @@ def sweep(settings: Settings) -> None:
     try:
         named = [job.job_id + json.dumps(job.options) for job in jobs.active(settings)]
     except StoreError:
-        return  # what a job needs is not known now
+        return  # the needs of jobs are unknown now
     for place in (state / "uploads", state / "tmp", state / "downloads"):
         for path in place.glob("*"):
             if not any(path.name in text for text in named):
                 _remove_older(settings, path, now - UPLOAD_SECONDS)
-    # what a writer of a small file left when it was killed: `.clock.json.1a2b3c4d`
+    # left by a killed writer of a small file: `.clock.json.1a2b3c4d`
     for path in state.glob(".*"):
         _remove_older(settings, path, now - UPLOAD_SECONDS)
 
 
 def _remove_older(settings: Settings, path: Path, moment: float) -> None:
-    # several processes sweep, and writers finish: what is gone by now needs no removing
+    # other processes sweep too, and writers finish: the file may be gone
     with (
         set_aside.guarded(settings, "sweep", path.name, code="undeletable"),
         suppress(FileNotFoundError),

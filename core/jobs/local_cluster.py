@@ -1,7 +1,7 @@
-"""A Dask cluster on this machine: a scheduler and workers as processes of ours, found again.
+"""A Dask cluster on this machine: scheduler and workers as processes that outlive the app.
 
-They listen on 127.0.0.1 alone and go on when the app stops; a worker that loses its scheduler ends
-by itself, and a scheduler that has nothing to do for an hour too.
+They listen on 127.0.0.1 only. A worker without a scheduler exits, and so does a scheduler that has
+been idle for an hour.
 """
 
 from __future__ import annotations
@@ -25,23 +25,22 @@ NAME = "dask"
 MOST_WORKERS = 16
 START_SECONDS = 60.0
 IDLE = "1 hour"
-# out of the way of what is served
+# away from the ports of servers
 PORT_OFFSET = 300
-# nothing of the clusters' own web pages is opened on a port that others know
+# no dashboard on a well-known port
 QUIET = ("--no-dashboard", "--dashboard-address", f"{HOST}:0")
 
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """A cluster that was started and not stopped.
+    """The running cluster.
 
     Parameters
     ----------
     address : str
         Of the scheduler.
-    scheduler : Process
     workers : tuple of Process
-        Those that live.
+        Those alive.
     """
 
     address: str
@@ -50,7 +49,7 @@ class LocalCluster:
 
 
 def find(settings: Settings) -> LocalCluster | None:
-    """Return the cluster that runs, None where there is none."""
+    """Return the running cluster; None if there is none."""
     stored = _read(settings)
     if not stored:
         return None
@@ -66,12 +65,12 @@ def find(settings: Settings) -> LocalCluster | None:
 
 
 def address(settings: Settings) -> str:
-    """Return the address of the cluster that runs.
+    """Return the address of the running cluster.
 
     Raises
     ------
     NotReadyError
-        When none runs, or none of its workers lives.
+        If none runs, or none of its workers is alive.
     """
     running = find(settings)
     if running is None or not running.workers:
@@ -84,14 +83,14 @@ def address(settings: Settings) -> str:
 def start(
     settings: Settings, workers: int = 2, on_wait: Callable[[], None] | None = None
 ) -> LocalCluster:
-    """Start a scheduler and workers of one thread each; returns once all are there.
+    """Start a scheduler and single-threaded workers; returns when all are connected.
 
     Raises
     ------
     InputError
-        When one runs already, or for another number of workers than 1 to 16.
+        If one is already running, or `workers` is not in 1 to 16.
     JobError
-        When they do not start; nothing is left then.
+        If they do not start; nothing is left running.
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise InputError(f"A cluster has 1 to {MOST_WORKERS} workers.")
@@ -148,7 +147,7 @@ def start(
 
 
 def stop(settings: Settings) -> None:
-    """End the cluster that was started, all of it; does nothing when there is none."""
+    """Stop the cluster, if there is one."""
     stored = _read(settings)
     if not stored:
         return
@@ -199,7 +198,7 @@ def _keep(settings: Settings, where: str, started: list[Process]) -> None:
 
 
 def _read(settings: Settings) -> dict[str, Any] | None:
-    """Return what was started here; in a copied home that is of the other's processes."""
+    """Return the record of the cluster; None in a copied home, where it is the original's."""
     stored: dict[str, Any] | None = state.load(settings, NAME)
     if not stored or not identity.is_ours(stored, settings.state_dir):
         return None

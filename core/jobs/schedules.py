@@ -1,11 +1,10 @@
-"""Schedules: steps that are run again and again, as set on the page, by the clock of schedules.
+"""Schedules: steps that run repeatedly, by the clock of schedules.
 
-The supervisor calls `tick`. A due time is taken and its job queued in one transaction, so whoever
-is killed, or ticks beside another, neither loses nor doubles it. Times that passed while nothing
-ran are run once, and a time that comes while the schedule's last job still runs is skipped and
-counted.
+The supervisor calls `tick`. A due time is consumed and its job queued in one transaction, so
+neither a crash nor a concurrent tick loses or duplicates it. Times missed while nothing ran are
+made up for by one run; a time at which the last job still runs is skipped and counted.
 
-Times of the day are UTC, which has no hour twice.
+Times of day are UTC, which has no daylight saving time.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from core.platform import clock, config, set_aside, state, steps
 from core.platform.config import Options, Settings
 from core.platform.errors import CourtsideError, InputError, StoreError
 
-# a 29 February can be eight years away
+# 29 February can be eight years away
 DAYS_AHEAD = 9 * 366
-# minute, hour, day, month, day of the week: the values each may have; 7 is Sunday too
+# allowed values of minute, hour, day, month, day of the week; 7 is Sunday too
 FIELDS = (range(60), range(24), range(1, 32), range(1, 13), range(8))
 
 _table = sql.Table(
@@ -40,7 +39,7 @@ _table = sql.Table(
     sql.Column("name", sql.String, primary_key=True),
     sql.Column("body", sql.String, nullable=False),
     sql.Column("is_on", sql.Boolean, nullable=False),
-    # when `next_at` was reckoned: a clock that reads less was put back
+    # when `next_at` was computed: if the clock shows less, it was set back
     sql.Column("set_at", sql.Float, nullable=False),
     sql.Column("next_at", sql.Float, nullable=False),
     sql.Column("last_at", sql.Float),
@@ -56,26 +55,24 @@ _of = _table.c
 
 
 class Schedule(Options):
-    """A step that is run again and again.
+    """A step that runs repeatedly.
 
     Parameters
     ----------
     name : str
-        What the person calls it; there is one of each name.
-    step : str
-        Name of a step.
+        Unique name given by the person.
     options : dict
-        What the step takes, as JSON values; submitted as they stand.
+        The step's options as JSON values, submitted unchanged.
     every_seconds : float, optional
-        From one run to the next, 60 to 366 days.
+        Interval between runs, 60 to 366 days.
     cron : str, optional
-        In place of it, five fields in UTC: minute, hour, day, month, day of the week (0 is Sunday);
-        each `*`, numbers, `1-5`, `1,15` or, not for the day of the week, `*/10`. Where a day and a
-        day of the week are given, both have to be so.
+        Alternative to the interval: five fields in UTC: minute, hour, day, month, day of the week
+        (0 is Sunday); each `*`, numbers, `1-5`, `1,15` or, except for the day of the week, `*/10`.
+        If both day and day of the week are given, both must match.
     is_on : bool
         Whether it runs.
     stays : bool
-        Whether the worker goes on without the app while this is on.
+        Whether the worker keeps running without the app while this is on.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -102,7 +99,7 @@ class Schedule(Options):
         return value
 
     @model_validator(mode="after")
-    def _has_one_time(self) -> Schedule:
+    def _has_interval_or_cron(self) -> Schedule:
         if (self.every_seconds is None) == (self.cron is None):
             raise ValueError("a schedule has either an interval or times of the day (cron)")
         return self
@@ -110,14 +107,14 @@ class Schedule(Options):
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A schedule and how it stands; `next_at` and `last_at` by the clock of schedules.
+    """A schedule and its state; `next_at` and `last_at` by the clock of schedules.
 
     Parameters
     ----------
     next_at : float
-        When it is due, seconds since 1970; counts while it is on.
+        When it is next due, seconds since 1970; only relevant while it is on.
     last_at, last_real : float or None
-        When its last job was submitted, by its own clock and by the wall.
+        When its last job was submitted, by the clock of schedules and in real time.
     job_id : str or None
         That job.
     runs, skipped : int
@@ -137,12 +134,12 @@ class Scheduled:
 
 
 def made(**values: object) -> Schedule:
-    """Return a schedule of what a person typed.
+    """Build a schedule from a person's input.
 
     Raises
     ------
     InputError
-        When it cannot be used.
+        If it is invalid.
 
     Examples
     --------
@@ -157,20 +154,19 @@ def made(**values: object) -> Schedule:
 
 
 def schedules(settings: Settings) -> list[Scheduled]:
-    """Return all schedules by name."""
+    """Return all schedules, sorted by name."""
     return _read(settings, sql.true())
 
 
 def save(settings: Settings, schedule: Schedule) -> None:
-    """Keep a schedule, in place of one of the same name.
+    """Save a schedule, replacing one of the same name.
 
-    Its next time is reckoned anew when its times have changed or it was off; a run that is under
-    way goes on.
+    Its next time is recomputed if its times have changed or it was off; a running job continues.
 
     Raises
     ------
     StoreError
-        When the database cannot be written.
+        If the database cannot be written.
     """
     now = clock.now(settings)
     fresh = {"set_at": now, "next_at": following(schedule, now)}
@@ -182,7 +178,7 @@ def save(settings: Settings, schedule: Schedule) -> None:
     }
     with state.transaction(settings) as connection:
         new = insert(_table).values(**values, **fresh)
-        # takes the write lock, so that no tick comes in between
+        # takes the write lock, so that no tick intervenes
         if connection.execute(new.on_conflict_do_nothing()).rowcount:
             return
         mine = _of.name == schedule.name
@@ -196,20 +192,20 @@ def save(settings: Settings, schedule: Schedule) -> None:
 
 
 def remove(settings: Settings, name: str) -> None:
-    """Forget a schedule; the jobs that it submitted stay. Does nothing when there is none."""
+    """Delete a schedule, if it exists; its jobs stay."""
     with state.transaction(settings) as connection:
         connection.execute(sql.delete(_table).where(_of.name == name))
 
 
 def tick(settings: Settings) -> list[Scheduled]:
-    """Submit the jobs that are due, and return the schedules that are on, as they were before.
+    """Submit the due jobs, and return the schedules that are on, as they were before.
 
-    Cheap when nothing is due: two queries, one before the first schedule.
+    Cheap if nothing is due: two queries, one before the first schedule exists.
 
     Raises
     ------
     StoreError
-        When the database cannot be used.
+        If the database cannot be used.
     """
     active = _read(settings, _of.is_on)
     if not active:
@@ -235,7 +231,7 @@ def following(schedule: Schedule, now: float, due: float | None = None) -> float
     Parameters
     ----------
     due : float, optional
-        A time of it that has passed, from which an interval goes on; without it, from `now`.
+        A past due time from which the interval counts; default `now`.
 
     Examples
     --------
@@ -297,7 +293,7 @@ def _read(settings: Settings, where: sql.ColumnElement[bool]) -> list[Scheduled]
 
 
 def _parsed(body: str) -> Schedule | Exception:
-    """Return the schedule that a row holds, or why it holds none."""
+    """Return the schedule in a row, or the error."""
     try:
         return Schedule(**json.loads(body))
     except (ValueError, TypeError) as error:
@@ -305,7 +301,7 @@ def _parsed(body: str) -> Schedule | Exception:
 
 
 def _queue(settings: Settings, due: Scheduled, now: float) -> None:
-    """Take a due time and queue its job, if nobody else has done so and its last one has ended."""
+    """Consume a due time and queue its job, unless that was done or the last job still runs."""
     schedule = due.schedule
     passed = {"set_at": now, "next_at": following(schedule, now, due.next_at)}
     mine = sql.update(_table).where(_of.name == schedule.name)
@@ -318,12 +314,12 @@ def _queue(settings: Settings, due: Scheduled, now: float) -> None:
             if last is not None and last.status in jobs.ACTIVE:
                 connection.execute(mine.values(skipped=_of.skipped + 1))
                 return
-            # an equal one that a person started just now does as well
+            # an equal job that a person has just started will do
             job = jobs.put(connection, schedule.step, schedule.options)
             values = {"job_id": job.job_id, "last_at": now, "last_real": time.time()}
             connection.execute(mine.values(**values, runs=_of.runs + 1, problem=None))
     except Exception as error:
-        # a fault of the store passes, and the next tick tries again; any other would come again
+        # store errors are transient, and the next tick retries; any other would recur
         then: dict[str, Any] = {} if isinstance(error, StoreError) else dict(passed)
         if isinstance(error, CourtsideError):
             then["problem"] = error.message
@@ -336,7 +332,7 @@ def _queue(settings: Settings, due: Scheduled, now: float) -> None:
 
 def _next_of(cron: str, now: float) -> float:
     minutes, hours, days, months, weekdays = _fields(cron)
-    # the minute that runs has begun, so it is over for us
+    # the current minute has begun, so it no longer counts
     start = datetime.fromtimestamp(now, UTC).replace(second=0, microsecond=0)
     start += timedelta(minutes=1)
     for ahead in range(DAYS_AHEAD):
@@ -352,7 +348,7 @@ def _next_of(cron: str, now: float) -> float:
 
 @lru_cache(maxsize=64)
 def _fields(cron: str) -> list[set[int]]:
-    """Return the values that each of the five fields allows."""
+    """Return the allowed values of each of the five fields."""
     fields = cron.split()
     if len(fields) != 5:
         raise ValueError(
@@ -367,7 +363,7 @@ def _fields(cron: str) -> list[set[int]]:
 
 
 def _values(field: str, allowed: range) -> set[int]:
-    """Return what one field allows.
+    """Return the values that a field allows.
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""What every subject stands on, and no subject itself.
+"""The foundation of all other packages: settings, errors, project file, row contract, storage.
 
-Settings, errors, the project file, the row contract, the step table, the record of a run and the
-only doors to MLflow (`tracking` to its runs, `model_store` to its models), the only reader and
-writer under data/ (`storage`), and what the processes of the app need of the system.
+It also holds the step table, the only access to MLflow (`tracking` for runs, `model_store` for
+models), the only reader and writer under data/ (`storage`), and process management.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Artifacts: everything that the steps leave, with its purpose and its composition."""
+"""Every artifact of the steps: its path, purpose and contents."""
 
 from __future__ import annotations
 
@@ -25,22 +25,20 @@ REPORT = "data/08_reporting/monitoring_<run>.json"
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that a step leaves.
+    """Something that a step writes.
 
     Parameters
     ----------
     path : str
-        Below the home, with a table of a database after a colon; or `run: <artifact>` of the step's
-        run, `candidate: <artifact>` of a run nested in it, `model: <file>` of the logged model,
-        `registry: @<alias>`. What differs from run to run stands in angle brackets.
-    purpose : str
-        What it is for, a sentence.
-    contents : str
-        What stands in it, a sentence.
+        Below the home, with a database table after a colon; or `run: <artifact>` of the step's run,
+        `candidate: <artifact>` of a nested run, `model: <file>` of the logged model,
+        `registry: @<alias>`. Parts that vary between runs are in angle brackets.
+    purpose, contents : str
+        A sentence each.
     when : str
-        For one that is not always left, a sentence that says when; else empty.
+        A sentence on when it is written; empty if always.
     part : str
-        The part of a project's own code that it needs, see `core.platform.plugins`; else empty.
+        The project plugin that it needs, see `core.platform.plugins`; may be empty.
     """
 
     path: str
@@ -51,7 +49,7 @@ class Artifact:
 
     @property
     def room(self) -> Room:
-        """Where it lies.
+        """Where it is stored.
 
         Examples
         --------
@@ -63,7 +61,7 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """Return its path or name in its room.
+        """Return its path or name within its room.
 
         Examples
         --------
@@ -74,7 +72,7 @@ class Artifact:
 
     @property
     def pattern(self) -> str:
-        """Return its name as a pattern that file names are matched by.
+        """Return its name as a glob pattern.
 
         Examples
         --------
@@ -84,7 +82,7 @@ class Artifact:
         return re.sub(r"<[^>]*>", "*", self.name.partition(": ")[0])
 
 
-# every run of every step keeps it
+# part of every step's run
 EVERY_RUN = Artifact(
     "run: settings.json",
     "To repeat the run as it was.",

@@ -1,8 +1,8 @@
-"""What a file or a request may hold, and the one door by which files that people name are opened.
+"""Size limits of files and requests, and the only function that opens files named by people.
 
-The limits keep one promise: no request and no file of an allowed size takes more than 1 GB of
-memory (`benchmarks/memory.py` measures it). They are asked before rows are read: of a parquet
-file's footer, of the header of a CSV file, of the marks in a request's JSON.
+The limits keep every request and every file of an allowed size below 1 GB of memory
+(`benchmarks/memory.py` measures it). They are checked before rows are read: on a parquet file's
+footer, a CSV file's header, the tokens of a JSON request.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import IO, Any
 
 from core.platform.errors import InputError
 
-# A table that is read whole: its file, whatever `upload_limit_mb` says (which is asked before), its
-# values, its columns, one line of a CSV.
+# A table in memory: its file (`upload_limit_mb` is checked before), its values, its columns, one
+# line of a CSV.
 MAX_BYTES = 1_000_000_000
 MAX_CELLS = 10_000_000
-# of CSV, where each text of a column may be another one: 0.12 KB each
+# for CSV, where every text may be different: 0.12 KB each
 MAX_CSV_CELLS = 6_500_000
 MAX_COLUMNS = 2_000
 MAX_LINE = 1_000_000
-# What a parquet file holds once it is unpacked; and its texts, each as often as it stands there.
+# Decompressed size of a parquet file; and of its texts, without sharing of equal ones.
 MAX_DECODED = 400_000_000
-# A request to a gateway. Python keeps a value of JSON in up to 24 times the bytes it was sent in.
+# A request to a gateway. A JSON value takes up to 24 times its size in Python's memory.
 MAX_REQUEST_BYTES = 32_000_000
 MAX_REQUEST_CELLS = 1_000_000
 MAX_REQUEST_DECODED = 100_000_000
@@ -63,14 +63,14 @@ FAULTS = {
 
 
 class FileError(InputError):
-    """A file that is refused: a code with its values, and the sentence made of them.
+    """A refused file: a code with its values, and the sentence built from them.
 
     Parameters
     ----------
     code : str
         A key of `sentences`.
     values : mapping
-        Numbers as they are; the sentence shows them with separators.
+        Plain numbers; the sentence adds separators.
 
     Examples
     --------
@@ -95,7 +95,7 @@ class FileError(InputError):
 
 
 def check_bytes(name: str, size: int, most: int | None = None) -> None:
-    """Refuse a file of more bytes than are taken, before it is hashed or read.
+    """Refuse a file that is too large, before it is hashed or read.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def check_bytes(name: str, size: int, most: int | None = None) -> None:
 
 
 def check_columns(name: str, columns: int) -> None:
-    """Refuse a table of more columns than are taken.
+    """Refuse a table with too many columns.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def check_columns(name: str, columns: int) -> None:
 
 
 def check_table(name: str, rows: int, columns: int, *, is_csv: bool = False) -> None:
-    """Refuse a table that would not fit into memory once it is read whole.
+    """Refuse a table that would not fit into memory.
 
     Raises
     ------
@@ -146,10 +146,9 @@ def check_together(cells: int) -> None:
 
 
 def text_bytes(column: Any) -> int:
-    """Return how many bytes the texts of an Arrow column take once each stands for itself.
+    """Return the bytes of an Arrow column's texts once decoded.
 
-    A text that stands in a million rows is kept once in a dictionary; whoever decodes it has a
-    million of them.
+    A dictionary stores a repeated text once; decoding copies it for every row.
     """
     import pyarrow
     import pyarrow.compute as compute
@@ -169,7 +168,7 @@ def text_bytes(column: Any) -> int:
 
 
 def is_text(kind: Any) -> bool:
-    """Tell whether an Arrow type is one of texts or bytes, kept once or not."""
+    """Return whether an Arrow type holds text or bytes, dictionary-encoded or not."""
     import pyarrow
 
     kinds = pyarrow.types
@@ -180,10 +179,10 @@ def is_text(kind: Any) -> bool:
 
 @contextmanager
 def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
-    """Open a file that a person named: a regular one, or nothing.
+    """Open a file that a person named, if it is a regular file.
 
-    A pipe would be waited on for ever and a device has no end, so what was opened is asked, and
-    not the path, which may lead elsewhere by then.
+    A pipe would block forever and a device has no end. The check is on the open file, not on the
+    path, which may point elsewhere by then.
 
     Raises
     ------
@@ -192,10 +191,10 @@ def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
     """
     shown = name or str(path)
     flags = os.O_RDONLY
-    for more in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # not each system has each
+    for more in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):  # not every system has both
         flags |= getattr(os, more, 0)
     try:
-        # devices may act on being opened; the answer that counts is that of the open file
+        # opening a device may have effects; the decisive check is on the open file
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise FileError("not_regular", name=shown)
         descriptor = os.open(path, flags)
@@ -212,12 +211,12 @@ def opened(path: Path | str, name: str | None = None) -> Iterator[IO[bytes]]:
 
 
 def again(file: IO[bytes]) -> str:
-    """Return a path to the very file that is open, for libraries that open it by themselves."""
+    """Return a path to the open file itself, for libraries that open files on their own."""
     return f"/dev/fd/{file.fileno()}"
 
 
 def size_of(path: Path | str, name: str | None = None) -> int:
-    """Return the bytes of a regular file.
+    """Return the size of a regular file in bytes.
 
     Raises
     ------
@@ -229,18 +228,18 @@ def size_of(path: Path | str, name: str | None = None) -> int:
 
 
 def copy(path: Path | str, target: Path, name: str, most: int | None = None) -> Path:
-    """Copy a file that a person named to a place of ours, so that it stays as it was opened.
+    """Copy a file that a person named, so that later changes to it have no effect.
 
     Parameters
     ----------
     most : int, optional
-        Bytes that are taken; `MAX_BYTES` without.
+        Maximum bytes; default `MAX_BYTES`.
 
     Raises
     ------
     FileError
-        As `opened` does; with the code `bytes` for a larger one, before a byte of it is read, and
-        with `changed` where it grows meanwhile.
+        As `opened` does; with the code `bytes` if it is larger, before reading, and with `changed`
+        if it grows while being copied.
     """
     with opened(path, name) as source:
         size = os.fstat(source.fileno()).st_size

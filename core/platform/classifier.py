@@ -1,7 +1,6 @@
-"""What core asks of a classifier, whichever library made it: scikit-learn, LightGBM or PyCaret.
+"""Protocols of a classifier, for scikit-learn, LightGBM and PyCaret alike.
 
-These libraries have no types of their own, so that what comes from them would be `Any` wherever it
-goes. Whoever takes a model from them gives it one of these.
+These libraries have no type annotations; code that takes a model from them assigns it one of these.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ class Classifier(Protocol):
 
 
 class Unfitted(Protocol):
-    """A classifier, or a pipeline that ends in one, before it has seen rows."""
+    """An unfitted classifier, or a pipeline that ends in one."""
 
     def fit(self, rows: pd.DataFrame, labels: npt.ArrayLike, /) -> Classifier:
         """Fit it on features and labels, 0 or 1, and return it."""
 
 
 class Transformer(Protocol):
-    """What turns the columns of a frame into others."""
+    """An unfitted transformer of columns."""
 
     def fit_transform(self, rows: pd.DataFrame, /) -> pd.DataFrame:
         """Fit it on these rows, and return them transformed."""

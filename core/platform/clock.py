@@ -1,4 +1,4 @@
-"""The clock of schedules, alerts and retraining: real time, or as many times as fast as is set."""
+"""The clock of schedules, alerts and retraining: real time, or faster by a set factor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from core.platform.config import Settings
 def now(settings: Settings) -> float:
     """Return the time, in seconds since 1970, by the clock of schedules, alerts and retraining.
 
-    At `clock_speed` 1 it is real time. A faster clock runs ahead of real time from the moment when
-    that speed was first used in this home; all processes of a home read the same time.
+    At `clock_speed` 1 it is real time. A faster clock starts at the time when that speed was first
+    used in this home; all processes of a home read the same time.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def now(settings: Settings) -> float:
 
 
 def moment(settings: Settings, real: float) -> float:
-    """Return what this clock showed at a moment of real time, seconds since 1970 both.
+    """Convert real time to this clock's time, both in seconds since 1970.
 
     Examples
     --------
@@ -47,13 +47,13 @@ def moment(settings: Settings, real: float) -> float:
     """
     if settings.clock_speed == 1:
         return real
-    now(settings)  # a clock that was never asked begins now
+    now(settings)  # a clock that was never read starts now
     origin = float(storage.read_json(settings.state_dir / "clock.json")["origin"])
     return real if real <= origin else origin + (real - origin) * settings.clock_speed
 
 
 def real_seconds(settings: Settings, seconds: float) -> float:
-    """Return how many seconds of real time so many seconds of this clock are.
+    """Convert seconds of this clock to seconds of real time.
 
     Examples
     --------

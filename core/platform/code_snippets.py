@@ -1,4 +1,4 @@
-"""What a page did, as code: the call of `core` in Python, and the command for a shell."""
+"""Code that repeats what a page did: the Python call, and the shell command."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from core.platform import steps
 
 
 def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | None) -> str:
-    """Return Python that runs a step as it stands.
+    """Return Python code that runs a step.
 
     Parameters
     ----------
-    step : str
-        Name of a step.
     options, settings : mapping
-        What differs from the defaults, as JSON values. None as settings reads them from the
-        environment: some may hold a password.
+        Differences from the defaults, as JSON values. With None, the code reads settings from the
+        environment, since some may hold a password.
 
     Examples
     --------
@@ -34,7 +32,7 @@ def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | 
     if len(called) > 60:
         lines = "".join(f"    {name}={_written(value)},\n" for name, value in options.items())
         called = f"{step}.Options(\n{lines})"
-    # a file that was uploaded is read again, from where the code runs
+    # an uploaded file is read again, relative to where the code runs
     reads = any(_files(value) for value in options.values())
     first = "from pathlib import Path\n\nfrom core.platform import storage\n" if reads else ""
     return (
@@ -46,7 +44,7 @@ def python(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | 
 
 
 def script(imports: str, call: str, settings: Mapping[str, Any] | None) -> str:
-    """Return Python that calls something else of `core` with the settings.
+    """Return Python code that makes any other call of `core` with the settings.
 
     Examples
     --------
@@ -64,7 +62,7 @@ def script(imports: str, call: str, settings: Mapping[str, Any] | None) -> str:
 
 
 def command(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] | None) -> str:
-    r"""Return the line for a shell that does the same; settings stand before it as variables.
+    r"""Return the shell command that does the same, with settings as variables before it.
 
     Examples
     --------
@@ -82,7 +80,7 @@ def command(step: str, options: Mapping[str, Any], settings: Mapping[str, Any] |
 
 
 def words_of(name: str, value: Any) -> list[str]:
-    """Return an option as the words of a command line.
+    """Return an option as command-line arguments.
 
     Examples
     --------
@@ -98,7 +96,7 @@ def words_of(name: str, value: Any) -> list[str]:
         return [flag, *(shlex.quote(part) for part in value)]
     if isinstance(value, list | tuple | dict):
         return [flag, shlex.quote(json.dumps(value))]
-    if str(value).startswith("-"):  # as a word of its own it would be taken for another option
+    if str(value).startswith("-"):  # as a separate argument it would be taken for another option
         return [shlex.quote(f"{flag}={value}")]
     return [flag, shlex.quote(str(value))]
 
@@ -122,7 +120,7 @@ def _written(value: Any) -> str:
 
 
 def _files(value: Any) -> list[str]:
-    """Return the names of uploaded files that an option holds; nothing where it holds others.
+    """Return the names of the uploaded files in an option's value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Settings: where state lives and what bounds the app. Frozen; unknown keys are refused."""
+"""Settings: where state lives, and the app's limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.platform.errors import InputError
 PREFIX = "COURTSIDE_"
 SQLITE = "sqlite:///"
 CODE_ROOT = Path(__file__).resolve().parents[2]
-# else core is an installed library, and what lies beside it belongs to others
+# else core is an installed library, next to other packages
 IN_CHECKOUT = all((CODE_ROOT / name).is_file() for name in ("app.py", "pyproject.toml"))
 
 
@@ -25,24 +25,24 @@ def _usual_home() -> Path:
 
 
 class Options(BaseModel):
-    """The base of every step's options: frozen, and a key it does not know is refused."""
+    """The base of every step's options: frozen, unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Settings(Options):
-    """Where state lives and what bounds the app.
+    """Where state lives, and the app's limits. Frozen; unknown keys are refused.
 
-    Each field is read from the environment variable `COURTSIDE_<FIELD>`; the MLflow store alone
-    from MLflow's own `MLFLOW_TRACKING_URI`.
+    Each field is read from the environment variable `COURTSIDE_<FIELD>`; only the MLflow store from
+    MLflow's own `MLFLOW_TRACKING_URI`.
 
     Parameters
     ----------
     home : Path
-        Folder of everything the app writes: data/, mlflow.db, mlruns/, state/, logs/. By default
-        the checkout; where core is an installed library, `courtside` in the current folder.
+        Folder of everything the app writes: data/, mlflow.db, mlruns/, state/, logs/. Default: the
+        checkout, or `courtside` in the current folder if core is an installed library.
     raw_dir : Path or None
-        Folder with real files that acquire may read; without it the built-in sample is offered.
+        Folder with real files for acquire; without it the built-in sample is offered.
     project : str
         Name of a file in core/projects, without `.toml`.
     tracking_uri : str or None
@@ -50,39 +50,37 @@ class Settings(Options):
     upload_limit_mb : int
         Largest upload in megabytes, 1 to 2,000.
     download_mirror : str or None
-        Address of a folder on the network that holds the project's files under their own names,
-        for machines that do not reach the addresses in the project file.
+        URL of a folder with the project's files under their own names, for machines that cannot
+        reach the URLs in the project file.
     workers : int
         Jobs that run at the same time, 1 to 16.
     serve_port : int
         Port of the live endpoint, 1024 to 65,535; other servers take the next free ones.
     dask : str or None
-        Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, on whose workers
-        candidates are fitted side by side; None fits them one by one.
+        Address of a Dask scheduler, `tcp://host:port` or `tls://host:port`, whose workers fit
+        candidates in parallel; None fits them one by one.
     predictions_url : str or None
-        Database of the predictions log as SQLAlchemy names it,
-        `postgresql+psycopg://name:password@host/database`; None means a SQLite file in state/. It
-        can hold a password, so no run keeps it.
+        SQLAlchemy URL of the predictions log, `postgresql+psycopg://name:password@host/database`;
+        None means a SQLite file in state/. It can hold a password, so it is not recorded in runs.
     clock_speed : float
-        How many times as fast as real time the clock of schedules, alerts and retraining runs, 1
-        to 1,000,000: to see in minutes what takes weeks. Everything else keeps real time.
+        Speed of the clock of schedules, alerts and retraining relative to real time, 1 to
+        1,000,000: shows weeks in minutes. Everything else keeps real time.
     hang_seconds : float
-        Seconds, 2 to 3,600, without an answer after which a served model, its gateway, the
-        background worker or a job's process is ended and replaced; ten times as many while it uses
-        a processor.
+        Seconds without an answer, 2 to 3,600, after which a served model, its gateway, the
+        background worker or a job's process is killed and replaced; ten times as long while it uses
+        the CPU.
     webhook_secret, smtp_password : str or None
-        What alerts are signed with, and the password of the mail server; no run, log or page shows
-        them.
+        Key that signs alerts, and password of the mail server; never in a run, log or page.
     login : bool
-        Whether a person must log in before a page shows anything, through the provider that
-        `[auth]` in `.streamlit/secrets.toml` names.
+        Whether pages require a login, through the provider in `[auth]` of
+        `.streamlit/secrets.toml`.
     allowed_hosts : str or None
-        Names by which a proxy calls the app or an endpoint, with commas between:
-        `courtside.example.org`, or `192.168.1.5:8501`. Without it they answer to 127.0.0.1 and
-        localhost alone, since a page anywhere could have another name lead to this machine.
+        Comma-separated host names by which a proxy calls the app or an endpoint:
+        `courtside.example.org`, `192.168.1.5:8501`. Without it only 127.0.0.1 and localhost are
+        accepted, as protection against DNS rebinding.
     allowed_emails : str or None
-        Who may come in, with commas between: `ana@example.org`, or `@example.org` for all of a
-        house. None lets everybody in whom the provider knows. No run keeps it.
+        Comma-separated addresses that may log in: `ana@example.org`, or `@example.org` for a
+        domain. None admits everybody whom the provider knows. Not recorded in runs.
 
     Examples
     --------
@@ -95,7 +93,7 @@ class Settings(Options):
     project: str = Field("kobe", pattern=r"^[a-z][a-z0-9_]{0,39}$")
     tracking_uri: str | None = None
     upload_limit_mb: int = Field(200, ge=1, le=2000)
-    # without a password: settings are kept in every run
+    # without a password: settings are recorded in every run
     download_mirror: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
     workers: int = Field(2, ge=1, le=16)
     serve_port: int = Field(5001, ge=1024, le=65535)
@@ -159,9 +157,9 @@ class Settings(Options):
         return ",".join(addresses)
 
     @model_validator(mode="after")
-    def _who_is_allowed_is_asked(self) -> Settings:
+    def _allowed_emails_need_login(self) -> Settings:
         if self.allowed_emails and not self.login:
-            # else somebody would think that the door is shut
+            # a list without a login would look like protection
             raise ValueError(
                 "COURTSIDE_ALLOWED_EMAILS says who may come in, but nobody is asked who they are. "
                 "Set COURTSIDE_LOGIN=true too"
@@ -170,7 +168,7 @@ class Settings(Options):
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names beside 127.0.0.1 and localhost by which the app and its endpoints are called.
+        """Host names of the app and its endpoints, besides 127.0.0.1 and localhost.
 
         Examples
         --------
@@ -180,7 +178,7 @@ class Settings(Options):
         return tuple((self.allowed_hosts or "").split(",")) if self.allowed_hosts else ()
 
     def admits(self, email: str) -> bool:
-        """Return whether a person with this e-mail address may come in, in any case of letters.
+        """Return whether this e-mail address may log in; case is ignored.
 
         Examples
         --------
@@ -217,7 +215,7 @@ class Settings(Options):
         return self.tracking_uri or f"sqlite:///{(self.home / 'mlflow.db').as_posix()}"
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that give a child process these same settings.
+        """Return the environment variables that give a child process the same settings.
 
         Examples
         --------
@@ -241,7 +239,7 @@ class Settings(Options):
         Raises
         ------
         InputError
-            For a `COURTSIDE_` variable that does not exist or has a value out of its bounds.
+            For an unknown `COURTSIDE_` variable or a value out of range.
 
         Examples
         --------
@@ -273,14 +271,14 @@ class Settings(Options):
         raw = settings.raw_dir.resolve() if settings.raw_dir else None
         uri = settings.tracking_uri
         if uri and uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_absolute():
-            # the worker and the servers run in other folders, and mean the same store
+            # the worker and the servers run in other folders but use the same store
             uri = SQLITE + Path(uri.removeprefix(SQLITE)).resolve().as_posix()
         update = {"home": settings.home.resolve(), "raw_dir": raw, "tracking_uri": uri}
         return settings.model_copy(update=update)
 
 
 def sentence(error: ValidationError, prefix: str = "") -> str:
-    """Return the first fault of a pydantic error as one sentence.
+    """Return the first fault of a pydantic error as a sentence.
 
     Examples
     --------
@@ -296,7 +294,7 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     own = first["type"] == "value_error"
     reason = str(first["ctx"]["error"]) if own else first["msg"]
     if not where:
-        # of several choices together: what was given is all of them
+        # concerns several choices together: the input is all of them
         return f"{reason[0].upper()}{reason[1:]}."
     if str(first["loc"][-1]).endswith(("_url", "_secret", "_password")):  # it may hold a password
         return f"{where}: {reason[0].lower()}{reason[1:]}."

@@ -1,7 +1,7 @@
-"""How a CSV file is written: what divides its values, its decimal sign, its encoding.
+"""Detection of a CSV file's dialect: delimiter, decimal sign, encoding.
 
-What a file shows beyond doubt is detected on its first megabyte, its encoding on all of it. What it
-leaves open is asked and never guessed: `1,234` is 1.234 to some programs and 1234 to others.
+What is unambiguous is detected, from the first megabyte (the encoding from the whole file). What is
+ambiguous is asked and never guessed: `1,234` is 1.234 to some programs and 1234 to others.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ FAULTS = {
     "not_csv": "'{name}' cannot be read as CSV: {reason}.",
     "no_header": "'{name}' has no line with the names of its columns.",
 }
-# what the person is asked where a fault says that the file leaves it open
-ASKED = {
+# the question to the person if a fault says that the file is ambiguous
+QUESTIONS = {
     "delimiter_unclear": "delimiter",
     "decimal_unclear": "decimal",
     "decimal_mixed": "decimal",
@@ -71,7 +71,7 @@ ASKED = {
 
 _MISSING = frozenset(("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "n/a", "<NA>"))
 EXPONENT = r"(?:[eE][+-]?\d+)?"
-# a number by either convention, with its groups of thousands
+# a number in either convention, with thousands separators
 _NUMBER = {
     "point": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+)?(?:\.\d*)?{EXPONENT}"),
     "comma": re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:\.\d{{3}})+)?(?:,\d*)?{EXPONENT}"),
@@ -84,7 +84,7 @@ _NOT_1252 = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))
 
 
 class DialectError(FileError):
-    """A CSV file that cannot be read, or leaves open how; `choices` says between what.
+    """A CSV file that cannot be read or is ambiguous; `choices` holds the possible answers.
 
     Examples
     --------
@@ -101,8 +101,8 @@ class DialectError(FileError):
 
     @property
     def asks(self) -> str | None:
-        """What the person must say: `delimiter`, `decimal` or `encoding`; None for other faults."""
-        return ASKED.get(self.code)
+        """What the person must choose: `delimiter`, `decimal` or `encoding`; else None."""
+        return QUESTIONS.get(self.code)
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Dialect:
     encoding : {"utf-8", "windows-1252"}
         UTF-8 with or without a byte-order mark.
     thousands : bool
-        Whether numbers are written with groups of thousands, by the other sign.
+        Whether numbers have thousands separators, written with the other sign.
     old_mac : bool
-        Whether lines end with a carriage return alone.
+        Whether lines end with a bare carriage return.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class Dialect:
 
     @property
     def sign(self) -> str:
-        """What stands between values."""
+        """The delimiter character."""
         return SIGNS[self.delimiter]
 
     @property
@@ -144,7 +144,7 @@ class Dialect:
 
     @property
     def codec(self) -> str:
-        """What Python calls the encoding."""
+        """Python's name of the encoding."""
         return CODECS[self.encoding]
 
     @property
@@ -153,14 +153,14 @@ class Dialect:
         return b"\r" if self.old_mac else b"\n"
 
     def describe(self) -> str:
-        """Return it in words, for a run, a command or a caption."""
+        """Return it in words, for runs, commands and captions."""
         parts = [SHOWN[self.delimiter], SHOWN_POINTS[self.decimal]]
         parts += ["groups of thousands"] if self.thousands else []
         return ", ".join([*parts, SHOWN[self.encoding]])
 
     @property
     def code(self) -> str:
-        """What was detected or said, as runs and snapshots keep it."""
+        """Its compact form in runs and snapshots."""
         return f"{self.delimiter} {self.decimal} {self.encoding}"
 
 
@@ -170,7 +170,7 @@ PLAIN = Dialect()
 
 @dataclass(frozen=True)
 class Given:
-    """What a person said of a file; the rest is detected."""
+    """What a person stated about a file; the rest is detected."""
 
     delimiter: str | None = None
     decimal: str | None = None
@@ -178,7 +178,7 @@ class Given:
 
     @classmethod
     def of(cls, code: str) -> Given:
-        """Return what a run or a snapshot kept; nothing of an empty text, which is of parquet.
+        """Parse `Dialect.code`; an empty text, as for parquet, states nothing.
 
         Examples
         --------
@@ -192,7 +192,7 @@ NOTHING = Given()
 
 
 def listed(codes: Iterable[str]) -> str | None:
-    """Return how the CSV files of a run were read, by `Dialect.code` of each; None without any.
+    """Return the distinct dialects of a run's CSV files; None if there are none.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def listed(codes: Iterable[str]) -> str | None:
 
 
 class Options(config.Options):
-    """How the CSV files of a step are written, where that is said and not detected."""
+    """How a step's CSV files are written, where stated rather than detected."""
 
     delimiter: Delimiter | None = None
     decimal: Decimal | None = None
@@ -211,12 +211,12 @@ class Options(config.Options):
 
     @property
     def given(self) -> Given:
-        """What was said."""
+        """The stated parts."""
         return Given(self.delimiter, self.decimal, self.encoding)
 
 
 class TextCheck:
-    """Finds the encoding of a file while its blocks pass by, all of them.
+    """Detects the encoding of a file from all of its blocks.
 
     Examples
     --------
@@ -233,12 +233,12 @@ class TextCheck:
         self._has_multibyte = False
 
     def feed(self, block: bytes) -> None:
-        """Take in the next block.
+        """Read the next block.
 
         Raises
         ------
         DialectError
-            For bytes that no text of a known encoding has.
+            For bytes that are invalid in every known encoding.
         """
         if b"\0" in block:
             raise DialectError("binary", name=self.name)
@@ -253,12 +253,12 @@ class TextCheck:
             self._refuse(block)
 
     def encoding(self) -> str:
-        """Return the encoding once all blocks were fed.
+        """Return the encoding, after all blocks.
 
         Raises
         ------
         DialectError
-            When the bytes leave it open, or contradict what was said.
+            If the bytes are ambiguous, or contradict the stated encoding.
         """
         if self._is_utf8:
             try:
@@ -271,7 +271,7 @@ class TextCheck:
     def _refuse(self, block: bytes) -> None:
         if self.given.encoding == "utf-8":
             raise DialectError("not_utf8", name=self.name)
-        # both encodings in one file: it is damaged, or of a third one
+        # both encodings in one file: damaged, or a third encoding
         if self._has_multibyte and self.given.encoding is None:
             raise DialectError("encoding_unclear", name=self.name)
         if any(byte in block for byte in _NOT_1252):
@@ -279,7 +279,7 @@ class TextCheck:
 
 
 def sample_text(sample: bytes, name: str, encoding: str) -> str:
-    """Return the first bytes of a file as text; they may end within a character.
+    """Decode the first bytes of a file, which may end within a character.
 
     Raises
     ------
@@ -294,25 +294,23 @@ def sample_text(sample: bytes, name: str, encoding: str) -> str:
 def detect(
     sample: bytes, name: str, *, is_whole: bool, encoding: str = "utf-8", given: Given = NOTHING
 ) -> tuple[Dialect, tuple[str, ...]]:
-    r"""Return how a file is written, by its first bytes, and the names of its columns.
+    r"""Return a file's dialect and column names, from its first bytes.
 
     Parameters
     ----------
     sample : bytes
-        The first `SAMPLE_BYTES`, or all where there are fewer.
+        The first `SAMPLE_BYTES`.
     name : str
-        What the person calls it.
+        For messages.
     is_whole : bool
-        Whether the sample is the whole file; else its last line may be cut.
+        Whether the sample is the whole file; otherwise its last line may be cut.
     encoding : {"utf-8", "windows-1252"}
-        What `TextCheck` says.
-    given : Given
-        What the person said.
+        From `TextCheck`.
 
     Raises
     ------
     DialectError
-        When it is no CSV; when the file leaves open what divides it or what its decimal sign is.
+        If it is not CSV, or its delimiter or decimal sign is ambiguous.
 
     Examples
     --------
@@ -331,13 +329,13 @@ def detect(
 
 
 def header(sample: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Return the names of the columns of a file that is written like this, by its first bytes."""
+    """Return a file's column names, given its dialect and first bytes."""
     text = sample.decode(dialect.codec, errors="ignore")
     return tuple(next(iter(_rows(text, dialect.sign, False, 1)), ()))
 
 
 def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, list[list[str]]]:
-    """Return what divides the values, and the first rows as it divides them."""
+    """Return the delimiter, and the first rows split by it."""
     reason = ""
     read: dict[str, list[list[str]]] = {}
     for delimiter in (given.delimiter,) if given.delimiter else SIGNS:
@@ -354,7 +352,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
         return given.delimiter, read[given.delimiter]
     several = [delimiter for delimiter, rows in read.items() if len(rows[0]) > 1]
     if not several:
-        return _of_one_column(read)
+        return _single_column(read)
     if len(several) > 1:
         fitting = [delimiter for delimiter in several if _fits(read[delimiter])]
         if len(fitting) != 1:
@@ -363,7 +361,7 @@ def _divided(text: str, name: str, is_whole: bool, given: Given) -> tuple[str, l
     return several[0], read[several[0]]
 
 
-def _of_one_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[str]]]:
+def _single_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[str]]]:
     """Return the only column of a file; its numbers may have a decimal comma."""
     alone = read.get("semicolon")
     if alone and any(len(row) > 1 for row in read.get("comma", ())):
@@ -377,7 +375,7 @@ def _of_one_column(read: Mapping[str, list[list[str]]]) -> tuple[str, list[list[
 
 
 def _rows(text: str, sign: str, is_whole: bool, most: int = SAMPLE_ROWS) -> list[list[str]]:
-    """Return the first rows that have anything in them, the last one only if it is whole."""
+    """Return the first non-empty rows, the last one only if it is complete."""
     rows: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=sign):
@@ -386,7 +384,7 @@ def _rows(text: str, sign: str, is_whole: bool, most: int = SAMPLE_ROWS) -> list
             if len(rows) > most:
                 return rows
     except csv.Error:
-        # of a cell that is too long for this reader, and not for those that read the rows
+        # a cell that is too long for this reader, but not for those that read the rows
         if not rows:
             raise
         return rows
@@ -394,10 +392,10 @@ def _rows(text: str, sign: str, is_whole: bool, most: int = SAMPLE_ROWS) -> list
 
 
 def _fits(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether each row has as many values as there are columns.
+    """Return whether each row has as many values as there are columns.
 
-    R names rows in a first column without a name; empty values at the end are those of a comma too
-    many.
+    Allowed: R's row names in a first column without a name, and empty values from trailing
+    delimiters.
     """
     width = len(rows[0])
     sizes = {len(row) for row in rows[1:] if len(row) <= width or any(row[width:])}
@@ -407,8 +405,8 @@ def _fits(rows: Sequence[Sequence[str]]) -> bool:
 def _decimal(
     rows: Sequence[Sequence[str]], name: str, delimiter: str, given: Given
 ) -> tuple[str, bool]:
-    """Return the decimal sign, and whether numbers have groups of thousands."""
-    # by which convention each column of numbers can be read, with its first value with a sign
+    """Return the decimal sign, and whether numbers have thousands separators."""
+    # the conventions by which each numeric column can be read, with its first value that has a sign
     readable: list[tuple[bool, bool, str]] = []
     for at in range(len(rows[0])):
         cells = [row[at].strip() for row in rows[1:] if at < len(row)]
@@ -420,7 +418,7 @@ def _decimal(
         if by_point or by_comma:
             readable.append((by_point, by_comma, signed[0]))
         elif given.decimal is None and all(_is_a_number(cell) for cell in cells):
-            # some of one convention, some of the other
+            # columns of both conventions
             odd = [
                 [cell for cell in signed if not _are_numbers([cell], convention)]
                 for convention in POINTS
@@ -430,7 +428,7 @@ def _decimal(
     commas = [
         cell
         for by_point, by_comma, cell in readable
-        # in a file divided by commas, 192.168.100 is hardly a number
+        # in a comma-delimited file, 192.168.100 is hardly a number
         if not by_point and ("," in cell or delimiter != "comma")
     ]
     open_ones = [cell for by_point, by_comma, cell in readable if by_point and by_comma]
@@ -438,19 +436,19 @@ def _decimal(
     if decimal is None:
         if points and commas:
             raise DialectError("decimal_mixed", name=name, as_point=points[0], as_comma=commas[0])
-        asked = [
+        ambiguous = [
             cell
             for cell in open_ones
-            # in 1.234 a point is a decimal point wherever the comma divides the values
+            # with comma as delimiter, the point in 1.234 is a decimal point
             if "," in cell or delimiter in ("semicolon", "tab")
         ]
-        if asked and not points and not commas:
+        if ambiguous and not points and not commas:
             raise DialectError(
                 "decimal_unclear",
                 name=name,
-                example=asked[0],
-                as_point=_as_number(asked[0], "point"),
-                as_comma=_as_number(asked[0], "comma"),
+                example=ambiguous[0],
+                as_point=_as_number(ambiguous[0], "point"),
+                as_comma=_as_number(ambiguous[0], "comma"),
             )
         decimal = "comma" if commas else "point"
     group = POINTS["point" if decimal == "comma" else "comma"]
@@ -465,7 +463,7 @@ def _decimal(
 
 
 def _columns(rows: Sequence[Sequence[str]], decimal: str) -> list[bool]:
-    """Tell of each column whether all of its values are numbers by a convention."""
+    """Return for each column whether all of its values are numbers in a convention."""
     numeric = []
     for at in range(len(rows[0])):
         cells = [row[at].strip() for row in rows[1:] if at < len(row)]
@@ -484,7 +482,7 @@ def _is_a_number(cell: str) -> bool:
 
 
 def _as_number(cell: str, decimal: str) -> str:
-    """Return a number as it is read by a convention, with a decimal point.
+    """Rewrite a number of a convention with a decimal point and no separators.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Numbers of CSV files as Python reads them, whatever their decimal sign."""
+"""Conversion of a CSV's localized numbers into Python's notation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core.platform.csv_dialect import EXPONENT, Dialect
 
 
 def plain_numbers(values: Any, dialect: Dialect) -> Any:
-    """Return texts of an Arrow column of numbers with a decimal point and without groups.
+    """Rewrite the numbers of an Arrow text column with a decimal point and no separators.
 
-    What is no number by the dialect is none afterwards either: `1.5` gets a question mark in a file
-    with decimal commas, or it would be read as if the file had points.
+    Text that is not a number in the dialect stays invalid: in a file with decimal commas `1.5` gets
+    a question mark, as it would otherwise become a number.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def plain_numbers(values: Any, dialect: Dialect) -> Any:
 def with_plain_numbers(
     frame: pd.DataFrame, dialect: Dialect, columns: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the frame with numbers that pandas left as texts read by the dialect."""
+    """Return the frame with number columns that pandas left as text converted by the dialect."""
     if dialect.decimal == "point" and not dialect.thousands:
         return frame
     import pyarrow

@@ -1,4 +1,7 @@
-"""What can go wrong, in the person's words. A page catches `CourtsideError` and nothing wider."""
+"""The errors that carry a sentence for the person: `CourtsideError` and its subclasses.
+
+Pages catch `CourtsideError` and nothing wider.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SECRET_VARIABLES = (
 
 
 def without_secrets(text: str) -> str:
-    """Return the text with passwords of addresses, and MLflow's own secrets, struck out.
+    """Return the text with passwords in URLs and MLflow's secrets masked.
 
     Examples
     --------
@@ -29,12 +32,12 @@ def without_secrets(text: str) -> str:
 
 
 class CourtsideError(Exception):
-    """The root of all errors that carry a sentence for the person.
+    """The base of all errors that carry a sentence for the person.
 
     Parameters
     ----------
     message : str
-        What happened and what to do next; shown as it stands, without secrets.
+        What happened and what to do next; shown as it is, with secrets masked.
 
     Examples
     --------
@@ -48,11 +51,11 @@ class CourtsideError(Exception):
 
 
 class InputError(CourtsideError):
-    """What was given (a file, a frame, a setting) cannot be used; nothing was changed."""
+    """The input (a file, a frame, a setting) cannot be used; nothing was changed."""
 
 
 class DownloadError(CourtsideError):
-    """A file cannot be had from the network; nothing was changed."""
+    """A file cannot be downloaded; nothing was changed."""
 
 
 class NotReadyError(CourtsideError):
@@ -68,4 +71,4 @@ class StoreError(CourtsideError):
 
 
 class JobError(CourtsideError):
-    """A background job cannot be started, or has ended in a way that it must tell."""
+    """A background job cannot be started, or ended in a way that must be reported."""

@@ -1,4 +1,4 @@
-"""Formulas of the project file: a closed language over columns, checked before it is ever used."""
+"""Formulas of the project file: a restricted expression language over columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 
 FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
-# of a text column: `matchup.str.contains("@")`
+# for text columns: `matchup.str.contains("@")`
 TEXT_METHODS = ("contains", "endswith", "slice", "startswith")
-# a text, which may hold a backtick, or a name between two
+# a string, which may contain a backtick, or a name in backticks
 _QUOTED = re.compile(r"""\"[^"]*\"|'[^']*'|`(?P<name>[^`]+)`""")
 _ALLOWED = (
     ast.Expression,
@@ -37,11 +37,11 @@ _ALLOWED = (
 
 
 def columns_in(formula: str) -> tuple[str, ...]:
-    """Return the columns that a formula reads, in their order; refuse what is no formula.
+    """Return the columns that a formula reads, in order, or refuse the formula.
 
-    A formula is what `pandas.DataFrame.eval` takes, and of that only numbers, texts, columns,
-    arithmetic, comparisons, the FUNCTIONS, and `column.str.<method>(...)` with the TEXT_METHODS:
-    nothing that could reach beyond the frame. A name that is no single word stands in backticks.
+    A formula is a subset of what `pandas.DataFrame.eval` takes: numbers, strings, columns,
+    arithmetic, comparisons, the FUNCTIONS, and `column.str.<method>(...)` with the TEXT_METHODS.
+    Nothing in it can reach beyond the frame. Names that are not identifiers are put in backticks.
 
     Raises
     ------
@@ -76,14 +76,14 @@ def columns_in(formula: str) -> tuple[str, ...]:
 
 
 def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
-    """Try a formula on two made-up rows, and refuse one that fails or gives another kind.
+    """Try a formula on two artificial rows; refuse it if it fails or its result is of another kind.
 
     Parameters
     ----------
     kind : {"number", "text"}
-        What it is to give.
+        Required kind of the result.
     types : mapping of str to str
-        Type of each column, as the project file says.
+        Each column's type in the project file.
 
     Raises
     ------
@@ -110,11 +110,11 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
 
 
 def _without_backticks(formula: str, quoted: dict[str, str]) -> str:
-    """Return the formula with a word for each name in backticks, which `quoted` then translates."""
+    """Replace each name in backticks by an identifier, recorded in `quoted`."""
 
     def word(token: re.Match[str]) -> str:
         if token["name"] is None:
-            return token[0]  # a text
+            return token[0]  # a string
         name = f"_quoted_{len(quoted)}_"
         quoted[name] = token["name"]
         return name

@@ -1,4 +1,4 @@
-"""The version of the running code, by git."""
+"""The git commit of the running code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from core.platform.config import CODE_ROOT, IN_CHECKOUT
 
 @lru_cache
 def git_commit() -> str:
-    """Return the commit of the running code, with `+` when files differ from it; or `unknown`.
+    """Return the commit of the running code, with `+` for local changes; or `unknown`.
 
-    It is unknown where core is an installed library: a repository around it is somebody else's.
+    It is unknown if core is an installed library: an enclosing repository is not ours.
     """
     if not IN_CHECKOUT:
         return "unknown"

@@ -1,7 +1,7 @@
-"""What follows, in packages above, from something that happens in a package below.
+"""Hooks by which a package triggers work in packages above it.
 
-Packages import downwards only; where a step must do something above it, it asks for the hook by
-name. All of them stand here.
+Packages import downwards only; a step that needs something from above calls a hook by name. All
+hooks are listed here.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from importlib import import_module
 from typing import Any
 
 HOOKS = {
-    # a version is about to become the champion: (settings, version, progress) -> context manager
+    # before a version becomes the champion: (settings, version, progress) -> context manager
     "champion_moves": "core.serving.follow_champion:followed",
-    # the champion or what is served has changed: (settings)
+    # after the champion or the served versions change: (settings)
     "operation_changed": "core.monitoring.operation:close_left_alerts",
-    # a monitoring report is finished: (settings, run_id)
+    # after a monitoring report: (settings, run_id)
     "report_made": "core.retraining.policy_store:ask_about",
 }
 
 
 def hook(name: str) -> Callable[..., Any]:
-    """Return the function of that name in `HOOKS`."""
+    """Return the function registered in `HOOKS` under this name."""
     module, _, function = HOOKS[name].partition(":")
     hooked: Callable[..., Any] = getattr(import_module(module), function)
     return hooked

@@ -1,8 +1,7 @@
-"""Which home a record of a process belongs to: a copied home leaves the other's processes alone.
+"""Identity of a home, so that a copied home leaves the original's processes alone.
 
-A home is known by the place of its state folder: the path and the file number that the system gave
-it. A copy has another of both, a moved home another path, and a folder that took the place of
-another one has another number.
+A home is identified by the path and inode of its state folder. A copy differs in both, a moved home
+in its path, a replaced folder in its inode.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def of_home(state_dir: Path) -> str:
-    """Return what names the home whose state lies here, on this machine.
+    """Return the identity, on this machine, of the home with this state folder.
 
     Parameters
     ----------
@@ -32,9 +31,9 @@ def of_home(state_dir: Path) -> str:
 
 
 def is_ours(record: object, state_dir: Path) -> bool:
-    """Tell whether a record of processes was written in this home.
+    """Return whether a record of processes was written in this home.
 
-    One that says nothing of its home counts as written here.
+    A record without a home counts as written here.
 
     Examples
     --------

@@ -1,10 +1,9 @@
-"""What a person reads, in the language they chose.
+"""Translation of what a person reads into the chosen language.
 
-The record is in one language: steps, errors, reports and pages say what they have to say in
-English, as plain strings, and runs keep it so. What is drawn is told in the chosen language at the
-last moment, so a report that was made last year, by a schedule that nobody watched, reads in
-either. The catalogues are gettext's; `.ci/messages.py` collects the messages from the source, where
-an f-string is a message with places in it: `f"{rows:,} rows"` is `{rows} rows`.
+Everything is recorded in English: steps, errors, reports and pages produce plain English strings,
+and runs keep those. Translation happens on display, so an old report can be read in either
+language. The catalogues are gettext's; `.ci/messages.py` collects the messages from the source,
+where an f-string is a message with placeholders: `f"{rows:,} rows"` is `{rows} rows`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from typing import Any
 
 from babel.dates import format_date
 from babel.messages.mofile import read_mo
-from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
 from core.platform.errors import InputError
 
 LANGUAGES = {"en": "English", "pt": "Português"}
-# what Babel calls the form of numbers and dates in each
+# Babel's locale of each language
 LOCALES = {"en": "en_GB", "pt": "pt_BR"}
 FOLDER = Path(__file__).resolve().parents[1] / "locale"
 PLACE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
-# a page may have put a backslash before these, so that they stand as they are
+# a page may have escaped these with a backslash
 _ESCAPED = re.compile(r"\\([\\`*\[\]$~<@:.])")
-# where a text falls into parts that can be told one by one, from the coarsest to the finest
+# separators at which a text is split for translation, from coarse to fine
 _SEAMS = tuple(
     re.compile(seam)
     for seam in (
@@ -47,29 +46,29 @@ _SEAMS = tuple(
 )
 _SEVERAL = re.compile(r"[.,;:]\s|\n")
 _WRAPPED = re.compile(r"(\*\*|\*)([^*]+)\1")
-# a word in bold, and what is said of it
+# a bold term and its explanation
 _HEADED = re.compile(r"((?:[-*] )?\*\*[^*\n]+\*\*)(:?\s+)(\S[^\n]*)")
 _KEPT = re.compile(r"(`[^`]*`|https?:\S+|\\?`)")
 _TOKEN = re.compile(r"[\w.,:/@+-]+")
 _NUMBER = re.compile(r"([+-]?)((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(e[+-]?\d+)?([.,:]?)")
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})([.,:]?)")
 _LETTERS = re.compile(r"[^\W\d_]")
-# a value within a sentence holds no end of a sentence
+# a value within a sentence contains no end of a sentence
 _WITHIN = r"((?:(?![.!?]\s+[A-Z*`\"])[^\n])*?)"
 _ANY = r"([\s\S]*?)"
 _TRIED = 8
-# in a text of more letters, a message of few letters ("{low} to {high}") says nothing
+# in a longer text, a message of few letters ("{low} to {high}") matches anything
 _SHORT, _TELLING, _OPENING = 60, 7, 5
 _MOST_PARTS = 16
-# a piece of more words is no name
+# a piece with more words is not a name
 _NAME_WORDS = 4
-# a text told, and the pieces of it that stayed as they were
+# a translated text, and its untranslated pieces
 _Answer = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class _Template:
-    """A message with places: what must stand in a text, and how the text falls apart."""
+    """A message with placeholders: its literals, and the pattern that splits a text by them."""
 
     names: tuple[str, ...]
     is_code: tuple[bool, ...]
@@ -87,14 +86,14 @@ class _Catalogue:
 
 
 def translate(text: str, language: str) -> str:
-    """Return a text in a language: as it stands where the catalogue does not know it.
+    """Translate a text; what the catalogue does not know stays as it is.
 
-    Numbers and dates take the language's form. Code between backticks, addresses and names stay.
+    Numbers and dates are localized. Code in backticks, addresses and names are unchanged.
 
     Raises
     ------
     InputError
-        For a language that there is no catalogue of.
+        For a language without a catalogue.
 
     Examples
     --------
@@ -109,7 +108,7 @@ def translate(text: str, language: str) -> str:
 
 
 def untranslated(text: str, language: str) -> tuple[str, ...]:
-    """Return the pieces of a text that the catalogue does not know.
+    """Return the pieces of a text that the catalogue does not contain.
 
     Examples
     --------
@@ -119,20 +118,8 @@ def untranslated(text: str, language: str) -> tuple[str, ...]:
     return _translate(text, language)[1]
 
 
-def number(value: float, language: str, digits: int = 0) -> str:
-    """Return a number in a language's form.
-
-    Examples
-    --------
-    >>> number(20285.5, "pt", 1), number(20285.5, "en", 1)
-    ('20.285,5', '20,285.5')
-    """
-    form = "#,##0" + ("." + "0" * digits if digits else "")
-    return str(format_decimal(value, format=form, locale=_locale(language)))
-
-
 def d3_locale(language: str) -> dict[str, object]:
-    """Return the form of numbers that a chart takes from its own settings."""
+    """Return Vega's number format locale."""
     locale = _locale(language)
     return {
         "decimal": get_decimal_symbol(locale),
@@ -143,7 +130,7 @@ def d3_locale(language: str) -> dict[str, object]:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a number as a page writes it.
+    """Return whether a text is a number as pages format it.
 
     Examples
     --------
@@ -155,19 +142,19 @@ def is_number(text: str) -> bool:
 
 
 def matches(language: str, text: str) -> bool:
-    """Tell whether the catalogue knows a text as a whole, places and all."""
+    """Return whether the catalogue contains a text as a whole, placeholders filled."""
     known = _catalogue(language)
     return text in known.exact or next(_fitting(known, text, strict=False), None) is not None
 
 
-# keys of a Vega-Lite chart whose strings a person reads, and whose strings are values of the data
+# keys of a Vega-Lite chart with strings for people, and with strings that are data values
 CHART_TEXTS = frozenset({"title", "text", "subtitle", "description"})
 CHART_VALUES = frozenset({"domain", "sort", "values"})
 _QUOTED = re.compile(r"'([^'\\]*)'")
 
 
 def chart_word(text: str, language: str) -> str:
-    """Return a value of a chart's data told, if it is a word of ours or a number as a page has it.
+    """Translate a data value of a chart if it is in the catalogue or a formatted number.
 
     Examples
     --------
@@ -178,7 +165,7 @@ def chart_word(text: str, language: str) -> str:
 
 
 def chart_text(text: str, key: str, language: str) -> str:
-    """Return a string of a chart's specification told, where a person reads it; by its key."""
+    """Translate a string of a chart's specification if its key holds text for people."""
     if key in CHART_TEXTS:
         return translate(text, language)
     if key == "labelExpr":
@@ -186,40 +173,40 @@ def chart_text(text: str, key: str, language: str) -> str:
     return chart_word(text, language) if key in CHART_VALUES else text
 
 
-def told_chart(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """Return a Vega-Lite chart with its words told, and numbers in the language's form.
+def translated_chart(spec: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Return a Vega-Lite chart with its texts translated and its numbers localized.
 
     Examples
     --------
-    >>> told_chart({"mark": "bar", "title": "1,022"}, "pt")["title"]
+    >>> translated_chart({"mark": "bar", "title": "1,022"}, "pt")["title"]
     '1.022'
     """
     if language == "en":
         return dict(spec)
-    chart: dict[str, Any] = _told_part(dict(spec), "", language)
+    chart: dict[str, Any] = _translated_part(dict(spec), "", language)
     locale = {"number": d3_locale(language)}
     chart["config"] = {**chart.get("config", {}), "locale": locale}
     return chart
 
 
-def _told_part(part: Any, key: str, language: str) -> Any:
+def _translated_part(part: Any, key: str, language: str) -> Any:
     if isinstance(part, str):
         return chart_text(part, key, language)
     if isinstance(part, Mapping):
         if key == "datasets":
-            return {name: _told_rows(rows, language) for name, rows in part.items()}
+            return {name: _translated_rows(rows, language) for name, rows in part.items()}
         return {
-            name: _told_rows(value, language)
+            name: _translated_rows(value, language)
             if key == "data" and name == "values"
-            else _told_part(value, name, language)
+            else _translated_part(value, name, language)
             for name, value in part.items()
         }
     if isinstance(part, list | tuple):
-        return [_told_part(element, key, language) for element in part]
+        return [_translated_part(element, key, language) for element in part]
     return part
 
 
-def _told_rows(rows: Any, language: str) -> Any:
+def _translated_rows(rows: Any, language: str) -> Any:
     if not isinstance(rows, list):
         return rows
     return [
@@ -234,7 +221,7 @@ def _told_rows(rows: Any, language: str) -> Any:
 
 
 def pieces(message: str) -> tuple[list[str], list[str]]:
-    """Return what a message says around its places, and the names of the places.
+    """Return a message's literals and the names of its placeholders.
 
     Examples
     --------
@@ -261,10 +248,10 @@ def _catalogue(language: str) -> _Catalogue:
     for message in catalogue:
         if not message.id or not message.string:
             continue
-        told_as, answer = str(message.id), str(message.string)
-        literals, names = pieces(told_as)
+        source, answer = str(message.id), str(message.string)
+        literals, names = pieces(source)
         if not names:
-            exact[told_as] = answer
+            exact[source] = answer
             continue
         solid = max(
             (run for piece in literals for run in re.split(r"[\\`*\[\]$~<@:.]", piece)), key=len
@@ -276,7 +263,7 @@ def _catalogue(language: str) -> _Catalogue:
                 pieces=tuple(literals),
                 literal=solid,
                 size=sum(len(piece.replace(" ", "")) for piece in literals),
-                lines=told_as.count("\n"),
+                lines=source.count("\n"),
                 answer=answer,
             )
         )
@@ -286,7 +273,7 @@ def _catalogue(language: str) -> _Catalogue:
 
 @lru_cache(maxsize=8192)
 def _pattern(literals: tuple[str, ...], place: str) -> re.Pattern[str]:
-    """Return a pattern in which signs of the literals may have a backslash before them."""
+    """Return a pattern in which characters of the literals may be escaped with a backslash."""
     return re.compile(place.join(_escapable(piece) for piece in literals))
 
 
@@ -308,19 +295,19 @@ def _fitting(
         if (template.lines != lines and strict) or not _in_order(template.pieces, bare):
             continue
         fit = _pattern(template.pieces, _WITHIN if strict else _ANY).fullmatch(text)
-        # a message of few letters would swallow whole lists and sentences
+        # a message of few letters would match whole lists and sentences
         if fit and not (template.size < _TELLING and _swallows(template, fit.groups())):
             yield template, fit.groups()
 
 
 def _swallows(template: _Template, values: Sequence[str]) -> bool:
-    """Tell whether a value holds several things, other than what follows all that is said."""
+    """Return whether a value spans several parts of a text, except after the last literal."""
     inner = values if not template.pieces[0] else values[:-1]
     return any(map(_SEVERAL.search, inner))
 
 
 def _in_order(pieces: Sequence[str], text: str) -> bool:
-    """Tell whether a text begins, goes on and ends with these; much faster than a pattern."""
+    """Return whether a text starts with, contains in order and ends with these; fast."""
     if not text.startswith(pieces[0]) or not text.endswith(pieces[-1]):
         return False
     at = 0
@@ -333,7 +320,7 @@ def _in_order(pieces: Sequence[str], text: str) -> bool:
 
 @lru_cache(maxsize=50_000)
 def _translate(text: str, language: str) -> _Answer:
-    """Return a text told, and what of it stays as it was: the fewer letters the better."""
+    """Return a text translated, and its untranslated pieces, with as few letters as possible."""
     bare = text.strip()
     if bare != text:
         if not bare:
@@ -355,7 +342,7 @@ def _translate(text: str, language: str) -> _Answer:
             if tried == _TRIED or not best[1]:
                 break
             filled = _filled(template, values, language)
-            # half a sentence in each language reads worse than the one it was written in
+            # a half-translated sentence reads worse than the original
             if not any(len(piece.split()) > _NAME_WORDS for piece in filled[1]):
                 best = min(best, filled, key=_cost)
     if best[1]:
@@ -389,7 +376,7 @@ def _by_parts(text: str, language: str) -> _Answer:
     for seam in _SEAMS:
         parts = seam.split(text)
         if 3 < len(parts) <= _MOST_PARTS:
-            # a message may hold such a seam itself: try what comes first, or last, alone
+            # a message may contain such a separator: try the first or last part alone
             ways = (parts, _ends(parts, 1), _ends(parts, len(parts) - 2))
             return min((_joined(way, language) for way in ways), key=_cost)
         if len(parts) > 1:
@@ -402,7 +389,7 @@ def _ends(parts: Sequence[str], at: int) -> list[str]:
 
 
 def _joined(parts: Sequence[str], language: str) -> _Answer:
-    """Return parts told, with the seams between them."""
+    """Return parts translated and joined with their separators."""
     inner = [
         _translate(part, language) if place % 2 == 0 and part else (_join(part, language), ())
         for place, part in enumerate(parts)
@@ -416,15 +403,14 @@ def _join(seam: str, language: str) -> str:
 
 
 def _leaf(text: str, language: str) -> _Answer:
-    """Return a text that the catalogue does not know: its numbers told, its words as they are."""
+    """Return a text that the catalogue does not contain: numbers localized, words unchanged."""
     parts = _KEPT.split(text)
-    inner = [part if place % 2 else _in_form(part, language) for place, part in enumerate(parts)]
+    inner = [
+        part if place % 2 else _TOKEN.sub(lambda token: _token(token[0], language), part)
+        for place, part in enumerate(parts)
+    ]
     left = tuple(part.strip() for part in parts[::2] if _LETTERS.search(part))
     return "".join(inner), left
-
-
-def _in_form(text: str, language: str) -> str:
-    return _TOKEN.sub(lambda token: _token(token[0], language), text)
 
 
 def _token(token: str, language: str) -> str:

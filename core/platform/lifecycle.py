@@ -1,4 +1,4 @@
-"""Where the life cycle stands, and the one next thing to do."""
+"""The state of the life cycle, and the next thing to do."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ Source = Literal["sample", "folder", "download"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What the stores say; None (or nothing) where there is none yet.
+    """What exists; None or empty if there is none yet.
 
     Parameters
     ----------
     snapshot : str or None
-        The raw data that stands.
+        The current raw data.
     prepared_from, prepared_run : str or None
-        The raw data that the prepared sets came from, and the run that made them.
+        The raw data behind the prepared sets, and the run that prepared them.
     trained_on : str or None
-        The preparation run whose sets the newest training used.
-    champion : str or None
-        The champion's version.
+        The preparation run used by the newest training.
     served : tuple of str
-        Versions that answer now.
+        Versions being served.
     scored_run, scored_version : str or None
-        The newest scoring of many rows, and the version that did it.
+        The newest batch scoring, and the version used.
     monitored_run : str or None
-        The scoring that the newest report looked at.
+        The scoring covered by the newest report.
     """
 
     snapshot: str | None = None
@@ -44,15 +42,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage's state and what to do about it.
+    """A stage's state, and what to do.
 
     Parameters
     ----------
-    step : str
     state : {"done", "stale", "todo", "blocked"}
-        Stale: something before it changed since. Blocked: a stage before it has to be done first.
+        Stale: an earlier stage changed since. Blocked: an earlier stage has to be done first.
     todo : str
-        A sentence; empty when nothing is to be done.
+        A sentence; may be empty.
     """
 
     step: str
@@ -130,7 +127,7 @@ def stages(facts: Facts) -> list[Stage]:
 
 
 def next_stage(listed: list[Stage]) -> Stage | None:
-    """Return the first stage that has something to do, None when all is done.
+    """Return the first stage with something to do; None if all is done.
 
     Examples
     --------
@@ -142,16 +139,15 @@ def next_stage(listed: list[Stage]) -> Stage | None:
 
 
 def whole(data: Source = "sample") -> list[tuple[str, dict[str, Any]]]:
-    """Return the steps of the whole life cycle on one source, each with its options, in order.
+    """Return the steps of the whole life cycle on one data source, with their options, in order.
 
-    Training makes the first champion by itself. Where another champion answers, what is served,
-    scored and monitored afterwards is the champion that stands then.
+    Training promotes the first champion by itself. If there is a champion already, the steps after
+    it use whichever version is champion then.
 
     Parameters
     ----------
     data : {"sample", "folder", "download"}
-        The built-in sample, the folder that the settings name, or the project's files from the
-        network.
+        The built-in sample, the folder in the settings, or the project's downloads.
 
     Examples
     --------

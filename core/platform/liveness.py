@@ -1,8 +1,8 @@
-"""Whether a process that lives also answers: a sign of life is asked for, with a deadline.
+"""Detection of hung processes, by a sign of life with a deadline.
 
-A process that does not answer is busy or hung. A busy one uses a processor, and is given ten times
-as long. Time is that of the watcher, and only while it watches: neither a machine that slept nor
-one so loaded that the watcher itself comes late makes a healthy process look hung.
+A process without a sign of life is busy or hung. A busy one uses the CPU, and is given ten times as
+long. Time counts only while the watcher runs, so neither a suspended nor an overloaded machine
+makes a healthy process look hung.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 
 from core.platform import process
 
-# a busy process may be silent for this many times as long
+# a busy process may be silent this many times as long
 BUSY_FACTOR = 10
-# share of one processor from which a silent process counts as busy
+# share of one CPU from which a silent process counts as busy
 BUSY_SHARE = 0.01
-# at least so many looks without a sign of life, whatever the clock says
+# minimum number of checks without a sign of life, for any time elapsed
 MISSES = 5
-# silent for so many seconds, it is shown as not answering
+# shown as not answering after this many silent seconds
 SHOWN_SECONDS = 5.0
 _CONNECT_SECONDS = 0.2
 
 
 @dataclass
 class Pulse:
-    """What a watcher remembers of one process that it watches.
+    """A watcher's record of one process.
 
     Parameters
     ----------
     patience : float
-        Seconds without a sign of life and without work after which the process is hung.
+        Seconds without a sign of life or CPU use after which the process is hung.
 
     Examples
     --------
@@ -52,23 +52,23 @@ class Pulse:
     last: float = 0.0
 
     def is_hung(self, sign: object, cpu: float, now: float | None = None) -> bool:
-        """Tell whether the process is hung, from its newest sign of life.
+        """Return whether the process is hung, given its newest sign of life.
 
         Parameters
         ----------
         sign : object
-            Anything that changes whenever the process shows that it works.
+            Any value that changes whenever the process shows that it works.
         cpu : float
-            Seconds of a processor that the process has used so far.
+            CPU seconds that the process has used so far.
         now : float, optional
-            Seconds of a monotonic clock.
+            Monotonic time in seconds.
         """
         now = time.monotonic() if now is None else now
         if self.since is None or sign != self.sign:
             self.sign, self.since, self.cpu, self.misses = sign, now, cpu, 0
             self.last = now
             return False
-        # a watcher that was held up itself has seen nothing in between
+        # a delayed watcher has observed nothing in between
         self.since += max(0.0, now - self.last - self.patience / MISSES)
         self.last = now
         self.misses += 1
@@ -79,24 +79,17 @@ class Pulse:
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds without a sign of life, as the watcher saw them; 0 for the first few looks."""
+        """Observed seconds without a sign of life; 0 for the first few checks."""
         if self.since is None or self.misses < MISSES - 2:
             return 0.0
         return self.last - self.since
 
 
 class Question:
-    """A request to a port of this machine whose answer is fetched at a later look.
+    """A non-blocking HTTP request to a port of this machine; the response is collected later.
 
-    So neither an event loop nor a loop that sees to other things is held up by who does not answer.
-    One question is open at a time: a hung server is not flooded.
-
-    Parameters
-    ----------
-    port : int
-        On 127.0.0.1.
-    path : str
-        What is asked for by GET.
+    An unresponsive server blocks neither an event loop nor a polling loop. Only one request is open
+    at a time, so a hung server is not flooded.
     """
 
     def __init__(self, port: int, path: str) -> None:
@@ -106,9 +99,9 @@ class Question:
         self._sent = 0.0
 
     def count_answers(self, every: float) -> int:
-        """Return how many answers have come so far, and ask again after `every` seconds.
+        """Return the number of responses so far, and send a new request every `every` seconds.
 
-        Any answer counts, an error too: whoever says no is not hung.
+        Error responses count too: the server is not hung.
         """
         if self._socket is not None:
             try:
@@ -124,7 +117,7 @@ class Question:
         return self.answers
 
     def close(self) -> None:
-        """Give up the open question."""
+        """Abandon the open request."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -132,11 +125,11 @@ class Question:
     def _ask(self) -> None:
         self._sent = time.monotonic()
         with suppress(OSError):
-            # the system accepts it, even for a process that is stopped, until its queue is full
-            made = socket.create_connection((process.HOST, self.port), _CONNECT_SECONDS)
-            made.sendall(
+            # the system accepts it, even for a stopped process, until its queue is full
+            connection = socket.create_connection((process.HOST, self.port), _CONNECT_SECONDS)
+            connection.sendall(
                 b"GET %b HTTP/1.1\r\nHost: %b:%d\r\nConnection: close\r\n\r\n"
                 % (self.path.encode(), process.HOST.encode(), self.port)
             )
-            made.setblocking(False)
-            self._socket = made
+            connection.setblocking(False)
+            self._socket = connection

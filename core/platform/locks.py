@@ -1,6 +1,6 @@
-"""One piece of work at a time, for as long as it takes.
+"""Exclusive file locks, for work of any length.
 
-The system frees a lock whose process dies. Where a transaction does the same, `state` is the place.
+The system releases the lock when the holder dies. For transactions use `state`.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def exclusive(
     patience: float = math.inf,
     busy: str = "",
 ) -> Iterator[None]:
-    """Hold the lock of this file, once whoever holds it now has let it go.
+    """Hold the lock of this file; wait while another holds it.
 
     Parameters
     ----------
     on_wait : callable, optional
-        Called every `poll` seconds while somebody else holds it; may raise to give up.
+        Called every `poll` seconds while waiting; may raise to give up.
     patience : float
-        Seconds to wait at most.
+        Maximum wait in seconds.
     busy : str
-        What the error says after that: who holds it, and what to do.
+        Message of the error: who holds it, and what to do.
 
     Raises
     ------
     NotReadyError
-        When it is not free within `patience` seconds.
+        If it is not free within `patience` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

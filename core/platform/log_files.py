@@ -1,9 +1,8 @@
-"""Logs of programs that go on for weeks: bounded while they are written.
+"""Rotation of the logs of long-running programs while they are written.
 
-A log that has grown too large is copied to `<name>.1` and emptied in place (`copytruncate` of
-logrotate), since the program that writes it has it open. All of them write at the end of their
-file, so the next line comes to the beginning of the emptied one. What is printed between the copy
-and the emptying, some microseconds, is lost.
+A log that is too large is copied to `<name>.1` and truncated in place (logrotate's `copytruncate`),
+as the writing program has it open in append mode. Lines written between copy and truncation, a few
+microseconds, are lost.
 """
 
 from __future__ import annotations
@@ -16,25 +15,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 MOST_BYTES = 10_000_000
-# with the log itself
+# including the log itself
 KEPT_FILES = 3
 
 
 def rotate(folder: Path, most_bytes: int = MOST_BYTES) -> list[Path]:
-    """Empty the logs of a folder that are larger than that, and return them.
+    """Truncate the logs of a folder that are larger than `most_bytes`, and return them.
 
-    Parameters
-    ----------
-    folder : Path
-        `Settings.logs_dir`; does nothing where it is not there.
-    most_bytes : int
-        The largest size of one file; up to `KEPT_FILES` of each log are kept.
+    Up to `KEPT_FILES` of each log are kept. Does nothing if there is no such folder.
     """
     rotated: list[Path] = []
     large = [path for path in folder.glob("*.log") if _size(path) > most_bytes]
     if not large:
         return rotated
-    # several programs look after the logs; one at a time
+    # several programs rotate the logs; one at a time
     with suppress(OSError, Timeout), FileLock(folder / ".rotate.lock", timeout=0):
         for path in large:
             if _size(path) > most_bytes:
@@ -50,12 +44,12 @@ def _rotate(path: Path, most_bytes: int) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with path.open("rb") as log, temporary.open("wb") as copy:
-            # the newest lines, where much was printed since the last look
+            # only the newest lines, if much was printed since the last rotation
             log.seek(max(0, _size(path) - most_bytes))
             shutil.copyfileobj(log, copy)
         os.replace(temporary, _older(path, 1))
     except OSError:
-        # a full disk needs the room more than the old lines
+        # on a full disk, free space matters more than old lines
         temporary.unlink(missing_ok=True)
     os.truncate(path, 0)
 

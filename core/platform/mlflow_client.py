@@ -1,6 +1,6 @@
-"""The way to MLflow: its store, made if missing and opened once, and sentences for its errors.
+"""The MLflow client: opens or creates the store once, and turns MLflow's errors into sentences.
 
-`tracking` asks for runs and `model_store` for registered models; nothing else needs a client.
+Only `tracking` (runs) and `model_store` (registered models) need it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.platform import store_faults
 from core.platform.config import Settings
 
 STORE_VARIABLE = "MLFLOW_TRACKING_URI"
-# what MLflow answers when there is none of that name, as against a store that does not work
+# MLflow's code for a missing name, as opposed to a broken store
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _first_use = threading.Lock()
 _store_named = threading.Lock()
@@ -30,13 +30,13 @@ _store_named = threading.Lock()
 
 @contextmanager
 def wrap_store_errors(*, only_store: bool = False) -> Iterator[None]:
-    """Turn what MLflow, its database and the disk refuse into a StoreError.
+    """Turn errors of MLflow, its database and the disk into a StoreError.
 
     Parameters
     ----------
     only_store : bool
-        Whether nothing but the store is asked inside, so that every error of the system is its
-        own; else only a disk that is full or may not be written becomes one.
+        Whether the block uses nothing but the store, so that every system error belongs to it;
+        otherwise only a full or read-only disk is converted.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -54,7 +54,7 @@ def wrap_store_errors(*, only_store: bool = False) -> Iterator[None]:
 
 
 def find(ask: Callable[[], Any]) -> Any:
-    """Return what MLflow finds, None where it says that there is none."""
+    """Return the result of an MLflow query; None if MLflow says that there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -66,43 +66,43 @@ def find(ask: Callable[[], Any]) -> Any:
 
 
 def warm(settings: Settings) -> None:
-    """Import MLflow and open the store, so that the first question is answered at once.
+    """Import MLflow and open the store, so that the first query is fast.
 
     Raises
     ------
     StoreError
-        When the store cannot be opened.
+        If the store cannot be opened.
     """
     experiment_id(settings)
 
 
 def experiment_id(settings: Settings) -> str:
-    """Return the id of the project's experiment; store and experiment are made if missing.
+    """Return the id of the project's experiment; create store and experiment if missing.
 
     Raises
     ------
     StoreError
-        When the store cannot be opened.
+        If the store cannot be opened.
     """
     return _experiment_id(settings.mlflow_uri, settings.project, settings.home)
 
 
 def client(settings: Settings) -> Any:
-    """Return the one client of the store, which is opened, or made, before."""
+    """Return the store's only client; opens or creates the store first."""
     experiment_id(settings)
     return client_of(settings.mlflow_uri)
 
 
 @lru_cache
 def client_of(uri: str) -> Any:
-    """Return the one client of a store that is open."""
+    """Return the only client of a store that is already open."""
     from mlflow import MlflowClient
 
     return MlflowClient(uri)
 
 
 def library(settings: Settings) -> Any:
-    """Return MLflow itself, set to the store and quiet; for what goes by the run that is open."""
+    """Return MLflow, configured for the store and quiet, for calls that need an active run."""
     # before the import: it reads them once
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -114,8 +114,8 @@ def library(settings: Settings) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="mlflow")
-    # it writes its own variable too, which whoever reads the settings next would take for ours;
-    # one thread at a time, or the second would put back what the first was about to remove
+    # MLflow sets its own variable too, which the next reader of the settings would take for ours;
+    # one thread at a time, or the second would restore what the first was about to remove
     with _store_named:
         given = os.environ.get(STORE_VARIABLE)
         mlflow.set_tracking_uri(settings.mlflow_uri)
@@ -138,10 +138,10 @@ def _experiment_id(uri: str, project: str, home: Path) -> str:
         experiment = mlflow_client.get_experiment_by_name(project)
         if experiment is not None:
             if experiment.lifecycle_stage == "deleted":
-                # by somebody in MLflow's pages; its runs are still there
+                # deleted in MLflow's UI; its runs still exist
                 mlflow_client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
-        # a server has its own place for artifacts
+        # a server has its own artifact location
         served = uri.startswith(("http://", "https://"))
         place = None if served else (home / "mlruns").as_uri()
         return str(mlflow_client.create_experiment(project, artifact_location=place))
@@ -149,7 +149,7 @@ def _experiment_id(uri: str, project: str, home: Path) -> str:
 
 @contextmanager
 def _one_maker(home: Path, uri: str) -> Iterator[None]:
-    """Let one process after the other make the tables: two at once break each other."""
+    """Let one process at a time create the tables: two at once break each other."""
     lock = FileLock(home / "state" / "store.lock", timeout=120)
     try:
         (home / "state").mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _one_maker(home: Path, uri: str) -> Iterator[None]:
         local = _sqlite_file(uri)
         if local is None or not local.exists():
             raise
-        # nothing is made in a home that is only read
+        # nothing is created in a read-only home
     try:
         yield
     finally:
@@ -170,7 +170,7 @@ def _sqlite_file(uri: str) -> Path | None:
 
 
 def _make_store(path: Path) -> None:
-    """Make the database beside its place and move it there whole: no half-made store is left."""
+    """Create the database elsewhere and move it to its path, so no partial store is left."""
     from mlflow import MlflowClient
 
     temporary = path.with_name(f".{path.name}.new")

@@ -1,6 +1,6 @@
-"""How a model is kept: a skops file, and the code that answers by it.
+"""The files of a logged model: a skops file, and the code that predicts with it.
 
-What that code refuses, and what MLflow's description says, is given here without MLflow's classes.
+Errors of that code, and MLflow's model description, are exposed here without MLflow's classes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.platform.rows import rule_of
 from core.platform.run_record import ModelRecord
 from core.platform.run_tags import RunTags
 
-# in the order in which they stand in a model's one file
+# in their order in a model's code file
 CODE = (
     "platform/rows/faults.py",
     "platform/rows/rules.py",
@@ -32,10 +32,9 @@ CODE = (
 
 
 class Digests(RunTags):
-    """The SHA-256 of a model's three files, which a version takes over from the logged model.
+    """The SHA-256 of a model's three files; a version copies them from the logged model.
 
-    The description names the loader, the code, the inputs, the features and the threshold that a
-    server works by.
+    The description, MLmodel, names the loader, code, inputs, features and threshold for serving.
     """
 
     model_sha256: str = ""
@@ -43,7 +42,7 @@ class Digests(RunTags):
     description_sha256: str = ""
 
     def by_file(self) -> dict[str, str]:
-        """Return them by the files' names in the model's folder."""
+        """Return them by file name in the model's folder."""
         return {
             "artifacts/pipeline.skops": self.model_sha256,
             "served_model.py": self.code_sha256,
@@ -52,9 +51,9 @@ class Digests(RunTags):
 
 
 def served_code() -> str:
-    """Return the one file of code of a model: the row contract as it stands, then what answers.
+    """Return a model's code file: the row contract's modules, then the served model.
 
-    Only the lines that import one part of it from another are left out, as they are all there.
+    Only imports between these parts are left out.
     """
     parts = ["from __future__ import annotations\n"]
     for name in CODE:
@@ -70,7 +69,7 @@ def served_code() -> str:
 
 
 def log(mlflow: ModuleType, model: ModelRecord) -> str:
-    """Log the model as code that reads a skops file: nothing pickled is run when it is loaded."""
+    """Log the model as code that reads a skops file: loading runs no pickle."""
     import skops.io
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -106,10 +105,10 @@ def log(mlflow: ModuleType, model: ModelRecord) -> str:
             tags=Digests(model_sha256=digest, code_sha256=_digest(code)).write(),
             signature=ModelSignature(inputs, outputs),
             input_example=model.example,
-            # stated, so that MLflow does not spend ten seconds on finding them out
+            # stated, because MLflow takes ten seconds to infer them
             pip_requirements=[f"{name}=={distribution_version(name)}" for name in libraries],
         )
-        # MLflow writes it last
+        # MLflow writes this file last
         description = mlflow.artifacts.download_artifacts(
             artifact_uri=f"{info.artifact_path}/MLmodel", dst_path=temporary
         )
@@ -121,14 +120,14 @@ def log(mlflow: ModuleType, model: ModelRecord) -> str:
 
 @dataclass(frozen=True)
 class Description:
-    """What the description of a model, its file MLmodel, says.
+    """What a model's description file, MLmodel, says.
 
     Parameters
     ----------
     inputs : mapping of str to {"number", "text"}
         Raw columns that it takes, in order.
     config : mapping
-        What its code works by.
+        Configuration of its code.
     """
 
     inputs: Mapping[str, str]
@@ -136,19 +135,19 @@ class Description:
 
 
 def describe(folder: Path) -> Description:
-    """Return what the description in a model's folder says; nothing of the model is run."""
+    """Read the description in a model's folder, without running any of its code."""
     from mlflow.models import Model
 
     described = Model.load(str(folder / "MLmodel"))
     config = described.flavors["python_function"]["config"]
-    # the configuration has them by the alphabet
+    # the configuration sorts them alphabetically
     inputs = {name: config["inputs"][name] for name in described.signature.inputs.input_names()}
     return Description(inputs, config)
 
 
 @contextmanager
 def wrap_refusals() -> Iterator[None]:
-    """Turn what the code of a model refuses, as its server does, into an InputError."""
+    """Turn errors of a model's code, the same as its server's, into an InputError."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,6 +1,6 @@
-"""The only door to MLflow's registry of models: versions, aliases, and the files of logged models.
+"""MLflow's model registry: versions, aliases, and the files of logged models.
 
-What may be done with them is not known here: `core.registry` keeps the rules.
+Nothing else uses the registry's API. The rules on versions are in `core.registry`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from core.platform.runs import ModelVersion as ModelVersion
 from core.platform.runs import RunInfo
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-# how MLflow begins the address of a model that it keeps
+# MLflow's scheme for a logged model
 MODELS = "models:/"
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that a run logged, registered or not.
+    """A logged model, registered or not.
 
     Parameters
     ----------
     model_id : str
-        Its name in MLflow, `m-` and 32 hexadecimal digits.
+        `m-` and 32 hexadecimal digits.
     digests : Digests
-        What was noted of its files; empty for a model of another maker.
+        Digests of its files; empty if another program logged it.
     """
 
     model_id: str
@@ -54,7 +54,7 @@ def versions(settings: Settings, model: str) -> list[ModelVersion]:
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def find_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion | None:
-    """Return the version behind an alias or number, None when there is none."""
+    """Return the version with an alias or number; None if there is none."""
     client = mlflow_client.client(settings)
     by_number = alias_or_version.isdigit()
     ask = client.get_model_version if by_number else client.get_model_version_by_alias
@@ -63,12 +63,12 @@ def find_version(settings: Settings, model: str, alias_or_version: str) -> Model
 
 
 def require_version(settings: Settings, model: str, alias_or_version: str) -> ModelVersion:
-    """Return the version behind an alias or number.
+    """Return the version with an alias or number.
 
     Raises
     ------
     NotReadyError
-        When there is none.
+        If there is none.
     """
     version = find_version(settings, model, alias_or_version)
     if version is None:
@@ -79,7 +79,7 @@ def require_version(settings: Settings, model: str, alias_or_version: str) -> Mo
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def require_model(settings: Settings, model: str) -> None:
-    """Make the registered model that versions are of, where there is none of that name."""
+    """Create the registered model of this name if it does not exist."""
     client = mlflow_client.client(settings)
     if mlflow_client.find(lambda: client.get_registered_model(model)) is None:
         client.create_registered_model(model)
@@ -89,7 +89,7 @@ def require_model(settings: Settings, model: str) -> None:
 def add_version(
     settings: Settings, model: str, model_id: str, run_id: str, tags: Mapping[str, str]
 ) -> str:
-    """Return the number of a new version of a model, whose files are those of a logged one."""
+    """Register a logged model's files as a new version, and return its number."""
     version = mlflow_client.client(settings).create_model_version(
         model, f"{MODELS}{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
     )
@@ -98,25 +98,25 @@ def add_version(
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def aliases(settings: Settings, model: str) -> dict[str, str]:
-    """Return the version behind each alias of a model; none where nothing is registered."""
+    """Return the version of each alias of a model; empty if nothing is registered."""
     return _aliases(mlflow_client.client(settings), model)
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def set_alias(settings: Settings, model: str, alias: str, version: str) -> None:
-    """Let an alias point at a version, at once and away from the one before."""
+    """Point an alias at a version, atomically."""
     mlflow_client.client(settings).set_registered_model_alias(model, alias, version)
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def delete_alias(settings: Settings, model: str, alias: str) -> None:
-    """Let an alias point at nothing."""
+    """Remove an alias."""
     mlflow_client.client(settings).delete_registered_model_alias(model, alias)
 
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def digests(settings: Settings, model_id: str) -> Digests:
-    """Return what `model_files.log` noted of a model; nothing for a model of another maker."""
+    """Return the digests from `model_files.log`; empty if another program logged the model."""
     client = mlflow_client.client(settings)
     logged = mlflow_client.find(lambda: client.get_logged_model(model_id))
     return Digests.read(logged.tags or {} if logged else {})
@@ -124,7 +124,7 @@ def digests(settings: Settings, model_id: str) -> Digests:
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def logged_by(settings: Settings, run: RunInfo) -> LoggedModel | None:
-    """Return the model that a run logged, None where it logged none."""
+    """Return the model that a run logged; None if it logged none."""
     logged = mlflow_client.client(settings).search_logged_models(
         [run.experiment_id], f"source_run_id = '{run.run_id}'", max_results=1
     )
@@ -133,16 +133,16 @@ def logged_by(settings: Settings, run: RunInfo) -> LoggedModel | None:
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def source(settings: Settings, version: ModelVersion) -> str:
-    """Return the address that a version was registered with; `models:/<id>` of a logged model."""
+    """Return a version's source URI; `models:/<id>` for a logged model."""
     client = mlflow_client.client(settings)
     return str(client.get_model_version(version.name, version.version).source)
 
 
 @contextmanager
 def folder(settings: Settings, model_id: str, *, copies: Path | None = None) -> Iterator[Path]:
-    """Give the folder of a logged model's files, or a copy of it where the store is elsewhere.
+    """Yield the folder of a logged model's files, or a download if the store is remote.
 
-    The copy is removed afterwards, but for one in the folder `copies`.
+    The download is removed afterwards, unless it is in the folder `copies`.
     """
     with ExitStack() as stack:
         with mlflow_client.wrap_store_errors(only_store=True):
@@ -174,7 +174,7 @@ def _aliases(client: Any, model: str) -> dict[str, str]:
 
 
 def _version(item: Any, numbers: Mapping[str, str]) -> ModelVersion:
-    """Return a version as MLflow has it, with those of the model's aliases that point at it."""
+    """Convert MLflow's version, adding the aliases that point at it."""
     number = str(item.version)
     return ModelVersion(
         item.name,

@@ -1,7 +1,7 @@
-"""The names of Courtside's own columns, where they stand beside the columns of a project.
+"""Names of Courtside's own columns in tables with a project's columns.
 
-Every one of them begins with `PREFIX`, and a project file that names a column so is refused: a
-feature may be called `probability`, `label` or `row` without being taken for one of ours.
+All begin with `PREFIX`, which a project file may not use, so a feature may be called `probability`,
+`label` or `row` without a clash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POSITION: Final = "courtside_position"
 
 
 def is_own(name: str) -> bool:
-    """Return whether a column name is reserved for Courtside, in whatever case it is written.
+    """Return whether a column name is reserved for Courtside; case is ignored.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def is_own(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """Return what a person reads in place of the name of what is compared: our own column in words.
+    """Return a column's name for people: Courtside's own columns in words.
 
     Examples
     --------

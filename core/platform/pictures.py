@@ -1,4 +1,4 @@
-"""Pictures of charts: Vega-Lite as SVG or PNG, without a browser."""
+"""Rendering of Vega-Lite charts as SVG or PNG, without a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def svg(spec: Mapping[str, Any]) -> str:
 
 
 def png(spec: Mapping[str, Any], *, scale: float = 2.0) -> bytes:
-    """Return a chart as PNG, with so many pixels to one of the chart's.
+    """Return a chart as PNG, at `scale` pixels per pixel of the chart.
 
     Examples
     --------

@@ -1,14 +1,14 @@
-"""The code that a project brings beside its file, if it brings any.
+"""Optional code of a project, in addition to its TOML file.
 
-A project is its TOML file. One that has more, such as a generator of sample rows or a court to draw
-on, has a package of the same name in `core.projects`, which nobody imports by name.
+A project that needs more than its file, such as a generator of sample rows or a court to draw on,
+has a package of the same name in `core.projects`, which nobody imports by name.
 
 A part is a module of that package:
 
 - `sample` generates rows;
 - `court` and `court_map` draw and compute on a half court;
 - `documents` adds to the documents, see `core.documents.texts.project_parts`;
-- `checklist` looks up requirements: `look(facts)` returns them, `POINTS` are the grader's.
+- `checklist` checks requirements: `look(facts)` returns them, `POINTS` are the grader's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PROJECTS = "core.projects"
 
 
 def has(project: str, name: str) -> bool:
-    """Return whether a project's own code has a part of that name, without importing it.
+    """Return whether a project has a part of this name, without importing it.
 
     Examples
     --------
@@ -34,13 +34,7 @@ def has(project: str, name: str) -> bool:
 
 
 def part(project: str, name: str) -> Any:
-    """Return a module of a project's own code, None where the project has none of that name.
-
-    Parameters
-    ----------
-    project : str
-        Name of the project.
-    name : {"sample", "court", "court_map", "documents", "checklist"}
+    """Return a part of a project; None if it has none of this name.
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""Files of the app are for the user who runs it alone: 0600, in folders 0700.
+"""File permissions: the app's files are private to its user, 0600 in folders 0700.
 
-New files are private because each of the app's programs sets its umask at its start; what an
-earlier start or another program left looser is tightened then. Only what the app writes is changed:
-not the home itself where that is the checkout or a person's own folder, nor files that came with
-the code.
+New files are private because each program of the app sets its umask at start; looser files from
+earlier runs or other programs are tightened then. Only what the app writes is changed, not the home
+itself if it is the checkout or a personal folder, nor files that came with the code.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from core.platform.config import CODE_ROOT, Settings
 MASK = 0o077
 FOLDERS = ("data", "state", "logs", "mlruns", "backups")
 DATABASE = "mlflow.db*"
-# came with the code
+# comes with the code
 _TRACKED = (".gitkeep", ".gitignore", "README.md")
 
 
 def set_umask() -> None:
-    """Let what this process and its children write be for this user alone."""
+    """Make new files of this process and its children private."""
     os.umask(MASK)
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file that is private from its first byte; for `open`."""
+    """Open a file that is private from its first byte; an `opener` for `open`."""
     return os.open(path, flags, 0o600)
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a private file whole or not at all; when this returns, it is on disk."""
+    """Replace a private file atomically; it is on disk on return."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with open(temporary, "xb", opener=opener) as file:
@@ -49,7 +48,7 @@ def replace(path: Path, content: bytes) -> None:
 
 @contextmanager
 def umask(mask: int) -> Iterator[int]:
-    """Use another umask inside, for the whole process; yields the one that was set before."""
+    """Set the umask of the whole process inside the block; yields the previous one."""
     before = os.umask(mask)
     try:
         yield before
@@ -58,9 +57,9 @@ def umask(mask: int) -> Iterator[int]:
 
 
 def tighten(settings: Settings) -> None:
-    """Take the rights of others from what the app wrote; does nothing where it may not.
+    """Remove other users' permissions from the app's files; skips files it may not change.
 
-    A folder that is private already is not walked: nobody else reaches what lies in it.
+    A folder that is already private is not walked, as nobody else can reach its contents.
     """
     home = settings.home
     if _is_the_apps_own(home):
@@ -75,7 +74,7 @@ def tighten(settings: Settings) -> None:
             for file in files:
                 if file not in _TRACKED:
                     _private(Path(folder) / file)
-            # itself after what lies in it: who is interrupted begins again
+            # the folder after its contents, so that an interrupted walk is repeated
             _private(Path(folder))
 
 
@@ -91,7 +90,7 @@ def _is_loose(path: Path) -> bool:
 
 
 def _private(path: Path) -> None:
-    # another user's file, a read-only folder, one that is gone by now
+    # another user's file, a read-only folder, or one that has disappeared
     with suppress(OSError):
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode) or not stat.S_IMODE(status.st_mode) & MASK:

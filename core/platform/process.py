@@ -1,4 +1,4 @@
-"""Programs that outlive whoever starts them: known again by pid and start time, ended whole."""
+"""Programs that outlive their starter, identified by pid and start time."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ import psutil
 from core.platform.errors import InputError
 
 HOST = "127.0.0.1"
-# the addresses by which a program answers on this machine
+# the addresses at which a program listens on this machine
 REACHED_LOCALLY = ("127.0.0.1", "0.0.0.0", "::", "::1")
 PORTS_TRIED = 100
-# The start time is reckoned from the clock and moves a little when that is set.
+# The start time is derived from the clock and shifts a little when that is set.
 SAME_START_SECONDS = 2.0
 STOPPED = psutil.STATUS_STOPPED
-# Children of this process, to be reaped when they end; others' children are init's business.
+# Children of this process, to be reaped when they end; init reaps the rest.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-# what is still to be told reaches the browser before the process is another
+# lets pending output reach the browser before the process is replaced
 _LAST_WORDS_SECONDS = 1.0
 _MOST_FILES = 65_536
 
 
 @lru_cache(maxsize=1)
 def boot_id() -> str:
-    """Return what names this run of the system, empty where the system does not say.
+    """Return the id of this boot; empty if the system has none.
 
-    Without it, a machine whose clock stands still while it is off could give a process the pid and
-    the start time of an earlier one.
+    Without it, on a machine whose clock stops while off, a process could have the pid and start
+    time of an earlier one.
     """
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -49,12 +49,12 @@ def boot_id() -> str:
 
 @dataclass(frozen=True)
 class Process:
-    """A program that was started, so that a later one with the same pid is not taken for it.
+    """A started program, distinguished from later ones with the same pid.
 
     Parameters
     ----------
     boot : str
-        The `boot_id` of the run of the system that it belongs to; empty where that is not known.
+        The `boot_id` at its start; empty if unknown.
     """
 
     pid: int
@@ -70,21 +70,21 @@ def start(
     *,
     is_part: bool = False,
 ) -> Process:
-    """Start a program in a session of its own, so that it goes on when this process ends.
+    """Start a program in its own session, so that it outlives this process.
 
     Parameters
     ----------
     command : sequence of str
-        Program and arguments; no shell reads it.
+        Program and arguments, run without a shell.
     log : Path
-        File of all that it prints; an older one is emptied. It is written at its end, so that it
-        can be rotated while the program runs.
+        File for its output; truncated first. Opened in append mode, so that it can be rotated while
+        the program runs.
     env : mapping
         Variables added to this process's own.
     folder : Path
-        Its current folder; made if missing, as the log's is.
+        Its working directory; created if missing, like the log's folder.
     is_part : bool
-        Whether it belongs to this process's session, and ends with it, instead.
+        Whether it stays in this process's session and ends with it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -107,14 +107,14 @@ def start(
 
 
 def is_alive(process: Process) -> bool:
-    """Tell whether that very program runs, not only its children."""
+    """Return whether this program itself runs, not only its children."""
     _reap(process.pid)
     program = _at(process.pid)
     return program is not None and _same(program, process) and _runs(program)
 
 
 def is_stopped(process: Process) -> bool:
-    """Tell whether that very program is halted by a signal, as `kill -STOP` does it."""
+    """Return whether this program is suspended by a signal, as by `kill -STOP`."""
     program = _at(process.pid)
     with suppress(psutil.Error):
         return program is not None and _same(program, process) and program.status() == STOPPED
@@ -122,7 +122,7 @@ def is_stopped(process: Process) -> bool:
 
 
 def cpu_seconds(process: Process) -> float:
-    """Return the seconds of a processor that the program has used itself; 0 when it is gone."""
+    """Return the CPU seconds of the program without its children; 0 if it is gone."""
     program = _at(process.pid)
     with suppress(psutil.Error):
         if program is not None and _same(program, process):
@@ -132,7 +132,7 @@ def cpu_seconds(process: Process) -> float:
 
 
 def listens(process: Process, port: int) -> bool:
-    """Tell whether the program, or a child of it, is the one that listens on the port."""
+    """Return whether the program, or a child of it, listens on the port."""
     for member in _members(process):
         with suppress(psutil.Error):
             for connection in member.net_connections(kind="tcp"):
@@ -142,9 +142,9 @@ def listens(process: Process, port: int) -> bool:
 
 
 def stop(process: Process, grace: float = 5.0) -> None:
-    """End the program and all that it started: asked first, made to after `grace` seconds.
+    """Terminate the program and all that it started; kill them after `grace` seconds.
 
-    Returns when none of them is left; does nothing when there is none.
+    Returns when none is left; does nothing if there is none.
     """
     _signal(process, signal.SIGTERM)
     if not _gone(process, grace):
@@ -152,10 +152,10 @@ def stop(process: Process, grace: float = 5.0) -> None:
 
 
 def kill(process: Process) -> bool:
-    """End the program and all that it started at once, and tell whether none of them is left.
+    """Kill the program and all that it started, and return whether none is left.
 
-    This ends what is halted or hung too. Who puts another program in its place does so only when
-    this returns True: what is gone cannot come back and write beside its successor.
+    This works on stopped or hung programs too. Start a replacement only if it returns True, or the
+    old program could still write next to its successor.
     """
     _signal(process, signal.SIGKILL)
     return _gone(process, 5.0)
@@ -163,14 +163,14 @@ def kill(process: Process) -> bool:
 
 @dataclass(frozen=True)
 class Usage:
-    """What programs use now: bytes of memory, and seconds of a processor since they began."""
+    """Resource use of programs: bytes of memory now, and CPU seconds since they started."""
 
     memory: int
     cpu_seconds: float
 
 
 def usage(programs: Iterable[Process]) -> Usage:
-    """Return what these programs use together, with all that they started."""
+    """Return the total use of these programs and all that they started."""
     memory, seconds = 0, 0.0
     for program in programs:
         for member in _members(program):
@@ -183,14 +183,14 @@ def usage(programs: Iterable[Process]) -> Usage:
 
 @dataclass(frozen=True)
 class Listener:
-    """A program that waits for connections to a port of this machine.
+    """A program that listens on a port of this machine.
 
     Parameters
     ----------
     pid : int or None
-        None when it is another person's, who does not let us see.
+        None if it belongs to another user and is hidden from us.
     command : tuple of str
-        As it was started.
+        Its command line.
     since : float or None
         Seconds since 1970.
     """
@@ -202,7 +202,7 @@ class Listener:
 
 
 def listeners() -> list[Listener]:
-    """Return the programs that listen on ports of 127.0.0.1, or on those of all addresses."""
+    """Return the programs that listen on 127.0.0.1 or on all addresses."""
     listed = []
     for port, pid in sorted(_listening(), key=lambda pair: (pair[0], pair[1] or 0)):
         command: tuple[str, ...] = ()
@@ -216,41 +216,41 @@ def listeners() -> list[Listener]:
 
 
 def belongs(pid: int, programs: Iterable[Process]) -> bool:
-    """Tell whether a process is one of these programs or was started by one."""
+    """Return whether a process is one of these programs or a descendant of one."""
     return _session(pid) in {program.pid for program in programs}
 
 
 def lead_group() -> None:
-    """Make this process the head of a group, so that `signal_group` reaches what it starts."""
+    """Make this process the leader of a process group, for `signal_group`."""
     os.setpgrp()
 
 
 def signal_group(pid: int | None, number: int) -> None:
-    """Send a signal to a process that has called `lead_group`, and to all that it started.
+    """Send a signal to a process that called `lead_group`, and to all that it started.
 
-    What has left the group, as `start` makes it, is spared.
+    Programs of their own session, as `start` creates, do not receive it.
     """
     if pid is None:
         return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
         return
-    # too early: the process has not made its own group yet
+    # too early: the process has not created its group yet
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def end_children() -> None:
-    """End all that this process has started, at once."""
+    """Kill all that this process has started."""
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             child.send_signal(signal.SIGKILL)
 
 
 def log_tail(path: Path, lines: int = 40) -> str:
-    """Return the last lines of a log, empty when there is none.
+    """Return the last lines of a log; empty if there is no log.
 
-    Only the end of the file is read, however long it is.
+    Reads only the end of the file.
     """
     try:
         with path.open("rb") as file:
@@ -263,14 +263,14 @@ def log_tail(path: Path, lines: int = 40) -> str:
 
 
 def port_is_free(port: int) -> bool:
-    """Tell whether a program could listen on this port of 127.0.0.1 now."""
+    """Return whether a program could now listen on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        # on some systems one may bind beside a program that listens on all addresses
+        # some systems allow binding next to a program that listens on all addresses
         if probe.connect_ex((HOST, port)) == 0:
             return False
     with socket.socket() as probe:
-        # closed connections that linger do not hinder a server either
+        # connections in TIME_WAIT do not prevent a server from binding
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -279,27 +279,27 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def free_port(first: int, taken: Collection[int] = ()) -> int:
-    """Return the first free port from `first` upward, without those that are spoken for.
+def free_port(first: int, excluded: Collection[int] = ()) -> int:
+    """Return the first free port from `first` upward that is not in `taken`.
 
     Raises
     ------
     InputError
-        When none of the hundred from `first` on is free.
+        If none of the hundred from `first` on is free.
     """
     last = min(first + PORTS_TRIED - 1, 65535)
     for port in range(first, last + 1):
-        if port not in taken and port_is_free(port):
+        if port not in excluded and port_is_free(port):
             return port
     raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
 
 
 def _listening() -> set[tuple[int, int | None]]:
-    """Return port and process of each who listens."""
+    """Return port and pid of each listener."""
     try:
         every = [(connection.pid, connection) for connection in psutil.net_connections(kind="tcp")]
     except psutil.AccessDenied:
-        # not every system tells those of all programs at once
+        # not every system lists those of all programs at once
         every = []
         for program in psutil.process_iter():
             with suppress(psutil.Error):
@@ -345,16 +345,16 @@ def _reap(pid: int) -> None:
 def _members(process: Process) -> list[psutil.Process]:
     """Return the living processes of the program's session, and itself.
 
-    A pid is not given to a new process while a session bears it. So if another process has it
-    now, nothing of ours is left.
+    A pid is not reused while a session has it as its id. So if another process has it now, nothing
+    of ours is left.
     """
     if process.pid <= 0:
-        # of no program that we started: the session 0 is the system's own
+        # never a program that we started: session 0 is the system's
         return []
     leader = _at(process.pid)
     if leader is not None and not _same(leader, process):
         return []
-    # itself too where it is in the session of whoever started it
+    # the program itself too, if it runs in its starter's session
     pids = {process.pid, *(pid for pid in psutil.pids() if _session(pid) == process.pid)}
     programs = [_at(pid) for pid in sorted(pids)]
     return [member for member in programs if member is not None and _runs(member)]
@@ -370,7 +370,7 @@ def _session(pid: int) -> int | None:
 def _signal(process: Process, number: signal.Signals) -> None:
     for member in _members(process):
         with suppress(psutil.Error):
-            # psutil looks again whether the pid is still the one that it found
+            # psutil checks again that the pid still belongs to the same process
             member.send_signal(number)
 
 
@@ -386,22 +386,22 @@ def _gone(process: Process, seconds: float) -> bool:
 
 
 def re_exec(env: Mapping[str, str]) -> None:
-    """Have this process replaced by a new one of the same command, in a second.
+    """Replace this process by a new one of the same command, in a second.
 
-    Nothing of it is left: no open file, no connection, no cache. Variables that a library wrote
-    into the environment since the start are not passed on.
+    No open file, connection or cache survives. Variables that libraries set in the environment
+    since the start are not passed on.
 
     Parameters
     ----------
     env : mapping
-        What the settings of this app come from.
+        Variables that hold the app's settings.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     command = [sys.executable, *sys.orig_argv[1:]]
 
     def replace() -> None:
         time.sleep(_LAST_WORDS_SECONDS)
-        # its server lets sockets be inherited: the port would never be free again
+        # its server makes sockets inheritable: the port would never be free again
         os.closerange(3, _MOST_FILES)
         os.execve(sys.executable, command, {**kept, **env})
 

@@ -1,6 +1,6 @@
-"""ProjectSpec: what is predicted, from which columns, on which rows. One TOML file a project.
+"""The project file: what is predicted, from which columns, on which rows.
 
-It is `projects/<name>.toml`, or `projects/<name>/project.toml` beside code of the project's own.
+It is `projects/<name>.toml`, or `projects/<name>/project.toml` next to the project's own code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _IN_FOLDER = "project.toml"
 
 
 class _FaultError(ValueError):
-    """A rule of ours that a project file breaks, and the key of the file that breaks it."""
+    """A violated rule of the project file, and the key that violates it."""
 
     def __init__(self, text: str, *key: str | int) -> None:
         super().__init__(text)
@@ -34,28 +34,27 @@ class _FaultError(ValueError):
 
 
 class Column(Options):
-    """One column of a source: its type, what it may hold and what it means.
+    """One column of a source: its type, allowed values and meaning.
 
     Parameters
     ----------
     type : {"text", "integer", "number", "label", "date"}
-        `label` is a whole number 0 or 1 that may be missing; `date` is a day, year-month-day, or a
-        moment with its time of day.
+        `label` is 0, 1 or missing; `date` is a day, year-month-day, optionally with a time of day.
     positive_values, negative_values : tuple
-        Of a label that is not written as 0 and 1: what stands for 1, and what for 0. Capitals do
-        not count, and neither does whether 1 is a number or a text.
+        Values of a label that mean 1 and 0, if it is not written as 0 and 1. Case is ignored, and
+        so is whether 1 is a number or a text.
     about : str
-        What it means, with its unit.
+        Its meaning, with the unit.
     min, max : float, optional
-        Range of a number, ends included.
+        Inclusive range of a number.
     categories : tuple of str
-        All values that a text may have; empty where any may stand.
+        Allowed values of a text; empty allows any.
     pattern : str, optional
-        Regular expression that the whole of a text must match.
+        Regular expression that the whole text must match.
     aliases : tuple of str
-        Other names under which a source may bring it.
+        Other names of the column in sources.
     recorded : {"before", "after"}
-        Whether the value is known before the event that is predicted, or noted only after it.
+        Whether the value is known before the predicted event, or only after it.
     """
 
     type: Literal["text", "integer", "number", "label", "date"]
@@ -71,12 +70,12 @@ class Column(Options):
 
     @property
     def is_text(self) -> bool:
-        """Whether a model sees it as a name rather than as a number."""
+        """Whether a model treats it as categorical rather than as a number."""
         return self.type in ("text", "date")
 
     @property
     def rule(self) -> Rule:
-        """What the row contract asks of its values."""
+        """Its rule in the row contract."""
         return Rule(
             self.type,
             self.min,
@@ -111,7 +110,7 @@ class Column(Options):
 
 
 class Formula(Options):
-    """Something that is computed from columns, see `core.platform.formulas`."""
+    """An expression over columns, see `core.platform.formulas`."""
 
     formula: str
     about: str
@@ -128,25 +127,25 @@ class Formula(Options):
 
 
 class Engineered(Formula):
-    """A feature that the model's own pipeline computes from raw columns."""
+    """A feature that the model's pipeline computes from raw columns."""
 
     type: Literal["text", "number"] = "number"
 
     @property
     def is_text(self) -> bool:
-        """Whether a model sees it as a name rather than as a number."""
+        """Whether a model treats it as categorical rather than as a number."""
         return self.type == "text"
 
 
 class Identity(Formula):
-    """What a column must equal, up to `tolerance`; where it does not, the source is odd."""
+    """What a column must equal, up to `tolerance`; otherwise the source gets a warning."""
 
     column: str
     tolerance: float = Field(0.0, ge=0)
 
 
 class FeatureSet(Options):
-    """Features to choose together on the Prepare page."""
+    """Features that can be chosen together on the Prepare page."""
 
     title: str
     about: str
@@ -154,16 +153,16 @@ class FeatureSet(Options):
 
 
 class Preset(Options):
-    """What Prepare and Train are to do for a known result, at one press.
+    """Options of Prepare and Train for a known result, applied with one click.
 
     Parameters
     ----------
     features : str
-        Title of a set of features.
+        Title of a feature set.
     split, test_from
-        As Prepare takes them.
+        Options of Prepare.
     candidates, params, blend
-        As Train takes them.
+        Options of Train.
     """
 
     title: str
@@ -177,7 +176,7 @@ class Preset(Options):
 
 
 class Download(Options):
-    """A file to be had from the network, known by its size in bytes and its SHA-256."""
+    """A file on the network, verified by its size in bytes and its SHA-256."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}\.(csv|parquet|zip)$")
     url: str = Field(pattern=r"^https?://[^@\s]+$")
@@ -186,7 +185,7 @@ class Download(Options):
 
 
 class Rows(Options):
-    """Which rows train the model (development) and which it meets in operation (production)."""
+    """Which rows are for training (development) and which for operation (production)."""
 
     column: str
     development: str
@@ -196,7 +195,7 @@ class Rows(Options):
 
 
 class Court(Options):
-    """Columns of the shot chart, in tenths of a foot from the hoop, and what stands above it."""
+    """Columns of the shot chart, in tenths of a foot from the hoop, and its title."""
 
     title: str
     x: str
@@ -204,7 +203,7 @@ class Court(Options):
 
 
 class Sample(Options):
-    """The built-in sample: what it is, and the file beside the project's that calibrates it."""
+    """The built-in sample: its description, and the file with its calibration tables."""
 
     about: str
     tables: str = Field(pattern=r"^[a-z0-9_]+\.json$")
@@ -216,35 +215,30 @@ class ProjectSpec(Options):
     Parameters
     ----------
     domain : str
-        What the rows are about, for whom and why, in a few sentences; documents tell it.
+        What the rows are about, for whom and why, in a few sentences for the documents.
     model : str
         Name of the registered model.
     target : str
         Column of type `label`; `positive` and `negative` are the words for 1 and 0.
     id : str
-        Column that differs from row to row; rows are put in its order.
+        Unique column; rows are sorted by it.
     time : str
-        Column that says when a row came to be; a split by time cuts there.
+        Column with the time of a row, for a split by time.
     group : str, optional
-        Column of what rows belong together (a game, a customer); a split by group keeps each whole.
+        Column that identifies related rows (a game, a customer); a split by group keeps them
+        together.
     threshold : float
-        Probability from which on a row is labelled `positive`.
+        Probability from which a row is labelled `positive`.
     features : tuple of str
-        The default features, columns or engineered; `features_title` is what people call them.
+        The default features, columns or engineered; `features_title` is their title.
     feature_sets : tuple of FeatureSet
-        Others to choose from.
+        Alternatives to choose from.
     presets : tuple of Preset
-        Choices of Prepare and Train that belong together.
-    engineered : dict of str to Engineered
-        Features that the model's pipeline computes.
+        Options of Prepare and Train that belong together.
     slices : tuple of str
-        Columns of few values by which rows are filtered and compared.
+        Columns with few values, for filtering and comparing rows.
     error_slices : tuple of str
-        Columns by whose values a model's errors are judged; without them, `slices`.
-    identities : tuple of Identity
-        What columns must equal.
-    downloads : tuple of Download
-        The source as files on the network.
+        Columns by which errors are analysed; default `slices`.
     court : Court or None
         Only for a project whose rows lie on a basketball court.
     sample : Sample or None
@@ -305,7 +299,7 @@ class ProjectSpec(Options):
         return self
 
     def _named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Yield each place of the file that names a column, and the name."""
+        """Yield each key of the file that names a column, and the name."""
         yield from ((("target",), self.target), (("id",), self.id), (("time",), self.time))
         yield ("rows", "column"), self.rows.column
         yield from ((("slices",), name) for name in self.slices)
@@ -390,7 +384,7 @@ class ProjectSpec(Options):
                 "of that name",
                 "id",
             )
-        # a metric of a run is named after its column, and MLflow takes no other characters
+        # a run's metric is named after its column, and MLflow allows no other characters
         odd = sorted(
             name
             for name in {*self.columns, *self.engineered}
@@ -421,7 +415,7 @@ class ProjectSpec(Options):
         return self
 
     def _place_of(self, name: str) -> tuple[str, ...]:
-        """Return where the file gives a column or an engineered feature this name, or alias."""
+        """Return the key that gives a column or an engineered feature this name or alias."""
         if name in self.engineered and name not in self.columns:
             return ("engineered", name)
         owners = (own for own, column in self.columns.items() if name in column.aliases)
@@ -429,9 +423,9 @@ class ProjectSpec(Options):
 
     @property
     def digest(self) -> str:
-        """SHA-256, 12 digits, of what the file says of rows and columns, not of its layout.
+        """SHA-256, 12 digits, of the rules on rows and columns, not of the file's layout.
 
-        What it says of training, and in which words it asks, changes no prepared set.
+        Training options and texts are excluded, as they change no prepared set.
         """
         other = {
             "title",
@@ -447,11 +441,11 @@ class ProjectSpec(Options):
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
-        """Columns by whose values a model's errors are judged; what kind of row it is, is one."""
+        """Columns by which errors are analysed, including the kind of row."""
         return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
 
     def fault_of(self, features: Sequence[str]) -> str | None:
-        """Return why these cannot be the features of a model, None when they can.
+        """Return why these cannot be a model's features; None if they can.
 
         Examples
         --------
@@ -470,7 +464,7 @@ class ProjectSpec(Options):
         return f"features stand there more than once: {', '.join(twice)}" if twice else None
 
     def features_called(self, title: str) -> tuple[str, ...]:
-        """Return the set of features of this title.
+        """Return the feature set with this title.
 
         Examples
         --------
@@ -481,7 +475,7 @@ class ProjectSpec(Options):
         return {self.features_title: self.features, **sets}[title]
 
     def inputs_of(self, features: Sequence[str]) -> tuple[str, ...]:
-        """Return the raw columns that a model of these features takes, in their order.
+        """Return the raw columns that a model with these features takes, in order.
 
         Examples
         --------
@@ -499,7 +493,7 @@ class ProjectSpec(Options):
         )
 
     def formulas_of(self, features: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Return the formula, and whether it gives a number or a text, of engineered features.
+        """Return formula and kind, number or text, of the engineered features.
 
         Examples
         --------
@@ -513,7 +507,7 @@ class ProjectSpec(Options):
         }
 
     def kinds_of(self, names: Sequence[str]) -> dict[str, str]:
-        """Return for each column or engineered feature whether it is a number or a text.
+        """Return the kind, number or text, of each column or engineered feature.
 
         Examples
         --------
@@ -523,25 +517,25 @@ class ProjectSpec(Options):
         return {name: "text" if self.is_text(name) else "number" for name in names}
 
     def about(self, name: str) -> str:
-        """Return what a column or an engineered feature means."""
+        """Return the meaning of a column or an engineered feature."""
         return (self.engineered.get(name) or self.columns[name]).about
 
     def is_text(self, name: str) -> bool:
-        """Return whether a model sees a column or an engineered feature as a name."""
+        """Return whether a model treats a column or an engineered feature as categorical."""
         return (self.engineered.get(name) or self.columns[name]).is_text
 
     def recorded_after(self, name: str) -> bool:
-        """Return whether a feature is known only after the event that is predicted."""
+        """Return whether a feature is known only after the predicted event."""
         return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
 
 
 def load(name: str, folder: Path | None = None) -> ProjectSpec:
-    """Return the project of that name, from core/projects unless another folder is given.
+    """Load a project by name, from core/projects by default.
 
     Raises
     ------
     InputError
-        When there is no such file, or it does not hold a whole project.
+        If there is no such file, or the project in it is invalid.
 
     Examples
     --------
@@ -553,7 +547,7 @@ def load(name: str, folder: Path | None = None) -> ProjectSpec:
 
 
 def _file(name: str, folder: Path) -> Path:
-    """Return the file of a project; the one without a folder of its own goes first."""
+    """Return the file of a project; `<name>.toml` takes precedence."""
     for path in (folder / f"{name}.toml", folder / name / _IN_FOLDER):
         if path.is_file():
             return path
@@ -585,11 +579,11 @@ def _read(project: str, folder: Path) -> ProjectSpec:
 
 
 def _fault(error: ValidationError) -> tuple[str, tuple[str | int, ...]]:
-    """Return what is wrong, in a sentence, and the key of the file that it is about."""
+    """Return the fault in a sentence, and the key of the file that it concerns."""
     first = error.errors()[0]
     if first["type"] != "value_error":
         return sentence(error), first["loc"]
-    # one of our own rules; pydantic would repeat the whole file behind it
+    # one of our own rules; pydantic would append the whole file
     where = ".".join(str(part) for part in first["loc"])
     fault = first["ctx"]["error"]
     return f"{where}{': ' if where else ''}{fault}.", (*first["loc"], *getattr(fault, "key", ()))
@@ -601,7 +595,7 @@ def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When the project has no sample.
+        If the project has no sample.
     """
     folder = folder or FOLDER
     spec = load(name, folder)

@@ -1,4 +1,4 @@
-"""What a step reports: plain data that `core.platform.tracking` alone turns into MLflow calls."""
+"""What a step records: plain data that `core.platform.tracking` turns into MLflow calls."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ class Dataset:
     Parameters
     ----------
     name : str
-        What it is, e.g. `train_data`.
-    frame : DataFrame
-        The rows.
+        E.g. `train_data`.
     source : str
-        Where they lie; shown in the run.
+        Where the rows are stored; shown in the run.
     context : str
-        What the run used them for: raw, training, testing, scoring, reference, current.
+        Their use: raw, training, testing, scoring, reference, current.
     target : str or None
-        Column of the labels.
+        Label column.
     digest : str or None
-        SHA-256 of the bytes that hold the rows; its first 32 digits are the data set's digest in
-        MLflow. Without it MLflow computes one of its own from the frame.
+        SHA-256 of the file with the rows; its first 32 digits are the dataset's digest in MLflow.
+        Without it MLflow computes a digest from the frame.
     """
 
     name: str
@@ -44,28 +42,28 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A fitted model with what it needs to be served.
+    """A fitted model with everything needed to serve it.
 
     Parameters
     ----------
     estimator : Classifier
         Fitted scikit-learn classifier or pipeline with `predict_proba`; takes the features.
     features : tuple of str
-        What the estimator takes, in order.
+        Columns that the estimator takes, in order.
     inputs : dict of str to {"number", "text"}
-        Raw columns that are sent to the served model, in order.
+        Raw columns that the served model takes, in order.
     engineered : dict of str to (formula, {"number", "text"})
         Features that the served model computes from its inputs.
     is_complete : bool
-        Whether a row with a missing input is refused; else the estimator imputes it.
+        Whether rows with a missing input are refused; otherwise the estimator imputes.
     threshold : float
         Probability, 0 to 1, from which a row is labelled 1.
     example : DataFrame
-        A few rows of the inputs, kept as the input example.
+        A few input rows, logged as the input example.
     libraries : tuple of str
-        Distributions that must be installed where the model is loaded.
+        Distributions needed to load the model.
     rules : dict of str to Rule
-        What the values of each input may be; without one, any number or text.
+        Rules on each input; without one, any number or text is allowed.
     """
 
     estimator: Classifier
@@ -81,12 +79,12 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that one run has to say.
+    """Everything that a run records.
 
     Parameters
     ----------
     params, metrics, tags : mapping
-        Names say what and where: `log_loss_test`, `rows_train`.
+        Names say what and on which set: `log_loss_test`, `rows_train`.
     tables : mapping of str to DataFrame
         Kept as `tables/<name>.parquet` artifacts.
     figures : mapping of str to dict
@@ -100,7 +98,7 @@ class Record:
     model : ModelRecord or None
         Kept as the run's model.
     is_sample : bool
-        Whether any figure comes from made-up rows; the run is marked so.
+        Whether anything comes from generated rows; marks the run.
 
     Examples
     --------
@@ -121,9 +119,9 @@ class Record:
 
 
 class Progress:
-    """What a running step tells whoever waits for it. This base tells nobody.
+    """Progress reports of a running step. This base class ignores them.
 
-    A background job passes its own kind, which writes to the job table.
+    A background job passes a subclass that writes to the job table.
 
     Examples
     --------
@@ -134,10 +132,10 @@ class Progress:
     job_id: str | None = None
 
     def update(self, fraction: float, text: str) -> None:
-        """Say how far the work is: a fraction from 0 to 1 and a line of text."""
+        """Report the progress: a fraction from 0 to 1 and a line of text."""
 
     def run_started(self, run_id: str) -> None:
-        """Say which MLflow run records the work."""
+        """Report the id of the MLflow run that records the work."""
 
 
 SILENT = Progress()

@@ -1,7 +1,7 @@
-"""Typed records of the tags that a run or a registered version carries.
+"""Base class of typed records for the tags of runs and registered versions.
 
-Each subject has its own, next to the steps that write it: a field of the record is the tag
-`courtside.<field>`, and stands nowhere else.
+Each subject defines its own records next to the steps that write them. A field of a record is the
+tag `courtside.<field>`, which is spelled nowhere else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TAG = "courtside."
 
 Value = TypeVar("Value")
-# how a field is written, where that is not its plain text
+# serialization of fields that are not plain text
 Listed = Annotated[
     tuple[str, ...],
     BeforeValidator(lambda value: [*filter(None, value.split(","))] if _is_text(value) else value),
@@ -37,7 +37,7 @@ def _is_text(value: object) -> bool:
 
 
 class RunTags(BaseModel):
-    """The base of every record of tags: frozen; a field that is not known is refused.
+    """The base of all tag records: frozen, unknown fields are refused.
 
     Examples
     --------
@@ -55,12 +55,12 @@ class RunTags(BaseModel):
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:
-        """Return what a run says of itself."""
+        """Read the tags of a run."""
         return cls.read(run.tags)
 
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> Self:
-        """Return what tags say; a tag that is absent, or cannot be read, is the field's default."""
+        """Parse tags; a missing or unreadable tag gives the field's default."""
         given: dict[str, Any] = {}
         for tag, text in tags.items():
             name, dot, key = tag.removeprefix(TAG).partition(".")
@@ -79,7 +79,7 @@ class RunTags(BaseModel):
             )
 
     def write(self) -> dict[str, str]:
-        """Return the tags of what was set; a mapping is a tag `courtside.<field>.<key>` each.
+        """Return the tags of the fields that were set; a mapping has a tag per key.
 
         Examples
         --------
@@ -102,7 +102,7 @@ class RunTags(BaseModel):
 
     @classmethod
     def where(cls, sign: Literal["=", "!="] = "=", /, **fields: object) -> list[str]:
-        """Return conditions that `tracking.runs` takes as `matching`; None sets no condition.
+        """Return conditions for `matching` of `tracking.runs`; None sets no condition.
 
         Examples
         --------
@@ -111,6 +111,6 @@ class RunTags(BaseModel):
         >>> Decision.where(decision="hold"), Decision.where("!=", decision="hold")
         (["tags.`courtside.decision` = 'hold'"], ["tags.`courtside.decision` != 'hold'"])
         """
-        asked = {name: value for name, value in fields.items() if value is not None}
-        tags = cls.model_validate(asked).write()
+        conditions = {name: value for name, value in fields.items() if value is not None}
+        tags = cls.model_validate(conditions).write()
         return [f"tags.`{tag}` {sign} '{text}'" for tag, text in tags.items()]

@@ -15,21 +15,21 @@ Known = TypeVar("Known")
 
 
 class EveryRun(RunTags):
-    """What every run of ours is tagged with."""
+    """Tags of every run."""
 
     step: str | None = None
     project: str = ""
     git_commit: str = ""
     job_id: str | None = None
-    # there, if any figure comes from the built-in sample
+    # set if anything comes from the built-in sample
     sample: bool = False
     error: str = ""
 
 
 class TrainedModel(RunTags):
-    """What a training, its candidates and the version that comes of it have in common.
+    """Tags shared by a training, its candidates and the registered version.
 
-    `missing` is `drop` where a row with a missing input is refused, else `impute`; `rows_name` is
+    `missing` is `drop` if rows with a missing input are refused, otherwise `impute`; `rows_name` is
     what the rows are called.
     """
 
@@ -42,11 +42,11 @@ class TrainedModel(RunTags):
 
 
 class VersionTags(TrainedModel, Digests):
-    """What a registered version is tagged with.
+    """Tags of a registered version.
 
-    `rows_served` is what the served classifier was fitted on, `evaluated_...` the model that the
-    figures are of where that is another one. `copied_from` is the version that it is a copy of,
-    with another threshold; `logged_model` is of a candidate without a number.
+    `rows_served` are the rows that the served classifier was fitted on; `evaluated_...` identify
+    the model that the metrics are of, if it is another one. `copied_from` is the version copied
+    with another threshold; `logged_model` is set for a candidate without a version number.
     """
 
     candidate: str = ""
@@ -62,7 +62,7 @@ class VersionTags(TrainedModel, Digests):
 
 
 class ChampionMove(RunTags):
-    """What the run that moves the champion is tagged with: `registry.ledger` is made of these."""
+    """Tags of the run that changes the champion; `registry.ledger` reads them."""
 
     champion_of: str = ""
     champion_from: str = ""
@@ -75,7 +75,7 @@ class ChampionMove(RunTags):
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run as a page shows it; times are seconds since 1970."""
+    """A run; times are seconds since 1970."""
 
     run_id: str
     experiment_id: str
@@ -93,27 +93,27 @@ class RunInfo:
 
     @property
     def step(self) -> str:
-        """The step that made it, or an empty text for a run of somebody else's."""
+        """The step that created it; empty for a run that is not Courtside's."""
         return self._own.step or ""
 
     @property
     def job_id(self) -> str | None:
-        """The job of the app that ran it; None for a command's."""
+        """The job that ran it; None if started by a command."""
         return self._own.job_id
 
     @property
     def git_commit(self) -> str:
-        """The commit of the code that ran, or an empty text."""
+        """The commit of the code that ran; may be empty."""
         return self._own.git_commit
 
     @property
     def error(self) -> str:
-        """Why it failed, or an empty text."""
+        """Why it failed; may be empty."""
         return self._own.error
 
     @property
     def is_sample(self) -> bool:
-        """Whether its figures come, in part or in whole, from the built-in sample."""
+        """Whether it uses rows of the built-in sample."""
         return self._own.sample
 
     @property
@@ -124,7 +124,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version, the run that made it, and the aliases that point at it."""
+    """A registered version, its training run, and its aliases."""
 
     name: str
     version: str
@@ -135,7 +135,7 @@ class ModelVersion:
 
     @cached_property
     def about(self) -> VersionTags:
-        """What it was registered with."""
+        """Its tags."""
         return VersionTags.read(self.tags)
 
     @property
@@ -145,7 +145,7 @@ class ModelVersion:
 
     @property
     def trained_by(self) -> str:
-        """The run of its training; of one that was registered by hand, the run that it names."""
+        """The id of its training run; for a version registered by hand, the run that it names."""
         return self.about.train_run or self.run_id
 
     @property
@@ -157,28 +157,28 @@ class ModelVersion:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The raw columns that it takes, in order.
+        """Raw columns that it takes, in order.
 
         Raises
         ------
         NotReadyError
-            For a version that somebody else registered under this name.
+            For a version that was not registered by Courtside.
         """
         return self._required(self.about.inputs)
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What its classifier sees: inputs, or computed from them; raises as `inputs` does."""
+        """Features of its classifier, inputs or engineered; raises as `inputs` does."""
         return self._required(self.about.features)
 
     @property
     def formulas(self) -> dict[str, tuple[str, str]]:
-        """How it computes features, as `ProjectSpec.formulas_of` said; raises as `inputs` does."""
+        """Formulas as from `ProjectSpec.formulas_of`; raises as `inputs` does."""
         return self._required(self.about.formulas)
 
     @property
     def is_complete(self) -> bool:
-        """Whether it refuses rows with a missing input; else it imputes them."""
+        """Whether it refuses rows with a missing input; otherwise it imputes."""
         return self.about.missing != "impute"
 
     def _required(self, known: Known | None) -> Known:

@@ -1,7 +1,7 @@
-"""Who may ask a server on this machine: by which name it is called, and from which page.
+"""Protection of local servers against requests from foreign pages and hosts.
 
-A page anywhere on the web can send requests to 127.0.0.1, and a name of its own can be made to lead
-there. Both show: in `Origin`, and in `Host`.
+Any web page can send requests to 127.0.0.1, and any host name can be made to resolve to it. The
+headers `Origin` and `Host` reveal both.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SENTENCES = {
 
 
 def refusal(host: str | None, origin: str | None, allowed: Collection[str]) -> str | None:
-    """Return the code of the reason why a request is refused, None where it is taken.
+    """Return the code of why a request is refused; None if it is accepted.
 
     Parameters
     ----------
     host, origin : str or None
-        The headers of these names.
+        The headers of the request.
     allowed : collection of str
-        Names, with a port or without, beside those of this machine.
+        Further allowed names, with or without a port.
 
     Examples
     --------
@@ -44,17 +44,17 @@ def refusal(host: str | None, origin: str | None, allowed: Collection[str]) -> s
     if called is None or not _is_known(called, (*LOCAL, *allowed)):
         return "foreign_host"
     if origin is None:
-        # no browser, or a page that is the server's own
+        # no browser, or the server's own page
         return None
     page = _place(origin.partition("://")[2])
-    # other programs of this machine have pages too: theirs are foreign
+    # pages of other programs on this machine are foreign too
     if page is None or not (page == called or _is_known(page, allowed)):
         return "foreign_origin"
     return None
 
 
 def sentence(code: str, host: str | None, origin: str | None) -> str:
-    """Return the reason in words.
+    """Return the reason for a refusal in words.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def sentence(code: str, host: str | None, origin: str | None) -> str:
 
 
 def _place(text: str | None) -> tuple[str, int | None] | None:
-    """Return a name and a port, None for what is neither."""
+    """Return host and port; None if the text is neither."""
     if not text or any(sign in text for sign in "@/?#\\ "):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a frame must hold, as the project file states it; all that is wrong is told at once."""
+"""Validation of frames against the project file; all faults are reported at once."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from core.platform.project import Column, Identity, ProjectSpec
 from core.platform.rows import Fault, label_word
 
 EXAMPLES = 3
-# more labels of other values are another target, not slips
+# more labels with other values are another target, not typos
 SLIPS = 0.05
-TOLD = 6  # sentences of one error message; the table has them all
+TOLD = 6  # maximum sentences in an error message; the table has them all
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or odd, with a frame.
+    """A fault or an oddity of a frame.
 
     Parameters
     ----------
     severity : {"error", "warning"}
-        Errors stop, warnings do not.
+        Only errors stop the step.
     check : str
-        Code that stays the same from report to report, e.g. `range`.
+        Stable code, e.g. `range`.
     column : str
-        Where; empty for whole rows.
+        Empty for whole rows.
     rows : int or None
-        How many rows; None where it is not about rows.
+        Number of rows; None if it is not about rows.
     examples : str
-        Up to three of the values.
+        Up to three values.
     where : str
-        The first of these rows, by their id or their number.
+        The first of these rows, by id or number.
     text : str
-        The sentence for people.
+        A sentence for people.
     """
 
     severity: Literal["error", "warning"]
@@ -56,13 +56,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Validated:
-    """A frame with the project's columns and types, and all that was found on the way.
+    """A frame with the project's columns and types, and the findings.
 
     Parameters
     ----------
     frame : DataFrame
-        The rows, columns in the order of the project file, types settled. Where there are errors,
-        values that could not be settled are missing in it.
+        Columns are in the order of the project file and of its types. Values that could not be
+        converted are missing.
     findings : tuple of Finding
         Errors first.
     """
@@ -81,7 +81,7 @@ class Validated:
         return tuple(finding.text for finding in self.findings if finding.severity == "warning")
 
     def required(self) -> Validated:
-        """Return this, or stop where there are errors.
+        """Return this, or raise if there are errors.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Validated:
 
 
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return the findings as a table, a column per field.
+    """Return the findings as a table, one column per field.
 
     Examples
     --------
@@ -119,27 +119,27 @@ def inspect(
     identities: Sequence[Identity] = (),
     unread: Sequence[str] = (),
 ) -> Validated:
-    """Return the frame with the stated columns and types, and all that is wrong or odd with it.
+    """Return the frame with the given columns and types, and all findings.
 
     Parameters
     ----------
     frame : DataFrame
-        What was read; it is not changed.
+        Not modified.
     columns : mapping of str to Column
-        What it must hold.
+        Required columns.
     optional : sequence of str
         Columns that may be absent.
     complete : sequence of str
-        Columns without a missing value.
+        Columns in which a missing value is an error.
     filled : sequence of str
-        Columns where a missing value is a warning.
+        Columns in which a missing value is a warning.
     unique : str, optional
-        Column whose values must be there and differ from row to row. With it, rows that repeat
-        another in all other columns are a warning.
+        Column whose values must be present and unique. If given, rows that are equal in all other
+        columns are a warning.
     identities : sequence of Identity
-        Where they do not hold, it is a warning.
+        Violations are a warning.
     unread : sequence of str
-        Columns that the source has but the frame does not; told with those that are not used.
+        Columns that the source has but the frame does not; reported with the unused ones.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def validate(
     complete: Sequence[str] = (),
     unique: str | None = None,
 ) -> Validated:
-    """Return the frame with the stated columns and types, or tell all that is wrong with it.
+    """Return the frame with the given columns and types, or raise with all faults.
 
     Parameters are those of `inspect`.
 
@@ -211,15 +211,14 @@ def validate(
 
 @dataclass(frozen=True)
 class Refused:
-    """Values of one column that cannot be used, all for one reason.
+    """Values of one column that cannot be used for one reason.
 
     Parameters
     ----------
-    column, reason : str
     rows : array of bool
-        Which rows of the frame.
+        Mask of rows.
     fault : Fault
-        The same as the row contract has it.
+        The row contract's fault.
     """
 
     column: str
@@ -231,15 +230,15 @@ class Refused:
 def usable(
     frame: pd.DataFrame, columns: Mapping[str, Column]
 ) -> tuple[pd.DataFrame, list[Refused]]:
-    """Return these columns in their types, and by which of their values rows cannot be used.
+    """Return these columns converted to their types, and the values that make rows unusable.
 
-    The rules are those of `inspect`, asked row by row; a missing value breaks none of them. A value
-    that is of another type is missing in what is returned.
+    The rules are those of `inspect`, applied row by row; missing values are valid. A value of
+    another type becomes missing.
 
     Parameters
     ----------
     frame : DataFrame
-        Has a column of each name.
+        Contains all of the columns.
 
     Examples
     --------
@@ -262,7 +261,7 @@ def usable(
 
 
 def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str] = ()) -> Validated:
-    """Return the rows of a source in the order of its id, and all that is wrong or odd with them.
+    """Return the rows of a source sorted by id, with all findings.
 
     See `inspect`.
     """
@@ -281,7 +280,7 @@ def inspect_source(frame: pd.DataFrame, spec: ProjectSpec, unread: Sequence[str]
 
 
 def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
-    """Return the rows of a source in the order of its id.
+    """Return the rows of a source sorted by id.
 
     Raises
     ------
@@ -292,12 +291,12 @@ def validate_source(frame: pd.DataFrame, spec: ProjectSpec) -> Validated:
 
 
 def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]:
-    """Return the project's columns of these names, in their order.
+    """Return the project's columns with these names, in this order.
 
     Raises
     ------
     InputError
-        When the project has no column of one of the names: its file was changed since.
+        If the project has no such column, because its file was changed since.
 
     Examples
     --------
@@ -314,7 +313,7 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
 
 
 def aliases(columns: Mapping[str, Column]) -> dict[str, str]:
-    """Return the name that each alias stands for.
+    """Return the column name of each alias.
 
     Examples
     --------
@@ -325,7 +324,7 @@ def aliases(columns: Mapping[str, Column]) -> dict[str, str]:
 
 
 def taken_aliases(names: Sequence[str], columns: Mapping[str, Column]) -> dict[str, str]:
-    """Return the aliases among these names, and what they stand for where that is not there too.
+    """Return the aliases among these names with their columns, unless the column is there too.
 
     Examples
     --------
@@ -343,9 +342,9 @@ def _by_their_names(
     optional: Sequence[str],
     unread: Sequence[str],
 ) -> tuple[pd.DataFrame | None, list[Finding]]:
-    """Return the frame with aliases replaced, and what is to be said of its columns.
+    """Return the frame with aliases replaced, and the findings about its columns.
 
-    None instead of the frame when it is not worth a look at its values.
+    None instead of the frame if its values need not be checked.
     """
     names = [str(name) for name in frame.columns]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -392,7 +391,7 @@ def _by_their_names(
 def _other_labels(
     values: pd.Series[Any], column: Column, faults: tuple[Fault, ...]
 ) -> tuple[Fault, ...]:
-    """Return one fault for a target of other values; the faults as they are where those slip."""
+    """Return a single fault if the target has other values; otherwise `faults`, which are typos."""
     broken = next((fault.rows for fault in faults if fault.code == "type"), None)
     if broken is None:
         return faults
@@ -411,7 +410,7 @@ def _other_labels(
 
 
 def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
-    """Return what is odd with the labels as a whole: a classifier needs both of them."""
+    """Return warnings about the labels as a whole: a classifier needs both classes."""
     distinct = labels.dropna().unique()
     if len(distinct) == 2:
         return []
@@ -456,7 +455,7 @@ def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[
 def _not_equal(
     identity: Identity, clean: pd.DataFrame, raw: pd.DataFrame, unique: str | None
 ) -> list[Finding]:
-    # as the formula was tried when the project file was loaded: numbers have fractions
+    # numbers are floats, as when the formula was tried at loading
     numbers = clean[list(identity.columns)].select_dtypes("number").columns
     with np.errstate(all="ignore"):
         floats = clean.astype(dict.fromkeys(numbers, "float64"))
@@ -484,13 +483,13 @@ def _of_rows(
     tell: Callable[[int, str], str],
     severity: Literal["error", "warning"] = "warning",
 ) -> list[Finding]:
-    """Return the finding about these rows, if any; `tell` is given their number and examples."""
+    """Return the finding about these rows, if any; `tell` words it from number and examples."""
     places = np.flatnonzero(wrong)
     if not len(places):
         return []
     few = ""
     if column:
-        # by their repr: a parquet file can hold lists, which have no hash
+        # by repr: a parquet file can contain lists, which are not hashable
         shown = raw[column].iloc[places[:1000]].map(repr).unique()[:EXAMPLES]
         few = ", ".join(text[:40] for text in shown)
     where = _first(places, column, raw, unique)
@@ -505,7 +504,7 @@ def _of_fault(fault: Fault, raw: pd.DataFrame, unique: str | None) -> Finding:
 
 
 def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> str:
-    """Return the first of some rows, by their id where they have one."""
+    """Return the first of some rows, by id if available."""
     first = places[:EXAMPLES]
     if unique is not None and column != unique:
         return f"{unique} " + ", ".join(raw[unique].iloc[first].map(str))

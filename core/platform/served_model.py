@@ -1,8 +1,8 @@
 """The code of a registered model.
 
-MLflow copies one file into the model, and a model outlives the code that made it: that file is this
-one with the row contract, `core.platform.rows`, put before it, see `core.platform.model_files`. So
-nothing else of core is imported.
+MLflow copies one file into the model, which outlives the code that created it: this file, preceded
+by the row contract `core.platform.rows` (see `core.platform.model_files`). So nothing else of core
+is imported.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from core.platform.rows.faults import Fault, sentence
 from core.platform.rows.rules import Rule, rule_of
 from core.platform.rows.values import missing, read
 
-# A closed list: what skops does not trust by itself in the classifiers that can be trained here,
-# and nothing else. A file with any other type is not loaded.
+# A closed list: the types, beyond those skops trusts, of the classifiers that can be trained here.
+# A file with any other type is not loaded.
 TRUSTED_TYPES = (
-    # the encoder of texts
+    # the encoder of categories
     "numpy.dtype",
     # k-nearest neighbours
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
-    # trees, and all that is made of them
+    # trees and ensembles of trees
     "sklearn.tree._tree.Tree",
     # neural network
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -49,20 +49,20 @@ TRUSTED_TYPES = (
 def checked(
     frame: pd.DataFrame, inputs: Mapping[str, Any], *, is_complete: bool = True
 ) -> pd.DataFrame:
-    """Return exactly these columns in this order, numbers as float64 and texts as they are.
+    """Return exactly these columns in this order, numbers as float64 and texts unchanged.
 
     Parameters
     ----------
     inputs : mapping of str to {"number", "text"}, mapping or Rule
-        What each column is.
+        Kind or rule of each column.
     is_complete : bool
-        Whether a missing value is refused; else it is NaN in what is returned.
+        Whether missing values are refused; otherwise they become NaN.
 
     Raises
     ------
     MlflowException
-        INVALID_PARAMETER_VALUE, which the server answers as 400, when a column is missing, or
-        holds a value that breaks its rule; with the sentence of each.
+        INVALID_PARAMETER_VALUE, HTTP status 400, if a column is missing or a value violates its
+        rule; with a sentence for each.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def checked(
 def settled(
     frame: pd.DataFrame, inputs: Mapping[str, Any], *, is_complete: bool = True
 ) -> tuple[pd.DataFrame, list[Fault]]:
-    """Return the columns as `checked` does, a value that cannot be read as missing; and all faults.
+    """Return the columns as `checked` does, with missing for unreadable values; and all faults.
 
     Examples
     --------
@@ -95,36 +95,35 @@ def settled(
     if absent := [name for name in inputs if name not in frame.columns]:
         names = {"absent": absent, "wanted": list(inputs)}
         return pd.DataFrame(index=frame.index), [Fault("absent_columns", params=names)]
-    taken: dict[str, pd.Series[Any]] = {}
+    columns: dict[str, pd.Series[Any]] = {}
     faults: list[Fault] = []
     for name, about in inputs.items():
         rule = about if isinstance(about, Rule) else rule_of(about)
         values, unreadable = read(frame[name], rule)
         empty = missing(values, unreadable, name) if is_complete else None
         faults += [*unreadable, *([empty] if empty else [])]
-        # a text that is missing is NaN, as an encoder of texts takes it
-        taken[name] = (
+        # a missing text is NaN, as encoders expect
+        columns[name] = (
             values.where(values.notna(), np.nan)
             if rule.is_text
             else values.astype("float64", copy=False)
         )
-    return pd.DataFrame(taken, index=frame.index, copy=False), faults
+    return pd.DataFrame(columns, index=frame.index, copy=False), faults
 
 
 def with_features(
     rows: pd.DataFrame, features: Sequence[str], engineered: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """Return the features of rows, those that are computed among them.
+    """Return the features of rows, including engineered ones.
 
     Parameters
     ----------
     rows : DataFrame
-        As `checked` returns them; a feature without a value is missing in what is returned.
+        As `checked` returns them.
     features : sequence of str
         Columns or engineered features, in order.
     engineered : mapping of str to (formula, {"number", "text"})
-        How to compute those that are no columns: formulas that `core.platform.formulas` has
-        accepted.
+        Formulas of the engineered ones, accepted by `core.platform.formulas`.
 
     Examples
     --------
@@ -142,7 +141,7 @@ def with_features(
             with np.errstate(all="ignore"):
                 computed = rows.eval(formula, engine="python")
             if kind == "number":
-                # a division by zero has no value; tests of texts give objects with holes
+                # a division by zero is missing; string predicates give objects with missing values
                 values[name] = computed.astype("float64").replace([np.inf, -np.inf], np.nan)
             else:
                 values[name] = computed.astype("object").map(str, na_action="ignore")
@@ -150,23 +149,22 @@ def with_features(
 
 
 class Context(Protocol):
-    """What MLflow gives a model when it loads it."""
+    """What MLflow passes to a model on loading."""
 
     artifacts: Mapping[str, str]
     model_config: Mapping[str, Any]
 
 
 class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are untyped here
-    """Answers each row with the probability of label 1 and the label at the model's threshold."""
+    """Predicts the probability of label 1 and the label at the model's threshold."""
 
     def load_context(self, context: Context) -> None:
-        """Read the classifier, what it takes and its threshold from the model's files.
+        """Read the classifier, its inputs and its threshold from the model's files.
 
         Raises
         ------
         MlflowException
-            When the classifier's file is not the one that was kept with this configuration; the
-            server does not start then.
+            If the classifier's file does not match this configuration; the server does not start.
         """
         import skops.io
 
@@ -193,7 +191,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]  # MLflow's classes are un
         return self.answer(checked(model_input, config["rules"], is_complete=config["is_complete"]))
 
     def answer(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return what `predict` does for rows as `checked` returns them."""
+        """Predict on rows from `checked`."""
         config = self.config
         features = with_features(rows, config["features"], config["engineered"])
         if config["is_complete"] and (empty := features.columns[features.isna().any()].tolist()):

@@ -1,8 +1,8 @@
-"""Items that a background loop could not work on: kept with a reason; the next has its turn.
+"""Items that a background loop failed to process, recorded with a reason.
 
-One file for all loops of a home, `state/set_aside.jsonl`, one line per item, readable by its owner
-alone. It needs no database: it is written when a database refuses an item. An entry names the item
-and says why; it never holds the item itself.
+All loops of a home share one file, `state/set_aside.jsonl`, with one line per item, readable by its
+owner only. It needs no database, as it is written when a database refuses an item. An entry names
+the item and the reason; it never contains the item itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Code = Literal[
     "folded",
 ]
 ITEM_CHARACTERS, DETAIL_CHARACTERS = 120, 300
-# Above so many bytes older entries are folded into one for each queue and code.
+# Above this many bytes, older entries are merged into one per queue.
 LIMIT_BYTES = 400_000
 KEPT = 500
 LOCK_SECONDS = 5.0
@@ -64,19 +64,19 @@ class SetAside:
     Parameters
     ----------
     at : float
-        When, seconds since 1970.
+        Seconds since 1970.
     queue : str
-        The loop that it was in.
+        The loop that processed it.
     item : str
         Its name: a request id, a schedule's name, a file.
     code : str
-        Why, see `Code`.
+        The reason, see `Code`.
     rows : int
-        Predictions or labels that it held; 0 where it held none.
+        Predictions or labels in it; may be 0.
     detail : str
-        What the program said, bounded and without secrets.
+        The error, truncated and without secrets.
     count : int
-        Items that the entry stands for; more than one when older entries were folded.
+        Number of items; more than one if older entries were merged.
     """
 
     at: float
@@ -91,27 +91,27 @@ class SetAside:
 def put(
     settings: Settings, queue: Queue, item: object, code: Code, *, rows: int = 0, error: object = ""
 ) -> bool:
-    """Keep that an item was set aside; never raises.
+    """Record that an item was set aside; never raises.
 
-    An item without rows that is there already under this code is not noted again: a loop meets a
-    bad item at every turn.
+    An item without rows that is already recorded under this code is not recorded again, since a
+    loop meets a bad item in every round.
 
     Parameters
     ----------
     error : Exception or str
-        Why, for the detail.
+        For the detail.
 
     Returns
     -------
     bool
-        Whether it is kept on disk; if not, the log of the process says what it was.
+        Whether it is on disk; if not, it is in the log of the process.
     """
     entry = SetAside(
         time.time(), queue, _bounded(item, ITEM_CHARACTERS), code, rows, _detail(error)
     )
     path = _path(settings)
     try:
-        # without its parents: a home that was moved away does not come back
+        # without parents: a home that was moved away is not recreated
         path.parent.mkdir(exist_ok=True)
         with _locked(settings):
             if not rows and any(_same(entry, known) for known in _read(path)):
@@ -131,18 +131,18 @@ def put(
 
 
 def entries(settings: Settings, queues: Collection[str] = ()) -> list[SetAside]:
-    """Return what was set aside, newest first; of these queues only where some are named."""
+    """Return the entries, newest first, of these queues or of all."""
     listed = _read(_path(settings))
     return [entry for entry in reversed(listed) if not queues or entry.queue in queues]
 
 
 def dismiss(settings: Settings, queues: Collection[str] = ()) -> None:
-    """Forget what was set aside from these queues, or from all; what is still bad comes again.
+    """Delete the entries of these queues, or all; items that still fail are recorded again.
 
     Raises
     ------
     StoreError
-        When the file cannot be written.
+        If the file cannot be written.
     """
     path = _path(settings)
     try:
@@ -161,14 +161,14 @@ def guarded(
     passing: tuple[type[Exception], ...] = (StoreError,),
     code: Code | None = None,
 ) -> Iterator[None]:
-    """Set the item aside when the work on it inside fails, and go on after the block.
+    """Set the item aside if the block fails, and continue after the block.
 
     Parameters
     ----------
     passing : tuple of exception types
-        Faults that are not the item's and pass, as a locked database; raised.
+        Transient errors unrelated to the item, such as a locked database; raised.
     code : str, optional
-        Without, `refused` where the error has a sentence for people, else `unexpected`.
+        Default: `refused` if the error has a sentence for people, otherwise `unexpected`.
 
     Examples
     --------
@@ -188,8 +188,8 @@ def guarded(
     except Exception as error:  # noqa: BLE001
         if not isinstance(error, CourtsideError):
             _log.exception("%s: work on %s failed", queue, _bounded(item, ITEM_CHARACTERS))
-        is_told = isinstance(error, CourtsideError)
-        put(settings, queue, item, code or ("refused" if is_told else "unexpected"), error=error)
+        reason: Code = "refused" if isinstance(error, CourtsideError) else "unexpected"
+        put(settings, queue, item, code or reason, error=error)
 
 
 def sift(
@@ -197,19 +197,19 @@ def sift(
     work: Callable[[Sequence[T]], object],
     is_of_the_item: Callable[[Exception], bool],
 ) -> list[tuple[T, Exception]]:
-    """Do the work on all items at once; where it fails, halve them until the bad ones are found.
+    """Process all items at once; on failure, bisect them to isolate the bad ones.
 
     Parameters
     ----------
     work : callable
-        Does all of what it is given, or nothing of it and raises. Work done twice must do no harm.
+        Processes all items given, or none and raises. Must be idempotent.
     is_of_the_item : callable
-        Whether an error lies in an item; any other error is raised.
+        Whether an error is caused by an item; other errors are raised.
 
     Returns
     -------
     list of tuple
-        The items on which the work failed, each with its error; it is done on all others.
+        The failed items with their errors; all others are processed.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def _same(first: SetAside, second: SetAside) -> bool:
 
 
 def _folded(listed: list[SetAside]) -> list[SetAside]:
-    """Return one entry for each queue of all but the newest, then these."""
+    """Merge all but the newest entries into one per queue."""
     sums: dict[str, SetAside] = {}
     for entry in listed[:-KEPT]:
         before = sums.get(entry.queue)
@@ -264,7 +264,7 @@ def _read(path: Path) -> list[SetAside]:
         try:
             listed.append(SetAside(**json.loads(line)))
         except (ValueError, TypeError):
-            # a line that was cut off by the end of the machine
+            # a line cut off by a crash
             listed.append(SetAside(0.0, "sweep", path.name, "unreadable"))
     return listed
 
@@ -278,7 +278,7 @@ def _line(entry: SetAside) -> bytes:
 
 
 def _detail(error: object) -> str:
-    # SQLAlchemy's own text repeats the statement with all of its values
+    # SQLAlchemy's message repeats the statement with all its values
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, CourtsideError):
         return _bounded(cause.message, DETAIL_CHARACTERS)

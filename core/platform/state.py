@@ -1,7 +1,7 @@
-"""The state of a home: one SQLite database, `state/state.db` (WAL, for its owner alone).
+"""The state database of a home, SQLite: `state/state.db` (WAL, private to its owner).
 
-Each subject defines its tables in its own package, on `TABLES`. What a home has only one of, and
-nobody searches, is a document: JSON under a name.
+Each subject defines its tables in its own package, on `TABLES`. Singletons that need no search are
+documents: JSON under a name.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ class _Opened(NamedTuple):
     inode: int
     tables: int
     engine: sql.Engine
-    # a connection that never writes, so that it sees every write
+    # a read-only connection, so that it sees every write
     watcher: sqlite3.Connection
 
 
 _opened: dict[Path, _Opened] = {}
-_one_opener = threading.RLock()
+_opening_lock = threading.RLock()
 
 
 def path(settings: Settings) -> Path:
-    """Return the file of the database."""
+    """Return the path of the database."""
     return settings.state_dir / "state.db"
 
 
 @contextmanager
 def transaction(settings: Settings) -> Iterator[sql.Connection]:
-    """Open a transaction that may write: all that is written inside stands, or none of it.
+    """Open a write transaction: all writes are committed, or none.
 
-    One comes after the other, from whatever threads or processes: what is read inside stays so
-    until it ends. The file is made if it is not there.
+    Transactions of all threads and processes are serialized: what is read inside stays valid until
+    it ends. The file is created if missing.
 
     Raises
     ------
     StoreError
-        When the database cannot be used; `store_faults.DamagedError` when it is damaged.
+        If the database cannot be used; `store_faults.DamagedError` if it is damaged.
     """
     with (
         _faults(settings),
@@ -73,7 +73,7 @@ def transaction(settings: Settings) -> Iterator[sql.Connection]:
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[sql.Connection]:
-    """Read the database as it is now; waits for nobody. A home without one reads as an empty one.
+    """Open a read transaction, without waiting; a missing database reads as empty.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def reading(settings: Settings) -> Iterator[sql.Connection]:
 
 
 def version(settings: Settings) -> tuple[int, int]:
-    """Return what changes with every write, whoever writes; a question of a few microseconds.
+    """Return a value that changes with every write of any process; takes microseconds.
 
     Raises
     ------
@@ -102,28 +102,28 @@ def version(settings: Settings) -> tuple[int, int]:
     place = path(settings)
     if not place.exists():
         return -1, 0
-    with _faults(settings), _one_opener:
+    with _faults(settings), _opening_lock:
         opened = _open(place)
         (number,) = opened.watcher.execute("PRAGMA data_version").fetchone()
     return opened.inode, number
 
 
 def close(settings: Settings) -> None:
-    """Let go of the database, before its file is moved: all is in that one file then.
+    """Close the database before its file is moved; everything is in that file then.
 
-    SQLite removes the files beside a database by their names when it closes it, and would remove
-    those of the one that lies there by then.
+    On closing, SQLite removes the companion files by name, and would remove those of a database
+    that has replaced this one.
     """
     _close(path(settings))
 
 
 def document(connection: sql.Connection, name: str) -> Any:
-    """Return what was kept under this name, None if nothing was.
+    """Return the document with this name; None if there is none.
 
     Raises
     ------
     DamagedError
-        When it is no JSON.
+        If it is not JSON.
     """
     mine = sql.select(_documents.c.body).where(_documents.c.name == name)
     body = connection.execute(mine).scalar_one_or_none()
@@ -134,7 +134,7 @@ def document(connection: sql.Connection, name: str) -> Any:
 
 
 def keep_document(connection: sql.Connection, name: str, content: Any) -> None:
-    """Keep a JSON value under this name, in place of the one before; None keeps nothing."""
+    """Store a JSON value under this name, replacing any earlier one; None deletes it."""
     if content is None:
         connection.execute(sql.delete(_documents).where(_documents.c.name == name))
         return
@@ -146,13 +146,13 @@ def keep_document(connection: sql.Connection, name: str, content: Any) -> None:
 
 
 def load(settings: Settings, name: str) -> Any:
-    """Return what was kept under this name, as `document` does."""
+    """Return a document, as `document` does."""
     with reading(settings) as connection:
         return document(connection, name)
 
 
 def save(settings: Settings, name: str, content: Any) -> None:
-    """Keep a JSON value under this name, as `keep_document` does."""
+    """Store a document, as `keep_document` does."""
     with transaction(settings) as connection:
         keep_document(connection, name, content)
 
@@ -164,10 +164,10 @@ def _faults(settings: Settings) -> Iterator[None]:
 
 
 def _open(place: Path) -> _Opened:
-    with _one_opener:
+    with _opening_lock:
         standing = _opened.get(place)
         if standing is not None:
-            # another file may lie there by now: one was moved away, or a backup was put back
+            # the file may have been replaced: moved away, or restored from a backup
             if standing.inode == _inode(place) and standing.tables == len(TABLES.tables):
                 return standing
             _close(place)
@@ -178,7 +178,7 @@ def _open(place: Path) -> _Opened:
 
 
 def _close(place: Path) -> None:
-    with _one_opener:
+    with _opening_lock:
         opened = _opened.pop(place, None)
         if opened is not None:
             opened.engine.dispose()
@@ -194,13 +194,13 @@ def _new_engine(place: Path) -> sql.Engine:
         return engine
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        # one maker: two processes that switch a new file to WAL at once get "database is locked"
+        # two processes that switch a new file to WAL at once get "database is locked"
         with FileLock(place.with_suffix(".lock"), timeout=30):
-            # SQLite gives the files beside it the same rights
+            # SQLite gives its companion files the same permissions
             os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o600))
             with engine.connect() as connection:
                 connection.connection.execute("PRAGMA journal_mode=WAL")
-                # a reader that turns into a writer fails at once when somebody else wrote meanwhile
+                # a read transaction that starts to write fails at once if another wrote meanwhile
                 with connection.execution_options(is_writing=True).begin():
                     TABLES.create_all(connection)
     except BaseException:
@@ -212,14 +212,14 @@ def _new_engine(place: Path) -> sql.Engine:
 def _connect(place: Path) -> sqlite3.Connection:
     address = place.absolute().as_uri()
     if _is_read_only(place):
-        # to be read as it stands, without the files that SQLite would make beside it
+        # read without the companion files that SQLite would create
         wal = place.with_name(f"{place.name}-wal")
         address += "?mode=ro" if wal.exists() else "?immutable=1"
     return sqlite3.connect(
         address,
         uri=True,
         timeout=WAIT_SECONDS,
-        # transactions are ours: sqlite3 by itself begins one only with the first write
+        # we begin transactions: sqlite3 by itself begins one only with the first write
         isolation_level=None,
         check_same_thread=False,
     )

@@ -1,8 +1,8 @@
-"""The steps of the life cycle in their order: where each lives, what it reads and what it leaves.
+"""The steps of the life cycle in order: where each lives, what it reads and writes.
 
-The one list of steps: runs, jobs, commands, navigation, diagram, list of artifacts and a project's
-checklist are made from it. Paths of artifacts stand in `core.platform.artifacts`; a test holds that
-the steps leave what stands here.
+The only list of steps: runs, jobs, commands, navigation, diagram, list of artifacts and a project's
+checklist derive from it. Paths of artifacts are in `core.platform.artifacts`; a test checks that
+the steps write what is listed here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.platform.artifacts import EVERY_RUN as EVERY_RUN
 from core.platform.artifacts import FILTERED as FILTERED
 from core.platform.artifacts import Artifact as Artifact
 
-# comes from outside, so that no stage leaves it
+# comes from outside, so no step writes it
 SOURCE = "a source"
 REQUESTS = "requests"
 OUTCOMES = "labels, when they come"
@@ -45,22 +45,21 @@ class Step:
     Parameters
     ----------
     name, run_name : str
-        Its module's and command's name, and what its MLflow run is called.
+        Name of its module and command, and of its MLflow run.
     package : str
-        The package of core that holds its module.
+        The package of core with its module.
     page, title, icon : str
-        The page where it is taken: its file, what stands in the navigation, a Material symbol.
+        Its page: the file, the title in the navigation, a Material symbol.
     summary : str
-        What its command does, half a line.
+        Help text of its command, half a line.
     about : str
-        What it does, a sentence.
+        What it does, in a sentence.
     reads : tuple of str
-        Paths of artifacts that other stages leave, or what comes from outside.
-    outputs : tuple of Artifact
+        Paths of other steps' artifacts, or input from outside.
     next : tuple of str
-        Steps that go on from it.
+        Steps that continue from it.
     phase : {"development", "operation"}
-        Whether a model is made, or is at work.
+        Whether it builds a model or operates one.
     """
 
     name: str
@@ -242,7 +241,7 @@ RUN_NAMES = {step.name: step.run_name for step in STEPS}
 
 
 def named(name: str) -> Step:
-    """Return the step of that name.
+    """Return the step with this name.
 
     Examples
     --------
@@ -264,5 +263,5 @@ def module_name(name: str) -> str:
 
 
 def module(name: str) -> Any:
-    """Return a step's module, which has `Options` and `run(settings, options, progress)`."""
+    """Import a step's module, which has `Options` and `run(settings, options, progress)`."""
     return import_module(module_name(name))

@@ -1,6 +1,6 @@
-"""Files under data/ and state/: prepared sets, uploads, outputs. Writes appear whole or not at all.
+"""Files under data/ and state/: prepared sets, uploads, outputs; all writes are atomic.
 
-The raw data is kept by `core.data.snapshots`, with what stands here.
+`core.data.snapshots` stores the raw data with these functions.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ FILTERED_FILE, TRAIN_FILE, TEST_FILE = (
     "train_data.parquet",
     "test_data.parquet",
 )
-# the same rows in the same order, with all of the project's columns: what a model is looked at by
+# the same rows in the same order, with all of the project's columns, for analysing a model
 TRAIN_ROWS_FILE, TEST_ROWS_FILE = "train_rows.parquet", "test_rows.parquet"
 
 
 class Upload(Options):
-    """An uploaded file that is kept until a job reads it.
+    """An uploaded file, stored until a job reads it.
 
     Parameters
     ----------
     name : str
-        What the person calls it; for messages only, never a path.
+        The person's name for it; only for messages, never a path.
     stored : str
-        Its name in our keeping.
+        Its name in our storage.
     """
 
     name: str
@@ -53,30 +53,30 @@ class Upload(Options):
 
 @dataclass(frozen=True)
 class Prepared:
-    """The train and test set that stand, and what they came from.
+    """The origin of the current train and test set.
 
     Parameters
     ----------
     snapshot, digest : str
-        Folder and whole digest of the raw data.
+        Folder and full digest of the raw data.
     source : str
-        How that came in.
+        Where the raw data came from.
     run_id, commit : str
-        The run that prepared them, and the commit of the code that did.
+        The preparation run, and the commit of its code.
     options : mapping
-        The options of that run, resolved.
+        The resolved options of that run.
     features : tuple of str
-        What a model of these sets is built from; columns or engineered.
+        Features for training, columns or engineered.
     inputs : tuple of str
-        The raw columns in the sets, which a served model takes.
+        Raw columns in the sets, which a served model takes.
     is_complete : bool
-        Whether rows with a missing value were dropped; else the model's pipeline imputes them.
+        Whether rows with a missing value were dropped; otherwise the model's pipeline imputes.
     is_default_rows : bool
         Whether the rows are the project's development rows.
     digests : mapping of str to str
         SHA-256 of each file.
     project, rules : str
-        The project they are of, and the digest of the project file by which they were prepared.
+        The project, and the digest of its file at preparation.
     """
 
     snapshot: str
@@ -99,18 +99,18 @@ class Prepared:
 
     @property
     def is_sample(self) -> bool:
-        """Whether these are made-up rows."""
+        """Whether these are generated rows."""
         return self.sample or self.source == "sample"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """The files of a preparation in a folder of their own, before they are the ones in use.
+    """The files of a preparation in a separate folder, before they replace the current ones.
 
     Parameters
     ----------
     paths : tuple of Path
-        Where they lie now, under their own names.
+        Their current paths, under their final names.
     digests : dict of str to str
         SHA-256 of each file.
     """
@@ -120,10 +120,10 @@ class Staged:
     digests: dict[str, str]
 
     def keep(self, prepared: Prepared) -> None:
-        """Make these sets the ones in use.
+        """Make these sets the current ones.
 
-        A reader sees all of the old or all of the new: `read_prepared` waits for a writer, and
-        refuses files that are not those of `prepared.json`.
+        Readers see either the old or the new sets: `read_prepared` waits for a writer, and refuses
+        files that do not match `prepared.json`.
         """
         targets = prepared_paths(self.settings)
         for path in targets:
@@ -135,12 +135,12 @@ class Staged:
 
 
 def folder(settings: Settings, name: str) -> Path:
-    """Return the numbered folder, made if it is not there.
+    """Return the numbered folder; create it if missing.
 
     Raises
     ------
     StoreError
-        When it cannot be made.
+        If it cannot be created.
     """
     path = settings.data_dir / name
     with store_faults.wrap_store_errors(path):
@@ -149,18 +149,18 @@ def folder(settings: Settings, name: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
-    """Keep an uploaded file's bytes for the job that will read them.
+    """Store an uploaded file for the job that will read it.
 
     Parameters
     ----------
     name : str
-        What the person calls it; only its suffix is used, and only if it is a known one.
+        The person's name for it; only a known suffix is used.
 
     Raises
     ------
@@ -183,12 +183,12 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
 
 
 def stage_file(settings: Settings, path: Path) -> Upload:
-    """Keep a file that a person named, as an upload of it would be kept.
+    """Store a file that a person named, like an upload.
 
     Raises
     ------
     InputError
-        As `stage_upload` does; for what is no regular file.
+        As `stage_upload` does; also if it is not a regular file.
     """
     limit = upload_limit(settings)
     with bounds.opened(path) as file:
@@ -198,17 +198,17 @@ def stage_file(settings: Settings, path: Path) -> Upload:
 
 
 def upload_limit(settings: Settings) -> int:
-    """Return how many bytes a file may have that is brought in whole."""
+    """Return the largest size in bytes of a file that is read into memory."""
     return settings.upload_limit_mb * 1_000_000
 
 
 def uploaded(settings: Settings, upload: Upload) -> Path:
-    """Return where the bytes of an upload lie.
+    """Return the path of an upload.
 
     Raises
     ------
     InputError
-        When it is gone, or the name is not one that `stage_upload` gave.
+        If it is gone, or its name does not come from `stage_upload`.
     """
     path = settings.state_dir / "uploads" / upload.stored
     if Path(upload.stored).name != upload.stored or not path.is_file():
@@ -218,9 +218,10 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
 
 @contextmanager
 def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
-    """Write the files of a preparation beside those in use, for `Staged.keep`.
+    """Write the files of a preparation next to the current ones, for `Staged.keep`.
 
-    They go when it is over. The rows' index is not kept. The same rows give the same bytes.
+    They are removed at the end of the block. The index is not stored. The same rows give the same
+    bytes.
 
     Parameters
     ----------
@@ -240,7 +241,7 @@ def staged(settings: Settings, *frames: pd.DataFrame) -> Iterator[Staged]:
 
 @contextmanager
 def prepared_put_back(settings: Settings) -> Iterator[None]:
-    """Put the prepared sets that stand back when what is done inside fails."""
+    """Restore the current prepared sets if the block fails."""
     record = settings.data_dir / MODEL_INPUT / "prepared.json"
     paths = (*prepared_paths(settings), record)
     place = beside(folder(settings, MODEL_INPUT) / "before")
@@ -266,14 +267,14 @@ def prepared_put_back(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _prepared_lock(settings: Settings) -> Iterator[None]:
-    """Hold back other readers and writers of the prepared sets, in whatever process."""
+    """Exclude other readers and writers of the prepared sets, in any process."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.state_dir / "prepared.lock", timeout=60):
         yield
 
 
 def prepared_paths(settings: Settings) -> tuple[Path, ...]:
-    """Return where the filtered, train and test set lie, and all columns of train and test."""
+    """Return the paths of the filtered, train and test set, and of all train and test columns."""
     model_input = settings.data_dir / MODEL_INPUT
     return (
         settings.data_dir / PRIMARY / FILTERED_FILE,
@@ -285,12 +286,12 @@ def prepared_paths(settings: Settings) -> tuple[Path, ...]:
 
 
 def current_prepared(settings: Settings) -> Prepared | None:
-    """Return what the train and test set that stand came from, None before the project's first.
+    """Return the origin of the current train and test set; None before the first preparation.
 
     Raises
     ------
     StoreError
-        When its record is damaged, or of a version of the app that knew less of it.
+        If its record is damaged, or from an older version of the app.
     """
     written = read_json(settings.data_dir / MODEL_INPUT / "prepared.json")
     if not written:
@@ -304,24 +305,24 @@ def current_prepared(settings: Settings) -> Prepared | None:
 
 
 def read_prepared(settings: Settings) -> tuple[Prepared, pd.DataFrame, pd.DataFrame]:
-    """Return the train and test set that stand.
+    """Return the current train and test set with their origin.
 
     Raises
     ------
     NotReadyError
-        Before the first preparation, or when the files were changed since.
+        Before the first preparation, or if the files were changed since.
     """
     prepared, train, test = _read_files(settings, TRAIN_FILE, TEST_FILE)
     return prepared, train, test
 
 
 def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return all of the project's columns of the train and test set's rows, in their order.
+    """Return the train and test rows with all of the project's columns, in the same order.
 
     Raises
     ------
     NotReadyError
-        When they are not the rows of these sets, or the files were changed since.
+        If they do not belong to these sets, or the files were changed since.
     """
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
@@ -330,7 +331,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
 
 
 def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
-    """Return what stands, and these files of it."""
+    """Return the current record, and these files."""
     place = settings.data_dir / MODEL_INPUT
     with _prepared_lock(settings):
         prepared = current_prepared(settings)
@@ -338,7 +339,7 @@ def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
             raise NotReadyError(
                 "No prepared data yet. Run the preparation on the Prepare page first."
             )
-        # the bytes that are hashed are the bytes that are used
+        # hash the same bytes that are used
         contents = {name: (place / name).read_bytes() for name in names}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != prepared.digests.get(name):
@@ -376,17 +377,17 @@ def save_page(settings: Settings, report: str, name: str, text: str) -> Path:
 
 
 def downloads(settings: Settings) -> Path:
-    """Return the folder of files that are on their way from the network."""
+    """Return the folder of downloads in progress."""
     return settings.state_dir / "downloads"
 
 
 def forget_downloads(settings: Settings) -> None:
-    """Remove what was downloaded: the raw data has it now."""
+    """Remove the downloads, once they are part of the raw data."""
     shutil.rmtree(downloads(settings), ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all."""
+    """Write a JSON file atomically."""
     text = json.dumps(content, indent=2, sort_keys=True, default=str)
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
@@ -394,14 +395,14 @@ def write_json(path: Path, content: Any) -> None:
 def replace_texts(
     folder: Path, files: Mapping[str, str], *, gone: Sequence[str], kept: Sequence[str] = ()
 ) -> None:
-    """Write texts into a folder, each whole or not at all; then take others of their kind away.
+    """Write texts into a folder, each atomically; then remove others of their kind.
 
     Parameters
     ----------
     files : mapping of str to str
         By path below the folder.
     gone, kept : sequence of str
-        Patterns of files that are taken away where they are not among `files`, and names that stay.
+        Glob patterns of files to remove unless in `files`, and names to keep.
     """
     for name, text in files.items():
         path = folder / name
@@ -414,17 +415,17 @@ def replace_texts(
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """Return what a JSON file holds, None where there is none.
+    """Return the content of a JSON file; None if there is no file.
 
     Parameters
     ----------
     kind : type
-        What it must hold, `dict` or `list`.
+        Required type, `dict` or `list`.
 
     Raises
     ------
     StoreError
-        When it cannot be read, or holds something else.
+        If it cannot be read, or holds another type.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -440,7 +441,7 @@ def read_json(path: Path, kind: type = dict) -> Any:
 
 
 def beside(path: Path) -> Path:
-    """Return a name beside a path for what is not whole yet; `sweep` removes what is left."""
+    """Return a temporary name next to a path; `sweep` removes leftovers."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 

@@ -1,7 +1,7 @@
-"""What is told when a file of the app cannot be read or written: which, what works, what to do.
+"""Sentences for files of the app that cannot be read or written.
 
-A fault is a kind and a file; the sentence is made here alone, without SQL. Only what is not known
-keeps the first line of what the library said.
+A sentence says which file, what still works and what to do, without SQL. An unknown fault keeps the
+first line of the library's message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.platform.errors import StoreError
 Kind = Literal["damaged", "full", "read_only", "forbidden", "locked", "unknown"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
-_SAID: dict[Kind, re.Pattern[str]] = {
+_PATTERNS: dict[Kind, re.Pattern[str]] = {
     "full": re.compile("disk is full|no space left|disk quota"),
     "damaged": re.compile("not a database|malformed|encrypted|no such table|no such column"),
     "read_only": re.compile("readonly|read-only|unable to open database"),
@@ -29,11 +29,11 @@ _SAID: dict[Kind, re.Pattern[str]] = {
 
 
 class DamagedError(StoreError):
-    """A file of the app's own holds something else than it should; trying again does not help."""
+    """A file of the app has invalid content; a retry does not help."""
 
 
 def kind_of(error: BaseException) -> Kind:
-    """Return what is wrong, from the error of the system or of the database.
+    """Return the kind of fault, from the system's or the database's error.
 
     Examples
     --------
@@ -52,19 +52,11 @@ def kind_of(error: BaseException) -> Kind:
             return "forbidden"
         cause = getattr(cause, "orig", None) or cause.__cause__
     text = str(error).lower()
-    return next((kind for kind, words in _SAID.items() if words.search(text)), "unknown")
+    return next((kind for kind, words in _PATTERNS.items() if words.search(text)), "unknown")
 
 
 def of_file(path: Path, error: BaseException) -> StoreError:
-    """Return the error with a sentence for a person.
-
-    Parameters
-    ----------
-    path : Path
-        One of the app's own files; what it holds is known by its name.
-    error : Exception
-        What the system, the database or the library said.
-    """
+    """Return the error on one of the app's own files, with a sentence for a person."""
     kind, name = kind_of(error), path.name
     if kind == "damaged":
         return DamagedError(damage(path))
@@ -93,7 +85,7 @@ def of_file(path: Path, error: BaseException) -> StoreError:
 
 
 def damage(path: Path) -> str:
-    """Return the sentence on a damaged file: what it held, what still works, how to go on.
+    """Return the sentence on a damaged file: its contents, what still works, what to do.
 
     Examples
     --------
@@ -153,7 +145,7 @@ def _damaged_json(path: Path) -> str:
 
 
 def of_disk(error: OSError) -> StoreError | None:
-    """Return a sentence for what the disk refused; None for an error that is not the disk's.
+    """Return the error with a sentence if the disk caused it; otherwise None.
 
     Examples
     --------
@@ -168,16 +160,13 @@ def of_disk(error: OSError) -> StoreError | None:
 
 
 def of_mlflow(uri: str, error: BaseException) -> StoreError:
-    """Return the error of a call to MLflow with a sentence for a person.
+    """Return the error of an MLflow call with a sentence for a person.
 
-    Parameters
-    ----------
-    uri : str
-        The store's address: of a SQLite file the sentence is about that file.
+    For a SQLite store the sentence is about its file.
     """
     if uri.startswith(SQLITE) and kind_of(error) != "unknown":
         return of_file(Path(uri.removeprefix(SQLITE)), error)
-    # the first line only: what follows is SQL
+    # only the first line: SQL follows
     first = (str(error).splitlines() or [type(error).__name__])[0]
     return StoreError(f"The MLflow store cannot be used: {first}")
 

@@ -1,4 +1,4 @@
-"""Tables as files for people: a CSV that no spreadsheet takes for a program."""
+"""Export of tables as CSV that is safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.platform.rows import SPREADSHEET
 
 
 def csv(frame: pd.DataFrame) -> bytes:
-    """Return a table as CSV in UTF-8; a text that a spreadsheet would run starts with a quote.
+    """Return a table as CSV in UTF-8; texts that a spreadsheet would execute get a leading quote.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The only reader of CSV and parquet files: looks before it reads, and refuses in a sentence."""
+"""The only reader of CSV and parquet files: checks a file before reading its rows."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ from core.platform.rows import MISSING_MARKS, arrow
 SUFFIXES = (".parquet", ".csv")
 _BLOCK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
-# the index that pandas adds to a file; nobody's column
+# the index that pandas adds to a file
 _INDEX = "__index_level_"
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says of itself before its rows are read.
+    """What is known of a file before its rows are read.
 
     Parameters
     ----------
-    columns : tuple of str
     rows : int
-        For CSV the lines after the header, which is at least the number of rows.
+        For CSV the lines after the header, an upper bound of the rows.
     notes : tuple of str
-        What is odd with it but does not matter, a sentence each.
+        Harmless oddities, a sentence each.
     dialect : Dialect or None
-        How a CSV file is written; None for parquet.
+        None for parquet.
     """
 
     columns: tuple[str, ...]
@@ -53,7 +52,7 @@ def list_sources(path: Path) -> list[Path]:
     Raises
     ------
     InputError
-        When there is no such folder, or none in it.
+        If there is no such folder, or no such file in it.
     """
     if not path.is_dir():
         raise InputError(f"There is no folder {path}.")
@@ -65,23 +64,23 @@ def list_sources(path: Path) -> list[Path]:
 
 
 def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> Head:
-    """Return the columns and size of a CSV or parquet file, without reading its rows into memory.
+    """Return the columns and size of a CSV or parquet file, without loading its rows.
 
     Parameters
     ----------
     path : Path
-        Where it lies; its suffix says what it is.
+        Its suffix decides the format.
     name : str, optional
-        What the person calls it, for messages.
+        The person's name for it, for messages.
     given : Given
-        What the person said of how it is written; the rest is detected.
+        Stated parts of the dialect; the rest is detected.
 
     Raises
     ------
     InputError
-        When it is of another kind, empty, not what its name says, or beyond the limits of
-        `core.platform.bounds`; when a column stands there twice; for nested columns; for a CSV file
-        that leaves open how it is written (`core.platform.csv_dialect`).
+        If it is of another kind, empty, not what its suffix says, or beyond the limits of
+        `core.platform.bounds`; for duplicate or nested columns; for a CSV file with an ambiguous
+        dialect (`core.platform.csv_dialect`).
     """
     name = name or path.name
     suffix = path.suffix.lower()
@@ -98,7 +97,7 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
             raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
         if suffix == ".csv" and is_parquet:
             raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
-        head = _look_at_parquet(file, name) if is_parquet else _look_at_csv(file, name, given)
+        head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
     bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
     return head
 
@@ -109,24 +108,18 @@ def read(
     columns: Mapping[str, Column] | None = None,
     given: Given = NOTHING,
 ) -> pd.DataFrame:
-    """Return the rows of a CSV or parquet file.
+    """Return the rows of a CSV or parquet file; parameters as in `read_head`.
 
     Parameters
     ----------
-    path : Path
-        Where it lies; its suffix says what it is.
-    name : str, optional
-        What the person calls it, for messages.
     columns : mapping of str to Column, optional
-        What is expected. Texts are then read as they stand ("007" stays "007", "NA" stays "NA"),
-        and other columns are left out.
-    given : Given
-        As `read_head` takes it.
+        Expected columns. Texts are then read literally ("007" stays "007", "NA" stays "NA"), and
+        other columns are left out.
 
     Raises
     ------
     InputError
-        As `read_head` does, and when the rows cannot be read.
+        As `read_head` does, and if the rows cannot be read.
     """
     name = name or path.name
     head = read_head(path, name, given)
@@ -159,19 +152,17 @@ def read(
 def preview(
     path: Path, name: str | None = None, rows: int = 1000, given: Given = NOTHING
 ) -> tuple[Head, pd.DataFrame]:
-    """Return what `read_head` does, and its first rows, without reading the others.
+    """Return the head and the first rows of a file, without reading the rest; see `read_head`.
 
     Parameters
     ----------
-    path, name, given
-        As `read` takes them.
     rows : int
-        At most so many.
+        Maximum number of rows.
 
     Raises
     ------
     InputError
-        As `read_head` does, and when the first rows cannot be read.
+        As `read_head` does, and if the first rows cannot be read.
     """
     name = name or path.name
     head = read_head(path, name, given)
@@ -184,7 +175,7 @@ def preview(
                     **_as_written(dialect),
                     nrows=rows,
                     dtype=str,
-                    # as they stand: a country may be called NA, and a key 007
+                    # literally: NA may be a country, and 007 a key
                     keep_default_na=False,
                     na_values=[""],
                 )
@@ -212,10 +203,10 @@ def preview(
     return head, _without_categories(first.to_pandas(date_as_object=False))
 
 
-def _look_at_csv(file: IO[bytes], name: str, given: Given) -> Head:
+def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     sample = file.read(csv_dialect.SAMPLE_BYTES)
     is_whole = not file.read(1)
-    # refuses what is no text at all, before anything of it is understood
+    # refuses binary content before any of it is parsed
     csv_dialect.sample_text(sample, name, "utf-8")
     file.seek(0)
     lines, encoding = _scan(file, name, given)
@@ -227,7 +218,7 @@ def _look_at_csv(file: IO[bytes], name: str, given: Given) -> Head:
         notes = (f"'{name}' starts with a byte-order mark, as Excel writes it; it was left out.",)
     if dialect != PLAIN:
         notes += (f"'{name}' was read with {dialect.describe()}.",)
-    # pandas gives a column without a name one of its own; a trailing comma makes none
+    # pandas names a column without a name; a trailing comma is not a column
     columns = tuple(column for column in header if column.strip())
     if not columns:
         raise csv_dialect.DialectError("no_header", name=name)
@@ -237,13 +228,13 @@ def _look_at_csv(file: IO[bytes], name: str, given: Given) -> Head:
 
 
 def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str]:
-    """Return how many lines there are, and their encoding; refuse what no CSV file holds."""
+    """Return the number of lines and the encoding; refuse content that is not CSV."""
     check = csv_dialect.TextCheck(name, given)
     lines = longest = held = 0
     last = b"\n"
     while block := file.read(_BLOCK):
         check.feed(block)
-        # files of old Macs end their lines with \r alone
+        # files of old Macs end their lines with a bare \r
         ends = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         lines += len(ends) - 1
         longest = max(longest, held + len(ends[0]), *(len(end) for end in ends[1:]))
@@ -255,29 +246,29 @@ def _scan(file: IO[bytes], name: str, given: Given) -> tuple[int, str]:
 
 
 def _with_new_lines(file: IO[bytes], dialect: Dialect) -> IO[bytes]:
-    """Return the file for pandas, which stumbles over a space after a carriage return alone."""
+    """Return the file for pandas, which fails on a space after a bare carriage return."""
     return io.BytesIO(file.read().replace(b"\r", b"\n")) if dialect.old_mac else file
 
 
 def _as_written(dialect: Dialect) -> dict[str, Any]:
-    """Return how pandas is told what a CSV file is written like."""
+    """Return the arguments of pandas' reader for a dialect."""
     return {"encoding": dialect.codec, "sep": dialect.sign, "decimal": dialect.point}
 
 
 def _read_csv(
     path: Path, name: str, head: Head, texts: Sequence[str], kept: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the columns that are kept; the others are read, so that a long row is seen."""
+    """Return the columns in `kept`; the others are parsed, to detect rows that are too long."""
     given: dict[str, Any] = {
         **_as_written(head.dialect or PLAIN),
         "low_memory": False,
         "dtype": dict.fromkeys(texts, "object"),
-        # "None" and "NA" can be names; in a column of texts only an empty cell is a missing one
+        # "None" and "NA" can be names; in a text column only an empty cell is missing
         "keep_default_na": False,
         "na_values": {
             heading: [""] if heading in texts else list(MISSING_MARKS) for heading in head.columns
         },
-        # the number that is nearest to what stands there, as all other readers take it
+        # the nearest float, as in all other readers
         "float_precision": "round_trip",
     }
     with bounds.opened(path, name) as opened:
@@ -285,7 +276,7 @@ def _read_csv(
         frame: pd.DataFrame = pd.read_csv(file, **given)
         if isinstance(frame.index, pd.RangeIndex):
             return frame[list(kept)]
-        # rows longer than the header: pandas took their first values for an index, and so moved all
+        # rows longer than the header: pandas took their first values as an index and so shifted all
         # values to other columns; only empty ones at the end, from a trailing comma, can be left
         # out
         if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
@@ -293,14 +284,14 @@ def _read_csv(
         del frame
         file.seek(0)
         with warnings.catch_warnings():
-            # that they are left out is what is wanted
+            # leaving them out is intended
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
             shorter: pd.DataFrame = pd.read_csv(file, **given, index_col=False)
         return shorter[list(kept)]
 
 
 def _fault_of_csv(error: Exception) -> str:
-    """Return what pandas found wrong with a CSV, by line where it tells one."""
+    """Return pandas' complaint about a CSV, with the line if it names one."""
     text = str(error)
     if match := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
         wanted, line, seen = (int(number) for number in match.groups())
@@ -310,7 +301,7 @@ def _fault_of_csv(error: Exception) -> str:
     return _reason(error)
 
 
-def _look_at_parquet(file: IO[bytes], name: str) -> Head:
+def _parquet_head(file: IO[bytes], name: str) -> Head:
     import pyarrow
     import pyarrow.parquet
 
@@ -352,11 +343,11 @@ def _read_parquet(
                 if pyarrow.types.is_string(schema.field(column).type)
                 or pyarrow.types.is_large_string(schema.field(column).type)
             ]
-            # a text that stands in a million rows is kept once, in the file and in memory
+            # a repeated text is stored once, in the file and in memory
             table = pyarrow.parquet.read_table(
                 bounds.again(file), columns=list(columns), read_dictionary=strings
             )
-        # whoever writes or sends them has each text as often as it stands there
+        # writing or sending them repeats each text
         _check_texts(name, table.columns)
         return pd.DataFrame(
             {
@@ -383,7 +374,7 @@ def _check_texts(name: str, columns: Sequence[Any]) -> None:
 
 
 def _refuse_bytes(schema: Any, name: str, columns: Sequence[str]) -> None:
-    """Refuse bytes where values are expected: unlike texts they cannot be read as kept once."""
+    """Refuse bytes where values are expected: unlike texts they cannot be dictionary-encoded."""
     import pyarrow
 
     kinds = pyarrow.types
@@ -404,6 +395,6 @@ def _refuse_repeated(columns: Sequence[str], name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return a library's own words as one short sentence."""
+    """Return a library's message as one short sentence."""
     text = " ".join(str(error).split())[:200].strip()
     return (text or type(error).__name__).rstrip(".") + "."

@@ -1,7 +1,7 @@
-"""HTML from Jinja2 templates, which lie beside the modules that fill them.
+"""Rendering of HTML from Jinja2 templates, which are next to the modules that use them.
 
-What is put into a template is escaped, unless the template says that it is markup already (`safe`).
-A template holds no sentence: texts come from Python, where they are collected and translated.
+Values are escaped unless the template marks them as markup (`safe`). Templates contain no
+sentences: texts come from Python, where they are collected and translated.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ CORE = Path(__file__).resolve().parents[1]
 
 
 def render(name: str, **values: object) -> str:
-    """Return a template, filled.
+    """Render a template.
 
     Parameters
     ----------
     name : str
-        Path of the template below `core`, as `monitoring/report.html`.
+        Path of the template below `core`, e.g. `monitoring/report.html`.
     **values
-        All that it names; one that is missing is an error.
+        All its variables; a missing one is an error.
     """
     return _environment().get_template(name).render(values)
 

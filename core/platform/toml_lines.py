@@ -1,4 +1,4 @@
-"""On which line of a TOML file each of its keys stands, which `tomllib` does not tell."""
+"""Line numbers of the keys of a TOML file, which `tomllib` does not report."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Key = tuple[str | int, ...]
 
 
 def lines(text: str) -> dict[Key, int]:
-    r"""Return the line, counted from 1, of each table and key of a file that can be read.
+    r"""Return the line, counted from 1, of each table and key of valid TOML.
 
-    Tables of an array are numbered from 0, as pydantic does where it names a place.
+    Tables of an array are numbered from 0, as in pydantic's locations.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def lines(text: str) -> dict[Key, int]:
             else:
                 (name,) = node
                 table, node = (*table, name), node[name]
-                # in `[a.b]` an array `a` means its last table
+                # in `[a.b]` an array `a` refers to its last table
                 earlier = {key[len(table)] for key in starts if _is_in(key, table)}
                 if isinstance(node, dict) and earlier and 0 in earlier:
                     table = (*table, len(earlier) - 1)
@@ -45,7 +45,7 @@ def lines(text: str) -> dict[Key, int]:
 
 
 def line_of(starts: Mapping[Key, int], key: Sequence[str | int]) -> int | None:
-    """Return the line of a key, or of the nearest table around it that has one.
+    """Return the line of a key, or of the nearest enclosing table.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def line_of(starts: Mapping[Key, int], key: Sequence[str | int]) -> int | None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each statement with its first line: the fewest lines that can be read by themselves."""
+    """Yield each statement with its first line: the fewest lines that parse on their own."""
     statement, begun = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         begun = begun if statement else number
@@ -67,7 +67,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         try:
             empty = not tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # a text or an array that ends on a later line
+            continue  # a string or an array that ends on a later line
         if not empty:
             yield begun, statement
         statement = ""

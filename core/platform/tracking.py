@@ -1,6 +1,6 @@
-"""The only door to MLflow's runs: what steps write to them, and what is read of them.
+"""MLflow runs: what steps write to them, and what is read from them.
 
-Registered models are behind `model_store`.
+Nothing else uses the API of runs; registered models are in `model_store`.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def open_step(
 
 @contextmanager
 def step_run(settings: Settings, step: str, options: Options, progress: Progress) -> Iterator[str]:
-    """Open the named run of a step, and end it FINISHED, FAILED or KILLED whatever happens inside.
+    """Open the named run of a step, and end it FINISHED, FAILED or KILLED.
 
-    The resolved options and settings, the git commit and the job are recorded at once. An error
-    inside is kept as the tag `courtside.error` and raised on.
+    The resolved options and settings, the git commit and the job are recorded at once. An error is
+    recorded as the tag `courtside.error` and re-raised.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
     )
     source = steps.module_name(step).replace(".", "/") + ".py"
     tags = {**own.write(), "mlflow.source.name": source}
-    # a retraining runs other steps inside its own run
+    # a retraining runs other steps within its own run
     is_inside = mlflow.active_run() is not None
     with mlflow_client.wrap_store_errors():
         mlflow.set_experiment(experiment_id=mlflow_client.experiment_id(settings))
@@ -85,7 +85,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
         resolved = options.model_dump(mode="json")
         if resolved:
             mlflow.log_params({name: _param(value) for name, value in resolved.items()})
-        # secrets, addresses that may hold a password, and who people are
+        # secrets, addresses that may contain a password, and people's identities
         hidden = {
             "tracking_uri",
             "predictions_url",
@@ -102,7 +102,7 @@ def step_run(settings: Settings, step: str, options: Options, progress: Progress
 def child_run(
     settings: Settings, name: str, progress: Progress, tags: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Open a run nested in the one that is open; ends as `step_run` does.
+    """Open a run nested in the active one; ends as `step_run` does.
 
     Yields
     ------
@@ -124,12 +124,12 @@ def child_run(
 
 @mlflow_client.wrap_store_errors()
 def log(settings: Settings, run_id: str, record: Record) -> str | None:
-    """Write all that a step reports to its run, which must be the one that is open.
+    """Write a step's record to its run, which must be the active one.
 
     Returns
     -------
     str or None
-        The id of the logged model, if the record holds one.
+        The id of the logged model, if any.
     """
     mlflow = mlflow_client.library(settings)
     client = mlflow_client.client(settings)
@@ -160,7 +160,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
 
 @mlflow_client.wrap_store_errors()
 def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
-    """Write tags to a run, open or not, all of them or none."""
+    """Write tags to a run, active or not, all or none."""
     from mlflow.entities import RunTag
 
     mlflow_client.client(settings).log_batch(
@@ -170,23 +170,23 @@ def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
 
 @mlflow_client.wrap_store_errors(only_store=True)
 def delete_tag(settings: Settings, run_id: str, name: str) -> None:
-    """Take a tag from a run.
+    """Delete a tag of a run.
 
     Raises
     ------
     StoreError
-        When it has none of that name, or the store does not do it.
+        If it has no such tag, or the store fails.
     """
     mlflow_client.client(settings).delete_tag(run_id, name)
 
 
 def last_run(settings: Settings, step: str, status: str | None = "FINISHED") -> RunInfo | None:
-    """Return the newest run of a step, None when there is none.
+    """Return the newest run of a step; None if there is none.
 
     Parameters
     ----------
     status : str or None
-        FINISHED, FAILED, KILLED, RUNNING; None takes any.
+        FINISHED, FAILED, KILLED, RUNNING; None for any.
     """
     newest = runs(settings, step=step, status=status, limit=1)
     return newest[0] if newest else None
@@ -208,11 +208,11 @@ def runs(
     Parameters
     ----------
     step : str, optional
-        Only this step's own runs, without the nested ones.
+        Only this step's own runs, without nested ones.
     parent : str, optional
         Only the runs nested in this one.
     matching : sequence of str
-        Only runs that all of these hold for, in MLflow's words; see `RunTags.where`.
+        Only runs that meet all of these filters in MLflow's syntax; see `RunTags.where`.
     """
     from mlflow.entities import ViewType
 
@@ -235,41 +235,41 @@ def runs(
 
 @mlflow_client.wrap_store_errors()
 def run(settings: Settings, run_id: str) -> RunInfo | None:
-    """Return one run, None when there is none of that id."""
+    """Return a run; None if there is none with this id."""
     client = mlflow_client.client(settings)
     kept = mlflow_client.find(lambda: client.get_run(run_id))
     return _info(kept) if kept else None
 
 
 def finished_run(settings: Settings, run_id: str) -> RunInfo | None:
-    """Return one run once all of it can be read; None before, and where there is none.
+    """Return a run that is finished and so complete; None otherwise.
 
-    A step leaves its files, and its rows in the log, before the figures of its run: an id that was
-    found in them may be of a run that goes on, or that has failed since. The end of a run is the
-    last that is written of it, so that a finished one is whole.
+    A step writes its files, and its rows in the log, before the metrics of its run, so an id from
+    these may belong to a run that is active or has failed. A run's end is written last, so a
+    finished one is complete.
     """
     info = run(settings, run_id)
     return info if info is not None and info.status == "FINISHED" else None
 
 
 def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
-    """Return a table that a run kept.
+    """Return a table of a run.
 
     Raises
     ------
     NotReadyError
-        When the run has no such table.
+        If the run has no such table.
     """
     return pd.read_parquet(artifact(settings, run_id, f"tables/{name}.parquet"))
 
 
 def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
-    """Return a JSON document that a run kept.
+    """Return a JSON document of a run.
 
     Raises
     ------
     NotReadyError
-        When the run has no such document.
+        If the run has no such document.
     """
     path = artifact(settings, run_id, f"documents/{name}.json")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -282,7 +282,7 @@ def artifact(settings: Settings, run_id: str, path: str) -> Path:
     Raises
     ------
     NotReadyError
-        When the run has none of that path.
+        If the run has no such artifact.
     """
     from mlflow.exceptions import MlflowException
 
@@ -297,7 +297,7 @@ def artifact(settings: Settings, run_id: str, path: str) -> Path:
 
 @mlflow_client.wrap_store_errors()
 def artifacts(settings: Settings, run_id: str) -> list[str]:
-    """Return the paths of a run's artifacts, folders walked."""
+    """Return the paths of a run's artifacts, recursively."""
     client = mlflow_client.client(settings)
 
     def walk(path: str | None) -> Iterator[str]:
@@ -312,19 +312,19 @@ def artifacts(settings: Settings, run_id: str) -> list[str]:
 
 @mlflow_client.wrap_store_errors()
 def end_runs(settings: Settings, job_id: str, outcome: str, reason: str) -> list[str]:
-    """End the runs that a dead job left open.
+    """End the runs that a dead job left active.
 
     Parameters
     ----------
     outcome : str
         `cancelled` ends them KILLED, anything else FAILED.
     reason : str
-        Kept as the tag `courtside.error`.
+        Recorded as the tag `courtside.error`.
 
     Returns
     -------
     list of str
-        The ids of the runs that were open.
+        The ids of the ended runs.
     """
     client = mlflow_client.client(settings)
     wanted = [*EveryRun.where(job_id=job_id), "attributes.status = 'RUNNING'"]
@@ -361,12 +361,12 @@ def _data_set(mlflow: Any, dataset: Dataset) -> Any:
             source=dataset.source,
             name=dataset.name,
             targets=dataset.target,
-            # MLflow takes 36 characters at most
+            # MLflow allows at most 36 characters
             digest=dataset.digest[:32] if dataset.digest else None,
         )
 
     whole = as_input(dataset.frame)
-    # MLflow would look at every cell to tell the types: 22 s for a million rows
+    # MLflow would inspect every cell to infer types: 22 s for a million rows
     whole.__dict__["schema"] = as_input(dataset.frame.head(1000)).schema
     return whole
 

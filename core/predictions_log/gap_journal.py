@@ -1,8 +1,7 @@
-"""How many answered rows the predictions log has not got, noted beside it.
+"""Journal of predictions that are missing from the log, kept next to it.
 
-While the log is down a gateway keeps one small file here, `state/gaps/<pid>-<hex>.json`, readable
-by its owner alone. A gateway that is killed leaves its file; the next one notes it in the log as a
-gap.
+While the log is down, a gateway keeps a small file here, `state/gaps/<pid>-<hex>.json`, readable by
+its owner only. A killed gateway leaves its file; the next one records it in the log as a gap.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from core.platform import privacy, set_aside
 from core.platform.config import Settings
 from core.platform.process import Process, is_alive
 
-# the reason of a gap that a gateway left
+# reason of a gap left by a gateway
 ENDED = "gateway_ended"
 
 
 @dataclass(frozen=True)
 class Left:
-    """Rows that a gateway which has ended had not written.
+    """Rows that a gateway had not written when it ended.
 
     Parameters
     ----------
     begun, ended : float
-        Since when the log was down, and when that was last noted; seconds since 1970.
+        When the log went down, and when that was last recorded; seconds since 1970.
     rows : int
-        Answered rows that were not in the log.
+        Predicted rows that were not in the log.
     """
 
     path: Path
@@ -44,7 +43,7 @@ class Left:
 
 
 class Journal:
-    """The file of one gateway; there while rows are missing."""
+    """The journal file of one gateway; exists while rows are missing."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.state_dir / "gaps" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
@@ -52,12 +51,12 @@ class Journal:
         self._noted: tuple[float, int, bool] | None = None
 
     def note(self, begun: float, rows: int, *, is_closed: bool = False) -> None:
-        """Keep that so many rows are missing since then; returns when it is on disk.
+        """Record the number of missing rows since `begun`; on disk on return.
 
         Parameters
         ----------
         is_closed : bool
-            Whether nobody will write these rows any more.
+            Whether the rows are lost for good.
         """
         if self._noted == (begun, rows, is_closed):
             return
@@ -67,18 +66,18 @@ class Journal:
         self._noted = (begun, rows, is_closed)
 
     def clear(self) -> None:
-        """Take the file away: every row is in the log, or noted there as missing."""
+        """Remove the file: every row is in the log, or recorded there as missing."""
         if self._noted is not None:
             self._path.unlink(missing_ok=True)
             self._noted = None
 
 
 def left(settings: Settings) -> list[Left]:
-    """Return what gateways that have ended did not write, oldest first."""
+    """Return what gateways had not written when they ended, oldest first."""
     gaps = []
     for path in (settings.state_dir / "gaps").glob("*.json"):
         try:
-            # gone when its gateway has written its rows meanwhile
+            # gone if its gateway has written the rows since
             with suppress(FileNotFoundError):
                 noted = json.loads(path.read_text(encoding="utf-8"))
                 owner = Process(int(noted["pid"]), float(noted["created"]))

@@ -1,4 +1,4 @@
-"""What the predictions log knows of rows by their natural key: for those who train on them."""
+"""Labels of scored rows by natural key, for training on them."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class KnownLabels:
 
 
 def of_scored(settings: Settings, *, is_sample: bool) -> pd.Series[Any]:
-    """Return the label, 0 or 1, of each row that was scored and has one, by its key as text.
+    """Return the labels, 0 or 1, of scored rows, by key as text.
 
-    Only of the sample's rows, or only of real ones: the keys of one say nothing of the other.
+    Only of the sample's rows, or only of real ones, as their keys are unrelated.
 
-    Of a row that was scored more than once the label of the newest scoring counts. Challengers in
-    the shadow are left out, since the row itself was answered by another model.
+    For a row scored more than once, the newest scoring counts. Shadow predictions of a challenger
+    are left out, since another model answered the request.
 
     Raises
     ------
     StoreError
-        When the log cannot be read. A scoring whose file cannot be read is set aside.
+        If the log cannot be read. A scoring with an unreadable file is set aside.
     """
     known: dict[str, int] = {}
     if not log_store.is_there(settings):
@@ -72,21 +72,16 @@ def of_scored(settings: Settings, *, is_sample: bool) -> pd.Series[Any]:
 def of_rows(
     settings: Settings, keys: pd.Series[Any], own: pd.Series[Any], *, is_sample: bool
 ) -> tuple[pd.Series[Any], pd.Series[Any]]:
-    """Return the label of rows, and which of them were scored and have one.
+    """Return the labels of rows, and a mask of those scored and labelled.
 
     Parameters
     ----------
     keys : Series
         The natural key of each row.
     own : Series
-        The label that the source has, missing where it has none; what came later counts before it.
+        The source's labels, possibly missing; later labels take precedence.
     is_sample : bool
         Whether the rows are of the built-in sample.
-
-    Returns
-    -------
-    tuple of Series
-        Labels 0, 1 or NaN; and a mask.
     """
     texts = keys.map(log_store.key_text)
     nobody = pd.Series(None, index=keys.index, dtype="object")

@@ -1,8 +1,8 @@
-"""Labels that come after the predictions, or before them: in any order, late, twice, at odds.
+"""Labels of predictions, which may arrive late, early, repeatedly or contradict each other.
 
-A label is kept by what it names, a prediction's id or the project's natural key, whether or not
-such a prediction is there yet; the id counts before the key. The last word on a name is the label
-with the newest time; of two with the same time, 1.
+A label is stored under what it names, a prediction's id or the project's natural key, whether or
+not the prediction exists yet; the id takes precedence over the key. The label with the newest time
+counts; of two with the same time, 1.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from core.predictions_log.log_store import BY_ID, key_text
 if TYPE_CHECKING:
     import pandas as pd
 
-# Names asked for in one query.
+# Names per query.
 CHUNK = 5_000
-# A clock that is ahead by more would have the last word for ever.
+# A label from a clock further ahead than this would never be outdated.
 AHEAD_SECONDS = 300.0
-# After so many transactions of one call that fail, it is not the labels' fault.
+# After this many failed transactions in one call, the labels are not the cause.
 FAILURES = 500
 OUTCOMES = ("new", "repeated", "changed", "outdated", "rejected")
-# what a client may send as the id of a prediction
+# pattern of a prediction's id
 PREDICTION_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
 
 _requests, _rows = log_store.requests.c, log_store.predictions.c
@@ -42,16 +42,16 @@ _labels, _history = log_store.labels.c, log_store.label_history.c
 
 @dataclass(frozen=True)
 class Report:
-    """One label, and what it is of: a prediction's id, or a natural key.
+    """A label for a prediction's id or a natural key.
 
     Parameters
     ----------
     label : int
         0 or 1.
     prediction_id, key : str, optional
-        One of them.
+        Exactly one of them.
     labelled_at : float, optional
-        When it was found out, seconds since 1970; the time of arrival without.
+        When it was determined, seconds since 1970; default: on arrival.
     """
 
     label: float
@@ -62,13 +62,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A report that was not kept.
+    """A rejected report.
 
     Parameters
     ----------
     index : int
-        Its place in the call, from 0.
-    reason : str
+        Its position in the call, from 0.
     """
 
     index: int
@@ -77,22 +76,22 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the reports of one call.
+    """Outcome of the reports of one call.
 
     Parameters
     ----------
     new : int
         Names that had no label before.
     repeated : int
-        Said again what was known.
+        Equal to the current label.
     changed : int
-        Contradicted an older label, which they replaced.
+        Replaced an older label.
     outdated : int
         Contradicted a newer label, which stays.
     unmatched : int
-        Reports, among all that were kept, of no prediction that is in the log yet.
+        Accepted reports without a prediction in the log yet.
     rejected : int
-        Cannot be used; see `refusals`.
+        See `refusals`.
     """
 
     new: int = 0
@@ -111,11 +110,11 @@ class Change:
     Parameters
     ----------
     outcome : {"new", "repeated", "changed", "outdated"}
-        What it did to the label that stood; repeated where it is of a later time.
+        Its effect on the current label; "repeated" if only the time is newer.
     labelled_at, received_at : float
         Seconds since 1970.
     source : str
-        Who reported it.
+        The reporter.
     name : str
         The prediction's id, or the key.
     """
@@ -130,7 +129,7 @@ class Change:
 
 @dataclass(frozen=True)
 class _Named:
-    """A report that can be used, by the name under which it is kept."""
+    """A valid report, with the name under which it is stored."""
 
     scope: str
     name: str
@@ -141,7 +140,7 @@ class _Named:
 
 @dataclass
 class _Word:
-    """The label of one name as it stands, while reports are taken in."""
+    """The current label of one name while reports are processed."""
 
     label: int
     labelled_at: float
@@ -156,26 +155,25 @@ def report(
     is_sample: bool = False,
     arrived: float | None = None,
 ) -> Counts:
-    """Take labels in: all that can be used or, when the log fails, none of those it was at.
+    """Store all valid labels; if the log fails, none of the current transaction.
 
-    One that the log does not take while it takes others is set aside, and refused.
-
-    The same reports again change nothing.
+    A label that the log refuses while accepting others is set aside and rejected. Repeating a call
+    changes nothing.
 
     Parameters
     ----------
     source : str
-        Who reports: api, file, or the source of a scoring.
+        The reporter: api, file, or the source of a scoring.
     is_sample : bool
-        Whether keys name rows of the built-in sample; they name real rows otherwise. A label that
-        names a prediction's id is of that prediction, whatever this says.
+        Whether keys refer to rows of the built-in sample or to real rows. Ignored for labels with a
+        prediction's id.
     arrived : float, optional
-        When reports without a time came in, seconds since 1970; now without.
+        Time of reports without one, seconds since 1970; default now.
 
     Raises
     ------
     StoreError
-        When the log cannot be written.
+        If the log cannot be written.
     """
     now = time.time()
     keys_scope = log_store.scope_of(settings.project, is_sample=is_sample)
@@ -216,7 +214,7 @@ def report(
     failures = 0
 
     def is_of_the_label(error: Exception) -> bool:
-        from core.predictions_log import log_writer  # which needs this module
+        from core.predictions_log import log_writer  # imports this module
 
         nonlocal failures
         failures += 1
@@ -242,12 +240,12 @@ def report(
 def history(
     settings: Settings, *, prediction_id: str, key: str | None = None, is_sample: bool = False
 ) -> list[Change]:
-    """Return all that was ever said of a prediction's label, newest arrival first.
+    """Return the history of a prediction's label, newest arrival first.
 
     Parameters
     ----------
     key : str, optional
-        The prediction's natural key; what was said of that counts where nothing was of the id.
+        The prediction's natural key; used if there are no labels for the id.
     is_sample : bool
         Whether the row is of the built-in sample.
     """
@@ -278,12 +276,12 @@ def resolved(
     *,
     is_sample: bool,
 ) -> pd.Series[Any]:
-    """Return the label of each row of a file: by its id, else by its key, else the file's own.
+    """Return the label of each row of a file: by id, else by key, else the file's own.
 
     Parameters
     ----------
     is_sample : bool
-        Whether the file holds rows of the built-in sample: the keys of others are not theirs.
+        Whether the rows are of the built-in sample, whose keys are separate.
     """
     if not log_store.is_there(settings):
         return own.astype("float64")
@@ -299,18 +297,18 @@ def resolved(
 
 
 def names_the_row(table: Any) -> sql.ColumnElement[bool]:
-    """Return the condition that a label names a prediction's id."""
+    """Return the condition that a label refers to a prediction's id."""
     identity = _requests.request_id + "-" + sql.cast(_rows.position, sql.Text)
     return sql.and_(table.c.scope == BY_ID, table.c.name == identity)
 
 
 def names_its_key(table: Any) -> sql.ColumnElement[bool]:
-    """Return the condition that a label names a prediction's natural key, in its data source."""
+    """Return the condition that a label refers to a prediction's natural key in its data source."""
     return sql.and_(table.c.scope == _requests.scope, table.c.name == _rows.row_key)
 
 
 def set_rows(connection: sql.Connection, labels: Sequence[tuple[Any, ...]]) -> None:
-    """Set the label of predictions: request, position and label of each."""
+    """Set the labels of predictions, given as request, position and label."""
     if not labels:
         return
     query = (
@@ -322,7 +320,7 @@ def set_rows(connection: sql.Connection, labels: Sequence[tuple[Any, ...]]) -> N
 
 
 def _fault(reported: Report, now: float) -> str | None:
-    """Return why a report cannot be used."""
+    """Return why a report is invalid."""
     if (reported.prediction_id is None) == (reported.key is None):
         return "names a prediction id or a key, not both and not neither"
     if reported.label != 0 and reported.label != 1:
@@ -341,7 +339,7 @@ def _fault(reported: Report, now: float) -> str | None:
 def _known(
     connection: sql.Connection, wanted: list[tuple[str, str]]
 ) -> dict[tuple[str, str], _Word | None]:
-    """Return the labels that stand of these names, None where there is none."""
+    """Return the current label of each of these names, or None."""
     words: dict[tuple[str, str], _Word | None] = dict.fromkeys(wanted)
     for scope, names in _by_scope(words):
         query = sql.select(_labels.name, _labels.label, _labels.labelled_at)
@@ -354,7 +352,7 @@ def _known(
 def _times_said(
     connection: sql.Connection, words: dict[tuple[str, str], _Word | None]
 ) -> dict[tuple[str, str, int], float]:
-    """Return the newest time for which each label was ever said of these names."""
+    """Return the newest time of each label ever reported for these names."""
     known = {name: word for name, word in words.items() if word is not None}
     times = {}
     for scope, names in _by_scope(known):
@@ -371,15 +369,15 @@ def _take(
     times: dict[tuple[str, str, int], float],
     claim: _Named,
 ) -> tuple[str, bool]:
-    """Let one report have its say; return what came of it, and whether it belongs in the history.
+    """Apply one report; return its outcome, and whether it belongs in the history.
 
-    All that was said with a time is there or has a later one there, so that what comes again is
-    known, in whatever order it came first.
+    Every report with a time is in the history or superseded there by a later one, so repeats are
+    recognized in any order.
     """
     place = (claim.scope, claim.name)
     word, newest = words[place], times.get((*place, claim.label), -math.inf)
     if word is not None and (claim.labelled_at <= newest or claim.label == word.label):
-        # a confirmation at the time of arrival is no news: else a file sent daily would fill it
+        # an untimed confirmation is not recorded: a file sent daily would fill the history
         is_later = claim.labelled_at > newest and claim.has_time
         if is_later:
             times[*place, claim.label] = claim.labelled_at
@@ -416,7 +414,7 @@ def _write(
 def _apply(
     connection: sql.Connection, words: dict[tuple[str, str], _Word | None]
 ) -> set[tuple[str, str]]:
-    """Bring labels to the predictions they name; returns the names of which there is one."""
+    """Copy labels to the predictions they name; return the names with a prediction."""
     matched = set()
     changes: list[tuple[int, int, int]] = []
     gained: Counter[tuple[Any, ...]] = Counter()
@@ -437,7 +435,7 @@ def _apply(
 
 
 def _named(connection: sql.Connection, scope: str, names: list[str]) -> list[tuple[str, Any]]:
-    """Return the predictions that labels name, each with the name it goes by."""
+    """Return the predictions that labels refer to, each with the matching name."""
     columns = [
         _rows.request,
         _rows.position,
@@ -466,7 +464,7 @@ def _named(connection: sql.Connection, scope: str, names: list[str]) -> list[tup
         places.setdefault(request_id, []).append(int(position))
     query = sql.select(*columns, sql.false().label("is_outvoted")).select_from(joined)
     rows: list[Any] = []
-    # requests of one row go together; of a large one only the rows that are named are looked up
+    # single-row requests are handled together; of large ones only the named rows are looked up
     single = [request_id for request_id, wanted in places.items() if wanted == [0]]
     if single:
         where = sql.and_(_requests.request_id.in_(single), _rows.position == 0)
@@ -479,7 +477,7 @@ def _named(connection: sql.Connection, scope: str, names: list[str]) -> list[tup
 
 
 def _count(connection: sql.Connection, gained: Counter[tuple[Any, ...]]) -> None:
-    """Add to the counts of labels what predictions have gained."""
+    """Add newly labelled predictions to the label counts."""
     groups: Counter[tuple[Any, ...]] = Counter()
     runs: Counter[str] = Counter()
     for (*group, run_id), count in gained.items():
@@ -499,7 +497,7 @@ def _count(connection: sql.Connection, gained: Counter[tuple[Any, ...]]) -> None
 
 
 def _by_scope(names: Any) -> list[tuple[str, list[str]]]:
-    """Return the names of each scope, so many at a time as one query takes."""
+    """Return the names of each scope, in chunks of one query."""
     scopes: dict[str, list[str]] = {}
     for scope, name in names:
         scopes.setdefault(scope, []).append(name)

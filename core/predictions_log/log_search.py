@@ -1,4 +1,4 @@
-"""Looking through the predictions log: newest first, filtered, counted, champion by challenger."""
+"""Search in the predictions log: newest first, filters, counts, champion against challenger."""
 
 from __future__ import annotations
 
@@ -40,19 +40,18 @@ _joined = log_store.requests.join(log_store.predictions, _rows.request == _reque
 
 @dataclass(frozen=True)
 class Filters:
-    """Which predictions to look at; all of this project's without any.
+    """Filters on predictions; the default is all of this project's.
 
     Parameters
     ----------
     since, until : float, optional
-        When it was scored, seconds since 1970.
-    source, version : str, optional
+        Time of scoring, seconds since 1970.
     is_shadow, is_labelled, is_sample : bool, optional
-        The last: whether they are of the built-in sample.
+        `is_sample`: whether they are of the built-in sample.
     low, high : float
-        Bounds of the probability, both taken in.
+        Inclusive bounds of the probability.
     search : str, optional
-        A prediction's id, a request's id, or a natural key; the whole of it.
+        A prediction's id, a request's id, or a natural key, in full.
     """
 
     since: float | None = None
@@ -69,12 +68,12 @@ class Filters:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many predictions the log holds of one source and version.
+    """Number of predictions of one source and version.
 
     Parameters
     ----------
     rows, labels : int
-        Predictions, and how many of them have a label.
+        Predictions, and those with a label.
     first_at, last_at : float
         Oldest and newest, seconds since 1970.
     """
@@ -102,20 +101,20 @@ def browse(
     Parameters
     ----------
     before : tuple of int, optional
-        `request` and `position` of the last row of the page before.
+        `request` and `position` of the last row of the previous page.
     limit : int
-        At most so many rows.
+        Maximum rows.
 
     Returns
     -------
     DataFrame
-        The columns of SHOWN, the request's number and the position in it, all by their names in
-        `core.platform.own_columns`; and the inputs by theirs.
+        The columns of SHOWN, the request's number and the position in it, named as in
+        `core.platform.own_columns`; and the inputs.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     columns = [own_columns.PREFIX + name for name in (*SHOWN, "request", "position")]
     if not log_store.is_there(settings):
@@ -132,7 +131,7 @@ def browse(
         )
         .select_from(_joined)
         .where(*_conditions(settings, filters or Filters()))
-        # by the requests' own number, in which the database finds them ordered
+        # by request number, for which the database has an index
         .order_by(_requests.number.desc(), _rows.position.desc())
         .limit(limit)
     )
@@ -152,12 +151,12 @@ def browse(
 
 
 def count(settings: Settings, filters: Filters | None = None, *, at_most: int = 100_000) -> int:
-    """Return how many predictions there are, of filtered ones no more than `at_most`.
+    """Return the number of predictions; filtered ones are counted up to `at_most`.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     chosen = filters or Filters()
     if not log_store.is_there(settings):
@@ -178,12 +177,12 @@ def count(settings: Settings, filters: Filters | None = None, *, at_most: int = 
 
 
 def tallies(settings: Settings) -> list[Tally]:
-    """Return how many predictions of this project there are, by source, version and data.
+    """Return the number of this project's predictions by source, version and data.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     if not log_store.is_there(settings):
         return []
@@ -199,12 +198,12 @@ def tallies(settings: Settings) -> list[Tally]:
 
 
 def by_source(settings: Settings, since: float) -> dict[str, int]:
-    """Return how many predictions were asked for since then by each source, without shadows.
+    """Return the number of predictions since then by source, without shadow ones.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     if not log_store.is_there(settings):
         return {}
@@ -218,19 +217,19 @@ def by_source(settings: Settings, since: float) -> dict[str, int]:
 
 
 def pairs(settings: Settings, limit: int = 10_000) -> pd.DataFrame:
-    """Return what champion and challenger said of the same rows, the newest first.
+    """Return champion's and challenger's predictions of the same rows, newest first.
 
     Returns
     -------
     DataFrame
         `champion` and `challenger` (probabilities), `champion_label` and `challenger_label` (at
         each model's threshold), `champion_version`, `challenger_version`, `label` (0, 1 or NaN).
-        Only of the two versions that were compared last.
+        Only of the two versions compared last.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     names = [
         "champion",
@@ -273,7 +272,7 @@ def pairs(settings: Settings, limit: int = 10_000) -> pd.DataFrame:
 
 
 def inputs(texts: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return the inputs of rows from their columns and values, as the log keeps them."""
+    """Decode the inputs of rows, stored as columns and values."""
     groups: dict[str, list[int]] = {}
     for place, (columns, _) in enumerate(texts):
         groups.setdefault(columns, []).append(place)

@@ -1,6 +1,6 @@
-"""Where the predictions log lies: one schema on SQLite and PostgreSQL, and their faults told.
+"""Schema and connection of the predictions log, on SQLite or PostgreSQL, with sentences for errors.
 
-`core.predictions_log.predictions` and `core.predictions_log.labels` are its only users.
+Only the modules of this package use it.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from core.platform.config import SQLITE, Settings
 from core.platform.errors import StoreError
 from core.platform.rows import key_text as key_text
 
-# Longest wait for another writer, seconds, where none is asked for.
+# Default wait for another writer, seconds.
 WAIT_SECONDS = 30.0
 CONNECT_SECONDS = 5
-# The scope of a label that names a prediction. The others name a key, and have the scope of the
-# data source that it belongs to, see `scope_of`.
+# The scope of a label that names a prediction. The others name a key, and have the scope of its
+# data source, see `scope_of`.
 BY_ID = ""
 _SAMPLE = "/sample"
-# Taken for the length of a transaction: shared by writers of predictions, alone by one of labels.
+# Held for a transaction: shared by writers of predictions, exclusive for writers of labels.
 _LABELS_LOCK = 7_130_501
 _SCHEMA_LOCK = 7_130_502
 
-# A writer only looks up single rows. Without this PostgreSQL reads whole tables while it has no
-# statistics of them, and goes on with a plan of when they were empty: 177 s for 100,000 labels.
+# Writers look up single rows. Without this, PostgreSQL scans whole tables while it lacks
+# statistics, and keeps a plan from when they were empty: 177 s for 100,000 labels.
 _LOOK_UPS = "SET LOCAL plan_cache_mode = force_custom_plan; " + "".join(
     f"SET LOCAL {name} = off; "
     for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 )
 
-# Results that tell of the file and not of a row: busy, locked, out of memory, read-only, I/O error,
-# corrupt, full, cannot be opened, no database (https://sqlite.org/rescode.html).
+# Result codes about the file and not about a row: busy, locked, out of memory, read-only, I/O
+# error, corrupt, full, cannot open, not a database (https://sqlite.org/rescode.html).
 _SQLITE_DOWN = frozenset({5, 6, 7, 8, 10, 11, 13, 14, 15, 26})
-# Classes of faults of the server, the connection or the account
+# Error classes of the server, the connection or the account
 # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _POSTGRESQL_DOWN = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 
 _number = sql.BigInteger().with_variant(sql.Integer, "sqlite")
-# SQLite and PostgreSQL order texts alike only in this one
+# the only collation in which SQLite and PostgreSQL sort alike
 _name = sql.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 metadata = sql.MetaData()
@@ -62,7 +62,7 @@ requests = sql.Table(
     sql.Column("request_id", _name, nullable=False),
     sql.Column("is_shadow", sql.Boolean, nullable=False),
     sql.Column("digest", sql.Text, nullable=False),
-    # whose rows these are, see `scope_of`
+    # the data source, see `scope_of`
     sql.Column("scope", sql.Text, nullable=False),
     sql.Column("run_id", sql.Text),
     sql.Column("scored_at", sql.Double, nullable=False),
@@ -75,7 +75,7 @@ requests = sql.Table(
     sql.Column("rows", sql.Integer, nullable=False),
     sql.UniqueConstraint("request_id", "is_shadow", name="requests_once"),
     sql.Index("requests_of_run", "run_id"),
-    # all that counting a day needs
+    # covers the counts of a day
     sql.Index("requests_by_time", "scored_at", "source", "is_shadow", "rows"),
 )
 sql.Index(
@@ -84,7 +84,7 @@ sql.Index(
     sqlite_where=requests.c.is_shadow,
     postgresql_where=requests.c.is_shadow,
 )
-# the rows of one request lie beside each other: by its number, then by their place in it
+# the rows of a request are adjacent: by its number, then by position
 predictions = sql.Table(
     "predictions",
     metadata,
@@ -136,11 +136,11 @@ scorings = sql.Table(
     sql.Column("rows", sql.BigInteger, nullable=False),
     sql.Column("labels", sql.BigInteger, nullable=False),
     sql.Column("path", sql.Text),
-    # the number in label_history up to which the labels of a file are counted
+    # number in label_history up to which a file's labels are counted
     sql.Column("labels_until", sql.BigInteger, nullable=False, server_default="0"),
     sql.Column("scope", sql.Text, nullable=False),
 )
-# counted as they are written: counting a million predictions takes seconds
+# updated on write, since counting a million predictions takes seconds
 tallies = sql.Table(
     "tallies",
     metadata,
@@ -167,7 +167,7 @@ gaps = sql.Table(
 
 @dataclass(frozen=True)
 class _Kept:
-    """An engine, and the process and file that it was made for."""
+    """A cached engine, with the process and file it belongs to."""
 
     engine: sql.Engine
     made_for: tuple[int, int]
@@ -178,12 +178,12 @@ _making = threading.Lock()
 
 
 def url(settings: Settings) -> str:
-    """Return the log's address, which may hold a password."""
+    """Return the log's URL, which may contain a password."""
     return settings.predictions_url or f"{SQLITE}{_default(settings).as_posix()}"
 
 
 def place(settings: Settings) -> str:
-    """Return where the log lies, for people: without a password."""
+    """Return the log's location for people, without a password."""
     address = make_url(url(settings))
     if address.drivername.startswith("sqlite"):
         return str(address.database)
@@ -191,19 +191,19 @@ def place(settings: Settings) -> str:
 
 
 def is_there(settings: Settings) -> bool:
-    """Tell whether anything was kept yet: a SQLite file is made by the first writer."""
+    """Return whether the log exists; the first writer creates a SQLite file."""
     path = _file(settings)
     return path is None or path.is_file()
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[sql.Connection]:
-    """Give a connection that sees the log as it is now.
+    """Yield a connection for reading the current log.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     with _wrap_log_errors(settings, "read"), _engine(settings).connect() as connection:
         yield connection
@@ -213,19 +213,20 @@ def reading(settings: Settings) -> Iterator[sql.Connection]:
 def writing(
     settings: Settings, *, wait_seconds: float | None = None, of_labels: bool = False
 ) -> Iterator[sql.Connection]:
-    """Give a connection whose changes are kept together at the end, or not at all.
+    """Yield a connection whose changes are committed at the end, or not at all.
 
     Parameters
     ----------
     wait_seconds : float, optional
-        Longest wait for another writer; 30 s without.
+        Longest wait for another writer; default 30 s.
     of_labels : bool
-        Whether labels are written: then no predictions are meanwhile, so that each sees the other.
+        Whether labels are written; excludes writers of predictions, so that both see each other's
+        rows.
 
     Raises
     ------
     StoreError
-        When the log cannot be written.
+        If the log cannot be written.
     """
     seconds = WAIT_SECONDS if wait_seconds is None else max(wait_seconds, 0.001)
     with _wrap_log_errors(settings, "written", seconds), _engine(settings).connect() as bare:
@@ -242,7 +243,7 @@ def writing(
 
 
 def is_down(error: StoreError) -> bool:
-    """Tell whether the log itself was the cause: busy, full, damaged or away, whatever the rows."""
+    """Return whether the log itself failed (busy, full, damaged or unreachable), for any rows."""
     cause: Any = error.__cause__
     cause = getattr(cause, "orig", None) or cause
     code = getattr(cause, "sqlite_errorcode", None)
@@ -251,18 +252,18 @@ def is_down(error: StoreError) -> bool:
     if isinstance(cause, OSError | Timeout | sql.exc.TimeoutError):
         return True
     state = getattr(cause, "sqlstate", "")
-    # psycopg gives no state where it has lost the server
+    # psycopg gives no SQLSTATE if it has lost the server
     return state is None or state[:2] in _POSTGRESQL_DOWN
 
 
 def insert(connection: sql.Connection, table: sql.Table) -> Any:
-    """Return the database's own INSERT, which knows ON CONFLICT."""
+    """Return the database's own INSERT, which supports ON CONFLICT."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
 
 
 def fill(connection: sql.Connection, table: str, columns: tuple[str, ...], rows: Any) -> None:
-    """Add many rows in the fastest way that the database has.
+    """Insert many rows in the database's fastest way.
 
     Parameters
     ----------
@@ -282,26 +283,26 @@ def fill(connection: sql.Connection, table: str, columns: tuple[str, ...], rows:
 
 
 def scope_of(project: str, *, is_sample: bool) -> str:
-    """Return the data source that rows, and the keys that name them, belong to.
+    """Return the data source that scopes rows and their keys.
 
-    Two sources number their rows as they like, so that a key says which row only within its own.
+    A key is unique only within its source.
 
     Examples
     --------
     >>> scope_of("kobe", is_sample=False), scope_of("kobe", is_sample=True)
     ('kobe', 'kobe/sample')
     """
-    # no project is called like that: see `Settings.project`
+    # not a valid project name, see `Settings.project`
     return f"{project}{_SAMPLE}" if is_sample else project
 
 
 def scopes(project: str) -> tuple[str, str]:
-    """Return all data sources of a project: its real rows, and those of the built-in sample."""
+    """Return all data sources of a project: real rows, and the built-in sample."""
     return scope_of(project, is_sample=False), scope_of(project, is_sample=True)
 
 
 def of_sample(scope: Any) -> Any:
-    """Return the condition that a column of scopes names the built-in sample."""
+    """Return the condition that a scope column refers to the built-in sample."""
     return scope.endswith(_SAMPLE)
 
 
@@ -315,11 +316,11 @@ def _file(settings: Settings) -> Path | None:
 
 
 def _engine(settings: Settings) -> sql.Engine:
-    """Return the engine of this process for the log that is there now."""
+    """Return this process's engine for the current log."""
     address, path = url(settings), _file(settings)
     with _making:
         opened = _kept.get(address)
-        # a forked process must not use its parent's connections, nor anyone those to a lost file
+        # never reuse connections of a parent process, or to a file that is gone
         if opened is None or opened.made_for != (os.getpid(), _inode(path)):
             if opened is not None:
                 opened.engine.dispose(close=opened.made_for[0] == os.getpid())
@@ -343,7 +344,7 @@ def _new_engine(settings: Settings, path: Path | None) -> sql.Engine:
         engine = sql.create_engine(url(settings), connect_args={"timeout": WAIT_SECONDS})
         sql.event.listen(engine, "connect", _set_up)
         sql.event.listen(engine, "begin", _begin)
-        # one maker: two processes that switch a new file to WAL at once get "database is locked"
+        # two processes that switch a new file to WAL at once get "database is locked"
         with FileLock(f"{path}.lock", timeout=WAIT_SECONDS):
             with engine.connect() as bare, bare.begin():
                 whole = _is_whole(bare)
@@ -363,7 +364,7 @@ def _make_postgresql(address: str) -> sql.Engine:
     )
     with engine.connect() as bare, bare.begin():
         whole = _is_whole(bare)
-    if not whole:  # a reader's account need not be allowed to make tables
+    if not whole:  # a read-only account need not be allowed to create tables
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
             metadata.create_all(connection)
@@ -375,7 +376,7 @@ def _is_whole(connection: sql.Connection) -> bool:
 
 
 def _set_up(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # `_begin` begins: the driver would do it too late
+    connection.isolation_level = None  # the driver would begin too late, see `_begin`
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA temp_store=MEMORY")
@@ -385,7 +386,7 @@ def _begin(connection: sql.Connection) -> None:
     options = connection.get_execution_options()
     seconds = options.get("courtside_wait", WAIT_SECONDS)
     connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
-    # a writer that began as a reader is refused at once where another came before it
+    # a read transaction that starts to write is refused if another wrote first
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("courtside_writes") else "BEGIN")
 
 

@@ -1,4 +1,4 @@
-"""What a gateway needs of the predictions log: to write answers, and gaps. Without pandas."""
+"""Writing of predictions and gaps, for gateways; without pandas."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _joined = log_store.requests.join(log_store.predictions, _rows.request == _reque
 
 
 class ConflictError(InputError):
-    """A request id was used before, for other rows. All other answers of the call were kept.
+    """A request id was already used for other rows; all other answers of the call were written.
 
     Parameters
     ----------
     request_ids : tuple of str
-        Those that were refused.
+        The refused ones.
     kept : list of int
-        Rows newly kept of each answer of the call, 0 for the refused ones.
+        New rows of each answer of the call; 0 for the refused ones.
     """
 
     def __init__(self, request_ids: tuple[str, ...], kept: list[int]) -> None:
@@ -47,30 +47,30 @@ class ConflictError(InputError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered to one request.
+    """A model's response to one request.
 
     Parameters
     ----------
     request_id : str
-        32 hex digits; a request that comes again under its id is kept once.
+        32 hex digits; a repeated request is written once.
     alias : str or None
-        Champion or challenger, when it was so at that time.
+        Champion or challenger at that time.
     source : str
-        Who asked: page, file, production, api.
+        Origin: page, file, production, api.
     scored_at : float
         Seconds since 1970.
     latency_ms : float
-        How long the model took for the request, milliseconds.
+        The model's time for the request, milliseconds.
     features : sequence of mapping
-        What was asked, a value per column, for each row.
+        The inputs of each row, by column.
     probabilities, predicted : sequence
         Of the positive class, 0 to 1; and the label at the model's threshold.
     row_keys : sequence of (str or None), optional
-        The project's natural key of each row.
+        The natural key of each row.
     run_id : str or None
-        The scoring run that asked.
+        The scoring run, if any.
     is_shadow : bool
-        Whether the answer was only recorded, as that of a challenger beside the champion.
+        Whether the prediction was only recorded and not returned, as a challenger's is.
     is_sample : bool
         Whether the rows, or the model that answered, are of the built-in sample.
     """
@@ -93,15 +93,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which predictions were made and could not be kept.
+    """A period in which predictions could not be written.
 
     Parameters
     ----------
     begun, ended : float
         Seconds since 1970.
     rows : int
-        Predictions that the log misses for ever.
-    reason : str
+        Predictions that are lost for good.
     """
 
     begun: float
@@ -113,26 +112,26 @@ class Gap:
 def write(
     settings: Settings, answers: Sequence[Answer], *, wait_seconds: float | None = None
 ) -> list[int]:
-    """Keep answers: all of them or, when something fails, none.
+    """Write answers: all of them or, on any error, none.
 
     Parameters
     ----------
     wait_seconds : float, optional
-        Longest wait for another writer; 30 s without.
+        Longest wait for another writer; default 30 s.
 
     Returns
     -------
     list of int
-        Rows newly kept of each answer; 0 for one that was there already.
+        New rows of each answer; 0 if it was already there.
 
     Raises
     ------
     InputError
-        When an answer is no answer: a probability beyond 0 and 1, unequal numbers of rows.
+        For an invalid answer: a probability outside 0 to 1, unequal numbers of rows.
     ConflictError
-        When a request id was used before for other rows; the other answers are kept.
+        If a request id was already used for other rows; the other answers are written.
     StoreError
-        When the log cannot be written.
+        If the log cannot be written.
     """
     if not answers:
         return []
@@ -145,16 +144,16 @@ def write(
 
 
 class _UndoError(Exception):
-    """Takes back a row that was only tried."""
+    """Rolls back a trial insert."""
 
 
 def takes_rows(settings: Settings, *, wait_seconds: float | None = None) -> bool:
-    """Tell whether the log would take a row now; keeps none.
+    """Return whether the log can be written now, by a trial insert.
 
     Parameters
     ----------
     wait_seconds : float, optional
-        Longest wait for another writer; 30 s without.
+        Longest wait for another writer; default 30 s.
     """
     name, now = uuid.uuid4().hex, time.time()
     tried = Answer(name, "none", "0", None, "api", now, 0.0, [{"none": 0.0}], [0.5], [0])
@@ -164,12 +163,12 @@ def takes_rows(settings: Settings, *, wait_seconds: float | None = None) -> bool
             raise _UndoError
     except _UndoError:
         return True
-    except Exception:  # noqa: BLE001  whatever it is, it is not because of the row
+    except Exception:  # noqa: BLE001  no error is caused by the row
         return False
 
 
 class _Ready:
-    """An answer as the log's rows."""
+    """An answer as rows of the log."""
 
     def __init__(self, answer: Answer, project: str) -> None:
         count = len(answer.features)
@@ -227,7 +226,7 @@ def _as_text(features: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
 
 
 def _plain(value: Any) -> Any:
-    # a number of numpy
+    # a NumPy number
     return value.item() if hasattr(value, "item") else str(value)
 
 
@@ -235,9 +234,9 @@ _NEW_ROWS = ("request", "position", "row_key", "probability", "predicted", "feat
 
 
 def _keep(connection: sql.Connection, ready: list[_Ready]) -> tuple[list[int], tuple[str, ...]]:
-    """Return how many rows are new of each, and the ids that were used for other rows."""
+    """Return the number of new rows of each answer, and the ids already used for other rows."""
     first = {entry.name: entry for entry in reversed(ready)}
-    # in the order in which they were given: it is that of the log
+    # in the given order, which becomes the log's
     ordered = [entry for entry in ready if first[entry.name] is entry]
     into = log_store.insert(connection, log_store.requests)
     query = into.on_conflict_do_nothing(index_elements=["request_id", "is_shadow"]).returning(
@@ -271,7 +270,7 @@ def _digests(connection: sql.Connection, known: list[_Ready]) -> dict[tuple[str,
 
 
 def _label(connection: sql.Connection, numbers: list[int]) -> Counter[int]:
-    """Give new rows the labels that came before them; returns how many of each request have one."""
+    """Set earlier labels on new rows; return how many of each request have one."""
     if connection.execute(sql.select(log_store.labels.c.label).limit(1)).first() is None:
         return Counter()
     by_id, by_key = log_store.labels.alias(), log_store.labels.alias()
@@ -283,7 +282,7 @@ def _label(connection: sql.Connection, numbers: list[int]) -> Counter[int]:
                 by_key, late_labels.names_its_key(by_key)
             )
         )
-        # rows of another writer that lie between these have theirs already
+        # rows of another writer in between have theirs already
         .where(_requests.number.between(numbers[0], numbers[-1]), _rows.label.is_(None))
         .where(label.isnot(None))
     )
@@ -304,7 +303,7 @@ def _count(
         if of.run_id is not None and not of.is_shadow:
             runs.setdefault(of.run_id, []).append(entry)
     table = log_store.tallies
-    # in one order: two writers never wait for each other
+    # in a fixed order, so that writers cannot deadlock
     for key, members in sorted(groups.items()):
         scope, source, model, version, is_shadow = key
         times = [member.answer.scored_at for member in members]
@@ -335,7 +334,7 @@ def _count(
         )
     scorings_ = log_store.scorings
     for run_id, members in sorted(runs.items()):
-        # a row that comes after its run has ended: the log was away
+        # a row that arrives after its run has ended: the log was down
         connection.execute(
             sql.update(scorings_)
             .where(scorings_.c.run_id == run_id, scorings_.c.path.is_(None))
@@ -347,14 +346,14 @@ def _count(
 
 
 def gaps(settings: Settings, limit: int = 100) -> list[Gap]:
-    """Return the times from which predictions are missing, newest first.
+    """Return the periods with missing predictions, newest first.
 
-    Those that a gateway left which has ended, and nobody has noted in the log yet, come first.
+    Gaps in the journals of ended gateways, not yet in the log, come first.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     unwritten = [_gap(left) for left in reversed(gap_journal.left(settings))]
     if not log_store.is_there(settings):
@@ -375,19 +374,17 @@ def note_gap(
     *,
     wait_seconds: float | None = None,
 ) -> None:
-    """Keep that predictions are missing: since when, until when, how many, and why.
-
-    The same again changes nothing.
+    """Record a gap; recording it again changes nothing.
 
     Parameters
     ----------
     wait_seconds : float, optional
-        Longest wait for another writer; 30 s without.
+        Longest wait for another writer; default 30 s.
 
     Raises
     ------
     StoreError
-        When the log cannot be written.
+        If the log cannot be written.
     """
     table = log_store.gaps
     reason = reason[:500].encode("utf-8", "replace").decode()
@@ -399,12 +396,12 @@ def note_gap(
 
 
 def note_gaps_left(settings: Settings, *, wait_seconds: float | None = None) -> None:
-    """Note the rows that gateways which have ended had not written, as gaps.
+    """Record the journals of ended gateways as gaps.
 
     Raises
     ------
     StoreError
-        When the log cannot be written; what is not noted yet is kept.
+        If the log cannot be written; the remaining journals are kept.
     """
     for left in gap_journal.left(settings):
         gap = _gap(left)

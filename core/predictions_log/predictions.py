@@ -1,6 +1,6 @@
-"""The predictions log: every prediction that was served, and its label once it is known (SQL).
+"""Scoring runs in the predictions log: their predictions, and labels where known.
 
-A prediction's id is its request's id and its place among the request's rows: `<request id>-<i>`.
+A prediction's id is its request's id and its position among the request's rows: `<request id>-<i>`.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ _joined = log_store.requests.join(log_store.predictions, _rows.request == _reque
 
 
 class UnreadableFileError(StoreError):
-    """The file that holds the rows of a scoring is gone or damaged."""
+    """The file with a scoring's rows is missing or damaged."""
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """One scoring run as the log holds it.
+    """A scoring run in the log.
 
     Parameters
     ----------
     rows, labels : int
-        Predictions, and how many of them have a label.
+        Predictions, and those with a label.
     scored_at : float
         Seconds since 1970.
     path : str or None
-        Where its rows lie when they are a file and not in the log.
+        File with its rows, if they are not in the log.
     is_sample : bool
         Whether its rows, or the model that scored them, are of the built-in sample.
     """
@@ -80,18 +80,18 @@ class Scoring:
 
 
 def finish(settings: Settings, scoring: Scoring) -> None:
-    """List a scoring run among those that can be read and compared, once it has ended.
+    """Add a finished scoring run to those that can be read and compared.
 
     Parameters
     ----------
     scoring : Scoring
-        The log counts its rows and labels itself where it has them; those of a file (`path`) are
-        taken as given, and its labels are counted again as they come.
+        Rows and labels in the log are counted here; for a file (`path`) the given counts are used,
+        and its labels are recounted as they arrive.
 
     Raises
     ------
     StoreError
-        When the log cannot be written.
+        If the log cannot be written.
     """
     with log_store.writing(settings) as connection:
         if scoring.path is None:
@@ -111,20 +111,20 @@ def finish(settings: Settings, scoring: Scoring) -> None:
 
 
 def read(settings: Settings, run_id: str) -> pd.DataFrame:
-    """Return a scoring run's predictions in the order in which they were scored.
+    """Return a scoring run's predictions in scoring order.
 
-    Those of a challenger in the shadow are left out.
+    Shadow predictions of a challenger are left out.
 
     Returns
     -------
     DataFrame
-        COLUMNS (the label is 0, 1 or NaN), and the features. No rows when the log holds none of
-        that run.
+        COLUMNS (the label is 0, 1 or NaN), and the features. Empty if the log has no rows of the
+        run.
 
     Raises
     ------
     StoreError
-        When the log, or the file that holds the rows, cannot be read.
+        If the log or the file with the rows cannot be read.
     """
     kept = scorings(settings, run_id=run_id, min_rows=0)
     if kept and kept[0].path is not None:
@@ -193,19 +193,19 @@ def _file(path: str) -> pd.DataFrame:
 def scorings(
     settings: Settings, *, run_id: str | None = None, min_rows: int = 1, limit: int = 50
 ) -> list[Scoring]:
-    """Return the project's scoring runs that the log holds, newest first.
+    """Return the project's scoring runs in the log, newest first.
 
     Parameters
     ----------
     run_id : str, optional
         Only this one.
     min_rows : int
-        Only those with so many rows or more.
+        Only those with at least this many rows.
 
     Raises
     ------
     StoreError
-        When the log cannot be read.
+        If the log cannot be read.
     """
     if not log_store.is_there(settings):
         return []
@@ -214,7 +214,7 @@ def scorings(
         *(table[name] for name in Scoring.__dataclass_fields__ if name != "is_sample"),
         log_store.of_sample(table.scope).label("is_sample"),
     )
-    # what was written before scopes were kept has none
+    # rows written before scopes existed have none
     query = query.where(table.rows >= min_rows, table.scope.in_(log_store.scopes(settings.project)))
     if run_id is not None:
         query = query.where(table.run_id == run_id)
@@ -225,12 +225,12 @@ def scorings(
 
 
 def recount(settings: Settings) -> None:
-    """Count the labels of scorings that are kept as a file again, where labels came since.
+    """Recount the labels of scorings stored as files, if labels arrived since.
 
     Raises
     ------
     StoreError
-        When the log cannot be used. A file that cannot be read keeps its count, and is set aside.
+        If the log cannot be used. An unreadable file keeps its count, and is set aside.
     """
     table = log_store.scorings.c
     newest = sql.select(sql.func.coalesce(sql.func.max(log_store.label_history.c.number), 0))
@@ -255,7 +255,7 @@ def recount(settings: Settings) -> None:
 
 @contextmanager
 def file_guarded(settings: Settings, run_id: str, path: str) -> Iterator[None]:
-    """Set a scoring aside when its file cannot be read inside; faults of the log are raised."""
+    """Set a scoring aside if its file cannot be read inside the block; log errors are raised."""
     is_gone = "://" not in path and not Path(path).exists()
     code: set_aside.Code = "gone" if is_gone else "unreadable"
     with set_aside.guarded(settings, "labels", f"scoring:{run_id}", code=code):

@@ -1,1 +1,1 @@
-"""The projects that come with the app: a TOML file each, some with code of their own."""
+"""The projects that come with the app: a TOML file each, some with their own code."""

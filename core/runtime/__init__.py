@@ -1,4 +1,4 @@
-"""The processes: commands, worker, supervisor; and backups of a whole home.
+"""Processes: command line, supervisor and worker; and backups of a home.
 
-The top of core: it runs the steps of every package.
+This is the top layer of core: it runs the steps of all packages.
 """

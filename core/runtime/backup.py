@@ -1,7 +1,7 @@
-"""Reset: everything the app wrote is moved into a backup, and a backup can be put back.
+"""Reset and restore: everything the app wrote is moved into a backup, and can be moved back.
 
-Nothing is deleted. What is to be done is written down first and done at the start of the app,
-before anything opens a store; who is interrupted goes on at the next start.
+Nothing is deleted. The request is recorded first and executed when the app starts, before any store
+is opened; an interrupted one is resumed at the next start.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from core.platform.errors import CourtsideError, JobError, StoreError
 from core.serving import endpoint, server
 
 FOLDER = "backups"
-# what of a home is the app's own, beside what lies in the numbered folders of data/
+# the app's files in a home, besides the numbered folders of data/
 OWN = ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlruns", "state", "logs")
 _NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _JOURNAL = "reset.json"
-# an app that is open says so every other second
+# an open app beats every other second
 _SILENCE = 10.0
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup: its name, when it was made (seconds since 1970), its size in bytes."""
+    """A backup: name, creation time (seconds since 1970), size in bytes."""
 
     name: str
     made: float
@@ -40,7 +40,7 @@ class Backup:
 
 
 def listed(settings: Settings) -> tuple[Backup, ...]:
-    """Return the backups there are, the newest first."""
+    """Return the backups, newest first."""
     backups = [
         Backup(path.name, _moment(path.name), _size(path))
         for path in (settings.home / FOLDER).glob("*")
@@ -50,12 +50,12 @@ def listed(settings: Settings) -> tuple[Backup, ...]:
 
 
 def size(settings: Settings) -> int:
-    """Return how many bytes a reset would move."""
+    """Return the number of bytes that a reset would move."""
     return sum(_size(path) for path in _own(settings))
 
 
 def untouched(settings: Settings) -> tuple[str, ...]:
-    """Return what a reset leaves alone, since it lies elsewhere, in words."""
+    """Return, in words, what a reset leaves alone because it is elsewhere."""
     elsewhere = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
         elsewhere.append("the MLflow store, which is on a server of its own")
@@ -65,21 +65,21 @@ def untouched(settings: Settings) -> tuple[str, ...]:
 
 
 def ask(settings: Settings, restore: str | None = None) -> str:
-    """Write down that everything is to be moved away, and return the name of the backup.
+    """Record the request for a reset, and return the name of the backup.
 
     Servers and the background worker are stopped.
 
     Parameters
     ----------
     restore : str, optional
-        The backup that takes the place of what stands now.
+        The backup to restore in place of the current files.
 
     Raises
     ------
     JobError
-        While a job waits or runs.
+        While a job is queued or running.
     StoreError
-        For a backup that does not exist.
+        If there is no such backup.
     """
     chain = chains.current(settings)
     if jobs.active(settings) or (chain is not None and chain.state == "running"):
@@ -95,14 +95,14 @@ def ask(settings: Settings, restore: str | None = None) -> str:
 
 
 def finish(settings: Settings) -> str | None:
-    """Do what was written down, and return the name of the backup; None where nothing was.
+    """Execute the recorded request, and return the name of the backup; None if there is none.
 
-    Servers and the background worker are stopped first. Nothing may have opened the stores yet.
+    Servers and the background worker are stopped first. No store may be open yet.
 
     Raises
     ------
     StoreError
-        If a file cannot be moved; the next call goes on.
+        If a file cannot be moved; the next call resumes.
     """
     wanted: dict[str, Any] | None = storage.read_json(_journal(settings))
     if wanted is None:
@@ -128,12 +128,12 @@ def finish(settings: Settings) -> str | None:
 
 
 def now(settings: Settings, restore: str | None = None) -> str:
-    """Reset, or put a backup back, at once; for when no app is open.
+    """Reset or restore a backup at once, while no app is open.
 
     Raises
     ------
     JobError
-        While an app of this home is open, or a job is under way.
+        While an app of this home is open, or a job is queued or running.
     """
     if time.time() - jobs.last_beat(settings) < _SILENCE:
         raise JobError("The app is open. Reset on its Overview page, or close it first.")
@@ -144,7 +144,7 @@ def now(settings: Settings, restore: str | None = None) -> str:
 
 
 def _own(settings: Settings) -> Iterator[Path]:
-    """Yield what the app wrote into a home; what the code ships with it stays."""
+    """Yield what the app wrote into a home, without files that came with the code."""
     for name in OWN:
         path = settings.home / name
         if path.exists():
@@ -171,9 +171,9 @@ def _put_back(settings: Settings, place: Path) -> None:
 
 
 def _move(path: Path, target: Path) -> None:
-    """Rename: whole or not at all. What already lies at the target stays as it is."""
+    """Move by renaming, atomically; an existing target is kept."""
     if path.is_dir() and target.is_dir():
-        # left by who was interrupted, and made again since
+        # left by an interrupted run, and recreated since
         for child in sorted(path.iterdir()):
             _move(child, target / child.name)
         path.rmdir()
@@ -190,7 +190,7 @@ def _stop_all(settings: Settings) -> None:
         try:
             endpoint.stop(settings) if served.is_live else server.stop(settings, served.port)
         except CourtsideError:
-            continue  # it ended meanwhile
+            continue  # it has ended since
     local_cluster.stop(settings)
     jobs.stop_supervisor(settings)
 

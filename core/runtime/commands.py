@@ -1,8 +1,7 @@
-"""Commands: each step, and what goes with them, without a browser.
+"""The command line: every step, and related commands.
 
-Standard output is one JSON object; how far the work is goes to standard error. The exit code is 0
-when it is done, 1 when it was refused or failed, 2 for a command that is not understood, 130 when
-it was interrupted.
+Standard output is one JSON object; progress goes to standard error. Exit codes: 0 done, 1 refused
+or failed, 2 invalid command, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ OTHERS = {
     "reset": "move everything the app wrote into a backup, or put one back",
 }
 
-# where the app answers when it is open
+# port of the app
 APP = "http://127.0.0.1:8501"
 CODES = (
     "Output is one JSON object; exit codes: 0 done, 1 refused or failed, 2 not understood, "
@@ -46,7 +45,7 @@ CODES = (
 
 
 class _PrintedProgress(Progress):
-    """Writes how far a step is to standard error, and keeps its run."""
+    """Writes a step's progress to standard error, and remembers its run."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -54,18 +53,18 @@ class _PrintedProgress(Progress):
         self._last = ""
 
     def update(self, fraction: float, text: str) -> None:
-        """Say how far the work is."""
+        """Print the progress."""
         if not self.quiet and text != self._last:
             self._last = text
             print(f"{fraction:4.0%} {text}", file=sys.stderr, flush=True)  # noqa: T201
 
     def run_started(self, run_id: str) -> None:
-        """Keep the first run: others are nested in it."""
+        """Remember the first run; later ones are nested in it."""
         self.run_id = self.run_id or run_id
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what a command line asks for, and return the exit code.
+    """Run a command line, and return the exit code.
 
     Examples
     --------
@@ -105,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
 def _done(
     name: str, given: argparse.Namespace, progress: _PrintedProgress
 ) -> tuple[int, dict[str, Any]]:
-    """Do it, and return the exit code and what is printed."""
+    """Run the command, and return the exit code and the output."""
     try:
         settings = _settings(given)
         done = _COMMANDS[name](settings, given, progress) if name in OTHERS else None
@@ -118,7 +117,7 @@ def _done(
         return REFUSED, {"status": "refused", "command": name, "error": error.message}
     except KeyboardInterrupt:
         return INTERRUPTED, {"status": "interrupted", "command": name}
-    except Exception as error:  # noqa: BLE001  whatever it was, whoever reads the JSON must be told
+    except Exception as error:  # noqa: BLE001  every error must be in the JSON
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
         if known is not None:
             return REFUSED, {"status": "refused", "command": name, "error": known.message}
@@ -127,13 +126,13 @@ def _done(
 
 
 class _UsageError(Exception):
-    """An option that cannot be understood."""
+    """An invalid option."""
 
 
 def _listen() -> None:
-    """Let whatever ends a command from outside be as Ctrl-C: the run is ended, servers are not."""
+    """Treat termination signals like Ctrl-C: the run is ended, servers are not."""
     for kind in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(kind) != signal.SIG_IGN:  # nohup stays nohup
+        if signal.getsignal(kind) != signal.SIG_IGN:  # respect nohup
             signal.signal(kind, _interrupt)
 
 
@@ -197,7 +196,7 @@ def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> 
             flag, nargs="+", action="extend", default=None, help=text, dest=name, metavar="JSON"
         )
     elif kind is Path:
-        # a path here; the step's own text speaks of what becomes of it
+        # a path here, unlike in the step's own text
         many = "+" if name.endswith("s") else None
         parser.add_argument(
             flag, nargs=many, default=None, help="CSV, parquet or zip.", dest=name, metavar="FILE"
@@ -209,7 +208,7 @@ def _add(parser: argparse.ArgumentParser, name: str, field: Any, about: str) -> 
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
-    """Return the words of which an option is one; nothing where it may be any."""
+    """Return the allowed values of an option; empty if any is allowed."""
     if typing.get_origin(annotation) is typing.Literal:
         return tuple(map(str, typing.get_args(annotation)))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -238,7 +237,7 @@ def _kind(annotation: Any) -> type:
 
 
 def _about(options: type[Options]) -> dict[str, str]:
-    """Return what the docstring says of each option."""
+    """Return each option's description from the docstring."""
     texts: dict[str, str] = {}
     names: list[str] = []
     for line in (options.__doc__ or "").splitlines():
@@ -263,12 +262,12 @@ def _settings(given: argparse.Namespace) -> Settings:
 
 
 def _options(name: str, given: argparse.Namespace, settings: Settings) -> Options:
-    """Return the step's options, checked.
+    """Return the step's options, validated.
 
     Raises
     ------
     _UsageError
-        For one that is not JSON where JSON is asked for, or out of its bounds.
+        For an option that is not JSON where required, or out of range.
     """
     options: type[Options] = _module(name).Options
     values: dict[str, Any] = {}
@@ -295,9 +294,9 @@ def _options(name: str, given: argparse.Namespace, settings: Settings) -> Option
 
 
 def _mapping(words: Sequence[str]) -> Any:
-    """Return what JSON says, or words of the form key=value; a value is JSON, else a text.
+    """Parse JSON, or words of the form key=value, where a value is JSON or else text.
 
-    A key that comes again makes a list. Raises ValueError for anything else.
+    A repeated key makes a list. Raises ValueError for anything else.
 
     Examples
     --------
@@ -326,7 +325,7 @@ def _mapping(words: Sequence[str]) -> Any:
 
 
 def _uploaded(settings: Settings, path: Path) -> dict[str, Any]:
-    """Return a file as an upload of it would be: checked, and kept until it is read."""
+    """Return a file as an upload: checked, and stored until it is read."""
     from core.platform import storage
 
     return storage.stage_file(settings, path).model_dump()
@@ -385,10 +384,10 @@ def _documents(
         with privacy.umask(given.umask):
             return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
     facts = documents.gather(settings)
-    made = documents.of(facts)
-    content = export.bundle(made, facts, language=given.language)
+    built = documents.of(facts)
+    content = export.bundle(built, facts, language=given.language)
     try:
-        # what somebody asked for elsewhere, to pass on, has the rights of their other files
+        # an output file elsewhere gets the user's normal permissions
         with privacy.umask(given.umask):
             given.out.write_bytes(content)
     except OSError as error:
@@ -396,7 +395,7 @@ def _documents(
     return {
         "file": str(given.out),
         "bytes": len(content),
-        "documents": [document.name for document in made],
+        "documents": [document.name for document in built],
     }
 
 

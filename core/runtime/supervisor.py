@@ -1,13 +1,13 @@
-"""The process that runs jobs: `python -m core.runtime.supervisor`, one for each home.
+"""The process that runs jobs: `python -m core.runtime.supervisor`, one per home.
 
-It claims queued jobs and forks a process for each from a server that has the slow imports done. It
-sees how each process ends, and after a death has its runs ended before it says so.
+It claims queued jobs and forks a process for each from a server with the slow imports done. It
+watches how each process ends; if one dies, its runs are ended before the job is marked as failed.
 
-    --target NAME     what runs a job (core.runtime.worker:run_step)
-    --clean-up NAME   what tidies up after a job that was killed (core.runtime.worker:clean_up)
-    --preload NAMES   modules to import beforehand, divided by commas
-    --idle SECONDS    leave when the app is gone for so long and nothing is to be done
-    --grace SECONDS   from asking a process to end to ending it
+    --target NAME     function that runs a job (core.runtime.worker:run_step)
+    --clean-up NAME   function that cleans up after a killed job (core.runtime.worker:clean_up)
+    --preload NAMES   modules to import in advance, separated by commas
+    --idle SECONDS    exit after this long without the app and without work
+    --grace SECONDS   from terminating a process to killing it
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PRELOAD = (
     "mlflow.data",
     "mlflow.data.pandas_dataset",
     "mlflow.models",
-    # what MLflow imports only when it is first used: 0.2 s of every job
+    # imported by MLflow only on first use: 0.2 s of every job
     "mlflow.pyfunc.scoring_server",
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlflow.store.model_registry.sqlalchemy_workspace_store",
@@ -66,19 +66,19 @@ PRELOAD = (
     "git",
     "opentelemetry.sdk.metrics",
     "pycaret.classification",
-    # of every explanation; not shap itself, whose first user chooses whether its loops are compiled
+    # for explanations; not shap itself, whose first user decides whether its loops are compiled
     "numba",
     "core.runtime.worker",
     *map(steps.module_name, steps.RUN_NAMES),
 )
-POLL = 0.02  # seconds between looks at the state: measured as 1 % of a core while idle
+POLL = 0.02  # seconds between polls of the state: measured as 1% of a core while idle
 SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
 LOST = "The job's process ended before it was done (the app or machine was stopped)."
 STOPPED = "The background worker was stopped before the job was done."
-# After so long without a state that can be read, and nothing to end, it leaves.
+# Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
 
@@ -87,7 +87,7 @@ _log = logging.getLogger("supervisor")
 
 @dataclass
 class _Running:
-    """A job's process; `ending` is how the job ends when we are who ends it."""
+    """A job's process; `ending` is the job's outcome if we end it."""
 
     job_id: str
     process: BaseProcess
@@ -99,7 +99,7 @@ class _Running:
 
 @dataclass
 class _Cleaning:
-    """The clean-up after a job's process has gone, and how the job ends when it is over."""
+    """The clean-up after a job's process, and the job's outcome afterwards."""
 
     job_id: str
     outcome: str
@@ -109,18 +109,18 @@ class _Cleaning:
 
 
 class Supervisor:
-    """Runs the jobs of one home until it is told to leave or is no longer needed.
+    """Runs the jobs of one home until asked to exit or no longer needed.
 
     Parameters
     ----------
     target, clean_up : str
-        Dotted names, see the head of this module.
+        Dotted names, see the module docstring.
     preload : sequence of str
-        Modules that the server of processes imports.
+        Modules that the fork server imports.
     idle : float
-        Seconds without a sign of the app after which it leaves, if there is nothing to do.
+        Seconds without a heartbeat of the app after which it exits, if there is no work.
     grace : float
-        Seconds from asking a process to end to ending it.
+        Seconds from terminating a process to killing it.
     """
 
     def __init__(
@@ -146,10 +146,10 @@ class Supervisor:
         self.lock_number = _number(self.lock)
         self.broken_since: float | None = None
         self.rotated = self.tidied = time.monotonic()
-        # a minute is the least that a schedule knows
+        # a minute is the shortest interval of a schedule
         self.tick_seconds = min(SWEEP, max(0.2, clock.real_seconds(settings, 60.0)))
         self.stays = False
-        # of the state when there was no job to be begun
+        # version of the state when there was no job to start
         self.seen: tuple[int, int] | None = None
         self.sender: BaseProcess | None = None
         self.sender_until = 0.0
@@ -160,23 +160,23 @@ class Supervisor:
         self.retiring = False
 
     def run(self) -> None:
-        """Work until it is time to leave; returns when no process of ours is left."""
+        """Work until it is time to exit; returns when no job process is left."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self._write_state()
-        # in a thread: it waits for the imports, and may be asked to leave meanwhile
+        # in a thread: it waits for the imports, and a request to exit may come meanwhile
         warming = threading.Thread(target=self._warm_up, daemon=True)
         warming.start()
         while warming.is_alive():
             warming.join(POLL)
             self.heart.beat()
-            self._heed()
+            self._check_requests()
             if self.stopping or self.retiring or not self._has_its_home():
                 end_children()
                 return
         self.ready = True
         self._write_state()
-        # the imports may take longer than the app is waited for
+        # the imports may take longer than the idle timeout
         self.idle_from = time.time()
         swept = ticked = 0.0
         while True:
@@ -197,36 +197,36 @@ class Supervisor:
                 self._do(self._turn)
                 self.broken_since = None
             except CourtsideError as error:
-                # a full disk or a locked table passes; the processes go on meanwhile
+                # a full disk or a locked table is transient; the processes continue
                 if self._gives_up(error):
                     return
                 time.sleep(1)
         _log.info("leaving")
 
     def _do(self, duty: Callable[[], None]) -> None:
-        """Do a duty; a fault that is not of the state ends neither this process nor its duties."""
+        """Run a duty; an error not caused by the state ends neither this process nor its duties."""
         try:
             duty()
         except CourtsideError:
             raise
-        except Exception as error:  # noqa: BLE001  whoever is started next would meet the same
+        except Exception as error:  # noqa: BLE001  the next supervisor would meet the same
             _log.exception("a duty failed")
             set_aside.put(self.settings, "jobs", "supervisor", "unexpected", error=error)
             time.sleep(1)
 
     def _gives_up(self, error: CourtsideError) -> bool:
-        """Tell whether to leave, as nothing can be read or written and nobody needs us."""
+        """Return whether to exit, because the state is unusable and no job needs us."""
         now = time.monotonic()
         if self.broken_since is None or error.message != self.problem:
             _log.error("%s", error.message)
         if self.broken_since is None:
             self.broken_since = now
         self.problem = error.message
-        self._heed()
+        self._check_requests()
         if self.running or self.cleaning:
             if not self.stopping and now - self.broken_since < BROKEN_SECONDS:
                 return False
-            # how they end cannot be written down; the next worker finds them gone
+            # their end cannot be recorded; the next supervisor will notice
             end_children()
         elif not (self.stopping or self.retiring) and now - self.broken_since < BROKEN_SECONDS:
             return False
@@ -234,17 +234,17 @@ class Supervisor:
         return True
 
     def _has_its_home(self) -> bool:
-        """Tell whether the lock that this process holds is still the one of this home."""
+        """Return whether the lock held by this process is still this home's."""
         return self.lock_number == 0 or _number(self.lock) == self.lock_number
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
 
-    def _heed(self) -> None:
-        """See whether somebody wants this supervisor to leave."""
-        if jobs.asked(self.settings, "stop"):
+    def _check_requests(self) -> None:
+        """Check for a request to exit."""
+        if jobs.take_request(self.settings, "stop"):
             self.stopping = True
-        if jobs.asked(self.settings, "retire"):
+        if jobs.take_request(self.settings, "retire"):
             _log.info("another app asks for a supervisor of its own")
             self.retiring = True
 
@@ -259,7 +259,7 @@ class Supervisor:
         return quiet > self.idle and not jobs.active(self.settings)
 
     def _turn(self) -> None:
-        """Wait a moment for a process to end, then see to all that there is to do."""
+        """Wait briefly for a process to end, then do all pending work."""
         sentinels = [item.process.sentinel for item in self.running]
         sentinels += [item.process.sentinel for item in self.cleaning if item.process]
         if sentinels:
@@ -268,7 +268,7 @@ class Supervisor:
             time.sleep(POLL)
         if not self._has_its_home():
             return
-        self._heed()
+        self._check_requests()
         ended = False
         for item in list(self.running):
             if item.process.exitcode is not None:
@@ -284,7 +284,7 @@ class Supervisor:
                 self.cleaning.remove(cleaning)
                 ended = True
         if ended:
-            self._go_on()
+            self._advance_chain()
         if self.running:
             self._end_unwanted()
         version = state.version(self.settings)
@@ -299,7 +299,7 @@ class Supervisor:
                 self._begin(job)
 
     def _sweep(self) -> None:
-        """See to what is rarely needed, first of all after the death of an earlier supervisor."""
+        """Do the rare duties, first of all after the death of an earlier supervisor."""
         self._end_hung()
         known = {item.job_id for item in self.running} | {item.job_id for item in self.cleaning}
         cancelled = jobs.to_cancel(self.settings)
@@ -310,19 +310,19 @@ class Supervisor:
                     self._await_gone(*process)
                 outcome = jobs.CANCELLED if job_id in cancelled else jobs.FAILED
                 self._begin_clean_up(job_id, outcome, LOST)
-        self._go_on()
+        self._advance_chain()
         self._tidy()
         try:
             self.gateways.tend(self.settings)
         except OSError as error:
             _log.error("what is served cannot be looked after: %s", error)
         recorded = jobs.read_state(self.settings)
-        # who starts a supervisor writes the state too, and may come last
+        # the starter of a supervisor writes the state too, possibly later
         if recorded is None or recorded["pid"] != os.getpid() or not recorded["ready"]:
             self._write_state()
 
     def _tidy(self) -> None:
-        """Bound the logs every half minute, and remove old temporary files every hour."""
+        """Rotate the logs every half minute, and remove old temporary files every hour."""
         now = time.monotonic()
         if now - self.rotated > ROTATE_SECONDS:
             self.rotated = now
@@ -331,7 +331,7 @@ class Supervisor:
             self.tidied = now
             leftovers.sweep(self.settings)
 
-    def _go_on(self) -> None:
+    def _advance_chain(self) -> None:
         """Queue the next job of a chain whose last one is done."""
         if self.stopping or self.retiring:
             return
@@ -342,7 +342,7 @@ class Supervisor:
                 _log.error("the chain of jobs cannot go on: %s", error)
 
     def _tick(self) -> None:
-        """Submit what schedules ask for, and have messages sent by a process that may take long."""
+        """Submit due schedules, and let a separate process send messages, as that may take long."""
         if self.stopping or self.retiring:
             return
         try:
@@ -350,7 +350,7 @@ class Supervisor:
                 scheduled.schedule.stays for scheduled in schedules.tick(self.settings)
             )
         except CourtsideError as error:
-            # messages are sent all the same
+            # messages are sent regardless
             _log.error("schedules: %s", error.message)
         if self.sender is not None:
             if self.sender.exitcode is None:
@@ -386,13 +386,13 @@ class Supervisor:
             process: BaseProcess = self.context.Process(target=_enter, args=(target, arguments))
             process.start()
         except (OSError, EOFError):
-            # the server itself was killed; the next start makes a new one
+            # the fork server was killed; the next start creates a new one
             process = self.context.Process(target=_enter, args=(target, arguments))
             process.start()
         return process
 
     def _end_unwanted(self) -> None:
-        """End the processes of jobs that were cancelled, or all of them when we stop."""
+        """End the processes of cancelled jobs, or of all jobs on exit."""
         wanted_gone = dict.fromkeys(
             jobs.to_cancel(self.settings), (jobs.CANCELLED, "The job was cancelled.")
         )
@@ -409,7 +409,7 @@ class Supervisor:
                 signal_group(item.process.pid, signal.SIGKILL)
 
     def _end_hung(self) -> None:
-        """Kill the processes of jobs that do not answer; one that works for long does answer."""
+        """Kill the processes of jobs that do not answer; a long computation still beats."""
         for item in self.running:
             beat = heartbeat.last(jobs.heart(self.settings, item.job_id))
             working = Process(item.process.pid or 0, item.pid_created or 0.0)
@@ -419,7 +419,7 @@ class Supervisor:
                 signal_group(item.process.pid, signal.SIGKILL)
 
     def _after(self, item: _Running) -> None:
-        """Take note that a job's process has ended."""
+        """Handle the end of a job's process."""
         code = item.process.exitcode
         job = jobs.get(self.settings, item.job_id)
         status = job.status if job else "gone"
@@ -427,7 +427,7 @@ class Supervisor:
         if status != jobs.RUNNING:
             self._remove_temporary(item.job_id)
             return
-        # what it started itself, and itself if only the server that reports on it has died
+        # its children, and the process itself if only the fork server has died
         signal_group(item.process.pid, signal.SIGKILL)
         self._await_gone(item.process.pid, item.pid_created)
         if item.ending is None and self.stopping:
@@ -458,7 +458,7 @@ class Supervisor:
         return True
 
     def _await_gone(self, pid: int | None, created: float | None) -> None:
-        """Return when this process is gone; one that stays is killed."""
+        """Wait until this process is gone; kill it if it stays."""
         deadline = time.monotonic() + self.grace
         while jobs.process_alive(pid, created):
             if time.monotonic() > deadline + CLEAN_UP_LIMIT:
@@ -473,10 +473,10 @@ class Supervisor:
         shutil.rmtree(jobs.heart(self.settings, job_id).parent, ignore_errors=True)
 
     def _warm_up(self) -> None:
-        """Start the server of processes; return when it has imported what it can, and say what not.
+        """Start the fork server, wait for its imports, and report the ones that failed.
 
-        A module that is missing is passed over by multiprocessing in silence, and any other fault
-        in one ends the server: so the first process that it forks reports what is not there.
+        multiprocessing silently skips a missing module, and any other import error ends the server.
+        So the first forked process reports what is missing.
         """
         start = time.monotonic()
         self.context.set_forkserver_preload(list(self.preload))
@@ -484,7 +484,7 @@ class Supervisor:
             missing = self._probe()
         except (OSError, EOFError):
             if self.stopping or self.retiring:
-                return  # the server was ended, see `run`
+                return  # the fork server was stopped, see `run`
             missing = {"all modules": "the server of processes died while it imported them"}
             self.context.set_forkserver_preload([])
         if missing:
@@ -510,7 +510,7 @@ class Supervisor:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the supervisor of the home that the environment names; 1 when there is one already."""
+    """Run the supervisor of the home in the environment; return 1 if there is one already."""
     parser = argparse.ArgumentParser(prog="core.runtime.supervisor")
     parser.add_argument("--target", default="core.runtime.worker:run_step")
     parser.add_argument("--clean-up", default="core.runtime.worker:clean_up")
@@ -522,7 +522,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
     )
     logging.getLogger("filelock").setLevel(logging.WARNING)
-    # read by the libraries when they are imported, so before the server starts
+    # the libraries read these on import, so set them before the fork server starts
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -532,7 +532,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.load()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         privacy.tighten(settings)
-        # held for life, and let go by the system however this process ends
+        # held for life; the system releases it however this process ends
         with FileLock(settings.state_dir / "supervisor.lock", timeout=15):
             jobs.take_over(settings)
             Supervisor(
@@ -553,7 +553,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _enter(target: str, arguments: tuple[Any, ...]) -> None:
-    """In the new process: see that it does not outlive the supervisor, then do its work."""
+    """In the new process: make sure that it does not outlive the supervisor, then do its work."""
     lead_group()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_supervisor, daemon=True).start()
@@ -569,14 +569,14 @@ def _die_with_supervisor() -> None:
 
 
 def _report(sender: Connection, modules: Sequence[str]) -> None:
-    """In the first forked process: tell which modules the server could not import, and why."""
+    """In the first forked process: report which modules the server could not import, and why."""
     missing = {}
     for name in modules:
         if name not in sys.modules:
             try:
                 __import__(name)
                 missing[name] = "skipped"
-            except Exception as error:  # noqa: BLE001  any fault of any library is only told
+            except Exception as error:  # noqa: BLE001  an error of any library is only reported
                 missing[name] = f"{type(error).__name__}: {error}"
     sender.send(missing)
 

@@ -1,4 +1,4 @@
-"""What happens inside a process that the supervisor forks: one job, or the clean-up after one."""
+"""What runs in a process forked by the supervisor: a job, or the clean-up after one."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PAUSE = 0.1
 
 
 class JobProgress(Progress):
-    """Writes what a step tells to the job table, ten times a second at most.
+    """Writes a step's progress to the job table, at most ten times a second.
 
-    The last word always arrives: one that comes too early is written when the pause is over.
+    The last update is never lost: one that comes too early is written after the pause.
     """
 
     def __init__(self, settings: Settings, job_id: str) -> None:
@@ -41,7 +41,7 @@ class JobProgress(Progress):
         self._written = 0.0
 
     def update(self, fraction: float, text: str) -> None:
-        """Say how far the work is: a fraction from 0 to 1 and a line of text."""
+        """Report the progress: a fraction from 0 to 1 and a line of text."""
         with self._lock:
             self._next = (min(max(fraction, 0.0), 1.0), text.strip()[:500])
             wait = self._written + PAUSE - time.monotonic()
@@ -53,7 +53,7 @@ class JobProgress(Progress):
                 self._timer.start()
 
     def run_started(self, run_id: str) -> None:
-        """Say which MLflow run records the work."""
+        """Report the id of the MLflow run that records the work."""
         jobs.update(self._settings, str(self.job_id), run_id=run_id)
 
     def _late(self) -> None:
@@ -66,29 +66,29 @@ class JobProgress(Progress):
             return
         fraction, text = self._next
         self._next = None
-        # a table that is locked for a moment must not fail the work
+        # a briefly locked table must not fail the work
         with suppress(StoreError):
             jobs.update(self._settings, str(self.job_id), fraction=fraction, text=text)
         self._written = time.monotonic()
 
 
 def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
-    """Run a claimed job to its end and write how it ended; the process ends with it.
+    """Run a claimed job, record its outcome, and exit the process.
 
     Parameters
     ----------
     environ : mapping
-        Settings as `Settings.environment` gives them.
+        From `Settings.environment`.
     target : str
-        Dotted name of what runs it, called as `run_step` is.
+        Dotted name of the function that runs it, called like `run_step`.
     """
     settings = Settings.load(environ)
     job = jobs.get(settings, job_id)
     if job is None:
         return
-    # a killed process cannot remove its temporary files: they lie where the supervisor can
+    # a killed process cannot remove its temporary files: keep them where the supervisor can
     tempfile.tempdir = str(temporary_folder(settings, job_id, create=True))
-    # from a thread: a step that computes for hours is not hung
+    # from a thread, as a step that computes for hours is not hung
     heartbeat.Heart(jobs.heart(settings, job_id)).beat_in_background()
     progress = JobProgress(settings, job_id)
     try:
@@ -98,7 +98,7 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
         jobs.finish(settings, job_id, jobs.DONE, result=result)
     except CourtsideError as error:
         jobs.finish(settings, job_id, jobs.FAILED, error=error.message)
-    except Exception as error:  # noqa: BLE001  whatever it was, the person must be told
+    except Exception as error:  # noqa: BLE001  every error must reach the person
         print(without_secrets(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
         reason = f"The step met an unexpected fault. {type(error).__name__}: {error}"
@@ -106,7 +106,7 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
         jobs.finish(settings, job_id, jobs.FAILED, error=without_secrets(reason))
     sys.stdout.flush()
     sys.stderr.flush()
-    # at once: threads that a library left behind must not hold the slot of a job that is done
+    # at once: leftover library threads must not occupy the slot of a finished job
     os._exit(0)
 
 
@@ -116,7 +116,7 @@ def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress
     Raises
     ------
     InputError
-        When the step does not take these options.
+        If the step does not accept these options.
     """
     module = steps.module(step)
     try:
@@ -127,14 +127,14 @@ def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress
 
 
 def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
-    """End what a job left behind when its process ended too early: runs, servers, a replay's store.
+    """End what a dead job process left behind: runs, servers, a replay's store.
 
     Parameters
     ----------
     outcome : str
         `failed` or `cancelled`.
     reason : str
-        Kept in the runs.
+        Recorded in the runs.
     """
     from core.platform import tracking
     from core.retraining import replay_store

@@ -1,7 +1,7 @@
-"""Statistics that only compute: metrics, intervals, drift, support, limits and checks.
+"""Statistics on arrays and tables: metrics, intervals, drift, support, limits and checks.
 
-Nothing here knows a project, a store or a page; it takes arrays and tables and returns them.
-`charts` draws what more than one subject shows.
+Nothing here knows a project, a store or a page. `charts` holds the charts that several subjects
+share.
 """
 
 __all__ = [

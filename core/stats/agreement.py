@@ -1,4 +1,4 @@
-"""Champion and challenger on the same requests: how far apart, and where."""
+"""How far champion and challenger disagree on the same requests."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Agreement:
     difference : float
         Mean of challenger minus champion, in probability.
     distance : float
-        Mean of the difference without its sign.
+        Mean of the difference in absolute value.
     labels_differ : float
-        Share of the rows with another label, each at its model's threshold.
+        Share of rows that the two label differently, each at its own threshold.
     """
 
     rows: int
@@ -37,7 +37,7 @@ class Agreement:
 
 
 def agreement(pairs: pd.DataFrame) -> Agreement:
-    """Return how the challenger's answers differ from the champion's.
+    """Return how far the challenger's predictions differ from the champion's.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def agreement(pairs: pd.DataFrame) -> Agreement:
 
 
 def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
-    """Show how many rows got which probability from champion and challenger.
+    """Plot the challenger's probability against the champion's, as counts of rows.
 
     Parameters
     ----------

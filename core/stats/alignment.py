@@ -1,4 +1,4 @@
-"""Values that differ only by how they are written down count as equal."""
+"""Makes values equal that differ only by floating-point representation."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# Relative difference that arithmetic in double precision leaves: 0.1 + 0.2 is off by 2e-16.
+# Relative error of arithmetic in double precision: 0.1 + 0.2 is off by 2e-16.
 ROUNDING = 1e-11
-# The same where one side has passed through single precision (half a unit in the last place).
+# The same if one side has been rounded to single precision (half a unit in the last place).
 SINGLE = 2.0**-24
 
 Floats = npt.NDArray[np.float64]
 
 
 def aligned(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return both sides with one number for values that differ only by their representation.
+    """Return both sides, with values that differ only by representation made equal.
 
-    A value takes the place of the nearest value of the reference where they differ by no more than
-    1e-11 of their size or, where only one of the sides holds nothing but numbers of single
-    precision, by the 6e-8 that rounding to it leaves. Near 0, size is that of the reference's
-    median. Whole numbers are compared exactly.
+    A value is replaced by the nearest reference value within a relative tolerance of 1e-11, or of
+    6e-8 (rounding to single precision) if exactly one side holds only single-precision numbers.
+    Near 0 the tolerance is relative to the reference's median. Whole numbers are compared exactly.
 
     Parameters
     ----------
     reference, current : array of float
-        Also NaN and infinity, which stay.
+        NaN and infinity are allowed and unchanged.
 
     Examples
     --------
@@ -40,16 +39,12 @@ def aligned(reference: npt.ArrayLike, current: npt.ArrayLike) -> tuple[Floats, F
 
 
 class Known:
-    """The values of a reference, made ready for others to be aligned to them.
-
-    Parameters
-    ----------
-    values : array of float
+    """The values of a reference, prepared for aligning others to them.
 
     Attributes
     ----------
     values : array of float
-        The same, with one number for those of them that differ only by their representation.
+        The given values, made equal where they differ only by representation.
     """
 
     def __init__(self, values: Floats) -> None:
@@ -58,11 +53,11 @@ class Known:
         self._scale = float(np.median(np.abs(known))) if known.size else 0.0
         steps = np.diff(known, prepend=-np.inf)
         self._known = known[steps > ROUNDING * np.maximum(np.abs(known), self._scale)]
-        is_one_each = self._is_whole or len(self._known) == len(known)
-        self.values = values if is_one_each else self._snapped(values, ROUNDING)
+        is_distinct = self._is_whole or len(self._known) == len(known)
+        self.values = values if is_distinct else self._snapped(values, ROUNDING)
 
     def aligned(self, current: Floats) -> Floats:
-        """Return other values, as `aligned` does."""
+        """Align other values to these, as `aligned` does."""
         if not self._known.size or (self._is_whole and _are_whole(current)):
             return current
         width = SINGLE if self._is_single != _are_single(current) else ROUNDING
@@ -82,7 +77,7 @@ class Known:
 def aligned_frame(
     reference: pd.DataFrame, current: pd.DataFrame, columns: list[str]
 ) -> pd.DataFrame:
-    """Return current rows with their numbers aligned to the reference's; texts stay.
+    """Return current rows with their numbers aligned to the reference; text columns are unchanged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What chance alone does to a check in a window of rows that the reference never held."""
+"""Distributions of check values in windows without drift (null distributions)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import numpy.typing as npt
 from core.stats import drift
 
 Floats = npt.NDArray[np.float64]
-# Shares of the draws by which the tail of what chance does is measured: of few and of many draws.
+# Quantiles above which the tail is fitted: with few and with many draws.
 _TAIL, _TAIL_OF_MANY, _MANY = 0.05, 0.01, 10_000
-# Up to so many empty bins are told apart, by so many draws, unless that is rarer than any limit.
+# Empty bins that are distinguished, and draws for each; rarer cases are left out.
 _EMPTY, _DRAWS_EMPTY, _NEVER = 3, 2_000, 1e-9
 
 
 class Tail(Protocol):
-    """How often chance brings a check how far."""
+    """The upper tail of a check's value in windows without drift."""
 
     def share(self, value: float) -> float:
-        """Return the share of windows at or beyond a value."""
+        """Return the share of windows with this value or more."""
         ...
 
     def limit(self, share: float) -> float:
-        """Return the least value that at most this share reaches; infinite where none is."""
+        """Return the smallest value that at most this share reaches; infinity if there is none."""
         ...
 
 
 class Drawn:
-    """What windows that were drawn did, beyond them by the exponential tail.
+    """An empirical tail from simulated windows, extrapolated by an exponential tail.
 
-    Peaks over a threshold (Pickands, 1975): the 95% quantile, or the 99% quantile from 10,000
+    Peaks over threshold (Pickands, 1975): beyond the 95% quantile, or the 99% quantile from 10,000
     draws on.
 
     Parameters
     ----------
     values : array of float
-        One of each window.
+        One per window.
 
     Examples
     --------
@@ -54,12 +54,12 @@ class Drawn:
         self._tail = _TAIL if len(values) < _MANY else _TAIL_OF_MANY
         self._start = float(np.quantile(self._values, 1 - self._tail))
         beyond = self._values[np.searchsorted(self._values, self._start, side="right") :]
-        # of draws that are alike beyond the quantile, the tail is what they are
+        # identical draws beyond the quantile leave nothing to extrapolate
         self._part = len(beyond) / len(values)
         self._excess = float(beyond.mean()) - self._start if len(beyond) else 0.0
 
     def share(self, value: float) -> float:
-        """Return the share of windows at or beyond a value."""
+        """Return the share of windows with this value or more."""
         if value > self._start:
             if not self._part or not self._excess:
                 return 0.0
@@ -68,22 +68,22 @@ class Drawn:
         return float(beyond / len(self._values))
 
     def limit(self, share: float) -> float:
-        """Return the least value that at most this share reaches."""
+        """Return the smallest value that at most this share reaches; infinity if there is none."""
         if share >= 1:
             return -np.inf
         if share < self._part and self._excess:
             return self._start + self._excess * float(np.log(self._part / share))
-        # the next above a value that is reached too often
+        # the next value above one that is reached too often
         place = len(self._values) - 1 - int(share * len(self._values))
         return float(np.nextafter(min(self._values[place], self._start), np.inf))
 
 
 @dataclass(frozen=True)
 class Kolmogorov:
-    """The distance of two distribution functions, of one sample of n m / (n + m) values.
+    """The Kolmogorov-Smirnov distance of two samples, taken as one sample of n m / (n + m) values.
 
-    Exact for that sample (Simard and L'Ecuyer, 2011) whatever the distribution; with equal values
-    chance does less.
+    Exact for that sample (Simard and L'Ecuyer, 2011) whatever the distribution; ties make the
+    distance smaller.
 
     Parameters
     ----------
@@ -99,11 +99,11 @@ class Kolmogorov:
     size: int
 
     def share(self, value: float) -> float:
-        """Return the share of windows at or beyond a value."""
+        """Return the share of windows with this value or more."""
         return _ks_share(self.size, value)
 
     def limit(self, share: float) -> float:
-        """Return the least value that at most this share reaches."""
+        """Return the smallest value that at most this share reaches; infinity if there is none."""
         return _ks_limit(self.size, share) if share < 1 else 0.0
 
 
@@ -123,16 +123,14 @@ def _ks_limit(size: int, share: float) -> float:
 
 @dataclass(frozen=True)
 class Counted:
-    """A share of the window's rows whose probability is known only as far as the reference tells.
-
-    The number of rows has the beta-binomial distribution.
+    """A share of rows whose probability is estimated from the reference: beta-binomial.
 
     Parameters
     ----------
     rows : int
-        Of the window.
+        Rows of the window.
     first, second : float
-        Of the beta distribution of the probability; the second is 0 where it is surely 1.
+        Parameters of the beta distribution; `second` is 0 if the probability is 1.
 
     Examples
     --------
@@ -146,23 +144,23 @@ class Counted:
     second: float
 
     def share(self, value: float) -> float:
-        """Return the share of windows at or beyond a value."""
-        # a limit that stands for a whole number of rows is reached by that number
+        """Return the share of windows with this value or more."""
+        # a limit equal to a whole number of rows counts as reached by it
         place = int(np.ceil(value * self.rows - 1e-9))
         beyond = _beta_binomial(self.rows, self.first, self.second)
         return float(beyond[max(place, 0)]) if place <= self.rows else 0.0
 
     def limit(self, share: float) -> float:
-        """Return the least value that at most this share reaches."""
+        """Return the smallest value that at most this share reaches; infinity if there is none."""
         beyond = _beta_binomial(self.rows, self.first, self.second)
         place = int(np.searchsorted(-beyond, -share, side="left"))
-        # between two numbers of rows, so that no rounding decides
+        # halfway between two counts, so that rounding decides nothing
         return (place - 0.5) / self.rows if place <= self.rows else np.inf
 
 
 @lru_cache(maxsize=4096)
 def _beta_binomial(rows: int, first: float, second: float) -> Floats:
-    """Return the probability of each number of rows or more."""
+    """Return the probability of at least k rows, for each k."""
     from scipy.special import betaln, gammaln
 
     if second <= 0:
@@ -175,11 +173,11 @@ def _beta_binomial(rows: int, first: float, second: float) -> Floats:
 
 
 def missing(rows_missing: int, reference: int, rows: int) -> Counted:
-    """Return what chance does to the share of missing values.
+    """Return the null distribution of the share of missing values.
 
-    The probability of k or more of the window's rows is that of Fisher's exact test, one-sided: of
-    the first g + k missing rows of both sets, k or more are the window's where g are the
-    reference's. The test keeps its level whatever the true share is.
+    The probability that k or more of the window's rows are missing is that of a one-sided Fisher's
+    exact test: with g missing rows in the reference, k or more of g + k fall into the window. The
+    test keeps its level for any true share.
 
     Examples
     --------
@@ -191,11 +189,11 @@ def missing(rows_missing: int, reference: int, rows: int) -> Counted:
 
 
 def beyond_both_ends(reference: int, rows: int) -> Counted:
-    """Return what chance does to the share of numbers outside of the reference's range.
+    """Return the null distribution of the share of numbers outside the reference's range.
 
-    Exact for a continuous column: the places of the reference's rows among all are random, so that
-    what lies outside of the outermost two has the beta distribution with 2 and n - 1. With equal
-    values chance does less.
+    Exact for a continuous column: the reference's ranks among all rows are random, so the mass
+    outside its extremes follows a beta distribution with parameters 2 and n - 1. Ties make the
+    share smaller.
 
     Examples
     --------
@@ -206,16 +204,16 @@ def beyond_both_ends(reference: int, rows: int) -> Counted:
 
 
 def unseen(once: int, twice: int, reference: int, rows: int) -> Counted:
-    """Return what chance does to the share of values that the reference does not have.
+    """Return the null distribution of the share of values that the reference does not contain.
 
-    The reference's own rows with a value that no other has tell how much there is that it has not
-    (Good, 1953); so uncertain is that as once * (1 - share) + 2 * twice rows (Esty, 1982). Counted
-    is one more, as in `missing`: that nothing stands alone is no proof that nothing is left.
+    Values that occur once in the reference estimate the share it has missed (Good, 1953); in rows,
+    the variance of the estimate is once * (1 - share) + 2 * twice (Esty, 1982). `once` is increased
+    by 1, as in `missing`: its being 0 does not prove that nothing was missed.
 
     Parameters
     ----------
     once, twice : int
-        Values of one row and of two rows of the reference.
+        How many values occur once and twice in the reference.
     reference, rows : int
         Rows of the reference and of the window.
 
@@ -235,20 +233,19 @@ def unseen(once: int, twice: int, reference: int, rows: int) -> Counted:
 
 
 def distances(old: Floats, weights: Floats, rows: int, windows: int, seed: int) -> dict[str, Tail]:
-    """Return what chance does to PSI, Jensen-Shannon distance and Cramer's V.
+    """Return the null distributions of PSI, Jensen-Shannon distance and Cramer's V.
 
-    Windows are drawn from shares that are drawn themselves: from what the reference leaves open
-    about them, which is the Dirichlet distribution of its counts. For bins between quantiles of a
-    continuous column that is exact.
+    Windows are simulated from shares that are themselves drawn from the Dirichlet distribution of
+    the reference's counts. For quantile bins of a continuous column that is exact.
 
     Parameters
     ----------
     old, weights : array of float
-        The reference's counts, and those that stand for the shares (`drift.Column.expected`).
+        The reference's counts, and the pseudo-counts of the shares (`drift.Column.expected`).
     rows : int
-        Of a window.
+        Rows of a window.
     windows : int
-        To draw.
+        How many to simulate.
 
     Examples
     --------
@@ -266,11 +263,7 @@ def distances(old: Floats, weights: Floats, rows: int, windows: int, seed: int) 
 
 
 class Mixture:
-    """Several kinds of windows, each with its probability and what chance does in it.
-
-    Parameters
-    ----------
-    parts : list of (float, Tail)
+    """Several kinds of windows, each with its probability and tail.
 
     Examples
     --------
@@ -284,11 +277,11 @@ class Mixture:
         self._known: dict[float, float] = {}
 
     def share(self, value: float) -> float:
-        """Return the share of windows at or beyond a value."""
+        """Return the share of windows with this value or more."""
         return min(sum(weight * tail.share(value) for weight, tail in self._parts), 1.0)
 
     def limit(self, share: float) -> float:
-        """Return the least value that at most this share reaches."""
+        """Return the smallest value that at most this share reaches; infinity if there is none."""
         if share not in self._known:
             ends = [tail.limit(share / weight) for weight, tail in self._parts if weight > share]
             low, high = min(ends, default=0.0), max([*ends, 0.0]) + 1e-9
@@ -302,11 +295,11 @@ class Mixture:
 
 
 def _psi(old: Floats, weights: Floats, new: Floats, rows: int, rng: np.random.Generator) -> Tail:
-    """Return what chance does to the PSI, by how many bins the window leaves empty.
+    """Return the null distribution of the PSI, by how many bins the window leaves empty.
 
-    An empty bin adds much to a PSI at once, so that windows with none, one, two and more are
-    distributions apart, and those with some so rare that they have to be drawn as such: from all
-    sets of bins, each by the probability that it stays empty.
+    An empty bin makes the PSI jump, so windows with none, one, two and more empty bins are separate
+    distributions. Rare ones are simulated on purpose: sets of empty bins are drawn by their
+    probability.
     """
     from scipy.special import gammaln
 
@@ -345,7 +338,7 @@ def _psi(old: Floats, weights: Floats, new: Floats, rows: int, rng: np.random.Ge
 
 
 def _windows_of(weights: Floats, rows: int, rng: np.random.Generator) -> Floats:
-    """Draw a window for each line of weights; bins of no weight stay empty."""
+    """Draw one window per row of weights; bins of weight 0 stay empty."""
     shares = rng.standard_gamma(weights)
     shares /= shares.sum(axis=1, keepdims=True)
     return np.asarray(rng.multinomial(rows, shares), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A check with its limits and its verdict: what a report is a list of."""
+"""A check, its limits and its verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VerdictCode = Literal[
     "fits", "watch", "investigate", "does_not_fit", "no_skill", "cannot_tell", "unknown"
 ]
 Interval = tuple[float, float]
-# What a threshold does where precision and recall say nothing of their own.
+# What a threshold does if precision and recall are uninformative.
 THRESHOLD_TEXTS = {
     "none_positive": "No row reaches the threshold: it labels every row 0.",
     "all_positive": "Every row reaches the threshold: it labels every row 1.",
@@ -23,15 +23,15 @@ THRESHOLD_TODO = "Choose another threshold, by F1 or by cost: on Registry, or wh
 
 @dataclass(frozen=True)
 class Limit:
-    """From where a value is a warning and from where an alert, in the value's own unit.
+    """Values beyond which a check is a warning or an alert, in the value's unit.
 
     Parameters
     ----------
     warning_low, warning_high, alert_low, alert_high : float or None
-        Beyond these; None where there is no limit on that side.
+        None if there is no limit on that side.
     source : {"fixed", "learned", "set"}
-        What is usual; that, or what chance alone does in windows of that size where it is more;
-        or what a person chose.
+        "fixed": a rule of thumb. "learned": the larger of that and what chance causes in windows of
+        this size. "set": chosen by a person.
     """
 
     warning_low: float | None = None
@@ -41,7 +41,7 @@ class Limit:
     source: Literal["learned", "set", "fixed"] = "fixed"
 
     def judge(self, value: float, interval: Interval | None = None) -> Verdict:
-        """Return the verdict on a value, judged by the better end of an interval if there is one.
+        """Return the verdict on a value, or on the better end of its interval if one is given.
 
         Examples
         --------
@@ -86,38 +86,36 @@ class Limit:
 
 @dataclass(frozen=True)
 class Check:
-    """One question put to the current rows.
+    """One question about the current rows, with its verdict.
 
     Parameters
     ----------
     code : str
-        Name that stays the same from report to report, e.g. `skill`, `psi.lat`.
+        Stable name, e.g. `skill`, `psi.lat`.
     title : str
-        The same for people.
+        Name shown to people.
     group : {"performance", "input", "output", "support", "split"}
-        Performance checks need labels, the others do not: input checks look at the columns, output
-        checks at what the model answers, support checks at whether the rows lie where it was
-        trained; split checks are of train and test.
+        Only performance checks need labels. Input checks look at the columns, output checks at the
+        predictions, support checks at whether the rows lie within the training data; split checks
+        compare train and test.
     value, reference : float or None
-        On the current and on the reference rows; None where there is none.
+        On the current and on the reference rows.
     low, high : float or None
-        95% interval of the value; None where there is none.
+        95% interval of the value.
     threshold : str
-        From where it is a warning or an alert, in words.
-    verdict : {"ok", "warning", "alert", "not_applicable"}
+        The limits in words.
     text : str
-        What it means; for `not_applicable` the reason.
+        What the result means; for `not_applicable` the reason.
     todo : str
-        What to do about it; empty where there is nothing to do.
+        What to do about it; may be empty.
     warning_low, warning_high, alert_low, alert_high : float or None
-        The limits as numbers, in the value's own unit: it is an alert below `alert_low` or above
-        `alert_high`, and a warning likewise; None where there is no limit on that side.
+        The limits as numbers, in the value's unit: an alert below `alert_low` or above
+        `alert_high`, a warning likewise; None if there is no limit on that side.
     state : str
-        What is special about the value, as a code: one of THRESHOLD_TEXTS (f1, precision, recall),
-        `lower_by_base_rate` (log_loss, brier_score), `few_labels` or `one_class`. Of a check that
-        is not applicable, why: `reference_empty`, `current_empty` (no row has a value), `no_limit`
-        (chance alone may bring it anywhere), `failed` (it could not be computed; the log says
-        why). Mostly empty.
+        Code of a special case, mostly empty: one of THRESHOLD_TEXTS (f1, precision, recall),
+        `lower_by_base_rate` (log_loss, brier_score), `few_labels` or `one_class`. If not
+        applicable, the reason: `reference_empty`, `current_empty` (no row has a value), `no_limit`
+        (chance can cause any value), `failed` (the computation failed; the log says why).
     """
 
     code: str
@@ -140,15 +138,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What all checks say together.
+    """The overall verdict of all checks.
 
     Parameters
     ----------
     code : {"fits", "watch", "investigate", "does_not_fit", "no_skill", "cannot_tell", "unknown"}
     title, text, todo : str
-        The verdict in a few words, why, and what to do next, by `verdicts.sentences`.
+        The verdict in a few words, why, and what to do next, from `verdicts.sentences`.
     params : mapping
-        What the sentences are made of, as `verdicts.conclude` puts it together.
+        The values in those sentences, from `verdicts.conclude`.
     """
 
     code: VerdictCode

@@ -1,4 +1,4 @@
-"""Does the model still fit? Checks with a verdict each, and what they say together."""
+"""Checks of inputs and outputs, each with a verdict."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from core.stats.performance import performance as performance
 from core.stats.performance import slices as slices
 from core.stats.verdicts import conclude as conclude
 
-# PSI: the reading usual since Siddiqi, Credit Risk Scorecards (2006).
+# PSI: the usual reading since Siddiqi, Credit Risk Scorecards (2006).
 PSI_WARNING, PSI_ALERT = 0.1, 0.2
 # KS as a distance, not as a p-value: with thousands of rows any difference is significant.
 KS_WARNING, KS_ALERT = 0.1, 0.2
-# The same reading for the other distances, each from 0 to 1: a PSI of 0.1 is a Jensen-Shannon
-# distance of about 0.13 (the divergence in bits is the PSI by 8 ln 2 where shares differ little),
-# one of 0.2 of 0.19; Cramer's V from 0.1 small, from 0.3 medium (Cohen, 1988).
+# Equivalent limits for the other distances, each from 0 to 1: a PSI of 0.1 is a Jensen-Shannon
+# distance of about 0.13, one of 0.2 of 0.19 (for small differences the divergence in bits is the
+# PSI / (8 ln 2)); Cramer's V: from 0.1 small, from 0.3 medium (Cohen, 1988).
 USUAL = {
     "psi": Limit(warning_high=PSI_WARNING, alert_high=PSI_ALERT),
     "ks": Limit(warning_high=KS_WARNING, alert_high=KS_ALERT),
@@ -34,7 +34,7 @@ USUAL = {
     "unseen": Limit(warning_high=0.01, alert_high=0.05),
     "range": Limit(warning_high=0.01, alert_high=0.05),
 }
-# Why a check is not applicable: what it says, and what to do.
+# Why a check is not applicable: the text, and what to do.
 REASONS = {
     "reference_empty": (
         "No row of the reference has a value here.",
@@ -50,7 +50,7 @@ REASONS = {
         "Report the error with its log, and read the other checks.",
     ),
 }
-# code -> what it is called, and the column of `drift.by_feature` that holds it
+# code -> title, and column of `drift.by_feature`
 _OF_COLUMN = {
     "psi": ("PSI", "psi"),
     "ks": ("KS distance", "ks"),
@@ -63,7 +63,7 @@ _OF_COLUMN = {
 
 
 def usual(kind: str, missing: float = 0.0) -> Limit:
-    """Return the usual limit of a kind of check; a share that the reference misses is no change.
+    """Return the usual limit of a kind of check, given the reference's share of missing values.
 
     Examples
     --------
@@ -77,21 +77,20 @@ def usual(kind: str, missing: float = 0.0) -> Limit:
 
 
 def inputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
-    """Judge how far each column moved; needs no labels.
+    """Judge the drift of each feature; needs no labels.
 
     Parameters
     ----------
     drift : DataFrame
-        As `drift.by_feature` returns it; what the model answers is left to
-        `outputs`.
+        As `drift.by_feature` returns it; the predicted probability is left to `outputs`.
     limits : mapping of str to Limit, optional
-        By code; those of USUAL where there is none.
+        By code; the default is USUAL.
 
     Returns
     -------
     list of Check
         `psi.<column>`, and ks, js, chi2 (Cramer's V: a p-value would depend on the number of rows),
-        missing, unseen, range, each where the column has such a value. Where a column could not be
+        missing, unseen, range, each if the column has such a value. If a column could not be
         compared, its PSI is not applicable, with the reason.
 
     Examples
@@ -106,7 +105,7 @@ def inputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> li
 
 
 def outputs(drift: pd.DataFrame, limits: Mapping[str, Limit] | None = None) -> list[Check]:
-    """Judge how far the predicted probability moved: its PSI and KS.
+    """Judge the drift of the predicted probability: PSI and KS.
 
     Examples
     --------
@@ -164,7 +163,7 @@ def _of_column(
 
 
 def not_applicable(code: str, title: str, group: Group, reason: str) -> Check:
-    """Return a check that cannot be made, with the reason's code and what it says.
+    """Return a check that could not be done, with the code and text of the reason.
 
     Examples
     --------
@@ -179,7 +178,7 @@ def not_applicable(code: str, title: str, group: Group, reason: str) -> Check:
 
 
 def _at_least(value: float, limit: Limit) -> Verdict:
-    """Return the verdict where a value at the limit is beyond it, as PSI is commonly read."""
+    """Return the verdict where a value at the limit is beyond it, as is usual for the PSI."""
     if limit.alert_high is not None and value >= limit.alert_high:
         return "alert"
     return "warning" if limit.warning_high is not None and value >= limit.warning_high else "ok"
@@ -211,5 +210,5 @@ def _todo(kind: str, group: str, name: str) -> str:
 
 
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:
-    """Return the checks as a table, a column per field."""
+    """Return the checks as a table, one column per field."""
     return pd.DataFrame([asdict(check) for check in checks])

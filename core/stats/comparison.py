@@ -1,4 +1,4 @@
-"""Is one model better than another on the same rows, or is the difference chance?"""
+"""Paired comparisons of models on the same rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COMPARED = ("log_loss", "brier_score", "roc_auc", "f1")
 def paired(
     labels: Labels, first: Floats, second: Floats, threshold_first: float, threshold_second: float
 ) -> pd.DataFrame:
-    """Compare two forecasts of the same labels, metric by metric.
+    """Compare two models' probabilities on the same rows, metric by metric.
 
-    What is hard for both cancels out, so that the interval of the difference is narrower than
-    those of the two values would suggest. Log loss and Brier score: the mean of each row's
-    difference, F1: of each row's influence, see `intervals.difference`; ROC AUC: DeLong, DeLong and
+    Rows that are hard for both cancel out, so the interval of the difference is narrower than the
+    two values' own intervals suggest. Log loss and Brier score use each row's difference, F1 each
+    row's influence (`intervals.difference`), ROC AUC the method of DeLong, DeLong and
     Clarke-Pearson (1988).
 
     Parameters
@@ -41,7 +41,7 @@ def paired(
     DataFrame
         A row per metric (log_loss, brier_score, roc_auc, f1): `metric`, `one`, `other`,
         `difference` (first minus second), `low`, `high` (its 95% interval), `better`: "one",
-        "other", or "alike" where the interval holds 0. Of one class there is no roc_auc; without
+        "other", or "alike" if the interval contains 0. With one class there is no roc_auc; without
         rows the table is empty.
 
     Examples
@@ -69,7 +69,7 @@ def paired(
 
 
 def _ends(name: str, labels: Labels, sides: Sequence[tuple[Floats, float]]) -> tuple[float, float]:
-    """Return the 95% interval of the difference of a metric, first minus second side."""
+    """Return the 95% interval of a metric's difference, first minus second side."""
     first, second = (side for side, _ in sides)
     if name == "log_loss":
         losses = metrics.log_losses(labels, first) - metrics.log_losses(labels, second)
@@ -89,7 +89,7 @@ def _ends(name: str, labels: Labels, sides: Sequence[tuple[Floats, float]]) -> t
 
 
 def _f1_influences(labels: Labels, probabilities: Floats, threshold: float) -> tuple[float, Floats]:
-    """Return F1, and how much each row moves it (the delta method)."""
+    """Return F1 and each row's influence on it (the delta method)."""
     positive = (probabilities >= threshold).astype(np.float64)
     size = float((labels + positive).mean())
     if size == 0:
@@ -99,18 +99,18 @@ def _f1_influences(labels: Labels, probabilities: Floats, threshold: float) -> t
 
 
 def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str) -> pd.DataFrame:
-    """Tell how much worse each other model's log loss is than that of the best, and if by chance.
+    """Compare each model's log loss with that of the best model, with 95% intervals.
 
-    The best is to be chosen elsewhere (by cross-validation): the lowest of many test figures is
-    low by luck too. Each interval is of 95% by itself (`intervals.difference`); of twenty models
-    that are truly alike, one is told apart.
+    Choose the best elsewhere (by cross-validation): the lowest of many test values is partly luck.
+    Each interval is of 95% by itself (`intervals.difference`), so among twenty equally good models
+    about one appears to differ.
 
     Parameters
     ----------
     labels : array of int, shape (n,)
         0 or 1; at least one row.
     probabilities : mapping of str to array of float, shape (n,)
-        Of each model, on the same rows.
+        By model, on the same rows.
     best : str
         The model that the others are compared with.
 

@@ -1,8 +1,8 @@
-"""Where the candidates of one training part ways: a sign, without labels, of rows they do not know.
+"""Disagreement between the candidates of one training: a sign of unfamiliar rows, without labels.
 
-Models that learned from the same rows answer alike where there were many of them, and each in its
-own way where there were none. Lakshminarayanan, Pritzel and Blundell, Simple and scalable
-predictive uncertainty estimation using deep ensembles (2017), there for networks.
+Models trained on the same rows agree where training rows were dense, and diverge where there were
+none. Lakshminarayanan, Pritzel and Blundell, Simple and scalable predictive uncertainty estimation
+using deep ensembles (2017), there for neural networks.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from core.stats.check import Check, Limit
 from core.stats.metrics import Floats
 
 TITLE = "Disagreement among candidates"
-# Times as much as on the reference; less, and it does not matter in practice.
+# Ratio to the reference's disagreement; smaller ones do not matter in practice.
 WARNING, ALERT = 1.25, 1.5
-# One window in a thousand of the reference's own rows lies above (normal distribution).
+# Exceeded by one in a thousand windows of the reference's own rows (normal distribution).
 _CHANCE = 3.090232
 _Z = 1.959964
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How far candidates lie apart on the same rows.
+    """How far candidates disagree on the same rows.
 
     Parameters
     ----------
@@ -34,8 +34,7 @@ class Disagreement:
     spread_of_rows : float
         Standard deviation, over the rows, of that standard deviation.
     labels_differ : float
-        Share of the rows that they do not all label the same, each at its own threshold.
-    rows, candidates : int
+        Share of rows on which their labels differ, each at its own threshold.
     """
 
     spread: float
@@ -46,14 +45,14 @@ class Disagreement:
 
 
 def measure(probabilities: Floats, thresholds: Sequence[float]) -> Disagreement:
-    """Return how far candidates lie apart.
+    """Return how far candidates disagree.
 
     Parameters
     ----------
     probabilities : array of float, shape (rows, candidates)
-        One row and one candidate or more.
+        At least one row and one candidate.
     thresholds : sequence of float
-        One for each candidate.
+        One per candidate.
 
     Examples
     --------
@@ -74,18 +73,18 @@ def check(
     current: Disagreement | None,
     limits: Mapping[str, Limit] | None = None,
 ) -> Check:
-    """Judge the disagreement by what it is on the reference: code `disagreement`.
+    """Judge the disagreement relative to the reference; the check's code is `disagreement`.
 
-    The limit is 1.25 times the reference's for a warning and 1.5 times for an alert, or, where
-    chance moves it further, what only one in a thousand windows of the reference's rows, as large
-    as this one, would exceed.
+    The limit is 1.25 times the reference's for a warning and 1.5 times for an alert, or the value
+    that only one in a thousand equally large windows of the reference's rows would exceed, if that
+    is higher.
 
     Parameters
     ----------
     reference, current : Disagreement or None
-        None where there were no candidates to ask.
+        None if no candidates are available.
     limits : mapping of str to Limit, optional
-        A limit under `disagreement` takes the place of these.
+        A limit under `disagreement` replaces these.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How far current rows lie from reference rows, one column at a time, without labels."""
+"""Distances between current and reference rows, one column at a time, without labels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pandas as pd
 from core.stats import intervals
 from core.stats.alignment import Known
 
-# Added to every share, so that a bin that one side leaves empty counts much but not infinitely.
+# Added to every share, so that an empty bin counts much but not infinitely.
 SHARE_FLOOR = 1e-4
-# Bins of single values in which the smaller set should have fewer rows join others.
+# Single-value bins with a smaller expected count in the smaller set are merged ...
 MIN_EXPECTED = 5
-# Unless it does have so many, which chance alone does not do where fewer than 5 are expected.
+# ... unless it has this many rows, which chance does not produce if fewer than 5 are expected.
 MANY = 20
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> float:
-    """Return the population stability index of current against reference.
+    """Return the population stability index (PSI) of current against reference values.
 
     PSI = sum over bins of (c - r) * ln(c / r), r and c the shares of reference and current rows in
     a bin (Siddiqi, Credit Risk Scorecards, 2006); the bins are those of `Column`. Usual reading:
@@ -36,14 +36,14 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike, bins: int = 10) -> flo
     Parameters
     ----------
     reference, current : array of float or of text
-        Values, at least one each.
+        At least one value each.
     bins : int
         Quantile bins, 2 or more.
 
     Returns
     -------
     float
-        0 or more; NaN where a side has no value to compare.
+        0 or more; NaN if a side has no values.
 
     Examples
     --------
@@ -72,8 +72,8 @@ def psi_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
 def js_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
     """Return the Jensen-Shannon distance of counts in the same bins, along the last axis.
 
-    The square root of the divergence in bits (Lin, 1991): 0 for equal shares, 1 for no bin in
-    common.
+    The square root of the divergence in bits (Lin, 1991): 0 for equal shares, 1 if no bin is
+    shared.
 
     Examples
     --------
@@ -95,10 +95,10 @@ def js_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
 
 
 def cramers_v_of(old: npt.ArrayLike, new: npt.ArrayLike) -> Floats:
-    """Return Cramer's V of counts in the same bins: of which side a row is and its bin.
+    """Return Cramer's V between set and bin, from counts in the same bins.
 
-    sqrt(chi-square / rows), as one of the two has two values (Cramer, Mathematical Methods of
-    Statistics, 1946): 0 to 1, whatever the number of rows.
+    sqrt(chi-square / rows), as there are two sets (Cramer, Mathematical Methods of Statistics,
+    1946): 0 to 1 for any number of rows.
 
     Examples
     --------
@@ -126,20 +126,18 @@ def _shares(counts: npt.ArrayLike) -> Floats:
 
 
 class Column:
-    """A column of the reference, made ready to be compared with current rows.
+    """A column of the reference, binned for comparison with current rows.
 
-    Bins are single values where the reference has no more numbers than `bins`, and for texts; else
-    quantiles of the reference. Of single values, the most frequent in both sets together have a bin
-    each, the rest one bin, which holds new values too; a bin in which the smaller set should have
-    fewer than 5 rows joins another (Cochran, Some methods for strengthening the common chi-square
-    tests, 1954), unless it has 20. So a rare value that one of the sets happens not to hold makes
-    no difference. Missing values are a bin of their own from 5 such rows on, and are left out below
+    Text, and numbers with at most `bins` distinct values in the reference, have single-value bins;
+    other numbers have quantile bins of the reference. Of single values, the most frequent in both
+    sets together have a bin each; the rest share one, which also takes new values. A bin with an
+    expected count below 5 in the smaller set is merged (Cochran, Some methods for strengthening the
+    common chi-square tests, 1954) unless it holds 20 rows, so a rare value that one set happens to
+    lack makes no difference. Missing values have a bin from 5 such rows on, and are dropped below
     that.
 
     Parameters
     ----------
-    values : Series
-        Of the reference.
     bins : int
         2 or more.
 
@@ -176,14 +174,14 @@ class Column:
             )
 
     def counts(self, current: pd.Series[Any]) -> tuple[Floats, Floats]:
-        """Return how many rows of the reference and of the current rows are in each bin."""
+        """Return the reference's and the current rows' counts per bin."""
         return self._counts(self._present(current), len(current))
 
     def expected(self, rows: int) -> tuple[Floats, Floats]:
-        """Return the reference's counts in the bins for windows of so many rows.
+        """Return the reference's counts per bin, and pseudo-counts, for windows of this many rows.
 
-        And, for each bin, how many rows stand for its share in a window (`limits`): in the bin of
-        the rest one more, since rows with a new value will be there.
+        The pseudo-counts (`limits`) equal the counts, with one more for the rest bin, since rows
+        with a new value will fall into it.
         """
         share = min(rows, self.rows) / max(self.rows, 1)
         if self.is_binned:
@@ -198,7 +196,7 @@ class Column:
         return old.astype(np.float64), old + more
 
     def compared(self, current: pd.Series[Any]) -> dict[str, float]:
-        """Return how far current rows lie from the reference; see `by_feature`."""
+        """Return the distances of current rows from the reference; see `by_feature`."""
         from scipy import special
 
         known, rows = self._present(current), max(len(current), 1)
@@ -226,7 +224,7 @@ class Column:
         return figures
 
     def _present(self, current: pd.Series[Any]) -> npt.NDArray[Any]:
-        """Return the values that are there, as those of the reference are written."""
+        """Return the non-missing values, in the reference's representation."""
         if not self.is_number:
             return current.dropna().to_numpy(dtype=object)
         numbers = _numbers(current)
@@ -252,12 +250,9 @@ class Column:
         return old.astype(np.float64), new.astype(np.float64)
 
     def _places(self, names: Any, expected: Floats) -> tuple[Ints, int, bool]:
-        """Return the bin of each single value, the number of bins, and whether the last is a rest.
+        """Return each single value's bin, the number of bins, and whether the last is the rest.
 
-        Parameters
-        ----------
-        expected : array of float
-            How many rows of the smaller set should have each value.
+        `expected` is the expected count of each value in the smaller set.
         """
         # alike counts by name, so that the choice does not depend on the order of rows
         keys = names if self.is_number else np.asarray(names).astype(str)
@@ -273,9 +268,9 @@ class Column:
 
 
 def _ks(before: Floats, after: Floats) -> dict[str, float]:
-    """Return the largest distance of two distribution functions, and its p-value.
+    """Return the Kolmogorov-Smirnov distance and its p-value.
 
-    The p-value is the asymptotic one, corrected for small samples (Stephens, 1970).
+    The p-value is asymptotic, corrected for small samples (Stephens, 1970).
     """
     from scipy.special import kolmogorov
 
@@ -291,7 +286,7 @@ def _numbers(values: pd.Series[Any]) -> Floats:
 
 
 def usual_names(reference: pd.Series[Any], current: pd.Series[Any], most: int) -> list[str]:
-    """Return the names that stand for themselves when sets are compared; others count as one.
+    """Return the most frequent names, which are shown separately; all others are grouped.
 
     Examples
     --------
@@ -311,21 +306,21 @@ def usual_names(reference: pd.Series[Any], current: pd.Series[Any], most: int) -
 def by_feature(
     reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[str]
 ) -> pd.DataFrame:
-    """Compare every feature of two sets.
+    """Measure the drift of every feature between two sets.
 
     Returns
     -------
     DataFrame
-        A row per feature: `feature`, `psi`, `ks` (largest distance between the two distribution
-        functions of the values that are there, 0 to 1), `ks_p_value`, `js` (Jensen-Shannon
-        distance over the bins of the PSI, 0 to 1), `chi2`, `chi2_p_value` and `cramers_v` (of the
-        same bins, where they are single values), `missing_reference`, `missing_current`, `unseen`
-        (share of rows with a value that the reference does not have, where it has no more than
-        20), `out_of_range` (share of rows below the reference's least number or above its
-        largest), `mean_reference`, `mean_current`, `reason` (why a feature could not be compared:
-        `reference_empty`, `current_empty`, `failed`; empty where it could). What a feature cannot
-        have is NaN: a text has no KS and no range. Numbers that differ only by their representation
-        count as equal (`alignment.aligned`).
+        A row per feature: `feature`, `psi`, `ks` (Kolmogorov-Smirnov distance of the non-missing
+        values, 0 to 1), `ks_p_value`, `js` (Jensen-Shannon distance over the bins of the PSI, 0 to
+        1), `chi2`, `chi2_p_value` and `cramers_v` (of the same bins, if they are single values),
+        `missing_reference`, `missing_current`, `unseen` (share of rows with a value that the
+        reference does not have, if it has at most 20), `out_of_range` (share of rows outside the
+        reference's minimum and maximum), `mean_reference`, `mean_current`, `reason` (why a feature
+        could not be compared:
+        `reference_empty`, `current_empty`, `failed`; empty otherwise). Measures that do not apply
+        are NaN: text has no KS and no range. Numbers that differ only by representation count as
+        equal (`alignment.aligned`).
 
     Examples
     --------
@@ -358,7 +353,7 @@ _COMPARED = (
 
 
 def _compared(before: pd.Series[Any], after: pd.Series[Any]) -> dict[str, Any]:
-    """Compare one column; what goes wrong there takes no other column down."""
+    """Compare one column; an error in it does not affect the others."""
     try:
         figures: dict[str, Any] = {**Column(before).compared(after), "reason": ""}
     except Exception:  # noqa: BLE001  a fault of one column is that column alone
@@ -379,16 +374,16 @@ def densities(
     names: tuple[str, str] = ("reference", "current"),
     bins: int = 40,
 ) -> pd.DataFrame:
-    """Count how each feature lies in two sets, for charts that need no rows.
+    """Count the values of each feature in two sets, for charts that need no rows.
 
-    Columns of up to 20 distinct values are counted value by value, texts of more by their most
-    frequent names, other numbers in bins of equal width. Missing values are left out.
+    Up to 20 distinct values are counted one by one; text with more by its most frequent values,
+    numbers in bins of equal width. Missing values are left out.
 
     Returns
     -------
     DataFrame
         `feature`, `set` (one of `names`), `label`, `start`, `end` (of a bin; equal for a single
-        value, NaN for a text), `rows`, `share` (of the set's rows that have a value).
+        value, NaN for text), `rows`, `share` (of the set's rows that have a value).
 
     Examples
     --------

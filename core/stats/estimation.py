@@ -1,11 +1,11 @@
-"""How good a model is likely to be on rows without labels, from its own probabilities.
+"""Performance estimates on rows without labels, from the model's own probabilities (CBPE).
 
-Confidence-based performance estimation (CBPE): a calibrated probability says how often the label is
-1, so that it says how often the model is right. Kivimäki, Białek, Kuberski and Nurminen,
-Performance Estimation in Binary Classification Using Calibrated Confidence (2025); NannyML's
-documentation, "How it works: performance estimation". It holds only as far as the probabilities are
-calibrated on these rows: where the model was tested, and while the relation of features and label
-stays as it was. A changed relation, it cannot see.
+Confidence-based performance estimation: a calibrated probability says how often the label is 1, and
+so how often the model is right. Kivimäki, Białek, Kuberski and Nurminen, Performance Estimation in
+Binary Classification Using Calibrated Confidence (2025); NannyML's documentation, "How it works:
+performance estimation". It is valid only while the probabilities are calibrated on these rows:
+where the model was tested, and as long as the relation of features and label is unchanged. It
+cannot detect concept drift.
 """
 
 from __future__ import annotations
@@ -23,32 +23,31 @@ TITLES = {
     "estimated_roc_auc": "ROC AUC, estimated without labels",
     "estimated_f1": "F1, estimated without labels",
 }
-# An estimate that misses the reference's own figure by more than this is none.
+# An estimate further than this from the reference's actual value is not used.
 POOR_LOG_LOSS, POOR_SHARE = 0.02, 0.02
 _Z = 1.959964
 
 
 def cbpe(probabilities: Floats, threshold: float) -> dict[str, float]:
-    """Return the figures that labels would show on average, if the probabilities are right.
+    """Return the expected metrics if the probabilities are calibrated.
 
-    Of a row of probability p that is labelled 1, p counts as a true and 1 - p as a false positive;
-    labelled 0, p counts as a false and 1 - p as a true negative. Rates come from these sums, the
-    ROC curve from those at each threshold. Log loss and Brier score are expected values: the mean
-    of -p ln p - (1 - p) ln(1 - p), and of p (1 - p).
+    A row of probability p that is labelled 1 counts as p true and 1 - p false positives; labelled
+    0, as p false and 1 - p true negatives. Rates follow from the sums, the ROC curve from the sums
+    at each threshold. Log loss and Brier score are expected values: the mean of -p ln p - (1 - p)
+    ln(1 - p), and of p (1 - p).
 
     Parameters
     ----------
     probabilities : array of float
-        Probability of 1, one or more; calibrated.
+        Calibrated probability of 1; at least one.
     threshold : float
         Probability from which a row is labelled 1.
 
     Returns
     -------
     dict of str to float
-        log_loss (nats), brier_score, roc_auc (left out where all probabilities are 0, or all 1),
-        f1, precision, recall, accuracy (as in `metrics.classification`, 0 where no row is
-        labelled 1).
+        log_loss (nats), brier_score, roc_auc (left out if all probabilities are 0, or all 1), f1,
+        precision, recall, accuracy (as in `metrics.classification`, 0 if no row is labelled 1).
 
     Examples
     --------
@@ -61,12 +60,12 @@ def cbpe(probabilities: Floats, threshold: float) -> dict[str, float]:
 
 
 def intervals(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
-    """Return where the figures would lie in 95% of sets of labelled rows like these.
+    """Return the range of each metric in 95% of samples of labelled rows like these.
 
-    The spread is that of rows and of their labels: both drawn anew, the rows as they lie here and
-    the labels by their probabilities. It is the normal one of the influence of each row (Hampel,
-    The influence curve and its role in robust estimation, 1974), cut at what is possible. It does
-    not tell of probabilities that are wrong.
+    Both rows and labels vary: the rows as sampled, the labels by their probabilities. The standard
+    error comes from each row's influence (Hampel, The influence curve and its role in robust
+    estimation, 1974); the interval is normal, clipped to the possible range. It does not cover
+    miscalibrated probabilities.
 
     Examples
     --------
@@ -89,30 +88,29 @@ def checks(
     reason: str | None = None,
     limits: Mapping[str, Limit] | None = None,
 ) -> list[Check]:
-    """Compare what is estimated on the current rows with what is estimated on the reference.
+    """Compare the estimates on the current rows with those on the reference.
 
-    Judged by the better end of the interval, as a performance check is. The limit of log loss moves
-    with the base rate that the probabilities tell, so that a lower base rate alone is no good news:
-    it is where half of the reference's skill is left (warning), and a quarter (alert). Of the ROC
-    AUC's lead over 0.5, 80% and 50% of the reference's; of F1, 90% and 50%.
+    Each is judged by the better end of its interval, like a performance check. The limit of log
+    loss follows the base rate implied by the probabilities, so that a lower base rate alone does
+    not look like an improvement: half of the reference's skill left is a warning, a quarter an
+    alert. For the ROC AUC's lead over 0.5 the limits are 80% and 50% of the reference's; for F1,
+    90% and 50%.
 
     Parameters
     ----------
     reference_labels, reference_probabilities : array
         Of the rows that the model was tested on.
-    current_probabilities : array of float
-    threshold : float
     reason : str, optional
-        Why nothing can be estimated, as `support.is_outside` tells it.
+        Why nothing can be estimated, from `support.is_outside`.
     limits : mapping of str to Limit, optional
-        Limits by code that take the place of these; the value itself is judged by them.
+        By code, replacing these; they apply to the value itself.
 
     Returns
     -------
     list of Check
-        estimated_log_loss, estimated_roc_auc, estimated_f1. Not applicable, with the reason and
-        no value, where `reason` is given, where there is no row, and where the estimate fails on
-        the reference itself.
+        estimated_log_loss, estimated_roc_auc, estimated_f1. Not applicable, with the reason and no
+        value, if `reason` is given, there are no rows, or the estimate fails on the reference
+        itself.
 
     Examples
     --------
@@ -156,11 +154,10 @@ def checks(
 
 
 def why_not(labels: Labels, probabilities: Floats) -> str | None:
-    """Return why a model's probabilities cannot be taken at their word; None where they can.
+    """Return why a model's probabilities cannot be used for estimation; None if they can.
 
-    They cannot where what they estimate on rows with labels is not what came out there: log loss
-    missed by more than 2%, or the share of label 1 by more than 2 points, and by more than chance
-    explains.
+    They cannot if, on labelled rows, the estimate misses the actual log loss by more than 2%, or
+    the share of label 1 by more than 2 points, and by more than chance explains.
 
     Examples
     --------
@@ -188,7 +185,7 @@ def why_not(labels: Labels, probabilities: Floats) -> str | None:
 
 
 def _figures(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
-    """Return each figure with its standard error, from the influence of a row of either label."""
+    """Return each metric with its standard error, from a row's influence under either label."""
     p = np.asarray(probabilities, dtype=np.float64)
     positive = (p >= threshold).astype(np.float64)
     share, labelled, hits = p.mean(), positive.mean(), (positive * p).mean()
@@ -217,7 +214,7 @@ def _figures(probabilities: Floats, threshold: float) -> dict[str, tuple[float, 
 
 
 def _error(p: Floats, if_one: Floats, if_zero: Floats, whole: float = 1.0) -> float:
-    """Return the standard error of a mean of influences, by the label that a row may get."""
+    """Return the standard error of a mean from each row's influence under either label."""
     if whole <= 0:
         return 0.0
     return float(np.sqrt(np.mean(p * if_one**2 + (1 - p) * if_zero**2) / len(p)) / whole)
@@ -226,14 +223,14 @@ def _error(p: Floats, if_one: Floats, if_zero: Floats, whole: float = 1.0) -> fl
 def _expected_auc(p: Floats) -> tuple[float, float]:
     """Return the area under the expected ROC curve, and its standard error.
 
-    The area is the share of pairs of a 1 and a 0 in which the 1 has the higher probability, each
-    row being a 1 with its own; equal ones count half (Mann and Whitney, 1947).
+    The area is the probability that a 1 ranks above a 0, where each row is a 1 with its own
+    probability; ties count half (Mann and Whitney, 1947).
     """
     values, place = np.unique(p, return_inverse=True)
     ones = np.bincount(place, weights=p, minlength=len(values))
     zeros = np.bincount(place, weights=1 - p, minlength=len(values))
     of_ones, of_zeros = ones.sum(), zeros.sum()
-    # of a 1: the share of zeros below it; of a 0: the share of ones above it
+    # for a 1: the share of zeros below it; for a 0: the share of ones above it
     below = (np.cumsum(zeros) - zeros / 2) / of_zeros
     above = 1 - (np.cumsum(ones) - ones / 2) / of_ones
     area = float((ones * below).sum() / of_ones)

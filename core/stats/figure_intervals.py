@@ -1,4 +1,4 @@
-"""The 95% intervals of the figures of a probability forecast."""
+"""95% intervals of the metrics of probability predictions."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from core.stats.metrics import Floats, Labels, log_losses
 def of(
     labels: Labels, probabilities: Floats, threshold: float, *, resamples: int = 200, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Return the 95% interval of every figure; each holds the truth in 93% of samples or more.
+    """Return the 95% interval of every metric; each covers the truth in 93% of samples or more.
 
-    Means (log loss, Brier score, calibration, skill by the influence of each row): Student's t with
-    regard to skewness, see `intervals.mean`. The sample's own base rate fits it better than the
-    true one does, which makes a skill seem smaller: the upper end allows for that. Shares
-    (accuracy, precision, recall): Agresti and Coull. F1 is 2 J / (1 + J) of the share J of true
-    positives among rows that are 1 or labelled 1, and has the interval of J. ROC AUC and average
-    precision: on the logit scale. How often each holds the truth: docs/decisions/0038, by
+    Means (log loss, Brier score, calibration; skill by each row's influence) use Student's t
+    corrected for skewness, see `intervals.mean`. The sample's own base rate fits the sample better
+    than the true one, which makes skill seem smaller: the upper end allows for that. Shares
+    (accuracy, precision, recall): Agresti and Coull. F1 is 2 J / (1 + J), where J is the share of
+    true positives among rows that are 1 or labelled 1, and takes the interval of J. ROC AUC and
+    average precision: on the logit scale. Measured coverage: docs/decisions/0038, by
     benchmarks/coverage.py.
 
-    A calibration error is never negative, so that chance only adds to it, and its quantiles would
-    lie above the truth. Its interval is that of a test instead: it holds the errors, with gaps of
-    the observed shape, under which the observed error is not among the 2.5% smallest or largest.
-    It begins at 0 where chance alone explains the error, and it holds the observed error.
+    A calibration error is never negative, so chance only adds to it and its bootstrap quantiles
+    would lie above the truth. Its interval is that of an inverted test: all errors, with gaps of
+    the observed shape, under which the observed error is not among the 2.5% smallest or largest. It
+    starts at 0 if chance alone explains the error, and contains the observed error.
 
     Returns
     -------
     dict of str to (low, high)
-        The names in TITLES, calibration (mean forecast minus observed share) and
-        calibration_error. Empty without rows of both classes.
+        The names in TITLES, calibration (mean forecast minus observed share) and calibration_error.
+        Empty without rows of both classes.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def _within(ends: tuple[float, float], least: float, most: float) -> tuple[float
 
 
 def _of_share(hits: int, rows: int) -> tuple[float, float]:
-    """Return the interval of hits among rows; all that is possible of no row."""
+    """Return the interval of a share of rows; (0, 1) without rows."""
     if not rows:
         return 0.0, 1.0
     low, high = intervals.share([hits / rows], [rows])
@@ -83,14 +83,14 @@ def _skill_interval(labels: Labels, losses: Floats) -> tuple[float, float]:
     ratio = float(losses.mean()) / base
     of_base = log_losses(labels, np.full(rows, rate))
     low, high = intervals.mean((ratio * of_base - losses) / base, 1 - ratio)
-    # the expected loss of a base rate that was fitted to these rows is 1 / (2 n) too low
+    # the expected loss of a base rate fitted to these rows is 1 / (2 n) too low
     return low, high + ratio / (2 * rows * base)
 
 
 def _gap_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
     """Return the interval of mean forecast minus observed share.
 
-    That of the observed share, of as many rows as would give it the error that the gap has.
+    It is the interval of a share with as many rows as give it the standard error of the gap.
     """
     rate, mean = float(labels.mean()), float(probabilities.mean())
     variance = float(np.var(probabilities - labels))
@@ -101,16 +101,16 @@ def _gap_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
 
 
 def _precision_interval(labels: Labels, probabilities: Floats) -> tuple[float, float]:
-    """Return the interval of the average precision, from the influence of each row."""
+    """Return the interval of the average precision, from each row's influence."""
     order = np.argsort(-probabilities, kind="stable")
     label, rows, ones = labels[order].astype(np.float64), len(labels), float(labels.sum())
-    # rows of equal probability come together
+    # rows of equal probability form one group
     last = np.flatnonzero(np.diff(probabilities[order], append=-np.inf) != 0)
     group = np.searchsorted(last, np.arange(rows))
     reached, hits = last + 1.0, np.cumsum(label)[last]
     precision, new = hits / reached, np.diff(hits, prepend=0.0)
     value = float((new * precision).sum() / ones)
-    # a row also changes the precision at each lower probability of a 1
+    # a row also changes the precision at every 1 of lower probability
     after, of_it = (
         np.cumsum((part / reached)[::-1])[::-1][group] for part in (new, new * precision)
     )
@@ -126,10 +126,10 @@ def _error_interval(
 ) -> tuple[float, float]:
     place = metrics.equal_count_bins(probabilities, 10)
     rows = len(labels)
-    # a bin's gap times its share of the rows: the sizes of these add up to the error
+    # a bin's gap times its share of rows; the absolute values add up to the error
     members = np.eye(int(place.max()) + 1)[place] / rows
     gaps = (probabilities - labels) @ members
-    # a bin of few rows may hold no 1: chance there is not smaller than the forecasts say
+    # a small bin may hold no 1: its variance is at least what the forecasts imply
     observed = (labels @ members / members.sum(axis=0))[place]
     implied = probabilities * (1 - probabilities) > observed * (1 - observed)
     rate = np.where(implied, probabilities, observed)
@@ -146,6 +146,6 @@ def _error_interval(
     would_be = np.abs(scales[:, None, None] * gaps + noise).sum(axis=2)
     low, high = np.quantile(would_be, [0.025, 0.975], axis=1)
     held = scales[(low <= error) & (error <= high)]
-    if not len(held):  # the error is smaller than chance alone makes it
+    if not len(held):  # the error is smaller than chance alone would make it
         return 0.0, error
     return min(float(held[0]), 1.0) * error, max(float(held[-1]), 1.0) * error

@@ -1,4 +1,4 @@
-"""Where is a figure heading, and when will it cross its limit? A straight line, honestly told."""
+"""Linear trend of a metric, and when it will cross its limit."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from core.platform.errors import InputError
 from core.stats.metrics import Floats
 
 DAY = 86_400.0
-# a line through two points leaves nothing to tell chance by
+# two points leave no residual to estimate chance from
 MIN_POINTS = 3
-# further ahead than this no straight line can be trusted, nor a calendar told
+# too far ahead for a straight line, and for a date
 FAR_DAYS = 3_650.0
-# of the values' own size: what is smaller is the rounding of numbers
+# relative to the values: anything smaller is rounding
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Trend:
-    """A straight line through the values, and when it crosses the limit that it heads for.
+    """A linear trend, and when it crosses the limit that it approaches.
 
     Parameters
     ----------
     slope_per_day, slope_low, slope_high : float
-        Of the value, with its interval.
+        Slope with its interval.
     crossing, crossing_low, crossing_high : float or None
-        When the line crosses the limit, with the range, seconds since 1970; None where the slope
-        may be chance alone, or no limit lies on its way. It lies in the past where the line is
-        beyond its limit already.
+        When the line crosses the limit, with its range, in seconds since 1970; None if the slope
+        may be chance, or no limit lies ahead. In the past if the line is already beyond its limit.
     text : str
-        The same in a sentence or two.
+        The result in a sentence or two.
     limit : float or None
-        The limit that it heads for.
+        The limit that the line approaches.
     """
 
     slope_per_day: float
@@ -50,13 +49,13 @@ class Trend:
 
 @dataclass(frozen=True)
 class _Line:
-    """Least squares: centre of the times (days) and of the values, slope, and what scatters."""
+    """A least-squares line: mean time (days), mean value, slope, and residual spread."""
 
     start: float
     centre: float
     mean: float
     slope: float
-    spread: float  # sum of the squared distances of the times from their centre
+    spread: float  # sum of squared deviations of the times from their mean
     noise: float  # standard deviation of a value around the line
     points: int
     reach: float  # Student's t
@@ -71,19 +70,19 @@ def trend(
     now: float,
     confidence: float = 0.95,
 ) -> Trend:
-    """Fit a line by least squares and tell when it will cross its limit.
+    """Fit a least-squares line and return when it will cross its limit.
 
     The interval of the slope is Student's t with n - 2 degrees of freedom; the range of the
     crossing is Fieller's (1954; Draper and Smith, Applied Regression Analysis, 3rd ed., 3.2): all
-    moments at which a line that the values allow may meet the limit. It is finite exactly when the
-    slope is more than chance. Values are taken to scatter around the line independently and alike.
+    times at which a line consistent with the values may cross the limit. It is finite exactly if
+    the slope is significant. Residuals are assumed independent with equal variance.
 
     Parameters
     ----------
     times : sequence of float
         Seconds since 1970; three or more, not all the same.
     values : sequence of float
-        One for each.
+        One per time.
     low, high : float or None
         The value is beyond its limit below `low` and above `high`.
     now : float
@@ -94,7 +93,7 @@ def trend(
     Raises
     ------
     InputError
-        When there are fewer than three points, or all are of one moment.
+        If there are fewer than three points, or all have the same time.
 
     Examples
     --------
@@ -132,9 +131,9 @@ def band(
     *,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Return the line and its confidence band at other moments: `time`, `value`, `low`, `high`.
+    """Return the line and its confidence band at other times: `time`, `value`, `low`, `high`.
 
-    Where its band crosses a limit is where Fieller's range of `trend` ends.
+    The band crosses a limit where Fieller's range of `trend` ends.
 
     Raises
     ------
@@ -183,7 +182,7 @@ def _fit(
 
 
 def _crossing(line: _Line, limit: float) -> tuple[float, float, float]:
-    """Return the crossing with Fieller's range; the slope must be more than chance."""
+    """Return the crossing with Fieller's range; the slope must be significant."""
     away = limit - line.mean
     wide = (line.reach * line.noise) ** 2
     a = line.slope**2 - wide / line.spread
@@ -199,7 +198,7 @@ def _crossing(line: _Line, limit: float) -> tuple[float, float, float]:
 
 
 def _when(at: float, first: float, last: float, now: float) -> str:
-    """Return when a limit is crossed, seen from now."""
+    """Return when a limit is crossed, relative to now."""
     days = [(moment - now) / DAY for moment in (at, first, last)]
     if days[0] <= 0:
         return "the line is beyond its limit already"

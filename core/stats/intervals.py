@@ -1,4 +1,4 @@
-"""Bins of a column, and 95% intervals: of a share, a mean and a ROC AUC."""
+"""Bins of a column, and 95% intervals of a share, a mean and a ROC AUC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# Up to this many distinct values a column is drawn value by value.
+# A column with at most this many distinct values is shown value by value.
 DISCRETE = 20
 # Two-sided 95 % of the normal distribution.
 _Z = 1.959964
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def edges(values: Floats, bins: int) -> Floats:
-    """Return the edges of at most `bins` equal bins; whole numbers get bins of whole width.
+    """Return the edges of at most `bins` equal bins; whole numbers get bins of integer width.
 
     Examples
     --------
@@ -25,14 +25,14 @@ def edges(values: Floats, bins: int) -> Floats:
     low, high = float(values.min()), float(values.max())
     if not are_whole(values):
         return np.linspace(low, high, bins + 1)
-    # else some bins would hold one number more than their neighbours, and stand out for nothing
+    # else some bins would cover one integer more than their neighbours and stand out
     width = np.ceil((high - low + 1) / bins)
     cuts: Floats = low + width * np.arange(np.ceil((high - low + 1) / width) + 1)
     return cuts
 
 
 def are_whole(values: Floats) -> bool:
-    """Tell whether no value has a fraction.
+    """Return whether all values are whole numbers.
 
     Examples
     --------
@@ -45,18 +45,18 @@ def are_whole(values: Floats) -> bool:
 def share(
     rate: npt.ArrayLike | pd.Series[float], rows: npt.ArrayLike | pd.Series[int]
 ) -> tuple[Floats, Floats]:
-    """Return both ends of the 95 % interval of a share (Agresti and Coull, 1998), within 0 and 1.
+    """Return the 95% interval of a share (Agresti and Coull, 1998), within 0 and 1.
 
-    Wilson's interval, widened: for a rare event in few rows Wilson's holds the truth in fewer than
-    95% of cases, this one from 30 rows on in at least 93%, and from 10 rows on in at least 92%,
-    whatever the share (docs/decisions/0038).
+    Wider than Wilson's interval, which covers the truth in fewer than 95% of cases for a rare event
+    in few rows. This one covers it in at least 93% from 30 rows on, and in at least 92% from 10
+    rows on, for any share (docs/decisions/0038).
 
     Parameters
     ----------
     rate : array
         Shares, from 0 to 1.
     rows : array
-        How many rows each share is of, 1 or more; need not be whole.
+        Number of rows behind each share, 1 or more; need not be whole.
 
     Examples
     --------
@@ -72,17 +72,18 @@ def share(
 
 
 def mean(values: Floats, middle: float | None = None) -> tuple[float, float]:
-    """Return both ends of the 95 % interval of a mean, with regard to skewed values.
+    """Return the 95% interval of a mean, corrected for skewness.
 
     Student's t through Hall's cubic transformation (On the removal of skewness by transformation,
-    1992): the losses of a rare class have a long tail, and a symmetric interval misses the truth.
+    1992): losses of a rare class have a long tail, for which a symmetric interval has poor
+    coverage.
 
     Parameters
     ----------
     values : array of float, shape (n,)
         2 or more.
     middle : float, optional
-        What the interval is of, where the values are its influences; their mean without it.
+        The estimate, if `values` are influences; by default their mean.
 
     Examples
     --------
@@ -114,22 +115,22 @@ def difference(
     middle: float | None = None,
     outside: float = 0.05,
 ) -> tuple[float, float]:
-    """Return both ends of the interval of how much two models differ on the same rows.
+    """Return the interval of a difference between two models on the same rows.
 
-    Student's t. Most of what two models differ by comes from the rarer class, so that its rows
-    count as the freedom: with that of all rows, 95% intervals held the truth in 88% of samples of
-    200 rows with 5% of 1, with this in 98% (docs/decisions/0038).
+    Student's t, with the rows of the rarer class as degrees of freedom, since most of the
+    difference comes from them: with all rows, 95% intervals covered the truth in 88% of samples of
+    200 rows with 5% of label 1; with these, in 98% (docs/decisions/0038).
 
     Parameters
     ----------
     values : array of float, shape (n,)
-        Difference of each row, or its influence on the difference.
+        Each row's difference, or its influence on the difference.
     labels : array of int, shape (n,)
         0 or 1.
     middle : float, optional
-        The difference, where `values` are influences; their mean without it.
+        The difference, if `values` are influences; by default their mean.
     outside : float
-        Share of samples in which the interval may miss the truth, 0 to 1.
+        Error rate of the interval, 0 to 1.
 
     Examples
     --------
@@ -146,10 +147,10 @@ def difference(
 
 
 def delong(low: Floats, high: Floats) -> tuple[float, float]:
-    """Return the ROC AUC of scores that should be low and high, and its standard error.
+    """Return the ROC AUC and its standard error from the scores of negatives and positives.
 
-    DeLong, DeLong and Clarke-Pearson (1988): the error is of how the placements vary, the share of
-    the other side's rows that each row is rightly above or below of.
+    DeLong, DeLong and Clarke-Pearson (1988): the error follows from the variance of the
+    `placements`.
 
     Examples
     --------
@@ -161,8 +162,10 @@ def delong(low: Floats, high: Floats) -> tuple[float, float]:
 
 
 def placements(low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """Return of each high score which share of the low ones it is above of, and of each low one
-    which share of the high ones it is below of; equal ones count half.
+    """Return for each score the share of the other side that is on the right side of it.
+
+    Of the low scores below each high one, and of the high scores above each low one; ties count
+    half.
 
     Examples
     --------
@@ -178,16 +181,16 @@ def placements(low: Floats, high: Floats) -> tuple[Floats, Floats]:
 
 
 def placement_error(above: Floats, below: Floats) -> float:
-    """Return the standard error of the mean placement, or of a difference of two."""
-    # of a single row nothing can be told: the most that a share can vary
+    """Return the standard error of a mean placement, or of a difference of two."""
+    # a single row has no variance: take the largest that a share can have
     parts = [(side.var(ddof=1) if len(side) > 1 else 0.25) / len(side) for side in (above, below)]
     return float(np.sqrt(sum(parts)))
 
 
 def student(freedom: int, outside: float = 0.05) -> float:
-    """Return how many standard errors an interval reaches to either side (Student's t).
+    """Return the half-width of an interval in standard errors (Student's t).
 
-    `outside` is the share of samples in which it may miss the truth: 0.05 for a 95% interval.
+    `outside` is the error rate: 0.05 for a 95% interval.
 
     Examples
     --------
@@ -200,17 +203,17 @@ def student(freedom: int, outside: float = 0.05) -> float:
 
 
 def on_logit(value: float, error: float, rows: int) -> tuple[float, float]:
-    """Return both ends of the 95 % interval of a figure between 0 and 1, on the logit scale.
+    """Return the 95% interval of a metric between 0 and 1, computed on the logit scale.
 
-    There its error is more nearly normal, and the ends stay within 0 and 1.
+    On that scale the error is closer to normal, and the ends stay within 0 and 1.
 
     Parameters
     ----------
     value, error : float
-        With its standard error. At 0 and 1, where there is no logit, the interval is that of a
-        share of so many rows.
+        The metric and its standard error. At 0 and 1, where the logit is infinite, the interval of
+        a share of `rows` is returned.
     rows : int
-        Of the rarer side: Student's t has one degree of freedom less.
+        Rows of the rarer class; Student's t has one degree of freedom less.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Limits learned from the reference: what chance alone does in windows of the same size.
 
-A difference is judged by two questions. Does it matter (`performance.floors`, `checks.USUAL`)? Is
-it more than chance does in rows that the reference never held? A limit is the worse of both
-answers, so that few rows raise no alarm by their number, and many rows none by theirs.
+A difference has to matter in practice (`performance.floors`, `checks.USUAL`) and to exceed what
+chance causes in fresh rows. A limit is the wider of the two, so neither very few nor very many rows
+raise false alarms.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from core.stats import chance, checks, drift, metrics, performance
 from core.stats.check import Limit as Limit
 from core.stats.metrics import Floats
 
-# Warnings may be raised by chance so many times as often as alerts: of a hundred reports on rows
-# like the reference's, by default, two warn.
+# Ratio of false warnings to false alerts: by default, two of a hundred reports on rows like the
+# reference's warn.
 WARNINGS_PER_ALERT = 2
-# Share of the false alarms that checks of performance may always cause; what one of both groups
-# does not need, the other gets.
+# Share of the false-alarm budget reserved for performance checks; what one group does not need, the
+# other gets.
 PERFORMANCE_SHARE = 0.5
-# Of a larger reference so many rows are drawn from; of a larger window so many rows are drawn.
+# Larger references are subsampled to this many rows; larger windows are drawn with this many.
 MAX_REFERENCE, MAX_ROWS = 5_000, 10_000
 # Counts held in memory at once.
 _AT_ONCE = 2_000_000
-# Windows drawn for the distances of columns: so many times as many, and at most so many in all
-# columns together, but never fewer than the least.
+# Windows drawn for the distances of columns: multiple of `windows`, maximum over all columns
+# together, and minimum per column.
 _TIMES, _MOST, _LEAST = 10, 300_000, 2_000
 _POWER_Z = 0.8416  # one-sided 80% of the normal distribution
 _SIDES: tuple[Literal["low", "high"], ...] = ("low", "high")
@@ -44,26 +44,26 @@ Draw = Mapping[str, Floats]
 
 @dataclass(frozen=True)
 class Learned:
-    """Limits for windows of one size, and how often chance alone goes beyond them.
+    """Limits for windows of one size, and how often chance alone exceeds them.
 
     Parameters
     ----------
     limits : dict of str to Limit
-        By code of a check. An alert limit lies at or beyond the warning limit.
+        By check code. An alert limit lies at or beyond the warning limit.
     target : float
-        Share of windows without any change that may raise an alert, as it was asked for.
+        Requested share of windows without drift that may raise an alert.
     false_alarms : float
-        At most this share of windows without any change raises an alert: the sum of what each
-        check does, so that it holds however the checks hang together. No more than the target,
-        unless a person set limits that are passed more often.
+        Upper bound on the share of windows without drift that raise an alert: the sum over the
+        checks, so it holds for any dependence between them. At most `target`, unless a person set
+        tighter limits.
     warnings : float
-        The same of an alert or a warning.
+        The same for an alert or a warning.
     rows, labels : int
         Of a window.
     labels_needed : dict of str to int
-        By performance check: from how many labels on a difference at the usual alert limit is told
-        from chance in four of five windows, at this rate of false alarms. Without a check for which
-        the reference itself is too small.
+        By performance check: the number of labels that detects a difference at the usual alert
+        limit with 80% power at this false-alarm rate. A check is left out if the reference itself
+        is too small.
     """
 
     limits: Mapping[str, Limit]
@@ -77,9 +77,9 @@ class Learned:
 
 @dataclass(frozen=True)
 class _Side:
-    """One side of one check: from where on it matters, and what chance does.
+    """One side of one check: from where it matters, and its null distribution.
 
-    `sign` is -1 for a limit that lies below: all is compared as if it lay above.
+    `sign` is -1 for a lower limit; values are compared as if it were an upper one.
     """
 
     code: str
@@ -108,35 +108,33 @@ def learn(
 ) -> Learned:
     """Learn the limits of all checks for windows of one size.
 
-    What chance does in a window of fresh rows is known for each check: for distances of bins from
-    windows drawn from what the reference leaves open about the shares; for KS and for shares of
-    missing, new and out-of-range values from the distribution itself (`core.stats.chance`); for
-    figures of performance from pairs of another reference and a window, drawn with replacement.
-    All limits of a group lie where chance goes beyond them with the same probability, or where a
-    difference begins to matter if that is further out. That probability is the largest with which
-    the sum over the checks stays below the target (Bonferroni; a check that chance does not bring
-    to where it matters takes nothing). Checks of performance get half of the target, those of
-    columns the rest; warnings twice as much. No alert is more probable than a warning of its group,
-    so that its limit never lies before that of the warning.
+    The null distribution of each check in a window of fresh rows is simulated from the posterior of
+    the reference's shares for binned distances, is known for KS and for the shares of missing, new
+    and out-of-range values (`core.stats.chance`), and comes from bootstrap pairs of a reference and
+    a window for performance metrics. All limits of a group are exceeded by chance with the same
+    probability, unless the difference that matters lies further out. That probability is the
+    largest for which the sum over the checks stays below the target (Bonferroni; a check that
+    chance never takes as far as it matters uses no budget). Performance checks get half of the
+    target, column checks the rest; warnings twice as much. An alert is never more probable than a
+    warning of its group, so its limit never lies before that of the warning.
 
     Parameters
     ----------
     reference : DataFrame
-        Features as the model sees them, probability, and label (0 or 1), by the names of
+        Features as the model sees them, probability, and label (0 or 1), named as in
         `core.platform.own_columns`.
-    features : sequence of str
     rows, labels : int
-        Of the window; labels at most rows. Fewer than 100 labels: no performance check is made.
+        Of the window; `labels` is at most `rows`. Below 100 labels there are no performance checks.
     threshold : float
         Probability from which a row is labelled 1.
     chosen : mapping of str to Limit, optional
-        Limits of a person, which win.
+        Limits set by a person, which take precedence.
     target : float
         Above 0, below 1.
     windows : int
-        Pairs to draw, 40 or more.
+        Bootstrap pairs, 40 or more.
     tells_needed : bool
-        Whether to work out how many labels an alarm needs, for which 400 more are drawn.
+        Whether to compute `labels_needed`, which draws 400 more pairs.
 
     Examples
     --------
@@ -200,15 +198,15 @@ def _of_performance(sheet: _ReferenceSampler, labels: int, windows: int, seed: i
 
 
 def _of_columns(reference: pd.DataFrame, rows: int, windows: int, seed: int) -> list[_Side]:
-    """Return the sides of all columns; one that cannot be compared has none."""
+    """Return the sides of all column checks; a column that cannot be compared has none."""
     columns: dict[str, drift.Column] = {}
     for name in reference:
         try:
             columns[str(name)] = drift.Column(reference[name])
-        except Exception:  # noqa: BLE001  told by `drift.by_feature` as a check that is not applicable
+        except Exception:  # noqa: BLE001  `drift.by_feature` reports it as not applicable
             _log.exception("No limits can be learned for the column %s", name)
     bins = {name: column.expected(rows) for name, column in columns.items()}
-    # columns of the same shares have the same distances by chance: their order does not count
+    # columns with the same shares in any order have the same null distribution
     keys = {name: _key(*bins[name]) for name in columns}
     size = min(_TIMES * windows, max(_MOST // max(len(set(keys.values())), 1), _LEAST))
     distances = {
@@ -231,7 +229,7 @@ def _key(old: Floats, weights: Floats) -> tuple[tuple[float, ...], tuple[float, 
 def _tails(
     name: str, column: drift.Column, rows: int, distances: Mapping[str, chance.Tail]
 ) -> dict[str, chance.Tail]:
-    """Return what chance does, for each check that a column of the reference has."""
+    """Return the null distribution of each check of a reference column."""
     known = column.rows - column.missing
     tails: dict[str, chance.Tail] = {}
     if known:
@@ -255,7 +253,7 @@ def _tails(
 
 
 def _placed(sides: Sequence[_Side], budget: Mapping[str, float]) -> dict[str, Limit]:
-    """Return the limits that chance goes beyond as seldom as is asked for."""
+    """Return the limits that chance exceeds within the budget."""
     shares = {
         name: _common(
             [side.tail.share(floor) for side in sides if (floor := _floor(side, name)) is not None],
@@ -263,7 +261,7 @@ def _placed(sides: Sequence[_Side], budget: Mapping[str, float]) -> dict[str, Li
         )
         for name in ("warning", "alert")
     }
-    # an alert is never more probable than a warning: its limit lies at or beyond the other
+    # an alert is never more probable than a warning: its limit is at or beyond the warning's
     shares["alert"] = min(shares.values())
     limits: dict[str, Limit] = {}
     for side in sides:
@@ -284,7 +282,7 @@ def _placed(sides: Sequence[_Side], budget: Mapping[str, float]) -> dict[str, Li
 
 
 def _left(name: str, whole: float, spent: float, others: Sequence[_Side]) -> float:
-    """Return what a group may spend: what others cannot, and its share of the whole at least."""
+    """Return the budget of a group: what the others cannot use, and at least its own share."""
     theirs = sum(
         side.tail.share(floor) for side in others if (floor := _floor(side, name)) is not None
     )
@@ -298,12 +296,12 @@ def _floor(side: _Side, name: str) -> float | None:
 
 
 def _common(shares: Sequence[float], budget: float) -> float:
-    """Return the largest probability a with which the sum of min(a, share) is within the budget."""
-    budget = max(budget, 1e-12)  # what rounding leaves of nothing
+    """Return the largest probability a for which the sum of min(a, share) is within the budget."""
+    budget = max(budget, 1e-12)  # rounding error instead of 0
     ordered = np.sort(np.asarray(shares, dtype=np.float64))
     before = np.concatenate([[0.0], np.cumsum(ordered)])[:-1]
     left = len(ordered) - np.arange(len(ordered))
-    # with a at the i-th share, those before it take their own and the others take a
+    # with a at the i-th share, smaller ones use their own share and the others use a
     fits = before + left * ordered <= budget
     if fits.all():
         return 1.0
@@ -312,7 +310,7 @@ def _common(shares: Sequence[float], budget: float) -> float:
 
 
 def _spent(sides: Sequence[_Side], limits: Mapping[str, Limit], name: str) -> float:
-    """Return at most how often chance goes beyond the limits; a warning or an alert."""
+    """Return an upper bound on how often chance exceeds the limits for `name`, warning or alert."""
     total = 0.0
     for side in sides:
         limit = limits[side.code]
@@ -341,7 +339,7 @@ class _ReferenceSampler:
         self.middle = {code: float(values[0]) for code, values in whole.items()}
 
     def figures(self, counts: Floats) -> dict[str, Floats]:
-        """Return the figures of the performance checks, a value per line of counts."""
+        """Return the metrics of the performance checks, one value per row of counts."""
         table = metrics.weighted(counts, self.labels, self.forecast, self.threshold)
         figures = {str(name): table[name].to_numpy(dtype=np.float64) for name in table}
         rate = float(self.labels.mean())
@@ -354,9 +352,10 @@ class _ReferenceSampler:
         return figures
 
     def draw(self, labels: int, windows: int, seed: int) -> Iterator[Draw]:
-        """Yield the figures of windows without any change, some windows at a time.
+        """Yield the metrics of windows without drift, in batches of windows.
 
-        Of a figure: its value if the reference's were that of the rows drawn from.
+        Each is the reference's own value plus the difference between a drawn window and a drawn
+        reference.
         """
         rng = np.random.default_rng(seed)
         step = max(1, _AT_ONCE // self.rows)
@@ -380,7 +379,7 @@ class _ReferenceSampler:
             if code in after
         }
         apart = np.abs(after["base_rate"] - before["base_rate"]) > performance.BASE_RATE_SHIFT
-        for code in ("log_loss", "brier_score"):  # they are not judged then
+        for code in ("log_loss", "brier_score"):  # not judged if base rates differ too much
             losses[code] = np.where(apart, self.middle[code], losses[code])
         return {
             code: np.where(np.isnan(values), self.middle[code], values)
@@ -394,17 +393,17 @@ def _all(parts: Iterator[Draw]) -> dict[str, Floats]:
 
 
 def _needed(sheet: _ReferenceSampler, target: float, seed: int) -> dict[str, int]:
-    """Return how many labels an alarm of each figure needs at its usual limit, with 80% power.
+    """Return how many labels detect each metric's usual alert limit with 80% power.
 
-    A difference of the figure between a window of n labels and the reference of N has the variance
-    s^2 (1/n + 1/N). It is told from chance where (z_alpha + z_power) of its standard errors are no
-    more than d, the way from the reference to the usual limit; alpha is the share that one of these
-    figures may take of the false alarms. So n = s^2 / (d^2 / z^2 - s^2 / N); where the reference is
-    too small for that, no number of labels is enough, and there is none.
+    The difference of a metric between a window of n labels and the reference of N has the variance
+    s^2 (1/n + 1/N). It is detected if (z_alpha + z_power) standard errors are at most d, the
+    distance from the reference to the usual limit; alpha is the metric's share of the false alarms.
+    So n = s^2 / (d^2 / z^2 - s^2 / N); if the reference is too small for that, no number of labels
+    is enough and the metric is left out.
     """
     from scipy import stats
 
-    # at the reference's own size, whatever the window's: s hangs a little on it
+    # at the reference's own size for any window: s depends on it a little
     size = sheet.rows
     drawn = _all(sheet.draw(size, 400, seed + 1))
     usual = performance.floors(sheet.middle)
@@ -416,8 +415,8 @@ def _needed(sheet: _ReferenceSampler, target: float, seed: int) -> dict[str, int
         middle = sheet.middle[code]
         ends = [end for end in (limit.alert_low, limit.alert_high) if end is not None]
         way = min(abs(end - middle) for end in ends)
-        of_one = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
-        left = (way / z) ** 2 - of_one / sheet.rows
-        if of_one > 0 and left > 0:
-            needed[code] = max(performance.MIN_LABELS, ceil(of_one / left))
+        row_variance = float(drawn[code].var()) / (1 / size + 1 / sheet.rows)
+        left = (way / z) ** 2 - row_variance / sheet.rows
+        if row_variance > 0 and left > 0:
+            needed[code] = max(performance.MIN_LABELS, ceil(row_variance / left))
     return needed

@@ -1,4 +1,4 @@
-"""How well probabilities foretell labels. Log loss is always of probabilities, never of labels."""
+"""Metrics of probability predictions of 0/1 labels, with their curves and calibration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-# What a metric is called on a page.
+# Title of each metric on a page.
 TITLES = {
     "log_loss": "Log loss",
     "skill": "Skill over base rate",
@@ -23,14 +23,14 @@ TITLES = {
     "recall": "Recall",
     "accuracy": "Accuracy",
 }
-# A difference smaller than this is rounding, whatever its interval says.
+# A smaller difference is rounding, whatever its interval says.
 ROUNDING = 1e-9
-# Counts of drawn rows held in memory at once: they stay in the processor's cache.
+# Bootstrap counts held in memory at once; they fit into the processor's cache.
 _AT_ONCE = 500_000
 
 
 def classification(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:
-    """Return the figures of a probability forecast of 0/1 labels.
+    """Return the metrics of predicted probabilities against 0/1 labels.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def classification(labels: Labels, probabilities: Floats, threshold: float) -> d
     -------
     dict of str to float
         log_loss (nats), skill = 1 - log_loss / log_loss of the base rate of these rows, roc_auc,
-        average_precision (mean precision over the steps of recall, not interpolated),
-        brier_score, f1, precision, recall, accuracy, base_rate, mean_probability, positive_rate
-        (share of rows labelled 1). With labels of one class only, skill, roc_auc and
-        average_precision do not exist and are left out.
+        average_precision (mean precision over the steps of recall, not interpolated), brier_score,
+        f1, precision, recall, accuracy, base_rate, mean_probability, positive_rate (share of rows
+        labelled 1). With labels of one class, skill, roc_auc and average_precision are undefined
+        and left out.
 
     Examples
     --------
@@ -82,19 +82,19 @@ def classification(labels: Labels, probabilities: Floats, threshold: float) -> d
 def weighted(
     counts: Floats, labels: Labels, probabilities: Floats, threshold: float
 ) -> pd.DataFrame:
-    """Return the figures of samples that hold each row so many times, a line per sample.
+    """Return the metrics of samples given by row counts, one row per sample.
 
     Parameters
     ----------
     counts : array of float, shape (samples, n)
-        How often each row is in each sample; at least one row in each.
+        How often each row is in each sample; no empty sample.
     labels, probabilities : array, shape (n,)
 
     Returns
     -------
     DataFrame
         Columns: the names in TITLES, calibration (mean predicted probability minus observed share)
-        and base_rate. NaN where a sample is of one class and a figure does not exist.
+        and base_rate. NaN if a metric is undefined, for a sample of one class.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def weighted(
     """
     order = np.argsort(probabilities, kind="stable")
     label, forecast = labels[order].astype(np.float64), probabilities[order]
-    # rows of equal probability stand together
+    # rows of equal probability form a group
     starts = np.flatnonzero(np.diff(forecast, prepend=-np.inf) > 0)
     positive = (forecast >= threshold).astype(np.float64)
     of_rows = np.column_stack(
@@ -143,7 +143,7 @@ def weighted(
 
 
 def draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each row is drawn, a few resamples at a time.
+    """Yield bootstrap row counts, in batches of resamples.
 
     Parameters
     ----------
@@ -171,13 +171,13 @@ def draws(rows: int, resamples: int, seed: int) -> Iterator[Floats]:
 
 
 def _ranked(counts: Floats, label: Floats, starts: Labels, ones: Floats) -> tuple[Floats, Floats]:
-    """Return ROC AUC and average precision of each line of counts, rows from low to high."""
+    """Return ROC AUC and average precision per row of counts; rows are sorted by probability."""
     every = np.add.reduceat(counts, starts, axis=1)
     positives = np.add.reduceat(counts * label, starts, axis=1)
     others = every - positives
     below = np.cumsum(others, axis=1) - others
     zeros = others.sum(axis=1)
-    # a pair of equal probabilities counts half (Mann and Whitney, 1947)
+    # ties count half (Mann and Whitney, 1947)
     auc = _ratio((positives * (below + others / 2)).sum(axis=1), ones * zeros)
     from_top = [np.cumsum(part[:, ::-1], axis=1)[:, ::-1] for part in (positives, every)]
     precision = _ratio((positives * _ratio(*from_top)).sum(axis=1), ones)
@@ -185,14 +185,14 @@ def _ranked(counts: Floats, label: Floats, starts: Labels, ones: Floats) -> tupl
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Return 0 where the whole is 0, as scikit-learn's zero_division=0 does."""
+    """Divide, with 0 where `whole` is 0, as scikit-learn's zero_division=0 does."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def log_losses(labels: npt.NDArray[np.generic], probabilities: Floats) -> Floats:
     """Return the log loss of each row, in nats.
 
-    Probabilities are clipped as scikit-learn clips them, so that a sure mistake stays finite.
+    Probabilities are clipped as in scikit-learn, so that a certain mistake stays finite.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def log_losses(labels: npt.NDArray[np.generic], probabilities: Floats) -> Floats
 
 
 def base_rate_log_loss(base_rate: float) -> float:
-    """Return the log loss, in nats, of always forecasting the base rate.
+    """Return the log loss, in nats, of always predicting the base rate.
 
     Parameters
     ----------
@@ -257,9 +257,9 @@ def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.Da
     Returns
     -------
     DataFrame
-        Columns `recall`, `precision`, `threshold`, from the lowest threshold up; the last row,
-        where nothing is labelled 1, is precision 1 by convention. Empty without a label 1, as
-        recall does not exist then.
+        Columns `recall`, `precision`, `threshold`, from the lowest threshold up; the last row, with
+        no row labelled 1, has precision 1 by convention. Empty without a label 1, as recall is
+        undefined.
 
     Examples
     --------
@@ -277,15 +277,15 @@ def pr_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.Da
 
 
 def gain_points(labels: Labels, probabilities: Floats, points: int = 200) -> pd.DataFrame:
-    """Return which share of the labels 1 stands in the first rows, the most probable ones first.
+    """Return the cumulative gains curve: the share of positives among the highest-ranked rows.
 
-    Rows of equal probability come together: between two points they are in no order.
+    Rows of equal probability form a single step.
 
     Returns
     -------
     DataFrame
-        Columns `share_rows`, `share_found` (both 0 to 1), `threshold`; at most `points` rows.
-        Empty without a label 1.
+        Columns `share_rows`, `share_found` (both 0 to 1), `threshold`; at most `points` rows. Empty
+        without a label 1.
 
     Examples
     --------
@@ -313,10 +313,10 @@ def _thinned(length: int, points: int) -> Labels:
 
 
 def equal_count_bins(values: Floats, bins: int) -> Labels:
-    """Return the bin of each value, 0 for the lowest: at most `bins`, of as equal counts as can be.
+    """Return the bin of each value: at most `bins`, 0 the lowest, with counts as equal as possible.
 
-    Equal values stay in one bin, the one where the middle of them would be. So a common value has
-    a bin of its own, which quantiles as edges do not grant: of 0 and 1 they would make one bin.
+    Equal values share the bin of their middle rank. So a frequent value gets a bin of its own,
+    which quantile edges do not guarantee: they would put 0 and 1 into one bin.
 
     Examples
     --------
@@ -332,12 +332,12 @@ def equal_count_bins(values: Floats, bins: int) -> Labels:
 
 
 def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> pd.DataFrame:
-    """Compare mean forecast with observed share in bins of equal size.
+    """Compare mean predicted probability with observed share in bins of equal count.
 
     Parameters
     ----------
     bins : int
-        At most this many; equal probabilities stay in one bin.
+        Maximum number; equal probabilities share a bin.
 
     Returns
     -------
@@ -360,10 +360,10 @@ def calibration_bins(labels: Labels, probabilities: Floats, bins: int = 10) -> p
 
 
 def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> float:
-    """Return the expected calibration error: the mean size of the gaps of `calibration_bins`.
+    """Return the expected calibration error: the mean absolute gap of `calibration_bins`.
 
-    Each bin counts by its rows (Naeini, Cooper and Hauskrecht, 2015, there with bins of equal
-    width). Chance alone makes it larger than 0: read it beside `calibration_floor`.
+    Bins are weighted by their rows (Naeini, Cooper and Hauskrecht, 2015, there with bins of equal
+    width). Chance alone makes it positive: compare it with `calibration_floor`.
 
     Returns
     -------
@@ -377,7 +377,7 @@ def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> 
     """
     if not len(labels):
         return float("nan")
-    # a bin's gap times its rows; without the table, since a bootstrap asks hundreds of times
+    # a bin's gap times its rows; without the table, since a bootstrap calls this hundreds of times
     gaps = np.bincount(equal_count_bins(probabilities, bins), weights=probabilities - labels)
     return float(np.abs(gaps).sum() / len(labels))
 
@@ -385,16 +385,15 @@ def calibration_error(labels: Labels, probabilities: Floats, bins: int = 10) -> 
 def calibration_floor(
     probabilities: Floats, bins: int = 10, resamples: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the calibration error that a perfectly calibrated forecast would show by chance.
+    """Return the calibration error that a perfectly calibrated model would show by chance.
 
-    Labels are drawn from the probabilities themselves (Broecker and Smith, Increasing the
-    reliability of reliability diagrams, 2007).
+    Labels are drawn from the probabilities (Broecker and Smith, Increasing the reliability of
+    reliability diagrams, 2007).
 
     Returns
     -------
     (mean, q95) : tuple of float
-        Its mean and its 95% quantile: an error above the latter is more than chance. NaN without
-        rows.
+        Mean and 95% quantile; an error above the latter is significant. NaN without rows.
 
     Examples
     --------
@@ -420,18 +419,18 @@ def calibration_floor(
 
 
 def brier_parts(labels: Labels, probabilities: Floats, bins: int = 10) -> dict[str, float]:
-    """Divide the Brier score: reliability - resolution + uncertainty (Murphy, 1973).
+    """Decompose the Brier score: reliability - resolution + uncertainty (Murphy, 1973).
 
-    Murphy's parts add up to the score only where all forecasts of a bin are equal. Here they add
-    up exactly: the variance of the forecasts within bins, and their covariance with the labels
-    there, count in the resolution (Stephenson, Coelho and Jolliffe, Two extra components in the
-    Brier score decomposition, 2008: the generalised resolution).
+    Murphy's terms add up to the score only if all probabilities in a bin are equal. Here they add
+    up exactly: variance within bins and covariance with the labels count towards the resolution
+    (Stephenson, Coelho and Jolliffe, Two extra components in the Brier score decomposition, 2008:
+    the generalised resolution).
 
     Returns
     -------
     dict of str to float
-        reliability (0 is perfect calibration), resolution (higher is better; a little below 0 is
-        possible), uncertainty = base rate * (1 - base rate).
+        reliability (0 is perfect calibration), resolution (higher is better; can be slightly below
+        0), uncertainty = base rate * (1 - base rate).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checks that need labels: does the model do on current rows what it did on the reference?"""
+"""Performance checks on labelled current rows against the reference."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Interval, Limit
 from core.stats.metrics import TITLES, base_rate_log_loss
 
-# Fewer labels than this say nothing about a rate: its standard error is above 5 points.
+# With fewer labels the standard error of a rate is above 5 points.
 MIN_LABELS = 100
-# Base rates further apart than this make log losses incomparable (points of share).
+# Base rates further apart than this make log losses incomparable.
 BASE_RATE_SHIFT = 0.05
-# Slices of fewer labels are not judged, and no more than so many are told.
+# Slices with fewer labels are not judged; at most this many are reported.
 MIN_SLICE, WORST_SLICES = 100, 3
 NAMES = {
     "log_loss": "Log loss",
@@ -38,7 +38,7 @@ _TODO_BOTH = (
     "on such rows."
 )
 QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
-# what it says of a base rate alone, not of the model
+# a change caused by the base rate, not by the model
 _OF_BASE_RATE = ("log_loss", "brier_score")
 _TODO = {
     "log_loss": "Look at the skill, and at where the model errs.",
@@ -61,29 +61,28 @@ def performance(
     intervals: Mapping[str, Interval] | None = None,
     limits: Mapping[str, Limit] | None = None,
 ) -> list[Check]:
-    """Compare the figures of labelled current rows with those of the reference.
+    """Compare the metrics of labelled current rows with those of the reference.
 
-    With limits that were learned (`core.stats.limits.learn`) or set, a figure itself is judged:
-    what chance does is in the limit. Without, the usual limits hold, and a figure is judged by the
-    better end of its interval. Either way what may be chance alone is no warning, however few the
-    rows.
+    Learned limits (`core.stats.limits.learn`) or limits set by a person already allow for chance
+    and apply to the metric itself. Without them the usual limits apply to the better end of the
+    metric's interval. Either way chance alone raises no warning, however few the rows.
 
     Parameters
     ----------
     reference, current : mapping
-        As `metrics.classification` returns them, `calibration_error` if there is one; current is
-        None when it has no labels.
+        As `metrics.classification` returns them, optionally with `calibration_error`; `current` is
+        None without labels.
     labels : int
         Labelled current rows.
     intervals : mapping of str to (low, high), optional
-        As `metrics.intervals` returns them.
+        As `figure_intervals.of` returns them.
     limits : mapping of str to Limit, optional
-        By code; with them all checks are made, without the five of QUICK.
+        By code; with them all checks run, without them the five of QUICK.
 
     Returns
     -------
     list of Check
-        log_loss, skill, roc_auc, calibration, f1; with limits those of NAMES whose figures exist.
+        log_loss, skill, roc_auc, calibration, f1; with limits, those of NAMES whose metrics exist.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def performance(
     given, between, usual = limits or {}, intervals or {}, floors(old)
     best = new["skill"] if "skill" in given else between.get("skill", (0, new["skill"]))[1]
     worst = given["skill"].alert_low if "skill" in given else 0.0
-    # no better than one who always forecasts the base rate, which the reference was
+    # no better than always predicting the base rate, unlike on the reference
     lost = worst is not None and (best < worst or best <= 0 == worst)
     hopeless = lost and old.get("skill", 0.0) > 0
     checks = [
@@ -143,7 +142,7 @@ def performance(
 
 
 def threshold_state(figures: Mapping[str, float]) -> str:
-    """Return the code of what a threshold does to all rows alike; empty where it parts them.
+    """Return the code of a threshold that labels all rows the same; empty if it separates them.
 
     Examples
     --------
@@ -159,10 +158,10 @@ def threshold_state(figures: Mapping[str, float]) -> str:
 
 
 def _of_threshold(checks: list[Check], state: str) -> list[Check]:
-    """Return the checks with one advice about the threshold, instead of one for each figure of it.
+    """Return the checks with one advice about the threshold instead of one per metric.
 
-    Where it parts no rows, F1 alone is judged. Where precision and recall both fell, no threshold
-    mends that: a higher one helps the one, a lower one the other.
+    If the threshold does not separate the rows, only F1 is judged. If precision and recall both
+    fell, no threshold helps: a higher one improves precision, a lower one recall.
     """
     bad = {check.code for check in checks if check.verdict in ("warning", "alert")}
     advised = []
@@ -181,7 +180,7 @@ def _of_threshold(checks: list[Check], state: str) -> list[Check]:
 
 
 def with_derived(figures: Mapping[str, float], reference: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures with those that follow from others: calibration, skill_reference_rate.
+    """Return the metrics with derived ones added: calibration, skill_reference_rate.
 
     Examples
     --------
@@ -202,12 +201,12 @@ def with_derived(figures: Mapping[str, float], reference: Mapping[str, float]) -
 
 
 def floors(reference: Mapping[str, float]) -> dict[str, Limit]:
-    """Return the usual limits of each figure: differences that matter, whatever chance does.
+    """Return the usual limits of each metric: the differences that matter in practice.
 
-    Half of the skill is a warning, none an alert; of the ROC AUC's lead over 0.5 80% and 50%; of
-    F1, precision and recall 90% and 50%; log loss and Brier score 2% and 5% above; a forecast
-    0.02 and 0.05 off as a whole, or 0.02 and 0.05 worse by bins. What the reference itself does
-    not have (no skill, no lead, an F1 of 0) has no limit.
+    Warning and alert: skill at half of the reference's and at 0; the ROC AUC's lead over 0.5 at 80%
+    and 50%; F1, precision and recall at 90% and 50%; log loss and Brier score 2% and 5% higher;
+    calibration off by 0.02 and 0.05; calibration error 0.02 and 0.05 higher. A metric that is zero
+    on the reference (no skill, no lead, F1 of 0) has no limit.
 
     Examples
     --------
@@ -235,11 +234,12 @@ def floors(reference: Mapping[str, float]) -> dict[str, Limit]:
 
 
 def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
-    """Return the slices in which the forecast became wrong, the worst first; at most three.
+    """Return the slices in which calibration got worse, worst first; at most three.
 
-    A slice is judged by how its gap (mean forecast minus observed share) differs from that in the
-    reference, where it has one: a model that always erred there has not changed. Intervals of both
-    hold for all slices together (`slices.by_slice`), and the difference is taken at its better end.
+    A slice is judged by how far its gap (mean prediction minus observed share) differs from the
+    reference's, if it has one: a model that was always wrong there has not changed. The intervals
+    of both hold for all slices together (`slices.by_slice`), and the better end of the difference
+    counts.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
     Returns
     -------
     list of Check
-        `slice.<column>=<value>`, warnings alone: many slices are looked at. Empty without any.
+        `slice.<column>=<value>`, warnings only, since many slices are tested. May be empty.
 
     Examples
     --------
@@ -394,7 +394,7 @@ def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, f
 def _of_base_rate(
     code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]
 ) -> str:
-    """Return what log loss or Brier score mean beside the base rate that moves them."""
+    """Return what log loss or Brier score mean given the change of the base rate."""
     rate, before = new["base_rate"], old["base_rate"]
     alone = base_rate_log_loss(rate) if code == "log_loss" else rate * (1 - rate)
     if code == "log_loss" and verdict == "alert" and new["log_loss"] >= alone:

@@ -1,4 +1,4 @@
-"""Where a model errs: its figures by the values of columns, judged with regard to their number."""
+"""Metrics by slice, with intervals corrected for the number of slices."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from core.stats import intervals, metrics
 
 Floats = npt.NDArray[np.float64]
 
-# Up to this many distinct numbers stand for themselves, more are put into bands.
+# Numbers with more distinct values are put into bands.
 DISCRETE = 12
 BANDS = 5
-# Mean forecast and observed share further apart than this (points of share) are a bias.
+# A larger gap between mean prediction and observed share is a bias.
 BIAS = 0.05
-# Of all judged slices together.
+# Error rate of all judged slices together.
 ERROR_RATE = 0.05
 _WORST_FIRST = ("biased", "no_skill", "ok", "too_few")
 
@@ -41,39 +41,38 @@ def by_slice(
     seed: int = 0,
     min_rows: int = 50,
 ) -> pd.DataFrame:
-    """Return the figures of each slice of the rows, and which slices the model serves badly.
+    """Return the metrics of each slice of the rows, and which slices the model serves badly.
 
-    Many slices are looked at, and the worst of many looks bad by chance. So the intervals hold
-    their true values in 95% of cases for all judged slices together: each of S has an error rate
-    of 0.05 / S (Bonferroni), and reaches as many bootstrap standard errors to either side as
-    Student's t asks of its rows. A gap's standard error is not taken for smaller than the
-    forecasts themselves imply, as rare labels would let it seem.
+    The worst of many slices looks bad by chance. So the intervals cover their true values in 95% of
+    cases for all judged slices together: each of S has an error rate of 0.05 / S (Bonferroni), with
+    bootstrap standard errors and Student's t. The standard error of a gap is at least what the
+    predictions imply, as rare labels would make it seem smaller.
 
     Parameters
     ----------
     rows : DataFrame
-        With the columns; it is not changed.
+        With `columns`; not modified.
     labels : array, shape (n,)
-        0 or 1, NaN where there is none: such rows count nowhere.
+        0, 1, or NaN: rows without a label are ignored.
     probabilities : array of float, shape (n,)
         Probability of 1.
     columns : sequence of str
-        Numbers of more than 12 distinct values are put into up to 5 bands of equal count; of
-        others each value is a slice, and a missing value is one too.
+        Numbers with more than 12 distinct values are put into up to 5 bands of equal count;
+        otherwise each value is a slice. Missing is a slice too.
     threshold : float
         Probability from which a row is labelled 1.
     min_rows : int
-        Slices of fewer labelled rows are shown, but not judged.
+        Slices with fewer labelled rows are shown but not judged.
 
     Returns
     -------
     DataFrame
-        A row per slice, the worst first: `column`, `value`, `rows` (labelled), `base_rate`,
+        A row per slice, worst first: `column`, `value`, `rows` (labelled), `base_rate`,
         `mean_probability`, `gap` (mean probability minus base rate) with `low` and `high`,
         `log_loss`, `skill` (over the slice's own base rate), `roc_auc`, `f1`, `finding`, `text`.
-        Findings: "too_few"; "biased", when even the better end of the gap's interval is beyond
-        0.05; "no_skill", when the interval of the skill is wholly below 0; "ok". Skill and
-        roc_auc are NaN with one class.
+        Findings: "too_few"; "biased" if even the better end of the gap's interval is beyond 0.05;
+        "no_skill" if the interval of the skill is entirely below 0; "ok". Skill and roc_auc are NaN
+        with one class.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def by_slice(
     ]
     table = pd.DataFrame(lines, columns=[*names, "order"])
     rank = table["finding"].map(_WORST_FIRST.index).astype("int64")
-    # stable: slices that are alike stay in the order of the columns
+    # stable: ties keep the order of the columns
     ranked = table.assign(rank=rank, size=table["gap"].abs()).sort_values(
         ["rank", "order", "size"], ascending=[True, False, False], kind="stable", ignore_index=True
     )
@@ -131,9 +130,9 @@ def by_slice(
 
 
 def in_bands(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both with the names of their slices as values, so that a band is the same in both.
+    """Return both with slice names as values, so that bands are the same in both.
 
-    Bands of numbers are of equal count in both together; a missing value stays one.
+    Number bands have equal counts over both together; missing values stay missing.
 
     Examples
     --------
@@ -160,26 +159,26 @@ def harm(
     min_rows: int = 50,
     margin: float = 0.0,
 ) -> pd.DataFrame:
-    """Tell on which slices a challenger's log loss is worse than the champion's, beyond chance.
+    """Find the slices on which a challenger's log loss is significantly worse than the champion's.
 
-    The rule of a promotion: better on the whole must not mean worse for some. Both are judged on
-    the same rows (`intervals.difference`), and the intervals are widened as `by_slice` does, so
-    that of harmless challengers at most about 5% are said to harm any slice.
+    A rule of promotion: better overall must not mean worse for some. Differences are paired
+    (`intervals.difference`), and the intervals are corrected as in `by_slice`, so that at most
+    about 5% of harmless challengers are reported to harm a slice.
 
     Parameters
     ----------
     challenger, champion : array of float, shape (n,)
-        Each model's probability of 1.
+        Probability of 1.
     margin : float
-        A higher log loss than this, in nats, is harm; 0 or more.
+        Increase in log loss, in nats, that is tolerated; 0 or more.
 
     Returns
     -------
     DataFrame
-        A row per slice, the worst first: `column`, `value`, `rows` (labelled),
+        A row per slice, worst first: `column`, `value`, `rows` (labelled),
         `log_loss_challenger`, `log_loss_champion`, `difference` (challenger minus champion) with
-        `low` and `high`, `harmed`: whether the interval is wholly above the margin, `text`. Slices
-        of too few rows have no interval (NaN) and are not harmed.
+        `low` and `high`, `harmed` (whether the interval is entirely above the margin), `text`.
+        Slices with too few rows have no interval (NaN) and are not harmed.
 
     Examples
     --------
@@ -243,7 +242,7 @@ def _slices(rows: pd.DataFrame, labels: npt.NDArray[Any], columns: Sequence[str]
 
 
 def _values(column: pd.Series[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """Return the names of the column's slices, and which of them each row is in (-1: missing)."""
+    """Return the names of the column's slices, and each row's index among them (-1: missing)."""
     missing = column.isna().to_numpy()
     place = np.full(len(column), -1)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
@@ -267,7 +266,7 @@ def _values(column: pd.Series[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
 
 
 def _distinct_texts(numbers: Floats) -> list[str]:
-    """Write different numbers differently, with as few digits as that takes."""
+    """Format different numbers differently, with as few digits as that takes."""
     if np.all(numbers % 1 == 0):
         return [f"{number:.0f}" for number in numbers]
     texts = []
@@ -304,12 +303,12 @@ def _figures(label: Floats, forecast: Floats, threshold: float) -> dict[str, Any
 
 
 def _errors(label: Floats, forecast: Floats, resamples: int, seed: int) -> tuple[float, float]:
-    """Return the bootstrap standard errors of gap and skill; that of the skill NaN of one class."""
-    # the base rate is not drawn anew: fitted to each resample it would beat even a true forecast
+    """Return the bootstrap standard errors of gap and skill; NaN for the skill with one class."""
+    # the base rate is fixed: refitted to each resample it would beat even the true probabilities
     base = metrics.log_losses(label, np.full(len(label), label.mean()))
     values = np.column_stack([forecast - label, metrics.log_losses(label, forecast), base])
     gaps, losses, bases = _resampled_means(values, resamples, seed).T
-    # rare labels may all be 0 here: chance is not smaller than the forecasts say
+    # rare labels may all be 0 here: the variance is at least what the predictions imply
     implied = np.sqrt(np.sum(forecast * (1 - forecast))) / len(label)
     error = max(float(gaps.std(ddof=1)), float(implied))
     if not 0 < label.mean() < 1:
@@ -318,7 +317,7 @@ def _errors(label: Floats, forecast: Floats, resamples: int, seed: int) -> tuple
 
 
 def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
-    """Return the means of the columns over rows drawn with replacement, a line per resample."""
+    """Return bootstrap means of the columns, one row per resample."""
     rows = len(values)
     sums = [drawn @ values for drawn in metrics.draws(rows, resamples, seed)]
     means: Floats = np.concatenate(sums) / rows
@@ -326,14 +325,14 @@ def _resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
 
 
 def _reach(rows: int, judged: int) -> float:
-    """Return how many standard errors an interval reaches to either side."""
+    """Return the half-width of an interval in standard errors."""
     from scipy import stats
 
     return float(stats.t.ppf(1 - ERROR_RATE / (2 * judged), rows - 1))
 
 
 def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str, float, str]:
-    """Return the finding, how bad it is among its like, and a sentence."""
+    """Return the finding, its severity among findings of its kind, and a sentence."""
     gap = figures["gap"]
     means = f"{figures['mean_probability']:.1%} forecast, {figures['base_rate']:.1%} observed"
     side = f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}"

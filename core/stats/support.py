@@ -1,8 +1,8 @@
-"""Do the current rows lie where the reference lies? Only there can a model be trusted unseen.
+"""Whether current rows lie where the reference lies.
 
-Two questions that need no labels. Can a classifier tell the two sets apart, column by column or by
-several columns at once? And how many rows lie further from what is known than known rows lie from
-each other?
+Only there can a model be trusted without labels. Two measures that need no labels: how well a
+classifier separates the two sets (domain classifier), and how many rows lie further from known rows
+than those from each other (support).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from core.stats import intervals
 from core.stats.alignment import aligned_frame
 from core.stats.check import Check, Interval, Limit, Verdict
 
-# Ends of the domain AUC's interval, and of the outside share's, from which they are told.
+# Limits for the better end of the interval of the domain AUC and of the outside share.
 AUC_WARNING, AUC_ALERT = 0.6, 0.75
 SHARE_WARNING, SHARE_ALERT = 0.05, 0.20
-# Fewer rows than this on a side: five folds would hold a handful of them each.
+# With fewer rows on a side, five folds would hold a handful each.
 MIN_ROWS = 50
 NEIGHBOURS, QUANTILE = 5, 0.99
 FOLDS = 5
-# Each row is scored and learned from, so that folds vary together: the variance of k folds is not
-# 1/k of one's but 1/k + 1/(k - 1) (Nadeau and Bengio, Inference for the generalization error,
-# 2003).
+# Each row is used for scoring and for training, so folds are correlated: the variance of k folds is
+# not 1/k of one fold's but 1/k + 1/(k - 1) (Nadeau and Bengio, Inference for the generalization
+# error, 2003).
 REUSE = (1 + FOLDS / (FOLDS - 1)) ** 0.5
-# Names of a text that stand for themselves; the rest of the reference's count as one.
+# Most frequent text values that are kept separate; the rest count as one.
 NAMES = 30
-# With more columns than this a tree of places saves nothing, and every pair is measured.
+# With more columns a k-d tree saves nothing, so distances are computed by brute force.
 _TREE_COLUMNS = 15
 _BINS = 20
-# How far one name is from another, and a missing value from none, in standard deviations.
+# Distance between two text values, and of missing from present, in standard deviations.
 _APART = 2**0.5
 
 Floats = npt.NDArray[np.float64]
@@ -45,29 +45,28 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Support:
-    """How current rows lie to those that are known.
+    """How current rows lie relative to known rows.
 
-    A value is NaN where there are too few rows (`MIN_ROWS`) to tell.
+    Values are NaN if there are too few rows (`MIN_ROWS`).
 
     Parameters
     ----------
     domain_auc, domain_low, domain_high : float
-        ROC AUC of a classifier that tells reference and current rows apart, on rows that it did
-        not learn from, with its 95% interval: 0.5 where they are alike, 1 where no row of the one
-        could be of the other.
+        Out-of-fold ROC AUC of a classifier of reference against current rows, with its 95%
+        interval: 0.5 if they are alike, 1 if they are perfectly separable.
     outside_share, outside_low, outside_high : float
         Share of the current rows outside the support, with its 95% interval (Wilson, 1927).
     outside_reference : float
-        Share of the reference rows outside: what chance alone makes it, about 1%.
+        Share of the reference rows outside: the level under chance, about 1%.
     beyond_reference : array of bool
-        Whether each row of the reference is outside, in the reference's order.
+        Whether each reference row is outside, in order.
     ranking : DataFrame
-        What tells the two apart, best first: `feature`; `auc`, of the feature alone (0.5 to 1,
-        up to chance); `importance`, its share of what the classifier gained, 0 to 1.
+        What separates the two sets, best first: `feature`; `auc` of the feature alone (0.5 to 1, up
+        to chance); `importance`, its share of the classifier's gain, 0 to 1.
     rows : int
-        Current rows that were looked at.
+        Number of current rows.
     failed : bool
-        Whether it could not be computed.
+        Whether the computation failed.
     """
 
     domain_auc: float
@@ -92,32 +91,31 @@ def measure(
     seed: int = 0,
     rows: int = 5000,
 ) -> Support:
-    """Tell how far current rows lie from the reference, and which features say so.
+    """Measure how far current rows lie from the reference, and which features show it.
 
-    *Domain classifier*: boosted trees of 8 leaves, which see shifts of one column and of several
-    together. Its AUC is of out-of-fold scores (5 stratified folds), its interval by DeLong, DeLong
-    and Clarke-Pearson (1988), on the logit scale and widened for the folds (`REUSE`).
+    *Domain classifier*: boosted trees with 8 leaves, which detect shifts of single columns and of
+    combinations. The AUC is that of out-of-fold scores (5 stratified folds); its interval is by
+    DeLong, DeLong and Clarke-Pearson (1988), on the logit scale and widened for the folds
+    (`REUSE`).
 
-    *Support*: a row's distance to its 5th nearest known row. Numbers are measured in the known
-    rows' standard deviations; another name, or a missing value against one that is there, counts
-    as far as two names would after one-hot coding (square root of 2). A row is outside when its
-    distance exceeds the 99th percentile of the distances of known rows to each other, none to
-    itself. More known rows reach closer together, so that the share depends on how many there are:
-    give `trained_on`, the rows that the model learned from, where they can be had. Then the
-    reference, which the model did not learn from, shows what chance alone makes the share.
+    *Support*: a row's distance to its 5th nearest known row. Numbers are scaled by the known rows'
+    standard deviations; a different text value, or missing against present, counts as far as in
+    one-hot encoding (square root of 2). A row is outside if its distance exceeds the 99th
+    percentile of the known rows' distances to each other. More known rows lie closer together, so
+    the share depends on their number: pass `trained_on`, the training rows, if available. The
+    reference, which the model was not trained on, then shows the level under chance.
 
     Parameters
     ----------
     reference, current : DataFrame
-        With the features as the model sees them: numbers or texts, also missing ones.
-    features : sequence of str
+        Features as the model sees them: numbers or text, possibly missing.
     trained_on : DataFrame, optional
-        With the features too; without it the reference is what is known.
+        Known rows, with the same features; by default the reference.
     seed : int
-        For the folds and for the rows that are drawn; the same seed gives the same answer.
+        For the folds and the sampled rows.
     rows : int
-        At most this many rows of each side are given to the classifier. For distances four times
-        as many known rows are kept, or as many where there are more than 15 columns.
+        At most this many rows of each side are used for the classifier. Distances use four times as
+        many known rows, or as many with more than 15 columns.
 
     Examples
     --------
@@ -135,7 +133,7 @@ def measure(
     current = aligned_frame(reference, current, columns)
     if trained_on is not None:
         trained_on = aligned_frame(reference, trained_on, columns)
-    # its own values last: the others are aligned to them as they are
+    # the reference last: the others are aligned to its original values
     reference = aligned_frame(reference, reference, columns)
     known = reference if trained_on is None else trained_on
     old, new = (_drawn(side[columns], rows, rng) for side in (reference, current))
@@ -150,7 +148,7 @@ def measure(
     share, ends = float("nan"), (float("nan"), float("nan"))
     beyond_reference = np.zeros(len(reference), dtype=bool)
     usual = float("nan")
-    looked = min(len(current), 4 * rows)
+    counted = min(len(current), 4 * rows)
     if len(known) >= MIN_ROWS and len(current):
         place = _Places(known[columns], current[columns], rows, rng)
         beyond_reference = (
@@ -158,8 +156,8 @@ def measure(
         )
         usual = float(beyond_reference.mean())
         beyond = place.beyond(_drawn(current[columns], 4 * rows, rng))
-        share, looked = float(beyond.mean()), len(beyond)
-        both = intervals.share(pd.Series([share]), pd.Series([looked]))
+        share, counted = float(beyond.mean()), len(beyond)
+        both = intervals.share(pd.Series([share]), pd.Series([counted]))
         ends = float(both[0][0]), float(both[1][0])
     return Support(
         auc,
@@ -170,12 +168,12 @@ def measure(
         usual,
         beyond_reference,
         ranking.reset_index(drop=True),
-        looked,
+        counted,
     )
 
 
 def unknown(reference: int, features: Sequence[str]) -> Support:
-    """Return what is known where it could not be told: nothing, of a reference of so many rows.
+    """Return the result of a failed computation, for a reference of this many rows.
 
     Examples
     --------
@@ -200,20 +198,19 @@ def unknown(reference: int, features: Sequence[str]) -> Support:
 
 
 def checks(support: Support, limits: Mapping[str, Limit] | None = None) -> list[Check]:
-    """Judge what was found by the better end of each interval: `domain_auc`, `outside_support`.
+    """Judge both measures by the better end of their interval: `domain_auc`, `outside_support`.
 
-    The limits lie so far from chance that the verdicts cost no false alarms worth counting. Of 100
-    current rows that are like a reference of 4,057, the AUC came out as 0.50 with a standard
-    deviation of 0.037 (0.020 of 400 rows, 0.012 of 1,500): an alert needs 0.80 or more, 8 of them
-    from chance, a warning 0.65 or more, 4 of them. Of the share outside, 1% by chance with a
-    standard error of 1% at 100 rows, an alert needs 28 rows and a warning 10, 27 and 9 standard
-    errors from chance.
+    The limits lie so far from chance that false alarms are negligible. For 100 current rows like a
+    reference of 4,057, the AUC was 0.50 with a standard deviation of 0.037 (0.020 for 400 rows,
+    0.012 for 1,500): an alert needs 0.80 or more, 8 standard deviations away, a warning 0.65 or
+    more, 4 away. The share outside is 1% by chance, with a standard error of 1% for 100 rows: an
+    alert needs 28 rows and a warning 10, 27 and 9 standard errors away.
 
     Parameters
     ----------
     limits : mapping of str to Limit, optional
-        Limits by code that take the place of these. What chance does is in them, or a person chose
-        them: the value itself is judged by them.
+        By code, replacing these. They allow for chance already, or a person chose them, so they
+        apply to the value itself.
 
     Examples
     --------
@@ -227,10 +224,10 @@ def checks(support: Support, limits: Mapping[str, Limit] | None = None) -> list[
 
 
 def is_outside(support: Support) -> str | None:
-    """Return why nothing can be estimated for these rows without labels; None where it can.
+    """Return why performance cannot be estimated without labels on these rows; None if it can.
 
-    That is where surely more than 5% of the rows lie outside the support: what the model answers
-    there was never compared with an outcome, however well calibrated it is elsewhere.
+    It cannot if significantly more than 5% of the rows lie outside the support: predictions there
+    were never compared with an outcome, however well calibrated the model is elsewhere.
 
     Examples
     --------
@@ -253,17 +250,8 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
-        return Check(
-            "domain_auc",
-            title,
-            "support",
-            None,
-            0.5,
-            "",
-            "not_applicable",
-            f"At least {MIN_ROWS} rows are needed on either side.",
-            todo="Wait for more rows, or choose a longer window.",
-        )
+        text = f"At least {MIN_ROWS} rows are needed on either side."
+        return _too_few("domain_auc", title, 0.5, text)
     limit, verdict, words = _judged(
         "domain_auc",
         support.domain_auc,
@@ -271,7 +259,7 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
-    names = _listed([str(name) for name in support.ranking["feature"].head(2)])
+    names = " and ".join(map(str, support.ranking["feature"].head(2)))
     text = {
         "ok": "The current rows look like the reference.",
         "warning": f"The current rows can be told from the reference, most of all by {names}.",
@@ -299,17 +287,8 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     if support.failed:
         return judging.not_applicable("outside_support", title, "support", "failed")
     if np.isnan(support.outside_share):
-        return Check(
-            "outside_support",
-            title,
-            "support",
-            None,
-            None,
-            "",
-            "not_applicable",
-            f"At least {MIN_ROWS} known rows and one current row are needed.",
-            todo="Wait for more rows, or choose a longer window.",
-        )
+        text = f"At least {MIN_ROWS} known rows and one current row are needed."
+        return _too_few("outside_support", title, None, text)
     limit, verdict, words = _judged(
         "outside_support",
         support.outside_share,
@@ -348,18 +327,19 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
     )
 
 
+def _too_few(code: str, title: str, reference: float | None, text: str) -> Check:
+    todo = "Wait for more rows, or choose a longer window."
+    return Check(code, title, "support", None, reference, "", "not_applicable", text, todo=todo)
+
+
 def _judged(
     code: str, value: float, interval: Interval, limits: Mapping[str, Limit], usual: Limit
 ) -> tuple[Limit, Verdict, str]:
-    """Return the limit that counts, the verdict, and the limit in words."""
+    """Return the limit that applies, the verdict, and the limit in words."""
     given = limits.get(code)
     if given is not None:
         return given, given.judge(value), given.words() or "no limit is set"
     return usual, usual.judge(value, interval), f"lower end of the interval: {usual.words()}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(names)
 
 
 def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -380,7 +360,7 @@ def _domain(
     scores = np.empty(len(side))
     gained = np.zeros(len(columns))
     for learn, rest in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(values, side):
-        # one thread, so that runs beside each other do not get into each other's way
+        # one thread, so that parallel runs do not compete
         model = LGBMClassifier(
             n_estimators=60,
             num_leaves=8,
@@ -401,9 +381,9 @@ def _domain(
 
 
 def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
-    """Return how well one column tells the sides apart, in whatever way they differ.
+    """Return how well one column alone separates the sides, for any kind of difference.
 
-    Each half of the rows is scored by the odds that the other half shows in bins of equal count.
+    Each half of the rows is scored by the odds in the other half, in bins of equal count.
     """
     values = _coded(old, new)
     side = np.repeat([0, 1], [len(old), len(new)])
@@ -411,7 +391,7 @@ def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
     if not len(known):
         return 0.5
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)))
-    # a value that many rows share is a bin of its own
+    # a frequent value has a bin of its own
     edges = np.unique(np.concatenate([edges, np.nextafter(edges, np.inf)]))
     place = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, "right"))
     half = np.random.default_rng(seed).permutation(len(side)) % 2
@@ -429,7 +409,7 @@ def _alone(old: pd.Series[Any], new: pd.Series[Any], seed: int) -> float:
 
 
 def _coded(old: pd.Series[Any], new: pd.Series[Any]) -> Floats:
-    """Return both sides as one row of numbers; texts by how frequent they are, missing as NaN."""
+    """Return both sides as one array; text is coded by frequency, missing as NaN."""
     both = pd.concat([old, new], ignore_index=True)
     if pd.api.types.is_numeric_dtype(both):
         numbers = both.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -444,7 +424,7 @@ def _coded(old: pd.Series[Any], new: pd.Series[Any]) -> Floats:
 
 
 class _Places:
-    """Where known rows lie, and how close they lie to each other."""
+    """Where known rows lie, and how close to each other."""
 
     def __init__(
         self, known: pd.DataFrame, current: pd.DataFrame, rows: int, rng: np.random.Generator
@@ -463,11 +443,11 @@ class _Places:
         ).fit(self._all[kept])
         self._kept = np.zeros(len(known), dtype=bool)
         self._kept[kept] = True
-        # to itself a row is no neighbour
+        # a row is not its own neighbour
         self._limit = float(np.quantile(self._tree.kneighbors()[0][:, -1], QUANTILE))
 
     def beyond_itself(self) -> Bools:
-        """Tell of each known row whether it is outside of the others."""
+        """Return whether each known row is outside the others."""
         distances = np.empty(len(self._all))
         distances[self._kept] = self._tree.kneighbors()[0][:, -1]
         if not self._kept.all():
@@ -475,7 +455,7 @@ class _Places:
         return distances > self._limit
 
     def beyond(self, frame: pd.DataFrame) -> Bools:
-        """Tell of each row whether it is outside."""
+        """Return whether each row is outside."""
         return self._distances(self._placed(frame)) > self._limit
 
     def _distances(self, placed: Floats) -> Floats:
@@ -491,7 +471,7 @@ class _Places:
 
 
 class _Column:
-    """How the values of a column become places, told by the known rows."""
+    """How values of a column are mapped to coordinates, fitted on the known rows."""
 
     def __init__(self, known: pd.Series[Any], current: pd.Series[Any]) -> None:
         self._is_number = pd.api.types.is_numeric_dtype(known)
@@ -503,14 +483,14 @@ class _Column:
             self._mean = float(present.mean()) if len(present) else 0.0
             scale = float(present.std()) if len(present) else 0.0
             if scale <= 1e-12 * max(abs(self._mean), 1.0):
-                # it never varied: a value that differs now is as far as the two sets differ
+                # it never varied: scale by the difference of the two sets
                 both = np.concatenate([values, others])
                 scale = float(np.nanstd(both)) if len(both[~np.isnan(both)]) else 0.0
             self._scale = scale or 1.0
             return
         names = known.dropna()
         counts = names.value_counts().rename_axis("name").reset_index(name="rows")
-        # without its own row nobody would know a name of one row: it stands for those still unseen
+        # a name with one row would be unknown without that row: it stands for unseen names
         counts = counts[counts["rows"] > 1]
         counts["text"] = counts["name"].astype(str)
         counts = counts.sort_values(["rows", "text"], ascending=[False, True])
@@ -520,13 +500,13 @@ class _Column:
         self._width = min(len(self._names), NAMES + 1)
 
     def placed(self, values: pd.Series[Any]) -> Floats:
-        """Return a row of places per value."""
+        """Return the coordinates of each value."""
         if self._is_number:
             numbers = _numbers(values)
             gone = np.isnan(numbers)
             places = np.where(gone, 0.0, (numbers - self._mean) / self._scale)[:, None]
             return np.column_stack([places, _APART * gone]) if self._has_missing else places
-        # one place more for names that nobody knows, and one for missing ones
+        # one more column for unknown names, and one for missing values
         codes = np.asarray(values.map(self._names).fillna(self._width), dtype=np.int64)
         codes = np.where(values.isna(), self._width + 1, codes)
         return np.eye(self._width + 2)[codes]

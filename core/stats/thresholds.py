@@ -1,4 +1,4 @@
-"""The probability from which a row is labelled 1: how to choose it, and what it costs."""
+"""How to choose a classification threshold, and what it costs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Aim = Literal["f1", "cost", "balanced"]
 
-# Values closer than this are equal: sums of the same terms differ in their last digits.
+# Values closer than this are equal: sums of the same terms differ by rounding.
 _TIE = 1e-12
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold and what it reaches on the rows it was chosen on.
+    """A threshold and its value on the rows it was chosen on.
 
     Parameters
     ----------
     threshold : float
         Rows of this probability or more are labelled 1; 0 to 1.
     value : float
-        F1, cost per row, or sensitivity + specificity - 1; NaN where nothing could be chosen.
+        F1, cost per row, or sensitivity + specificity - 1; NaN if nothing could be chosen.
     text : str
         What was chosen, and what that means.
     """
@@ -43,23 +43,23 @@ def choose(
     cost_false_positive: float = 1.0,
     cost_false_negative: float = 1.0,
 ) -> Choice:
-    """Return the best threshold for an aim; of equally good ones that nearest 0.5.
+    """Return the best threshold for an aim; ties go to the one nearest 0.5.
 
     Every threshold that labels these rows differently is tried, in O(n log n): each probability,
-    0.5, and 1 where nothing is labelled 1 by it. Choose on rows of validation folds; on the test
-    set it would flatter the model.
+    0.5, and 1 if that labels no row 1. Choose on out-of-fold predictions; on the test set it would
+    flatter the model.
 
     Parameters
     ----------
     labels : array of int, shape (n,)
-        0 or 1. Of one class, or none, nothing can be chosen: the threshold stays at 0.5.
+        0 or 1. With one class or no rows the threshold stays at 0.5.
     probabilities : array of float, shape (n,)
         Probability of 1.
     aim : {"f1", "cost", "balanced"}
         The highest F1; the lowest expected cost per row; the highest sensitivity + specificity - 1
         (Youden, Index for rating diagnostic tests, 1950).
     cost_false_positive, cost_false_negative : float
-        Of one mistake, in any unit; 0 or more. For "cost" alone.
+        Of one mistake, in any unit; 0 or more. Only for "cost".
 
     Examples
     --------
@@ -93,15 +93,15 @@ def choose(
 
 
 def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.DataFrame:
-    """Return what each of `points` thresholds from 0 to 1 does to these rows.
+    """Return the confusion counts and rates at `points` thresholds from 0 to 1.
 
     Returns
     -------
     DataFrame
         Columns `threshold`, `tp`, `fp`, `fn`, `tn` (rows), `precision`, `recall`, `specificity`,
         `f1`, `accuracy`, `balanced_accuracy` (mean of recall and specificity), `share_positive`
-        (share labelled 1). A figure that does not exist is NaN: precision where nothing is
-        labelled 1, recall without a label 1, specificity without a label 0.
+        (share labelled 1). Undefined rates are NaN: precision if no row is labelled 1, recall
+        without a label 1, specificity without a label 0.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.Da
     >>> table[["threshold", "tp", "fp", "fn", "tn"]].to_numpy().tolist()
     [[0.0, 2.0, 1.0, 0.0, 0.0], [0.5, 1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 2.0, 1.0]]
     """
-    # rounded, so that 0.29 is the number that 0.29 is
+    # rounded, so that 0.29 is the literal 0.29
     threshold = np.round(np.linspace(0.0, 1.0, points), 10)
     tp, fp, fn, tn = _counts(labels, probabilities, threshold)
     recall, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
@@ -134,7 +134,7 @@ def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.Da
 
 def _tried(probabilities: Floats) -> Floats:
     tried = np.append(probabilities, 0.5)
-    # above the highest probability, so that labelling nothing 1 is tried too
+    # above the highest probability, so that labelling no row 1 is tried too
     if tried.max() < 1:
         tried = np.append(tried, 1.0)
     distinct: Floats = np.unique(tried)

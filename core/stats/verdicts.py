@@ -1,4 +1,4 @@
-"""What the checks of a report say together: a verdict as a code with parameters, and its words."""
+"""The overall verdict of a report's checks: a code with parameters, and its sentences."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Sentences = tuple[str, str, str]
 def conclude(
     checks: Sequence[Check], current_name: str, reference_name: str, *, labels: int = 0
 ) -> Conclusion:
-    """Return what the checks say together.
+    """Return the overall verdict.
 
-    Inputs that moved do not make a model bad, and a lower log loss does not make it good: only a
-    performance check can say "does not fit". And a model fits only where its skill over the base
-    rate is shown, the 95% interval of the skill being above 0. Where it is not, `no_skill` says
-    that the interval leaves out the skill of the reference too, or that the reference has none;
-    `cannot_tell` that both are still possible, and how many labels would tell them apart.
+    Drifted inputs do not make a model bad, and a lower log loss does not make it good: only a
+    performance check can say "does not fit". A model fits only if its skill over the base rate is
+    shown (95% interval above 0). Otherwise `no_skill` says that the interval excludes the
+    reference's skill too, or that the reference has none; `cannot_tell` that both are still
+    possible, and how many labels would decide.
 
     Parameters
     ----------
     labels : int
-        Labelled current rows, to tell how many are needed.
+        Labelled current rows, to compute how many are needed.
 
     Examples
     --------
@@ -79,23 +79,17 @@ def conclude(
 
 
 def labels_needed(half_width: float, labels: int, skill: float) -> int:
-    """Return how many labels show a skill in four of five samples.
+    """Return how many labels show a skill with 80% power, rounded up to two digits.
 
-    A skill is shown where its 95% interval lies above 0, whose half width shrinks with the square
-    root of the labels: n = labels * ((1.96 + 0.84) * standard error / skill)^2.
+    A skill is shown if its 95% interval lies above 0; the half-width shrinks with the square root
+    of the labels: n = labels * ((1.96 + 0.84) * standard error / skill)^2.
 
     Parameters
     ----------
     half_width : float
         Of the interval that these labels gave.
-    labels : int
     skill : float
         To be shown; above 0.
-
-    Returns
-    -------
-    int
-        Rounded up to two digits.
 
     Examples
     --------
@@ -108,7 +102,7 @@ def labels_needed(half_width: float, labels: int, skill: float) -> int:
 
 
 def _skill(check: Check | None, labels: int) -> dict[str, Any]:
-    """Return what is known of the skill; `is_skill_shown` is False where nothing is."""
+    """Return the parameters about the skill; `is_skill_shown` is False if it is unknown."""
     known: dict[str, Any] = {"is_skill_shown": False}
     if check is None or check.value is None or check.low is None or check.high is None:
         return known
@@ -146,7 +140,7 @@ def _code(params: Params, *, has_labels: bool) -> VerdictCode:
 
 
 def sentences(code: str, params: Params) -> Sentences:
-    """Return title, reason and what to do of a verdict; the one place where it is put in words.
+    """Return title, reason and next step of a verdict; its only wording.
 
     Examples
     --------
@@ -296,7 +290,7 @@ def _interval(params: Params) -> str:
 
 
 def _moved(params: Params) -> str:
-    """Return sentences about all that is in alert without labels; empty where nothing is."""
+    """Return sentences about all alerts of checks without labels; may be empty."""
     parts = [f" {text}" for text in params["support"]]
     if params["columns"]:
         parts.append(f" Moved far from the {params['reference']}: {_listed(params['columns'])}.")
@@ -306,7 +300,7 @@ def _moved(params: Params) -> str:
 
 
 def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:
-    """Return the columns that have an input check of this verdict."""
+    """Return the columns with an input check of this verdict."""
     return sorted(
         {
             check.code.split(".", 1)[1]

@@ -288,7 +288,7 @@ def _drawn(chart: Any) -> Any:
     """Return a chart with its words told, and numbers in the language's form."""
     spoken = chosen()
     if isinstance(chart, Mapping):
-        return language.told_chart(chart, spoken)
+        return language.translated_chart(chart, spoken)
     translated = _told_part(chart, "", spoken)
     config = translated._kwds.get("config", alt.Undefined)
     kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds

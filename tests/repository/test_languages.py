@@ -138,10 +138,10 @@ def test_a_chart_is_translated_and_keeps_its_data() -> None:
             "color": {"field": "kind", "scale": {"domain": ["Train", "Test"]}},
         },
     }
-    translated = language.told_chart(spec, "pt")
+    translated = language.translated_chart(spec, "pt")
     assert translated["title"] == "Calibração"
     assert translated["encoding"]["x"] == {"field": "x", "title": "Linhas"}
     assert translated["encoding"]["color"]["scale"]["domain"] == ["Treinar", "Teste"]
     assert translated["data"]["values"][0] == {"kind": "Treinar", "x": 1.5, "name": "Kobe"}
     assert translated["config"]["locale"]["number"]["decimal"] == ","
-    assert language.told_chart(spec, "en") == spec
+    assert language.translated_chart(spec, "en") == spec

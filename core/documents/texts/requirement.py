@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.documents.dossier import Block, Facts, Heading, Missing, RunFacts
+from core.platform.steps import RUN_NAMES
 
 State = Literal["met", "partly", "missing"]
 
@@ -95,6 +96,21 @@ def of_values(holds: bool, met: str, otherwise: str, run: RunFacts | None = None
 def absent(name: str) -> Found:
     """Return missing, for want of a run of that name."""
     return Found("missing", f"There is no run `{name}` yet.")
+
+
+def needs(
+    step: str, choose: Callable[[Facts], RunFacts | None] | None = None
+) -> Callable[[Callable[[Facts, RunFacts], Found]], Callable[[Facts], Found]]:
+    """Pass a step's run, or the run that `choose` returns, to a check; missing without a run."""
+
+    def decorate(inspect: Callable[[Facts, RunFacts], Found]) -> Callable[[Facts], Found]:
+        def inspected(facts: Facts) -> Found:
+            run = facts.runs.get(step) if choose is None else choose(facts)
+            return absent(RUN_NAMES[step]) if run is None else inspect(facts, run)
+
+        return inspected
+
+    return decorate
 
 
 def whole(title: str, blocks: Sequence[Block]) -> Found:

@@ -1,4 +1,4 @@
-"""The row contract: what a row is, whichever way it comes."""
+"""The row contract: what a valid row is, for every source of rows."""
 
 from core.platform.rows.faults import EXACT_LIMIT as EXACT_LIMIT
 from core.platform.rows.faults import LARGEST as LARGEST

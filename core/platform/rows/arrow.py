@@ -1,4 +1,4 @@
-"""Columns of Arrow, from parquet or CSV, as the Series that the row contract reads."""
+"""Conversion of Arrow columns, from parquet or CSV, to the Series that the row contract reads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from core.platform.rows.values import KEY_CHARACTERS, key_text
 
 
 def series(values: Any, name: str, *, is_text: bool) -> pd.Series[Any]:
-    """Return a column of Arrow, nothing of which is lost or guessed on the way.
+    """Convert an Arrow column without losing or guessing anything.
 
     Parameters
     ----------
     values : pyarrow.ChunkedArray
     is_text : bool
-        Whether texts stay texts; else they become floats where all of them plainly are numbers.
+        Whether texts stay texts; otherwise they become floats if all are plain numbers.
 
     Examples
     --------
@@ -32,14 +32,14 @@ def series(values: Any, name: str, *, is_text: bool) -> pd.Series[Any]:
 
     kinds = pyarrow.types
     if kinds.is_dictionary(values.type):
-        # a text that stands in a million rows is kept once
+        # a repeated text is stored once
         kept: pd.Series[Any] = values.to_pandas()
         return kept.astype(kept.cat.categories.dtype).rename(name)
     if not is_text and (kinds.is_string(values.type) or kinds.is_large_string(values.type)):
         numbers = _plain_numbers(values)
         values = values if numbers is None else numbers
     plain: pd.Series[Any] = values.to_pandas(
-        # a day far out is no date of Python's, and as a text a whole number keeps its digits
+        # Python's dates are limited in range; as text, an integer keeps all its digits
         date_as_object=False,
         integer_object_nulls=is_text,
     )
@@ -49,7 +49,7 @@ def series(values: Any, name: str, *, is_text: bool) -> pd.Series[Any]:
 
 
 def _plain_numbers(values: Any) -> Any:
-    """Return texts as floats where each is one, None where the contract has to look closer."""
+    """Return texts as floats if all are plain numbers; None if the contract has to check them."""
     import pyarrow
     import pyarrow.compute as compute
 
@@ -57,13 +57,13 @@ def _plain_numbers(values: Any) -> Any:
         numbers = compute.cast(values, pyarrow.float64())
     except pyarrow.ArrowInvalid:
         return None
-    # NaN, infinity, and whole numbers whose digits a float would lose
+    # NaN, infinity, and integers that a float cannot represent exactly
     is_plain = compute.less(compute.abs(numbers), float(EXACT_LIMIT))
     return numbers if compute.all(is_plain, min_count=0).as_py() else None
 
 
 def keys(values: Any, rule: Rule) -> Any:
-    """Return the texts of a column of keys, as `core.platform.rows.key_text` has them.
+    """Return a column of keys as text, normalized like `core.platform.rows.values.key_text`.
 
     Examples
     --------

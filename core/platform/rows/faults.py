@@ -1,6 +1,6 @@
-"""Faults of rows, each a code, a column, rows and parameters; and their sentences, made here alone.
+"""Faults of rows: code, column, rows and parameters, and the only place that words them.
 
-A copy of this file is part of each registered model, so it imports nothing of core.
+Copied into every registered model, so it imports nothing of core.
 """
 
 from __future__ import annotations
@@ -12,32 +12,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# The largest magnitude of a number. Trees work in float32, which ends at 3.4e38, and so does the
-# no-data value of many programs; fourth powers of it (variances of squares) summed over 1e9 rows
-# stay far below the end of float64, 1.8e308.
+# The largest magnitude of a number. Trees work in float32, whose maximum 3.4e38 is also the no-data
+# value of many programs; fourth powers (variances of squares) summed over 1e9 rows stay far below
+# the maximum of float64, 1.8e308.
 LARGEST = 1e38
-# A float from here on may stand for several whole numbers.
+# From here on, a float may represent several integers.
 EXACT_LIMIT = 2**53
-# What a timestamp of pandas can hold, in whole years: 1677-09-21 to 2262-04-11.
+# Range of a pandas timestamp, in whole years: 1677-09-21 to 2262-04-11.
 FIRST_YEAR, LAST_YEAR = 1678, 2261
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Values of one column that break the contract, all for one reason; or a fault of whole rows.
+    """Values of one column that violate the contract for one reason; or a fault of whole rows.
 
     Parameters
     ----------
     code : str
-        type, magnitude, digits, range, category, pattern, spreadsheet_formula, unreadable,
-        years or missing, of values; see `sentence` for those of whole rows.
-    column : str
+        For values: type, magnitude, digits, range, category, pattern, spreadsheet_formula,
+        unreadable, years or missing; see `sentence` for those of whole rows.
     rows : array of int
-        Their places, counted from 0.
+        Their positions, from 0.
     params : mapping
-        What the sentence needs.
+        Parameters of the sentence.
     examples : tuple of str
-        Some of the values, as they are shown.
+        Some of the values, formatted for display.
     """
 
     code: str
@@ -48,7 +47,7 @@ class Fault:
 
 
 def sentence(fault: Fault) -> str:
-    """Return what is wrong, for people: the only place where a fault becomes words.
+    """Return the fault in words, for people.
 
     Examples
     --------
@@ -75,7 +74,7 @@ def sentence(fault: Fault) -> str:
 
 
 def reason(fault: Fault) -> str:
-    """Return what the values of a fault had to be, without their column.
+    """Return the violated requirement, without the column.
 
     Examples
     --------

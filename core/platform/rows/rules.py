@@ -1,6 +1,6 @@
-"""Rules of columns: what their values may be, as the project's file or a model says it.
+"""Rules on the values of a column, from the project file or a model.
 
-A copy of this file is part of each registered model, so it imports nothing of core.
+Copied into every registered model, so it imports nothing of core.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-# What a spreadsheet would run: =..., @..., and +... or -... that is no number.
+# What a spreadsheet would execute: =..., @..., and +... or -... that is not a number.
 SPREADSHEET = re.compile(r"^\s*(?:[=@\t\r]|[+-](?!\s*$|[\d.,]+(?:[eE][+-]?\d+)?%?\s*$))", re.DOTALL)
 
 Type = Literal["text", "integer", "number", "label", "date"]
@@ -19,22 +19,22 @@ Type = Literal["text", "integer", "number", "label", "date"]
 
 @dataclass(frozen=True)
 class Rule:
-    """What the values of a column may be.
+    """The allowed values of a column.
 
     Parameters
     ----------
     type : {"text", "integer", "number", "label", "date"}
-        `label` is 0 or 1. `date` is a day, or a moment of ISO 8601; both are kept as texts that
-        sort by time.
+        `label` is 0 or 1. `date` is a day or an ISO 8601 date-time, kept as text that sorts by
+        time.
     min, max : float or None
-        Range of a number, ends included.
+        Inclusive range of a number.
     categories : tuple of str
-        All values that a text may have; empty where any may stand.
+        Allowed values of a text; empty allows any.
     pattern : str or None
-        Regular expression that the whole of a text must match.
+        Regular expression that the whole text must match.
     negative, positive : tuple of str
-        Of a label that is not written as 0 and 1: what stands for 0 and for 1, as `label_word`
-        writes it.
+        Values of a label that mean 0 and 1, normalized by `label_word`, if it is not written as 0
+        and 1.
     """
 
     type: Type = "number"
@@ -47,17 +47,17 @@ class Rule:
 
     @property
     def labels(self) -> dict[str, float]:
-        """What each value of a label stands for; empty for one that is written as 0 and 1."""
+        """The label of each value; empty if it is written as 0 and 1."""
         return {**dict.fromkeys(self.negative, 0.0), **dict.fromkeys(self.positive, 1.0)}
 
     @property
     def is_text(self) -> bool:
-        """Whether its values are kept as texts."""
+        """Whether its values are stored as text."""
         return self.type in ("text", "date")
 
 
 def rule_of(about: str | Mapping[str, Any]) -> Rule:
-    """Return a rule from how a model's configuration keeps it; or from "number" or "text" alone.
+    """Parse a rule from a model's configuration, or from just "number" or "text".
 
     Examples
     --------
@@ -72,7 +72,7 @@ def rule_of(about: str | Mapping[str, Any]) -> Rule:
 
 
 def label_word(value: object) -> str:
-    """Return a value of a label as a word, alike however a file wrote it.
+    """Normalize a value of a label, however a file wrote it.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def label_word(value: object) -> str:
 
 
 def text_fault(text: str, rule: Rule) -> str | None:
-    """Return the code of what is wrong with a text, None when nothing is.
+    """Return the fault code of a text; None if it is valid.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def text_fault(text: str, rule: Rule) -> str | None:
         return "unreadable"
     if rule.categories and text not in rule.categories:
         return "category"
-    # before the pattern, as it says more of such a cell
+    # before the pattern, as it is more specific
     if rule.type == "text" and SPREADSHEET.match(text):
         return "spreadsheet_formula"
     if rule.pattern and _compiled(rule.pattern).fullmatch(text) is None:

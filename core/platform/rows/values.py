@@ -1,8 +1,8 @@
-"""What a value of a column may be, and how it is read: the only reader of values.
+"""The only reader of column values.
 
-Acquire, Prepare, scoring, the endpoint, the client, labels and the served model all ask it, so the
-same row has the same answer, or the same refusal, whichever way it comes. A copy of this file is
-part of each registered model, so it imports nothing of core but what is beside it.
+Acquire, Prepare, scoring, the endpoint, the client, labels and the served model all use it, so the
+same row is read or refused in the same way everywhere. Copied into every registered model, so it
+imports nothing of core but its own package.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pandas as pd
 from core.platform.rows.faults import EXACT_LIMIT, FIRST_YEAR, LARGEST, LAST_YEAR, Fault
 from core.platform.rows.rules import Rule, label_word, text_fault
 
-# What an empty cell may be called in a column of numbers or days; those of pandas. In a column of
-# texts only an empty text is missing: a country may be called NA.
+# Markers of a missing value in columns of numbers or days, as in pandas. In a text column only an
+# empty text is missing: NA may be a country.
 MISSING_MARKS = frozenset(
     {
         "",
@@ -50,7 +50,7 @@ BOOLEANS = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "
 KEY_CHARACTERS = 200
 EXAMPLES = 3
 _ENDLESS = np.iinfo(np.int64)
-# ASCII digits alone: Python would also take 1_000 and the digits of other scripts
+# ASCII digits only: Python would also accept 1_000 and digits of other scripts
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0*)?")
 _ENDLESS_TEXT = re.compile(r"([+-]?)inf(?:inity)?", re.IGNORECASE)
@@ -65,17 +65,17 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Read(NamedTuple):
-    """A column in its type, where what has no value of it is missing; and all its faults."""
+    """A column converted to its type, with missing for invalid values; and all its faults."""
 
     values: pd.Series[Any]
     faults: tuple[Fault, ...] = ()
 
 
 def read(values: pd.Series[Any], rule: Rule) -> Read:
-    """Return a column in its type, and all that is wrong with it.
+    """Convert a column to its type, and return it with all its faults.
 
-    Numbers and labels are float64, whole numbers without a missing one int64, texts and days
-    objects. A value has one fault at most.
+    Numbers and labels are float64, integers without missing values int64, texts and days object. A
+    value has at most one fault.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def read(values: pd.Series[Any], rule: Rule) -> Read:
 
 
 def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
-    """Return numbers that break no rule, as most batches hold them, at once; else None."""
+    """Fast path: return numbers that are all valid, as in most batches; otherwise None."""
     kinds = {"number": "if", "integer": "i", "label": "if"}.get(rule.type, "")
     if not isinstance(values.dtype, np.dtype) or values.dtype.kind not in kinds or rule.positive:
         return None
@@ -113,7 +113,7 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
         if rule.type == "integer":
             outside = array.min() < low or array.max() > high
         else:
-            # missing ones are passed over, infinite ones are beyond
+            # missing values are ignored, infinite ones are out of range
             outside = np.fmin.reduce(array) < low or np.fmax.reduce(array) > high
         if outside:
             return None
@@ -121,9 +121,9 @@ def clean_numbers(values: pd.Series[Any], rule: Rule) -> pd.Series[Any] | None:
 
 
 def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
-    """Return the values of a short column as `read` would, where each is plainly right; else None.
+    """Fast path: return a short column's values as `read` would if all are valid; otherwise None.
 
-    For a request of a few rows, for which a Series would take longer than all else.
+    For requests of a few rows, where creating a Series would dominate.
     """
     if rule.type == "date":
         moments = [_moment(value) for value in values]
@@ -151,7 +151,7 @@ def clean_cells(values: Sequence[Any], rule: Rule) -> Sequence[Any] | None:
 
 
 def label_of(value: object) -> int | None:
-    """Return a label as 0 or 1, None for what is neither.
+    """Return a label as 0 or 1; None if it is neither.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def label_of(value: object) -> int | None:
 
 
 def empty_rows(values: pd.Series[Any], faults: Sequence[Fault]) -> Bools:
-    """Return where a column as `read` returned it has no value, and no fault either."""
+    """Return where a column from `read` is missing without a fault."""
     empty: Bools = values.isna().to_numpy(copy=True)
     for fault in faults:
         empty[fault.rows] = False
@@ -171,7 +171,7 @@ def empty_rows(values: pd.Series[Any], faults: Sequence[Fault]) -> Bools:
 
 
 def missing(values: pd.Series[Any], faults: Sequence[Fault], name: str) -> Fault | None:
-    """Return the fault of a column in which no value may be missing, as `read` returned it."""
+    """Return the fault of missing values in a required column from `read`."""
     is_float = isinstance(values.dtype, np.dtype) and values.dtype.kind == "f"
     if is_float and not np.isnan(values.to_numpy()).any():
         return None
@@ -180,10 +180,10 @@ def missing(values: pd.Series[Any], faults: Sequence[Fault], name: str) -> Fault
 
 
 def key_text(value: object, type_: str = "text") -> str | None:
-    """Return a natural key as it is kept and compared; None for one that is missing.
+    """Normalize a natural key for storage and comparison; None if it is missing.
 
-    Where keys are numbers by the project's file, "12", "12.0", "012" and 12 are the same one; where
-    they are texts, "012" is another than "12". Asking again changes nothing.
+    If the project file declares numbers, "12", "12.0", "012" and 12 are the same key; as text,
+    "012" differs from "12". Idempotent.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def key_text(value: object, type_: str = "text") -> str | None:
     if text is None:
         return None
     text = str(value) if text is _NO_TEXT else text
-    # what no database takes as text: NUL, and halves of characters
+    # what no database accepts as text: NUL and lone surrogates
     text = text.encode("utf-8", "replace").decode().replace("\0", "?").strip()
     if type_ in ("integer", "number"):
         if text in MISSING_MARKS:
@@ -239,7 +239,7 @@ def _numbers(values: pd.Series[Any], rule: Rule) -> Read:
     if (rule.min, rule.max) != (None, None):
         codes["range"] = (kept < low) | (kept > high)
     faults = _faults(values, rule, codes)
-    # what is out of range stays what it is, as it may be shown
+    # out-of-range values are kept, as they may be shown
     settled: Any = kept
     if rule.type == "integer" and not np.isnan(kept).any():
         settled = kept.astype("int64") if exact is None else exact
@@ -263,11 +263,11 @@ def _labels(values: pd.Series[Any], rule: Rule) -> Read:
 def _as_numbers(
     values: pd.Series[Any],
 ) -> tuple[npt.NDArray[np.float64], Bools, npt.NDArray[np.int64] | None]:
-    """Return values as floats, which are no numbers, and whole ones with all their digits."""
+    """Return floats, a mask of non-numbers, and exact integers where floats lose digits."""
     dtype = values.dtype
     nothing = np.zeros(len(values), dtype=bool)
     if isinstance(dtype, np.dtype) and dtype.kind in "mMc":
-        # pandas would count the nanoseconds of times and drop the imaginary part
+        # pandas would convert times to nanoseconds and drop imaginary parts
         filled = values.notna().to_numpy()
         return np.full(len(values), np.nan), filled, None
     if pd.api.types.is_numeric_dtype(dtype):
@@ -297,7 +297,7 @@ def _as_numbers(
 
 
 def _number(value: Any) -> float | None:
-    """Return a value as a number, NaN where it is missing, None where it is none."""
+    """Return a value as a number; NaN if missing, None if it is not a number."""
     if value is None or value is pd.NA or value is pd.NaT:
         return math.nan
     if isinstance(value, str):
@@ -322,7 +322,7 @@ def _number(value: Any) -> float | None:
 def _exactly(
     cells: npt.NDArray[Any], numbers: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64] | None:
-    """Return whole numbers that a float would not hold, None where floats do, or not all are."""
+    """Return exact integers if floats would lose digits, None if not or if not all are integers."""
     with np.errstate(invalid="ignore"):
         if not (np.abs(numbers) >= EXACT_LIMIT).any() or np.isnan(numbers).any():
             return None
@@ -353,7 +353,7 @@ def _texts(values: pd.Series[Any], rule: Rule) -> Read:
             dtype="object",
         )
     codes, texts = pd.factorize(plain)
-    # a place more, for those that are missing
+    # one more place, for missing values
     kept = np.array([*(text or None for text in texts), None], dtype="object")
     why = np.array([*(text_fault(text, rule) if text else None for text in texts), None], "object")
     masks: dict[str, Bools] = {"type": broken}
@@ -363,7 +363,7 @@ def _texts(values: pd.Series[Any], rule: Rule) -> Read:
         kept[why == "unreadable"] = None
     faults = _faults(values, rule, masks)
     if not broken.any() and all(text for text in texts) and "unreadable" not in masks:
-        # as they stand, without a copy
+        # unchanged, without a copy
         return Read(plain.where(plain.notna(), None) if (codes < 0).any() else plain, faults)
     return Read(
         pd.Series(kept[codes], index=values.index, name=values.name, dtype="object"), faults
@@ -374,7 +374,7 @@ _NO_TEXT = "\ud800"
 
 
 def _text_of(value: Any) -> str | None:
-    """Return a value as a text; `_NO_TEXT` for what has none, such as a list."""
+    """Return a value as text; `_NO_TEXT` for what has none, such as a list."""
     if isinstance(value, str):
         return value or None
     if value is None or value is pd.NA or value is pd.NaT:
@@ -383,7 +383,7 @@ def _text_of(value: Any) -> str | None:
         number = float(value)
         if math.isnan(number):
             return None
-        # a column of whole numbers with a missing one is kept as floats by many programs
+        # many programs store a column of integers with missing values as floats
         is_whole = math.isfinite(number) and number.is_integer()
         return f"{number:.0f}" if is_whole and abs(number) < 1e21 else str(value)
     if isinstance(value, Decimal):
@@ -398,13 +398,13 @@ def _text_of(value: Any) -> str | None:
 
 def _dates(values: pd.Series[Any]) -> Read:
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biufc":
-        # pandas would take a number for nanoseconds since 1970
+        # pandas would interpret a number as nanoseconds since 1970
         broken = values.notna().to_numpy()
         empty = pd.Series([None] * len(values), index=values.index, name=values.name, dtype=object)
         return Read(empty, _faults(values, Rule("date"), {"type": broken}))
     plain = values
     if values.dtype == object:
-        # a parquet file can hold lists, which have no hash
+        # a parquet file can contain lists, which are not hashable
         plain = values.where(values.map(lambda cell: isinstance(cell, Hashable)), False)
     codes, cells = pd.factorize(plain)
     moments = [*(_moment(cell) for cell in cells), None]
@@ -422,7 +422,7 @@ def _dates(values: pd.Series[Any]) -> Read:
 
 
 def _moment(value: Any) -> str | Fault | None:
-    """Return a day, or a moment with its time of day and UTC's mark where it names a zone."""
+    """Return a day, or a date-time with a UTC mark if it names a zone."""
     if isinstance(value, str):
         text = value.strip(_BLANK)
         if text in MISSING_MARKS or text == "NaT":
@@ -486,7 +486,7 @@ def _faults(values: pd.Series[Any], rule: Rule, codes: Mapping[str, Bools]) -> t
 
 
 def shown(value: Any) -> str:
-    """Return a value as a sentence shows it, the same for a number however it was written.
+    """Format a value for a sentence; equal numbers look the same however they were written.
 
     Examples
     --------

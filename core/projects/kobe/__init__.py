@@ -1,5 +1,5 @@
 """The shipped project: Kobe Bryant's shots.
 
-Its file and its sample, the court, and what the course that it was made for asks: its questions,
-the checklist, and the published baseline.
+Its file, its sample, the court, and the requirements of the course it was made for: questions,
+checklist, and published baseline.
 """

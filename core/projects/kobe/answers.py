@@ -1,4 +1,4 @@
-"""The questions that the course asks, answered with the numbers of this project."""
+"""Answers to the course's questions, with the numbers of this project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.platform.steps import FILTERED, STEPS
 from core.projects.kobe import answers_of_operation
 from core.training import candidates as kinds
 
-# head -> what each of the four does for it, in the order of TOOLS
+# heading -> what each of the four does for it, in the order of TOOLS
 TOOLS = ("Streamlit", "MLflow", "PyCaret", "scikit-learn")
 HELP: dict[str, tuple[str, str, str, str]] = {
     "Experiment tracking": (
@@ -77,7 +77,7 @@ HELP: dict[str, tuple[str, str, str, str]] = {
 
 
 def build(facts: Facts) -> Document:
-    """Return the answers; a number that no run holds yet is told as missing.
+    """Return the answers; a number without a run is reported as missing.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def build(facts: Facts) -> Document:
 
 
 def pipelines(facts: Facts) -> list[Block]:
-    """Return why there are a pipeline of development and one of production."""
+    """Return why there are separate pipelines for development and production."""
     spec = facts.spec
     blocks: list[Block] = [
         Heading("Why development and production pipelines?"),
@@ -208,7 +208,7 @@ def steps() -> list[Block]:
 
 
 def approaches(facts: Facts) -> list[Block]:
-    """Return both approaches with their figures, which was chosen, and why."""
+    """Return both approaches with their metrics, which was chosen, and why."""
     spec, train = facts.spec, facts.runs.get("train")
     blocks: list[Block] = [
         Heading("Regression or classification: which was chosen, and why?"),
@@ -282,7 +282,7 @@ def _candidate_row(run: RunFacts) -> tuple[str, ...]:
 
 
 def _compared(best: RunFacts, other: RunFacts) -> str:
-    """Return why another candidate was not chosen, a sentence."""
+    """Return a sentence on why another candidate was not chosen."""
     mine, theirs = metric(best, "log_loss_cv"), metric(other, "log_loss_cv")
     ours, f1, rate = (
         metric(best, "f1_test"),
@@ -305,7 +305,7 @@ def _compared(best: RunFacts, other: RunFacts) -> str:
 
 
 def split(facts: Facts) -> list[Block]:
-    """Return what depends on the choice of train and test set, and how bias is met."""
+    """Return what depends on the choice of train and test set, and how bias is handled."""
     run = facts.runs.get("prepare")
     blocks: list[Block] = [
         Heading("How does the choice of train and test set affect the result, and how is bias met?")

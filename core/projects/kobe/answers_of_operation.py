@@ -1,4 +1,4 @@
-"""Answers about operation: does the model fit there, how is that watched, when is it retrained?"""
+"""Answers about operation: model fit, monitoring and retraining."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from core.training import candidates as kinds
 
 
 def bases(facts: Facts) -> list[Block]:
-    """Return how the rows of development and of production differ."""
+    """Return how the development and production rows differ."""
     spec, acquired = facts.spec, facts.runs.get("acquire")
     blocks: list[Block] = [Heading("How do the development and the production base differ?")]
     if acquired is None:
@@ -84,7 +84,7 @@ def bases(facts: Facts) -> list[Block]:
 
 
 def adherence(facts: Facts) -> list[Block]:
-    """Return whether the model is adherent to the production base, and why."""
+    """Return whether the model fits the production base, and why."""
     spec, run = facts.spec, facts.runs.get("monitor")
     blocks: list[Block] = [Heading("Is the model adherent to the production base, and why?")]
     if run is None:
@@ -142,7 +142,7 @@ def _why_not_log_loss(run: RunFacts) -> list[Block]:
 
 
 def health(facts: Facts) -> list[Block]:
-    """Return how the model's health is watched with and without the response variable."""
+    """Return how the model's health is monitored with and without the response variable."""
     run = facts.runs.get("monitor")
     blocks: list[Block] = [
         Heading("How is the model's health monitored with and without the response variable?"),
@@ -191,7 +191,7 @@ def health(facts: Facts) -> list[Block]:
 
 
 def retraining(facts: Facts) -> list[Block]:
-    """Return the strategies of retraining, and what a replay of the past found."""
+    """Return the retraining strategies, and the result of a replay of the past."""
     blocks: list[Block] = [
         Heading("Which are the reactive and the predictive strategy of retraining?"),
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
@@ -271,7 +271,7 @@ def retraining(facts: Facts) -> list[Block]:
 
 
 def earlier(facts: Facts) -> list[Block]:
-    """Return what the first version of this work answered, and why the same holds."""
+    """Return the answer of the first version of this work, and why it still holds."""
     spec = facts.spec
     rate = BASELINE.errors / BASELINE.rows
     clip = -float(np.log(sys.float_info.epsilon))

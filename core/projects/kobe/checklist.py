@@ -1,6 +1,6 @@
-"""The checklist: every requirement of the brief and every point of its grader, looked up live.
+"""The checklist: every requirement of the brief and of its grader, checked live.
 
-Nothing is met because it stands here: each line is computed from the runs and files that are there.
+Each line's state is computed from existing runs and files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from core.documents.texts.requirement import (
     Requirement,
     absent,
     answered,
+    needs,
     of_values,
     whole,
 )
@@ -59,7 +60,7 @@ GROUPS = {
     9: "Dashboard",
     10: "Also taught",
 }
-# what TDSP's template has, and the start of its path here
+# item of TDSP's template, and the prefix of its path here
 TDSP = {
     "README with how to set it up": "README.md",
     "pinned requirements": "requirements.txt",
@@ -103,7 +104,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
 
 
 def _first() -> list[Line]:
-    """Return the lines about the repository, the approaches, and what is answered in writing."""
+    """Return the lines about the repository, the approaches, and the written answers."""
     train_both = (
         f"Train on the page Train with {kinds.title(REGRESSION)} and {kinds.title(TREE)} among the "
         "candidates."
@@ -242,8 +243,8 @@ def _repository(facts: Facts) -> Found:
 
 
 def _document(facts: Facts, name: str) -> Found:
-    made = {"charter": charter.build, "exit_report": exit_report.build}[name](facts)
-    return whole(made.title, made.blocks)
+    document = {"charter": charter.build, "exit_report": exit_report.build}[name](facts)
+    return whole(document.title, document.blocks)
 
 
 def _diagram(facts: Facts) -> Found:
@@ -335,10 +336,8 @@ def _covered(facts: Facts) -> Found:
     return Found("met", f"{len(present)} kinds of files in {listed(folders)}.")
 
 
-def _training_run(facts: Facts) -> Found:
-    run = facts.runs.get("train")
-    if run is None:
-        return absent("Treinamento")
+@needs("train")
+def _training_run(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         run.name == "Treinamento" and len(facts.candidates) > 1,
         f"{len(facts.candidates)} candidates, each in a run nested in it.",
@@ -347,10 +346,9 @@ def _training_run(facts: Facts) -> Found:
     )
 
 
-def _chosen(facts: Facts) -> Found:
-    run, champion = facts.runs.get("train"), facts.champion
-    if run is None:
-        return absent("Treinamento")
+@needs("train")
+def _chosen(facts: Facts, run: RunFacts) -> Found:
+    champion = facts.champion
     best = run.params.get("best")
     if not best or champion is None:
         return Found("partly", "There is a training, and no champion.", run)

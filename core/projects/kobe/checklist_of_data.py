@@ -1,16 +1,16 @@
-"""The lines of the checklist about data: the raw folder, the run PreparacaoDados and its sets."""
+"""Checklist lines about data: the raw folder, the run PreparacaoDados and its sets."""
 
 from __future__ import annotations
 
 from core.data.records import AcquiredRun, PreparedRun
-from core.documents.dossier import Facts
+from core.documents.dossier import Facts, RunFacts
 from core.documents.texts.reading import listed, metric, number, percent, plain_tags
-from core.documents.texts.requirement import Found, Line, absent, answered, of_values
+from core.documents.texts.requirement import Found, Line, absent, answered, needs, of_values
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.projects.kobe import answers
 from core.projects.kobe.course import EXPECTED
 
-# the base rates of a stratified split differ by rounding alone
+# the base rates of a stratified split differ only by rounding
 STRATIFIED = 0.001
 
 
@@ -115,10 +115,8 @@ def lines(facts: Facts) -> list[Line]:
     ]
 
 
-def _raw(facts: Facts) -> Found:
-    run = facts.runs.get("acquire")
-    if run is None:
-        return absent("AquisicaoDados")
+@needs("acquire")
+def _raw(facts: Facts, run: RunFacts) -> Found:
     snapshot = plain_tags(AcquiredRun, run).snapshot
     files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/part-")]
     if not snapshot or not files:
@@ -129,14 +127,12 @@ def _raw(facts: Facts) -> Found:
     return Found("met", f"{rows} rows in {len(files)} files, kept unchanged.", run, files[0])
 
 
-def _categorised(facts: Facts) -> Found:
-    run = facts.runs.get("acquire")
-    if run is None:
-        return absent("AquisicaoDados")
+@needs("acquire")
+def _categorised(facts: Facts, run: RunFacts) -> Found:
     columns = facts.spec.columns
     known = run.tables.get("columns")
-    seen = set(known["column"]) if known is not None else set()
-    lacking = [name for name in columns if name not in seen]
+    described = set(known["column"]) if known is not None else set()
+    lacking = [name for name in columns if name not in described]
     if lacking:
         return Found("partly", f"Not looked at: {listed(lacking)}.", run)
     kinds_of: dict[str, int] = {}
@@ -162,10 +158,8 @@ def _integrated(facts: Facts) -> Found:
     )
 
 
-def _prepared(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _prepared(facts: Facts, run: RunFacts) -> Found:
     wanted = ("rows_filtered", "rows_train", "rows_test")
     lacking = [name for name in wanted if metric(run, name) is None]
     return of_values(
@@ -176,10 +170,8 @@ def _prepared(facts: Facts) -> Found:
     )
 
 
-def _missing_dropped(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _missing_dropped(facts: Facts, run: RunFacts) -> Found:
     unlabelled, other = metric(run, "rows_unlabelled"), metric(run, "rows_missing")
     return of_values(
         run.params.get("missing") == "drop",
@@ -190,10 +182,8 @@ def _missing_dropped(facts: Facts) -> Found:
     )
 
 
-def _columns(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _columns(facts: Facts, run: RunFacts) -> Found:
     taken = run.params.get("features", "").split(",")
     return of_values(
         sorted(taken) == sorted(facts.spec.features),
@@ -203,10 +193,8 @@ def _columns(facts: Facts) -> Found:
     )
 
 
-def _only_development(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _only_development(facts: Facts, run: RunFacts) -> Found:
     rows = facts.spec.rows
     kept = run.params.get("rows_kept", "")
     other = number(metric(run, "rows_other"), 0)
@@ -218,10 +206,9 @@ def _only_development(facts: Facts) -> Found:
     )
 
 
-def _dimension(facts: Facts) -> Found:
-    run, file = facts.runs.get("prepare"), facts.files.get(FILTERED)
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _dimension(facts: Facts, run: RunFacts) -> Found:
+    file = facts.files.get(FILTERED)
     stated = metric(run, "rows_filtered"), metric(run, "columns_filtered")
     shown = f"({stated[0] or 0:.0f}, {stated[1] or 0:.0f})"
     if file is None:
@@ -238,10 +225,8 @@ def _dimension(facts: Facts) -> Found:
     return Found("met", f"{shown}, in the run and in the file.", run, FILTERED)
 
 
-def _stratified(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _stratified(facts: Facts, run: RunFacts) -> Found:
     train, test = metric(run, "base_rate_train"), metric(run, "base_rate_test")
     if train is None or test is None:
         return Found("partly", "The run does not tell how the labels lie in both sets.", run)
@@ -254,10 +239,8 @@ def _stratified(facts: Facts) -> Found:
     )
 
 
-def _shares(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _shares(facts: Facts, run: RunFacts) -> Found:
     share = run.params.get("test_share", "")
     train, test = metric(run, "rows_train"), metric(run, "rows_test")
     if not share or train is None or test is None:
@@ -270,10 +253,8 @@ def _shares(facts: Facts) -> Found:
     )
 
 
-def _set_files(facts: Facts) -> Found:
-    run = facts.runs.get("prepare")
-    if run is None:
-        return absent("PreparacaoDados")
+@needs("prepare")
+def _set_files(facts: Facts, run: RunFacts) -> Found:
     train, test = facts.files.get(TRAIN_SET), facts.files.get(TEST_SET)
     if train is None or test is None:
         return Found("missing", f"`{TRAIN_SET}` and `{TEST_SET}` are not both there.", run)

@@ -1,10 +1,10 @@
-"""The lines of the checklist about operation: the API, its results, monitoring and retraining."""
+"""Checklist lines about operation: the API, its results, monitoring and retraining."""
 
 from __future__ import annotations
 
 from core.documents.dossier import Facts, RunFacts
 from core.documents.texts.reading import listed, metric, number, percent, plain_tags
-from core.documents.texts.requirement import Found, Line, absent, answered, of_values
+from core.documents.texts.requirement import Found, Line, answered, needs, of_values
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
 from core.projects.kobe import answers_of_operation as written
@@ -12,14 +12,14 @@ from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
 from core.scoring.records import ScoringRun
 
-# rows with a label that a control sample should have
+# labelled rows that a control sample should have
 CONTROL_ROWS = 100
-# codes of checks that an alarm is asked for
+# codes of checks that need an alarm
 ALARMS = ("recall", "specificity", "precision")
 
 
 def lines(facts: Facts) -> list[Line]:
-    """Return the lines about operation, the dashboard, and what is also taught."""
+    """Return the lines about operation, the dashboard, and further topics of the course."""
     rows = facts.spec.rows
     serve = "Start a server on the page Serve."
     score = f"Start a server on the page Serve, then score the {rows.production_name}."
@@ -140,10 +140,8 @@ def _registered(facts: Facts) -> Found:
     )
 
 
-def _served(facts: Facts) -> Found:
-    run = facts.runs.get("serve")
-    if run is None:
-        return absent("Disponibilizacao")
+@needs("serve")
+def _served(facts: Facts, run: RunFacts) -> Found:
     command = run.params.get("served_command", "")
     return of_values(
         command.startswith("mlflow models serve"),
@@ -173,10 +171,8 @@ def _scored(facts: Facts) -> Found:
     )
 
 
-def _results(facts: Facts) -> Found:
-    run = _production(facts)
-    if run is None:
-        return absent("PipelineAplicacao")
+@needs("score", _production)
+def _results(facts: Facts, run: RunFacts) -> Found:
     name = run.params.get("output", "").replace("\\", "/").rpartition("/")[2]
     file = facts.files.get(f"data/07_model_output/{name}")
     if file is None:
@@ -186,10 +182,8 @@ def _results(facts: Facts) -> Found:
     return Found("met", f"{number(file.rows)} rows of {file.columns} columns.", run, file.path)
 
 
-def _new_figures(facts: Facts) -> Found:
-    run = _production(facts)
-    if run is None:
-        return absent("PipelineAplicacao")
+@needs("score", _production)
+def _new_figures(facts: Facts, run: RunFacts) -> Found:
     loss, f1 = metric(run, "log_loss_production"), metric(run, "f1_production")
     if loss is None or f1 is None:
         return Found("partly", "The rows have no labels yet: both need them.", run)
@@ -198,15 +192,13 @@ def _new_figures(facts: Facts) -> Found:
 
 
 def _of_operation(facts: Facts) -> RunFacts | None:
-    """Return the report on rows of operation, None where there is none."""
+    """Return the report on production rows; None if there is none."""
     run = facts.runs.get("monitor")
     return None if run is None or run.params.get("window") == "test" else run
 
 
-def _adherence(facts: Facts) -> Found:
-    run = _of_operation(facts)
-    if run is None:
-        return absent("Monitoramento")
+@needs("monitor", _of_operation)
+def _adherence(facts: Facts, run: RunFacts) -> Found:
     report = plain_tags(ReportRun, run)
     return of_values(
         report.verdict in ("fits", "watch", "does_not_fit", "no_skill"),
@@ -216,16 +208,14 @@ def _adherence(facts: Facts) -> Found:
     )
 
 
-def _both_ways(facts: Facts) -> Found:
-    run = _of_operation(facts)
-    if run is None:
-        return absent("Monitoramento")
+@needs("monitor", _of_operation)
+def _both_ways(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
         return Found("partly", "The run kept no checks.", run)
-    made = checks[checks["verdict"] != "not_applicable"]
-    own = int((made["group"] == "performance").sum())
-    others = len(made) - own
+    applicable = checks[checks["verdict"] != "not_applicable"]
+    own = int((applicable["group"] == "performance").sum())
+    others = len(applicable) - own
     return of_values(
         own > 0 and others > 0,
         f"{own} checks with labels and {others} without were made.",
@@ -234,10 +224,8 @@ def _both_ways(facts: Facts) -> Found:
     )
 
 
-def _decided(facts: Facts) -> Found:
-    run = facts.runs.get("retrain")
-    if run is None:
-        return absent("Retreinamento")
+@needs("retrain")
+def _decided(facts: Facts, run: RunFacts) -> Found:
     last = plain_tags(DecisionRun, run)
     return Found("met", f"{last.decision_title}. {last.reason}", run)
 
@@ -252,10 +240,8 @@ def _dashboard(facts: Facts) -> Found:
     return Found("met", f"The page Monitor shows {count} reports.", run, page)
 
 
-def _approved(facts: Facts) -> Found:
-    run = facts.runs.get("promote")
-    if run is None:
-        return absent("Promocao")
+@needs("promote")
+def _approved(facts: Facts, run: RunFacts) -> Found:
     rules = run.tables.get("rules")
     count = 0 if rules is None else len(rules)
     decision = plain_tags(PromotionRun, run).decision
@@ -264,10 +250,8 @@ def _approved(facts: Facts) -> Found:
     )
 
 
-def _revalidated(facts: Facts) -> Found:
-    run = facts.runs.get("label")
-    if run is None:
-        return absent("RecepcaoRotulos")
+@needs("label")
+def _revalidated(facts: Facts, run: RunFacts) -> Found:
     rows = metric(run, "rows") or 0.0
     used = rows - (metric(run, "labels_rejected") or 0.0)
     return of_values(
@@ -278,10 +262,8 @@ def _revalidated(facts: Facts) -> Found:
     )
 
 
-def _novelty(facts: Facts) -> Found:
-    run = _of_operation(facts)
-    if run is None:
-        return absent("Monitoramento")
+@needs("monitor", _of_operation)
+def _novelty(facts: Facts, run: RunFacts) -> Found:
     outside, told_apart = metric(run, "outside_support"), metric(run, "domain_auc")
     if outside is None or told_apart is None:
         return Found("partly", "The run does not tell which rows are new.", run)
@@ -293,10 +275,8 @@ def _novelty(facts: Facts) -> Found:
     )
 
 
-def _alarm(facts: Facts) -> Found:
-    run = _of_operation(facts)
-    if run is None:
-        return absent("Monitoramento")
+@needs("monitor", _of_operation)
+def _alarm(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
         return Found("partly", "The run kept no checks.", run)
@@ -312,10 +292,8 @@ def _alarm(facts: Facts) -> Found:
     )
 
 
-def _densities(facts: Facts) -> Found:
-    run = _of_operation(facts)
-    if run is None:
-        return absent("Monitoramento")
+@needs("monitor", _of_operation)
+def _densities(facts: Facts, run: RunFacts) -> Found:
     if "densities" not in run.tables and not run.metrics:
         return Found("partly", "The run kept no densities.", run)
     tested = any(report.params.get("window") == "test" for report in facts.reports)

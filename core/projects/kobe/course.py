@@ -1,16 +1,16 @@
-"""What the course asks the work to come to, and what the first version of this work published."""
+"""The course's expected results, and the published baseline of the first version."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# PyCaret's ids of the two candidates that must be trained
+# PyCaret ids of the two required candidates
 REGRESSION, TREE = "lr", "dt"
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the preparation of the real files comes to; the target is one of the columns."""
+    """Expected result of preparing the real files; columns include the target."""
 
     rows: int
     columns: int
@@ -19,17 +19,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class PublishedBaseline:
-    """A model's figures on the 3-point shots, as the first version of this work published them.
+    """A model's metrics on the 3-point shots, as published by the first version of this work.
 
     Parameters
     ----------
     candidate : str
-        PyCaret's id of its model.
-    f1 : float
+        PyCaret id of the model.
     errors, rows : int
         Wrong labels among the labelled rows.
     log_loss : float
-        As it was published: of labels instead of probabilities.
+        As published: computed on labels instead of probabilities.
     """
 
     candidate: str

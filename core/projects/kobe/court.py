@@ -1,4 +1,4 @@
-"""A shot chart: the half court to scale, and shots gathered in hexagons on it.
+"""Shot charts: the half court to scale, with shots binned in hexagons.
 
 Lengths are in tenths of a foot from the centre of the hoop: x across the court, y up the court.
 """
@@ -18,22 +18,22 @@ from core.stats.charts.style import PALETTE, legible
 if TYPE_CHECKING:
     import altair as alt
 
-# The NBA's measures as its own shot coordinates have them: 50 by 47 feet, backboard 4 ft from the
+# The NBA's dimensions as in its shot coordinates: 50 by 47 feet, backboard 4 ft from the
 # baseline. The league's data puts the hoop 9 inches in front of the board; the rule book says 15.
 SIDE = 250.0
 BASELINE, HALF = -47.5, 422.5
 THREE_RADIUS, THREE_CORNER = 237.5, 220.0
 FREE_THROW = 142.5
-# Pixels per tenth of a foot, the same in both directions: 440 fit beside an open sidebar at 800.
+# Pixels per tenth of a foot in both directions: 440 fit beside an open sidebar at 800.
 SCALE = 0.88
 # Distance between the centres of neighbouring bins.
 SIZE = 20.0
-# A bin with fewer labels than this shows no rate: its standard error is above 12 points.
+# With fewer labels a bin shows no rate: its standard error is above 12 points.
 MIN_LABELS = 15
-# Rates further from the average than this (points of share) share the strongest colour.
+# Rates further from the average than this share the strongest colour.
 RATE_SPAN = 0.2
-# Errors are smaller than rates differ: they are told in bins twice as wide, each of at least this
-# many labels (standard error 9 points), with the strongest colour from here on (points of share).
+# Errors are smaller than differences of rates, so their bins are twice as wide, with at least this
+# many labels (standard error 9 points), and the strongest colour from here on.
 RESIDUAL_SIZE, RESIDUAL_LABELS, RESIDUAL_SPAN = 40.0, 30, 0.15
 _HEXAGON = "M0,-1L0.866,-0.5L0.866,0.5L0,1L-0.866,0.5L-0.866,-0.5Z"
 _MARK: dict[str, Any] = {"shape": _HEXAGON, "filled": True, "opacity": 1, "strokeWidth": 0}
@@ -42,12 +42,12 @@ Floats = npt.NDArray[np.float64]
 
 
 def half_court() -> pd.DataFrame:
-    """Return the lines of an NBA half court as points to be joined.
+    """Return the lines of an NBA half court as polylines.
 
     Returns
     -------
     DataFrame
-        Columns `part` (points of one part make one line), `order`, `x`, `y`, `dashed`.
+        Columns `part` (one line each), `order`, `x`, `y`, `dashed`.
 
     Examples
     --------
@@ -93,28 +93,28 @@ def cells(
     by: Sequence[str] = (),
     size: float = SIZE,
 ) -> pd.DataFrame:
-    """Count the shots of the half court in hexagons, apart for each value of the columns `by`.
+    """Count the shots of the half court in hexagons, for each value of the columns `by`.
 
-    However many shots there are, this stays small, and `gather` filters it at once.
+    The result is small for any number of shots, and `gather` filters it quickly.
 
     Parameters
     ----------
     frame : DataFrame
-        A row per shot; it is not changed.
+        A row per shot; not modified.
     x, y : str
-        Columns of the place.
+        Columns of the position.
     label : str, optional
-        Column of 1 made, 0 missed; may have missing values.
+        Column with 1 made, 0 missed; may have missing values.
     by : sequence of str
-        Columns to filter by later; rows that miss a value of theirs are left out.
+        Columns to filter by later; rows with a missing value there are left out.
     size : float
-        Distance between the centres of two neighbours, tenths of a foot.
+        Distance between neighbouring centres, tenths of a foot.
 
     Returns
     -------
     DataFrame
-        `x`, `y` of the centre, the columns `by`, `shots`, `labelled`, `made`. Shots beyond the
-        half court or without a place are in no cell.
+        `x`, `y` of the centre, the columns `by`, `shots`, `labelled`, `made`. Shots beyond the half
+        court or without a position are left out.
 
     Examples
     --------
@@ -146,22 +146,22 @@ def gather(
     *,
     min_labels: int = MIN_LABELS,
 ) -> pd.DataFrame:
-    """Put the cells together that have one of the wanted values in each column of `only`.
+    """Merge the cells whose values are allowed by `only`.
 
     Parameters
     ----------
     counted : DataFrame
-        As `cells` returns it.
+        From `cells`.
     only : mapping of str to sequence, optional
-        Wanted values of a column.
+        Allowed values by column.
     min_labels : int
-        A bin with fewer labels has no rate.
+        Bins with fewer labels have no rate.
 
     Returns
     -------
     DataFrame
         A row per bin with shots: `x`, `y` of its centre, `shots`, `labelled`, `made`, `make_rate`
-        (NaN where labels are few), `distance` of its centre from the hoop in feet.
+        (NaN if labels are few), `distance` of its centre from the hoop in feet.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def gather(
 
 
 def totals(bins: pd.DataFrame) -> tuple[int, int, float | None]:
-    """Return how many shots the bins hold, how many of them with a label, and their make rate.
+    """Return the number of shots, of labelled shots, and the make rate over all bins.
 
     Examples
     --------
@@ -204,25 +204,25 @@ def residual_cells(
     size: float = RESIDUAL_SIZE,
     min_labels: int = RESIDUAL_LABELS,
 ) -> pd.DataFrame:
-    """Compare, in hexagons of the half court, the mean forecast with the share that was made.
+    """Compare the mean predicted probability with the make rate in hexagons of the half court.
 
     Parameters
     ----------
     frame : DataFrame
-        A row per shot; it is not changed. Rows without a label count nowhere.
+        A row per shot; not modified. Rows without a label are ignored.
     x, y, label, probability : str
-        Columns of the place, of 1 made or 0 missed, and of the forecast.
+        Columns of the position, the label (1 made, 0 missed) and the predicted probability.
     size : float
-        Distance between the centres of two neighbours, tenths of a foot.
+        Distance between neighbouring centres, tenths of a foot.
     min_labels : int
-        A bin with fewer labels has no residual.
+        Bins with fewer labels have no residual.
 
     Returns
     -------
     DataFrame
         A row per bin: `x`, `y` of its centre, `shots` (with a label), `made_rate`,
-        `mean_probability`, `residual` (mean probability minus made rate; NaN where labels are
-        few), `distance` of its centre from the hoop in feet.
+        `mean_probability`, `residual` (mean probability minus made rate; NaN if labels are few),
+        `distance` of its centre from the hoop in feet.
 
     Examples
     --------
@@ -254,12 +254,12 @@ def residual_cells(
 
 
 def residual_sentence(bins: pd.DataFrame) -> str:
-    """Say where forecast and result differ most.
+    """Return a sentence on where prediction and result differ most.
 
     Parameters
     ----------
     bins : DataFrame
-        As `residual_cells` returns them.
+        From `residual_cells`.
 
     Examples
     --------
@@ -282,7 +282,7 @@ def residual_sentence(bins: pd.DataFrame) -> str:
 def points(
     frame: pd.DataFrame, x: str, y: str, label: str, *, by: Sequence[str] = (), most: int, seed: int
 ) -> pd.DataFrame:
-    """Return labelled shots of the half court, at most `most` of them, drawn at random.
+    """Return a random sample of at most `most` labelled shots of the half court.
 
     Returns
     -------
@@ -309,21 +309,19 @@ def shot_chart(
     size: float | None = None,
     title: str | None = None,
 ) -> alt.LayerChart:
-    """Draw bins on the half court: coloured by make rate against the average, sized by shots.
+    """Draw bins on the half court, coloured by make rate relative to the average, sized by shots.
 
-    The drawing is to scale and has a fixed size (about 450 by 500 pixels with its legend); show it
-    at its own width. The court is its axis: lengths stand in the tooltip, in feet.
+    The chart is to scale and has a fixed size (about 450 by 500 pixels with its legend). The court
+    replaces the axes; the tooltip shows lengths in feet.
 
     Parameters
     ----------
     bins : DataFrame
-        As `gather` returns them.
+        From `gather`.
     average : float or None
-        Make rate, 0 to 1, that the middle colour stands for. None, or NaN as the mean of no
-        labels is, shows only where shots fall.
+        Make rate of the middle colour, 0 to 1. With None or NaN only the number of shots is shown.
     size : float, optional
-        The size `cells` was given, when `bins` no longer carries it.
-    title : str, optional
+        Size passed to `cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -344,14 +342,14 @@ def shot_chart(
 def point_chart(
     shots: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
 ) -> alt.LayerChart:
-    """Draw single shots on the half court: a dot for a made one, a cross for a missed one.
+    """Draw single shots on the half court: dots for made ones, crosses for missed ones.
 
     Parameters
     ----------
     shots : DataFrame
-        As `points` returns them.
+        From `points`.
     positive, negative : str
-        What the results are called.
+        Names of the results.
 
     Examples
     --------
@@ -377,7 +375,7 @@ def point_chart(
             scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
             legend=key,
         ),
-        # told apart without colour too
+        # distinguishable without colour too
         shape=alt.Shape(
             "result:N",
             scale=alt.Scale(domain=list(words), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
@@ -394,18 +392,17 @@ def point_chart(
 def residual_chart(
     bins: pd.DataFrame, *, size: float | None = None, title: str | None = None
 ) -> alt.LayerChart:
-    """Draw the half court coloured by mean forecast minus made rate: grey where they agree.
+    """Draw the half court coloured by mean prediction minus make rate: grey where they agree.
 
-    Bins are sized by their shots; those of few labels are hollow. As `shot_chart`, it has a fixed
-    size.
+    Bins are sized by their shots; those with few labels are hollow. The size is fixed, as in
+    `shot_chart`.
 
     Parameters
     ----------
     bins : DataFrame
-        As `residual_cells` returns them.
+        From `residual_cells`.
     size : float, optional
-        The size `residual_cells` was given, when `bins` no longer carries it.
-    title : str, optional
+        Size passed to `residual_cells`, if `bins` no longer carries it.
 
     Examples
     --------
@@ -434,7 +431,7 @@ def residual_chart(
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
-    """Return the encodings of two fields that put a mark on the half court."""
+    """Return the encodings that position a mark on the half court by two fields."""
     import altair as alt
 
     wide, high = [-SIDE, SIDE], [BASELINE, HALF]
@@ -447,7 +444,7 @@ def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
 def on_the_court(
     layers: list[alt.Chart], description: str, title: str | None = None
 ) -> alt.LayerChart:
-    """Draw layers under the lines of the half court, to scale and of a fixed size."""
+    """Draw layers under the lines of the half court, to scale and with a fixed size."""
     import altair as alt
 
     lines = half_court()
@@ -465,7 +462,7 @@ def on_the_court(
     chart = alt.LayerChart(layer=[*layers, *drawn]).properties(
         width=round(2 * SIDE * SCALE),
         height=round((HALF - BASELINE) * SCALE),
-        # the court keeps its size whatever stands beside it: a foot is as long up as across
+        # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
         description=f"{description}; the hoop is at the bottom",
     )
@@ -501,7 +498,7 @@ def _bin_layers(
 def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     import altair as alt
 
-    # area goes with the count up to a cap: at the hoop one bin holds a hundred times the others
+    # area is proportional to the count up to a cap: at the hoop a bin holds a hundred times more
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
@@ -552,16 +549,16 @@ def _coloured(
     place: dict[str, Any],
     tooltip: list[alt.Tooltip],
 ) -> list[alt.Chart]:
-    """Draw bins that have a value in its colour, and those that miss it hollow."""
+    """Draw bins with a value in its colour, and those without one hollow."""
     import altair as alt
 
     known, few = bins[bins[field].notna()], bins[bins[field].isna()]
-    # a layer without marks is nothing that a screen reader could name
+    # screen readers cannot name a layer without marks
     named: Any = alt.Undefined if len(known) else False
     rated = alt.Chart(known).mark_point(aria=named, **_MARK)
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
-        # hollow, so that they are not taken for bins at the average
+        # hollow, so that they do not look like average bins
         hollow = alt.Chart(few.assign(note="few labels")).mark_point(
             shape=_HEXAGON, filled=False, opacity=1, strokeWidth=1
         )
@@ -593,10 +590,10 @@ def _arc(x: float, y: float, radius: float, start: float, end: float) -> list[tu
 
 
 def _hexagons(x: Floats, y: Floats, size: float) -> tuple[Floats, Floats]:
-    """Return the centre of the hexagon that holds each point.
+    """Return the centre of each point's hexagon.
 
-    The centres are two rectangular lattices, one shifted by half a cell: the nearer one wins. A
-    centre lies on the hoop.
+    The centres are two rectangular lattices, one shifted by half a cell; the nearer centre wins.
+    One centre is on the hoop.
     """
     tall = size * math.sqrt(3)
     first_x, first_y = np.round(x / size) * size, np.round(y / tall) * tall

@@ -1,7 +1,7 @@
-"""One shot on the court: what follows from its place, and what a model answers from every place.
+"""Positions on the court: columns derived from a position, and a model's probability everywhere.
 
-Places are in tenths of a foot from the hoop, as in `court`. Which columns follow from a place is
-what the project file says (`court`, `identities`), and the league's zones.
+Positions are in tenths of a foot from the hoop, as in `court`. Which columns derive from a position
+is stated by the project file (`court`, `identities`) and the league's zones.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from core.stats.charts.style import PALETTE
 if TYPE_CHECKING:
     import altair as alt
 
-# Side of a cell of the map: a foot, as the distance is told.
+# Side of a cell of the map: a foot, the resolution of distances.
 CELL = 10.0
-# A place has support where the model's own rows have one as near as this: three feet.
+# A position has support if the model's own rows have one within three feet.
 NEAR = 30.0
-# Probabilities further from the threshold than this (points of share) share the strongest colour.
+# Probabilities further from the threshold than this share the strongest colour.
 SPAN = 0.2
-# What a click on the court is called in the chart's selections.
+# Name of the chart's selection by click.
 CLICKED = "place"
 
 Floats = npt.NDArray[np.float64]
-# Probability of label 1 for rows of raw columns.
+# Predicts the probability of label 1 from raw columns.
 Predict = Callable[[pd.DataFrame], Floats]
 
 
 def place_columns(spec: ProjectSpec, inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the inputs that follow from the place; none for a project without a court.
+    """Return the inputs that derive from the position; none for a project without a court.
 
     Examples
     --------
@@ -50,12 +50,12 @@ def place_columns(spec: ProjectSpec, inputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
-    """Return all columns of the project that follow from places, a row for each.
+    """Return all columns that derive from positions, one row per position.
 
     Parameters
     ----------
     x, y : array of float, shape (n,)
-        Taken to whole tenths of a foot where the columns of the place are whole numbers.
+        Rounded to tenths of a foot if the position columns are whole numbers.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
     columns = places.copy()
     for identity in spec.identities:
         if set(identity.columns) <= set(places):
-            # rounded as the data is told, so that a place gives the very number that rows have
+            # rounded like the data, so that a position gives exactly the rows' number
             columns[identity.column] = places.eval(identity.formula, engine="python").round(6)
     zones = sample.zone_columns(
         places[spec.court.x].to_numpy(dtype=np.float64),
@@ -82,10 +82,10 @@ def columns_at(spec: ProjectSpec, x: Floats, y: Floats) -> pd.DataFrame:
 
 
 def place_of(spec: ProjectSpec, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the place of each row: `x` and `y`, NaN where its columns do not tell it.
+    """Return the position of each row: `x` and `y`, NaN if it cannot be derived.
 
-    The columns of the place itself count first, then those that are a straight line of one of them,
-    as a latitude is.
+    The position columns come first, then columns that are linear in one of them, such as a
+    latitude.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def place_of(spec: ProjectSpec, rows: pd.DataFrame) -> pd.DataFrame:
 def grid(size: float = CELL) -> pd.DataFrame:
     """Return the centres of the square cells that cover the half court: `x`, `y`.
 
-    One lies on the hoop.
+    One of them is the hoop.
 
     Examples
     --------
@@ -133,12 +133,12 @@ def grid(size: float = CELL) -> pd.DataFrame:
 def support(
     places: pd.DataFrame, known: pd.DataFrame, radius: float = NEAR
 ) -> npt.NDArray[np.int64]:
-    """Return how many known places lie within the radius of each place.
+    """Return the number of known positions within the radius of each position.
 
     Parameters
     ----------
     places, known : DataFrame
-        Columns `x`, `y`; known ones with a missing value count nowhere.
+        Columns `x`, `y`; known ones with a missing value are ignored.
 
     Examples
     --------
@@ -151,31 +151,29 @@ def support(
     points = known[["x", "y"]].dropna().to_numpy(dtype=np.float64)
     if not len(points):
         return np.zeros(len(places), dtype=np.int64)
-    asked = places[["x", "y"]].to_numpy(dtype=np.float64)
-    counts = cKDTree(points).query_ball_point(asked, radius, return_length=True)
+    centres = places[["x", "y"]].to_numpy(dtype=np.float64)
+    counts = cKDTree(points).query_ball_point(centres, radius, return_length=True)
     return np.asarray(counts, dtype=np.int64)
 
 
 def probability_map(
     predict: Predict, spec: ProjectSpec, row: pd.DataFrame, known: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return what the model answers from every place when all else is as in one row.
+    """Return the predicted probability at every position, with all else as in one row.
 
     Parameters
     ----------
-    predict : callable
-        Takes raw columns.
     row : DataFrame
         One row of the model's inputs.
     known : DataFrame
-        Rows of the data that the model comes from, with the same columns.
+        Rows of the model's own data, with the same columns.
 
     Returns
     -------
     DataFrame
-        `x`, `y`, `probability`, `rows` (how many of the known rows lie within three feet, on the
-        same side of the three-point line), `is_beyond` (beyond that line). Empty where no
-        input follows from the place.
+        `x`, `y`, `probability`, `rows` (known rows within three feet, on the same side of the
+        three-point line), `is_beyond` (beyond that line). Empty if no input derives from the
+        position.
 
     Examples
     --------
@@ -195,21 +193,21 @@ def probability_map(
             probability=np.empty(0), rows=np.empty(0, dtype=np.int64), is_beyond=np.empty(0, bool)
         )
     at = columns_at(spec, cells["x"].to_numpy(), cells["y"].to_numpy())
-    asked = row.iloc[np.zeros(len(cells), dtype=np.int64)].reset_index(drop=True)
-    asked[followers] = at[followers]
+    inputs = row.iloc[np.zeros(len(cells), dtype=np.int64)].reset_index(drop=True)
+    inputs[followers] = at[followers]
     places = place_of(spec, known)
     cells_beyond, places_beyond = (
         sample.beyond(frame["x"].to_numpy(), frame["y"].to_numpy()) for frame in (cells, places)
     )
-    # across the line a shot counts differently: a row on the other side says nothing of this one
+    # shots across the line count differently: rows on the other side say nothing about this one
     rows = np.where(
         cells_beyond, support(cells, places[places_beyond]), support(cells, places[~places_beyond])
     )
-    return cells.assign(probability=predict(asked), rows=rows, is_beyond=cells_beyond)
+    return cells.assign(probability=predict(inputs), rows=rows, is_beyond=cells_beyond)
 
 
 def distance_sentence(place: tuple[float, float]) -> str:
-    """Say how far a place is from the hoop.
+    """Return a sentence on the distance to the hoop.
 
     Examples
     --------
@@ -220,16 +218,16 @@ def distance_sentence(place: tuple[float, float]) -> str:
 
 
 def support_sentences(cells: pd.DataFrame, place: tuple[float, float], rows_name: str) -> list[str]:
-    """Say where the map leaves the rows that the model comes from, and whether the place does.
+    """Return sentences on where the map, and the chosen position, lack rows of the model's data.
 
     Parameters
     ----------
     cells : DataFrame
-        As `probability_map` returns it, with at least one row.
+        From `probability_map`, with at least one row.
     place : tuple of float
-        The chosen one.
+        The chosen position.
     rows_name : str
-        What the rows are that the model comes from.
+        Name of the model's rows.
 
     Examples
     --------
@@ -277,19 +275,19 @@ def court_chart(
     positive: str = "made",
     clickable: bool = True,
 ) -> alt.LayerChart:
-    """Draw the half court to click on, coloured by probability where a map is given.
+    """Draw a clickable half court, coloured by probability if a map is given.
 
-    Cells without support are pale. A click selects a cell: its `x` and `y` come back under the
-    name `CLICKED`.
+    Cells without support are pale. A click selects a cell, returned as `x` and `y` under the name
+    `CLICKED`.
 
     Parameters
     ----------
     cells : DataFrame or None
-        As `probability_map` returns it.
+        From `probability_map`.
     place : tuple of float or None
         Marked with a ring and a cross.
     threshold : float
-        The probability of the middle colour: on either side the label differs.
+        Probability of the middle colour, at which the label changes.
 
     Examples
     --------
@@ -312,7 +310,7 @@ def court_chart(
     corners = {**court.axes("left", "low"), "x2": "right:Q", "y2": "high:Q"}
     marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
     if cells is None:
-        # not wholly transparent: what nobody sees cannot be hovered in every browser
+        # not fully transparent: some browsers do not hover over invisible marks
         squares = marks.encode(**corners, tooltip=tooltip, opacity=alt.value(0.04))
     else:
         tooltip += [
@@ -346,7 +344,7 @@ def court_chart(
         squares = squares.add_params(
             alt.selection_point(name=CLICKED, fields=["x", "y"], on="click", clear=False)
         )
-    # so many marks would be drawn on a canvas, which does not know the theme's text
+    # this many marks would be drawn on a canvas, which ignores the theme's text colour
     chart = court.on_the_court(
         [squares], "The half court, to choose a place on it" if clickable else "The half court"
     ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
@@ -357,7 +355,7 @@ def _with_place(chart: alt.LayerChart, place: tuple[float, float]) -> alt.LayerC
     import altair as alt
 
     at = alt.Chart(pd.DataFrame({"x": [place[0]], "y": [place[1]]}))
-    # the colour of the text around, on any cell and in either theme
+    # the surrounding text colour, on any cell and in either theme
     marks = [
         at.mark_point(
             shape=shape,

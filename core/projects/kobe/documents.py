@@ -1,4 +1,4 @@
-"""What the course adds to the documents, as `core.documents.texts.project_parts` asks for it."""
+"""The course's additions to the documents, see `core.documents.texts.project_parts`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def documents(facts: Facts) -> list[Document]:
 
 
 def goals(facts: Facts) -> list[Block]:
-    """Return what the course asks the preparation to come to."""
+    """Return the course's expected results of the preparation."""
     return [
         Paragraph(
             f"The course asks for {EXPECTED.rows:,} prepared rows of {EXPECTED.columns} columns "
@@ -33,5 +33,5 @@ def learnings(facts: Facts) -> list[str]:
 
 
 def links(facts: Facts) -> list[tuple[str, str]]:
-    """Return the document of answers and what stands there."""
+    """Return the document of answers with its description."""
     return [("Answers", "the questions of the course")]

@@ -1,6 +1,6 @@
-"""The built-in sample: look-alike Kobe shots, drawn from counts and make rates, none of them real.
+"""The built-in sample: generated Kobe shots, drawn from counts and make rates; none is real.
 
-This module knows Kobe: his court, his seasons and the columns of the public shot file.
+This module is specific to Kobe: his court, his seasons and the columns of the public shot file.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ AREAS = (
 )
 RANGES = ("Back Court Shot", "24+ ft.", "Less Than 8 ft.", "8-16 ft.", "16-24 ft.")
 SHOT_TYPES = ("2PT Field Goal", "3PT Field Goal")
-# First and last year in which a season with this opponent began; all others are there throughout.
+# First and last starting year of a season with this opponent; all others play throughout.
 YEARS = {
     "BKN": ((2012, 2015),),
     "CHA": ((1996, 2001), (2004, 2015)),
@@ -77,29 +77,27 @@ YEARS = {
 }
 WEST = ("DAL", "DEN", "HOU", "MIN", "OKC", "PHX", "POR", "SAC", "SAS", "SEA", "UTA")
 EAST = ("BOS", "CLE", "DET", "IND", "MIA", "NJN", "ORL", "PHI")
-# Playoffs: a series is played home, home, away, away, then in turn.
+# Playoffs: a series is played home, home, away, away, then alternately.
 SERIES_HOME = (1, 1, 0, 0, 1, 0, 1)
 BUZZER_SHARE = 0.75
 GAME_SHAPE = 25.0
 
 
 def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
-    """Return 30,697 look-alike shots, the same ones for the same seed.
+    """Generate 30,697 look-alike shots, reproducible by seed.
 
-    Counts per season and shot type are those of the tables; games, places on the court, kinds of
-    shot and results are drawn to follow their shares and make rates. Zones follow from the place.
+    Counts per season and shot type equal the tables'; games, positions, kinds of shot and results
+    are drawn by the tables' shares and make rates. Zones derive from the position.
 
     Parameters
     ----------
     tables : mapping
         `core.platform.project.sample_tables("kobe")`.
-    seed : int
-        Of every draw.
 
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, a row per shot, in the order of `shot_id`, which is the order of time.
+        Columns `COLUMNS`, a row per shot, sorted by `shot_id`, which is chronological.
 
     Examples
     --------
@@ -121,7 +119,7 @@ def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
 
     left = 60 * minutes + seconds
     order = np.lexsort((-left, period, game))
-    # A game lies within its season, so sorting by game leaves `season` as it is.
+    # A game is within its season, so sorting by game leaves `season` unchanged.
     three, game, period = three[order], game[order], period[order]
     minutes, seconds, left = minutes[order], seconds[order], left[order]
 
@@ -182,9 +180,9 @@ def generate(tables: Mapping[str, Any], seed: int = 24) -> pd.DataFrame:
 
 
 def _balanced(start: npt.ArrayLike, rows: npt.ArrayLike, columns: npt.ArrayLike) -> Floats:
-    """Return the table scaled, row by row and column by column in turn, until both sums fit.
+    """Scale a table by rows and columns until both sums fit (iterative proportional fitting).
 
-    Cells that start at 0 stay 0. Where no scaling fits both, the column sums are the exact ones.
+    Cells that start at 0 stay 0. If no scaling fits both, the column sums are exact.
 
     Examples
     --------
@@ -202,14 +200,14 @@ def _balanced(start: npt.ArrayLike, rows: npt.ArrayLike, columns: npt.ArrayLike)
 
 
 def _draw(weights: Floats, rng: np.random.Generator) -> Ints:
-    """Return, for every row of weights, a column drawn in their proportion."""
+    """Draw a column for every row of weights, in proportion to them."""
     edges = weights.cumsum(axis=1)
     below: Ints = (edges < (rng.random(len(weights)) * edges[:, -1])[:, None]).sum(axis=1)
     return below
 
 
 def _games(tables: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
-    """Return a row per game, in the order of time."""
+    """Return a row per game, in chronological order."""
     names, seasons = sorted(tables["opponent"]), tables["seasons"]
     years = [int(season[:4]) for season in seasons]
     met_in = np.array(
@@ -224,7 +222,7 @@ def _games(tables: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
         rivals = _rivals(dict(zip(names, shots * met_in[place], strict=True)), row, rng)
         runs.append(rivals)
         met += np.bincount(np.searchsorted(names, rivals["opponent"].astype(str)), None, len(names))
-    # What the playoffs leave of each opponent's games is spread over the season.
+    # Each opponent's games outside the playoffs are spread over the season.
     games = np.array([row["games"] for row in seasons.values()])
     wanted = np.maximum(shots / shots.sum() * (games.sum() + met.sum()) - met, 1)
     expected = _balanced(met_in, games, wanted)
@@ -234,7 +232,7 @@ def _games(tables: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
         start, end = np.datetime64(row["from"]), np.datetime64(row["to"])
         last = np.datetime64(f"{years[place] + 1}-04-19") if len(run) else end
         day = _days(int((last - start).astype(int)) + 1, count, rng)
-        # One draw, then even steps: each opponent comes up as often as expected, give or take one.
+        # One draw, then even steps: each opponent occurs as often as expected, within one.
         edges = _shares(expected[place]).cumsum() * count
         turn = np.searchsorted(edges, np.arange(count) + rng.random() * 0.999)
         regular = {
@@ -266,10 +264,10 @@ def _games(tables: Mapping[str, Any], rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _days(span: int, count: int, rng: np.random.Generator) -> Ints:
-    """Return that many different days of the span, its first and last among them, spread out."""
+    """Return `count` different days of the span, spread out, including its first and last."""
     step = (span - 1) / (count - 1)
     place = np.arange(count) * step
-    # Each day strays forward by less than the step less one: no two games fall on one day.
+    # Each day is shifted forward by less than the step less one: no two games on one day.
     stray = rng.random(count) * max(step - 1, 0)
     stray[[0, -1]] = 0
     days: Ints = np.floor(place + stray + 1e-9).astype(np.int64)
@@ -279,9 +277,9 @@ def _days(span: int, count: int, rng: np.random.Generator) -> Ints:
 def _rivals(
     likely: Mapping[str, float], row: Mapping[str, Any], rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return round, number in its series and opponent of every playoff game of a season.
+    """Return round, number in the series and opponent of every playoff game of a season.
 
-    Three opponents of the West at most, then one of the East.
+    At most three opponents from the West, then one from the East.
     """
     count = row["playoff_games"]
     series = np.array_split(np.arange(count), min(4, -(-count // 6))) if count else []
@@ -303,7 +301,7 @@ def _rivals(
 def _slots(
     tables: Mapping[str, Any], games: pd.DataFrame, period: Ints, rng: np.random.Generator
 ) -> Ints:
-    """Return the game of every shot; shots stand season by season, at random within one."""
+    """Return the game of every shot; shots are ordered by season, at random within one."""
     game_of = np.zeros_like(period)
     start = 0
     for season, row in tables["seasons"].items():
@@ -312,18 +310,18 @@ def _slots(
         for playoffs, count in ((0, shots - row["playoff_shots"]), (1, row["playoff_shots"])):
             mine = np.flatnonzero((games["season"] == season) & (games["playoffs"] == playoffs))
             if len(mine):
-                # Every game has a shot; the shape sets how much games differ.
+                # Every game has a shot; the shape controls how much games differ.
                 share = _shares(rng.gamma(GAME_SHAPE, size=len(mine)))
                 slots += [mine, rng.choice(mine, count - len(mine), p=share)]
         free = rng.permutation(np.concatenate(slots))
-        # Shots of an overtime come in few games: about four in each.
+        # Overtime shots are concentrated in few games, about four in each.
         extra = period[start : start + shots] > 4
         mixed, few = rng.permutation(np.unique(free)), -(-extra.sum() // 4)
         while np.isin(free, mixed[:few]).sum() < extra.sum():
-            few += 1  # games of few shots hold less than four
-        taken = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
-        game_of[start : start + shots][extra] = free[taken]
-        game_of[start : start + shots][~extra] = np.delete(free, taken)
+            few += 1  # games with few shots hold fewer than four
+        chosen = np.flatnonzero(np.isin(free, mixed[:few]))[: extra.sum()]
+        game_of[start : start + shots][extra] = free[chosen]
+        game_of[start : start + shots][~extra] = np.delete(free, chosen)
         start += shots
     return game_of
 
@@ -331,7 +329,7 @@ def _slots(
 def _clock(
     tables: Mapping[str, Any], three: Ints, rng: np.random.Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Return period, minutes and seconds left of every shot."""
+    """Return period, minutes and seconds left for every shot."""
     period, minutes = np.zeros_like(three), np.zeros_like(three)
     seconds = rng.integers(0, 60, len(three))
     for kind, name in enumerate(KINDS):
@@ -351,7 +349,7 @@ def _clock(
 
 
 def zone_columns(x: Places, y: Places) -> pd.DataFrame:
-    """Return the columns of the data that follow from a place by zones, as the league draws them.
+    """Return the columns that derive from a position by the league's zones.
 
     Parameters
     ----------
@@ -380,12 +378,12 @@ def zone_columns(x: Places, y: Places) -> pd.DataFrame:
 
 
 def beyond(x: Places, y: Places) -> npt.NDArray[np.bool_]:
-    """Tell which places, in tenths of a foot from the hoop, lie beyond the three-point line."""
+    """Return which positions, in tenths of a foot from the hoop, are three-point shots."""
     return ((np.abs(x) >= 220) & (y <= 87)) | (np.hypot(x, y) >= 237.5)
 
 
 def _zone_numbers(x: Places, y: Places) -> tuple[Ints, Ints, Ints]:
-    """Return the places of each zone's names in BASICS, AREAS and RANGES."""
+    """Return the indices of each position's zone in BASICS, AREAS and RANGES."""
     far, angle = np.hypot(x, y), np.degrees(np.arctan2(x, y))
     side = np.abs(angle)
     corner = (np.abs(x) >= 220) & (y <= 87)
@@ -405,9 +403,9 @@ def _zone_numbers(x: Places, y: Places) -> tuple[Ints, Ints, Ints]:
 
 
 def _zones(x: Ints, y: Ints, zones: Sequence[Sequence[Any]]) -> Ints:
-    """Return which of the zones (basic, area, range) each place lies in.
+    """Return the index of the zone (basic, area, range) of each position.
 
-    Places are in tenths of a foot from the hoop.
+    Positions are in tenths of a foot from the hoop.
 
     Examples
     --------
@@ -437,10 +435,10 @@ def _counts(table: Mapping[str, Any]) -> Floats:
 def _places(
     tables: Mapping[str, Any], season: Ints, three: Ints, left: Ints, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Return where every shot was taken, in tenths of a foot from the hoop.
+    """Return the position of every shot, in tenths of a foot from the hoop.
 
-    The court is a grid of cells; each is as likely as the tables' counts per zone and per
-    distance make it, evenly within a zone and distance.
+    The court is a grid of cells, with probabilities from the tables' counts per zone and per
+    distance, uniform within a zone and distance.
     """
     last = list(tables["seasons"]).index(tables["origin"]["last_season"])
     x, y = np.zeros(len(season), dtype=np.int64), np.zeros(len(season), dtype=np.int64)
@@ -453,10 +451,10 @@ def _places(
         step = np.searchsorted(_ends(bins), np.floor(np.hypot(grid_x, grid_y) / 10))
         zone = _zones(grid_x, grid_y, tables["zones"])
         usable = (beyond(grid_x, grid_y) == bool(kind)) & (step < len(bins)) & (zone >= 0)
-        # The exact middle of the hoop is drawn apart.
+        # The exact centre of the hoop is drawn separately.
         usable &= (grid_x != 0) | (grid_y != 0)
         grid_x, grid_y, step, zone = grid_x[usable], grid_y[usable], step[usable], zone[usable]
-        # Few shots come from behind the hoop; 3-point shots come from the corner's middle and
+        # Few shots come from behind the hoop; 3-point shots come from the middle of the corner and
         # seldom from the sideline.
         weight = np.exp(-((np.minimum(grid_y, 0) / 18.0) ** 2))
         if kind:
@@ -484,7 +482,7 @@ def _places(
             at_rim = rng.random(len(cells)) < origin
             x[chosen] = np.where(at_rim, 0, grid_x[cells])
             y[chosen] = np.where(at_rim, 0, grid_y[cells])
-    # Most heaves are taken at the buzzer: some trade places with shots of the last seconds.
+    # Most heaves are taken at the buzzer: some are swapped with shots of the last seconds.
     long = np.hypot(x, y) >= 300
     heaves, late = np.flatnonzero(long), np.flatnonzero((three == 1) & (left <= 2) & ~long)
     count = min(int(BUZZER_SHARE * len(heaves)), len(late))
@@ -507,7 +505,7 @@ def _actions(
     size: Ints,
     rng: np.random.Generator,
 ) -> Ints:
-    """Return which of the tables' actions every shot is; some were noted only from a season on."""
+    """Return the index of every shot's action; some were only recorded from a season on."""
     seasons = list(tables["seasons"])
     groups = list(tables["combined_distance"])
     first = np.array([seasons.index(row[2]) for row in tables["actions"]])
@@ -538,7 +536,7 @@ def _actions(
 
 
 def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[Ints, Floats]]:
-    """Return, for every factor of a make rate, each shot's level and the rate of each level."""
+    """Return, for every factor of the make rate, each shot's level and the rate of each level."""
     three = shot["three"]
     seasons, last = list(tables["seasons"]), tables["origin"]["last_season"]
     factors: list[tuple[Ints, list[float | None]]] = []
@@ -554,7 +552,7 @@ def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[
         [second([row[kind] for row in tables["seasons"].values()]) for kind in KINDS],
     )
     factors.append((shot["zone"], [row[4] for row in tables["zones"]]))
-    # A rare action has no rate of its own: that of its group stands in.
+    # A rare action has no rate of its own: use that of its group.
     rows = tables["actions"]
     rates = [tables["combined"][row[1]] if row[4] is None else row[4] for row in rows]
     by_kind(shot["action"], [rates, [row[6] for row in rows]])
@@ -566,7 +564,7 @@ def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[
     era = np.where(three == 1, 2, shot["season"] > seasons.index(last))
     for place, name in enumerate(("two_before", "two_after", "three")):
         part = tables["distance"][name]
-        # The last level, without a rate, is that of the shots of another era.
+        # The last level, without a rate, is for shots of another era.
         level = np.where(era == place, np.searchsorted(_ends(part), shot["distance"]), len(part))
         factors.append((level, [*second(list(part.values())), None]))
     factors.append((shot["home"], second([tables["home"][key] for key in ("0", "1")])))
@@ -575,10 +573,10 @@ def _factors(tables: Mapping[str, Any], shot: Mapping[str, Ints]) -> list[tuple[
 
 
 def _chances(factors: Sequence[tuple[Ints, Floats]]) -> Floats:
-    """Return the chance of every shot to go in.
+    """Return the probability that each shot goes in.
 
-    Log odds are a sum of one term per level of each factor, adjusted in turn until the mean chance
-    at each level is its rate. A level without a rate is left alone.
+    Log odds are a sum of one term per level of each factor, adjusted in turn until the mean
+    probability at each level equals its rate. A level without a rate is not adjusted.
 
     Examples
     --------
@@ -604,11 +602,11 @@ def _chance(score: Floats) -> Floats:
 
 
 def _events(game: Ints, period: Ints, left: Ints, rng: np.random.Generator) -> Ints:
-    """Return the number of each shot's event in its game, rising within the game."""
+    """Return each shot's event number, increasing within its game."""
     played = np.where(period > 4, 2880 + 300 * (period - 4), 720 * period) - left
     pace = rng.normal(0.169, 0.01, game.max() + 1)[game]
     drawn = 2 + np.floor(np.maximum(played * pace + rng.normal(0, 4, len(game)), 0))
-    # Rising by one at least: what is left after taking off the row's place must not fall.
+    # Increasing by at least one: the value minus the row's rank must not decrease.
     place = np.arange(len(game))
     level = np.maximum.accumulate(drawn.astype(np.int64) - place + 10**6 * game)
     event: Ints = level + place - 10**6 * game

@@ -1,1 +1,1 @@
-"""Charts that more than one subject shows, in one style."""
+"""Charts that several subjects share, in one style."""

@@ -1,4 +1,4 @@
-"""How a column lies in several sets of rows, drawn over each other or side by side."""
+"""Distributions of one column in several sets of rows, overlaid or side by side."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 def layers(
     table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: str = "rows"
 ) -> list[alt.Chart]:
-    """Return the layers that show a column as shares of each set's rows.
+    """Return the layers that show a column's distribution in each set.
 
     Parameters
     ----------
     table : DataFrame
-        `set`, `label`, `start`, `end` (of a bin; equal for a single value, NaN for a name), `rows`,
-        `share`.
+        Columns `set`, `label`, `start`, `end` (of a bin; equal for a single value, NaN for a
+        category), `rows`, `share`.
     roles : dict of str to str
-        The role, and with it the colour, of each set, see `style.PALETTE`.
+        The role of each set, a key of `style.PALETTE`.
     of : str
-        What the shares are shares of.
+        What the shares are of, for the axis title.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def layers(
 def _histogram(
     table: pd.DataFrame, axis_title: str, roles: dict[str, str], y_title: str
 ) -> list[alt.Chart]:
-    """Return the outline of each set's shares, filled lightly so that both are seen."""
+    """Return the outline of each set's shares, with a light fill so that overlaps stay visible."""
     import altair as alt
 
     # a step line needs the end of its last step
@@ -84,7 +84,7 @@ def _histogram(
 def _value_bars(
     table: pd.DataFrame, axis_title: str, roles: dict[str, str], y_title: str
 ) -> list[alt.Chart]:
-    """Return bars for each value, those of both sets side by side."""
+    """Return grouped bars: for each value, one bar per set."""
     import altair as alt
 
     bars = (

@@ -1,4 +1,4 @@
-"""Charts of what moves: distributions of two sets of rows, and the shift of each feature."""
+"""Drift charts: distributions of two sets of rows, and the PSI of each feature."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def probability_density(
     frame: pd.DataFrame, *, threshold: float | None = None, bins: int = 40, title: str | None = None
 ) -> alt.LayerChart:
-    """Show how predicted probabilities lie in each set, as shares of the set's rows.
+    """Plot the distribution of the predicted probability in each set, as shares of its rows.
 
     Parameters
     ----------
     frame : DataFrame
         Columns `set` (at most two names; the first is the reference) and `own_columns.PROBABILITY`.
     threshold : float, optional
-        From where a row is labelled positive; drawn as a rule.
+        Drawn as a rule.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def probability_density(
 def feature_density(
     table: pd.DataFrame, feature: str, *, axis_title: str | None = None, title: str | None = None
 ) -> alt.LayerChart:
-    """Show how a feature lies in two sets, as shares of each set's rows.
+    """Plot the distribution of a feature in two sets, as shares of each set's rows.
 
     Parameters
     ----------
@@ -88,19 +88,19 @@ def psi_bars(
     sets: tuple[str, str] = ("reference", "current"),
     title: str | None = None,
 ) -> alt.LayerChart:
-    """Show how far each feature has moved, most first, against both thresholds.
+    """Plot the PSI of each feature, largest first, with both thresholds.
 
-    The axis is logarithmic: a PSI of 0.001 and one of 8 are both to be read.
+    The axis is logarithmic, so that 0.001 and 8 are both legible.
 
     Parameters
     ----------
     table : DataFrame
-        Columns `feature` and `psi`, as `core.stats.drift.by_feature` gives them; `ks` is told in
-        the tooltip if it is there.
+        Columns `feature` and `psi`, as `core.stats.drift.by_feature` returns them; an optional `ks`
+        is shown in the tooltip.
     warn, alert : float
-        From where a feature is watched, and from where it has shifted.
+        Thresholds of the PSI.
     sets : tuple of str
-        What the two sets are called.
+        Names of the two sets.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def psi_bars(
         shown=shown,
         level=[levels[place] for place in level],
         start=floor,
-        # a bar that ends at the floor would not be seen
+        # a bar that ends at the floor would be invisible
         end=ranked["psi"].clip(lower=floor * 1.15),
     )
     top = max(float(ranked["psi"].max()) * 1.2 if len(ranked) else 1.0, 1.0)
@@ -170,7 +170,7 @@ def psi_bars(
 
 
 def _set_roles(names: list[str]) -> dict[str, str]:
-    """Return which role, and with it which colour, each set has: the first is the reference."""
+    """Return the role, and so the colour, of each set; the first is the reference."""
     if len(names) == 1 and names != ["reference"]:
         return {names[0]: "current"}
     return dict(zip(names, ("reference", "current"), strict=False))

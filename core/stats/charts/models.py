@@ -1,4 +1,4 @@
-"""Charts of models: their curves, their metrics and what they confuse."""
+"""Charts of models: ROC and calibration curves, metrics, confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 
 
 def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
-    """Show the ROC curve of each model, and the diagonal that guessing draws.
+    """Plot the ROC curve of each model, with the diagonal of random guessing.
 
     Parameters
     ----------
     points : DataFrame
-        Columns `model`, `fpr`, `tpr`, and `threshold` if known.
+        Columns `model`, `fpr`, `tpr`, and optionally `threshold`.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
 
 
 def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
-    """Show, for each model, how often what it forecasts comes true; the diagonal is perfect.
+    """Plot observed share against mean predicted probability; the diagonal is perfect calibration.
 
     Parameters
     ----------
@@ -111,14 +111,14 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
 def confusion(
     table: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
 ) -> alt.LayerChart:
-    """Show counts by actual and predicted label, coloured by the share of the actual label.
+    """Plot the confusion matrix, coloured by the share of the actual label.
 
     Parameters
     ----------
     table : DataFrame
         Columns `actual`, `predicted` (0 or 1), `rows`.
     positive, negative : str
-        What 1 and 0 are called.
+        Names of the labels 1 and 0.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def confusion(
             legend=None,
         )
     )
-    # where black and white text both have a contrast of 4.5:1 with the cell
+    # where black and white text both reach a contrast of 4.5:1 with the cell
     ink = alt.condition("datum.share > 0.79", alt.value(style.ON_DARK), alt.value(style.ON_LIGHT))
     count = base.mark_text(dy=-9, fontSize=18, fontWeight="bold").encode(text="count:N", color=ink)
     part = base.mark_text(dy=13, fontSize=12).encode(text="part:N", color=ink)
@@ -181,16 +181,16 @@ def metric_bars(
     baseline_title: str = "Base rate",
     title: str | None = None,
 ) -> alt.LayerChart:
-    """Show one metric of each model from zero, best first and in the accent colour.
+    """Plot one metric of each model as bars from zero, best first and in the accent colour.
 
     Parameters
     ----------
     table : DataFrame
         Columns `model`, `value`.
     metric : str
-        What the value is called, with its unit if it has one.
+        Title of the value axis, with the unit.
     baseline : float, optional
-        Value to compare with, drawn as a rule.
+        Drawn as a rule.
 
     Examples
     --------
@@ -232,14 +232,14 @@ def metric_bars(
 
 
 def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
-    """Show one metric in every fold of each model, with mean and one standard deviation.
+    """Plot one metric in every fold of each model, with mean and one standard deviation.
 
     Parameters
     ----------
     folds : DataFrame
         Columns `model`, `fold`, `value`.
     metric : str
-        What the value is called, with its unit if it has one.
+        Title of the value axis, with the unit.
 
     Examples
     --------
@@ -288,7 +288,7 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
 
 
 def _models(models: list[str]) -> alt.Color:
-    """Return a colour for each model; champion and challenger keep theirs."""
+    """Return the colour scale of models; champion and challenger keep their own."""
     import altair as alt
 
     if set(models) <= {"champion", "challenger"}:
@@ -300,7 +300,7 @@ def _models(models: list[str]) -> alt.Color:
 
 
 def _dashes(models: list[str]) -> alt.StrokeDash:
-    """Return a kind of line for each model."""
+    """Return the dash pattern of each model."""
     import altair as alt
 
     dashes = [_DASHES[place % len(_DASHES)] for place in range(len(models))]
@@ -309,12 +309,12 @@ def _dashes(models: list[str]) -> alt.StrokeDash:
 
 
 def _diagonal(start: float, end: float) -> alt.Chart:
-    """Return the line on which both axes have the same value."""
+    """Return the line where both axes have the same value."""
     import altair as alt
 
     ends = pd.DataFrame({"along": [start, end]})
     line = alt.Chart(ends).mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
-    # its own scale: the inferred one begins at zero and would widen that of the chart
+    # a scale of its own: the inferred one starts at zero and would widen the chart's
     scale = alt.Scale(domain=[start, end], nice=False)
     drawn: alt.Chart = line.encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     return drawn

@@ -1,6 +1,6 @@
-"""The one look of all charts: colours, axes, legends, lines and the final layout.
+"""The style of all charts: colours, axes, legends, lines and the final layout.
 
-Text, axes and background are left to the theme, light or dark. Only marks have colours of ours.
+Text, axes and background follow the theme, light or dark; only marks have colours defined here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import pandas as pd
 if TYPE_CHECKING:
     import altair as alt
 
-# Warm is what is hot or new, cool is what is cold or stands. Every mark has a contrast of 3:1 or
-# more on both backgrounds in .streamlit/config.toml, each pair differs for readers with deutan,
+# Warm for positive or new, cool for negative or current. Every mark has a contrast of 3:1 or more
+# on both backgrounds in .streamlit/config.toml, each pair differs for readers with deutan,
 # protan or tritan vision, and white text on accent, made, missed and cool keeps 4.5:1.
 PALETTE = {
     "accent": "#C2511A",
@@ -33,9 +33,9 @@ PALETTE = {
     "warning": "#B07F10",
     "alert": "#CC3F56",
 }
-# For models side by side. From the fourth on, lines also differ in their dashes.
+# For several models. From the fourth on, lines also differ in their dashes.
 CATEGORIES = ("#5666CE", "#C2511A", "#12897F", "#C860A8", "#B07F10", "#7C8797")
-# Shares from 0 to 1 in cells: fixed in both themes, so that the text inside stays legible.
+# Shares in cells: the same in both themes, so that the text inside stays legible.
 SHARES = ("#EEF0FB", "#3F4DB0")
 ON_LIGHT, ON_DARK = "#000000", "#FFFFFF"
 
@@ -46,14 +46,14 @@ _WIDTH = 640
 def finish(
     layers: list[alt.Chart], title: str | None, description: str, *, height: int = HEIGHT
 ) -> alt.LayerChart:
-    """Lay the layers over each other in a chart of the common size and look.
+    """Combine the layers into a chart of the common size and style.
 
     Parameters
     ----------
     title : str, optional
-        Shown above the chart, which grows by its height.
+        Shown above the chart and added to its height.
     description : str
-        What screen readers tell where there is no title.
+        Read by screen readers if there is no title.
     height : int
         Without the title.
 
@@ -68,36 +68,32 @@ def finish(
     chart = alt.LayerChart(layer=layers).properties(
         width="container",
         height=height + 34 * bool(title),
-        # the height is that of the whole picture, in a page and in a file alike
+        # the height of the whole picture, on a page and in a file
         autosize=alt.AutoSizeParams(type="fit", contains="padding"),
         description=title or description,
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
-    # the width where there is no container: a file
+    # the width without a container, in a file
     return legible(chart, continuousWidth=_WIDTH, discreteWidth=_WIDTH)
 
 
 def height_of(rows: int, *, band: int = 34, legend: bool = False) -> int:
-    """Return the height of a chart that has a band for each row of names.
+    """Return the height in pixels of a chart with one band per row.
 
     Examples
     --------
     >>> height_of(5), height_of(5, legend=True)
     (230, 264)
     """
-    # neither one bar as tall as the chart, nor twenty on top of each other
+    # neither a single bar as tall as the chart nor twenty that overlap
     return 60 + 34 * legend + band * max(rows, 2)
 
 
 def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
-    """Give a chart's words the colour of the text around it: the theme's, or black in a file.
+    """Give the chart's text the theme's colour, or black in a file.
 
     Streamlit's own grey for axes has a contrast below 4.5:1 on white.
-
-    Parameters
-    ----------
-    view : settings of the view's configuration
     """
     words = {"labelColor": "currentColor", "titleColor": "currentColor"}
     configured: alt.LayerChart = (
@@ -107,18 +103,18 @@ def legible(chart: alt.LayerChart, **view: Any) -> alt.LayerChart:
 
 
 def pair(field: str, title: str, roles: dict[str, str]) -> alt.Color:
-    """Return a colour for each name in `roles`, whose values are keys of PALETTE."""
+    """Return a colour scale for the names in `roles`, whose values are keys of PALETTE."""
     import altair as alt
 
     colours = [PALETTE[role] for role in roles.values()]
     scale = alt.Scale(domain=list(roles), range=colours)
-    # three long names do not fit beside each other in half a page
+    # three long names do not fit side by side in half a page
     columns = 2 if sum(map(len, roles)) > 45 else 3
     return alt.Color(field, title=title, scale=scale, legend=legend(columns))
 
 
 def dashes(field: str, title: str, names: list[str]) -> alt.StrokeDash:
-    """Return a kind of line for each name: the first is drawn through, told without its colour."""
+    """Return a dash pattern per name, the first solid, so that lines differ without colour."""
     import altair as alt
 
     kinds = [[1, 0], [6, 3], [2, 2]]
@@ -128,7 +124,7 @@ def dashes(field: str, title: str, names: list[str]) -> alt.StrokeDash:
 
 
 def shapes(field: str, title: str, names: list[str]) -> alt.Shape:
-    """Return a shape for each name, so that points are told without their colour too."""
+    """Return a shape per name, so that points differ without colour."""
     import altair as alt
 
     kinds = ["circle", "diamond", "triangle-up", "square"]
@@ -138,7 +134,7 @@ def shapes(field: str, title: str, names: list[str]) -> alt.Shape:
 
 
 def legend(columns: int = 3) -> alt.Legend:
-    """Return a legend above the chart, in as many columns."""
+    """Return a legend above the chart, with this many columns."""
     import altair as alt
 
     return alt.Legend(
@@ -147,7 +143,7 @@ def legend(columns: int = 3) -> alt.Legend:
 
 
 def share_x(field: str, title: str, *, domain: list[float] | None = None) -> alt.X:
-    """Return a horizontal axis of shares, told in percent."""
+    """Return a horizontal axis of shares, in percent."""
     import altair as alt
 
     scale = alt.Undefined if domain is None else alt.Scale(domain=domain, nice=False)
@@ -162,7 +158,7 @@ def share_y(
     zero: bool = True,
     stack: Literal[False] | None = False,
 ) -> alt.Y:
-    """Return a vertical axis of shares, told in percent; `zero` counts where no domain is given."""
+    """Return a vertical axis of shares, in percent; `zero` applies only without a domain."""
     import altair as alt
 
     scale = alt.Scale(zero=zero) if domain is None else alt.Scale(domain=domain, nice=False)
@@ -170,14 +166,14 @@ def share_y(
 
 
 def names(shown: list[str], title: str) -> alt.Y:
-    """Return an axis of names with their values, which the theme keeps legible."""
+    """Return a vertical axis of names with their values."""
     import altair as alt
 
     return alt.Y("shown:N", title=title, sort=shown, axis=alt.Axis(labelLimit=260))
 
 
 def labels(shown: list[str], title: str) -> alt.X:
-    """Return an axis of values in their order; many or long ones stand at an angle."""
+    """Return a horizontal axis of values in their order; many or long ones are slanted."""
     import altair as alt
 
     angle = 0 if max(map(len, shown), default=0) * len(shown) <= 60 else -45
@@ -186,9 +182,9 @@ def labels(shown: list[str], title: str) -> alt.X:
 
 
 def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.Chart:
-    """Return a dashed line across the chart where `axis`, "x" or "y", has a value.
+    """Return a dashed line across the chart at a value of `axis`, "x" or "y".
 
-    `text` is what the line means; `in_legend` puts it there too.
+    `text` says what the line means; `in_legend` adds it to the legend.
     """
     import altair as alt
 
