@@ -49,7 +49,7 @@ def main() -> int:
                 name: (float(rows[name].min()), float(rows[name].max())) for name in front.inputs
             }
             secret = api_keys.create(settings, "Fuzz")
-            maker = fuzzing.Maker(seed, inputs, front.key or "shot_id", secret)
+            maker = fuzzing.RequestGenerator(seed, inputs, front.key or "shot_id", secret)
             begun = time.monotonic()
 
             def tell(number: int) -> None:
