@@ -49,7 +49,7 @@ def main() -> int:
                 name: (float(rows[name].min()), float(rows[name].max())) for name in front.inputs
             }
             secret = api_keys.create(settings, "Fuzz")
-            generator = fuzzing.Maker(seed, inputs, front.key or "shot_id", secret)
+            generator = fuzzing.RequestGenerator(seed, inputs, front.key or "shot_id", secret)
             start = time.monotonic()
 
             def report_progress(number: int) -> None:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from core.platform.config import Settings
 from core.predictions_log import log_search
-from tests.integration.serving.gateways import Standing, free_port, save_model, serving
+from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving
 
 INPUTS = dict.fromkeys(("lat", "lon", "minutes", "period", "playoffs", "distance"), "number")
 ROW = {"dataframe_split": {"columns": list(INPUTS), "data": [[34.0, -118.2, 5, 2, 0, 17]]}}
@@ -65,7 +65,7 @@ def percentiles(times: list[float]) -> str:
     return f"p50 {cuts[49]:6.1f}  p95 {cuts[94]:6.1f}  p99 {cuts[98]:6.1f} ms"
 
 
-def measure(standing: Standing) -> None:
+def measure(standing: GatewayProcess) -> None:
     for url in (standing.bare, standing.url):
         ask(url, 2, 30)
     sent = 60
@@ -92,7 +92,7 @@ def main() -> None:
         home = Path(folder)
         model = save_model(home, LogisticRegression().fit(frame, target), INPUTS, is_complete=True)
         with serving(model) as (backend, _):
-            standing = Standing(Settings(home=home / "home"), free_port(), backend)
+            standing = GatewayProcess(Settings(home=home / "home"), free_port(), backend)
             standing.keep(inputs=INPUTS)
             begun = time.perf_counter()
             standing.start()

@@ -1,4 +1,4 @@
-"""What cannot be used is told in a sentence, fails its run, and leaves what stood before."""
+"""Unusable input gets a message, fails its run, and leaves the earlier state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPEC = project.load("kobe")
 
 
 @pytest.fixture
-def standing(prepared_few: Settings, tmp_path: Path) -> Settings:
+def prepared_home(prepared_few: Settings, tmp_path: Path) -> Settings:
     """A home in which good data was acquired and prepared."""
     return copy_home(prepared_few, tmp_path / "standing")
 
@@ -34,7 +34,7 @@ def standing(prepared_few: Settings, tmp_path: Path) -> Settings:
 def refused(
     settings: Settings, last_error, step: str, call, kind: type[CourtsideError] = CourtsideError
 ) -> str:
-    """Run what must fail, and return the sentence that the person and the run were told."""
+    """Run a call that must fail, and return the message that the person and the run got."""
     before = snapshots.current(settings), storage.current_prepared(settings)
     with pytest.raises(kind) as caught:
         call()
@@ -54,7 +54,7 @@ def as_csv(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
+def write_faulty_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "shots.xlsx").write_bytes(b"PK\x03\x04")
     (folder / "empty.csv").write_bytes(b"")
     (folder / "text.parquet").write_bytes(b"not parquet at all")
@@ -99,13 +99,13 @@ def bad_files(few: pd.DataFrame, folder: Path) -> dict[str, tuple[Path, str]]:
 
 
 @pytest.fixture(scope="module")
-def bad(shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory):
-    return bad_files(few_of(shots), tmp_path_factory.mktemp("bad"))
+def faulty_files(shots: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory):
+    return write_faulty_files(few_of(shots), tmp_path_factory.mktemp("bad"))
 
 
 @pytest.fixture(scope="module")
 def unharmed(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home that stays what it is, whatever is tried on it."""
+    """A home that stays unchanged, whatever is tried on it."""
     return copy_home(prepared_few, tmp_path_factory.mktemp("unharmed") / "home")
 
 
@@ -128,52 +128,52 @@ def unharmed(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -
     ],
 )
 def test_a_source_that_cannot_be_used_is_refused(
-    case: str, unharmed: Settings, bad: dict[str, tuple[Path, str]], last_error
+    case: str, unharmed: Settings, faulty_files: dict[str, tuple[Path, str]], last_error
 ) -> None:
-    path, words = bad[case]
-    told = refused(unharmed, last_error, "acquire", lambda: acquire_file(unharmed, path))
-    assert words in told
+    path, words = faulty_files[case]
+    message = refused(unharmed, last_error, "acquire", lambda: acquire_file(unharmed, path))
+    assert words in message
 
 
-def test_extra_columns_are_left_aside_with_a_warning(
+def test_extra_columns_are_ignored_with_a_warning(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
-    found = acquire_file(settings, as_csv(few_shots.assign(note="x"), tmp_path / "extra.csv"))
-    assert found.warnings == ("1 column is not used: 'note'.",)
+    result = acquire_file(settings, as_csv(few_shots.assign(note="x"), tmp_path / "extra.csv"))
+    assert result.warnings == ("1 column is not used: 'note'.",)
 
 
-def test_holes_and_labels_of_one_kind_are_warned_of_where_they_come_in(
+def test_missing_values_and_labels_of_one_kind_give_warnings(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     holes = few_shots.assign(
         lat=few_shots["lat"].where(few_shots.index >= 3),
         opponent=few_shots["opponent"].where(few_shots.index != 5),
     )
-    found = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
-    assert found.warnings == (
+    result = acquire_file(settings, as_csv(holes, tmp_path / "holes.csv"))
+    assert result.warnings == (
         "3 rows have no 'lat'. A preparation drops such rows, unless it is told otherwise.",
         "1 row has no 'opponent'. A preparation drops such rows, unless it is told otherwise.",
     )
-    table = tracking.table(settings, found.run_id, "validation")
+    table = tracking.table(settings, result.run_id, "validation")
     assert table["rows"].tolist() == [3, 1]
-    made = few_shots.assign(shot_made_flag=few_shots["shot_made_flag"] * 0)
-    found = acquire_file(settings, as_csv(made, tmp_path / "missed.csv"))
-    assert found.warnings == (
+    one_label = few_shots.assign(shot_made_flag=few_shots["shot_made_flag"] * 0)
+    result = acquire_file(settings, as_csv(one_label, tmp_path / "missed.csv"))
+    assert result.warnings == (
         "All labels are 'missed'. A model cannot be trained on these rows alone.",
     )
-    none = few_shots.assign(shot_made_flag=None)
-    found = acquire_file(settings, as_csv(none, tmp_path / "none.csv"))
-    assert found.warnings == (
+    unlabelled = few_shots.assign(shot_made_flag=None)
+    result = acquire_file(settings, as_csv(unlabelled, tmp_path / "none.csv"))
+    assert result.warnings == (
         "No row has a label ('shot_made_flag'). A model cannot be trained on these rows.",
     )
 
 
-def test_an_alias_of_the_project_file_is_taken_for_its_column_with_a_warning(
+def test_an_alias_of_the_project_file_is_read_as_its_column_with_a_warning(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     renamed = few_shots.rename(columns={"lon": "lng"})
-    found = acquire_file(settings, as_csv(renamed, tmp_path / "lng.csv"))
-    assert found.warnings == ("In 'lng.csv' the column 'lng' is taken as 'lon'.",)
+    result = acquire_file(settings, as_csv(renamed, tmp_path / "lng.csv"))
+    assert result.warnings == ("In 'lng.csv' the column 'lng' is taken as 'lon'.",)
     prepare.run(settings, prepare.Options())
     _, train_set, _ = storage.read_prepared(settings)
     assert "lon" in train_set
@@ -181,23 +181,27 @@ def test_an_alias_of_the_project_file_is_taken_for_its_column_with_a_warning(
     folder.mkdir()
     as_csv(few_shots.head(400), folder / "a.csv")
     as_csv(renamed.tail(400), folder / "b.csv")
-    found = acquire.run(settings, acquire.Options(source="folder", path=folder))
-    assert (found.rows, len(found.warnings)) == (800, 1)
+    result = acquire.run(settings, acquire.Options(source="folder", path=folder))
+    assert (result.rows, len(result.warnings)) == (800, 1)
 
 
-def test_several_files_of_other_shapes_or_twice_the_same_are_refused(
-    standing: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
+def test_files_of_different_shapes_or_identical_files_are_refused(
+    prepared_home: Settings, few_shots: pd.DataFrame, tmp_path: Path, last_error
 ) -> None:
     folder = tmp_path / "several"
     folder.mkdir()
     as_csv(few_shots.head(400), folder / "a.csv")
     as_csv(few_shots.tail(400).drop(columns="lat"), folder / "b.csv")
     options = acquire.Options(source="folder", path=folder)
-    told = refused(standing, last_error, "acquire", lambda: acquire.run(standing, options))
-    assert "other columns than 'a.csv'" in told
+    message = refused(
+        prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)
+    )
+    assert "other columns than 'a.csv'" in message
     (folder / "b.csv").write_bytes((folder / "a.csv").read_bytes())
-    told = refused(standing, last_error, "acquire", lambda: acquire.run(standing, options))
-    assert "'b.csv' is the same file as 'a.csv'" in told
+    message = refused(
+        prepared_home, last_error, "acquire", lambda: acquire.run(prepared_home, options)
+    )
+    assert "'b.csv' is the same file as 'a.csv'" in message
 
 
 def test_several_files_may_have_their_columns_in_another_order(
@@ -215,24 +219,24 @@ def test_several_files_may_have_their_columns_in_another_order(
 
 
 @pytest.mark.long
-def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
+def test_the_sample_acquired_as_a_file_stays_the_sample(
     acquired_sample: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
     settings = copy_home(acquired_sample, tmp_path / "home")
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    kept = settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
+    stored = settings.data_dir / "01_raw" / snapshot.id / snapshot.files[0].stored
 
     def down(*_: object) -> None:
         raise InputError("The store is full.")
 
     with monkeypatch.context() as broken:
         broken.setattr(tracking, "log", down)
-        refused(settings, last_error, "acquire", lambda: acquire_file(settings, kept))
-    found = acquire_file(settings, kept)
+        refused(settings, last_error, "acquire", lambda: acquire_file(settings, stored))
+    result = acquire_file(settings, stored)
     again = snapshots.current(settings)
     assert again is not None
-    assert (again.source, again.run_id, again.is_sample) == ("file", found.run_id, True)
+    assert (again.source, again.run_id, again.is_sample) == ("file", result.run_id, True)
     prepare.run(settings, prepare.Options())
     prepared = storage.current_prepared(settings)
     assert prepared is not None
@@ -243,21 +247,21 @@ def test_the_samples_file_brought_in_as_a_file_stays_the_sample(
         assert run.is_sample
 
 
-def test_no_folder_is_set(settings: Settings, last_error) -> None:
+def test_a_missing_folder_setting_is_refused(settings: Settings, last_error) -> None:
     options = acquire.Options(source="folder")
-    told = refused(settings, last_error, "acquire", lambda: acquire.run(settings, options))
-    assert "COURTSIDE_RAW_DIR" in told
+    message = refused(settings, last_error, "acquire", lambda: acquire.run(settings, options))
+    assert "COURTSIDE_RAW_DIR" in message
 
 
 @pytest.mark.long
-def test_kaggles_csv_comes_in_as_it_is(settings: Settings, few_file: Path) -> None:
-    found = acquire_file(settings, few_file)
+def test_kaggles_csv_is_stored_unchanged(settings: Settings, few_file: Path) -> None:
+    result = acquire_file(settings, few_file)
     snapshot = snapshots.current(settings)
     assert snapshot is not None
-    kept = settings.data_dir / "01_raw" / found.snapshot / snapshot.files[0].stored
-    assert kept.read_bytes() == few_file.read_bytes()
+    stored = settings.data_dir / "01_raw" / result.snapshot / snapshot.files[0].stored
+    assert stored.read_bytes() == few_file.read_bytes()
     again = acquire_file(settings, few_file)
-    assert again.snapshot == found.snapshot
+    assert again.snapshot == result.snapshot
 
 
 @pytest.mark.parametrize(
@@ -272,20 +276,20 @@ def test_kaggles_csv_comes_in_as_it_is(settings: Settings, few_file: Path) -> No
 def test_rows_that_cannot_train_are_refused(
     change: dict[str, object],
     words: str,
-    standing: Settings,
+    prepared_home: Settings,
     few_shots: pd.DataFrame,
     tmp_path: Path,
     last_error,
 ) -> None:
-    acquire_file(standing, as_csv(few_shots.assign(**change), tmp_path / "changed.csv"))
-    told = refused(
-        standing, last_error, "prepare", lambda: prepare.run(standing, prepare.Options())
+    acquire_file(prepared_home, as_csv(few_shots.assign(**change), tmp_path / "changed.csv"))
+    message = refused(
+        prepared_home, last_error, "prepare", lambda: prepare.run(prepared_home, prepare.Options())
     )
-    assert words in told
+    assert words in message
 
 
 def test_the_logged_sets_are_those_of_the_files(
-    standing: Settings, monkeypatch: pytest.MonkeyPatch
+    prepared_home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged, log = {}, tracking.log
 
@@ -294,8 +298,8 @@ def test_the_logged_sets_are_those_of_the_files(
         log(settings, run_id, record)
 
     monkeypatch.setattr(tracking, "log", keep)
-    prepare.run(standing, prepare.Options())
-    _, train_rows, test_rows = storage.read_prepared(standing)
+    prepare.run(prepared_home, prepare.Options())
+    _, train_rows, test_rows = storage.read_prepared(prepared_home)
     pd.testing.assert_frame_equal(logged["train_data"], train_rows)
     pd.testing.assert_frame_equal(logged["test_data"], test_rows)
 
@@ -305,8 +309,8 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
     share: float, unharmed: Settings, last_error
 ) -> None:
     options = prepare.Options(test_share=share)
-    told = refused(unharmed, last_error, "prepare", lambda: prepare.run(unharmed, options))
-    assert f"A test share of {share:g} cannot be taken" in told
+    message = refused(unharmed, last_error, "prepare", lambda: prepare.run(unharmed, options))
+    assert f"A test share of {share:g} cannot be taken" in message
 
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
@@ -315,15 +319,15 @@ def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
         split.at_random(frame, "y", test_share=0.02, seed=42)
 
 
-def test_more_folds_than_rows_of_a_label_are_refused(standing: Settings, last_error) -> None:
-    prepare.run(standing, prepare.Options(test_share=0.98))
+def test_more_folds_than_rows_of_a_label_are_refused(prepared_home: Settings, last_error) -> None:
+    prepare.run(prepared_home, prepare.Options(test_share=0.98))
     options = train.Options(candidates=("lr",), folds=10)
-    told = refused(standing, last_error, "train", lambda: train.run(standing, options))
-    assert "10 folds need at least 10. Choose fewer folds" in told
+    message = refused(prepared_home, last_error, "train", lambda: train.run(prepared_home, options))
+    assert "10 folds need at least 10. Choose fewer folds" in message
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.2, "much"])
-def test_a_test_share_out_of_bounds_is_no_option(share: object) -> None:
+def test_a_test_share_out_of_bounds_is_refused(share: object) -> None:
     with pytest.raises(ValueError, match="test_share"):
         prepare.Options(test_share=share)
 
@@ -343,32 +347,34 @@ def test_a_test_share_out_of_bounds_is_no_option(share: object) -> None:
 def test_a_step_before_its_turn_says_what_comes_first(
     step: str, call, words: str, settings: Settings, last_error
 ) -> None:
-    told = refused(settings, last_error, step, lambda: call(settings), NotReadyError)
-    assert words in told
+    message = refused(settings, last_error, step, lambda: call(settings), NotReadyError)
+    assert words in message
 
 
-def test_prepared_files_that_somebody_changed_are_refused(standing: Settings, last_error) -> None:
-    _, train_file, test_file, *_ = storage.prepared_paths(standing)
+def test_prepared_files_that_were_changed_are_refused(prepared_home: Settings, last_error) -> None:
+    _, train_file, test_file, *_ = storage.prepared_paths(prepared_home)
     train_file.write_bytes(test_file.read_bytes())
-    told = refused(standing, last_error, "train", lambda: train.run(standing, train.Options()))
-    assert "train_data.parquet is not the file" in told
+    message = refused(
+        prepared_home, last_error, "train", lambda: train.run(prepared_home, train.Options())
+    )
+    assert "train_data.parquet is not the file" in message
 
 
 @pytest.mark.long
 def test_a_candidate_that_fails_leaves_no_version_and_no_open_run(
-    standing: Settings, monkeypatch: pytest.MonkeyPatch
+    prepared_home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object):
         raise ValueError("singular matrix")
 
     monkeypatch.setattr(train.automl.Trainer, "fit", broken)
     with pytest.raises(ValueError, match="singular"):
-        train.run(standing, train.Options(candidates=("lr",)))
-    found = tracking.runs(standing)
-    failed = [run for run in found if run.status == "FAILED"]
+        train.run(prepared_home, train.Options(candidates=("lr",)))
+    runs = tracking.runs(prepared_home)
+    failed = [run for run in runs if run.status == "FAILED"]
     assert {run.name for run in failed} == {"Treinamento", "Logistic regression"}
     assert all("singular matrix" in run.error for run in failed)
-    assert model_store.versions(standing, SPEC.model) == []
+    assert model_store.versions(prepared_home, SPEC.model) == []
 
 
 @pytest.fixture
@@ -382,15 +388,15 @@ def test_a_port_in_use_is_refused(trained: Settings, last_error) -> None:
         other.listen()
         port = other.getsockname()[1]
         options = serve.Options(port=port)
-        told = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
-    assert f"Port {port} is in use" in told
+        message = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
+    assert f"Port {port} is in use" in message
     assert server.servers(trained) == []
 
 
 def test_a_start_that_cannot_be_recorded_leaves_no_server(
     trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
-    """The server itself is let off here; that stopping ends its process is tested with the real."""
+    """No server runs here; tests of the server check that stopping ends its process."""
     stopped = []
     version = model_store.require_version(trained, SPEC.model, "champion")
     started = served(version, 6001)
@@ -402,12 +408,12 @@ def test_a_start_that_cannot_be_recorded_leaves_no_server(
 
     monkeypatch.setattr(tracking, "log", full)
     options = serve.Options(port=6001)
-    told = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
-    assert "disk full" in told
+    message = refused(trained, last_error, "serve", lambda: serve.run(trained, options))
+    assert "disk full" in message
     assert stopped == [6001]
 
 
-def test_keys_of_an_upload_with_a_missing_one_stay_what_they_were() -> None:
+def test_keys_of_an_upload_with_a_missing_key_stay_unchanged() -> None:
     type_ = SPEC.columns[SPEC.id].type
     assert [key_text(value, type_) for value in (7.0, float("nan"), None, "a", 8, "", "NA")] == [
         "7",
@@ -438,7 +444,7 @@ def served(version: model_store.ModelVersion, port: int) -> server.Server:
 
 
 def as_served(settings: Settings, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    """Let the score step believe that the champion answers on this port."""
+    """Make the score step believe that the champion answers on this port."""
     version = model_store.require_version(settings, SPEC.model, "champion")
     believed = served(version, port)
     monkeypatch.setattr(server, "servers", lambda _: [believed])
@@ -452,13 +458,13 @@ def test_a_server_that_is_down_leaves_nothing_in_the_log(
         port = probe.getsockname()[1]
     as_served(trained, monkeypatch, port)
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.0)
-    told = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
-    assert f"No model answers at http://127.0.0.1:{port}" in told
+    message = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
+    assert f"No model answers at http://127.0.0.1:{port}" in message
     assert predictions.scorings(trained) == []
     assert not list((trained.data_dir / "07_model_output").glob("*.parquet"))
 
 
-def test_a_server_that_refuses_the_rows_is_told_with_its_reason(
+def test_a_server_that_refuses_the_rows_is_reported_with_its_reason(
     trained: Settings, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -466,8 +472,8 @@ def test_a_server_that_refuses_the_rows_is_told_with_its_reason(
 
     as_served(trained, monkeypatch, 1)
     monkeypatch.setattr(client, "score", refuse)
-    told = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
-    assert "refused the rows: no lat" in told
+    message = refused(trained, last_error, "score", lambda: score.run(trained, score.Options()))
+    assert "refused the rows: no lat" in message
     assert predictions.scorings(trained) == []
 
 
@@ -478,8 +484,8 @@ def test_an_upload_with_missing_values_in_every_row_is_refused(
     rows = few_shots[list(SPEC.features)].assign(lat=np.nan)
     upload = storage.stage_upload(trained, "rows.csv", rows.to_csv(index=False).encode())
     options = score.Options(source="upload", upload=upload)
-    told = refused(trained, last_error, "score", lambda: score.run(trained, options))
-    assert "Every row misses the value of a feature" in told
+    message = refused(trained, last_error, "score", lambda: score.run(trained, options))
+    assert "Every row misses the value of a feature" in message
 
 
 def test_a_row_with_a_value_out_of_range_is_refused(
@@ -488,11 +494,11 @@ def test_a_row_with_a_value_out_of_range_is_refused(
     as_served(trained, monkeypatch, 1)
     row = dict.fromkeys(SPEC.features, 1.0)
     options = score.Options(source="row", row=row)
-    told = refused(trained, last_error, "score", lambda: score.run(trained, options))
-    assert "Column 'lat' must lie in 32..35" in told
+    message = refused(trained, last_error, "score", lambda: score.run(trained, options))
+    assert "Column 'lat' must lie in 32..35" in message
 
 
-def test_an_interrupted_step_ends_killed(
+def test_an_interrupted_step_ends_as_killed(
     settings: Settings, few_file: Path, monkeypatch: pytest.MonkeyPatch, last_error
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -523,8 +529,8 @@ def test_an_upload_is_checked_before_it_is_kept(
 
 def test_an_uploads_name_never_becomes_a_path(settings: Settings) -> None:
     upload = storage.stage_upload(settings, "../../evil.csv", b"a,b\n1,2\n")
-    kept = storage.uploaded(settings, upload)
-    assert kept.parent == settings.state_dir / "uploads"
+    stored = storage.uploaded(settings, upload)
+    assert stored.parent == settings.state_dir / "uploads"
     assert (upload.name, ".." in upload.stored) == ("evil.csv", False)
     with pytest.raises(InputError, match="is gone"):
         storage.uploaded(settings, upload.model_copy(update={"stored": "../../../etc/passwd"}))

@@ -1,4 +1,4 @@
-"""Frames at the borders of the schema go through acquire and prepare, or get a sentence."""
+"""Frames at the borders of the schema pass acquire and prepare, or get a message."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ ODD = (
 
 
 def at_the_borders(column: Column) -> st.SearchStrategy[Any]:
-    """Draw a value on, just inside or just beyond a border of a column, or one of another kind."""
+    """Draw a value on, just inside or just beyond a border of a column, or of another kind."""
     inside: list[Any] = [*column.categories[:2], *([7] if column.type == "integer" else [])]
-    beyond: list[Any] = [0, 1, -1, 2, *(f"{one} " for one in column.categories[:1]), *ODD]
+    beyond: list[Any] = [0, 1, -1, 2, *(f"{category} " for category in column.categories[:1]), *ODD]
     for end, step in ((column.min, 1), (column.max, -1)):
         if end is not None:
             inside += [end, end + step]
@@ -70,7 +70,7 @@ def at_the_borders(column: Column) -> st.SearchStrategy[Any]:
 
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
-    """Draw good rows with a few cells, columns or rows that may be none."""
+    """Draw valid rows with a few cells, columns or rows that may be invalid."""
     frame = GOOD.astype("object")
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3]))):
         name = draw(st.sampled_from(list(SPEC.columns)))
@@ -102,7 +102,7 @@ def as_parquet(frame: pd.DataFrame) -> pa.Table:
         try:
             arrays.append(pa.array(frame[name], from_pandas=True))
         except (pa.ArrowException, OverflowError):
-            texts = [None if pd.isna(one) else str(one) for one in frame[name]]
+            texts = [None if pd.isna(cell) else str(cell) for cell in frame[name]]
             arrays.append(pa.array(texts, pa.string()))
     return pa.Table.from_arrays(arrays, names=list(frame))
 
@@ -110,7 +110,7 @@ def as_parquet(frame: pd.DataFrame) -> pa.Table:
 def choices() -> st.SearchStrategy[prepare.Options]:
     features = [*SPEC.columns, *SPEC.engineered]
     sound = [name for name in features if name not in (SPEC.id, SPEC.target)]
-    own = st.lists(
+    chosen = st.lists(
         st.one_of(st.sampled_from(sound), st.sampled_from(sound), st.sampled_from(features)),
         min_size=1,
         max_size=4,
@@ -118,7 +118,7 @@ def choices() -> st.SearchStrategy[prepare.Options]:
     ).map(tuple)
     return st.builds(
         prepare.Options,
-        features=st.one_of(st.none(), own),
+        features=st.one_of(st.none(), chosen),
         rows=st.sampled_from([None, None, {}, {}, {"playoffs": ("0",)}, {"period": ("9",)}]),
         missing=st.sampled_from(["drop", "drop_inputs", "impute"]),
         split=st.sampled_from(["random", "time", "group"]),
@@ -134,21 +134,21 @@ def home(tmp_path_factory: pytest.TempPathFactory, store_template: Path) -> Sett
     return Settings(home=folder)
 
 
-def taken(home: Settings, step: str, call: Any) -> bool:
-    """Return whether a step went through; if not, see that it said why and changed nothing."""
+def passes(home: Settings, step: str, call: Any) -> bool:
+    """Return whether a step succeeded; if not, check that it said why and changed nothing."""
     before = snapshots.current(home), storage.current_prepared(home)
-    told = None
+    message = None
     try:
         call()
     except InputError as error:
-        told = error.message
+        message = error.message
     assert not list(home.data_dir.rglob("*.tmp"))
-    if told is None:
+    if message is None:
         return True
-    assert 10 < len(told) < 2500
+    assert 10 < len(message) < 2500
     run = tracking.last_run(home, step, status=None)
     assert run is not None
-    assert (run.status, run.error) == ("FAILED", told)
+    assert (run.status, run.error) == ("FAILED", message)
     assert (snapshots.current(home), storage.current_prepared(home)) == before
     return False
 
@@ -161,8 +161,8 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
     assert list(filtered) == [*SPEC.inputs_of(features), SPEC.target]
     assert len(train) + len(test) == len(filtered) <= rows
     together = pd.concat([train, test]).sort_values(list(filtered)).reset_index(drop=True)
-    wanted = filtered.sort_values(list(filtered)).reset_index(drop=True)
-    pd.testing.assert_frame_equal(together, wanted)
+    expected = filtered.sort_values(list(filtered)).reset_index(drop=True)
+    pd.testing.assert_frame_equal(together, expected)
     for part in (train, test):
         assert set(part[SPEC.target]) == {0, 1}
         assert part[SPEC.target].dtype == "int64"
@@ -171,14 +171,14 @@ def assert_sets_are_sound(home: Settings, options: prepare.Options, rows: int) -
 
 
 @settings(
-    # each takes and prepares a file: more of them tell the same more surely
+    # each example acquires and prepares a file, which takes long
     max_examples=60 if WITH_LONG else 12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(frame=frames(), as_csv=st.booleans(), options=choices())
-def test_a_frame_at_the_borders_is_taken_whole_or_refused_in_a_sentence(
+def test_a_frame_at_the_borders_is_acquired_completely_or_refused_with_a_message(
     home: Settings,
     tmp_path_factory: pytest.TempPathFactory,
     frame: pd.DataFrame,
@@ -191,14 +191,14 @@ def test_a_frame_at_the_borders_is_taken_whole_or_refused_in_a_sentence(
     else:
         pq.write_table(as_parquet(frame), path)
     source = acquire.Options(source="file", path=path)
-    if not taken(home, "acquire", lambda: acquire.run(home, source)):
+    if not passes(home, "acquire", lambda: acquire.run(home, source)):
         event("acquire refused")
         return
     snapshot = snapshots.current(home)
     assert snapshot is not None
     raw = schema.validate_source(snapshots.read(home, snapshot, SPEC.columns), SPEC).frame
     assert_within_the_schema(raw, SPEC)
-    if taken(home, "prepare", lambda: prepare.run(home, options)):
+    if passes(home, "prepare", lambda: prepare.run(home, options)):
         event("prepared")
         assert_sets_are_sound(home, options, len(raw))
         before = [path.read_bytes() for path in storage.prepared_paths(home)]
@@ -209,7 +209,7 @@ def test_a_frame_at_the_borders_is_taken_whole_or_refused_in_a_sentence(
 
 
 def assert_within_the_schema(frame: pd.DataFrame, spec: ProjectSpec) -> None:
-    """Hold what the project file says, without the code that validates."""
+    """Check what the project file says, without the code that validates."""
     assert list(frame) == list(spec.columns)
     assert len(frame) > 0
     assert frame[spec.id].is_unique
@@ -263,31 +263,31 @@ COLUMNS = st.one_of(
 
 
 def is_missing(cell: object, type_: str) -> bool:
-    """Hold what the row contract says of a cell without a value, without the code that reads."""
+    """Apply the row contract's rule for missing cells, without the code that reads."""
     if not isinstance(cell, str):
         return cell is None or (isinstance(cell, float) and np.isnan(cell))
-    # a text is what it says, in a column of texts: a country may be called NA
+    # a column of texts keeps its texts: a country may be called NA
     return cell == "" or (type_ != "text" and cell.strip(" \t\r\n").casefold() in MARKS)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(column=COLUMNS, cells=st.lists(CELLS, min_size=1, max_size=5))
-def test_any_cells_are_settled_within_their_column_or_told(column: Column, cells: list) -> None:
+def test_any_cells_are_read_within_their_column_or_refused(column: Column, cells: list) -> None:
     frame = pd.DataFrame({"a": pd.Series(cells, dtype="object")})
-    found = schema.inspect(frame, {"a": column})
-    errors = [one for one in found.findings if one.severity == "error"]
-    for one in errors:
-        assert one.rows is not None
-        assert 1 <= one.rows <= len(cells)
-        assert one.text.startswith("Column 'a' ")
+    inspected = schema.inspect(frame, {"a": column})
+    errors = [finding for finding in inspected.findings if finding.severity == "error"]
+    for error in errors:
+        assert error.rows is not None
+        assert 1 <= error.rows <= len(cells)
+        assert error.text.startswith("Column 'a' ")
     # no two of these point at one cell
-    assert sum(one.rows or 0 for one in errors) <= len(cells)
+    assert sum(error.rows or 0 for error in errors) <= len(cells)
     if errors:
         with pytest.raises(InputError):
-            found.required()
+            inspected.required()
         return
-    settled = found.required().frame["a"]
-    assert settled.isna().tolist() == [is_missing(one, column.type) for one in cells]
+    settled = inspected.required().frame["a"]
+    assert settled.isna().tolist() == [is_missing(cell, column.type) for cell in cells]
     values = settled.dropna()
     if column.type in ("integer", "number", "label"):
         assert np.isfinite(values.astype(float)).all()

@@ -1,4 +1,4 @@
-"""A table may call its columns as Courtside calls its own: each keeps its values, and its name."""
+"""A table may use Courtside's own column names: each column keeps its values and its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS, NEW = 700, 300
 
 
 def claims() -> pd.DataFrame:
-    """Return claims, seeded; of the new ones nobody knows yet what came."""
+    """Return seeded claims; the new ones have no outcome yet."""
     rng = np.random.default_rng(5)
     count = ROWS + NEW
     theirs, value = rng.uniform(0, 1, count).round(3), rng.gamma(2, 50, count).round(1)
@@ -67,7 +67,7 @@ def _added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def home(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home where the claims were taken through to a champion."""
+    """A home with the claims and a champion trained on them."""
     settings = module_settings.model_copy(update={"project": "own-names"})
     path = tmp_path_factory.mktemp("source") / "claims.csv"
     claims().to_csv(path, index=False)
@@ -77,15 +77,15 @@ def home(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     return settings
 
 
-def as_they_were(rows: pd.DataFrame, sent: pd.DataFrame) -> None:
-    """See that a result holds each column of the table as it was sent, and ours beside it."""
-    found = rows[list(FEATURES)].reset_index(drop=True)
+def assert_unchanged(rows: pd.DataFrame, sent: pd.DataFrame) -> None:
+    """Check that a result holds each sent column unchanged, and Courtside's columns beside it."""
+    returned = rows[list(FEATURES)].reset_index(drop=True)
     pd.testing.assert_frame_equal(
-        found, sent[list(FEATURES)].reset_index(drop=True), check_dtype=False
+        returned, sent[list(FEATURES)].reset_index(drop=True), check_dtype=False
     )
-    ours = rows[own_columns.PROBABILITY]
-    assert ours.between(0, 1).all()
-    assert not np.allclose(ours, rows["probability"])
+    probability = rows[own_columns.PROBABILITY]
+    assert probability.between(0, 1).all()
+    assert not np.allclose(probability, rows["probability"])
     assert rows[own_columns.PREDICTED].isin((0, 1)).all()
     assert rows[own_columns.PREDICTION_ID].is_unique
 
@@ -94,44 +94,44 @@ def uploaded(settings: Settings, frame: pd.DataFrame, name: str) -> storage.Uplo
     return storage.stage_upload(settings, name, frame.to_csv(index=False).encode())
 
 
-def test_the_reference_holds_both(home: Settings) -> None:
+def test_the_reference_holds_own_and_foreign_columns(home: Settings) -> None:
     version = model_store.require_version(home, "own-names", model_store.CHAMPION)
     assert version.inputs == FEATURES
-    kept = tracking.table(home, version.run_id, "test_predictions")
+    predicted = tracking.table(home, version.run_id, "test_predictions")
     rows = tracking.table(home, version.tags["courtside.train_run"], "test_rows")
-    as_they_were(kept.assign(**{own_columns.PREDICTION_ID: range(len(kept))}), rows)
-    assert (kept[own_columns.LABEL] == rows["outcome"]).all()
+    assert_unchanged(predicted.assign(**{own_columns.PREDICTION_ID: range(len(predicted))}), rows)
+    assert (predicted[own_columns.LABEL] == rows["outcome"]).all()
 
 
 def test_an_upload_is_scored_labelled_and_monitored(home: Settings) -> None:
     sent = claims().tail(NEW)
     upload = uploaded(home, sent.drop(columns="outcome"), "new.csv")
-    found = score.run(
+    scored = score.run(
         home, score.Options(source="upload", upload=upload, way="in_process", keep="rows")
     )
-    kept = pd.read_parquet(found.output)
-    as_they_were(kept, sent)
-    logged = predictions.read(home, found.scoring)
-    as_they_were(logged, sent)
+    output = pd.read_parquet(scored.output)
+    assert_unchanged(output, sent)
+    logged = predictions.read(home, scored.scoring)
+    assert_unchanged(logged, sent)
     assert logged[own_columns.ROW_KEY].tolist() == sent["claim"].astype(str).tolist()
     browsed = predictions.browse(home, limit=NEW).iloc[::-1]
-    as_they_were(browsed, sent)
+    assert_unchanged(browsed, sent)
     assert set(browsed[own_columns.SOURCE]) == {"file"}
     assert set(browsed["source"]) == {"post", "mail"}
 
-    # the result comes back with the labels filled in: the table's own `label` is none
+    # the result is uploaded with labels filled in: the table's own `label` is not used
     truth = np.arange(NEW) % 2
-    told = kept.assign(**{own_columns.LABEL: truth})
-    done = label.run(home, label.Options(upload=uploaded(home, told, "told.csv")))
+    labelled = output.assign(**{own_columns.LABEL: truth})
+    done = label.run(home, label.Options(upload=uploaded(home, labelled, "told.csv")))
     assert (done.new, done.rejected) == (NEW, 0)
-    assert predictions.read(home, found.scoring)[own_columns.LABEL].tolist() == truth.tolist()
+    assert predictions.read(home, scored.scoring)[own_columns.LABEL].tolist() == truth.tolist()
     # and by the claim's number and its outcome, though the file has `label` and `prediction_id`
     again = sent.assign(outcome=truth)
     done = label.run(home, label.Options(upload=uploaded(home, again, "again.csv")))
     assert (done.new + done.repeated + done.unmatched, done.rejected) == (NEW, 0)
-    assert predictions.read(home, found.scoring)[own_columns.LABEL].tolist() == truth.tolist()
+    assert predictions.read(home, scored.scoring)[own_columns.LABEL].tolist() == truth.tolist()
 
-    report = monitor.run(home, monitor.Options(scoring_run=found.scoring))
+    report = monitor.run(home, monitor.Options(scoring_run=scored.scoring))
     checks = tracking.table(home, report.run_id, "checks").set_index("code")
     assert checks.loc["psi.probability", "group"] == "input"
     assert checks.loc["psi.courtside_probability", "group"] == "output"
@@ -147,7 +147,7 @@ def test_an_upload_is_scored_labelled_and_monitored(home: Settings) -> None:
 def test_a_path_is_scored(home: Settings, tmp_path: Path, columns: str) -> None:
     sent = claims().tail(NEW)
     sent.to_parquet(tmp_path / "new.parquet", index=False)
-    found = score.run(
+    scored = score.run(
         home,
         score.Options(
             source="path",
@@ -162,28 +162,30 @@ def test_a_path_is_scored(home: Settings, tmp_path: Path, columns: str) -> None:
     rows = pd.read_parquet(part)
     assert rows[own_columns.ROW].tolist() == list(range(NEW))
     if columns == "all":
-        as_they_were(rows, sent)
+        assert_unchanged(rows, sent)
     else:
         assert not set(FEATURES) & set(rows.columns)
-    assert len(predictions.read(home, found.scoring)) == NEW
+    assert len(predictions.read(home, scored.scoring)) == NEW
 
 
-def test_a_model_of_them_is_explained(home: Settings) -> None:
-    found = explain.run(home, explain.Options(target="champion", rows=10, repeats=2))
-    rows = tracking.table(home, found.run_id, "shap_rows")
+def test_a_model_of_these_columns_is_explained(home: Settings) -> None:
+    explained = explain.run(home, explain.Options(target="champion", rows=10, repeats=2))
+    rows = tracking.table(home, explained.run_id, "shap_rows")
     assert {own_columns.ROW, own_columns.PROBABILITY, *FEATURES} <= set(rows.columns)
 
 
 def test_the_prefix_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(project, "FOLDER", tmp_path)
-    more = 'Courtside_x = { type = "number", about = "x" }\n'
-    text = FILE.read_text(encoding="utf-8") + more
+    extra_column = 'Courtside_x = { type = "number", about = "x" }\n'
+    text = FILE.read_text(encoding="utf-8") + extra_column
     (tmp_path / "own-names.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="begin with courtside_ are Courtside's own: Courtside_x"):
         project.load("own-names")
 
 
-def test_the_id_is_no_field_of_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_id_must_not_be_a_field_of_a_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(project, "FOLDER", tmp_path)
     text = FILE.read_text(encoding="utf-8").replace('"prediction_id", ', "")
     text = text.replace('id = "claim"', 'id = "prediction_id"')

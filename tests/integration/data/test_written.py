@@ -1,4 +1,4 @@
-"""A file as Excel writes it in Brazil goes the whole way, and the run and the snapshot say how."""
+"""A file as Excel writes it in Brazil is acquired; the run and the snapshot record its format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.platform.errors import InputError
 CODE = "semicolon comma windows-1252"
 
 
-def test_semicolons_and_decimal_commas_are_brought_in_and_recorded(
+def test_semicolons_and_decimal_commas_are_read_and_recorded(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     columns = project.load(settings.project).columns
@@ -41,9 +41,7 @@ def test_semicolons_and_decimal_commas_are_brought_in_and_recorded(
     )
 
 
-def test_what_a_person_named_is_a_file_of_an_allowed_size_or_nothing(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_path_must_name_a_file_of_an_allowed_size(settings: Settings, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     with (tmp_path / "sparse.csv").open("wb") as file:
         file.truncate(2_000_000_000)

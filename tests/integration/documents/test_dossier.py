@@ -1,4 +1,4 @@
-"""The dossier that the project ships says what a life cycle on the real rows says today."""
+"""The shipped dossier says the same as a life cycle on the real rows today."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from core.documents.texts import as_markdown
 from core.platform.config import CODE_ROOT, Settings
 
 FOLDER = CODE_ROOT / "docs" / "dossier"
-# with so much of their figures from steps that the fresh life cycle takes too; the rest is of the
-# gate, the explanation, the server, the learning curve, the retraining and the replay
+# the share of their figures that a fresh life cycle reproduces; the rest comes from the gate, the
+# explanation, the server, the learning curve, the retraining and the replay
 SHARES = {
     "project_charter": 0.9,
     "data_report": 1.0,
@@ -32,68 +32,76 @@ _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 
 def lines(text: str) -> list[tuple[str, list[str]]]:
-    """Return what each line with a figure says around its figures, and the figures."""
-    found = []
+    """Return each line with figures: its text without them, and the figures."""
+    parts = []
     for line in text.splitlines():
-        # a picture's address; the diagram; how much of the way was gone, how fast, on which port
+        # image addresses, the diagram, and what varies: progress, speed, the port
         if line.startswith(("!", "  ")) or _OF_THE_WAY.search(line):
             continue
         bare = _RUN.sub("run", _MOMENT.sub("moment", line))
         numbers = _NUMBER.findall(bare)
         if numbers:
-            found.append((_NUMBER.sub("#", bare), numbers))
-    return found
+            parts.append((_NUMBER.sub("#", bare), numbers))
+    return parts
 
 
 def value(number: str) -> float:
     return float(number.replace(",", ""))
 
 
-def agree(kept: str, fresh: str, share: float) -> bool:
-    """Tell whether two figures are equal up to a unit of the last digit, or to a share."""
-    unit = 10.0 ** -len(kept.partition(".")[2]) if "." in kept else 0.0
-    far = max(1.01 * unit, share * abs(value(kept)))
-    return abs(value(kept) - value(fresh)) <= far
+def agree(shipped: str, fresh: str, share: float) -> bool:
+    """Return whether two figures agree up to a unit of the last digit, or up to a share."""
+    unit = 10.0 ** -len(shipped.partition(".")[2]) if "." in shipped else 0.0
+    tolerance = max(1.01 * unit, share * abs(value(shipped)))
+    return abs(value(shipped) - value(fresh)) <= tolerance
 
 
 @pytest.fixture(scope="module")
 def fresh(operated_real: Settings) -> dict[str, str]:
-    return {one.name: as_markdown.render(one) for one in documents.build(operated_real)}
+    return {
+        document.name: as_markdown.render(document) for document in documents.build(operated_real)
+    }
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_the_figures_of_the_shipped_dossier_come_out_again(
+def test_the_figures_of_the_shipped_dossier_are_reproduced(
     fresh: dict[str, str], name: str
 ) -> None:
-    kept, found = lines((FOLDER / f"{name}.md").read_text("utf-8")), lines(fresh[name])
+    shipped, generated = lines((FOLDER / f"{name}.md").read_text("utf-8")), lines(fresh[name])
     pairs = difflib.SequenceMatcher(
-        None, [said for said, _ in kept], [said for said, _ in found], autojunk=False
+        None, [text for text, _ in shipped], [text for text, _ in generated], autojunk=False
     ).get_matching_blocks()
     compared = 0
-    for here, there, size in pairs:
-        for at in range(size):
-            said, numbers = kept[here + at]
+    for left, right, size in pairs:
+        for offset in range(size):
+            text, numbers = shipped[left + offset]
             # neighbours at the same distance: which of them count depends on the order of the rows
-            share = 0.04 if "neighbours" in said else 0.0
-            for old, new in zip(numbers, found[there + at][1], strict=True):
-                assert agree(old, new, share), (said, old, new)
+            share = 0.04 if "neighbours" in text else 0.0
+            for shipped_figure, fresh_figure in zip(
+                numbers, generated[right + offset][1], strict=True
+            ):
+                assert agree(shipped_figure, fresh_figure, share), (
+                    text,
+                    shipped_figure,
+                    fresh_figure,
+                )
             compared += 1
-    assert compared >= SHARES[name] * len(kept), [
-        said for said, _ in kept if said not in {said for said, _ in found}
+    assert compared >= SHARES[name] * len(shipped), [
+        text for text, _ in shipped if text not in {text for text, _ in generated}
     ]
 
 
-def test_what_the_dossier_links_to_is_there() -> None:
+def test_links_of_the_dossier_have_targets() -> None:
     texts = {path: path.read_text("utf-8") for path in FOLDER.glob("*.md")}
-    places = [
-        path.parent / place
+    targets = [
+        path.parent / target
         for path, text in texts.items()
-        for place in re.findall(r"\]\(([^)#:]+)\)", text)
+        for target in re.findall(r"\]\(([^)#:]+)\)", text)
     ]
-    assert len(places) > len(texts)
-    assert not [place for place in places if not place.is_file()]
+    assert len(targets) > len(texts)
+    assert not [target for target in targets if not target.is_file()]
     pictures = set(FOLDER.glob("figures/*.svg"))
-    assert pictures == {Path(place) for place in places if place.suffix == ".svg"}
+    assert pictures == {Path(target) for target in targets if target.suffix == ".svg"}
     assert all("run:" not in text for text in texts.values())
-    kept = [path for path in FOLDER.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in kept) < 1_500_000
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 1_500_000

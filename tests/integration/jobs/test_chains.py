@@ -1,4 +1,4 @@
-"""Chains of jobs: each is queued when the one before is done, whoever dies in between."""
+"""Chains of jobs: each is queued when the previous one is done, even after a kill in between."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def steps_of(settings: Settings) -> list[str]:
     return [job.step for job in jobs.active(settings)]
 
 
-def test_one_after_the_other(home: Settings) -> None:
+def test_jobs_run_one_after_the_other(home: Settings) -> None:
     chain_id = chains.start(home, STEPS, "All of it")
     assert steps_of(home) == ["acquire"]
     chains.advance(home)
     assert steps_of(home) == ["acquire"]  # it is not done yet
     assert [end(home) for _ in STEPS] == ["acquire", "prepare", "train"]
-    found = chains.current(home)
-    assert found is not None
-    assert (found.chain_id, found.title, found.state, found.current) == (
+    chain = chains.current(home)
+    assert chain is not None
+    assert (chain.chain_id, chain.title, chain.state, chain.current) == (
         chain_id,
         "All of it",
         "done",
         None,
     )
-    assert [link.job.options for link in found.links] == [options for _, options in STEPS]
+    assert [link.job.options for link in chain.links] == [options for _, options in STEPS]
     chains.advance(home)
     assert steps_of(home) == []
 
@@ -58,24 +58,24 @@ def test_a_job_that_ends_badly_ends_the_chain(home: Settings, status: str) -> No
     chains.start(home, STEPS, "All of it")
     end(home)
     end(home, status)
-    found = chains.current(home)
-    assert found is not None
-    assert (found.state, found.current.step, steps_of(home)) == (status, "prepare", [])
-    # another can begin then
+    chain = chains.current(home)
+    assert chain is not None
+    assert (chain.state, chain.current.step, steps_of(home)) == (status, "prepare", [])
+    # another chain can start then
     chains.start(home, STEPS[:1], "Anew")
     assert steps_of(home) == ["acquire"]
 
 
-def test_cancelled_as_a_whole(home: Settings) -> None:
+def test_a_chain_is_cancelled_completely(home: Settings) -> None:
     chains.start(home, STEPS, "All of it")
     chains.cancel(home)
     chains.advance(home)
-    found = chains.current(home)
-    assert found is not None
-    assert (found.state, steps_of(home)) == ("cancelled", [])
+    chain = chains.current(home)
+    assert chain is not None
+    assert (chain.state, steps_of(home)) == ("cancelled", [])
 
 
-def test_only_one_at_a_time(home: Settings) -> None:
+def test_only_one_chain_at_a_time(home: Settings) -> None:
     chains.start(home, STEPS, "All of it")
     with pytest.raises(JobError, match="All of it: still running"):
         chains.start(home, STEPS, "The same")
@@ -93,7 +93,7 @@ def test_a_step_that_does_not_exist_begins_nothing(home: Settings) -> None:
     assert (chains.current(home), steps_of(home)) == (None, [])
 
 
-def test_whoever_dies_after_queueing_queues_nothing_twice(
+def test_a_death_after_queueing_queues_nothing_twice(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chains.start(home, STEPS, "All of it")
@@ -113,12 +113,12 @@ def test_whoever_dies_after_queueing_queues_nothing_twice(
     assert len(jobs.latest(home)) == 2
 
 
-def test_an_equal_job_that_somebody_started_is_waited_for(home: Settings) -> None:
+def test_an_equal_job_started_elsewhere_is_waited_for(home: Settings) -> None:
     chains.start(home, STEPS, "All of it")
     own = jobs.submit(home, "prepare", {})
     (first,) = [job for job in jobs.active(home) if job.step == "acquire"]
     finish(home, first)
     chains.advance(home)
-    found = chains.current(home)
-    assert found is not None
-    assert (found.current.job.job_id, len(jobs.latest(home))) == (own.job_id, 2)
+    chain = chains.current(home)
+    assert chain is not None
+    assert (chain.current.job.job_id, len(jobs.latest(home))) == (own.job_id, 2)

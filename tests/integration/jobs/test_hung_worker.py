@@ -1,4 +1,4 @@
-"""A worker, or a job's process, that hangs is replaced; a copied home has a worker of its own."""
+"""A hung worker or process of a job is replaced; a copied home has its own worker."""
 
 from __future__ import annotations
 
@@ -36,24 +36,26 @@ def home(tmp_path: Path) -> Iterator[Settings]:
 
 
 def ready(settings: Settings) -> jobs.WorkerState:
-    found = until(lambda: (s := jobs.worker_state(settings)).ready and s, SLOWLY)
-    assert isinstance(found, jobs.WorkerState)
-    return found
+    state = until(lambda: (s := jobs.worker_state(settings)).ready and s, SLOWLY)
+    assert isinstance(state, jobs.WorkerState)
+    return state
 
 
 def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> None:
     jobs.keep_supervisor(home, PLAIN, every=0.2)
-    old = ready(home)
-    assert old.pid is not None
+    hung = ready(home)
+    assert hung.pid is not None
     under_way = running(home, jobs.submit(home, "train", {"do": "wait"}))
-    family = tree(old.pid)
-    os.kill(old.pid, signal.SIGSTOP)
+    family = tree(hung.pid)
+    os.kill(hung.pid, signal.SIGSTOP)
     until(lambda: jobs.worker_state(home).silent_since, SLOWLY)
-    # what nobody can say yes to is not called ready
+    # a worker that does not respond is not called ready
     assert not jobs.worker_state(home).ready
     waiting = jobs.submit(home, "prepare", {"do": "return"})
-    until(lambda: jobs.worker_state(home).pid not in (None, old.pid), SLOWLY)
-    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
+    until(lambda: jobs.worker_state(home).pid not in (None, hung.pid), SLOWLY)
+    assert not any(
+        member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family
+    )
     failed = until(lambda: (j := jobs.get(home, under_way.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
     assert failed.error.startswith("The job's process ended before it was done")
@@ -63,16 +65,16 @@ def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> N
     assert len(jobs.latest(home)) == 2
 
 
-def test_a_hung_job_fails_with_a_sentence_and_a_long_one_goes_on(home: Settings) -> None:
+def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) -> None:
     jobs.ensure_supervisor(home, PLAIN)
     worker = ready(home).pid
     hung = jobs.submit(home, "train", {"do": "wait"})
     os.kill(running(home, hung).pid or 0, signal.SIGSTOP)
-    found = until(lambda: (j := jobs.get(home, hung.job_id)) and j.ended and j, SLOWLY)
-    assert found.status == "failed"
-    assert "did not answer for" in found.error
-    assert "Start it again." in found.error
-    # a job that works for longer than the patience is let go on
+    failed = until(lambda: (j := jobs.get(home, hung.job_id)) and j.ended and j, SLOWLY)
+    assert failed.status == "failed"
+    assert "did not answer for" in failed.error
+    assert "Start it again." in failed.error
+    # a job that works for longer than the patience goes on
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     began = heartbeat.last(jobs.heart(home, long.job_id)) or time.time()
     until(
@@ -83,7 +85,7 @@ def test_a_hung_job_fails_with_a_sentence_and_a_long_one_goes_on(home: Settings)
     assert jobs.worker_state(home).pid == worker
 
 
-def test_a_copied_home_has_a_worker_of_its_own_and_spares_the_others(
+def test_a_copied_home_has_its_own_worker_and_spares_the_others(
     home: Settings, tmp_path: Path
 ) -> None:
     jobs.ensure_supervisor(home, PLAIN)
@@ -111,13 +113,15 @@ def test_a_copied_home_has_a_worker_of_its_own_and_spares_the_others(
     copy = home.model_copy(update={"home": tmp_path / "copy"})
     shutil.copytree(home.home, copy.home)
     try:
-        # nothing of the other home is taken for ours, so nothing of it is stopped from here
+        # nothing of the other home counts as ours, so nothing of it is stopped from here
         assert not jobs.worker_state(copy).alive
         assert server.servers(copy) == []
         jobs.ensure_supervisor(copy, PLAIN)
         assert ready(copy).pid != first
-        there = until(lambda: (j := jobs.get(copy, under_way.job_id)) and j.ended and j, SLOWLY)
-        assert there.status == "failed"
+        copied_job = until(
+            lambda: (j := jobs.get(copy, under_way.job_id)) and j.ended and j, SLOWLY
+        )
+        assert copied_job.status == "failed"
         assert ended(copy, jobs.submit(copy, "prepare", {"do": "return"})).status == "done"
     finally:
         stop(copy)
@@ -137,14 +141,16 @@ def test_the_worker_of_a_home_that_was_moved_leaves_it_alone(
     try:
         jobs.ensure_supervisor(moved, PLAIN)
         ready(moved)
-        assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
-        # nothing of the old one comes back
+        assert not any(
+            member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family
+        )
+        # the old home is not recreated
         assert not home.state_dir.exists()
     finally:
         stop(moved)
 
 
-def test_records_of_an_earlier_run_of_the_system_name_nobody(home: Settings) -> None:
+def test_records_from_before_a_reboot_name_no_process(home: Settings) -> None:
     me = psutil.Process()
     assert process.is_alive(process.Process(me.pid, me.create_time(), process.boot_id()))
     if process.boot_id():

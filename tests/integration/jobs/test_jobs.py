@@ -32,14 +32,14 @@ PLAIN = (
 FINAL = (jobs.DONE, jobs.FAILED, jobs.CANCELLED)
 
 
-def until(true: Callable[[], Any], seconds: float = 240.0) -> Any:
-    """Wait for something to be so; the limit is only there for a test that would hang."""
+def until(condition: Callable[[], Any], seconds: float = 240.0) -> Any:
+    """Wait until a condition holds and return its value; the limit only stops a test that hangs."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if found := true():
-            return found
+        if result := condition():
+            return result
         time.sleep(0.01)
-    raise AssertionError("it never came to be")
+    raise AssertionError("it did not happen in time")
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -89,23 +89,23 @@ def worker(forking_home: Settings) -> Settings:
 
 def ended(settings: Settings, job: jobs.Job) -> jobs.Job:
     def final() -> jobs.Job | None:
-        found = jobs.get(settings, job.job_id)
-        return found if found and found.status in FINAL else None
+        current = jobs.get(settings, job.job_id)
+        return current if current and current.status in FINAL else None
 
-    found: jobs.Job = until(final)
-    return found
+    current: jobs.Job = until(final)
+    return current
 
 
 def running(settings: Settings, job: jobs.Job, text: str | None = None) -> jobs.Job:
-    def there() -> jobs.Job | None:
-        found = jobs.get(settings, job.job_id)
-        assert found
-        assert found.status not in FINAL, found
-        told = found.text == text if text else True
-        return found if found.status == jobs.RUNNING and found.pid and told else None
+    def running_now() -> jobs.Job | None:
+        current = jobs.get(settings, job.job_id)
+        assert current
+        assert current.status not in FINAL, current
+        has_text = current.text == text if text else True
+        return current if current.status == jobs.RUNNING and current.pid and has_text else None
 
-    found: jobs.Job = until(there)
-    return found
+    current: jobs.Job = until(running_now)
+    return current
 
 
 def cleaned(settings: Settings, job: jobs.Job) -> str:
@@ -124,41 +124,45 @@ def test_submitted_job_is_queued_and_read_back(settings):
 
 
 def test_latest_is_newest_first_and_of_one_step(settings):
-    one = jobs.submit(settings, "prepare", {})
-    two = jobs.submit(settings, "train", {})
-    three = jobs.submit(settings, "train", {"seed": 2})
-    assert [job.job_id for job in jobs.latest(settings)] == [three.job_id, two.job_id, one.job_id]
-    assert [job.job_id for job in jobs.latest(settings, "train", limit=1)] == [three.job_id]
+    first = jobs.submit(settings, "prepare", {})
+    second = jobs.submit(settings, "train", {})
+    third = jobs.submit(settings, "train", {"seed": 2})
+    assert [job.job_id for job in jobs.latest(settings)] == [
+        third.job_id,
+        second.job_id,
+        first.job_id,
+    ]
+    assert [job.job_id for job in jobs.latest(settings, "train", limit=1)] == [third.job_id]
 
 
 def test_same_options_in_another_order_are_the_same_job(settings):
-    one = jobs.submit(settings, "train", {"seed": 1, "folds": 5})
-    assert jobs.submit(settings, "train", {"folds": 5, "seed": 1}).job_id == one.job_id
-    assert jobs.submit(settings, "score", {"folds": 5, "seed": 1}).job_id != one.job_id
+    job = jobs.submit(settings, "train", {"seed": 1, "folds": 5})
+    assert jobs.submit(settings, "train", {"folds": 5, "seed": 1}).job_id == job.job_id
+    assert jobs.submit(settings, "score", {"folds": 5, "seed": 1}).job_id != job.job_id
 
 
 def test_clicks_at_the_same_moment_are_one_job(settings):
     start = threading.Barrier(8)
-    found: list[str] = []
+    job_ids: list[str] = []
 
     def click() -> None:
         start.wait()
-        found.append(jobs.submit(settings, "train", {"seed": 1}).job_id)
+        job_ids.append(jobs.submit(settings, "train", {"seed": 1}).job_id)
 
     clicks = [threading.Thread(target=click) for _ in range(8)]
     for thread in clicks:
         thread.start()
     for thread in clicks:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(job_ids) == 8
+    assert len(set(job_ids)) == 1
     assert len(jobs.latest(settings)) == 1
 
 
 def test_after_the_end_the_same_options_are_a_new_job(settings):
-    one = jobs.submit(settings, "train", {})
-    jobs.cancel(settings, one.job_id)
-    assert jobs.submit(settings, "train", {}).job_id != one.job_id
+    first = jobs.submit(settings, "train", {})
+    jobs.cancel(settings, first.job_id)
+    assert jobs.submit(settings, "train", {}).job_id != first.job_id
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,7 @@ def test_after_the_end_the_same_options_are_a_new_job(settings):
         ("train", {"share": float("nan")}, "cannot be kept"),
     ],
 )
-def test_what_cannot_be_queued_is_refused(settings, step, options, words):
+def test_a_job_that_cannot_be_queued_is_refused(settings, step, options, words):
     with pytest.raises(InputError, match=words):
         jobs.submit(settings, step, options)
     assert jobs.latest(settings) == []
@@ -178,10 +182,10 @@ def test_what_cannot_be_queued_is_refused(settings, step, options, words):
 def test_queued_job_is_cancelled_at_once(settings):
     job = jobs.submit(settings, "train", {})
     jobs.cancel(settings, job.job_id)
-    found = jobs.get(settings, job.job_id)
-    assert found
-    assert (found.status, found.error, found.text) == ("cancelled", None, "Cancelled.")
-    assert found.ended
+    cancelled = jobs.get(settings, job.job_id)
+    assert cancelled
+    assert (cancelled.status, cancelled.error, cancelled.text) == ("cancelled", None, "Cancelled.")
+    assert cancelled.ended
     assert jobs.claim(settings, job.job_id) is None
 
 
@@ -193,7 +197,7 @@ def test_a_job_is_claimed_once(settings):
     assert jobs.claim(settings, job.job_id) is None
 
 
-def test_jobs_that_replace_what_stands_are_claimed_in_turn(settings):
+def test_jobs_that_replace_shared_data_are_claimed_in_turn(settings):
     first, second = (jobs.submit(settings, "acquire", {"seed": seed}) for seed in (1, 2))
     others = [jobs.submit(settings, "monitor", {"scoring_run": run}) for run in "ab"]
     assert jobs.claim(settings, second.job_id) is None
@@ -211,9 +215,9 @@ def test_an_ended_job_keeps_its_status(settings):
     jobs.finish(settings, job.job_id, jobs.DONE, result={"run_id": "abc"})
     jobs.finish(settings, job.job_id, jobs.FAILED, error="too late")
     jobs.cancel(settings, job.job_id)
-    found = jobs.get(settings, job.job_id)
-    assert found
-    assert (found.status, found.error, found.run_id, found.fraction) == ("done", None, "abc", 1)
+    stored = jobs.get(settings, job.job_id)
+    assert stored
+    assert (stored.status, stored.error, stored.run_id, stored.fraction) == ("done", None, "abc", 1)
 
 
 def test_unknown_job(settings):
@@ -222,7 +226,7 @@ def test_unknown_job(settings):
         jobs.cancel(settings, "nothing")
 
 
-def test_the_oldest_that_waits_for_no_other_is_claimed_first(settings):
+def test_the_oldest_job_that_waits_for_no_other_is_claimed_first(settings):
     steps = ("acquire", "prepare", "monitor", "score")
     first, waiting, *others = (jobs.submit(settings, step, {}).job_id for step in steps)
     assert [jobs.claim(settings).job_id for _ in range(3)] == [first, *others]
@@ -231,24 +235,24 @@ def test_the_oldest_that_waits_for_no_other_is_claimed_first(settings):
     assert jobs.claim(settings).job_id == waiting
 
 
-def test_of_many_who_claim_at_once_each_gets_another_job(settings):
-    made = {jobs.submit(settings, "monitor", {"n": n}).job_id for n in range(20)}
-    found = []
+def test_concurrent_claims_get_different_jobs(settings):
+    submitted = {jobs.submit(settings, "monitor", {"n": n}).job_id for n in range(20)}
+    claimed = []
 
     def claim() -> None:
         while (job := jobs.claim(settings)) is not None:
-            found.append(job.job_id)
+            claimed.append(job.job_id)
 
     threads = [threading.Thread(target=claim) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 20
-    assert set(found) == made
+    assert len(claimed) == 20
+    assert set(claimed) == submitted
 
 
-def test_what_was_written_is_noticed_without_a_question_to_a_table(settings):
+def test_a_write_is_noticed_without_a_query(settings):
     before = state.version(settings)
     job = jobs.submit(settings, "train", {})
     after = state.version(settings)
@@ -262,7 +266,7 @@ def test_what_was_written_is_noticed_without_a_question_to_a_table(settings):
     assert state.version(settings) != after
 
 
-def test_last_word_of_a_hasty_step_arrives(settings):
+def test_the_last_progress_of_a_fast_step_arrives(settings):
     job = jobs.submit(settings, "train", {})
     jobs.claim(settings, job.job_id)
     progress = JobProgress(settings, job.job_id)
@@ -270,13 +274,13 @@ def test_last_word_of_a_hasty_step_arrives(settings):
         progress.update(number / 50, f"part {number}\n")
 
     def last() -> bool:
-        found = jobs.get(settings, job.job_id)
-        return bool(found and (found.fraction, found.text) == (1.0, "part 100"))
+        current = jobs.get(settings, job.job_id)
+        return bool(current and (current.fraction, current.text) == (1.0, "part 100"))
 
     until(last)
 
 
-def test_options_that_a_step_does_not_take_are_told(settings):
+def test_options_that_a_step_does_not_take_are_refused(settings):
     with pytest.raises(InputError, match="port"):
         run_step(settings, "serve", {"port": 80}, JobProgress(settings, "none"))
 
@@ -301,7 +305,7 @@ def test_same_options_run_again_after_the_end(worker):
     assert ended(worker, again).status == "done"
 
 
-def test_failures_are_told_in_words(worker):
+def test_failures_are_reported_with_messages(worker):
     refused = ended(worker, jobs.submit(worker, "acquire", {"do": "refuse"}))
     assert (refused.status, refused.error) == ("failed", "The file is empty. Choose another one.")
     broken = ended(worker, jobs.submit(worker, "acquire", {"do": "break"}))
@@ -317,8 +321,8 @@ def test_failures_are_told_in_words(worker):
 
 def test_progress_is_seen_while_it_runs(worker):
     job = jobs.submit(worker, "train", {"do": "tell", "until": "go-tell"})
-    found = running(worker, job, "part 50")
-    assert found.fraction == 0.5
+    current = running(worker, job, "part 50")
+    assert current.fraction == 0.5
     assert until(lambda: jobs.get(worker, job.job_id).run_id) == "run-7"
     assert jobs.submit(worker, "train", {"do": "tell", "until": "go-tell"}).job_id == job.job_id
     (worker.home / "go-tell").touch()
@@ -333,13 +337,13 @@ def test_no_more_jobs_at_once_than_workers(worker):
     jobs.cancel(worker, cancelled.job_id)
     assert jobs.get(worker, second.job_id).status == "queued"
     (worker.home / "go-first").touch()
-    one, two = ended(worker, first), ended(worker, second)
-    assert two.started >= one.ended
+    first_ended, second_ended = ended(worker, first), ended(worker, second)
+    assert second_ended.started >= first_ended.ended
     assert jobs.get(worker, cancelled.job_id).status == "cancelled"
 
 
 @pytest.mark.long
-def test_what_waits_for_its_turn_begins_when_the_one_before_has_ended(settings):
+def test_a_waiting_job_begins_when_the_previous_one_has_ended(settings):
     jobs.ensure_supervisor(settings, PLAIN)
     first = jobs.submit(settings, "prepare", {"do": "wait", "until": "go-first"})
     second = jobs.submit(settings, "prepare", {"do": "return"})
@@ -348,22 +352,22 @@ def test_what_waits_for_its_turn_begins_when_the_one_before_has_ended(settings):
     assert ended(settings, jobs.submit(settings, "monitor", {"do": "return"})).status == "done"
     assert jobs.get(settings, second.job_id).status == "queued"
     (settings.home / "go-first").touch()
-    one, two = ended(settings, first), ended(settings, second)
-    assert (one.status, two.status) == ("done", "done")
-    assert two.started >= one.ended
+    first_ended, second_ended = ended(settings, first), ended(settings, second)
+    assert (first_ended.status, second_ended.status) == ("done", "done")
+    assert second_ended.started >= first_ended.ended
 
 
 def test_running_job_is_cancelled_with_what_it_started(worker):
     job = jobs.submit(worker, "train", {"do": "family"})
-    found = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
-    family = [psutil.Process(found.pid), psutil.Process(int(found.text))]
+    current = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
+    family = [psutil.Process(current.pid), psutil.Process(int(current.text))]
     jobs.cancel(worker, job.job_id)
     assert ended(worker, job).status == "cancelled"
     assert gone(family)
     assert cleaned(worker, job) == "cancelled: The job was cancelled."
 
 
-def test_job_deaf_to_the_signal_is_killed(worker):
+def test_job_that_ignores_the_signal_is_killed(worker):
     job = jobs.submit(worker, "train", {"do": "stubborn"})
     running(worker, job, "deaf")
     jobs.cancel(worker, job.job_id)
@@ -372,16 +376,16 @@ def test_job_deaf_to_the_signal_is_killed(worker):
 
 def test_killed_process_fails_its_job_after_the_clean_up(worker):
     job = jobs.submit(worker, "train", {"do": "write"})
-    found = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
-    folder = Path(found.text)
+    killed = until(lambda: (j := jobs.get(worker, job.job_id)) and j.fraction == 0.5 and j)
+    folder = Path(killed.text)
     assert folder.is_dir()
-    os.kill(found.pid, signal.SIGKILL)
-    found = ended(worker, job)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed = ended(worker, job)
     assert not folder.exists()
-    assert found.status == "failed"
-    assert found.error == ("The job's process was killed (signal 9). Memory may have run out.")
-    assert cleaned(worker, job) == f"failed: {found.error}"
-    # nor does a job that is done leave anything, a moment later
+    assert killed.status == "failed"
+    assert killed.error == ("The job's process was killed (signal 9). Memory may have run out.")
+    assert cleaned(worker, job) == f"failed: {killed.error}"
+    # a finished job leaves nothing either, a moment later
     until(lambda: list((worker.state_dir / "tmp").iterdir()) == [])
 
 
@@ -406,27 +410,27 @@ def test_second_start_finds_the_first(settings):
     jobs.ensure_supervisor(*arguments)
     assert jobs.worker_state(settings) == state
     assert state.problem is None
-    found = [
+    pids = [
         process.pid
         for process in psutil.process_iter()
         if process.ppid() == os.getpid()
         and process.status() != psutil.STATUS_ZOMBIE
         and process.environ().get("COURTSIDE_HOME") == str(settings.home)
     ]
-    assert found == [state.pid]
+    assert pids == [state.pid]
 
 
 @pytest.mark.long
 def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     settings = settings.model_copy(update={"workers": 1})
-    arguments = (*PLAIN, "--preload=")  # three supervisors, and few jobs to gain by it
+    arguments = (*PLAIN, "--preload=")  # three supervisors start, and few jobs would gain from it
     jobs.ensure_supervisor(settings, arguments)
     lost = jobs.submit(settings, "train", {"do": "family"})
     waiting = jobs.submit(settings, "train", {"do": "return"})
-    found = until(lambda: (j := jobs.get(settings, lost.job_id)) and j.fraction == 0.5 and j)
+    current = until(lambda: (j := jobs.get(settings, lost.job_id)) and j.fraction == 0.5 and j)
     first = jobs.worker_state(settings).pid
     family = tree(first)
-    assert {found.pid, int(found.text)} < {process.pid for process in family}
+    assert {current.pid, int(current.text)} < {process.pid for process in family}
     os.kill(first, signal.SIGKILL)
     until(lambda: gone(family), 20)
     assert not jobs.worker_state(settings).alive
@@ -434,14 +438,14 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
 
     jobs.keep_supervisor(settings, arguments, every=0.1)
     jobs.keep_supervisor(settings, arguments, every=0.1)
-    one = ended(settings, lost)
-    assert one.status == "failed"
-    assert one.error == (
+    failed = ended(settings, lost)
+    assert failed.status == "failed"
+    assert failed.error == (
         "The job's process ended before it was done (the app or machine was stopped)."
     )
-    assert cleaned(settings, lost) == f"failed: {one.error}"
+    assert cleaned(settings, lost) == f"failed: {failed.error}"
     assert ended(settings, waiting).status == "done"
-    # and once more, by the keeper alone
+    # once more, by the keeper only
     second = jobs.worker_state(settings).pid
     os.kill(second, signal.SIGKILL)
     third = until(lambda: (s := jobs.worker_state(settings)).ready and s.pid != second and s)
@@ -463,16 +467,16 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(setti
     # a served model outlives its job and the supervisor
     assert not gone([server])
     server.kill()
-    found = jobs.get(settings, job.job_id)
-    assert found.status == "failed"
-    assert found.error == "The background worker was stopped before the job was done."
+    stopped = jobs.get(settings, job.job_id)
+    assert stopped.status == "failed"
+    assert stopped.error == "The background worker was stopped before the job was done."
     assert jobs.get(settings, waiting.job_id).status == "queued"
     jobs.ensure_supervisor(settings, PLAIN)
     assert ended(settings, waiting).status == "done"
 
 
 @pytest.mark.parametrize("way", ["signal", "request"])
-def test_supervisor_told_to_leave_during_its_imports_leaves_nothing(settings, monkeypatch, way):
+def test_supervisor_stopped_during_its_imports_leaves_nothing(settings, monkeypatch, way):
     (settings.home / "slow_import.py").write_text(
         "import pathlib, time\n"
         "pathlib.Path(__file__).with_name('importing').touch()\n"
@@ -496,11 +500,11 @@ def test_supervisor_told_to_leave_during_its_imports_leaves_nothing(settings, mo
 def test_supervisor_leaves_when_the_app_is_gone(settings):
     jobs.ensure_supervisor(settings, (*PLAIN, "--idle=0.3"))
     job = jobs.submit(settings, "train", {"do": "wait", "until": "go"})
-    found = running(settings, job)
+    current = running(settings, job)
     family = tree(jobs.worker_state(settings).pid)
-    # silent for longer than that, but there is a job
+    # silent for longer than the limit, but there is a job
     until(lambda: time.time() - jobs.last_beat(settings) > 0.6)
-    assert psutil.Process(found.pid).is_running()
+    assert psutil.Process(current.pid).is_running()
     assert jobs.worker_state(settings).alive
     (settings.home / "go").touch()
     assert ended(settings, job).status == "done"
@@ -524,7 +528,7 @@ def test_supervisor_with_other_settings_is_replaced(settings):
     assert state["stamp"] == jobs.stamp(other) != jobs.stamp(settings)
 
 
-def test_module_that_cannot_be_imported_beforehand_is_told(settings):
+def test_module_that_cannot_be_preloaded_is_reported(settings):
     jobs.ensure_supervisor(settings, (*PLAIN[:2], "--preload=core.runtime.worker,core.nothing"))
     state = until(lambda: (s := jobs.worker_state(settings)).ready and s)
     assert "core.nothing (ModuleNotFoundError: No module named 'core.nothing')" in state.problem
@@ -542,18 +546,18 @@ def test_table_survives_in_the_database_of_the_home(settings):
 def test_killed_job_leaves_its_runs_failed(settings, store_template):
     shutil.copyfile(store_template, settings.home / "mlflow.db")
     modules = "core.runtime.worker,mlflow,mlflow.pyfunc,mlflow.data,core.platform.tracking"
-    # on a slow machine the first half takes longer than the app is waited for
+    # on a slow machine this takes longer than the worker waits for the app
     jobs.ensure_supervisor(settings, (PLAIN[0], f"--preload={modules}", "--idle=600"))
     job = jobs.submit(settings, "train", {"do": "track"})
-    found = running(settings, job, "open")
-    assert found.run_id
-    assert tracking.run(settings, found.run_id).status == "RUNNING"
-    os.kill(found.pid, signal.SIGKILL)
-    found = ended(settings, job)
-    assert found.status == "failed"
+    current = running(settings, job, "open")
+    assert current.run_id
+    assert tracking.run(settings, current.run_id).status == "RUNNING"
+    os.kill(current.pid, signal.SIGKILL)
+    current = ended(settings, job)
+    assert current.status == "failed"
     runs = tracking.runs(settings)
     assert [run.status for run in runs] == ["FAILED", "FAILED"]
-    assert {run.error for run in runs} == {found.error}
+    assert {run.error for run in runs} == {current.error}
     cancelled = jobs.submit(settings, "train", {"do": "track"})
     run_id = running(settings, cancelled, "open").run_id
     jobs.cancel(settings, cancelled.job_id)

@@ -15,7 +15,7 @@ from core.platform import process
 from core.platform.config import CODE_ROOT
 from core.platform.errors import InputError
 
-# Starts a child as a server starts its worker, says so, and waits; the child ignores a kind word.
+# Starts a child as a server starts its worker, prints the child's pid, and waits.
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
@@ -32,7 +32,7 @@ STUBBORN = (
 def until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
 
 
@@ -54,8 +54,8 @@ def start(tmp_path):
         return started[-1], log
 
     yield begin
-    for one in started:
-        process.stop(one, grace=0.1)
+    for program in started:
+        process.stop(program, grace=0.1)
 
 
 def test_a_program_gets_its_variables_folder_and_session(start, tmp_path):
@@ -102,7 +102,7 @@ def test_a_later_process_with_the_same_pid_is_left_alone(start):
     assert process.is_alive(begun)
 
 
-def test_a_group_is_ended_whole(start):
+def test_a_group_is_ended_completely(start):
     begun, log = start(PARENT, OBEDIENT)
     until(lambda: re.search(r"child \d+", process.log_tail(log)))
     pid = int(process.log_tail(log).split()[1])
@@ -125,7 +125,7 @@ def test_children_are_ended(start):
     assert f" {-signal.SIGKILL}" in process.log_tail(log)
 
 
-def test_who_listens_is_known(start):
+def test_the_listening_process_is_identified(start):
     script = (
         "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); "
         "print(s.getsockname()[1], flush=True); time.sleep(60)"
@@ -137,15 +137,15 @@ def test_who_listens_is_known(start):
     assert process.listens(begun, port)
     assert not process.listens(other, port)
     assert not process.port_is_free(port)
-    # by its port, with how it was started; children belong to what started them
-    (found,) = [one for one in process.listeners() if one.port == port]
-    assert found.command[-1] == script
-    assert found.since == pytest.approx(begun.create_time, abs=30)
-    assert process.belongs(found.pid, [other, begun])
-    assert not process.belongs(found.pid, [other])
+    # found by its port, with its command; children belong to the process that started them
+    (listening,) = [listener for listener in process.listeners() if listener.port == port]
+    assert listening.command[-1] == script
+    assert listening.since == pytest.approx(begun.create_time, abs=30)
+    assert process.belongs(listening.pid, [other, begun])
+    assert not process.belongs(listening.pid, [other])
 
 
-def test_what_programs_use_is_counted_with_their_children(start):
+def test_usage_of_programs_includes_their_children(start):
     work = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass\n"
     begun, log = start(PARENT, work + "print('done', flush=True); time.sleep(60)")
     until(lambda: "done" in process.log_tail(log))
@@ -157,7 +157,7 @@ def test_what_programs_use_is_counted_with_their_children(start):
     assert process.usage([replace(begun, create_time=1.0)]) == process.Usage(0, 0.0)
 
 
-def test_a_part_ends_with_whoever_started_it(start, tmp_path):
+def test_a_part_ends_with_its_parent(start, tmp_path):
     script = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); "
         "from core.platform import process; from pathlib import Path; "
@@ -173,22 +173,22 @@ def test_a_part_ends_with_whoever_started_it(start, tmp_path):
     assert not runs(part)
 
 
-def test_no_process_is_none_of_ours(monkeypatch):
-    # in a container, processes that came from outside are of a session 0
+def test_process_zero_is_never_ours(monkeypatch):
+    # in a container, processes from outside belong to session 0
     monkeypatch.setattr(process, "_session", lambda pid: 0)
     assert process._members(process.Process(0, 0.0)) == []
     assert not process.is_alive(process.Process(0, 0.0))
 
 
-def test_a_free_port_is_not_one_in_use_or_spoken_for():
+def test_a_free_port_is_neither_in_use_nor_reserved():
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
         assert not process.port_is_free(port)
-        found = process.free_port(port)
-        assert found > port
-        assert process.free_port(port, {found}) > found
+        free = process.free_port(port)
+        assert free > port
+        assert process.free_port(port, {free}) > free
     assert process.port_is_free(port)
 
 

@@ -53,8 +53,8 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def only(settings: Settings) -> Scheduled:
-    (found,) = schedules.schedules(settings)
-    return found
+    (scheduled,) = schedules.schedules(settings)
+    return scheduled
 
 
 def end(settings: Settings) -> None:
@@ -75,8 +75,8 @@ def test_a_schedule_is_due_after_its_interval_and_then_again(settings: Settings,
     (job,) = jobs.latest(settings)
     assert (job.step, job.options, job.status) == ("monitor", {"do": "return"}, "queued")
     end(settings)
-    found = only(settings)
-    assert (found.job_id, found.runs, found.last_at, found.next_at) == (
+    scheduled = only(settings)
+    assert (scheduled.job_id, scheduled.runs, scheduled.last_at, scheduled.next_at) == (
         job.job_id,
         1,
         3600.0,
@@ -85,7 +85,7 @@ def test_a_schedule_is_due_after_its_interval_and_then_again(settings: Settings,
     at(7300.0)
     schedules.tick(settings)
     assert len(jobs.latest(settings)) == 2
-    assert only(settings).next_at == 10800.0  # the interval keeps its beat
+    assert only(settings).next_at == 10800.0  # the interval keeps its rhythm
 
 
 def test_times_that_passed_while_nothing_ran_are_run_once(settings: Settings, at) -> None:
@@ -113,7 +113,7 @@ def test_a_time_that_comes_while_the_last_job_runs_is_skipped_and_counted(
     assert (len(jobs.latest(settings)), only(settings).runs) == (2, 2)
 
 
-def test_of_many_who_tick_at_once_one_submits(settings: Settings, at) -> None:
+def test_of_concurrent_ticks_only_one_submits(settings: Settings, at) -> None:
     schedules.save(settings, HOURLY)
     for hour in (1, 2, 3):
         at(hour * HOUR)
@@ -136,11 +136,11 @@ def test_of_many_who_tick_at_once_one_submits(settings: Settings, at) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_before_or_after_the_job_is_queued_neither_loses_nor_doubles(
-    settings: Settings, at, where: str
+    settings: Settings, at, when: str
 ) -> None:
-    """Killed with the due time taken: nothing of it stands."""
+    """Killed while it claims the due time: nothing of it is stored."""
     schedules.save(settings, HOURLY)
     killed = (
         "import os, signal\n"
@@ -149,7 +149,7 @@ def test_a_kill_before_or_after_the_job_is_queued_neither_loses_nor_doubles(
         f"clock.now = lambda settings: {clock.now(settings) + HOUR}\n"
         "put = jobs.put\n"
         "def die(*arguments):\n"
-        f"    {'put(*arguments)' if where == 'after' else 'pass'}\n"
+        f"    {'put(*arguments)' if when == 'after' else 'pass'}\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "jobs.put = die\n"
         "schedules.tick(Settings.load())\n"
@@ -166,7 +166,7 @@ def test_a_kill_before_or_after_the_job_is_queued_neither_loses_nor_doubles(
     assert only(settings).runs == 1
 
 
-def test_a_store_that_fails_is_tried_again_and_a_step_that_refuses_is_told(
+def test_a_failed_submission_is_reported_and_tried_again(
     settings: Settings, at, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedules.save(settings, HOURLY)
@@ -196,7 +196,7 @@ def test_a_schedule_that_is_off_or_removed_does_nothing(settings: Settings, at) 
     assert schedules.schedules(settings) == []
 
 
-def test_what_is_changed_of_a_schedule_besides_its_times_leaves_its_beat(
+def test_a_change_other_than_of_its_times_keeps_the_rhythm_of_a_schedule(
     settings: Settings, at
 ) -> None:
     schedules.save(settings, HOURLY)
@@ -207,7 +207,7 @@ def test_what_is_changed_of_a_schedule_besides_its_times_leaves_its_beat(
     assert only(settings).next_at == 7800.0
 
 
-def test_a_clock_that_was_put_back_does_not_stop_a_schedule(settings: Settings, at) -> None:
+def test_a_clock_that_was_set_back_does_not_stop_a_schedule(settings: Settings, at) -> None:
     at(1e6 * HOUR)
     schedules.save(settings, HOURLY)
     at(5.0)
@@ -216,7 +216,7 @@ def test_a_clock_that_was_put_back_does_not_stop_a_schedule(settings: Settings, 
     assert jobs.latest(settings) == []
 
 
-def test_looking_makes_no_database(settings: Settings) -> None:
+def test_reading_creates_no_database(settings: Settings) -> None:
     assert schedules.tick(settings) == schedules.schedules(settings) == []
     assert not state.path(settings).exists()
 
@@ -236,7 +236,7 @@ def moment(text: str) -> float:
         ("0 6 * * 1-5", "2026-01-02 07:00", "2026-01-05 06:00"),
         ("30 23 31 12 *", "2026-12-31 23:30", "2027-12-31 23:30"),
         ("0 0 29 2 *", "2096-03-01 00:00", "2104-02-29 00:00"),
-        # where clocks are put forward and back, UTC is not
+        # where local clocks change, UTC does not
         ("30 2 * * *", "2026-03-29 00:00", "2026-03-29 02:30"),
         ("30 2 * * *", "2026-10-25 00:00", "2026-10-25 02:30"),
     ],
@@ -252,8 +252,8 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
     now: float, every: float, due: float
 ) -> None:
     schedule = Schedule(name="a", step="monitor", every_seconds=every)
-    found = schedules.following(schedule, now, due)
-    assert now < found <= now + every * (1 + 1e-9) + 1e-6
+    next_at = schedules.following(schedule, now, due)
+    assert now < next_at <= now + every * (1 + 1e-9) + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
         ({"every_seconds": 60, "step": "dance"}, "no step of that name"),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused_in_words(values: dict, reason: str) -> None:
+def test_an_invalid_schedule_is_refused_with_a_message(values: dict, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         schedules.made(**{"name": "a", "step": "monitor", **values})
 
@@ -277,10 +277,10 @@ def test_a_schedule_that_cannot_be_is_refused_in_words(values: dict, reason: str
 # --- in the supervisor --------------------------------------------------------------------------
 
 
-def until(true: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     end_ = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end_, "it never came to be"
+    while not condition():
+        assert time.monotonic() < end_, "it did not happen in time"
         time.sleep(0.02)
 
 
@@ -288,7 +288,7 @@ def until(true: Callable[[], object], seconds: float = 60.0) -> None:
 def test_a_schedule_runs_at_an_accelerated_clock_and_survives_a_new_supervisor(
     tmp_path: Path,
 ) -> None:
-    """An hour is a second; a message that waits goes out beside it."""
+    """An hour passes in a second; a waiting message is sent meanwhile."""
     settings = Settings(home=tmp_path, clock_speed=3600)
     schedules.save(settings, HOURLY)
     channels.save(settings, channels.Channels(webhook=channels.Webhook(url="http://127.0.0.1:9/")))
@@ -306,14 +306,14 @@ def test_a_schedule_runs_at_an_accelerated_clock_and_survives_a_new_supervisor(
         jobs.ensure_supervisor(settings, PLAIN)
         until(lambda: len(done()) >= before + 2)
         state = only(settings)
-        # no time was run twice, whoever ran it
+        # no time was run twice, by either supervisor
         assert len(jobs.latest(settings, limit=100)) <= state.runs
     finally:
         jobs.stop_supervisor(settings)
 
 
 @pytest.mark.long
-def test_a_schedule_that_stays_keeps_the_worker_and_no_other_does(settings: Settings) -> None:
+def test_only_a_schedule_that_stays_keeps_the_worker(settings: Settings) -> None:
     worker = Supervisor(settings, target="", clean_up="", preload=(), idle=-1.0)
     for stays in (False, True, False):
         schedules.save(settings, HOURLY.model_copy(update={"stays": stays}))

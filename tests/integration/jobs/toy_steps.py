@@ -27,35 +27,35 @@ class Result:
 
 
 def run(settings: Settings, step: str, options: Mapping[str, Any], progress: Progress) -> Any:
-    what = options["do"]
-    if what == "return":
+    action = options["do"]
+    if action == "return":
         return Result("run-1", options.get("rows", 3))
-    if what == "refuse":
+    if action == "refuse":
         raise InputError("The file is empty. Choose another one.")
-    if what == "break":
+    if action == "break":
         return {}["missing"]
-    if what == "exit":
+    if action == "exit":
         os._exit(options["code"])
-    if what == "tell":
+    if action == "tell":
         for number in range(1, 51):
             progress.update(number / 100, f"part {number}")
         progress.run_started("run-7")
-    if what == "stubborn":
+    if action == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         progress.update(0.5, "deaf")
-    if what == "family":
+    if action == "family":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
         progress.update(0.5, str(child.pid))
-    if what == "server":
+    if action == "server":
         command = [sys.executable, "-c", "import time; time.sleep(300)"]
         child = subprocess.Popen(command, start_new_session=True)
         return {"server": child.pid}
-    if what == "write":
+    if action == "write":
         import tempfile
 
         folder = tempfile.mkdtemp()
         progress.update(0.5, folder)
-    if what == "track":
+    if action == "track":
         track(settings, step, progress)
     wait_for(settings.home / options.get("until", "never"))
     return None

@@ -1,4 +1,4 @@
-"""What a step left, held against what `core.platform.stages` says that it leaves."""
+"""What a step left, compared with what `core.platform.stages` says that it leaves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from core.platform.config import Settings
 from core.platform.steps import EVERY_RUN, named
 
 
-def there(settings: Settings, step: str) -> dict[str, set[str]]:
-    """Return what there is of a step's last run, by the room where it lies."""
+def artifacts_of(settings: Settings, step: str) -> dict[str, set[str]]:
+    """Return the artifacts of a step's last run, by the room where they are."""
     run = tracking.last_run(settings, step)
     assert run is not None, step
     children = tracking.runs(settings, parent=run.run_id, status="FINISHED")
@@ -32,39 +32,41 @@ def there(settings: Settings, step: str) -> dict[str, set[str]]:
             for path in folder.rglob("*")
         },
         "registry": {
-            f"@{one}"
-            for one in aliases
-            if model_store.find_version(settings, model, one) is not None
+            f"@{alias}"
+            for alias in aliases
+            if model_store.find_version(settings, model, alias) is not None
         },
     }
 
 
-def lacking(settings: Settings, step: str, *, but: tuple[str, ...] = ()) -> list[str]:
-    """Return the artifacts that a step is said to leave always, and did not.
+def missing_artifacts(
+    settings: Settings, step: str, *, conditions: tuple[str, ...] = ()
+) -> list[str]:
+    """Return the artifacts that a step should have left and did not.
 
     Parameters
     ----------
-    but : tuple of str
-        What was asked for, so that artifacts of these conditions are expected too.
+    conditions : tuple of str
+            The conditions that were met: their artifacts are expected too.
     """
-    found = there(settings, step)
+    artifacts = artifacts_of(settings, step)
     return [
-        one.path
-        for one in (*named(step).outputs, EVERY_RUN)
-        if not one.when or one.when in but
-        if not any(fnmatch(path, one.pattern) for path in found[one.room])
+        output.path
+        for output in (*named(step).outputs, EVERY_RUN)
+        if not output.when or output.when in conditions
+        if not any(fnmatch(path, output.pattern) for path in artifacts[output.room])
     ]
 
 
-def untold(settings: Settings, step: str) -> set[str]:
-    """Return what a step kept in its run, or in those of candidates, and is not said to leave."""
-    found = there(settings, step)
+def undeclared_artifacts(settings: Settings, step: str) -> set[str]:
+    """Return artifacts of a step's run, or of its candidates' runs, that it does not declare."""
+    artifacts = artifacts_of(settings, step)
     leaves = (*named(step).outputs, EVERY_RUN)
     return {
         path
         for room in ("run", "candidate")
-        for path in found[room]
+        for path in artifacts[room]
         # the Vega-Lite text that each picture is drawn from
         if not fnmatch(path, "figures/*.json")
-        if not any(one.room == room and fnmatch(path, one.pattern) for one in leaves)
+        if not any(output.room == room and fnmatch(path, output.pattern) for output in leaves)
     }

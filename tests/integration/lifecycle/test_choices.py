@@ -1,4 +1,4 @@
-"""What a person may choose in the preparation goes on to the model, the server and the report."""
+"""Choices in the preparation carry over to the model, the server and the report."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def chosen(
     server.stop(settings, served.port)
 
 
-def test_the_sets_hold_raw_columns_and_their_holes(chosen: Chosen) -> None:
+def test_the_sets_hold_raw_columns_and_their_missing_values(chosen: Chosen) -> None:
     _, train_set, test_set = storage.read_prepared(chosen.settings)
     inputs = SPEC.inputs_of(FEATURES)
     assert inputs == (
@@ -88,7 +88,7 @@ def test_the_sets_hold_raw_columns_and_their_holes(chosen: Chosen) -> None:
     assert not chosen.prepared.is_complete
 
 
-def test_the_version_tells_its_inputs_features_and_formulas(chosen: Chosen) -> None:
+def test_the_version_knows_its_inputs_features_and_formulas(chosen: Chosen) -> None:
     version = model_store.require_version(chosen.settings, SPEC.model, "champion")
     assert version.inputs == SPEC.inputs_of(FEATURES)
     assert version.features == FEATURES
@@ -102,10 +102,12 @@ def test_it_is_better_than_the_base_rate(chosen: Chosen) -> None:
     assert run.metrics["skill_test"] > 0.005
 
 
-def test_the_server_takes_raw_columns_with_holes_and_answers_as_in_training(chosen: Chosen) -> None:
+def test_the_server_accepts_raw_columns_with_missing_values_and_answers_as_in_training(
+    chosen: Chosen,
+) -> None:
     version = model_store.require_version(chosen.settings, SPEC.model, "champion")
-    kept = tracking.table(chosen.settings, version.run_id, "test_predictions")
-    rows = kept[list(version.inputs)].astype("object").where(kept[list(version.inputs)].notna())
+    tested = tracking.table(chosen.settings, version.run_id, "test_predictions")
+    rows = tested[list(version.inputs)].astype("object").where(tested[list(version.inputs)].notna())
     body = {
         "dataframe_split": {
             "columns": list(version.inputs),
@@ -115,17 +117,15 @@ def test_the_server_takes_raw_columns_with_holes_and_answers_as_in_training(chos
     answer = requests.post(f"{chosen.served.url}/invocations", json=body, timeout=60)
     answered = pd.DataFrame(answer.json()["predictions"])
     np.testing.assert_allclose(
-        answered["probability"], kept["courtside_probability"], rtol=0, atol=1e-12
+        answered["probability"], tested["courtside_probability"], rtol=0, atol=1e-12
     )
 
 
 @pytest.mark.parametrize("empty", ["shot_distance", "opponent", "matchup", "all"])
-def test_a_request_in_which_a_column_is_wholly_missing_is_answered(
-    chosen: Chosen, empty: str
-) -> None:
+def test_a_request_with_an_empty_column_is_answered(chosen: Chosen, empty: str) -> None:
     version = model_store.require_version(chosen.settings, SPEC.model, "champion")
-    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(1)
-    row = json.loads(kept[list(version.inputs)].to_json(orient="values"))[0]
+    tested = tracking.table(chosen.settings, version.run_id, "test_predictions").head(1)
+    row = json.loads(tested[list(version.inputs)].to_json(orient="values"))[0]
     row = [
         None if empty in (name, "all") else value
         for name, value in zip(version.inputs, row, strict=True)
@@ -136,14 +136,14 @@ def test_a_request_in_which_a_column_is_wholly_missing_is_answered(
     assert 0 < answer.json()["predictions"][0]["probability"] < 1
 
 
-def test_rows_with_holes_are_scored_and_monitored(chosen: Chosen) -> None:
-    found = score.run(chosen.settings, score.Options())
+def test_rows_with_missing_values_are_scored_and_monitored(chosen: Chosen) -> None:
+    scored = score.run(chosen.settings, score.Options())
     raw = snapshots.current(chosen.settings)
     assert raw is not None
     rows = snapshots.read(chosen.settings, raw, SPEC.columns)
-    assert found.rows == (rows["shot_type"] == SPEC.rows.production).sum()
-    assert found.rows_skipped == 0
-    logged = predictions.read(chosen.settings, found.run_id)
+    assert scored.rows == (rows["shot_type"] == SPEC.rows.production).sum()
+    assert scored.rows_skipped == 0
+    logged = predictions.read(chosen.settings, scored.run_id)
     assert logged["opponent"].isna().any()
     assert logged["shot_zone_basic"].map(type).eq(str).all()
     report = monitor.run(chosen.settings, monitor.Options())
@@ -155,38 +155,38 @@ def test_rows_with_holes_are_scored_and_monitored(chosen: Chosen) -> None:
     assert set(densities["feature"]) == {*FEATURES, "courtside_probability"}
 
 
-def test_one_row_and_a_file_are_scored_alike(chosen: Chosen) -> None:
+def test_one_row_and_a_file_get_the_same_scores(chosen: Chosen) -> None:
     version = model_store.require_version(chosen.settings, SPEC.model, "champion")
-    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(40)
+    tested = tracking.table(chosen.settings, version.run_id, "test_predictions").head(40)
     row = {
         name: None if pd.isna(value) else value
-        for name, value in kept[list(version.inputs)].iloc[0].items()
+        for name, value in tested[list(version.inputs)].iloc[0].items()
     }
-    one = score.run(chosen.settings, score.Options(source="row", row=row))
-    assert one.probability == pytest.approx(kept["courtside_probability"].iloc[0], abs=1e-12)
-    content = kept[list(version.inputs)].to_csv(index=False).encode()
+    single = score.run(chosen.settings, score.Options(source="row", row=row))
+    assert single.probability == pytest.approx(tested["courtside_probability"].iloc[0], abs=1e-12)
+    content = tested[list(version.inputs)].to_csv(index=False).encode()
     upload = storage.stage_upload(chosen.settings, "rows.csv", content)
     many = score.run(chosen.settings, score.Options(source="upload", upload=upload))
-    assert many.probability == pytest.approx(kept["courtside_probability"].mean(), abs=1e-12)
+    assert many.probability == pytest.approx(tested["courtside_probability"].mean(), abs=1e-12)
 
 
 def test_a_value_that_the_project_does_not_allow_is_refused_with_a_report(chosen: Chosen) -> None:
     version = model_store.require_version(chosen.settings, SPEC.model, "champion")
-    kept = tracking.table(chosen.settings, version.run_id, "test_predictions").head(5)
-    bad = kept[list(version.inputs)].assign(shot_zone_basic="Moon").to_csv(index=False)
-    upload = storage.stage_upload(chosen.settings, "rows.csv", bad.encode())
+    tested = tracking.table(chosen.settings, version.run_id, "test_predictions").head(5)
+    invalid_rows = tested[list(version.inputs)].assign(shot_zone_basic="Moon").to_csv(index=False)
+    upload = storage.stage_upload(chosen.settings, "rows.csv", invalid_rows.encode())
     with pytest.raises(InputError, match="'shot_zone_basic' must be one of"):
         score.run(chosen.settings, score.Options(source="upload", upload=upload))
     run = tracking.last_run(chosen.settings, "score", status="FAILED")
     assert run is not None
-    found = tracking.table(chosen.settings, run.run_id, "validation")
-    assert found["check"].tolist()[0] == "category"
+    findings = tracking.table(chosen.settings, run.run_id, "validation")
+    assert findings["check"].tolist()[0] == "category"
 
 
 # --- lineage ----------------------------------------------------------------------------------
 
 
-def test_sets_tell_their_snapshot_parameters_run_and_commit(chosen: Chosen) -> None:
+def test_sets_record_their_snapshot_parameters_run_and_commit(chosen: Chosen) -> None:
     from mlflow import MlflowClient
 
     prepared, raw = chosen.prepared, snapshots.current(chosen.settings)
@@ -197,20 +197,22 @@ def test_sets_tell_their_snapshot_parameters_run_and_commit(chosen: Chosen) -> N
     assert prepared.options["rows"] == {"shot_type": [SPEC.rows.development]}
     run = tracking.run(chosen.settings, prepared.run_id)
     assert run is not None
-    kept = json.loads(
+    lineage = json.loads(
         tracking.artifact(chosen.settings, run.run_id, "documents/lineage.json").read_text()
     )
-    stands = chosen.settings.data_dir / "05_model_input" / "prepared.json"
-    assert kept == json.loads(stands.read_text())
+    current = chosen.settings.data_dir / "05_model_input" / "prepared.json"
+    assert lineage == json.loads(current.read_text())
     for path in storage.prepared_paths(chosen.settings):
         assert prepared.digests[path.name] == storage.sha256(path)
         assert run.tags[f"courtside.sha256.{path.name}"] == storage.sha256(path)
         logged = tracking.artifact(chosen.settings, run.run_id, f"files/{path.name}")
         assert logged.read_bytes() == path.read_bytes()
     inputs = {}
-    for found in (prepared.run_id, chosen.trained.run_id):
-        for one in MlflowClient(chosen.settings.mlflow_uri).get_run(found).inputs.dataset_inputs:
-            inputs.setdefault(one.dataset.name, set()).add(one.dataset.digest)
+    for run_id in (prepared.run_id, chosen.trained.run_id):
+        for dataset_input in (
+            MlflowClient(chosen.settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
+        ):
+            inputs.setdefault(dataset_input.dataset.name, set()).add(dataset_input.dataset.digest)
     assert inputs == {
         "raw": {raw.digest[:32]},
         "train_data": {prepared.digests["train_data.parquet"][:32]},
@@ -234,20 +236,20 @@ def acquired(acquired_few: Settings, tmp_path: Path) -> Settings:
     ids=["default", "group", "time", "moment"],
 )
 def test_the_same_inputs_give_the_same_bytes(acquired: Settings, options: dict) -> None:
-    written = []
+    contents = []
     for other in ({"seed": 1}, {}, {}):
         prepare.run(acquired, prepare.Options(**{**options, **other}))
-        written.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
-    assert written[1] == written[2]
-    assert written[1][1] != written[0][1]
+        contents.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
+    assert contents[1] == contents[2]
+    assert contents[1][1] != contents[0][1]
 
 
-def test_a_moment_is_taken_as_the_day_it_means(acquired: Settings) -> None:
-    written = []
+def test_a_moment_is_read_as_its_day(acquired: Settings) -> None:
+    contents = []
     for moment in ("2010-01-05", "2010-1-5"):
         prepare.run(acquired, prepare.Options(split="time", test_from=moment))
-        written.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
-    assert written[0] == written[1]
+        contents.append([path.read_bytes() for path in storage.prepared_paths(acquired)])
+    assert contents[0] == contents[1]
 
 
 def test_a_project_file_that_changed_is_noticed(
@@ -273,18 +275,18 @@ def test_a_project_file_that_changed_is_noticed(
     project._read.cache_clear()
 
 
-def test_a_preparation_whose_record_fails_leaves_the_sets_that_stood(
+def test_a_preparation_whose_record_fails_leaves_the_earlier_sets(
     acquired: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare.run(acquired, prepare.Options())
     before = storage.current_prepared(acquired)
     log, calls = tracking.log, []
 
-    def full(*given: object) -> object:
-        calls.append(given)
+    def full(*args: object) -> object:
+        calls.append(args)
         if len(calls) == 2:
             raise InputError("The store is full.")
-        return log(*given)
+        return log(*args)
 
     monkeypatch.setattr(tracking, "log", full)
     with pytest.raises(InputError, match="The store is full"):
@@ -294,7 +296,7 @@ def test_a_preparation_whose_record_fails_leaves_the_sets_that_stood(
     assert not list(acquired.data_dir.rglob("*.tmp"))
 
 
-def test_what_was_brought_in_before_is_made_current_by_a_run(
+def test_an_earlier_snapshot_becomes_current_by_a_run(
     acquired: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     first = snapshots.current(acquired)
@@ -302,7 +304,7 @@ def test_what_was_brought_in_before_is_made_current_by_a_run(
     other = tmp_path / "other.csv"
     few_shots.head(500).to_csv(other, index=False)
     acquire.run(acquired, acquire.Options(source="file", path=other))
-    found = acquire.run(acquired, acquire.Options(source="snapshot", snapshot=first.id))
+    result = acquire.run(acquired, acquire.Options(source="snapshot", snapshot=first.id))
     again = snapshots.current(acquired)
     assert again is not None
     assert (again.digest, again.source, again.acquired_at) == (
@@ -310,8 +312,8 @@ def test_what_was_brought_in_before_is_made_current_by_a_run(
         "file",
         first.acquired_at,
     )
-    assert again.run_id == found.run_id != first.run_id
-    run = tracking.run(acquired, found.run_id)
+    assert again.run_id == result.run_id != first.run_id
+    run = tracking.run(acquired, result.run_id)
     assert run is not None
     assert (run.params["source"], run.params["snapshot"]) == ("snapshot", first.id)
     assert len(snapshots.listed(acquired)) == 2
@@ -319,7 +321,7 @@ def test_what_was_brought_in_before_is_made_current_by_a_run(
         acquire.run(acquired, acquire.Options(source="snapshot", snapshot="0" * 12))
 
 
-def test_chosen_files_of_the_folder_are_taken_alone(
+def test_only_chosen_files_of_the_folder_are_read(
     settings: Settings, few_shots: pd.DataFrame, tmp_path: Path
 ) -> None:
     folder = tmp_path / "raw"
@@ -328,8 +330,8 @@ def test_chosen_files_of_the_folder_are_taken_alone(
     few_shots.tail(300).to_csv(folder / "b.csv", index=False)
     settings = settings.model_copy(update={"raw_dir": folder})
     assert acquire.run(settings, acquire.Options(source="folder")).rows == 600
-    found = acquire.run(settings, acquire.Options(source="folder", files=("b.csv",)))
-    assert found.rows == 300
+    result = acquire.run(settings, acquire.Options(source="folder", files=("b.csv",)))
+    assert result.rows == 300
     for name in ("c.csv", "../raw/a.csv", str(folder / "a.csv")):
         with pytest.raises(InputError, match="There is no"):
             acquire.run(settings, acquire.Options(source="folder", files=(name,)))
@@ -350,7 +352,9 @@ def test_chosen_files_of_the_folder_are_taken_alone(
         ({"split": "time", "test_from": "2010"}, "'game_date' must be a day like"),
     ],
 )
-def test_choices_that_cannot_be_met_are_told(acquired: Settings, options: dict, words: str) -> None:
+def test_choices_that_cannot_be_met_are_refused(
+    acquired: Settings, options: dict, words: str
+) -> None:
     with pytest.raises(InputError) as caught:
         prepare.run(acquired, prepare.Options(**options))
     assert words in caught.value.message
@@ -413,59 +417,61 @@ def rain(
     return settings.model_copy(update={"project": "rain"}), frame
 
 
-def bring(home: Settings, frame: pd.DataFrame, tmp_path: Path) -> None:
+def acquire_frame(home: Settings, frame: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "days.parquet"
     frame.to_parquet(path)
     acquire.run(home, acquire.Options(source="file", path=path))
 
 
-def test_a_computed_feature_without_a_value_is_told_or_imputed(rain, tmp_path: Path) -> None:
+def test_a_computed_feature_without_a_value_is_refused_or_imputed(rain, tmp_path: Path) -> None:
     home, frame = rain
-    bring(home, frame, tmp_path)
+    acquire_frame(home, frame, tmp_path)
     assert (frame["humidity"] == 0).any()
     with pytest.raises(
         InputError, match=r"'ratio' \(pressure / humidity\) has no value in \d+ com"
     ):
         prepare.run(home, prepare.Options(features=("ratio", "pressure")))
     prepare.run(home, prepare.Options(features=("ratio", "pressure"), missing="impute"))
-    found = train.run(home, train.Options(candidates=("lr", "dt"), folds=2, learning_seconds=0))
-    assert found.log_loss_test < 0.69
+    trained = train.run(home, train.Options(candidates=("lr", "dt"), folds=2, learning_seconds=0))
+    assert trained.log_loss_test < 0.69
 
 
-@pytest.mark.parametrize("how", ["random", "time"])
-def test_only_rows_that_lack_what_is_used_are_dropped(rain, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("split", ["random", "time"])
+def test_only_rows_that_lack_a_used_value_are_dropped(rain, tmp_path: Path, split: str) -> None:
     home, frame = rain
     holes = np.arange(len(frame))
     frame = frame.assign(
-        place=frame["place"].where(holes % 3 > 0),  # of no use here
+        place=frame["place"].where(holes % 3 > 0),  # not used here
         pressure=frame["pressure"].where(holes % 5 > 0),
-        date=frame["date"].where(holes % 7 > 0),  # of use by time
+        date=frame["date"].where(holes % 7 > 0),  # used by a split by time
         rained=frame["rained"].where(holes % 11 > 0),
     )
-    bring(home, frame, tmp_path)
-    by = ["date"] if how == "time" else []
+    acquire_frame(home, frame, tmp_path)
+    by = ["date"] if split == "time" else []
     labelled = frame[frame["rained"].notna()]
     for missing, needed in (
         ("drop", list(frame.columns)),
         ("drop_inputs", ["pressure", "humidity", *by]),
         ("impute", by),
     ):
-        found = prepare.run(
+        prepared = prepare.run(
             home,
-            prepare.Options(features=("pressure", "humidity"), missing=missing, split=how, rows={}),
+            prepare.Options(
+                features=("pressure", "humidity"), missing=missing, split=split, rows={}
+            ),
         )
-        kept = labelled.dropna(subset=needed)
-        assert found.rows_filtered == len(kept)
-        of = tracking.last_run(home, "prepare").metrics
-        assert of["rows_other"] == 0
-        assert of["rows_unlabelled"] == len(frame) - len(labelled)
-        assert of["rows_missing"] == len(labelled) - len(kept)
-        assert of["values_imputed"] == kept[["pressure", "humidity"]].isna().sum().sum()
+        expected = labelled.dropna(subset=needed)
+        assert prepared.rows_filtered == len(expected)
+        metrics = tracking.last_run(home, "prepare").metrics
+        assert metrics["rows_other"] == 0
+        assert metrics["rows_unlabelled"] == len(frame) - len(labelled)
+        assert metrics["rows_missing"] == len(labelled) - len(expected)
+        assert metrics["values_imputed"] == expected[["pressure", "humidity"]].isna().sum().sum()
 
 
-def test_a_feature_without_any_value_is_told(rain, tmp_path: Path) -> None:
+def test_a_feature_without_any_value_is_refused(rain, tmp_path: Path) -> None:
     home, frame = rain
-    bring(home, frame.assign(pressure=np.nan, date=None), tmp_path)
+    acquire_frame(home, frame.assign(pressure=np.nan, date=None), tmp_path)
     for features in (("pressure",), ("pressure", "humidity"), ("date", "humidity")):
         with pytest.raises(InputError, match="no row of the training set has a value"):
             prepare.run(home, prepare.Options(features=features, missing="impute"))
@@ -473,24 +479,24 @@ def test_a_feature_without_any_value_is_told(rain, tmp_path: Path) -> None:
 
 def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: Path) -> None:
     home, frame = rain
-    bring(home, frame, tmp_path)
+    acquire_frame(home, frame, tmp_path)
     features = ("tens", "power", "inland", "place")
     prepare.run(home, prepare.Options(features=features, missing="impute", rows={}))
     train.run(home, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     served = serve.run(home, serve.Options())
     try:
         version = model_store.require_version(home, "rain", "champion")
-        kept = tracking.table(home, version.run_id, "test_predictions")
-        holes = kept[["humidity"]].assign(place=None)
-        for rows, close in ((kept[["humidity", "place"]], True), (holes, False)):
+        tested = tracking.table(home, version.run_id, "test_predictions")
+        holes = tested[["humidity"]].assign(place=None)
+        for rows, close in ((tested[["humidity", "place"]], True), (holes, False)):
             many = pd.concat([rows] * 2)
             upload = storage.stage_upload(home, "r.csv", many.to_csv(index=False).encode())
-            found = score.run(home, score.Options(source="upload", upload=upload))
-            if close:  # whole numbers become floats on both ways
-                assert found.probability == pytest.approx(
-                    kept["courtside_probability"].mean(), abs=1e-12
+            scored = score.run(home, score.Options(source="upload", upload=upload))
+            if close:  # integers become floats on both paths
+                assert scored.probability == pytest.approx(
+                    tested["courtside_probability"].mean(), abs=1e-12
                 )
-            report = monitor.run(home, monitor.Options(scoring_run=found.run_id))
+            report = monitor.run(home, monitor.Options(scoring_run=scored.run_id))
             densities = tracking.table(home, report.run_id, "densities")
             assert set(densities["feature"]) == {*features, "courtside_probability"}
     finally:
@@ -505,7 +511,7 @@ def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: 
         pytest.param(1, 0.600, 0.607, id="with the kind of shot", marks=pytest.mark.long),
     ],
 )
-def test_on_the_real_rows_full_columns_reach_what_is_known(
+def test_on_the_real_rows_all_columns_reach_the_known_figures(
     acquired_real: Settings, tmp_path: Path, features: int, low: float, high: float
 ) -> None:
     settings = copy_home(acquired_real, tmp_path / "home")
@@ -516,21 +522,21 @@ def test_on_the_real_rows_full_columns_reach_what_is_known(
     late = ["action_type", "combined_shot_type"] if features else []
     assert leaks.loc[leaks["finding"] == "recorded_after", "feature"].tolist() == late
     options = train.Options(candidates=("lr",), folds=3, learning_seconds=0)
-    found = train.run(settings, options)
-    assert low < found.log_loss_test < high
+    trained = train.run(settings, options)
+    assert low < trained.log_loss_test < high
 
 
 @pytest.mark.real
-def test_on_the_real_rows_a_cut_in_time_gives_what_is_known(
+def test_on_the_real_rows_a_split_by_time_gives_the_known_figures(
     acquired_real: Settings, tmp_path: Path
 ) -> None:
     settings = copy_home(acquired_real, tmp_path / "home")
     prepare.run(settings, prepare.Options(split="time", test_from="2010-12-01"))
-    found = train.run(
+    trained = train.run(
         settings, train.Options(candidates=("lr", "lightgbm"), folds=3, learning_seconds=0)
     )
-    comparison = tracking.table(settings, found.run_id, "comparison").set_index("model")
-    # 0.670 is the best that is known with six features and this cut
+    comparison = tracking.table(settings, trained.run_id, "comparison").set_index("model")
+    # 0.670 is the best known value with six features and this split
     assert 0.668 < comparison.loc["lr", "log_loss_test"] < 0.680
     run = tracking.last_run(settings, "prepare")
     assert run is not None

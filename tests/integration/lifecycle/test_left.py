@@ -1,4 +1,4 @@
-"""The steps beside the straight way leave what `core.platform.stages` says, and nothing else."""
+"""The steps outside the main path leave what `core.platform.stages` says, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.retraining import replay, retrain
 from core.scoring import label, score
 from core.training import explain
 from tests.conftest import copy_home
-from tests.integration.lifecycle.left import lacking, untold
+from tests.integration.lifecycle.left import missing_artifacts, undeclared_artifacts
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,11 @@ def home(trained_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 def test_an_explanation_in_general(home: Settings) -> None:
     explain.run(home, explain.Options(rows=10, repeats=2))
-    assert lacking(home, "explain", but=("When the model is explained in general.",)) == []
-    assert untold(home, "explain") == set()
+    assert (
+        missing_artifacts(home, "explain", conditions=("When the model is explained in general.",))
+        == []
+    )
+    assert undeclared_artifacts(home, "explain") == set()
 
 
 def test_an_explanation_of_a_row_with_its_surroundings(home: Settings) -> None:
@@ -32,12 +35,12 @@ def test_an_explanation_of_a_row_with_its_surroundings(home: Settings) -> None:
     assert trained is not None
     first = tracking.table(home, trained.run_id, "test_rows")["shot_id"].iloc[0]
     explain.run(home, explain.Options(test_row=str(first), around=True))
-    asked = (
+    conditions = (
         "When a single row is explained.",
         "When a single row is explained with its surroundings.",
     )
-    assert lacking(home, "explain", but=asked) == []
-    assert untold(home, "explain") == set()
+    assert missing_artifacts(home, "explain", conditions=conditions) == []
+    assert undeclared_artifacts(home, "explain") == set()
 
 
 def test_labels_of_a_file(home: Settings) -> None:
@@ -47,17 +50,17 @@ def test_labels_of_a_file(home: Settings) -> None:
     frame = pd.DataFrame({"shot_id": keys[:5], "shot_made_flag": [1, 0, 1, 0, 1]})
     staged = storage.stage_upload(home, "labels.csv", frame.to_csv(index=False).encode())
     label.run(home, label.Options(upload=staged))
-    assert lacking(home, "label") == []
-    assert untold(home, "label") == set()
+    assert missing_artifacts(home, "label") == []
+    assert undeclared_artifacts(home, "label") == set()
 
 
 def test_a_decision_about_retraining(home: Settings) -> None:
     retrain.run(home, retrain.Options())
-    assert lacking(home, "retrain") == []
-    assert untold(home, "retrain") == set()
+    assert missing_artifacts(home, "retrain") == []
+    assert undeclared_artifacts(home, "retrain") == set()
 
 
 def test_a_replay(home: Settings) -> None:
     replay.run(home, replay.Options(window="rows", window_rows=100, train_share=0.6))
-    assert lacking(home, "replay") == []
-    assert untold(home, "replay") == set()
+    assert missing_artifacts(home, "replay") == []
+    assert undeclared_artifacts(home, "replay") == set()

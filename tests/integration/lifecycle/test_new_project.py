@@ -1,4 +1,4 @@
-"""The guide's second project: its file is loaded and its code is run, as they stand on the page."""
+"""The guide's second project: its file is loaded and its code is run, exactly as printed there."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ GUIDE = (CODE_ROOT / "docs" / "guide" / "new-project.md").read_text("utf-8")
 
 
 def block(language: str) -> str:
-    found = re.findall(rf"```{language}\n(.*?)```", GUIDE, flags=re.DOTALL)
-    assert len(found) == 1, f"{len(found)} blocks of {language}"
-    return found[0]
+    blocks = re.findall(rf"```{language}\n(.*?)```", GUIDE, flags=re.DOTALL)
+    assert len(blocks) == 1, f"{len(blocks)} blocks of {language}"
+    return blocks[0]
 
 
 def parcels(rows: int = 600) -> pd.DataFrame:
-    """Return parcels, seeded: far ones with many stops come late."""
+    """Return seeded parcels: distant ones with many stops arrive late."""
     rng = np.random.default_rng(7)
     stops, distance = rng.integers(0, 9, rows), rng.integers(20, 1500, rows)
     odds = (distance - 700) / 300 + (stops - 4) / 2
     late = (rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(float)
-    # under way
+    # in transit
     late[::20] = np.nan
     return pd.DataFrame(
         {
@@ -48,7 +48,7 @@ def parcels(rows: int = 600) -> pd.DataFrame:
 
 @pytest.fixture
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectSpec:
-    """The guide's file, in a folder of projects of the test's own."""
+    """The guide's file, in the test's own folder of projects."""
     folder = tmp_path / "projects"
     folder.mkdir()
     (folder / "parcels.toml").write_text(block("toml"), encoding="utf-8")
@@ -56,11 +56,11 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectSpec:
     return project.load("parcels")
 
 
-def test_the_rows_shown_are_those_that_the_file_tells(added: ProjectSpec) -> None:
+def test_the_rows_shown_match_the_file(added: ProjectSpec) -> None:
     shown = pd.read_csv(io.StringIO(block("csv")))
     assert set(shown.columns) == set(added.columns)
     assert {added.rows.development, added.rows.production} == set(shown[added.rows.column])
-    # the last one is under way
+    # the last one is in transit
     assert shown[added.target].isna().tolist() == [False, False, False, True]
 
 
@@ -83,7 +83,7 @@ def test_its_code_prepares_a_frame(
     settings = Settings(home=home, project="parcels")
     prepared = storage.current_prepared(settings)
     assert prepared is not None
-    # a source's own name is taken for the project's
+    # the source's own name is mapped to the project's
     assert prepared.inputs == ("weight_kg", "distance_km", "stops", "service")
     run = tracking.last_run(settings, "prepare")
     assert run is not None
@@ -91,6 +91,6 @@ def test_its_code_prepares_a_frame(
 
 
 @pytest.mark.parametrize("part", sorted({*ProjectSpec.model_fields} - {"name", "rows", "columns"}))
-def test_every_part_of_a_file_is_told(part: str) -> None:
+def test_every_part_of_a_file_is_documented(part: str) -> None:
     table = GUIDE[GUIDE.index("## All parts of the file") :]
     assert re.search(rf"`(\[+)?{part}(\]+)?`", table), part

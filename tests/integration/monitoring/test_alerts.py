@@ -1,4 +1,4 @@
-"""Alerts as they are kept: one transaction a report, acknowledged by people, never twice."""
+"""Stored alerts: one transaction per report, acknowledged by people, never twice."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path)
 
 
-def told(
+def report(
     settings: Settings, run: str, at: float = 0.0, subject: Subject = REAL, **verdicts: str
 ) -> list[Event]:
-    """Take a report of these checks (`psi_lat` for `psi.lat`)."""
-    found = {name.replace("psi_", "psi."): verdict for name, verdict in verdicts.items()}
+    """Submit a report of these checks (`psi_lat` stands for `psi.lat`)."""
+    codes = {name.replace("psi_", "psi."): verdict for name, verdict in verdicts.items()}
     return alerts.report(
         settings,
         run,
-        found,
-        {code: code.upper() for code in found},
-        dict.fromkeys(found, 0.25),
+        codes,
+        {code: code.upper() for code in codes},
+        dict.fromkeys(codes, 0.25),
         subject=subject,
         verdict_title="It does not fit",
         now=at,
@@ -49,15 +49,17 @@ def told(
 
 
 def kinds(events: list[Event]) -> set[tuple[str, str]]:
-    return {(one.code, one.kind) for one in events}
+    return {(event.code, event.kind) for event in events}
 
 
 def test_a_report_raises_what_its_rules_say(settings: Settings) -> None:
-    found = told(settings, "run-1", 5.0, f1="alert", psi_lat="alert", domain_auc="not_applicable")
-    # input alone has to be bad twice
-    assert kinds(found) == {("verdict", "raised"), ("f1", "raised")}
-    standing = {one.code: one for one in alerts.open_alerts(settings)}
-    f1 = standing["f1"]
+    events = report(
+        settings, "run-1", 5.0, f1="alert", psi_lat="alert", domain_auc="not_applicable"
+    )
+    # input alone must be bad twice
+    assert kinds(events) == {("verdict", "raised"), ("f1", "raised")}
+    open_alerts = {alert.code: alert for alert in alerts.open_alerts(settings)}
+    f1 = open_alerts["f1"]
     assert (f1.state, f1.value, f1.limit, f1.run_id, f1.at) == (
         "open",
         0.25,
@@ -65,32 +67,32 @@ def test_a_report_raises_what_its_rules_say(settings: Settings) -> None:
         "run-1",
         5.0,
     )
-    assert standing["verdict"].title == "It does not fit"
-    assert ("psi.lat", "raised") in kinds(told(settings, "run-2", f1="alert", psi_lat="alert"))
+    assert open_alerts["verdict"].title == "It does not fit"
+    assert ("psi.lat", "raised") in kinds(report(settings, "run-2", f1="alert", psi_lat="alert"))
 
 
 def test_the_same_report_again_changes_nothing(settings: Settings) -> None:
-    first = told(settings, "run-1", f1="alert")
-    assert told(settings, "run-1", f1="ok") == first
+    first = report(settings, "run-1", f1="alert")
+    assert report(settings, "run-1", f1="ok") == first
     assert len(alerts.history(settings)) == len(first) == 2
-    told(settings, "run-2", f1="ok")
-    assert len(alerts.open_alerts(settings)) == 1  # the rule wants two good ones; 'run-1' was none
+    report(settings, "run-2", f1="ok")
+    assert len(alerts.open_alerts(settings)) == 1  # the rule needs two good reports
 
 
 def test_an_alert_clears_and_its_history_stays(settings: Settings) -> None:
-    told(settings, "run-1", 10.0, f1="alert")
+    report(settings, "run-1", 10.0, f1="alert")
     for number in (2, 3):
-        told(settings, f"run-{number}", 10.0 * number, f1="ok")
+        report(settings, f"run-{number}", 10.0 * number, f1="ok")
     assert alerts.open_alerts(settings) == []
-    mine = [one for one in alerts.history(settings) if one.code == "f1"]
-    assert [(one.kind, one.run_id, one.at) for one in mine] == [
+    of_f1 = [event for event in alerts.history(settings) if event.code == "f1"]
+    assert [(event.kind, event.run_id, event.at) for event in of_f1] == [
         ("cleared", "run-3", 30.0),
         ("raised", "run-1", 10.0),
     ]
 
 
-def test_an_open_alert_tells_what_the_newest_report_says(settings: Settings) -> None:
-    told(settings, "run-1", f1="alert")
+def test_an_open_alert_shows_the_newest_report(settings: Settings) -> None:
+    report(settings, "run-1", f1="alert")
     alerts.report(
         settings,
         "run-2",
@@ -102,7 +104,7 @@ def test_an_open_alert_tells_what_the_newest_report_says(settings: Settings) -> 
         now=1.0,
         groups=GROUPS,
     )
-    (f1,) = (one for one in alerts.open_alerts(settings) if one.code == "f1")
+    (f1,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
     assert (f1.value, f1.last_value, f1.last_verdict, f1.last_run_id) == (
         0.25,
         0.38,
@@ -111,7 +113,7 @@ def test_an_open_alert_tells_what_the_newest_report_says(settings: Settings) -> 
     )
 
 
-def test_a_value_that_is_none_or_no_number_is_no_value(settings: Settings) -> None:
+def test_a_value_that_is_not_a_number_is_stored_as_none(settings: Settings) -> None:
     alerts.report(
         settings,
         "run-1",
@@ -123,30 +125,30 @@ def test_a_value_that_is_none_or_no_number_is_no_value(settings: Settings) -> No
         verdict_title="x",
         groups=GROUPS,
     )
-    assert {one.value for one in alerts.open_alerts(settings)} == {None}
+    assert {alert.value for alert in alerts.open_alerts(settings)} == {None}
 
 
-def test_an_acknowledged_alert_is_kept_with_who_and_why(settings: Settings) -> None:
+def test_an_acknowledged_alert_records_the_person_and_the_note(settings: Settings) -> None:
     channels.save(settings, channels.Channels(webhook=channels.Webhook(url="http://127.0.0.1:9/")))
-    told_(settings, "run-1", 0.0)
-    (alert,) = (one for one in alerts.open_alerts(settings) if one.code == "f1")
+    report_unsent(settings, "run-1", 0.0)
+    (alert,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
     alerts.acknowledge(settings, alert.alert_id, "  Ann  Lee ", "We know. *New* season.")
-    (seen,) = (one for one in alerts.open_alerts(settings) if one.code == "f1")
-    assert (seen.state, seen.person, seen.note) == (
+    (acknowledged,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
+    assert (acknowledged.state, acknowledged.person, acknowledged.note) == (
         "acknowledged",
         "Ann Lee",
         "We know. *New* season.",
     )
-    # days later it still says nothing, while the verdict, which nobody has seen, does
-    later = told_(settings, "run-2", 3 * DAY)
+    # days later it stays silent; the unacknowledged verdict reminds
+    later = report_unsent(settings, "run-2", 3 * DAY)
     assert kinds(later) == {("verdict", "reminded")}
     with pytest.raises(InputError, match="meanwhile"):
         alerts.acknowledge(settings, alert.alert_id, "Bob", "Me too")
     assert alerts.history(settings)[1].person == "Ann Lee"
 
 
-def told_(settings: Settings, run: str, at: float) -> list[Event]:
-    """The same without trying to send anything."""
+def report_unsent(settings: Settings, run: str, at: float) -> list[Event]:
+    """Submit a report without sending anything."""
     return alerts.report(
         settings,
         run,
@@ -168,38 +170,38 @@ def told_(settings: Settings, run: str, at: float) -> list[Event]:
 def test_an_acknowledgement_needs_a_name(
     settings: Settings, person: str, note: str, reason: str
 ) -> None:
-    told(settings, "run-1", f1="alert")
+    report(settings, "run-1", f1="alert")
     with pytest.raises(InputError, match=reason):
         alerts.acknowledge(settings, alerts.open_alerts(settings)[0].alert_id, person, note)
-    assert {one.state for one in alerts.open_alerts(settings)} == {"open"}
+    assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
 
 
-def test_a_closed_alert_is_raised_anew_when_it_is_bad_again(settings: Settings) -> None:
-    told(settings, "run-1", f1="alert")
+def test_a_closed_alert_is_raised_again_when_its_check_is_bad_again(settings: Settings) -> None:
+    report(settings, "run-1", f1="alert")
     for alert in alerts.open_alerts(settings):
         alerts.close(settings, alert.alert_id, "Ann", "The check is gone")
     assert alerts.open_alerts(settings) == []
-    again = told(settings, "run-2", 1.0, f1="alert")
+    again = report(settings, "run-2", 1.0, f1="alert")
     assert kinds(again) == {("verdict", "raised"), ("f1", "raised")}
-    assert {one.is_told for one in again} == {False}  # within its quiet time
+    assert {event.is_told for event in again} == {False}  # within its quiet time
 
 
-def test_rules_are_the_persons_and_an_alert_without_one_is_closed(settings: Settings) -> None:
-    told(settings, "run-1", f1="alert")
+def test_a_person_sets_the_rules_and_an_alert_without_a_rule_is_closed(settings: Settings) -> None:
+    report(settings, "run-1", f1="alert")
     alerts.save_rules(settings, [Rule(name="AUC", pattern="roc_auc")])
     assert alerts.rules(settings) == [Rule(name="AUC", pattern="roc_auc")]
     assert alerts.open_alerts(settings) == []
-    assert {one.kind for one in alerts.history(settings, 2)} == {"closed"}
+    assert {event.kind for event in alerts.history(settings, 2)} == {"closed"}
     alerts.save_rules(settings, [])
     assert alerts.rules(settings) == []
-    assert told(settings, "run-2", f1="alert") == []
+    assert report(settings, "run-2", f1="alert") == []
     with pytest.raises(InputError, match="same name"):
         alerts.save_rules(settings, [Rule(name="a", pattern="x"), Rule(name="a", pattern="y")])
     with pytest.raises(InputError, match="raise_after"):
         alerts.made_rule(name="a", pattern="x", raise_after=0)
 
 
-def test_nothing_is_made_by_looking(settings: Settings) -> None:
+def test_reading_creates_nothing(settings: Settings) -> None:
     assert alerts.open_alerts(settings) == alerts.history(settings) == []
     assert alerts.deliveries(settings) == []
     assert alerts.rules(settings) == list(alerting.DEFAULTS)
@@ -208,32 +210,34 @@ def test_nothing_is_made_by_looking(settings: Settings) -> None:
 
 def test_one_message_for_a_report_and_none_within_the_quiet_time(settings: Settings) -> None:
     channels.save(settings, channels.Channels(webhook=channels.Webhook(url="http://127.0.0.1:9/")))
-    told_(settings, "run-1", 0.0)
-    told_(settings, "run-2", 3600.0)
+    report_unsent(settings, "run-1", 0.0)
+    report_unsent(settings, "run-2", 3600.0)
     (sent,) = alerts.deliveries(settings)
     assert (sent.channel, sent.state, sent.tries, sent.title) == ("webhook", "waiting", 0, "x")
-    told_(settings, "run-3", DAY)
+    report_unsent(settings, "run-3", DAY)
     assert len(alerts.deliveries(settings)) == 2
 
 
 def test_a_damaged_list_of_channels_loses_no_report(settings: Settings) -> None:
     state.save(settings, channels.NAME, {"webhook": 1})
-    told(settings, "run-1", f1="alert")
+    report(settings, "run-1", f1="alert")
     assert len(alerts.open_alerts(settings)) == 2
 
 
-def test_reports_at_once_are_taken_one_after_the_other(settings: Settings) -> None:
-    found: list[list[Event]] = []
+def test_concurrent_reports_are_processed_one_after_the_other(settings: Settings) -> None:
+    results: list[list[Event]] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(told_(settings, f"run-{n % 3}", 0.0)))
+        threading.Thread(
+            target=lambda n=n: results.append(report_unsent(settings, f"run-{n % 3}", 0.0))
+        )
         for n in range(9)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 9
-    assert [one.kind for one in alerts.history(settings)].count("raised") == 2
+    assert len(results) == 9
+    assert [event.kind for event in alerts.history(settings)].count("raised") == 2
     assert len(alerts.open_alerts(settings)) == 2
 
 
@@ -253,12 +257,12 @@ def test_a_killed_process_leaves_all_of_a_report_or_none(settings: Settings) -> 
     done = subprocess.run([sys.executable, "-c", killed], env=environ, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert alerts.open_alerts(settings) == []
-    assert kinds(told_(settings, "run-1", 0.0)) == {("verdict", "raised"), ("f1", "raised")}
+    assert kinds(report_unsent(settings, "run-1", 0.0)) == {("verdict", "raised"), ("f1", "raised")}
 
 
-def test_what_a_person_does_is_timed_by_the_clock_of_alerts(tmp_path: Path) -> None:
+def test_actions_of_a_person_use_the_clock_of_alerts(tmp_path: Path) -> None:
     fast = Settings(home=tmp_path, clock_speed=1_000_000)
-    told_(fast, "run-1", clock.now(fast))
+    report_unsent(fast, "run-1", clock.now(fast))
     alerts.acknowledge(fast, alerts.open_alerts(fast)[0].alert_id, "Ann", "")
     newest, raised = alerts.history(fast, 2)
     assert newest.at >= raised.at
@@ -267,30 +271,32 @@ def test_what_a_person_does_is_timed_by_the_clock_of_alerts(tmp_path: Path) -> N
 
 def test_reports_of_the_sample_and_of_real_rows_never_count_together(settings: Settings) -> None:
     # "opens after 2": one report of the sample and one of real rows are one of each
-    told(settings, "run-1", subject=SAMPLE, psi_lat="alert")
-    assert ("psi.lat", "raised") not in kinds(told(settings, "run-2", psi_lat="alert"))
-    assert ("psi.lat", "raised") in kinds(told(settings, "run-3", psi_lat="alert"))
+    report(settings, "run-1", subject=SAMPLE, psi_lat="alert")
+    assert ("psi.lat", "raised") not in kinds(report(settings, "run-2", psi_lat="alert"))
+    assert ("psi.lat", "raised") in kinds(report(settings, "run-3", psi_lat="alert"))
     # nor does a good report of one clear what the other raised
-    told(settings, "run-4", subject=SAMPLE, f1="ok")
-    told(settings, "run-5", subject=SAMPLE, f1="ok")
-    standing = {(one.code, one.version, one.is_sample) for one in alerts.open_alerts(settings)}
-    assert standing == {("verdict", "2", False), ("psi.lat", "2", False)}
+    report(settings, "run-4", subject=SAMPLE, f1="ok")
+    report(settings, "run-5", subject=SAMPLE, f1="ok")
+    still_open = {
+        (alert.code, alert.version, alert.is_sample) for alert in alerts.open_alerts(settings)
+    }
+    assert still_open == {("verdict", "2", False), ("psi.lat", "2", False)}
 
 
 def test_alerts_of_a_version_that_leaves_operation_close_with_the_reason(
     settings: Settings,
 ) -> None:
-    told(settings, "run-1", subject=SAMPLE, f1="alert", psi_lat="alert")
-    told(settings, "run-2", f1="alert")
+    report(settings, "run-1", subject=SAMPLE, f1="alert", psi_lat="alert")
+    report(settings, "run-2", f1="alert")
     assert len(alerts.open_alerts(settings)) == 4
-    left = alerts.close_left(settings, "m", {"2"})
-    assert {(one.code, one.version) for one in left} == {("verdict", "1"), ("f1", "1")}
-    assert {one.version for one in alerts.open_alerts(settings)} == {"2"}
-    gone = [one for one in alerts.history(settings) if one.kind == "closed"]
-    assert [(one.reason, one.person, one.is_told) for one in gone] == 2 * [
+    closed = alerts.close_left(settings, "m", {"2"})
+    assert {(event.code, event.version) for event in closed} == {("verdict", "1"), ("f1", "1")}
+    assert {alert.version for alert in alerts.open_alerts(settings)} == {"2"}
+    closings = [event for event in alerts.history(settings) if event.kind == "closed"]
+    assert [(event.reason, event.person, event.is_told) for event in closings] == 2 * [
         (alerts.VERSION_LEFT, None, False)
     ]
     assert alerts.close_left(settings, "m", {"2"}) == []
-    # one that comes back begins its streaks anew: once is not twice
-    again = told(settings, "run-3", 1.0, subject=SAMPLE, psi_lat="alert")
+    # a version that comes back starts its streaks again: once is not twice
+    again = report(settings, "run-3", 1.0, subject=SAMPLE, psi_lat="alert")
     assert ("psi.lat", "raised") not in kinds(again)

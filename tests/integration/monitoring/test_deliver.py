@@ -1,4 +1,4 @@
-"""Messages on their way out, each to a receiver of the test's own."""
+"""Outgoing messages, each to the test's own receiver."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def raised(settings: Settings, title: str = "The model does not fit") -> None:
-    """Take a report that raises two alerts, and send nothing yet."""
+    """Submit a report that raises two alerts, and send nothing yet."""
     alerts.report(
         settings,
         "run-1",
@@ -55,8 +55,8 @@ def raised(settings: Settings, title: str = "The model does not fit") -> None:
 
 
 def only(settings: Settings) -> deliver.Delivery:
-    (found,) = deliver.deliveries(settings)
-    return found
+    (delivery,) = deliver.deliveries(settings)
+    return delivery
 
 
 # --- webhook ------------------------------------------------------------------------------------
@@ -64,11 +64,11 @@ def only(settings: Settings) -> deliver.Delivery:
 
 @dataclass
 class Receiver:
-    """A program that takes messages: it answers these codes, one after the other, then 200."""
+    """A program that receives messages; it answers with these codes in turn, then with 200."""
 
     port: int = 0
     codes: list[int] = field(default_factory=list)
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
     @property
@@ -78,30 +78,30 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    found = Receiver()
+    target = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.got.append((dict(self.headers), body))
-            found.paths.append(self.path)
-            self.send_response(found.codes.pop(0) if found.codes else 200)
-            self.send_header("Location", found.url + "/elsewhere")
+            target.received.append((dict(self.headers), body))
+            target.paths.append(self.path)
+            self.send_response(target.codes.pop(0) if target.codes else 200)
+            self.send_header("Location", target.url + "/elsewhere")
             self.end_headers()
             self.wfile.write(b"what a receiver says of itself")
 
         def do_GET(self) -> None:
-            found.paths.append(f"GET {self.path}")
+            target.paths.append(f"GET {self.path}")
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.port = server.server_port
+    target.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield found
+        yield target
     finally:
         server.shutdown()
         server.server_close()
@@ -118,26 +118,28 @@ def test_a_receiver_that_fails_twice_gets_the_message_signed_with_one_id(
     with caplog.at_level(logging.DEBUG):
         assert deliver.drain(settings) == 1
     assert (only(settings).state, only(settings).tries) == ("sent", 3)
-    assert len(receiver.got) == 3
-    for headers, body in receiver.got:
+    assert len(receiver.received) == 3
+    for headers, body in receiver.received:
         stamp = headers["X-Courtside-Timestamp"]
         assert abs(time.time() - int(stamp)) < 600
-        mine = hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-        assert headers["X-Courtside-Signature"] == f"sha256={mine}"
+        expected = hmac.new(
+            SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256
+        ).hexdigest()
+        assert headers["X-Courtside-Signature"] == f"sha256={expected}"
         assert headers["X-Courtside-Delivery"] == only(settings).delivery_id
-    told = json.loads(receiver.got[-1][1])
-    assert told["delivery_id"] == only(settings).delivery_id
-    assert told["link"] == f"{url}/runs?run=run-1"
-    assert {one["check"]: one["event"] for one in told["alerts"]} == {
+    message = json.loads(receiver.received[-1][1])
+    assert message["delivery_id"] == only(settings).delivery_id
+    assert message["link"] == f"{url}/runs?run=run-1"
+    assert {alert["check"]: alert["event"] for alert in message["alerts"]} == {
         "verdict": "raised",
         "f1": "raised",
     }
-    f1 = told["alerts"][1]
+    f1 = message["alerts"][1]
     assert (f1["title"], f1["value"], f1["limit"]) == ("F1 at the threshold", 0.125, "at least 0.4")
-    # neither what it answers nor what we sign with is in any log
-    ours = "\n".join(one.getMessage() for one in caplog.records)
-    assert "what a receiver says" not in ours
-    assert SECRET not in ours
+    # neither its answer nor our secret is in any log
+    log_text = "\n".join(entry.getMessage() for entry in caplog.records)
+    assert "what a receiver says" not in log_text
+    assert SECRET not in log_text
 
 
 @pytest.mark.parametrize(
@@ -150,16 +152,14 @@ def test_a_refusal_is_given_up_with_its_reason(
     channels.save(settings, Channels(webhook=Webhook(url=receiver.url)))
     raised(settings)
     assert deliver.drain(settings) == 0
-    found = only(settings)
-    assert (found.state, found.tries) == ("given up", 1)
-    assert reason in str(found.problem)
+    delivery = only(settings)
+    assert (delivery.state, delivery.tries) == ("given up", 1)
+    assert reason in str(delivery.problem)
     assert receiver.paths == ["/hook"]
 
 
 @pytest.mark.parametrize("code", [408, 429])
-def test_a_receiver_that_is_busy_is_asked_again(
-    settings: Settings, receiver: Receiver, code: int
-) -> None:
+def test_a_busy_receiver_is_tried_again(settings: Settings, receiver: Receiver, code: int) -> None:
     receiver.codes = [code]
     channels.save(settings, Channels(webhook=Webhook(url=receiver.url)))
     raised(settings)
@@ -172,20 +172,20 @@ def test_without_a_secret_nothing_is_signed(settings: Settings, receiver: Receiv
     bare = settings.model_copy(update={"webhook_secret": None})
     deliver.send_test(bare, "webhook")
     assert deliver.drain(bare) == 1
-    assert "X-Courtside-Signature" not in receiver.got[0][0]
+    assert "X-Courtside-Signature" not in receiver.received[0][0]
     assert (only(bare).is_test, only(bare).state) == (True, "sent")
 
 
-def test_nobody_answers_and_the_message_waits_longer_each_time_then_is_given_up(
+def test_an_unanswered_message_waits_longer_each_time_and_is_then_given_up(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channels.save(settings, Channels(webhook=Webhook(url="http://127.0.0.1:9/hook")))
     raised(settings)
     assert deliver.drain(settings) == 0
-    found = only(settings)
-    assert (found.state, found.tries) == ("given up", deliver.TRIES)
-    assert found.problem == "Nothing answers at its address."
-    assert "127.0.0.1" not in str(found.problem)
+    delivery = only(settings)
+    assert (delivery.state, delivery.tries) == ("given up", deliver.TRIES)
+    assert delivery.problem == "Nothing answers at its address."
+    assert "127.0.0.1" not in str(delivery.problem)
     monkeypatch.setattr(deliver, "FIRST_WAIT", 15.0)
     deliver.send_test(settings, "webhook")
     assert deliver.drain(settings) == 0
@@ -204,7 +204,7 @@ def test_two_senders_at_once_send_each_message_once(settings: Settings, receiver
         thread.start()
     for thread in threads:
         thread.join()
-    ids = [headers["X-Courtside-Delivery"] for headers, _ in receiver.got]
+    ids = [headers["X-Courtside-Delivery"] for headers, _ in receiver.received]
     assert len(ids) == len(set(ids)) == 6
 
 
@@ -230,7 +230,7 @@ def test_a_sender_that_dies_leaves_a_message_that_is_sent_again_under_its_id(
             deliver.drain(settings)
     assert only(settings).state == "waiting"
     assert deliver.drain(settings) == 1
-    first, second = (headers["X-Courtside-Delivery"] for headers, _ in receiver.got)
+    first, second = (headers["X-Courtside-Delivery"] for headers, _ in receiver.received)
     assert first == second == only(settings).delivery_id
 
 
@@ -266,12 +266,12 @@ def test_a_channel_that_was_turned_off_gets_nothing_more(
     deliver.send_test(settings, "webhook")
     channels.save(settings, Channels(webhook=Webhook(url=receiver.url, is_on=False)))
     assert deliver.drain(settings) == 0
-    assert (only(settings).state, receiver.got) == ("given up", [])
+    assert (only(settings).state, receiver.received) == ("given up", [])
     with pytest.raises(InputError, match="off"):
         deliver.send_test(settings, "webhook")
 
 
-def test_old_messages_are_forgotten_but_not_those_that_wait(
+def test_old_messages_are_deleted_except_those_that_wait(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliver, "KEPT", 3)
@@ -285,7 +285,7 @@ def test_old_messages_are_forgotten_but_not_those_that_wait(
             connection.exec_driver_sql(
                 "UPDATE alert_outbox SET state = 'sent' WHERE next_try < 1e12"
             )
-    left = [one.delivery_id for one in deliver.deliveries(settings)]
+    left = [delivery.delivery_id for delivery in deliver.deliveries(settings)]
     assert first in left
     assert len(left) == 4
 
@@ -295,22 +295,22 @@ def test_old_messages_are_forgotten_but_not_those_that_wait(
 
 @dataclass
 class Post:
-    """A mail server of the test: it takes mail, or refuses the user, the people or the time."""
+    """A test mail server: it accepts mail, or refuses the user, the recipients or the time."""
 
     port: int = 0
     refuses: str = ""
     speaks: tuple[str, ...] = ("AUTH PLAIN", "STARTTLS")
-    said: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
 
     def answer(self, line: str) -> str:
         word = line.split(" ")[0].upper().rstrip(":")
         if word == "EHLO":
             lines = ["courtside.test", *self.speaks]
-            return "\r\n".join(f"250{' ' if one == lines[-1] else '-'}{one}" for one in lines)
+            return "\r\n".join(f"250{' ' if entry == lines[-1] else '-'}{entry}" for entry in lines)
         if word == "AUTH":
-            given = base64.b64decode(line.split(" ")[-1]).decode().split("\0")
-            is_right = given == ["", "ann", PASSWORD] and self.refuses != "user"
+            credentials = base64.b64decode(line.split(" ")[-1]).decode().split("\0")
+            is_right = credentials == ["", "ann", PASSWORD] and self.refuses != "user"
             return "235 welcome" if is_right else "535 no"
         if word == "RCPT" and self.refuses == "people":
             return "550 nobody of that name"
@@ -321,33 +321,33 @@ class Post:
 
 @pytest.fixture
 def post() -> Iterator[Post]:
-    found = Post()
+    mailbox = Post()
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            self.say("220 courtside.test")
+            self.reply("220 courtside.test")
             while line := self.rfile.readline().decode().strip():
-                found.said.append(line)
-                self.say(found.answer(line))
+                mailbox.commands.append(line)
+                self.reply(mailbox.answer(line))
                 if line.upper() == "DATA":
                     lines = []
                     while (part := self.rfile.readline()) != b".\r\n":
                         lines.append(part)
-                    found.mails.append(b"".join(lines))
-                    self.say("250 taken")
+                    mailbox.mails.append(b"".join(lines))
+                    self.reply("250 taken")
 
-        def say(self, text: str) -> None:
+        def reply(self, text: str) -> None:
             self.wfile.write(text.encode() + b"\r\n")
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        found.port = server.server_address[1]
+        mailbox.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield found
+            yield mailbox
         finally:
             server.shutdown()
             thread.join()
@@ -366,27 +366,27 @@ def mail_to(post: Post, **values: object) -> Mail:
     )
 
 
-def test_a_mail_says_what_was_raised_and_where_to_look(settings: Settings, post: Post) -> None:
+def test_a_mail_names_the_alerts_and_the_link(settings: Settings, post: Post) -> None:
     channels.save(settings, Channels(mail=mail_to(post), app_url="http://courtside.example/"))
     raised(settings, "It does not fit\r\nBcc: eve@evil.example")
     assert deliver.drain(settings) == 1
-    got = message_from_bytes(post.mails[0], policy=policy.default)
-    assert got["Subject"] == "Courtside: It does not fit Bcc: eve@evil.example"
-    assert got["Bcc"] is None
-    assert (got["From"], got["To"]) == (
+    mail = message_from_bytes(post.mails[0], policy=policy.default)
+    assert mail["Subject"] == "Courtside: It does not fit Bcc: eve@evil.example"
+    assert mail["Bcc"] is None
+    assert (mail["From"], mail["To"]) == (
         "courtside@club.example",
         "ann@club.example, bob@club.example",
     )
-    assert got["X-Courtside-Delivery"] == only(settings).delivery_id
-    text = got.get_content()
+    assert mail["X-Courtside-Delivery"] == only(settings).delivery_id
+    text = mail.get_content()
     assert "- raised: F1 at the threshold: 0.125 (limits: at least 0.4), since 1970-01-01" in text
     assert "http://courtside.example/runs?run=run-1" in text
-    assert [line for line in post.said if line.upper().startswith("RCPT")] == [
+    assert [line for line in post.commands if line.upper().startswith("RCPT")] == [
         "rcpt TO:<ann@club.example>",
         "rcpt TO:<bob@club.example>",
     ]
     # no user, no password
-    assert not any(line.upper().startswith("AUTH") for line in post.said)
+    assert not any(line.upper().startswith("AUTH") for line in post.commands)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_a_mail_says_what_was_raised_and_where_to_look(settings: Settings, post:
         ("time", "waiting", "(SMTP 451)"),
     ],
 )
-def test_what_a_mail_server_refuses_is_told(
+def test_a_refusal_of_a_mail_server_is_reported(
     settings: Settings,
     post: Post,
     monkeypatch: pytest.MonkeyPatch,
@@ -414,7 +414,7 @@ def test_what_a_mail_server_refuses_is_told(
 
 
 def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have STARTTLS agreed without a certificate: what follows it is what is looked at."""
+    """Accept STARTTLS without a certificate: the tests look at what follows."""
 
     def agree(self: deliver.smtplib.SMTP, context: object = None) -> None:
         self.docmd("STARTTLS")
@@ -430,14 +430,14 @@ def test_a_user_logs_in_with_the_password_of_the_environment(
     channels.save(settings, Channels(mail=mail_to(post, user="ann", security="starttls")))
     deliver.send_test(settings, "mail")
     assert deliver.drain(settings) == 1
-    assert post.said.index("STARTTLS") < next(
-        number for number, line in enumerate(post.said) if line.upper().startswith("AUTH")
+    assert post.commands.index("STARTTLS") < next(
+        number for number, line in enumerate(post.commands) if line.upper().startswith("AUTH")
     )
     for path in settings.state_dir.glob("state.db*"):
         assert PASSWORD.encode() not in path.read_bytes()
 
 
-def test_a_password_that_is_refused_is_given_up_and_not_told(
+def test_a_refused_password_is_given_up_and_not_shown(
     settings: Settings,
     post: Post,
     monkeypatch: pytest.MonkeyPatch,
@@ -449,8 +449,8 @@ def test_a_password_that_is_refused_is_given_up_and_not_told(
     deliver.send_test(settings, "mail")
     with caplog.at_level(logging.DEBUG):
         deliver.drain(settings)
-    found = only(settings)
-    assert (found.state, found.problem) == (
+    delivery = only(settings)
+    assert (delivery.state, delivery.problem) == (
         "given up",
         "It does not accept the user or the password (SMTP 535).",
     )
@@ -465,7 +465,7 @@ def test_a_password_that_is_refused_is_given_up_and_not_told(
         ({"security": "starttls"}, True, "It knows no STARTTLS"),
     ],
 )
-def test_a_password_never_goes_out_in_the_open(
+def test_a_password_is_never_sent_unencrypted(
     settings: Settings, post: Post, values: dict, has_password: bool, reason: str
 ) -> None:
     post.speaks = ("AUTH PLAIN",)
@@ -476,7 +476,7 @@ def test_a_password_never_goes_out_in_the_open(
     assert deliver.drain(settings) == 0
     assert only(settings).state == "given up"
     assert reason in str(only(settings).problem)
-    assert not any(line.upper().startswith("AUTH") for line in post.said)
+    assert not any(line.upper().startswith("AUTH") for line in post.commands)
 
 
 def test_no_mail_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +509,7 @@ def test_no_mail_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPa
         "http://a.example:0/",
     ],
 )
-def test_an_address_of_a_webhook_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_of_a_webhook_is_refused(url: str) -> None:
     with pytest.raises(InputError) as caught:
         channels.made(Webhook, url=url)
     assert "pw" not in caught.value.message
@@ -529,13 +529,13 @@ def test_an_address_of_a_webhook_that_is_none_is_refused(url: str) -> None:
         {"security": "perhaps"},
     ],
 )
-def test_what_would_break_out_of_a_mail_is_refused(values: dict) -> None:
-    given = {"host": "mail.example", "sender": "a@b.example", "to": ("c@d.example",)}
+def test_header_injection_into_a_mail_is_refused(values: dict) -> None:
+    valid = {"host": "mail.example", "sender": "a@b.example", "to": ("c@d.example",)}
     with pytest.raises(InputError):
-        channels.made(Mail, **{**given, **values})
+        channels.made(Mail, **{**valid, **values})
 
 
-def test_channels_are_kept_for_this_user_alone(settings: Settings) -> None:
+def test_channels_are_readable_by_this_user_only(settings: Settings) -> None:
     chosen = Channels(
         webhook=Webhook(url="https://a.example/x?y=z"),
         mail=mail_to(Post(port=25)),
@@ -551,14 +551,14 @@ def test_channels_are_kept_for_this_user_alone(settings: Settings) -> None:
         channels.load(settings)
 
 
-def test_a_damaged_list_of_channels_keeps_messages_until_it_is_put_right(
+def test_a_damaged_list_of_channels_keeps_messages_until_it_is_repaired(
     settings: Settings, receiver: Receiver
 ) -> None:
     channels.save(settings, Channels(webhook=Webhook(url=receiver.url)))
     deliver.send_test(settings, "webhook")
-    whole = state.load(settings, channels.NAME)
+    stored = state.load(settings, channels.NAME)
     state.save(settings, channels.NAME, "{")
     deliver.drain(settings, 0.05)
     assert only(settings).state == "waiting"
-    state.save(settings, channels.NAME, whole)
+    state.save(settings, channels.NAME, stored)
     assert deliver.drain(settings) == 1

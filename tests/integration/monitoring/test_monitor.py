@@ -1,4 +1,4 @@
-"""Reports of all kinds of windows, what they keep, and whom they tell."""
+"""Reports of all kinds of windows, what they record, and whom they notify."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPEC = project.load("kobe")
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learn limits from fewer windows: what they promise is tested where they are learned."""
+    """Learn limits from fewer windows; tests of the limits check what they promise."""
     monkeypatch.setattr(limits, "learn", partial(limits.learn, windows=200))
 
 
@@ -42,10 +42,10 @@ class Scored:
     scored: score.Result
 
     def report(self, **options: object) -> tracking.RunInfo:
-        made = monitor.run(self.settings, monitor.Options(**options))
-        found = tracking.run(self.settings, made.run_id)
-        assert found is not None
-        return found
+        result = monitor.run(self.settings, monitor.Options(**options))
+        run = tracking.run(self.settings, result.run_id)
+        assert run is not None
+        return run
 
     def checks(self, run: tracking.RunInfo) -> pd.DataFrame:
         return tracking.table(self.settings, run.run_id, "checks").set_index("code")
@@ -65,43 +65,43 @@ def production(scored: Scored) -> tracking.RunInfo:
     return scored.report()
 
 
-def test_a_scoring_of_other_rows_is_told_with_labels_and_without(
+def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
     scored: Scored, production: tracking.RunInfo
 ) -> None:
-    tags, found = production.tags, scored.checks(production)
+    tags, checks = production.tags, scored.checks(production)
     assert tags["courtside.verdict"] == "does_not_fit"
     assert "log loss is no comfort" in tags["courtside.verdict_text"]
     assert "where the model was never tested" in tags["courtside.verdict_text"]
-    assert found.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
-    assert found.loc["log_loss", "verdict"] == "not_applicable"
-    assert found.loc["log_loss", "value"] < found.loc["log_loss", "reference"]
-    assert found.loc["domain_auc", "value"] > 0.99
-    assert found.loc["outside_support", "verdict"] == "alert"
+    assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
+    assert checks.loc["log_loss", "verdict"] == "not_applicable"
+    assert checks.loc["log_loss", "value"] < checks.loc["log_loss", "reference"]
+    assert checks.loc["domain_auc", "value"] > 0.99
+    assert checks.loc["outside_support", "verdict"] == "alert"
     for code in ("estimated_log_loss", "estimated_roc_auc", "estimated_f1"):
-        assert found.loc[code, "verdict"] == "not_applicable"
-        assert "never tested" in found.loc[code, "text"]
-    assert found.loc["disagreement", "verdict"] != "not_applicable"
-    groups = found["group"].drop_duplicates().tolist()
+        assert checks.loc[code, "verdict"] == "not_applicable"
+        assert "never tested" in checks.loc[code, "text"]
+    assert checks.loc["disagreement", "verdict"] != "not_applicable"
+    groups = checks["group"].drop_duplicates().tolist()
     assert groups == ["performance", "output", "support", "input"]
-    alarmed = found[found["verdict"].isin(["alert", "warning"])]
+    alarmed = checks[checks["verdict"].isin(["alert", "warning"])]
     assert (alarmed["todo"] != "").all()
     assert (alarmed["text"] != "").all()
 
 
-def test_a_report_keeps_all_that_pages_and_policies_read(
+def test_a_report_records_all_that_pages_and_policies_read(
     scored: Scored, production: tracking.RunInfo
 ) -> None:
-    tags, of = production.tags, production.metrics
-    labels = int(of["rows_labelled"])
+    tags, metrics = production.tags, production.metrics
+    labels = int(metrics["rows_labelled"])
     assert tags["courtside.labels"] == str(labels)
     assert labels == scored.scored.rows_labelled
     codes = scored.checks(production)
     assert tags["courtside.alerts"].split(",") == codes.index[codes["verdict"] == "alert"].tolist()
     assert float(tags["courtside.window_end"]) >= float(tags["courtside.window_begin"]) > 1e9
     assert (tags["courtside.model"], tags["courtside.version"]) == (SPEC.model, "1")
-    assert of["psi_lat"] == codes.loc["psi.lat", "value"]
-    assert of["log_loss_current"] == pytest.approx(codes.loc["log_loss", "value"])
-    assert of["false_alarms_target"] == 0.01
+    assert metrics["psi_lat"] == codes.loc["psi.lat", "value"]
+    assert metrics["log_loss_current"] == pytest.approx(codes.loc["log_loss", "value"])
+    assert metrics["false_alarms_target"] == 0.01
     for name in ("drift", "densities", "slices", "reliability", "confusion", "ranking"):
         assert len(tracking.table(scored.settings, production.run_id, name)), name
     confusion = tracking.table(scored.settings, production.run_id, "confusion")
@@ -113,26 +113,28 @@ def test_a_report_keeps_all_that_pages_and_policies_read(
     promise = document["false_alarms"]
     assert 0 <= promise["rate"] <= promise["target"] == 0.01
     assert promise["rate"] <= promise["warnings"] <= 0.02
-    kept = scored.settings.data_dir / "08_reporting"
-    assert json.loads((kept / f"monitoring_{production.run_id[:12]}.json").read_text()) == document
+    reports = scored.settings.data_dir / "08_reporting"
+    assert (
+        json.loads((reports / f"monitoring_{production.run_id[:12]}.json").read_text()) == document
+    )
 
 
 def test_the_test_set_against_the_training_set_is_all_ok(scored: Scored) -> None:
     run = scored.report(window="test")
-    found = scored.checks(run)
+    checks = scored.checks(run)
     assert run.tags["courtside.verdict"] == "fits"
-    assert set(found["verdict"]) == {"ok"}
-    assert found.loc["skill", "reference"] > 0
+    assert set(checks["verdict"]) == {"ok"}
+    assert checks.loc["skill", "reference"] > 0
 
 
 def test_the_alert_limit_lies_at_or_beyond_the_warning_limit(
     scored: Scored, production: tracking.RunInfo
 ) -> None:
-    found = scored.checks(production)
-    both = found.dropna(subset=["warning_high", "alert_high"])
+    checks = scored.checks(production)
+    both = checks.dropna(subset=["warning_high", "alert_high"])
     assert len(both) > 20
     assert (both["alert_high"] >= both["warning_high"]).all()
-    both = found.dropna(subset=["warning_low", "alert_low"])
+    both = checks.dropna(subset=["warning_low", "alert_low"])
     assert (both["alert_low"] <= both["warning_low"]).all()
 
 
@@ -142,17 +144,17 @@ def test_windows_of_the_log_by_number_time_and_value(scored: Scored) -> None:
     assert newest.metrics["rows_current"] == 500
     season = scored.report(window="log", where={"season": ("2005-06",)})
     raw = production_rows(scored)
-    wanted = raw[raw["season"] == "2005-06"]
-    assert season.metrics["rows_current"] == len(wanted)
-    days = pd.to_datetime(wanted["game_date"])
+    expected = raw[raw["season"] == "2005-06"]
+    assert season.metrics["rows_current"] == len(expected)
+    days = pd.to_datetime(expected["game_date"])
     begin = pd.Timestamp(float(season.tags["courtside.window_begin"]), unit="s")
     assert begin == days.min()
     moment = float(log["courtside_scored_at"].max())
     with pytest.raises(NotReadyError, match="Too few rows: 0 predictions"):
         scored.report(window="log", until="2001-01-01")
     since = pd.Timestamp(moment - 3600, unit="s").isoformat()
-    whole = scored.report(window="log", since=since, source="production")
-    assert whole.metrics["rows_current"] == scored.scored.rows
+    last_hour = scored.report(window="log", since=since, source="production")
+    assert last_hour.metrics["rows_current"] == scored.scored.rows
 
 
 def production_rows(scored: Scored) -> pd.DataFrame:
@@ -185,13 +187,13 @@ def test_a_row_that_was_scored_again_counts_once(scored: Scored) -> None:
     assert run.metrics["rows_current"] == scored.scored.rows
 
 
-def test_limits_of_a_person_and_the_rate_of_false_alarms_are_taken(scored: Scored) -> None:
+def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored) -> None:
     run = scored.report(
         limits={"f1": {"alert_low": -1.0}, "psi.lat": {"alert_high": 9.0}}, false_alarms=0.05
     )
-    found = scored.checks(run)
-    assert found.loc["f1", "verdict"] == found.loc["psi.lat", "verdict"] == "ok"
-    assert "set by a person" in found.loc["f1", "threshold"]
+    checks = scored.checks(run)
+    assert checks.loc["f1", "verdict"] == checks.loc["psi.lat", "verdict"] == "ok"
+    assert "set by a person" in checks.loc["f1", "threshold"]
     assert run.metrics["false_alarms_target"] == 0.05
 
 
@@ -212,7 +214,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], word
         monitor.Options(**options)
 
 
-def test_what_does_not_exist_is_told(scored: Scored) -> None:
+def test_unknown_columns_and_moments_are_refused(scored: Scored) -> None:
     with pytest.raises(InputError, match="no column colour"):
         scored.report(window="log", where={"colour": ("red",)})
     with pytest.raises(InputError, match="'tomorrow' is no moment"):
@@ -230,24 +232,24 @@ def test_a_report_raises_alerts_and_asks_for_the_decision_only_of_the_present(
     settings = scored.settings
     policy_store.save(settings, Policy(strategy="reactive"))
     try:
-        before = {one.job_id for one in jobs.active(settings)}
+        before = {job.job_id for job in jobs.active(settings)}
         past = scored.report(window="log", where={"season": ("2005-06",)})
-        assert {one.job_id for one in jobs.active(settings)} == before
+        assert {job.job_id for job in jobs.active(settings)} == before
         run = scored.report()
-        asked = [one for one in jobs.active(settings) if one.job_id not in before]
-        assert [(one.step, one.options["report"]) for one in asked] == [("retrain", run.run_id)]
-        assert asked[0].options["trigger"] == "report"
+        decisions = [job for job in jobs.active(settings) if job.job_id not in before]
+        assert [(job.step, job.options["report"]) for job in decisions] == [("retrain", run.run_id)]
+        assert decisions[0].options["trigger"] == "report"
     finally:
         policy_store.save(settings, Policy())
-    told = alerts.history(settings)
-    assert run.run_id in {one.run_id for one in told} | {
-        one.last_run_id for one in alerts.open_alerts(settings)
+    events = alerts.history(settings)
+    assert run.run_id in {event.run_id for event in events} | {
+        alert.last_run_id for alert in alerts.open_alerts(settings)
     }
-    assert past.run_id not in {one.run_id for one in told}
+    assert past.run_id not in {event.run_id for event in events}
     assert alerts.open_alerts(settings)
 
 
-def test_a_report_stands_where_alerts_cannot_be_raised_and_a_candidate_is_lost(
+def test_a_report_survives_failed_alerts_and_damaged_candidates(
     scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: object, **__: object) -> None:
@@ -260,6 +262,6 @@ def test_a_report_stands_where_alerts_cannot_be_raised_and_a_candidate_is_lost(
     monkeypatch.setattr(version_files, "candidate", damaged)
     run = scored.report()
     assert run.status == "FINISHED"
-    apart = scored.checks(run).loc["disagreement"]
-    assert apart["verdict"] == "not_applicable"
-    assert apart["text"].endswith("2 candidates could not be loaded.")
+    disagreement = scored.checks(run).loc["disagreement"]
+    assert disagreement["verdict"] == "not_applicable"
+    assert disagreement["text"].endswith("2 candidates could not be loaded.")

@@ -1,4 +1,4 @@
-"""The facts that were measured on the real rows come out as reports, season by season too."""
+"""Reports show the facts measured on the real rows, also season by season."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ TRAINED = train.Options(candidates=("lr", "nb"), folds=3, learning_seconds=0)
 
 
 def report(settings: Settings, **options: object) -> tuple[tracking.RunInfo, pd.DataFrame]:
-    made = monitor.run(settings, monitor.Options(**options))
-    run = tracking.run(settings, made.run_id)
+    result = monitor.run(settings, monitor.Options(**options))
+    run = tracking.run(settings, result.run_id)
     assert run is not None
-    found = tracking.table(settings, made.run_id, "checks").set_index("code")
+    checks = tracking.table(settings, result.run_id, "checks").set_index("code")
     for warning, alert, sign in (
         ("warning_high", "alert_high", 1),
         ("warning_low", "alert_low", -1),
     ):
-        both = found.dropna(subset=[warning, alert])
+        both = checks.dropna(subset=[warning, alert])
         assert (sign * both[alert] >= sign * both[warning]).all()
-    return run, found
+    return run, checks
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +43,15 @@ def of_all(operated_real: Settings, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_the_production_rows_leave_the_support_and_the_model_does_not_fit(of_all: Settings) -> None:
-    run, found = report(of_all)
+    run, checks = report(of_all)
     tags = run.tags
     assert tags["courtside.verdict"] == "does_not_fit"
-    assert found.loc["domain_auc", "low"] > 0.99
-    assert found.loc["outside_support", "value"] == pytest.approx(0.6, abs=0.05)
-    assert found.loc["outside_support", "reference"] < 0.02
-    assert found.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
-    assert 0 < found.loc["skill", "value"] < found.loc["skill", "reference"] / 2 < 0.01
-    loss = found.loc["log_loss"]
+    assert checks.loc["domain_auc", "low"] > 0.99
+    assert checks.loc["outside_support", "value"] == pytest.approx(0.6, abs=0.05)
+    assert checks.loc["outside_support", "reference"] < 0.02
+    assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
+    assert 0 < checks.loc["skill", "value"] < checks.loc["skill", "reference"] / 2 < 0.01
+    loss = checks.loc["log_loss"]
     assert loss["value"] == pytest.approx(0.629, abs=0.001)
     assert loss["reference"] == pytest.approx(0.678, abs=0.001)
     assert loss["verdict"] == "not_applicable"
@@ -59,9 +59,9 @@ def test_the_production_rows_leave_the_support_and_the_model_does_not_fit(of_all
         "It is lower for that reason: always forecasting the base rate gives 0.6337"
         in (loss["text"])
     )
-    assert found.loc["psi.shot_distance", "value"] == pytest.approx(8.0, abs=0.1)
-    assert "never tested" in found.loc["estimated_log_loss", "text"]
-    skill = f"removes {found.loc['skill', 'value']:.2%} of the base rate's log loss"
+    assert checks.loc["psi.shot_distance", "value"] == pytest.approx(8.0, abs=0.1)
+    assert "never tested" in checks.loc["estimated_log_loss", "text"]
+    skill = f"removes {checks.loc['skill', 'value']:.2%} of the base rate's log loss"
     for words in ("F1", "lower for that reason", skill, "never tested", "shot_distance"):
         assert words in tags["courtside.verdict_text"]
     assert tags["courtside.verdict_todo"].startswith("Do not act on its labels")
@@ -69,15 +69,15 @@ def test_the_production_rows_leave_the_support_and_the_model_does_not_fit(of_all
 
 
 def test_the_test_set_against_the_training_set_is_all_ok(of_all: Settings) -> None:
-    run, found = report(of_all, window="test")
+    run, checks = report(of_all, window="test")
     assert run.tags["courtside.verdict"] == "fits"
-    assert set(found["verdict"]) == {"ok"}
+    assert set(checks["verdict"]) == {"ok"}
 
 
 def test_two_seasons_ask_to_investigate_the_input_and_none_to_retrain(
     of_all: Settings, real_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    settings = of_all  # after the tests above: another champion takes the place
+    settings = of_all  # after the tests above: another champion takes over
     kind = {SPEC.rows.column: (SPEC.rows.development,)}
     prepare.run(settings, prepare.Options(rows={**kind, "season": FIRST}))
     trained = train.run(settings, TRAINED)
@@ -94,14 +94,14 @@ def test_two_seasons_ask_to_investigate_the_input_and_none_to_retrain(
             ),
         )
     score.run(settings, score.Options(source="path", path=str(path), way="in_process", keep="rows"))
-    verdicts, moved = {}, {}
+    verdicts, alarmed = {}, {}
     for season in ("2004-05", "2007-08", "2010-11"):
-        run, found = report(settings, window="log", where={"season": (season,)})
+        run, checks = report(settings, window="log", where={"season": (season,)})
         verdicts[season] = run.tags["courtside.verdict"]
-        moved[season] = set(found.index[(found["verdict"] == "alert")])
-        performance = found[found["group"] == "performance"]
+        alarmed[season] = set(checks.index[(checks["verdict"] == "alert")])
+        performance = checks[checks["group"] == "performance"]
         assert "alert" not in set(performance["verdict"]), season
     assert "does_not_fit" not in verdicts.values()
     assert verdicts["2004-05"] == verdicts["2010-11"] == "investigate"
-    assert "psi.playoffs" in moved["2004-05"]
-    assert "psi.lat" in moved["2010-11"]
+    assert "psi.playoffs" in alarmed["2004-05"]
+    assert "psi.lat" in alarmed["2010-11"]

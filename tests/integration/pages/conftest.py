@@ -1,4 +1,4 @@
-"""What tests of pages share: opening one without a browser, and a life cycle to look at."""
+"""What tests of pages share: a way to open one without a browser, and a finished life cycle."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Lived:
     port: int
 
     def run(self, step: str) -> tracking.RunInfo:
-        found = tracking.last_run(self.settings, step)
-        assert found is not None
-        return found
+        run = tracking.last_run(self.settings, step)
+        assert run is not None
+        return run
 
 
 @pytest.fixture(autouse=True)
@@ -88,12 +88,12 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
 
 @pytest.fixture(scope="session")
 def text_of() -> Callable[[AppTest], str]:
-    """A function that returns all that a page says, one line for each of its elements."""
+    """A function that returns all text of a page, one line per element."""
 
     def read(app: AppTest) -> str:
-        lines = [str(found.value) for kind in TEXTS for found in getattr(app, kind)]
-        lines += [f"{found.label}: {found.value} ({found.delta})" for found in app.metric]
-        lines += [found.text for found in app.progress]
+        lines = [str(element.value) for kind in TEXTS for element in getattr(app, kind)]
+        lines += [f"{metric.label}: {metric.value} ({metric.delta})" for metric in app.metric]
+        lines += [bar.text for bar in app.progress]
         return "\n".join(lines)
 
     return read
@@ -104,16 +104,16 @@ def press() -> Callable[[AppTest, str], AppTest]:
     """A function that presses the button of that label and runs the page again."""
 
     def push(app: AppTest, label: str) -> AppTest:
-        found: list[Button] = [button for button in app.button if button.label == label]
-        assert len(found) == 1, f"{len(found)} buttons are called '{label}'"
-        return found[0].click().run()
+        buttons: list[Button] = [button for button in app.button if button.label == label]
+        assert len(buttons) == 1, f"{len(buttons)} buttons are called '{label}'"
+        return buttons[0].click().run()
 
     return push
 
 
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings) -> Iterator[Lived]:
-    """The whole life cycle of the built-in sample, taken once; tests only look at it."""
+    """The whole life cycle of the built-in sample, run once; tests only read it."""
     home = tmp_path_factory.mktemp("lived") / "home"
     settings = copy_home(trained_sample, home, serve_port=LIVED_PORT)
     served = serve.run(settings, serve.Options())

@@ -1,4 +1,4 @@
-"""Whom the app hears before a page runs: its own names and pages, and files of who is let in."""
+"""What the app accepts before a page runs: its own hosts and origins, and admitted uploads."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def answer(
         sent.append(message)
 
     async def receive() -> dict:
-        raise AssertionError("it reads the body of what it refuses")
+        raise AssertionError("the body of a refused request was read")
 
-    given = {"host": HERE, **headers}
-    pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+    all_headers = {"host": HERE, **headers}
+    pairs = [(name.encode(), value.encode()) for name, value in all_headers.items()]
     scope = {"type": kind, "path": path, "method": method, "headers": pairs}
     asyncio.run(access.Door(inside)(scope, receive, send))
     return sent
@@ -56,7 +56,7 @@ def answer(
         {"origin": "null"},
     ],
 )
-def test_another_name_or_page_is_refused_on_every_path(
+def test_another_host_or_origin_is_refused_on_every_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, headers: dict[str, str]
 ) -> None:
     start, body = answer(monkeypatch, Settings(home=tmp_path), path=path, **headers)
@@ -66,7 +66,7 @@ def test_another_name_or_page_is_refused_on_every_path(
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
 
 
-def test_its_own_names_and_those_of_a_proxy_pass(
+def test_own_hosts_and_those_of_a_proxy_pass(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     behind = Settings(home=tmp_path, allowed_hosts="courtside.example.org")
@@ -80,22 +80,22 @@ def test_its_own_names_and_those_of_a_proxy_pass(
             assert answer(monkeypatch, behind, kind=kind, **headers) == [{"type": "inside"}]
 
 
-def test_files_are_taken_of_who_is_let_in_alone(
+def test_only_admitted_users_can_upload_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asks = Settings(home=tmp_path, login=True)
+    with_login = Settings(home=tmp_path, login=True)
     monkeypatch.setattr(access, "_admitted", set())
-    start, body = answer(monkeypatch, asks, path=UPLOAD)
+    start, body = answer(monkeypatch, with_login, path=UPLOAD)
     assert (start["status"], body["body"].decode()) == (403, access.NOT_LOGGED_IN)
     access._admitted.add("session-1")
-    assert answer(monkeypatch, asks, path=UPLOAD) == [{"type": "inside"}]
+    assert answer(monkeypatch, with_login, path=UPLOAD) == [{"type": "inside"}]
     other = UPLOAD.replace("session-1", "session-2")
-    assert answer(monkeypatch, asks, path=other)[0]["status"] == 403
-    # nobody is asked who they are on a machine of one's own
+    assert answer(monkeypatch, with_login, path=other)[0]["status"] == 403
+    # without a login nobody has to say who they are
     assert answer(monkeypatch, Settings(home=tmp_path), path=other) == [{"type": "inside"}]
 
 
-def test_settings_that_cannot_be_used_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_let_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURTSIDE_WORKERS", "99")
     opened = access.Door(lambda *_: None)
     assert (opened.hosts, opened.asks) == ((), True)
@@ -120,17 +120,17 @@ def handshake(port: int, host: str, origin: str | None) -> int:
     return status
 
 
-def test_the_running_app_stands_behind_the_door(tmp_path: Path) -> None:
-    """A rebound name has the page, its WebSocket and its requests under one name: its own."""
+def test_the_running_app_is_protected_by_the_door(tmp_path: Path) -> None:
+    """With a rebound name, the page, its WebSocket and its requests share that name."""
     with running(tmp_path, {"COURTSIDE_LOGIN": "true"}) as base:
         port = int(base.rsplit(":", 1)[1])
-        here = f"127.0.0.1:{port}"
-        assert handshake(port, here, f"http://{here}") == 101
+        own_host = f"127.0.0.1:{port}"
+        assert handshake(port, own_host, f"http://{own_host}") == 101
         assert handshake(port, f"evil.example:{port}", f"http://evil.example:{port}") == 403
         assert handshake(port, f"evil.example:{port}", None) == 403
-        assert handshake(port, here, "http://127.0.0.1:3000") == 403
+        assert handshake(port, own_host, "http://127.0.0.1:3000") == 403
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        # far less than it says: it is refused before the rest could come
+        # far less than the announced length: the refusal comes before the rest could
         connection.putrequest("PUT", UPLOAD)
         connection.putheader("Content-Length", "60000000")
         connection.endheaders(b"x")

@@ -1,4 +1,4 @@
-"""The Alerts page: what it tells of alerts, schedules, rules and channels, and what it does."""
+"""The Alerts page: what it shows of alerts, schedules, rules and channels, and what it does."""
 
 from __future__ import annotations
 
@@ -46,25 +46,27 @@ def now(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 def button(app: AppTest, label: str, nth: int = 0) -> AppTest:
-    return [found for found in app.button if found.label == label][nth].click().run()
+    return [button for button in app.button if button.label == label][nth].click().run()
 
 
 def name_field(app: AppTest, key: str) -> TextInput:
-    return next(one for one in app.text_input if one.label == "Your name" and key in one.form_id)
+    return next(
+        field for field in app.text_input if field.label == "Your name" and key in field.form_id
+    )
 
 
-def test_an_alert_tells_what_since_when_and_against_which_limit(
+def test_an_alert_shows_its_cause_its_age_and_its_limit(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
     assert "No alert is open" in text_of(open_page(settings, "alerts"))
     raised(settings, now - 3 * DAY, f1="alert")
     raised(settings, now - DAY, "b" * 32, f1="warning")
-    told = text_of(open_page(settings, "alerts"))
-    assert "Open alerts (2)" in told
-    assert "**F1 at the \\*threshold\\***  \nValue **0.125**, limits: alert below 0.4" in told
-    assert "For 3 days, since 2026-02-26 12:00 UTC · rule: Performance" in told
-    assert "In the newest report: :orange-badge[warning]" in told
-    # and the overview says so too
+    text = text_of(open_page(settings, "alerts"))
+    assert "Open alerts (2)" in text
+    assert "**F1 at the \\*threshold\\***  \nValue **0.125**, limits: alert below 0.4" in text
+    assert "For 3 days, since 2026-02-26 12:00 UTC · rule: Performance" in text
+    assert "In the newest report: :orange-badge[warning]" in text
+    # and the overview shows it too
     assert "**2 alerts are open**, the oldest for 3 days" in text_of(
         open_page(settings, "overview")
     )
@@ -75,21 +77,23 @@ def test_a_person_acknowledges_with_a_name_and_a_note(
 ) -> None:
     raised(settings, now - DAY, f1="alert")
     app = open_page(settings, "alerts")
-    (f1,) = (one for one in alerts.open_alerts(settings) if one.code == "f1")
-    sent = next(
+    (f1,) = (alert for alert in alerts.open_alerts(settings) if alert.code == "f1")
+    position = next(
         number
-        for number, one in enumerate(one for one in app.button if one.label == "Acknowledge")
-        if f1.alert_id in one.form_id
+        for number, button in enumerate(
+            button for button in app.button if button.label == "Acknowledge"
+        )
+        if f1.alert_id in button.form_id
     )
-    app = button(app, "Acknowledge", sent)
+    app = button(app, "Acknowledge", position)
     assert "Say who you are" in text_of(app)
-    assert {one.state for one in alerts.open_alerts(settings)} == {"open"}
+    assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
     name_field(app, f1.alert_id).input("Ann")
     app.text_area(key=f"note-{f1.alert_id}").input("See ![x](http://evil.example/x.png)")
-    app = button(app, "Acknowledge", sent)
-    told = text_of(app)
-    assert ":blue-badge[seen by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in told
-    assert "Open alerts (1)" in told
+    app = button(app, "Acknowledge", position)
+    text = text_of(app)
+    assert ":blue-badge[seen by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in text
+    assert "Open alerts (1)" in text
     assert alerts.history(settings)[0].kind == "acknowledged"
 
 
@@ -100,7 +104,7 @@ def test_all_are_acknowledged_at_once_and_one_is_put_away(
     app = open_page(settings, "alerts")
     name_field(app, "all").input("Ann")
     app = button(app, "Acknowledge")
-    assert {one.state for one in alerts.open_alerts(settings)} == {"acknowledged"}
+    assert {alert.state for alert in alerts.open_alerts(settings)} == {"acknowledged"}
     assert "stay quiet until they clear" in text_of(app)
     app = button(app, "Put away")
     assert len(alerts.open_alerts(settings)) == 1
@@ -113,12 +117,12 @@ def test_a_schedule_is_set_turned_off_and_removed(
     assert "While the app is closed nothing runs" in text_of(app)
     app.selectbox(key="schedule-window").select("log").run()
     app = press(app, "Save the schedule")
-    (kept,) = schedules.schedules(settings)
-    assert kept.schedule.options == {"window": "log", "last": 2000, "scheduled": "Monitoring"}
-    assert kept.schedule.every_seconds == DAY
-    told = text_of(app)
-    assert "**Monitoring**: every day, the last 2,000 predictions of the log." in told
-    assert "Next report in 1 day (2026-03-02 12:00 UTC) · Reports so far: 0" in told
+    (stored,) = schedules.schedules(settings)
+    assert stored.schedule.options == {"window": "log", "last": 2000, "scheduled": "Monitoring"}
+    assert stored.schedule.every_seconds == DAY
+    text = text_of(app)
+    assert "**Monitoring**: every day, the last 2,000 predictions of the log." in text
+    assert "Next report in 1 day (2026-03-02 12:00 UTC) · Reports so far: 0" in text
     app = app.toggle(key="on-Monitoring-True").set_value(False).run()
     assert not schedules.schedules(settings)[0].schedule.is_on
     assert "Off: no report by itself" in text_of(app)
@@ -126,34 +130,34 @@ def test_a_schedule_is_set_turned_off_and_removed(
     assert schedules.schedules(settings) == []
 
 
-def test_the_runs_of_a_schedule_are_told(
+def test_the_runs_of_a_schedule_are_shown(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
     options = {"scheduled": "Mine"}
-    made = schedules.made(name="Mine", step="monitor", options=options, cron="0 6 * * 1")
-    schedules.save(settings, made)
+    schedule = schedules.made(name="Mine", step="monitor", options=options, cron="0 6 * * 1")
+    schedules.save(settings, schedule)
     job = jobs.submit(settings, "monitor", options)
     jobs.claim(settings, job.job_id)
     jobs.finish(settings, job.job_id, jobs.FAILED, error="Nothing was scored yet.")
     jobs.submit(settings, "monitor", {"scheduled": "another"})
-    told = text_of(open_page(settings, "alerts"))
-    assert "at the times 0 6 \\* \\* 1 (cron, UTC), the newest scored rows." in told
-    assert "failed] :small[just now: Nothing was scored yet.]" in told
-    assert "waiting]" not in told
+    text = text_of(open_page(settings, "alerts"))
+    assert "at the times 0 6 \\* \\* 1 (cron, UTC), the newest scored rows." in text
+    assert "failed] :small[just now: Nothing was scored yet.]" in text
+    assert "waiting]" not in text
 
 
-def test_a_time_that_is_none_is_refused_on_the_page(
+def test_an_invalid_time_is_refused_on_the_page(
     settings: Settings, now: float, open_page: OpenPage, text_of, press
 ) -> None:
     app = open_page(settings, "alerts")
     app.button_group(key="schedule-kind").set_value("cron").run()
-    (cron,) = (one for one in app.text_input if one.label.startswith("Minute"))
+    (cron,) = (field for field in app.text_input if field.label.startswith("Minute"))
     cron.input("0 25 * * *")
     assert "25 is not a valid input" in text_of(press(app, "Save the schedule"))
     assert schedules.schedules(settings) == []
 
 
-def test_an_accelerated_clock_is_told(settings: Settings, open_page: OpenPage, text_of) -> None:
+def test_an_accelerated_clock_is_shown(settings: Settings, open_page: OpenPage, text_of) -> None:
     fast = settings.model_copy(update={"clock_speed": 3600.0})
     assert "3,600 times as fast" in text_of(open_page(fast, "alerts"))
 
@@ -161,8 +165,8 @@ def test_an_accelerated_clock_is_told(settings: Settings, open_page: OpenPage, t
 def test_rules_are_the_table_that_is_saved(settings: Settings, open_page: OpenPage, press) -> None:
     table = rule_form._as_table(list(DEFAULTS))
     assert rule_form._as_rules(table) == list(DEFAULTS)
-    begun = pd.concat([table, pd.DataFrame([{"is_on": True, "level": "alert"}])])
-    assert rule_form._as_rules(begun) == list(DEFAULTS)
+    unfinished = pd.concat([table, pd.DataFrame([{"is_on": True, "level": "alert"}])])
+    assert rule_form._as_rules(unfinished) == list(DEFAULTS)
     table.loc[0, ["name", "raise_after", "quiet_hours"]] = ["Other", 3, 0.5]
     assert rule_form._as_rules(table)[0] == Rule(
         name="Other", pattern="verdict", raise_after=3, clear_after=1, quiet_seconds=1800
@@ -179,27 +183,27 @@ def test_a_webhook_is_set_and_tested_without_waiting(
 ) -> None:
     with_secret = settings.model_copy(update={"webhook_secret": SECRET})
     app = open_page(with_secret, "alerts")
-    told = text_of(app)
-    assert "COURTSIDE_WEBHOOK_SECRET is set" in told
-    assert "COURTSIDE_SMTP_PASSWORD is not set" in told
-    (address,) = (one for one in app.text_input if one.label == "Address")
+    text = text_of(app)
+    assert "COURTSIDE_WEBHOOK_SECRET is set" in text
+    assert "COURTSIDE_SMTP_PASSWORD is not set" in text
+    (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://ann:pw12345@a.example/")
     app = press(app, "Save the webhook")
     assert "holds a name or password" in text_of(app)
-    (address,) = (one for one in app.text_input if one.label == "Address")
+    (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://127.0.0.1:9/hook")
     app = press(app, "Save the webhook")
     assert channels.load(settings).on == ("webhook",)
     app = app.button(key="test-webhook").click().run()
-    told = text_of(app)
-    assert "A test is on its way by webhook" in told
+    text = text_of(app)
+    assert "A test is on its way by webhook" in text
     (message,) = deliver.deliveries(settings)
     assert (message.is_test, message.state, message.tries) == (True, "waiting", 0)
     deliver.drain(with_secret)
-    told = text_of(app.run())
-    assert "**Webhook** :green-badge[on] :orange-badge[waiting]" in told
-    assert "Nothing answers at its address." in told
-    assert SECRET not in told
+    text = text_of(app.run())
+    assert "**Webhook** :green-badge[on] :orange-badge[waiting]" in text
+    assert "Nothing answers at its address." in text
+    assert SECRET not in text
 
 
 def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) -> None:
@@ -212,30 +216,30 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
             "User": "ann",
             "To, divided by commas": "ann@club.example, bob@club.example",
         }.items():
-            next(one for one in app.text_input if one.label == label).input(value)
+            next(field for field in app.text_input if field.label == label).input(value)
         return press(app, "Save the mail")
 
     app = fill("nobody")
     assert "name\\@machine" in text_of(app)
     fill("courtside@club.example")
-    kept = channels.load(settings).mail
-    assert kept is not None
-    assert (kept.host, kept.port, kept.security, kept.user) == (
+    mail = channels.load(settings).mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.security, mail.user) == (
         "mail.example",
         587,
         "starttls",
         "ann",
     )
-    assert kept.to == ("ann@club.example", "bob@club.example")
+    assert mail.to == ("ann@club.example", "bob@club.example")
 
 
-def test_a_damaged_list_of_channels_is_told_and_can_be_set_anew(
+def test_a_damaged_list_of_channels_is_reported_and_can_be_set_again(
     settings: Settings, open_page: OpenPage, text_of, press
 ) -> None:
     state.save(settings, channels.NAME, "{")
     app = open_page(settings, "alerts")
     assert "Set the channels again" in text_of(app)
-    (address,) = (one for one in app.text_input if one.label == "Address")
+    (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("https://a.example/x")
     press(app, "Save the webhook")
     assert state.load(settings, channels.NAME)["webhook"]["is_on"]

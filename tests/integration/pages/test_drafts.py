@@ -1,4 +1,4 @@
-"""What was chosen on a page is still chosen after a visit to another one."""
+"""A choice on one page survives a visit to another page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
 )
 
 
-def of(app: AppTest, kind: str, key: str) -> Any:
+def widget(app: AppTest, kind: str, key: str) -> Any:
     return getattr(app, kind)(key=key)
 
 
@@ -33,15 +33,15 @@ def test_a_value_survives_a_visit_to_another_page(
     lived, open_page: OpenPage, page: str, kind: str, key: str, value: Any
 ) -> None:
     app = open_page(lived.settings, page)
-    assert of(app, kind, key).value != value
-    of(app, kind, key).set_value(value).run()
+    assert widget(app, kind, key).value != value
+    widget(app, kind, key).set_value(value).run()
     for other in ("runs", page):
         app.switch_page(f"pages/{other}/page.py").run()
         assert not app.exception
-    assert of(app, kind, key).value == value
-    # and it is no more than the person's own: the next change holds
+    assert widget(app, kind, key).value == value
+    # the kept value does not override the person: the next change stays
     app.run()
-    assert of(app, kind, key).value == value
+    assert widget(app, kind, key).value == value
 
 
 def test_two_pages_with_the_same_key_do_not_share_a_value(lived, open_page: OpenPage) -> None:

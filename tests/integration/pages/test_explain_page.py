@@ -1,4 +1,4 @@
-"""The page Explain: what can be explained, what was, and what it submits."""
+"""The page Explain: what can be explained, what has been, and what it submits."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Home:
     def candidate(self, kind: str) -> tracking.RunInfo:
         newest = tracking.last_run(self.settings, "train")
         assert newest is not None
-        found = tracking.runs(self.settings, parent=newest.run_id)
-        return next(one for one in found if one.params["model"] == kind)
+        candidates = tracking.runs(self.settings, parent=newest.run_id)
+        return next(run for run in candidates if run.params["model"] == kind)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def single(app: AppTest) -> AppTest:
 
 
 def charts(app: AppTest) -> list[dict]:
-    return [json.loads(found.proto.spec) for found in app.get("vega_lite_chart")]
+    return [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
 
 
 def linked(app: AppTest) -> set[str]:
-    queries = [found.proto.query_string for found in app.page_link]
+    queries = [link.proto.query_string for link in app.page_link]
     return {query.removeprefix("run=") for query in queries if query.startswith("run=")}
 
 
@@ -85,14 +85,14 @@ def test_without_a_model_it_says_what_to_do_next(
 ) -> None:
     app = open_page(settings, "explain")
     assert not app.exception
-    assert [found.value for found in app.info] == [
+    assert [info.value for info in app.info] == [
         "There is no model to explain yet. Train one first."
     ]
-    assert "Go to Train" in [found.label for found in app.page_link]
+    assert "Go to Train" in [link.label for link in app.page_link]
     assert not charts(app)
 
 
-def test_what_can_be_explained_is_named_and_the_champion_stands_first(
+def test_explainable_models_are_listed_with_the_champion_first(
     home: Home, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(home.settings, "explain")
@@ -107,11 +107,11 @@ def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
 ) -> None:
     app = open_page(home.settings, "explain")
     assert not app.exception
-    shown = {found.label: (found.value, found.delta) for found in app.metric}
-    kept = tracking.table(home.settings, home.general.run_id, "importance").iloc[0]
+    shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    strongest = tracking.table(home.settings, home.general.run_id, "importance").iloc[0]
     assert shown["Needed most"] == (
-        kept["feature"],
-        f"log loss +{kept['mean']:.4f} when it is shuffled",
+        strongest["feature"],
+        f"log loss +{strongest['mean']:.4f} when it is shuffled",
     )
     assert shown["Moves forecasts most"][0] == home.general.strongest
     assert shown["Base"][0] == f"{home.general.base:.1%}"
@@ -139,15 +139,13 @@ def test_partial_dependence_is_of_the_feature_that_is_chosen(
     assert "lat changes together with shot_distance (-0." in text_of(app)
 
 
-def test_a_candidate_that_is_not_explained_says_so_and_is_asked_for_by_its_run(
+def test_an_unexplained_candidate_says_so_and_is_explained_by_its_run_id(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     run_id = home.candidate("dummy").run_id
     app = open_page(home.settings, "explain", target=run_id)
     assert app.selectbox(key="model").value == run_id
-    assert [found.value for found in app.info] == [
-        "This model is not explained yet. Press Explain."
-    ]
+    assert [info.value for info in app.info] == ["This model is not explained yet. Press Explain."]
     assert not charts(app)
     app.segmented_control(key="rows").set_value(50).run()
     press(app, "Explain")
@@ -155,18 +153,18 @@ def test_a_candidate_that_is_not_explained_says_so_and_is_asked_for_by_its_run(
     assert (options["target"], options["rows"], options["row"]) == (run_id, 50, None)
 
 
-def test_about_how_long_it_takes_is_said_and_grows_with_the_rows(
+def test_the_expected_time_is_shown_and_grows_with_the_rows(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     run = home.candidate("dummy")
     app = open_page(home.settings, "explain", target=run.run_id)
-    told = []
+    sentences = []
     for rows in (50, 500):
         app.segmented_control(key="rows").set_value(rows).run()
         count = explain.asked(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
-        told.append(f"The model is asked about {count:,} times: this takes about ")
-        assert told[-1] in text_of(app)
-    assert told[0] != told[1]
+        sentences.append(f"The model is asked about {count:,} times: this takes about ")
+        assert sentences[-1] in text_of(app)
+    assert sentences[0] != sentences[1]
 
 
 def test_a_running_explanation_shows_how_far_it_is_and_then_why_it_failed(
@@ -178,7 +176,7 @@ def test_a_running_explanation_shows_how_far_it_is_and_then_why_it_failed(
     app = open_page(home.settings, "explain")
     (bar,) = app.progress
     assert (bar.value, bar.text.split(" · ")[0]) == (40, "Contributions: 3 of 150 rows")
-    # what stood before still stands
+    # the earlier explanation is still shown
     assert len(charts(app)) == 3
     jobs.finish(home.settings, job.job_id, jobs.FAILED, error="The row has no value for lat.")
     app = open_page(home.settings, "explain")
@@ -186,7 +184,7 @@ def test_a_running_explanation_shows_how_far_it_is_and_then_why_it_failed(
     assert len(charts(app)) == 3
 
 
-def test_older_rows_are_told(
+def test_older_rows_are_marked(
     home: Home, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str], tmp_path: Path
 ) -> None:
     settings = copy_home(home.settings, tmp_path / "home")
@@ -199,7 +197,7 @@ def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probabilit
 ) -> None:
     app = single(open_page(home.settings, "explain"))
     assert not app.exception
-    shown = {found.label: found.value for found in app.metric}
+    shown = {metric.label: metric.value for metric in app.metric}
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions").iloc[3]
     assert shown["Probability"] == f"{tested['courtside_probability']:.1%}"
     assert shown["Base"] == f"{home.row.base:.1%}"
@@ -228,7 +226,7 @@ def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_v
     assert (options["test_row"], options["row"]) == (picked, None)
     (job,) = jobs.active(home.settings)
     jobs.cancel(home.settings, job.job_id)
-    minutes = next(found for found in app.number_input if found.label == "minutes_remaining")
+    minutes = next(field for field in app.number_input if field.label == "minutes_remaining")
     minutes.set_value(3 if minutes.value != 3 else 4)
     app = press(app, "Explain this row")
     options = submitted(home)
@@ -241,36 +239,35 @@ def test_an_emptied_field_is_submitted_as_missing(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = single(open_page(home.settings, "explain"))
-    next(found for found in app.number_input if found.label == "lat").set_value(None)
+    next(field for field in app.number_input if field.label == "lat").set_value(None)
     press(app, "Explain this row")
     assert submitted(home)["row"]["lat"] is None
 
 
-def test_an_id_that_is_not_in_the_test_set_is_told_at_once(
+def test_an_id_that_is_not_in_the_test_set_is_refused_at_once(
     home: Home, open_page: Callable[..., AppTest]
 ) -> None:
     app = single(open_page(home.settings, "explain"))
     start = app.selectbox(key=f"start-{home.version.run_id}")
-    start.options.append("**no**")  # as the browser does with what is typed
+    start.options.append("**no**")  # as the browser does with typed text
     app = start.set_value("**no**").run()
     assert not app.exception
     assert r"has the shot_id \*\*no\*\*. It holds" in app.error[0].value
     assert not jobs.active(home.settings)
 
 
-def test_rows_that_are_worth_a_look_are_offered(
-    home: Home, open_page: Callable[..., AppTest]
-) -> None:
+def test_notable_rows_are_offered(home: Home, open_page: Callable[..., AppTest]) -> None:
     app = single(open_page(home.settings, "explain"))
     offered = app.selectbox(key=f"start-{home.version.run_id}").options
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions")
     missed = tested[tested["courtside_label"] == 0]["courtside_probability"].max()
     assert any(
-        f"the highest forecast, {tested['courtside_probability'].max():.1%}" in one
-        for one in offered
+        f"the highest forecast, {tested['courtside_probability'].max():.1%}" in text
+        for text in offered
     )
     assert any(
-        f"{missed:.1%}" in one and ("missed, with" in one or "highest" in one) for one in offered
+        f"{missed:.1%}" in text and ("missed, with" in text or "highest" in text)
+        for text in offered
     )
 
 
@@ -299,6 +296,6 @@ def test_a_second_project_is_explained_in_its_own_words(
     app = single(app)
     assert not app.exception
     assert not app.error
-    text += text_of(app) + "".join(str(found.label) for found in app.selectbox)
+    text += text_of(app) + "".join(str(box.label) for box in app.selectbox)
     assert "pressure" in text
     assert not FOREIGN.search(text)

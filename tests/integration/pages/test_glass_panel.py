@@ -1,4 +1,4 @@
-"""Every page shows the code of what was just done on it, and no secret."""
+"""Every page shows the code of the last action on it, and no secret."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
-    (panel,) = [one for one in app.expander if one.label == "The same in code"]
-    return "\n".join(str(one.value) for one in panel.code)
+    (panel,) = [expander for expander in app.expander if expander.label == "The same in code"]
+    return "\n".join(str(block.value) for block in panel.code)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -36,7 +36,7 @@ def test_every_page_has_it(
     assert str(settings.home) in shown
 
 
-def test_what_was_done_last_with_its_own_options(
+def test_the_code_of_the_last_action_has_its_options(
     acquired_few: Settings, tmp_path: Path, open_page: Callable[..., AppTest]
 ) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
@@ -64,14 +64,14 @@ def test_a_secret_is_nowhere(
 
 
 @pytest.mark.parametrize(
-    "made", [code_snippets._alerts, code_snippets._policy], ids=["alerts", "policy"]
+    "snippet", [code_snippets._alerts, code_snippets._policy], ids=["alerts", "policy"]
 )
-def test_settings_that_stand_are_set_again_by_the_code(made: Callable, settings: Settings) -> None:
+def test_the_code_sets_the_current_settings_again(snippet: Callable, settings: Settings) -> None:
     policy_store.save(settings, Policy(strategy="reactive", k=1))
-    one = schedules.made(name="night's", step="monitor", cron="0 6 * * *")
-    schedules.save(settings, one)
+    schedule = schedules.made(name="night's", step="monitor", cron="0 6 * * *")
+    schedules.save(settings, schedule)
     before = (policy_store.load(settings), alerts.rules(settings))
-    imports, call = made(settings)
+    imports, call = snippet(settings)
     exec(f"{imports}\n{call}", {"settings": settings})
     assert (policy_store.load(settings), alerts.rules(settings)) == before
-    assert [found.schedule for found in schedules.schedules(settings)] == [one]
+    assert [stored.schedule for stored in schedules.schedules(settings)] == [schedule]

@@ -1,4 +1,4 @@
-"""What somebody sees who has not logged in, may not come in, or cannot be asked."""
+"""What a person sees who is not logged in, is not admitted, or cannot log in at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AUTH = {
 
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """A function that shows what a page shows that begins with the gate."""
+    """A function that opens a page that begins with the login gate."""
 
     def script() -> None:
         from core.platform.config import Settings
@@ -54,7 +54,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     return show
 
 
-def said(app: AppTest) -> str:
+def texts(app: AppTest) -> str:
     parts = [*app.title, *app.markdown, *app.error, *app.code, *app.caption]
     return "\n".join(str(part.value) for part in parts)
 
@@ -77,29 +77,29 @@ def said(app: AppTest) -> str:
     ],
     ids=["no file", "no secret", "short secret", "no callback", "named provider", "odd name"],
 )
-def test_a_log_in_that_cannot_work_is_told_with_what_to_write(
+def test_a_login_that_cannot_work_shows_what_to_configure(
     auth: dict[str, Any] | None, words: str, visit: Callable[..., AppTest]
 ) -> None:
-    found = said(visit(auth))
-    assert words in found
-    assert login.EXAMPLE.strip() in found
-    assert "Inside" not in found
-    assert AUTH["client_secret"] not in found
+    shown = texts(visit(auth))
+    assert words in shown
+    assert login.EXAMPLE.strip() in shown
+    assert "Inside" not in shown
+    assert AUTH["client_secret"] not in shown
 
 
-def test_who_has_not_logged_in_sees_one_sentence_and_a_button(
+def test_a_visitor_who_is_not_logged_in_sees_one_sentence_and_a_button(
     visit: Callable[..., AppTest],
 ) -> None:
     app = visit(AUTH)
-    assert said(app) == "Courtside\nThis app is for people who are known here: please log in."
-    assert [one.label for one in app.button] == ["Log in"]
+    assert texts(app) == "Courtside\nThis app is for people who are known here: please log in."
+    assert [button.label for button in app.button] == ["Log in"]
 
 
 def test_each_provider_has_a_button(visit: Callable[..., AppTest]) -> None:
-    one = {key: AUTH[key] for key in login.OF_A_PROVIDER}
+    provider = {key: AUTH[key] for key in login.OF_A_PROVIDER}
     shared = {key: AUTH[key] for key in login.SHARED}
-    app = visit({**shared, "house": one, "school": one})
-    assert [one.label for one in app.button] == ["Log in with house", "Log in with school"]
+    app = visit({**shared, "house": provider, "school": provider})
+    assert [button.label for button in app.button] == ["Log in with house", "Log in with school"]
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_each_provider_has_a_button(visit: Callable[..., AppTest]) -> None:
         ({"email": "eve@example.org"}, "`eve@example.org` may not open this app"),
         ({"email": "ana@example.org", "email_verified": False}, "has not confirmed"),
         ({"name": "ana@example.org"}, "does not tell your e-mail address"),
-        # a name of somebody's own choice is no address
+        # a name that anyone can choose is not an address
         ({"preferred_username": "ana@example.org"}, "does not tell your e-mail address"),
     ],
 )
-def test_who_is_not_let_in_is_told_why(
+def test_a_refused_user_sees_the_reason(
     user: dict[str, Any], words: str, visit: Callable[..., AppTest]
 ) -> None:
     app = visit(AUTH, user, allowed_emails="ana@example.org")
-    assert words in said(app)
-    assert "Inside" not in said(app)
-    assert [one.label for one in app.button] == ["Log out"]
+    assert words in texts(app)
+    assert "Inside" not in texts(app)
+    assert [button.label for button in app.button] == ["Log out"]
 
 
 @pytest.mark.parametrize(
@@ -129,16 +129,16 @@ def test_who_is_not_let_in_is_told_why(
         ({"preferred_username": "bo"}, None, "bo"),
     ],
 )
-def test_who_is_let_in_acts_under_their_name(
+def test_an_admitted_user_acts_under_their_name(
     user: dict[str, Any], allowed: str | None, known_as: str, visit: Callable[..., AppTest]
 ) -> None:
     app = visit(AUTH, user, allowed_emails=allowed)
-    assert "Inside" in said(app)
-    assert f"acts: {known_as}" in said(app)
-    assert [one.label for one in app.sidebar.button] == ["Log out"]
+    assert "Inside" in texts(app)
+    assert f"acts: {known_as}" in texts(app)
+    assert [button.label for button in app.sidebar.button] == ["Log out"]
 
 
-def test_a_decision_is_in_the_name_of_who_is_logged_in(
+def test_a_decision_carries_the_name_of_the_logged_in_user(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pages.shared import elements
@@ -151,7 +151,7 @@ def test_a_decision_is_in_the_name_of_who_is_logged_in(
         assert sent[-1]["decided_by"] == wanted
 
 
-def test_nobody_thinks_that_a_door_is_shut_which_is_open() -> None:
+def test_an_allow_list_without_login_is_refused() -> None:
     with pytest.raises(InputError, match="Set COURTSIDE_LOGIN=true too"):
         Settings.load({"COURTSIDE_ALLOWED_EMAILS": "ana@example.org"})
     with pytest.raises(InputError, match="addresses have commas between"):

@@ -31,8 +31,8 @@ TITLES = {
 DAY = 86400.0
 
 
-class Asked(config.Options):
-    """What a person asked for, as a report keeps it."""
+class ReportOptions(config.Options):
+    """The options of a report, as its run records them."""
 
     scoring_run: str | None = None
     limits: dict[str, dict[str, float]] = {}
@@ -40,13 +40,13 @@ class Asked(config.Options):
 
 
 def checks_of(verdict: str, *, labelled: bool = True) -> list[Check]:
-    bad: Any = "alert" if verdict == "does_not_fit" else "ok"
-    moved: Any = "ok" if verdict == "fits" else "alert"
+    performance_verdict: Any = "alert" if verdict == "does_not_fit" else "ok"
+    input_verdict: Any = "ok" if verdict == "fits" else "alert"
     no_labels: dict[str, Any] = {"value": None, "verdict": "not_applicable", "text": "No labels."}
 
     def performance(code: str, title: str, **values: Any) -> Check:
-        given = {"reference": 0.5, "threshold": "alert below 0.25", "todo": "Bring labels."}
-        return Check(code, title, "performance", **given | (values if labelled else no_labels))
+        defaults = {"reference": 0.5, "threshold": "alert below 0.25", "todo": "Bring labels."}
+        return Check(code, title, "performance", **defaults | (values if labelled else no_labels))
 
     return [
         performance(
@@ -63,19 +63,19 @@ def checks_of(verdict: str, *, labelled: bool = True) -> list[Check]:
         performance(
             "f1",
             "F1 at the threshold",
-            value=0.0 if bad == "alert" else 0.5,
-            verdict=bad,
-            text="No row is right." if bad == "alert" else "As before.",
+            value=0.0 if performance_verdict == "alert" else 0.5,
+            verdict=performance_verdict,
+            text="No row is right." if performance_verdict == "alert" else "As before.",
         ),
         Check(
             "psi.lat",
             "PSI: lat",
             "input",
-            2.4 if moved == "alert" else 0.01,
+            2.4 if input_verdict == "alert" else 0.01,
             None,
             "",
-            moved,
-            "Moved far." if moved == "alert" else "Stable.",
+            input_verdict,
+            "Moved far." if input_verdict == "alert" else "Stable.",
             warning_high=0.1,
             alert_high=0.2,
         ),
@@ -98,17 +98,17 @@ def write(
     verdict: str,
     *,
     labelled: bool = True,
-    asked: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     end: float | None = None,
-    told: bool = True,
+    with_document: bool = True,
 ) -> str:
-    """Write a report as the step does, from what is given, and return its run."""
-    found = checks_of(verdict, labelled=labelled)
+    """Write a report as the step does, with these values, and return its run id."""
+    checks = checks_of(verdict, labelled=labelled)
     labels = 300 if labelled else 0
     frame = pd.DataFrame(
-        {"lat": [34.0 + place / 100 for place in range(100)], "courtside_probability": 0.4}
+        {"lat": [34.0 + number / 100 for number in range(100)], "courtside_probability": 0.4}
     )
-    with tracking.step_run(settings, "monitor", Asked(**asked or {}), SILENT) as run_id:
+    with tracking.step_run(settings, "monitor", ReportOptions(**options or {}), SILENT) as run_id:
         conclusion = {"code": verdict, "title": TITLES[verdict], "text": "Why.", "todo": "Do it."}
         tags = {f"verdict_{name}": conclusion[name] for name in ("title", "text", "todo")}
         tags |= {
@@ -123,7 +123,7 @@ def write(
         report = {
             "run_id": run_id,
             "conclusion": conclusion,
-            "checks": [asdict(one) for one in found],
+            "checks": [asdict(check) for check in checks],
             "labels_needed": 1400,
             "false_alarms": {"target": 0.01, "rate": 0.004, "warnings": 0.01},
         }
@@ -134,12 +134,12 @@ def write(
                 metrics={"rows_current": 400, "rows_labelled": labels, "rows_reference": 900},
                 tags={TAG + name: value for name, value in tags.items()},
                 tables={
-                    "checks": as_table(found),
+                    "checks": as_table(checks),
                     "drift": drift.by_feature(frame, frame, list(frame)),
                     "densities": drift.densities(frame, frame, list(frame)),
                     **({"confusion": confusion()} if labelled else {}),
                 },
-                documents={"report": report} if told else {},
+                documents={"report": report} if with_document else {},
             ),
         )
     return run_id
@@ -152,7 +152,7 @@ def confusion() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def reports(lived, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[str]]:
-    """The life cycle with three more reports, the oldest first; tests only look at them."""
+    """The life cycle with three more reports, the oldest first; tests only read it."""
     home = tmp_path_factory.mktemp("reports") / "home"
     settings = copy_home(lived.settings, home)
     return settings, [
@@ -162,7 +162,7 @@ def reports(lived, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, 
             settings,
             "investigate",
             labelled=False,
-            asked={"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05},
+            options={"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05},
         ),
     ]
 
@@ -174,28 +174,28 @@ def page(reports, open_page: Callable[..., AppTest]) -> Callable[..., AppTest]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the page asks the step for when Monitor is pressed."""
-    found: list[dict[str, Any]] = []
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The options that the page submits when Monitor is pressed."""
+    submissions: list[dict[str, Any]] = []
 
     def keep(settings: Settings, step: str, options: Any, **values: Any) -> None:
         assert (step, options) == ("monitor", monitor.Options)
         options(**values)  # the step takes them
-        found.append(values)
+        submissions.append(values)
 
     monkeypatch.setattr(elements, "submit", keep)
-    return found
+    return submissions
 
 
 def links(app: AppTest) -> list[str]:
-    return [found.proto.label for found in app.get("page_link")]
+    return [link.proto.label for link in app.get("page_link")]
 
 
 def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_of) -> None:
     app = page()
     assert not app.exception
     assert app.warning[0].value.startswith("## The input has changed\n")
-    headings = [found.value for found in app.subheader]
+    headings = [heading.value for heading in app.subheader]
     assert headings == ["What changed", "Evidence", "What to do", "New report", "All reports"]
     text = text_of(app)
     assert ":red-badge[alert] **lat**: Moved far." in text
@@ -212,7 +212,7 @@ def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_
 def test_without_labels_the_columns_come_first_and_performance_says_why_not(page, text_of) -> None:
     app = page()
     assert app.segmented_control(key="evidence").value == "Columns"
-    (table,) = (found.value for found in app.dataframe if "PSI" in found.value)
+    (table,) = (table.value for table in app.dataframe if "PSI" in table.value)
     assert table["Column"].tolist() == ["lat"]
     assert table["Verdict"].tolist() == [["alert"]]
     app = app.segmented_control(key="evidence").set_value("Performance").run()
@@ -234,7 +234,7 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
     assert "0.0100 to 0.0300" in skill["Current, with 95% interval"]
     assert len(app.get("vega_lite_chart")) == 2  # confusion, history
     app = page(report=fits)
-    # what stands in a report is text, and no element of the page
+    # a report's text is shown as text, not as markup
     assert app.success[0].value.startswith("## It fits the \\<b>new\\</b> rows")
     assert "Nothing: no check is beyond its limits." in text_of(app)
 
@@ -253,51 +253,51 @@ def test_answers_and_support_are_beside_the_density_of_the_probability(page) -> 
     assert len(app.get("vega_lite_chart")) == 2
 
 
-def test_each_window_asks_for_its_rows(page, press, asked: list[dict[str, Any]]) -> None:
-    kept = {"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05}
+def test_each_window_asks_for_its_rows(page, press, submitted: list[dict[str, Any]]) -> None:
+    fixed = {"limits": {"psi.lat": {"alert_high": 0.4}}, "false_alarms": 0.05}
     app = press(page(), "Monitor")
-    assert set(asked.pop()) == {"scoring_run", *kept}
+    assert set(submitted.pop()) == {"scoring_run", *fixed}
 
     app = app.segmented_control(key="window").set_value("last").run()
     app.number_input(key="last").set_value(500)
     app.selectbox(key="source").set_value("production")
     press(app, "Monitor")
-    assert asked.pop() == {"window": "log", "last": 500, "source": "production", **kept}
+    assert submitted.pop() == {"window": "log", "last": 500, "source": "production", **fixed}
 
     app = app.segmented_control(key="window").set_value("time").run()
     app.date_input(key="since").set_value(pd.Timestamp("2026-01-01").date())
     app.date_input(key="until").set_value(pd.Timestamp("2026-01-31").date())
     press(app, "Monitor")
-    found = asked.pop()
-    assert (found["since"], found["until"]) == (
+    options = submitted.pop()
+    assert (options["since"], options["until"]) == (
         "2026-01-01T00:00:00+00:00",
         "2026-02-01T00:00:00+00:00",
     )
 
     app = app.segmented_control(key="window").set_value("slice").run()
     press(app, "Monitor")
-    assert not asked
-    assert any("at least one value" in found.value for found in app.error)
+    assert not submitted
+    assert any("at least one value" in error.value for error in app.error)
     app.multiselect(key="slice-season").set_value(["2004-05"])
     press(app, "Monitor")
-    kept_source = {"source": "production"}  # a filter that was chosen stays
-    assert asked.pop() == {
+    chosen_source = {"source": "production"}  # a chosen filter stays
+    assert submitted.pop() == {
         "window": "log",
         "where": {"season": ("2004-05",)},
-        **kept_source,
-        **kept,
+        **chosen_source,
+        **fixed,
     }
 
     app = app.segmented_control(key="window").set_value("test").run()
     app.selectbox(key="version").set_value("1")
     press(app, "Monitor")
-    assert asked.pop() == {"window": "test", "version": "1", **kept}
+    assert submitted.pop() == {"window": "test", "version": "1", **fixed}
 
 
-def test_limits_that_a_person_set_are_there_for_the_next_report(page, reports) -> None:
+def test_limits_set_by_a_person_apply_to_the_next_report(page, reports) -> None:
     app = page()
     assert app.number_input(key="false-alarms").value == 5.0
-    assert any(found.label == "Limits: 1 set by a person" for found in app.expander)
+    assert any(expander.label == "Limits: 1 set by a person" for expander in app.expander)
     shown = options_form.editable(
         as_table(checks_of("fits")), {"psi.lat": {"alert_high": 0.4}, "ks.gone": {"alert_high": 1}}
     )
@@ -313,9 +313,7 @@ def test_limits_that_a_person_set_are_there_for_the_next_report(page, reports) -
     }
 
 
-def test_a_check_is_drawn_through_all_reports_by_when_they_were_made_or_their_rows(
-    page, text_of
-) -> None:
+def test_a_check_is_drawn_across_all_reports_by_report_time_or_by_window(page, text_of) -> None:
     app = page()
     assert app.selectbox(key="history-check").value == "skill"
     assert "1 of 4 reports have no value of this check." in text_of(app)
@@ -327,7 +325,7 @@ def test_a_check_is_drawn_through_all_reports_by_when_they_were_made_or_their_ro
 def test_the_list_leads_to_every_report(page, reports) -> None:
     app = page()
     app = app.segmented_control(key="history").set_value("List").run()
-    (table,) = (found.value for found in app.dataframe if "Report" in found.value)
+    (table,) = (table.value for table in app.dataframe if "Report" in table.value)
     expected = [f"/monitor?report={run_id}" for run_id in reversed(reports[1])]
     assert table["Report"].tolist()[:3] == expected
     assert table["Verdict"].tolist() == [
@@ -355,10 +353,10 @@ def test_two_reports_side_by_side_show_what_changed(page, reports, text_of) -> N
     assert "Choose two different reports." in text_of(app)
 
 
-def test_a_report_is_had_as_a_page_that_stands_alone_and_as_json(page, reports) -> None:
+def test_a_report_is_available_as_standalone_html_and_as_json(page, reports) -> None:
     settings, (fits, _, _) = reports
     app = page()
-    labels = [found.proto.label for found in app.get("download_button")]
+    labels = [button.proto.label for button in app.get("download_button")]
     assert {"Report (HTML)", "Report (JSON)"} <= set(labels)
     run = tracking.run(settings, fits)
     assert run is not None
@@ -371,7 +369,7 @@ def test_a_report_is_had_as_a_page_that_stands_alone_and_as_json(page, reports) 
 
 
 def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, text_of) -> None:
-    run_id = write(copied.settings, "fits", told=False)
+    run_id = write(copied.settings, "fits", with_document=False)
     path = tracking.artifact(copied.settings, run_id, "tables/checks.parquet")
     few = ["code", "title", "group", "value", "reference", "threshold", "verdict", "text"]
     pd.read_parquet(path)[few].to_parquet(path)
@@ -390,10 +388,10 @@ def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, tex
 
 
 def test_before_anything_was_scored_the_test_set_can_be_compared(
-    trained_few: Settings, tmp_path, open_page, press, asked, text_of
+    trained_few: Settings, tmp_path, open_page, press, submitted, text_of
 ) -> None:
     app = open_page(copy_home(trained_few, tmp_path / "home"), "monitor")
     assert "Nothing to compare yet." in text_of(app)
     app = press(app, "Monitor")
     assert not app.exception
-    assert asked == [{"window": "test"}]
+    assert submitted == [{"window": "test"}]

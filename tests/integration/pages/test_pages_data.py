@@ -1,4 +1,4 @@
-"""What the pages Acquire and Prepare offer, show and submit, beyond the usual way."""
+"""What the pages Acquire and Prepare offer, show and submit, beyond the default path."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SPEC = project.load("kobe")
 
 def shown(app: AppTest) -> str:
     return "\n".join(
-        str(found.value)
+        str(element.value)
         for kind in ("table", "caption", "markdown", "warning")
-        for found in getattr(app, kind)
+        for element in getattr(app, kind)
     )
 
 
@@ -45,21 +45,21 @@ def test_columns_are_shown_with_what_the_run_gathered(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "acquire")
-    kept = tracking.table(lived.settings, lived.run("acquire").run_id, "columns")
-    kept = kept[kept["kind"] == "development"].set_index("column")
-    table = next(found.value for found in app.dataframe if "distinct" in found.value)
+    recorded = tracking.table(lived.settings, lived.run("acquire").run_id, "columns")
+    recorded = recorded[recorded["kind"] == "development"].set_index("column")
+    table = next(table.value for table in app.dataframe if "distinct" in table.value)
     assert table["column"].tolist() == list(SPEC.columns)
-    assert table["distinct"].tolist() == kept["distinct"].tolist()
-    assert table["missing"].tolist() == kept["missing"].tolist()
+    assert table["distinct"].tolist() == recorded["distinct"].tolist()
+    assert table["missing"].tolist() == recorded["missing"].tolist()
     for name in ("positive", "negative"):
         assert all(abs(sum(shares) - 1) < 1e-9 for shares in table[name].dropna())
     app.segmented_control(key="kind").set_value("production").run()
-    again = next(found.value for found in app.dataframe if "distinct" in found.value)
+    again = next(table.value for table in app.dataframe if "distinct" in table.value)
     assert again.loc[again["column"] == "shot_type", "distinct"].tolist() == [1]
 
 
 @pytest.mark.parametrize("column", ["season", "lat", "game_date", "action_type", "team_id"])
-def test_any_column_can_be_looked_at(column: str, lived, open_page: Callable[..., AppTest]) -> None:
+def test_any_column_can_be_shown(column: str, lived, open_page: Callable[..., AppTest]) -> None:
     app = open_page(lived.settings, "acquire")
     app.selectbox(key="look").set_value(column).run()
     assert not app.exception
@@ -82,10 +82,10 @@ def test_each_view_draws_from_the_run(
     app.segmented_control(key="view").set_value(view).run()
     assert not app.exception
     assert charts(app) == count
-    text = shown(app) + "".join(found.value.to_string() for found in app.table)
+    text = shown(app) + "".join(table.value.to_string() for table in app.table)
     assert words in text
     run_id = lived.run("acquire").run_id
-    assert any(run_id in found.proto.query_string for found in app.page_link)
+    assert any(run_id in link.proto.query_string for link in app.page_link)
 
 
 def test_the_court_is_filtered_and_shows_rates_or_single_rows(
@@ -93,18 +93,20 @@ def test_the_court_is_filtered_and_shows_rates_or_single_rows(
 ) -> None:
     app = open_page(lived.settings, "acquire")
     app.segmented_control(key="view").set_value("court").run()
-    every = {found.label: found for found in app.metric}
+    every = {metric.label: metric for metric in app.metric}
     app.multiselect(key="court-season").set_value(["2000-01"]).run()
     app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
-    some = {found.label: found for found in app.metric}
-    whole, few = (int(found["On the half court"].value.replace(",", "")) for found in (every, some))
-    assert 0 < few < whole / 20
+    some = {metric.label: metric for metric in app.metric}
+    all_rows, few_rows = (
+        int(metrics["On the half court"].value.replace(",", "")) for metrics in (every, some)
+    )
+    assert 0 < few_rows < all_rows / 20
     app.segmented_control(key="court-draw").set_value("points").run()
     assert not app.exception
-    assert any("labelled rows, drawn at random" in found.value for found in app.caption)
+    assert any("labelled rows, drawn at random" in caption.value for caption in app.caption)
     app.multiselect(key="court-period").set_value([7]).run()
     assert not app.exception
-    assert any("No row has these values" in found.value for found in app.info)
+    assert any("No row has these values" in info.value for info in app.info)
 
 
 # --- sources and snapshots --------------------------------------------------------------------
@@ -117,8 +119,8 @@ def test_a_download_is_offered_with_its_addresses(
     app = open_page(mirrored, "acquire")
     app.segmented_control(key="source").set_value("download").run()
     text = shown(app)
-    for one in SPEC.downloads:
-        assert one.url in text
+    for download in SPEC.downloads:
+        assert download.url in text
     assert "http://10.0.0.7/kobe" in text
     press(app, "Acquire")
     (job,) = jobs.latest(settings)
@@ -145,7 +147,7 @@ def test_the_files_of_the_folder_can_be_chosen(
     assert (job.options["source"], job.options["files"]) == ("folder", ["b.csv"])
 
 
-def test_snapshots_are_listed_and_another_one_can_be_made_current(
+def test_snapshots_are_listed_and_another_can_become_current(
     copied,
     few_file: Path,
     open_page: Callable[..., AppTest],
@@ -155,7 +157,7 @@ def test_snapshots_are_listed_and_another_one_can_be_made_current(
     assert sample is not None
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "acquire")
-    listed = next(found.value for found in app.dataframe if "sha256" in found.value)
+    listed = next(table.value for table in app.dataframe if "sha256" in table.value)
     assert listed["source"].tolist() == ["File", "Built-in sample"]
     assert listed["current"].tolist() == ["★", ""]
     assert listed["rows"].tolist() == [800, 30697]
@@ -170,9 +172,9 @@ def test_snapshots_are_listed_and_another_one_can_be_made_current(
     jobs.finish(copied.settings, job.job_id, "done", result={"run_id": done.run_id})
     app.run()
     assert not app.exception
-    listed = next(found.value for found in app.dataframe if "sha256" in found.value)
+    listed = next(table.value for table in app.dataframe if "sha256" in table.value)
     assert listed.set_index("id").loc[sample.id, "current"] == "★"
-    rows = next(found for found in app.metric if found.label == "Rows")
+    rows = next(metric for metric in app.metric if metric.label == "Rows")
     assert rows.value == "30,697"
 
 
@@ -182,10 +184,10 @@ def test_snapshots_are_listed_and_another_one_can_be_made_current(
 @pytest.fixture
 def refused(settings: Settings, few_shots: pd.DataFrame, tmp_path: Path) -> str:
     """A failed acquisition of rows with faults and Markdown; its sentence."""
-    bad = few_shots.astype({"period": "object"})
-    bad.loc[[1, 2], "period"] = "![x](http://a.example/x.png) *b*"
-    bad.loc[5, "shot_type"] = "4PT"
-    bad.to_csv(tmp_path / "bad.csv", index=False)
+    faulty = few_shots.astype({"period": "object"})
+    faulty.loc[[1, 2], "period"] = "![x](http://a.example/x.png) *b*"
+    faulty.loc[5, "shot_type"] = "4PT"
+    faulty.to_csv(tmp_path / "bad.csv", index=False)
     with pytest.raises(InputError) as caught:
         acquire.run(settings, acquire.Options(source="file", path=tmp_path / "bad.csv"))
     return caught.value.message
@@ -205,11 +207,11 @@ def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
     assert "![x]" not in error
     assert "!\\[x\\](http\\://" in error
     (table,) = app.table
-    assert ["error" in found for found in table.value["Finding"]] == [True, True]
+    assert ["error" in finding for finding in table.value["Finding"]] == [True, True]
     assert table.value["Rows"].tolist() == ["2", "1"]
     assert "![x]" not in table.value.to_string()
     assert table.value["First rows"].iloc[0].startswith("shot_id ")
-    assert "Validation report (CSV)" in [found.label for found in app.get("download_button")]
+    assert "Validation report (CSV)" in [button.label for button in app.get("download_button")]
     assert "No raw data yet" in app.info[0].value
 
 
@@ -221,7 +223,7 @@ def test_warnings_of_the_data_in_use_are_shown(
     odd.to_csv(tmp_path / "odd.csv", index=False)
     acquire.run(settings, acquire.Options(source="file", path=tmp_path / "odd.csv"))
     app = open_page(settings, "acquire")
-    assert any("no errors, 1 warning." in found.value for found in app.warning)
+    assert any("no errors, 1 warning." in warning.value for warning in app.warning)
     assert (
         "Column 'lat' is not 34.0443 - loc_y / 1000 in 1 row"
         in (app.table[0].value["What it means"].iloc[0])
@@ -256,7 +258,7 @@ def test_prepare_submits_what_was_chosen(
     }
 
 
-def test_the_form_begins_with_the_choices_of_the_sets_that_stand(
+def test_the_form_begins_with_the_choices_of_the_current_sets(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     chosen = prepare.Options(
@@ -272,7 +274,7 @@ def test_the_form_begins_with_the_choices_of_the_sets_that_stand(
     assert not app.exception
     assert app.multiselect(key="rows-period").value == ["1", "2"]
     assert app.number_input(key="test-share").disabled
-    assert any("period = 1 or 2; playoffs = 0" in found.value for found in app.caption)
+    assert any("period = 1 or 2; playoffs = 0" in caption.value for caption in app.caption)
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     again = prepare.Options(**job.options)
@@ -291,7 +293,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     press(app, "Prepare")
     assert "No feature is chosen" in app.error[0].value
     app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
-    warned = " ".join(found.value for found in app.warning)
+    warned = " ".join(warning.value for warning in app.warning)
     assert "action_type: noted only after what is predicted" in warned
     assert "game_id names rows" in warned
     press(app, "Prepare")
@@ -311,7 +313,7 @@ def test_no_row_filter_is_all_rows(
     assert job.options["rows"] == {}
 
 
-def test_development_rows_that_are_not_there_are_missed_and_not_replaced(
+def test_missing_development_rows_are_reported_and_not_replaced(
     settings: Settings,
     few_shots: pd.DataFrame,
     tmp_path: Path,
@@ -322,7 +324,7 @@ def test_development_rows_that_are_not_there_are_missed_and_not_replaced(
     few_shots[few_shots["shot_type"] == SPEC.rows.production].to_csv(path, index=False)
     acquire.run(settings, acquire.Options(source="file", path=path))
     app = open_page(settings, "prepare")
-    assert any("holds no 2-point shots" in found.value for found in app.warning)
+    assert any("holds no 2-point shots" in warning.value for warning in app.warning)
     press(app, "Prepare")
     (job,) = jobs.latest(settings)
     assert job.options["rows"] is None
@@ -336,12 +338,14 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     press: Callable[[AppTest, str], AppTest],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fewer = {name: one for name, one in SPEC.columns.items() if name != "team_name"}
+    fewer = {name: column for name, column in SPEC.columns.items() if name != "team_name"}
     changed = SPEC.model_copy(update={"columns": fewer})
     monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
     app = open_page(copied.settings, "acquire")
     assert not app.exception
-    assert any("project file changed since this was acquired" in one.value for one in app.warning)
+    assert any(
+        "project file changed since this was acquired" in warning.value for warning in app.warning
+    )
     app = press(app, "Validate again")
     (job,) = jobs.latest(copied.settings)
     current = snapshots.current(copied.settings)
@@ -350,56 +354,59 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     for page in ("prepare", "train"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("project file changed since these sets" in one.value for one in app.warning)
+        assert any(
+            "project file changed since these sets" in warning.value for warning in app.warning
+        )
 
 
-def test_the_split_is_judged_and_the_sets_tell_where_they_are_from(
+def test_the_split_is_checked_and_the_sets_show_their_lineage(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "prepare")
-    checks, lineage = (found.value for found in app.table)
+    checks, lineage = (table.value for table in app.table)
     assert len(checks) == 5
     assert "warning" in checks.set_index("Check").loc["Groups on both sides", "Verdict"]
-    told = lineage.set_index("What")["Which"]
+    lineage_rows = lineage.set_index("What")["Which"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
     assert raw is not None
-    assert told["Raw snapshot"] == f"{raw.id}, came as sample"
-    assert told["Its SHA-256"] == f"{raw.digest[:16]}…"
-    assert told["Run"] == prepared.run_id
-    assert told["Commit of the code"] == prepared.commit
-    assert told["Split"] == "at random, share 0.2, seed 42"
+    assert lineage_rows["Raw snapshot"] == f"{raw.id}, came as sample"
+    assert lineage_rows["Its SHA-256"] == f"{raw.digest[:16]}…"
+    assert lineage_rows["Run"] == prepared.run_id
+    assert lineage_rows["Commit of the code"] == prepared.commit
+    assert lineage_rows["Split"] == "at random, share 0.2, seed 42"
     assert (
-        told["SHA-256 of train_data.parquet"] == f"{prepared.digests['train_data.parquet'][:16]}…"
+        lineage_rows["SHA-256 of train_data.parquet"]
+        == f"{prepared.digests['train_data.parquet'][:16]}…"
     )
     run = lived.run("prepare")
-    kept = tracking.artifact(lived.settings, run.run_id, "documents/lineage.json").read_text()
-    assert json.loads(kept)["digest"] == raw.digest
+    recorded = tracking.artifact(lived.settings, run.run_id, "documents/lineage.json").read_text()
+    assert json.loads(recorded)["digest"] == raw.digest
 
 
-def test_features_that_know_too_much_are_told_beside_the_split(
+def test_leaking_features_are_marked_beside_the_split(
     copied, open_page: Callable[..., AppTest]
 ) -> None:
     prepare.run(copied.settings, prepare.Options(features=("action_type", "lat"), split="group"))
     app = open_page(copied.settings, "prepare")
     assert not app.exception
-    assert any("noted only after what is predicted" in found.value for found in app.warning)
+    assert any("noted only after what is predicted" in warning.value for warning in app.warning)
     assert "ok" in app.table[0].value.set_index("Check").loc["Groups on both sides", "Verdict"]
     app = open_page(copied.settings, "train")
-    assert any("changed since this training" in found.value for found in app.warning)
+    assert any("changed since this training" in warning.value for warning in app.warning)
     assert any(
-        "divided from the test set by group. Features, 2: action_type, lat." in found.value
-        for found in app.caption
+        "divided from the test set by group. Features, 2: action_type, lat." in caption.value
+        for caption in app.caption
     )
 
 
 @pytest.mark.long
-def test_sets_of_an_older_app_are_told(copied, open_page: Callable[..., AppTest]) -> None:
-    place = copied.settings.data_dir / "05_model_input" / "prepared.json"
-    kept = json.loads(place.read_text())
-    del kept["inputs"]
-    place.write_text(json.dumps(kept))
+def test_sets_of_an_older_app_are_reported(copied, open_page: Callable[..., AppTest]) -> None:
+    record = copied.settings.data_dir / "05_model_input" / "prepared.json"
+    prepared = json.loads(record.read_text())
+    del prepared["inputs"]
+    record.write_text(json.dumps(prepared))
     for page in ("prepare", "train", "overview"):
         app = open_page(copied.settings, page)
         assert not app.exception
-        assert any("Prepare again" in found.value for found in app.error)
+        assert any("Prepare again" in error.value for error in app.error)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.jobs import jobs
 from core.platform.config import Settings
 
-# page -> what it says to do, and where it links to
+# page -> the next step it names, and the link to it
 NEXT = {
     "overview": ("Next: Acquire.", "Go to Acquire"),
     "acquire": ("No raw data yet. Choose a source and press Acquire.", None),
@@ -28,7 +28,7 @@ CHARTS = ("vega_lite_chart", "arrow_vega_lite_chart")
 
 
 @pytest.mark.parametrize("page", NEXT)
-def test_an_empty_page_says_what_to_do_next_and_invents_nothing(
+def test_an_empty_page_says_what_to_do_next_and_shows_no_figures(
     page: str,
     settings: Settings,
     open_page: Callable[..., AppTest],
@@ -42,10 +42,10 @@ def test_an_empty_page_says_what_to_do_next_and_invents_nothing(
     assert sentence in text
     assert app.title[0].value == page.capitalize()
     if link:
-        assert link in [found.value for found in app.page_link]
+        assert link in [target.value for target in app.page_link]
     assert not app.metric
     assert not app.dataframe
-    # the picture of the life cycle is drawn from the code, not from rows
+    # the picture of the life cycle is drawn from the code, not from data
     charts = sum(len(app.get(kind)) for kind in CHARTS)
     assert charts == (1 if page == "overview" else 0)
     assert "sample, not real" not in text
@@ -56,7 +56,7 @@ def test_the_empty_overview_has_one_next_step_and_five_that_wait(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(settings, "overview")
-    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
     assert "next" in states[0]
     assert all("waiting" in state for state in states[1:])
@@ -72,9 +72,9 @@ def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
         (jobs.WorkerState(True, True, 1, 0.0, "Jobs start slowly."), "Jobs start slowly."),
     ):
         monkeypatch.setattr(jobs, "worker_state", lambda settings, state=state: state)
-        said = [found.value for found in open_page(settings, "train").sidebar.caption]
-        assert any("Does the shot go in?" in line for line in said)
-        assert any(words in line for line in said)
+        captions = [caption.value for caption in open_page(settings, "train").sidebar.caption]
+        assert any("Does the shot go in?" in line for line in captions)
+        assert any(words in line for line in captions)
 
 
 def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(

@@ -30,7 +30,7 @@ GARBAGE = b"this is no database at all" * 400
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_setting_that_does_not_exist_is_told_with_the_one_that_was_meant(
+def test_an_unknown_setting_is_reported_with_the_likely_one(
     page: str,
     settings: Settings,
     open_page: Callable[..., AppTest],
@@ -54,7 +54,7 @@ def test_a_setting_that_does_not_exist_is_told_with_the_one_that_was_meant(
         ("COURTSIDE_PROJECT", "../kobe", "COURTSIDE_PROJECT: "),
     ],
 )
-def test_a_setting_with_a_value_that_cannot_be_used_is_told(
+def test_a_setting_with_an_invalid_value_is_reported(
     name: str,
     value: str,
     words: str,
@@ -62,8 +62,8 @@ def test_a_setting_with_a_value_that_cannot_be_used_is_told(
     open_page: Callable[..., AppTest],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = {**settings.environment(), name: value}
-    monkeypatch.setattr(Settings, "environment", lambda self: found)
+    variables = {**settings.environment(), name: value}
+    monkeypatch.setattr(Settings, "environment", lambda self: variables)
     app = open_page(settings, "overview")
     assert not app.exception
     assert words in app.error[0].value
@@ -71,7 +71,7 @@ def test_a_setting_with_a_value_that_cannot_be_used_is_told(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_broken_mlflow_store_is_told(
+def test_a_damaged_mlflow_store_is_reported(
     page: str, copied, open_page: Callable[..., AppTest]
 ) -> None:
     (copied.settings.home / "mlflow.db").write_bytes(GARBAGE)
@@ -81,7 +81,7 @@ def test_a_broken_mlflow_store_is_told(
 
 
 @pytest.mark.parametrize("page", ["overview", "acquire", "prepare", "serve", "runs"])
-def test_an_mlflow_store_that_breaks_while_the_app_runs_is_told(
+def test_an_mlflow_store_that_breaks_while_the_app_runs_is_reported(
     page: str, copied, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(copied.settings, page)
@@ -92,7 +92,9 @@ def test_an_mlflow_store_that_breaks_while_the_app_runs_is_told(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_broken_job_table_is_told(page: str, copied, open_page: Callable[..., AppTest]) -> None:
+def test_a_damaged_job_table_is_reported(
+    page: str, copied, open_page: Callable[..., AppTest]
+) -> None:
     (copied.settings.state_dir / "state.db").write_bytes(GARBAGE)
     app = open_page(copied.settings, page)
     assert not app.exception
@@ -100,7 +102,7 @@ def test_a_broken_job_table_is_told(page: str, copied, open_page: Callable[..., 
 
 
 @pytest.mark.parametrize("page", ["overview", "score", "monitor"])
-def test_a_broken_predictions_log_is_told(
+def test_a_damaged_predictions_log_is_reported(
     page: str, copied, open_page: Callable[..., AppTest]
 ) -> None:
     for path in copied.settings.state_dir.glob("predictions.db*"):
@@ -111,7 +113,7 @@ def test_a_broken_predictions_log_is_told(
         assert any("predictions log cannot be opened" in error.value for error in app.error)
 
 
-def test_a_server_that_was_stopped_elsewhere_is_told_when_stop_is_pressed(
+def test_stopping_a_server_that_was_stopped_elsewhere_reports_it(
     copied, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(settings: Settings, port: int) -> None:
@@ -130,29 +132,29 @@ def test_score_without_raw_data_says_where_to_get_it(
     (copied.settings.data_dir / "01_raw" / "current.json").unlink()
     app = open_page(copied.settings, "score")
     assert not app.exception
-    assert any("Acquire it on the Acquire page first." in found.value for found in app.info)
-    assert not [found for found in app.button if found.label == "Score"]
+    assert any("Acquire it on the Acquire page first." in info.value for info in app.info)
+    assert not [button for button in app.button if button.label == "Score"]
 
 
 def test_no_page_imports_a_slow_library_when_it_starts() -> None:
-    wanted = []
+    imports = []
     for path in [CODE_ROOT / "app.py", *sorted((CODE_ROOT / "pages").rglob("*.py"))]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Import | ast.ImportFrom) and "__future__" not in ast.unparse(
                 node
             ):
-                wanted.append(ast.unparse(node))
-    assert any(line.startswith("from pages.shared import") for line in wanted)
-    steps_of = [line for line in wanted if line.startswith("from core.data import")]
+                imports.append(ast.unparse(node))
+    assert any(line.startswith("from pages.shared import") for line in imports)
+    steps_of = [line for line in imports if line.startswith("from core.data import")]
     assert any("prepare" in line for line in steps_of)
-    wanted.append("import sys")
-    wanted.append("from core.platform import steps as table")
-    wanted.append("[table.module(name) for name in table.RUN_NAMES]")
-    wanted.append(
+    imports.append("import sys")
+    imports.append("from core.platform import steps as table")
+    imports.append("[table.module(name) for name in table.RUN_NAMES]")
+    imports.append(
         "print([n for n in ('pycaret', 'mlflow', 'sklearn', 'lightgbm') if n in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(wanted)],
+        [sys.executable, "-c", "\n".join(imports)],
         cwd=CODE_ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Every page after the whole life cycle: it shows what the runs recorded, and nothing else."""
+"""Every page after the whole life cycle: it shows what the runs recorded and nothing else."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ CHARTS = {"acquire": 2, "prepare": 3, "train": 2, "score": 1}
 
 
 def metrics_of(app: AppTest) -> dict[str, tuple[str, str]]:
-    return {found.label: (found.value, found.delta) for found in app.metric}
+    return {metric.label: (metric.value, metric.delta) for metric in app.metric}
 
 
 def linked_runs(app: AppTest) -> set[str]:
     """Return the ids of the runs that the page links to."""
-    queries = [found.proto.query_string for found in app.page_link]
+    queries = [link.proto.query_string for link in app.page_link]
     return {query.removeprefix("run=") for query in queries if query.startswith("run=")}
 
 
@@ -62,18 +62,23 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
 ) -> None:
     shown = metrics_of(open_page(lived.settings, "acquire"))
     shown |= metrics_of(open_page(lived.settings, "prepare"))
-    raw, of = lived.run("acquire").metrics, lived.run("prepare").metrics
-    assert shown["Rows"][0] == f"{raw['rows_raw']:,.0f}"
-    assert shown["Rows"][1].startswith(f"{raw['labels_missing']:,.0f} ")
-    assert shown["Columns"][0] == f"{raw['columns_raw']:.0f}"
-    assert shown["Filtered"][0] == f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})"
+    acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
+    assert shown["Rows"][0] == f"{acquired['rows_raw']:,.0f}"
+    assert shown["Rows"][1].startswith(f"{acquired['labels_missing']:,.0f} ")
+    assert shown["Columns"][0] == f"{acquired['columns_raw']:.0f}"
+    assert (
+        shown["Filtered"][0]
+        == f"({prepared['rows_filtered']:.0f}, {prepared['columns_filtered']:.0f})"
+    )
     for label, name in (("Train", "train"), ("Test", "test")):
-        assert shown[label][0].startswith(f"{of[f'rows_{name}']:,.0f} ")
-        assert shown[label][1].startswith(f"{of[f'base_rate_{name}']:.1%} ")
-    assert shown["Left out"][0].startswith(f"{of['rows_raw'] - of['rows_filtered']:,.0f} ")
+        assert shown[label][0].startswith(f"{prepared[f'rows_{name}']:,.0f} ")
+        assert shown[label][1].startswith(f"{prepared[f'base_rate_{name}']:.1%} ")
+    assert shown["Left out"][0].startswith(
+        f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
+    )
     assert shown["Left out"][1] == (
-        f"{of['rows_other']:,.0f} not wanted, {of['rows_unlabelled']:,.0f} without label, "
-        f"{of['rows_missing']:,.0f} miss a value"
+        f"{prepared['rows_other']:,.0f} not wanted, {prepared['rows_unlabelled']:,.0f} without "
+        f"label, {prepared['rows_missing']:,.0f} miss a value"
     )
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
@@ -85,20 +90,20 @@ def test_train_shows_the_figures_of_the_best_and_the_registered_version(
 ) -> None:
     app = open_page(lived.settings, "train")
     shown, run = metrics_of(app), lived.run("train")
-    of = run.metrics
+    recorded = run.metrics
     assert shown["Best candidate"][0] == "Logistic regression"
     for label, text in (
-        ("Log loss, test set", f"{of['log_loss_test']:.4f}"),
-        ("ROC AUC, test set", f"{of['roc_auc_test']:.3f}"),
-        ("F1, test set", f"{of['f1_test']:.3f}"),
-        ("Rows fitted on", f"{of['rows_fit']:,.0f}"),
+        ("Log loss, test set", f"{recorded['log_loss_test']:.4f}"),
+        ("ROC AUC, test set", f"{recorded['roc_auc_test']:.3f}"),
+        ("F1, test set", f"{recorded['f1_test']:.3f}"),
+        ("Rows fitted on", f"{recorded['rows_fit']:,.0f}"),
     ):
         assert shown[label][0] == text
-    (comparison,) = (found.value for found in app.dataframe)
-    kept = tracking.table(lived.settings, run.run_id, "comparison")
-    assert comparison["log_loss_cv"].tolist() == kept["log_loss_cv"].tolist()
+    (comparison,) = (table.value for table in app.dataframe)
+    stored = tracking.table(lived.settings, run.run_id, "comparison")
+    assert comparison["log_loss_cv"].tolist() == stored["log_loss_cv"].tolist()
     assert comparison["best"].tolist() == ["★"]
-    assert comparison["run"].tolist() == [f"/runs?run={run_id}" for run_id in kept["run_id"]]
+    assert comparison["run"].tolist() == [f"/runs?run={run_id}" for run_id in stored["run_id"]]
     assert comparison["view"].tolist() == ["regression"]
     assert "**version 1** (challenger, champion)" in text_of(app)
 
@@ -120,12 +125,12 @@ def test_serve_shows_the_server_its_model_and_how_to_call_it(
     app = open_page(lived.settings, "serve")
     text = text_of(app)
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
-    named = f"**{SPEC.model} version 1 (champion, challenger)**"
-    assert f"{named} on the live endpoint, port **{lived.port}**" in text
+    model_text = f"**{SPEC.model} version 1 (champion, challenger)**"
+    assert f"{model_text} on the live endpoint, port **{lived.port}**" in text
     assert "answering" in text
     assert version.run_id in linked_runs(app)
     assert app.button(key=f"stop-{lived.port}").label == "Stop"
-    call = next(found.value for found in app.code if found.value.startswith("curl "))
+    call = next(block.value for block in app.code if block.value.startswith("curl "))
     assert f"http://127.0.0.1:{lived.port}/invocations" in call
     assert all(f'"{name}"' in call for name in SPEC.features)
     seconds = lived.run("serve").metrics["seconds_to_answer"]
@@ -136,32 +141,32 @@ def test_score_shows_the_figures_beside_those_of_the_test_set_and_the_rows(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
     app = open_page(lived.settings, "score")
-    shown, of = metrics_of(app), lived.run("score").metrics
+    shown, recorded = metrics_of(app), lived.run("score").metrics
     version = model_store.require_version(lived.settings, SPEC.model, "champion")
     model = tracking.run(lived.settings, version.run_id)
     assert model is not None
-    assert shown["Rows scored"][0] == f"{of['rows_scored']:,.0f}"
-    assert shown["Mean probability"][0] == f"{of['probability_mean']:.1%}"
-    assert shown["Mean probability"][1].startswith(f"{of['base_rate_production']:.1%} ")
-    assert shown["Log loss"][0] == f"{of['log_loss_production']:.4f}"
+    assert shown["Rows scored"][0] == f"{recorded['rows_scored']:,.0f}"
+    assert shown["Mean probability"][0] == f"{recorded['probability_mean']:.1%}"
+    assert shown["Mean probability"][1].startswith(f"{recorded['base_rate_production']:.1%} ")
+    assert shown["Log loss"][0] == f"{recorded['log_loss_production']:.4f}"
     for label, name, digits in (
         ("F1", "f1", 3),
         ("ROC AUC", "roc_auc", 3),
         ("Skill over base rate", "skill", 4),
     ):
-        assert shown[label][0] == f"{of[f'{name}_production']:.{digits}f}"
-        low, high = (of[f"{name}_production_{end}"] for end in ("low", "high"))
+        assert shown[label][0] == f"{recorded[f'{name}_production']:.{digits}f}"
+        low, high = (recorded[f"{name}_production_{end}"] for end in ("low", "high"))
         assert shown[label][1] == (
             f"{low:.{digits}f} to {high:.{digits}f}; "
             f"{model.metrics[f'{name}_test']:.{digits}f} on the test set"
         )
     rows = app.dataframe[0].value
-    kept = predictions.read(lived.settings, lived.run("score").run_id)
+    stored = predictions.read(lived.settings, lived.run("score").run_id)
     assert (
         rows["courtside_probability"].tolist()
-        == kept["courtside_probability"].head(len(rows)).tolist()
+        == stored["courtside_probability"].head(len(rows)).tolist()
     )
-    assert [found.label for found in app.get("download_button")] == ["CSV", "Parquet"]
+    assert [button.label for button in app.get("download_button")] == ["CSV", "Parquet"]
 
 
 def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
@@ -173,7 +178,9 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     verdict = app.error[0].value
     assert verdict.startswith(f"## {run.tags['courtside.verdict_title']}\n")
     assert run.tags["courtside.verdict_text"] in verdict
-    assert f"**{run.tags['courtside.verdict_todo']}**" in [found.value for found in app.markdown]
+    assert f"**{run.tags['courtside.verdict_todo']}**" in [
+        element.value for element in app.markdown
+    ]
     assert shown["Current rows"][0] == f"{run.metrics['rows_current']:,.0f}"
     for label, name, digits in (
         ("Skill over base rate", "skill", 4),
@@ -181,14 +188,14 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
         ("F1", "f1", 3),
         ("Log loss", "log_loss", 4),
     ):
-        current, reference = (run.metrics[f"{name}_{of}"] for of in ("current", "reference"))
+        current, reference = (run.metrics[f"{name}_{side}"] for side in ("current", "reference"))
         assert shown[label][0] == f"{current:.{digits}f}"
         assert shown[label][1].startswith(f"{reference:.{digits}f} ")
     of_model = model_store.require_version(lived.settings, SPEC.model, "champion").run_id
     assert {run.run_id, lived.run("score").run_id, of_model} <= linked_runs(app)
-    kept = tracking.table(lived.settings, run.run_id, "checks")
-    drawn = pd.concat([found.value for found in app.table])
-    performance = kept[kept["group"] == "performance"]
+    stored = tracking.table(lived.settings, run.run_id, "checks")
+    drawn = pd.concat([table.value for table in app.table])
+    performance = stored[stored["group"] == "performance"]
     titles = drawn["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
     assert sorted(titles) == sorted(performance["title"])
     alerts = drawn["Verdict"].str.contains("alert").sum()
@@ -214,7 +221,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     app = open_page(lived.settings, "overview")
     assert not app.exception
     text = text_of(app)
-    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert len(states) == 6
     assert all("done" in state for state in states)
     runs = {step: lived.run(step) for step in STEP_OF}
@@ -222,7 +229,7 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     monitored = runs["monitor"]
     assert monitored.tags["courtside.verdict_title"] in text
     assert monitored.tags["courtside.verdict_todo"] in text
-    # each stage, and the alerts
+    # six stages and the alerts
     assert text.count("sample data") == 7
     for figure in (
         f"{runs['acquire'].metrics['rows_raw']:,.0f}",
@@ -259,7 +266,7 @@ def test_runs_shows_one_runs_metrics_parameters_and_files(
     assert run.run_id in text
     assert SAMPLE in text
     assert "settings.json" in text
-    tables = {found.value.columns[0]: found.value for found in app.dataframe}
+    tables = {table.value.columns[0]: table.value for table in app.dataframe}
     metrics = tables["Metric"].set_index("Metric")["Value"]
     assert {name: float(value.replace(",", "")) for name, value in metrics.items()} == {
         name: pytest.approx(value, rel=1e-5) for name, value in run.metrics.items()
@@ -276,41 +283,41 @@ def test_the_training_run_links_to_its_candidate_and_back(
     assert training.run_id in linked_runs(open_page(lived.settings, "runs", run=child.run_id))
 
 
-def test_a_run_that_is_not_there_is_told(lived, open_page: Callable[..., AppTest]) -> None:
+def test_a_missing_run_is_reported(lived, open_page: Callable[..., AppTest]) -> None:
     app = open_page(lived.settings, "runs", run="0" * 32)
     assert not app.exception
     assert app.error[0].value == f"There is no run {'0' * 32} in this store."
-    assert "All runs" in [found.value for found in app.page_link]
+    assert "All runs" in [link.value for link in app.page_link]
     assert len(app.dataframe[0].value) == len(tracking.runs(lived.settings))
 
 
-def test_new_raw_data_makes_what_came_from_the_old_out_of_date(
+def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     copied, few_file: Path, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
     app = open_page(copied.settings, "prepare")
-    assert any("raw data changed" in found.value for found in app.warning)
+    assert any("raw data changed" in warning.value for warning in app.warning)
     assert metrics_of(open_page(copied.settings, "acquire"))["Rows"][0] == "800"
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
     assert "Next: Prepare." in text_of(app)
-    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert "out of date" in states[1]
     prepare.run(copied.settings, prepare.Options())
     app = open_page(copied.settings, "train")
-    assert any("Train again" in found.value for found in app.warning)
+    assert any("Train again" in warning.value for warning in app.warning)
     assert SAMPLE in text_of(app)
     assert SAMPLE not in text_of(open_page(copied.settings, "prepare"))
     assert "Next: Train." in text_of(open_page(copied.settings, "overview"))
 
 
-def test_a_server_that_is_gone_is_told_and_can_be_dismissed(
+def test_a_dead_server_is_shown_and_can_be_dismissed(
     lived, copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    # other processes have its numbers now, as after a restart of the machine
-    for one in server.kept(copied.settings):
-        server.keep(copied.settings, replace(one, create_time=one.create_time + 1e10))
+    # other processes have its process ids now, as after a restart of the machine
+    for gone in server.kept(copied.settings):
+        server.keep(copied.settings, replace(gone, create_time=gone.create_time + 1e10))
     app = open_page(copied.settings, "serve")
     assert "died" in text_of(app)
     assert "ended by itself" in app.error[0].value
@@ -320,8 +327,8 @@ def test_a_server_that_is_gone_is_told_and_can_be_dismissed(
     assert not app.exception
     assert "No server is running" in text_of(app)
     assert not server.servers(copied.settings)
-    # the process of that number is not the one that was meant, and is let alone
-    assert [found.state for found in server.servers(lived.settings)] == ["ready"]
+    # the process that now has this id is another one, and is left alone
+    assert [served.state for served in server.servers(lived.settings)] == ["ready"]
 
 
 @pytest.mark.real

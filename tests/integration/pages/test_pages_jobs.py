@@ -26,9 +26,9 @@ PANELS = {
     "score": ("score", "Score"),
     "monitor": ("monitor", "Monitor"),
 }
-# how CSV files are written, as long as nobody says it
+# the format of CSV files is detected unless a person sets it
 AS_DETECTED = {"delimiter": None, "decimal": None, "encoding": None}
-# step -> the options of the button's job when nothing was changed on its page
+# step -> the options of the job that the button submits when the page is unchanged
 DEFAULTS = {
     "acquire": {
         **AS_DETECTED,
@@ -89,7 +89,7 @@ DEFAULTS = {
 
 
 def running(settings: Settings, step: str, **values: object) -> jobs.Job:
-    """Return a job of that step as a worker has it in hand."""
+    """Return a job of that step that a worker has claimed."""
     job = jobs.submit(settings, step, {})
     assert jobs.claim(settings, job.job_id)
     if values:
@@ -108,9 +108,9 @@ def test_a_queued_job_is_shown_and_can_be_cancelled(
     assert bar.value == 0
     app.button(key=f"cancel-{job.job_id}").click().run()
     assert not app.exception
-    found = jobs.get(copied.settings, job.job_id)
-    assert found is not None
-    assert found.status == "cancelled"
+    cancelled = jobs.get(copied.settings, job.job_id)
+    assert cancelled is not None
+    assert cancelled.status == "cancelled"
     assert not app.progress
     assert any("Train was cancelled." in warning.value for warning in app.warning)
 
@@ -154,9 +154,9 @@ def test_a_running_job_shows_how_far_it_is_and_then_why_it_failed(
     assert not app.exception
     assert not app.progress
     assert f"**{name} failed.** The file is empty. Choose another." in [
-        found.value for found in app.error
+        error.value for error in app.error
     ]
-    assert f"Its run {run_id[:8]}" in [found.value for found in app.page_link]
+    assert f"Its run {run_id[:8]}" in [link.value for link in app.page_link]
 
 
 def test_cancelling_a_running_job_asks_for_its_end_and_says_so(
@@ -169,7 +169,7 @@ def test_cancelling_a_running_job_asks_for_its_end_and_says_so(
     assert app.progress[0].text.startswith("Cancelling")
     jobs.finish(settings, job.job_id, "cancelled")
     app.run()
-    assert any("Acquire was cancelled." in found.value for found in app.warning)
+    assert any("Acquire was cancelled." in warning.value for warning in app.warning)
 
 
 def test_a_job_that_ends_while_the_page_is_drawn_is_shown_as_ended(
@@ -209,7 +209,7 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
     label = "Start" if step == "serve" else name
     app = press(open_page(copied.settings, page), label)
     assert not app.exception
-    # Score shows that the model does not fit the rows that were scored before
+    # Score shows that the model does not fit the rows scored before
     assert len(app.error) == (step == "score")
     (job,) = jobs.latest(copied.settings)
     options = DEFAULTS[step]
@@ -219,7 +219,7 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
     assert (job.step, job.status, job.options) == (step, "queued", options)
     assert app.progress[0].text.startswith("Queued")
     press(app, label)
-    assert [found.job_id for found in jobs.latest(copied.settings)] == [job.job_id]
+    assert [job.job_id for job in jobs.latest(copied.settings)] == [job.job_id]
 
 
 def test_reloading_a_page_or_pressing_in_another_window_makes_no_second_job(
@@ -369,9 +369,9 @@ def test_uploaded_files_are_kept_for_the_job_that_acquires_them(
     assert not app.exception
     (job,) = jobs.latest(settings)
     assert job.options["source"] == "upload"
-    kept = [storage.Upload(**upload) for upload in job.options["uploads"]]
-    assert [upload.name for upload in kept] == ["a.csv", "b.csv"]
-    assert [storage.uploaded(settings, upload).read_bytes() for upload in kept] == list(
+    uploads = [storage.Upload(**upload) for upload in job.options["uploads"]]
+    assert [upload.name for upload in uploads] == ["a.csv", "b.csv"]
+    assert [storage.uploaded(settings, upload).read_bytes() for upload in uploads] == list(
         contents.values()
     )
 
@@ -381,15 +381,17 @@ def test_the_overview_shows_what_runs_and_what_failed(
 ) -> None:
     job = running(copied.settings, "train")
     app = open_page(copied.settings, "overview")
-    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert ["running" in state for state in states] == [False, False, True, False, False, False]
     jobs.finish(copied.settings, job.job_id, "failed", error="No luck.")
     app.run()
-    # a champion stands and is in use: the attempt is a notice, not the state of the stage
-    states = [found.value for found in app.markdown if "-badge[" in found.value]
+    # a champion is in use: the failed attempt is a notice, not the state of the stage
+    states = [element.value for element in app.markdown if "-badge[" in element.value]
     assert not any("failed" in state for state in states)
     assert [
-        found.value for found in app.caption if "The last attempt failed: No luck." in found.value
+        caption.value
+        for caption in app.caption
+        if "The last attempt failed: No luck." in caption.value
     ]
 
 
@@ -419,7 +421,7 @@ def test_a_preset_prepares_and_then_trains(
     app = open_page(copied.settings, "train")
     chosen = SPEC.presets[2]
     app.selectbox(key="preset").set_value(chosen.title).run()
-    assert any(chosen.about in found.value for found in app.caption)
+    assert any(chosen.about in caption.value for caption in app.caption)
     press(app, "Prepare and train")
     assert not app.exception
     second, first = jobs.latest(copied.settings)
@@ -430,7 +432,7 @@ def test_a_preset_prepares_and_then_trains(
     assert second.options["params"]["lightgbm"]["n_estimators"] == 200
 
 
-def test_a_training_that_was_cancelled_says_what_it_had_done(
+def test_a_cancelled_training_shows_what_it_finished(
     copied, open_page: Callable[..., AppTest]
 ) -> None:
     settings = copied.settings
@@ -443,11 +445,11 @@ def test_a_training_that_was_cancelled_says_what_it_had_done(
 
     with pytest.raises(KeyboardInterrupt):
         cancelled()
-    found = tracking.last_run(settings, "train", status=None)
-    assert found is not None
-    assert found.status == "KILLED"
+    run = tracking.last_run(settings, "train", status=None)
+    assert run is not None
+    assert run.status == "KILLED"
     app = open_page(settings, "train")
     assert not app.exception
-    assert any("had done is kept" in found.value for found in app.info)
-    labels = [found.label for found in app.get("page_link")]
+    assert any("had done is kept" in info.value for info in app.info)
+    labels = [link.label for link in app.get("page_link")]
     assert any(label.startswith("Logistic regression, CV log loss 0.6771") for label in labels)

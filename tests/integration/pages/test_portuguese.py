@@ -13,7 +13,7 @@ from core.platform.config import CODE_ROOT, Settings
 from pages.shared import bilingual
 
 PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py"))
-# words that no Portuguese text has, and that nearly every English one has some of
+# words that no Portuguese text has; nearly every English text has some of them
 ENGLISH = {
     "the",
     "of",
@@ -92,22 +92,22 @@ ENGLISH = {
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All texts that are put into another language while a page is drawn."""
-    found: list[str] = []
-    told = language.translate
+def translated_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All texts that are translated while a page is drawn."""
+    texts: list[str] = []
+    translate = language.translate
 
     def listen(text: str, spoken: str) -> str:
         if spoken == "pt":
-            found.append(text)
-        return told(text, spoken)
+            texts.append(text)
+        return translate(text, spoken)
 
     monkeypatch.setattr(bilingual.language, "translate", listen)
-    return found
+    return texts
 
 
 def english_in(texts: list[str]) -> dict[str, str]:
-    """Return the pieces that stay in English, each with the text it is of."""
+    """Return the pieces that stay in English, each with its whole text."""
     return {
         piece: text
         for text in texts
@@ -117,26 +117,28 @@ def english_in(texts: list[str]) -> dict[str, str]:
 
 
 def is_name(piece: str, text: str) -> bool:
-    """Tell whether it is a name or a path rather than words."""
+    """Return whether it is a name or a path rather than words."""
     alone = piece == text.strip() and re.fullmatch(r"[a-z_0-9.]+", piece)
     return bool(alone) or not re.search(r"[a-z]{2,} [a-z]|^[A-Z]?[a-z]+$", piece)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_full_page(page: str, lived, open_page: Callable[..., AppTest], heard: list[str]) -> None:
+def test_a_full_page(
+    page: str, lived, open_page: Callable[..., AppTest], translated_texts: list[str]
+) -> None:
     app = open_page(lived.settings, page, lang="pt")
     assert not app.exception
-    assert len(heard) > 10
-    assert english_in(heard) == {}
+    assert len(translated_texts) > 10
+    assert english_in(translated_texts) == {}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_empty_page(
-    page: str, settings: Settings, open_page: Callable[..., AppTest], heard: list[str]
+    page: str, settings: Settings, open_page: Callable[..., AppTest], translated_texts: list[str]
 ) -> None:
     app = open_page(settings, page, lang="pt")
     assert not app.exception
-    assert english_in(heard) == {}
+    assert english_in(translated_texts) == {}
 
 
 def test_the_language_is_kept_in_the_address_and_between_pages(
@@ -150,11 +152,11 @@ def test_the_language_is_kept_in_the_address_and_between_pages(
 
 
 def test_english_is_what_the_source_says(
-    settings: Settings, open_page: Callable[..., AppTest], heard: list[str]
+    settings: Settings, open_page: Callable[..., AppTest], translated_texts: list[str]
 ) -> None:
     app = open_page(settings, "acquire")
     assert app.title[0].value == "Acquire"
-    assert heard == []
+    assert translated_texts == []
     assert "lang" not in app.query_params
 
 

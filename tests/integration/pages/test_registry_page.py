@@ -1,4 +1,4 @@
-"""Registry: versions, cards, comparisons and decisions as the store has them, and what is asked."""
+"""Registry: versions, cards, comparisons and decisions as stored, and the jobs it submits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def register(settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str) 
         TAG + "formulas": "{}",
     }
     loss = float(-np.log(np.where(label == 1, probability, 1 - probability)).mean())
-    kept = {
+    tables = {
         "test_rows": test,
         "train_keys": train[[SPEC.id]],
         "test_predictions": test[list(FEATURES)].assign(
@@ -79,13 +79,15 @@ def register(settings: Settings, estimator: Any, rows: pd.DataFrame, kind: str) 
             "log_loss_test_high": loss + 0.01,
             "roc_auc_test": 0.6,
         }
-        model_id = tracking.log(settings, run_id, Record(metrics=figures, tables=kept, model=model))
+        model_id = tracking.log(
+            settings, run_id, Record(metrics=figures, tables=tables, model=model)
+        )
     tags[TAG + "train_run"] = run_id
     registry.register(settings, SPEC.model, str(model_id), run_id, tags)
 
 
 @pytest.fixture(scope="module")
-def standing(
+def judged_shared(
     tmp_path_factory: pytest.TempPathFactory, store_template: Path, shots: pd.DataFrame
 ) -> Judged:
     settings = new_home(tmp_path_factory.mktemp("judged"), store_template, serve_port=5491)
@@ -102,13 +104,13 @@ def standing(
 
 
 @pytest.fixture
-def judged(standing: Judged, tmp_path: Path) -> Judged:
+def judged(judged_shared: Judged, tmp_path: Path) -> Judged:
     """The same in a home of the test's own, to change; the runs' files are shared."""
     home = tmp_path / "own"
     home.mkdir()
-    shutil.copyfile(standing.settings.home / "mlflow.db", home / "mlflow.db")
-    own = standing.settings.model_copy(update={"home": home})
-    return dataclasses.replace(standing, settings=own)
+    shutil.copyfile(judged_shared.settings.home / "mlflow.db", home / "mlflow.db")
+    own = judged_shared.settings.model_copy(update={"home": home})
+    return dataclasses.replace(judged_shared, settings=own)
 
 
 def view(app: AppTest, name: str) -> AppTest:
@@ -119,11 +121,11 @@ def view(app: AppTest, name: str) -> AppTest:
 
 
 def figures_of(app: AppTest) -> dict[str, tuple[str, str]]:
-    return {found.label: (found.value, found.delta) for found in app.metric}
+    return {metric.label: (metric.value, metric.delta) for metric in app.metric}
 
 
 def linked_runs(app: AppTest) -> set[str]:
-    return {found.proto.query_string.removeprefix("run=") for found in app.page_link}
+    return {link.proto.query_string.removeprefix("run=") for link in app.page_link}
 
 
 def live(settings: Settings, version: str, model: str = SPEC.model) -> server.Server:
@@ -145,7 +147,7 @@ def live(settings: Settings, version: str, model: str = SPEC.model) -> server.Se
     )
 
 
-def asked(settings: Settings) -> dict[str, Any]:
+def submitted(settings: Settings) -> dict[str, Any]:
     (job,) = jobs.latest(settings)
     assert job.step == "promote"
     return {**job.options}
@@ -158,7 +160,7 @@ def test_an_empty_registry_says_what_to_do_next(
     assert not app.exception
     assert app.title[0].value == "Registry"
     assert "There is no model yet. Train one first." in text_of(app)
-    assert "Go to Train" in [found.label for found in app.page_link]
+    assert "Go to Train" in [link.label for link in app.page_link]
     assert not app.metric
     assert not app.dataframe
 
@@ -180,7 +182,7 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
     for part in ("What it is for", "Where it is weak", "How to call it"):
         assert f"#### {part}" in text
     assert card.split("\n\n", 1)[1].replace("\n## ", "\n#### ") in text
-    assert [found.label for found in app.get("download_button")] == ["Model card (Markdown)"]
+    assert [button.label for button in app.get("download_button")] == ["Model card (Markdown)"]
     text = text_of(view(app, "Compare"))
     assert "There is one version only" in text
     text = text_of(view(app, "Promote"))
@@ -191,9 +193,9 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
 
 
 def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
-    standing: Judged, open_page: OpenPage, text_of: TextOf
+    judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = open_page(standing.settings, "registry")
+    app = open_page(judged_shared.settings, "registry")
     assert not app.exception
     shown = figures_of(app)
     assert shown["Champion"] == ("version 2", "Logistic regression")
@@ -203,13 +205,13 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     table = app.dataframe[0].value
     assert table["version"].tolist() == [4, 3, 2, 1]
     assert table["aliases"].tolist() == ["challenger", "", "champion", "previous"]
-    kept = [
-        tracking.run(standing.settings, one.run_id).metrics["log_loss_test"]
-        for one in model_store.versions(standing.settings, SPEC.model)
+    log_losses = [
+        tracking.run(judged_shared.settings, version.run_id).metrics["log_loss_test"]
+        for version in model_store.versions(judged_shared.settings, SPEC.model)
     ]
-    assert table["log_loss"].tolist() == kept
-    assert table["interval"][0] == f"{kept[0] - 0.01:.4f} to {kept[0] + 0.01:.4f}"
-    # the champion's card first; what a person wrote is no picture there
+    assert table["log_loss"].tolist() == log_losses
+    assert table["interval"][0] == f"{log_losses[0] - 0.01:.4f} to {log_losses[0] + 0.01:.4f}"
+    # the champion's card first; a person's text there is never an image
     assert app.selectbox(key="version").value == "2"
     text = text_of(app)
     assert "Model card of version 2" in text
@@ -217,34 +219,34 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     assert "![x](http" not in text
     app = app.selectbox(key="version").select("1").run()
     assert "Model card of version 1" in text_of(app)
-    assert f"{kept[3]:.4f}" in text_of(app)
-    # it stays while other views are looked at, and an address can name it
+    assert f"{log_losses[3]:.4f}" in text_of(app)
+    # the choice survives other views, and an address can name a version
     assert view(view(app, "Ledger"), "Versions").selectbox(key="version").value == "1"
-    app = open_page(standing.settings, "registry", version="3")
+    app = open_page(judged_shared.settings, "registry", version="3")
     assert "Model card of version 3" in text_of(app)
-    app = open_page(standing.settings, "registry", version="99")
+    app = open_page(judged_shared.settings, "registry", version="99")
     assert "Model card of version 2" in text_of(app)
 
 
-def test_two_versions_stand_beside_each_other_on_the_same_rows(
-    standing: Judged, open_page: OpenPage, text_of: TextOf
+def test_two_versions_are_compared_on_the_same_rows(
+    judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = view(open_page(standing.settings, "registry"), "Compare")
+    app = view(open_page(judged_shared.settings, "registry"), "Compare")
     app = app.selectbox(key="one").select("3").run()
     app = app.selectbox(key="other").select("1").run()
     assert not app.exception
     text = text_of(app)
     assert "Both were asked on the same 3,000 rows, which neither was trained on." in text
-    assert standing.compared.run_id in linked_runs(app)
-    kept = tracking.table(standing.settings, standing.compared.run_id, "comparison")
+    assert judged_shared.compared.run_id in linked_runs(app)
+    compared = tracking.table(judged_shared.settings, judged_shared.compared.run_id, "comparison")
     table = app.table[0].value
-    assert table["Version 3"].tolist() == [f"{value:.4f}" for value in kept["challenger"]]
-    assert table["Version 1"].tolist() == [f"{value:.4f}" for value in kept["champion"]]
-    assert table["Difference"][0].startswith(f"{kept['difference'][0]:+.4f}")
-    assert f"{kept['low'][0]:+.4f} to {kept['high'][0]:+.4f}" in table["Difference"][0]
+    assert table["Version 3"].tolist() == [f"{value:.4f}" for value in compared["challenger"]]
+    assert table["Version 1"].tolist() == [f"{value:.4f}" for value in compared["champion"]]
+    assert table["Difference"][0].startswith(f"{compared['difference'][0]:+.4f}")
+    assert f"{compared['low'][0]:+.4f} to {compared['high'][0]:+.4f}" in table["Difference"][0]
     assert table["Meaning"][0] == "version 3 is better"
     assert len(app.get("vega_lite_chart")) == 1
-    slices = tracking.table(standing.settings, standing.compared.run_id, "slices")
+    slices = tracking.table(judged_shared.settings, judged_shared.compared.run_id, "slices")
     shown = app.dataframe[0].value
     assert shown["difference"].tolist() == slices["difference"].tolist()
     assert (shown["finding"] == "worse").tolist() == slices["harmed"].tolist()
@@ -252,7 +254,7 @@ def test_two_versions_stand_beside_each_other_on_the_same_rows(
     assert not slices["harmed"].any()
 
 
-def test_what_was_not_compared_is_said_and_compared_at_a_press(
+def test_versions_not_compared_yet_are_compared_on_request(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
     app = view(open_page(judged.settings, "registry"), "Compare")
@@ -260,42 +262,42 @@ def test_what_was_not_compared_is_said_and_compared_at_a_press(
     assert app.selectbox(key="other").value == "2"
     assert "Version 1 was not compared with version 2 yet. Press Compare." in text_of(app)
     app = press(app, "Compare")
-    options = asked(judged.settings)
+    options = submitted(judged.settings)
     assert (options["challenger"], options["against"], options["dry_run"]) == ("1", "2", True)
-    found = promote.run(judged.settings, promote.Options(**options))
+    compared = promote.run(judged.settings, promote.Options(**options))
     text = text_of(app.run())
-    assert "Promocao " + found.run_id[:8] in text
+    assert "Promocao " + compared.run_id[:8] in text
     assert "Queued" in text
-    # while it waits, nothing else is asked
-    assert next(one for one in app.button if one.label == "Compare").disabled
+    # while the job waits, no other comparison can be submitted
+    assert next(button for button in app.button if button.label == "Compare").disabled
 
 
-def test_the_last_answer_is_told_rule_by_rule(
-    standing: Judged, open_page: OpenPage, text_of: TextOf
+def test_the_last_answer_is_shown_rule_by_rule(
+    judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = view(open_page(standing.settings, "registry"), "Promote")
+    app = view(open_page(judged_shared.settings, "registry"), "Promote")
     text = text_of(app)
-    # not that of the two that were only compared
-    assert standing.tried.run_id in linked_runs(app)
-    assert standing.compared.run_id not in linked_runs(app)
+    # not the answer for the two that were only compared
+    assert judged_shared.tried.run_id in linked_runs(app)
+    assert judged_shared.compared.run_id not in linked_runs(app)
     assert "**Version 4** against version 2, with the threshold 0.3" in text
     assert "only tried, nothing was moved" in text
     assert "would be refused" in text
     assert "asked by bob" in text
-    rules = tracking.table(standing.settings, standing.tried.run_id, "rules")
+    rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
     assert shown["Rule"].tolist() == rules["title"].tolist()
     assert [rule.split("[")[1].rstrip("]") for rule in shown["Verdict"]] == [
         verdict.replace("not_applicable", "not asked") for verdict in rules["verdict"]
     ]
     assert shown["What it means"].tolist() == [text.replace("$", r"\$") for text in rules["text"]]
-    of = shown.set_index("Rule")
-    assert of.loc["Same rows, new to both", ["Found", "Limit"]].tolist() == [
+    rules_shown = shown.set_index("Rule")
+    assert rules_shown.loc["Same rows, new to both", ["Found", "Limit"]].tolist() == [
         "3,000 rows",
         "at least 200 rows",
     ]
-    assert of.loc["Log loss", "Limit"] == "interval at most 0 nats"
-    assert of.loc["Size of the model", "Limit"] == "at most 10 MB"
+    assert rules_shown.loc["Log loss", "Limit"] == "interval at most 0 nats"
+    assert rules_shown.loc["Size of the model", "Limit"] == "at most 10 MB"
 
 
 def test_the_gate_is_asked_with_what_was_chosen(
@@ -310,13 +312,13 @@ def test_the_gate_is_asked_with_what_was_chosen(
     app = app.text_input(key="decided-by").set_value("carl").run()
     assert "**Ask the gate** makes version 3 the champion" in text_of(app)
     press(app, "Ask the gate")
-    options = asked(judged.settings)
+    options = submitted(judged.settings)
     assert options["action"] == "gate"
     assert (options["challenger"], options["aim"], options["margin"]) == ("3", "not_worse", 0.01)
     assert (options["threshold"], options["decided_by"]) == (None, "carl")
     assert not options["dry_run"]
-    found = promote.run(judged.settings, promote.Options(**options))
-    assert (found.decision, found.champion) == ("promote", "3")
+    decided = promote.run(judged.settings, promote.Options(**options))
+    assert (decided.decision, decided.champion) == ("promote", "3")
 
 
 def test_a_threshold_is_tried_with_its_consequences_in_view(
@@ -329,20 +331,20 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
     app = app.slider(key="threshold-3").set_value(0.4).run()
     assert not app.exception
     version = model_store.require_version(judged.settings, SPEC.model, "3")
-    kept = tracking.table(judged.settings, version.run_id, "test_predictions")
+    tested = tracking.table(judged.settings, version.run_id, "test_predictions")
     table = thresholds.trade_off(
-        kept["courtside_label"].to_numpy(), kept["courtside_probability"].to_numpy()
+        tested["courtside_label"].to_numpy(), tested["courtside_probability"].to_numpy()
     )
-    at = table.set_index("threshold")
+    by_threshold = table.set_index("threshold")
     shown = app.table[0].value.set_index("Figure")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
-        assert shown.loc[title, "At 0.40"] == f"{at.loc[0.4, name]:.1%}"
-        assert shown.loc[title, "At its own, 0.45"] == f"{at.loc[0.45, name]:.1%}"
-        change = 100 * (at.loc[0.4, name] - at.loc[0.45, name])
+        assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
+        assert shown.loc[title, "At its own, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
+        change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Change"] == f"{change:+.1f} points"
     assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
     press(app, "Only try")
-    options = asked(judged.settings)
+    options = submitted(judged.settings)
     assert (options["threshold"], options["dry_run"]) == (0.4, True)
 
 
@@ -356,8 +358,10 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     )  # taken back after this
     mlflow.set_tracking_uri(copied.settings.mlflow_uri)
     client = MlflowClient(copied.settings.mlflow_uri)
-    made = client.get_model_version(SPEC.model, "1")
-    client.create_model_version(SPEC.model, made.source, run_id=made.run_id, tags=dict(made.tags))
+    version_1 = client.get_model_version(SPEC.model, "1")
+    client.create_model_version(
+        SPEC.model, version_1.source, run_id=version_1.run_id, tags=dict(version_1.tags)
+    )
     app = view(open_page(copied.settings, "registry"), "Promote")
     app = app.toggle(key="changes-2").set_value(True).run()
     assert not app.exception
@@ -375,12 +379,12 @@ def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: 
     app.text_area(key="reason-4").set_value("The coach wants it.")
     app = press(app, "Promote version 4 anyway")
     assert not app.error
-    options = asked(judged.settings)
+    options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("override", "The coach wants it.")
     assert options["challenger"] == "4"
 
 
-def test_rolling_back_says_before_what_it_will_do(
+def test_a_rollback_says_beforehand_what_it_will_do(
     judged: Judged,
     open_page: OpenPage,
     text_of: TextOf,
@@ -398,46 +402,46 @@ def test_rolling_back_says_before_what_it_will_do(
     assert "If version 1 does not start, nothing is moved." in text
     app.text_input(key="rollback-note").set_value("It was slow.")
     press(app, "Roll back to version 1")
-    options = asked(judged.settings)
+    options = submitted(judged.settings)
     assert (options["action"], options["reason"]) == ("rollback", "It was slow.")
     monkeypatch.setattr(endpoint, "live", lambda _: None)
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
     app = view(open_page(judged.settings, "registry"), "Promote")
-    told = f"Version 1 is the champion since just now, by {promote.user()} (rollback)."
-    assert told in text_of(app)
+    sentence = f"Version 1 is the champion since just now, by {promote.user()} (rollback)."
+    assert sentence in text_of(app)
     assert done.run_id in linked_runs(app)
 
 
-def test_the_ledger_is_that_of_the_registry(standing: Judged, open_page: OpenPage) -> None:
-    app = view(open_page(standing.settings, "registry"), "Ledger")
+def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: OpenPage) -> None:
+    app = view(open_page(judged_shared.settings, "registry"), "Ledger")
     shown = app.dataframe[0].value
-    kept = registry.ledger(standing.settings, SPEC.model)
-    assert shown["version"].tolist() == [int(number) for number in kept["version"]]
+    ledger = registry.ledger(judged_shared.settings, SPEC.model)
+    assert shown["version"].tolist() == [int(number) for number in ledger["version"]]
     assert shown["decided_by"].tolist() == ["ann", "the app"]
     assert shown["decision"].tolist() == ["override", "first"]
     assert shown["to"][0] == "now"
     assert shown["to"][1] == shown["from"][0]
-    assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in kept["run_id"]]
+    assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in ledger["run_id"]]
     assert shown["hours"][1] == pytest.approx(
-        (kept["to"][1] - kept["from"][1]).total_seconds() / 3600
+        (ledger["to"][1] - ledger["from"][1]).total_seconds() / 3600
     )
 
 
-def test_an_endpoint_that_is_not_at_the_champion_is_told_and_follows_at_a_press(
+def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     judged: Judged,
     open_page: OpenPage,
     text_of: TextOf,
     press: Press,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = "answers by version 1, but the champion is version 2."
+    sentence = "answers by version 1, but the champion is version 2."
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "1"))
     app = open_page(judged.settings, "registry")
-    assert told in app.warning[0].value
+    assert sentence in app.warning[0].value
     app = open_page(judged.settings, "serve")
     assert not app.exception
-    assert told in app.warning[0].value
+    assert sentence in app.warning[0].value
     # the aliases as people think of them, then the versions
     assert [option.split(" ")[0] for option in app.selectbox[0].options][:4] == [
         "champion",
@@ -449,14 +453,14 @@ def test_an_endpoint_that_is_not_at_the_champion_is_told_and_follows_at_a_press(
     (job,) = jobs.latest(judged.settings)
     wanted = {"target": "champion", "port": None, "shadow": False}
     assert (job.step, job.options) == ("serve", wanted)
-    # one at the champion, or of another project, is no matter
+    # an endpoint of the champion, or of another project, gives no warning
     for other in (live(judged.settings, "2"), live(judged.settings, "1", "titanic")):
         monkeypatch.setattr(endpoint, "live", lambda _, other=other: other)
         for page in ("registry", "serve"):
             assert not open_page(judged.settings, page).warning
 
 
-def test_a_broken_store_is_told_and_the_rest_is_shown(
+def test_a_version_with_a_missing_run_does_not_hide_the_rest(
     judged: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
     client = MlflowClient(judged.settings.mlflow_uri)
@@ -474,7 +478,7 @@ def test_a_broken_store_is_told_and_the_rest_is_shown(
 
 
 @pytest.mark.long
-def test_sixty_versions_and_five_hundred_runs_cost_no_more_questions(
+def test_sixty_versions_and_five_hundred_runs_need_no_more_queries(
     judged: Judged, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
@@ -488,20 +492,20 @@ def test_sixty_versions_and_five_hundred_runs_cost_no_more_questions(
         for name in names:
             working = getattr(kind, name)
 
-            def ask(*given: Any, working: Any = working, name: str = name, **named: Any) -> Any:
+            def ask(*args: Any, working: Any = working, name: str = name, **kwargs: Any) -> Any:
                 questions.append(name)
-                return working(*given, **named)
+                return working(*args, **kwargs)
 
             monkeypatch.setattr(kind, name, ask)
 
     def counted() -> dict[str, int]:
-        found = {}
+        counts = {}
         app = open_page(judged.settings, "registry")
         for name in ("Versions", "Compare", "Promote", "Ledger"):
             questions.clear()
             app = view(app, name)
-            found[name] = len(questions)
-        return found
+            counts[name] = len(questions)
+        return counts
 
     few = counted()
     monkeypatch.setenv(
@@ -509,12 +513,14 @@ def test_sixty_versions_and_five_hundred_runs_cost_no_more_questions(
     )  # taken back after this
     mlflow.set_tracking_uri(judged.settings.mlflow_uri)
     client = MlflowClient(judged.settings.mlflow_uri)
-    made = client.get_model_version(SPEC.model, "2")
+    version_2 = client.get_model_version(SPEC.model, "2")
     experiment = mlflow_client.experiment_id(judged.settings)
     for number in range(56):
         run_id = client.create_run(experiment).info.run_id
         client.log_metric(run_id, "log_loss_test", number / 100)
-        client.create_model_version(SPEC.model, made.source, run_id=run_id, tags=dict(made.tags))
+        client.create_model_version(
+            SPEC.model, version_2.source, run_id=run_id, tags=dict(version_2.tags)
+        )
     for number in range(450):
         tags = {TAG + "step": "promote", TAG + "version": str(number % 60)}
         client.create_run(experiment, tags=tags)

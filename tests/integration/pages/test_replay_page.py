@@ -1,4 +1,4 @@
-"""The page Replay: what it asks for, what it shows while one runs and when it is done."""
+"""The page Replay: what it submits, what it shows during a replay and after it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _no_job_is_left(home: Home) -> None:
 
 
 def charts(app: AppTest) -> list[dict]:
-    return [json.loads(found.proto.spec) for found in app.get("vega_lite_chart")]
+    return [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
 
 
 def test_without_rows_it_says_what_to_do_first(
@@ -57,7 +57,7 @@ def test_without_rows_it_says_what_to_do_first(
     app = open_page(settings, "replay")
     assert not app.exception
     assert "There are no rows to replay yet" in text_of(app)
-    assert "Go to Acquire" in [found.label for found in app.page_link]
+    assert "Go to Acquire" in [link.label for link in app.page_link]
     assert not [button for button in app.button if button.label == "Replay"]
 
 
@@ -72,12 +72,12 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert len(charts(app)) == 2
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
-    kept = tracking.table(home.settings, home.result.run_id, "policies")
-    assert shown["Mean log loss"].tolist() == [f"{value:.4f}" for value in kept["log_loss"]]
+    policies = tracking.table(home.settings, home.result.run_id, "policies")
+    assert shown["Mean log loss"].tolist() == [f"{value:.4f}" for value in policies["log_loss"]]
     assert "Alarms before the drift" in shown
-    assert f"run={home.result.run_id}" in [found.proto.query_string for found in app.page_link]
+    assert f"run={home.result.run_id}" in [link.proto.query_string for link in app.page_link]
     decided = app.dataframe[0].value
-    # the last decision comes too late to be carried out
+    # the last decision is too late to be carried out
     retrained = home.result.retrainings["Calendar (every 180 days)"]
     assert decided["Trained"].str.startswith("version").sum() == retrained
     assert len(decided) == retrained + 1
@@ -101,16 +101,18 @@ def test_the_form_asks_for_what_was_chosen(
     app.selectbox(key="drift_column").set_value("loc_y").run()
     press(app, "Replay")
     (job,) = jobs.active(home.settings)
-    asked = replay.Options(**job.options)
-    assert (asked.candidate, asked.window, asked.window_rows) == ("lightgbm", "rows", 200)
-    assert asked.features == SPEC.feature_sets[0].features
-    assert asked.label_delay_days == 30
-    assert [(one.strategy, one.n) for one in asked.policies if one.is_on] == [("reactive", 4)]
-    assert asked.injection is not None
-    assert (asked.injection.kind, asked.injection.column) == ("shift", "loc_y")
+    options = replay.Options(**job.options)
+    assert (options.candidate, options.window, options.window_rows) == ("lightgbm", "rows", 200)
+    assert options.features == SPEC.feature_sets[0].features
+    assert options.label_delay_days == 30
+    assert [(policy.strategy, policy.n) for policy in options.policies if policy.is_on] == [
+        ("reactive", 4)
+    ]
+    assert options.injection is not None
+    assert (options.injection.kind, options.injection.column) == ("shift", "loc_y")
 
 
-def test_choices_that_do_not_go_together_are_told(
+def test_conflicting_choices_are_refused(
     home: Home, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = open_page(home.settings, "replay")
@@ -141,7 +143,7 @@ def test_a_running_replay_shows_its_day_and_windows_and_then_why_it_failed(
         jobs.finish(home.settings, job.job_id, jobs.FAILED, error="There was no tomorrow.")
         app = open_page(home.settings, "replay")
         assert "There was no tomorrow." in app.error[0].value
-        # what stood before still stands
+        # the earlier result is still shown
         assert home.result.answer in text_of(app)
     finally:
         replay_store.remove(home.settings, run_id)

@@ -1,4 +1,4 @@
-"""The documents on their page: each as it is told, links to runs, what is missing, and files."""
+"""The documents on their page: their text, links to runs, missing parts, and downloads."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from tests.conftest import copy_home
 def test_an_empty_home_has_documents_that_say_what_is_missing(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
-    made = documents.build(settings)
+    built = documents.build(settings)
     app = open_page(settings, "reports", document="monitoring_report")
     assert not app.exception
-    assert app.selectbox(key="document").options == [one.title for one in made]
-    chosen = next(one for one in made if one.name == "monitoring_report")
-    wanted = [one for one in chosen.blocks if isinstance(one, Missing)]
+    assert app.selectbox(key="document").options == [document.title for document in built]
+    chosen = next(document for document in built if document.name == "monitoring_report")
+    wanted = [block for block in chosen.blocks if isinstance(block, Missing)]
     assert wanted
-    told = [one.value for one in app.markdown if one.value.startswith(":material/pending:")]
-    assert told == [f":material/pending: {one.text}" for one in wanted]
+    pending = [
+        element.value for element in app.markdown if element.value.startswith(":material/pending:")
+    ]
+    assert pending == [f":material/pending: {block.text}" for block in wanted]
     assert len(app.get("page_link")) >= len(wanted)
 
 
@@ -37,33 +39,33 @@ def test_each_document_of_a_life_cycle_is_drawn_with_links_to_its_runs(
 ) -> None:
     settings = copy_home(scored_few, tmp_path / "home")
     facts = documents.gather(settings)
-    known = {run.run_id for run in (*facts.runs.values(), *facts.candidates, *facts.reports)}
+    run_ids = {run.run_id for run in (*facts.runs.values(), *facts.candidates, *facts.reports)}
     app = open_page(settings, "reports")
     for document in documents.of(facts):
         app = app.selectbox(key="document").set_value(document.name).run()
         assert not app.exception
         assert not app.error
-        said = [one.value for one in app.markdown]
-        assert f"## {document.title}" in said
-        text = "\n".join([*said, *(one.value for one in app.caption)])
+        texts = [element.value for element in app.markdown]
+        assert f"## {document.title}" in texts
+        text = "\n".join([*texts, *(caption.value for caption in app.caption)])
         assert document.about in text
         assert "(run:" not in text
-        assert set(re.findall(r"/runs\?run=(\w+)", text)) <= known
-    assert "monitoring_report" in {one.name for one in documents.of(facts)}
+        assert set(re.findall(r"/runs\?run=(\w+)", text)) <= run_ids
+    assert "monitoring_report" in {document.name for document in documents.of(facts)}
 
 
 def test_the_zip_holds_every_document_in_each_form_and_is_the_same_each_time(
     scored_few: Settings,
 ) -> None:
     facts = documents.gather(scored_few)
-    made = documents.of(facts)[:2]
-    kept = export.bundle(made, facts)
-    assert kept == export.bundle(made, facts)
-    with zipfile.ZipFile(io.BytesIO(kept)) as archive:
+    built = documents.of(facts)[:2]
+    bundle = export.bundle(built, facts)
+    assert bundle == export.bundle(built, facts)
+    with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
         names = set(archive.namelist())
         page = archive.read("html/data_report.html").decode()
         text = archive.read("markdown/data_report.md").decode()
-    for document in made:
+    for document in built:
         assert {
             f"markdown/{document.name}.md",
             f"html/{document.name}.html",
@@ -80,27 +82,27 @@ def test_the_zip_holds_every_document_in_each_form_and_is_the_same_each_time(
 def test_a_file_is_offered_for_download_once_it_is_there(
     settings: Settings, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    rendered: list[str] = []
 
     def as_file(document: object, facts: object, kind: str, **_: object) -> bytes:
-        asked.append(kind)
+        rendered.append(kind)
         return b"file"
 
     monkeypatch.setattr(export, "as_file", as_file)
     app = open_page(settings, "reports")
 
     def offered() -> list[str]:
-        return [found.proto.label for found in app.get("download_button")]
+        return [button.proto.label for button in app.get("download_button")]
 
     assert offered() == ["Download Markdown"]
-    assert set(asked) == {"md"}
+    assert set(rendered) == {"md"}
     app = app.button(key="make-pdf").click().run()
     assert not app.exception
-    assert "pdf" in asked
+    assert "pdf" in rendered
     assert offered() == ["Download Markdown", "Download PDF"]
-    count = len(asked)
+    count = len(rendered)
     app.run()
-    assert len(asked) == count
+    assert len(rendered) == count
     # another document is another file
     other = app.selectbox(key="document").options[1]
     app = app.selectbox(key="document").select(other).run()

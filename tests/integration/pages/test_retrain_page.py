@@ -1,4 +1,4 @@
-"""The page Retrain: what it says before a champion, of a rising figure, and what its buttons do."""
+"""The page Retrain: before there is a champion, with a rising figure, and what its buttons do."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ DAY = 86_400.0
 LOSSES = (0.650, 0.656, 0.661, 0.668, 0.673, 0.679)
 
 
-def report(settings: Settings, place: int, loss: float) -> str:
-    """Leave a report of ten days as the step does, with the log loss that is wished for."""
+def report(settings: Settings, position: int, loss: float) -> str:
+    """Record a report of ten days as the step does, with the given log loss."""
     with tracking.step_run(settings, "monitor", monitor.Options(), SILENT) as run_id:
         check = Check(
             "log_loss", "Log loss", "performance", loss, 0.65, "", "ok", "", alert_high=0.70
         )
-        begin = 1.7e9 + 10 * place * DAY
+        begin = 1.7e9 + 10 * position * DAY
         tags = {
             "model": project.load(settings.project).model,
             "version": "1",
@@ -42,7 +42,7 @@ def report(settings: Settings, place: int, loss: float) -> str:
             settings,
             run_id,
             Record(
-                tags={TAG + name: one for name, one in tags.items()},
+                tags={TAG + name: value for name, value in tags.items()},
                 metrics={"rows_current": 600},
                 tables={"checks": checks.as_table([check])},
             ),
@@ -52,11 +52,11 @@ def report(settings: Settings, place: int, loss: float) -> str:
 
 @pytest.fixture(scope="module")
 def rising(shared_home: Callable[..., Settings], trained_few: Settings) -> Settings:
-    def make(settings: Settings) -> None:
-        for place, loss in enumerate(LOSSES):
-            report(settings, place, loss)
+    def write_reports(settings: Settings) -> None:
+        for position, loss in enumerate(LOSSES):
+            report(settings, position, loss)
 
-    return shared_home("retrain-rising", make, trained_few)
+    return shared_home("retrain-rising", write_reports, trained_few)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_before_a_champion_it_says_what_to_do_first(
     assert "There is no champion yet" in text_of(app)
 
 
-def test_a_rising_figure_is_told_with_its_forecast(
+def test_a_rising_figure_is_shown_with_its_forecast(
     home: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     policy_store.save(home, Policy(strategy="predictive", horizon_days=90))
@@ -85,7 +85,7 @@ def test_a_rising_figure_is_told_with_its_forecast(
     assert len(tracking.runs(home, step="retrain")) == 0
 
 
-def test_the_policy_is_saved_and_one_that_cannot_be_is_told(
+def test_a_valid_policy_is_saved_and_an_invalid_one_is_refused(
     home: Settings,
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
@@ -116,12 +116,12 @@ def test_buttons_start_jobs_and_a_retraining_by_hand_needs_a_reason(
     assert not jobs.latest(home, "retrain")
     app.text_area(key="reason").set_value("Labels of a new kind came in")
     app = press(app, "Retrain")
-    found = jobs.latest(home, "retrain")
-    assert [job.options["reason"] for job in found] == ["Labels of a new kind came in"]
+    retrainings = jobs.latest(home, "retrain")
+    assert [job.options["reason"] for job in retrainings] == ["Labels of a new kind came in"]
     assert all(button.disabled for button in app.button if button.label == "Decide now")
 
 
-def test_a_damaged_policy_is_told_and_can_be_saved_anew(
+def test_a_damaged_policy_is_reported_and_can_be_saved_again(
     home: Settings,
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],

@@ -1,4 +1,4 @@
-"""The page Score: one row on the court, a file with its columns, earlier scorings, filters."""
+"""The page Score: one row on the court, a file and its columns, earlier scorings, filters."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ def rows() -> pd.DataFrame:
 
 
 def filtered(rows: pd.DataFrame, **values: object) -> list[int]:
-    """Return the places that pass the filters, drawn by a script of their own."""
+    """Return the positions of the rows that pass the filters, drawn by their own script."""
 
-    def script(rows):  # its source alone is run: it knows no import of this file
+    def script(rows):  # only its source is run: imports of this file do not exist there
         import streamlit as st
 
         from core.platform import project
         from pages.score import result_view
 
-        found = result_view.rows_chosen(project.load("kobe"), rows, "run")
-        st.code(",".join(map(str, found)))
+        positions = result_view.rows_chosen(project.load("kobe"), rows, "run")
+        st.code(",".join(map(str, positions)))
 
     app = AppTest.from_function(script, kwargs={"rows": rows}, default_timeout=60)
     for name, value in values.items():
         app.session_state[f"{name}-run"] = value
     app.run()
     assert not app.exception
-    return [int(one) for one in app.code[0].value.split(",") if one]
+    return [int(position) for position in app.code[0].value.split(",") if position]
 
 
 @pytest.mark.parametrize(
-    ("values", "places"),
+    ("values", "positions"),
     [
         ({}, list(range(9))),
         ({"between": (40, 60)}, [2, 3, 4]),
@@ -68,8 +68,8 @@ def filtered(rows: pd.DataFrame, **values: object) -> list[int]:
         ({"called": "missed", "order": "Highest first"}, [3, 7, 6, 0]),
     ],
 )
-def test_filters_leave_the_rows_that_they_name(rows, values, places) -> None:
-    assert filtered(rows, **values) == places
+def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
+    assert filtered(rows, **values) == positions
 
 
 def on_the_court(app: AppTest) -> AppTest:
@@ -77,7 +77,7 @@ def on_the_court(app: AppTest) -> AppTest:
 
 
 def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
-    """Keep the one answer of a run here; the gateway of the shared server has a log of its own."""
+    """Log the one answer of a run here; the gateway of the shared server has its own log."""
     name = score.output_name("row", run.run_id, is_sample=run.is_sample)
     rows = storage.read_output(tracking.artifact(settings, run.run_id, f"files/{name}.parquet"))
     answer = predictions.Answer(
@@ -96,7 +96,7 @@ def log_as_its_gateway_would(settings: Settings, run: tracking.RunInfo) -> None:
     assert predictions.write(settings, [answer]) == [1]
 
 
-def test_a_row_is_scored_explained_and_its_outcome_is_told_later(
+def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     copied,
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
@@ -106,10 +106,10 @@ def test_a_row_is_scored_explained_and_its_outcome_is_told_later(
     assert not app.exception
     assert "Press Score to see the map" in text_of(app)
     app = press(app, "Score")
-    asked = {job.step: job for job in jobs.active(copied.settings)}
-    assert set(asked) == {"score", "explain"}
+    submitted = {job.step: job for job in jobs.active(copied.settings)}
+    assert set(submitted) == {"score", "explain"}
     for step, module in (("score", score), ("explain", explain)):
-        job = asked[step]
+        job = submitted[step]
         assert jobs.claim(copied.settings, job.job_id)
         module.run(copied.settings, module.Options(**job.options))
         jobs.finish(copied.settings, job.job_id, "done", result={})
@@ -121,15 +121,15 @@ def test_a_row_is_scored_explained_and_its_outcome_is_told_later(
     app.run()
     assert not app.exception
     assert not app.error
-    kept = predictions.read(copied.settings, run.run_id)
-    (answer,) = kept["courtside_probability"]
-    shown = {found.label: found.value for found in app.metric}
+    logged = predictions.read(copied.settings, run.run_id)
+    (answer,) = logged["courtside_probability"]
+    shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Probability"] == f"{answer:.1%}"
     threshold = model_store.require_version(copied.settings, SPEC.model, "champion").threshold
     assert shown["Label"] == (SPEC.positive if answer >= threshold else SPEC.negative)
     assert explained.metrics["probability"] == pytest.approx(answer)
     text = text_of(app)
-    assert kept["courtside_prediction_id"].iloc[0] in text
+    assert logged["courtside_prediction_id"].iloc[0] in text
     assert "The map says" in text
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
@@ -139,16 +139,16 @@ def test_a_row_is_scored_explained_and_its_outcome_is_told_later(
     assert "It came out: **made**" in text_of(app)
     app = press(app, "Missed")
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [0.0]
-    # the earlier scoring can be looked at again
+    # the earlier scoring can be opened again
     box = app.selectbox(key=f"scoring-{run.run_id}")
     assert len(box.options) == 2
     box.select_index(1)
     app = app.run()
     assert not app.exception
-    assert {found.label for found in app.metric} >= {"Rows scored", "F1", "Log loss"}
+    assert {metric.label for metric in app.metric} >= {"Rows scored", "F1", "Log loss"}
 
 
-def test_columns_of_a_file_are_found_or_asked_for(
+def test_columns_of_a_file_are_matched_or_asked_for(
     copied,
     shots: pd.DataFrame,
     open_page: Callable[..., AppTest],
@@ -167,11 +167,11 @@ def test_columns_of_a_file_are_found_or_asked_for(
     app = app.run()
     assert not app.exception
     assert "Say which column holds period." in text_of(app)
-    assert next(one for one in app.button if one.label == "Score").disabled
-    next(one for one in app.selectbox if one.label == "period").set_value("quarter")
+    assert next(button for button in app.button if button.label == "Score").disabled
+    next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
     assert not app.exception
-    assert any("some cannot be scored" in found.value for found in app.warning)
+    assert any("some cannot be scored" in warning.value for warning in app.warning)
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
     chosen = score.Options(**job.options)
@@ -199,7 +199,7 @@ def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     )
 
 
-def test_the_columns_of_a_path_can_be_looked_at_and_named(
+def test_the_columns_of_a_path_can_be_listed_and_mapped(
     copied,
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
@@ -216,7 +216,7 @@ def test_the_columns_of_a_path_can_be_looked_at_and_named(
     app = press(app.run(), "Look at it")
     assert not app.exception
     assert "Say which column holds period." in text_of(app)
-    next(one for one in app.selectbox if one.label == "period").set_value("quarter")
+    next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)
     chosen = score.Options(**job.options)
@@ -245,16 +245,16 @@ def test_the_verdict_on_a_scoring_is_the_one_of_its_monitoring_report(
     app = open_page(lived.settings, "score")
     assert not app.exception
     title = lived.run("monitor").tags["courtside.verdict_title"]
-    (shown,) = [one.value for one in app.error if title in one.value]
+    (shown,) = [error.value for error in app.error if title in error.value]
     assert "says Monitor" in shown
-    assert any(found.label == "See the report" for found in app.get("page_link"))
+    assert any(link.label == "See the report" for link in app.get("page_link"))
 
 
 def test_a_scoring_without_a_report_offers_to_monitor_it(
     copied, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
-    made = score.run(copied.settings, score.Options(way="in_process"))
+    scored = score.run(copied.settings, score.Options(way="in_process"))
     app = open_page(copied.settings, "score")
     assert "for Monitor to say" in text_of(app)
-    (link,) = [one for one in app.get("page_link") if one.label == "Monitor these rows"]
-    assert link.proto.query_string == f"scoring={made.scoring}"
+    (link,) = [link for link in app.get("page_link") if link.label == "Monitor these rows"]
+    assert link.proto.query_string == f"scoring={scored.scoring}"

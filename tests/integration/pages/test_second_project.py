@@ -1,4 +1,4 @@
-"""A second project is a second file: its steps run and its pages open, and nothing knows the first.
+"""A second project is a second file: its steps run, its pages open, and nothing mentions the first.
 
 The project has no court, no sample and no code of its own, and its rows are days.
 """
@@ -51,7 +51,7 @@ FOREIGN = re.compile(
 
 
 def days() -> pd.DataFrame:
-    """Return 700 days, seeded: it rains where pressure is low, and sometimes nobody looked."""
+    """Return 700 days, seeded: it rains where pressure is low; some labels are missing."""
     rng = np.random.default_rng(3)
     pressure = rng.normal(1013, 12, 700).round(1)
     humidity = rng.integers(20, 100, 700)
@@ -72,7 +72,7 @@ def days() -> pd.DataFrame:
 
 @pytest.fixture(scope="module", autouse=True)
 def _added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Put the second file beside the shipped ones, in a folder of the test's own."""
+    """Put the second file beside the shipped ones, in the test's own folder."""
     folder = tmp_path_factory.mktemp("projects")
     shutil.copytree(project.FOLDER, folder, dirs_exist_ok=True)
     shutil.copy(RAIN, folder)
@@ -88,7 +88,7 @@ def empty(settings: Settings) -> Settings:
 
 @pytest.fixture(scope="module")
 def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home in which the second project was trained; tests only look at it."""
+    """A home in which the second project was trained; tests only read it."""
     settings = module_settings.model_copy(update={"project": "rain"})
     path = tmp_path_factory.mktemp("source") / "days.csv"
     days().to_csv(path, index=False)
@@ -99,7 +99,7 @@ def trained(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
 
 
 def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) -> str:
-    """Return whatever a page shows, charts and choices too, without the paths of the test."""
+    """Return all that a page shows, including charts and choices, without the test's paths."""
     shown = f"{app.main!r}\n{app.sidebar!r}\n{text_of(app)}"
     for table in (*app.dataframe, *app.table):
         shown += table.value.to_string()
@@ -109,8 +109,8 @@ def all_of(app: AppTest, settings: Settings, text_of: Callable[[AppTest], str]) 
 
 
 def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Settings) -> None:
-    rows, kept = days(), days().dropna()
-    coast = kept[kept["place"] == "coast"]
+    rows, labelled = days(), days().dropna()
+    coast = labelled[labelled["place"] == "coast"]
     raw, prepared = snapshots.current(trained), storage.current_prepared(trained)
     assert raw is not None
     assert prepared is not None
@@ -125,7 +125,7 @@ def test_its_rows_are_prepared_and_a_model_of_its_own_is_registered(trained: Set
     assert (version.version, version.threshold) == ("1", 0.3)
     run = tracking.last_run(trained, "train")
     assert run is not None
-    # it learned from these columns: better than the base rate
+    # the columns are informative: the model beats the base rate
     assert run.metrics["skill_test"] > 0.1
 
 
@@ -140,7 +140,7 @@ def test_a_sample_that_it_does_not_have_is_refused(empty: Settings) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_its_empty_pages_know_no_other_project(
+def test_its_empty_pages_mention_no_other_project(
     page: str, empty: Settings, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     app = open_page(empty, page)
@@ -152,7 +152,7 @@ def test_its_empty_pages_know_no_other_project(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_its_pages_after_training_know_no_other_project(
+def test_its_pages_after_training_mention_no_other_project(
     page: str,
     trained: Settings,
     open_page: Callable[..., AppTest],
@@ -176,13 +176,13 @@ def test_its_pages_after_training_know_no_other_project(
     assert words.get(page, "") in shown
 
 
-def test_its_documents_know_no_other_project(trained: Settings) -> None:
-    made = gather.build(trained)
-    names = [one.name for one in made]
+def test_its_documents_mention_no_other_project(trained: Settings) -> None:
+    built = gather.build(trained)
+    names = [document.name for document in built]
     assert names[:2] == ["project_charter", "data_report"]
     assert names[-2:] == ["artifacts", "model_card_v1"]
     assert "answers" not in names
-    for document in made:
+    for document in built:
         text = as_markdown.render(document)
         assert "wet" in text or "rain" in text.lower(), document.name
         assert not FOREIGN.findall(text), document.name
@@ -214,7 +214,7 @@ def test_only_sources_that_exist_are_offered(
     assert (choice.options, choice.value) == (["Upload files"], "upload")
     app = press(app, "Acquire")
     assert not app.exception
-    assert [found.value for found in app.error] == [
+    assert [error.value for error in app.error] == [
         "No file is chosen yet. Drop one or several files above."
     ]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
@@ -224,4 +224,4 @@ def test_only_sources_that_exist_are_offered(
     with_sample = empty.model_copy(update={"project": "kobe"})
     app = open_page(with_sample, "acquire")
     assert app.segmented_control(key="source").value == "sample"
-    assert any("30,697 made-up shots" in found.value for found in app.caption)
+    assert any("30,697 made-up shots" in caption.value for caption in app.caption)

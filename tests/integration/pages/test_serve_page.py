@@ -1,4 +1,4 @@
-"""The Serve page: what it tells of an endpoint, the calls that it shows, and the keys."""
+"""The Serve page: what it shows of an endpoint, its example calls, and the keys."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ OpenPage = Callable[..., AppTest]
 
 
 def shown(app: AppTest, begins: str) -> list[str]:
-    return [found.value for found in app.code if found.value.startswith(begins)]
+    return [block.value for block in app.code if block.value.startswith(begins)]
 
 
 def run(text: str) -> str:
-    """Run a call as a person pastes it, and return what it prints."""
+    """Run a call as a person would paste it, and return its output."""
     command = [sys.executable, "-c", text]
     if text.startswith("curl "):
         if shutil.which("curl") is None:
@@ -45,17 +45,17 @@ def run(text: str) -> str:
 
 
 @pytest.mark.parametrize("language", ["curl", "import requests"])
-def test_the_calls_work_as_they_stand(lived, open_page: OpenPage, language: str) -> None:
+def test_the_example_calls_work_unchanged(lived, open_page: OpenPage, language: str) -> None:
     app = open_page(lived.settings, "serve")
     predict, label = shown(app, language)
-    told = run(predict)
-    assert re.search(r"['\"]probability['\"]: ?0\.\d+", told)
-    (prediction_id,) = re.findall(r"\b[0-9a-f]{32}-0\b", told)
+    output = run(predict)
+    assert re.search(r"['\"]probability['\"]: ?0\.\d+", output)
+    (prediction_id,) = re.findall(r"\b[0-9a-f]{32}-0\b", output)
     counts = run(label.replace(call_examples.PREDICTION_ID, prediction_id))
     assert re.search(r"['\"]new['\"]: ?1\b", counts)
 
 
-def test_the_calls_say_the_same_in_every_language(lived, open_page: OpenPage) -> None:
+def test_the_example_calls_send_the_same_in_every_language(lived, open_page: OpenPage) -> None:
     app = open_page(lived.settings, "serve")
     for curl, python, script in zip(
         shown(app, "curl"), shown(app, "import requests"), shown(app, "const answer"), strict=True
@@ -68,9 +68,7 @@ def test_the_calls_say_the_same_in_every_language(lived, open_page: OpenPage) ->
             assert "X-Api-Key" not in text
 
 
-def test_where_there_are_keys_a_call_needs_one_in_the_place_that_is_shown(
-    lived, open_page: OpenPage
-) -> None:
+def test_with_api_keys_a_call_needs_one_at_the_shown_place(lived, open_page: OpenPage) -> None:
     key = api_keys.create(lived.settings, "the test")
     try:
         app = open_page(lived.settings, "serve")
@@ -80,8 +78,8 @@ def test_where_there_are_keys_a_call_needs_one_in_the_place_that_is_shown(
         labelled = shown(app, "curl")[1]
         assert run(labelled).startswith("HTTP/1.1 401 ")
     finally:
-        (made,) = api_keys.listed(lived.settings)
-        api_keys.revoke(lived.settings, made.key_id)
+        (stored,) = api_keys.listed(lived.settings)
+        api_keys.revoke(lived.settings, stored.key_id)
     assert requests.get(f"http://127.0.0.1:{lived.port}/ping", timeout=10).status_code == 200
     assert run(shown(open_page(lived.settings, "serve"), "curl")[0]).startswith("HTTP/1.1 200 ")
 
@@ -94,12 +92,12 @@ def test_a_text_with_quotes_stays_one_argument() -> None:
     compile(texts["Python"], "call", "exec")
 
 
-# --- what it tells ------------------------------------------------------------------------------
+# --- state of an endpoint ------------------------------------------------------------------------
 
 
 def status(**values: Any) -> gateway.Status:
-    """Return what a gateway tells that was asked 200 times."""
-    told = gateway.Status(
+    """Return the status of a gateway after 200 requests."""
+    answered = gateway.Status(
         backend=5101,
         in_flight={},
         uptime=900.0,
@@ -119,42 +117,42 @@ def status(**values: Any) -> gateway.Status:
         shadow=None,
         keys=False,
     )
-    return replace(told, **values)
+    return replace(answered, **values)
 
 
-def test_an_endpoint_tells_how_it_does(
+def test_an_endpoint_shows_its_statistics(
     copied, open_page: OpenPage, text_of: Callable[[AppTest], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shadow = gateway.Shadow(5002, sent=1234, failed=1, dropped=2)
     monkeypatch.setattr(gateway, "status", lambda *_, **__: status(shadow=shadow))
     app = open_page(copied.settings, "serve")
     assert not app.exception
-    told = text_of(app)
-    assert "Requests: 200 (40 in 10 minutes)" in told
-    assert "Errors: 0.5% (1 × 503)" in told
-    assert "Refused: 3 (3 × 400)" in told
-    assert "Median latency: 8 ms (95%: 21 ms, 99%: 41 ms)" in told
-    memory = next(found for found in app.metric if found.label == "Memory")
+    text = text_of(app)
+    assert "Requests: 200 (40 in 10 minutes)" in text
+    assert "Errors: 0.5% (1 × 503)" in text
+    assert "Refused: 3 (3 × 400)" in text
+    assert "Median latency: 8 ms (95%: 21 ms, 99%: 41 ms)" in text
+    memory = next(metric for metric in app.metric if metric.label == "Memory")
     assert 100 < int(memory.value.split(" ")[0].replace(",", "")) < 2000
-    assert "Every answer is kept in the predictions log." in told
-    assert "go to port 5002: 1,234 answered there, 3 not (1 failed, 2 dropped" in told
-    assert "mlflow models serve --model-uri models:/kobe-shots/1 --host 127.0.0.1 --port " in told
-    assert "MLflow's own scoring server" in told
+    assert "Every answer is kept in the predictions log." in text
+    assert "go to port 5002: 1,234 answered there, 3 not (1 failed, 2 dropped" in text
+    assert "mlflow models serve --model-uri models:/kobe-shots/1 --host 127.0.0.1 --port " in text
+    assert "MLflow's own scoring server" in text
     app.run()
-    memory = next(found for found in app.metric if found.label == "Memory")
+    memory = next(metric for metric in app.metric if metric.label == "Memory")
     assert memory.delta.endswith("% of a core")
 
 
-@pytest.mark.parametrize("how", ["nothing answers", "noted"])
-def test_what_does_not_answer_is_never_called_ready(
+@pytest.mark.parametrize("problem", ["nothing answers", "noted"])
+def test_a_server_that_does_not_answer_is_never_called_ready(
     copied,
     open_page: OpenPage,
     text_of: Callable[[AppTest], str],
     monkeypatch: pytest.MonkeyPatch,
-    how: str,
+    problem: str,
 ) -> None:
-    if how == "noted":
-        # by the gateway, of the server behind it, which answers the page meanwhile
+    if problem == "noted":
+        # the gateway noted it about its server; the gateway itself still answers the page
         behind = server.behind(copied.settings, server.find(copied.settings, copied.port))
         server.keep(copied.settings, replace(behind, silent_since=time.time() - 130))
         monkeypatch.setattr(gateway, "status", lambda *_, **__: status())
@@ -162,17 +160,17 @@ def test_what_does_not_answer_is_never_called_ready(
         monkeypatch.setattr(gateway, "status", lambda *_, **__: None)
     app = open_page(copied.settings, "serve")
     assert not app.exception
-    told = text_of(app)
-    assert "not answering" in told
-    assert not any(found.value == "answering" for found in app.markdown)
+    text = text_of(app)
+    assert "not answering" in text
+    assert not any(element.value == "answering" for element in app.markdown)
     (error,) = app.error
     assert "it is ended and started again" in error.value
-    if how == "noted":
+    if problem == "noted":
         assert "has not answered for 2 minutes" in error.value
         assert server.servers(copied.settings)[0].state == "silent"
 
 
-def test_a_log_that_is_down_is_told(
+def test_a_log_that_is_down_is_reported(
     copied, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = LogState(ok=False, waiting=1200, lost=30, reason="The disk is full.")
@@ -182,63 +180,65 @@ def test_a_log_that_is_down_is_told(
     assert "1,200 rows are waiting in memory. 30 rows did not fit and are lost." in warning.value
 
 
-def test_what_was_given_up_is_told_with_its_reason_and_can_be_restarted(
+def test_an_endpoint_that_was_given_up_shows_its_reason_and_can_be_restarted(
     copied, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = server.find(copied.settings, copied.port)
+    served = server.find(copied.settings, copied.port)
     server.keep(
         copied.settings,
-        replace(kept, state="died", restarts=8, problem="It was started 8 times in a row."),
+        replace(served, state="died", restarts=8, problem="It was started 8 times in a row."),
     )
     app = open_page(copied.settings, "serve")
     assert "It was started 8 times in a row." in app.error[0].value
-    assert any("restarts after a fault: 8" in found.value for found in app.caption)
+    assert any("restarts after a fault: 8" in caption.value for caption in app.caption)
     restarted: list[int] = []
     monkeypatch.setattr(endpoint, "restart", lambda _, port: restarted.append(port))
     app.button(key=f"restart-{copied.port}").click().run()
     assert restarted == [copied.port]
 
 
-def test_a_challenger_beside_the_champion_can_be_made_its_shadow(
+def test_a_challenger_beside_the_champion_can_become_its_shadow(
     copied, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "status", lambda *_, **__: status())
-    kept = server.find(copied.settings, copied.port)
-    behind = server.behind(copied.settings, kept)
-    beside = replace(
-        kept, port=copied.port + 1, version="2", is_live=False, backend=behind.port + 1
+    served = server.find(copied.settings, copied.port)
+    backend = server.behind(copied.settings, served)
+    second = replace(
+        served, port=copied.port + 1, version="2", is_live=False, backend=backend.port + 1
     )
-    server.keep(copied.settings, beside)
-    server.keep(copied.settings, replace(behind, port=beside.backend, front=beside.port))
+    server.keep(copied.settings, second)
+    server.keep(copied.settings, replace(backend, port=second.backend, front=second.port))
     app = open_page(copied.settings, "serve")
     assert not app.exception
     (toggle,) = app.toggle
     assert not toggle.value
-    for port in (beside.port, None):
+    for port in (second.port, None):
         app.toggle[0].set_value(port is not None).run()
         assert not app.exception
         assert server.find(copied.settings, copied.port).shadow == port
         assert app.toggle[0].value == (port is not None)
 
 
-def test_what_others_started_is_shown_without_a_button(
+def test_foreign_servers_are_shown_without_a_button(
     copied, open_page: OpenPage, text_of: Callable[[AppTest], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external_servers, "listed", lambda settings: [])
     assert "Not started by this app" not in text_of(open_page(copied.settings, "serve"))
-    found = [
+    foreign = [
         external_servers.Foreign(
             5009, 4711, "python -m mlflow models serve -m x", 0.0, is_model=True
         ),
         external_servers.Foreign(5010, None, "", None, is_model=False),
     ]
-    monkeypatch.setattr(external_servers, "listed", lambda settings: found)
+    monkeypatch.setattr(external_servers, "listed", lambda settings: foreign)
     app = open_page(copied.settings, "serve")
-    told = text_of(app)
-    assert "MLflow serves a model: port **5009**, process 4711, started" in told
-    assert "A program has one of this app's ports: port **5010**, another person's process" in told
-    assert found[0].command in told
-    assert not [one for one in app.button if one.key and one.key.endswith(("5009", "5010"))]
+    text = text_of(app)
+    assert "MLflow serves a model: port **5009**, process 4711, started" in text
+    assert "A program has one of this app's ports: port **5010**, another person's process" in text
+    assert foreign[0].command in text
+    assert not [
+        button for button in app.button if button.key and button.key.endswith(("5009", "5010"))
+    ]
 
 
 # --- keys ---------------------------------------------------------------------------------------
@@ -256,13 +256,13 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     app.text_input[0].input("Ann's [nightly](http://x) job")
     press(app, "Make a key")
     assert not app.exception
-    (key,) = [found.value for found in app.code if api_keys.accepts(settings, found.value)]
+    (key,) = [block.value for block in app.code if api_keys.accepts(settings, block.value)]
     assert "1 key: a call needs one of them" in text_of(app)
     app.run()
     assert key not in text_of(app)
     assert "**Ann's \\[nightly\\](http\\://x) job** · made" in text_of(app)
     press(app, "Revoke it for good")
     assert api_keys.listed(settings) == []
-    # a name that is not one is told
+    # an empty name is refused
     press(app, "Make a key")
     assert "Give the key a name" in app.error[0].value

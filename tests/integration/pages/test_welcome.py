@@ -1,4 +1,4 @@
-"""The first five minutes on the Overview: one button, each stage, the verdict, begin anew."""
+"""The first five minutes on the Overview: one button, each stage, the verdict, starting over."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STEPS = [step for step, _ in lifecycle.whole()]
 
 
 def labels(app: AppTest) -> list[str]:
-    return [found.label for found in app.button]
+    return [button.label for button in app.button]
 
 
-def go(settings: Settings, steps: int, runs: dict[str, str] | None = None) -> None:
-    """Let that many jobs of the chain be done, as a worker does."""
-    for _ in range(steps):
+def go(settings: Settings, count: int, runs: dict[str, str] | None = None) -> None:
+    """Finish that many jobs of the chain, as a worker does."""
+    for _ in range(count):
         (job,) = jobs.active(settings)
         jobs.claim(settings, job.job_id)
         if runs:
@@ -39,12 +39,12 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
 ) -> None:
     app = open_page(settings, "overview")
     assert "Does the shot go in?" in text_of(app)
-    assert [found for found in app.button if found.label == BUTTON]
+    assert [button for button in app.button if button.label == BUTTON]
     app = press(app, BUTTON)
     assert not app.error
-    found = chains.current(settings)
-    assert found is not None
-    assert ([link.step for link in found.links], found.state) == (STEPS, "running")
+    chain = chains.current(settings)
+    assert chain is not None
+    assert ([link.step for link in chain.links], chain.state) == (STEPS, "running")
     assert [job.step for job in jobs.active(settings)] == ["acquire"]
     text = text_of(app)
     assert "Stage 1 of 6" in text
@@ -59,7 +59,7 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
     assert not jobs.active(settings)
 
 
-def test_a_stage_that_fails_is_told_with_its_reason_and_can_be_tried_again(
+def test_a_failed_stage_shows_its_reason_and_can_be_tried_again(
     settings: Settings, open_page: Callable[..., AppTest], press, text_of
 ) -> None:
     chains.start(settings, lifecycle.whole(), BUTTON)
@@ -68,12 +68,12 @@ def test_a_stage_that_fails_is_told_with_its_reason_and_can_be_tried_again(
     jobs.claim(settings, job.job_id)
     jobs.finish(settings, job.job_id, jobs.FAILED, error="The disk is full.")
     app = open_page(settings, "overview")
-    assert "**Prepare failed.** The disk is full." in [found.value for found in app.error]
-    assert "Go to Prepare" in [found.value for found in app.page_link]
+    assert "**Prepare failed.** The disk is full." in [error.value for error in app.error]
+    assert "Go to Prepare" in [link.value for link in app.page_link]
     app = press(app, "Try again from the start")
-    found = chains.current(settings)
-    assert found is not None
-    assert (found.state, found.links[1].job) == ("running", None)
+    chain = chains.current(settings)
+    assert chain is not None
+    assert (chain.state, chain.links[1].job) == ("running", None)
     assert "Stage 1 of 6" in text_of(app)
 
 
@@ -90,7 +90,7 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     app = open_page(settings, "overview")
     run = copied.run("monitor")
     text = text_of(app)
-    # by the rows of the example, and marked so
+    # on sample rows, and marked so
     assert app.subheader[0].value.endswith(f": {run.tags['courtside.verdict_title']} {SAMPLE_MARK}")
     assert f"**What to do:** {run.tags['courtside.verdict_todo']}" in text
     assert "See the whole report" in text
@@ -101,28 +101,28 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     ]
 
 
-def test_beginning_anew_asks_for_the_name_and_starts_the_app_again(
+def test_a_reset_asks_for_the_name_and_restarts_the_app(
     copied: Lived, open_page: Callable[..., AppTest], press, text_of, monkeypatch
 ) -> None:
-    settings, asked = copied.settings, []
-    monkeypatch.setattr(process, "re_exec", asked.append)
-    # the server is another home's
+    settings, restarts = copied.settings, []
+    monkeypatch.setattr(process, "re_exec", restarts.append)
+    # the server belongs to another home
     monkeypatch.setattr(backup, "_stop_all", lambda settings: None)
     app = open_page(settings, "overview")
-    (button,) = [found for found in app.button if found.key == "reset"]
+    (button,) = [button for button in app.button if button.key == "reset"]
     assert button.disabled
     app.text_input(key="confirm-reset").set_value("kobe bryant").run()
     assert app.button(key="reset").disabled
     app.text_input(key="confirm-reset").set_value(settings.project).run()
     app = press(app, "Move everything into a backup")
     assert "The app starts again." in text_of(app)
-    assert asked == [settings.environment()]
-    # what the app does when it starts
+    assert restarts == [settings.environment()]
+    # as the app does when it starts
     name = backup.finish(settings)
     app = open_page(settings, "overview", warm=False)
     assert BUTTON in labels(app)
-    (kept,) = backup.listed(settings)
-    assert kept.name == name
+    (stored,) = backup.listed(settings)
+    assert stored.name == name
     assert app.button(key="restore").disabled
     app.checkbox(key="sure-restore").check().run()
     app = press(app, "Put it back")
@@ -134,11 +134,11 @@ def test_beginning_anew_asks_for_the_name_and_starts_the_app_again(
 def test_while_a_job_waits_the_reset_is_refused_with_the_reason(
     settings: Settings, open_page: Callable[..., AppTest], press, monkeypatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(process, "re_exec", asked.append)
+    restarts: list[object] = []
+    monkeypatch.setattr(process, "re_exec", restarts.append)
     jobs.submit(settings, "prepare", {})
     app = open_page(settings, "overview")
     app.text_input(key="confirm-reset").set_value(settings.project).run()
     app = press(app, "Move everything into a backup")
     assert "A job is under way." in app.error[0].value
-    assert not asked
+    assert not restarts

@@ -1,7 +1,7 @@
-"""Damaged files, a read-only home and a full disk: a sentence says which, what works, what next.
+"""Damaged files, a read-only home and a full disk: a message says what works and what to do.
 
-A read-only or full file system is a small one of its own, where this user may mount one; else the
-system's refusal is raised where the app asks for a file.
+A read-only or full file system is a small one of its own, where this user may mount one; otherwise
+the system's refusal is raised where the app asks for a file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from core.runtime.commands import main
 from tests.conftest import copy_home
 
 GARBAGE = bytes(range(256)) * 64
-# what no person can use
+# what no person should see
 RAW = re.compile(r"SQL|sqlite3\.|Traceback|\(Background|Error\b|Errno")
 JSON: dict[str, Callable[[Settings], object]] = {
     "state/clock.json": lambda settings: clock.now(settings.model_copy(update={"clock_speed": 2})),
@@ -49,10 +49,10 @@ DATABASES: dict[str, Callable[[Settings], object]] = {
 
 
 def sentence(call: Callable[[], object], name: str) -> str:
-    """Return what a person is told; it names the file and holds nothing raw."""
-    with pytest.raises(StoreError) as told:
+    """Return the message a person gets; it names the file and holds no raw error text."""
+    with pytest.raises(StoreError) as caught:
         call()
-    text = told.value.message
+    text = caught.value.message
     assert name in text
     assert not RAW.search(text), text
     assert "\n" not in text
@@ -61,7 +61,7 @@ def sentence(call: Callable[[], object], name: str) -> str:
 
 @pytest.mark.parametrize("name", JSON)
 @pytest.mark.parametrize("content", [GARBAGE, b'{"chain_id": "1", "st', b"", b"[1, 2", b'"text"'])
-def test_a_damaged_json_file_is_told_with_what_to_do(
+def test_a_damaged_json_file_is_reported_with_what_to_do(
     settings: Settings, name: str, content: bytes
 ) -> None:
     path = settings.home / name
@@ -80,7 +80,7 @@ DOCUMENTS: dict[str, Callable[[Settings], object]] = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_damaged_value_in_the_database_is_told_with_what_to_do(
+def test_a_damaged_value_in_the_database_is_reported_with_what_to_do(
     settings: Settings, name: str
 ) -> None:
     state.save(settings, name, {})
@@ -89,35 +89,35 @@ def test_a_damaged_value_in_the_database_is_told_with_what_to_do(
     assert "again" in sentence(lambda: DOCUMENTS[name](settings), name)
 
 
-def _whole(settings: Settings, name: str) -> Path:
-    """Return a database of some pages of another home, in one file."""
-    made = settings.model_copy(update={"home": settings.home.parent / "made"})
-    (made.home / "state").mkdir(parents=True)
+def _complete_database(settings: Settings, name: str) -> Path:
+    """Return a database of another home with some pages, in one file."""
+    other_home = settings.model_copy(update={"home": settings.home.parent / "made"})
+    (other_home.home / "state").mkdir(parents=True)
     if name.endswith("predictions.db"):
-        with log_store.writing(made):
+        with log_store.writing(other_home):
             pass
     elif name.endswith("state.db"):
-        with state.transaction(made):
+        with state.transaction(other_home):
             pass
     else:
-        DATABASES[name](made)
-    with closing(sqlite3.connect(made.home / name)) as connection:
+        DATABASES[name](other_home)
+    with closing(sqlite3.connect(other_home.home / name)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return made.home / name
+    return other_home.home / name
 
 
 @pytest.mark.parametrize("name", DATABASES)
-@pytest.mark.parametrize("how", ["garbage", "truncated"])
-def test_a_damaged_database_is_told_with_what_works_and_what_to_do(
-    settings: Settings, name: str, how: str
+@pytest.mark.parametrize("damage", ["garbage", "truncated"])
+def test_a_damaged_database_is_reported_with_what_works_and_what_to_do(
+    settings: Settings, name: str, damage: str
 ) -> None:
     path = settings.home / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    if how == "truncated":
-        made = path if name == "mlflow.db" else _whole(settings, name)
-        os.truncate(made, made.stat().st_size // 2 + 100)
-        if made != path:
-            shutil.copyfile(made, path)
+    if damage == "truncated":
+        database = path if name == "mlflow.db" else _complete_database(settings, name)
+        os.truncate(database, database.stat().st_size // 2 + 100)
+        if database != path:
+            shutil.copyfile(database, path)
     else:
         path.write_bytes(GARBAGE)
     text = sentence(lambda: DATABASES[name](settings), path.name)
@@ -126,7 +126,9 @@ def test_a_damaged_database_is_told_with_what_works_and_what_to_do(
     assert str(path) in text
 
 
-def test_what_was_moved_away_is_made_anew_in_the_same_process(settings: Settings) -> None:
+def test_a_database_that_was_moved_away_is_recreated_in_the_same_process(
+    settings: Settings,
+) -> None:
     jobs.submit(settings, "train", {})
     for path in settings.state_dir.glob("state.db*"):
         path.rename(path.with_name(f"old-{path.name}"))
@@ -137,20 +139,20 @@ def test_what_was_moved_away_is_made_anew_in_the_same_process(settings: Settings
 
 
 @pytest.mark.parametrize("content", [GARBAGE, b"", b"null", b"[]", b'{"pid": "x"}', b'{"pid": 1}'])
-def test_a_damaged_state_of_the_worker_is_as_none(settings: Settings, content: bytes) -> None:
+def test_a_damaged_state_of_the_worker_counts_as_none(settings: Settings, content: bytes) -> None:
     settings.state_dir.mkdir(parents=True)
     (settings.state_dir / "supervisor.json").write_bytes(content)
     assert jobs.read_state(settings) is None
     assert jobs.worker_state(settings) == jobs.WorkerState(False, False, None, None)
 
 
-def test_status_tells_of_a_damaged_database_and_the_rest(settings: Settings, capsys) -> None:
+def test_status_reports_a_damaged_database_and_the_rest(settings: Settings, capsys) -> None:
     settings.state_dir.mkdir(parents=True)
     state.path(settings).write_bytes(GARBAGE)
     assert main(["status", "--home", str(settings.home)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["served"] == []
-    assert "state.db is damaged" in told["damaged"][0]
+    status = json.loads(capsys.readouterr().out)
+    assert status["served"] == []
+    assert "state.db is damaged" in status["damaged"][0]
 
 
 def test_the_worker_of_a_damaged_job_table_ends(settings: Settings) -> None:
@@ -159,7 +161,7 @@ def test_the_worker_of_a_damaged_job_table_ends(settings: Settings) -> None:
     with pytest.raises(store_faults.DamagedError, match=r"state\.db is damaged"):
         jobs.ensure_supervisor(settings)
     assert not jobs.worker_state(settings).alive
-    # one that is started all the same says why and ends
+    # a worker that is started anyway says why and ends
     ended = subprocess.run(
         [sys.executable, "-m", "core.runtime.supervisor", "--preload="],
         env=os.environ | settings.environment() | {"PYTHONPATH": str(CODE_ROOT)},
@@ -174,48 +176,48 @@ def test_the_worker_of_a_damaged_job_table_ends(settings: Settings) -> None:
 
 
 @pytest.mark.long
-def test_a_worker_whose_table_is_damaged_meanwhile_leaves(settings: Settings) -> None:
-    """It hears a stop at once, and leaves by itself after a while."""
+def test_a_worker_whose_table_gets_damaged_ends(settings: Settings) -> None:
+    """It obeys a stop at once, and ends by itself after a while."""
     from core.runtime import supervisor
 
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    made = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
+    watcher = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
     error = StoreError("state.db is damaged.")
-    assert not made._gives_up(error)
-    assert not made._gives_up(error)
+    assert not watcher._gives_up(error)
+    assert not watcher._gives_up(error)
     jobs.ask(settings, "stop")
-    assert made._gives_up(error)
-    made.stopping = False
-    made.broken_since = time.monotonic() - 2 * supervisor.BROKEN_SECONDS
-    assert made._gives_up(error)
+    assert watcher._gives_up(error)
+    watcher.stopping = False
+    watcher.broken_since = time.monotonic() - 2 * supervisor.BROKEN_SECONDS
+    assert watcher._gives_up(error)
 
 
 # --- a home that cannot be written --------------------------------------------------------------
 
 
 @contextmanager
-def mounted(place: Path, *options: str) -> Iterator[None]:
+def mounted(folder: Path, *options: str) -> Iterator[None]:
     """Mount a small file system; skip where this user may not."""
-    place.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
-        ["mount", *options, str(place)], capture_output=True, check=False, timeout=60
+        ["mount", *options, str(folder)], capture_output=True, check=False, timeout=60
     )
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
     try:
         yield
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=True, timeout=60)
+        subprocess.run(["umount", "-l", str(folder)], check=True, timeout=60)
 
 
 @pytest.fixture
 def read_only(trained_few: Settings, tmp_path: Path) -> Iterator[Settings]:
-    made = copy_home(trained_few, tmp_path / "home")
-    policy_store.save(made, Policy(strategy="reactive"))
-    state.close(made)
-    with mounted(made.home, "--bind", str(made.home)):
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(made.home)], check=True, timeout=60)
-        yield made
+    home = copy_home(trained_few, tmp_path / "home")
+    policy_store.save(home, Policy(strategy="reactive"))
+    state.close(home)
+    with mounted(home.home, "--bind", str(home.home)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(home.home)], check=True, timeout=60)
+        yield home
 
 
 def command(settings: Settings, *words: str) -> tuple[int, dict[str, object], str]:
@@ -230,15 +232,17 @@ def command(settings: Settings, *words: str) -> tuple[int, dict[str, object], st
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
-def test_a_read_only_home_is_read_and_refuses_writes_in_words(read_only: Settings) -> None:
-    code, told, said = command(read_only, "status")
-    assert (code, told["status"]) == (0, "done"), told
-    assert told["champion"] == "1"
-    assert "Traceback" not in said
-    code, told, said = command(read_only, "prepare", "--quiet")
-    assert (code, told["status"]) == (1, "refused")
-    assert "read-only" in str(told["error"])
-    assert not RAW.search(str(told["error"])), told
+def test_a_read_only_home_can_be_read_and_refuses_writes_with_a_message(
+    read_only: Settings,
+) -> None:
+    code, report, errors = command(read_only, "status")
+    assert (code, report["status"]) == (0, "done"), report
+    assert report["champion"] == "1"
+    assert "Traceback" not in errors
+    code, report, errors = command(read_only, "prepare", "--quiet")
+    assert (code, report["status"]) == (1, "refused")
+    assert "read-only" in str(report["error"])
+    assert not RAW.search(str(report["error"])), report
     sentence(lambda: jobs.submit(read_only, "train", {}), "state.db")
     assert policy_store.load(read_only) == Policy(strategy="reactive")
     with pytest.raises(CourtsideError):
@@ -261,18 +265,18 @@ def full(tmp_path: Path, store_template: Path) -> Iterator[Settings]:
 
 
 @pytest.mark.long
-def test_a_full_disk_is_told_in_words_everywhere(full: Settings) -> None:
-    code, told, _ = command(full, "status")
-    assert (code, told["status"]) == (0, "done"), told
+def test_a_full_disk_is_reported_with_a_message_everywhere(full: Settings) -> None:
+    code, report, _ = command(full, "status")
+    assert (code, report["status"]) == (0, "done"), report
     assert "disk is full" in sentence(lambda: fill_jobs(full), "state.db")
     assert "disk is full" in sentence(
         lambda: storage.write_json(full.state_dir / "clock.json", {"a": "x" * 10_000}), "clock.json"
     )
     assert len(jobs.latest(full)) >= 1
-    code, told, _ = command(full, "acquire", "--quiet")
+    code, report, _ = command(full, "acquire", "--quiet")
     assert code == 1
-    assert not RAW.search(str(told["error"])), told
-    # and when there is room again, it goes on
+    assert not RAW.search(str(report["error"])), report
+    # once there is room again, it works
     (full.home / "filler").unlink()
     assert jobs.submit(full, "train", {"again": 1}).status == "queued"
 
@@ -283,7 +287,7 @@ def fill_jobs(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_what_the_disk_refuses_is_a_sentence_in_a_command_and_in_a_job(
+def test_a_refusal_of_the_disk_is_a_message_of_a_command(
     settings: Settings, number: int, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -291,11 +295,11 @@ def test_what_the_disk_refuses_is_a_sentence_in_a_command_and_in_a_job(
 
     monkeypatch.setattr(tracking, "last_run", refuse)
     assert main(["status", "--home", str(settings.home)]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["status"] == "refused"
-    assert "x.lock" in told["error"]
-    assert not RAW.search(told["error"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["status"] == "refused"
+    assert "x.lock" in report["error"]
+    assert not RAW.search(report["error"])
 
 
-def test_other_errors_of_the_system_are_not_called_the_disks() -> None:
+def test_other_system_errors_are_not_reported_as_disk_faults() -> None:
     assert store_faults.of_disk(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None

@@ -1,4 +1,4 @@
-"""Logs are bounded while they are written, old temporary files go, and nobody else reads any."""
+"""Logs are bounded while written, old temporary files are removed, and all files are private."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def mode(path: Path) -> int:
 
 
 def test_a_log_is_bounded_while_a_program_writes_it(tmp_path: Path) -> None:
-    most = 200_000
+    limit = 200_000
     log = tmp_path / "serve-5101.log"
     begun = process.start([sys.executable, "-c", WRITER], log, {}, tmp_path)
     rotated = 0
     try:
         while rotated < 5:
-            until(lambda: log.stat().st_size > most)
-            rotated += len(log_files.rotate(tmp_path, most))
-        # no hole of zeros at its beginning: the writer goes on at the new end
+            until(lambda: log.stat().st_size > limit)
+            rotated += len(log_files.rotate(tmp_path, limit))
+        # no run of zeros at its start: the writer continues at the new end
         until(lambda: log.stat().st_size > 1000)
     finally:
         process.stop(begun)
@@ -50,45 +50,45 @@ def test_a_log_is_bounded_while_a_program_writes_it(tmp_path: Path) -> None:
     assert files == ["serve-5101.log", "serve-5101.log.1", "serve-5101.log.2"]
     for path in tmp_path.glob("serve*"):
         assert b"\0" not in path.read_bytes()
-    assert all(path.stat().st_size <= most for path in tmp_path.glob("serve*.?"))
+    assert all(path.stat().st_size <= limit for path in tmp_path.glob("serve*.?"))
     lines = (tmp_path / "serve-5101.log.1").read_text().split("\n")
     newest = [int(line.split()[1]) for line in lines[1:-1] if line.startswith("line ")]
     assert newest == sorted(newest)
 
 
-def test_a_log_that_is_small_is_left_alone(tmp_path: Path) -> None:
+def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "worker.log").write_text("one\n")
     assert log_files.rotate(tmp_path) == []
     assert log_files.rotate(tmp_path / "nowhere") == []
     assert [path.name for path in tmp_path.iterdir()] == ["worker.log"]
 
 
-def old(path: Path, *, folder: bool = False) -> Path:
+def aged(path: Path, *, folder: bool = False) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir() if folder else path.write_text("x")
     os.utime(path, (time.time() - 2 * DAY,) * 2)
     return path
 
 
-def test_old_temporary_files_go_unless_a_job_needs_them(settings: Settings) -> None:
+def test_old_temporary_files_are_removed_unless_a_job_needs_them(settings: Settings) -> None:
     state = settings.state_dir
     waits = jobs.submit(settings, "score", {"file": {"name": "a.csv", "stored": "aaaa.csv"}})
-    needed = [old(state / "uploads" / "aaaa.csv"), old(state / "tmp" / waits.job_id, folder=True)]
+    needed = [aged(state / "uploads" / "aaaa.csv"), aged(state / "tmp" / waits.job_id, folder=True)]
     gone = [
-        old(state / "uploads" / "bbbb.csv"),
-        old(state / "tmp" / "ffff", folder=True),
-        old(state / ".supervisor.x1y2"),
+        aged(state / "uploads" / "bbbb.csv"),
+        aged(state / "tmp" / "ffff", folder=True),
+        aged(state / ".supervisor.x1y2"),
     ]
     young = state / "tmp" / "young"
     young.mkdir()
-    kept = old(state / "clock.json")
+    state_file = aged(state / "clock.json")
     leftovers.sweep(settings)
-    assert all(path.exists() for path in (*needed, young, kept))
+    assert all(path.exists() for path in (*needed, young, state_file))
     assert not any(path.exists() for path in gone)
 
 
 def test_nothing_is_swept_while_the_job_table_cannot_be_read(settings: Settings) -> None:
-    left = old(settings.state_dir / "uploads" / "bbbb.csv")
+    left = aged(settings.state_dir / "uploads" / "bbbb.csv")
     (settings.state_dir / "state.db").write_bytes(bytes(range(256)) * 64)
     leftovers.sweep(settings)
     assert left.exists()
@@ -96,7 +96,7 @@ def test_nothing_is_swept_while_the_job_table_cannot_be_read(settings: Settings)
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="rights of this kind are POSIX's")
-def test_what_was_left_loose_is_tightened_and_the_rest_is_let_be(tmp_path: Path) -> None:
+def test_loose_permissions_are_tightened_and_other_files_left_alone(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for name in ("state/uploads", "logs", "mlruns/1/a", "data/01_raw/x", "backups/y", "own"):
         (home / name).mkdir(parents=True)
@@ -122,14 +122,14 @@ def test_what_was_left_loose_is_tightened_and_the_rest_is_let_be(tmp_path: Path)
     assert {name: oct(mode(home / name)) for name in files} == dict.fromkeys(files, oct(0o600))
     for name in ("", "state", "state/uploads", "logs", "mlruns/1/a", "data/01_raw", "backups"):
         assert mode(home / name) == 0o700, name
-    # what is not the app's
+    # files that are not the app's
     assert mode(home / "own" / "notes.txt") == mode(home / "data/01_raw/.gitkeep") == 0o644
     assert mode(elsewhere) == 0o644
 
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="rights of this kind are POSIX's")
-def test_a_checkout_that_is_the_home_keeps_its_own_rights(tmp_path: Path) -> None:
+def test_a_checkout_that_is_the_home_keeps_its_permissions(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / ".git").mkdir(parents=True)
     (home / "state").mkdir()
@@ -165,12 +165,14 @@ def test_what_programs_write_is_private_under_any_umask(tmp_path: Path, mask: in
     finally:
         os.umask(before)
     loose = [str(path) for path in home.rglob("*") if path.is_file() and mode(path) & 0o077]
-    # made by this test's own process, in folders that the worker has made private
+    # created by this test's process, in folders that the worker made private
     private = {path for path in home.iterdir() if path.is_dir() and not mode(path) & 0o077}
-    assert not [path for path in loose if not any(path.startswith(str(one)) for one in private)]
+    assert not [
+        path for path in loose if not any(path.startswith(str(folder)) for folder in private)
+    ]
     assert mode(home) == 0o700
     assert mode(home / "mlflow.db") == 0o600
-    # what was asked for elsewhere is the person's own
+    # the output file is the person's own
     assert mode(out) == 0o666 & ~mask
 
 

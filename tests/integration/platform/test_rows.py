@@ -1,4 +1,4 @@
-"""One row contract: the same rows have one answer, or one refusal, whichever way they come."""
+"""One row contract: the same rows get one answer, or one refusal, on every path."""
 
 import csv
 import datetime
@@ -31,7 +31,7 @@ from core.retraining import simulation as replay
 from core.scoring import batches
 from core.serving import client, contract
 from core.training.preprocessing import preprocessor
-from tests.integration.serving.gateways import Standing, free_port, save_model, serving
+from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving
 
 COLUMNS = {
     "x": Column(type="number", about="x", min=-1000.0),
@@ -40,8 +40,8 @@ COLUMNS = {
     "place": Column(type="text", about="place"),
     "day": Column(type="date", about="day"),
 }
-KINDS = {name: "text" if one.is_text else "number" for name, one in COLUMNS.items()}
-RULES = {name: one.rule for name, one in COLUMNS.items()}
+KINDS = {name: "text" if column.is_text else "number" for name, column in COLUMNS.items()}
+RULES = {name: column.rule for name, column in COLUMNS.items()}
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 MARKS = st.sampled_from(["NA", "", "null", "NaN", "n/a", "nan", "#N/A", None])
 ODD = st.sampled_from(
@@ -79,7 +79,7 @@ CELLS = {
     "x": st.one_of(NUMBERS, MARKS, ODD, st.booleans()),
     "n": st.one_of(st.integers(-(2**53) + 1, 2**53 - 1), NUMBERS, MARKS, ODD, st.booleans()),
     "flag": st.one_of(st.sampled_from([0, 1, True, False, "true", "0", 2, 0.5]), MARKS),
-    # a whole number with a point is another text in a file than in JSON, so there are none here
+    # a whole number with a decimal point differs as text between a file and JSON, so there are none
     "place": st.one_of(
         st.sampled_from(["NA", "None", "null", "nan", "NL", "007", "12.0", "true", "=1+1", "-3"]),
         st.text("aé \u0663\uff13,\"'=-7", max_size=4),
@@ -115,8 +115,8 @@ PLAIN = {"x": 1.5, "n": 3, "flag": 1, "place": "NL", "day": "2000-10-31"}
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory):
-    """A gateway before a model of every type of column; and that model."""
+def running_gateway(tmp_path_factory):
+    """A gateway in front of a model of every type of column, and that model."""
     folder = tmp_path_factory.mktemp("rows")
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
@@ -134,12 +134,12 @@ def standing(tmp_path_factory):
     rules = {name: asdict(rule) for name, rule in RULES.items()}
     model = save_model(folder, estimator, KINDS, is_complete=False, rules=rules)
     with serving(model) as (backend, _):
-        one = Standing(Settings(home=folder / "home"), free_port(), backend)
+        gateway_process = GatewayProcess(Settings(home=folder / "home"), free_port(), backend)
         key = asdict(Rule("integer"))
-        one.keep(inputs=KINDS, is_complete=False, key="id", rules={**rules, "id": key})
-        one.start()
-        yield one, estimator, folder
-        one.end()
+        gateway_process.keep(inputs=KINDS, is_complete=False, key="id", rules={**rules, "id": key})
+        gateway_process.start()
+        yield gateway_process, estimator, folder
+        gateway_process.end()
 
 
 def as_csv(table):
@@ -166,13 +166,13 @@ def requests_of(table):
     names = list(table[0])
     split = {"columns": names, "data": [list(row.values()) for row in table]}
     lists = {name: [row[name] for row in table] for name in names}
-    for asked in (
+    for body in (
         {"dataframe_split": split},
         {"dataframe_records": table},
         {"instances": table},
         {"inputs": lists},
     ):
-        yield next(iter(asked)), json.dumps(asked).encode(), "application/json"
+        yield next(iter(body)), json.dumps(body).encode(), "application/json"
     yield "csv", as_csv(table), CSV
     yield "parquet", as_parquet(table), PARQUET
 
@@ -186,7 +186,7 @@ def answered(url, body, kind):
 
 
 def scored(estimator, frame):
-    """Score as the served model's own code does; or say why not."""
+    """Score as the served model's own code does; or return the refusal."""
     model = served_model.ServedModel()
     model.estimator, model.config = (
         estimator,
@@ -205,30 +205,30 @@ def scored(estimator, frame):
         return error.message
 
 
-# how a file is written is another question than what its values are
+# the format of a file is another question than its values
 WRITTEN = Given("comma", "point", "utf-8")
 
 
 def acquired(estimator, path):
-    found = schema.inspect(tables.read(path, path.name, COLUMNS, WRITTEN), COLUMNS)
-    return " ".join(found.errors) if found.errors else scored(estimator, found.frame)
+    inspected = schema.inspect(tables.read(path, path.name, COLUMNS, WRITTEN), COLUMNS)
+    return " ".join(inspected.errors) if inspected.errors else scored(estimator, inspected.frame)
 
 
 def by_path(estimator, path):
     source = batches.inspect(str(path), given=WRITTEN)
-    texts = [name for name, one in COLUMNS.items() if one.is_text]
+    texts = [name for name, column in COLUMNS.items() if column.is_text]
     (batch,) = batches.read(source, source.parts[0], list(COLUMNS), texts=texts)
     clean, refused = schema.usable(batch.frame, COLUMNS)
-    sentences = [rows.sentence(one.fault) for one in refused]
+    sentences = [rows.sentence(refusal.fault) for refusal in refused]
     return " ".join(sentences) if sentences else scored(estimator, clean)
 
 
 def by_client(url, frame):
     try:
-        found = client.score(url, frame, KINDS, is_complete=False, rules=RULES)
+        result = client.score(url, frame, KINDS, is_complete=False, rules=RULES)
     except InputError as error:
         return error.message
-    return found.probabilities.tolist()
+    return result.probabilities.tolist()
 
 
 @hypothesis_settings(
@@ -243,25 +243,25 @@ def by_client(url, frame):
 @example(table=[{**PLAIN, "x": 1e308}, {**PLAIN, "n": 1e300}])
 @example(table=[{**PLAIN, "flag": True}, {**PLAIN, "flag": None}])
 @example(table=[{**PLAIN, "day": "148000-01-01"}])
-def test_one_row_has_one_answer_or_one_refusal_whichever_way_it_comes(standing, table):
-    gateway, estimator, folder = standing
+def test_one_row_has_one_answer_or_one_refusal_on_every_path(running_gateway, table):
+    gateway, estimator, folder = running_gateway
     (folder / "rows.csv").write_bytes(as_csv(table))
     (folder / "rows.parquet").write_bytes(as_parquet(table))
     given_frame = pd.DataFrame(
         {name: pd.Series([row[name] for row in table], dtype="object") for name in COLUMNS}
     )
-    found = {name: answered(gateway.url, body, kind) for name, body, kind in requests_of(table)}
-    found["acquire csv"] = acquired(estimator, folder / "rows.csv")
-    found["acquire parquet"] = acquired(estimator, folder / "rows.parquet")
-    found["path csv"] = by_path(estimator, folder / "rows.csv")
-    found["path parquet"] = by_path(estimator, folder / "rows.parquet")
-    found["client"] = by_client(gateway.url, given_frame)
-    found["served model"] = scored(estimator, given_frame)
-    first = found["dataframe_split"]
-    assert {name: one for name, one in found.items() if one != first} == {}
+    answers = {name: answered(gateway.url, body, kind) for name, body, kind in requests_of(table)}
+    answers["acquire csv"] = acquired(estimator, folder / "rows.csv")
+    answers["acquire parquet"] = acquired(estimator, folder / "rows.parquet")
+    answers["path csv"] = by_path(estimator, folder / "rows.csv")
+    answers["path parquet"] = by_path(estimator, folder / "rows.parquet")
+    answers["client"] = by_client(gateway.url, given_frame)
+    answers["served model"] = scored(estimator, given_frame)
+    first = answers["dataframe_split"]
+    assert {name: answer for name, answer in answers.items() if answer != first} == {}
 
 
-def test_a_missing_value_is_refused_in_one_sentence_where_none_may_be_missing(standing):
+def test_a_missing_value_gets_one_refusal_where_none_may_be_missing(running_gateway):
     frame = pd.DataFrame([PLAIN, {**PLAIN, "x": "NA", "place": ""}])
     words = (
         "Column 'x' must not be missing: 1 row is empty, row 2. "
@@ -276,8 +276,8 @@ def test_a_missing_value_is_refused_in_one_sentence_where_none_may_be_missing(st
     with pytest.raises(MlflowException) as refused:
         served_model.checked(frame, RULES)
     assert refused.value.message == words
-    gateway, _, _ = standing
-    gateway.keep(inputs=KINDS, rules={name: asdict(one) for name, one in RULES.items()})
+    gateway, _, _ = running_gateway
+    gateway.keep(inputs=KINDS, rules={name: asdict(rule) for name, rule in RULES.items()})
     try:
         for _, body, kind in requests_of(frame.to_dict("records")):
             assert answered(gateway.url, body, kind) == words
@@ -287,17 +287,17 @@ def test_a_missing_value_is_refused_in_one_sentence_where_none_may_be_missing(st
             inputs=KINDS,
             is_complete=False,
             key="id",
-            rules={name: asdict(one) for name, one in rules.items()},
+            rules={name: asdict(rule) for name, rule in rules.items()},
         )
 
 
 @pytest.mark.parametrize("key", [12, 12.0, "12", "12.0", "012", " 12 "])
-def test_a_whole_numbers_key_is_one_text_however_it_comes(tmp_path, key):
+def test_an_integer_key_is_one_text_in_every_form(tmp_path, key):
     table = [{**PLAIN, "id": key}, {**PLAIN, "id": None}]
     server_rules = {**RULES, "id": Rule("integer")}
     for _, body, kind in requests_of(table):
-        found = contract.read(body, kind, KINDS, server_rules, is_complete=False, key="id")
-        assert found.keys == ["12", None]
+        request_rows = contract.read(body, kind, KINDS, server_rules, is_complete=False, key="id")
+        assert request_rows.keys == ["12", None]
     for name, body in (("a.csv", as_csv(table)), ("a.parquet", as_parquet(table))):
         (tmp_path / name).write_bytes(body)
         source = batches.inspect(str(tmp_path / name))
@@ -305,17 +305,17 @@ def test_a_whole_numbers_key_is_one_text_however_it_comes(tmp_path, key):
         assert (batch.keys.to_pylist(), batch.key_fault) == (["12", None], None)
         wanted = {"id": Column(type="integer", about="id")}
         frame = schema.usable(tables.read(tmp_path / name, name, wanted), wanted)[0]
-        assert [rows.key_text(one, "integer") for one in frame["id"]] == ["12", None]
+        assert [rows.key_text(cell, "integer") for cell in frame["id"]] == ["12", None]
 
 
-def test_a_key_that_is_none_is_refused_as_acquire_refuses_it(standing):
-    gateway, _, _ = standing
+def test_an_invalid_key_is_refused_as_acquire_refuses_it(running_gateway):
+    gateway, _, _ = running_gateway
     words = "Column 'id' must be a whole number: not so in 1 row ('x'), row 1."
     for _, body, kind in requests_of([{**PLAIN, "id": "x"}]):
         assert answered(gateway.url, body, kind) == words
 
 
-def test_the_row_contract_in_a_model_is_that_of_the_app():
+def test_a_model_carries_the_row_contract_of_the_app():
     text = model_files.served_code()
     for name in ("faults", "rules", "values"):
         own = (CODE_ROOT / "core" / "platform" / "rows" / f"{name}.py").read_text(encoding="utf-8")
@@ -325,20 +325,20 @@ def test_the_row_contract_in_a_model_is_that_of_the_app():
     compile(text, "served_model.py", "exec")
 
 
-def test_types_of_columns_have_their_natural_widths():
+def test_column_types_accept_their_natural_widths():
     numbers = Rule("number", min=0.0, max=300.0)
     for width in ("int8", "uint8", "int16", "uint64", "float32", "Int64", "Float64", "boolean"):
-        found = rows.read(pd.Series([0, 1], name="a").astype(width), numbers)
-        assert (found.values.tolist(), found.values.dtype, found.faults) == ([0.0, 1.0], "f8", ())
+        read = rows.read(pd.Series([0, 1], name="a").astype(width), numbers)
+        assert (read.values.tolist(), read.values.dtype, read.faults) == ([0.0, 1.0], "f8", ())
     for cells in ([decimal.Decimal("1.50"), None], pd.Categorical(["1.5", None])):
-        found = rows.read(pd.Series(cells, name="a"), numbers)
-        assert (found.values[0], found.values.isna()[1], found.faults) == (1.5, True, ())
-    whole = rows.read(pd.Series([-(2**40), 2**40]), Rule("integer"))
-    assert (whole.values.dtype, whole.faults) == ("int64", ())
+        read = rows.read(pd.Series(cells, name="a"), numbers)
+        assert (read.values[0], read.values.isna()[1], read.faults) == (1.5, True, ())
+    integers = rows.read(pd.Series([-(2**40), 2**40]), Rule("integer"))
+    assert (integers.values.dtype, integers.faults) == ("int64", ())
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("value", "stored"),
     [
         (datetime.date(2000, 10, 31), "2000-10-31"),
         (datetime.datetime(2000, 10, 31), "2000-10-31"),
@@ -349,9 +349,9 @@ def test_types_of_columns_have_their_natural_widths():
         (np.datetime64("2000-10-31T19:30"), "2000-10-31T19:30:00"),
     ],
 )
-def test_the_time_of_day_and_the_zone_are_never_dropped(value, kept):
-    found = rows.read(pd.Series([value, None], name="a"), Rule("date"))
-    assert (found.values.tolist(), found.faults) == ([kept, None], ())
+def test_the_time_of_day_and_the_zone_are_never_dropped(value, stored):
+    read = rows.read(pd.Series([value, None], name="a"), Rule("date"))
+    assert (read.values.tolist(), read.faults) == ([stored, None], ())
 
 
 @pytest.mark.parametrize(
@@ -363,25 +363,25 @@ def test_the_time_of_day_and_the_zone_are_never_dropped(value, kept):
         pa.array([2**62 // 10**6], pa.timestamp("s", tz="UTC")),
     ],
 )
-def test_moments_that_no_timestamp_holds_are_told_in_a_sentence(values, tmp_path):
+def test_moments_that_no_timestamp_holds_are_refused_with_a_message(values, tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": values}), path)
     wanted = {"a": Column(type="date", about="a")}
-    found = schema.inspect(tables.read(path, "a.parquet", wanted), wanted)
-    (text,) = found.errors
+    inspected = schema.inspect(tables.read(path, "a.parquet", wanted), wanted)
+    (text,) = inspected.errors
     assert text.startswith("Column 'a' must lie in the years 1678 to 2261: not so in 1 row (")
 
 
-def test_booleans_of_a_file_are_no_other_texts_than_those_of_a_request(tmp_path):
+def test_booleans_of_a_file_are_the_same_texts_as_those_of_a_request(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": [True, None, False]}), path)
-    for kind, kept in (("text", ["True", None, "False"]), ("integer", [1.0, None, 0.0])):
+    for kind, expected in (("text", ["True", None, "False"]), ("integer", [1.0, None, 0.0])):
         wanted = {"a": Column(type=kind, about="a")}
-        found = schema.inspect(tables.read(path, "a.parquet", wanted), wanted).frame["a"]
-        assert found.astype(object).where(found.notna(), None).tolist() == kept
+        read = schema.inspect(tables.read(path, "a.parquet", wanted), wanted).frame["a"]
+        assert read.astype(object).where(read.notna(), None).tolist() == expected
 
 
-def test_days_and_moments_stand_side_by_side_in_pictures_and_windows():
+def test_days_and_moments_mix_in_charts_and_windows():
     values = pd.Series(["2000-10-31", "2000-10-31T19:30:00", "2000-11-01T00:30:00Z"], name="day")
     assert np.diff(replay.moments_of(values)).tolist() == [19.5 * 3600, 5 * 3600]
     assert profile._places(values, COLUMNS["day"]).place.tolist() == [0, 1, 2]

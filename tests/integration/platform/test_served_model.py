@@ -32,7 +32,7 @@ ESTIMATORS = {
 }
 
 
-def made_up(rows=200):
+def toy_rows(rows=200):
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
         {
@@ -65,7 +65,7 @@ def loaded(path, threshold=0.5, digest=None):
 
 @pytest.fixture
 def logistic(tmp_path):
-    frame, target = made_up()
+    frame, target = toy_rows()
     estimator = LogisticRegression().fit(frame, target)
     skops.io.dump(estimator, tmp_path / "pipeline.skops")
     return estimator, tmp_path / "pipeline.skops", frame
@@ -73,7 +73,7 @@ def logistic(tmp_path):
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_each_candidate_is_the_same_after_skops(name, tmp_path):
-    frame, target = made_up()
+    frame, target = toy_rows()
     estimator = ESTIMATORS[name].fit(frame, target)
     skops.io.dump(estimator, tmp_path / "pipeline.skops")
 
@@ -86,8 +86,8 @@ def test_each_candidate_is_the_same_after_skops(name, tmp_path):
 
 
 def with_texts():
-    """A model of a number and a text, both with holes, and of a computed month."""
-    frame, target = made_up()
+    """A model of a number and a text, both with missing values, and of a computed month."""
+    frame, target = toy_rows()
     frame = frame.assign(
         zone=np.where(frame["distance"] > 12, "far, away", "near"),
         day=[f"2000-{1 + i % 12:02}-01" for i in range(len(frame))],
@@ -96,37 +96,39 @@ def with_texts():
     frame.loc[::7, "zone"] = np.nan
     engineered = {"month": ("day.str.slice(5, 7)", "text"), "late": ("minutes > 6", "number")}
     features = ["distance", "zone", "month", "late"]
-    seen = served_model.with_features(frame, features, engineered)
+    inputs = served_model.with_features(frame, features, engineered)
     estimator = Pipeline(
         [
             ("preprocess", preprocessor(["distance", "late"], ["zone", "month"], impute=True)),
             ("classify", LogisticRegression()),
         ]
-    ).fit(seen, target)
+    ).fit(inputs, target)
     config = {
         "inputs": {"distance": "number", "zone": "text", "day": "text", "minutes": "number"},
         "rules": {"distance": "number", "zone": "text", "day": "text", "minutes": "number"},
-        "engineered": {name: list(how) for name, how in engineered.items()},
+        "engineered": {name: list(formula) for name, formula in engineered.items()},
         "features": features,
         "is_complete": False,
         "threshold": 0.5,
     }
-    return frame, estimator, estimator.predict_proba(seen)[:, 1], config
+    return frame, estimator, estimator.predict_proba(inputs)[:, 1], config
 
 
-def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
-    frame, target = made_up()
+def test_only_types_that_candidates_need_are_trusted(tmp_path):
+    frame, target = toy_rows()
     needed = set()
     members = [("one", LogisticRegression()), ("other", LogisticRegression(C=0.1))]
-    more = {
-        # a search tries this distance too
+    extra = {
+        # the hyperparameter search tries this distance too
         "knn.tuned": KNeighborsClassifier(metric="manhattan"),
         "mlp": MLPClassifier(max_iter=5),
         "blend": VotingClassifier(members, voting="soft"),
         "lr.sigmoid": CalibratedClassifierCV(LogisticRegression(), method="sigmoid"),
         "lr.isotonic": CalibratedClassifierCV(LogisticRegression(), method="isotonic"),
     }
-    fitted = {name: made.fit(frame, target) for name, made in {**ESTIMATORS, **more}.items()}
+    fitted = {
+        name: unfitted.fit(frame, target) for name, unfitted in {**ESTIMATORS, **extra}.items()
+    }
     for name, estimator in {**fitted, "texts": with_texts()[1]}.items():
         path = tmp_path / f"{name}.skops"
         skops.io.dump(estimator, path)
@@ -134,7 +136,7 @@ def test_no_more_types_are_trusted_than_the_candidates_need(tmp_path):
     assert needed == set(served_model.TRUSTED_TYPES)
 
 
-def test_a_file_that_is_not_the_one_of_its_configuration_is_refused(logistic):
+def test_a_file_with_another_digest_than_its_configuration_is_refused(logistic):
     _, path, _ = logistic
     with pytest.raises(MlflowException, match="is not the one that was kept with this model"):
         loaded(path, digest="0" * 64)
@@ -147,7 +149,7 @@ def test_the_threshold_decides_the_label(logistic):
     assert 0 < answer["label"].sum() < (answer["probability"] >= 0.5).sum()
 
 
-def test_columns_are_taken_by_name(logistic):
+def test_columns_are_matched_by_name(logistic):
     estimator, path, frame = logistic
     shuffled = frame[FEATURES[::-1]].assign(other="x").astype({"minutes": "int64"})
     answer = loaded(path).predict(None, shuffled)
@@ -156,7 +158,7 @@ def test_columns_are_taken_by_name(logistic):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, None])
-def test_what_is_no_finite_number_is_refused(logistic, value):
+def test_values_that_are_not_finite_numbers_are_refused(logistic, value):
     _, path, frame = logistic
     frame = frame.astype("object")
     frame.loc[[3, 5], "minutes"] = value
@@ -175,7 +177,7 @@ def test_missing_columns_and_text_are_refused(logistic):
         model.predict(None, frame.assign(minutes="late"))
 
 
-def test_texts_holes_and_computed_features_are_served(tmp_path):
+def test_texts_missing_values_and_computed_features_are_served(tmp_path):
     frame, estimator, expected, config = with_texts()
     skops.io.dump(estimator, tmp_path / "pipeline.skops")
     model = served_model.ServedModel()
@@ -186,13 +188,13 @@ def test_texts_holes_and_computed_features_are_served(tmp_path):
     raw = frame[list(config["inputs"])].astype("object").where(frame.notna(), None)
     answer = model.predict(None, raw)
     assert answer["probability"].to_numpy() == pytest.approx(expected, abs=1e-12)
-    # one row at a time, and one that is nothing but holes
-    one = pd.concat([model.predict(None, raw.iloc[[i]]) for i in range(20)])
-    assert one["probability"].to_numpy() == pytest.approx(expected[:20], abs=1e-12)
+    # one row at a time, and one with all values missing
+    single_rows = pd.concat([model.predict(None, raw.iloc[[i]]) for i in range(20)])
+    assert single_rows["probability"].to_numpy() == pytest.approx(expected[:20], abs=1e-12)
     empty = pd.DataFrame([dict.fromkeys(config["inputs"])])
     assert model.predict(None, empty)["probability"].between(0, 1).all()
-    new = raw.assign(zone="never seen")
-    assert model.predict(None, new)["probability"].between(0, 1).all()
+    unseen = raw.assign(zone="never seen")
+    assert model.predict(None, unseen)["probability"].between(0, 1).all()
     with pytest.raises(MlflowException, match="'distance' must be a number from -1e"):
         model.predict(None, raw.assign(distance=np.inf))
     with pytest.raises(MlflowException, match="Missing columns: day"):

@@ -1,4 +1,4 @@
-"""A bad item in each background loop: the others are worked on, and the bad one is seen."""
+"""A bad item in each background loop: the others are processed, and the bad one is reported."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def noted(settings: Settings, queue: str) -> list[tuple[str, str]]:
-    """The items that were set aside from a queue, each with its code, oldest first."""
-    return [(one.item, one.code) for one in reversed(set_aside.entries(settings, (queue,)))]
+    """Return the items set aside from a queue, each with its code, oldest first."""
+    return [(entry.item, entry.code) for entry in reversed(set_aside.entries(settings, (queue,)))]
 
 
 def answer(rows: int = 1, **values: object) -> predictions.Answer:
-    made = predictions.Answer(
+    default = predictions.Answer(
         request_id=uuid.uuid4().hex,
         model="toy",
         version="3",
@@ -70,11 +70,11 @@ def answer(rows: int = 1, **values: object) -> predictions.Answer:
         probabilities=[0.5] * rows,
         predicted=[1] * rows,
     )
-    return replace(made, **values)
+    return replace(default, **values)
 
 
 def refuse(settings: Settings, table: str, condition: str) -> None:
-    """Let the database itself refuse rows."""
+    """Make the database itself refuse rows."""
     with sqlite3.connect(settings.state_dir / "predictions.db") as log:
         log.execute(
             f"CREATE TRIGGER refused BEFORE INSERT ON {table} WHEN {condition} "
@@ -91,19 +91,17 @@ def worker(settings: Settings) -> Supervisor:
 
 
 def test_an_entry_is_bounded_private_and_without_secrets(settings: Settings) -> None:
-    told = "postgresql://ann:s3cret@db/x " + "y" * 9000 + "\ud800"
-    assert set_aside.put(settings, "predictions", "z" * 9000, "unwritable", rows=3, error=told)
-    [found] = set_aside.entries(settings)
-    assert len(found.item) == set_aside.ITEM_CHARACTERS
-    assert len(found.detail) == set_aside.DETAIL_CHARACTERS
-    assert "s3cret" not in found.detail
+    detail = "postgresql://ann:s3cret@db/x " + "y" * 9000 + "\ud800"
+    assert set_aside.put(settings, "predictions", "z" * 9000, "unwritable", rows=3, error=detail)
+    [entry] = set_aside.entries(settings)
+    assert len(entry.item) == set_aside.ITEM_CHARACTERS
+    assert len(entry.detail) == set_aside.DETAIL_CHARACTERS
+    assert "s3cret" not in entry.detail
     path = settings.state_dir / "set_aside.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_stays_bad_is_noted_once_and_comes_again_after_it_was_dismissed(
-    settings: Settings,
-) -> None:
+def test_a_lasting_fault_is_noted_once_and_again_after_it_was_dismissed(settings: Settings) -> None:
     for _ in range(3):
         set_aside.put(settings, "schedules", "Daily", "unreadable")
     set_aside.put(settings, "jobs", "7", "unreadable")
@@ -120,24 +118,24 @@ def test_a_flood_is_folded_and_every_row_still_counts(
 ) -> None:
     monkeypatch.setattr(set_aside, "LIMIT_BYTES", 4000)
     monkeypatch.setattr(set_aside, "KEPT", 5)
-    for place in range(120):
-        set_aside.put(settings, "predictions", f"request {place}", "unwritable", rows=2)
-    found = set_aside.entries(settings)
-    assert sum(one.rows for one in found) == 240
-    assert sum(one.count for one in found) == 120
-    assert found[0].item == "request 119"
+    for number in range(120):
+        set_aside.put(settings, "predictions", f"request {number}", "unwritable", rows=2)
+    entries = set_aside.entries(settings)
+    assert sum(entry.rows for entry in entries) == 240
+    assert sum(entry.count for entry in entries) == 120
+    assert entries[0].item == "request 119"
     assert (settings.state_dir / "set_aside.jsonl").stat().st_size < 8000
 
 
-def test_a_line_that_was_cut_off_hides_no_other(settings: Settings) -> None:
+def test_a_truncated_line_does_not_hide_others(settings: Settings) -> None:
     set_aside.put(settings, "jobs", "1", "unreadable")
     with (settings.state_dir / "set_aside.jsonl").open("ab") as file:
         file.write(b'{"at": 1, "que\n')
     set_aside.put(settings, "jobs", "2", "unreadable")
-    assert [one.item for one in set_aside.entries(settings)] == ["2", "set_aside.jsonl", "1"]
+    assert [entry.item for entry in set_aside.entries(settings)] == ["2", "set_aside.jsonl", "1"]
 
 
-def test_where_nothing_can_be_written_the_loop_goes_on(
+def test_the_loop_goes_on_where_nothing_can_be_written(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -151,20 +149,20 @@ def test_where_nothing_can_be_written_the_loop_goes_on(
 
 
 def keep(settings: Settings, answers: list[predictions.Answer]) -> list[str]:
-    """Give answers to a recorder all at once; what became of each."""
+    """Give answers to a recorder all at once, and return the outcome of each."""
 
     async def scenario() -> list[str]:
         recorder = recording.Recorder(settings)
         recorder.start()
-        how = await asyncio.gather(*(recorder.keep(one) for one in answers))
+        outcomes = await asyncio.gather(*(recorder.keep(answer) for answer in answers))
         # a slow machine answers before it has written
         while recorder.state().waiting:
             await asyncio.sleep(0.01)
         recorder.close()
         assert recorder.state().ok
-        aside = sum(one.rows for one in set_aside.entries(settings, ("predictions",)))
+        aside = sum(entry.rows for entry in set_aside.entries(settings, ("predictions",)))
         assert recorder.state().set_aside == aside
-        return list(how)
+        return list(outcomes)
 
     return asyncio.run(scenario())
 
@@ -182,18 +180,18 @@ POISON = {
 def test_one_bad_answer_does_not_keep_others_out_of_the_log(
     settings: Settings, values: dict[str, object]
 ) -> None:
-    bad = answer(2, **values)
-    good = [answer(3) for _ in range(7)]
-    how = keep(settings, [*good[:4], bad, *good[4:]])
+    faulty = answer(2, **values)
+    sound = [answer(3) for _ in range(7)]
+    outcomes = keep(settings, [*sound[:4], faulty, *sound[4:]])
     assert log_search.count(settings) == 21
     [(name, code)] = noted(settings, "predictions")
-    assert name == bad.request_id
+    assert name == faulty.request_id
     assert code in ("not_an_answer", "unwritable")
-    assert how[4] in ("set_aside", "delayed")
+    assert outcomes[4] in ("set_aside", "delayed")
     assert predictions.gaps(settings) == []
 
 
-def test_what_the_database_itself_refuses_is_set_aside(settings: Settings) -> None:
+def test_rows_that_the_database_refuses_are_set_aside(settings: Settings) -> None:
     predictions.write(settings, [answer()])
     refuse(settings, "predictions", "NEW.row_key = '66'")
     keep(settings, [answer(row_keys=[str(key)]) for key in range(60, 70)])
@@ -203,7 +201,7 @@ def test_what_the_database_itself_refuses_is_set_aside(settings: Settings) -> No
     assert "this one never" in entry.detail
 
 
-def test_a_log_that_is_down_is_no_answers_fault(settings: Settings) -> None:
+def test_a_log_that_is_down_sets_no_answer_aside(settings: Settings) -> None:
     predictions.write(settings, [answer()])
 
     async def scenario() -> None:
@@ -245,7 +243,7 @@ async def scenario():
     recorder.start()
     other = sqlite3.connect(settings.state_dir / "predictions.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    # 12 rows: the last 4 find no room in memory any more
+    # 12 rows: the last 4 no longer fit in memory
     how = [await recorder.keep(answer(4)) for _ in range(3)]
     assert how == ["delayed"] * 3, how
     if sys.argv[2] == "kill":
@@ -271,19 +269,19 @@ def test_a_gateway_that_ends_while_the_log_is_down_leaves_a_gap(
     assert ended.returncode == (-signal.SIGKILL if way == "kill" else 0)
     [path] = (settings.state_dir / "gaps").glob("*.json")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    # seen at once, whether or not anybody starts a gateway again
-    [seen] = predictions.gaps(settings)
-    assert (seen.rows, seen.reason) == (12, gap_journal.ENDED)
-    assert begun <= seen.begun <= seen.ended <= time.time()
+    # reported at once, whether or not a gateway is started again
+    [gap] = predictions.gaps(settings)
+    assert (gap.rows, gap.reason) == (12, gap_journal.ENDED)
+    assert begun <= gap.begun <= gap.ended <= time.time()
     keep(settings, [answer()])
     assert not path.exists()
-    assert predictions.gaps(settings) == [seen]
-    # one that died between the two does not note it twice
-    predictions.note_gap(settings, seen.begun, seen.ended, seen.rows, seen.reason)
-    assert predictions.gaps(settings) == [seen]
+    assert predictions.gaps(settings) == [gap]
+    # a gateway that died between the two does not record it twice
+    predictions.note_gap(settings, gap.begun, gap.ended, gap.rows, gap.reason)
+    assert predictions.gaps(settings) == [gap]
 
 
-def test_a_damaged_note_of_a_gap_hides_no_other(settings: Settings) -> None:
+def test_a_damaged_note_of_a_gap_does_not_hide_others(settings: Settings) -> None:
     journal = gap_journal.Journal(settings)
     journal.note(1.0, 5, is_closed=True)
     (settings.state_dir / "gaps" / "1-damaged.json").write_text("{", encoding="utf-8")
@@ -295,7 +293,7 @@ def test_a_damaged_note_of_a_gap_hides_no_other(settings: Settings) -> None:
 # --- the endpoint -------------------------------------------------------------------------------
 
 
-def test_a_fault_that_no_rule_foresaw_is_a_sentence_with_an_id_and_is_seen(
+def test_an_unforeseen_fault_gets_a_message_with_an_id_and_is_noted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -324,19 +322,19 @@ def test_a_fault_that_no_rule_foresaw_is_a_sentence_with_an_id_and_is_seen(
     async def scenario() -> None:
         async with TestClient(TestServer(app)) as client:
             for _ in range(2):
-                told = await client.post("/invocations", json={})
-                assert told.status == 500
-                name = told.headers["X-Request-Id"]
-                assert name in (await told.json())["message"]
-            found = await (await client.get("/.gateway")).json()
-            assert found["counts"]["errors"] == {"500": 2}
+                refused = await client.post("/invocations", json={})
+                assert refused.status == 500
+                name = refused.headers["X-Request-Id"]
+                assert name in (await refused.json())["message"]
+            status = await (await client.get("/.gateway")).json()
+            assert status["counts"]["errors"] == {"500": 2}
             assert noted(settings, "endpoint")[-1] == (name, "unexpected")
             assert name in capsys.readouterr().err
 
     asyncio.run(scenario())
 
 
-def test_bytes_that_are_no_text_are_no_key(settings: Settings) -> None:
+def test_undecodable_bytes_are_not_a_key(settings: Settings) -> None:
     api_keys.create(settings, "Ann")
     assert not api_keys.accepts(settings, b"\xff\xfe".decode("utf-8", "surrogateescape"))
 
@@ -351,11 +349,11 @@ def test_one_label_that_the_log_refuses_does_not_keep_others_out(settings: Setti
         settings, [Report(label=key % 2, key=str(key)) for key in range(9)], source="api"
     )
     assert (counts.new, counts.unmatched, counts.rejected) == (8, 0, 1)
-    assert [one.index for one in counts.refusals] == [6]
+    assert [refusal.index for refusal in counts.refusals] == [6]
     assert noted(settings, "labels") == [("6", "unwritable")]
     rows = log_search.browse(settings, limit=20).set_index("courtside_row_key")
-    found = rows["courtside_label"].sort_index()
-    assert found.drop("6").tolist() == [key % 2 for key in range(9) if key != 6]
+    labelled = rows["courtside_label"].sort_index()
+    assert labelled.drop("6").tolist() == [key % 2 for key in range(9) if key != 6]
 
 
 def scored(settings: Settings, path: Path, at: float) -> str:
@@ -365,30 +363,32 @@ def scored(settings: Settings, path: Path, at: float) -> str:
     return run_id
 
 
-def test_scorings_whose_files_are_gone_or_damaged_hide_no_other(settings: Settings) -> None:
+def test_scorings_with_missing_or_damaged_files_do_not_hide_others(settings: Settings) -> None:
     rows = pd.DataFrame({"prediction_id": ["x-0", "x-1"], "row_key": ["1", "2"], "label": [1, 0]})
     rows[["probability", "predicted"]] = 0.5, 1
     rows = rows.add_prefix("courtside_")
-    places = [settings.home / f"{name}.parquet" for name in ("good", "gone", "damaged", "other")]
-    rows.to_parquet(places[0])
-    places[2].write_bytes(b"PAR1")
-    rows[["courtside_label"]].to_parquet(places[3])
-    names = [scored(settings, path, at) for at, path in enumerate(places)]
+    paths = [settings.home / f"{name}.parquet" for name in ("good", "gone", "damaged", "other")]
+    rows.to_parquet(paths[0])
+    paths[2].write_bytes(b"PAR1")
+    rows[["courtside_label"]].to_parquet(paths[3])
+    names = [scored(settings, path, at) for at, path in enumerate(paths)]
     assert known_labels.of_scored(settings, is_sample=False).to_dict() == {"1": 1.0, "2": 0.0}
-    wanted = {
+    expected = {
         (f"scoring:{name}", code)
         for name, code in zip(names[1:], ("gone", "unreadable", "unreadable"), strict=True)
     }
-    assert set(noted(settings, "labels")) == wanted
+    assert set(noted(settings, "labels")) == expected
     labels.report(settings, [Report(label=1, key="2")], source="api")
     predictions.recount(settings)
-    assert {one.run_id: one.labels for one in predictions.scorings(settings)}[names[0]] == 2
+    assert {scoring.run_id: scoring.labels for scoring in predictions.scorings(settings)}[
+        names[0]
+    ] == 2
 
 
 # --- messages -----------------------------------------------------------------------------------
 
 
-def test_a_message_that_cannot_be_made_is_given_up_and_the_next_is_sent(
+def test_a_message_that_cannot_be_built_is_given_up_and_the_next_is_sent(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
@@ -401,14 +401,16 @@ def test_a_message_that_cannot_be_made_is_given_up_and_the_next_is_sent(
     with state.transaction(settings) as connection:
         for name, body in zip(names, bodies, strict=True):
             if body is not None:
-                of = alert_tables.outbox.c.delivery_id
-                change = sql.update(alert_tables.outbox).where(of == name).values(body=body)
+                delivery_id = alert_tables.outbox.c.delivery_id
+                change = (
+                    sql.update(alert_tables.outbox).where(delivery_id == name).values(body=body)
+                )
                 connection.execute(change)
     deliver.drain(settings)
     assert json.loads(sent[-1])["delivery_id"] == names[-1]
-    found = {one.delivery_id: one.state for one in deliver.deliveries(settings)}
-    assert found[names[0]] == found[names[1]] == deliver.GIVEN_UP
-    assert found[names[-1]] == deliver.SENT
+    states = {delivery.delivery_id: delivery.state for delivery in deliver.deliveries(settings)}
+    assert states[names[0]] == states[names[1]] == deliver.GIVEN_UP
+    assert states[names[-1]] == deliver.SENT
     assert noted(settings, "messages") == [(names[0], "unreadable"), (names[1], "unreadable")]
     assert not deliver.is_due(settings)
 
@@ -416,7 +418,7 @@ def test_a_message_that_cannot_be_made_is_given_up_and_the_next_is_sent(
 # --- schedules ----------------------------------------------------------------------------------
 
 
-def test_a_damaged_schedule_and_one_that_fails_hold_up_no_other(
+def test_a_damaged_and_a_failing_schedule_do_not_delay_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = [0.0]
@@ -427,8 +429,8 @@ def test_a_damaged_schedule_and_one_that_fails_hold_up_no_other(
             settings, Schedule(name=name, step="monitor", options=options, every_seconds=3600)
         )
     with state.transaction(settings) as connection:
-        of = schedules._table.c.name == "a damaged"
-        connection.execute(sql.update(schedules._table).where(of).values(body="{"))
+        is_damaged = schedules._table.c.name == "a damaged"
+        connection.execute(sql.update(schedules._table).where(is_damaged).values(body="{"))
     put = jobs.put
 
     def failing(connection: sql.Connection, step: str, options: dict[str, str]) -> jobs.Job:
@@ -448,13 +450,16 @@ def test_a_damaged_schedule_and_one_that_fails_hold_up_no_other(
         ("a damaged", "unreadable"),
         ("b failing", "unexpected"),
     ]
-    assert [one.schedule.name for one in schedules.schedules(settings)] == ["b failing", "c good"]
-    # what is set again under its name is whole again
+    assert [schedule.schedule.name for schedule in schedules.schedules(settings)] == [
+        "b failing",
+        "c good",
+    ]
+    # saving it again under its name repairs it
     schedules.save(settings, Schedule(name="a damaged", step="monitor", every_seconds=60))
     assert len(schedules.schedules(settings)) == 3
 
 
-def test_a_database_of_schedules_that_is_away_holds_up_no_message(
+def test_a_locked_table_of_schedules_does_not_delay_messages(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Settings) -> None:
@@ -473,14 +478,14 @@ def test_a_database_of_schedules_that_is_away_holds_up_no_message(
 SUBJECT = Subject("kobe", "m", "1", is_sample=False)
 
 
-def test_a_check_whose_state_is_damaged_and_a_damaged_rule_hide_no_other(
+def test_a_damaged_state_of_a_check_and_a_damaged_rule_do_not_hide_others(
     settings: Settings,
 ) -> None:
     alerts.save_rules(settings, alerts.rules(settings))
     with state.transaction(settings) as connection:
-        kept = state.document(connection, alerts.RULES)
-        state.keep_document(connection, alerts.RULES, [*kept, {"name": 3}])
-        # it is said to be open, but no alert is
+        rules = state.document(connection, alerts.RULES)
+        state.keep_document(connection, alerts.RULES, [*rules, {"name": 3}])
+        # its state says open, but there is no open alert
         connection.execute(
             sql.insert(alert_tables.states).values(
                 subject=SUBJECT.key,
@@ -505,10 +510,10 @@ def test_a_check_whose_state_is_damaged_and_a_damaged_rule_hide_no_other(
         drain_seconds=0,
         groups=dict.fromkeys(checks, "performance"),
     )
-    assert {one.code for one in alerts.open_alerts(settings)} == {"roc_auc", "verdict"}
-    places = len(alerts.rules(settings)) + 1
+    assert {alert.code for alert in alerts.open_alerts(settings)} == {"roc_auc", "verdict"}
+    position = len(alerts.rules(settings)) + 1
     assert noted(settings, "alerts") == [
-        (f"rule:{places}", "unreadable"),
+        (f"rule:{position}", "unreadable"),
         ("f1:run-1", "unexpected"),
     ]
 
@@ -519,10 +524,10 @@ def test_a_check_whose_state_is_damaged_and_a_damaged_rule_hide_no_other(
 def test_a_job_that_cannot_be_read_fails_and_the_next_one_begins(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [jobs.submit(settings, "monitor", {"n": place}).job_id for place in range(4)]
+    names = [jobs.submit(settings, "monitor", {"n": number}).job_id for number in range(4)]
     with state.transaction(settings) as connection:
-        mine = jobs._table.c.job_id == names[0]
-        connection.execute(sql.update(jobs._table).where(mine).values(options="{"))
+        is_first = jobs._table.c.job_id == names[0]
+        connection.execute(sql.update(jobs._table).where(is_first).values(options="{"))
     begun: list[str] = []
 
     def fork(_: Supervisor, target: str, environ: object, job_id: str, *more: object) -> object:
@@ -532,27 +537,29 @@ def test_a_job_that_cannot_be_read_fails_and_the_next_one_begins(
         return SimpleNamespace(pid=None, exitcode=None, sentinel=None)
 
     monkeypatch.setattr(Supervisor, "_fork", fork)
-    one = worker(settings.model_copy(update={"workers": 2}))
-    one._turn()
+    supervisor = worker(settings.model_copy(update={"workers": 2}))
+    supervisor._turn()
     assert begun == names[2:]
     assert set(noted(settings, "jobs")) == {(names[0], "unreadable"), (names[1], "unexpected")}
     damaged = jobs.get(settings, names[0])
     assert damaged is not None
     assert (damaged.status, damaged.options) == (jobs.FAILED, {})
     assert "cannot be read" in str(damaged.error)
-    # a page lists them all
+    # a page can list them all
     assert len(jobs.latest(settings)) == 4
-    # what has no process ends with the next sweep
-    one._sweep()
-    assert [(item.job_id, item.outcome) for item in one.cleaning] == [(names[1], jobs.FAILED)]
+    # a job without a process ends with the next sweep
+    supervisor._sweep()
+    assert [(item.job_id, item.outcome) for item in supervisor.cleaning] == [
+        (names[1], jobs.FAILED)
+    ]
 
 
 def test_a_fault_of_one_duty_ends_neither_the_supervisor_nor_its_other_duties(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.state_dir.mkdir()
-    one = worker(settings)
-    one.idle = 1e9
+    supervisor = worker(settings)
+    supervisor.idle = 1e9
     turns: list[int] = []
 
     def sweep() -> None:
@@ -560,19 +567,19 @@ def test_a_fault_of_one_duty_ends_neither_the_supervisor_nor_its_other_duties(
 
     def turn() -> None:
         turns.append(1)
-        one.stopping = len(turns) == 2
+        supervisor.stopping = len(turns) == 2
 
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(one, "_warm_up", lambda: None)
-    monkeypatch.setattr(one, "_sweep", sweep)
-    monkeypatch.setattr(one, "_turn", turn)
-    one.run()
+    monkeypatch.setattr(supervisor, "_warm_up", lambda: None)
+    monkeypatch.setattr(supervisor, "_sweep", sweep)
+    monkeypatch.setattr(supervisor, "_turn", turn)
+    supervisor.run()
     assert len(turns) == 2
     assert noted(settings, "jobs") == [("supervisor", "unexpected")]
 
 
-def test_a_damaged_chain_is_seen_and_can_be_started_anew(settings: Settings) -> None:
+def test_a_damaged_chain_is_noted_and_can_be_started_again(settings: Settings) -> None:
     steps = [("monitor", {})]
     for body in ("{", "[]", '{"chain_id": "a", "steps": [], "jobs": []}'):
         chains.start(settings, steps, "All of it")
@@ -632,46 +639,44 @@ def test_a_run_that_cannot_be_ended_leaves_no_other_open(
 # --- sweeps, servers, retraining ----------------------------------------------------------------
 
 
-def test_a_file_that_cannot_be_removed_keeps_no_other(
+def test_a_file_that_cannot_be_removed_does_not_save_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = settings.state_dir / "uploads"
-    place.mkdir(parents=True)
+    folder = settings.state_dir / "uploads"
+    folder.mkdir(parents=True)
     for name in "abc":
-        (place / name).write_bytes(b"")
-        os.utime(place / name, (0, 0))
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (0, 0))
     unlink = Path.unlink
 
-    def refusing(path: Path, **how: bool) -> None:
+    def refusing(path: Path, **options: bool) -> None:
         if path.name == "a":
             raise PermissionError(13, "Permission denied")
-        unlink(path, **how)
+        unlink(path, **options)
 
     monkeypatch.setattr(Path, "unlink", refusing)
     storage.stage_upload(settings, "x.csv", b"a\n1\n")
     leftovers.sweep(settings)
-    assert {path.suffix or path.name for path in place.iterdir()} == {"a", ".csv"}
+    assert {path.suffix or path.name for path in folder.iterdir()} == {"a", ".csv"}
     assert noted(settings, "sweep") == [("a", "undeletable")]
 
 
-def test_a_replay_that_does_not_say_whose_it_is_stays_and_the_dead_ones_go(
-    settings: Settings,
-) -> None:
-    places = [settings.state_dir / "replays" / (letter * 32) for letter in "abcd"]
+def test_a_replay_without_an_owner_stays_and_dead_ones_are_removed(settings: Settings) -> None:
+    folders = [settings.state_dir / "replays" / (letter * 32) for letter in "abcd"]
     texts = ("{", "{}", '{"pid": "x"}', '{"pid": 1, "created": 1}')
-    for place, text in zip(places, texts, strict=True):
-        place.mkdir(parents=True)
-        (place / "owner.json").write_text(text, encoding="utf-8")
+    for folder, text in zip(folders, texts, strict=True):
+        folder.mkdir(parents=True)
+        (folder / "owner.json").write_text(text, encoding="utf-8")
     replay_store.sweep(settings)
     left = {path.name[0] for path in (settings.state_dir / "replays").iterdir()}
     assert left == {"a", "c"}
     assert {item[0] for item, _ in noted(settings, "sweep")} == {"a", "c"}
-    assert {one.is_open for one in replay_store.stores(settings)} == {True}
+    assert {store.is_open for store in replay_store.stores(settings)} == {True}
     replay_store.remove(settings, "a" * 32)
-    assert not places[0].exists()
+    assert not folders[0].exists()
 
 
-def test_what_is_damaged_of_a_server_keeps_no_other_down(
+def test_a_damaged_server_record_does_not_keep_others_down(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for port in (5001, 5002):
@@ -712,11 +717,11 @@ def test_what_is_damaged_of_a_server_keeps_no_other_down(
 def test_the_watch_of_a_server_outlives_a_fault(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
+    ticks: list[int] = []
 
     def tend(*_: object) -> None:
-        looks.append(1)
-        if len(looks) == 1:
+        ticks.append(1)
+        if len(ticks) == 1:
             raise KeyError("what no rule foresaw")
 
     monkeypatch.setattr(restarts._Keeper, "tend", tend)
@@ -724,7 +729,7 @@ def test_the_watch_of_a_server_outlives_a_fault(
 
     async def scenario() -> None:
         task = asyncio.create_task(restarts.watch(settings, 5001))
-        while len(looks) < 3:
+        while len(ticks) < 3:
             assert not task.done()
             await asyncio.sleep(0.01)
         task.cancel()
@@ -733,7 +738,7 @@ def test_the_watch_of_a_server_outlives_a_fault(
     assert noted(settings, "servers") == [("port:5001", "unexpected")]
 
 
-def test_a_report_that_cannot_be_read_hides_no_other_from_a_policy(
+def test_an_unreadable_report_does_not_hide_others_from_a_policy(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks = pd.DataFrame(
@@ -750,26 +755,26 @@ def test_a_report_that_cannot_be_read_hides_no_other_from_a_policy(
     monkeypatch.setattr(tracking, "runs", lambda *_, **__: [run("b"), run("a")])
     monkeypatch.setattr(tracking, "table", lambda _, name, __: tables[name])
     champion: Callable[..., SimpleNamespace] = SimpleNamespace
-    found = retrain.windows(settings, champion(name="toy", version="1", is_sample=False))
-    assert [one.run_id for one in found] == ["b"]
+    windows = retrain.windows(settings, champion(name="toy", version="1", is_sample=False))
+    assert [window.run_id for window in windows] == ["b"]
     assert noted(settings, "retraining") == [("report:a", "unreadable")]
 
 
-def test_halves_of_characters_do_not_fail_a_job(settings: Settings) -> None:
+def test_lone_surrogates_do_not_fail_a_job(settings: Settings) -> None:
     job_id = jobs.submit(settings, "monitor", {}).job_id
     jobs.claim(settings, job_id)
     jobs.finish(settings, job_id, jobs.FAILED, error="'\ud800.csv' cannot be read.")
-    found = jobs.get(settings, job_id)
-    assert found is not None
-    assert found.error == "'?.csv' cannot be read."
+    job = jobs.get(settings, job_id)
+    assert job is not None
+    assert job.error == "'?.csv' cannot be read."
 
 
-def test_the_log_store_tells_its_own_faults_from_those_of_a_row(settings: Settings) -> None:
+def test_the_log_store_distinguishes_its_own_faults_from_those_of_a_row(settings: Settings) -> None:
     predictions.write(settings, [answer()])
     refuse(settings, "predictions", "1")
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as refusal:
         predictions.write(settings, [answer()])
-    assert not log_store.is_down(refused.value)
+    assert not log_store.is_down(refusal.value)
     with sqlite3.connect(settings.state_dir / "predictions.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError) as locked:

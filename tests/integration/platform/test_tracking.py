@@ -1,4 +1,4 @@
-"""Runs end as what happened, and say what they were asked for and why they failed."""
+"""Runs end with the right status, and record their options and why they failed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from core.registry import registry
 
 
 class Chosen(Options):
-    """Options of a step that is not there."""
+    """Options of an invented step."""
 
     share: float = 0.2
     names: tuple[str, ...] = ("a", "b")
 
 
-class Told(Progress):
+class RecordedProgress(Progress):
     job_id = "job-1"
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Told(Progress):
 
 
 def test_a_run_has_its_name_its_options_and_the_settings(settings: Settings) -> None:
-    told = Told()
-    with tracking.step_run(settings, "prepare", Chosen(), told) as run_id:
-        assert told.runs == [run_id]
+    progress = RecordedProgress()
+    with tracking.step_run(settings, "prepare", Chosen(), progress) as run_id:
+        assert progress.runs == [run_id]
         during = tracking.run(settings, run_id)
         assert during is not None
         assert during.status == "RUNNING"
@@ -48,12 +48,12 @@ def test_a_run_has_its_name_its_options_and_the_settings(settings: Settings) -> 
     assert (run.name, run.status, run.step) == ("PreparacaoDados", "FINISHED", "prepare")
     assert run.params == {"share": "0.2", "names": "a,b"}
     assert run.tags["courtside.job_id"] == "job-1"
-    kept = json.loads(tracking.artifact(settings, run_id, "settings.json").read_text())
-    assert kept["options"]["share"] == 0.2
-    assert kept["settings"]["project"] == "kobe"
+    documents = json.loads(tracking.artifact(settings, run_id, "settings.json").read_text())
+    assert documents["options"]["share"] == 0.2
+    assert documents["settings"]["project"] == "kobe"
 
 
-def test_a_record_comes_back_as_it_was_logged(settings: Settings, tmp_path: Path) -> None:
+def test_a_record_is_read_as_it_was_logged(settings: Settings, tmp_path: Path) -> None:
     table = pd.DataFrame({"x": [1.0, np.nan], "y": ["a", "b"]})
     (tmp_path / "file.txt").write_text("hello")
     with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
@@ -96,7 +96,7 @@ def test_inputs_are_mlflow_datasets_with_their_context(settings: Settings) -> No
             settings, run_id, Record(datasets=(Dataset("d", frame, "p", "training", "y"),))
         )
     inputs = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
-    assert [one.dataset.name for one in inputs] == ["d"]
+    assert [data_input.dataset.name for data_input in inputs] == ["d"]
     assert inputs[0].tags[0].value == "training"
     assert json.loads(inputs[0].dataset.profile)["num_rows"] == 2
 
@@ -109,7 +109,7 @@ def test_inputs_are_mlflow_datasets_with_their_context(settings: Settings) -> No
         (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt: "),
     ],
 )
-def test_a_step_that_breaks_off_ends_its_runs_with_the_reason(
+def test_a_step_that_fails_ends_its_runs_with_the_reason(
     error: BaseException, status: str, reason: str, settings: Settings
 ) -> None:
     with (
@@ -118,9 +118,9 @@ def test_a_step_that_breaks_off_ends_its_runs_with_the_reason(
         tracking.child_run(settings, "child", SILENT),
     ):
         raise error
-    found = tracking.runs(settings)
-    assert {run.name for run in found} == {"Treinamento", "child"}
-    assert {(run.status, run.error) for run in found} == {(status, reason)}
+    runs = tracking.runs(settings)
+    assert {run.name for run in runs} == {"Treinamento", "child"}
+    assert {(run.status, run.error) for run in runs} == {(status, reason)}
 
 
 def test_runs_that_a_dead_job_left_open_are_ended(settings: Settings) -> None:
@@ -141,7 +141,7 @@ def test_runs_that_a_dead_job_left_open_are_ended(settings: Settings) -> None:
     assert tracking.run(settings, other).status == "KILLED"  # type: ignore[union-attr]
 
 
-def train_one(settings: Settings) -> tuple[str, str]:
+def train_model(settings: Settings) -> tuple[str, str]:
     frame = pd.DataFrame({"a": np.linspace(-1, 1, 40), "b": np.tile([0.0, 1.0], 20)})
     model = LogisticRegression().fit(frame, (frame["a"] > 0).astype(int))
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
@@ -154,7 +154,7 @@ def train_one(settings: Settings) -> tuple[str, str]:
 
 
 def test_the_first_version_is_champion_and_the_next_only_challenger(settings: Settings) -> None:
-    model_id, run_id = train_one(settings)
+    model_id, run_id = train_model(settings)
     tags = {"courtside.threshold": "0.4", "courtside.sample": "true"}
     first = registry.register(settings, "m", model_id, run_id, tags)
     assert (first.version, first.aliases) == ("1", ("challenger", "champion"))
@@ -162,14 +162,16 @@ def test_the_first_version_is_champion_and_the_next_only_challenger(settings: Se
     second = registry.register(settings, "m", model_id, run_id, {"courtside.sample": "true"})
     assert (second.version, second.aliases) == ("2", ("challenger",))
     assert model_store.require_version(settings, "m", "champion").version == "1"
-    assert [found.version for found in model_store.versions(settings, "m")] == ["2", "1"]
+    assert [version.version for version in model_store.versions(settings, "m")] == ["2", "1"]
     assert model_store.find_version(settings, "m", "9") is None
     with pytest.raises(NotReadyError, match="There is no version 9 of m"):
         model_store.require_version(settings, "m", "9")
 
 
-def test_a_champion_of_sample_rows_gives_way_to_the_first_of_real_ones(settings: Settings) -> None:
-    model_id, run_id = train_one(settings)
+def test_a_champion_from_sample_rows_is_replaced_by_the_first_from_real_rows(
+    settings: Settings,
+) -> None:
+    model_id, run_id = train_model(settings)
     registry.register(settings, "m", model_id, run_id, {"courtside.sample": "true"})
     real = registry.register(settings, "m", model_id, run_id, {})
     assert real.aliases == ("challenger", "champion")
@@ -189,7 +191,7 @@ def test_metrics_carry_the_time_at_which_they_were_logged(settings: Settings) ->
     assert before <= logged.timestamp <= time.time() * 1000 + 1
 
 
-def test_a_password_in_the_stores_address_reaches_no_run_and_no_sentence(
+def test_a_password_in_the_stores_address_reaches_no_run_and_no_message(
     tmp_path: Path, settings: Settings
 ) -> None:
     away = Settings(home=tmp_path, tracking_uri="http://ann:s3cret@127.0.0.1:9")
@@ -208,14 +210,14 @@ def test_a_password_in_the_stores_address_reaches_no_run_and_no_sentence(
     run = tracking.run(settings, run_id)
     assert run is not None
     assert run.error == "RuntimeError: no answer from http://ann:***@127.0.0.1:9"
-    kept = tracking.artifact(settings, run_id, "settings.json").read_text()
-    assert "tracking_uri" not in kept
+    text = tracking.artifact(settings, run_id, "settings.json").read_text()
+    assert "tracking_uri" not in text
 
 
 def test_a_model_has_signature_example_and_stated_requirements(settings: Settings) -> None:
     import mlflow
 
-    model_id, _ = train_one(settings)
+    model_id, _ = train_model(settings)
     info = mlflow.models.get_model_info(f"models:/{model_id}")
     assert [column.name for column in info.signature.inputs] == ["a", "b"]
     assert [column.name for column in info.signature.outputs] == ["probability", "label"]
@@ -226,41 +228,41 @@ def test_a_model_has_signature_example_and_stated_requirements(settings: Setting
     assert answer["probability"].between(0, 1).all()
 
 
-def test_last_run_is_of_the_step_itself_and_of_the_asked_status(settings: Settings) -> None:
+def test_last_run_has_the_given_step_and_status(settings: Settings) -> None:
     assert tracking.last_run(settings, "train") is None
-    with tracking.step_run(settings, "train", Options(), SILENT) as good:
+    with tracking.step_run(settings, "train", Options(), SILENT) as finished:
         pass
     with pytest.raises(InputError), tracking.step_run(settings, "train", Options(), SILENT):
         raise InputError("no")
-    assert tracking.last_run(settings, "train").run_id == good  # type: ignore[union-attr]
+    assert tracking.last_run(settings, "train").run_id == finished  # type: ignore[union-attr]
     assert tracking.last_run(settings, "train", status=None).status == "FAILED"  # type: ignore[union-attr]
 
 
-def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError, match=r"mlflow\.db is damaged: runs and models cannot be read"):
         mlflow_client.experiment_id(Settings(home=tmp_path))
 
 
-def test_a_run_that_is_not_there_is_none(settings: Settings) -> None:
+def test_a_missing_run_is_none(settings: Settings) -> None:
     assert tracking.run(settings, "0" * 32) is None
     assert tracking.run(settings, "no id at all") is None
 
 
-def test_a_version_tells_what_it_takes_and_a_foreign_one_says_that_it_does_not(
+def test_a_version_knows_its_inputs_and_a_foreign_one_says_that_it_does_not(
     settings: Settings,
 ) -> None:
-    model_id, run_id = train_one(settings)
+    model_id, run_id = train_model(settings)
     tags = {
         "courtside.inputs": "a,day",
         "courtside.features": "a,month",
         "courtside.formulas": '{"month": ["day.str.slice(5, 7)", "text"]}',
         "courtside.missing": "impute",
     }
-    new = registry.register(settings, "m", model_id, run_id, tags)
-    assert (new.inputs, new.features) == (("a", "day"), ("a", "month"))
-    assert new.formulas == {"month": ("day.str.slice(5, 7)", "text")}
-    assert not new.is_complete
+    own = registry.register(settings, "m", model_id, run_id, tags)
+    assert (own.inputs, own.features) == (("a", "day"), ("a", "month"))
+    assert own.formulas == {"month": ("day.str.slice(5, 7)", "text")}
+    assert not own.is_complete
     foreign = registry.register(settings, "m", model_id, run_id, {})
     assert foreign.is_complete
     with pytest.raises(NotReadyError, match=r"Courtside did not register it\. Train again"):
@@ -275,28 +277,30 @@ def test_a_data_set_carries_the_digest_of_its_file(settings: Settings) -> None:
         frame = pd.DataFrame({"a": [1.0, 2.0]})
         dataset = Dataset("train_data", frame, "data/x", "training", None, digest)
         tracking.log(settings, run_id, Record(datasets=(dataset,), documents={"d": {"a": 1}}))
-    (found,) = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
-    assert found.dataset.digest == digest[:32]
-    assert json.loads(found.dataset.profile)["num_rows"] == 2
-    (column,) = json.loads(found.dataset.schema)["mlflow_colspec"]
+    (logged,) = MlflowClient(settings.mlflow_uri).get_run(run_id).inputs.dataset_inputs
+    assert logged.dataset.digest == digest[:32]
+    assert json.loads(logged.dataset.profile)["num_rows"] == 2
+    (column,) = json.loads(logged.dataset.schema)["mlflow_colspec"]
     assert (column["name"], column["type"]) == ("a", "double")
     assert "documents/d.json" in tracking.artifacts(settings, run_id)
 
 
-def test_a_run_that_is_finished_can_be_read_whole_while_others_end(settings: Settings) -> None:
-    """Readers that ask all the time, of the list and by id, never see an end before its figures."""
+def test_a_finished_run_can_be_read_completely_while_others_end(settings: Settings) -> None:
+    """Constant readers, of the list and by id, never see a run end before its metrics are there."""
     names = [f"m{number}" for number in range(30)]
     ids: list[str] = []
     partial: list[tuple[str, int]] = []
-    seen: set[str] = set()
+    read_ids: set[str] = set()
     done = threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            found = tracking.runs(settings, step="prepare", status="FINISHED")
-            found += [run for one in list(ids) if (run := tracking.finished_run(settings, one))]
-            for run in found:
-                seen.add(run.run_id)
+            finished = tracking.runs(settings, step="prepare", status="FINISHED")
+            finished += [
+                run for run_id_ in list(ids) if (run := tracking.finished_run(settings, run_id_))
+            ]
+            for run in finished:
+                read_ids.add(run.run_id)
                 if set(run.metrics) != set(names) or "courtside.last" not in run.tags:
                     partial.append((run.run_id, len(run.metrics)))
 
@@ -315,10 +319,10 @@ def test_a_run_that_is_finished_can_be_read_whole_while_others_end(settings: Set
         done.set()
         reader.join(60)
     assert partial == []
-    assert seen
+    assert read_ids
 
 
-def test_a_run_that_goes_on_or_failed_is_not_finished(settings: Settings) -> None:
+def test_a_running_or_failed_run_is_not_finished(settings: Settings) -> None:
     with tracking.step_run(settings, "prepare", Options(), SILENT) as run_id:
         tracking.log(settings, run_id, Record(metrics={"a": 1.0}))
         assert tracking.finished_run(settings, run_id) is None

@@ -1,4 +1,4 @@
-"""Labels come in any order, twice, late and at odds: counted, and the last word is kept."""
+"""Labels arrive in any order, twice, late and contradictory: all are counted, the newest wins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _databases = itertools.count()
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """One log for all tests: each has keys and ids of its own."""
+    """One log for all tests: each has its own keys and ids."""
     url = None
     if request.param == "postgresql":
         server: Server = request.getfixturevalue("postgresql")
@@ -30,7 +30,7 @@ def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def keep(log: Settings, keys: list[str | None], **values: object) -> list[str]:
-    """Keep a prediction per key, and return their ids."""
+    """Log a prediction per key, and return the ids."""
     name = uuid.uuid4().hex
     count = len(keys)
     predictions.write(
@@ -63,15 +63,22 @@ def new_key() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def take(log: Settings, *reports: Report) -> tuple[int, ...]:
-    found = labels.report(log, reports, source="api")
-    return found.new, found.repeated, found.changed, found.outdated, found.unmatched, found.rejected
+def report_labels(log: Settings, *reports: Report) -> tuple[int, ...]:
+    counts = labels.report(log, reports, source="api")
+    return (
+        counts.new,
+        counts.repeated,
+        counts.changed,
+        counts.outdated,
+        counts.unmatched,
+        counts.rejected,
+    )
 
 
 def test_a_label_finds_its_prediction_by_id_and_by_key(log: Settings) -> None:
     key = new_key()
     ids = keep(log, [key, None])
-    assert take(log, Report(label=1, key=key), Report(label=0, prediction_id=ids[1])) == (
+    assert report_labels(log, Report(label=1, key=key), Report(label=0, prediction_id=ids[1])) == (
         2,
         0,
         0,
@@ -85,16 +92,16 @@ def test_a_label_finds_its_prediction_by_id_and_by_key(log: Settings) -> None:
     assert label_of(log, keep(log, [key])[0]) == [1]
     # numbers name the same key, however they are written
     number = int(new_key(), 16) % 10**9
-    one = keep(log, [str(number)])[0]
-    take(log, Report(label=1, key=float(number)))
-    assert label_of(log, one) == [1]
+    prediction_id = keep(log, [str(number)])[0]
+    report_labels(log, Report(label=1, key=float(number)))
+    assert label_of(log, prediction_id) == [1]
 
 
 def test_a_label_may_come_before_its_prediction(log: Settings) -> None:
     key, name = new_key(), uuid.uuid4().hex
     early = [Report(label=1, prediction_id=f"{name}-0"), Report(label=0, key=key)]
-    assert take(log, *early) == (2, 0, 0, 0, 2, 0)
-    one = Answer(
+    assert report_labels(log, *early) == (2, 0, 0, 0, 2, 0)
+    own_answer = Answer(
         name,
         "m",
         "1",
@@ -107,45 +114,45 @@ def test_a_label_may_come_before_its_prediction(log: Settings) -> None:
         [0] * 2,
         [new_key(), key],
     )
-    predictions.write(log, [one])
+    predictions.write(log, [own_answer])
     assert predictions.browse(log, Filters(search=name))["courtside_label"].tolist() == [0, 1]
-    assert take(log, *early) == (0, 2, 0, 0, 0, 0)
+    assert report_labels(log, *early) == (0, 2, 0, 0, 0, 0)
 
 
 def test_the_id_counts_before_the_key_whichever_came_first(log: Settings) -> None:
     keys = [new_key(), new_key()]
     ids = keep(log, keys)
-    take(log, Report(label=0, prediction_id=ids[0]), Report(label=1, key=keys[1]))
-    take(log, Report(label=1, key=keys[0]), Report(label=0, prediction_id=ids[1]))
+    report_labels(log, Report(label=0, prediction_id=ids[0]), Report(label=1, key=keys[1]))
+    report_labels(log, Report(label=1, key=keys[0]), Report(label=0, prediction_id=ids[1]))
     assert [label_of(log, name) for name in ids] == [[0], [0]]
     # another prediction of that key has the key's
     assert label_of(log, keep(log, [keys[0]])[0]) == [1]
 
 
-def test_the_newest_word_counts_and_every_change_is_kept(log: Settings) -> None:
+def test_the_newest_label_wins_and_every_change_is_recorded(log: Settings) -> None:
     key = new_key()
     name = keep(log, [key])[0]
-    assert take(log, Report(label=1, key=key, labelled_at=100.0)) == (1, 0, 0, 0, 0, 0)
-    assert take(log, Report(label=0, key=key, labelled_at=50.0)) == (0, 0, 0, 1, 0, 0)
+    assert report_labels(log, Report(label=1, key=key, labelled_at=100.0)) == (1, 0, 0, 0, 0, 0)
+    assert report_labels(log, Report(label=0, key=key, labelled_at=50.0)) == (0, 0, 0, 1, 0, 0)
     assert label_of(log, name) == [1]
-    assert take(log, Report(label=0, key=key, labelled_at=200.0)) == (0, 0, 1, 0, 0, 0)
-    assert take(log, Report(label=1, key=key, labelled_at=100.0)) == (0, 1, 0, 0, 0, 0)
+    assert report_labels(log, Report(label=0, key=key, labelled_at=200.0)) == (0, 0, 1, 0, 0, 0)
+    assert report_labels(log, Report(label=1, key=key, labelled_at=100.0)) == (0, 1, 0, 0, 0, 0)
     assert label_of(log, name) == [0]
-    assert take(log, Report(label=1, key=key)) == (0, 0, 1, 0, 0, 0)  # of now
-    told = labels.history(log, prediction_id=name, key=key)
-    assert [(one.label, one.outcome) for one in told] == [
+    assert report_labels(log, Report(label=1, key=key)) == (0, 0, 1, 0, 0, 0)  # of now
+    changes = labels.history(log, prediction_id=name, key=key)
+    assert [(change.label, change.outcome) for change in changes] == [
         (1, "changed"),
         (0, "changed"),
         (0, "outdated"),
         (1, "new"),
     ]
-    assert told[1].labelled_at == 200.0
-    assert abs(told[0].labelled_at - time.time()) < 60
+    assert changes[1].labelled_at == 200.0
+    assert abs(changes[0].labelled_at - time.time()) < 60
 
 
-def test_what_cannot_be_used_is_told_and_the_rest_is_kept(log: Settings) -> None:
+def test_unusable_labels_are_refused_and_the_rest_is_stored(log: Settings) -> None:
     key = new_key()
-    found = labels.report(
+    counts = labels.report(
         log,
         [
             Report(label=2, key=key),
@@ -160,35 +167,37 @@ def test_what_cannot_be_used_is_told_and_the_rest_is_kept(log: Settings) -> None
         ],
         source="api",
     )
-    assert (found.new, found.rejected, found.unmatched) == (1, 8, 1)
-    assert [one.index for one in found.refusals] == list(range(8))
-    assert "neither 0 nor 1" in found.refusals[0].reason
-    assert "in the future" in found.refusals[6].reason
+    assert (counts.new, counts.rejected, counts.unmatched) == (1, 8, 1)
+    assert [refusal.index for refusal in counts.refusals] == list(range(8))
+    assert "neither 0 nor 1" in counts.refusals[0].reason
+    assert "in the future" in counts.refusals[6].reason
     assert labels.report(log, [], source="api") == Counts()
 
 
 def test_keys_of_another_project_are_other_keys(log: Settings) -> None:
     key = new_key()
-    mine = keep(log, [key])[0]
+    own_id = keep(log, [key])[0]
     other = log.model_copy(update={"project": "rain"})
-    theirs = keep(other, [key])[0]
-    take(other, Report(label=1, key=key))
-    assert label_of(other, theirs) == [1]
-    assert str(label_of(log, mine)) == "[nan]"
+    other_id = keep(other, [key])[0]
+    report_labels(other, Report(label=1, key=key))
+    assert label_of(other, other_id) == [1]
+    assert str(label_of(log, own_id)) == "[nan]"
 
 
 def test_many_labels_of_one_request_and_of_many_are_all_found(log: Settings) -> None:
     keys = [new_key() for _ in range(700)]
     ids = keep(log, keys[:600], run_id="c" * 32)
     ids += [keep(log, [key], run_id="c" * 32)[0] for key in keys[600:620]]
-    wanted = ids[::2] + ids[601::2]
-    found = labels.report(
-        log, [Report(label=i % 2, prediction_id=name) for i, name in enumerate(wanted)], source="x"
+    reported = ids[::2] + ids[601::2]
+    counts = labels.report(
+        log,
+        [Report(label=i % 2, prediction_id=name) for i, name in enumerate(reported)],
+        source="x",
     )
-    assert (found.new, found.unmatched) == (len(wanted), 0)
+    assert (counts.new, counts.unmatched) == (len(reported), 0)
     read = predictions.read(log, "c" * 32).set_index("courtside_prediction_id")["courtside_label"]
-    assert read[wanted].tolist() == [i % 2 for i in range(len(wanted))]
-    assert read.notna().sum() == len(set(wanted))
+    assert read[reported].tolist() == [i % 2 for i in range(len(reported))]
+    assert read.notna().sum() == len(set(reported))
 
 
 REPORTS = st.lists(
@@ -202,63 +211,66 @@ REPORTS = st.lists(
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_order_and_repetition_ends_in_the_same_word(
-    log: Settings, said: list[tuple[str, int, float]], data: st.DataObject
+def test_any_order_and_repetition_ends_in_the_same_label(
+    log: Settings, statements: list[tuple[str, int, float]], data: st.DataObject
 ) -> None:
     last = {
-        name: max((at, label) for one, label, at in said if one == name)[1]
-        for name in {one for one, _, _ in said}
+        name: max((at, label) for letter, label, at in statements if letter == name)[1]
+        for name in {letter for letter, _, _ in statements}
     }
     for _ in range(2):
-        order = data.draw(st.permutations(said * data.draw(st.integers(1, 2))))
+        order = data.draw(st.permutations(statements * data.draw(st.integers(1, 2))))
         size = data.draw(st.integers(1, len(order)))
         keys = {name: new_key() for name in last}
-        new = 0
-        kept = {}
+        new_count = 0
+        ids = {}
         for start in range(0, len(order), size):
-            if start >= len(order) // 2 and not kept:  # amidst the labels come the predictions
-                kept = {name: keep(log, [key])[0] for name, key in keys.items()}
+            if start >= len(order) // 2 and not ids:  # the predictions arrive amid the labels
+                ids = {name: keep(log, [key])[0] for name, key in keys.items()}
             part = order[start : start + size]
             reports = [
-                Report(label=label, key=keys[one], labelled_at=at) for one, label, at in part
+                Report(label=label, key=keys[letter], labelled_at=at) for letter, label, at in part
             ]
-            found = labels.report(log, reports, source="api")
-            outcomes = (found.new, found.repeated, found.changed, found.outdated)
+            counts = labels.report(log, reports, source="api")
+            outcomes = (counts.new, counts.repeated, counts.changed, counts.outdated)
             assert sum(outcomes) == len(part)
-            new += found.new
-        kept = kept or {name: keep(log, [key])[0] for name, key in keys.items()}
-        assert {name: label_of(log, one) for name, one in kept.items()} == {
+            new_count += counts.new
+        ids = ids or {name: keep(log, [key])[0] for name, key in keys.items()}
+        assert {name: label_of(log, prediction_id) for name, prediction_id in ids.items()} == {
             name: [label] for name, label in last.items()
         }
-        assert new == len(last)
-        everything = [Report(label=label, key=keys[one], labelled_at=at) for one, label, at in said]
-        assert labels.report(log, everything, source="api").repeated == len(said)
+        assert new_count == len(last)
+        everything = [
+            Report(label=label, key=keys[letter], labelled_at=at)
+            for letter, label, at in statements
+        ]
+        assert labels.report(log, everything, source="api").repeated == len(statements)
 
 
 def test_labels_of_real_rows_never_reach_predictions_of_the_sample(log: Settings) -> None:
     early, late = new_key(), new_key()
-    made_up = keep(log, [early], is_sample=True)
+    sample_ids = keep(log, [early], is_sample=True)
     real = keep(log, [early])
-    told = labels.report(log, [Report(1, key=early), Report(0, key=late)], source="file")
-    assert (told.new, told.unmatched) == (2, 1)
-    assert (label_of(log, real[0]), str(label_of(log, made_up[0]))) == ([1], "[nan]")
+    counts = labels.report(log, [Report(1, key=early), Report(0, key=late)], source="file")
+    assert (counts.new, counts.unmatched) == (2, 1)
+    assert (label_of(log, real[0]), str(label_of(log, sample_ids[0]))) == ([1], "[nan]")
     # nor those that came before the predictions
-    made_up += keep(log, [late], is_sample=True)
+    sample_ids += keep(log, [late], is_sample=True)
     real += keep(log, [late])
-    assert (label_of(log, real[1]), str(label_of(log, made_up[1]))) == ([0], "[nan]")
-    # the same keys of the sample are other names, and have a history of their own
+    assert (label_of(log, real[1]), str(label_of(log, sample_ids[1]))) == ([0], "[nan]")
+    # the same keys of the sample are other names with their own history
     sampled = labels.report(log, [Report(0, key=early)], source="file", is_sample=True)
     assert (sampled.new, sampled.changed, sampled.unmatched) == (1, 0, 0)
-    assert (label_of(log, real[0]), label_of(log, made_up[0])) == ([1], [0])
-    for name, is_sample, label in ((real[0], False, 1), (made_up[0], True, 0)):
-        said = labels.history(log, prediction_id=name, key=early, is_sample=is_sample)
-        assert [one.label for one in said] == [label]
+    assert (label_of(log, real[0]), label_of(log, sample_ids[0])) == ([1], [0])
+    for name, is_sample, label in ((real[0], False, 1), (sample_ids[0], True, 0)):
+        changes = labels.history(log, prediction_id=name, key=early, is_sample=is_sample)
+        assert [change.label for change in changes] == [label]
     # an id names one prediction, whatever it is of
-    assert take(log, Report(label=1, prediction_id=made_up[1]))[0] == 1
-    assert (label_of(log, real[1]), label_of(log, made_up[1])) == ([0], [1])
+    assert report_labels(log, Report(label=1, prediction_id=sample_ids[1]))[0] == 1
+    assert (label_of(log, real[1]), label_of(log, sample_ids[1])) == ([0], [1])
     # and they are counted apart
-    found = {one.is_sample: one for one in predictions.tallies(log)}
-    assert found[True].rows == 2
-    assert found[True].labels == 2
+    tallies = {tally.is_sample: tally for tally in predictions.tallies(log)}
+    assert tallies[True].rows == 2
+    assert tallies[True].labels == 2
     assert predictions.count(log, Filters(is_sample=True)) == 2
     assert set(predictions.browse(log, Filters(is_sample=True))["courtside_is_sample"]) == {True}

@@ -1,4 +1,4 @@
-"""The predictions log keeps each answer once, on SQLite and PostgreSQL, and tells what fails."""
+"""The predictions log keeps each answer once, on SQLite and PostgreSQL, and reports what fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def file_log(tmp_path: Path) -> Settings:
 
 
 def answer(rows: int = 3, **values: object) -> Answer:
-    found = Answer(
+    default = Answer(
         request_id=uuid.uuid4().hex,
         model="m",
         version="1",
@@ -55,7 +55,7 @@ def answer(rows: int = 3, **values: object) -> Answer:
         predicted=[i % 2 for i in range(rows)],
         row_keys=[str(100 + i) for i in range(rows)],
     )
-    return replace(found, **values)
+    return replace(default, **values)
 
 
 def finish(log: Settings, run_id: str, at: float = 1.0, **values: object) -> None:
@@ -63,7 +63,7 @@ def finish(log: Settings, run_id: str, at: float = 1.0, **values: object) -> Non
     predictions.finish(log, replace(scoring, **values))
 
 
-def test_answers_come_back_in_order_and_to_the_last_digit(log: Settings) -> None:
+def test_answers_are_read_back_in_order_and_to_the_last_digit(log: Settings) -> None:
     awkward = [
         {"a": 0.1 + 0.2, "b": 2**53 - 1, "c": "Ü =1+1 \0 '\\t"},
         {"a": math.nan, "b": -1, "c": None},
@@ -72,47 +72,49 @@ def test_answers_come_back_in_order_and_to_the_last_digit(log: Settings) -> None
     first = answer(features=awkward, probabilities=[0.0, 1 / 3, 1.0], run_id=RUN)
     second = answer(2, row_keys=["x\ty", None], run_id=RUN)
     assert predictions.write(log, [first, second]) == [3, 2]
-    found = predictions.read(log, RUN)
-    assert found["courtside_prediction_id"].tolist() == [
-        f"{one.request_id}-{i}" for one in (first, second) for i in range(len(one.features))
+    logged = predictions.read(log, RUN)
+    assert logged["courtside_prediction_id"].tolist() == [
+        f"{sent.request_id}-{i}" for sent in (first, second) for i in range(len(sent.features))
     ]
     pd.testing.assert_frame_equal(
-        found[["a", "b", "c"]], pd.DataFrame([*awkward, *second.features])
+        logged[["a", "b", "c"]], pd.DataFrame([*awkward, *second.features])
     )
-    assert found["courtside_probability"].tolist() == [0.0, 1 / 3, 1.0, 0.25, 0.75]
-    assert found["courtside_row_key"].tolist() == ["100", "101", "102", "x\ty", None]
-    assert found["courtside_predicted"].tolist() == [0, 1, 0, 0, 1]
-    assert found["courtside_label"].isna().all()
-    assert set(found["courtside_latency_ms"]) == {2.5}
+    assert logged["courtside_probability"].tolist() == [0.0, 1 / 3, 1.0, 0.25, 0.75]
+    assert logged["courtside_row_key"].tolist() == ["100", "101", "102", "x\ty", None]
+    assert logged["courtside_predicted"].tolist() == [0, 1, 0, 0, 1]
+    assert logged["courtside_label"].isna().all()
+    assert set(logged["courtside_latency_ms"]) == {2.5}
     assert len(predictions.read(log, OTHER)) == 0
 
 
-def test_a_request_that_comes_again_is_kept_once(log: Settings) -> None:
-    one, two = answer(), answer(2)
-    assert predictions.write(log, [one, one]) == [3, 0]
+def test_a_repeated_request_is_logged_once(log: Settings) -> None:
+    first, second = answer(), answer(2)
+    assert predictions.write(log, [first, first]) == [3, 0]
     # another version answers it now; the rows are the same
-    again = replace(one, version="2", probabilities=[0.1, 0.1, 0.1])
-    assert predictions.write(log, [again, two]) == [0, 2]
+    again = replace(first, version="2", probabilities=[0.1, 0.1, 0.1])
+    assert predictions.write(log, [again, second]) == [0, 2]
     assert predictions.count(log) == 5
-    found = predictions.browse(log, Filters(search=one.request_id))
-    assert found["courtside_version"].tolist() == ["1"] * 3
+    logged = predictions.browse(log, Filters(search=first.request_id))
+    assert logged["courtside_version"].tolist() == ["1"] * 3
 
 
-def test_an_id_that_was_used_for_other_rows_is_refused_and_the_rest_is_kept(log: Settings) -> None:
-    one, two = answer(), answer(2)
-    predictions.write(log, [one])
-    other = replace(one, features=[{"a": 9.0, "b": i, "c": ""} for i in range(3)])
-    with pytest.raises(predictions.ConflictError, match=one.request_id) as refused:
-        predictions.write(log, [other, two])
-    assert (refused.value.request_ids, refused.value.kept) == ((one.request_id,), [0, 2])
-    # and as much within one call
-    three = answer()
+def test_an_id_that_was_used_for_other_rows_is_refused_and_the_rest_is_logged(
+    log: Settings,
+) -> None:
+    first, second = answer(), answer(2)
+    predictions.write(log, [first])
+    other = replace(first, features=[{"a": 9.0, "b": i, "c": ""} for i in range(3)])
+    with pytest.raises(predictions.ConflictError, match=first.request_id) as refused:
+        predictions.write(log, [other, second])
+    assert (refused.value.request_ids, refused.value.kept) == ((first.request_id,), [0, 2])
+    # the same holds within one call
+    third = answer()
     with pytest.raises(predictions.ConflictError):
-        predictions.write(log, [three, replace(three, row_keys=["1", "2", "3"])])
+        predictions.write(log, [third, replace(third, row_keys=["1", "2", "3"])])
     assert predictions.count(log) == 8
 
 
-def test_what_is_no_answer_is_refused_and_nothing_of_its_call_is_kept(log: Settings) -> None:
+def test_an_invalid_answer_is_refused_with_its_whole_call(log: Settings) -> None:
     for broken in (
         answer(probabilities=[0.1, math.nan, 0.2]),
         answer(probabilities=[0.1, 1.2, 0.2]),
@@ -126,43 +128,46 @@ def test_what_is_no_answer_is_refused_and_nothing_of_its_call_is_kept(log: Setti
     assert predictions.scorings(log) == []
 
 
-def test_a_shadow_keeps_its_own_answer_and_is_no_part_of_the_run(log: Settings) -> None:
-    one = answer(run_id=RUN)
+def test_a_shadow_has_its_own_answer_and_is_not_part_of_the_run(log: Settings) -> None:
+    own = answer(run_id=RUN)
     shadow = replace(
-        one, is_shadow=True, version="2", alias="challenger", probabilities=[0.9, 0.9, 0.9]
+        own, is_shadow=True, version="2", alias="challenger", probabilities=[0.9, 0.9, 0.9]
     )
     predictions.write(log, [shadow])
-    predictions.write(log, [one])
+    predictions.write(log, [own])
     finish(log, RUN)
-    assert predictions.read(log, RUN)["courtside_probability"].tolist() == list(one.probabilities)
-    assert [found.rows for found in predictions.scorings(log)] == [3]
+    assert predictions.read(log, RUN)["courtside_probability"].tolist() == list(own.probabilities)
+    assert [scoring.rows for scoring in predictions.scorings(log)] == [3]
     labels.report(log, [Report(label=1, key="101")], source="api")
     pairs = predictions.pairs(log).sort_values("champion")
-    assert pairs["champion"].tolist() == list(one.probabilities)
+    assert pairs["champion"].tolist() == list(own.probabilities)
     assert set(pairs["challenger"]) == {0.9}
     assert pairs["label"].tolist()[1] == 1.0
-    assert [found.labels for found in predictions.scorings(log)] == [1]
+    assert [scoring.labels for scoring in predictions.scorings(log)] == [1]
     assert predictions.by_source(log, 0.0) == {"api": 3}
-    assert {one.is_shadow: (one.rows, one.labels) for one in predictions.tallies(log)} == {
+    assert {tally.is_shadow: (tally.rows, tally.labels) for tally in predictions.tallies(log)} == {
         False: (3, 1),
         True: (3, 1),
     }
 
 
-def test_scorings_are_counted_newest_first_and_go_on_being_counted(log: Settings) -> None:
+def test_scorings_are_counted_newest_first_and_stay_up_to_date(log: Settings) -> None:
     labels.report(log, [Report(label=0, key="100")], source="file")
     predictions.write(log, [answer(120, run_id=RUN), answer(run_id=OTHER, source="file")])
     finish(log, RUN, at=1.0)
     finish(log, OTHER, at=2.0, source="file")
     listed = predictions.scorings(log)
-    assert [(one.run_id, one.rows, one.labels) for one in listed] == [(OTHER, 3, 1), (RUN, 120, 1)]
-    assert [one.run_id for one in predictions.scorings(log, min_rows=100)] == [RUN]
+    assert [(scoring.run_id, scoring.rows, scoring.labels) for scoring in listed] == [
+        (OTHER, 3, 1),
+        (RUN, 120, 1),
+    ]
+    assert [scoring.run_id for scoring in predictions.scorings(log, min_rows=100)] == [RUN]
     assert predictions.scorings(log, run_id="none") == []
     # rows that the log gets late, and labels
     predictions.write(log, [answer(2, run_id=OTHER)])
     labels.report(log, [Report(label=1, key="101")], source="file")
-    found = predictions.scorings(log, run_id=OTHER)[0]
-    assert (found.rows, found.labels) == (5, 4)
+    updated = predictions.scorings(log, run_id=OTHER)[0]
+    assert (updated.rows, updated.labels) == (5, 4)
     assert predictions.read(log, OTHER)["courtside_label"].notna().sum() == 4
     finish(log, OTHER, at=2.0)
     assert predictions.scorings(log, run_id=OTHER)[0].rows == 5
@@ -184,30 +189,30 @@ def test_rows_that_are_kept_as_a_file_get_their_labels_too(log: Settings, tmp_pa
     finish(log, RUN, rows=4, labels=1, path=str(path))
     reports = [Report(label=0, prediction_id=f"{RUN}-1"), Report(label=1, key="2")]
     labels.report(log, [*reports, Report(label=1, key="4")], source="api")
-    found = predictions.read(log, RUN)
-    assert found["courtside_label"].fillna(-1).tolist() == [1, 0, -1, 1]
-    assert found["a"].tolist() == rows["a"].tolist()
+    logged = predictions.read(log, RUN)
+    assert logged["courtside_label"].fillna(-1).tolist() == [1, 0, -1, 1]
+    assert logged["a"].tolist() == rows["a"].tolist()
     predictions.recount(log)
-    assert [(one.rows, one.labels) for one in predictions.scorings(log)] == [(4, 3)]
+    assert [(scoring.rows, scoring.labels) for scoring in predictions.scorings(log)] == [(4, 3)]
     path.unlink()
     with pytest.raises(StoreError, match=r"cannot be read from .*kept\.parquet"):
         predictions.read(log, RUN)
     predictions.recount(log)
 
 
-def test_the_log_is_looked_through_page_by_page(log: Settings) -> None:
+def test_the_log_is_browsed_page_by_page(log: Settings) -> None:
     predictions.write(log, [answer(7, scored_at=1.0), answer(5, scored_at=2.0, source="page")])
     predictions.write(log, [answer(2, scored_at=3.0, version="2", row_keys=["7", None])])
     labels.report(log, [Report(label=1, key="7"), Report(label=1, key="103")], source="api")
-    seen = []
+    ids = []
     before = None
     while not (page := predictions.browse(log, before=before, limit=4)).empty:
-        seen += page["courtside_prediction_id"].tolist()
+        ids += page["courtside_prediction_id"].tolist()
         before = (int(page["courtside_request"].iloc[-1]), int(page["courtside_position"].iloc[-1]))
-    whole = predictions.browse(log, limit=1000)
-    assert seen == whole["courtside_prediction_id"].tolist()
-    assert len(set(seen)) == 14
-    assert whole["courtside_scored_at"].is_monotonic_decreasing
+    all_rows = predictions.browse(log, limit=1000)
+    assert ids == all_rows["courtside_prediction_id"].tolist()
+    assert len(set(ids)) == 14
+    assert all_rows["courtside_scored_at"].is_monotonic_decreasing
     for filters, rows in (
         (Filters(source="page"), 5),
         (Filters(version="2"), 2),
@@ -217,8 +222,8 @@ def test_the_log_is_looked_through_page_by_page(log: Settings) -> None:
         (Filters(is_labelled=False, source="api"), 7),
         (Filters(low=0.5, high=0.75), 5),
         (Filters(search="103"), 2),
-        (Filters(search=seen[3]), 1),
-        (Filters(search=seen[3].partition("-")[0]), 5),
+        (Filters(search=ids[3]), 1),
+        (Filters(search=ids[3].partition("-")[0]), 5),
         (Filters(search="' OR 1=1 --"), 0),
         (Filters(is_shadow=True), 0),
     ):
@@ -227,7 +232,7 @@ def test_the_log_is_looked_through_page_by_page(log: Settings) -> None:
     assert predictions.count(log, Filters(low=0.01), at_most=3) == 3
 
 
-def test_gaps_are_kept(log: Settings) -> None:
+def test_gaps_are_recorded(log: Settings) -> None:
     assert predictions.gaps(log) == []
     predictions.note_gap(log, 1.0, 2.0, 17, "the disk was full")
     predictions.note_gap(log, 3.0, 4.0, 1, "x" * 10_000)
@@ -235,16 +240,16 @@ def test_gaps_are_kept(log: Settings) -> None:
 
 
 def _write_some(log: Settings, answers: list[Answer]) -> None:
-    for one in answers:
-        predictions.write(log, [one])
+    for entry in answers:
+        predictions.write(log, [entry])
 
 
 def test_several_processes_write_each_answer_once(log: Settings) -> None:
     answers = [answer(2, run_id=RUN) for _ in range(12)]
-    predictions.write(log, answers[:1])  # an engine is there before they are forked
+    predictions.write(log, answers[:1])  # an engine exists before the processes are forked
     fork = multiprocessing.get_context("fork")
-    given = [answers, answers[::-1], answers[6:] + answers[:6]]
-    workers = [fork.Process(target=_write_some, args=(log, some)) for some in given]
+    orders = [answers, answers[::-1], answers[6:] + answers[:6]]
+    workers = [fork.Process(target=_write_some, args=(log, some)) for some in orders]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -254,7 +259,7 @@ def test_several_processes_write_each_answer_once(log: Settings) -> None:
     assert len(predictions.read(log, RUN)) == 24
 
 
-def test_a_locked_log_is_told_and_can_be_read_meanwhile(log: Settings) -> None:
+def test_a_locked_log_is_reported_and_can_be_read_meanwhile(log: Settings) -> None:
     predictions.write(log, [answer()])
     if log.predictions_url is None:
         other = sqlite3.connect(log.state_dir / "predictions.db", isolation_level=None)
@@ -280,17 +285,17 @@ from core.platform.errors import StoreError
 from core.predictions_log import predictions
 from tests.integration.predictions_log.test_predictions import answer
 settings = Settings(home=sys.argv[1])
-kept = 0
+logged = 0
 try:
-    while kept < 100_000:
-        kept += sum(predictions.write(settings, [answer(100)]))
+    while logged < 100_000:
+        logged += sum(predictions.write(settings, [answer(100)]))
 except StoreError as error:
     print(error.message)
-print(kept, len(predictions.browse(settings, limit=100_000)))
+print(logged, len(predictions.browse(settings, limit=100_000)))
 """
 
 
-def test_a_full_disk_is_told_and_what_was_kept_stays_readable(file_log: Settings) -> None:
+def test_a_full_disk_is_reported_and_logged_rows_stay_readable(file_log: Settings) -> None:
     predictions.write(file_log, [answer(1)])
 
     def limit() -> None:
@@ -309,52 +314,54 @@ def test_a_full_disk_is_told_and_what_was_kept_stays_readable(file_log: Settings
     assert done.returncode == 0, done.stderr
     message, counts = done.stdout.strip().splitlines()
     assert "the disk is full or cannot be written. Make room where" in message
-    kept, readable = map(int, counts.split())
-    assert 0 < kept == readable - 1
+    logged, readable = map(int, counts.split())
+    assert 0 < logged == readable - 1
     assert predictions.write(file_log, [answer()]) == [3]
-    assert predictions.count(file_log) == kept + 4
+    assert predictions.count(file_log) == logged + 4
 
 
-def test_a_database_that_goes_away_is_told_and_taken_up_again(
+def test_a_database_that_goes_away_is_reported_and_used_again(
     postgresql: Server, tmp_path: Path
 ) -> None:
     log = Settings(home=tmp_path, predictions_url=postgresql.new_database("away"))
-    one = answer()
-    predictions.write(log, [one])
+    first = answer()
+    predictions.write(log, [first])
     postgresql.stop()
     try:
         for action in (lambda: predictions.write(log, [answer()]), lambda: predictions.browse(log)):
-            with pytest.raises(StoreError, match=r"does not answer\. Start it again") as told:
+            with pytest.raises(StoreError, match=r"does not answer\. Start it again") as caught:
                 action()
-            assert PASSWORD not in told.value.message
-            assert QUOTED not in told.value.message
+            assert PASSWORD not in caught.value.message
+            assert QUOTED not in caught.value.message
     finally:
         postgresql.start()
-    assert predictions.write(log, [one, answer()]) == [0, 3]
+    assert predictions.write(log, [first, answer()]) == [0, 3]
 
 
-def test_a_wrong_address_is_told_without_the_password(postgresql: Server, tmp_path: Path) -> None:
+def test_a_wrong_address_is_reported_without_the_password(
+    postgresql: Server, tmp_path: Path
+) -> None:
     url = postgresql.url()
-    for wrong, told in (
+    for wrong, message in (
         (url.replace(QUOTED, "an0ther"), "refuses the name or the password"),
         (postgresql.url("nowhere"), "does not exist. Make it with createdb"),
         (url.replace(str(postgresql.port), "1"), "does not answer"),
     ):
         log = Settings(home=tmp_path, predictions_url=wrong)
-        with pytest.raises(StoreError, match=told) as error:
+        with pytest.raises(StoreError, match=message) as error:
             predictions.browse(log)
         for secret in (PASSWORD, QUOTED, "an0ther"):
             assert secret not in error.value.message
 
 
-def test_a_broken_log_is_told(file_log: Settings) -> None:
+def test_a_damaged_log_is_reported(file_log: Settings) -> None:
     file_log.state_dir.mkdir()
     (file_log.state_dir / "predictions.db").write_bytes(b"no database" * 100)
     with pytest.raises(StoreError, match=r"predictions\.db is damaged: .* move it away"):
         predictions.scorings(file_log)
 
 
-def test_a_log_that_is_moved_away_is_begun_anew(file_log: Settings) -> None:
+def test_a_log_that_was_moved_away_is_recreated(file_log: Settings) -> None:
     predictions.write(file_log, [answer()])
     for path in file_log.state_dir.glob("predictions.db*"):
         path.unlink()
@@ -363,7 +370,7 @@ def test_a_log_that_is_moved_away_is_begun_anew(file_log: Settings) -> None:
     assert predictions.count(file_log) == 1
 
 
-def test_the_file_of_a_sample_scoring_takes_no_labels_of_real_rows(
+def test_the_file_of_a_sample_scoring_gets_no_labels_of_real_rows(
     file_log: Settings, tmp_path: Path
 ) -> None:
     path = tmp_path / "scored.parquet"
@@ -381,9 +388,9 @@ def test_the_file_of_a_sample_scoring_takes_no_labels_of_real_rows(
     finish(file_log, OTHER, 2.0, rows=1, path=str(path))
     labels.report(file_log, [Report(label=1, key="7")], source="file")
     predictions.recount(file_log)
-    assert {one.run_id: (one.is_sample, one.labels) for one in predictions.scorings(file_log)} == {
-        RUN: (True, 0),
-        OTHER: (False, 1),
-    }
+    assert {
+        scoring.run_id: (scoring.is_sample, scoring.labels)
+        for scoring in predictions.scorings(file_log)
+    } == {RUN: (True, 0), OTHER: (False, 1)}
     another = file_log.model_copy(update={"project": "another"})
     assert predictions.scorings(another) == []

@@ -1,4 +1,4 @@
-"""The gate, the override, the way back, and what is left of each in the registry."""
+"""The gate, the override, the rollback, and what each of them leaves in the registry."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class World:
         settings = self.settings
         train = self.train if train is None else train
         kinds = SPEC.kinds_of(features)
-        kept = {"test_rows": self.test, "train_keys": train[[SPEC.id]]}
+        all_tables = {"test_rows": self.test, "train_keys": train[[SPEC.id]]}
 
         def logged(model: Any) -> str:
-            seen = served_model.checked(train, kinds, is_complete=False)
-            model.fit(seen, train[SPEC.target])
-            record = ModelRecord(model, features, kinds, 0.5, seen.head(3), {}, is_complete)
+            inputs = served_model.checked(train, kinds, is_complete=False)
+            model.fit(inputs, train[SPEC.target])
+            record = ModelRecord(model, features, kinds, 0.5, inputs.head(3), {}, is_complete)
             return str(tracking.log(settings, run_id, Record(model=record)))
 
         with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
-            tables_kept = {name: kept[name] for name in tables}
+            tables_kept = {name: all_tables[name] for name in tables}
             tracking.log(settings, run_id, Record(tables=tables_kept))
             first = logged(evaluated) if evaluated is not None else None
             model_id = logged(estimator)
@@ -88,8 +88,8 @@ class World:
         )
 
     def aliases(self) -> dict[str, str]:
-        found = model_store.versions(self.settings, SPEC.model)
-        return {alias: one.version for one in found for alias in one.aliases}
+        versions = model_store.versions(self.settings, SPEC.model)
+        return {alias: version.version for version in versions for alias in version.aliases}
 
     def gate(self, **options: Any) -> promote.Result:
         return promote.run(self.settings, promote.Options(**options))
@@ -110,38 +110,38 @@ def world(settings: Settings, shots: pd.DataFrame) -> World:
     return World(settings, rows.iloc[::2], rows.iloc[1::2].reset_index(drop=True))
 
 
-def good() -> Any:
-    """It finds the rule."""
+def informed() -> Any:
+    """Return a model that finds the rule."""
     return DecisionTreeClassifier(max_depth=2, random_state=0)
 
 
 def poor() -> Any:
-    """It knows the base rate and nothing else."""
+    """Return a model that knows only the base rate."""
     return DummyClassifier(strategy="prior")
 
 
 def test_without_a_champion_the_challenger_is_promoted_and_the_reason_says_so(world: World) -> None:
-    made = world.register(good(), alias=None)
-    assert made.aliases == ()
-    found = world.gate(challenger=made.version, decided_by="ann")
-    assert (found.decision, found.version, found.champion) == ("promote", "1", "1")
-    assert found.text == "Promoted. There is no champion yet."
+    registered = world.register(informed(), alias=None)
+    assert registered.aliases == ()
+    result = world.gate(challenger=registered.version, decided_by="ann")
+    assert (result.decision, result.version, result.champion) == ("promote", "1", "1")
+    assert result.text == "Promoted. There is no champion yet."
     assert world.aliases() == {"champion": "1"}
-    assert set(world.rules(found)["verdict"]) == {"not_applicable"}
+    assert set(world.rules(result)["verdict"]) == {"not_applicable"}
     (row,) = world.ledger().to_dict("records")
     assert (row["version"], row["decided_by"], row["decision"]) == ("1", "ann", "promote")
 
 
-def test_a_better_challenger_takes_the_place_and_the_ledger_tells_all(world: World) -> None:
+def test_a_better_challenger_becomes_champion_and_the_ledger_records_it(world: World) -> None:
     world.register(poor())
-    world.register(good())
+    world.register(informed())
     assert world.aliases() == {"champion": "1", "challenger": "2"}
 
-    found = world.gate(decided_by="ann")
+    result = world.gate(decided_by="ann")
 
-    assert (found.decision, found.champion) == ("promote", "2")
+    assert (result.decision, result.champion) == ("promote", "2")
     assert world.aliases() == {"champion": "2", "previous": "1"}
-    rules = world.rules(found)
+    rules = world.rules(result)
     assert rules.index.tolist() == [
         "same_rows",
         "better",
@@ -152,7 +152,7 @@ def test_a_better_challenger_takes_the_place_and_the_ledger_tells_all(world: Wor
         "schema",
     ]
     assert set(rules["verdict"]) == {"pass"}
-    run = tracking.run(world.settings, found.run_id)
+    run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert (run.name, run.status, run.step) == ("Promocao", "FINISHED", "promote")
     assert run.metrics["rows_judged"] == len(world.test)
@@ -169,15 +169,19 @@ def test_a_better_challenger_takes_the_place_and_the_ledger_tells_all(world: Wor
     assert run.params["champion_version"] == "1"
     assert run.tags["courtside.decision"] == "promote"
 
-    back = world.gate(action="rollback", decided_by="bob", reason="It was slow on Sunday.")
+    rolled_back = world.gate(action="rollback", decided_by="bob", reason="It was slow on Sunday.")
 
-    assert (back.decision, back.version, back.champion) == ("rollback", "1", "1")
+    assert (rolled_back.decision, rolled_back.version, rolled_back.champion) == (
+        "rollback",
+        "1",
+        "1",
+    )
     assert world.aliases() == {"champion": "1", "previous": "2"}
     table = world.ledger()
     assert table["version"].tolist() == ["1", "2", "1"]
     assert table["decision"].tolist() == ["rollback", "promote", "first"]
     assert table["decided_by"].tolist() == ["bob", "ann", "the app"]
-    assert table["run_id"].tolist()[:2] == [back.run_id, found.run_id]
+    assert table["run_id"].tolist()[:2] == [rolled_back.run_id, result.run_id]
     assert "It was slow on Sunday." in table["reason"].iloc[0]
     assert table["reason"].iloc[2] == "There was no champion yet."
     assert pd.isna(table["to"].iloc[0])
@@ -195,25 +199,25 @@ def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: Wo
             )
         }
     )
-    # of no leaf so small that it is sure: a sure forecast that is wrong widens the interval
+    # no leaf so small that it is certain: a certain but wrong forecast widens the interval
     tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=30, random_state=0)
-    made = world.register(tree, train=flipped)
+    challenger = world.register(tree, train=flipped)
 
-    found = world.gate()
+    result = world.gate()
 
-    rules = world.rules(found)
+    rules = world.rules(result)
     assert rules.loc["better", "verdict"] == "pass"  # on all rows it is better
     assert rules.loc["slices", "verdict"] == "hold"
-    assert (found.decision, found.champion) == ("hold", "1")
-    assert "worse on playoffs = 1" in found.text
-    assert world.aliases() == {"champion": "1", "challenger": made.version}
-    kept = tracking.table(world.settings, found.run_id, "slices")
-    assert kept[kept["harmed"]]["column"].tolist() == ["playoffs"]
+    assert (result.decision, result.champion) == ("hold", "1")
+    assert "worse on playoffs = 1" in result.text
+    assert world.aliases() == {"champion": "1", "challenger": challenger.version}
+    slices = tracking.table(world.settings, result.run_id, "slices")
+    assert slices[slices["harmed"]]["column"].tolist() == ["playoffs"]
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("spoiled", [False, True])
-def test_on_real_rows_a_challenger_that_was_spoiled_on_one_slice_is_held_for_that_alone(
+def test_on_real_rows_a_challenger_spoiled_on_one_slice_is_held_for_that_only(
     prepared_real: Settings, tmp_path: Path, spoiled: bool
 ) -> None:
     settings = copy_home(prepared_real, tmp_path / "home")
@@ -226,53 +230,53 @@ def test_on_real_rows_a_challenger_that_was_spoiled_on_one_slice_is_held_for_tha
     boosted = LGBMClassifier(n_estimators=60, num_leaves=15, n_jobs=1, verbose=-1, random_state=0)
     world.register(boosted, train=rows.assign(**{SPEC.target: labels}), features=SPEC.features)
 
-    found = world.gate(aim="not_worse", margin=0.02)
+    result = world.gate(aim="not_worse", margin=0.02)
 
-    rules = world.rules(found)
+    rules = world.rules(result)
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
-    harmed = tracking.table(settings, found.run_id, "slices").set_index(["column", "value"])
+    harmed = tracking.table(settings, result.run_id, "slices").set_index(["column", "value"])
     if spoiled:
-        assert found.decision == "hold"
+        assert result.decision == "hold"
         assert against.index.tolist() == ["slices"]
-        assert "worse on playoffs = 1" in found.text
+        assert "worse on playoffs = 1" in result.text
         assert world.aliases()["champion"] == "1"
         assert harmed.loc[("playoffs", "1"), "low"] > 0
     else:
-        assert found.decision == "promote"
+        assert result.decision == "promote"
         assert against.empty
         assert not harmed["harmed"].any()
 
 
 @pytest.mark.long
-def test_the_same_again_is_not_better_but_not_worse_either(world: World) -> None:
-    world.register(good())
-    world.register(good())
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "not shown to be better: the interval holds zero" in found.text
+def test_an_equal_challenger_is_neither_better_nor_worse(world: World) -> None:
+    world.register(informed())
+    world.register(informed())
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "not shown to be better: the interval holds zero" in result.text
     assert world.gate(aim="not_worse", margin=0.005).decision == "promote"
 
 
-def test_a_worse_one_is_refused(world: World) -> None:
-    world.register(good())
+def test_a_worse_challenger_is_refused(world: World) -> None:
+    world.register(informed())
     world.register(poor())
-    found = world.gate()
-    assert (found.decision, found.champion) == ("refuse", "1")
-    assert found.text.startswith("Refused. The challenger is worse.")
+    result = world.gate()
+    assert (result.decision, result.champion) == ("refuse", "1")
+    assert result.text.startswith("Refused. The challenger is worse.")
 
 
 def test_an_override_needs_a_reason_and_keeps_it(world: World) -> None:
-    world.register(good())
+    world.register(informed())
     world.register(poor())
     for reason in (None, "because", "          so"):
         with pytest.raises(ValidationError, match="needs a written reason of 10 characters"):
             promote.Options(action="override", reason=reason)
 
-    found = world.gate(action="override", reason=REASON, decided_by="ann")
+    result = world.gate(action="override", reason=REASON, decided_by="ann")
 
-    assert (found.decision, found.champion) == ("override", "2")
-    assert found.text.startswith(f"ann decides: {REASON} The rules say refuse: ")
-    assert world.rules(found).loc["better", "verdict"] == "refuse"
+    assert (result.decision, result.champion) == ("override", "2")
+    assert result.text.startswith(f"ann decides: {REASON} The rules say refuse: ")
+    assert world.rules(result).loc["better", "verdict"] == "refuse"
     row = world.ledger().iloc[0]
     assert (row["version"], row["decision"], row["decided_by"]) == ("2", "override", "ann")
     assert REASON in row["reason"]
@@ -282,7 +286,7 @@ def test_an_override_needs_a_reason_and_keeps_it(world: World) -> None:
 def test_a_rollback_needs_a_version_to_go_back_to(world: World) -> None:
     with pytest.raises(NotReadyError, match="nothing to roll back to"):
         world.gate(action="rollback")
-    world.register(good())
+    world.register(informed())
     with pytest.raises(NotReadyError, match="nothing to roll back to"):
         world.gate(action="rollback")
     world.register(poor())
@@ -297,16 +301,16 @@ def test_a_rollback_needs_a_version_to_go_back_to(world: World) -> None:
 def test_the_champion_cannot_challenge_itself(
     world: World, last_error: Callable[[Settings, str], tuple[str, str]]
 ) -> None:
-    world.register(good())
+    world.register(informed())
     for name in ("challenger", "1", "champion"):
         with pytest.raises(InputError, match="Version 1 is the champion already"):
             world.gate(challenger=name)
     assert last_error(world.settings, "promote")[0] == "FAILED"
-    # to try it is no fault: a pipeline asks after every training, the first one too
+    # trying is not an error: a pipeline asks after every training, even the first
     for name in ("challenger", "1", "champion"):
-        found = world.gate(challenger=name, dry_run=True)
-        assert (found.decision, found.version, found.champion) == ("unchanged", "1", "1")
-    rules = tracking.table(world.settings, found.run_id, "rules")
+        result = world.gate(challenger=name, dry_run=True)
+        assert (result.decision, result.version, result.champion) == ("unchanged", "1", "1")
+    rules = tracking.table(world.settings, result.run_id, "rules")
     assert set(rules["verdict"]) == {"not_applicable"}
     with pytest.raises(InputError, match="Version 1 is the champion already"):
         world.gate(challenger="1", action="override", reason=REASON, dry_run=True)
@@ -316,36 +320,36 @@ def test_the_champion_cannot_challenge_itself(
 
 @pytest.mark.long
 def test_rows_that_the_champion_was_trained_on_are_left_out(world: World) -> None:
-    seen = world.test.iloc[:1000]
-    world.register(poor(), train=pd.concat([world.train, seen]))
-    world.register(good())
-    found = world.gate()
-    run = tracking.run(world.settings, found.run_id)
+    trained_on = world.test.iloc[:1000]
+    world.register(poor(), train=pd.concat([world.train, trained_on]))
+    world.register(informed())
+    result = world.gate()
+    run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert run.metrics["rows_left_out"] == 1000
     assert run.metrics["rows_judged"] == len(world.test) - 1000
-    assert found.decision == "promote"
-    judged = tracking.table(world.settings, found.run_id, "judged_rows")
+    assert result.decision == "promote"
+    judged = tracking.table(world.settings, result.run_id, "judged_rows")
     assert judged[SPEC.id].tolist() == world.test[SPEC.id].iloc[1000:].tolist()
 
     everything = pd.concat([world.train, world.test.iloc[:-150]])
     world.register(DecisionTreeClassifier(max_depth=3, random_state=0), train=everything)
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "Only 150 rows are new to both" in found.text
-    assert world.rules(found).loc["better", "verdict"] == "not_applicable"
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "Only 150 rows are new to both" in result.text
+    assert world.rules(result).loc["better", "verdict"] == "not_applicable"
 
 
 @pytest.mark.long
 def test_rows_that_one_of_them_does_not_answer_are_left_out(world: World) -> None:
     world.register(poor())
     world.test.loc[world.test.index[:40], "shot_distance"] = np.nan
-    world.register(good())
-    found = world.gate()
-    run = tracking.run(world.settings, found.run_id)
+    world.register(informed())
+    result = world.gate()
+    run = tracking.run(world.settings, result.run_id)
     assert run is not None
-    assert (run.metrics["rows_judged"], found.decision) == (len(world.test) - 40, "promote")
-    text = world.rules(found).loc["same_rows", "text"]
+    assert (run.metrics["rows_judged"], result.decision) == (len(world.test) - 40, "promote")
+    text = world.rules(result).loc["same_rows", "text"]
     assert "40 rows were left out: a value is missing" in text
 
 
@@ -355,21 +359,21 @@ def test_a_version_whose_rows_are_gone_is_held_and_can_be_overridden(
     world: World, tables: tuple[str, ...]
 ) -> None:
     world.register(poor())
-    world.register(good(), tables=tables)
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "the tables of a training are gone. Train both again." in found.text
+    world.register(informed(), tables=tables)
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "the tables of a training are gone. Train both again." in result.text
     assert world.gate(action="override", reason=REASON).champion == "2"
 
 
 @pytest.mark.long
-def test_made_up_and_real_rows_are_not_compared(world: World) -> None:
+def test_sample_and_real_rows_are_not_compared(world: World) -> None:
     world.register(poor())
-    world.register(good(), tags={TAG + "sample": "true"})
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "Only the challenger was trained on the built-in sample." in found.text
-    run = tracking.run(world.settings, found.run_id)
+    world.register(informed(), tags={TAG + "sample": "true"})
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "Only the challenger was trained on the built-in sample." in result.text
+    run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert run.is_sample
 
@@ -377,47 +381,47 @@ def test_made_up_and_real_rows_are_not_compared(world: World) -> None:
 @pytest.mark.long
 def test_new_inputs_are_held_until_callers_send_them(world: World) -> None:
     world.register(poor(), features=("playoffs",))
-    world.register(good())
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "callers of the champion do not send: shot_distance, period." in found.text
-    # fewer are no matter
+    world.register(informed())
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "callers of the champion do not send: shot_distance, period." in result.text
+    # fewer inputs are fine
     world.register(DecisionTreeClassifier(max_depth=1), features=("shot_distance",))
     world.gate(action="override", challenger="2", reason=REASON)
     assert world.rules(world.gate(aim="not_worse", margin=0.1)).loc["schema", "verdict"] == "pass"
 
 
 @pytest.mark.long
-def test_a_challenger_that_refuses_holes_is_held(world: World) -> None:
+def test_a_challenger_that_refuses_missing_values_is_held(world: World) -> None:
     world.register(poor(), is_complete=False)
-    world.register(good())
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "The champion answers rows with missing values" in found.text
+    world.register(informed())
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "The champion answers rows with missing values" in result.text
 
 
 def test_a_dry_run_moves_nothing(world: World) -> None:
     world.register(poor())
-    world.register(good())
+    world.register(informed())
     before = world.aliases()
-    found = world.gate(dry_run=True, threshold=0.3)
-    assert (found.decision, found.version, found.champion) == ("promote", "2", "1")
-    assert found.text.startswith("Only tried, nothing was moved.")
+    result = world.gate(dry_run=True, threshold=0.3)
+    assert (result.decision, result.version, result.champion) == ("promote", "2", "1")
+    assert result.text.startswith("Only tried, nothing was moved.")
     assert world.aliases() == before
     assert world.ledger()["version"].tolist() == ["1"]
     assert len(model_store.versions(world.settings, SPEC.model)) == 2
 
 
 @pytest.mark.long
-def test_a_threshold_chosen_at_promotion_is_a_version_that_answers_by_it(world: World) -> None:
+def test_a_threshold_chosen_at_promotion_becomes_a_version_that_uses_it(world: World) -> None:
     import mlflow
 
     world.register(poor())
-    world.register(good())
-    world.register(good())  # a newer challenger stays one
-    found = world.gate(challenger="2", threshold=0.25)
-    assert (found.decision, found.version) == ("promote", "4")
-    assert "anew as version 4, with the threshold 0.25 instead of 0.5." in found.text
+    world.register(informed())
+    world.register(informed())  # a newer challenger stays one
+    promoted = world.gate(challenger="2", threshold=0.25)
+    assert (promoted.decision, promoted.version) == ("promote", "4")
+    assert "anew as version 4, with the threshold 0.25 instead of 0.5." in promoted.text
     assert world.aliases() == {"champion": "4", "previous": "1", "challenger": "3"}
     champion = model_store.require_version(world.settings, SPEC.model, "champion")
     origin = model_store.require_version(world.settings, SPEC.model, "2")
@@ -429,10 +433,10 @@ def test_a_threshold_chosen_at_promotion_is_a_version_that_answers_by_it(world: 
     expected = version_files.load(world.settings, origin).predict(rows)
     assert answer["probability"].to_numpy() == pytest.approx(expected, abs=0)
     assert answer["label"].tolist() == (expected >= 0.25).astype(int).tolist()
-    assert world.ledger()["reason"].iloc[0] == found.text
+    assert world.ledger()["reason"].iloc[0] == promoted.text
 
-    # the challenger that was copied is none any more; its own threshold needs no copy
-    world.register(good())
+    # the copied challenger loses its alias; its own threshold needs no copy
+    world.register(informed())
     result = world.gate(action="override", reason=REASON, threshold=0.9)
     assert world.aliases() == {"champion": result.version, "previous": "4"}
     same = world.gate(action="override", challenger="2", reason=REASON, threshold=0.5)
@@ -440,19 +444,19 @@ def test_a_threshold_chosen_at_promotion_is_a_version_that_answers_by_it(world: 
 
 
 @pytest.mark.long
-def test_what_was_evaluated_is_judged_and_not_what_was_fitted_on_the_test_rows(
+def test_the_evaluated_model_is_judged_and_not_the_one_fitted_on_the_test_rows(
     world: World,
 ) -> None:
     world.register(poor())
-    # the served one knows nothing, the evaluated one the rule: they are not confused
-    made = world.register(poor(), evaluated=good())
-    assert made.about.evaluated_sha256 != made.about.model_sha256
-    found = world.gate()
-    run = tracking.run(world.settings, found.run_id)
+    # the served model knows nothing, the evaluated one the rule: they are not confused
+    challenger = world.register(poor(), evaluated=informed())
+    assert challenger.about.evaluated_sha256 != challenger.about.model_sha256
+    result = world.gate()
+    run = tracking.run(world.settings, result.run_id)
     assert run is not None
-    assert found.decision == "promote"
+    assert result.decision == "promote"
     assert run.metrics["log_loss_challenger"] < 0.55
-    assert run.params["challenger_model_judged"] == made.about.evaluated_model
+    assert run.params["challenger_model_judged"] == challenger.about.evaluated_model
 
 
 def spoil(settings: Settings, version: ModelVersion, name: str) -> None:
@@ -460,17 +464,17 @@ def spoil(settings: Settings, version: ModelVersion, name: str) -> None:
 
     client = MlflowClient(settings.mlflow_uri)
     source = client.get_model_version(version.name, version.version).source
-    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
-    path = Path(place.removeprefix("file://")) / name
+    location = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    path = Path(location.removeprefix("file://")) / name
     path.write_bytes(path.read_bytes() + b"\n")
 
 
 @pytest.mark.parametrize("name", model_files.Digests().by_file())
-def test_a_challenger_with_a_changed_file_is_not_promoted_by_anybody(
+def test_a_challenger_with_a_changed_file_is_never_promoted(
     world: World, name: str, last_error: Callable[[Settings, str], tuple[str, str]]
 ) -> None:
     world.register(poor())
-    spoil(world.settings, world.register(good()), name)
+    spoil(world.settings, world.register(informed()), name)
     before = world.aliases()
     for options in ({}, {"action": "override", "reason": REASON}):
         with pytest.raises(StoreError, match="is not what was registered"):
@@ -481,13 +485,15 @@ def test_a_challenger_with_a_changed_file_is_not_promoted_by_anybody(
 
 
 @pytest.mark.long
-def test_a_champion_with_a_changed_file_can_be_replaced_but_not_brought_back(world: World) -> None:
+def test_a_champion_with_a_changed_file_can_be_replaced_but_not_rolled_back_to(
+    world: World,
+) -> None:
     broken = world.register(poor())
-    world.register(good())
+    world.register(informed())
     spoil(world.settings, broken, "artifacts/pipeline.skops")
-    found = world.gate()
-    assert found.decision == "hold"
-    assert "version 1 of kobe-shots is not what was registered" in found.text
+    result = world.gate()
+    assert result.decision == "hold"
+    assert "version 1 of kobe-shots is not what was registered" in result.text
     assert world.gate(action="override", reason=REASON).champion == "2"
     with pytest.raises(StoreError, match="is not what was registered"):
         world.gate(action="rollback")
@@ -496,7 +502,7 @@ def test_a_champion_with_a_changed_file_can_be_replaced_but_not_brought_back(wor
 
 def test_a_failed_run_moves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.register(poor())
-    world.register(good())
+    world.register(informed())
     before = world.aliases()
 
     def fail(*_: object) -> None:
@@ -514,10 +520,10 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.register(poor())
-    world.register(good())
+    world.register(informed())
     record = promote._record
 
-    other = world.register(good(), alias=None)
+    other = world.register(informed(), alias=None)
 
     def meanwhile(*arguments: Any) -> None:
         record(*arguments)
@@ -539,11 +545,11 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(
 
 
 @pytest.mark.long
-def test_it_runs_as_a_job_does_and_names_who_asked(world: World) -> None:
+def test_it_runs_as_a_job_and_names_who_decided(world: World) -> None:
     world.register(poor())
-    world.register(good())
-    found = run_step(world.settings, "promote", {"threshold": None, "decided_by": " ann "}, SILENT)
-    assert found.decision == "promote"
+    world.register(informed())
+    result = run_step(world.settings, "promote", {"threshold": None, "decided_by": " ann "}, SILENT)
+    assert result.decision == "promote"
     assert world.ledger()["decided_by"].iloc[0] == "ann"
     assert promote.Options().decided_by == promote.user()
     for wrong in ({"decided_by": ""}, {"decided_by": "x" * 81}, {"threshold": 1.2}, {"margin": -1}):
@@ -572,21 +578,21 @@ def test_a_linear_challenger_is_held_to_its_calibration(world: World) -> None:
 def test_two_trainings_leave_what_the_gate_needs(prepared_sample: Settings, tmp_path: Path) -> None:
     settings = copy_home(prepared_sample, tmp_path / "home")
     first, second = (
-        train.run(settings, train.Options(candidates=(one,), folds=2, learning_seconds=0))
-        for one in ("dummy", "lr")
+        train.run(settings, train.Options(candidates=(candidate,), folds=2, learning_seconds=0))
+        for candidate in ("dummy", "lr")
     )
     assert registry.ledger(settings, SPEC.model)["run_id"].tolist() == [first.run_id]
 
-    found = promote.run(settings, promote.Options())
+    result = promote.run(settings, promote.Options())
 
-    run = tracking.run(settings, found.run_id)
+    run = tracking.run(settings, result.run_id)
     assert run is not None
     _, _, tested = storage.read_prepared(settings)
     assert (run.metrics["rows_judged"], run.metrics["rows_left_out"]) == (len(tested), 0)
     assert run.metrics["log_loss_challenger"] == pytest.approx(second.log_loss_test, abs=1e-9)
     assert run.metrics["log_loss_champion"] == pytest.approx(first.log_loss_test, abs=1e-9)
     assert run.is_sample
-    rules = tracking.table(settings, found.run_id, "rules").set_index("code")
+    rules = tracking.table(settings, result.run_id, "rules").set_index("code")
     assert rules.loc[["same_rows", "better", "schema"], "verdict"].tolist() == ["pass"] * 3
     facts = model_facts.card_facts(
         settings, model_store.require_version(settings, SPEC.model, second.version)

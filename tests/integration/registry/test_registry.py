@@ -47,7 +47,7 @@ DIGESTS = {
     "served_model.py": "courtside.code_sha256",
     "MLmodel": "courtside.description_sha256",
 }
-# all that PyCaret's ids stand for, as it makes and tunes them, and what is built around them
+# every classifier that PyCaret's ids stand for, also tuned, and ensembles built from them
 CLASSIFIERS: dict[str, Any] = {
     "lr": lambda: linear_model.LogisticRegression(max_iter=1000),
     "knn": lambda: neighbors.KNeighborsClassifier(),
@@ -79,7 +79,7 @@ CLASSIFIERS: dict[str, Any] = {
 }
 
 
-def made_up(rows: int = 200) -> tuple[pd.DataFrame, pd.Series]:
+def toy_rows(rows: int = 200) -> tuple[pd.DataFrame, pd.Series]:
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
         {
@@ -91,7 +91,7 @@ def made_up(rows: int = 200) -> tuple[pd.DataFrame, pd.Series]:
     return frame, (frame["distance"] + rng.normal(0, 5, rows) < 12).astype("int64")
 
 
-def whole(classifier: Any, *, impute: bool = False) -> Any:
+def full_pipeline(classifier: Any, *, impute: bool = False) -> Any:
     prepared = preprocessor(["distance", "near"], ["zone", "month"], impute=impute)
     return Pipeline([("preprocess", prepared), ("classify", classifier)])
 
@@ -106,12 +106,12 @@ def register(
     params: dict[str, object] | None = None,
     **options: Any,
 ) -> tuple[ModelVersion, np.ndarray]:
-    """Fit, log and register; the probabilities are those from before."""
-    frame, target = made_up()
-    seen = served_model.with_features(
+    """Fit, log and register; return the version, and the probabilities before it was saved."""
+    frame, target = toy_rows()
+    model_inputs = served_model.with_features(
         served_model.checked(frame, INPUTS, is_complete=False), FEATURES, ENGINEERED
     )
-    estimator = whole(classifier, impute=not is_complete).fit(seen, target)
+    estimator = full_pipeline(classifier, impute=not is_complete).fit(model_inputs, target)
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
         record = ModelRecord(
             estimator,
@@ -124,7 +124,7 @@ def register(
             ("scikit-learn", "lightgbm"),
         )
         model_id = tracking.log(settings, run_id, Record(params=params or {}, model=record))
-    kept = {
+    version_tags = {
         TAG + "inputs": ",".join(INPUTS),
         TAG + "features": ",".join(FEATURES),
         TAG + "formulas": json.dumps(ENGINEERED),
@@ -132,53 +132,53 @@ def register(
         TAG + "missing": "drop" if is_complete else "impute",
         **(tags or {}),
     }
-    version = registry.register(settings, model, str(model_id), run_id, kept, **options)
-    return version, estimator.predict_proba(seen)[:, 1]
+    version = registry.register(settings, model, str(model_id), run_id, version_tags, **options)
+    return version, estimator.predict_proba(model_inputs)[:, 1]
 
 
 def folder(settings: Settings, version: ModelVersion) -> Path:
     client = MlflowClient(settings.mlflow_uri)
     source = client.get_model_version(version.name, version.version).source
-    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
-    return Path(place.removeprefix("file://"))
+    location = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    return Path(location.removeprefix("file://"))
 
 
 def aliases(settings: Settings, model: str = "m") -> dict[str, str]:
-    found = model_store.versions(settings, model)
-    return {alias: one.version for one in found for alias in one.aliases}
+    versions = model_store.versions(settings, model)
+    return {alias: version.version for version in versions for alias in version.aliases}
 
 
 @pytest.fixture(scope="module")
-def standing(module_settings: Settings) -> tuple[Settings, ModelVersion, np.ndarray]:
-    """One version that tests look at and leave as it is."""
+def registered(module_settings: Settings) -> tuple[Settings, ModelVersion, np.ndarray]:
+    """One version that tests only read."""
     return module_settings, *register(module_settings, CLASSIFIERS["lr"]())
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_each_classifier_is_the_same_after_it_was_kept_and_loaded(
+def test_each_classifier_is_the_same_after_saving_and_loading(
     name: str, module_settings: Settings
 ) -> None:
     version, expected = register(module_settings, CLASSIFIERS[name](), model=name.replace("_", "-"))
     loaded = version_files.load(module_settings, version)
-    frame, _ = made_up()
+    frame, _ = toy_rows()
     assert loaded.predict(frame).tolist() == expected.tolist()
 
 
-def test_no_more_types_are_trusted_than_these_classifiers_need() -> None:
-    frame, target = made_up()
-    seen = served_model.with_features(frame, FEATURES, ENGINEERED)
+def test_only_types_that_these_classifiers_need_are_trusted() -> None:
+    frame, target = toy_rows()
+    model_inputs = served_model.with_features(frame, FEATURES, ENGINEERED)
     needed: set[str] = set()
-    made = [whole(make()) for make in CLASSIFIERS.values()]
-    for estimator in [*made, whole(CLASSIFIERS["lr"](), impute=True)]:
-        data = skops.io.dumps(estimator.fit(seen, target))
+    pipelines = [full_pipeline(build()) for build in CLASSIFIERS.values()]
+    for estimator in [*pipelines, full_pipeline(CLASSIFIERS["lr"](), impute=True)]:
+        data = skops.io.dumps(estimator.fit(model_inputs, target))
         needed |= set(skops.io.get_untrusted_types(data=data))
     assert needed == set(served_model.TRUSTED_TYPES)
 
 
-def test_what_is_loaded_tells_what_the_version_takes(
-    standing: tuple[Settings, ModelVersion, np.ndarray],
+def test_a_loaded_version_knows_its_inputs(
+    registered: tuple[Settings, ModelVersion, np.ndarray],
 ) -> None:
-    settings, version, _ = standing
+    settings, version, _ = registered
     loaded = version_files.load(settings, version)
     assert dict(loaded.inputs) == INPUTS
     assert list(loaded.inputs) == list(version.inputs) == list(INPUTS)
@@ -187,19 +187,19 @@ def test_what_is_loaded_tells_what_the_version_takes(
     assert (loaded.is_complete, loaded.threshold) == (True, 0.4)
     assert loaded.size == (folder(settings, version) / "artifacts/pipeline.skops").stat().st_size
     assert loaded.libraries == ("scikit-learn", "lightgbm")
-    pd.testing.assert_frame_equal(loaded.example, made_up()[0].head(3))
-    frame = made_up()[0].head(4)
+    pd.testing.assert_frame_equal(loaded.example, toy_rows()[0].head(3))
+    frame = toy_rows()[0].head(4)
     assert loaded.features(frame)["month"].tolist() == ["01", "02", "03", "01"]
     answers = loaded.probabilities(loaded.features(frame))
     assert answers.tolist() == loaded.predict(frame).tolist()
 
 
 def test_rows_that_a_server_would_refuse_are_refused(
-    standing: tuple[Settings, ModelVersion, np.ndarray],
+    registered: tuple[Settings, ModelVersion, np.ndarray],
 ) -> None:
-    settings, version, _ = standing
+    settings, version, _ = registered
     loaded = version_files.load(settings, version)
-    frame = made_up()[0].head(5)
+    frame = toy_rows()[0].head(5)
     with pytest.raises(InputError, match="Missing columns: zone"):
         loaded.predict(frame.drop(columns="zone"))
     with pytest.raises(InputError, match="'distance' must be a number"):
@@ -217,24 +217,24 @@ def test_rows_that_a_server_would_refuse_are_refused(
 def test_a_version_that_imputes_answers_all_rows(settings: Settings) -> None:
     version, expected = register(settings, CLASSIFIERS["lr"](), is_complete=False)
     loaded = version_files.load(settings, version)
-    frame, _ = made_up()
+    frame, _ = toy_rows()
     assert loaded.predict(frame) == pytest.approx(expected, abs=0)
     holes = frame.head(4).assign(zone=None, distance=np.nan)
     assert loaded.answers(holes).all()
     assert np.isfinite(loaded.predict(holes)).all()
 
 
-def test_the_digests_stand_in_the_version_and_in_the_model(
-    standing: tuple[Settings, ModelVersion, np.ndarray],
+def test_the_digests_are_stored_in_the_version_and_in_the_model(
+    registered: tuple[Settings, ModelVersion, np.ndarray],
 ) -> None:
     import hashlib
 
-    settings, version, _ = standing
-    place = folder(settings, version)
+    settings, version, _ = registered
+    location = folder(settings, version)
     assert set(model_files.Digests().by_file()) == set(DIGESTS)
     for name, tag in DIGESTS.items():
-        assert version.tags[tag] == hashlib.sha256((place / name).read_bytes()).hexdigest()
-    assert version.tags["courtside.model_sha256"] in (place / "MLmodel").read_text()
+        assert version.tags[tag] == hashlib.sha256((location / name).read_bytes()).hexdigest()
+    assert version.tags["courtside.model_sha256"] in (location / "MLmodel").read_text()
     version_files.check(settings, version)
 
 
@@ -243,11 +243,11 @@ def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     other, _ = register(settings, CLASSIFIERS["lr"]())
     path = folder(settings, version) / name
-    kept = path.read_bytes()
-    # one byte more; a whole other file of the same kind; nothing
-    for content in (kept + b"\n", b"", (folder(settings, other) / name).read_bytes()):
+    original = path.read_bytes()
+    # one byte more; an empty file; another file of the same kind
+    for content in (original + b"\n", b"", (folder(settings, other) / name).read_bytes()):
         path.write_bytes(content)
-        if content == kept:
+        if content == original:
             continue  # the code is the same in all versions
         for ask in (version_files.load, version_files.check):
             with pytest.raises(StoreError, match=r"version 1 of m is not what was registered"):
@@ -255,7 +255,7 @@ def test_a_changed_file_is_not_loaded(settings: Settings, name: str) -> None:
     path.unlink()
     with pytest.raises(StoreError, match=r"A file of version 1 of m is gone"):
         version_files.load(settings, version)
-    path.write_bytes(kept)
+    path.write_bytes(original)
     version_files.load(settings, version)
 
 
@@ -265,7 +265,7 @@ def test_a_server_of_a_changed_file_does_not_start(settings: Settings) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     path = folder(settings, version) / "artifacts" / "pipeline.skops"
     mlflow.pyfunc.load_model("models:/m/1")
-    path.write_bytes(skops.io.dumps(whole(CLASSIFIERS["lr"]())))
+    path.write_bytes(skops.io.dumps(full_pipeline(CLASSIFIERS["lr"]())))
     with pytest.raises(MlflowException, match="is not the one that was kept with this model"):
         mlflow.pyfunc.load_model("models:/m/1")
 
@@ -299,12 +299,12 @@ def test_serving_leaves_the_configuration_as_it_was_registered(settings: Setting
 
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     MlflowClient(settings.mlflow_uri).set_registered_model_alias("m", "previous", "1")
-    mlflow.pyfunc.load_model("models:/m/1").predict(made_up()[0].head(2))
+    mlflow.pyfunc.load_model("models:/m/1").predict(toy_rows()[0].head(2))
     version_files.check(settings, version)
 
 
 @pytest.mark.parametrize("tag", DIGESTS.values())
-def test_a_version_of_an_older_app_that_kept_fewer_digests_is_told_to_train_again(
+def test_a_version_of_an_older_app_with_fewer_digests_must_be_trained_again(
     settings: Settings, tag: str
 ) -> None:
     register(settings, CLASSIFIERS["dummy"]())
@@ -315,10 +315,10 @@ def test_a_version_of_an_older_app_that_kept_fewer_digests_is_told_to_train_agai
             ask(settings, older)
 
 
-def test_what_others_registered_is_not_loaded(settings: Settings) -> None:
+def test_foreign_versions_are_not_loaded(settings: Settings) -> None:
     import mlflow
 
-    made, _ = register(settings, CLASSIFIERS["dummy"]())
+    own, _ = register(settings, CLASSIFIERS["dummy"]())
     client = MlflowClient(settings.mlflow_uri)
     with tracking.step_run(settings, "train", Options(), SILENT):
         info = mlflow.pyfunc.log_model(
@@ -333,7 +333,7 @@ def test_what_others_registered_is_not_loaded(settings: Settings) -> None:
     client.delete_model_version_tag("m", "1", "courtside.model_sha256")
     with pytest.raises(StoreError, match="was not registered by this app"):
         version_files.load(settings, model_store.require_version(settings, "m", "1"))
-    client.create_model_version("m", str(settings.home), tags=dict(made.tags))
+    client.create_model_version("m", str(settings.home), tags=dict(own.tags))
     with pytest.raises(StoreError, match="was not registered by this app"):
         version_files.load(settings, model_store.require_version(settings, "m", "3"))
 
@@ -358,19 +358,19 @@ def test_types_that_are_not_on_the_list_are_refused_even_with_the_right_digests(
     assert not Path("/tmp/courtside-evil").exists()
 
 
-def test_the_evaluated_and_the_served_classifier_are_two(settings: Settings) -> None:
-    first, poor = register(settings, CLASSIFIERS["dummy"](), model="twin")
+def test_the_evaluated_and_the_served_classifier_are_separate(settings: Settings) -> None:
+    first, evaluated_answers = register(settings, CLASSIFIERS["dummy"](), model="twin")
     client = MlflowClient(settings.mlflow_uri)
     evaluated = client.get_model_version("twin", "1").source.removeprefix("models:/")
-    version, good = register(settings, CLASSIFIERS["lr"](), evaluated=evaluated)
-    frame, _ = made_up()
-    assert version_files.load(settings, version).predict(frame).tolist() == good.tolist()
-    asked = version_files.load(settings, version, evaluated=True)
-    assert asked.predict(frame).tolist() == poor.tolist()
+    version, served_answers = register(settings, CLASSIFIERS["lr"](), evaluated=evaluated)
+    frame, _ = toy_rows()
+    assert version_files.load(settings, version).predict(frame).tolist() == served_answers.tolist()
+    loaded = version_files.load(settings, version, evaluated=True)
+    assert loaded.predict(frame).tolist() == evaluated_answers.tolist()
     assert version.about.evaluated_model == evaluated
-    # a version without another one is its own
+    # a version without a separate evaluated model is its own
     same = version_files.load(settings, first, evaluated=True)
-    assert same.predict(frame).tolist() == poor.tolist()
+    assert same.predict(frame).tolist() == evaluated_answers.tolist()
     path = folder(settings, first) / "artifacts" / "pipeline.skops"
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(StoreError, match="is not what was registered"):
@@ -386,36 +386,36 @@ def test_the_evaluated_and_the_served_classifier_are_two(settings: Settings) -> 
 
 
 def move(settings: Settings, version: ModelVersion, instead_of: str | None, **other: str) -> str:
-    told = {"decided_by": "ann", "decision": "promote", "reason": "Better.", **other}
+    entry = {"decided_by": "ann", "decision": "promote", "reason": "Better.", **other}
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
-        registry.move_champion(settings, version, run_id, instead_of=instead_of, **told)
+        registry.move_champion(settings, version, run_id, instead_of=instead_of, **entry)
     return run_id
 
 
-def test_the_old_champion_becomes_previous_and_the_challenger_is_none_any_more(
+def test_the_old_champion_becomes_previous_and_the_challenger_loses_its_alias(
     settings: Settings,
 ) -> None:
-    one, _ = register(settings, CLASSIFIERS["dummy"]())
-    two, _ = register(settings, CLASSIFIERS["dummy"]())
-    three, _ = register(settings, CLASSIFIERS["dummy"]())
+    first, _ = register(settings, CLASSIFIERS["dummy"]())
+    second, _ = register(settings, CLASSIFIERS["dummy"]())
+    third, _ = register(settings, CLASSIFIERS["dummy"]())
     assert aliases(settings) == {"champion": "1", "challenger": "3"}
-    move(settings, two, "1")
-    # another challenger stays one
+    move(settings, second, "1")
+    # another challenger keeps its alias
     assert aliases(settings) == {"champion": "2", "previous": "1", "challenger": "3"}
-    move(settings, three, "2")
+    move(settings, third, "2")
     assert aliases(settings) == {"champion": "3", "previous": "2"}
     with pytest.raises(InputError, match="Version 3 is the champion already"):
-        move(settings, three, "3")
+        move(settings, third, "3")
     with pytest.raises(InputError, match="Meanwhile version 3 is the champion, no longer versio"):
-        move(settings, one, "2")
+        move(settings, first, "2")
     with pytest.raises(InputError, match="Meanwhile version 3 is the champion, no longer none"):
-        move(settings, one, None)
+        move(settings, first, None)
     assert aliases(settings) == {"champion": "3", "previous": "2"}
     assert registry.require_previous(settings, "m").version == "2"
 
 
 @pytest.mark.parametrize("has_previous", [True, False])
-def test_a_move_that_fails_half_way_leaves_all_as_it_was(
+def test_a_move_that_fails_halfway_changes_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, has_previous: bool
 ) -> None:
     versions = [register(settings, CLASSIFIERS["dummy"]())[0] for _ in range(3)]
@@ -425,22 +425,22 @@ def test_a_move_that_fails_half_way_leaves_all_as_it_was(
         champion = "2"
     before, ledger = aliases(settings), registry.ledger(settings, "m")
     working = MlflowClient.set_registered_model_alias
-    seen = []
+    moves = []
 
     def failing(self: Any, name: str, alias: str, version: str) -> None:
-        seen.append((alias, aliases(settings)["champion"]))
+        moves.append((alias, aliases(settings)["champion"]))
         if alias == "champion":
             raise MlflowException("The disk is full.\nINSERT INTO ...")
         working(self, name, alias, version)
 
     with monkeypatch.context() as patched:
         patched.setattr(MlflowClient, "set_registered_model_alias", failing)
-        with pytest.raises(StoreError, match=r"disk is full: mlflow\.db cannot be w") as told:
+        with pytest.raises(StoreError, match=r"disk is full: mlflow\.db cannot be w") as caught:
             move(settings, versions[2], champion)
-        assert "INSERT" not in told.value.message
+        assert "INSERT" not in caught.value.message
     # the champion's alias is the last to move, and there was one at each moment
-    assert [alias for alias, _ in seen][:2] == ["previous", "champion"]
-    assert {standing for _, standing in seen} == {champion}
+    assert [alias for alias, _ in moves][:2] == ["previous", "champion"]
+    assert {champion_then for _, champion_then in moves} == {champion}
     assert aliases(settings) == before
     pd.testing.assert_frame_equal(registry.ledger(settings, "m"), ledger)
 
@@ -448,73 +448,73 @@ def test_a_move_that_fails_half_way_leaves_all_as_it_was(
 def test_a_copy_with_another_threshold_is_a_version_without_an_alias(settings: Settings) -> None:
     import mlflow
 
-    made, expected = register(settings, CLASSIFIERS["lightgbm"](), is_complete=False)
+    original, expected = register(settings, CLASSIFIERS["lightgbm"](), is_complete=False)
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
-        copy = registry.with_threshold(settings, made, 0.7, run_id)
+        copy = registry.with_threshold(settings, original, 0.7, run_id)
     assert (copy.version, copy.aliases, copy.threshold) == ("2", (), 0.7)
     assert (copy.inputs, copy.features, copy.formulas) == (
-        made.inputs,
-        made.features,
-        made.formulas,
+        original.inputs,
+        original.features,
+        original.formulas,
     )
-    assert copy.run_id == made.run_id
+    assert copy.run_id == original.run_id
     assert not copy.is_complete
     assert aliases(settings) == {"champion": "1", "challenger": "1"}
-    frame, _ = made_up()
+    frame, _ = toy_rows()
     answer = mlflow.pyfunc.load_model("models:/m/2").predict(frame)
     assert answer["probability"].tolist() == expected.tolist()
     assert answer["label"].tolist() == (expected >= 0.7).astype(int).tolist()
-    needed = (folder(settings, copy) / "requirements.txt").read_text()
-    assert needed == (folder(settings, made) / "requirements.txt").read_text()
+    requirements = (folder(settings, copy) / "requirements.txt").read_text()
+    assert requirements == (folder(settings, original) / "requirements.txt").read_text()
     assert version_files.load(settings, copy).threshold == 0.7
-    assert version_files.load(settings, made).threshold == 0.4
+    assert version_files.load(settings, original).threshold == 0.4
 
 
-def test_the_ledger_tells_who_moved_the_champion_and_when(settings: Settings) -> None:
+def test_the_ledger_shows_who_moved_the_champion_and_when(settings: Settings) -> None:
     assert registry.ledger(settings, "m").empty
     assert registry.ledger(settings, "m").columns.tolist() == list(registry.LEDGER)
-    one, _ = register(settings, CLASSIFIERS["dummy"]())
-    two, _ = register(settings, CLASSIFIERS["dummy"]())
+    older, _ = register(settings, CLASSIFIERS["dummy"]())
+    newer, _ = register(settings, CLASSIFIERS["dummy"]())
     register(settings, CLASSIFIERS["dummy"](), model="other")
     first = registry.ledger(settings, "m")
     assert first[["version", "decided_by", "decision"]].values.tolist() == [
         ["1", "the app", "first"]
     ]
-    assert first["run_id"].tolist() == [one.run_id]
-    run_id = move(settings, two, "1", decided_by="ann", reason="Better by 0.01.")
-    move(settings, one, "2", decided_by="bob", decision="rollback")
-    found = registry.ledger(settings, "m")
-    assert found["version"].tolist() == ["1", "2", "1"]
-    assert found["decided_by"].tolist() == ["bob", "ann", "the app"]
-    assert found["reason"].tolist()[1:] == ["Better by 0.01.", "There was no champion yet."]
-    assert found["run_id"].iloc[1] == run_id
-    assert found["to"].isna().tolist() == [True, False, False]
-    assert found["to"].tolist()[1:] == found["from"].tolist()[:-1]
-    assert str(found["from"].dtype) == str(found["to"].dtype) == "datetime64[ns, UTC]"
-    assert abs((pd.Timestamp.now("UTC") - found["from"].iloc[0]).total_seconds()) < 600
-    # what somebody deletes in MLflow's pages has happened all the same
+    assert first["run_id"].tolist() == [older.run_id]
+    run_id = move(settings, newer, "1", decided_by="ann", reason="Better by 0.01.")
+    move(settings, older, "2", decided_by="bob", decision="rollback")
+    ledger = registry.ledger(settings, "m")
+    assert ledger["version"].tolist() == ["1", "2", "1"]
+    assert ledger["decided_by"].tolist() == ["bob", "ann", "the app"]
+    assert ledger["reason"].tolist()[1:] == ["Better by 0.01.", "There was no champion yet."]
+    assert ledger["run_id"].iloc[1] == run_id
+    assert ledger["to"].isna().tolist() == [True, False, False]
+    assert ledger["to"].tolist()[1:] == ledger["from"].tolist()[:-1]
+    assert str(ledger["from"].dtype) == str(ledger["to"].dtype) == "datetime64[ns, UTC]"
+    assert abs((pd.Timestamp.now("UTC") - ledger["from"].iloc[0]).total_seconds()) < 600
+    # deleting a run in MLflow's pages does not change the ledger
     MlflowClient(settings.mlflow_uri).delete_run(run_id)
-    pd.testing.assert_frame_equal(registry.ledger(settings, "m"), found)
+    pd.testing.assert_frame_equal(registry.ledger(settings, "m"), ledger)
 
 
-def test_the_ledger_tells_what_was_moved_past_it(settings: Settings) -> None:
+def test_the_ledger_shows_moves_made_outside_the_app(settings: Settings) -> None:
     client = MlflowClient(settings.mlflow_uri)
     versions = [register(settings, CLASSIFIERS["dummy"]())[0] for _ in range(3)]
     client.set_registered_model_alias("m", "champion", "2")
-    found = registry.ledger(settings, "m")
-    assert found["version"].tolist() == ["2", "1"]
-    assert found["decided_by"].tolist() == ["unknown", "the app"]
-    assert found[["from", "to"]].iloc[0].isna().all()
-    assert pd.isna(found["to"].iloc[1])  # nobody knows when it ended
+    ledger = registry.ledger(settings, "m")
+    assert ledger["version"].tolist() == ["2", "1"]
+    assert ledger["decided_by"].tolist() == ["unknown", "the app"]
+    assert ledger[["from", "to"]].iloc[0].isna().all()
+    assert pd.isna(ledger["to"].iloc[1])  # nobody knows when it ended
     move(settings, versions[2], "2")
-    found = registry.ledger(settings, "m")
-    assert found["version"].tolist() == ["3", "2", "1"]
-    assert found["decided_by"].tolist() == ["ann", "unknown", "the app"]
-    assert found["to"].iloc[1] == found["from"].iloc[0]
+    ledger = registry.ledger(settings, "m")
+    assert ledger["version"].tolist() == ["3", "2", "1"]
+    assert ledger["decided_by"].tolist() == ["ann", "unknown", "the app"]
+    assert ledger["to"].iloc[1] == ledger["from"].iloc[0]
 
 
 @pytest.mark.long
-def test_sixty_versions_and_five_hundred_runs_cost_few_questions(
+def test_sixty_versions_and_five_hundred_runs_need_few_queries(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
@@ -526,11 +526,11 @@ def test_sixty_versions_and_five_hundred_runs_cost_few_questions(
     for i in range(500):
         tags = {}
         if i % 10 == 0:
-            new, old = 2 + i // 10, 1 + i // 10
+            target, origin = 2 + i // 10, 1 + i // 10
             tags = ChampionMove(
                 champion_of="m",
-                champion_from=str(old),
-                champion_to=str(new),
+                champion_from=str(origin),
+                champion_to=str(target),
                 champion_at=4e9 + i,
                 decided_by="ann",
                 decision="promote",
@@ -542,14 +542,14 @@ def test_sixty_versions_and_five_hundred_runs_cost_few_questions(
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
 
-    asked: list[str] = []
+    queries: list[str] = []
 
     def counted(kind: type, name: str) -> None:
         working = getattr(kind, name)
 
-        def ask(*arguments: Any, **named: Any) -> Any:
-            asked.append(name)
-            return working(*arguments, **named)
+        def ask(*arguments: Any, **kwargs: Any) -> Any:
+            queries.append(name)
+            return working(*arguments, **kwargs)
 
         monkeypatch.setattr(kind, name, ask)
 
@@ -559,15 +559,15 @@ def test_sixty_versions_and_five_hundred_runs_cost_few_questions(
     ):
         for name in names:
             counted(kind, name)
-    found = registry.ledger(settings, "m")
-    assert len(asked) <= 3, asked
-    assert found["version"].tolist() == [str(number) for number in range(51, 0, -1)]
-    asked.clear()
+    ledger = registry.ledger(settings, "m")
+    assert len(queries) <= 3, queries
+    assert ledger["version"].tolist() == [str(number) for number in range(51, 0, -1)]
+    queries.clear()
     assert (
         version_files.load(settings, model_store.require_version(settings, "m", "60")).threshold
         == 0.4
     )
-    assert len(asked) <= 6, asked
+    assert len(queries) <= 6, queries
 
 
 def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
@@ -590,7 +590,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
         client.log_metric(version.run_id, name, value)
     facts = model_facts.card_facts(settings, model_store.require_version(settings, "m", "1"))
     assert facts["metrics"] == [("f1", 0.5, None, None), ("log_loss", 0.61, 0.6, 0.62)]
-    assert facts["example"] == made_up()[0].iloc[0].to_dict()
+    assert facts["example"] == toy_rows()[0].iloc[0].to_dict()
     assert facts["formulas"]["month"] == "day.str.slice(5, 7)"
     assert facts["slices"] is None
     judged = slices.by_slice(
@@ -603,13 +603,13 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         judged.to_parquet(Path(temporary) / "slices.parquet")
         client.log_artifact(version.run_id, str(Path(temporary) / "slices.parquet"), "tables")
-    told = model_facts.card_facts(settings, version)["slices"]
-    assert told == [
-        f"{one['column']} = {one['value']}: {one['text']}"
-        for one in judged.to_dict("records")
-        if one["finding"] != "ok"
+    shown = model_facts.card_facts(settings, version)["slices"]
+    assert shown == [
+        f"{row['column']} = {row['value']}: {row['text']}"
+        for row in judged.to_dict("records")
+        if row["finding"] != "ok"
     ]
-    assert told
+    assert shown
     assert facts["decisions"] == [
         f"first, by the app: There was no champion yet. (run {version.run_id[:8]})"
     ]
@@ -624,9 +624,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
         assert part in text
 
 
-def test_the_facts_of_a_version_that_others_registered_are_few_but_there(
-    settings: Settings,
-) -> None:
+def test_the_facts_of_a_foreign_version_are_few_but_present(settings: Settings) -> None:
     version, _ = register(settings, CLASSIFIERS["dummy"]())
     client = MlflowClient(settings.mlflow_uri)
     source = client.get_model_version("m", "1").source
@@ -646,7 +644,7 @@ def test_without_a_previous_version_there_is_nothing_to_go_back_to(settings: Set
         registry.require_previous(settings, "m")
 
 
-def test_one_change_of_the_champion_comes_after_the_other(
+def test_changes_of_the_champion_happen_one_after_the_other(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[bool] = []
@@ -662,19 +660,22 @@ def test_one_change_of_the_champion_comes_after_the_other(
         pass
 
 
-def test_figures_and_decisions_of_versions_are_found_by_one_question(settings: Settings) -> None:
-    one, _ = register(settings, CLASSIFIERS["dummy"]())
-    two, _ = register(settings, CLASSIFIERS["dummy"]())
+def test_figures_and_decisions_of_versions_are_found_with_one_query(settings: Settings) -> None:
+    first, _ = register(settings, CLASSIFIERS["dummy"]())
+    second, _ = register(settings, CLASSIFIERS["dummy"]())
     client = MlflowClient(settings.mlflow_uri)
-    for version, loss in ((one, 0.7), (two, 0.6)):
+    for version, loss in ((first, 0.7), (second, 0.6)):
         client.log_metric(version.run_id, "log_loss_test", loss)
-    gone = dataclasses.replace(two, version="3", run_id="f" * 32)
-    found = model_facts.figures_of(settings, [one, two, gone])
-    assert {number: of["log_loss_test"] for number, of in found.items()} == {"1": 0.7, "2": 0.6}
+    unregistered = dataclasses.replace(second, version="3", run_id="f" * 32)
+    figures = model_facts.figures_of(settings, [first, second, unregistered])
+    assert {number: values["log_loss_test"] for number, values in figures.items()} == {
+        "1": 0.7,
+        "2": 0.6,
+    }
     assert model_facts.figures_of(settings, []) == {}
 
-    asked: list[str] = []
-    for version, against, decision, dry, named in (
+    run_ids: list[str] = []
+    for version, against, decision, dry, opponent in (
         ("2", "1", "hold", "true", "1"),
         ("2", "1", "promote", "false", "champion"),
         ("1", "2", "rollback", "false", "champion"),
@@ -689,17 +690,17 @@ def test_figures_and_decisions_of_versions_are_found_by_one_question(settings: S
             TAG + "reason": f"{decision}!",
         }
         with tracking.step_run(settings, "promote", Options(), SILENT) as run_id:
-            tracking.log(settings, run_id, Record(tags=tags, params={"against": named}))
-        asked.append(run_id)
+            tracking.log(settings, run_id, Record(tags=tags, params={"against": opponent}))
+        run_ids.append(run_id)
 
     def ids(**options: Any) -> list[str]:
         return [run.run_id for run in model_facts.decisions(settings, **options)]
 
-    assert ids() == [asked[3]]
-    assert ids(limit=9) == [asked[3], asked[1], asked[0]]
-    assert ids(version="2", against="1", limit=9) == [asked[1], asked[0]]
-    assert ids(of_gate=True, limit=9) == [asked[1]]
+    assert ids() == [run_ids[3]]
+    assert ids(limit=9) == [run_ids[3], run_ids[1], run_ids[0]]
+    assert ids(version="2", against="1", limit=9) == [run_ids[1], run_ids[0]]
+    assert ids(of_gate=True, limit=9) == [run_ids[1]]
     assert ids(version="1") == []
-    # what was only tried decided nothing, and stands in no card
-    told = model_facts.card_facts(settings, model_store.require_version(settings, "m", "2"))
-    assert told["decisions"] == [f"promote, by ann: promote! (run {asked[1][:8]})"]
+    # a dry run decides nothing, and appears in no card
+    facts = model_facts.card_facts(settings, model_store.require_version(settings, "m", "2"))
+    assert facts["decisions"] == [f"promote, by ann: promote! (run {run_ids[1][:8]})"]

@@ -1,4 +1,4 @@
-"""A replay as a run: what it leaves, what it may know, what it finds where the truth is known."""
+"""A replay as a run: its artifacts, what it may know, and its findings where the truth is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tables(home: Settings, run_id: str) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def flipped(home: Settings) -> replay.Result:
-    """All labels of the sample turned round from a day on, and labels that come late."""
+    """All labels of the sample flipped from a day on, and labels that arrive late."""
     return replay.run(
         home,
         replay.Options(
@@ -56,14 +56,14 @@ def flipped(home: Settings) -> replay.Result:
     )
 
 
-def test_turned_labels_are_detected_and_the_reactive_policy_gains(
+def test_flipped_labels_are_detected_and_the_reactive_policy_gains(
     home: Settings, flipped: replay.Result
 ) -> None:
-    found = tables(home, flipped.run_id)["policies"].set_index("policy")
-    never, reactive = found.loc["Never"], found.loc["Reactive (2 of 3)"]
+    policies = tables(home, flipped.run_id)["policies"].set_index("policy")
+    never, reactive = policies.loc["Never"], policies.loc["Reactive (2 of 3)"]
     assert never["retrainings"] == 0
     assert reactive["retrainings"] >= 1
-    # the drift can be seen once labels of a whole window of it are in
+    # the drift can be seen once the labels of a whole window have arrived
     assert 20 <= reactive["detection_days"] < 400
     assert reactive["false_alarms"] == never["false_alarms"] == 0
     assert reactive["gain_low"] > 0
@@ -77,50 +77,50 @@ def test_a_run_leaves_windows_decisions_figures_and_metrics(
     assert run is not None
     assert (run.name, run.status, run.is_sample) == ("Simulacao", "FINISHED", True)
     assert run.tags["courtside.answer"] == flipped.answer
-    found = tables(home, flipped.run_id)
-    windows = found["windows"]
-    assert len(windows) == len(found["decisions"]) == 2 * flipped.windows
-    of_one = windows[windows["policy"] == "Never"]
-    assert of_one["rows"].sum() == flipped.rows == run.metrics["rows_replayed"]
+    recorded = tables(home, flipped.run_id)
+    windows = recorded["windows"]
+    assert len(windows) == len(recorded["decisions"]) == 2 * flipped.windows
+    never = windows[windows["policy"] == "Never"]
+    assert never["rows"].sum() == flipped.rows == run.metrics["rows_replayed"]
     assert run.metrics["retrainings_reactive"] == flipped.retrainings["Reactive (2 of 3)"]
     assert run.metrics["rows_changed"] > 0
-    weighed = np.average(of_one["log_loss"], weights=of_one["rows"])
+    weighed = np.average(never["log_loss"], weights=never["rows"])
     assert flipped.log_losses["Never"] == pytest.approx(weighed)
     assert {"figures/log_loss.svg", "figures/gain.svg"} <= set(
         tracking.artifacts(home, flipped.run_id)
     )
-    retrained = found["decisions"][found["decisions"]["is_retrained"]]
+    retrained = recorded["decisions"][recorded["decisions"]["is_retrained"]]
     assert retrained["reasons"].str.len().gt(0).all()
 
 
-def test_a_report_counts_the_labels_that_had_come_and_no_others(
+def test_a_report_counts_only_labels_that_had_arrived(
     home: Settings, flipped: replay.Result
 ) -> None:
     windows = tables(home, flipped.run_id)["windows"]
-    of_one = windows[windows["policy"] == "Never"].reset_index(drop=True)
-    # 80% come at all; those of the last 20 days had not yet
-    assert of_one["labels"].sum() < 0.82 * of_one["rows"].sum()
-    assert of_one["labels"].iloc[0] < 0.8 * of_one["rows"].iloc[0]
-    # a model that was trained in between is judged by its own answers alone
+    never = windows[windows["policy"] == "Never"].reset_index(drop=True)
+    # 80% arrive at all; those of the last 20 days had not arrived yet
+    assert never["labels"].sum() < 0.82 * never["rows"].sum()
+    assert never["labels"].iloc[0] < 0.8 * never["rows"].iloc[0]
+    # a model that was trained in between is judged by its own answers only
     after = windows[(windows["policy"] != "Never") & (windows["version"] > 1)]
-    assert after["labels"].iloc[0] < of_one["labels"].mean()
+    assert after["labels"].iloc[0] < never["labels"].mean()
 
 
-def test_the_log_is_the_replays_own_and_the_persons_is_not_there(
+def test_a_replay_has_its_own_log_and_leaves_the_main_log_empty(
     home: Settings, flipped: replay.Result
 ) -> None:
     assert not predictions.count(home)
     assert model_store.versions(home, SPEC.model) == []
-    (store,) = [one for one in replay_store.stores(home) if one.run_id == flipped.run_id]
+    (store,) = [entry for entry in replay_store.stores(home) if entry.run_id == flipped.run_id]
     own = home.model_copy(update={"home": home.state_dir / "replays" / store.run_id})
-    tallies = {one.version: one.rows for one in predictions.tallies(own)}
+    tallies = {tally.version: tally.rows for tally in predictions.tallies(own)}
     windows = tables(home, flipped.run_id)["windows"]
     once = windows.drop_duplicates(["version", "window"]).groupby("version")["rows"].sum()
     assert tallies == {str(version): rows for version, rows in once.items()}
 
 
-def test_what_comes_later_changes_nothing_before(home: Settings, flipped: replay.Result) -> None:
-    """The same replay without the drift is the same, in all it knew, until the drift begins."""
+def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.Result) -> None:
+    """The same replay without the drift is identical until the drift begins."""
     plain = replay.run(
         home,
         replay.Options(
@@ -134,19 +134,25 @@ def test_what_comes_later_changes_nothing_before(home: Settings, flipped: replay
             policies=(REACTIVE,),
         ),
     )
-    one, other = (tables(home, run.run_id)["windows"] for run in (flipped, plain))
-    before = [frame[frame["end"] < seconds(FLIP.begin)] for frame in (one, other)]
+    with_drift, without_drift = (tables(home, run.run_id)["windows"] for run in (flipped, plain))
+    before = [frame[frame["end"] < seconds(FLIP.begin)] for frame in (with_drift, without_drift)]
     assert len(before[0]) > 4
     pd.testing.assert_frame_equal(*(frame.drop(columns="seconds") for frame in before))
-    after = [frame.loc[frame["begin"] > seconds(FLIP.begin) + 900 * DAY] for frame in (one, other)]
+    after = [
+        frame.loc[frame["begin"] > seconds(FLIP.begin) + 900 * DAY]
+        for frame in (with_drift, without_drift)
+    ]
     assert (after[0]["log_loss"].to_numpy() != after[1]["log_loss"].to_numpy()).any()
-    found = tables(home, plain.run_id)["policies"]
-    assert found["policy"].tolist() == ["Never", "Reactive (2 of 3)"]  # never is always there
-    assert found["false_alarms"].isna().all()
+    policies = tables(home, plain.run_id)["policies"]
+    assert policies["policy"].tolist() == [
+        "Never",
+        "Reactive (2 of 3)",
+    ]  # "Never" is always included
+    assert policies["false_alarms"].isna().all()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "message"),
     [
         (
             {"injection": {"kind": "shift", "column": "season", "size": 1, "begin": "2008-01-01"}},
@@ -164,20 +170,20 @@ def test_what_comes_later_changes_nothing_before(home: Settings, flipped: replay
         ({"params": {"leaves": 3}}, "does not take these parameters"),
     ],
 )
-def test_what_cannot_be_replayed_fails_with_a_sentence_and_leaves_no_store(
-    home: Settings, last_error: Callable, given: dict, told: str
+def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
+    home: Settings, last_error: Callable, values: dict, message: str
 ) -> None:
     before = len(replay_store.stores(home))
-    with pytest.raises(InputError, match=told):
-        replay.run(home, replay.Options(**{"features": SIX, **given}))
+    with pytest.raises(InputError, match=message):
+        replay.run(home, replay.Options(**{"features": SIX, **values}))
     status, error = last_error(home, "replay")
     assert status == "FAILED"
-    assert told in error
+    assert message in error
     assert len(replay_store.stores(home)) == before
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("values", "message"),
     [
         ({"candidate": "gone"}, "no candidate is called so"),
         ({"train_share": 0.5, "train_until": "2001-01-01"}, "not both"),
@@ -186,9 +192,9 @@ def test_what_cannot_be_replayed_fails_with_a_sentence_and_leaves_no_store(
         ({"label_share": 0}, "greater than or equal to 0.01"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(given: dict, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        replay.Options(**given)
+def test_options_that_make_no_sense_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replay.Options(**values)
 
 
 def test_without_rows_it_says_what_to_do_first(settings: Settings) -> None:
@@ -197,7 +203,7 @@ def test_without_rows_it_says_what_to_do_first(settings: Settings) -> None:
         replay.run(settings, replay.Options())
 
 
-def test_it_is_a_step_that_can_be_asked_for(settings: Settings) -> None:
+def test_it_can_be_submitted_as_a_step(settings: Settings) -> None:
     job = jobs.submit(settings, "replay", replay.Options().model_dump(mode="json"))
     assert replay.Options(**job.options) == replay.Options()
 
@@ -214,15 +220,15 @@ def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real:
     result = replay.run(real, replay.Options(features=SIX, policies=(REACTIVE, CALENDAR)))
     assert result.windows == 15
     assert result.retrainings["Reactive (2 of 3)"] == 0
-    found = tables(real, result.run_id)
-    policies = found["policies"].set_index("policy")
+    recorded = tables(real, result.run_id)
+    policies = recorded["policies"].set_index("policy")
     assert policies.loc["Never", "alarms"] == 0
     # retraining fourteen times gains nothing beyond chance
     assert policies.loc["Calendar (every 180 days)", "retrainings"] == 14
     assert policies.loc["Calendar (every 180 days)", "gain_low"] < 0
-    windows = found["windows"]
+    windows = recorded["windows"]
     never = windows[windows["policy"] == "Never"].set_index("window")
-    # a season's loss against the reference's, by what chance makes of so few rows
+    # a season's loss against the reference's, relative to the error of so few rows
     run = tracking.run(real, result.run_id)
     assert run is not None
     reference = run.metrics["log_loss_reference"]
@@ -232,7 +238,7 @@ def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real:
     )
     z = (never["log_loss"] - reference) / np.hypot(error, first)
     assert z.max() < 3
-    # the recording change, and a season without playoffs: look, do not retrain
+    # the recording change, and a season without playoffs: investigate, do not retrain
     for season in ("2004-05", "2010-11"):
         assert never.loc[season, "verdict"] == "investigate"
         assert never.loc[season, "input_alerts"] != ""
@@ -241,7 +247,7 @@ def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real:
 
 
 def test_boosting_of_all_columns_gains_from_retraining_each_season(real: Settings) -> None:
-    """About 0.012 with few leaves; more the less it is held back, see benchmarks/replay.py."""
+    """About 0.012 with few leaves, more with less regularisation: see benchmarks/replay.py."""
     result = replay.run(
         real,
         replay.Options(
@@ -265,20 +271,20 @@ def test_boosting_of_all_columns_gains_from_retraining_each_season(real: Setting
     assert gain["gain_low"] > 0.005
 
 
-def test_an_input_that_moves_alone_is_investigated_and_retrains_nothing(real: Settings) -> None:
-    """The model hardly uses the minutes left: its forecasts stay right when they move."""
-    moved = Injection(kind="shift", column="minutes_remaining", size=1.5, begin="2005-10-01")
-    result = replay.run(real, replay.Options(features=SIX, injection=moved, policies=(REACTIVE,)))
+def test_an_input_that_shifts_alone_is_investigated_and_retrains_nothing(real: Settings) -> None:
+    """The model hardly uses the minutes left: its forecasts stay right when they shift."""
+    shift = Injection(kind="shift", column="minutes_remaining", size=1.5, begin="2005-10-01")
+    result = replay.run(real, replay.Options(features=SIX, injection=shift, policies=(REACTIVE,)))
     assert result.retrainings["Reactive (2 of 3)"] == 0
-    found = tables(real, result.run_id)
-    after = found["windows"][found["windows"]["begin"] > seconds(moved.begin)]
+    recorded = tables(real, result.run_id)
+    after = recorded["windows"][recorded["windows"]["begin"] > seconds(shift.begin)]
     assert after["input_alerts"].str.contains("psi.minutes_remaining").all()
     assert not after["is_alarm"].any()
-    decided = found["decisions"][
-        (found["decisions"]["policy"] != "Never")
-        & (found["decisions"]["at"] > seconds(moved.begin))
+    decided = recorded["decisions"][
+        (recorded["decisions"]["policy"] != "Never")
+        & (recorded["decisions"]["at"] > seconds(shift.begin))
     ]
     assert set(decided["decision"]) == {"investigate"}
-    noticed = found["policies"].set_index("policy").loc["Reactive (2 of 3)"]
+    noticed = recorded["policies"].set_index("policy").loc["Reactive (2 of 3)"]
     assert np.isnan(noticed["detection_days"])
     assert 0 < noticed["noticed_days"] < 365

@@ -1,4 +1,4 @@
-"""Retraining: decisions are runs, new labels go to both sets, a failure leaves all as it was."""
+"""Retraining: decisions are runs, new labels go to both sets, a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -37,68 +37,71 @@ def home(scored_few: Settings, tmp_path: Path) -> Settings:
 def retrained(
     scored_few: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Settings, retrain.Result, list[float]]:
-    """A retraining by a person, and what its progress told; tests only look at it."""
+    """A retraining by a person, and its progress; tests only read it."""
     settings = copy_home(scored_few, tmp_path_factory.mktemp("retrained") / "home")
-    told: list[float] = []
+    fractions: list[float] = []
 
-    class Told(Progress):
+    class RecordedProgress(Progress):
         def update(self, fraction: float, text: str) -> None:
-            told.append(fraction)
+            fractions.append(fraction)
 
-    found = retrain.run(settings, retrain.Options(reason=REASON), Told())
-    return settings, found, told
+    result = retrain.run(settings, retrain.Options(reason=REASON), RecordedProgress())
+    return settings, result, fractions
 
 
 def run_of(settings: Settings, run_id: str) -> tracking.RunInfo:
-    found = tracking.run(settings, run_id)
-    assert found is not None
-    return found
+    run = tracking.run(settings, run_id)
+    assert run is not None
+    return run
 
 
 def test_a_retraining_is_one_run_with_three_inside(
     retrained: tuple[Settings, retrain.Result, list[float]],
 ) -> None:
-    settings, found, told = retrained
-    run = run_of(settings, found.run_id)
-    assert (run.name, run.status, found.decision) == ("Retreinamento", "FINISHED", "retrain")
+    settings, result, fractions = retrained
+    run = run_of(settings, result.run_id)
+    assert (run.name, run.status, result.decision) == ("Retreinamento", "FINISHED", "retrain")
     inner = [
         run_of(settings, run.tags[key])
         for key in ("courtside.prepare_run", "courtside.train_run", "courtside.gate_run")
     ]
-    assert [one.name for one in inner] == ["PreparacaoDados", "Treinamento", "Promocao"]
-    assert {one.status for one in inner} == {"FINISHED"}
-    assert {one.tags["mlflow.parentRunId"] for one in inner} == {found.run_id}
+    assert [child.name for child in inner] == ["PreparacaoDados", "Treinamento", "Promocao"]
+    assert {child.status for child in inner} == {"FINISHED"}
+    assert {child.tags["mlflow.parentRunId"] for child in inner} == {result.run_id}
     assert inner[2].params["dry_run"] == "True"
     assert REASON in run.tags["courtside.reason"]
     assert run.metrics["seconds"] > 0
     assert run.metrics["rows_fit"] == inner[1].metrics["rows_train"]
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
 
 
 def test_the_challenger_has_the_recipe_of_the_champion_and_nothing_is_moved(
     retrained: tuple[Settings, retrain.Result, list[float]],
 ) -> None:
-    settings, found, _ = retrained
-    new = model_store.require_version(settings, SPEC.model, model_store.CHALLENGER)
-    old = model_store.require_version(settings, SPEC.model, model_store.CHAMPION)
-    assert (new.version, old.version) == (found.version, "1")
-    assert new.tags["courtside.candidate"] == old.tags["courtside.candidate"] == "lr"
-    assert new.features == old.features
+    settings, result, _ = retrained
+    challenger = model_store.require_version(settings, SPEC.model, model_store.CHALLENGER)
+    champion = model_store.require_version(settings, SPEC.model, model_store.CHAMPION)
+    assert (challenger.version, champion.version) == (result.version, "1")
+    assert challenger.tags["courtside.candidate"] == champion.tags["courtside.candidate"] == "lr"
+    assert challenger.features == champion.features
 
 
-def test_old_rows_stay_where_they_were_and_new_ones_go_to_both(
+def test_old_rows_stay_in_their_set_and_new_rows_go_to_both(
     retrained: tuple[Settings, retrain.Result, list[float]],
 ) -> None:
-    settings, found, _ = retrained
-    trained = run_of(settings, found.run_id).tags["courtside.train_run"]
-    old = model_store.require_version(settings, SPEC.model, "1").tags["courtside.train_run"]
+    settings, result, _ = retrained
+    trained = run_of(settings, result.run_id).tags["courtside.train_run"]
+    first_training = model_store.require_version(settings, SPEC.model, "1").tags[
+        "courtside.train_run"
+    ]
     new_train, old_train = (
-        set(tracking.table(settings, one, "train_keys")[SPEC.id]) for one in (trained, old)
+        set(tracking.table(settings, training, "train_keys")[SPEC.id])
+        for training in (trained, first_training)
     )
     rows = tracking.table(settings, trained, "test_rows")
     new_test = set(rows[SPEC.id])
-    old_test = set(tracking.table(settings, old, "test_rows")[SPEC.id])
+    old_test = set(tracking.table(settings, first_training, "test_rows")[SPEC.id])
     assert old_train < new_train
     assert old_test < new_test
     assert not new_train & new_test
@@ -115,7 +118,7 @@ def test_a_model_is_judged_by_each_kind_of_row() -> None:
     assert SPEC.slice_columns.count(KINDS) == 1
 
 
-def test_the_same_seed_divides_alike(home: Settings) -> None:
+def test_the_same_seed_splits_the_same_way(home: Settings) -> None:
     trained = model_store.require_version(home, SPEC.model, "1").tags["courtside.train_run"]
     digests = []
     for seed in (1, 1, 2):
@@ -152,33 +155,31 @@ def test_labels_that_came_later_count_also_where_the_source_has_none(
         ],
         source="api",
     )
-    found = prepare.run(settings, prepare.Options(continues=first.run_id))
-    assert run_of(settings, found.run_id).metrics["rows_new"] == len(later)
+    result = prepare.run(settings, prepare.Options(continues=first.run_id))
+    assert run_of(settings, result.run_id).metrics["rows_new"] == len(later)
     prepared = storage.current_prepared(settings)
     assert prepared is not None
     both = pd.concat(storage.read_rows(settings, prepared)).set_index(SPEC.id)
-    got = both.loc[later[SPEC.id], SPEC.target].astype(int).tolist()
-    assert got == later[SPEC.target].astype(int).tolist()
+    learned = both.loc[later[SPEC.id], SPEC.target].astype(int).tolist()
+    assert learned == later[SPEC.target].astype(int).tolist()
 
 
-def test_a_report_in_alert_starts_one_retraining_and_the_same_report_no_second(
-    home: Settings,
-) -> None:
+def test_a_report_in_alert_starts_only_one_retraining(home: Settings) -> None:
     report = tracking.last_run(home, "monitor")
     assert report is not None
     options = retrain.Options(trigger="report", report=report.run_id, policy=NOW)
-    found = retrain.state(home, SPEC)
-    assert [one.run_id for one in found.windows] == [report.run_id]
-    wanted = "retrain" if found.windows[0].alerts(performance=True) else "investigate"
+    current = retrain.state(home, SPEC)
+    assert [window.run_id for window in current.windows] == [report.run_id]
+    expected = "retrain" if current.windows[0].alerts(performance=True) else "investigate"
     first = retrain.run(home, options)
-    assert first.decision == wanted
-    kept = run_of(home, first.run_id)
-    assert report.run_id in kept.tags["courtside.evidence"]
+    assert first.decision == expected
+    run = run_of(home, first.run_id)
+    assert report.run_id in run.tags["courtside.evidence"]
     windows = tracking.table(home, first.run_id, "windows")
     assert windows["run_id"].tolist() == [report.run_id]
     again = retrain.run(home, options)
-    assert again.decision == ("wait" if wanted == "retrain" else wanted)
-    assert len(tracking.runs(home, step="train")) == 1 + (wanted == "retrain")
+    assert again.decision == ("wait" if expected == "retrain" else expected)
+    assert len(tracking.runs(home, step="train")) == 1 + (expected == "retrain")
 
 
 def untrained(home: Settings) -> str:
@@ -187,22 +188,22 @@ def untrained(home: Settings) -> str:
     return "person" if newest.alerts(performance=True) else "none"
 
 
-def test_a_decision_without_a_policy_is_kept_and_trains_nothing(home: Settings) -> None:
-    found = retrain.run(home, retrain.Options(trigger="schedule"))
-    assert found.decision == untrained(home)
-    run = run_of(home, found.run_id)
-    assert run.tags["courtside.decision_title"] == found.title
+def test_a_decision_without_a_policy_is_recorded_and_trains_nothing(home: Settings) -> None:
+    result = retrain.run(home, retrain.Options(trigger="schedule"))
+    assert result.decision == untrained(home)
+    run = run_of(home, result.run_id)
+    assert run.tags["courtside.decision_title"] == result.title
     assert len(tracking.runs(home, step="train")) == 1
 
 
 def test_the_calendar_trains_nothing_before_its_time(home: Settings) -> None:
-    by = Policy(strategy="calendar", every_days=1)
-    options = retrain.Options(trigger="calendar", policy=by)
+    calendar = Policy(strategy="calendar", every_days=1)
+    options = retrain.Options(trigger="calendar", policy=calendar)
     assert retrain.run(home, options).decision == untrained(home)
     assert len(tracking.runs(home, step="train")) == 1
     champion = retrain.state(home, SPEC)
     late = retrain.policy.decide(
-        by,
+        calendar,
         champion.windows,
         trained_at=champion.champion.created,
         now=champion.champion.created + 86_401,
@@ -210,11 +211,11 @@ def test_the_calendar_trains_nothing_before_its_time(home: Settings) -> None:
     assert late.code == "retrain"
 
 
-def test_a_training_that_fails_leaves_all_as_it_was(
+def test_a_training_that_fails_changes_nothing(
     home: Settings, monkeypatch: pytest.MonkeyPatch, last_error: Callable[..., tuple[str, str]]
 ) -> None:
     before = storage.current_prepared(home)
-    versions = [one.version for one in model_store.versions(home, SPEC.model)]
+    versions = [version.version for version in model_store.versions(home, SPEC.model)]
 
     def fails(*_: object, **__: object) -> None:
         raise InputError("No candidate was fitted.")
@@ -226,10 +227,10 @@ def test_a_training_that_fails_leaves_all_as_it_was(
     assert last_error(home, "prepare")[0] == "FINISHED"
     assert storage.current_prepared(home) == before
     storage.read_prepared(home)
-    assert [one.version for one in model_store.versions(home, SPEC.model)] == versions
-    # the next step opens a run of its own, not one inside what failed
-    found = retrain.run(home, retrain.Options(trigger="schedule"))
-    assert found.decision == untrained(home)
+    assert [version.version for version in model_store.versions(home, SPEC.model)] == versions
+    # the next step opens its own run, not one inside the failed run
+    result = retrain.run(home, retrain.Options(trigger="schedule"))
+    assert result.decision == untrained(home)
     newest = tracking.last_run(home, "retrain")
     assert newest is not None
     assert "mlflow.parentRunId" not in newest.tags
@@ -242,12 +243,12 @@ def test_a_person_needs_a_reason_and_others_have_none() -> None:
         retrain.Options(trigger="report", reason=REASON)
 
 
-def test_policies_are_kept_whole_and_a_damaged_file_is_told(settings: Settings) -> None:
+def test_policies_are_stored_completely_and_a_damaged_one_is_reported(settings: Settings) -> None:
     assert policy_store.load(settings) == Policy()
     policy_store.save(settings, NOW)
     assert policy_store.load(settings) == NOW
-    for kept in ({"strategy": "always"}, ["none"]):
-        state.save(settings, policy_store.NAME, kept)
+    for damaged in ({"strategy": "always"}, ["none"]):
+        state.save(settings, policy_store.NAME, damaged)
         with pytest.raises(StoreError, match="policy cannot be used"):
             policy_store.load(settings)
 
@@ -267,10 +268,10 @@ def test_reports_of_older_apps_are_read() -> None:
     checks = pd.DataFrame(
         {"code": ["skill"], "group": ["performance"], "value": [None], "verdict": ["alert"]}
     )
-    found = retrain.as_window(run, checks)
-    assert (found.begin, found.end, found.rows, found.labels) == (100.0, 100.0, 400, 300)
-    assert found.alerts(performance=True) == ["skill"]
-    assert found.limits == {"skill": (None, None)}
+    window = retrain.as_window(run, checks)
+    assert (window.begin, window.end, window.rows, window.labels) == (100.0, 100.0, 400, 300)
+    assert window.alerts(performance=True) == ["skill"]
+    assert window.limits == {"skill": (None, None)}
 
 
 @pytest.mark.long
@@ -283,15 +284,15 @@ def test_on_the_real_rows_the_new_kind_is_learned_and_the_old_one_kept(
     report = monitor.run(settings, monitor.Options())
     assert report.verdict == "does_not_fit"
     policy_store.save(settings, NOW.model_copy(update={"promotes": "itself"}))
-    found = retrain.run(settings, retrain.Options(trigger="report", report=report.run_id))
-    assert (found.decision, found.gate, found.is_promoted) == ("retrain", "promote", True)
+    result = retrain.run(settings, retrain.Options(trigger="report", report=report.run_id))
+    assert (result.decision, result.gate, result.is_promoted) == ("retrain", "promote", True)
     champion = model_store.require_version(settings, SPEC.model, model_store.CHAMPION)
-    assert champion.version == found.version
-    kinds = tracking.table(settings, found.run_id, "by_kind").set_index("value")
-    old, new = kinds.loc[SPEC.rows.development], kinds.loc[SPEC.rows.production]
-    assert old["rows"] == 4057
-    assert new["log_loss_challenger"] < new["log_loss_champion"]
-    assert old["log_loss_challenger"] == pytest.approx(0.678, abs=0.001)
+    assert champion.version == result.version
+    kinds = tracking.table(settings, result.run_id, "by_kind").set_index("value")
+    old_kind, new_kind = kinds.loc[SPEC.rows.development], kinds.loc[SPEC.rows.production]
+    assert old_kind["rows"] == 4057
+    assert new_kind["log_loss_challenger"] < new_kind["log_loss_champion"]
+    assert old_kind["log_loss_challenger"] == pytest.approx(0.678, abs=0.001)
     assert not kinds["harmed"].any()
     # the windows of the champion that was replaced are no evidence against the new one
     assert retrain.state(settings, SPEC).windows == ()

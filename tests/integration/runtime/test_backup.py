@@ -1,4 +1,4 @@
-"""Reset and restore: everything is moved, nothing is lost, whoever is interrupted goes on."""
+"""Reset and restore: everything is moved, nothing is lost, and an interrupted reset continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def home(acquired_few: Settings, tmp_path: Path) -> Settings:
 
 
 def contents(settings: Settings) -> dict[str, bytes]:
-    """What of a home is the app's own, but for what says who is alive."""
+    """Return the app's own files of a home, except those about living processes."""
     return {
         path.relative_to(settings.home).as_posix(): path.read_bytes()
         for path in sorted(settings.home.rglob("*"))
@@ -35,18 +35,20 @@ def test_a_reset_leaves_an_empty_home_and_keeps_all_in_a_backup(home: Settings) 
     before, size = contents(home), backup.size(home)
     name = backup.now(home)
     assert set(contents(home)) == {"data/01_raw/.gitkeep"}
-    (kept,) = backup.listed(home)
-    assert (kept.name, kept.size >= size > 0) == (name, True)
-    place = home.home / "backups" / name
+    (stored,) = backup.listed(home)
+    assert (stored.name, stored.size >= size > 0) == (name, True)
+    folder = home.home / "backups" / name
     moved = {
-        path.relative_to(place).as_posix(): path.read_bytes()
-        for path in place.rglob("*")
-        if path.is_file() and "state" not in path.relative_to(place).parts
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "state" not in path.relative_to(folder).parts
     }
-    assert moved == {path: held for path, held in before.items() if not path.endswith(".gitkeep")}
+    assert moved == {
+        path: content for path, content in before.items() if not path.endswith(".gitkeep")
+    }
 
 
-def test_the_state_is_put_back_whole_and_the_one_since_is_kept(home: Settings) -> None:
+def test_the_state_is_restored_completely_and_the_newer_one_is_kept(home: Settings) -> None:
     state.save(home, "policy", {"of": "before"})
     first = backup.now(home)
     assert state.load(home, "policy") is None
@@ -57,14 +59,14 @@ def test_the_state_is_put_back_whole_and_the_one_since_is_kept(home: Settings) -
     assert state.load(home, "policy") == {"of": "since"}
 
 
-def test_a_backup_that_is_put_back_is_as_it_was(home: Settings, store_template: Path) -> None:
+def test_a_restored_backup_is_unchanged(home: Settings, store_template: Path) -> None:
     before = contents(home)
     run = tracking.last_run(home, "acquire")
     first = backup.now(home)
     (home.data_dir / "01_raw" / "later.txt").write_text("what came since", encoding="utf-8")
     second = backup.now(home, restore=first)
     assert contents(home) == before
-    assert [one.name for one in backup.listed(home)] == [second]
+    assert [entry.name for entry in backup.listed(home)] == [second]
     assert (home.home / "backups" / second / "data" / "01_raw" / "later.txt").is_file()
     # the same runs, at the same place
     assert run is not None
@@ -75,17 +77,17 @@ def test_a_backup_that_is_put_back_is_as_it_was(home: Settings, store_template: 
 def test_the_app_goes_on_from_an_empty_home(home: Settings, few_file: Path) -> None:
     backup.now(home)
     options = acquire.Options(source="file", path=few_file)
-    # as the app itself, which starts again: this process knows the old store by its path
+    # as the restarted app would: this process still knows the old store by its path
     settings = home.model_copy(update={"tracking_uri": f"sqlite:///{home.home / 'new.db'}"})
     assert acquire.run(settings, options).rows == 800
 
 
 @pytest.mark.parametrize("last", ["", "mlflow.db", "state"])
-def test_whoever_is_interrupted_goes_on(
+def test_an_interrupted_reset_continues(
     home: Settings, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(home)
-    jobs.latest(home)  # makes the table of jobs
+    jobs.latest(home)  # creates the table of jobs
     name = backup.ask(home)
     real = backup._move
 
@@ -99,7 +101,7 @@ def test_whoever_is_interrupted_goes_on(
     with pytest.raises(KeyboardInterrupt):
         backup.finish(home)
     monkeypatch.setattr(backup, "_move", real)
-    state.save(home, "policy", {})  # and another one, where the old one was moved away
+    state.save(home, "policy", {})  # a new database, where the old one was moved away
     assert backup.finish(home) == name
     assert backup.finish(home) is None
     assert set(contents(home)) == {"data/01_raw/.gitkeep"}
@@ -123,13 +125,13 @@ def test_while_the_app_is_open_only_its_page_resets(home: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["20200101T000000Z", "../data", ""])
-def test_only_a_backup_that_exists_is_put_back(home: Settings, name: str) -> None:
+def test_only_a_backup_that_exists_is_restored(home: Settings, name: str) -> None:
     with pytest.raises(StoreError, match="There is no backup"):
         backup.ask(home, name)
     assert storage.read_json(home.home / "reset.json") is None
 
 
-def test_what_lies_elsewhere_is_told(home: Settings) -> None:
+def test_data_elsewhere_is_reported(home: Settings) -> None:
     assert backup.untouched(home) == ()
     elsewhere = home.model_copy(
         update={
@@ -137,6 +139,6 @@ def test_what_lies_elsewhere_is_told(home: Settings) -> None:
             "predictions_url": "postgresql+psycopg://a:b@host/c",
         }
     )
-    told = backup.untouched(elsewhere)
-    assert len(told) == 2
-    assert "b@host" not in " ".join(told)
+    texts = backup.untouched(elsewhere)
+    assert len(texts) == 2
+    assert "b@host" not in " ".join(texts)

@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
-def test_prepare_as_a_program_of_its_own(acquired_few: Settings, tmp_path: Path) -> None:
+def test_prepare_as_a_separate_program(acquired_few: Settings, tmp_path: Path) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
     done = subprocess.run(
         [sys.executable, "-m", "core", "prepare", "--test-share", "0.25", "--seed", "7"],
@@ -47,23 +47,23 @@ def test_prepare_as_a_program_of_its_own(acquired_few: Settings, tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["status"], told["run"]) == ("done", "PreparacaoDados")
-    kept = tracking.run(settings, told["run_id"])
-    assert kept is not None
-    assert told["metrics"] == dict(kept.metrics)
-    assert told["links"]["run"].endswith(f"/runs?run={kept.run_id}")
-    assert (kept.params["test_share"], kept.params["seed"]) == ("0.25", "7")
-    assert "%" in done.stderr  # how far it was
+    report = json.loads(done.stdout)
+    assert (report["status"], report["run"]) == ("done", "PreparacaoDados")
+    recorded = tracking.run(settings, report["run_id"])
+    assert recorded is not None
+    assert report["metrics"] == dict(recorded.metrics)
+    assert report["links"]["run"].endswith(f"/runs?run={recorded.run_id}")
+    assert (recorded.params["test_share"], recorded.params["seed"]) == ("0.25", "7")
+    assert "%" in done.stderr  # its progress
 
 
 def test_a_step_that_is_refused_says_why_and_marks_its_run(settings: Settings, run: Run) -> None:
-    code, told = run(settings, "train")
-    assert (code, told["status"]) == (1, "refused")
-    assert "No prepared data yet" in told["error"]
+    code, report = run(settings, "train")
+    assert (code, report["status"]) == (1, "refused")
+    assert "No prepared data yet" in report["error"]
     last = tracking.last_run(settings, "train", status=None)
     assert last is not None
-    assert (last.status, last.run_id) == ("FAILED", told["run_id"])
+    assert (last.status, last.run_id) == ("FAILED", report["run_id"])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_step_that_is_refused_says_why_and_marks_its_run(settings: Settings, r
     ],
     ids=" ".join,
 )
-def test_what_is_not_understood_does_nothing(
+def test_invalid_arguments_do_nothing(
     words: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(path.name for path in settings.home.iterdir())
@@ -99,32 +99,32 @@ def test_interrupted_leaves_a_failed_run(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("core.data.prepare.storage.staged", interrupt)
-    code, told = run(settings, "prepare")
-    assert (code, told["status"]) == (130, "interrupted")
+    code, report = run(settings, "prepare")
+    assert (code, report["status"]) == (130, "interrupted")
     last = tracking.last_run(settings, "prepare", status=None)
     assert last is not None
-    assert (last.run_id, last.status in ("FAILED", "KILLED")) == (told["run_id"], True)
+    assert (last.run_id, last.status in ("FAILED", "KILLED")) == (report["run_id"], True)
 
 
-def test_a_file_is_taken_in_as_an_upload_is(settings: Settings, few_file: Path, run: Run) -> None:
-    code, told = run(settings, "acquire", "--source", "upload", "--uploads", str(few_file))
-    assert (code, told["metrics"]["rows_raw"]) == (0, 800)
-    code, told = run(settings, "acquire", "--source", "upload", "--uploads", "/nowhere.csv")
-    assert (code, told["error"]) == (1, "There is no file /nowhere.csv.")
+def test_a_file_is_acquired_as_an_upload_is(settings: Settings, few_file: Path, run: Run) -> None:
+    code, report = run(settings, "acquire", "--source", "upload", "--uploads", str(few_file))
+    assert (code, report["metrics"]["rows_raw"]) == (0, 800)
+    code, report = run(settings, "acquire", "--source", "upload", "--uploads", "/nowhere.csv")
+    assert (code, report["error"]) == (1, "There is no file /nowhere.csv.")
 
 
 def test_status_and_documents(
     trained_few: Settings, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the zip has tests of its own
+    # the zip has its own tests
     monkeypatch.setattr(export, "bundle", create_autospec(export.bundle, return_value=b"zip"))
     settings = copy_home(trained_few, tmp_path / "home")
-    code, told = run(settings, "status")
-    assert (code, told["champion"], told["served"]) == (0, "1", [])
-    assert told["prepared"] == storage.current_prepared(settings).run_id
-    code, told = run(settings, "documents", "--out", str(tmp_path / "all.zip"))
-    assert (code, (tmp_path / "all.zip").stat().st_size) == (0, told["bytes"])
-    assert "project_charter" in told["documents"]
+    code, report = run(settings, "status")
+    assert (code, report["champion"], report["served"]) == (0, "1", [])
+    assert report["prepared"] == storage.current_prepared(settings).run_id
+    code, report = run(settings, "documents", "--out", str(tmp_path / "all.zip"))
+    assert (code, (tmp_path / "all.zip").stat().st_size) == (0, report["bytes"])
+    assert "project_charter" in report["documents"]
 
 
 def test_reset_is_refused_while_the_app_is_open(
@@ -132,14 +132,14 @@ def test_reset_is_refused_while_the_app_is_open(
 ) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
     jobs.beat(settings)
-    code, told = run(settings, "reset", "--yes")
-    assert (code, "The app is open" in told["error"]) == (1, True)
+    code, report = run(settings, "reset", "--yes")
+    assert (code, "The app is open" in report["error"]) == (1, True)
 
 
 def test_help_needs_no_heavy_library() -> None:
     code = (
         "import sys; from core.runtime import commands; commands.main(['prepare', '--help']); "
-        "print([one for one in ('mlflow', 'pycaret') if one in sys.modules])"
+        "print([name for name in ('mlflow', 'pycaret') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -153,7 +153,7 @@ def test_help_needs_no_heavy_library() -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-# what a page may have done, by step
+# options that a page may have used, by step
 CHOICES = {
     "acquire": {"source": "folder", "files": ["a b.csv", "c.csv"]},
     "prepare": {
@@ -191,31 +191,33 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("step", CHOICES)
-def test_the_line_that_a_page_shows_means_the_same_options(step: str, settings: Settings) -> None:
+def test_the_command_that_a_page_shows_means_the_same_options(
+    step: str, settings: Settings
+) -> None:
     options = steps.module(step).Options
-    wanted = options(**CHOICES[step])
-    changed = wanted.model_dump(mode="json", exclude_defaults=True)
+    expected = options(**CHOICES[step])
+    changed = expected.model_dump(mode="json", exclude_defaults=True)
     words = shlex.split(code_snippets.command(step, changed, {"home": "/srv/a b"}))
     assert words[:5] == ["COURTSIDE_HOME=/srv/a b", "python", "-m", "core", step]
-    given = commands._parser(step).parse_args(words[5:])
-    assert commands._options(step, given, settings) == wanted
-    # and so does the Python: read without being run
+    parsed = commands._parser(step).parse_args(words[5:])
+    assert commands._options(step, parsed, settings) == expected
+    # and so does the Python code, evaluated without running the step
     names = {"Options": options}
     code = code_snippets.python(step, changed, {"home": "/srv/a b"})
     call = code[code.index(f"{step}.Options(") + len(step) + 1 :].removesuffix("))")
-    assert eval(call, {"__builtins__": {}}, names) == wanted
+    assert eval(call, {"__builtins__": {}}, names) == expected
 
 
-def test_the_line_of_an_upload_takes_the_file_in_again(
+def test_the_command_of_an_upload_reads_the_file_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my answers.csv").write_text("shot_id,label\n1,0\n")
     content = (tmp_path / "my answers.csv").read_bytes()
-    wanted = storage.stage_upload(settings, "my answers.csv", content)
+    staged = storage.stage_upload(settings, "my answers.csv", content)
     monkeypatch.chdir(tmp_path)
-    line = code_snippets.command("label", {"upload": wanted.model_dump()}, {})
-    given = commands._parser("label").parse_args(shlex.split(line)[4:])
-    assert commands._options("label", given, settings).upload == wanted
+    line = code_snippets.command("label", {"upload": staged.model_dump()}, {})
+    parsed = commands._parser("label").parse_args(shlex.split(line)[4:])
+    assert commands._options("label", parsed, settings).upload == staged
 
 
 def test_the_document_has_an_example_of_every_command() -> None:
@@ -225,12 +227,12 @@ def test_the_document_has_an_example_of_every_command() -> None:
 
 
 @pytest.mark.parametrize("words", [["lat"], ["=3"], ["{"], ["lat=1", "{}"]], ids=" ".join)
-def test_a_mapping_that_is_none_is_told(words: list[str]) -> None:
+def test_an_invalid_mapping_is_refused(words: list[str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         commands._mapping(words)
 
 
-def test_the_python_of_a_page_runs_as_it_stands(
+def test_the_python_of_a_page_runs_unchanged(
     acquired_few: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")

@@ -33,14 +33,14 @@ class Gateway(BaseHTTPRequestHandler):
     behind = 1
     waiting: list[int]
     uptime = 3600.0
-    asked: list[str]
+    request_ids: list[str]
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         kind = type(self)
-        kind.asked.append(self.headers["X-Request-Id"])
+        kind.request_ids.append(self.headers["X-Request-Id"])
         body = {"predictions": [{"probability": 0.5, "label": 1}] * 2}
-        is_delayed = len(kind.asked) <= kind.behind
+        is_delayed = len(kind.request_ids) <= kind.behind
         log = {"X-Prediction-Log": "delayed"} if is_delayed else {}
         self._send(body, {"X-Request-Id": self.headers["X-Request-Id"], **log})
 
@@ -66,12 +66,12 @@ class Gateway(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def gateway() -> Iterator[type[Gateway]]:
-    kind = type("Behind", (Gateway,), {"asked": [], "waiting": [0]})
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as standing:
-        kind.port = standing.server_address[1]
-        threading.Thread(target=standing.serve_forever, daemon=True).start()
+    kind = type("Behind", (Gateway,), {"request_ids": [], "waiting": [0]})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as http_server:
+        kind.port = http_server.server_address[1]
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
         yield kind
-        standing.shutdown()
+        http_server.shutdown()
 
 
 def endpoint(home: Path, port: int) -> backends.Endpoint:
@@ -101,17 +101,17 @@ def test_rows_are_answered_once_the_log_has_them(tmp_path: Path, gateway: type[G
     assert answered.is_logged
     assert answered.probabilities.tolist() == [0.5, 0.5]
     # the model was not asked for them again
-    assert gateway.asked == ["a-1"]
+    assert gateway.request_ids == ["a-1"]
     assert gateway.waiting == [0]
 
 
-def test_a_gateway_that_was_started_since_is_asked_again_under_the_same_id(
+def test_a_restarted_gateway_is_asked_again_under_the_same_id(
     tmp_path: Path, gateway: type[Gateway]
 ) -> None:
-    """What the one before had in memory is gone, though nothing waits in this one."""
+    """What the previous one had in memory is lost, although nothing waits in this one."""
     gateway.uptime = 0.0
     assert endpoint(tmp_path, gateway.port)(ROWS, None, "a-1").is_logged
-    assert gateway.asked == ["a-1", "a-1"]
+    assert gateway.request_ids == ["a-1", "a-1"]
 
 
 def test_a_log_that_stays_down_is_waited_for_once(
@@ -120,14 +120,14 @@ def test_a_log_that_stays_down_is_waited_for_once(
     """Rows stay in the gateway's memory then, each of them once."""
     monkeypatch.setattr(backends, "LOG_SECONDS", 0.0)
     gateway.behind, gateway.waiting = 100, [4]
-    asks = endpoint(tmp_path, gateway.port)
-    asks(ROWS, None, "a-1")
+    ask = endpoint(tmp_path, gateway.port)
+    ask(ROWS, None, "a-1")
     monkeypatch.setattr(backends, "LOG_SECONDS", 3600.0)
-    asks(ROWS, None, "a-2")
-    assert gateway.asked == ["a-1", "a-2"]
+    ask(ROWS, None, "a-2")
+    assert gateway.request_ids == ["a-1", "a-2"]
     # once it has caught up, it is waited for again
     gateway.waiting = [0, 4, 0]
-    asks(ROWS, None, "a-3")
-    asks(ROWS, None, "a-4")
-    assert gateway.asked == ["a-1", "a-2", "a-3", "a-4"]
+    ask(ROWS, None, "a-3")
+    ask(ROWS, None, "a-4")
+    assert gateway.request_ids == ["a-1", "a-2", "a-3", "a-4"]
     assert gateway.waiting == [0]

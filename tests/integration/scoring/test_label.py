@@ -1,4 +1,4 @@
-"""label: a file of labels is taken in, counted in a named run, and what is wrong in it listed."""
+"""label: a file of labels is read, counted in a named run, and its faults are listed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ids(home: Settings) -> list[str]:
     return [f"{name}-{i}" for i in range(5)]
 
 
-def take(home: Settings, frame: pd.DataFrame, suffix: str = "csv") -> label.Result:
+def report_file(home: Settings, frame: pd.DataFrame, suffix: str = "csv") -> label.Result:
     path = home.home / f"labels.{suffix}"
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path, index=False)
     staged = storage.stage_upload(home, path.name, path.read_bytes())
@@ -52,40 +52,38 @@ def keys_of(home: Settings, ids: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_labels_by_key_are_taken_in_and_counted(
-    home: Settings, ids: list[str], suffix: str
-) -> None:
+def test_labels_by_key_are_read_and_counted(home: Settings, ids: list[str], suffix: str) -> None:
     keys = keys_of(home, ids)
     frame = pd.DataFrame(
         {
-            # whole numbers with a missing one: written as 17.0
+            # integers with a missing one: written as 17.0
             "shot_id": [*keys[:4], None, 7],
             "shot_made_flag": [1, 0, None, 1, 1, 3],
             "team": "LAL",
         }
     )
-    found = take(home, frame, suffix)
-    assert (found.rows, found.new, found.rejected, found.unmatched) == (6, 3, 3, 0)
+    result = report_file(home, frame, suffix)
+    assert (result.rows, result.new, result.rejected, result.unmatched) == (6, 3, 3, 0)
     assert state(home, ids) == [1, 0, -1, 1, -1]
     run = tracking.last_run(home, "label")
-    assert (run.run_id, run.name) == (found.run_id, "RecepcaoRotulos")
+    assert (run.run_id, run.name) == (result.run_id, "RecepcaoRotulos")
     assert {name: run.metrics[f"labels_{name}"] for name in ("new", "changed", "rejected")} == {
         "new": 3,
         "changed": 0,
         "rejected": 3,
     }
-    rejected = tracking.table(home, found.run_id, "rejected")
+    rejected = tracking.table(home, result.run_id, "rejected")
     assert rejected["row"].tolist() == [3, 5, 6]
     assert rejected["reason"].tolist() == [
         "the label is missing",
         "names no prediction: its prediction_id or shot_id is missing",
         "the label is neither 0 nor 1",
     ]
-    again = take(home, frame, suffix)
+    again = report_file(home, frame, suffix)
     assert (again.new, again.repeated, again.changed) == (0, 3, 0)
 
 
-def test_times_say_what_the_last_word_is(home: Settings, ids: list[str]) -> None:
+def test_times_decide_which_label_is_the_newest(home: Settings, ids: list[str]) -> None:
     frame = pd.DataFrame(
         {
             "prediction_id": [ids[0], ids[0], ids[1], ids[1], ids[2], "seven"],
@@ -100,14 +98,14 @@ def test_times_say_what_the_last_word_is(home: Settings, ids: list[str]) -> None
             ],
         }
     )
-    found = take(home, frame)
-    assert (found.new, found.changed, found.outdated, found.rejected) == (2, 1, 1, 2)
+    result = report_file(home, frame)
+    assert (result.new, result.changed, result.outdated, result.rejected) == (2, 1, 1, 2)
     assert state(home, ids) == [0, 1, -1, -1, -1]
-    assert tracking.table(home, found.run_id, "rejected")["row"].tolist() == [5, 6]
+    assert tracking.table(home, result.run_id, "rejected")["row"].tolist() == [5, 6]
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "message"),
     [
         (pd.DataFrame({"shot": [1], "label": [1]}), "no column 'prediction_id' or 'shot_id'"),
         (pd.DataFrame({"shot_id": [1], "made": [1]}), "no column 'shot_made_flag' or 'label'"),
@@ -115,17 +113,17 @@ def test_times_say_what_the_last_word_is(home: Settings, ids: list[str]) -> None
         (pd.DataFrame({"shot_id": [1], "label": [7]}), "No row of 'labels.csv' can be used: row 1"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told(
-    home: Settings, frame: pd.DataFrame, told: str, last_error
+def test_a_file_that_cannot_be_used_is_refused(
+    home: Settings, frame: pd.DataFrame, message: str, last_error
 ) -> None:
-    with pytest.raises(InputError, match=told):
-        take(home, frame)
+    with pytest.raises(InputError, match=message):
+        report_file(home, frame)
     status, reason = last_error(home, "label")
     assert status == "FAILED"
-    assert told.split(":")[0] in reason
+    assert message.split(":")[0] in reason
 
 
-def test_a_broken_file_is_told(home: Settings, tmp_path: Path) -> None:
+def test_a_broken_file_is_refused(home: Settings, tmp_path: Path) -> None:
     staged = storage.stage_upload(home, "labels.parquet", b"PAR1 and then nothing")
     with pytest.raises(InputError, match="broken parquet"):
         label.run(home, label.Options(upload=staged))

@@ -1,6 +1,6 @@
-"""A scoring of 100,000 rows while what it works by is killed: each row once, none lost.
+"""A scoring of 100,000 rows while a process it needs is killed: each row once, none lost.
 
-The model is a cheap one, the requests are large: what is looked at are the rows, not the speed.
+The model is cheap and the requests are large: the tests check the rows, not the speed.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def served(
     settings = copy_home(acquired_sample, home, serve_port=module_port)
     prepare.run(settings, prepare.Options(features=("lat", "lon")))
     train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
-    found = serve.run(settings, serve.Options())
+    endpoint = serve.run(settings, serve.Options())
     yield settings
-    server.stop(settings, found.port)
+    server.stop(settings, endpoint.port)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def file(served: Settings, shots: pd.DataFrame, tmp_path_factory) -> Path:
 
 
 class At(Progress):
-    """Does something once, in a thread, when so many rows are scored."""
+    """Runs an action once, in a thread, when that many rows are scored."""
 
     def __init__(self, rows: int, act: Callable[[], None]) -> None:
         self.start, self.thread = f"{rows:,} of", threading.Thread(target=act)
@@ -83,13 +83,13 @@ class At(Progress):
             self.thread.start()
 
 
-def each_row_once(settings: Settings, found: score.Result) -> None:
-    assert found.rows == ROWS
-    written = pd.read_parquet(found.output)
+def assert_each_row_once(settings: Settings, result: score.Result) -> None:
+    assert result.rows == ROWS
+    written = pd.read_parquet(result.output)
     assert written["courtside_row"].tolist() == list(range(ROWS))
     # the gateway may still be writing what it answered while its log was behind
     until = time.monotonic() + 120
-    while len(logged := predictions.read(settings, found.scoring)) < ROWS:
+    while len(logged := predictions.read(settings, result.scoring)) < ROWS:
         assert time.monotonic() < until, f"{len(logged)} of {ROWS} rows are in the log"
         time.sleep(0.2)
     assert len(logged) == ROWS
@@ -97,21 +97,21 @@ def each_row_once(settings: Settings, found: score.Result) -> None:
     assert set(logged["courtside_prediction_id"]) == set(written["courtside_prediction_id"])
 
 
-@pytest.mark.parametrize("which", ["server", "gateway"])
+@pytest.mark.parametrize("target", ["server", "gateway"])
 def test_each_row_is_answered_and_logged_once_when_it_is_killed(
-    served: Settings, file: Path, which: str
+    served: Settings, file: Path, target: str
 ) -> None:
     front = server.servers(served)[0]
-    fallen = front if which == "gateway" else server.behind(served, front)
+    fallen = front if target == "gateway" else server.behind(served, front)
     assert fallen is not None
     hit = At(30_000, lambda: os.kill(fallen.pid, signal.SIGKILL))
     options = score.Options(source="path", path=str(file), batch_rows=BATCH)
-    found = score.run(served, options, hit)
+    result = score.run(served, options, hit)
     hit.thread.join()
-    each_row_once(served, found)
+    assert_each_row_once(served, result)
     again = server.find(served, front.port)
     assert again is not None
-    now = again if which == "gateway" else server.behind(served, again)
+    now = again if target == "gateway" else server.behind(served, again)
     assert now is not None
     assert now.pid != fallen.pid
 
@@ -125,6 +125,6 @@ def test_each_row_is_answered_and_logged_once_when_the_worker_is_killed(
     assert ended.returncode == -signal.SIGKILL, ended.stderr[-1000:]
     run = tracking.last_run(served, "score", status="RUNNING")
     assert run is not None
-    found = score.run(served, score.Options(resume=run.run_id))
-    assert found.scoring == run.run_id
-    each_row_once(served, found)
+    result = score.run(served, score.Options(resume=run.run_id))
+    assert result.scoring == run.run_id
+    assert_each_row_once(served, result)

@@ -1,4 +1,4 @@
-"""The same rows by each way of scoring, a scoring that goes on, and rows that cannot be scored."""
+"""The same rows by each way of scoring, a resumed scoring, and rows that cannot be scored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.conftest import copy_home
 pytestmark = pytest.mark.long
 
 SPEC = project.load("kobe")
-# texts with holes and a computed feature beside numbers
+# texts with missing values and a computed feature next to numbers
 FEATURES = ("shot_zone_basic", "lat", "seconds_left", "playoffs", "action_type")
 
 
@@ -38,55 +38,55 @@ def served(
     settings = copy_home(acquired_sample, home, serve_port=module_port)
     prepare.run(settings, prepare.Options(features=FEATURES, missing="impute"))
     train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
-    found = serve.run(settings, serve.Options())
+    endpoint = serve.run(settings, serve.Options())
     yield settings
-    server.stop(settings, found.port)
+    server.stop(settings, endpoint.port)
 
 
 @pytest.fixture(scope="module")
 def folder(served: Settings, shots: pd.DataFrame, tmp_path_factory) -> Path:
-    """3,000 rows as two parquet files of several row groups, with holes, keys and labels."""
+    """3,000 rows in two parquet files of several row groups, with missing values and labels."""
     rows = shots.head(3000).reset_index(drop=True)
     rows.loc[rows.index % 7 == 0, "action_type"] = None
-    place = tmp_path_factory.mktemp("rows")
-    rows.head(2000).to_parquet(place / "a.parquet", index=False, row_group_size=500)
-    rows.tail(1000).to_parquet(place / "b.parquet", index=False)
-    return place
+    target = tmp_path_factory.mktemp("rows")
+    rows.head(2000).to_parquet(target / "a.parquet", index=False, row_group_size=500)
+    rows.tail(1000).to_parquet(target / "b.parquet", index=False)
+    return target
 
 
 def path_of(settings: Settings, folder: Path, **values: object) -> score.Result:
     return score.run(settings, score.Options(source="path", path=str(folder), **values))
 
 
-def rows_of(found: score.Result) -> pd.DataFrame:
-    return pd.read_parquet(found.output).sort_values("courtside_row").reset_index(drop=True)
+def rows_of(result: score.Result) -> pd.DataFrame:
+    return pd.read_parquet(result.output).sort_values("courtside_row").reset_index(drop=True)
 
 
-def test_the_same_answers_by_each_way_and_each_kind_of_file(
+def test_each_way_and_each_kind_of_file_gives_the_same_answers(
     served: Settings, folder: Path, tmp_path: Path
 ) -> None:
     by_server = rows_of(path_of(served, folder))
     assert by_server["courtside_row"].tolist() == list(range(3000))
     local_cluster.start(served, workers=2)
     try:
-        found = local_cluster.find(served)
-        assert found is not None
-        assert len(found.workers) == 2
+        cluster = local_cluster.find(served)
+        assert cluster is not None
+        assert len(cluster.workers) == 2
         ways = {"dask": path_of(served, folder, way="dask", columns="all")}
         with pytest.raises(InputError, match="runs already"):
             local_cluster.start(served)
     finally:
         local_cluster.stop(served)
-    assert not any(process.is_alive(one) for one in (found.scheduler, *found.workers))
+    assert not any(process.is_alive(member) for member in (cluster.scheduler, *cluster.workers))
     assert local_cluster.find(served) is None
     with pytest.raises(NotReadyError, match="No Dask cluster runs"):
         path_of(served, folder, way="dask")
     ways["in_process"] = path_of(served, folder, way="in_process", batch_rows=333)
-    both = pd.concat([pd.read_parquet(one) for one in sorted(folder.iterdir())])
+    both = pd.concat([pd.read_parquet(file) for file in sorted(folder.iterdir())])
     both.to_csv(tmp_path / "rows.csv", index=False)
     ways["csv"] = path_of(served, tmp_path / "rows.csv", way="in_process", keep="file")
-    for name, found in ways.items():
-        rows = rows_of(found)
+    for name, result in ways.items():
+        rows = rows_of(result)
         np.testing.assert_allclose(
             rows["courtside_probability"],
             by_server["courtside_probability"],
@@ -102,29 +102,29 @@ def test_the_same_answers_by_each_way_and_each_kind_of_file(
         ):
             pd.testing.assert_series_equal(rows[column], by_server[column])
     assert ways["dask"].log_loss == pytest.approx(ways["in_process"].log_loss, abs=1e-12)
-    # in the log where it is rows, and read back from the file where it is not
+    # rows are read from the log, or from the file where the log has none
     logged = predictions.read(served, ways["in_process"].scoring)
-    kept = predictions.read(served, ways["dask"].scoring)
-    assert len(logged) == len(kept) == 3000
+    from_file = predictions.read(served, ways["dask"].scoring)
+    assert len(logged) == len(from_file) == 3000
     assert sorted(logged["courtside_probability"]) == pytest.approx(
-        sorted(kept["courtside_probability"]), abs=1e-12
+        sorted(from_file["courtside_probability"]), abs=1e-12
     )
-    assert set(FEATURES) - {"seconds_left"} < set(kept.columns)
+    assert set(FEATURES) - {"seconds_left"} < set(from_file.columns)
 
 
-def test_a_scoring_goes_on_after_its_last_finished_part(
+def test_a_scoring_resumes_after_its_last_finished_part(
     served: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.scoring.batches.PART_ROWS", 1000)
-    given = {**score.batches.inspect.__kwdefaults__, "part_rows": 1000}
-    monkeypatch.setattr(score.batches.inspect, "__kwdefaults__", given)
-    whole = path_of(served, folder, way="in_process")
-    asked: list[int] = []
+    defaults = {**score.batches.inspect.__kwdefaults__, "part_rows": 1000}
+    monkeypatch.setattr(score.batches.inspect, "__kwdefaults__", defaults)
+    complete = path_of(served, folder, way="in_process")
+    row_counts: list[int] = []
     real = scorer.Scorer.score
 
     def full(self: scorer.Scorer, frame: pd.DataFrame) -> scorer.Answered:
-        asked.append(len(frame))
-        if len(asked) == 3:
+        row_counts.append(len(frame))
+        if len(row_counts) == 3:
             raise OSError(28, "No space left on device")
         return real(self, frame)
 
@@ -135,49 +135,51 @@ def test_a_scoring_goes_on_after_its_last_finished_part(
     failed = tracking.last_run(served, "score", status="FAILED")
     assert failed is not None
     assert "no space left" in failed.error
-    # nothing half-written where the result is to be
+    # nothing half-written at the destination
     assert not destination.exists()
     with pytest.raises(InputError, match="is there already"):
         path_of(served, folder, way="in_process", destination=str(folder))
 
-    asked.clear()
+    row_counts.clear()
     monkeypatch.setattr(
-        scorer.Scorer, "score", lambda self, frame: asked.append(len(frame)) or real(self, frame)
+        scorer.Scorer,
+        "score",
+        lambda self, frame: row_counts.append(len(frame)) or real(self, frame),
     )
-    found = score.run(served, score.Options(resume=failed.run_id))
-    assert sum(asked) == 1000
-    assert (found.rows, found.scoring) == (3000, failed.run_id)
+    resumed = score.run(served, score.Options(resume=failed.run_id))
+    assert sum(row_counts) == 1000
+    assert (resumed.rows, resumed.scoring) == (3000, failed.run_id)
     pd.testing.assert_frame_equal(
-        rows_of(found).drop(columns="courtside_prediction_id"),
-        rows_of(whole)[list(rows_of(found).columns)].drop(columns="courtside_prediction_id"),
+        rows_of(resumed).drop(columns="courtside_prediction_id"),
+        rows_of(complete)[list(rows_of(resumed).columns)].drop(columns="courtside_prediction_id"),
     )
-    assert sorted(one.name for one in destination.iterdir()) == [
+    assert sorted(file.name for file in destination.iterdir()) == [
         "_manifest.json",
         "part-00000.parquet",
         "part-00001.parquet",
         "part-00002.parquet",
     ]
-    assert len(predictions.read(served, found.scoring)) == 3000
+    assert len(predictions.read(served, resumed.scoring)) == 3000
     with pytest.raises(InputError, match="Nothing is left"):
         score.run(served, score.Options(resume=failed.run_id))
     with pytest.raises(InputError, match="is finished"):
-        score.run(served, score.Options(resume=found.run_id))
+        score.run(served, score.Options(resume=resumed.run_id))
 
 
 def test_a_result_at_an_address_of_fsspec(served: Settings, folder: Path) -> None:
-    found = path_of(served, folder, way="in_process", destination="memory://results/march")
+    result = path_of(served, folder, way="in_process", destination="memory://results/march")
     memory = fsspec.filesystem("memory")
-    names = [one["name"].rpartition("/")[2] for one in memory.ls("/results/march")]
+    names = [entry["name"].rpartition("/")[2] for entry in memory.ls("/results/march")]
     assert sorted(names) == ["_manifest.json", "part-00000.parquet", "part-00001.parquet"]
     parts = [name for name in memory.find("/results/march") if "part-" in name]
-    rows = pd.concat([pd.read_parquet(memory.open(one)) for one in sorted(parts)])
-    assert (found.output, len(rows)) == ("memory://results/march", 3000)
+    rows = pd.concat([pd.read_parquet(memory.open(part)) for part in sorted(parts)])
+    assert (result.output, len(rows)) == ("memory://results/march", 3000)
     assert rows["courtside_row"].tolist() == list(range(3000))
     with pytest.raises(InputError, match="is there already"):
         path_of(served, folder, way="in_process", destination="memory://results/march")
 
 
-def test_a_source_that_changed_is_not_gone_on_with(
+def test_a_scoring_of_a_changed_source_is_not_resumed(
     served: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "rows.parquet"
@@ -209,27 +211,25 @@ def test_rows_that_cannot_be_scored_are_listed_and_the_others_scored(
         served, "rows.csv", rows.rename(columns={"lat": "Breite"}).to_csv(index=False).encode()
     )
     options = score.Options(source="upload", upload=upload, mapping={"lat": "Breite"})
-    found = score.run(served, options)
-    assert (found.rows, found.rows_rejected) == (37, 3)
-    listed = tracking.table(served, found.run_id, "rejected")
+    result = score.run(served, options)
+    assert (result.rows, result.rows_rejected) == (37, 3)
+    listed = tracking.table(served, result.run_id, "rejected")
     assert listed[["row", "column", "value"]].to_numpy().tolist() == [
         [9, "shot_zone_basic", "Moon"],
         [3, "lat", "99.0"],
         [5, "lat", "north"],
     ] or set(listed["row"]) == {3, 5, 9}
     assert dict(zip(listed["row"], listed["reason"], strict=True))[3] == "must lie in 32..35"
-    assert set(rows_of(found)["courtside_row"]) == set(range(40)) - {3, 5, 9}
+    assert set(rows_of(result)["courtside_row"]) == set(range(40)) - {3, 5, 9}
     with pytest.raises(InputError, match="has no column Lon"):
         score.run(served, options.model_copy(update={"mapping": {"lat": "Lon"}}))
 
 
-def test_a_scoring_keeps_its_figures_with_intervals_and_no_verdict_of_its_own(
-    served: Settings,
-) -> None:
-    found = score.run(served, score.Options(way="in_process"))
-    run = tracking.run(served, found.run_id)
+def test_a_scoring_records_its_figures_with_intervals_and_no_verdict(served: Settings) -> None:
+    result = score.run(served, score.Options(way="in_process"))
+    run = tracking.run(served, result.run_id)
     assert run is not None
-    assert run.metrics["log_loss_production"] == found.log_loss
+    assert run.metrics["log_loss_production"] == result.log_loss
     for name in ("log_loss", "skill", "roc_auc", "f1", "precision", "recall"):
         low, value, high = (run.metrics[f"{name}_production{end}"] for end in ("_low", "", "_high"))
         assert low <= value <= high
@@ -239,18 +239,18 @@ def test_a_scoring_keeps_its_figures_with_intervals_and_no_verdict_of_its_own(
 @pytest.mark.parametrize(
     "address", ["s3://ann:secret@bucket/x", "s3://bucket/x?aws_secret_access_key=abc"]
 )
-def test_an_address_with_credentials_comes_to_no_run(address: str) -> None:
+def test_an_address_with_credentials_is_refused(address: str) -> None:
     for name in ("path", "destination"):
         with pytest.raises(ValidationError) as caught:
             score.Options(**{"source": "path", "path": "/x", name: address})
         assert "environment" in str(caught.value.errors()[0]["msg"])
 
 
-def test_what_is_written_over_is_nothing(tmp_path: Path) -> None:
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    place = output_parts.place(str(tmp_path / "empty"), "0" * 32)
-    place.begin({})
+    target = output_parts.place(str(tmp_path / "empty"), "0" * 32)
+    target.begin({})
     (tmp_path / "empty" / "mine.txt").write_text("x")
     with pytest.raises(StoreError, match="cannot be written"):
-        place.finish()
+        target.finish()
     assert (tmp_path / "empty" / "mine.txt").read_text() == "x"

@@ -1,4 +1,4 @@
-"""Hostile requests to an endpoint from a seed, and the account of what became of their rows."""
+"""Seeded hostile requests to an endpoint, and an account of their rows."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ RAW = (
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as bytes of HTTP are made of it.
+    """One request, before it is encoded as HTTP.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ class Answer:
 
 @dataclass
 class Account:
-    """What became of a run's requests and rows."""
+    """The outcome of a run's requests and rows."""
 
     statuses: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    # each with its number, its kind and what was sent
+    # each with its number, its kind and the bytes sent
     faults: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
@@ -129,12 +129,12 @@ class Account:
     set_aside: int = 0
     gaps: int = 0
     lost: int = 0
-    # requests whose rows in the log are not as many as were answered
+    # requests with another number of rows in the log than answered
     unequal: list[str] = field(default_factory=list)
 
 
-class Maker:
-    """Makes requests for a model of these columns.
+class RequestGenerator:
+    """Generates requests for a model with these columns.
 
     Parameters
     ----------
@@ -153,10 +153,10 @@ class Maker:
         self.random = random.Random(seed)
         self.inputs, self.key = inputs, key
         self.names = list(inputs)
-        self.known: list[str] = []
+        self.answered_ids: list[str] = []
 
     def requests(self, count: int) -> Iterator[Request]:
-        """Yield requests; what was answered meanwhile may be told by `known`."""
+        """Yield requests; the caller may add the ids of answered ones to `answered_ids`."""
         kinds: list[Callable[[], Request]] = [
             self.plain,
             self.index_game,
@@ -184,28 +184,28 @@ class Maker:
         return [[self.value(*self.inputs[name]) for name in self.names] for _ in range(wanted)]
 
     def value(self, low: float, high: float) -> float:
-        """Return a value of a column between these; a whole one where both ends are whole."""
+        """Return a value of a column in this range; an integer where both ends are integers."""
         if low.is_integer() and high.is_integer():
             return self.random.randint(int(low), int(high))
-        # inside the ends, which rounding could leave
+        # inside the range, which rounding could leave
         return round(low + (high - low) * self.random.uniform(0.01, 0.99), 3)
 
     def frame(self, count: int | None = None) -> pd.DataFrame:
         return pd.DataFrame(self.rows(count), columns=self.names)
 
-    def asked(self, kind: str, body: Any, content: str = JSON, **more: Any) -> Request:
+    def request(self, kind: str, body: Any, content: str = JSON, **more: Any) -> Request:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = [(b"Content-Type", content.encode())] if content else []
-        given = more.pop("headers", ())
-        if not {b"X-Api-Key", b"Authorization", b"X-Courtside-Token"} & {name for name, _ in given}:
+        extra = more.pop("headers", ())
+        if not {b"X-Api-Key", b"Authorization", b"X-Courtside-Token"} & {name for name, _ in extra}:
             headers.append((b"X-Api-Key", self.secret))
-        return Request(kind, more.pop("path", "/invocations"), data, (*headers, *given), **more)
+        return Request(kind, more.pop("path", "/invocations"), data, (*headers, *extra), **more)
 
     def split(self, rows: list[list[Any]] | None = None) -> dict[str, Any]:
         return {"columns": list(self.names), "data": self.rows() if rows is None else rows}
 
     def written(self) -> tuple[bytes, str]:
-        """Return good rows in one of the formats, and its content type."""
+        """Return valid rows in one of the formats, and the content type."""
         frame = self.frame()
         way = self.random.randrange(7)
         if way == 5:
@@ -224,7 +224,7 @@ class Maker:
 
     def plain(self) -> Request:
         body, content = self.written()
-        return self.asked("as documented", body, content)
+        return self.request("as documented", body, content)
 
     def index_game(self) -> Request:
         rows = self.rows()
@@ -253,7 +253,7 @@ class Maker:
         split = self.split(rows) | {"index": index}
         if self.random.random() < 0.3:
             split |= {self.random.choice(("index_names", "column_names")): ["a"]}
-        return self.asked("index", {"dataframe_split": split})
+        return self.request("index", {"dataframe_split": split})
 
     def column_game(self) -> Request:
         split = self.split()
@@ -299,22 +299,22 @@ class Maker:
         else:
             split["columns"] = [*names, *(f"c{i}" for i in range(500))]
             split["data"] = [[*row, *([0] * 500)] for row in split["data"]]
-        return self.asked("columns", {"dataframe_split": split})
+        return self.request("columns", {"dataframe_split": split})
 
     def doubled_key(self) -> Request:
-        one, two = (json.dumps(self.split()) for _ in range(2))
+        first_split, second_split = (json.dumps(self.split()) for _ in range(2))
         first = json.dumps(dict(zip(self.names, self.rows(1)[0], strict=True)))
         doubled = f'{{"{self.names[0]}": 1, {first[1:]}'
-        return self.asked(
+        return self.request(
             "doubled keys",
             self.random.choice(
                 (
-                    f'{{"dataframe_split": {one}, "dataframe_split": {two}}}',
-                    f'{{"dataframe_split": {one}, "inputs": {first}}}',
+                    f'{{"dataframe_split": {first_split}, "dataframe_split": {second_split}}}',
+                    f'{{"dataframe_split": {first_split}, "inputs": {first}}}',
                     f'{{"dataframe_records": [{doubled}, {first}]}}',
-                    f'{{"dataframe_split": {{"data": [], {one[1:]}}}',
+                    f'{{"dataframe_split": {{"data": [], {first_split[1:]}}}',
                     f'{{"inputs": {doubled}}}',
-                    f'{{"dataframe_split": {one}, "params": {{"a": 1}}}}',
+                    f'{{"dataframe_split": {first_split}, "params": {{"a": 1}}}}',
                     f'{{"instances": [{doubled}]}}',
                 )
             ).encode(),
@@ -322,8 +322,8 @@ class Maker:
 
     def odd_value(self) -> Request:
         rows = self.rows()
-        row, place = self.random.randrange(len(rows)), self.random.randrange(len(self.names))
-        rows[row][place] = "@"
+        row, column = self.random.randrange(len(rows)), self.random.randrange(len(self.names))
+        rows[row][column] = "@"
         body, content = json.dumps({"dataframe_split": self.split(rows)}), JSON
         raw = self.random.choice(RAW)
         if self.random.random() < 0.4:
@@ -333,14 +333,14 @@ class Maker:
         elif self.random.random() < 0.3:
             columns = dict(zip(self.names, map(list, zip(*rows, strict=True)), strict=True))
             body = json.dumps({"inputs": columns})
-        return self.asked("values", body.replace('"@"', raw).encode("utf-8", "replace"), content)
+        return self.request("values", body.replace('"@"', raw).encode("utf-8", "replace"), content)
 
     def deep(self) -> Request:
         depth = self.random.choice((50, 900, 1100, 5000, 100_000))
         mark = self.random.choice((("[", "]"), ('{"a":', "}")))
         nest = mark[0] * depth + "1" + mark[1] * depth
-        one = json.dumps(self.split(self.rows(1)))
-        return self.asked(
+        split = json.dumps(self.split(self.rows(1)))
+        return self.request(
             "deep",
             self.random.choice(
                 (
@@ -349,8 +349,8 @@ class Maker:
                     f'{{"dataframe_split": {nest}}}',
                     mark[0] * depth,
                     f'{{"instances": [{nest}]}}',
-                    f'{{"dataframe_split": {one}, "params": {nest}}}',
-                    f'{{"dataframe_split": {{"index": {nest}, {one[1:]}}}',
+                    f'{{"dataframe_split": {split}, "params": {nest}}}',
+                    f'{{"dataframe_split": {{"index": {nest}, {split[1:]}}}',
                 )
             ).encode(),
         )
@@ -365,29 +365,31 @@ class Maker:
             for _ in range(self.random.randrange(1, 8)):
                 data[self.random.randrange(len(data))] = self.random.randrange(256)
         elif game == 2:
-            at = self.random.randrange(len(data))
-            data[at:at] = self.random.choice((b"\xff\xfe", b"\0", b"\xef\xbb\xbf", b"{}", b"\r\n"))
+            offset = self.random.randrange(len(data))
+            data[offset:offset] = self.random.choice(
+                (b"\xff\xfe", b"\0", b"\xef\xbb\xbf", b"{}", b"\r\n")
+            )
         else:
             data += self.random.choice((b"x", b"{}", b"\0" * 50, bytes(data)))
-        return self.asked("damaged", bytes(data), content)
+        return self.request("damaged", bytes(data), content)
 
     def wrong_type(self) -> Request:
         body, _ = self.written()
         game = self.random.randrange(4)
         if game == 0:
-            return self.asked(
+            return self.request(
                 "type", gzip.compress(body), JSON, headers=[(b"Content-Encoding", b"gzip")]
             )
         if game == 1:
-            return self.asked("type", body, "", headers=[(b"Content-Type", b"\xff\xfe")])
-        return self.asked("type", body, self.random.choice(TYPES))
+            return self.request("type", body, "", headers=[(b"Content-Type", b"\xff\xfe")])
+        return self.request("type", body, self.random.choice(TYPES))
 
     def chunked(self) -> Request:
         body, content = self.written()
         framing = self.random.choice(
             ("chunked", "chunked", "bad-chunk", "cut-chunk", "long", "short")
         )
-        return self.asked(f"framing: {framing}", body, content, framing=framing)
+        return self.request(f"framing: {framing}", body, content, framing=framing)
 
     def headers(self) -> Request:
         body, content = self.written()
@@ -428,11 +430,11 @@ class Maker:
                 b"\x80" * 64,
             )
         )
-        return self.asked("headers", body, content, headers=[(name, value)])
+        return self.request("headers", body, content, headers=[(name, value)])
 
     def shapes(self) -> Request:
         row = dict(zip(self.names, self.rows(1)[0], strict=True))
-        return self.asked(
+        return self.request(
             "shapes",
             self.random.choice(
                 (
@@ -491,12 +493,12 @@ class Maker:
         data = parquet(frame)
         if game == 7:
             data = data[: self.random.randrange(len(data))]
-        return self.asked("parquet", data, PARQUET)
+        return self.request("parquet", data, PARQUET)
 
     def csv_game(self) -> Request:
         text = self.frame().to_csv(index=False)
         head, _, rest = text.partition("\n")
-        return self.asked(
+        return self.request(
             "csv",
             self.random.choice(
                 (
@@ -549,10 +551,10 @@ class Maker:
             )
         )
         method = self.random.choice(("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "POST"))
-        return self.asked("paths", body, content, path=path, method=method)
+        return self.request("paths", body, content, path=path, method=method)
 
     def labels(self) -> Request:
-        request_id = self.random.choice(self.known) if self.known else "0" * 32
+        request_id = self.random.choice(self.answered_ids) if self.answered_ids else "0" * 32
         ids = (
             f"{request_id}-0",
             f"{request_id}-0",
@@ -596,7 +598,7 @@ class Maker:
             "01",
             0.1,
         )
-        found = (0, 1, 1, 0, True, False, 2, -1, 0.0, 1.0, 0.5, "1", "", None, [], {}, 1e308)
+        label_values = (0, 1, 1, 0, True, False, 2, -1, 0.0, 1.0, 0.5, "1", "", None, [], {}, 1e308)
         times = (
             "2026-01-31T12:00:00Z",
             "2026-01-31",
@@ -615,7 +617,7 @@ class Maker:
         )
         labels = []
         for _ in range(self.random.choice((1, 1, 2, 5, 40))):
-            label: dict[str, Any] = {"label": self.random.choice(found)}
+            label: dict[str, Any] = {"label": self.random.choice(label_values)}
             if self.random.random() < 0.7:
                 label["prediction_id"] = self.random.choice(ids)
             if self.random.random() < 0.4:
@@ -656,7 +658,7 @@ class Maker:
         data = body.encode("utf-8", "replace")
         if self.random.random() < 0.05:
             data = data[:20] + b"\xff" + data[20:]
-        return self.asked("labels", data, content, path="/labels")
+        return self.request("labels", data, content, path="/labels")
 
 
 def parquet(frame: pd.DataFrame) -> bytes:
@@ -665,33 +667,33 @@ def parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def send(port: int, asked: Request, seconds: float = 90.0) -> Answer | None:
-    """Send a request over a connection of its own; None where that was closed without an answer."""
-    head = [f"{asked.method} {asked.path} HTTP/1.1".encode(), b"Host: 127.0.0.1:%d" % port]
-    head += [name + b": " + value for name, value in asked.headers]
-    body = asked.body
-    if "chunk" in asked.framing:
+def send(port: int, request: Request, seconds: float = 90.0) -> Answer | None:
+    """Send a request over its own connection; return None if it was closed without an answer."""
+    head = [f"{request.method} {request.path} HTTP/1.1".encode(), b"Host: 127.0.0.1:%d" % port]
+    head += [name + b": " + value for name, value in request.headers]
+    body = request.body
+    if "chunk" in request.framing:
         head.append(b"Transfer-Encoding: chunked")
         half = len(body) // 2
         parts = [part for part in (body[:half], body[half:]) if part]
         body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-        if asked.framing == "bad-chunk":
+        if request.framing == "bad-chunk":
             body = b"zz\r\n" + body
-        elif asked.framing == "cut-chunk":
+        elif request.framing == "cut-chunk":
             body = body[:-9]
     else:
-        more = {"long": 10, "short": -min(10, len(body))}.get(asked.framing, 0)
+        more = {"long": 10, "short": -min(10, len(body))}.get(request.framing, 0)
         head.append(b"Content-Length: %d" % (len(body) + more))
     head.append(b"Connection: close")
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         try:
             connection.sendall(b"\r\n".join(head) + b"\r\n\r\n" + body)
-            if asked.framing in ("long", "cut-chunk"):
+            if request.framing in ("long", "cut-chunk"):
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            # refused before all of it was read; what was said is still there
+            # refused before all of it was read; the answer can still be read
             pass
-        answer = http.client.HTTPResponse(connection, method=asked.method)
+        answer = http.client.HTTPResponse(connection, method=request.method)
         try:
             answer.begin()
             return Answer(answer.status, dict(answer.headers), answer.read())
@@ -702,40 +704,40 @@ def send(port: int, asked: Request, seconds: float = 90.0) -> Answer | None:
 def run(
     settings: Settings,
     port: int,
-    maker: Maker,
+    generator: RequestGenerator,
     count: int,
     on_answer: Callable[[int], None] = lambda _: None,
 ) -> Account:
-    """Send so many requests to a gateway, and return the account of them."""
+    """Send that many requests to a gateway and return the account."""
     account = Account()
-    for number, asked in enumerate(maker.requests(count)):
-        answer = send(port, asked)
+    for number, request in enumerate(generator.requests(count)):
+        answer = send(port, request)
         status = "closed" if answer is None else str(answer.status)
-        account.statuses[asked.kind][status] += 1
+        account.statuses[request.kind][status] += 1
         on_answer(number)
         if answer is None:
             continue
-        told = f"request {number}, {asked.kind}: {status}; {_shown(asked)}"
+        description = f"request {number}, {request.kind}: {status}; {_shown(request)}"
         if answer.status >= 500:
-            account.faults.append(f"{told}; answered {answer.body[:300]!r}")
-        is_asked = asked.method == "POST" and asked.path.partition("?")[0] == "/invocations"
+            account.faults.append(f"{description}; answered {answer.body[:300]!r}")
+        is_asked = request.method == "POST" and request.path.partition("?")[0] == "/invocations"
         if not is_asked or answer.status != 200:
             continue
         rows = len(json.loads(answer.body)["predictions"])
         name = answer.headers["X-Request-Id"]
-        account.answered[name], account.answered_by[name] = rows, told
+        account.answered[name], account.answered_by[name] = rows, description
         if rows and not {"X-Prediction-Ids", "X-Prediction-Log"} & answer.headers.keys():
-            account.silent.append(told)
-        maker.known.append(name)
+            account.silent.append(description)
+        generator.answered_ids.append(name)
     _settle(settings, port)
     _count(settings, account)
     return account
 
 
-def _shown(asked: Request) -> str:
-    headers = ", ".join(f"{name!r}: {value[:80]!r}" for name, value in asked.headers)
-    cut = "..." if len(asked.body) > 400 else ""
-    return f"{asked.method} {asked.path[:80]} ({headers}) {asked.body[:400]!r}{cut}"
+def _shown(request: Request) -> str:
+    headers = ", ".join(f"{name!r}: {value[:80]!r}" for name, value in request.headers)
+    cut = "..." if len(request.body) > 400 else ""
+    return f"{request.method} {request.path[:80]} ({headers}) {request.body[:400]!r}{cut}"
 
 
 def _settle(settings: Settings, port: int, seconds: float = 120.0) -> None:
@@ -750,16 +752,20 @@ def _settle(settings: Settings, port: int, seconds: float = 120.0) -> None:
 
 
 def _count(settings: Settings, account: Account) -> None:
-    of = log_store.requests.c
-    rows = log_store.predictions.c
+    request_columns = log_store.requests.c
+    prediction_columns = log_store.predictions.c
     query = (
-        sql.select(of.request_id, sql.func.count())
-        .select_from(log_store.requests.join(log_store.predictions, rows.request == of.number))
-        .group_by(of.request_id)
+        sql.select(request_columns.request_id, sql.func.count())
+        .select_from(
+            log_store.requests.join(
+                log_store.predictions, prediction_columns.request == request_columns.number
+            )
+        )
+        .group_by(request_columns.request_id)
     )
     with log_store.reading(settings) as connection:
         logged = {row[0]: row[1] for row in connection.execute(query)}
-    aside = {one.item: one.rows for one in set_aside.entries(settings, ("predictions",))}
+    aside = {entry.item: entry.rows for entry in set_aside.entries(settings, ("predictions",))}
     account.in_log = sum(logged.values())
     account.set_aside = sum(aside.values())
     account.gaps = sum(gap.rows for gap in predictions.gaps(settings))

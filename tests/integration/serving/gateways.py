@@ -1,4 +1,4 @@
-"""Bare scoring servers and gateways before them, for tests and the benchmark."""
+"""Bare scoring servers and gateways in front of them, for tests and the benchmark."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 def save_model(
     folder: Path, estimator, inputs: Mapping[str, str], *, is_complete: bool, rules=None
 ) -> Path:
-    """Keep a fitted classifier as a registered version is kept."""
+    """Save a fitted classifier as a registered version is saved."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -66,8 +66,8 @@ def save_model(
 
 
 @dataclass
-class Standing:
-    """A gateway before a server; `bare` and `url` are their addresses."""
+class GatewayProcess:
+    """A gateway in front of a server; `url` and `bare` are their addresses."""
 
     settings: Settings
     port: int
@@ -83,9 +83,9 @@ class Standing:
         return f"http://127.0.0.1:{self.backend}"
 
     def keep(self, **values) -> None:
-        """Keep what the gateway reads."""
+        """Store the record that the gateway reads."""
         self.settings.logs_dir.mkdir(parents=True, exist_ok=True)
-        known = {
+        defaults = {
             "port": self.port,
             "pid": os.getpid(),
             "create_time": psutil.Process().create_time(),
@@ -102,7 +102,7 @@ class Standing:
             "is_live": True,
             "threshold": 0.5,
         }
-        server.keep(self.settings, server.Server(**{**known, **values}))
+        server.keep(self.settings, server.Server(**{**defaults, **values}))
 
     def start(self) -> None:
         """Start the gateway and wait until it answers."""
@@ -114,28 +114,28 @@ class Standing:
         until(lambda: gateway.status(self.port) is not None)
 
     def end(self) -> None:
-        """Ask the gateway to end, as `stop` does, and see that it did so in order."""
+        """Ask the gateway to end, as `stop` does, and check that it ended cleanly."""
         if self.child is not None:
             self.child.terminate()
             assert self.child.wait(60) == 0
 
 
 def forget(settings: Settings, port: int) -> None:
-    """Keep a server no longer, without a word to its processes."""
+    """Delete the record of a server without notifying its processes."""
     with state.transaction(settings) as connection:
         connection.execute(sql.delete(server._table).where(server._table.c.port == port))
 
 
 def damage(settings: Settings, port: int, body: str = "{") -> None:
-    """Put something else in the place of what is kept of a server."""
+    """Overwrite the stored record of a server."""
     with state.transaction(settings) as connection:
-        mine = sql.update(server._table).where(server._table.c.port == port)
-        connection.execute(mine.values(body=body))
+        record = sql.update(server._table).where(server._table.c.port == port)
+        connection.execute(record.values(body=body))
 
 
 @contextmanager
 def serving(model: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run the bare scoring server of a model; its port, and the process."""
+    """Run the bare scoring server of a model; yield its port and process."""
     port = free_port()
     env = {"__pyfunc_model_path__": model.as_uri(), "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "60"}
     child = subprocess.Popen(
@@ -158,8 +158,8 @@ def is_up(port: int) -> bool:
         return False
 
 
-def until(is_so, seconds: float = 240.0) -> None:
+def until(condition, seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come about"
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)

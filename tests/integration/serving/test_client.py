@@ -1,4 +1,4 @@
-"""Requests to a served model, here a small server that answers as it is told."""
+"""Requests to a served model, here a small server that answers as planned."""
 
 import io
 import json
@@ -19,7 +19,7 @@ FRAME = pd.DataFrame({"b": [1.0, 2.0, 3.0], "extra": "x", "a": [0.1, 0.2, 0.3]})
 
 
 def as_split(body, kind):
-    """Return what a request asks as JSON has it, in whatever form it came."""
+    """Return the body of a request in its JSON form, whatever its content type."""
     if kind == "application/json":
         return json.loads(body)
     csv = kind == "text/csv"
@@ -30,14 +30,14 @@ def as_split(body, kind):
 
 
 class Stub(ThreadingHTTPServer):
-    """Answers each POST with the next of `plan`, the last one for ever; keeps what it was asked."""
+    """Answers each POST with the next entry of `plan`, the last one repeatedly, and records all."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.plan = ["ok"]
-        self.asked = []
+        self.received = []
         self.headers = []
         self.extra = {}
         self.release = threading.Event()
@@ -67,23 +67,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers["Content-Length"])
-        asked = as_split(self.rfile.read(length), self.headers["Content-Type"])
-        self.server.asked.append(asked)
+        request = as_split(self.rfile.read(length), self.headers["Content-Type"])
+        self.server.received.append(request)
         self.server.headers.append(dict(self.headers))
         plan = self.server.plan
-        what = plan.pop(0) if len(plan) > 1 else plan[0]
-        if what == "drop":
+        action = plan.pop(0) if len(plan) > 1 else plan[0]
+        if action == "drop":
             self.close_connection = True
             self.connection.close()
-        elif what == "hang":
+        elif action == "hang":
             self.server.release.wait(10)
             self.close_connection = True
-        elif what == "ok":
-            rows = asked["dataframe_split"]["data"]
+        elif action == "ok":
+            rows = request["dataframe_split"]["data"]
             scores = [{"probability": row[0], "label": int(row[0] >= 0.2)} for row in rows]
             self.answer(200, json.dumps({"predictions": scores}))
         else:
-            self.answer(*what)
+            self.answer(*action)
 
 
 @pytest.fixture
@@ -99,9 +99,9 @@ def stub(monkeypatch):
 
 
 def test_rows_are_sent_in_batches_and_come_back_in_order(stub):
-    told = []
+    progress = []
     scored = client.score(
-        stub.url, FRAME, INPUTS, batch_rows=2, on_batch=lambda *done: told.append(done)
+        stub.url, FRAME, INPUTS, batch_rows=2, on_batch=lambda *done: progress.append(done)
     )
     assert scored.probabilities.tolist() == [0.1, 0.2, 0.3]
     assert scored.labels.tolist() == [0, 1, 1]
@@ -110,67 +110,69 @@ def test_rows_are_sent_in_batches_and_come_back_in_order(stub):
     assert scored.batches == 2
     assert scored.sizes.tolist() == [2, 1]
     assert (scored.latencies > 0).all()
-    assert told == [(2, 3), (3, 3)]
-    # two are under way at once
-    asked = sorted((one["dataframe_split"] for one in stub.asked), key=lambda one: one["data"])
-    assert asked == [
+    assert progress == [(2, 3), (3, 3)]
+    # two batches are in flight at once
+    splits = sorted(
+        (request["dataframe_split"] for request in stub.received), key=lambda split: split["data"]
+    )
+    assert splits == [
         {"columns": ["a", "b"], "data": [[0.1, 1.0], [0.2, 2.0]]},
         {"columns": ["a", "b"], "data": [[0.3, 3.0]]},
     ]
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
-def test_each_form_asks_the_same(stub, form):
+def test_each_form_sends_the_same_rows(stub, form):
     rng = np.random.default_rng(1)
     rows = pd.DataFrame(rng.uniform(size=(50, 2)), columns=["a", "b"])
     scored = client.score(stub.url, rows, INPUTS, form=form, batch_rows=7)
-    # in order though several are under way; pandas reads CSV to the last bit but one
+    # in order though several batches are in flight; pandas reads CSV to the last bit but one
     np.testing.assert_allclose(
         scored.probabilities, rows["a"], rtol=0, atol=1e-15 if form == "csv" else 0
     )
     assert not scored.is_logged
 
 
-def test_what_a_gateway_is_told_beside_the_rows(stub):
+def test_a_gateway_gets_headers_and_keys_beside_the_rows(stub):
     stub.extra = {"X-Request-Id": "f" * 32}
     keys = pd.Series(["7", None, "9"], name="id")
-    found = client.score(
+    scored = client.score(
         stub.url, FRAME, INPUTS, headers={"X-Courtside-Run": "r"}, request_id="f" * 32, keys=keys
     )
-    assert found.is_logged
-    (asked,), (headers,) = stub.asked, stub.headers
-    assert asked["dataframe_split"]["columns"] == ["a", "b", "id"]
-    assert [row[2] for row in asked["dataframe_split"]["data"]] == ["7", None, "9"]
+    assert scored.is_logged
+    (request,), (headers,) = stub.received, stub.headers
+    assert request["dataframe_split"]["columns"] == ["a", "b", "id"]
+    assert [row[2] for row in request["dataframe_split"]["data"]] == ["7", None, "9"]
     assert (headers["X-Courtside-Run"], headers["X-Request-Id"]) == ("r", "f" * 32)
 
 
 @pytest.mark.parametrize("status", [502, 503])
-def test_a_server_that_is_away_behind_a_gateway_is_told_apart(stub, status):
+def test_a_missing_server_behind_a_gateway_is_reported(stub, status):
     stub.plan = [(status, json.dumps({"message": "it is started again"}))]
     with pytest.raises(client.UnreachableError, match="No model answers behind"):
         client.score(stub.url, FRAME, INPUTS)
 
 
-def test_no_rows_are_no_request(stub):
+def test_no_rows_send_no_request(stub):
     scored = client.score(stub.url, FRAME.head(0), INPUTS)
     assert (len(scored.probabilities), len(scored.labels), scored.batches) == (0, 0, 0)
-    assert stub.asked == []
+    assert stub.received == []
 
 
 def test_a_lost_connection_is_tried_again(stub):
     stub.plan = ["drop", "drop", "ok"]
     assert client.score(stub.url, FRAME, INPUTS).labels.tolist() == [0, 1, 1]
-    assert len(stub.asked) == 3
+    assert len(stub.received) == 3
 
 
-def test_a_connection_that_is_always_lost_is_told(stub):
+def test_a_connection_that_is_always_lost_is_reported(stub):
     stub.plan = ["drop"]
     with pytest.raises(ServerError, match="broke off the connection 3 times"):
         client.score(stub.url, FRAME, INPUTS)
-    assert len(stub.asked) == 3
+    assert len(stub.received) == 3
 
 
-def test_a_refusal_is_told_in_the_servers_words_and_not_repeated(stub):
+def test_a_refusal_is_reported_in_the_servers_words_and_not_repeated(stub):
     message = (
         "Failed to predict data '   a\n0  1'. \nError: Missing or infinite values in a (1 row)"
     )
@@ -181,25 +183,25 @@ def test_a_refusal_is_told_in_the_servers_words_and_not_repeated(stub):
     assert caught.value.message == (
         f"The model at {stub.url} refused the rows: Missing or infinite values in a (1 row)."
     )
-    assert len(stub.asked) == 1
+    assert len(stub.received) == 1
 
 
 @pytest.mark.parametrize(
     ("body", "words"), [("boom " * 200, "boom boom"), ("", "no reason"), ("[1]", r"\[1\]\.")]
 )
-def test_a_failure_of_the_server_is_told_briefly(stub, body, words):
+def test_a_failure_of_the_server_is_reported_briefly(stub, body, words):
     stub.plan = [(500, body)]
     with pytest.raises(ServerError, match=f"failed with 500: .*{words}") as caught:
         client.score(stub.url, FRAME, INPUTS)
     assert len(caught.value.message) < 500
-    assert len(stub.asked) == 1
+    assert len(stub.received) == 1
 
 
-def test_a_time_out_is_told_and_not_repeated(stub):
+def test_a_timeout_is_reported_and_not_repeated(stub):
     stub.plan = ["hang"]
     with pytest.raises(ServerError, match=r"within 0\.1 seconds"):
         client.score(stub.url, FRAME, INPUTS, timeout=0.1)
-    assert len(stub.asked) == 1
+    assert len(stub.received) == 1
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
         ({"probability": float("nan"), "label": 1}, 3, "no probability"),
     ],
 )
-def test_answers_that_are_no_scores_are_refused(stub, row, times, words):
+def test_answers_that_are_not_scores_are_refused(stub, row, times, words):
     stub.plan = [(200, json.dumps({"predictions": [row] * times}))]
     with pytest.raises(ServerError, match=words):
         client.score(stub.url, FRAME, INPUTS)
@@ -249,7 +251,7 @@ def test_unusable_rows_are_not_sent(stub):
         client.score(stub.url, FRAME.drop(columns="a"), {**INPUTS, "c": "number"})
     with pytest.raises(InputError, match=r"^Column 'a' must be a number: not so in 3 rows \('far'"):
         client.score(stub.url, FRAME.assign(a="far"), INPUTS)
-    assert stub.asked == []
+    assert stub.received == []
 
 
 def test_a_proxy_of_the_environment_is_not_used(stub, monkeypatch):
@@ -259,7 +261,7 @@ def test_a_proxy_of_the_environment_is_not_used(stub, monkeypatch):
     assert client.score(stub.url, FRAME, INPUTS).batches == 1
 
 
-def test_nobody_there(monkeypatch):
+def test_no_server_at_the_address(monkeypatch):
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.001)
     url = f"http://127.0.0.1:{process.free_port(20000 + time.time_ns() % 10000)}"
     assert not client.ping(url)
@@ -268,13 +270,13 @@ def test_nobody_there(monkeypatch):
     assert caught.value.message == f"No model answers at {url}. Start one on the Serve page."
 
 
-def test_texts_and_missing_values_are_sent_as_json_has_them(stub):
+def test_texts_and_missing_values_are_sent_as_json(stub):
     stub.plan = [(200, json.dumps({"predictions": [{"probability": 0.5, "label": 1}] * 3}))]
     frame = pd.DataFrame({"t": ["x", None, "z"], "a": [1, 2, 3], "b": [0.5, np.nan, 2.0]})
     kinds = {"a": "number", "t": "text", "b": "number"}
     client.score(stub.url, frame, kinds, is_complete=False)
-    (asked,) = stub.asked
-    assert asked["dataframe_split"] == {
+    (request,) = stub.received
+    assert request["dataframe_split"] == {
         "columns": ["a", "t", "b"],
         "data": [[1.0, "x", 0.5], [2.0, None, None], [3.0, "z", 2.0]],
     }
@@ -282,4 +284,4 @@ def test_texts_and_missing_values_are_sent_as_json_has_them(stub):
         client.score(stub.url, frame, kinds)
     with pytest.raises(InputError, match=r"'b' must be a number from .* in 1 row \(inf\), row 2"):
         client.score(stub.url, frame.assign(b=[1, np.inf, np.nan]), kinds, is_complete=False)
-    assert len(stub.asked) == 1
+    assert len(stub.received) == 1

@@ -26,8 +26,8 @@ from tests.integration.serving.gateways import forget
 
 pytestmark = pytest.mark.long
 
-# Answers as its version after the seconds that the body says, keeps connections, and is gone at
-# once when it is told to end. With a file named `broken-<version>` beside it, it does not start.
+# Answers as its version after the seconds in the body, keeps connections alive, and ends at once
+# on a signal. With a file named `broken-<version>` beside it, it does not start.
 STAND_IN = """
 import http.server, os, sys, time
 
@@ -65,7 +65,7 @@ def version(number):
 def until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
 
 
@@ -88,24 +88,24 @@ def settings(tmp_path, monkeypatch):
     yield settings
     for left in server.servers(settings):
         server.stop(settings, left.port)
-    assert ours(settings) == []
+    assert own_processes(settings) == []
 
 
-def ours(settings):
+def own_processes(settings):
     """Return the living processes that were started in this home."""
-    found = []
-    for one in psutil.process_iter():
+    processes = []
+    for candidate in psutil.process_iter():
         try:
-            started_here = one.cwd() == str(settings.state_dir)
-            if started_here and one.status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
+            started_here = candidate.cwd() == str(settings.state_dir)
+            if started_here and candidate.status() != psutil.STATUS_ZOMBIE:
+                processes.append(candidate)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
-def asked(front, **given):
-    return requests.post(f"{front.url}/x", data=b"0", timeout=60, **given)
+def ask(front, **options):
+    return requests.post(f"{front.url}/x", data=b"0", timeout=60, **options)
 
 
 def kill(pid):
@@ -117,15 +117,15 @@ def kill(pid):
 
 
 @dataclass(frozen=True)
-class Answered:
+class Exchange:
     sent: float
-    got: float
+    received: float
     version: str
     kind: str
 
 
 class Crowd:
-    """Threads that ask without a pause, and what they were answered."""
+    """Threads that send requests without a pause, and the answers they get."""
 
     KINDS = frozenset({"keep-alive", "close", "anew", "slow"})
 
@@ -135,7 +135,7 @@ class Crowd:
         self.answered = []
         self.failed = []
 
-    def keep_asking(self, number, kind, seconds=0.0, size=0, **given):
+    def keep_asking(self, number, kind, seconds=0.0, size=0, **options):
         body = f"{seconds} {number} ".encode() + b"x" * size
         session = requests.Session()
         session.trust_env = False
@@ -146,7 +146,7 @@ class Crowd:
                 session.close()
             sent = time.monotonic()
             try:
-                answer = session.post(f"{self.url}/x", data=body, timeout=60, **given)
+                answer = session.post(f"{self.url}/x", data=body, timeout=60, **options)
             except requests.RequestException as error:
                 self.failed.append((kind, repr(error)))
                 continue
@@ -154,12 +154,17 @@ class Crowd:
                 self.failed.append((kind, answer.status_code, answer.content[:80]))
                 continue
             self.answered.append(
-                Answered(sent, time.monotonic(), answer.headers["X-Version"], kind)
+                Exchange(sent, time.monotonic(), answer.headers["X-Version"], kind)
             )
 
     def wait_for_each(self, since):
-        """Wait until each kind was answered what it asked after this moment."""
-        until(lambda: {one.kind for one in list(self.answered) if one.sent >= since} >= self.KINDS)
+        """Wait until a request of each kind sent after this moment was answered."""
+        until(
+            lambda: (
+                {exchange.kind for exchange in list(self.answered) if exchange.sent >= since}
+                >= self.KINDS
+            )
+        )
 
     @contextmanager
     def asking(self):
@@ -172,19 +177,22 @@ class Crowd:
             {"kind": "slow", "seconds": 0.5, "headers": {"Connection": "close"}},
         ]
         with ThreadPoolExecutor(len(kinds)) as pool:
-            asking = [pool.submit(self.keep_asking, i, **one) for i, one in enumerate(kinds)]
+            futures = [
+                pool.submit(self.keep_asking, i, **request_kind)
+                for i, request_kind in enumerate(kinds)
+            ]
             try:
                 yield
             finally:
                 self.stopping.set()
-            for one in asking:
-                one.result()
+            for future in futures:
+                future.result()
 
 
 def test_five_changes_under_load_lose_no_request(settings):
     order = ["1", "2", "3", "2", "1", "3"]
     first = endpoint.follow(settings, version(order[0]))
-    # of each version in turn: when its start was ordered, and since when it alone answers
+    # for each version: when its start was requested, and since when only it answers
     ordered, alone = [0.0], [time.monotonic()]
     crowd = Crowd(first.url)
     with crowd.asking():
@@ -199,30 +207,34 @@ def test_five_changes_under_load_lose_no_request(settings):
     last_asked = [*ordered[1:], time.monotonic()]
 
     assert crowd.failed == []
-    for one in crowd.answered:
-        # one of those that answered at some time between the question and the answer
-        could = {
+    for exchange in crowd.answered:
+        # one of the versions that were live between the request and the answer
+        possible = {
             number
             for number, start, end in zip(order, ordered, ends, strict=True)
-            if start <= one.got and one.sent <= end
+            if start <= exchange.received and exchange.sent <= end
         }
-        assert one.version in could, one
+        assert exchange.version in possible, exchange
     for number, start, end in zip(order, alone, last_asked, strict=True):
-        within = [one for one in crowd.answered if start <= one.sent and one.got <= end]
-        assert {one.version for one in within} == {number}
-        assert {one.kind for one in within} == Crowd.KINDS
+        within = [
+            exchange
+            for exchange in crowd.answered
+            if start <= exchange.sent and exchange.received <= end
+        ]
+        assert {exchange.version for exchange in within} == {number}
+        assert {exchange.kind for exchange in within} == Crowd.KINDS
     # the gateway and one server: the five others are gone
-    assert len(ours(settings)) == 2
+    assert len(own_processes(settings)) == 2
 
 
-def test_the_old_one_is_stopped_when_it_has_answered_all(settings):
+def test_the_old_server_is_stopped_once_it_has_answered_all(settings):
     first = endpoint.follow(settings, version(1))
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(requests.post, f"{first.url}/x", data=b"2.0", timeout=60)
         until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
         following = pool.submit(endpoint.follow, settings, version(2))
         until(lambda: gateway.status(first.port).backend != first.backend)
-        assert asked(first).headers["X-Version"] == "2"
+        assert ask(first).headers["X-Version"] == "2"
         assert gateway.status(first.port).in_flight == {first.backend: 1}
         assert not following.done()
         assert slow.result().headers["X-Version"] == "1"
@@ -230,7 +242,7 @@ def test_the_old_one_is_stopped_when_it_has_answered_all(settings):
     assert process.port_is_free(first.backend)
 
 
-def test_one_that_never_answers_holds_up_a_change_only_so_long(settings, monkeypatch):
+def test_a_server_that_never_answers_delays_a_change_only_so_long(settings, monkeypatch):
     monkeypatch.setattr(endpoint, "DRAIN_SECONDS", 0.3)
     first = endpoint.follow(settings, version(1))
     with ThreadPoolExecutor(1) as pool:
@@ -238,24 +250,24 @@ def test_one_that_never_answers_holds_up_a_change_only_so_long(settings, monkeyp
         until(lambda: gateway.status(first.port).in_flight == {first.backend: 1})
         assert endpoint.follow(settings, version(2)).version == "2"
         assert slow.result().status_code == 502
-    assert asked(first).headers["X-Version"] == "2"
+    assert ask(first).headers["X-Version"] == "2"
 
 
-def test_changes_at_the_same_time_come_one_after_the_other(settings):
+def test_concurrent_changes_run_one_after_the_other(settings):
     first = endpoint.follow(settings, version(1))
     waits = [[], [], []]
     with ThreadPoolExecutor(3) as pool:
-        made = list(
+        fronts = list(
             pool.map(lambda i: endpoint.follow(settings, version(i + 2), waits[i].append), range(3))
         )
-    assert [one.version for one in made] == ["2", "3", "4"]
-    assert endpoint.live(settings) in made
-    assert asked(first).headers["X-Version"] == endpoint.live(settings).version
+    assert [front.version for front in fronts] == ["2", "3", "4"]
+    assert endpoint.live(settings) in fronts
+    assert ask(first).headers["X-Version"] == endpoint.live(settings).version
     assert all(wait == sorted(wait) for wait in waits)
-    assert len(ours(settings)) == 2
+    assert len(own_processes(settings)) == 2
 
 
-def test_a_change_that_does_not_end_is_told(settings, monkeypatch):
+def test_a_change_that_does_not_end_is_reported(settings, monkeypatch):
     monkeypatch.setattr(server, "TURN_SECONDS", 0.2)
     with (
         server.exclusive(settings, "live"),
@@ -265,10 +277,10 @@ def test_a_change_that_does_not_end_is_told(settings, monkeypatch):
     assert server.servers(settings) == []
 
 
-# --- what is told of it -------------------------------------------------------------------------
+# --- what is reported of it ---------------------------------------------------------------------
 
 
-def test_it_is_one_server_to_all_who_ask(settings):
+def test_an_endpoint_appears_as_one_server(settings):
     assert endpoint.live(settings) is None
     before = time.time()
     waited = []
@@ -286,16 +298,16 @@ def test_it_is_one_server_to_all_who_ask(settings):
     assert server.log_tail(settings, first.port) == "version 1 serves"
     assert server.stop_unfinished(settings, "job1") == []
 
-    beside = endpoint.begin(settings, version(9), None, alias="challenger")
-    assert beside.port > settings.serve_port
+    challenger = endpoint.begin(settings, version(9), None, alias="challenger")
+    assert challenger.port > settings.serve_port
     second = endpoint.follow(settings, version(2))
     assert second.started > first.started
-    assert server.servers(settings) == [second, beside]
+    assert server.servers(settings) == [second, challenger]
     assert server.log_tail(settings, second.port) == "version 2 serves"
-    assert requests.get(beside.url, timeout=60).headers["X-Version"] == "9"
+    assert requests.get(challenger.url, timeout=60).headers["X-Version"] == "9"
 
 
-def test_following_what_is_live_starts_nothing(settings):
+def test_following_the_live_version_starts_nothing(settings):
     first = endpoint.follow(settings, version(1))
     again = endpoint.follow(settings, version(1), alias="other")
     assert again == replace(first, alias="other")
@@ -305,7 +317,7 @@ def test_following_what_is_live_starts_nothing(settings):
     assert other.backend != first.backend
 
 
-def test_its_ports_are_taken(settings):
+def test_its_ports_are_reserved(settings):
     first = endpoint.follow(settings, version(1))
     with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
         endpoint.begin(settings, version(2), first.port, alias=None)
@@ -339,9 +351,9 @@ def test_its_body_limit_is_that_of_uploads(settings):
 
 def test_stop_leaves_no_process(settings):
     first = endpoint.follow(settings, version(1))
-    assert len(ours(settings)) == 2
+    assert len(own_processes(settings)) == 2
     assert endpoint.stop(settings).state == "stopped"
-    assert ours(settings) == []
+    assert own_processes(settings) == []
     assert process.port_is_free(first.port)
     assert not server.is_kept(settings, first.port)
     with pytest.raises(NotReadyError, match="no live endpoint"):
@@ -349,15 +361,15 @@ def test_stop_leaves_no_process(settings):
     # by its port as well, as a page does
     first = endpoint.follow(settings, version(1))
     server.stop(settings, first.port)
-    assert ours(settings) == []
+    assert own_processes(settings) == []
 
 
-def test_a_killed_server_is_answered_for_with_503_until_it_is_started_again(settings):
+def test_a_killed_server_gives_503_until_it_is_restarted(settings):
     first = endpoint.follow(settings, version(1))
     kill(server.find(settings, first.backend).pid)
     (died,) = server.servers(settings)
     assert (died.port, died.state) == (first.port, "restarting")
-    answer = asked(first)
+    answer = ask(first)
     assert answer.status_code == 503
     assert answer.json()["message"].startswith("No model answers now")
     with pytest.raises(InputError, match="is served there"):
@@ -366,10 +378,10 @@ def test_a_killed_server_is_answered_for_with_503_until_it_is_started_again(sett
     again = endpoint.follow(settings, version(1))
 
     assert (again.port, again.pid, again.state) == (first.port, first.pid, "ready")
-    assert asked(first).headers["X-Version"] == "1"
+    assert ask(first).headers["X-Version"] == "1"
     assert server.servers(settings) == [again]
-    # the gateway's own try at it sees that all is up, and ends
-    until(lambda: len(ours(settings)) == 2)
+    # the gateway's own restart sees that all is up, and ends
+    until(lambda: len(own_processes(settings)) == 2)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -383,30 +395,30 @@ def test_a_killed_gateway_is_started_again_on_its_port(settings, number):
     assert again.port == first.port
     assert again.pid != first.pid
     assert (again.backend == first.backend) == (number == 1)
-    assert asked(again).headers["X-Version"] == str(number)
+    assert ask(again).headers["X-Version"] == str(number)
     assert server.servers(settings) == [again]
-    assert len(ours(settings)) == 2
+    assert len(own_processes(settings)) == 2
 
 
-def test_what_died_can_be_dismissed_whole(settings):
+def test_a_dead_endpoint_can_be_dismissed_completely(settings):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
     server.dismiss(settings, first.port)
-    assert ours(settings) == []
+    assert own_processes(settings) == []
     assert server.servers(settings) == []
 
 
-def test_all_of_it_killed_is_started_again(settings):
+def test_an_endpoint_with_all_processes_killed_is_restarted(settings):
     first = endpoint.follow(settings, version(1))
-    for one in ours(settings):
-        kill(one.pid)
+    for running in own_processes(settings):
+        kill(running.pid)
     again = endpoint.follow(settings, version(1))
     assert again.port == first.port
-    assert asked(again).status_code == 200
+    assert ask(again).status_code == 200
     assert server.servers(settings) == [again]
 
 
-def test_a_port_that_another_program_took_meanwhile_is_told(settings):
+def test_a_port_that_another_program_took_meanwhile_is_reported(settings):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
     until(lambda: process.port_is_free(first.port))
@@ -430,8 +442,8 @@ def test_a_version_that_does_not_start_leaves_the_old_one(settings):
         f"answering on port {first.port}."
     )
     assert server.servers(settings) == [first]
-    assert asked(first).headers["X-Version"] == "1"
-    assert len(ours(settings)) == 2
+    assert ask(first).headers["X-Version"] == "1"
+    assert len(own_processes(settings)) == 2
 
 
 def test_a_first_version_that_does_not_start_leaves_nothing(settings):
@@ -442,20 +454,20 @@ def test_a_first_version_that_does_not_start_leaves_nothing(settings):
     with pytest.raises(ServerError, match=r"did not answer on port \d+ within 0\.5 seconds"):
         endpoint.follow(settings, version(1), timeout=0.5)
     assert server.servers(settings) == []
-    assert ours(settings) == []
+    assert own_processes(settings) == []
 
 
-def test_a_gateway_that_does_not_start_is_told_with_its_reason(settings, monkeypatch):
+def test_a_gateway_that_does_not_start_is_reported_with_its_reason(settings, monkeypatch):
     monkeypatch.setattr(restarts, "CODE_ROOT", settings.home)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     with pytest.raises(ServerError, match="No module named 'core'"):
         endpoint.follow(settings, version(1))
     assert server.servers(settings) == []
-    assert ours(settings) == []
+    assert own_processes(settings) == []
 
 
-def interrupted(settings, when, **given):
-    """Follow version 2 in a thread that never comes back from this moment, as a killed job's."""
+def interrupted(settings, when, **options):
+    """Follow version 2 and raise once `when` holds, as where a job is killed."""
 
     class KilledError(BaseException):
         pass
@@ -464,20 +476,20 @@ def interrupted(settings, when, **given):
         if when():
             raise KilledError
 
-    # what an interrupt would clean up is not cleaned up when a process is killed
+    # a killed process cleans up nothing
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "stop", lambda *_: None)
         patch.setattr(process, "stop", lambda *_: None)
         with pytest.raises(KilledError):
-            endpoint.follow(settings, version(2), on_wait, **given)
+            endpoint.follow(settings, version(2), on_wait, **options)
 
 
 @pytest.mark.parametrize("by_job", [True, False])
 def test_a_job_killed_while_the_new_one_starts_leaves_the_old(settings, by_job):
     first = endpoint.follow(settings, version(1), job_id="job1")
     (settings.state_dir / "deaf-2").touch()
-    interrupted(settings, lambda: len(ours(settings)) == 3, job_id="job2")
-    assert [one.state for one in server.servers(settings)] == ["ready"]
+    interrupted(settings, lambda: len(own_processes(settings)) == 3, job_id="job2")
+    assert [served.state for served in server.servers(settings)] == ["ready"]
 
     if by_job:
         (stopped,) = server.stop_unfinished(settings, "job2")
@@ -486,8 +498,8 @@ def test_a_job_killed_while_the_new_one_starts_leaves_the_old(settings, by_job):
         endpoint.follow(settings, version(1))
 
     assert server.servers(settings) == [first]
-    assert asked(first).headers["X-Version"] == "1"
-    assert len(ours(settings)) == 2
+    assert ask(first).headers["X-Version"] == "1"
+    assert len(own_processes(settings)) == 2
 
 
 @pytest.mark.parametrize("by_job", [True, False])
@@ -502,7 +514,7 @@ def test_a_job_killed_while_the_old_one_drains_leaves_the_new(settings, by_job):
         assert slow.result().status_code == 200
     now = endpoint.live(settings)
     assert now.version == "2"
-    assert len(ours(settings)) == 3
+    assert len(own_processes(settings)) == 3
 
     if by_job:
         (stopped,) = server.stop_unfinished(settings, "job2")
@@ -511,30 +523,30 @@ def test_a_job_killed_while_the_old_one_drains_leaves_the_new(settings, by_job):
         endpoint.follow(settings, version(2))
 
     assert server.servers(settings) == [now]
-    assert asked(now).headers["X-Version"] == "2"
-    assert len(ours(settings)) == 2
+    assert ask(now).headers["X-Version"] == "2"
+    assert len(own_processes(settings)) == 2
 
 
 @pytest.mark.parametrize("by_job", [True, False])
-def test_a_job_killed_while_the_endpoint_begins_leaves_nothing_that_stays(settings, by_job):
+def test_a_job_killed_while_the_endpoint_starts_leaves_nothing_permanent(settings, by_job):
     (settings.state_dir / "deaf-2").touch()
-    interrupted(settings, lambda: len(ours(settings)) == 2, job_id="job2")
-    (found,) = server.servers(settings)
-    assert (found.port, found.state) == (settings.serve_port, "starting")
-    assert len(ours(settings)) == 2
+    interrupted(settings, lambda: len(own_processes(settings)) == 2, job_id="job2")
+    (starting,) = server.servers(settings)
+    assert (starting.port, starting.state) == (settings.serve_port, "starting")
+    assert len(own_processes(settings)) == 2
 
     if by_job:
         assert server.stop_unfinished(settings, "job2")
         assert server.servers(settings) == []
-        assert ours(settings) == []
+        assert own_processes(settings) == []
     (settings.state_dir / "deaf-2").unlink()
     again = endpoint.follow(settings, version(2))
     assert again.port == settings.serve_port
-    assert asked(again).headers["X-Version"] == "2"
-    assert len(ours(settings)) == 2
+    assert ask(again).headers["X-Version"] == "2"
+    assert len(own_processes(settings)) == 2
 
 
-def test_it_goes_on_when_the_app_is_killed_and_is_found_again(settings, tmp_path):
+def test_it_survives_a_kill_of_the_app_and_is_rediscovered(settings, tmp_path):
     app = f"""
 import os, signal, sys
 from core.serving import endpoint, server
@@ -558,17 +570,17 @@ os.killpg(0, signal.SIGKILL)
     )
     assert ended.returncode == -signal.SIGKILL
 
-    found = endpoint.live(settings)
+    live = endpoint.live(settings)
 
-    assert (found.state, found.version) == ("ready", "1")
-    assert asked(found).headers["X-Version"] == "1"
+    assert (live.state, live.version) == ("ready", "1")
+    assert ask(live).headers["X-Version"] == "1"
     now = endpoint.follow(settings, version(2))
-    assert (now.port, now.pid) == (found.port, found.pid)
-    assert asked(now).headers["X-Version"] == "2"
-    assert len(ours(settings)) == 2
+    assert (now.port, now.pid) == (live.port, live.pid)
+    assert ask(now).headers["X-Version"] == "2"
+    assert len(own_processes(settings)) == 2
 
 
-def test_a_gateway_that_is_kept_no_longer_ends_by_itself(settings):
+def test_a_gateway_without_a_record_ends_by_itself(settings):
     first = endpoint.follow(settings, version(1))
     forget(settings, first.port)
     until(lambda: not server.is_alive(first), 30)
@@ -584,10 +596,10 @@ def test_a_version_whose_files_were_changed_starts_no_server(settings, monkeypat
     monkeypatch.setattr(version_files, "servable", refuse)
     with pytest.raises(StoreError, match=r"not what was registered\.$"):
         endpoint.follow(settings, version(2))
-    assert ours(settings) == []
+    assert own_processes(settings) == []
     front = endpoint.follow(settings, version(1))
-    before = {one.pid for one in ours(settings)}
+    before = {running.pid for running in own_processes(settings)}
     with pytest.raises(StoreError, match=r"\. Version 1 goes on answering on port \d+\.$"):
         endpoint.follow(settings, version(2))
-    assert {one.pid for one in ours(settings)} == before
-    assert asked(front).headers["X-Version"] == "1"
+    assert {running.pid for running in own_processes(settings)} == before
+    assert ask(front).headers["X-Version"] == "1"

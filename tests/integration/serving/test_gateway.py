@@ -1,4 +1,4 @@
-"""The gateway: MLflow's contract as the bare server keeps it, and every answer in the log."""
+"""The gateway: MLflow's contract as the bare server fulfils it, and every answer in the log."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ from core.predictions_log import log_search
 from core.serving import api_keys, gateway
 from core.training.preprocessing import preprocessor
 from tests.integration.serving import fuzzing
-from tests.integration.serving.gateways import Standing, free_port, save_model, serving, until
+from tests.integration.serving.gateways import GatewayProcess, free_port, save_model, serving, until
 
 NUMBERS = {"distance": "number", "minutes": "number"}
 MIXED = {"distance": "number", "kind": "text"}
@@ -27,7 +27,7 @@ JSON, CSV = "application/json", "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 
 
-def made_up():
+def toy_rows():
     rng = np.random.default_rng(7)
     frame = pd.DataFrame(
         {"distance": rng.integers(0, 30, 200), "minutes": rng.integers(0, 12, 200)}
@@ -38,32 +38,34 @@ def made_up():
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
-    """A gateway before a model of two numbers that refuses holes."""
+    """A gateway in front of a model of two numbers that refuses missing values."""
     folder = tmp_path_factory.mktemp("numbers")
-    frame, target = made_up()
+    frame, target = toy_rows()
     estimator = LogisticRegression().fit(frame[list(NUMBERS)], target)
-    yield from standing(folder, estimator, NUMBERS, is_complete=True)
+    yield from running_gateway(folder, estimator, NUMBERS, is_complete=True)
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """A gateway before a model of a number and a text that takes holes."""
+    """A gateway in front of a model of a number and a text that accepts missing values."""
     folder = tmp_path_factory.mktemp("mixed")
-    frame, target = made_up()
+    frame, target = toy_rows()
     prepared = preprocessor(["distance"], ["kind"], impute=True)
     steps = [("prepare", prepared), ("fit", LogisticRegression())]
     estimator = Pipeline(steps).fit(frame[list(MIXED)], target)
-    yield from standing(folder, estimator, MIXED, is_complete=False)
+    yield from running_gateway(folder, estimator, MIXED, is_complete=False)
 
 
-def standing(folder, estimator, inputs, *, is_complete):
+def running_gateway(folder, estimator, inputs, *, is_complete):
     model = save_model(folder, estimator, inputs, is_complete=is_complete)
     with serving(model) as (backend, _):
-        one = Standing(Settings(home=folder / "home", upload_limit_mb=1), free_port(), backend)
-        one.keep(inputs=inputs, is_complete=is_complete, key="shot_id")
-        one.start()
-        yield one
-        one.end()
+        gateway_process = GatewayProcess(
+            Settings(home=folder / "home", upload_limit_mb=1), free_port(), backend
+        )
+        gateway_process.keep(inputs=inputs, is_complete=is_complete, key="shot_id")
+        gateway_process.start()
+        yield gateway_process
+        gateway_process.end()
 
 
 def split(data, columns=("distance", "minutes")):
@@ -78,18 +80,20 @@ def parquet(**columns):
 
 def ask(url, body, content_type=JSON, method="POST", path="/invocations", **headers):
     data = json.dumps(body).encode() if isinstance(body, dict | list) else body
-    given = {"Content-Type": content_type} if content_type else {}
-    return requests.request(method, url + path, data=data, headers={**given, **headers}, timeout=30)
+    type_header = {"Content-Type": content_type} if content_type else {}
+    return requests.request(
+        method, url + path, data=data, headers={**type_header, **headers}, timeout=30
+    )
 
 
-def told(answer):
-    """What an answer says, without the trace of a fault, which names lines of the server."""
-    found = answer.headers.get("Content-Type"), answer.content
+def comparable(answer):
+    """Return status, type and body of an answer, without the server's stack trace."""
+    content = answer.headers.get("Content-Type"), answer.content
     if answer.status_code >= 400 and b"stack_trace" in answer.content:
-        said = answer.json()
-        said.pop("stack_trace")
-        found = found[0], said
-    return answer.status_code, found
+        body = answer.json()
+        body.pop("stack_trace")
+        content = content[0], body
+    return answer.status_code, content
 
 
 GOOD = [
@@ -152,7 +156,7 @@ BAD = [
     (b"not parquet", PARQUET),
     (gzip.compress(b"{}", mtime=0), JSON),
 ]
-# What the bare server scores to no purpose, with the words that the gateway says instead.
+# What the bare server scores wrongly, with the words of the gateway's refusal.
 SCORED = [
     (split([["1_000", 5]]), JSON, "'distance' must be a number: not so in 1 row ('1_000'), row 1"),
     (split([["\uff13", 5]]), JSON, "'distance' must be a number: not so in 1 row"),
@@ -219,24 +223,24 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("body", "content_type"), GOOD)
-def test_what_the_bare_server_scores_is_answered_alike_and_kept(numbers, body, content_type):
+def test_what_the_bare_server_scores_is_answered_alike_and_logged(numbers, body, content_type):
     bare, ours = (ask(url, body, content_type) for url in (numbers.bare, numbers.url))
     assert bare.status_code == 200
-    assert told(ours) == told(bare)
-    kept = of_request(numbers, ours)
-    said = bare.json()["predictions"]
-    assert kept["courtside_probability"].tolist() == [row["probability"] for row in said]
-    assert kept["courtside_predicted"].tolist() == [row["label"] for row in said]
-    assert kept[list(NUMBERS)].notna().all(axis=None)
+    assert comparable(ours) == comparable(bare)
+    logged = of_request(numbers, ours)
+    predicted = bare.json()["predictions"]
+    assert logged["courtside_probability"].tolist() == [row["probability"] for row in predicted]
+    assert logged["courtside_predicted"].tolist() == [row["label"] for row in predicted]
+    assert logged[list(NUMBERS)].notna().all(axis=None)
 
 
 @pytest.mark.parametrize("body", NATURAL)
 def test_parquet_takes_its_natural_types(numbers, body):
     answer = ask(numbers.url, body, PARQUET)
     assert answer.status_code == 200
-    kept = of_request(numbers, answer)
-    assert kept["distance"].tolist() == [3.5]
-    assert kept["minutes"].tolist() in ([5.0], [1.0])
+    logged = of_request(numbers, answer)
+    assert logged["distance"].tolist() == [3.5]
+    assert logged["minutes"].tolist() in ([5.0], [1.0])
 
 
 @pytest.mark.parametrize(
@@ -263,7 +267,7 @@ def test_an_index_changes_neither_the_rows_nor_their_number(numbers, index):
     ],
     ids=["deep", "digits", "surrogate", "surrogate name", "object", "lists", "mixed"],
 )
-def test_what_breaks_readers_is_refused_or_read_never_a_fault_of_the_server(numbers, body):
+def test_what_breaks_parsers_never_causes_a_server_error(numbers, body):
     answer = ask(numbers.url, body)
     assert answer.status_code in (200, 400)
     if answer.status_code == 400:
@@ -276,11 +280,11 @@ def test_what_the_bare_server_refuses_is_refused_alike(numbers, body, content_ty
     bare, ours = (ask(url, body, content_type) for url in (numbers.bare, numbers.url))
     assert bare.status_code >= 400
     if bare.status_code >= 500:
-        # what nobody can read is the caller's to mend, and no fault of the server
+        # an unreadable body is the caller's error, not the server's
         assert ours.status_code == 400
         assert "cannot be read" in ours.json()["message"]
     else:
-        assert told(ours) == told(bare)
+        assert comparable(ours) == comparable(bare)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +309,7 @@ def test_other_paths_and_methods_are_answered_alike(numbers, method, path):
         # without a body: the bare server's own fault, here a refusal
         assert (bare.status_code, ours.status_code) == (500, 400)
     else:
-        assert told(ours) == told(bare)
+        assert comparable(ours) == comparable(bare)
 
 
 @pytest.mark.parametrize(("body", "content_type", "words"), SCORED + NAMED)
@@ -340,9 +344,7 @@ cells = st.one_of(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.lists(st.lists(cells, min_size=1, max_size=3), max_size=3))
-def test_whatever_is_sent_the_gateway_answers_as_the_bare_server_or_names_what_is_wrong(
-    numbers, data
-):
+def test_the_gateway_answers_any_body_as_the_bare_server_or_names_the_error(numbers, data):
     body = split(data)
     bare, ours = (ask(url, body) for url in (numbers.bare, numbers.url))
     if (
@@ -350,10 +352,10 @@ def test_whatever_is_sent_the_gateway_answers_as_the_bare_server_or_names_what_i
         and ours.json()["error_code"] == "BAD_REQUEST"
         and (ours.json()["message"].startswith(("Column", "Each row")))
     ):
-        # with reason: ragged rows, or a cell that is no finite number
+        # rightly: ragged rows, or a cell that is not a finite number
         assert not all(len(row) == 2 and all(map(is_number, row)) for row in data)
         return
-    assert told(ours) == told(bare)
+    assert comparable(ours) == comparable(bare)
 
 
 @pytest.mark.parametrize(
@@ -365,47 +367,49 @@ def test_whatever_is_sent_the_gateway_answers_as_the_bare_server_or_names_what_i
         (parquet(distance=[3.0, None], kind=["hook", None]), PARQUET),
     ],
 )
-def test_texts_and_holes_are_answered_alike_and_kept(mixed, body, content_type):
+def test_texts_and_missing_values_are_answered_alike_and_logged(mixed, body, content_type):
     bare, ours = (ask(url, body, content_type) for url in (mixed.bare, mixed.url))
     assert bare.status_code == 200
-    assert told(ours) == told(bare)
-    kept = of_request(mixed, ours)
-    assert kept["courtside_probability"].tolist() == [
+    assert comparable(ours) == comparable(bare)
+    logged = of_request(mixed, ours)
+    assert logged["courtside_probability"].tolist() == [
         row["probability"] for row in bare.json()["predictions"]
     ]
 
 
-def test_a_hole_in_a_text_is_one_in_inputs_too_where_the_bare_server_reads_none(mixed):
+def test_a_missing_text_is_missing_in_inputs_too_where_the_bare_server_reads_none(mixed):
     plain = ask(mixed.url, split([[3.0, "hook"], [None, None]], MIXED))
     ours = ask(mixed.url, {"inputs": {"distance": [3.0, None], "kind": ["hook", None]}})
     assert ours.json() == plain.json()
 
 
-def test_a_hole_in_a_text_is_kept_as_a_hole(mixed):
-    kept = of_request(mixed, ask(mixed.url, split([[None, "hook"], [4, None]], MIXED)))
-    assert kept["kind"].tolist() == ["hook", None]
-    assert kept["distance"].isna().tolist() == [True, False]
+def test_a_missing_text_is_logged_as_missing(mixed):
+    logged = of_request(mixed, ask(mixed.url, split([[None, "hook"], [4, None]], MIXED)))
+    assert logged["kind"].tolist() == ["hook", None]
+    assert logged["distance"].isna().tolist() == [True, False]
 
 
-def of_request(standing, answer):
-    """The log's rows of an answer, found by its header, once what waits for the log is in it."""
+def of_request(gateway_process, answer):
+    """Return the log's rows of an answer, once all waiting rows are written."""
     if answer.headers.get("X-Prediction-Log") == "delayed":
-        until(lambda: not gateway.status(standing.port).log.waiting)
+        until(lambda: not gateway.status(gateway_process.port).log.waiting)
     name = answer.headers["X-Request-Id"]
-    found = log_search.Filters(search=name)
-    frame = log_search.browse(standing.settings, found, limit=1000)
+    filters = log_search.Filters(search=name)
+    frame = log_search.browse(gateway_process.settings, filters, limit=1000)
     return frame.sort_values("courtside_prediction_id").reset_index(drop=True)
 
 
-def test_hostile_requests_get_a_sentence_and_no_row_is_lost(numbers):
+def test_hostile_requests_get_a_message_and_no_row_is_lost(numbers):
     """A short run of `benchmarks/fuzz_endpoint.py`."""
     ranges = {"distance": (0.0, 30.0), "minutes": (0.0, 12.0)}
-    maker = fuzzing.Maker(3, ranges, "shot_id", api_keys.create(numbers.settings, "Fuzz"))
+    generator = fuzzing.RequestGenerator(
+        3, ranges, "shot_id", api_keys.create(numbers.settings, "Fuzz")
+    )
     try:
-        account = fuzzing.run(numbers.settings, numbers.port, maker, 17 * 12)
+        account = fuzzing.run(numbers.settings, numbers.port, generator, 17 * 12)
     finally:
-        [made] = api_keys.listed(numbers.settings)
-        api_keys.revoke(numbers.settings, made.key_id)
+        [key] = api_keys.listed(numbers.settings)
+        api_keys.revoke(numbers.settings, key.key_id)
     assert account.faults == []
     assert account.silent == []
     assert account.unequal == []

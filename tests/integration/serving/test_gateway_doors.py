@@ -1,4 +1,4 @@
-"""Whom a gateway hears at all: by which name, from which page, how fast, and how much."""
+"""Which requests a gateway accepts: by host, by origin, by speed, and by size."""
 
 import asyncio
 import io
@@ -18,31 +18,31 @@ from core.platform.bounds import FileError
 from core.platform.config import Settings
 from core.platform.errors import InputError
 from core.serving import gateway, request_bounds
-from tests.integration.serving.gateways import Standing, free_port
+from tests.integration.serving.gateways import GatewayProcess, free_port
 
 
 @pytest.fixture(autouse=True)
-def _nobody_ends_it(monkeypatch):
-    # it would take itself for an orphan, since it is not kept, and end this process
+def _no_exit_as_orphan(monkeypatch):
+    # without a stored record it would end this process as an orphan
     monkeypatch.setattr(gateway, "ORPHAN_SECONDS", 1e9)
 
 
 def served(folder, **settings):
     """A gateway in this process, with no model behind it."""
-    own = Standing(Settings(home=folder / "home", **settings), free_port(), 0)
+    own = GatewayProcess(Settings(home=folder / "home", **settings), free_port(), 0)
     return test_utils.TestServer(gateway.application(own.settings, own.port))
 
 
 def ask(folder, *requests, **settings):
-    """The status and the sentence of each request, given as method, path, headers and body."""
+    """Return status and text of each request, given as method, path, headers and body."""
 
     async def all_of_them():
-        found = []
+        answers = []
         async with test_utils.TestClient(served(folder, **settings)) as client:
             for method, path, headers, body in requests:
                 async with client.request(method, path, headers=headers, data=body) as answer:
-                    found.append((answer.status, await answer.text()))
-        return found
+                    answers.append((answer.status, await answer.text()))
+        return answers
 
     return asyncio.run(all_of_them())
 
@@ -54,7 +54,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.mark.parametrize(
     "path", ["/invocations", "/labels", "/metrics", "/.gateway", "/ping", "/x"]
 )
-def test_no_path_answers_to_a_foreign_name_or_page(tmp_path, path, monkeypatch):
+def test_no_path_answers_to_a_foreign_host_or_origin(tmp_path, path, monkeypatch):
     monkeypatch.setattr(gateway, "RETRY_SECONDS", 0.0)
     by_name, by_page, by_nobody = ask(
         tmp_path,
@@ -67,7 +67,7 @@ def test_no_path_answers_to_a_foreign_name_or_page(tmp_path, path, monkeypatch):
     assert "Pages of https://evil.example may not use" in json.loads(by_page[1])["message"]
 
 
-def test_labels_are_taken_as_json_alone_and_nothing_else_is_kept(tmp_path):
+def test_labels_are_accepted_as_json_only(tmp_path):
     """A page of another site may send text/plain without asking first."""
     answers = ask(
         tmp_path,
@@ -79,14 +79,14 @@ def test_labels_are_taken_as_json_alone_and_nothing_else_is_kept(tmp_path):
     assert "Content-Type: application/json" in json.loads(answers[0][1])["message"]
 
 
-def test_names_of_a_proxy_are_taken_once_they_are_listed(tmp_path, monkeypatch):
+def test_hosts_of_a_proxy_are_accepted_once_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(gateway, "RETRY_SECONDS", 0.0)
     page = {"Host": "model.example.org", "Origin": "https://model.example.org", **JSON}
     behind = {"Origin": "https://model.example.org", **JSON}
-    asked = [("POST", "/labels", headers, LABELS) for headers in (page, behind)]
-    assert [status for status, _ in ask(tmp_path / "a", *asked)] == [403, 403]
-    known = ask(tmp_path / "b", *asked, allowed_hosts="model.example.org")
-    assert [status for status, _ in known] == [200, 200]
+    both = [("POST", "/labels", headers, LABELS) for headers in (page, behind)]
+    assert [status for status, _ in ask(tmp_path / "a", *both)] == [403, 403]
+    allowed = ask(tmp_path / "b", *both, allowed_hosts="model.example.org")
+    assert [status for status, _ in allowed] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_names_of_a_proxy_are_taken_once_they_are_listed(tmp_path, monkeypatch):
         ("127.0.0.1:5001", "https://a.example", None),
     ],
 )
-def test_who_is_of_this_site(host, origin, code):
+def test_which_requests_are_same_site(host, origin, code):
     assert same_site.refusal(host, origin, ("a.example", "b.example:9")) == code
 
 
@@ -125,12 +125,12 @@ def test_a_list_of_names_holds_names(value):
 # --- slow connections ---------------------------------------------------------------------------
 
 
-def test_connections_that_say_nothing_whole_are_closed(tmp_path, monkeypatch):
+def test_connections_without_a_complete_request_are_closed(tmp_path, monkeypatch):
     """Some send no head, some half of one, some half a body: none is held for ever."""
     monkeypatch.setattr(gateway, "BODY_SECONDS", 0.2)
     half = b"POST /labels HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     body = half + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    told = []
+    status_lines = []
 
     async def slowly():
         server = served(tmp_path)
@@ -138,32 +138,32 @@ def test_connections_that_say_nothing_whole_are_closed(tmp_path, monkeypatch):
         loop = asyncio.get_running_loop()
         sent = [b"", b"GET", half, body] * 5
         sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in sent]
-        for one, start in zip(sockets, sent, strict=True):
-            one.setblocking(False)
-            await loop.sock_sendall(one, start)
+        for connection, part in zip(sockets, sent, strict=True):
+            connection.setblocking(False)
+            await loop.sock_sendall(connection, part)
 
-        async def until_closed(one):
-            found = b""
-            while block := await loop.sock_recv(one, 65_536):
-                found += block
-            told.append(found.split(b"\r\n")[0])
-            one.close()
+        async def until_closed(connection):
+            data = b""
+            while block := await loop.sock_recv(connection, 65_536):
+                data += block
+            status_lines.append(data.split(b"\r\n")[0])
+            connection.close()
 
-        # far more than is needed: it is the end that is waited for
+        # far more time than is needed
         await asyncio.wait_for(asyncio.gather(*map(until_closed, sockets)), 120)
         await server.close()
 
     asyncio.run(slowly())
-    assert sorted(told) == [b""] * 15 + [b"HTTP/1.1 408 Request Timeout"] * 5
+    assert sorted(status_lines) == [b""] * 15 + [b"HTTP/1.1 408 Request Timeout"] * 5
 
 
-def test_the_time_that_a_head_may_take_is_given_to_the_server(tmp_path, monkeypatch):
+def test_the_time_limit_of_a_request_head_is_passed_to_the_server(tmp_path, monkeypatch):
     from aiohttp import web
 
-    given = {}
-    monkeypatch.setattr(web, "run_app", lambda app, **options: given.update(options))
+    run_options = {}
+    monkeypatch.setattr(web, "run_app", lambda app, **options: run_options.update(options))
     gateway.run(Settings(home=tmp_path), free_port())
-    assert given["keepalive_timeout"] == gateway.HEAD_SECONDS
+    assert run_options["keepalive_timeout"] == gateway.HEAD_SECONDS
 
 
 # --- what grows in memory -----------------------------------------------------------------------
@@ -205,7 +205,7 @@ def bombs():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_would_grow_is_refused_before_it_is_parsed(kind):
+def test_a_body_that_would_grow_is_refused_before_it_is_parsed(kind):
     body, code = bombs()[kind]
     assert len(body) < 5_000_000
     with pytest.raises(FileError) as caught:
@@ -213,16 +213,16 @@ def test_what_would_grow_is_refused_before_it_is_parsed(kind):
     assert caught.value.code == code
 
 
-def test_a_bomb_is_answered_with_a_sentence_whatever_it_says_it_is(tmp_path):
+def test_a_bomb_is_refused_with_a_sentence_whatever_its_content_type(tmp_path):
     body, _ = bombs()["constant columns"]
     kinds = ("application/vnd.apache.parquet", "application/x; y=1", "application/json")
-    asked = [("POST", "/invocations", {"Content-Type": kind}, body) for kind in kinds]
-    for status, text in ask(tmp_path, *asked):
+    bombs_sent = [("POST", "/invocations", {"Content-Type": kind}, body) for kind in kinds]
+    for status, text in ask(tmp_path, *bombs_sent):
         assert status == 413
         assert "holds 20,000,000 values; at most 1,000,000 are taken" in json.loads(text)["message"]
 
 
-def test_ordinary_rows_up_to_the_limit_are_taken():
+def test_ordinary_rows_up_to_the_limit_are_accepted():
     frame = pd.DataFrame({f"c{i}": np.arange(100_000) for i in range(8)}).assign(name="abc")
     request_bounds.check(parquet(pa.Table.from_pandas(frame)))
     request_bounds.check(frame.to_csv(index=False).encode())

@@ -1,4 +1,4 @@
-"""The gateway as a relay: it passes all on to the backend that is kept at that moment."""
+"""The gateway as a relay: it passes everything on to the backend on record at that moment."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ from aiohttp import test_utils
 from core.platform import process
 from core.platform.config import Settings
 from core.serving import gateway
-from tests.integration.serving.gateways import Standing, damage, forget, free_port, until
+from tests.integration.serving.gateways import GatewayProcess, damage, forget, free_port, until
 
 pytestmark = pytest.mark.long
 
@@ -26,7 +26,7 @@ SQUEEZED = gzip.compress(b'{"predictions": []}', mtime=0)
 
 
 class Backend(ThreadingHTTPServer):
-    """Tells what it was asked; `/hang` waits until it is released, `/drop` breaks off."""
+    """Answers with what it received; `/hang` waits for a release, `/drop` closes the connection."""
 
     daemon_threads = True
 
@@ -51,12 +51,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def body(self):
         if self.headers.get("Transfer-Encoding") == "chunked":
-            found = b""
+            data = b""
             while size := int(self.rfile.readline(), 16):
-                found += self.rfile.read(size)
+                data += self.rfile.read(size)
                 self.rfile.readline()
             self.rfile.readline()
-            return found
+            return data
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def answer(self):
@@ -83,13 +83,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Name", self.server.name)
         self.send_header("Set-Cookie", "a=1")
         self.send_header("Set-Cookie", "b=2")
-        told = {
+        echo = {
             "method": self.command,
             "path": self.path,
             "headers": self.headers.items(),
             "body": body.hex(),
         }
-        data = json.dumps(told).encode()
+        data = json.dumps(echo).encode()
         if self.path == "/squeezed":
             data = SQUEEZED
             self.send_header("Content-Encoding", "gzip")
@@ -113,38 +113,38 @@ def backend():
     started = []
 
     def start(name="one", port=0):
-        made = Backend(name, port)
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        server = Backend(name, port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        started.append((made, thread))
-        return made
+        started.append((server, thread))
+        return server
 
     yield start
-    for made, thread in started:
-        made.release.set()
-        made.shutdown()
-        made.server_close()
+    for server, thread in started:
+        server.release.set()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 
-def at(folder):
-    """A gateway with a limit of 1 MB that is not started, and that is not kept."""
+def new_gateway(folder):
+    """A gateway with a limit of 1 MB that is neither started nor on record."""
     settings = Settings(home=folder / "home", upload_limit_mb=1, allowed_hosts="models.example")
-    return Standing(settings, free_port(), 0)
+    return GatewayProcess(settings, free_port(), 0)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     """A gateway as a process of its own."""
-    made = at(tmp_path_factory.mktemp("gateway"))
-    made.start()
-    yield made
-    made.end()
+    gateway_process = new_gateway(tmp_path_factory.mktemp("gateway"))
+    gateway_process.start()
+    yield gateway_process
+    gateway_process.end()
 
 
 @pytest.fixture
 def front(running):
-    # before the last test's backend is looked for again
+    # so that the last test's backend is no longer used
     forget(running.settings, running.port)
     return running
 
@@ -156,19 +156,19 @@ def port(running):
 
 @pytest.fixture
 def own(tmp_path):
-    """A gateway of one test alone, not started."""
-    return at(tmp_path)
+    """A gateway of this test only, not started."""
+    return new_gateway(tmp_path)
 
 
-def name(front, port):
-    """Let this backend be the one that is kept."""
+def use_backend(front, port):
+    """Store this backend as the current one."""
     replace(front, backend=port).keep()
 
 
-def seen(port):
-    """Where requests go now, and how many are under way."""
-    told = gateway.status(port)
-    return told.backend, told.in_flight
+def routing(port):
+    """Return where requests go now, and how many are in flight."""
+    status = gateway.status(port)
+    return status.backend, status.in_flight
 
 
 def raw(port, method, path, body=None, headers=(), chunked=False):
@@ -189,9 +189,9 @@ def raw(port, method, path, body=None, headers=(), chunked=False):
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
     answer = connection.getresponse()
-    found = answer.status, answer.reason, answer.getheaders(), answer.read()
+    result = answer.status, answer.reason, answer.getheaders(), answer.read()
     connection.close()
-    return found
+    return result
 
 
 HOST = ("Host", "models.example")
@@ -219,15 +219,15 @@ JSON = ("Content-Type", "application/json")
     ],
 )
 def test_request_and_answer_pass_unchanged(backend, front, port, method, path, body, headers):
-    one = backend()
-    name(front, one.port)
-    status, reason, told, answer = raw(port, method, path, body, headers)
-    told = [(key, value) for key, value in told if key != "X-Request-Id"]
-    assert (status, reason, told, answer) == raw(one.port, method, path, body, headers)
+    target = backend()
+    use_backend(front, target.port)
+    status, reason, answer_headers, answer = raw(port, method, path, body, headers)
+    answer_headers = [(key, value) for key, value in answer_headers if key != "X-Request-Id"]
+    assert (status, reason, answer_headers, answer) == raw(target.port, method, path, body, headers)
 
 
-def test_what_belongs_to_one_connection_is_not_passed_on(backend, front, port):
-    name(front, backend().port)
+def test_hop_by_hop_headers_are_not_passed_on(backend, front, port):
+    use_backend(front, backend().port)
     sent = [
         HOST,
         ("Connection", "keep-alive, X-Mine"),
@@ -238,22 +238,22 @@ def test_what_belongs_to_one_connection_is_not_passed_on(backend, front, port):
         ("Expect", "100-continue"),
     ]
     status, _, _, answer = raw(port, "POST", "/x", b"abc", sent)
-    told = json.loads(answer)
+    echo = json.loads(answer)
     assert status == 200
-    assert sorted(told["headers"]) == [["Content-Length", "3"], list(HOST), ["X-Other", "2"]]
-    assert bytes.fromhex(told["body"]) == b"abc"
+    assert sorted(echo["headers"]) == [["Content-Length", "3"], list(HOST), ["X-Other", "2"]]
+    assert bytes.fromhex(echo["body"]) == b"abc"
 
 
 def test_a_body_in_chunks_arrives_whole(backend, front, port):
-    name(front, backend().port)
+    use_backend(front, backend().port)
     status, _, _, answer = raw(port, "POST", "/x", b"0123456789" * 10, [HOST], chunked=True)
     assert status == 200
     assert bytes.fromhex(json.loads(answer)["body"]) == b"0123456789" * 10
 
 
 def test_a_body_up_to_the_limit_passes_and_a_larger_one_is_refused(backend, front, port):
-    one = backend()
-    name(front, one.port)
+    target = backend()
+    use_backend(front, target.port)
     url = f"http://127.0.0.1:{port}/invocations"
     assert requests.post(url, data=b"x" * 1_000_000, timeout=60).status_code == 200
     for body in (b"x" * 1_000_001, iter([b"x" * 600_000] * 2)):
@@ -263,34 +263,34 @@ def test_a_body_up_to_the_limit_passes_and_a_larger_one_is_refused(backend, fron
             "error_code": "REQUEST_LIMIT_EXCEEDED",
             "message": "The request is larger than 1 MB. Send fewer rows at a time.",
         }
-    assert one.asked == 1
+    assert target.asked == 1
 
 
 def test_the_next_request_goes_to_the_next_backend_on_the_same_connection_too(backend, front, port):
     backends = [backend(text) for text in "abc"]
     with requests.Session() as session:
         for _ in range(3):
-            for one in backends:
-                name(front, one.port)
+            for target in backends:
+                use_backend(front, target.port)
                 for _ in range(3):
                     answer = session.get(f"http://127.0.0.1:{port}/ping", timeout=60)
-                    assert answer.headers["X-Name"] == one.name
+                    assert answer.headers["X-Name"] == target.name
         session.close()
 
 
-def test_what_is_under_way_is_counted_and_answered_by_the_old_backend(backend, front, port):
-    old, new = backend("old"), backend("new")
-    name(front, old.port)
+def test_requests_in_flight_are_counted_and_answered_by_the_old_backend(backend, front, port):
+    old_backend, new_backend = backend("old"), backend("new")
+    use_backend(front, old_backend.port)
     url = f"http://127.0.0.1:{port}"
     with ThreadPoolExecutor(3) as pool:
         slow = [pool.submit(requests.get, f"{url}/hang", timeout=60) for _ in range(3)]
-        until(lambda: seen(port) == (old.port, {old.port: 3}))
-        name(front, new.port)
-        assert seen(port) == (new.port, {old.port: 3})
+        until(lambda: routing(port) == (old_backend.port, {old_backend.port: 3}))
+        use_backend(front, new_backend.port)
+        assert routing(port) == (new_backend.port, {old_backend.port: 3})
         assert requests.get(f"{url}/ping", timeout=60).headers["X-Name"] == "new"
-        old.release.set()
-        assert {one.result().headers["X-Name"] for one in slow} == {"old"}
-    assert seen(port) == (new.port, {})
+        old_backend.release.set()
+        assert {future.result().headers["X-Name"] for future in slow} == {"old"}
+    assert routing(port) == (new_backend.port, {})
 
 
 def test_without_a_backend_it_waits_a_little_and_then_says_so(front, port):
@@ -299,82 +299,82 @@ def test_without_a_backend_it_waits_a_little_and_then_says_so(front, port):
         gone = probe.getsockname()[1]
     for named in (None, gone):
         if named:
-            name(front, named)
+            use_backend(front, named)
         answer = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
         assert answer.status_code == 503
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
         assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
         assert answer.json()["message"].startswith("No model answers now: its server is starting")
-    assert seen(port) == (gone, {})
+    assert routing(port) == (gone, {})
 
 
-def test_what_names_no_backend_changes_nothing(backend, front, port):
-    one = backend()
-    name(front, one.port)
-    assert gateway.status(port).backend == one.port
+def test_a_record_without_a_backend_changes_nothing(backend, front, port):
+    target = backend()
+    use_backend(front, target.port)
+    assert gateway.status(port).backend == target.port
     for text in ("{", "{}", "[]", '{"backend": null}'):
         damage(front.settings, port, text)
-        assert gateway.status(port).backend == one.port
+        assert gateway.status(port).backend == target.port
     forget(front.settings, port)
     assert gateway.status(port).backend is None
 
 
-def test_a_request_that_was_not_sent_yet_goes_to_the_backend_that_comes(backend, front, port):
+def test_a_request_that_was_not_sent_yet_goes_to_the_next_backend(backend, front, port):
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(requests.get, f"http://127.0.0.1:{port}/ping", timeout=60)
+        pending = pool.submit(requests.get, f"http://127.0.0.1:{port}/ping", timeout=60)
         time.sleep(0.3)
-        assert not asked.done()
-        name(front, backend("late").port)
-        assert asked.result().headers["X-Name"] == "late"
+        assert not pending.done()
+        use_backend(front, backend("late").port)
+        assert pending.result().headers["X-Name"] == "late"
 
 
-def test_what_was_sent_is_sent_again_only_to_be_scored_and_once(backend, front, port):
-    one = backend()
-    name(front, one.port)
+def test_a_request_that_was_sent_is_repeated_once_and_only_for_scoring(backend, front, port):
+    target = backend()
+    use_backend(front, target.port)
     answer = requests.post(f"http://127.0.0.1:{port}/drop", data=b"{}", timeout=60)
     assert answer.status_code == 502
     assert "broke off the connection" in answer.json()["message"]
-    assert one.asked == 1
-    one.drops = 2
+    assert target.asked == 1
+    target.drops = 2
     answers = [
         requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
         for _ in range(2)
     ]
-    assert [found.status_code for found in answers] == [502, 200]
-    assert one.asked == 4
-    one.drops = 1
-    found = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
-    assert (found.status_code, one.asked) == (200, 6)
+    assert [answer.status_code for answer in answers] == [502, 200]
+    assert target.asked == 4
+    target.drops = 1
+    retried = requests.post(f"http://127.0.0.1:{port}/invocations", data=b"{}", timeout=60)
+    assert (retried.status_code, target.asked) == (200, 6)
 
 
 def test_a_connection_that_the_backend_closed_while_idle_is_not_used(
     backend, front, port, monkeypatch
 ):
     monkeypatch.setattr(Handler, "timeout", 0.2)
-    name(front, backend().port)
+    use_backend(front, backend().port)
     with requests.Session() as session:
         for pause in (0.0, 0.15, 0.3, 0.25, 0.4):
             time.sleep(pause)
             assert session.get(f"http://127.0.0.1:{port}/ping", timeout=60).status_code == 200
 
 
-def test_status_of_what_is_no_gateway_is_none(backend):
+def test_the_status_of_another_program_is_none(backend):
     assert gateway.status(backend().port) is None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         assert gateway.status(probe.getsockname()[1]) is None
 
 
-def test_asked_to_end_it_answers_what_is_under_way(backend, own):
-    one = backend()
-    name(own, one.port)
+def test_a_terminated_gateway_answers_requests_in_flight(backend, own):
+    target = backend()
+    use_backend(own, target.port)
     own.start()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(requests.get, f"{own.url}/hang", timeout=60)
         until(lambda: gateway.status(own.port).in_flight)
         own.child.terminate()
         until(lambda: process.port_is_free(own.port))
-        one.release.set()
+        target.release.set()
         assert slow.result().status_code == 200
     assert own.child.wait(60) == 0
 
@@ -386,21 +386,21 @@ def served(own):
     return test_utils.TestServer(gateway.application(own.settings, own.port))
 
 
-def test_a_backend_that_does_not_answer_in_time_is_told(backend, own, monkeypatch):
+def test_a_backend_that_does_not_answer_in_time_is_reported(backend, own, monkeypatch):
     monkeypatch.setattr(gateway, "ANSWER_SECONDS", 0.2)
-    name(own, backend().port)
+    use_backend(own, backend().port)
 
     async def ask():
         async with test_utils.TestClient(served(own)) as client:
             answer = await client.post("/hang", data=b"{}")
             return answer.status, await answer.json()
 
-    status, told = asyncio.run(ask())
-    assert (status, told["error_code"]) == (504, "DEADLINE_EXCEEDED")
-    assert told["message"].startswith("The model did not answer within 0.2 seconds.")
+    status, body = asyncio.run(ask())
+    assert (status, body["error_code"]) == (504, "DEADLINE_EXCEEDED")
+    assert body["message"].startswith("The model did not answer within 0.2 seconds.")
 
 
-def test_it_ends_when_it_is_kept_no_longer(own, monkeypatch):
+def test_it_ends_when_its_record_is_gone(own, monkeypatch):
     ended = []
     monkeypatch.setattr(gateway, "ORPHAN_SECONDS", 1)
     monkeypatch.setattr(gateway.signal, "raise_signal", ended.append)
@@ -409,7 +409,7 @@ def test_it_ends_when_it_is_kept_no_longer(own, monkeypatch):
         async with served(own):
             await asyncio.sleep(seconds)
 
-    name(own, 5101)
+    use_backend(own, 5101)
     asyncio.run(live(1.9))
     assert ended == []
     forget(own.settings, own.port)

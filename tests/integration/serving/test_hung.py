@@ -1,4 +1,4 @@
-"""What hangs (`kill -STOP`) is noticed, shown, killed and replaced; what is only busy is spared."""
+"""A hung process (`kill -STOP`) is noticed, shown, killed and replaced; a busy one is spared."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE = 3.0
 def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
 
 
@@ -56,8 +56,8 @@ def served(module_settings: Settings) -> Iterator[Settings]:
 
 
 def front(settings: Settings) -> server.Server:
-    (found,) = server.servers(settings)
-    return found
+    (live,) = server.servers(settings)
+    return live
 
 
 def ask(settings: Settings, request_id: str | None = None) -> int:
@@ -87,25 +87,25 @@ def test_a_hung_scoring_server_is_shown_killed_and_replaced(served: Settings) ->
     # at once, before any deadline
     until(lambda: front(served).state == "silent")
     ids = [uuid.uuid4().hex for _ in range(3)]
-    senders = [threading.Thread(target=insist, args=(served, one)) for one in ids]
-    for one in senders:
-        one.start()
+    senders = [threading.Thread(target=insist, args=(served, request_id)) for request_id in ids]
+    for sender in senders:
+        sender.start()
     until(lambda: not process.is_alive(behind.process))
-    for one in senders:
-        one.join()
+    for sender in senders:
+        sender.join()
     until(lambda: front(served).state == "ready")
     now = server.behind(served, front(served))
     assert now is not None
     assert now.pid != behind.pid
     assert front(served).restarts == 1
-    # nothing lost, nothing doubled
+    # no row lost, none duplicated
     assert kept_rows(served) == before + 2 * len(ids)
 
 
 def test_a_hung_gateway_is_shown_killed_and_replaced(served: Settings) -> None:
-    old = front(served)
+    hung = front(served)
     before = kept_rows(served)
-    os.kill(old.pid, signal.SIGSTOP)
+    os.kill(hung.pid, signal.SIGSTOP)
     until(lambda: front(served).state == "silent")
     request_id = uuid.uuid4().hex
     sender = threading.Thread(target=insist, args=(served, request_id))
@@ -114,57 +114,57 @@ def test_a_hung_gateway_is_shown_killed_and_replaced(served: Settings) -> None:
 
     def replaced() -> bool:
         gateways.tend(served)
-        return not process.is_alive(old.process) and front(served).pid != old.pid
+        return not process.is_alive(hung.process) and front(served).pid != hung.pid
 
     until(replaced)
     sender.join()
     until(lambda: front(served).state == "ready")
     # no signal brings it back beside its successor
-    assert not psutil.pid_exists(old.pid) or not process.is_alive(old.process)
+    assert not psutil.pid_exists(hung.pid) or not process.is_alive(hung.process)
     assert kept_rows(served) == before + 2
     assert ask(served) == 200
 
 
 def test_a_gateway_that_was_replaced_neither_answers_nor_writes(served: Settings) -> None:
     """Even one that nobody could kill: its file names another process."""
-    standing = front(served)
+    current = front(served)
     before = kept_rows(served)
     assert ask(served) == 200
-    server.keep(served, replace(standing, pid=os.getpid(), state="ready"))
+    server.keep(served, replace(current, pid=os.getpid(), state="ready"))
     assert ask(served) in (0, 503)
-    until(lambda: not process.is_alive(standing.process))
+    until(lambda: not process.is_alive(current.process))
     assert kept_rows(served) == before + 2
-    server.change(served, standing, pid=standing.pid)
-    endpoint.revive(served, standing.port)
+    server.change(served, current, pid=current.pid)
+    endpoint.revive(served, current.port)
     until(lambda: ask(served) == 200)
 
 
 # --- the judgement, without a process -----------------------------------------------------------
 
 
-def looks(
+def hung_seconds(
     pulse: Pulse, seconds: range, sign: Callable[[int], object], cpu: Callable[[int], float]
 ) -> list[int]:
-    """Return the seconds at which the process was taken for hung."""
+    """Return the seconds at which the process counts as hung."""
     return [at for at in seconds if pulse.is_hung(sign(at), cpu(at), float(at))]
 
 
-def test_who_answers_now_and_then_is_never_hung() -> None:
-    assert looks(Pulse(60), range(0, 5000, 2), lambda at: at // 58, lambda _: 0.0) == []
+def test_a_process_that_answers_now_and_then_is_never_hung() -> None:
+    assert hung_seconds(Pulse(60), range(0, 5000, 2), lambda at: at // 58, lambda _: 0.0) == []
 
 
-def test_who_is_silent_and_idle_is_hung_after_the_patience() -> None:
-    assert looks(Pulse(60), range(0, 100, 2), lambda _: 0, lambda _: 7.0)[0] == 60
+def test_a_silent_idle_process_is_hung_after_the_patience() -> None:
+    assert hung_seconds(Pulse(60), range(0, 100, 2), lambda _: 0, lambda _: 7.0)[0] == 60
 
 
-def test_who_works_is_given_ten_times_as_long() -> None:
-    found = looks(Pulse(60), range(0, 700, 2), lambda _: 0, lambda at: at * 0.5)
-    assert found[0] == 600
+def test_a_working_process_gets_ten_times_as_long() -> None:
+    seconds = hung_seconds(Pulse(60), range(0, 700, 2), lambda _: 0, lambda at: at * 0.5)
+    assert seconds[0] == 600
 
 
-def test_a_watcher_that_slept_does_not_blame_the_watched() -> None:
+def test_a_watcher_that_slept_does_not_blame_the_process() -> None:
     pulse = Pulse(60)
     assert not pulse.is_hung(1, 0.0, 0.0)
-    # the machine slept for a day, or was so loaded that nobody came to look
+    # the machine slept for a day, or was too loaded to check
     assert not pulse.is_hung(1, 0.0, 86_400.0)
-    assert looks(pulse, range(86_402, 86_440, 2), lambda _: 1, lambda _: 0.0) == []
+    assert hung_seconds(pulse, range(86_402, 86_440, 2), lambda _: 1, lambda _: 0.0) == []

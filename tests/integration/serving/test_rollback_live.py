@@ -39,12 +39,12 @@ BODY = {"dataframe_split": {"columns": list(FEATURES), "data": [[3.0, 1.0], [22.
 
 def register(settings: Settings, estimator: Any, rows: pd.DataFrame) -> ModelVersion:
     kinds = SPEC.kinds_of(FEATURES)
-    seen = served_model.checked(rows, kinds)
-    estimator.fit(seen, rows[SPEC.target])
+    inputs = served_model.checked(rows, kinds)
+    estimator.fit(inputs, rows[SPEC.target])
     with tracking.step_run(settings, "train", Options(), SILENT) as run_id:
-        kept = {"test_rows": rows.iloc[1::2], "train_keys": rows[[SPEC.id]].iloc[::2]}
-        record = ModelRecord(estimator, FEATURES, kinds, 0.5, seen.head(3))
-        model_id = str(tracking.log(settings, run_id, Record(tables=kept, model=record)))
+        tables = {"test_rows": rows.iloc[1::2], "train_keys": rows[[SPEC.id]].iloc[::2]}
+        record = ModelRecord(estimator, FEATURES, kinds, 0.5, inputs.head(3))
+        model_id = str(tracking.log(settings, run_id, Record(tables=tables, model=record)))
     tags = {
         TAG + "train_run": run_id,
         TAG + "threshold": "0.5",
@@ -63,8 +63,8 @@ def register_two(settings: Settings, shots: pd.DataFrame) -> None:
 
 
 def aliases(settings: Settings) -> dict[str, str]:
-    found = model_store.versions(settings, SPEC.model)
-    return {alias: one.version for one in found for alias in one.aliases}
+    versions = model_store.versions(settings, SPEC.model)
+    return {alias: version.version for version in versions for alias in version.aliases}
 
 
 @dataclass
@@ -78,31 +78,35 @@ class Live:
     failed: list[str] = field(default_factory=list)
 
     def ask(self, session: Any = requests) -> str:
-        """Return the version whose probabilities are answered; what is wrong is noted."""
+        """Return the version whose probabilities are answered, or what is wrong."""
         answer = session.post(f"{self.url}/invocations", json=BODY, timeout=60)
         if answer.status_code != 200:
             return f"status {answer.status_code}: {answer.text[:200]}"
-        given = [row["probability"] for row in answer.json()["predictions"]]
-        found = [one for one, known in self.expected.items() if np.allclose(given, known, atol=0)]
-        return found[0] if found else f"unknown answer {given}"
+        probabilities = [row["probability"] for row in answer.json()["predictions"]]
+        matches = [
+            version
+            for version, expected in self.expected.items()
+            if np.allclose(probabilities, expected, atol=0)
+        ]
+        return matches[0] if matches else f"unknown answer {probabilities}"
 
     def keep_asking(self, stopping: threading.Event, keeps: bool) -> None:
         with requests.Session() as session:
             while not stopping.is_set():
                 sent = time.monotonic()
                 try:
-                    told = self.ask(session if keeps else requests)
+                    result = self.ask(session if keeps else requests)
                 except (requests.RequestException, ValueError, KeyError) as error:
-                    told = f"{type(error).__name__}: {error}"
-                if told in self.expected:
-                    self.answered.append((sent, time.monotonic(), told))
+                    result = f"{type(error).__name__}: {error}"
+                if result in self.expected:
+                    self.answered.append((sent, time.monotonic(), result))
                 else:
-                    self.failed.append(told)
-                # four who ask without a pause leave no core to what they wait for
+                    self.failed.append(result)
+                # four threads without a pause would leave no core to the work that they wait for
                 time.sleep(0.01)
 
     @contextmanager
-    def asked_all_the_while(self) -> Iterator[None]:
+    def under_load(self) -> Iterator[None]:
         stopping = threading.Event()
         self.answered, self.failed = [], []
         with ThreadPoolExecutor(4) as pool:
@@ -111,7 +115,7 @@ class Live:
             ]
             try:
                 yield
-                # what was to happen can be over in a moment: it is asked on after it too
+                # the change can be over in a moment: go on asking after it
                 end = time.monotonic() + 60
                 while len(self.answered) <= 50 and not self.failed and time.monotonic() < end:
                     time.sleep(0.05)
@@ -125,7 +129,7 @@ class Live:
         return promote.run(self.settings, promote.Options(**options), progress)
 
     def until_answered(self) -> None:
-        """Wait until what was asked from now on has been answered."""
+        """Wait until a request sent from now on is answered."""
         since = time.monotonic()
         while not any(sent >= since for sent, _, _ in list(self.answered)):
             assert self.failed == []
@@ -133,11 +137,11 @@ class Live:
             time.sleep(0.02)
 
     def behind(self) -> str:
-        found = endpoint.live(self.settings)
-        assert found is not None
-        assert found.state == "ready"
-        assert len(server.behind_all(self.settings, found.port)) == 1
-        return found.version
+        live = endpoint.live(self.settings)
+        assert live is not None
+        assert live.state == "ready"
+        assert len(server.behind_all(self.settings, live.port)) == 1
+        return live.version
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +163,8 @@ def live(module_settings: Settings, shots: pd.DataFrame) -> Iterator[Live]:
             server.stop(settings, left.port)
 
 
-class Told(Progress):
-    """What the person is told while it runs."""
+class RecordedProgress(Progress):
+    """The texts that a person sees while it runs."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -171,10 +175,10 @@ class Told(Progress):
 
 def test_promotion_and_rollback_move_the_endpoint_without_a_failed_request(live: Live) -> None:
     assert live.ask() == live.behind() == "1"
-    told = Told()
-    with live.asked_all_the_while():
+    progress = RecordedProgress()
+    with live.under_load():
         live.until_answered()
-        promoted = live.gate(told, action="override", reason=REASON, decided_by="ann")
+        promoted = live.gate(progress, action="override", reason=REASON, decided_by="ann")
         between = time.monotonic()
         assert (live.behind(), aliases(live.settings)) == ("2", {"champion": "2", "previous": "1"})
         live.until_answered()
@@ -183,29 +187,33 @@ def test_promotion_and_rollback_move_the_endpoint_without_a_failed_request(live:
         ended = time.monotonic()
         live.until_answered()
     assert (live.behind(), aliases(live.settings)) == ("1", {"champion": "1", "previous": "2"})
-    # between the two, and after the second, one version alone answers
-    assert {one for sent, got, one in live.answered if between <= sent and got <= begun} == {"2"}
-    assert {one for sent, _, one in live.answered if sent >= ended} == {"1"}
+    # between the two changes, and after the second, only one version answers
+    assert {
+        version
+        for sent, received, version in live.answered
+        if between <= sent and received <= begun
+    } == {"2"}
+    assert {version for sent, _, version in live.answered if sent >= ended} == {"1"}
     port = live.settings.serve_port
     assert promoted.text.endswith(f" The live endpoint on port {port} answers by version 2.")
     assert back.text == (
         "Rolled back: version 1 is the champion again instead of version 2. The live endpoint on "
         f"port {port} answers by version 1."
     )
-    assert any("Waiting for version 2 on the live endpoint" in text for text in told.texts)
+    assert any("Waiting for version 2 on the live endpoint" in text for text in progress.texts)
     ledger = registry.ledger(live.settings, SPEC.model)
     assert ledger["version"].tolist() == ["1", "2", "1"]
     assert ledger["decided_by"].tolist() == ["bob", "ann", "the app"]
     assert ledger["reason"].tolist()[:2] == [back.text, promoted.text]
 
 
-def test_what_does_not_start_moves_nothing_and_the_run_says_so(
+def test_a_version_that_does_not_start_moves_nothing_and_the_run_says_so(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, ledger = aliases(live.settings), registry.ledger(live.settings, SPEC.model)
     broken = [sys.executable, "-c", "raise SystemExit('OSError: no such model')"]
     monkeypatch.setattr(server, "_command", lambda *_: broken)
-    with live.asked_all_the_while(), pytest.raises(ServerError) as caught:
+    with live.under_load(), pytest.raises(ServerError) as caught:
         live.gate(action="rollback")
     assert caught.value.message.startswith("Nothing was moved. ")
     assert "OSError: no such model" in caught.value.message
@@ -222,16 +230,16 @@ def test_what_does_not_start_moves_nothing_and_the_run_says_so(
 def test_where_the_aliases_cannot_be_moved_the_endpoint_goes_back(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, seen = aliases(live.settings), []
+    before, live_versions = aliases(live.settings), []
 
     def full(*_: object, **__: object) -> None:
-        seen.append(live.behind())
+        live_versions.append(live.behind())
         raise StoreError("The MLflow registry cannot be used: disk full.")
 
     monkeypatch.setattr(registry, "move_champion", full)
-    with live.asked_all_the_while(), pytest.raises(StoreError) as caught:
+    with live.under_load(), pytest.raises(StoreError) as caught:
         live.gate(action="rollback")
-    assert seen == ["2"]
+    assert live_versions == ["2"]
     assert caught.value.message == (
         "The MLflow registry cannot be used: disk full. The live endpoint answers by version 1, as "
         "before."
@@ -241,7 +249,7 @@ def test_where_the_aliases_cannot_be_moved_the_endpoint_goes_back(
 
 
 def test_a_changed_version_is_not_served_anywhere(live: Live) -> None:
-    standing = server.servers(live.settings)
+    before = server.servers(live.settings)
     spoil(live.settings, model_store.require_version(live.settings, SPEC.model, "2"), "MLmodel")
     for ask in (
         lambda: serve.run(live.settings, serve.Options(target="2")),
@@ -249,14 +257,14 @@ def test_a_changed_version_is_not_served_anywhere(live: Live) -> None:
     ):
         with pytest.raises(StoreError, match="The configuration of version 2 of kobe-shots is not"):
             ask()
-    assert server.servers(live.settings) == standing
+    assert server.servers(live.settings) == before
     assert live.ask() == "1"
 
 
 # --- without a server ---------------------------------------------------------------------------
 
 
-def standing(settings: Settings, model: str, version: str) -> server.Server:
+def endpoint_of(settings: Settings, model: str, version: str) -> server.Server:
     return server.Server(
         5471,
         1,
@@ -280,7 +288,7 @@ def test_without_an_endpoint_of_this_model_none_is_started(
     register_two(settings, shots)
 
     def never(*_: object, **__: object) -> None:
-        raise AssertionError("nothing is to follow")
+        raise AssertionError("the endpoint must not follow")
 
     monkeypatch.setattr(endpoint, "follow", never)
     assert (
@@ -289,28 +297,28 @@ def test_without_an_endpoint_of_this_model_none_is_started(
         )
         is False
     )
-    monkeypatch.setattr(endpoint, "live", lambda _: standing(settings, "other-model", "1"))
-    found = promote.run(settings, promote.Options(action="rollback"))
-    assert found.text == "Rolled back: version 1 is the champion again instead of version 2."
+    monkeypatch.setattr(endpoint, "live", lambda _: endpoint_of(settings, "other-model", "1"))
+    rolled_back = promote.run(settings, promote.Options(action="rollback"))
+    assert rolled_back.text == "Rolled back: version 1 is the champion again instead of version 2."
 
 
-def test_what_is_only_tried_or_held_back_does_not_touch_the_endpoint(
+def test_a_dry_run_or_a_hold_does_not_touch_the_endpoint(
     settings: Settings, shots: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register_two(settings, shots)
 
     def never(*_: object, **__: object) -> None:
-        raise AssertionError("nothing is to follow")
+        raise AssertionError("the endpoint must not follow")
 
     monkeypatch.setattr(endpoint, "follow", never)
-    monkeypatch.setattr(endpoint, "live", lambda _: standing(settings, SPEC.model, "1"))
+    monkeypatch.setattr(endpoint, "live", lambda _: endpoint_of(settings, SPEC.model, "1"))
     promote.run(settings, promote.Options(dry_run=True, aim="not_worse", margin=0.1))
-    # rows that it was trained on are asked: every rule needs new ones
-    held = promote.run(settings, promote.Options(aim="better"))
-    assert (held.decision, held.champion) == ("hold", "1")
+    # the only rows are those it was trained on: every rule needs new ones
+    held_back = promote.run(settings, promote.Options(aim="better"))
+    assert (held_back.decision, held_back.champion) == ("hold", "1")
 
 
-def test_an_endpoint_that_cannot_go_back_is_told(
+def test_an_endpoint_that_cannot_go_back_is_reported(
     settings: Settings, shots: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register_two(settings, shots)
@@ -324,7 +332,7 @@ def test_an_endpoint_that_cannot_go_back_is_told(
     def full(*_: object, **__: object) -> None:
         raise StoreError("The disk is full.")
 
-    monkeypatch.setattr(endpoint, "live", lambda _: standing(settings, SPEC.model, "1"))
+    monkeypatch.setattr(endpoint, "live", lambda _: endpoint_of(settings, SPEC.model, "1"))
     monkeypatch.setattr(endpoint, "follow", follow)
     monkeypatch.setattr(registry, "move_champion", full)
     with pytest.raises(StoreError) as caught:
@@ -356,10 +364,10 @@ def test_a_champion_that_changed_meanwhile_changes_no_endpoint(
         )
 
     def never(*_: object, **__: object) -> None:
-        raise AssertionError("nothing is to follow")
+        raise AssertionError("the endpoint must not follow")
 
     monkeypatch.setattr(promote, "_record", meanwhile)
-    monkeypatch.setattr(endpoint, "live", lambda _: standing(settings, SPEC.model, "1"))
+    monkeypatch.setattr(endpoint, "live", lambda _: endpoint_of(settings, SPEC.model, "1"))
     monkeypatch.setattr(endpoint, "follow", never)
     with pytest.raises(InputError, match="Meanwhile version 2 is the champion"):
         promote.run(settings, promote.Options(action="override", reason=REASON))
@@ -370,13 +378,13 @@ def test_serving_the_champion_waits_for_a_change_of_it_to_end(
 ) -> None:
     register_two(settings, shots)
     monkeypatch.setattr(registry, "TURN_SECONDS", 0.3)
-    told = Told()
+    progress = RecordedProgress()
     with (
         registry.exclusive(settings),
         pytest.raises(NotReadyError, match="Another change of the cham"),
     ):
-        serve.run(settings, serve.Options(), told)
-    assert "Waiting for another change of the champion to end" in told.texts
+        serve.run(settings, serve.Options(), progress)
+    assert "Waiting for another change of the champion to end" in progress.texts
 
 
 def test_two_versions_are_compared_only_in_a_dry_run(
@@ -389,10 +397,10 @@ def test_two_versions_are_compared_only_in_a_dry_run(
     with pytest.raises(InputError, match="Version 2 is compared with itself"):
         promote.run(settings, promote.Options(challenger="2", against="2", dry_run=True))
     # the champion as the first of the two, too
-    found = promote.run(settings, promote.Options(challenger="1", against="2", dry_run=True))
-    assert (found.version, found.champion) == ("1", "1")
+    compared = promote.run(settings, promote.Options(challenger="1", against="2", dry_run=True))
+    assert (compared.version, compared.champion) == ("1", "1")
     assert aliases(settings) == before
-    run = tracking.run(settings, found.run_id)
+    run = tracking.run(settings, compared.run_id)
     assert run is not None
     assert (run.tags[TAG + "version"], run.tags[TAG + "against"]) == ("1", "2")
     assert run.tags[TAG + "dry_run"] == "true"

@@ -37,7 +37,7 @@ class Two:
     expected: dict[str, np.ndarray]
 
 
-def make_champion(settings: Settings, version: str) -> None:
+def set_champion(settings: Settings, version: str) -> None:
     client = MlflowClient(settings.mlflow_uri)
     client.set_registered_model_alias(SPEC.model, model_store.CHAMPION, version)
 
@@ -53,7 +53,7 @@ def two(
             settings,
             train.Options(candidates=(candidate,), folds=2, fit_share=0.3, learning_seconds=0),
         )
-    kept = {
+    tested = {
         number: tracking.table(
             settings,
             model_store.require_version(settings, SPEC.model, number).run_id,
@@ -62,14 +62,14 @@ def two(
         for number in ("1", "2")
     }
     columns = list(SPEC.features)
-    body = {"columns": columns, "data": kept["1"][columns].astype(float).to_numpy().tolist()}
+    body = {"columns": columns, "data": tested["1"][columns].astype(float).to_numpy().tolist()}
     served = serve.run(settings, serve.Options())
     try:
         yield Two(
             settings,
             served,
             {"dataframe_split": body},
-            {number: rows["courtside_probability"].to_numpy() for number, rows in kept.items()},
+            {number: rows["courtside_probability"].to_numpy() for number, rows in tested.items()},
         )
     finally:
         for left in server.servers(settings):
@@ -79,14 +79,14 @@ def two(
 def who_answered(two: Two, answer: requests.Response) -> str:
     """Return the version whose probabilities these are."""
     assert answer.status_code == 200
-    given = np.array([row["probability"] for row in answer.json()["predictions"]])
-    found = [
+    probabilities = np.array([row["probability"] for row in answer.json()["predictions"]])
+    matches = [
         number
         for number, expected in two.expected.items()
-        if np.abs(given - expected).max() < 1e-12
+        if np.abs(probabilities - expected).max() < 1e-12
     ]
-    assert len(found) == 1
-    return found[0]
+    assert len(matches) == 1
+    return matches[0]
 
 
 def ask(two: Two) -> str:
@@ -98,8 +98,8 @@ def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> N
     assert two.served.port == two.settings.serve_port
     assert np.abs(two.expected["1"] - two.expected["2"]).max() > 0.01
     assert ask(two) == "1"
-    (found,) = server.servers(two.settings)
-    assert (found.url, found.version, found.alias) == (two.served.url, "1", "champion")
+    (served,) = server.servers(two.settings)
+    assert (served.url, served.version, served.alias) == (two.served.url, "1", "champion")
     run = tracking.run(two.settings, two.served.run_id)
     assert run is not None
     assert run.params["served_port"] == str(two.served.port)
@@ -128,17 +128,17 @@ def test_the_champion_is_served_on_the_live_port_and_scored_there(two: Two) -> N
 def test_the_endpoint_answers_as_the_bare_server_does(
     two: Two, method: str, path: str, headers: dict[str, str], body: str | None
 ) -> None:
-    found = endpoint.live(two.settings)
-    assert found is not None
-    given = {"json": two.body} if body == "good" else {"data": body}
+    live = endpoint.live(two.settings)
+    assert live is not None
+    body_options = {"json": two.body} if body == "good" else {"data": body}
     answers = [
         requests.request(
-            method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60, **given
+            method, f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60, **body_options
         )
-        for port in (found.port, found.backend)
+        for port in (live.port, live.backend)
     ]
     own = {"date", "x-request-id", "x-prediction-ids", "x-prediction-log"}
-    told = [
+    contents = [
         (
             answer.status_code,
             answer.reason,
@@ -154,46 +154,48 @@ def test_the_endpoint_answers_as_the_bare_server_does(
         assert "Missing columns: lat, lon" in answers[0].json()["message"]
         return
     if answers[1].status_code >= 500:
-        # what nobody can read is the caller's to mend, and no fault of the server
+        # an unreadable body is the caller's error, not the server's
         assert answers[0].status_code == 400
         assert "cannot be read" in answers[0].json()["message"]
         return
-    assert told[0] == told[1]
+    assert contents[0] == contents[1]
 
 
 def test_the_endpoint_follows_a_champion_that_was_moved_elsewhere(two: Two) -> None:
-    """That no request fails meanwhile is held by the tests of the endpoint and of the rollback."""
+    """Tests of the endpoint and of the rollback check that no request fails meanwhile."""
     before = server.servers(two.settings)[0]
-    make_champion(two.settings, "2")
-    found = serve.run(two.settings, serve.Options())
-    assert (found.version, found.url) == ("2", two.served.url)
+    set_champion(two.settings, "2")
+    served = serve.run(two.settings, serve.Options())
+    assert (served.version, served.url) == ("2", two.served.url)
     assert {ask(two) for _ in range(20)} == {"2"}
     (now,) = server.servers(two.settings)
     assert (now.port, now.pid, now.version) == (before.port, before.pid, "2")
 
 
-def test_serving_what_is_live_starts_nothing_and_another_target_stands_beside(two: Two) -> None:
+def test_serving_the_live_version_starts_nothing_and_another_target_runs_beside_it(
+    two: Two,
+) -> None:
     (before,) = server.servers(two.settings)
     again = serve.run(two.settings, serve.Options())
     assert again.port == before.port
     assert server.servers(two.settings) == [before]
 
-    beside = serve.run(two.settings, serve.Options(target="1", shadow=True))
+    second = serve.run(two.settings, serve.Options(target="1", shadow=True))
     try:
-        assert beside.port > before.port
-        answer = requests.post(f"{beside.url}/invocations", json=two.body, timeout=60)
+        assert second.port > before.port
+        answer = requests.post(f"{second.url}/invocations", json=two.body, timeout=60)
         assert who_answered(two, answer) == "1"
-        # whoever asks the live endpoint is answered by it, and the other gets a copy
+        # the live endpoint answers its callers, and the other one gets a copy
         assert ask(two) == "2"
-        assert [one.shadow for one in endpoint.endpoints(two.settings)] == [beside.port, None]
+        assert [served.shadow for served in endpoint.endpoints(two.settings)] == [second.port, None]
         assert copies(before.port) == 1
         # once both answer by one version, there is nothing to compare
-        make_champion(two.settings, "1")
+        set_champion(two.settings, "1")
         serve.run(two.settings, serve.Options())
         assert ask(two) == "1"
-        assert [one.shadow for one in endpoint.endpoints(two.settings)] == [None, None]
+        assert [served.shadow for served in endpoint.endpoints(two.settings)] == [None, None]
     finally:
-        server.stop(two.settings, beside.port)
+        server.stop(two.settings, second.port)
     (now,) = server.servers(two.settings)
     assert (now.port, now.pid, now.version) == (before.port, before.pid, "1")
 
@@ -202,9 +204,9 @@ def copies(port: int) -> int:
     """Return how many copies were answered, once there are any."""
     end = time.monotonic() + 60
     while True:
-        told = gateway.status(port)
-        if (told and told.shadow and told.shadow.sent) or time.monotonic() > end:
-            return told.shadow.sent if told and told.shadow else 0
+        status = gateway.status(port)
+        if (status and status.shadow and status.shadow.sent) or time.monotonic() > end:
+            return status.shadow.sent if status and status.shadow else 0
         time.sleep(0.05)
 
 
@@ -230,18 +232,18 @@ def test_a_change_that_cannot_be_recorded_leaves_the_endpoint_answering(
 
 
 def test_stop_leaves_no_process(two: Two) -> None:
-    (found,) = server.servers(two.settings)
-    assert found.backend is not None
-    behind = server.find(two.settings, found.backend)
+    (live,) = server.servers(two.settings)
+    assert live.backend is not None
+    behind = server.find(two.settings, live.backend)
     assert behind is not None
-    server.stop(two.settings, found.port)
+    server.stop(two.settings, live.port)
     assert server.servers(two.settings) == []
     folder = str(two.settings.state_dir)
     left = []
-    for one in psutil.process_iter():
+    for running in psutil.process_iter():
         try:
-            if one.cwd() == folder and one.status() != psutil.STATUS_ZOMBIE:
-                left.append(one)
+            if running.cwd() == folder and running.status() != psutil.STATUS_ZOMBIE:
+                left.append(running)
         except psutil.Error:
             continue
     assert left == []

@@ -56,27 +56,27 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 def until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
 
 
 def living(pid):
-    """Return the pids of a session that are no zombies."""
-    found = []
-    for one in psutil.pids():
+    """Return the pids of a session that are not zombies."""
+    alive = []
+    for member in psutil.pids():
         try:
-            if os.getsid(one) == pid and psutil.Process(one).status() != psutil.STATUS_ZOMBIE:
-                found.append(one)
+            if os.getsid(member) == pid and psutil.Process(member).status() != psutil.STATUS_ZOMBIE:
+                alive.append(member)
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
-    return found
+    return alive
 
 
 # --- a real one -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def made_up():
+def toy_model():
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(
         {
@@ -96,8 +96,8 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def version(home, made_up):
-    frame, estimator = made_up
+def version(home, toy_model):
+    frame, estimator = toy_model
     model = ModelRecord(estimator, FEATURES, INPUTS, 0.4, frame.head(3).astype("float64"))
     with tracking.step_run(home, "train", Options(), Progress()) as run_id:
         model_id = tracking.log(home, run_id, Record(model=model))
@@ -137,25 +137,25 @@ def served(home, described):
             server.stop(home, left.port)
 
 
-def test_a_served_model_is_found_again(home, served, version):
+def test_a_served_model_is_listed(home, served, version):
     assert client.ping(served.url)
-    (found,) = server.servers(home)
-    assert found == served
-    assert (found.state, found.model, found.version, found.run_id) == (
+    (listed,) = server.servers(home)
+    assert listed == served
+    assert (listed.state, listed.model, listed.version, listed.run_id) == (
         "ready",
         "shots",
         "1",
         version.run_id,
     )
-    assert found.job_id == "job1"
-    assert not found.sample
-    assert (dict(found.inputs), found.threshold) == (INPUTS, 0.4)
+    assert listed.job_id == "job1"
+    assert not listed.sample
+    assert (dict(listed.inputs), listed.threshold) == (INPUTS, 0.4)
     assert server.stop_unfinished(home, "job1") == []
     assert "Uvicorn running on" in server.log_tail(home, served.port)
 
 
-def test_it_scores_as_the_estimator_does(served, made_up):
-    frame, estimator = made_up
+def test_it_scores_as_the_estimator_does(served, toy_model):
+    frame, estimator = toy_model
     shuffled = frame[list(FEATURES[::-1])].assign(other="x")
     scored = client.score(served.url, shuffled, INPUTS, batch_rows=128)
     expected = estimator.predict_proba(frame.astype("float64"))[:, 1]
@@ -165,7 +165,7 @@ def test_it_scores_as_the_estimator_does(served, made_up):
 
 
 @pytest.mark.parametrize("value", ["NaN", "null", "Infinity"])
-def test_it_refuses_what_is_no_number(served, value):
+def test_it_refuses_values_that_are_not_numbers(served, value):
     columns = json.dumps(FEATURES)
     body = f'{{"dataframe_split": {{"columns": {columns}, "data": [[1, {value}, 0]]}}}}'
     answer = requests.post(
@@ -180,8 +180,8 @@ def test_it_refuses_what_is_no_number(served, value):
     assert "row 1." in answer.json()["message"]
 
 
-def test_it_refuses_other_columns(served, made_up):
-    frame = made_up[0].rename(columns={"minutes": "seconds"})
+def test_it_refuses_other_columns(served, toy_model):
+    frame = toy_model[0].rename(columns={"minutes": "seconds"})
     with pytest.raises(ServerError, match=r"refused the rows: .*minutes") as caught:
         client.score(
             served.url, frame, dict.fromkeys(["distance", "seconds", "playoffs"], "number")
@@ -226,12 +226,12 @@ def settings(tmp_path, monkeypatch):
         server.stop(settings, left.port)
 
 
-def ready(settings, **given):
-    begun = server.start(settings, replace(DESCRIBED, **given))
+def ready(settings, **values):
+    begun = server.start(settings, replace(DESCRIBED, **values))
     return server.wait_until_ready(settings, begun, timeout=60)
 
 
-def test_one_that_died_is_noticed_and_can_be_dismissed(settings):
+def test_a_dead_server_is_noticed_and_can_be_dismissed(settings):
     served = ready(settings)
     os.killpg(served.pid, signal.SIGKILL)
     until(lambda: server.servers(settings)[0].state == "died" and not living(served.pid))
@@ -243,7 +243,7 @@ def test_one_that_died_is_noticed_and_can_be_dismissed(settings):
     server.dismiss(settings, served.port)
 
 
-def test_a_process_that_has_its_pid_later_is_not_taken_for_it(settings):
+def test_a_later_process_with_its_pid_is_not_mistaken_for_it(settings):
     served = ready(settings)
     server.keep(settings, replace(served, create_time=served.create_time - 60))
 
@@ -255,17 +255,17 @@ def test_a_process_that_has_its_pid_later_is_not_taken_for_it(settings):
     assert server.servers(settings) == [served]
 
 
-def test_its_place_can_be_taken_after_it_died(settings):
+def test_its_port_can_be_reused_after_it_died(settings):
     served = ready(settings)
     os.kill(served.pid, signal.SIGKILL)
     until(lambda: server.servers(settings)[0].state == "died")
     assert not process.port_is_free(served.port)
     again = server.start(settings, replace(DESCRIBED, port=served.port))
     assert server.wait_until_ready(settings, again).state == "ready"
-    assert [found.pid for found in server.servers(settings)] == [again.pid]
+    assert [served.pid for served in server.servers(settings)] == [again.pid]
 
 
-def test_one_that_ends_while_it_starts_is_told_with_its_reason(settings):
+def test_a_server_that_ends_while_it_starts_is_reported_with_its_reason(settings):
     (settings.state_dir / "broken").touch()
     begun = server.start(settings, replace(DESCRIBED, alias="champion"))
     with pytest.raises(ServerError) as caught:
@@ -276,7 +276,7 @@ def test_one_that_ends_while_it_starts_is_told_with_its_reason(settings):
     assert server.servers(settings) == []
 
 
-def test_one_that_never_answers_is_stopped(settings):
+def test_a_server_that_never_answers_is_stopped(settings):
     (settings.state_dir / "deaf").touch()
     begun = server.start(settings, DESCRIBED)
     with pytest.raises(ServerError, match=r"did not answer on port \d+ within 0\.2 seconds"):
@@ -285,12 +285,12 @@ def test_one_that_never_answers_is_stopped(settings):
     assert server.servers(settings) == []
 
 
-def test_what_others_started_is_told_and_left_alone(settings, tmp_path):
+def test_foreign_servers_are_listed_and_left_alone(settings, tmp_path):
     served = ready(settings)
     script = str(tmp_path / "stand_in.py")
     inside, outside = settings.serve_port + 3, process.free_port(settings.serve_port + 300)
     far = process.free_port(outside + 1)
-    given = {
+    arguments = {
         inside: ["--db-password", "hush"],
         outside: ["mlflow.pyfunc.scoring_server.app:app"],
         far: ["worker"],
@@ -299,28 +299,28 @@ def test_what_others_started_is_told_and_left_alone(settings, tmp_path):
         process.start(
             [sys.executable, script, str(port), *more], tmp_path / f"{port}.log", {}, tmp_path
         )
-        for port, more in given.items()
+        for port, more in arguments.items()
     ]
     try:
-        until(lambda: not any(process.port_is_free(port) for port in given))
-        found = {one.port: one for one in external_servers.listed(settings)}
-        # not ours, and of the others not what has nothing to do with us
-        assert served.port not in found
-        assert far not in found
-        assert (found[inside].pid, found[inside].is_model) == (started[0].pid, False)
-        assert found[inside].since == pytest.approx(started[0].create_time)
-        assert found[inside].command.endswith(f"{inside} --db-password ***")
-        assert found[outside].is_model
+        until(lambda: not any(process.port_is_free(port) for port in arguments))
+        listed = {foreign.port: foreign for foreign in external_servers.listed(settings)}
+        # neither our own server nor unrelated programs
+        assert served.port not in listed
+        assert far not in listed
+        assert (listed[inside].pid, listed[inside].is_model) == (started[0].pid, False)
+        assert listed[inside].since == pytest.approx(started[0].create_time)
+        assert listed[inside].command.endswith(f"{inside} --db-password ***")
+        assert listed[outside].is_model
         # what is not ours cannot be stopped
         with pytest.raises(NotReadyError, match="No model is served on port"):
             server.stop(settings, inside)
         assert living(started[0].pid)
     finally:
-        for one in started:
-            process.stop(one)
+        for child in started:
+            process.stop(child)
 
 
-def test_another_program_that_answers_is_not_taken_for_it(settings, tmp_path):
+def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path):
     (settings.state_dir / "deaf").touch()
     begun = server.start(settings, DESCRIBED)
     other = process.start(
@@ -338,7 +338,7 @@ def test_another_program_that_answers_is_not_taken_for_it(settings, tmp_path):
         process.stop(other)
 
 
-def test_the_unfinished_of_a_job_are_stopped_and_no_others(settings):
+def test_only_unfinished_servers_of_the_job_are_stopped(settings):
     finished = ready(settings, job_id="job1")
     (settings.state_dir / "deaf").touch()
     waiting = server.start(settings, replace(DESCRIBED, job_id="job1"))
@@ -349,7 +349,7 @@ def test_the_unfinished_of_a_job_are_stopped_and_no_others(settings):
 
     assert (stopped.port, stopped.state) == (waiting.port, "stopped")
     assert living(waiting.pid) == []
-    assert [found.port for found in server.servers(settings)] == sorted(
+    assert [served.port for served in server.servers(settings)] == sorted(
         [finished.port, others.port]
     )
 
@@ -358,16 +358,16 @@ def test_two_endpoints_that_start_at_once_get_servers_of_their_own(settings):
     (settings.state_dir / "deaf").touch()
     fronts = [server.reserve(settings, replace(DESCRIBED, alias=alias)) for alias in "ab"]
     # neither is named by its endpoint yet, and neither has bound its port
-    begun = [server.start(settings, replace(DESCRIBED, front=one.port)) for one in fronts]
-    assert len({one.port for one in [*fronts, *begun]}) == 4
+    begun = [server.start(settings, replace(DESCRIBED, front=front.port)) for front in fronts]
+    assert len({started.port for started in [*fronts, *begun]}) == 4
     with pytest.raises(InputError, match="belongs to an endpoint"):
         server.check_port(settings, begun[0].port)
     for front in fronts:
         server.stop(settings, front.port)
-    assert not any(living(one.pid) for one in begun)
+    assert not any(living(started.pid) for started in begun)
 
 
-def test_a_port_of_another_program_is_told(settings):
+def test_a_port_of_another_program_is_refused(settings):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -388,7 +388,7 @@ def test_the_first_port_is_kept_for_the_live_endpoint(settings):
     assert 65436 <= server.free_port(last, server.BACKEND_OFFSET) <= 65535
 
 
-def test_what_cannot_be_read_is_passed_over(settings):
+def test_a_record_that_cannot_be_read_is_skipped(settings):
     served = ready(settings)
     server.keep(settings, replace(served, port=5001))
     damage(settings, 5001)
@@ -415,7 +415,7 @@ def test_the_reason_in_a_log(log, reason):
 # --- MLflow's own pages -----------------------------------------------------------------------
 
 
-def test_mlflows_pages_are_started_once_found_again_and_stopped(settings, monkeypatch, tmp_path):
+def test_mlflows_pages_are_started_once_recognised_and_stopped(settings, monkeypatch, tmp_path):
     monkeypatch.setattr(
         mlflow_ui,
         "_command",

@@ -35,12 +35,12 @@ BODY = {"dataframe_split": {"columns": ["distance"], "data": [[3.0], [22.0]]}}
 def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
 
 
 @dataclass
-class Kept:
+class Supervised:
     """A live endpoint with a cheap model; every test but the last ones leaves it answering."""
 
     settings: Settings
@@ -49,20 +49,20 @@ class Kept:
 
     @property
     def front(self) -> server.Server:
-        found = server.find(self.settings, self.port)
-        assert found is not None
-        return found
+        front = server.find(self.settings, self.port)
+        assert front is not None
+        return front
 
     @property
     def behind(self) -> server.Server:
-        found = server.behind(self.settings, self.front)
-        assert found is not None
-        return found
+        backend = server.behind(self.settings, self.front)
+        assert backend is not None
+        return backend
 
     @property
     def state(self) -> str:
-        (found,) = server.servers(self.settings)
-        return found.state
+        (front,) = server.servers(self.settings)
+        return front.state
 
     def ask(self) -> requests.Response:
         return requests.post(f"{self.front.url}/invocations", json=BODY, timeout=60)
@@ -75,33 +75,33 @@ class Kept:
 
     def processes(self) -> list[psutil.Process]:
         """Return all living processes that were started for it."""
-        found = []
-        for one in psutil.process_iter():
+        running = []
+        for candidate in psutil.process_iter():
             try:
-                ours = one.cwd() == str(self.settings.state_dir)
-                if ours and one.status() != psutil.STATUS_ZOMBIE:
-                    found.append(one)
+                started_here = candidate.cwd() == str(self.settings.state_dir)
+                if started_here and candidate.status() != psutil.STATUS_ZOMBIE:
+                    running.append(candidate)
             except psutil.Error:
                 continue
-        return found
+        return running
 
 
-def kill(*found: server.Server) -> None:
-    for one in found:
-        os.kill(one.pid, signal.SIGKILL)
-    until(lambda: not any(server.is_alive(one) for one in found))
+def kill(*victims: server.Server) -> None:
+    for victim in victims:
+        os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: not any(server.is_alive(victim) for victim in victims))
 
 
-def is_bound(found: socket.socket, port: int) -> bool:
+def is_bound(probe: socket.socket, port: int) -> bool:
     try:
-        found.bind(("127.0.0.1", port))
+        probe.bind(("127.0.0.1", port))
     except OSError:
         return False
     return True
 
 
 @pytest.fixture(scope="module")
-def kept(module_settings: Settings) -> Iterator[Kept]:
+def supervised(module_settings: Settings) -> Iterator[Supervised]:
     settings = module_settings
     rows = pd.DataFrame({"distance": np.arange(20.0)})
     estimator = DummyClassifier(strategy="prior").fit(rows, np.arange(20) % 2)
@@ -110,102 +110,115 @@ def kept(module_settings: Settings) -> Iterator[Kept]:
         model_id = str(tracking.log(settings, run_id, Record(model=model)))
     version = registry.register(settings, "shots", model_id, run_id, {})
     front = endpoint.follow(settings, version)
-    made = Kept(settings, version, front.port)
+    live = Supervised(settings, version, front.port)
     try:
-        yield made
+        yield live
     finally:
         for left in server.servers(settings):
             server.stop(settings, left.port)
-        assert made.processes() == []
+        assert live.processes() == []
 
 
-def test_a_killed_scoring_server_is_started_again_by_itself(kept: Kept) -> None:
-    front, before = kept.front, kept.behind
+def test_a_killed_scoring_server_is_started_again_by_itself(supervised: Supervised) -> None:
+    front, before = supervised.front, supervised.behind
     kill(before)
-    told = {kept.ask().status_code for _ in range(3)}
+    statuses = {supervised.ask().status_code for _ in range(3)}
     # a request that was under way on it is the only one that may break
-    assert told <= {200, 502, 503}
-    until(lambda: kept.state == "ready" and kept.front.backend != before.port)
-    assert kept.answers()
-    assert kept.front.pid == front.pid
-    assert (kept.front.restarts, kept.front.problem) == (front.restarts + 1, None)
-    # while it starts it looks at the system by short-lived copies of itself
-    until(lambda: len(kept.processes()) == 2)
+    assert statuses <= {200, 502, 503}
+    until(lambda: supervised.state == "ready" and supervised.front.backend != before.port)
+    assert supervised.answers()
+    assert supervised.front.pid == front.pid
+    assert (supervised.front.restarts, supervised.front.problem) == (front.restarts + 1, None)
+    # while it starts, short-lived copies of it inspect the system
+    until(lambda: len(supervised.processes()) == 2)
 
 
-def test_a_killed_gateway_comes_back_and_takes_over_the_server_that_runs(kept: Kept) -> None:
-    front, behind = kept.front, kept.behind
+def test_a_killed_gateway_comes_back_and_takes_over_the_server_that_runs(
+    supervised: Supervised,
+) -> None:
+    front, behind = supervised.front, supervised.behind
     kill(front)
-    assert kept.state == "died"
+    assert supervised.state == "died"
     tried: dict[int, tuple[int, float]] = {}
-    restarts.tick(kept.settings, tried)
-    # it is at it: it is not started twice
-    restarts.tick(kept.settings, tried)
-    until(kept.answers)
-    until(lambda: len(kept.processes()) == 2)
-    assert kept.front.pid != front.pid
-    assert kept.behind.pid == behind.pid
+    restarts.tick(supervised.settings, tried)
+    # a restart is under way: it is not started twice
+    restarts.tick(supervised.settings, tried)
+    until(supervised.answers)
+    until(lambda: len(supervised.processes()) == 2)
+    assert supervised.front.pid != front.pid
+    assert supervised.behind.pid == behind.pid
     assert [count for count, _ in tried.values()] == [1]
-    # who needs it at once waits for it
-    kill(kept.front)
-    assert endpoint.revive(kept.settings, kept.port).pid == kept.front.pid
-    assert kept.answers()
-    assert kept.behind.pid == behind.pid
-    # and where all is up, nothing is done
-    assert endpoint.revive(kept.settings, kept.port) == kept.front
+    # a caller that needs it at once waits for it
+    kill(supervised.front)
+    assert endpoint.revive(supervised.settings, supervised.port).pid == supervised.front.pid
+    assert supervised.answers()
+    assert supervised.behind.pid == behind.pid
+    # where all is up, nothing is done
+    assert endpoint.revive(supervised.settings, supervised.port) == supervised.front
 
 
-def test_both_killed_come_back_on_the_same_port(kept: Kept) -> None:
-    before = kept.processes()
-    kill(kept.front, kept.behind)
+def test_both_killed_come_back_on_the_same_port(supervised: Supervised) -> None:
+    before = supervised.processes()
+    kill(supervised.front, supervised.behind)
     with socket.socket() as busy:
         busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # a killed process keeps its port until the last of its threads is gone
-        until(lambda: is_bound(busy, kept.port))
+        until(lambda: is_bound(busy, supervised.port))
         busy.listen()
         with pytest.raises(InputError, match="in use by another program"):
-            endpoint.revive(kept.settings, kept.port)
-        assert f"Port {kept.port} of the endpoint is in use" in (kept.front.problem or "")
-    endpoint.revive(kept.settings, kept.port)
-    assert kept.answers()
-    assert kept.front.problem is None
-    assert not {one.pid for one in before} & {one.pid for one in kept.processes()}
-    # the watch was at it as well, and finds that it is done
-    until(lambda: len(kept.processes()) == 2)
+            endpoint.revive(supervised.settings, supervised.port)
+        assert f"Port {supervised.port} of the endpoint is in use" in (
+            supervised.front.problem or ""
+        )
+    endpoint.revive(supervised.settings, supervised.port)
+    assert supervised.answers()
+    assert supervised.front.problem is None
+    assert not {running.pid for running in before} & {
+        running.pid for running in supervised.processes()
+    }
+    # the watch was restarting it too, and sees that it is done
+    until(lambda: len(supervised.processes()) == 2)
 
 
-def test_what_was_changed_on_disk_does_not_come_back(kept: Kept) -> None:
-    assert kept.front.folder is not None
-    code = kept.front.folder / "served_model.py"
+def test_a_version_changed_on_disk_is_not_restarted(supervised: Supervised) -> None:
+    assert supervised.front.folder is not None
+    code = supervised.front.folder / "served_model.py"
     content = code.read_bytes()
     code.write_bytes(content + b"\n# another line\n")
     try:
-        restarts.check(replace(kept.front, digests={}))
+        restarts.check(replace(supervised.front, digests={}))
         with pytest.raises(StoreError, match=r"served_model\.py of version 1 of shots is not"):
-            restarts.check(kept.front)
+            restarts.check(supervised.front)
     finally:
         code.write_bytes(content)
-    restarts.check(kept.front)
+    restarts.check(supervised.front)
 
 
-def test_stop_during_a_restart_leaves_nothing_and_nobody_starts_it_again(kept: Kept) -> None:
-    front = kept.front
-    kill(kept.behind)
+def test_stop_during_a_restart_leaves_nothing_and_nothing_restarts_it(
+    supervised: Supervised,
+) -> None:
+    front = supervised.front
+    kill(supervised.behind)
     # the restart has begun a new server, which does not answer yet
-    until(lambda: any(server.is_alive(one) for one in server.behind_all(kept.settings, kept.port)))
-    server.stop(kept.settings, kept.port)
-    assert kept.processes() == []
-    assert server.kept(kept.settings) == []
-    restarts.tick(kept.settings, {})
+    until(
+        lambda: any(
+            server.is_alive(backend)
+            for backend in server.behind_all(supervised.settings, supervised.port)
+        )
+    )
+    server.stop(supervised.settings, supervised.port)
+    assert supervised.processes() == []
+    assert server.kept(supervised.settings) == []
+    restarts.tick(supervised.settings, {})
     with pytest.raises(NotReadyError, match="stopped already"):
-        endpoint.revive(kept.settings, front.port)
-    assert kept.processes() == []
+        endpoint.revive(supervised.settings, front.port)
+    assert supervised.processes() == []
 
 
-def test_endpoints_outlive_the_app_and_its_supervisor(kept: Kept) -> None:
+def test_endpoints_outlive_the_app_and_its_supervisor(supervised: Supervised) -> None:
     """Started by a process that is killed with all of its group, as the app's jobs are."""
-    for left in server.servers(kept.settings):
-        server.stop(kept.settings, left.port)
+    for left in server.servers(supervised.settings):
+        server.stop(supervised.settings, left.port)
     job = (
         "import os, signal\n"
         "from core.serving import endpoint\nfrom core.platform import model_store\n"
@@ -217,26 +230,26 @@ def test_endpoints_outlive_the_app_and_its_supervisor(kept: Kept) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", job],
         cwd=CODE_ROOT,
-        env=os.environ | kept.settings.environment(),
+        env=os.environ | supervised.settings.environment(),
         start_new_session=True,
         timeout=120,
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
     # it takes the next port where another program has the first by now
-    (found,) = server.servers(kept.settings)
-    kept.port = found.port
-    assert kept.state == "ready"
-    assert kept.answers()
-    server.stop(kept.settings, kept.port)
-    assert kept.processes() == []
+    (front,) = server.servers(supervised.settings)
+    supervised.port = front.port
+    assert supervised.state == "ready"
+    assert supervised.answers()
+    server.stop(supervised.settings, supervised.port)
+    assert supervised.processes() == []
 
 
 # --- without a server ---------------------------------------------------------------------------
 
 
-def standing(settings: Settings) -> server.Server:
-    """Keep an endpoint whose gateway is this process and whose server is gone."""
+def stored_endpoint(settings: Settings) -> server.Server:
+    """Store an endpoint whose gateway is this process and whose server is gone."""
     front = server.Server(
         5001,
         os.getpid(),
@@ -257,10 +270,10 @@ def standing(settings: Settings) -> server.Server:
     return front
 
 
-def test_one_that_ends_again_and_again_is_given_up_with_a_sentence(
+def test_a_server_that_keeps_ending_is_given_up_with_a_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    front = standing(settings)
+    front = stored_endpoint(settings)
     server.keep(settings, replace(front, port=5002, is_live=False, backend=5102, shadow=5001))
     begun: list[float] = []
     gone = process.Process(0, 0.0)
@@ -273,20 +286,22 @@ def test_one_that_ends_again_and_again_is_given_up_with_a_sentence(
 
     monkeypatch.setattr(restarts, "begin", begin)
     keeper = restarts._Keeper(settings, 5001)
-    seen = set()
-    while (found := server.find(settings, 5001)) and found.state == "ready":
+    problems = set()
+    while (served := server.find(settings, 5001)) and served.state == "ready":
         keeper.tend(now)
-        seen.add((server.find(settings, 5001) or front).problem)
+        problems.add((server.find(settings, 5001) or front).problem)
         now += 0.25
     waits = np.diff([1000.0, *begun]).round().tolist()
     assert waits == [0, 1, 2, 4, 8, 16, 32, 60]
-    assert found is not None
-    assert found.state == "died"
-    assert found.problem is not None
-    assert found.problem.startswith("It was started 8 times in a row and ended each time")
-    assert "out of memory." in found.problem
-    assert "It could not be served: out of memory. It is started again in 4 s, try 4 of 8." in seen
-    # copies of its requests are sent to it no longer
+    assert served is not None
+    assert served.state == "died"
+    assert served.problem is not None
+    assert served.problem.startswith("It was started 8 times in a row and ended each time")
+    assert "out of memory." in served.problem
+    assert (
+        "It could not be served: out of memory. It is started again in 4 s, try 4 of 8." in problems
+    )
+    # it no longer gets copies of requests
     other = server.find(settings, 5002)
     assert other is not None
     assert other.shadow is None
@@ -302,7 +317,7 @@ def test_one_that_ends_again_and_again_is_given_up_with_a_sentence(
 def test_five_minutes_without_a_fault_make_the_next_one_the_first(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    front = standing(settings)
+    front = stored_endpoint(settings)
     monkeypatch.setattr(restarts, "begin", lambda *_, **__: process.Process(0, 0.0))
     up = [False]
     monkeypatch.setattr(server, "behind", lambda *_: front if up[0] else None)
@@ -317,12 +332,12 @@ def test_five_minutes_without_a_fault_make_the_next_one_the_first(
     assert keeper.failures == 0
 
 
-def test_what_starts_or_is_stopped_or_was_given_up_is_not_ours_to_start(
+def test_starting_stopped_and_given_up_endpoints_are_not_restarted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
     monkeypatch.setattr(restarts, "begin", lambda _, port, **__: begun.append(port))
-    front = replace(standing(settings), create_time=1.0)
+    front = replace(stored_endpoint(settings), create_time=1.0)
     for state in ("starting", "stopped", "died"):
         server.keep(settings, replace(front, state=state))
         restarts.tick(settings, {})
@@ -336,10 +351,10 @@ def test_what_starts_or_is_stopped_or_was_given_up_is_not_ours_to_start(
 
 
 def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settings) -> None:
-    front = standing(settings)
-    beside = replace(front, port=5002, pid=0, backend=5102, is_live=False, version="2")
-    server.keep(settings, beside)
-    server.keep(settings, replace(beside, port=5003, backend=5103, version="1"))
+    front = stored_endpoint(settings)
+    second = replace(front, port=5002, pid=0, backend=5102, is_live=False, version="2")
+    server.keep(settings, second)
+    server.keep(settings, replace(second, port=5003, backend=5103, version="1"))
     assert endpoint.set_shadow(settings, 5002, on=True).shadow == 5002
     with pytest.raises(InputError, match="answers by version 1 itself"):
         endpoint.set_shadow(settings, 5003, on=True)
@@ -350,9 +365,9 @@ def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settin
     assert endpoint.set_shadow(settings, 5002, on=False).shadow is None
     endpoint.set_shadow(settings, 5002, on=True)
     server.stop(settings, 5002)
-    found = server.find(settings, 5001)
-    assert found is not None
-    assert found.shadow is None
+    remaining = server.find(settings, 5001)
+    assert remaining is not None
+    assert remaining.shadow is None
 
 
 def test_without_a_live_endpoint_nothing_is_shadowed(settings: Settings) -> None:
@@ -360,20 +375,20 @@ def test_without_a_live_endpoint_nothing_is_shadowed(settings: Settings) -> None
         endpoint.set_shadow(settings, 5002, on=True)
 
 
-def test_the_supervisor_looks_after_what_is_served_at_each_sweep(
+def test_the_supervisor_checks_the_served_models_at_each_sweep(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[dict[int, tuple[int, float]]] = []
+    sweeps: list[dict[int, tuple[int, float]]] = []
 
     def tick(_: Settings, tried: dict[int, tuple[int, float]]) -> None:
-        tried[5001] = (len(looked) + 1, 0.0)
-        looked.append(dict(tried))
+        tried[5001] = (len(sweeps) + 1, 0.0)
+        sweeps.append(dict(tried))
         raise OSError("No space left on device")
 
     monkeypatch.setattr(restarts, "tick", tick)
     settings.state_dir.mkdir(parents=True)
-    made = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
-    made._sweep()
-    made._sweep()
+    watcher = supervisor.Supervisor(settings, target="x:y", clean_up="x:y", preload=(), idle=1.0)
+    watcher._sweep()
+    watcher._sweep()
     # a full disk does not end it, and it remembers what was tried
-    assert looked == [{5001: (1, 0.0)}, {5001: (2, 0.0)}]
+    assert sweeps == [{5001: (1, 0.0)}, {5001: (2, 0.0)}]

@@ -1,6 +1,6 @@
-"""Candidates side by side on a Dask cluster: the same figures, and a sentence for each way to fail.
+"""Candidates side by side on a Dask cluster: the same figures, and a message for each failure.
 
-Every scheduler and worker here listens on 127.0.0.1 alone, on a port of the system's choice.
+Every scheduler and worker here listens on 127.0.0.1 alone, on a port that the system chooses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ THREE = {"lr": {}, "dt": {}, "lightgbm": {"n_estimators": 20, "num_leaves": 4}}
 LONG = {"gbc": {"n_estimators": 4000}}
 ENDLESS = {"gbc": {"folds": 6000}}
 FEATURES = ["a", "b", "c"]
-# a small web server is left, on a port of the system's choice
+# a small web server remains, on a port that the system chooses
 NO_PAGE = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 
 
@@ -50,7 +50,7 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame(x, columns=FEATURES).assign(y=label)
 
 
-def maker(before: object = None) -> Callable[..., automl.Trainer]:
+def trainer_factory(before: object = None) -> Callable[..., automl.Trainer]:
     return partial(
         automl.Trainer, rows(), "y", folds=3, seed=42, fit_share=1.0, preprocessor=before
     )
@@ -58,7 +58,7 @@ def maker(before: object = None) -> Callable[..., automl.Trainer]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A scheduler with two workers in processes of their own."""
+    """A scheduler with two workers in their own processes."""
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -68,7 +68,9 @@ def address() -> Iterator[str]:
     ) as local:
         # a worker's first training imports PyCaret
         warm = {"nb": {}, "dummy": {}, "dt": {}}
-        assert len(list(cluster.fit_all(local.scheduler_address, maker(), warm))) == len(warm)
+        assert len(list(cluster.fit_all(local.scheduler_address, trainer_factory(), warm))) == len(
+            warm
+        )
         yield local.scheduler_address
 
 
@@ -120,115 +122,120 @@ def worker_words(address: str) -> tuple[str, ...]:
     )
 
 
-def until(is_so: Callable[[], bool], seconds: float) -> None:
+def until(condition: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not is_so():
+    while not condition():
         assert time.monotonic() < end, f"not so within {seconds} s"
         time.sleep(0.1)
 
 
 def tasks(address: str) -> list[str]:
-    """Return the states of all tasks of all workers, those that are given up too."""
+    """Return the states of all tasks of all workers, including those that were given up."""
     with distributed.Client(address, set_as_default=False) as client:
-        found = client.run(lambda dask_worker: [t.state for t in dask_worker.state.tasks.values()])
-    return [state for states in found.values() for state in states]
+        states_by_worker = client.run(
+            lambda dask_worker: [t.state for t in dask_worker.state.tasks.values()]
+        )
+    return [state for states in states_by_worker.values() for state in states]
 
 
 def processing(address: str) -> int:
     with distributed.Client(address, set_as_default=False) as client:
-        found = client.run(lambda dask_worker: len(dask_worker.state.executing))
-    return sum(found.values())
+        counts = client.run(lambda dask_worker: len(dask_worker.state.executing))
+    return sum(counts.values())
 
 
-def told(address: str, wanted: type[CourtsideError], seconds: float, words: str) -> None:
+def assert_fails(address: str, error: type[CourtsideError], seconds: float, words: str) -> None:
     start = time.monotonic()
-    with pytest.raises(wanted, match=words) as caught:
-        list(cluster.fit_all(address, maker(), THREE))
+    with pytest.raises(error, match=words) as caught:
+        list(cluster.fit_all(address, trainer_factory(), THREE))
     assert time.monotonic() - start < seconds
     assert "COURTSIDE_DASK" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     ["http://h:1", "h:8786", "tcp://h", "tcp://h:0", "tcp://h:65536", "tcp://ann:s3cret@h:1"],
 )
-def test_what_is_no_address_is_refused_without_telling_a_password(given: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_a_password(value: str) -> None:
     with pytest.raises(InputError, match=r"COURTSIDE_DASK: .* tcp://host:port or tls://") as caught:
-        Settings.load({"COURTSIDE_DASK": given})
+        Settings.load({"COURTSIDE_DASK": value})
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["tcp://127.0.0.1:8786", "tls://dask.local:65535"])
-def test_a_job_gets_the_address_too(given: str) -> None:
-    settings = Settings.load({"COURTSIDE_DASK": given})
-    assert settings.dask == given
+@pytest.mark.parametrize("value", ["tcp://127.0.0.1:8786", "tls://dask.local:65535"])
+def test_a_job_gets_the_address_too(value: str) -> None:
+    settings = Settings.load({"COURTSIDE_DASK": value})
+    assert settings.dask == value
     assert Settings.load(settings.environment()) == settings
     assert Settings.load({}).dask is None
 
 
-def test_the_figures_are_those_of_one_by_one_and_so_is_what_is_made_of_them(address: str) -> None:
-    make = maker(preprocessor(FEATURES, [], impute=True))
+def test_parallel_and_serial_fits_and_combinations_give_the_same_figures(address: str) -> None:
+    new_trainer = trainer_factory(preprocessor(FEATURES, [], impute=True))
     waited: list[int] = []
-    found = {
-        name: how() for name, how in cluster.fit_all(address, make, THREE, on_wait=waited.append)
+    parallel = {
+        name: outcome()
+        for name, outcome in cluster.fit_all(address, new_trainer, THREE, on_wait=waited.append)
     }
     assert set(waited) <= {2}
-    serial, adopting = make(), make()
-    here = {name: serial.fit(name, params) for name, params in THREE.items()}
-    for one in found.values():
-        adopting.adopt(one)
-    here["blend"] = serial.blend("blend", ["lr", "lightgbm"])
-    found["blend"] = adopting.blend("blend", ["lr", "lightgbm"])
-    here["dt.sigmoid"] = serial.calibrate("dt", "sigmoid")
-    found["dt.sigmoid"] = adopting.calibrate("dt", "sigmoid")
-    here["lightgbm.tuned"] = serial.tune("lightgbm", trials=2, seconds=60)
-    found["lightgbm.tuned"] = adopting.tune("lightgbm", trials=2, seconds=60)
+    serial, adopting = new_trainer(), new_trainer()
+    expected = {name: serial.fit(name, params) for name, params in THREE.items()}
+    for fitted in parallel.values():
+        adopting.adopt(fitted)
+    expected["blend"] = serial.blend("blend", ["lr", "lightgbm"])
+    parallel["blend"] = adopting.blend("blend", ["lr", "lightgbm"])
+    expected["dt.sigmoid"] = serial.calibrate("dt", "sigmoid")
+    parallel["dt.sigmoid"] = adopting.calibrate("dt", "sigmoid")
+    expected["lightgbm.tuned"] = serial.tune("lightgbm", trials=2, seconds=60)
+    parallel["lightgbm.tuned"] = adopting.tune("lightgbm", trials=2, seconds=60)
     fresh = pd.DataFrame(np.random.default_rng(5).normal(size=(200, 3)), columns=FEATURES)
-    for name, one in here.items():
-        other = found[name]
-        pd.testing.assert_frame_equal(one.folds, other.folds, check_exact=True)
-        pd.testing.assert_frame_equal(one.validation, other.validation, rtol=0, atol=1e-12)
-        assert (one.params, one.libraries, one.rows_fit) == (
-            other.params,
-            other.libraries,
-            other.rows_fit,
+    for name, serial_fit in expected.items():
+        parallel_fit = parallel[name]
+        pd.testing.assert_frame_equal(serial_fit.folds, parallel_fit.folds, check_exact=True)
+        pd.testing.assert_frame_equal(
+            serial_fit.validation, parallel_fit.validation, rtol=0, atol=1e-12
+        )
+        assert (serial_fit.params, serial_fit.libraries, serial_fit.rows_fit) == (
+            parallel_fit.params,
+            parallel_fit.libraries,
+            parallel_fit.rows_fit,
         )
         np.testing.assert_allclose(
-            one.estimator.predict_proba(fresh),
-            other.estimator.predict_proba(fresh),
+            serial_fit.estimator.predict_proba(fresh),
+            parallel_fit.estimator.predict_proba(fresh),
             rtol=0,
             atol=1e-12,
         )
 
 
-def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(address: str) -> None:
-    wanted = {"lr": {"solver": "magic"}, "nb": {}, "unheard": {}}
-    found = dict(cluster.fit_all(address, maker(), wanted))
-    assert found["nb"]().id == "nb"
+def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(address: str) -> None:
+    params = {"lr": {"solver": "magic"}, "nb": {}, "unheard": {}}
+    outcomes = dict(cluster.fit_all(address, trainer_factory(), params))
+    assert outcomes["nb"]().id == "nb"
     with pytest.raises(InputError, match="'lr' cannot be fitted on these rows"):
-        found["lr"]()
+        outcomes["lr"]()
     with pytest.raises(InputError, match="'unheard' cannot be fitted on these rows"):
-        found["unheard"]()
+        outcomes["unheard"]()
 
 
-def test_the_deadline_cancels_what_is_not_done_and_frees_the_workers(address: str) -> None:
+def test_the_deadline_cancels_unfinished_candidates_and_frees_the_workers(address: str) -> None:
     start = time.monotonic()
-    wanted = {"nb": {}, **LONG, "lr": {}}
-    found = dict(cluster.fit_all(address, maker(), wanted, deadline=start + 8))
+    params = {"nb": {}, **LONG, "lr": {}}
+    outcomes = dict(cluster.fit_all(address, trainer_factory(), params, deadline=start + 8))
     assert time.monotonic() - start < 30
-    assert found["nb"]().id == "nb"
-    assert found["lr"]().id == "lr"
+    assert outcomes["nb"]().id == "nb"
+    assert outcomes["lr"]().id == "lr"
     with pytest.raises(automl.OutOfTime):
-        found["gbc"]()
+        outcomes["gbc"]()
     until(lambda: not tasks(address), 60)
-    # a worker that ended a candidate so goes on with the next one
-    assert dict(cluster.fit_all(address, maker(), {"lr": {}}))["lr"]().id == "lr"
+    # a worker that gave up a candidate goes on with the next one
+    assert dict(cluster.fit_all(address, trainer_factory(), {"lr": {}}))["lr"]().id == "lr"
 
 
-def test_who_looks_away_cancels_what_is_not_done(address: str) -> None:
+def test_closing_the_iterator_cancels_unfinished_candidates(address: str) -> None:
     arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, **ENDLESS})
-    name, how = next(arriving)
-    assert how().id == name == "lr"
+    name, outcome = next(arriving)
+    assert outcome().id == name == "lr"
     assert "executing" in tasks(address)
     arriving.close()
     until(lambda: not tasks(address), 60)
@@ -249,22 +256,22 @@ def test_a_job_that_is_killed_leaves_no_work_behind(address: str, tmp_path: Path
     until(lambda: not tasks(address), 60)
 
 
-def test_a_task_whose_worker_dies_is_begun_anew_by_another(address: str) -> None:
+def test_a_task_whose_worker_dies_is_restarted_by_another(address: str) -> None:
     arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, "gbc": {"folds": 100}})
     name, _ = next(arriving)
     assert name == "lr"
     with distributed.Client(address, set_as_default=False) as client:
         pids = client.run(lambda dask_worker: os.getpid() if dask_worker.state.executing else None)
     [busy] = [pid for pid in pids.values() if pid]
-    # more than once what both work on is left with one of them alone (every 2 s)
+    # long enough for Dask to drop duplicates of shared data more than once (every 2 s)
     time.sleep(3)
     os.kill(busy, signal.SIGKILL)
-    name, how = next(arriving)
-    assert how().id == name == "gbc"
+    name, outcome = next(arriving)
+    assert outcome().id == name == "gbc"
     arriving.close()
 
 
-def test_a_candidate_that_ends_every_worker_is_told_and_not_tried_for_ever() -> None:
+def test_a_candidate_that_kills_every_worker_is_reported_and_not_retried_forever() -> None:
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -272,30 +279,30 @@ def test_a_candidate_that_ends_every_worker_is_told_and_not_tried_for_ever() -> 
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
     ) as local:
-        # as a system does that has no memory left
+        # as a system does when it runs out of memory
         arriving = cluster.fit_all(local.scheduler_address, lambda on_fold: os._exit(1), {"lr": {}})
-        name, how = next(arriving)
+        name, outcome = next(arriving)
         assert name == "lr"
         with pytest.raises(InputError, match=r"given to \d Dask workers, and each of them ended"):
-            how()
+            outcome()
         assert list(arriving) == []
 
 
-def test_an_address_without_an_answer_is_told_within_seconds(
+def test_an_address_without_an_answer_is_reported_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert dask.ANSWER_SECONDS == 5
     monkeypatch.setattr(dask, "ANSWER_SECONDS", 1.5)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        host = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        told(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        host = f"tcp://127.0.0.1:{occupied.getsockname()[1]}"
+        assert_fails(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
         # a program that listens and says nothing
-        taken.listen()
-        told(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
+        occupied.listen()
+        assert_fails(host, InputError, 30, "No Dask scheduler answers at tcp://127.0.0.1")
 
 
-def test_workers_with_other_packages_are_told(
+def test_workers_with_other_packages_are_reported(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dask._about.cache_clear()
@@ -304,7 +311,7 @@ def test_workers_with_other_packages_are_told(
         dask.importlib.metadata, "version", lambda name: "9.9" if name == "pandas" else real(name)
     )
     try:
-        told(
+        assert_fails(
             address,
             InputError,
             30,
@@ -314,12 +321,12 @@ def test_workers_with_other_packages_are_told(
         dask._about.cache_clear()
 
 
-def test_what_a_cluster_lacks_or_loses_is_told(tmp_path: Path) -> None:
+def test_missing_and_lost_parts_of_a_cluster_are_reported(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (address, started):
-        told(address, InputError, 30, "has no workers. Start some in the app's folder")
+        assert_fails(address, InputError, 30, "has no workers. Start some in the app's folder")
         with program(tmp_path, *worker_words(address), path=""):
             until(lambda: workers(address) == 1, 60)
-            told(
+            assert_fails(
                 address,
                 InputError,
                 30,
@@ -330,8 +337,8 @@ def test_what_a_cluster_lacks_or_loses_is_told(tmp_path: Path) -> None:
         with program(tmp_path, *worker_words(address)) as worker:
             until(lambda: workers(address) == 1, 60)
             arriving = cluster.fit_all(address, partial(Toy), {"lr": {}, **ENDLESS})
-            name, how = next(arriving)
-            assert how().id == name == "lr"
+            name, outcome = next(arriving)
+            assert outcome().id == name == "lr"
             worker.kill()
             lost(arriving)
 
@@ -343,10 +350,12 @@ def test_what_a_cluster_lacks_or_loses_is_told(tmp_path: Path) -> None:
             lost(arriving)
 
 
-def test_a_scheduler_that_cannot_read_the_tasks_is_told(tmp_path: Path) -> None:
+def test_a_scheduler_that_cannot_read_the_tasks_is_reported(tmp_path: Path) -> None:
     with scheduler(tmp_path, path="") as (address, _), program(tmp_path, *worker_words(address)):
         until(lambda: workers(address) == 1, 60)
-        told(address, InputError, 30, r"The Dask scheduler at \S+ does not find this app's code")
+        assert_fails(
+            address, InputError, 30, r"The Dask scheduler at \S+ does not find this app's code"
+        )
 
 
 def workers(address: str) -> int:
@@ -361,14 +370,14 @@ def lost(arriving: Iterator[cluster.Outcome]) -> None:
     assert time.monotonic() - start < 60
 
 
-class Told(Progress):
-    """Keeps all that a step says."""
+class RecordedProgress(Progress):
+    """Records all progress of a step."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[float, str]] = []
+        self.updates: list[tuple[float, str]] = []
 
     def update(self, fraction: float, text: str) -> None:
-        self.said.append((fraction, text))
+        self.updates.append((fraction, text))
 
 
 @pytest.fixture(scope="module")
@@ -377,44 +386,52 @@ def home(prepared_few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
     return copy_home(prepared_few, tmp_path_factory.mktemp("cluster") / "home")
 
 
-def test_side_by_side_on_a_cluster_the_figures_are_the_same(home: Settings, address: str) -> None:
-    two = {name: THREE[name] for name in ("lr", "lightgbm")}
+def test_a_training_on_a_cluster_gives_the_same_figures(home: Settings, address: str) -> None:
+    two_candidates = {name: THREE[name] for name in ("lr", "lightgbm")}
     options = train.Options(
-        candidates=(*two, "nb"),
-        params={**two, "nb": {"magic": 1}},
+        candidates=(*two_candidates, "nb"),
+        params={**two_candidates, "nb": {"magic": 1}},
         folds=2,
         blend=True,
         learning_seconds=0,
     )
-    told = Told()
-    found = train.run(home.model_copy(update={"dask": address}), options, told)
+    progress = RecordedProgress()
+    parallel = train.run(home.model_copy(update={"dask": address}), options, progress)
     serial = train.run(home, options)
-    assert (found.best, found.left_out) == (serial.best, serial.left_out) == (serial.best, ("nb",))
-    assert found.log_loss_test == pytest.approx(serial.log_loss_test, abs=1e-12)
+    assert (
+        (parallel.best, parallel.left_out)
+        == (serial.best, serial.left_out)
+        == (serial.best, ("nb",))
+    )
+    assert parallel.log_loss_test == pytest.approx(serial.log_loss_test, abs=1e-12)
     for name in ("comparison", "folds", "left_out"):
-        one, other = (
+        serial_table, parallel_table = (
             tracking.table(home, run.run_id, name).drop(
                 columns=["run_id", "seconds_fit"], errors="ignore"
             )
-            for run in (serial, found)
+            for run in (serial, parallel)
         )
-        pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-12)
+        pd.testing.assert_frame_equal(serial_table, parallel_table, rtol=0, atol=1e-12)
     children = {
-        run.run_id: {one.name: one for one in tracking.runs(home, parent=run.run_id)}
-        for run in (serial, found)
+        run.run_id: {child.name: child for child in tracking.runs(home, parent=run.run_id)}
+        for run in (serial, parallel)
     }
-    for name, one in children[serial.run_id].items():
-        other = children[found.run_id][name]
-        assert one.status == other.status == ("FAILED" if name == "Naive Bayes" else "FINISHED")
-        if one.status == "FINISHED":
+    for name, serial_child in children[serial.run_id].items():
+        parallel_child = children[parallel.run_id][name]
+        assert (
+            serial_child.status
+            == parallel_child.status
+            == ("FAILED" if name == "Naive Bayes" else "FINISHED")
+        )
+        if serial_child.status == "FINISHED":
             forecast, again = (
                 tracking.table(home, child.run_id, "test_predictions")["courtside_probability"]
-                for child in (one, other)
+                for child in (serial_child, parallel_child)
             )
             np.testing.assert_allclose(forecast, again, rtol=0, atol=1e-12)
-    texts = [text for _, text in told.said]
+    texts = [text for _, text in progress.updates]
     assert any(text.startswith("0 of 3 candidates done, side by side on 2 Dask") for text in texts)
     assert any(text.startswith("2 of 3") and "best so far" in text for text in texts)
     assert any(text.startswith("Blend of the best: fold 2 of 2") for text in texts)
-    shares = [share for share, _ in told.said]
+    shares = [share for share, _ in progress.updates]
     assert shares == sorted(shares)

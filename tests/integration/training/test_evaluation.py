@@ -1,4 +1,4 @@
-"""What a training keeps of its candidates: intervals, threshold, slices, and what is served."""
+"""What a training records of its candidates: intervals, threshold, slices, and the served model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def result(home: Settings) -> train.Result:
-    """Two candidates, the threshold by F1, the best one served as fitted again on all rows."""
+    """Two candidates, the threshold by F1, the best one refitted on all rows and served."""
     options = train.Options(candidates=("lr", "knn"), folds=3, aim="f1", refit=True)
     return train.run(home, options)
 
@@ -43,9 +43,9 @@ def test_every_figure_has_an_interval_that_holds_it(home: Settings, version) -> 
     for name in (*metrics.TITLES, "calibration", "calibration_error"):
         value, low, high = (run.metrics[f"{name}_test{end}"] for end in ("", "_low", "_high"))
         assert low <= value <= high, name
-    kept = tracking.table(home, version.run_id, "test_predictions")
-    labels = kept["courtside_label"].to_numpy()
-    forecast = kept["courtside_probability"].to_numpy()
+    tested = tracking.table(home, version.run_id, "test_predictions")
+    labels = tested["courtside_label"].to_numpy()
+    forecast = tested["courtside_probability"].to_numpy()
     threshold = float(run.params["threshold"])
     expected = figure_intervals.of(labels, forecast, threshold)
     assert run.metrics["f1_test_low"] == pytest.approx(expected["f1"][0])
@@ -66,16 +66,16 @@ def test_the_threshold_is_chosen_on_the_validation_folds_and_kept_with_the_model
         validation["courtside_probability"].to_numpy(),
         "f1",
     )
-    kept = tracking.table(home, version.run_id, "test_predictions")
+    tested = tracking.table(home, version.run_id, "test_predictions")
     on_test = thresholds.choose(
-        kept["courtside_label"].to_numpy(), kept["courtside_probability"].to_numpy(), "f1"
+        tested["courtside_label"].to_numpy(), tested["courtside_probability"].to_numpy(), "f1"
     )
     assert version.threshold == chosen.threshold != on_test.threshold
     assert version.threshold != SPEC.threshold
     assert version.tags["courtside.threshold_aim"] == chosen.text
     assert version_files.load(home, version).threshold == chosen.threshold
     assert (
-        kept["courtside_predicted"] == (kept["courtside_probability"] >= chosen.threshold)
+        tested["courtside_predicted"] == (tested["courtside_probability"] >= chosen.threshold)
     ).all()
 
 
@@ -83,11 +83,11 @@ def test_other_aims_choose_other_thresholds(home: Settings) -> None:
     dear = train.Options(
         candidates=("lr",), folds=3, aim="cost", cost_false_positive=3.0, learning_seconds=0
     )
-    found = train.run(home, dear)
-    made = model_store.require_version(home, SPEC.model, found.version)
-    # three wrong hits weigh as much as a found one: the probability must be above 3/4
-    assert made.threshold > 0.6
-    run = tracking.run(home, made.run_id)
+    trained = train.run(home, dear)
+    registered = model_store.require_version(home, SPEC.model, trained.version)
+    # a false positive costs three false negatives: the probability must be above 3/4
+    assert registered.threshold > 0.6
+    run = tracking.run(home, registered.run_id)
     assert run is not None
     assert run.params["threshold_aim"] == "cost"
     assert run.tags["courtside.threshold_choice"].startswith("The lowest cost is")
@@ -95,16 +95,18 @@ def test_other_aims_choose_other_thresholds(home: Settings) -> None:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
 
 
-def test_what_was_evaluated_and_what_is_served_are_two_models(
+def test_the_evaluated_and_the_served_model_are_two_models(
     home: Settings, version, result: train.Result
 ) -> None:
     prepared, train_set, test_set = storage.read_prepared(home)
-    kept = tracking.table(home, version.run_id, "test_predictions")
+    tested = tracking.table(home, version.run_id, "test_predictions")
     evaluated = version_files.load(home, version, evaluated=True)
     served = version_files.load(home, version)
-    inputs = kept[list(prepared.inputs)]
-    np.testing.assert_allclose(evaluated.predict(inputs), kept["courtside_probability"], atol=1e-12)
-    assert np.abs(served.predict(inputs) - kept["courtside_probability"]).max() > 1e-4
+    inputs = tested[list(prepared.inputs)]
+    np.testing.assert_allclose(
+        evaluated.predict(inputs), tested["courtside_probability"], atol=1e-12
+    )
+    assert np.abs(served.predict(inputs) - tested["courtside_probability"]).max() > 1e-4
     assert version.tags["courtside.rows_served"] == str(len(train_set) + len(test_set))
     assert version.tags["courtside.train_run"] == result.run_id
     from sklearn.base import clone
@@ -116,22 +118,22 @@ def test_what_was_evaluated_and_what_is_served_are_two_models(
 
 
 def test_without_a_refit_one_model_is_both(home: Settings) -> None:
-    found = train.run(home, train.Options(candidates=("lr",), folds=3, learning_seconds=0))
-    made = model_store.require_version(home, SPEC.model, found.version)
-    assert "courtside.evaluated_model" not in made.tags
-    assert made.threshold == SPEC.threshold
+    trained = train.run(home, train.Options(candidates=("lr",), folds=3, learning_seconds=0))
+    registered = model_store.require_version(home, SPEC.model, trained.version)
+    assert "courtside.evaluated_model" not in registered.tags
+    assert registered.threshold == SPEC.threshold
     with pytest.raises(Exception, match="kept no tables/learning"):
-        tracking.table(home, found.run_id, "learning")
+        tracking.table(home, trained.run_id, "learning")
 
 
 def test_slices_court_and_trade_off_are_of_the_test_rows(
     home: Settings, version, result: train.Result
 ) -> None:
     rows = tracking.table(home, result.run_id, "test_rows")
-    found = tracking.table(home, version.run_id, "slices")
-    assert set(found["column"]) == set(SPEC.slice_columns)
+    slices = tracking.table(home, version.run_id, "slices")
+    assert set(slices["column"]) == set(SPEC.slice_columns)
     for column in SPEC.slice_columns:
-        assert found.loc[found["column"] == column, "rows"].sum() == len(rows)
+        assert slices.loc[slices["column"] == column, "rows"].sum() == len(rows)
     table = tracking.table(home, version.run_id, "thresholds")
     for name, count in (("validation", 0), ("test", len(rows))):
         of_set = table[table["set"] == name]

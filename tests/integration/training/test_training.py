@@ -1,4 +1,4 @@
-"""Train: candidates of every kind, what is made of them, time, presets, and what is kept."""
+"""Train: candidates of every kind, combinations of them, time limits, presets, and records."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SPEC = project.load("kobe")
 SMALL = {"lightgbm": {"n_estimators": 20, "num_leaves": 4}}
 
 
-class Told(Progress):
-    """Keeps all that a step says."""
+class RecordedProgress(Progress):
+    """Records all progress of a step."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[float, str]] = []
+        self.updates: list[tuple[float, str]] = []
 
     def update(self, fraction: float, text: str) -> None:
-        self.said.append((fraction, text))
+        self.updates.append((fraction, text))
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +39,16 @@ def home(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def trained(home: Settings) -> tuple[train.Result, Told]:
-    told = Told()
+def trained(home: Settings) -> tuple[train.Result, RecordedProgress]:
+    progress = RecordedProgress()
     options = train.Options(
         candidates=("lr", "lightgbm", "dummy"), params=SMALL, folds=2, learning_seconds=0
     )
-    return train.run(home, options, told), told
+    return train.run(home, options, progress), progress
 
 
 @pytest.mark.long
-def test_what_is_made_of_others_is_compared_with_them(home: Settings) -> None:
+def test_combined_candidates_are_compared_with_the_others(home: Settings) -> None:
     options = train.Options(
         candidates=("lr", "lightgbm", "dummy"),
         params=SMALL,
@@ -60,8 +60,8 @@ def test_what_is_made_of_others_is_compared_with_them(home: Settings) -> None:
         tune_seconds=30,
         learning_seconds=0,
     )
-    found = train.run(home, options)
-    comparison = tracking.table(home, found.run_id, "comparison").set_index("model")
+    result = train.run(home, options)
+    comparison = tracking.table(home, result.run_id, "comparison").set_index("model")
     first = comparison.iloc[:3]["log_loss_cv"].idxmin()
     assert comparison.index.tolist()[:6] == [
         "lr",
@@ -72,21 +72,21 @@ def test_what_is_made_of_others_is_compared_with_them(home: Settings) -> None:
         "stack",
     ]
     assert comparison.index[6].endswith(".sigmoid")
-    assert found.best == comparison["log_loss_cv"].idxmin()
-    assert found.left_out == ()
+    assert result.best == comparison["log_loss_cv"].idxmin()
+    assert result.left_out == ()
     base = comparison.loc["dummy"]
     assert base["skill_test"] == pytest.approx(0, abs=0.001)
-    children = tracking.runs(home, parent=found.run_id)
+    children = tracking.runs(home, parent=result.run_id)
     assert {child.name for child in children} == set(comparison["name"])
 
 
-def test_progress_tells_candidate_fold_best_so_far_and_time_left(trained) -> None:
-    _, told = trained
-    texts = [text for _, text in told.said]
+def test_progress_shows_candidate_fold_best_so_far_and_time_left(trained) -> None:
+    _, progress = trained
+    texts = [text for _, text in progress.updates]
     assert "Logistic regression: fold 1 of 2" in texts
     assert any("fold 2 of 2" in text and "s left" in text for text in texts)
     assert any("LightGBM: fold" in text and "best so far Logistic reg" in text for text in texts)
-    shares = [share for share, _ in told.said]
+    shares = [share for share, _ in progress.updates]
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
@@ -94,10 +94,10 @@ def test_progress_tells_candidate_fold_best_so_far_and_time_left(trained) -> Non
 def test_the_run_keeps_all_columns_of_the_test_rows_and_the_keys_of_the_others(
     home: Settings, trained
 ) -> None:
-    found, _ = trained
+    result, _ = trained
     prepared, train_set, test_set = storage.read_prepared(home)
-    rows = tracking.table(home, found.run_id, "test_rows")
-    keys = tracking.table(home, found.run_id, "train_keys")
+    rows = tracking.table(home, result.run_id, "test_rows")
+    keys = tracking.table(home, result.run_id, "train_keys")
     assert list(rows) == list(SPEC.columns)
     assert list(keys) == [SPEC.id]
     assert (len(rows), len(keys)) == (len(test_set), len(train_set))
@@ -112,7 +112,7 @@ def test_the_run_keeps_all_columns_of_the_test_rows_and_the_keys_of_the_others(
     np.testing.assert_array_equal(validation["courtside_label"], labels)
 
 
-def test_what_has_no_time_is_left_out_and_told(
+def test_candidates_without_time_are_left_out_and_reported(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = train.automl.Trainer.fit, []
@@ -124,7 +124,7 @@ def test_what_has_no_time_is_left_out_and_told(
         return real(self, model, params)
 
     monkeypatch.setattr(train.automl.Trainer, "fit", fit)
-    found = train.run(
+    result = train.run(
         home,
         train.Options(
             candidates=("lr", "nb", "dt"),
@@ -134,25 +134,25 @@ def test_what_has_no_time_is_left_out_and_told(
             learning_seconds=0,
         ),
     )
-    assert found.best == "lr"
-    # a blend needs two, so it was never asked for
-    assert found.left_out == ("nb", "dt")
-    told = tracking.table(home, found.run_id, "left_out").set_index("model")["reason"]
-    assert told["nb"] == "not finished within 500 s"
-    assert told["dt"] == "no time was left"
-    run = tracking.run(home, found.run_id)
+    assert result.best == "lr"
+    # a blend needs two, so none was tried
+    assert result.left_out == ("nb", "dt")
+    reasons = tracking.table(home, result.run_id, "left_out").set_index("model")["reason"]
+    assert reasons["nb"] == "not finished within 500 s"
+    assert reasons["dt"] == "no time was left"
+    run = tracking.run(home, result.run_id)
     assert run is not None
     assert run.params["left_out"] == "Naive Bayes, Decision tree"
-    ended = {child.name: child.status for child in tracking.runs(home, parent=found.run_id)}
+    ended = {child.name: child.status for child in tracking.runs(home, parent=result.run_id)}
     assert ended == {"Logistic regression": "FINISHED", "Naive Bayes": "KILLED"}
 
 
-def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(home: Settings) -> None:
+def test_a_candidate_that_cannot_be_fitted_does_not_stop_the_others(home: Settings) -> None:
     options = train.Options(
         candidates=("lr", "nb"), params={"lr": {"solver": "x"}}, folds=2, learning_seconds=0
     )
-    found = train.run(home, options)
-    assert (found.best, found.left_out) == ("nb", ("lr",))
+    result = train.run(home, options)
+    assert (result.best, result.left_out) == ("nb", ("lr",))
     with pytest.raises(InputError, match=r"No candidate was fitted\. Logistic regression: 'lr' "):
         train.run(home, train.Options(candidates=("lr",), params={"lr": {"solver": "x"}}, folds=3))
 
@@ -160,9 +160,9 @@ def test_a_candidate_that_cannot_be_fitted_does_not_take_the_others_with_it(home
 def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # how long it is asked is held by the tests of the cluster
+    # tests of the cluster check how long it waits
     monkeypatch.setattr(train.cluster.cluster, "ANSWER_SECONDS", 0.5)
-    before = [found.version for found in model_store.versions(home, SPEC.model)]
+    before = [version.version for version in model_store.versions(home, SPEC.model)]
     dask = home.model_copy(update={"dask": "tcp://127.0.0.1:1"})
     with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
         train.run(dask, train.Options(candidates=("lr",), folds=3))
@@ -171,7 +171,7 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
     assert last.status == "FAILED"
     assert "COURTSIDE_DASK" in last.error
     assert tracking.runs(home, parent=last.run_id) == []
-    assert [found.version for found in model_store.versions(home, SPEC.model)] == before
+    assert [version.version for version in model_store.versions(home, SPEC.model)] == before
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
     reason="COURTSIDE_RAW_DIR does not name a folder with the real files",
 )
 @pytest.mark.parametrize(
-    ("title", "most"),
+    ("title", "limit"),
     [
         pytest.param("Best of six", 0.674, marks=pytest.mark.long),
         pytest.param("Best with the kind of shot", 0.607, marks=pytest.mark.long),
@@ -223,10 +223,10 @@ def test_a_training_waits_for_the_preparation_that_was_asked_for_before(settings
     ],
 )
 def test_the_presets_reach_their_figures_on_the_real_rows(
-    acquired_real: Settings, tmp_path: Path, title: str, most: float
+    acquired_real: Settings, tmp_path: Path, title: str, limit: float
 ) -> None:
     settings = copy_home(acquired_real, tmp_path / "home")
-    preset = next(one for one in SPEC.presets if one.title == title)
+    preset = next(preset for preset in SPEC.presets if preset.title == title)
     prepare.run(
         settings,
         prepare.Options(
@@ -235,7 +235,7 @@ def test_the_presets_reach_their_figures_on_the_real_rows(
             test_from=preset.test_from,
         ),
     )
-    found = train.run(
+    result = train.run(
         settings,
         train.Options(
             candidates=preset.candidates,
@@ -246,4 +246,4 @@ def test_the_presets_reach_their_figures_on_the_real_rows(
             learning_seconds=0,
         ),
     )
-    assert found.log_loss_test <= most
+    assert result.log_loss_test <= limit

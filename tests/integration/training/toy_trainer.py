@@ -1,7 +1,6 @@
-"""A trainer in PyCaret's place, for what a cluster does with a candidate, whatever it is.
+"""A stand-in for PyCaret's trainer, for tests of what a cluster does with any candidate.
 
-Workers that would import PyCaret for it take seconds to, and one that is fitted for long takes a
-core from all other tests.
+Importing PyCaret takes a worker seconds, and a long fit takes a core from all other tests.
 """
 
 from __future__ import annotations
