@@ -1,4 +1,4 @@
-"""prepare: from raw rows to a train and a test set that a model can be built on."""
+"""prepare: from raw rows to the training and test sets of a model."""
 
 from __future__ import annotations
 
@@ -23,32 +23,30 @@ from core.stats import checks, drift
 
 
 class Options(config.Options):
-    """Which rows and columns to keep, and how to divide them.
+    """Which rows and columns to keep, and how to split them.
 
     Parameters
     ----------
     features : tuple of str, optional
-        What a model is to be built from, columns or engineered; the project's by default.
+        Inputs of the model, columns or engineered; the project's by default.
     rows : dict of str to tuple of str, optional
-        Wanted values of a column, as text; the project's development rows by default, all rows
-        where it is empty.
+        Wanted values per column, as text; the project's development rows by default, all rows
+        if empty.
     missing : {"drop", "drop_inputs", "impute"}
-        Drop rows without a value in any of the project's columns, but those that are empty in
-        every row and not used; in any of the columns that the
-        features come from; or keep them for the model's own pipeline to impute.
+        Drop rows with a missing value in any of the project's columns (except unused columns that
+        are entirely empty); drop rows with a missing value in a column that the features need; or
+        keep all for the model's own pipeline to impute.
     split : {"random", "time", "group"}
-        At random with the same share of each class in both sets; the earlier rows train and the
-        later ones test; whole groups on one side each.
+        Stratified at random; earlier rows train and later rows test; whole groups on one side.
     test_share : float
         Share of rows in the test set, above 0 and below 1.
     test_from : str, optional
         First moment of the test set, instead of the share; for a split by time.
     seed : int
-        Of the random choice; 0 or more.
+        Random seed.
     continues : str, optional
-        Run id of a training: its rows stay in the sets in which they were, and rows that got a
-        label since are divided into both. Besides `rows`, all rows that were scored and have a
-        label are new rows, whatever their kind.
+        Run id of a training: its rows stay in their sets, and rows labelled since are split into
+        both. All scored rows with a label count as new rows, of any kind, besides `rows`.
     """
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
@@ -79,7 +77,7 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """The prepared sets that now stand; counts are rows."""
+    """The prepared sets that are now current; counts are rows."""
 
     run_id: str
     rows_filtered: int
@@ -90,7 +88,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Sets:
-    """The rows to divide, and what became of them; all have all of the project's columns."""
+    """The rows to split, and the two sets; all have all of the project's columns."""
 
     kept: split.Filtered
     train: pd.DataFrame
@@ -101,18 +99,18 @@ class _Sets:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Filter and split the raw rows, as the run `PreparacaoDados`.
 
-    The sets that stood before are replaced last, when all else is recorded.
+    The previous sets are replaced last, once everything else is recorded.
 
     Raises
     ------
     NotReadyError
         Before the first acquisition.
     InputError
-        When the features or rows asked for do not exist, no rows are left, or a set would lack
-        one of the labels.
+            When the requested features or rows do not exist, no rows are left, or a set would lack
+            one of the labels.
     """
     spec = project.load(settings.project)
-    # resolved, so that the run tells what was done and not what was left open
+    # resolved, so that the run records what was done and not what was left open
     features = options.features or spec.features
     rows = split.default_rows(spec) if options.rows is None else options.rows
     options = options.model_copy(update={"features": features, "rows": rows})
@@ -130,7 +128,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         columns = [*spec.inputs_of(features), spec.target]
         sets = [
-            # as the files hold them: without the place that a row had before
+            # as the files hold them: without the previous index
             _checked(frame[columns].reset_index(drop=True), spec, options)
             for frame in (divided.kept.frame, divided.train, divided.test)
         ]
@@ -156,7 +154,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def class_balance(sets: Mapping[str, pd.DataFrame], spec: ProjectSpec) -> pd.DataFrame:
-    """Count rows by set and label: columns `set`, `label` (the project's word), `rows`."""
+    """Count rows by set and label: columns `set`, `label` (the class name), `rows`."""
     return pd.DataFrame(
         [
             (name, word, int((frame[spec.target] == label).sum()))
@@ -179,7 +177,7 @@ def _refuse(spec: ProjectSpec, features: tuple[str, ...], options: Options) -> N
 
 
 def _moment(spec: ProjectSpec, options: Options) -> Any:
-    """Return the first moment of the test set as the column of time has it, None without one."""
+    """Return the first moment of the test set, typed like the time column; None if unset."""
     if options.test_from is None:
         return None
     typed = pd.DataFrame({spec.time: [options.test_from]})
@@ -202,7 +200,7 @@ def _divide(raw: pd.DataFrame, spec: ProjectSpec, options: Options, cut: Any) ->
     else:
         train, test = split.at_random(kept.frame, spec.target, test_share=share, seed=seed)
         return _Sets(kept, train, test)
-    # the folds of a cross-validation are cut from the rows as they stand: no fold is one season
+    # cross-validation folds follow the row order: shuffled, so that no fold is a single season
     return _Sets(
         kept, train.sample(frac=1, random_state=seed), test.sample(frac=1, random_state=seed)
     )
@@ -216,7 +214,7 @@ def _continue(
     raw: pd.DataFrame,
     is_sample: bool,
 ) -> _Sets:
-    """Divide the rows of a training as they were, and those that got a label since."""
+    """Split the rows of a training as before, and the rows labelled since into both sets."""
     before = tracking.run(settings, run_id)
     if before is None or before.step != "train":
         raise InputError(f"There is no training {run_id[:8]} to continue from.")
@@ -256,7 +254,7 @@ def _continue(
 
 
 def _with_new_rows(record: Record, spec: ProjectSpec, continues: str, divided: _Sets) -> Record:
-    """Return a record that also tells which rows are new, by set and kind of row."""
+    """Return a record that adds the new rows, by set and kind of row."""
     both = {"train": divided.train, "test": divided.test}
     rows = pd.concat(
         [
@@ -282,22 +280,22 @@ def _with_new_rows(record: Record, spec: ProjectSpec, continues: str, divided: _
 
 
 def _needed(spec: ProjectSpec, options: Options) -> list[str] | None:
-    """Return the columns without which a row is dropped; None for all that hold anything."""
+    """Return the columns that a row must have; None for all columns with any value."""
     if options.missing == "drop":
         return None
     return _used(spec, options, but_inputs=options.missing == "impute")
 
 
 def _used(spec: ProjectSpec, options: Options, *, but_inputs: bool = False) -> list[str]:
-    """Return the columns that the model and the split work by."""
-    # whoever has no day is neither earlier nor later
+    """Return the columns that the model and the split use."""
+    # a row without a time is neither earlier nor later
     by = {"time": spec.time, "group": spec.group}.get(options.split)
     inputs = () if but_inputs else spec.inputs_of(options.features or spec.features)
     return sorted({spec.target, *inputs, *([by] if by else [])})
 
 
 def _checked(frame: pd.DataFrame, spec: ProjectSpec, options: Options) -> pd.DataFrame:
-    """Return the rows of a set, once they are what a training will take them for."""
+    """Return the rows of a set, validated as a training will read them."""
     complete = [spec.target] if options.missing == "impute" else list(frame.columns)
     wanted = schema.chosen_columns(spec, list(frame.columns))
     schema.validate(frame, wanted, complete=complete)
@@ -311,7 +309,7 @@ def _record(
 
     inputs = list(spec.inputs_of(features))
     engineered = spec.formulas_of(features)
-    # as a model sees them: a day is never the same twice, but its month is
+    # as a model sees them: a date never repeats, but its month does
     kinds = spec.kinds_of(inputs)
     train, test = (
         served_model.with_features(
@@ -370,7 +368,7 @@ def _record(
 def _refuse_empty(
     spec: ProjectSpec, train: pd.DataFrame, test: pd.DataFrame, *, is_complete: bool
 ) -> None:
-    """Refuse features without any value, and computed ones without a value in complete rows."""
+    """Refuse features without any value, and computed ones that are empty in complete rows."""
     if empty := train.columns[train.isna().all()].tolist():
         raise InputError(
             f"{', '.join(empty)}: no row of the training set has a value. Choose other features."
@@ -422,7 +420,7 @@ def _lineage(
     sets: list[pd.DataFrame],
     paths: tuple[Path, ...],
 ) -> Record:
-    """Return where the sets come from: files, data sets with their digests, and a document."""
+    """Return the lineage of the sets: files, data sets with their digests, and a document."""
     place = f"data/{storage.MODEL_INPUT}"
     named = (
         ("train_data", storage.TRAIN_FILE, "training"),
