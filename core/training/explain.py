@@ -1,4 +1,4 @@
-"""explain: say what a candidate's probabilities depend on, in general or for a single row."""
+"""explain: what a candidate's probabilities depend on, globally or for a single row."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from core.training import explanation, explanation_charts
 from core.training.records import ExplanationRun
 
 Places = npt.NDArray[np.int64]
-# Rows on which features are shuffled: with fewer, the interval of a weak feature is wide.
+# Rows for permutation importance: fewer make the interval of a weak feature wide.
 IMPORTANCE_ROWS = 2000
-# Rows that stand for all in the partial dependence: see decision 0015.
+# Rows that represent all in the partial dependence: see decision 0015.
 PARTIAL_ROWS = 300
-# Figures of partial dependence that are kept; the table has all features.
+# Stored figures of partial dependence; the table has all features.
 PARTIAL_FIGURES = 6
 
 
@@ -36,26 +36,22 @@ class Options(config.Options):
     Parameters
     ----------
     target : str
-        An alias (`champion`, `challenger`), a version number, or the id of a candidate's run, which
+        An alias (`champion`, `challenger`), a version number, or the run id of a candidate, which
         need not be registered.
     rows : int
-        Rows of the test set whose contributions are computed, 10 to 2,000; all where there are
-        fewer.
+        Test rows whose contributions are computed, 10 to 2,000; all if there are fewer.
     row : dict of str to (float, str or None), optional
-        A value per input of the model: then this row alone is explained.
+        A value per input of the model: only this row is explained.
     test_row : str, optional
-        The project's id of a row of the test set: then this row alone is explained, and what its
-        label was is noted.
+        Id of a test row: only this row is explained, and its label is recorded.
     around : bool
-        Whether to answer too what a single row would get if it were otherwise: along each input
-        and, where the project has a court, from every place on it.
+        Whether to compute how a single row's probability changes with each input and, where the
+        project has a court, with the place on it.
     repeats : int
         Shuffles of each feature, 2 to 100.
     orders : int, optional
         Random orders in which a row's features are added, 1 to 100; by default 1, and 5 for a
-        single row. More orders are more exact and take as many times longer.
-    seed : int
-        Of all that is drawn, 0 or more.
+        single row. More orders are more exact and take proportionally longer.
     """
 
     target: str = Field(
@@ -90,7 +86,7 @@ class Result:
     Parameters
     ----------
     version : str
-        Its number; empty for a candidate that was given by its run.
+        Version number; empty for a candidate named by its run.
     base : float
         Mean probability of the background rows.
     rows : int
@@ -98,7 +94,7 @@ class Result:
     strongest : str
         The feature with the largest (mean absolute) contribution.
     probability : float or None
-        Of the single row; None where there is none.
+        Probability of the single row; None without one.
     """
 
     run_id: str
@@ -111,9 +107,9 @@ class Result:
 
 @dataclass(frozen=True)
 class _Known:
-    """The model, and the rows it is asked about: the test set that its training run kept.
+    """The model and the test set of its training run.
 
-    `partial` are those that stand for all in the partial dependence.
+    `partial` are the rows that represent all in the partial dependence.
     """
 
     version: model_store.ModelVersion
@@ -127,21 +123,20 @@ class _Known:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Explain a registered version or a candidate, as the run `Explicacao`.
 
-    Importance, contributions and partial dependence are those of the test set that the candidate's
-    own training run kept. The background, from which absent features are taken, comes from it too:
-    a run keeps no training rows. With `row` or `test_row`, only this row's contributions are
-    computed. Where the classifier was fitted again on all labelled rows, a given `row` is explained
-    by the one that is served, and all else by the one that the test figures are of, which has not
-    seen these rows.
+    Importance, contributions and partial dependence are computed on the test set in the
+    candidate's training run. So is the background, which replaces absent features: a run stores no
+    training rows. With `row` or `test_row`, only this row's contributions are computed. If the
+    classifier was refitted on all labelled rows, a given `row` is explained with the served model,
+    and everything else with the evaluated one, which has not seen these rows.
 
     Raises
     ------
     NotReadyError
-        When there is no such version or candidate, or its run kept no test set.
+        When the version or candidate does not exist, or its run has no test set.
     InputError
         When the row cannot be used.
     StoreError
-        When the classifier's files are not those that were kept.
+        When the classifier's files have changed.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
@@ -190,21 +185,21 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def find(settings: Settings, model: str, target: str) -> model_store.ModelVersion:
-    """Return what an option `target` names; raises as `run` does."""
+    """Return the version or candidate that the option `target` names; raises as `run` does."""
     if len(target) == 32:
         return version_files.candidate(settings, model, target)
     return model_store.require_version(settings, model, target)
 
 
 def called(version: model_store.ModelVersion) -> str:
-    """Return what people call a version, or a candidate without a number."""
+    """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
     title = kinds.title(kind) if kind else "a model"
     return f"version {version.version}, {title}" if version.version else title
 
 
 def asked(options: Options, features: int, rows: int) -> int:
-    """Return how many rows a model is asked for, at most: what takes the time.
+    """Return the largest number of rows a model has to predict, which determines the run time.
 
     Parameters
     ----------
@@ -225,13 +220,7 @@ def asked(options: Options, features: int, rows: int) -> int:
 def _place(
     settings: Settings, spec: ProjectSpec, version: model_store.ModelVersion, test_row: str
 ) -> int:
-    """Return where in the test set the row of that id stands.
-
-    Raises
-    ------
-    InputError
-        When it is not among them.
-    """
+    """Return the position in the test set of the row with that id; InputError if there is none."""
     ids = tracking.table(settings, version.trained_by, "test_rows")[spec.id].astype(str).to_numpy()
     places = np.flatnonzero(ids == test_row)
     if not len(places):
@@ -250,7 +239,7 @@ def _given(
     Raises
     ------
     InputError
-        When a value is missing or none of its column's, or a column is none of the model's.
+        When a value is missing or invalid, or a column is not an input of the model.
     """
     columns = schema.chosen_columns(spec, version.inputs)
     if unknown := [name for name in row if name not in columns]:
@@ -297,7 +286,7 @@ def _with_surroundings(
     row: pd.DataFrame,
     tested: pd.DataFrame,
 ) -> Record:
-    """Add what the row would get along each input, and from other places."""
+    """Add how the row's probability changes with each input, and with its place."""
     inputs = tested[list(model.inputs)]
     tables = {"along": explanation.along(model.predict, row, inputs)}
     metrics: dict[str, float] = {}
