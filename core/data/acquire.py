@@ -43,6 +43,8 @@ class Options(csv_dialect.Options):
         Names of the files to take from the folder; all by default.
     uploads : tuple of Upload
         As returned by `storage.stage_upload`.
+    snapshot : str, optional
+        Id of the snapshot.
     seed : int
         Random seed of the sample.
     delimiter : {"comma", "semicolon", "tab", "bar"}, optional

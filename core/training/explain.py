@@ -52,6 +52,8 @@ class Options(config.Options):
     orders : int, optional
         Random orders in which a row's features are added, 1 to 100; by default 1, and 5 for a
         single row. More orders are more exact and take proportionally longer.
+    seed : int
+        Random seed.
     """
 
     target: str = Field(
