@@ -103,7 +103,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     InputError
         When the source cannot be read or lacks what the project needs.
     DownloadError
-            When a file cannot be downloaded.
+        When a file cannot be downloaded.
     """
     spec = project.load(settings.project)
     with (

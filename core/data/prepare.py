@@ -106,8 +106,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     NotReadyError
         Before the first acquisition.
     InputError
-            When the requested features or rows do not exist, no rows are left, or a set would lack
-            one of the labels.
+        When the requested features or rows do not exist, no rows are left, or a set would lack
+        one of the labels.
     """
     spec = project.load(settings.project)
     # resolved, so that the run records what was done and not what was left open

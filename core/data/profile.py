@@ -98,8 +98,8 @@ def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
     -------
     DataFrame
         `kind`, `column`, `type`, `about`, `recorded`, `rows`, `missing`, `distinct`, `low`,
-            `high` (texts), `mean` (NaN for texts), `usual` (the most frequent value), `usual_share`
-            (share of the non-missing rows).
+        `high` (texts), `mean` (NaN for texts), `usual` (the most frequent value), `usual_share`
+        (share of the non-missing rows).
     """
     parts = []
     masks = kinds(frame, spec)

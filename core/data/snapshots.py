@@ -234,7 +234,7 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
     Raises
     ------
     InputError
-            When no snapshot has that id.
+        When no snapshot has that id.
     """
     for snapshot in listed(settings):
         if snapshot.id == snapshot_id:

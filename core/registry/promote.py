@@ -163,12 +163,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     Raises
     ------
     NotReadyError
-            When the version does not exist, or there is nothing to roll back to.
+        When the version does not exist, or there is nothing to roll back to.
     InputError
         When the challenger is the champion already, unless in a dry run, or another version became
         the champion meanwhile.
     StoreError
-            When the files of a version are not the registered ones, or the store fails.
+        When the files of a version are not the registered ones, or the store fails.
     ServerError
         When the live endpoint cannot follow.
     """

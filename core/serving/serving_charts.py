@@ -19,7 +19,7 @@ def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerC
     Parameters
     ----------
     counts : sequence of int
-            Oldest first; the last is the current, incomplete minute.
+        Oldest first; the last is the current, incomplete minute.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def unfitted(
     Raises
     ------
     InputError
-            For an unknown kind or parameter.
+        For an unknown kind or parameter.
 
     Examples
     --------

@@ -36,9 +36,9 @@ class Contributions:
     base : float
         Mean probability over the background rows, 0 to 1.
     values : DataFrame
-            One row per explained row and one column per feature, in probability: -1 to 1.
+        One row per explained row and one column per feature, in probability: -1 to 1.
     probabilities : array of float
-            The model's, for each row: `base + values.sum(axis=1)`.
+        The model's, for each row: `base + values.sum(axis=1)`.
     """
 
     base: float
@@ -240,8 +240,8 @@ def partial_dependence(
     Returns
     -------
     DataFrame
-            `feature`, `value` (NaN for texts), `label` (the value as text), `mean`, and `low` and
-            `high`, which enclose the middle 80% of the rows. Empty where no row has a value.
+        `feature`, `value` (NaN for texts), `label` (the value as text), `mean`, and `low` and
+        `high`, which enclose the middle 80% of the rows. Empty where no row has a value.
 
     Examples
     --------

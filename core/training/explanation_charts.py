@@ -33,7 +33,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     Parameters
     ----------
     table : DataFrame
-            As returned by `core.training.explanation.importance`; the first 20 rows are drawn.
+        As returned by `core.training.explanation.importance`; the first 20 rows are drawn.
 
     Examples
     --------
@@ -177,10 +177,10 @@ def waterfall(
     Parameters
     ----------
     table : DataFrame
-            Columns `feature`, `value_shown`, `contribution` of one row. Beyond 12 features, the
-            smallest contributions form one step.
-        base, probability : float
-            Where the steps start and end, 0 to 1.
+        Columns `feature`, `value_shown`, `contribution` of one row. Beyond 12 features, the
+        smallest contributions form one step.
+    base, probability : float
+        Where the steps start and end, 0 to 1.
 
     Examples
     --------
