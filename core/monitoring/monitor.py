@@ -1,4 +1,4 @@
-"""monitor: compare answers of the model with the reference, and say whether the model fits."""
+"""monitor: compare predictions with the reference, and judge whether the model still fits."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import Check, Conclusion, Limit
 
-# of one training, for their disagreement; more say little more
+# candidates of one training, for their disagreement; more add little
 MOST_CANDIDATES = 5
-# rows of each side that candidates are asked about
+# rows per side that candidates predict
 ASKED_ROWS = 5_000
 
 
 class Limits(config.Options):
-    """Limits of one check that a person sets, in the check's own unit."""
+    """User-defined limits of one check, in the check's own unit."""
 
     warning_low: float | None = Field(None, allow_inf_nan=False)
     warning_high: float | None = Field(None, allow_inf_nan=False)
@@ -58,32 +58,31 @@ class Limits(config.Options):
 
 
 class Options(config.Options):
-    """Which answers to look at, and from where on it is an alarm.
+    """Which predictions to check, and the limits for alarms.
 
     Parameters
     ----------
     window : {"scoring", "log", "test"}
         All rows of a scoring; a window of the predictions log; or the test set of a version
-        against its training set, by the forecasts of folds that had not seen the rows: a trial of
-        the checks themselves.
+        against its training set with out-of-fold predictions: a trial of the checks themselves.
     scoring_run : str, optional
-        Run id of a scoring; without it the newest with at least 100 rows.
+        Run id of a scoring; by default the newest with at least 100 rows.
     since, until : str, optional
-        Moments of the log in ISO form, UTC unless they say else; `until` is not taken in.
+        Start and end in the log, ISO 8601, UTC without a zone; `until` is exclusive.
     last : int, optional
-        The newest so many rows of the log.
+        Number of newest rows of the log.
     where : dict of str to tuple of str
-        Wanted values of columns of the rows, e.g. {"season": ("2004-05",)}.
+        Wanted values per column, e.g. {"season": ("2004-05",)}.
     source : str, optional
-        Of the log: who asked.
+        Caller, as recorded in the log.
     version : str, optional
-        Alias or number of the version whose answers these are; the champion by default.
+        Alias or number of the version that made the predictions; the champion by default.
     limits : dict of str to Limits
-        By code of a check; they take the place of those that are learned.
+        By code of a check; they replace the learned ones.
     false_alarms : float
         Share of windows like the reference that may raise an alert, 0.001 to 0.2.
     scheduled : str, optional
-        Name of the schedule that asks.
+        Name of the schedule that runs it.
     """
 
     window: Literal["scoring", "log", "test"] = "scoring"
@@ -125,7 +124,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _ReportContext:
-    """A report with what it is about."""
+    """A report and its subject."""
 
     report: Report
     window: Window
@@ -134,18 +133,18 @@ class _ReportContext:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Compare answers with the test set of the model that gave them: run `Monitoramento`.
+    """Compare predictions with the test set of the model that made them: run `Monitoramento`.
 
-    The reference is the copy of the test set that the model's own training run kept, so that a
-    later preparation does not move it. Once the run is complete, alerts are raised and sent, and,
-    where a policy of retraining is on, the decision about it is asked for.
+    The reference is the copy of the test set in the model's own training run, so that a later
+    preparation does not change it. After the run, alerts are raised and sent, and the retraining
+    decision is requested, if a retraining policy is on.
 
     Raises
     ------
     NotReadyError
-        When nothing (or too little) was scored yet, or what a report needs was not kept.
+        When nothing (or too little) was scored yet, or data for a report is gone.
     InputError
-        For columns or moments that do not exist.
+        For unknown columns or invalid moments.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "monitor", options, progress) as run_id:
@@ -216,12 +215,12 @@ def _window(settings: Settings, spec: ProjectSpec, options: Options) -> Window:
 def _frozen(
     settings: Settings, spec: ProjectSpec, window: Window, options: Options
 ) -> pd.DataFrame:
-    """Return the rows to compare with: inputs, probability, label, and columns to judge by."""
+    """Return the reference rows: inputs, probability, label, and columns for slices."""
     version = window.version
     if options.window == "test":
         return _trained_on(settings, spec, version)
     rows = tracking.table(settings, version.run_id, "test_predictions")
-    with suppress(NotReadyError):  # of a training that was deleted
+    with suppress(NotReadyError):  # of a deleted training
         whole = tracking.table(settings, version.trained_by, "test_rows")
         if len(whole) == len(rows):
             names = [name for name in spec.slice_columns if name in whole and name not in rows]
@@ -230,7 +229,7 @@ def _frozen(
 
 
 def _trained_on(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
-    """Return the rows of the training set, with the forecasts of folds that had not seen them."""
+    """Return the rows of the training set, with out-of-fold predictions."""
     rows = _training_rows(settings, spec, version)
     forecasts = tracking.table(settings, version.run_id, "validation")
     if len(forecasts) != len(rows):
@@ -244,12 +243,12 @@ def _trained_on(settings: Settings, spec: ProjectSpec, version: ModelVersion) ->
 
 
 def _training_rows(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> pd.DataFrame:
-    """Return the rows that a version was trained on, from the current raw data."""
+    """Return a version's training rows, from the current raw data."""
     keys = tracking.table(settings, version.trained_by, "train_keys")[spec.id]
     snapshot = snapshots.require_current(settings)
     raw = snapshots.read(settings, snapshot, spec.columns)
     raw = raw[~raw[spec.id].duplicated()].set_index(spec.id)
-    # the same keys in the sample and in real rows are other rows
+    # equal keys of the sample and of real data are different rows
     if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
         raise NotReadyError(
             f"The current raw data does not have the rows that version {version.version} was "
@@ -261,7 +260,7 @@ def _training_rows(settings: Settings, spec: ProjectSpec, version: ModelVersion)
 def _known(
     settings: Settings, spec: ProjectSpec, version: ModelVersion, options: Options
 ) -> pd.DataFrame | None:
-    """Return the features that the model learned from, None where they cannot be had any more."""
+    """Return the features of the training rows, None if they are no longer available."""
     if options.window == "test":
         return None
     try:
@@ -271,9 +270,9 @@ def _known(
 
 
 def _sides(spec: ProjectSpec, reference: pd.DataFrame, window: Window) -> Sides:
-    """Return both as the model sees them."""
+    """Return both sides as the model sees them."""
     version = window.version
-    schema.chosen_columns(spec, version.inputs)  # tells those that the project no longer has
+    schema.chosen_columns(spec, version.inputs)  # reports columns that the project no longer has
     seen = [
         _features(spec, rows, version)
         .assign(**{name: rows[name].to_numpy(dtype=np.float64) for name in (PROBABILITY, LABEL)})
@@ -294,7 +293,7 @@ def _features(spec: ProjectSpec, rows: pd.DataFrame, version: ModelVersion) -> p
 def _slices(
     settings: Settings, spec: ProjectSpec, reference: pd.DataFrame, window: Window
 ) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Return the columns by whose values errors are judged, where both sides have them."""
+    """Return the columns for errors by slice, if both sides have them."""
     wanted = [name for name in spec.slice_columns if name in reference]
     rows, unknown = windows.with_columns(
         settings, spec, window.rows, wanted, is_sample=window.is_sample
@@ -313,12 +312,12 @@ def _disagreement(
     window: Window,
     limits: Mapping[str, Limit],
 ) -> Check:
-    """Ask the candidates of the training about both sides, and judge how far they lie apart."""
+    """Score both sides with the candidates of the training, and check their disagreement."""
     trained_by = version.about.train_run
     children = tracking.runs(settings, parent=trained_by, status="FINISHED") if trained_by else []
     loaded, lost = [], 0
     for child in children[:MOST_CANDIDATES]:
-        # one that cannot be loaded is told and not asked: the others still can be
+        # a candidate that cannot be loaded is reported and skipped
         try:
             loaded.append(
                 version_files.load(
@@ -434,7 +433,7 @@ def _record(
         for check in compared.checks
         if check.value is not None
         and not check.code.startswith("slice.")
-        # stands among the figures of both sides
+        # already among the figures of both sides
         and check.code not in compared.on_reference
     }
     return Record(
@@ -483,12 +482,12 @@ def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
 
 
 def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress) -> None:
-    """Keep evidently's report of the same rows beside ours, where that extra is installed."""
+    """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
     progress.update(0.9, "Making evidently's report")
     columns = [*sides.features, PROBABILITY]
-    # an extra must not take the report with it
+    # the extra must not make the report fail
     with suppress(InputError, NotReadyError):
         text = evidently_report.html(sides.reference, sides.current, columns)
         path = storage.save_page(settings, f"monitoring_{run_id[:12]}", "evidently", text)
@@ -498,9 +497,9 @@ def _evidently(settings: Settings, run_id: str, sides: Sides, progress: Progress
 def _pass_on(
     settings: Settings, run_id: str, context: _ReportContext, options: Options, progress: Progress
 ) -> None:
-    """Raise alerts, and ask for the decision about retraining; the report stands whatever comes.
+    """Raise alerts, and request the retraining decision; the report stands in any case.
 
-    Reports of the past (by a value of the rows) and of the test set ring for nobody, and neither do
+    Reports about the past (by a column's value) or the test set raise no alerts, and neither do
     those of a version that is not in operation.
     """
     if options.window == "test" or options.where:
@@ -508,7 +507,7 @@ def _pass_on(
     progress.update(0.95, "Raising alerts")
     judged = context.report.checks
     version = context.window.version
-    # a locked database is told where alerts are read
+    # a locked database is reported where alerts are read
     with suppress(StoreError):
         standing = operation.versions(settings, version.name)
         alerts.close_left(settings, version.name, standing)
@@ -531,7 +530,7 @@ def _pass_on(
 
 
 def _with_whole(verdicts: dict[str, str], conclusion: Conclusion) -> dict[str, str]:
-    """Return the verdicts of the checks, with a warning for the whole where no skill is shown."""
+    """Return the verdicts of the checks, with a warning for the report if no skill is shown."""
     whole = alerting.worst(verdicts)
     if conclusion.code == "no_skill" and whole != "alert":
         whole = "warning"
