@@ -1,4 +1,4 @@
-"""Export: the documents as files, alone, in one zip, or as the snapshot that the project ships."""
+"""Export of the documents as single files, as one zip, or as the project's shipped snapshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.platform.errors import InputError
 
 FORMATS = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf"}
 APP = "http://127.0.0.1:8501"
-# the same content gives the same bytes
+# a fixed time: the same content gives the same bytes
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
@@ -34,7 +34,7 @@ def as_file(
     language : str
         A key of `core.platform.language.LANGUAGES`.
     app : str
-        Where the app answers: links to runs lead there.
+        Address of the app, for links to runs.
 
     Raises
     ------
@@ -67,14 +67,14 @@ def as_file(
 def bundle(
     made: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
 ) -> bytes:
-    """Return all documents in one zip: in each form, and every figure as SVG and PNG.
+    """Return all documents in one zip: in each format, and every figure as SVG and PNG.
 
     The same facts give the same bytes.
 
     Raises
     ------
     InputError
-        For a language that there is no catalogue of.
+        For a language without a catalogue.
     """
     made = tuple(made)
     files: dict[str, bytes] = {}
@@ -109,8 +109,8 @@ def bundle(
 def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[str]:
     """Write the documents as Markdown with their figures into a folder, and return their names.
 
-    What an earlier snapshot left there is taken away; other files stay. Runs are named, not linked:
-    whoever reads it has not this machine's runs.
+    Files of an earlier snapshot are removed; others stay. Runs are named, not linked, since readers
+    do not have this machine's runs.
     """
     made = documents.build(settings)
     translate = partial(_translated, language)
@@ -129,14 +129,14 @@ def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[
 
 
 def newest(facts: Facts) -> datetime | None:
-    """Return when the newest of the runs ended, which the documents speak of."""
+    """Return when the newest of the documented runs ended."""
     runs = (*facts.runs.values(), *facts.reports, *facts.decisions)
     ends = [run.ended or run.started for run in runs]
     return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
 
 def key(facts: Facts) -> tuple[str, ...]:
-    """Return what tells two states of the facts apart: the runs, versions and their aliases."""
+    """Return a key of the state of the facts: the runs, versions and their aliases."""
     runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
     versions = [f"{version.version}:{','.join(version.aliases)}" for version in facts.versions]
     return (*sorted(runs), *versions)
@@ -155,7 +155,7 @@ def _of(document: Document) -> list[Figure]:
 
 
 def _figures(made: Iterable[Document]) -> list[Figure]:
-    """Return each figure once, though several documents may show it."""
+    """Return each figure once, even if several documents show it."""
     figures: dict[str, Figure] = {}
     for document in made:
         for figure in _of(document):

@@ -17,7 +17,7 @@ from core.documents.texts import (
 )
 from core.documents.texts.project_parts import added
 
-# in the order in which a person reads them
+# in reading order
 ALL = (
     charter.build,
     data_report.build,
@@ -29,7 +29,7 @@ ALL = (
 
 
 def build(facts: Facts) -> tuple[Document, ...]:
-    """Return all documents, those of the project's own code among them.
+    """Return all documents, including those of the project's own code.
 
     The artifacts and the cards of the registered versions come last.
 
@@ -45,7 +45,7 @@ def build(facts: Facts) -> tuple[Document, ...]:
 
 
 def _marked(document: Document, facts: Facts) -> Document:
-    """Say before all else which figures are of made-up rows; a card says so of its version."""
+    """Return a document with a leading note about sample data; cards have their own."""
     made_up = [run.name for run in facts.runs.values() if run.is_sample]
     if not made_up:
         return document
