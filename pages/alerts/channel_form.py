@@ -1,4 +1,4 @@
-"""Where alerts are told besides the page: a webhook and mail, and what became of the messages."""
+"""Alert channels besides the page: a webhook and mail, and the delivery of messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAVED = "channels-saved"
 
 
 def section(settings: Settings) -> None:
-    """Draw the channels, each with how its last message fared."""
+    """Draw the channels, each with the state of its last message."""
     st.subheader("Channels", anchor=False)
     st.markdown(
         "An alert is always on this page. Where else it is told, one message for each report that "
@@ -166,7 +166,7 @@ def _mail(settings: Settings, kept: Channels) -> None:
 
 
 def _secret(value: str | None, name: str, used: str, missing: str) -> None:
-    """Say whether a secret is set, never what it is."""
+    """State whether a secret is set, without showing it."""
     if value:
         st.caption(f":green[:material/key:] {name} is set. {used}")
     else:
@@ -205,7 +205,7 @@ def _send(settings: Settings, name: Name) -> None:
 @st.fragment(run_every=2)
 @elements.show_errors()
 def messages(settings: Settings) -> None:
-    """Draw the messages that were sent or wait."""
+    """Draw sent and waiting messages."""
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:
         return

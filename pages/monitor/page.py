@@ -43,7 +43,7 @@ def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> 
 
 
 def asked(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
-    """Return the report that a link asks for, else the newest, and what to say about it."""
+    """Return the requested report, by default the newest, and a note about it."""
     wanted = st.query_params.get("report", "")
     if not wanted or (last and wanted == last.run_id):
         return last, ""

@@ -1,4 +1,4 @@
-"""Replay: the past once more, under several policies of retraining."""
+"""Replay: labelled history under several retraining policies."""
 
 import pandas as pd
 
@@ -55,7 +55,7 @@ def form() -> None:
 @st.fragment(run_every=LOOK_SECONDS)
 @elements.show_errors()
 def live(job_id: str) -> None:
-    """Draw the windows that have gone by so far."""
+    """Draw the windows replayed so far."""
     job = jobs.get(settings, job_id)
     if job is None or job.run_id is None:
         return
@@ -212,7 +212,7 @@ def kept(run: tracking.RunInfo, name: str) -> pd.DataFrame:
 
 
 def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
-    """Return the replay that is asked for, the newest without."""
+    """Return the requested replay, by default the newest."""
     if len(done) == 1:
         return done[0]
     names = {

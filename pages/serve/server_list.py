@@ -1,4 +1,4 @@
-"""What the Serve page shows of an endpoint: how it does, how to call it, what it printed."""
+"""An endpoint on the Serve page: its state, how to call it, its log."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ STATES = {
 
 
 def card(settings: Settings, served: server.Server, name: str, live: server.Server | None) -> None:
-    """Draw an endpoint with all that can be done with it."""
+    """Draw an endpoint with all its actions."""
     with st.container(border=True, key=f"server-{served.port}"):
         status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
         if status is None and served.state == "ready":
-            # it has just been asked: nobody has to wait for those who watch it
+            # checked just now: no need to wait for its watch
             served = replace(served, state="silent")
         _head(settings, served, name)
         _problem(settings, served)
@@ -142,7 +142,7 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
     behind, counts = server.behind(settings, served), status.counts
     programs = [served.process, *([behind.process] if behind else [])]
     used, load = process.usage(programs), ""
-    # the share of a processor since this page looked last
+    # CPU share since this page last measured it
     last = st.session_state.get(f"usage-{served.port}")
     now = time.monotonic()
     st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
@@ -180,7 +180,7 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
 
 
 def _log_state(status: gateway.Status) -> None:
-    """Say whether what is answered is kept."""
+    """State whether predictions are being logged."""
     log = status.log
     lost = f" {log.lost:,} rows did not fit and are lost." if log.lost else ""
     if log.ok and not lost:
@@ -196,7 +196,7 @@ def _log_state(status: gateway.Status) -> None:
 
 
 def _copies(shadow: gateway.Shadow | None) -> None:
-    """Say how the copies for the challenger do, and where the two are compared."""
+    """Show the state of the challenger's copies, and where the two are compared."""
     if shadow is None:
         return
     missed = shadow.failed + shadow.dropped

@@ -1,8 +1,8 @@
-"""Streamlit in the person's language: pages take `st` from here.
+"""Streamlit in the user's language: pages import `st` from here.
 
-Pages say what they have to say in English. In another language, what is drawn goes through
-`core.platform.language.translate` on its way: labels, texts, choices, headings of tables, words in
-charts. What a person typed, and what a widget returns, stays as it is.
+Pages are written in English. In another language, everything drawn passes through
+`core.platform.language.translate`: labels, texts, options, table headings, words in charts. User
+input, and the values that widgets return, stay unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.platform import language
 
 PARAMETER = "lang"
 _CHOSEN = "language"
-# whose first argument is a text
+# functions whose first argument is a text
 _TEXTS = {
     "badge",
     "button",
@@ -79,7 +79,7 @@ _MOST_WORDS = 60
 
 
 def chosen() -> str:
-    """Return the language of this session: of its address, or else as chosen before."""
+    """Return the language of this session: from its address, or else as selected before."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return "en"
     asked = streamlit.query_params.get(PARAMETER)
@@ -89,11 +89,11 @@ def chosen() -> str:
 
 
 def choose() -> None:
-    """Draw the choice; the address keeps it, so a link opens in the same language."""
+    """Draw the selection; the address keeps it, so a link opens in the same language."""
     asked = streamlit.query_params.get(PARAMETER)
     if _CHOSEN not in streamlit.session_state and asked in language.LANGUAGES:
         streamlit.session_state[_CHOSEN] = asked
-    # a widget that is not drawn for a moment forgets its value: the key of its own keeps it
+    # a widget that is not drawn for a moment loses its value: a separate key keeps it
     kept = streamlit.session_state.get(_CHOSEN) or "en"
     picked = streamlit.segmented_control(
         translate("Language"),
@@ -125,7 +125,7 @@ def translate(text: str) -> str:
 
 
 class TranslatedStreamlit:
-    """Streamlit, or a place on its page, whose texts are told in the language of the session."""
+    """Streamlit, or a container on its page, that translates its texts."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -216,7 +216,7 @@ def _table(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
 
 
 def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    """Tell headings, and cells that are words of ours; the names of the columns stay."""
+    """Translate headings, and cells with words of ours; the column names stay."""
     rows = given[0] if given else named.get("data")
     if not isinstance(rows, pd.DataFrame):
         return given, named
@@ -237,7 +237,7 @@ def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
 
 def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
     _, told_named = _frame(tell, given, named)
-    return given, told_named  # cells are the person's own
+    return given, told_named  # cells are user input
 
 
 def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
@@ -254,7 +254,7 @@ _HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
     "table": _table,
     "vega_lite_chart": _chart,
 }
-# what draws no text of its own, or has it in keywords alone
+# functions that draw no text of their own, or have it in keywords only
 _PLACES = {
     "Page",
     "columns",
@@ -268,13 +268,13 @@ _PLACES = {
 
 
 def _texts_of(rows: pd.DataFrame) -> list[Any]:
-    """Return the columns that hold texts, and nothing else but what is missing."""
+    """Return the columns that hold texts, and nothing else but missing values."""
     kinds = {name: rows[name].dropna().map(type).unique() for name in rows.columns}
     return [name for name, types in kinds.items() if list(types) == [str]]
 
 
 def _words(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column with those cells told that are words of ours, if there are few of them."""
+    """Return a column with our words translated, if it has few distinct ones."""
     spoken = chosen()
     known = {
         word: language.translate(word, spoken)
@@ -285,7 +285,7 @@ def _words(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _drawn(chart: Any) -> Any:
-    """Return a chart with its words told, and numbers in the language's form."""
+    """Return a chart with its texts translated, and numbers formatted for the language."""
     spoken = chosen()
     if isinstance(chart, Mapping):
         return language.told_chart(chart, spoken)
@@ -299,7 +299,7 @@ def _drawn(chart: Any) -> Any:
 
 
 def _told_part(part: Any, key: str, spoken: str) -> Any:
-    """Return a part of an Altair chart told: its rows are frames, which a dictionary would copy."""
+    """Return a translated part of an Altair chart: a dictionary would copy its data frames."""
     if isinstance(part, str):
         return language.chart_text(part, key, spoken)
     if isinstance(part, pd.DataFrame):
@@ -314,7 +314,7 @@ def _told_part(part: Any, key: str, spoken: str) -> Any:
         return rows
     if isinstance(part, alt.SchemaBase):
         made = copy.copy(part)
-        # Altair takes what is set on an object for one of its own properties
+        # Altair takes an attribute set on an object for one of its own properties
         vars(made).update(
             _kwds={name: _told_part(child, name, spoken) for name, child in part._kwds.items()},
             _args=tuple(_told_part(child, key, spoken) for child in part._args),

@@ -1,4 +1,4 @@
-"""Files that are chosen in the browser, kept while another page is visited."""
+"""Uploaded files that survive a visit to another page."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _KEPT = "uploads"
 def ask(
     settings: Settings, label: str, key: str, *, types: list[str], several: bool = False
 ) -> list[Upload]:
-    """Draw an uploader, and return the files that are chosen, though another page was visited.
+    """Draw an uploader, and return its files, even after a visit to another page.
 
     Raises
     ------
     InputError
-        For a file that is not taken.
+        For a file that is not accepted.
     """
     kept: dict[str, list[Upload]] = st.session_state.setdefault(_KEPT, {})
 
     def changed() -> None:
-        # taken out of the uploader by the person, and not by a visit to another page
+        # removed from the uploader by the user, not by a visit to another page
         if not st.session_state[key]:
             kept.pop(key, None)
 
