@@ -245,7 +245,9 @@ def slices(harm: pd.DataFrame) -> Rule:
     if not judged:
         text = "There is no slice with enough rows to compare on."
         return _rule("slices", "not_applicable", None, 0, text)
-    harmed = harm[harm["harmed"].astype(bool)].sort_values("difference", ascending=False)
+    harmed = harm[harm["harmed"].astype(bool)].sort_values(
+        "difference", ascending=False, kind="stable"
+    )
     count = len(harmed)
     if not count:
         text = f"On none of {judged:,} slices is the challenger shown to be worse."

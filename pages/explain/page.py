@@ -172,7 +172,9 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
     st.markdown("**What the model answers along a feature**")
     table = kept(explained, "partial")
     names = [
-        name for name in size.sort_values(ascending=False).index if name in set(table["feature"])
+        name
+        for name in size.sort_values(ascending=False, kind="stable").index
+        if name in set(table["feature"])
     ]
     name = st.selectbox("Feature", names, key="feature")
     elements.chart(

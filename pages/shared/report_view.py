@@ -320,7 +320,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 @st.fragment
 @elements.show_errors()
 def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> None:
-    ordered = drift.sort_values("psi", ascending=False)["feature"].tolist()
+    ordered = drift.sort_values("psi", ascending=False, kind="stable")["feature"].tolist()
     chosen = st.selectbox("Reference and current of", ordered, format_func=shown, key="feature")
     densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None:

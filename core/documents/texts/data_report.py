@@ -178,7 +178,9 @@ def _target(facts: Facts, run: RunFacts) -> list[Block]:
 
 def _variables(run: RunFacts) -> list[Block]:
     columns = _columns(run)
-    ranked = columns[columns["auc_alone"].notna()].sort_values("auc_alone", ascending=False)
+    ranked = columns[columns["auc_alone"].notna()].sort_values(
+        "auc_alone", ascending=False, kind="stable"
+    )
     blocks: list[Block] = [
         Heading("Individual variables, and how they stand to the target"),
         Paragraph(

@@ -332,7 +332,9 @@ def _errors(best: RunFacts) -> list[Block]:
         if len(flagged)
         else f"None of {len(slices)} slices is flagged in {link(best)}."
     )
-    worst = slices.assign(size=slices["gap"].abs()).sort_values("size", ascending=False)
+    worst = slices.assign(size=slices["gap"].abs()).sort_values(
+        "size", ascending=False, kind="stable"
+    )
     worst = worst[worst["rows"] >= 50].head(MOST_SLICES)
     blocks += [
         Paragraph(sentence),
