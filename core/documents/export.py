@@ -59,13 +59,13 @@ def as_file(
         link=link,
         pictures=shots,
         head=_head(facts, translate),
-        made=newest(facts),
+        created=newest(facts),
         language=language,
     )
 
 
 def bundle(
-    made: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
+    filled: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
 ) -> bytes:
     """Return all documents in one zip: in each format, and every figure as SVG and PNG.
 
@@ -76,17 +76,17 @@ def bundle(
     InputError
         For a language without a catalogue.
     """
-    made = tuple(made)
+    filled = tuple(filled)
     files: dict[str, bytes] = {}
-    for figure in _figures(made):
+    for figure in _figures(filled):
         chart = languages.told_chart(figure.chart, language)
         files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
         files[f"figures/{figure.name}.png"] = pictures.png(chart)
     translate, link = partial(_translated, language), partial(_link, app)
-    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(made)}
+    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(filled)}
     drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
     shots = {name: files[f"figures/{name}.png"] for name in places}
-    for document in made:
+    for document in filled:
         files[f"markdown/{document.name}.md"] = as_markdown.render(
             document, translate=translate, link=link, figures=places
         ).encode()
@@ -99,10 +99,10 @@ def bundle(
             link=link,
             pictures=shots,
             head=_head(facts, translate),
-            made=newest(facts),
+            created=newest(facts),
             language=language,
         )
-    files["README.md"] = _contents(made, language).encode()
+    files["README.md"] = _contents(filled, language).encode()
     return _zipped(files)
 
 
@@ -112,15 +112,15 @@ def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[
     Files of an earlier snapshot are removed; others stay. Runs are named, not linked, since readers
     do not have this machine's runs.
     """
-    made = documents.build(settings)
+    filled = documents.build(settings)
     translate = partial(_translated, language)
     files = {
         f"figures/{figure.name}.svg": pictures.svg(languages.told_chart(figure.chart, language))
-        for figure in _figures(made)
+        for figure in _figures(filled)
         if not figure.mermaid
     }
     places = {Path(name).stem: name for name in files}
-    for document in made:
+    for document in filled:
         files[f"{document.name}.md"] = as_markdown.render(
             document, translate=translate, figures=places
         )
@@ -154,10 +154,10 @@ def _of(document: Document) -> list[Figure]:
     return [block for block in document.blocks if isinstance(block, Figure)]
 
 
-def _figures(made: Iterable[Document]) -> list[Figure]:
+def _figures(filled: Iterable[Document]) -> list[Figure]:
     """Return each figure once, even if several documents show it."""
     figures: dict[str, Figure] = {}
-    for document in made:
+    for document in filled:
         for figure in _of(document):
             figures.setdefault(figure.name, figure)
     return list(figures.values())
@@ -173,18 +173,18 @@ def _head(facts: Facts, translate: as_markdown.Translate) -> str:
     return " · ".join(translate(part) for part in parts)
 
 
-def _contents(made: Iterable[Document], language: str) -> str:
+def _contents(filled: Iterable[Document], language: str) -> str:
     translate = partial(_translated, language)
     lines = [
         f"- [{translate(document.title)}](markdown/{document.name}.md): {translate(document.about)}"
-        for document in made
+        for document in filled
     ]
     return "\n".join([f"# {translate('Documents')}", "", *lines, ""])
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
-    kept = io.BytesIO()
-    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
-    return kept.getvalue()
+    return buffer.getvalue()

@@ -190,7 +190,7 @@ def _alone(code: str, title: str, group: Group, compute: Callable[[], list[Check
         return compute()
     except CourtsideError:
         raise
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("The check %s could not be made", code)
         return [checks.not_applicable(code, title, group, "failed")]
 
@@ -202,7 +202,7 @@ def _apart(sides: Sides, trained_on: pd.DataFrame | None, seed: int) -> Support:
         return support.measure(
             sides.reference, sides.current, columns, trained_on=trained_on, seed=seed
         )
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("Whether the rows lie inside the support could not be told")
         return support.unknown(len(sides.reference), columns)
 
@@ -217,7 +217,7 @@ def _slices(
                 (sides.reference, sides.current), slices.in_bands(*by), strict=True
             )
         )
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("Errors by slice could not be judged")
         return None
     return reference, current

@@ -422,11 +422,11 @@ def decide(rules: Sequence[Rule]) -> Decision:
         return Decision("refuse", " ".join(["Refused.", *(rule.text for rule in refused + held)]))
     if held:
         return Decision("hold", " ".join(["Held back.", *(rule.text for rule in held)]))
-    asked = [rule for rule in rules if rule.verdict == "pass"]
-    if not asked:
+    passed = [rule for rule in rules if rule.verdict == "pass"]
+    if not passed:
         reasons = dict.fromkeys(rule.text for rule in rules)
         return Decision("promote", " ".join(["Promoted.", *reasons]))
-    better_rule = [rule.text for rule in asked if rule.code == "better"]
+    better_rule = [rule.text for rule in passed if rule.code == "better"]
     return Decision("promote", " ".join(["Promoted: no rule is against it.", *better_rule]))
 
 

@@ -182,7 +182,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             version = model_store.require_version(settings, spec.model, options.challenger)
             other = _other(settings, spec, options, version, champion)
             if other is None and _is_same(version, champion):
-                judged = _Judged(_not_asked("A champion is not compared with itself."), {}, {})
+                judged = _Judged(_not_evaluated("A champion is not compared with itself."), {}, {})
                 decision = _unchanged(version)
             else:
                 judged = _judge(settings, spec, options, version, other, progress)
@@ -290,11 +290,11 @@ def _rollback(
 
 def _final(options: Options, decision: Decision) -> tuple[str, str]:
     """Return the final decision and its reason: by the rules, or by a person against them."""
-    code, text = _said(options, decision)
+    code, text = _by_person(options, decision)
     return code, f"Only tried, nothing was moved. {text}" if options.dry_run else text
 
 
-def _said(options: Options, decision: Decision) -> tuple[str, str]:
+def _by_person(options: Options, decision: Decision) -> tuple[str, str]:
     if options.action == "gate":
         own = f" {options.decided_by} adds: {options.reason}" if options.reason else ""
         return decision.code, decision.text + own
@@ -318,7 +318,7 @@ def _judge(
     progress.update(0.05, f"Loading version {version.version}")
     served = version_files.load(settings, version)
     if champion is None:
-        return _Judged(_not_asked(NO_CHAMPION), {}, {})
+        return _Judged(_not_evaluated(NO_CHAMPION), {}, {})
     progress.update(0.1, f"Loading version {champion.version}")
     try:
         old_served = version_files.load(settings, champion)
@@ -331,7 +331,7 @@ def _judge(
     except StoreError as error:
         # a person may still replace a broken champion with the challenger
         first = gate.same_rows(0, 0, 0, problem=error.message)
-        return _Judged(_not_asked("One of the two cannot be asked.", first), {}, {})
+        return _Judged(_not_evaluated("One of the two cannot be asked.", first), {}, {})
     schema = gate.schema(
         served.inputs,
         old_served.inputs,
@@ -345,7 +345,9 @@ def _judge(
     }
     if schema.verdict == "refuse":
         return _Judged(
-            _not_asked("It cannot be asked: its columns do not fit.", size, schema), measured, {}
+            _not_evaluated("It cannot be asked: its columns do not fit.", size, schema),
+            measured,
+            {},
         )
     frozen = _frozen(settings, spec, version, champion, both)
     measured |= {
@@ -360,7 +362,7 @@ def _judge(
         limits=limits,
     )
     if first.verdict != "pass":
-        rest = _not_asked("There are not enough rows to judge by.", first, size, schema)
+        rest = _not_evaluated("There are not enough rows to judge by.", first, size, schema)
         return _Judged(rest, measured, {})
     progress.update(0.2, f"Asking both about {len(frozen.rows):,} rows")
     thresholds = (
@@ -379,10 +381,10 @@ def _judge(
     )
 
 
-def _not_asked(reason: str, *asked: Rule) -> list[Rule]:
+def _not_evaluated(reason: str, *evaluated: Rule) -> list[Rule]:
     """Return all rules in their order, those that were not evaluated with the reason."""
-    known = {rule.code: rule for rule in asked}
-    return [known.get(code) or gate.not_applicable(code, reason) for code in gate.TITLES]
+    by_code = {rule.code: rule for rule in evaluated}
+    return [by_code.get(code) or gate.not_applicable(code, reason) for code in gate.TITLES]
 
 
 def _frozen(
@@ -482,14 +484,14 @@ def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[s
 
 def _milliseconds(loaded: Loaded, rows: pd.DataFrame) -> float:
     """Return the median prediction time per row, in milliseconds, for up to 1,000 rows at once."""
-    asked = rows.head(TIMED_ROWS)
-    loaded.predict(asked)  # warm-up: the first prediction is slower than what callers wait for
+    sample = rows.head(TIMED_ROWS)
+    loaded.predict(sample)  # warm-up: the first prediction is slower than what callers wait for
     seconds = []
     for _ in range(TIMED_TIMES):
         start = time.perf_counter()
-        loaded.predict(asked)
+        loaded.predict(sample)
         seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds)) * 1000 / len(asked)
+    return float(np.median(seconds)) * 1000 / len(sample)
 
 
 def _with_threshold(

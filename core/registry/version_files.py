@@ -266,8 +266,8 @@ def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
     """Return the inputs of one example row as a request has them; empty if they are gone."""
     try:
         with _folder(settings, version, evaluated=False) as folder:
-            kept = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
-        return dict(zip(kept["columns"], kept["data"][0], strict=True))
+            stored = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+        return dict(zip(stored["columns"], stored["data"][0], strict=True))
     except (CourtsideError, OSError, ValueError, KeyError, IndexError):
         return {}
 

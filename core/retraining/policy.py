@@ -275,13 +275,13 @@ def apart(windows: Sequence[Window]) -> list[Window]:
     >>> [window.run_id for window in apart([made("a", 0, 10), made("b", 8, 20), made("c", 0, 10)])]
     ['c', 'b']
     """
-    kept: list[Window] = []
+    distinct: list[Window] = []
     for window in reversed(windows):
-        if not any(_overlap(window, other) for other in kept):
-            kept.append(window)
+        if not any(_overlap(window, other) for other in distinct):
+            distinct.append(window)
     # stable: at equal times, in the order of the reports
-    kept.reverse()
-    return sorted(kept, key=lambda window: window.end)
+    distinct.reverse()
+    return sorted(distinct, key=lambda window: window.end)
 
 
 def listed(codes: Sequence[str], most: int = 4) -> str:

@@ -38,7 +38,7 @@ POLICIES = (
     Policy(strategy="calendar", every_days=180),
 )
 # interval of progress updates for a page, seconds
-TELL_SECONDS = 0.5
+REPORT_SECONDS = 0.5
 
 
 class Options(config.Options):
@@ -255,14 +255,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         moments = replay.moments_of(rows[spec.time])
         changed = None
         inputs = list(spec.inputs_of(features))
-        taken = rows[[*inputs, spec.target]]
+        inputs_and_target = rows[[*inputs, spec.target]]
         if options.injection is not None:
-            drifts.check(options.injection, taken, moments, spans[0].first, spec.target)
+            drifts.check(options.injection, inputs_and_target, moments, spans[0].first, spec.target)
             injected = drifts.inject(
-                taken, moments, spec.target, options.injection, seed=options.seed
+                inputs_and_target, moments, spec.target, options.injection, seed=options.seed
             )
-            taken, changed = injected.frame, injected.changed
-        stream, recipe = _stream(spec, options, features, rows, taken, moments)
+            inputs_and_target, changed = injected.frame, injected.changed
+        stream, recipe = _stream(spec, options, features, rows, inputs_and_target, moments)
         lanes_of = _policies(options)
         replay_store.check_size(len(rows) - spans[0].first, len(lanes_of))
         with replay_store.opened(settings, run_id) as store:
@@ -411,22 +411,22 @@ def _stream(
     options: Options,
     features: tuple[str, ...],
     rows: pd.DataFrame,
-    taken: pd.DataFrame,
+    inputs_and_target: pd.DataFrame,
     moments: Floats,
 ) -> tuple[Stream, Recipe]:
     from core.platform import served_model
 
     inputs = spec.inputs_of(features)
-    seen = served_model.with_features(
-        served_model.checked(taken, spec.kinds_of(inputs), is_complete=False),
+    seen_features = served_model.with_features(
+        served_model.checked(inputs_and_target, spec.kinds_of(inputs), is_complete=False),
         features,
         spec.formulas_of(features),
     )
     texts = tuple(name for name in features if spec.is_text(name))
     stream = Stream(
-        seen,
-        replay.coded(seen, texts),
-        taken[spec.target].to_numpy(dtype=np.int64),
+        seen_features,
+        replay.coded(seen_features, texts),
+        inputs_and_target[spec.target].to_numpy(dtype=np.int64),
         moments,
         replay.arrivals(
             moments,
@@ -441,7 +441,7 @@ def _stream(
         options.params,
         tuple(features),
         texts,
-        impute=bool(seen.isna().any().any()),
+        impute=bool(seen_features.isna().any().any()),
         threshold=spec.threshold,
         seed=options.seed,
     )
@@ -464,7 +464,7 @@ def _go(
     lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
     windows: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
-    began, told_at, since = time.monotonic(), 0.0, start
+    began, reported_at, since = time.monotonic(), 0.0, start
     for place, span in enumerate(spans):
         for lane in lanes:
             course.score(lane.champion, place)
@@ -474,16 +474,16 @@ def _go(
             windows.append(window)
             decisions.append(decision)
         since = span.end
-        if time.monotonic() - told_at > TELL_SECONDS:
+        if time.monotonic() - reported_at > REPORT_SECONDS:
             replay_store.tell(settings, run_id, windows)
-            told_at = time.monotonic()
+            reported_at = time.monotonic()
         done = (place + 1) / len(spans)
         progress.update(0.05 + 0.9 * done, f"{_day(span.end)}: window {place + 1} of {len(spans)}")
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:
                 replay_store.tell(settings, run_id, windows)
-                told_at = time.monotonic()
+                reported_at = time.monotonic()
                 time.sleep(wait)
     return pd.DataFrame(windows), pd.DataFrame(decisions)
 
@@ -600,11 +600,11 @@ def _record(
 def _metrics(summary: pd.DataFrame, policies: dict[str, Policy]) -> dict[str, float]:
     """Return the metrics of each policy, by strategy and, if repeated, a number."""
     figures: dict[str, float] = {}
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for row in summary.to_dict("records"):
         strategy = policies[row["policy"]].strategy
-        seen[strategy] = seen.get(strategy, 0) + 1
-        name = strategy if seen[strategy] == 1 else f"{strategy}_{seen[strategy]}"
+        counts[strategy] = counts.get(strategy, 0) + 1
+        name = strategy if counts[strategy] == 1 else f"{strategy}_{counts[strategy]}"
         for figure in (
             "log_loss",
             "gain",

@@ -311,10 +311,10 @@ def _retrain(
         )
     )
     fitted = tracking.run(settings, trained.run_id)
-    made = tracking.run(settings, prepared.run_id)
+    preparation = tracking.run(settings, prepared.run_id)
     metrics = {
         "rows_fit": fitted.metrics.get("rows_fit", 0.0) if fitted else 0.0,
-        "labels_new": made.metrics.get("rows_new", 0.0) if made else 0.0,
+        "labels_new": preparation.metrics.get("rows_new", 0.0) if preparation else 0.0,
         "labels_used": float(prepared.rows_train + prepared.rows_test),
         "log_loss_test": trained.log_loss_test,
     }

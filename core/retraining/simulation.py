@@ -349,7 +349,7 @@ def train(
             "more rows, or labels come sooner."
         )
 
-    def made() -> Unfitted:
+    def new_estimator() -> Unfitted:
         numbers = [name for name in recipe.features if name not in recipe.texts]
         return unfitted(
             recipe.kind,
@@ -364,9 +364,9 @@ def train(
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=recipe.seed)
     try:
         for rest, fold in folds.split(codes, labels):
-            fitted = made().fit(codes.iloc[rest], labels[rest])
+            fitted = new_estimator().fit(codes.iloc[rest], labels[rest])
             held_out[fold] = fitted.predict_proba(codes.iloc[fold])[:, 1]
-        estimator = made().fit(codes, labels)
+        estimator = new_estimator().fit(codes, labels)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"'{recipe.kind}' cannot be fitted on these rows: {reason}") from error

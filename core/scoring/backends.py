@@ -50,7 +50,7 @@ class Endpoint:
     key: str | None
     is_sample: bool
     on_wait: Callable[[], None]
-    _one: threading.Lock = field(default_factory=threading.Lock)
+    _revive_lock: threading.Lock = field(default_factory=threading.Lock)
     # waiting for the log timed out: rows do not wait until it has caught up
     _log_is_down: threading.Event = field(default_factory=threading.Event)
 
@@ -73,7 +73,7 @@ class Endpoint:
             column = pd.Series(keys.to_pylist(), name=self.key, dtype="object")
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
-            asked = time.monotonic()
+            sent_at = time.monotonic()
             try:
                 scored = client.score(
                     self.serving.url,
@@ -90,19 +90,19 @@ class Endpoint:
                 port = self.serving.port
                 if server.find(self.settings, port) is None or time.monotonic() > until:
                     raise
-                with self._one:
+                with self._revive_lock:
                     self.on_wait()
                     endpoint.revive(self.settings, port)
                 time.sleep(PAUSE_SECONDS)
                 continue
             is_late = time.monotonic() > until
-            if scored.is_delayed and not is_late and not self._are_written(asked):
+            if scored.is_delayed and not is_late and not self._are_written(sent_at):
                 continue
             return Answered(
                 scored.probabilities, scored.labels, float(scored.latencies[0]), scored.is_logged
             )
 
-    def _are_written(self, asked: float) -> bool:
+    def _are_written(self, sent_at: float) -> bool:
         """Wait until the log has the rows sent at this moment of the monotonic clock.
 
         False when the gateway has ended or restarted since: its memory, with the rows, is gone. If
@@ -111,7 +111,7 @@ class Endpoint:
         until = time.monotonic() + (0.0 if self._log_is_down.is_set() else LOG_SECONDS)
         while True:
             now = gateway.status(self.serving.port)
-            if now is None or now.uptime < time.monotonic() - asked:
+            if now is None or now.uptime < time.monotonic() - sent_at:
                 return False
             if not now.log.waiting:
                 self._log_is_down.clear()

@@ -281,13 +281,6 @@ def read(
         )
 
 
-def head(source: Source, rows: int = 1000) -> pd.DataFrame:
-    """Return the first rows with all columns, unconverted."""
-    for batch in read(source, source.parts[0], source.columns, batch_rows=rows):
-        return batch.frame.head(rows)
-    raise AssertionError("unreachable")
-
-
 def peek(
     address: str, rows: int = 1000, given: Given = NOTHING
 ) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
@@ -575,7 +568,7 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
     import pyarrow
 
     kinds = pyarrow.types
-    taken = {}
+    columns = {}
     for name in table.column_names:
         values = table.column(name)
         kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
@@ -584,8 +577,8 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
         if kinds.is_string(values.type) and name not in texts:
             values = csv_numbers.plain_numbers(values, dialect)
         # invalid numbers are reported per row, by the caller, which knows the column
-        taken[name] = arrow.series(values, name, is_text=name in texts)
-    return pd.DataFrame(taken, copy=False)
+        columns[name] = arrow.series(values, name, is_text=name in texts)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _keys(table: Any, name: str, rule: Rule) -> tuple[Any, Fault | None]:

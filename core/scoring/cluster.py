@@ -26,7 +26,7 @@ def score_all(
     address: str,
     work: scorer.Work,
     parts: Sequence[Part],
-    which: scorer.Scorer,
+    model: scorer.Scorer,
     on_rows: Callable[[int], None],
 ) -> list[scorer.Done]:
     """Score parts as one Dask task each; the workers read and write them.
@@ -54,7 +54,7 @@ def score_all(
         cluster.connected(address, _INSTEAD) as client,
     ):
         cluster.check(client, address, _INSTEAD, MODULES)
-        sent = cluster.sent(client, (work, which))
+        sent = cluster.sent(client, (work, model))
         rows = {part.number: part.rows for part in parts}
         futures = [client.submit(_score, sent, part, pure=False) for part in parts]
         try:
@@ -77,5 +77,5 @@ def score_all(
 
 
 def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:
-    work, which = sent
-    return scorer.score_part(work, part, which)
+    work, model = sent
+    return scorer.score_part(work, part, model)

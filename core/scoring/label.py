@@ -94,9 +94,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     with tracking.step_run(settings, "label", options, progress) as run_id:
         progress.update(0.05, "Reading the file")
         path, name = storage.uploaded(settings, options.upload), options.upload.name
-        given, dialect = read_file(path, name, spec, options.given)
+        frame, dialect = read_file(path, name, spec, options.given)
         is_sample = _is_sample(settings, spec, options)
-        reports, places, rejected = _reports(given, spec)
+        reports, places, rejected = _reports(frame, spec)
         arrived = time.time()
         done = dict.fromkeys((*labels.OUTCOMES, "unmatched"), 0)
         for start in range(0, len(reports), BLOCK):
@@ -121,7 +121,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             Record(
                 params={"file": name},
                 metrics={
-                    "rows": len(given),
+                    "rows": len(frame),
                     **{f"labels_{key}": value for key, value in done.items()},
                 },
                 tables={"rejected": listed},
@@ -129,14 +129,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 is_sample=is_sample,
             ),
         )
-        if len(rejected) == len(given):
+        if len(rejected) == len(frame):
             raise InputError(
                 f"No row of '{name}' can be used: row {listed['row'][0]:,} "
                 f"{listed['reason'][0]}. Correct the file and bring it again."
             )
         predictions.recount(settings)
         progress.update(1.0, f"{done['new']:,} new labels, {done['changed']:,} changed")
-    return Result(run_id, len(given), **done)
+    return Result(run_id, len(frame), **done)
 
 
 def _is_sample(settings: Settings, spec: ProjectSpec, options: Options) -> bool:
@@ -168,16 +168,18 @@ def read_file(
     """
     head = tables.read_head(path, name, given)
     names = head.columns
-    taken = schema.taken_aliases(list(names), spec.columns)
+    renamed = schema.taken_aliases(list(names), spec.columns)
     asked = fields(spec)
-    taken |= {theirs: own for own, theirs in asked.items() if theirs in names and own not in names}
-    known = {taken.get(column, column) for column in names}
-    if not known & {PREDICTION_ID, spec.id}:
+    renamed |= {
+        theirs: own for own, theirs in asked.items() if theirs in names and own not in names
+    }
+    present = {renamed.get(column, column) for column in names}
+    if not present & {PREDICTION_ID, spec.id}:
         raise InputError(
             f"'{name}' does not say of which predictions: it has no column "
             f"'{asked[PREDICTION_ID]}' or '{spec.id}'. It has {_some(names)}."
         )
-    if not known & {LABEL, spec.target}:
+    if not present & {LABEL, spec.target}:
         raise InputError(
             f"'{name}' has no column '{spec.target}' or '{asked[LABEL]}' with the labels. It has "
             f"{_some(names)}."
@@ -189,12 +191,12 @@ def read_file(
             aliases=(
                 spec.columns[field].aliases
                 if field in spec.columns
-                else tuple(name for name, own in taken.items() if own == field)
+                else tuple(name for name, own in renamed.items() if own == field)
             ),
         )
         for field in (*_FIELDS, spec.id, spec.target)
     }
-    frame = tables.read(path, name, wanted, given).rename(columns=taken)
+    frame = tables.read(path, name, wanted, given).rename(columns=renamed)
     if LABEL not in frame:
         frame = frame.rename(columns={spec.target: LABEL})
         if words := spec.columns[spec.target].rule.labels:
@@ -203,10 +205,10 @@ def read_file(
             )
     if frame.empty:
         raise InputError(f"'{name}' has no rows.")
-    kept = frame[
+    labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
-    return kept, head.dialect.code if head.dialect else ""
+    return labels_frame, head.dialect.code if head.dialect else ""
 
 
 def fields(spec: ProjectSpec) -> dict[str, str]:
@@ -227,20 +229,20 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _reports(
-    given: pd.DataFrame, spec: ProjectSpec
+    frame: pd.DataFrame, spec: ProjectSpec
 ) -> tuple[list[labels.Report], list[int], list[tuple[int, str]]]:
     """Return the reports, the file row of each from 1, and the invalid rows with reasons."""
-    values, faults = read(given[LABEL], Rule("label"))
+    values, faults = read(frame[LABEL], Rule("label"))
     numbers, missing = values.tolist(), empty_rows(values, faults)
     # an id takes precedence over a key, if a file has both
-    nothing = [None] * len(given)
-    ids = [_text(value) for value in given[PREDICTION_ID]] if PREDICTION_ID in given else nothing
-    keys = [_key(value, spec) for value in given[spec.id]] if spec.id in given else nothing
-    has_times = LABELLED_AT in given
+    nothing = [None] * len(frame)
+    ids = [_text(value) for value in frame[PREDICTION_ID]] if PREDICTION_ID in frame else nothing
+    keys = [_key(value, spec) for value in frame[spec.id]] if spec.id in frame else nothing
+    has_times = LABELLED_AT in frame
     times = (
-        _seconds(given[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=given.index)
+        _seconds(frame[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=frame.index)
     )
-    untold = times.isna() & (given[LABELLED_AT].map(_text).notna() if has_times else False)
+    untold = times.isna() & (frame[LABELLED_AT].map(_text).notna() if has_times else False)
     reports, places, rejected = [], [], []
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):

@@ -95,8 +95,8 @@ def gather(
     is_sample, digest, checked = False, "", None
     dialects: tuple[str, ...] = ()
     if options.source == "row":
-        given = {name: [(options.row or {}).get(name)] for name in inputs}
-        frame = schema.validate(pd.DataFrame(given), columns).frame
+        values = {name: [(options.row or {}).get(name)] for name in inputs}
+        frame = schema.validate(pd.DataFrame(values), columns).frame
     elif options.source == "upload":
         frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
     else:
@@ -185,9 +185,9 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
             "which of its columns it is."
         )
     target = spec.target if spec.target in names else None
-    kept = {name: column for name, column in wanted.items() if name in columns or name == target}
+    usable = {name: column for name, column in wanted.items() if name in columns or name == target}
     return Rows(
-        kept,
+        usable,
         names,
         target,
         spec.id if spec.id in names else None,

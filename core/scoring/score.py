@@ -355,18 +355,18 @@ class _Scoring:
     ) -> list[Done]:
         self.begun = time.monotonic()
         parts = [part for part in rows.parts if part.number not in before]
-        self._tell(rows.count)
+        self._report(rows.count)
 
         def on_rows(count: int) -> None:
             self.rows_done += count
-            self._tell(rows.count)
+            self._report(rows.count)
 
         if self.options.way == "dask":
             from core.scoring import cluster
 
             address = self.settings.dask or local_cluster.address(self.settings)
-            which = scorer.load(self.settings, self.version)
-            return cluster.score_all(address, work, parts, which, on_rows)
+            model = scorer.load(self.settings, self.version)
+            return cluster.score_all(address, work, parts, model, on_rows)
         answer = self._answerer(keeps_rows)
         in_flight = client.IN_FLIGHT if self.options.way == "endpoint" else 1
 
@@ -375,7 +375,7 @@ class _Scoring:
             for part in parts
         ]
 
-    def _tell(self, total: int) -> None:
+    def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
         text = f"{self.rows_done:,} of {total:,} rows scored"
         if rate > 0:
@@ -387,12 +387,12 @@ class _Scoring:
     def _answerer(self, keeps_rows: bool) -> scorer.Answerer:
         settings, version = self.settings, self.version
         source = LOGGED_AS[self.options.source]
-        which: scorer.Answerer
+        answerer: scorer.Answerer
         if self.options.way == "endpoint":
             assert self.serving is not None  # otherwise there is no endpoint to call
             sends_key = self.spec.id not in version.inputs
             # all attempts at a scoring are one in the log
-            which = backends.Endpoint(
+            answerer = backends.Endpoint(
                 settings,
                 self.serving,
                 source,
@@ -401,15 +401,15 @@ class _Scoring:
                 version.is_complete,
                 self.spec.id if sends_key else None,
                 self.is_sample,
-                self._tell_wait,
+                self._report_wait,
             )
         else:
-            which = scorer.load(settings, version)
+            answerer = scorer.load(settings, version)
         if not keeps_rows:
-            return which
+            return answerer
         return backends.Logged(
             settings,
-            which,
+            answerer,
             version.name,
             version.version,
             self.alias,
@@ -418,7 +418,7 @@ class _Scoring:
             self.is_sample,
         )
 
-    def _tell_wait(self) -> None:
+    def _report_wait(self) -> None:
         text = f"{self.rows_done:,} rows scored; the server has fallen and is put up again"
         self.progress.update(0.1, text)
 
@@ -464,16 +464,16 @@ class _Scoring:
             return {}
         sums = label_sums.Sums()
         step = label_sums.every(total.labelled, RANKED_ROWS)
-        taken: list[tuple[Any, Any]] = []
+        sampled: list[tuple[Any, Any]] = []
         first = 0
         for table in place.read([PROBABILITY, LABEL]):
             label, forecast = (table.column(name).to_numpy() for name in (LABEL, PROBABILITY))
-            known = ~np.isnan(label)
-            label, forecast = label[known].astype(np.int64), forecast[known]
+            has_label = ~np.isnan(label)
+            label, forecast = label[has_label].astype(np.int64), forecast[has_label]
             sums.add(label, forecast, threshold)
-            taken.append((label[-first % step :: step], forecast[-first % step :: step]))
+            sampled.append((label[-first % step :: step], forecast[-first % step :: step]))
             first += len(label)
-        label, forecast = (np.concatenate(part) for part in zip(*taken, strict=True))
+        label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
         measured = metrics.classification(label, forecast, threshold)
         if step > 1:
             # sums are over all rows; rank metrics over every n-th row
@@ -550,16 +550,16 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
 def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
     """Return the options, the id and the place of an interrupted scoring."""
     interrupted = tracking.run(settings, run_id)
-    kept = (
+    recorded = (
         ScoringRun.of(interrupted)
         if interrupted is not None and interrupted.step == "score"
         else None
     )
-    if interrupted is None or kept is None or kept.staging is None:
+    if interrupted is None or recorded is None or recorded.staging is None:
         raise InputError(f"The run {run_id[:8]} is no scoring that could go on. Score anew.")
     if interrupted.status == "FINISHED":
         raise InputError(f"The scoring {run_id[:8]} is finished. There is nothing left to do.")
-    scoring, place = kept.scoring, Place(*kept.staging)
+    scoring, place = recorded.scoring, Place(*recorded.staging)
     given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
     options = Options(**json.loads(given)["options"])
     if options.source != "path" or place.manifest() is None:

@@ -90,13 +90,13 @@ class Scorer:
         InputError
             If the server would refuse the rows.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with model_files.wrap_refusals():
             answer = self._model().predict(None, frame)
         return Answered(
             answer["probability"].to_numpy(),
             answer["label"].to_numpy(),
-            (time.perf_counter() - begun) * 1000,
+            (time.perf_counter() - started) * 1000,
         )
 
     def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
@@ -233,15 +233,15 @@ def score_part(
     done = Done(part.number)
     layout = _schema(work)
 
-    def put(asked: _Asked, answered: Answered | None) -> None:
+    def put(request: _Request, answered: Answered | None) -> None:
         if answered is not None:
-            writer.write_table(_written(work, asked, answered, layout, done))
+            writer.write_table(_written(work, request, answered, layout, done))
 
-    def ask(asked: _Asked) -> Answered | None:
-        if asked.rows.empty:
+    def ask(request: _Request) -> Answered | None:
+        if request.rows.empty:
             return None
-        inputs = pd.DataFrame({name: asked.rows[name] for name in work.inputs}, copy=False)
-        return answer(inputs, asked.keys, asked.request_id)
+        inputs = pd.DataFrame({name: request.rows[name] for name in work.inputs}, copy=False)
+        return answer(inputs, request.keys, request.request_id)
 
     with work.place.part(part.number, layout) as writer, ExitStack() as stack:
         # reading, scoring and writing run in parallel: Arrow does its part without the GIL
@@ -250,24 +250,24 @@ def score_part(
         batches_read = _ahead(reading, unread)
         written: deque[Future[None]] = deque()
 
-        def hand_on(asked: _Asked, answered: Answered | None) -> None:
+        def hand_on(request: _Request, answered: Answered | None) -> None:
             if len(written) == AHEAD:
                 written.popleft().result()
-            written.append(writing.submit(put, asked, answered))
+            written.append(writing.submit(put, request, answered))
             if on_rows is not None:
-                on_rows(asked.rows_read)
+                on_rows(request.rows_read)
 
         if in_flight == 1:
             for batch in batches_read:
-                asked = _prepared(work, batch, done)
-                hand_on(asked, ask(asked))
+                request = _prepared(work, batch, done)
+                hand_on(request, ask(request))
         else:
             pool = stack.enter_context(ThreadPoolExecutor(in_flight))
-            waiting: deque[tuple[_Asked, Future[Answered | None]]] = deque()
+            waiting: deque[tuple[_Request, Future[Answered | None]]] = deque()
             try:
                 for batch in batches_read:
-                    asked = _prepared(work, batch, done)
-                    waiting.append((asked, pool.submit(ask, asked)))
+                    request = _prepared(work, batch, done)
+                    waiting.append((request, pool.submit(ask, request)))
                     if len(waiting) >= in_flight:
                         first, future = waiting.popleft()
                         hand_on(first, future.result())
@@ -292,7 +292,7 @@ def _ahead(pool: ThreadPoolExecutor, unread: Iterator[Batch]) -> Iterator[Batch]
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """The scorable rows of a batch, and their positions in the source."""
 
     rows: pd.DataFrame
@@ -304,13 +304,13 @@ class _Asked:
 
 def total(done: Iterable[Done]) -> Done:
     """Return the combined result of several parts."""
-    whole = Done(-1)
+    combined = Done(-1)
     for part in sorted(done, key=lambda part: part.number):
         for name in ("rows", "labelled", "skipped", "rejected", "probability", "positive"):
-            setattr(whole, name, getattr(whole, name) + getattr(part, name))
-        whole.latencies += part.latencies
-        whole.listed = [*whole.listed, *part.listed][:LISTED]
-    return whole
+            setattr(combined, name, getattr(combined, name) + getattr(part, name))
+        combined.latencies += part.latencies
+        combined.listed = [*combined.listed, *part.listed][:LISTED]
+    return combined
 
 
 def request_id(scoring: str, first_row: int) -> str:
@@ -344,7 +344,7 @@ def _batches(work: Work, part: Part) -> Iterable[Batch]:
         yield replace(batch, frame=frame)
 
 
-def _prepared(work: Work, batch: Batch, done: Done) -> _Asked:
+def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
     """Exclude and list the rows of a batch that cannot be scored."""
     import pyarrow
 
@@ -373,19 +373,19 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Asked:
         rows = clean[keeps]
         keys = None if keys is None else keys.filter(pyarrow.array(keeps))
     name = request_id(work.scoring, batch.first_row)
-    return _Asked(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
+    return _Request(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
 
 
-def _written(work: Work, asked: _Asked, answered: Answered, layout: Any, done: Done) -> Any:
+def _written(work: Work, request: _Request, answered: Answered, layout: Any, done: Done) -> Any:
     """Return scored rows as the result stores them, and count them."""
     import pyarrow
 
-    rows, number = asked.rows, len(asked.rows)
-    taken: dict[str, Any] = {
-        own_columns.PREDICTION_ID: _ids(asked.request_id, number),
-        own_columns.ROW: asked.places,
+    rows, number = request.rows, len(request.rows)
+    values: dict[str, Any] = {
+        own_columns.PREDICTION_ID: _ids(request.request_id, number),
+        own_columns.ROW: request.places,
         own_columns.ROW_KEY: (
-            pyarrow.nulls(number, pyarrow.string()) if asked.keys is None else asked.keys
+            pyarrow.nulls(number, pyarrow.string()) if request.keys is None else request.keys
         ),
         **({name: rows[name] for name in work.inputs} if work.keeps_inputs else {}),
         own_columns.PROBABILITY: answered.probabilities,
@@ -393,9 +393,9 @@ def _written(work: Work, asked: _Asked, answered: Answered, layout: Any, done: D
         own_columns.LABEL: rows[work.target] if work.target else np.full(number, np.nan),
     }
     arrays = [
-        taken[column.name]
-        if isinstance(taken[column.name], pyarrow.Array)
-        else pyarrow.array(taken[column.name], column.type, from_pandas=True)
+        values[column.name]
+        if isinstance(values[column.name], pyarrow.Array)
+        else pyarrow.array(values[column.name], column.type, from_pandas=True)
         for column in layout
     ]
     done.rows += number

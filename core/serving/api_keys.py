@@ -72,12 +72,12 @@ def create(settings: Settings, name: str) -> str:
             f"Give the key a name of 1 to {NAME_LENGTH} letters: who will call with it."
         )
     key = MARK + secrets.token_urlsafe(32)
-    made = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
+    new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
 
     with state.transaction(settings) as connection:
         if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
             raise InputError(f"There is a key named '{name}'. Revoke it, or use another name.")
-        connection.execute(sql.insert(_table).values(asdict(made)))
+        connection.execute(sql.insert(_table).values(asdict(new_key)))
     return key
 
 

@@ -138,11 +138,14 @@ def score(
         When the response is an error or has no valid predictions.
     """
     contract = {name: rule_of(kind) for name, kind in inputs.items()} | dict(rules or {})
-    asked = _checked(frame, {name: contract[name] for name in inputs}, is_complete)
+    inputs_frame = _checked(frame, {name: contract[name] for name in inputs}, is_complete)
     if keys is not None:
-        asked = asked.assign(**{str(keys.name): keys.to_numpy()})
-    batches = [asked[first : first + batch_rows] for first in range(0, len(asked), batch_rows)]
-    given = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
+        inputs_frame = inputs_frame.assign(**{str(keys.name): keys.to_numpy()})
+    batches = [
+        inputs_frame[first : first + batch_rows]
+        for first in range(0, len(inputs_frame), batch_rows)
+    ]
+    sent_headers = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
     probabilities, labels, latencies = [], [], []
     is_logged = is_delayed = False
     done = 0
@@ -151,9 +154,11 @@ def score(
 
         def ask(batch: pd.DataFrame) -> tuple[requests.Response, float]:
             body, kind = _encoded(batch, form)
-            begun = time.perf_counter()
-            answer = _post(sessions.mine(), url, body, {"Content-Type": kind, **given}, timeout)
-            return answer, (time.perf_counter() - begun) * 1000
+            started = time.perf_counter()
+            answer = _post(
+                sessions.mine(), url, body, {"Content-Type": kind, **sent_headers}, timeout
+            )
+            return answer, (time.perf_counter() - started) * 1000
 
         several = min(in_flight, len(batches)) > 1
         pool = stack.enter_context(ThreadPoolExecutor(in_flight)) if several else None
@@ -167,7 +172,7 @@ def score(
             labels.append(label)
             done += len(batch)
             if on_batch is not None:
-                on_batch(done, len(asked))
+                on_batch(done, len(inputs_frame))
     return Scored(
         np.concatenate([np.empty(0, "float64"), *probabilities]),
         np.concatenate([np.empty(0, "int64"), *labels]),
@@ -218,25 +223,25 @@ def _session() -> Iterator[requests.Session]:
         yield session
 
 
-def _encoded(asked: pd.DataFrame, form: Form) -> tuple[bytes, str]:
+def _encoded(rows: pd.DataFrame, form: Form) -> tuple[bytes, str]:
     """Return rows as the body of a request, and its content type."""
     if form == "parquet":
         import pyarrow
         import pyarrow.parquet
 
         sink = pyarrow.BufferOutputStream()
-        table = pyarrow.Table.from_pandas(asked, preserve_index=False)
+        table = pyarrow.Table.from_pandas(rows, preserve_index=False)
         # it never leaves this machine
         pyarrow.parquet.write_table(
             table, sink, compression="none", use_dictionary=False, write_statistics=False
         )
         return sink.getvalue().to_pybytes(), "application/vnd.apache.parquet"
     if form == "csv":
-        return asked.to_csv(index=False).encode(), "text/csv"
-    empty = asked.isna()
-    taken = asked.astype("object").mask(empty, None) if empty.any(axis=None) else asked
-    data = [list(row) for row in zip(*(taken[name].tolist() for name in taken), strict=True)]
-    question = {"columns": list(asked), "data": data}
+        return rows.to_csv(index=False).encode(), "text/csv"
+    empty = rows.isna()
+    cells = rows.astype("object").mask(empty, None) if empty.any(axis=None) else rows
+    data = [list(row) for row in zip(*(cells[name].tolist() for name in cells), strict=True)]
+    question = {"columns": list(rows), "data": data}
     return json.dumps({"dataframe_split": question}, allow_nan=False).encode(), "application/json"
 
 
@@ -245,16 +250,16 @@ def _checked(frame: pd.DataFrame, contract: Mapping[str, Rule], is_complete: boo
     if absent := [name for name in contract if name not in frame.columns]:
         names = {"absent": absent, "wanted": list(contract)}
         raise InputError(rows.sentence(Fault("absent_columns", params=names)))
-    taken: dict[str, pd.Series[Any]] = {}
+    checked: dict[str, pd.Series[Any]] = {}
     faults: list[Fault] = []
     for name, rule in contract.items():
         values, column_faults = rows.read(frame[name], rule)
         empty = rows.missing(values, column_faults, name) if is_complete else None
         faults += [*column_faults, *([empty] if empty else [])]
-        taken[name] = values if rule.is_text else values.astype("float64", copy=False)
+        checked[name] = values if rule.is_text else values.astype("float64", copy=False)
     if faults:
         raise InputError(" ".join(rows.sentence(fault) for fault in faults))
-    return pd.DataFrame(taken, index=frame.index, copy=False)
+    return pd.DataFrame(checked, index=frame.index, copy=False)
 
 
 def _post(

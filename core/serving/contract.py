@@ -128,7 +128,7 @@ Columns = dict[str, Any]
 def _of_json(body: bytes) -> tuple[Columns, bool]:
     """Return the columns, and whether MLflow parses the request to the same rows."""
     try:
-        asked = json.loads(body)
+        parsed = json.loads(body)
     except UnicodeDecodeError as error:
         raise UnreadError from error
     except json.JSONDecodeError as error:
@@ -136,23 +136,23 @@ def _of_json(body: bytes) -> tuple[Columns, bool]:
     except (ValueError, RecursionError) as error:
         # a number with thousands of digits, or brackets nested thousands deep
         raise RefusedError(Fault("unread")) from error
-    if not isinstance(asked, dict):
+    if not isinstance(parsed, dict):
         raise UnreadError
-    given = [
+    formats = [
         name
         for name in ("dataframe_split", "dataframe_records", "instances", "inputs")
-        if name in asked
+        if name in parsed
     ]
-    if len(given) != 1:
+    if len(formats) != 1:
         raise UnreadError
-    is_plain = len(asked) == 1
-    content = asked[given[0]]
-    if given[0] == "dataframe_split":
+    is_plain = len(parsed) == 1
+    content = parsed[formats[0]]
+    if formats[0] == "dataframe_split":
         # an index would only name the rows, or add to them
         return _of_split(content), is_plain and len(content) == 2
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         return _of_records(content), is_plain
-    if given[0] == "inputs" and isinstance(content, dict):
+    if formats[0] == "inputs" and isinstance(content, dict):
         return _of_lists(content), is_plain
     raise UnreadError
 
@@ -266,15 +266,15 @@ def _settle(
     keys = None
     if key is not None and key in columns and key not in inputs:
         rule = rules.get(key, Rule("text"))
-        given = columns[key]
+        key_values = columns[key]
         if not rule.is_text:
-            faults += rows.read(_as_series(given, key), rule).faults
-        keys = [rows.key_text(value, rule.type) for value in given]
+            faults += rows.read(_as_series(key_values, key), rule).faults
+        keys = [rows.key_text(value, rule.type) for value in key_values]
     if faults:
         raise RefusedError(*faults)
     features = [dict(zip(inputs, row, strict=True)) for row in zip(*settled, strict=True)]
-    asked = None if is_plain else _asked(inputs, settled, rules)
-    return Rows(features, keys, asked)
+    rewritten = None if is_plain else _rewritten(inputs, settled, rules)
+    return Rows(features, keys, rewritten)
 
 
 def _column(
@@ -286,13 +286,15 @@ def _column(
     if cells is not None:
         # the usual case
         return cells, [], rule.type != "date"
-    given = _as_series(values, name)
-    read, faults = rows.read(given, rule)
+    series = _as_series(values, name)
+    read, faults = rows.read(series, rule)
     empty = rows.missing(read, faults, name) if is_complete else None
     column_faults = [*faults, *([empty] if empty else [])]
-    is_same = not is_list and rule.type != "date" and given.dtype == ("O" if rule.is_text else "f8")
+    is_same = (
+        not is_list and rule.type != "date" and series.dtype == ("O" if rule.is_text else "f8")
+    )
     if rule.is_text:
-        is_text = is_same and pd.api.types.infer_dtype(given, skipna=True) in ("string", "empty")
+        is_text = is_same and pd.api.types.infer_dtype(series, skipna=True) in ("string", "empty")
         return read.where(read.notna(), None).tolist(), column_faults, is_text
     numbers: Sequence[Value] = read.astype("float64").tolist()
     if read.isna().any():
@@ -313,7 +315,7 @@ def _as_series(values: Any, name: str) -> pd.Series[Any]:
         return pd.Series(cells, name=name, dtype="object")
 
 
-def _asked(
+def _rewritten(
     inputs: list[str], settled: list[Sequence[Value]], rules: Mapping[str, Rule]
 ) -> tuple[bytes, str]:
     """Return the parsed rows as a request that MLflow cannot misread."""

@@ -173,18 +173,18 @@ class Gateway:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to any path, and count it."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         rows = [0]
         path = request.path
         try:
             answer = await self._routed(request, path, rows)
         except ConnectionResetError:
             # the caller has gone
-            self.statistics.answered(path, 499, time.perf_counter() - begun)
+            self.statistics.answered(path, 499, time.perf_counter() - started)
             return _sentence(400, CUT_OFF)
         except Exception as error:  # noqa: BLE001  any error is answered and logged
             answer = await self._fault(request, error)
-        self.statistics.answered(path, answer.status, time.perf_counter() - begun, rows[0])
+        self.statistics.answered(path, answer.status, time.perf_counter() - started, rows[0])
         return answer
 
     async def expected(self, request: web.Request) -> web.Response | None:
@@ -279,18 +279,18 @@ class Gateway:
         """Return the refusal of a request without an accepted key, where keys are needed."""
         if self._is_ours(request):
             return None
-        given = request.headers.get("X-Api-Key", "")
+        key = request.headers.get("X-Api-Key", "")
         bearer = request.headers.get("Authorization", "")
         if bearer[:7].lower() == "bearer ":
-            given = given or bearer[7:].strip()
+            key = key or bearer[7:].strip()
         try:
             if not api_keys.are_needed(self.settings):
                 return None
-            if given and api_keys.accepts(self.settings, given):
+            if key and api_keys.accepts(self.settings, key):
                 return None
         except StoreError as error:
             return _sentence(503, error.message)
-        what = "This API key is not accepted" if given else "This endpoint needs an API key"
+        what = "This API key is not accepted" if key else "This endpoint needs an API key"
         refused = _sentence(
             401,
             f"{what}. Send one that was made on the Serve page, as `Authorization: Bearer <key>` "
@@ -300,16 +300,16 @@ class Gateway:
         return refused
 
     def _is_ours(self, request: web.Request) -> bool:
-        given = request.headers.get(TOKEN)
+        token = request.headers.get(TOKEN)
         # bytes that are not UTF-8 arrive as surrogates
-        return given is not None and hmac.compare_digest(
-            given.encode("utf-8", "surrogateescape"), self._token.encode()
+        return token is not None and hmac.compare_digest(
+            token.encode("utf-8", "surrogateescape"), self._token.encode()
         )
 
     async def _predict(self, request: web.Request, body: bytes, counted: list[int]) -> web.Response:
         from aiohttp import web
 
-        begun = time.perf_counter()
+        started = time.perf_counter()
         scored_at = time.time()
         request_id = _request_id(request)
         ids = {REQUEST_ID: request_id}
@@ -332,8 +332,8 @@ class Gateway:
             while True:
                 server = self.server()
                 rows = await read(server) if server is not None and server.inputs else None
-                asked = rows.asked if rows is not None else None
-                reply = await self._asked(request, body, ids, asked)
+                rewritten = rows.asked if rows is not None else None
+                reply = await self._asked(request, body, ids, rewritten)
                 if isinstance(reply, web.Response):
                     return reply
                 answer, by = reply
@@ -383,7 +383,7 @@ class Gateway:
         is_sample = is_sample or (by.sample and not is_shadow)
         from core.predictions_log.log_writer import Answer
 
-        how = await self.recorder.keep(
+        outcome = await self.recorder.keep(
             Answer(
                 request_id=request_id,
                 model=by.model,
@@ -391,7 +391,7 @@ class Gateway:
                 alias=by.alias,
                 source=source if source in SOURCES else "api",
                 scored_at=scored_at,
-                latency_ms=(time.perf_counter() - begun) * 1000,
+                latency_ms=(time.perf_counter() - started) * 1000,
                 features=rows.features if rows is not None else [{}] * count,
                 probabilities=probabilities,
                 predicted=predicted,
@@ -401,7 +401,7 @@ class Gateway:
                 is_sample=is_sample,
             )
         )
-        if how == "conflict":
+        if outcome == "conflict":
             return _sentence(
                 409,
                 f"The request id {request_id} was used before for other rows. Send each request "
@@ -412,13 +412,13 @@ class Gateway:
         if by.shadow is not None and not is_shadow:
             origin = {SOURCE: source, RUN: run, SAMPLE: "1" if is_sample else ""}
             self._copy(request, body, request_id, by.shadow, origin)
-        if how == "set_aside":
+        if outcome == "set_aside":
             answer.headers[LOG] = "set-aside"
             return answer
         if count:
             last = f"/{request_id}-{count - 1}" if count > 1 else ""
             answer.headers[PREDICTION_IDS] = f"{request_id}-0{last}"
-        if how == "delayed":
+        if outcome == "delayed":
             answer.headers[LOG] = "delayed"
         return answer
 
@@ -689,8 +689,8 @@ def _unequal(asked: int, count: int) -> str:
 
 def _request_id(request: web.Request) -> str:
     """Return the id that a caller gave its request, or a new one."""
-    given = request.headers.get(REQUEST_ID, "").lower()
-    return given if re.fullmatch("[0-9a-f]{32}", given) else uuid.uuid4().hex
+    own = request.headers.get(REQUEST_ID, "").lower()
+    return own if re.fullmatch("[0-9a-f]{32}", own) else uuid.uuid4().hex
 
 
 def _scores(answer: bytes) -> tuple[list[float], list[int]]:
@@ -728,9 +728,9 @@ def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None)
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="gateway")
     parser.add_argument("port", type=int)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     privacy.set_umask()
-    run(Settings.load(), given.port)
+    run(Settings.load(), arguments.port)
 
 
 if __name__ == "__main__":

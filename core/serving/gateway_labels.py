@@ -43,8 +43,8 @@ def take(
     names = "prediction_id" if key is None else f"prediction_id or {key}"
     shape = f'{{"labels": [{{"prediction_id": "...", "label": 1}}]}}, each with its {names}'
     try:
-        asked = json.loads(body)
-        given = asked["labels"] if isinstance(asked, dict) else None
+        content = json.loads(body)
+        given = content["labels"] if isinstance(content, dict) else None
     except (ValueError, KeyError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:

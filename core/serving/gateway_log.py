@@ -246,10 +246,10 @@ class Recorder:
 
         if not answers:
             return []
-        bad = set_aside.sift(answers, write, self._is_of_the_answer)
-        for answer, error in bad:
+        rejected = set_aside.sift(answers, write, self._is_of_the_answer)
+        for answer, error in rejected:
             self._put_aside(answer, error)
-        names = {id(answer) for answer, _ in bad}
+        names = {id(answer) for answer, _ in rejected}
         return [
             "set_aside"
             if id(answer) in names
@@ -290,8 +290,8 @@ class Recorder:
         with self._changed:
             missing, gap = self._missing, self._gap
         if missing:
-            begun, reason = gap or (time.time(), "The log was down.")
-            note_gap(self.settings, begun, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
+            start, reason = gap or (time.time(), "The log was down.")
+            note_gap(self.settings, start, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
         with self._changed:
             self._missing -= missing
             self._gap = None
@@ -317,30 +317,32 @@ class Recorder:
         with self._journalling, suppress(OSError):
             with self._changed:
                 rows = (self._rows if self._is_closed else self._out) + self._missing
-                begun = self._since or time.time()
+                start = self._since or time.time()
             if rows:
-                self._journal.note(begun, rows, is_closed=self._is_closed)
+                self._journal.note(start, rows, is_closed=self._is_closed)
             else:
                 self._journal.clear()
 
-    def _done(self, batch: list[_Item], kept: list[Kept]) -> None:
+    def _done(self, batch: list[_Item], outcomes: list[Kept]) -> None:
         with self._changed:
-            for item, how in zip(batch, kept, strict=True):
+            for item, outcome in zip(batch, outcomes, strict=True):
                 self._waiting.popleft()
                 item.is_waiting = False
                 self._rows -= item.rows
                 self._out -= item.rows * item.is_out
-                self.written += item.rows * (how != "set_aside")
+                self.written += item.rows * (outcome != "set_aside")
             if self._since is not None and self._gap is None:
                 self._gap = (self._since, self._reason or "The log was down.")
             self._since, self._reason = None, None
         waiting = [
-            (item.done, how) for item, how in zip(batch, kept, strict=True) if item.done is not None
+            (item.done, outcome)
+            for item, outcome in zip(batch, outcomes, strict=True)
+            if item.done is not None
         ]
         if waiting and self._loop is not None:
             # the event loop may be closed when the last batch is written
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_tell, waiting)
+                self._loop.call_soon_threadsafe(_set_results, waiting)
 
     def _fail(self, error: Exception) -> None:
         reason = error.message if isinstance(error, CourtsideError) else type(error).__name__
@@ -356,10 +358,10 @@ class Recorder:
             self._out = self._rows
         if freed and self._loop is not None:
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_tell, freed)
+                self._loop.call_soon_threadsafe(_set_results, freed)
 
 
-def _tell(waiting: list[tuple[asyncio.Future[Kept], Kept]]) -> None:
-    for done, how in waiting:
+def _set_results(waiting: list[tuple[asyncio.Future[Kept], Kept]]) -> None:
+    for done, outcome in waiting:
         if not done.done():
-            done.set_result(how)
+            done.set_result(outcome)

@@ -51,13 +51,13 @@ def start(settings: Settings) -> str:
         if earlier and process.is_alive(earlier.process):
             return earlier.url
         port = process.free_port(FIRST_PORT)
-        begun = process.start(
+        running_process = process.start(
             _command(port),
             settings.logs_dir / "mlflow_ui.log",
             _environment(settings),
             settings.state_dir,
         )
-        started = _Started(begun.pid, begun.create_time, port)
+        started = _Started(running_process.pid, running_process.create_time, port)
         home = identity.of_home(settings.state_dir)
         state.keep_document(connection, NAME, asdict(started) | {"home": home})
     return started.url

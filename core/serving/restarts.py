@@ -163,8 +163,8 @@ def tick(settings: Settings, tried: dict[int, tuple[int, float]]) -> None:
         if front.backend is None:
             continue
         count, last = tried.get(front.port, (0, now))
-        kept = server.find(settings, front.port)
-        if kept is None or kept.state != "ready" or server.is_alive(kept):
+        recorded = server.find(settings, front.port)
+        if recorded is None or recorded.state != "ready" or server.is_alive(recorded):
             if count and now - last > HEALTHY_SECONDS:
                 del tried[front.port]
             continue
@@ -238,7 +238,7 @@ def start_gateway(
             "or stop the endpoint and start it on another port."
         )
     log = server.gateway_log(settings, front.port)
-    begun = process.start(
+    started = process.start(
         [sys.executable, "-m", gateway.__name__, str(front.port)],
         log,
         _environment(settings),
@@ -249,22 +249,22 @@ def start_gateway(
         front = server.change(
             settings,
             front,
-            pid=begun.pid,
-            create_time=begun.create_time,
-            boot=begun.boot,
+            pid=started.pid,
+            create_time=started.create_time,
+            boot=started.boot,
             silent_since=None,
         )
         end = time.monotonic() + GATEWAY_SECONDS
         while time.monotonic() < end and server.is_alive(front):
-            if gateway.status(front.port) is not None and process.listens(begun, front.port):
+            if gateway.status(front.port) is not None and process.listens(started, front.port):
                 return front
             if on_wait is not None:
                 on_wait()
             time.sleep(POLL_SECONDS)
     except BaseException:
-        process.stop(begun)
+        process.stop(started)
         raise
-    process.stop(begun)
+    process.stop(started)
     last_line = process.log_tail(log, 1) or "it did not answer"
     raise ServerError(
         f"The endpoint could not be started on port {front.port}: {last_line.rstrip('.')}. "

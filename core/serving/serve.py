@@ -114,7 +114,7 @@ def _live(
     settings: Settings, options: Options, version: model_store.ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
     before = endpoint.live(settings)
-    on_wait = _telling(progress, f"version {version.version}")
+    on_wait = _reporter(progress, f"version {version.version}")
     ready = endpoint.follow(
         settings, version, on_wait, alias=options.target, job_id=progress.job_id
     )
@@ -136,7 +136,7 @@ def _alone(
     if options.shadow:
         # before a server is started needlessly
         endpoint.check_shadow(settings, version)
-    on_wait = _telling(progress, f"version {version.version}")
+    on_wait = _reporter(progress, f"version {version.version}")
     ready = endpoint.begin(
         settings, version, options.port, on_wait, alias=alias, job_id=progress.job_id
     )
@@ -151,7 +151,7 @@ def _alone(
         raise
 
 
-def _telling(progress: Progress, name: str) -> Callable[[float], None]:
+def _reporter(progress: Progress, name: str) -> Callable[[float], None]:
     def on_wait(seconds: float) -> None:
         fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
         progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")

@@ -277,9 +277,9 @@ def free_port(settings: Settings, offset: int = 1) -> int:
         When a hundred ports are in use.
     """
     # a dead server keeps its port: it may be restarted
-    taken = {server.port for server in servers(settings)}
+    in_use = {server.port for server in servers(settings)}
     first = min(settings.serve_port + offset, 65536 - process.PORTS_TRIED)
-    return process.free_port(first, taken | _backends(settings))
+    return process.free_port(first, in_use | _backends(settings))
 
 
 def reserve(settings: Settings, described: Server) -> Server:
@@ -331,7 +331,7 @@ def start(settings: Settings, described: Server) -> Server:
             port = free_port(settings, BACKEND_OFFSET)
         check_port(settings, port)
         log_path = settings.logs_dir / f"serve-{port}.log"
-        begun = process.start(
+        started = process.start(
             _command(described, port),
             log_path,
             _environment(settings, described),
@@ -340,9 +340,9 @@ def start(settings: Settings, described: Server) -> Server:
         server = replace(
             described,
             port=port,
-            pid=begun.pid,
-            create_time=begun.create_time,
-            boot=begun.boot,
+            pid=started.pid,
+            create_time=started.create_time,
+            boot=started.boot,
             state="starting",
             started=time.time(),
             log_path=log_path,
@@ -373,11 +373,11 @@ def wait_until_ready(
     ServerError
         When it ends by itself, with the reason from its log, or does not answer in time.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     while is_alive(server):
         if answers(server):
             return change(settings, server, state="ready")
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - started
         if waited > timeout:
             _end(settings, server)
             raise ServerError(

@@ -101,6 +101,6 @@ def title(model: str) -> str:
     >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
     ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
     """
-    base, _, how = model.partition(".")
+    base, _, variant = model.partition(".")
     name = KINDS[base].title if base in KINDS else DERIVED[base]
-    return f"{name}, {how}" if how else name
+    return f"{name}, {variant}" if variant else name

@@ -24,7 +24,7 @@ MODULES = (
 )
 # a worker that dies may be restarted by its nanny
 LONELY_SECONDS = 10.0
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _INSTEAD = f"or take {cluster.SETTING} away: then the candidates are fitted one by one, here."
 # one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
@@ -86,9 +86,9 @@ def fit_all(
         tasks.fill(len(client.nthreads()))
         try:
             while waiting:
-                left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+                left = POLL_SECONDS if deadline is None else deadline - time.monotonic()
                 with suppress(queue.Empty):
-                    name, future = tasks.ended.get(timeout=min(max(left, 0), LOOK_SECONDS))
+                    name, future = tasks.ended.get(timeout=min(max(left, 0), POLL_SECONDS))
                     del waiting[name]
                     yield name, _outcome(name, future)
                     continue
@@ -187,13 +187,13 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
             return lambda: outcome
         error = InputError(outcome)
 
-    def tell() -> automl.Fitted:
+    def result() -> automl.Fitted:
         if isinstance(error, CourtsideError):
             raise error
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"'{name}' cannot be fitted on a Dask worker: {reason}") from error
 
-    return tell
+    return result
 
 
 def _fit(

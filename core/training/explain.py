@@ -68,7 +68,7 @@ class Options(config.Options):
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
-    def _one_row_at_most(self) -> Options:
+    def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
             raise ValueError("give a row, or the id of one of the test set, not both")
         if self.around and not self.is_single:
@@ -108,7 +108,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Subject:
     """The model and the test set of its training run.
 
     `partial` are the rows that represent all in the partial dependence.
@@ -145,12 +145,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         version = find(settings, spec.model, options.target)
         progress.update(0.02, f"Loading {called(version)}")
         model = version_files.load(settings, version, evaluated=options.row is None)
-        given = None if options.row is None else _given(spec, version, options.row)
-        single = None if given is None else model.features(given)
+        frame = None if options.row is None else _as_frame(spec, version, options.row)
+        single = None if frame is None else model.features(frame)
         tested = tracking.table(settings, version.run_id, "test_predictions").reset_index(drop=True)
         features = model.features(tested)
         probabilities = tested[PROBABILITY].to_numpy(dtype=np.float64)
-        known = _Known(
+        subject = _Subject(
             version,
             model.probabilities,
             tested,
@@ -162,15 +162,15 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         if options.test_row is not None:
             place = _place(settings, spec, version, options.test_row)
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
-            given = tested.iloc[[place]][list(version.inputs)]
+            frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
             progress.update(0.3, "Asking the model about the row")
-            contributions, record = _of_row(known, single, label, options)
-            if options.around and given is not None:
+            contributions, record = _of_row(subject, single, label, options)
+            if options.around and frame is not None:
                 progress.update(0.6, "Asking what it would get if it were otherwise")
-                record = _with_surroundings(record, spec, model, given, tested)
+                record = _with_surroundings(record, spec, model, frame, tested)
         else:
-            contributions, record = _in_general(known, options, progress)
+            contributions, record = _in_general(subject, options, progress)
         progress.update(0.97, "Keeping the explanation")
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
@@ -200,7 +200,7 @@ def called(version: model_store.ModelVersion) -> str:
     return f"version {version.version}, {title}" if version.version else title
 
 
-def asked(options: Options, features: int, rows: int) -> int:
+def predicted_rows(options: Options, features: int, rows: int) -> int:
     """Return the largest number of rows a model has to predict, which determines the run time.
 
     Parameters
@@ -210,7 +210,7 @@ def asked(options: Options, features: int, rows: int) -> int:
 
     Examples
     --------
-    >>> asked(Options(rows=100), features=17, rows=4000)
+    >>> predicted_rows(Options(rows=100), features=17, rows=4000)
     622000
     """
     per_row = explanation.evaluations(features, options.orders or 1) * explanation.BACKGROUND_ROWS
@@ -233,7 +233,7 @@ def _place(
     return int(places[0])
 
 
-def _given(
+def _as_frame(
     spec: ProjectSpec, version: model_store.ModelVersion, row: dict[str, float | str | None]
 ) -> pd.DataFrame:
     """Return the inputs of a single row as a frame.
@@ -248,8 +248,8 @@ def _given(
         raise InputError(
             f"The model takes no {', '.join(unknown)}. It takes: {', '.join(version.inputs)}."
         )
-    given = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
-    settled = schema.validate(given, columns).frame
+    frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
+    settled = schema.validate(frame, columns).frame
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             f"The row has no value for {', '.join(empty)}, and this model imputes none. Fill in "
@@ -259,16 +259,16 @@ def _given(
 
 
 def _of_row(
-    known: _Known, row: pd.DataFrame, label: float | None, options: Options
+    subject: _Subject, row: pd.DataFrame, label: float | None, options: Options
 ) -> tuple[explanation.Contributions, Record]:
     contributions = explanation.contributions(
-        known.predict, row, known.background, seed=options.seed, orders=options.orders or 5
+        subject.predict, row, subject.background, seed=options.seed, orders=options.orders or 5
     )
     table = explanation.long(contributions, row).drop(columns="row")
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     probability = float(contributions.probabilities[0])
     return contributions, _record(
-        known,
+        subject,
         contributions,
         "row",
         metrics={"probability": probability, **({} if label is None else {"label": label})},
@@ -315,42 +315,42 @@ def _with_surroundings(
 
 
 def _in_general(
-    known: _Known, options: Options, progress: Progress
+    subject: _Subject, options: Options, progress: Progress
 ) -> tuple[explanation.Contributions, Record]:
     rng = np.random.default_rng(options.seed)
-    shuffled = _drawn(known.features, IMPORTANCE_ROWS, rng)
+    shuffled = _drawn(subject.features, IMPORTANCE_ROWS, rng)
     important = explanation.importance(
-        known.predict,
-        known.features.iloc[shuffled],
-        known.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
+        subject.predict,
+        subject.features.iloc[shuffled],
+        subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_telling(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
+        on_feature=_reporter(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
     )
-    chosen = _drawn(known.features, options.rows, rng)
-    rows = known.features.iloc[chosen]
+    chosen = _drawn(subject.features, options.rows, rng)
+    rows = subject.features.iloc[chosen]
     contributions = explanation.contributions(
-        known.predict,
+        subject.predict,
         rows,
-        known.background,
+        subject.background,
         seed=options.seed,
         orders=options.orders or 1,
-        on_row=_telling(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
+        on_row=_reporter(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
     )
-    tell = _telling(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
+    report = _reporter(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
     parts = []
-    for place, name in enumerate(known.features):
+    for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
-            known.predict, known.features, str(name), over=known.partial
+            subject.predict, subject.features, str(name), over=subject.partial
         )
         parts.append(part)
-        tell(place + 1, known.features.shape[1])
+        report(place + 1, subject.features.shape[1])
     size = explanation.global_contributions(contributions.values)
     by_row = explanation.long(contributions, rows)
     partial = pd.concat(parts, ignore_index=True)
     by_feature = dict(tuple(partial.groupby("feature")))
     return contributions, _record(
-        known,
+        subject,
         contributions,
         "model",
         metrics={
@@ -367,7 +367,7 @@ def _in_general(
         tables={
             "importance": important,
             "shap": by_row,
-            "shap_rows": known.tested.iloc[chosen].rename_axis(ROW).reset_index(),
+            "shap_rows": subject.tested.iloc[chosen].rename_axis(ROW).reset_index(),
             "partial": partial,
         },
         figures={
@@ -383,7 +383,7 @@ def _in_general(
 
 
 def _record(
-    known: _Known,
+    subject: _Subject,
     contributions: explanation.Contributions,
     explained: str,
     *,
@@ -391,7 +391,7 @@ def _record(
     tables: dict[str, pd.DataFrame],
     figures: dict[str, dict[str, object]],
 ) -> Record:
-    version = known.version
+    version = subject.version
     return Record(
         params={
             "model": version.name,
@@ -401,7 +401,7 @@ def _record(
         metrics={
             "base": contributions.base,
             "rows_explained": len(contributions.values),
-            "rows_background": len(known.background),
+            "rows_background": len(subject.background),
             **metrics,
         },
         tags=ExplanationRun(
@@ -410,7 +410,7 @@ def _record(
         is_sample=version.is_sample,
         tables=tables,
         figures=figures,
-        datasets=(Dataset("test_data", known.tested, f"run-{version.run_id}", "testing"),),
+        datasets=(Dataset("test_data", subject.tested, f"run-{version.run_id}", "testing"),),
     )
 
 
@@ -419,8 +419,8 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
-def _telling(progress: Progress, start: float, end: float, text: str) -> explanation.Told:
-    def tell(done: int, total: int) -> None:
+def _reporter(progress: Progress, start: float, end: float, text: str) -> explanation.OnProgress:
+    def report(done: int, total: int) -> None:
         progress.update(start + (end - start) * done / total, text.format(done, total))
 
-    return tell
+    return report

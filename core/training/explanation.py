@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 # Probability of label 1 for each row of features.
 Predict = Callable[[pd.DataFrame], Floats]
 # Called with the number done and the total.
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 BACKGROUND_ROWS = 100
 # Up to this many features, all subsets are evaluated; with more, some orders of them.
@@ -53,7 +53,7 @@ def importance(
     *,
     repeats: int = 10,
     seed: int = 0,
-    on_feature: Told | None = None,
+    on_feature: OnProgress | None = None,
 ) -> pd.DataFrame:
     """Return how much log loss grows when a feature is shuffled among the rows, most first.
 
@@ -134,7 +134,7 @@ def contributions(
     *,
     seed: int = 0,
     orders: int = 10,
-    on_row: Told | None = None,
+    on_row: OnProgress | None = None,
 ) -> Contributions:
     """Return the SHAP values of rows: how much each feature moves the probability from the base.
 
@@ -297,7 +297,7 @@ def along(
     >>> table[["feature", "label", "probability"]].round(1).values.tolist()
     [['x', '0', 0.1], ['x', '1', 0.6], ['z', '0.1', 0.1], ['z', '0.3', 0.3]]
     """
-    asked, lines = [], []
+    variants, lines = [], []
     for name in row.columns:
         own = row[name].iloc[0]
         values = _grid(rows[name].dropna(), points)
@@ -306,11 +306,11 @@ def along(
         if not isinstance(own, str) and not any(isinstance(value, str) for value in values):
             values.sort()
         for value in values:
-            asked.append(row.assign(**{str(name): [value]}))
+            variants.append(row.assign(**{str(name): [value]}))
             number = np.nan if isinstance(value, str) else float(value)
             lines.append((str(name), number, shown(value), bool(value == own)))
     table = pd.DataFrame(lines, columns=["feature", "value", "label", "is_own"])
-    probabilities = predict(pd.concat(asked, ignore_index=True)) if asked else np.empty(0)
+    probabilities = predict(pd.concat(variants, ignore_index=True)) if variants else np.empty(0)
     return table.astype({"value": "float64"}).assign(probability=probabilities)[
         ["feature", "value", "label", "probability", "is_own"]
     ]

@@ -99,8 +99,8 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     size = size.sort_values(ascending=False, kind="stable").head(MOST_FEATURES)
     shown = {name: f"{name}  {100 * mean:.1f}" for name, mean in size.items()}
     rows = table["row"].unique()
-    kept = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
-    drawn = table[table["feature"].isin(size.index) & table["row"].isin(kept)]
+    sampled = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
+    drawn = table[table["feature"].isin(size.index) & table["row"].isin(sampled)]
     drawn = drawn.reset_index(drop=True)
     rank = drawn.groupby("feature")["value"].rank(method="average")
     count = drawn.groupby("feature")["value"].transform("count")
@@ -292,15 +292,7 @@ def reach_bars(
             alt.Tooltip("high_at:N", title="at"),
         ],
     )
-    low, now = (
-        alt.X(
-            f"{end}:Q",
-            title="Probability (%)",
-            axis=alt.Axis(format="~%"),
-            scale=alt.Scale(zero=False),
-        )
-        for end in ("low", "now")
-    )
+    low, now = _probability("low"), _probability("now")
     bars = base.mark_bar(
         color=style.PALETTE["cool"], stroke=style.PALETTE["cool"], strokeWidth=1
     ).encode(x=low, x2="high:Q")
@@ -386,20 +378,24 @@ def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     base = alt.Chart(ranked.assign(shown=names)).encode(
         y=style.names(names, name), tooltip=_partial_tooltip(name)
     )
-    low, mean = (
-        alt.X(
-            f"{end}:Q",
-            title="Probability (%)",
-            axis=alt.Axis(format="~%"),
-            scale=alt.Scale(zero=False),
-        )
-        for end in ("low", "mean")
-    )
+    low, mean = _probability("low"), _probability("mean")
     reach = base.mark_rule(color=style.PALETTE["cool"], strokeWidth=3, opacity=0.45).encode(
         x=low, x2="high:Q"
     )
     dots = base.mark_circle(color=style.PALETTE["accent"], size=80, opacity=1).encode(x=mean)
     return [reach, dots], style.height_of(len(ranked), band=24)
+
+
+def _probability(field: str) -> alt.X:
+    """Return an axis of probabilities that need not start at zero."""
+    import altair as alt
+
+    return alt.X(
+        f"{field}:Q",
+        title="Probability (%)",
+        axis=alt.Axis(format="~%"),
+        scale=alt.Scale(zero=False),
+    )
 
 
 def _partial_tooltip(name: str) -> list[alt.Tooltip]:

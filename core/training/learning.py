@@ -69,9 +69,9 @@ def learning_curve(
             features, labels
         )
     ]
-    begun, last, before = time.monotonic(), 0.0, 0.0
+    started, last, before = time.monotonic(), 0.0, 0.0
     for share in SHARES:
-        if time.monotonic() - begun + last * share / (before or share) > seconds:
+        if time.monotonic() - started + last * share / (before or share) > seconds:
             break
         start = time.monotonic()
         losses: dict[str, list[float]] = {TRAINED: [], HELD_OUT: []}

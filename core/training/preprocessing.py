@@ -49,6 +49,8 @@ def preprocessor(
         ("numbers", chain("median", ("scale", StandardScaler())), list(numbers)),
         ("texts", chain("most_frequent", ("number", number), ("spread", spread)), list(texts)),
     ]
-    made = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
-    transformer: Transformer = made.set_output(transform="pandas")
+    columns = ColumnTransformer(
+        [part for part in parts if part[2]], verbose_feature_names_out=False
+    )
+    transformer: Transformer = columns.set_output(transform="pandas")
     return transformer

@@ -431,16 +431,16 @@ def _fit_all(
     @cache
     def trainer() -> automl.Trainer:
         """Set up PyCaret here, with the candidates that a cluster has fitted."""
-        made = new_trainer(on_fold=clock.fold_done, deadline=end)
+        fresh = new_trainer(on_fold=clock.fold_done, deadline=end)
         for candidate in done:
-            made.adopt(candidate.fitted)
-        return made
+            fresh.adopt(candidate.fitted)
+        return fresh
 
-    def fit(name: str, how: Callable[[], automl.Fitted]) -> bool:
+    def fit(name: str, fitting: Callable[[], automl.Fitted]) -> bool:
         """Fit one candidate and record it; return whether there is time for more."""
         try:
             with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
-                done.append(_record(settings, spec, aim, how(), child, sets))
+                done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
             left_out[name] = f"not finished within {options.budget_seconds} s"
             return False
@@ -448,35 +448,35 @@ def _fit_all(
             left_out[name] = error.message
         return True
 
-    def one_by_one(which: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
+    def in_sequence(fittings: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
         in_time = True
-        for name, how in which:
+        for name, fitting in fittings:
             if in_time:
                 clock.begin(name, done)
-                in_time = fit(name, how)
+                in_time = fit(name, fitting)
             else:
                 left_out[name] = "no time was left"
         return in_time
 
-    def side_by_side(address: str) -> bool:
+    def in_parallel(address: str) -> bool:
         in_time = True
         progress.update(0.05, f"Asking the Dask cluster at {address}")
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
-            for name, how in arriving:
-                in_time = fit(name, how) and in_time
+            for name, fitting in arriving:
+                in_time = fit(name, fitting) and in_time
                 clock.arrived(done)
         # the order of sequential fitting: a tie goes to the first
         done.sort(key=lambda candidate: options.candidates.index(candidate.fitted.id))
         return in_time
 
     if settings.dask:
-        in_time = side_by_side(settings.dask)
+        in_time = in_parallel(settings.dask)
     else:
-        in_time = one_by_one((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
+        in_time = in_sequence((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
     further = _derived(options, trainer, done)
     if in_time:
-        one_by_one(further)
+        in_sequence(further)
     else:
         left_out |= {name: "no time was left" for name, _ in further}
     if not done:
@@ -530,25 +530,25 @@ class _TrainingProgress:
         """Start a candidate."""
         self._title, self._of_one = kinds.title(name), 0
         self._note_best(done)
-        self._tell(self._fold())
+        self._report(self._fold())
 
     def fold_done(self) -> None:
         """Count a fold."""
         self._done += 1
         self._of_one += 1
-        self._tell(self._fold())
+        self._report(self._fold())
 
     def waited(self, workers: int) -> None:
         """Report that a cluster with this many workers is running."""
         self._workers = workers
-        self._tell(self._side_by_side(), foresees=False)
+        self._report(self._side_by_side(), foresees=False)
 
     def arrived(self, done: list[_Candidate]) -> None:
         """Count a candidate that a cluster has fitted or given up."""
         self._arrived += 1
         self._done += self._folds
         self._note_best(done)
-        self._tell(self._side_by_side(), foresees=False)
+        self._report(self._side_by_side(), foresees=False)
 
     def _note_best(self, done: list[_Candidate]) -> None:
         if done:
@@ -566,7 +566,7 @@ class _TrainingProgress:
         on = f", side by side on {workers}" if self._workers else ""
         return f"{self._arrived} of {self._candidates} candidates done{on}"
 
-    def _tell(self, text: str, *, foresees: bool = True) -> None:
+    def _report(self, text: str, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
         text += self._best
@@ -602,12 +602,12 @@ def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
     wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
-    seen = []
+    features = []
     for frame in (train, test):
         schema.validate(frame, wanted, complete=complete)
-        taken = served_model.checked(frame, types, is_complete=False)
-        seen.append(served_model.with_features(taken, prepared.features, engineered))
-    return _Sets(prepared, train, test, seen[0], seen[1], *rows)
+        checked = served_model.checked(frame, types, is_complete=False)
+        features.append(served_model.with_features(checked, prepared.features, engineered))
+    return _Sets(prepared, train, test, features[0], features[1], *rows)
 
 
 def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> None:

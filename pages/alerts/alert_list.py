@@ -104,9 +104,9 @@ def _card(settings: Settings, alert: Alert) -> None:
             _answer(settings, alert.alert_id, [alert])
 
 
-def _answer(settings: Settings, key: str, which: list[Alert]) -> None:
+def _answer(settings: Settings, key: str, chosen: list[Alert]) -> None:
     """Ask for name and note: to acknowledge or to close the alert."""
-    is_new = all(alert.state == alerts.OPEN for alert in which)
+    is_new = all(alert.state == alerts.OPEN for alert in chosen)
     with st.form(f"answer-{key}", border=False):
         # without a key, so that the name stays for the next alert
         person = st.text_input(
@@ -115,22 +115,22 @@ def _answer(settings: Settings, key: str, which: list[Alert]) -> None:
             max_chars=alerts.PERSON_LENGTH,
         )
         note = st.text_area("Note", max_chars=alerts.NOTE_LENGTH, key=f"note-{key}", height=80)
-        how = None
+        action = None
         if is_new:
             st.caption("Acknowledged, it stays quiet until it clears.")
             if st.form_submit_button("Acknowledge", type="primary", icon=":material/done:"):
-                how = alerts.acknowledge
-        if len(which) == 1:
+                action = alerts.acknowledge
+        if len(chosen) == 1:
             st.caption(
                 "Put one away that no report will clear, as when its check is gone. It opens anew "
                 "if a report finds it again."
             )
             if st.form_submit_button("Put away", icon=":material/close:"):
-                how = alerts.close
-    if how is not None:
+                action = alerts.close
+    if action is not None:
         with elements.show_errors():
-            for alert in which:
-                how(settings, alert.alert_id, person, note)
+            for alert in chosen:
+                action(settings, alert.alert_id, person, note)
             st.session_state["person"] = person
             st.rerun()
 

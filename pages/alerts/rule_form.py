@@ -97,9 +97,9 @@ def _as_rules(table: pd.DataFrame) -> list[Rule]:
     """Return the rules in the table; a row without a name and a pattern is incomplete."""
     rules = []
     for row in table.to_dict("records"):
-        given = {key: value for key, value in row.items() if not pd.isna(value)}
-        if not given.get("name") and not given.get("pattern"):
+        filled = {key: value for key, value in row.items() if not pd.isna(value)}
+        if not filled.get("name") and not filled.get("pattern"):
             continue
-        hours = given.pop("quiet_hours", 24.0)
-        rules.append(alerts.made_rule(**{**given, "quiet_seconds": hours * HOUR}))
+        hours = filled.pop("quiet_hours", 24.0)
+        rules.append(alerts.made_rule(**{**filled, "quiet_seconds": hours * HOUR}))
     return rules

@@ -91,7 +91,7 @@ def newest(choice: Choice, explained: str) -> tracking.RunInfo | None:
     return runs[0] if runs else None
 
 
-def kept(run: tracking.RunInfo, name: str) -> pd.DataFrame:
+def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
     return elements.table(settings, STORE, run.run_id, name)
 
 
@@ -117,11 +117,11 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
     features, of = len(CandidateRun.of(run).features) or 1, run.metrics
     if not {"seconds_predict_test", "rows_test"} <= of.keys():
         return "It takes seconds to minutes, longer with more rows."
-    count = explain.asked(options, features, int(of["rows_test"]))
+    count = explain.predicted_rows(options, features, int(of["rows_test"]))
     seconds = FIXED_SECONDS + count * of["seconds_predict_test"] / of["rows_test"]
     if (last := newest(choice, "model")) and last.ended:
         same = options.model_copy(update={"rows": int(last.metrics["rows_explained"])})
-        before = explain.asked(same, features, int(of["rows_test"]))
+        before = explain.predicted_rows(same, features, int(of["rows_test"]))
         seconds = (last.ended - last.started) * count / before
     estimate = (
         f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(round(seconds, -1), 10):.0f} s"
@@ -132,7 +132,10 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
 def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
     of = explained.metrics
     same_rows(choice, explained, f"{of['rows_explained']:,.0f} rows")
-    important, contributions = kept(explained, "importance"), kept(explained, "shap")
+    important, contributions = (
+        stored_table(explained, "importance"),
+        stored_table(explained, "shap"),
+    )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
     first = important.iloc[0]
     elements.figures(
@@ -170,7 +173,7 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
         "the model knows what comes together, not what comes of what."
     )
     st.markdown("**What the model answers along a feature**")
-    table = kept(explained, "partial")
+    table = stored_table(explained, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
@@ -308,7 +311,7 @@ def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
         word = spec.positive if of["label"] == 1 else spec.negative
         shown.append(("It was", word, "its label"))
     elements.figures(shown)
-    table = kept(explained, "contributions")
+    table = stored_table(explained, "contributions")
     elements.chart(explanation_charts.waterfall(table, base, probability))
     exact = len(table) <= explanation.EXACT_FEATURES
     st.caption(

@@ -144,11 +144,11 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     if checks is not None:
         moved = report_tables.by_column(checks)
         tables["The columns, the worst first"] = moved.drop(columns=["text", "todo"])
-    slices = report_view.kept(settings, store, run.run_id, "slices")
+    slices = report_view.stored_table(settings, store, run.run_id, "slices")
     if slices is not None and len(slices):
         worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
         tables["The worst slices of the current rows"] = worst.head(report_view.WORST_SLICES)
-    confusion = report_view.kept(settings, store, run.run_id, "confusion")
+    confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
     if confusion is not None and len(confusion):
         tables["Labels at the threshold, current rows"] = report_view.of_current(confusion)
     report = _report_of(settings, run) | report_view.document(settings, store, run.run_id)

@@ -86,13 +86,13 @@ def _window(
         if not names:
             st.info(f"No scoring of {monitor.MIN_ROWS} rows or more. Choose other rows.")
             return {}
-        asked = st.query_params.get("scoring", "")  # of a link on Score
+        linked = st.query_params.get("scoring", "")  # of a link on Score
         run_id = st.selectbox(
             "Scored rows",
             list(names),
             format_func=names.get,
             key="scoring",
-            index=list(names).index(asked) if asked in names else 0,
+            index=list(names).index(linked) if linked in names else 0,
         )
         return {"scoring_run": run_id}
     if kind == "test":
@@ -144,7 +144,7 @@ def values(settings: Settings) -> dict[str, dict[str, int]]:
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return {}
-    table = report_view.kept(settings, settings.mlflow_uri, snapshot.run_id, "values")
+    table = report_view.stored_table(settings, settings.mlflow_uri, snapshot.run_id, "values")
     if table is None:
         return {}
     return {

@@ -128,10 +128,10 @@ def _stages(settings: Settings, chain: Chain, figure: Figure) -> None:
         status = link.job.status if link.job else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{MARKS[status]} **{name}**", width=150)
-            st.markdown(_said(settings, link, figure), width="stretch")
+            st.markdown(_stage_text(settings, link, figure), width="stretch")
 
 
-def _said(settings: Settings, link: Link, figure: Figure) -> str:
+def _stage_text(settings: Settings, link: Link, figure: Figure) -> str:
     job = link.job
     if job is None:
         return ":gray[not yet]"

@@ -149,10 +149,10 @@ def card(
             )
 
 
-def verdict(run: tracking.RunInfo | None, *, is_told: bool) -> None:
+def verdict(run: tracking.RunInfo | None, *, is_shown: bool) -> None:
     """Show the newest report's conclusion, unless the end of the chain shows it above."""
     report = ReportRun.of(run) if run else ReportRun()
-    if is_told:
+    if is_shown:
         st.markdown(":material/check: **Every stage is done.**")
     else:
         st.markdown(f":material/monitor_heart: **{report.verdict_title}.** {report.verdict_todo}")
@@ -181,7 +181,7 @@ def life_cycle() -> None:
                 st.markdown(f":material/progress_activity: **{name} is running.**")
                 st.page_link(page, label="See how far it is", icon=":material/arrow_forward:")
             elif first is None:
-                verdict(runs["monitor"], is_told=chain is not None and chain.state == "done")
+                verdict(runs["monitor"], is_shown=chain is not None and chain.state == "done")
             else:
                 page, name, _ = elements.STEPS[first.step]
                 st.markdown(f":material/flag: **Next: {name}.** {first.todo}")

@@ -181,13 +181,15 @@ def ask() -> None:
         "decided_by": by,
     }
     with st.container(horizontal=True):
-        asked = st.button("Ask the gate", type="primary", icon=":material/gavel:", disabled=going)
+        requested = st.button(
+            "Ask the gate", type="primary", icon=":material/gavel:", disabled=going
+        )
         tried = st.button("Only try", icon=":material/science:", disabled=going)
     st.caption(
         f"**Ask the gate** makes version {number} the champion if no rule is against it"
         f"{follows(number)}. **Only try** tells what the gate would say, and moves nothing."
     )
-    if asked or tried:
+    if requested or tried:
         elements.submit(settings, "promote", promote.Options, dry_run=tried, **what)
     with st.expander("Promote against the rules"):
         reason = st.text_area(

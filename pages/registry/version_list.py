@@ -83,11 +83,11 @@ def choose(settings: Settings, listed: Sequence[ModelVersion], measured: Figures
     """Show all versions as a table, and return the one selected in it or by its number."""
     numbers = [version.version for version in listed]
     if st.session_state.get("version") not in numbers:
-        asked = st.query_params.get("version", "")
+        linked = st.query_params.get("version", "")
         champion = next(
             (version.version for version in listed if model_store.CHAMPION in version.aliases), ""
         )
-        wanted = [choice for choice in (asked, champion) if choice in numbers]
+        wanted = [choice for choice in (linked, champion) if choice in numbers]
         st.session_state["version"] = (wanted or numbers)[0]
 
     def take() -> None:

@@ -136,12 +136,12 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
         "Predictive retrains when the trend of a check will cross its limit within so many days. "
         "The calendar retrains whatever the checks say. Inputs alone never retrain."
     )
-    given = {
+    settings_of = {
         "reactive": {"k": k, "n": n},
         "predictive": {"horizon_days": horizon, "min_windows": least},
         "calendar": {"every_days": every},
     }
-    return policies + [{"strategy": name, **given[name]} for name in chosen]
+    return policies + [{"strategy": name, **settings_of[name]} for name in chosen]
 
 
 def _injection(

@@ -29,7 +29,7 @@ NAMES = {"md": "Markdown", "html": "HTML", "pdf": "PDF"}
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def made(key: tuple[str, ...], _facts: Facts) -> tuple[Document, ...]:
+def documents_for(key: tuple[str, ...], _facts: Facts) -> tuple[Document, ...]:
     """Return the documents for one state of the facts."""
     return logic.build(_facts)
 
@@ -39,7 +39,7 @@ def file(
     key: tuple[str, ...], name: str, kind: str, language: str, app: str, _facts: Facts
 ) -> bytes:
     """Return a document as a file, or all in one zip."""
-    filled = made(key, _facts)
+    filled = documents_for(key, _facts)
     if kind == "zip":
         return export.bundle(filled, _facts, language=language, app=app)
     chosen = next(document for document in filled if document.name == name)
@@ -142,13 +142,13 @@ with elements.show_errors():
     elements.wait_for_store()
     with st.spinner("Filling the documents from the runs", show_time=True):
         facts = documents.gather(settings)
-        filled = {document.name: document for document in made(export.key(facts), facts)}
-    asked = st.query_params.get("document")
+        filled = {document.name: document for document in documents_for(export.key(facts), facts)}
+    linked = st.query_params.get("document")
     names = list(filled)
     chosen = st.selectbox(
         "Document",
         names,
-        index=names.index(asked) if asked in filled else 0,
+        index=names.index(linked) if linked in filled else 0,
         format_func=lambda name: filled[name].title,
         key="document",
         width=470,

@@ -234,9 +234,9 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
     pages = max(1, -(-len(chosen) // PAGE_ROWS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         # keyed by the filter: another selection starts on its first page
-        seen = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
+        filter_key = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
         page = st.number_input(
-            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{seen}", width=170
+            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{filter_key}", width=170
         )
         st.markdown(f"{len(chosen):,} of {len(rows):,} rows", width="content")
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]

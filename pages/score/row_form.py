@@ -244,10 +244,10 @@ def outcome(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, prediction_id: str
 ) -> None:
     """Draw the input of the true label, and show the last one."""
-    kept = predictions.read(settings, run.run_id)
-    if kept.empty or not prediction_id:
+    stored = predictions.read(settings, run.run_id)
+    if stored.empty or not prediction_id:
         return
-    known = kept[LABEL].iloc[0]
+    known = stored[LABEL].iloc[0]
     words = {1: spec.positive, 0: spec.negative}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(

@@ -230,11 +230,11 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 def _call(settings: Settings, served: server.Server) -> None:
     with_key = bool(api_keys.listed(settings))
     row = elements.example_row(settings, served.run_id)
-    asked = call_examples.predict(served.url, row, with_key=with_key)
+    examples = call_examples.predict(served.url, row, with_key=with_key)
     labelled = call_examples.label(served.url, with_key=with_key)
-    for name, place in zip(asked, st.tabs(list(asked)), strict=True):
+    for name, place in zip(examples, st.tabs(list(examples)), strict=True):
         with place:
-            st.code(asked[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
+            st.code(examples[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
             st.markdown(
                 'The answer is `{"predictions": [{"probability": …, "label": …}]}`: for each row '
                 f"the probability of 1 and the label at the threshold {served.threshold:g}. The "

@@ -134,11 +134,11 @@ class TranslatedStreamlit:
         member = getattr(self._real, name)
         if name == "sidebar":
             return TranslatedStreamlit(member)
-        how = _HOW.get(name)
-        if how is None and name not in _TEXTS and name not in _PLACES:
+        translator = _TRANSLATORS.get(name)
+        if translator is None and name not in _TEXTS and name not in _PLACES:
             return member
         spoken = chosen()
-        return member if spoken == "en" else _telling(member, name, spoken)
+        return member if spoken == "en" else _translator(member, name, spoken)
 
     def __enter__(self) -> TranslatedStreamlit:
         self._real.__enter__()
@@ -148,74 +148,74 @@ class TranslatedStreamlit:
         return self._real.__exit__(*fault)
 
 
-def _telling(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
-    def tell(text: Any) -> Any:
+def _translator(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
+    def translate(text: Any) -> Any:
         if isinstance(text, list):
-            return [tell(line) for line in text]
+            return [translate(line) for line in text]
         return language.translate(text, spoken) if isinstance(text, str) else text
 
     def drawn(*given: Any, **named: Any) -> Any:
         for key in _KEYWORDS & named.keys():
-            named[key] = tell(named[key])
+            named[key] = translate(named[key])
         if name in _TEXTS and given:
-            given = (tell(given[0]), *given[1:])
+            given = (translate(given[0]), *given[1:])
         if name == "metric":
-            given = tuple(tell(argument) for argument in given)
-            named |= {key: tell(named[key]) for key in ("value",) if key in named}
+            given = tuple(translate(argument) for argument in given)
+            named |= {key: translate(named[key]) for key in ("value",) if key in named}
         if name in _CHOICES:
             form = named.get("format_func", str)
-            named["format_func"] = lambda option: tell(str(form(option)))
-        how = _HOW.get(name)
-        if how is not None:
-            given, named = how(tell, given, named)
+            named["format_func"] = lambda option: translate(str(form(option)))
+        translator = _TRANSLATORS.get(name)
+        if translator is not None:
+            given, named = translator(translate, given, named)
         return _wrapped(real(*given, **named))
 
     return drawn
 
 
-def _wrapped(made: Any) -> Any:
-    if isinstance(made, DeltaGenerator):
-        return TranslatedStreamlit(made)
-    if isinstance(made, list | tuple) and any(
-        isinstance(element, DeltaGenerator) for element in made
+def _wrapped(drawn: Any) -> Any:
+    if isinstance(drawn, DeltaGenerator):
+        return TranslatedStreamlit(drawn)
+    if isinstance(drawn, list | tuple) and any(
+        isinstance(element, DeltaGenerator) for element in drawn
     ):
-        return type(made)(_wrapped(element) for element in made)
-    return made
+        return type(drawn)(_wrapped(element) for element in drawn)
+    return drawn
 
 
 Given = tuple[Any, ...]
 Named = dict[str, Any]
-Tell = Callable[[Any], Any]
+Translate = Callable[[Any], Any]
 
 
-def _first(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    return (tell(given[0]), *given[1:]), named
+def _first(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
+    return (translate(given[0]), *given[1:]), named
 
 
-def _html(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _html(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     parts = _MARKUP.split(given[0])
-    body = "".join(part if place % 2 else tell(part) for place, part in enumerate(parts))
+    body = "".join(part if place % 2 else translate(part) for place, part in enumerate(parts))
     return (body, *given[1:]), named
 
 
-def _pages(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _pages(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     if isinstance(given[0], Mapping):
-        return ({tell(title): pages for title, pages in given[0].items()}, *given[1:]), named
+        return ({translate(title): pages for title, pages in given[0].items()}, *given[1:]), named
     return given, named
 
 
-def _table(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _table(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     rows = given[0]
     if isinstance(rows, pd.DataFrame):
-        rows = rows.rename(columns=tell)
+        rows = rows.rename(columns=translate)
         for name in _texts_of(rows):
-            rows[name] = rows[name].map(tell)
+            rows[name] = rows[name].map(translate)
         if rows.index.dtype == object:
-            rows.index = rows.index.map(tell)
+            rows.index = rows.index.map(translate)
     return (rows, *given[1:]), named
 
 
-def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _frame(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     """Translate headings, and cells with words of ours; the column names stay."""
     rows = given[0] if given else named.get("data")
     if not isinstance(rows, pd.DataFrame):
@@ -223,28 +223,32 @@ def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
     shown = dict(named.get("column_config") or {})
     for name in rows.columns:
         if name not in shown:
-            shown[name] = tell(str(name))
+            shown[name] = translate(str(name))
         elif isinstance(shown[name], str):
-            shown[name] = tell(shown[name])
+            shown[name] = translate(shown[name])
         elif isinstance(shown[name], Mapping):
-            own = {key: tell(shown[name][key]) for key in ("label", "help") if shown[name].get(key)}
-            shown[name] = {"label": tell(str(name)), **shown[name], **own}
+            own = {
+                key: translate(shown[name][key])
+                for key in ("label", "help")
+                if shown[name].get(key)
+            }
+            shown[name] = {"label": translate(str(name)), **shown[name], **own}
     rows = rows.copy()
     for name in _texts_of(rows):
         rows[name] = _words(rows[name])
     return (rows, *given[1:]), {**named, "column_config": shown}
 
 
-def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    _, told_named = _frame(tell, given, named)
-    return given, told_named  # cells are user input
+def _edited(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
+    _, translated_named = _frame(translate, given, named)
+    return given, translated_named  # cells are user input
 
 
-def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _chart(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     return (_drawn(given[0]), *given[1:]), named
 
 
-_HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
+_TRANSLATORS: dict[str, Callable[[Translate, Given, Named], tuple[Given, Named]]] = {
     "altair_chart": _chart,
     "data_editor": _edited,
     "dataframe": _frame,
@@ -289,7 +293,7 @@ def _drawn(chart: Any) -> Any:
     spoken = chosen()
     if isinstance(chart, Mapping):
         return language.told_chart(chart, spoken)
-    translated = _told_part(chart, "", spoken)
+    translated = _translated_part(chart, "", spoken)
     config = translated._kwds.get("config", alt.Undefined)
     kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds
     kept = {name: value for name, value in kept.items() if value is not alt.Undefined}
@@ -298,7 +302,7 @@ def _drawn(chart: Any) -> Any:
     return translated
 
 
-def _told_part(part: Any, key: str, spoken: str) -> Any:
+def _translated_part(part: Any, key: str, spoken: str) -> Any:
     """Return a translated part of an Altair chart: a dictionary would copy its data frames."""
     if isinstance(part, str):
         return language.chart_text(part, key, spoken)
@@ -313,17 +317,19 @@ def _told_part(part: Any, key: str, spoken: str) -> Any:
                 )
         return rows
     if isinstance(part, alt.SchemaBase):
-        made = copy.copy(part)
+        copied = copy.copy(part)
         # Altair takes an attribute set on an object for one of its own properties
-        vars(made).update(
-            _kwds={name: _told_part(child, name, spoken) for name, child in part._kwds.items()},
-            _args=tuple(_told_part(child, key, spoken) for child in part._args),
+        vars(copied).update(
+            _kwds={
+                name: _translated_part(child, name, spoken) for name, child in part._kwds.items()
+            },
+            _args=tuple(_translated_part(child, key, spoken) for child in part._args),
         )
-        return made
+        return copied
     if isinstance(part, Mapping):
-        return {name: _told_part(child, str(name), spoken) for name, child in part.items()}
+        return {name: _translated_part(child, str(name), spoken) for name, child in part.items()}
     if isinstance(part, list | tuple):
-        return type(part)(_told_part(child, key, spoken) for child in part)
+        return type(part)(_translated_part(child, key, spoken) for child in part)
     return part
 
 

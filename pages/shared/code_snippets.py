@@ -160,6 +160,6 @@ def _options_of(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
 
 def changed(step: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a job that differ from the step's defaults."""
-    made = steps.module(step).Options(**options)
-    differing: dict[str, Any] = made.model_dump(mode="json", exclude_defaults=True)
+    chosen = steps.module(step).Options(**options)
+    differing: dict[str, Any] = chosen.model_dump(mode="json", exclude_defaults=True)
     return differing

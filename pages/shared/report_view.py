@@ -52,7 +52,7 @@ WORDS = {"alert": "alert", "warning": "warning", "ok": "ok", "not_applicable": "
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def kept(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame | None:
+def stored_table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame | None:
     """Return a table of a report, None without it."""
     try:
         return tracking.table(_settings, run_id, name)
@@ -72,7 +72,7 @@ def document(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
 @st.cache_data(show_spinner=False, max_entries=64)
 def checks_of(_settings: Settings, store: str, run_id: str) -> pd.DataFrame | None:
     """Return the checks of a report with all fields, None without them."""
-    checks = kept(_settings, store, run_id, "checks")
+    checks = stored_table(_settings, store, run_id, "checks")
     return None if checks is None else report_tables.complete(checks)
 
 
@@ -234,9 +234,9 @@ def performance(
         "reference, or the better end of the interval is judged."
     )
     store = settings.mlflow_uri
-    confusion = kept(settings, store, run.run_id, "confusion")
-    reliability = kept(settings, store, run.run_id, "reliability")
-    slices = kept(settings, store, run.run_id, "slices")
+    confusion = stored_table(settings, store, run.run_id, "confusion")
+    reliability = stored_table(settings, store, run.run_id, "reliability")
+    slices = stored_table(settings, store, run.run_id, "slices")
     left, right = elements.side_by_side()
     if confusion is not None and len(confusion):
         with left:
@@ -306,7 +306,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         "chi-square of values, all three 0 to 1. Usual limits: PSI and KS 0.1 and 0.2. The verdict "
         "is the worst of a column's checks."
     )
-    drift = kept(settings, settings.mlflow_uri, run.run_id, "drift")
+    drift = stored_table(settings, settings.mlflow_uri, run.run_id, "drift")
     if drift is None:
         return
     left, right = elements.side_by_side()
@@ -322,7 +322,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> None:
     ordered = drift.sort_values("psi", ascending=False, kind="stable")["feature"].tolist()
     chosen = st.selectbox("Reference and current of", ordered, format_func=shown, key="feature")
-    densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
+    densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None:
         draw(lambda: drift_charts.feature_density(densities, chosen), run.run_id, "density", chosen)
 
@@ -333,7 +333,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         st.caption("This report made no such checks. Press Monitor for one that does.")
     else:
         check_table(checks)
-    densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
+    densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None and (densities["feature"] == PROBABILITY).any():
         st.markdown("**Predicted probability, reference and current**")
         draw(
@@ -343,7 +343,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             run.run_id,
             "answers",
         )
-    ranking = kept(settings, settings.mlflow_uri, run.run_id, "ranking")
+    ranking = stored_table(settings, settings.mlflow_uri, run.run_id, "ranking")
     if ranking is not None and len(ranking):
         st.markdown("**What tells reference and current rows apart**")
         st.dataframe(

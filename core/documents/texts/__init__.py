@@ -39,8 +39,8 @@ def build(facts: Facts) -> tuple[Document, ...]:
     >>> [document.name for document in build(Facts(project.load("kobe")))][:3]
     ['project_charter', 'data_report', 'data_dictionary']
     """
-    made = (*(build_one(facts) for build_one in ALL), *added(facts, "documents"))
-    marked = [_marked(document, facts) for document in (*made, artifacts.build(facts))]
+    written = (*(build_document(facts) for build_document in ALL), *added(facts, "documents"))
+    marked = [_marked(document, facts) for document in (*written, artifacts.build(facts))]
     return (*marked, *(version_card.build(facts, version) for version in facts.versions))
 
 

@@ -46,7 +46,7 @@ def render(
     link: Link | None = None,
     pictures: Mapping[str, bytes] | None = None,
     head: str = "",
-    made: datetime | None = None,
+    created: datetime | None = None,
     language: str = "en",
 ) -> bytes:
     """Return a document as PDF: title, contents, numbered pages, an outline.
@@ -59,7 +59,7 @@ def render(
         PNG of each figure, by name.
     head : str
         Line above the title, separated by middle dots: project, model, day.
-    made : datetime, optional
+    created : datetime, optional
         Creation time; without it the same document gives the same bytes.
 
     Examples
@@ -80,7 +80,7 @@ def render(
     pages.set_auto_page_break(auto=True, margin=22)
     pages.set_title(translate(document.title))
     pages.set_lang(language)
-    pages.set_creation_date(made or datetime(2000, 1, 1))
+    pages.set_creation_date(created or datetime(2000, 1, 1))
     pages.foot = translate(document.title)
     pages.add_page()
     _title(pages, document, translate, head)

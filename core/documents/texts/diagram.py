@@ -186,7 +186,7 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         legend=style.legend(2),
     )
     grey = style.PALETTE["line"]
-    told_boxes = boxes.assign(
+    labelled_boxes = boxes.assign(
         phase=[translate(PHASES[stage.phase]) for stage in STEPS],
         about=[translate(stage.about) for stage in STEPS],
         title=[translate(stage.title) for stage in STEPS],
@@ -199,7 +199,7 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         alt.Tooltip("run_name:N", title=translate("MLflow run")),
         alt.Tooltip("about:N", title=translate("What it does")),
     ]
-    base = alt.Chart(told_boxes)
+    base = alt.Chart(labelled_boxes)
     layers = [
         alt.Chart(lines)
         .mark_line(color=grey, strokeWidth=1.5, interpolate="linear")
@@ -278,7 +278,7 @@ def _arrows(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     order = {stage.name: place for place, stage in enumerate(STEPS)}
     edges = [(order[stage.name], order[other]) for stage in STEPS for other in stage.next]
     lines, heads = [], []
-    taken: list[list[tuple[int, int]]] = []
+    lanes: list[list[tuple[int, int]]] = []
     # short ones are close to the boxes, and overlapping ones are in separate lanes
     for begin, end in sorted(edges, key=lambda edge: abs(edge[1] - edge[0])):
         edge, back = f"{begin}-{end}", end < begin
@@ -292,14 +292,14 @@ def _arrows(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             lane = next(
                 (
                     place
-                    for place, spans in enumerate(taken)
+                    for place, spans in enumerate(lanes)
                     if all(span[1] < low or high < span[0] for low, high in spans)
                 ),
-                len(taken),
+                len(lanes),
             )
-            if lane == len(taken):
-                taken.append([])
-            taken[lane].append(span)
+            if lane == len(lanes):
+                lanes.append([])
+            lanes[lane].append(span)
             x = BOX_LEFT - 16 - LANE * lane
             # arrows arrive above the middle of a box and leave below it
             start = top["y"] + top["high"] / 2 + 12

@@ -218,7 +218,7 @@ def _validation(facts: Facts) -> list[Block]:
                 Table(
                     ("Rule", "Verdict", "Why"),
                     tuple(
-                        (str(row["title"]), _said(str(row["verdict"])), plain(row["text"]))
+                        (str(row["title"]), _verdict_text(str(row["verdict"])), plain(row["text"]))
                         for row in rules.to_dict("records")
                     ),
                     f"What a challenger was held to in {link(promoted)}.",
@@ -253,7 +253,7 @@ def _validation(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _said(verdict: str) -> str:
+def _verdict_text(verdict: str) -> str:
     return "not applicable" if verdict == "not_applicable" else verdict
 
 

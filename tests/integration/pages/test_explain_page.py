@@ -163,7 +163,7 @@ def test_about_how_long_it_takes_is_said_and_grows_with_the_rows(
     told = []
     for rows in (50, 500):
         app.segmented_control(key="rows").set_value(rows).run()
-        count = explain.asked(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
+        count = explain.predicted_rows(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
         told.append(f"The model is asked about {count:,} times: this takes about ")
         assert told[-1] in text_of(app)
     assert told[0] != told[1]

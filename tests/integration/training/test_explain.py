@@ -417,7 +417,7 @@ def test_a_model_is_asked_no_more_often_than_was_told(
     monkeypatch.setattr(version_files.Loaded, "probabilities", probabilities)
     options = explain.Options(target=TEXTS, rows=30, repeats=2)
     explain.run(home, options)
-    told = explain.asked(options, len(FEATURES), len(predictions_of(home, TEXTS)))
+    told = explain.predicted_rows(options, len(FEATURES), len(predictions_of(home, TEXTS)))
     # beside what is told: the rows themselves, once or twice
     assert told / 3 < sum(asked) < told * 1.05
 
