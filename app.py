@@ -17,8 +17,8 @@ else:
 
     from pages.shared import access
 
-    # else Streamlit takes the files of pages/ for the app until `navigation` has run: the first
-    # visit by a link would miss its page
+    # otherwise Streamlit uses the files of pages/ as the app's pages until `navigation` has run,
+    # and the first visit by a link would miss its page
     PagesManager.uses_pages_directory = False
 
     app = App(__file__, middleware=[Middleware(access.Door)])

@@ -1,1 +1,1 @@
-"""The pages: a folder each, and `shared`, what more than one of them uses. They only draw."""
+"""The pages: a folder each, and `shared` for what several of them use. They only draw."""

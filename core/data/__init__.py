@@ -1,7 +1,7 @@
-"""From a source to a training and a test set: the steps acquire and prepare.
+"""The steps acquire and prepare: from a data source to a training set and a test set.
 
-Downloads, archives and snapshots of raw data; validation by the project file; profiles, splits and
-the search for leakage.
+Downloads, archives and snapshots of raw data; validation against the project file; profiles, splits
+and leakage checks.
 """
 
 __all__ = [

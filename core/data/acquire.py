@@ -1,4 +1,4 @@
-"""acquire: bring a source in unchanged and make it the raw data that later steps read."""
+"""acquire: import a source unchanged as the raw data of the later steps."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.schema import Finding
 from core.platform.storage import Upload
 
-# Single rows that a chart of places may show; drawn at random where there are more.
+# Most single rows in a chart of places; a random sample of them where there are more.
 POINTS = 30_000
-# A zip may hold so many times the upload limit once it is unpacked.
+# The unpacked size of a zip, as a multiple of the upload limit.
 UNPACKED = 5
 
 
 class Options(csv_dialect.Options):
-    """What to bring in.
+    """What to import.
 
     Parameters
     ----------
     source : {"sample", "download", "upload", "folder", "file", "snapshot"}
         The built-in sample; the project's files on the network; uploaded files; the operator's
-        folder; one file; what was brought in before, to be current again.
+        folder; a single file; an earlier snapshot, which becomes current again.
     path : Path, optional
-        The folder or file; without it the operator's folder (`COURTSIDE_RAW_DIR`).
+        The folder or file; the operator's folder (`COURTSIDE_RAW_DIR`) by default.
     files : tuple of str
-        Names of the files to take from the folder; all of them where none is named.
+        Names of the files to take from the folder; all by default.
     uploads : tuple of Upload
-        What `storage.stage_upload` returned.
+        As returned by `storage.stage_upload`.
     snapshot : str, optional
         Id of the snapshot.
     seed : int
-        Of the sample, 0 or more.
+        Random seed of the sample.
     delimiter : {"comma", "semicolon", "tab", "bar"}, optional
-        What divides the values of CSV files; without it what the file shows.
+        Field delimiter of CSV files; detected by default.
     decimal : {"point", "comma"}, optional
-        The decimal sign of CSV files; without it what the file shows.
+        Decimal sign of CSV files; detected by default.
     encoding : {"utf-8", "windows-1252"}, optional
-        Of CSV files; without it what the file shows.
+        Encoding of CSV files; detected by default.
     """
 
     source: Literal["sample", "download", "upload", "folder", "file", "snapshot"] = "sample"
@@ -65,7 +65,7 @@ class Options(csv_dialect.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """The raw data that now stands."""
+    """The raw data that is now current."""
 
     run_id: str
     snapshot: str
@@ -77,7 +77,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the source: the name it came with, where it lies, and where it came from.
+    """A file of the source: its original name, its path, and its origin.
 
     `dialect` is how a snapshot's CSV file was read before.
     """
@@ -88,22 +88,22 @@ class _File:
     dialect: str = ""
 
     def given(self, options: Options) -> Given:
-        """Return what is known of how it is written, before it is looked at."""
+        """Return the dialect settings that are fixed before the file is inspected."""
         return Given.of(self.dialect) if self.dialect else options.given
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Bring a source in unchanged, as the run `AquisicaoDados`.
+    """Import a source unchanged, as the run `AquisicaoDados`.
 
-    Nothing is replaced before the whole source was read, found valid and recorded. What is wrong
-    or odd with it is the run's table `validation`, in a run that failed too.
+    Nothing is replaced until the whole source has been read, validated and recorded. Problems
+    and oddities are in the run's table `validation`, also when the run fails.
 
     Raises
     ------
     InputError
         When the source cannot be read or lacks what the project needs.
     DownloadError
-        When a file cannot be had from the network.
+        When a file cannot be downloaded.
     """
     spec = project.load(settings.project)
     with (
@@ -120,7 +120,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         inspected = schema.inspect_source(raw, spec, unread)
         findings = (*inspected.findings, *notes, *left_out)
         rows_raw, width = len(raw), len(columns)
-        del raw  # a million rows stand there once
+        del raw  # a million rows should be in memory only once
         tracking.log(
             settings,
             run_id,
@@ -187,7 +187,7 @@ def _record(
     }
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:
-        # gathered here, so that a page draws hundreds of bins and not thousands of rows
+        # aggregated here, so that a page draws hundreds of bins instead of thousands of rows
         place = (frame, spec.court.x, spec.court.y, spec.target)
         pictures["court_cells"] = court.cells(*place, by=spec.slices)
         pictures["court_points"] = court.points(
@@ -235,7 +235,7 @@ def _record(
 def _collect(
     settings: Settings, spec: ProjectSpec, options: Options, temporary: Path, progress: Progress
 ) -> list[_File]:
-    """Return the files of the source, zip files as they are."""
+    """Return the files of the source; zip files are not unpacked yet."""
     if options.source == "sample":
         progress.update(0.1, "Making the sample")
         tables = project.sample_tables(settings.project)
@@ -266,7 +266,7 @@ def _collect(
         return [
             _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
         ]
-    # ours from here on: what a person named may change, or turn into a pipe
+    # a copy of our own: the original may change, or be replaced by a pipe
     limit = storage.upload_limit(settings)
     return [
         _File(
@@ -322,10 +322,10 @@ def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> li
 def _unpacked(
     settings: Settings, spec: ProjectSpec, options: Options, files: Sequence[_File], temporary: Path
 ) -> tuple[list[_File], list[Finding]]:
-    """Return the files with what zip files hold in their place, and what was left out of these.
+    """Return the files with zip files replaced by their contents, and findings on skipped files.
 
-    A zip can hold more than the data (Kaggle's has an example of an answer): of its files those
-    are taken that have most of the project's columns, or all where none has.
+    A zip can hold more than the data (Kaggle's has a sample submission): only the files with the
+    most columns of the project are kept, or all files if none has any.
     """
     limit = UNPACKED * settings.upload_limit_mb * 1_000_000
     taken: list[_File] = []
@@ -353,7 +353,7 @@ def _fits(file: _File, spec: ProjectSpec, options: Options) -> bool:
     try:
         names = tables.read_head(file.path, file.name, options.given).columns
     except InputError:
-        return True  # so that it is told what is wrong with it
+        return True  # so that reading it reports what is wrong
     taken = schema.taken_aliases(names, spec.columns)
     named = {taken.get(name, name) for name in names}
     return len(named & set(spec.columns)) > len(spec.columns) / 2
@@ -371,14 +371,12 @@ def _refuse_twins(files: Sequence[_File]) -> None:
 def _read(
     settings: Settings, spec: ProjectSpec, files: Sequence[_File], options: Options
 ) -> tuple[pd.DataFrame, list[Finding], list[str], list[Dialect | None]]:
-    """Return the project's columns of all files, what is odd with them, and all their columns.
-
-    The last is how each file is written.
+    """Return the rows of all files, the findings, all column names, and each file's dialect.
 
     Raises
     ------
     InputError
-        With what is wrong with every file, not with the first alone.
+        With the problems of every file, not only of the first.
     """
     heads, faults = [], []
     for file in files:
@@ -388,7 +386,7 @@ def _read(
             faults.append(error.message)
     if faults:
         raise InputError(" ".join(faults))
-    # what a zip holds was not asked before
+    # the size of unpacked files has not been checked yet
     size = sum(file.path.stat().st_size for file in files)
     bounds.check_bytes(", ".join(file.name for file in files), size, storage.upload_limit(settings))
     bounds.check_together(sum(head.rows * len(head.columns) for head in heads))

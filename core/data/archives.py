@@ -1,4 +1,4 @@
-"""Zip files that a person brings: what they hold is copied out under names of ours."""
+"""Safe unpacking of zip files from users."""
 
 from __future__ import annotations
 
@@ -28,30 +28,29 @@ _BROKEN = (
 
 
 def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str, Path]]:
-    """Copy the CSV and parquet files of a zip file into a folder, those of zips within it too.
+    """Copy the CSV and parquet files of a zip file, nested zips included, into a folder.
 
     Kaggle packs each table of a competition into a zip of its own, and those into another.
 
     Parameters
     ----------
-    path : Path
-        The zip file.
     name : str
-        What the person calls it, for messages.
+        The user's name for the file, for messages.
     folder : Path
-        Where to; its files are named by number, never by what the zip says.
+        Target; its files are named by number, never by a name from the zip.
     limit : int
-        Bytes that all files may have together, unpacked.
+        Most bytes of all files together, unpacked.
 
     Returns
     -------
     list of (str, Path)
-        The last part of each name, for messages, and where it lies now.
+        The base name of each file, for messages, and its new path.
 
     Raises
     ------
     InputError
-        When it is broken, encrypted, too large, holds paths that lead out of it, or holds no table.
+        When the file is broken, encrypted or too large, has paths that lead out of it, or holds no
+        table.
     """
     tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
     if not tables:
@@ -61,7 +60,7 @@ def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str
 
 @dataclass
 class _Room:
-    """How many bytes may still be unpacked, of how many in all."""
+    """Bytes that may still be unpacked, and the limit for all files."""
 
     left: int
     limit: int
@@ -81,7 +80,7 @@ def _members(
             label = PurePosixPath(info.filename).name
             suffix = Path(label).suffix.lower()
             wanted = suffix in SUFFIXES or (deep and suffix == ".zip")
-            # what a Mac adds beside each file
+            # macOS adds these beside each file
             if info.is_dir() or not wanted or "__MACOSX" in info.filename or label[0] == ".":
                 continue
             target = folder / f"member-{len(list(folder.iterdir()))}{suffix}"
@@ -89,7 +88,7 @@ def _members(
                 with archive.open(info) as source:
                     _copy(source, target, name, room)
             except (*_BROKEN, OSError) as error:
-                if getattr(error, "errno", None):  # the disk's fault, not the file's
+                if getattr(error, "errno", None):  # an error of the disk, not of the file
                     raise
                 raise InputError(f"'{label}' in '{name}' is broken and cannot be read.") from error
             if suffix == ".zip":
@@ -102,7 +101,7 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
     if len(infos) > MAX_MEMBERS:
         raise InputError(f"'{name}' holds {len(infos):,} files; at most {MAX_MEMBERS} are taken.")
     for info in infos:
-        # ZipInfo turns a backslash into a slash on Windows alone
+        # ZipInfo turns a backslash into a slash on Windows only
         given = info.orig_filename.replace("\\", "/")
         out = ".." in given.split("/") or given.startswith("/") or "\0" in given
         link = stat.S_ISLNK(info.external_attr >> 16)
@@ -119,7 +118,7 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
 
 
 def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
-    """Copy, and count: a header can claim less than there is."""
+    """Copy and count the bytes: a header can claim fewer than there are."""
     with target.open("wb") as file:
         while block := source.read(_BLOCK):
             room.left -= len(block)

@@ -1,4 +1,4 @@
-"""Which column of a file holds which column of the project, told by their names."""
+"""Matching a file's columns to the project's columns by name."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from core.platform.project import Column
 
 
 def guessed(wanted: Mapping[str, Column], headings: Sequence[str]) -> dict[str, str | None]:
-    """Return the column of a file that each wanted column is taken from, None where none is alike.
+    """Return the file's column for each wanted column, None where no name is similar.
 
-    A column of the very name comes first, then an alias, then one that differs only in case,
-    spaces and signs. No column of the file is taken twice.
-
-    Parameters
-    ----------
-    wanted : mapping of str to Column
-        Columns of the project.
-    headings : sequence of str
-        Columns of the file.
+    An exact match of the name comes first, then an alias, then a name that differs only in case,
+    spaces and punctuation. No column of the file is used twice.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Charts of the rows: labels, missing values, and the rate by a column."""
+"""Charts of the rows: class balance, missing values, and the rate by a column."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def class_balance(
     Parameters
     ----------
     counts : DataFrame
-        Columns `set`, `label` (the names of the classes), `rows`.
-    positive, negative : str
-        Names of the classes.
+        Columns `set`, `label` (class names), `rows`.
 
     Examples
     --------
@@ -55,7 +53,7 @@ def class_balance(
         x2="end:Q",
         color=style.pair("label:N", "Label", {positive: "made", negative: "missed"}),
     )
-    # a narrow part cannot hold its text; the tooltip has it
+    # a narrow segment has no room for its text; the tooltip shows it
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
         [bars, words.encode(x="middle:Q", text=alt.Text("share:Q", format=".1%"))],
@@ -79,11 +77,11 @@ def make_rate_by(
     Parameters
     ----------
     table : DataFrame
-        As `core.data.profile.rates` returns it.
+        As returned by `core.data.profile.rates`.
     by : str
-        What to draw it over: `middle` for numbers, `label` for names.
+        The x axis: `middle` for numbers, `label` for names.
     axis_title : str, optional
-        What it means, with its unit.
+        Meaning of the column, with its unit.
     average : float, optional
         Drawn as a rule.
 
@@ -130,14 +128,14 @@ def make_rate_by(
 def missing_bars(
     missing: pd.DataFrame, *, rows: int | None = None, limit: int = 12, title: str | None = None
 ) -> alt.LayerChart:
-    """Show the columns with missing values, most first; all columns up to `limit` when none has.
+    """Show the columns with missing values, most first; up to `limit` columns if none has any.
 
     Parameters
     ----------
     missing : DataFrame
         Columns `column`, `missing` (a count).
     rows : int, optional
-        Rows of the frame, to tell the share.
+        Rows of the frame, for the share.
 
     Examples
     --------
@@ -185,16 +183,14 @@ def missing_bars(
 def class_density(
     binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
 ) -> alt.LayerChart:
-    """Show how the labelled rows of each class lie over a column, as shares of the class.
+    """Show the distribution of a column within each class, as shares of the class.
 
     Parameters
     ----------
     binned : DataFrame
-        Rows of `core.data.profile.bins` of one column and kind.
-    positive, negative : str
-        Names of the classes.
+        Rows of `core.data.profile.bins` for one column and kind.
     axis_title : str
-        What the column means, with its unit.
+        Meaning of the column, with its unit.
 
     Examples
     --------
@@ -219,9 +215,9 @@ def class_density(
 def slice_bars(
     binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
 ) -> alt.LayerChart:
-    """Show how many rows each value of a column has: of each class, and without a label.
+    """Show the row count of each value of a column: by class, and without a label.
 
-    Parameters are those of `class_density`; `binned` has a column `unlabelled` too.
+    Takes the parameters of `class_density`; `binned` also has the column `unlabelled`.
 
     Examples
     --------
@@ -259,7 +255,7 @@ def slice_bars(
 
 
 def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
-    """Show the correlation of each pair of columns, in the order in which they come.
+    """Show the correlation of each pair of columns, in the order of the table.
 
     Parameters
     ----------
@@ -307,7 +303,7 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
             legend=alt.Legend(orient="top", gradientLength=160, values=[-1, 0, 1], title=None),
         )
     )
-    # what is near zero needs no figure; dark cells need a light one
+    # values near zero need no text; dark cells need light text
     strong = base.transform_filter("abs(datum.correlation) >= 0.1").mark_text(fontSize=9)
     words = strong.encode(
         text=alt.Text("correlation:Q", format=".2f"),

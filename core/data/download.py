@@ -1,4 +1,4 @@
-"""Files from the network: known by size and SHA-256 beforehand, and kept only if both are right."""
+"""Downloads that are kept only if size and SHA-256 match the expected values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from core.platform.errors import DownloadError
 from core.platform.project import Download
 
 CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0  # without a single byte
-WHOLE_SECONDS = 1800.0  # a server that drips bytes for ever
+READ_SECONDS = 30.0  # without receiving a byte
+WHOLE_SECONDS = 1800.0  # for a server that sends bytes endlessly slowly
 TRIES = 3
 FIRST_WAIT_SECONDS = 0.5
 REDIRECTS = 5
 _BLOCK = 1 << 16
-# worth another try: what is busy, not what is refused
+# statuses worth a retry: busy, not refused
 _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _EARLY = "it ended too early"
@@ -42,27 +42,27 @@ def fetch(
     read_seconds: float = READ_SECONDS,
     first_wait_seconds: float = FIRST_WAIT_SECONDS,
 ) -> Path:
-    """Return where the file lies now, its size and SHA-256 verified.
+    """Download a file, verify its size and SHA-256, and return its path.
 
-    What an interrupted download left is taken up where it ended; if the whole is then not what it
-    should be, it is fetched once more from the beginning. A lost connection is tried again.
+    An interrupted download resumes where it stopped; if the complete file does not match, it is
+    downloaded once more from the beginning. Lost connections are retried.
 
     Parameters
     ----------
     item : Download
         Address, size in bytes and SHA-256.
     folder : Path
-        Where it is kept, under its SHA-256; made if it is not there.
+        Target, created if missing; the file is named by its SHA-256.
     mirror : str, optional
         Address of a folder that holds the file under its own name, instead of `item.url`.
     on_progress : callable, optional
-        Told the bytes that are there, again and again.
+        Called repeatedly with the number of bytes received.
 
     Raises
     ------
     DownloadError
-        When there is no network, the server refuses or is too slow, it leads to a private
-        address, or what it sends is not the file.
+        When there is no network, the server refuses or is too slow or leads to a private address,
+        or the received bytes are not the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / f"{item.sha256}{Path(item.name).suffix.lower()}"
@@ -118,11 +118,11 @@ def _receive(
     timeout: tuple[float, float],
     deadline: float,
 ) -> None:
-    """Append to the part until it has all bytes."""
+    """Append to the partial file until it is complete."""
     have = part.stat().st_size if part.is_file() else 0
     if have >= item.size:
         return
-    # as it is: a compressed answer could not be taken up in its middle
+    # a compressed response could not be resumed in the middle
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _follow(session, url, headers, timeout) as answer:
         if answer.status_code in _BUSY:
@@ -158,7 +158,7 @@ def _receive(
 def _follow(
     session: requests.Session, url: str, headers: dict[str, str], timeout: tuple[float, float]
 ) -> requests.Response:
-    """Return the answer behind all redirects, none of which may lead into a private network."""
+    """Follow all redirects, none of which may lead into a private network."""
     for _ in range(REDIRECTS + 1):
         try:
             answer = session.get(
@@ -169,7 +169,7 @@ def _follow(
             answer.close()
             target = urljoin(url, answer.headers.get("Location", ""))
             _refuse_private(target)
-        except ValueError as error:  # brackets or a port that are none; requests looks too
+        except ValueError as error:  # invalid brackets or port; requests parses it as well
             raise DownloadError(f"{_host(url)} redirects to what is no web address.") from error
         url = target
     raise DownloadError(f"{_host(url)} redirects more than {REDIRECTS} times. Nothing was changed.")
@@ -178,14 +178,14 @@ def _follow(
 def _refuse_private(url: str) -> None:
     """Refuse an address that is not http(s), or whose host is not on the public network."""
     parts = urlsplit(url)
-    port = parts.port or 0  # raises where it is none
+    port = parts.port or 0  # raises if invalid
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadError(f"A redirect leads to {url[:80]}, which is no web address.")
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
         if get_environ_proxies(url):
-            return  # the proxy looks the name up, and this machine cannot
+            return  # the proxy resolves the name; this machine cannot
         raise requests.ConnectionError(f"no address for {parts.hostname}") from error
     for *_, place in addresses:
         if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
@@ -197,7 +197,7 @@ def _refuse_private(url: str) -> None:
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
-        # an address of version 4 within one of version 6
+        # an IPv4 address embedded in an IPv6 address
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
@@ -211,7 +211,7 @@ def _why(url: str, error: requests.RequestException) -> str:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
         return f"The certificate of {host} cannot be verified. Nothing was changed. {_LATER}"
-    # requests names what goes wrong in the middle of an answer a lost connection
+    # requests reports any error in the middle of a response as a lost connection
     cause = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
         return f"{host} does not answer in time. What came so far is kept. {_LATER}"

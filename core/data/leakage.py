@@ -1,4 +1,4 @@
-"""Columns that know too much: what a model must not see, or should not be trusted to use."""
+"""Leakage checks: features that reveal the label or identify the row."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 
 from core.platform.project import ProjectSpec
 
-# A column that separates the classes this well by itself is asked about.
+# A single column whose AUC is this high is suspicious.
 TOO_GOOD = 0.80
-# A column with a value of its own in so many rows names them; it does not describe them.
+# A column whose values are unique in this share of rows identifies rows instead of describing them.
 IDENTIFIES = 0.95
 MIN_ROWS = 100
 ROWS = 100_000
@@ -28,20 +28,20 @@ def alone(features: pd.DataFrame, labels: pd.Series[Any]) -> pd.Series[float]:
 
 
 def inspect(features: pd.DataFrame, measured: pd.Series[float], spec: ProjectSpec) -> pd.DataFrame:
-    """Return what is to be said of features before they are trusted.
+    """Return the leakage findings on features.
 
     Parameters
     ----------
     features : DataFrame
-        Columns of the project or engineered ones, a row per labelled row.
+        Columns of the project or engineered ones, one row per labelled row.
     measured : Series
-        As `alone` returns it for them.
+        As returned by `alone` for them.
 
     Returns
     -------
     DataFrame
         `feature`, `finding` (recorded_after, identifier, constant, too_good), `auc_alone` (0.5 to
-        1, NaN where rows are few), `text` (a sentence). No row where nothing is to be said.
+        1, NaN where rows are few), `text` (a sentence). Empty without findings.
 
     Examples
     --------
@@ -62,23 +62,23 @@ def inspect(features: pd.DataFrame, measured: pd.Series[float], spec: ProjectSpe
 
 
 def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
-    """Return how well a column alone tells the classes apart, as an area under the ROC curve.
+    """Return how well a single column separates the classes, as the area under the ROC curve.
 
-    Each row is scored by how often rows of the other folds in its bin are positive: 20 quantile
-    bins for numbers, each name for texts, missing values a bin of their own. So neither a shape of
-    the relation nor a name that stands there once can be mistaken for knowledge.
+    The score of a row is the positive rate of its bin in the other folds: 20 quantile bins for
+    numbers, one bin per name for texts, a separate bin for missing values. So the relation may
+    have any shape, and a name that occurs once gives nothing away.
 
     Parameters
     ----------
     values : Series
-        A number or a text for each row; missing values are allowed.
+        Numbers or texts; missing values are allowed.
     labels : Series
         0 or 1 for each row.
 
     Returns
     -------
     float
-        0.5 (nothing) to 1; NaN with fewer than 100 rows or one class only.
+        0.5 (no separation) to 1; NaN with fewer than 100 rows or a single class.
 
     Examples
     --------
@@ -100,9 +100,9 @@ def auc_alone(values: pd.Series[Any], labels: pd.Series[Any]) -> float:
         other = fold != held_out
         counts = np.bincount(codes[other], minlength=codes.max() + 1)
         sums = np.bincount(codes[other], weights=target[other], minlength=codes.max() + 1)
-        # a bin of few rows is drawn to the mean of all
+        # small bins shrink towards the overall mean
         rate = (sums + 10 * target[other].mean()) / (counts + 10)
-        # without the mean of all, by which whole folds would be ranked
+        # relative to the overall mean, which would otherwise rank whole folds
         score[~other] = rate[codes[~other]] - target[other].mean()
     return max(float(roc_auc_score(target, score.round(9))), 0.5)
 

@@ -1,4 +1,4 @@
-"""prepare: from raw rows to a train and a test set that a model can be built on."""
+"""prepare: from raw rows to the training and test sets of a model."""
 
 from __future__ import annotations
 
@@ -17,32 +17,30 @@ from core.predictions_log.known_labels import KnownLabels
 
 
 class Options(config.Options):
-    """Which rows and columns to keep, and how to divide them.
+    """Which rows and columns to keep, and how to split them.
 
     Parameters
     ----------
     features : tuple of str, optional
-        What a model is to be built from, columns or engineered; the project's by default.
+        Inputs of the model, columns or engineered; the project's by default.
     rows : dict of str to tuple of str, optional
-        Wanted values of a column, as text; the project's development rows by default, all rows
-        where it is empty.
+        Wanted values per column, as text; the project's development rows by default, all rows
+        if empty.
     missing : {"drop", "drop_inputs", "impute"}
-        Drop rows without a value in any of the project's columns, but those that are empty in
-        every row and not used; in any of the columns that the
-        features come from; or keep them for the model's own pipeline to impute.
+        Drop rows with a missing value in any of the project's columns (except unused columns that
+        are entirely empty); drop rows with a missing value in a column that the features need; or
+        keep all for the model's own pipeline to impute.
     split : {"random", "time", "group"}
-        At random with the same share of each class in both sets; the earlier rows train and the
-        later ones test; whole groups on one side each.
+        Stratified at random; earlier rows train and later rows test; whole groups on one side.
     test_share : float
         Share of rows in the test set, above 0 and below 1.
     test_from : str, optional
         First moment of the test set, instead of the share; for a split by time.
     seed : int
-        Of the random choice; 0 or more.
+        Random seed.
     continues : str, optional
-        Run id of a training: its rows stay in the sets in which they were, and rows that got a
-        label since are divided into both. Besides `rows`, all rows that were scored and have a
-        label are new rows, whatever their kind.
+        Run id of a training: its rows stay in their sets, and rows labelled since are split into
+        both. All scored rows with a label count as new rows, of any kind, besides `rows`.
     """
 
     features: tuple[str, ...] | None = Field(None, min_length=1)
@@ -73,7 +71,7 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """The prepared sets that now stand; counts are rows."""
+    """The prepared sets that are now current; counts are rows."""
 
     run_id: str
     rows_filtered: int
@@ -85,18 +83,18 @@ class Result:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Filter and split the raw rows, as the run `PreparacaoDados`.
 
-    The sets that stood before are replaced last, when all else is recorded.
+    The previous sets are replaced last, once everything else is recorded.
 
     Raises
     ------
     NotReadyError
         Before the first acquisition.
     InputError
-        When the features or rows asked for do not exist, no rows are left, or a set would lack
+        When the requested features or rows do not exist, no rows are left, or a set would lack
         one of the labels.
     """
     spec = project.load(settings.project)
-    # resolved, so that the run tells what was done and not what was left open
+    # resolved, so that the run records what was done and not what was left open
     features = options.features or spec.features
     rows = split.default_rows(spec) if options.rows is None else options.rows
     options = options.model_copy(update={"features": features, "rows": rows})

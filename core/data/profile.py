@@ -1,4 +1,4 @@
-"""A picture of the data before anyone trains: gathered once into small tables that pages draw."""
+"""Profile of the raw data: small tables, computed once, that pages draw."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from core.stats import intervals
 Kind = Literal["all", "development", "production"]
 KINDS: tuple[Kind, ...] = ("all", "development", "production")
 NUMBER_BINS = 30
-# Values beyond these quantiles lie in the first and the last bin.
+# Values beyond these quantiles count in the first and the last bin.
 FAR_OUT = (0.002, 0.998)
-# Up to so many different texts stand each for itself; the rarer ones of more are put together.
+# Up to this many distinct texts have a bin each; beyond it the rarer ones share a bin.
 TEXT_BINS = 60
 OTHERS = "others"
 MOST_VALUES = 200
-# Fewer labels than this say nothing about a rate.
+# With fewer labels a rate means nothing.
 MIN_ROWS = 20
 
 Ints = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Places:
-    """Which bin each row of a column is in (-1 for a missing value), and what the bins are."""
+    """The bin of each row of a column (-1 for a missing value), and the bins themselves."""
 
     place: Ints
     labels: list[str]
@@ -40,20 +40,15 @@ class _Places:
 
 
 def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    """Count the rows of every column's bins by class, for all rows and for each kind of rows.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows with the project's columns; it is not changed.
+    """Count the rows in each column's bins by class, for all rows and for each kind of row.
 
     Returns
     -------
     DataFrame
         `kind` (one of KINDS), `column`, `place` (order of the bin), `label`, `start`, `end` (of a
-        bin of numbers; equal for a single value, NaN for texts and days), `negative`, `positive`,
-        `unlabelled` (rows). Missing values are in no bin, see `columns`. A few values far out lie
-        in the bin at their end.
+        numeric bin; equal for a single value, NaN for texts and dates), `negative`, `positive`,
+        `unlabelled` (rows). Missing values are in no bin, see `columns`. Outliers count in the
+        bin at their end.
 
     Examples
     --------
@@ -97,14 +92,14 @@ def bins(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
 
 
 def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    """Describe every column, for all rows and for each kind of rows.
+    """Describe every column, for all rows and for each kind of row.
 
     Returns
     -------
     DataFrame
         `kind`, `column`, `type`, `about`, `recorded`, `rows`, `missing`, `distinct`, `low`,
         `high` (texts), `mean` (NaN for texts), `usual` (the most frequent value), `usual_share`
-        (of the rows where it is not missing).
+        (share of the non-missing rows).
     """
     parts = []
     masks = kinds(frame, spec)
@@ -143,7 +138,7 @@ def columns(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
 
 
 def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
-    """Return Pearson's correlation of each pair of numeric columns, the target among them.
+    """Return Pearson's correlation of each pair of numeric columns, including the target.
 
     Returns
     -------
@@ -165,19 +160,19 @@ def correlation(frame: pd.DataFrame, spec: ProjectSpec) -> pd.DataFrame:
 
 
 def rates(binned: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
-    """Return the share of positive rows in each bin of one column, with its 95 % interval (Wilson).
+    """Return the positive rate in each bin of one column, with its 95 % interval (Wilson).
 
     Parameters
     ----------
     binned : DataFrame
-        Rows of `bins` of one column and kind.
+        Rows of `bins` for one column and kind.
     min_rows : int
         Bins with fewer labelled rows are left out.
 
     Returns
     -------
     DataFrame
-        `label`, `middle` (NaN for texts), `rows` (labelled ones), `rate`, `low`, `high` (0 to 1).
+        `label`, `middle` (NaN for texts), `rows` (labelled), `rate`, `low`, `high` (0 to 1).
 
     Examples
     --------
@@ -196,12 +191,12 @@ def rates(binned: pd.DataFrame, *, min_rows: int = MIN_ROWS) -> pd.DataFrame:
 
 
 def values(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Count the rows of each value of columns to filter by, the most frequent 200 of each.
+    """Count the rows of each value of the filter columns, the most frequent 200 of each.
 
     Returns
     -------
     DataFrame
-        `column`, `value` (as `split.filter_rows` takes it), `rows`, in the order of the values.
+        `column`, `value` (as `split.filter_rows` expects it), `rows`, ordered by value.
 
     Examples
     --------
@@ -220,7 +215,7 @@ def values(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def kinds(frame: pd.DataFrame, spec: ProjectSpec) -> dict[Kind, npt.NDArray[np.bool_]]:
-    """Return for each kind of rows which of them are of it."""
+    """Return a row mask for each kind of row."""
     kind = frame[spec.rows.column]
     return {
         "all": np.ones(len(frame), dtype=bool),
@@ -251,7 +246,7 @@ def _of_numbers(values: intervals.Floats) -> _Places:
         place[known] = codes
         single = [float(value) for value in distinct]
         return _Places(place, [f"{value:.10g}" for value in single], single, single)
-    # a value far out would leave all others in one bin
+    # an outlier would put all other values into one bin
     inner = np.clip(values[known], *np.quantile(values[known], FAR_OUT))
     edges = intervals.edges(inner, NUMBER_BINS)
     place[known] = np.searchsorted(edges[1:-1], values[known], side="right")

@@ -1,4 +1,4 @@
-"""What the runs that bring in raw data, and prepare it, are tagged with."""
+"""Run tags of acquire and prepare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from core.platform.run_tags import RunTags
 
 
 class AcquiredRun(RunTags):
-    """Where raw data came from, the snapshot that it is, and how its CSV files were read."""
+    """The source and the snapshot of the raw data, and the dialect of its CSV files."""
 
     source: str = ""
     snapshot: str = ""
@@ -14,7 +14,7 @@ class AcquiredRun(RunTags):
 
 
 class PreparedRun(RunTags):
-    """The raw data of two sets, with the digest of each file; the training that they continue."""
+    """The raw data of the two sets, each file's digest, and the training that they continue."""
 
     source: str = ""
     snapshot: str = ""

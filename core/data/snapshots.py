@@ -1,4 +1,4 @@
-"""The raw data under data/01_raw: each acquisition a snapshot of its own, never changed."""
+"""The raw data under data/01_raw: one immutable snapshot per acquisition."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from core.platform.project import Column, ProjectSpec
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that was brought in: the name it came with, its bytes and their SHA-256.
+    """An acquired file: its original name, its size and its SHA-256.
 
-    `origin` is where it came from, where the name alone does not tell: an address, a zip file.
-    `dialect` is how a CSV file is written, as it was detected or said.
+    `origin` is its source where the name does not show it: an address, a zip file. `dialect` is
+    the dialect of a CSV file, as detected or as set by the user.
     """
 
     name: str
@@ -38,25 +38,22 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One acquisition, named by the digest of its bytes; it is never changed.
+    """One acquisition, named by the digest of its bytes; it never changes.
 
     Parameters
     ----------
     digest : str
-        SHA-256 over the files' own digests, which are put in order: whichever way the same files
-        come, they are the same snapshot.
+        SHA-256 over the sorted digests of the files: the same files are always the same snapshot.
     source : str
         sample, download, upload, folder or file.
-    files : tuple of SourceFile
-    rows, columns : int
     acquired_at : float
         Seconds since 1970.
     run_id : str
-        The run that brought it in, or that made it current again.
+        The run that acquired it, or that made it current again.
     project, rules : str
-        The project it is of, and the digest of the project file that it was validated by.
+        Its project, and the digest of the project file that validated it.
     sample : bool
-        Whether made-up rows are in it, by whatever way they came.
+        Whether it holds any synthetic rows, from whatever source.
     """
 
     digest: str
@@ -77,11 +74,11 @@ class Snapshot:
 
     @property
     def is_sample(self) -> bool:
-        """Whether these are made-up rows."""
+        """Whether it holds synthetic rows."""
         return self.sample or self.source == "sample"
 
     def again(self, run_id: str, rules: str) -> Snapshot:
-        """Return the same snapshot as the run leaves it that made it current once more."""
+        """Return the snapshot as it is after a run makes it current again."""
         return replace(self, run_id=run_id, rules=rules)
 
 
@@ -98,7 +95,7 @@ class Archive:
         return cls(settings.data_dir / storage.RAW, settings.project)
 
     def current(self) -> Snapshot | None:
-        """Return the snapshot that stands, None before the project's first acquisition."""
+        """Return the current snapshot, None before the project's first acquisition."""
         snapshot = _read(self.place / "current.json")
         return snapshot if snapshot is not None and snapshot.project == self.project else None
 
@@ -144,15 +141,15 @@ def describe(
     rules: str,
     dialects: Sequence[Dialect | None] = (),
 ) -> Snapshot:
-    """Return the snapshot that these files make; nothing is kept yet, see `keep`.
+    """Return the snapshot of these files without storing anything, see `keep`.
 
     Parameters
     ----------
     files : sequence of (name, path, origin)
-        The names they came with, where their bytes lie now, and where they came from. Bytes that
-        once came as the sample stay the sample, whatever the source.
+        Original name, path and origin of each file. Bytes first acquired as the sample remain the
+        sample, whatever the source.
     dialects : sequence of (Dialect or None), optional
-        How each of them is written; None for parquet.
+        Dialect of each file; None for parquet.
     """
     written = [dialect.code if dialect is not None else "" for dialect in dialects] or [""] * len(
         files
@@ -172,7 +169,7 @@ def describe(
         SourceFile(name, f"part-{i}{suffix}", digest, size, origin, code)
         for i, (digest, name, suffix, size, origin, code) in enumerate(ordered)
     )
-    # the same bytes read in another way are other rows
+    # the same bytes read with another dialect are other rows
     contents = (f"{file.sha256}{file.dialect}".removesuffix(Dialect().code) for file in kept)
     digest = hashlib.sha256("".join(contents).encode()).hexdigest()
     known = _sample_files(storage.folder(settings, storage.RAW))
@@ -183,23 +180,23 @@ def describe(
 
 
 def keep(settings: Settings, snapshot: Snapshot, paths: Sequence[Path]) -> None:
-    """Keep the files of a snapshot unchanged under data/01_raw, and make it the one in use.
+    """Store the files of a snapshot under data/01_raw, and make it the current one.
 
-    The same bytes twice make no second copy, and `listed` goes on to tell when and how they first
-    came; except that what came as the sample is the sample's from then on.
+    The same bytes are stored once, and `listed` keeps reporting their first acquisition; but
+    bytes acquired as the sample count as the sample from then on.
     """
     place = storage.folder(settings, storage.RAW) / snapshot.id
     if place.is_dir() and not _is_whole(place, snapshot):
-        # somebody changed it on disk; it makes way for what was brought in again
+        # changed on disk by someone: replaced by what was acquired again
         os.replace(place, storage.beside(place))
     if not place.is_dir():
         _copy(snapshot, {storage.sha256(path): path for path in paths}, place)
     stands = None
-    with suppress(StoreError):  # a record that cannot be read is written anew
+    with suppress(StoreError):  # an unreadable record is rewritten
         stands = _read(place / "snapshot.json")
     first = snapshot
     if stands is not None and (snapshot.source != "sample" or stands.source == "sample"):
-        # the newest run and rules, the first time and way
+        # the newest run and rules, the first time and source
         first = replace(stands, run_id=snapshot.run_id, rules=snapshot.rules)
         first = replace(first, project=snapshot.project, sample=snapshot.sample)
     storage.write_json(place / "snapshot.json", asdict(first))
@@ -219,12 +216,12 @@ def _copy(snapshot: Snapshot, paths: Mapping[str, Path], place: Path) -> None:
         temporary.mkdir()
         for file in snapshot.files:
             shutil.copyfile(paths[file.sha256], temporary / file.stored)
-            # raw data is never changed; `paths` notices where it was
+            # raw data is read-only; `paths` notices if it changed anyway
             (temporary / file.stored).chmod(0o444)
         try:
             os.replace(temporary, place)
         except OSError:
-            # another process has just kept the same bytes
+            # another process has just stored the same bytes
             if not place.is_dir():
                 raise
     finally:
@@ -232,7 +229,7 @@ def _copy(snapshot: Snapshot, paths: Mapping[str, Path], place: Path) -> None:
 
 
 def _sample_files(raw: Path) -> set[str]:
-    """Return the SHA-256 of all files that came as the sample."""
+    """Return the SHA-256 of all files acquired as the sample."""
     digests: set[str] = set()
     for path in raw.glob("*/snapshot.json"):
         with suppress(StoreError):
@@ -243,17 +240,17 @@ def _sample_files(raw: Path) -> set[str]:
 
 
 def make_current(settings: Settings, snapshot: Snapshot) -> None:
-    """Make a snapshot the raw data that later steps read."""
+    """Make a snapshot the raw data of the later steps."""
     storage.write_json(storage.folder(settings, storage.RAW) / "current.json", asdict(snapshot))
 
 
 def current(settings: Settings) -> Snapshot | None:
-    """Return the snapshot that stands, None before the project's first acquisition."""
+    """Return the current snapshot, None before the project's first acquisition."""
     return Archive.of(settings).current()
 
 
 def require_current(settings: Settings) -> Snapshot:
-    """Return the snapshot that stands.
+    """Return the current snapshot.
 
     Raises
     ------
@@ -264,10 +261,10 @@ def require_current(settings: Settings) -> Snapshot:
 
 
 def listed(settings: Settings) -> list[Snapshot]:
-    """Return the project's snapshots that are kept, the newest acquisition first."""
+    """Return the project's stored snapshots, the newest acquisition first."""
     snapshots = []
     for path in (settings.data_dir / storage.RAW).glob("*/snapshot.json"):
-        with suppress(StoreError):  # one that cannot be read can neither be made current
+        with suppress(StoreError):  # an unreadable one cannot be made current either
             snapshot = _read(path)
             if snapshot is None or snapshot.id != path.parent.name:
                 continue
@@ -282,7 +279,7 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
     Raises
     ------
     InputError
-        When there is none of that id.
+        When no snapshot has that id.
     """
     for snapshot in listed(settings):
         if snapshot.id == snapshot_id:
@@ -291,12 +288,12 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
 
 
 def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
-    """Return where the files of a snapshot lie, in their order, each seen to be unchanged.
+    """Return the paths of a snapshot's files, in their order, each verified to be unchanged.
 
     Raises
     ------
     StoreError
-        When one is gone or is not what was brought in.
+        When a file is missing or has changed.
     """
     return Archive.of(settings).paths(snapshot)
 
@@ -312,24 +309,24 @@ def read(settings: Settings, snapshot: Snapshot, columns: Mapping[str, Column]) 
     Raises
     ------
     StoreError
-        As `paths` does.
+        As for `paths`.
     """
     return Archive.of(settings).read(snapshot, columns)
 
 
 def validated(settings: Settings, snapshot: Snapshot, spec: ProjectSpec) -> pd.DataFrame:
-    """Return the rows of a snapshot as the project's file has them, in the order of their id.
+    """Return the validated rows of a snapshot, ordered by id.
 
     Raises
     ------
     InputError, StoreError
-        With every error found; as `paths` does.
+        With all validation errors; as for `paths`.
     """
     return Archive.of(settings).validated(snapshot, spec)
 
 
 def joined(frames: Sequence[pd.DataFrame], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Return the rows of several files as one frame; an alias counts as the column it stands for.
+    """Return the rows of several files as one frame, with aliases renamed to their columns.
 
     Examples
     --------

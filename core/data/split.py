@@ -1,4 +1,4 @@
-"""Which rows a model is built from, and how they are divided."""
+"""Filtering of rows and the split into training and test set."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from core.platform.project import ProjectSpec
 
 @dataclass(frozen=True)
 class Filtered:
-    """The rows to divide, and what was left out.
+    """The rows to split, and counts of the dropped ones.
 
     Parameters
     ----------
     frame : DataFrame
-        All of the project's columns, the target as whole numbers 0 and 1.
+        All of the project's columns, the target as integers 0 and 1.
     missing : DataFrame
         Columns `column`, `missing`: missing values per column of the raw rows.
     rows_other : int
-        Raw rows that are not among the wanted ones.
+        Raw rows that the filter excludes.
     rows_unlabelled : int
         Wanted rows without a label.
     rows_missing : int
-        Wanted rows with a label, without another value that is needed.
+        Wanted rows with a label that lack another required value.
     """
 
     frame: pd.DataFrame
@@ -40,7 +40,7 @@ class Filtered:
 
 
 def filter_text(rows: Mapping[str, Sequence[str]]) -> str:
-    """Return a filter of rows in words.
+    """Return a row filter in words.
 
     Examples
     --------
@@ -64,24 +64,23 @@ def filter_rows(
     needed: Sequence[str] | None = None,
     used: Sequence[str] = (),
 ) -> Filtered:
-    """Keep the wanted rows that have a label and all values that are needed.
+    """Keep the wanted rows that have a label and all required values.
 
     Parameters
     ----------
     raw : DataFrame
-        Rows in the order of the project's id; it is not changed.
+        Rows ordered by id.
     only : mapping of str to sequence of str, optional
-        Wanted values of a column, as text; the project's development rows by default.
+        Wanted values per column, as text; the project's development rows by default.
     needed : sequence of str, optional
-        Columns without which a row is dropped; by default all of them but those that are empty in
-        every row, unless they are used.
+        Required columns; by default all except unused columns that are entirely empty.
     used : sequence of str
-        Columns that the model, or the split, works by.
+        Columns that the model or the split uses.
 
     Raises
     ------
     InputError
-        When no row is left, or all that are left have the same label.
+        When no row is left, or all remaining rows have the same label.
     """
     missing = raw.isna().sum().rename_axis("column").reset_index(name="missing")
     chosen = raw
@@ -126,26 +125,19 @@ def filter_rows(
 def at_random(
     frame: pd.DataFrame, target: str, *, test_share: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide the rows at random into train and test, with the same share of labels in both.
+    """Split the rows at random into training and test set, stratified by label.
+
+    The result depends on the order of the rows and on the seed.
 
     Parameters
     ----------
-    frame : DataFrame
-        Rows whose order matters for which of them a seed picks.
     test_share : float
         Share of rows in the test set, above 0 and below 1.
-    seed : int
-        Of the random choice.
-
-    Returns
-    -------
-    tuple of DataFrame
-        Train and test.
 
     Raises
     ------
     InputError
-        When a set would be left with too few rows to hold both labels.
+        When a set would have too few rows to hold both labels.
 
     Examples
     --------
@@ -167,21 +159,21 @@ def at_random(
 def by_time(
     frame: pd.DataFrame, target: str, time: str, *, test_share: float, test_from: Any = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide the rows in time: the earlier ones train, the later ones test.
+    """Split the rows by time: the earlier ones train, the later ones test.
 
-    Rows of one moment stay together, so the share is met as closely as whole moments allow.
+    Rows of the same moment stay together, so the share is approximate.
 
     Parameters
     ----------
     time : str
-        Column that can be put in order, without a missing value.
+        Sortable column without missing values.
     test_from : optional
-        First moment of the test set, as the column has it; the share is not used then.
+        First moment of the test set, with the column's type; the share is then ignored.
 
     Raises
     ------
     InputError
-        When a set would be left without rows of both labels.
+        When a set would lack rows of one label.
 
     Examples
     --------
@@ -202,7 +194,7 @@ def by_time(
             )
     else:
         counts = moments.value_counts().sort_index(ascending=False).cumsum()
-        # the earliest moment would leave nothing to train on
+        # the earliest moment would leave nothing for training
         shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
         if shares.empty:
             raise InputError(f"All rows have the same {time}. Split them at random, or by group.")
@@ -213,19 +205,19 @@ def by_time(
 def by_group(
     frame: pd.DataFrame, target: str, group: str, *, test_share: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide whole groups at random: no group has rows on both sides.
+    """Split whole groups at random: no group has rows in both sets.
 
     Parameters
     ----------
     group : str
-        Column that says which rows belong together, without a missing value.
+        Column of the group, without missing values.
     test_share : float
-        Share of groups, and so about the share of rows, in the test set.
+        Share of groups, and so roughly of rows, in the test set.
 
     Raises
     ------
     InputError
-        When a set would be left without rows of both labels, or there is one group only.
+        When a set would lack rows of one label, or there is only one group.
 
     Examples
     --------
@@ -260,28 +252,27 @@ def continued(
     test_share: float,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide rows so that those divided before stay where they were, and new ones go to both sets.
+    """Split rows so that earlier ones stay in their set, and new ones go to both sets.
 
-    So two models of which the second was trained on more can be asked on test rows that are new to
-    both, of the kinds of rows that there were and of those that came.
+    So two models, the second trained on more rows, can be compared on test rows that neither has
+    seen, of the original and of the new kinds of row.
 
     Parameters
     ----------
     frame : DataFrame
-        All of the project's columns, in the order of the project's id.
+        All of the project's columns, ordered by id.
     train_keys, test_keys : collection
-        Ids of the rows that were in either set; a row in both is kept from the test.
+        Ids of the rows of each set; a row in both is kept out of the test set.
     split : {"random", "time", "group"}
-        How new rows are divided, each kind of `spec.rows` for itself: at random with the same share
-        of labels, the later ones to the test set, or by whole groups; a group that was in a set
-        before stays there.
+        How new rows are split, each kind of `spec.rows` separately: stratified at random, the
+        later ones to the test set, or by whole groups; a group from an earlier set stays there.
     test_share : float
-        Of the new rows, above 0 and below 1.
+        Share of the new rows, above 0 and below 1.
 
     Raises
     ------
     InputError
-        When there are no new rows, or a set would be left without rows of both labels.
+        When there are no new rows, or a set would lack rows of one label.
     """
     ids = frame[spec.id]
     to_train = ids.isin(set(train_keys)).to_numpy()
@@ -300,7 +291,7 @@ def continued(
     chosen = _chosen_for_test(frame[fresh], spec, split, test_share, np.random.default_rng(seed))
     to_test[np.flatnonzero(fresh)[chosen]] = True
     train, test = (
-        # the folds of a cross-validation are cut from the rows as they stand
+        # cross-validation folds follow the row order
         frame[mask].sample(frac=1, random_state=seed)
         for mask in (~to_test, to_test)
     )
@@ -310,7 +301,7 @@ def continued(
 def _chosen_for_test(
     fresh: pd.DataFrame, spec: ProjectSpec, split: str, share: float, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Return which new rows are for the test set."""
+    """Return a mask of the new rows for the test set."""
     chosen = np.zeros(len(fresh), dtype=bool)
     if split == "group":
         groups = np.sort(fresh[spec.group].unique())
@@ -334,7 +325,7 @@ def _chosen_for_test(
 def _with_both_labels(
     train: pd.DataFrame, test: pd.DataFrame, target: str, test_share: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    # a stratified draw may still round a rare label away
+    # a stratified draw may still round a rare label to zero
     if train[target].nunique() < 2 or test[target].nunique() < 2:
         raise _too_few(pd.concat([train, test]), test_share)
     return train, test

@@ -1,4 +1,4 @@
-"""Is the split to be trusted? What can be told of two sets before a model is built on them."""
+"""Checks of a split before a model is trained on it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
 
 SPLITS = {"random": "at random", "time": "in time", "group": "by group"}
 Split = Literal["random", "time", "group"]
-# Base rates of train and test further apart than this (points of share).
+# Difference of the base rates of train and test (percentage points / 100).
 BALANCE_WARNING, BALANCE_ALERT = 0.02, 0.05
-# A test share further from the wanted one than this (points of share).
+# Difference of the test share from the requested one (percentage points / 100).
 SHARE_WARNING = 0.05
 _NONE_SHARED = "warning from 1; alert where the split is by group"
 _Z = 1.959964
@@ -31,20 +31,18 @@ def judge(
     group: str | None,
     test_share: float | None,
 ) -> list[Check]:
-    """Judge a split: its size, its classes, what moved, and what stands on both sides.
+    """Check a split: its size, class balance, drift, and overlap of groups and times.
 
     Parameters
     ----------
     train, test : DataFrame
         With the target, the time and the group of each row.
     drift : DataFrame
-        Train against test, as `drift.by_feature` returns it.
-    split : {"random", "time", "group"}
-        How it was made.
+        Train against test, as returned by `drift.by_feature`.
     positive : str
-        What label 1 is called.
+        Name of label 1.
     test_share : float or None
-        What was asked for; None where a moment was.
+        The requested share; None where a moment was requested.
 
     Returns
     -------
@@ -97,10 +95,10 @@ def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
 
 
 def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check:
-    """Judge the difference of two shares of label 1, with its interval.
+    """Check the difference of two positive rates, with its interval.
 
-    The interval is of two independent shares with two rows more each, one of either label (Agresti
-    and Caffo, 2000).
+    The interval is for two independent shares with two rows added to each, one of either label
+    (Agresti and Caffo, 2000).
 
     Examples
     --------
@@ -119,7 +117,7 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
     )
     middle = rates[1] - rates[0]
     low, high = float(min(middle - error, gap)), float(max(middle + error, gap))
-    # by the better end, as everywhere: few rows alone raise no alarm
+    # by the bound nearer to zero, as everywhere: few rows alone raise no alarm
     size = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
     verdict: Verdict = (
         "alert" if size > BALANCE_ALERT else "warning" if size > BALANCE_WARNING else "ok"

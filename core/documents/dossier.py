@@ -1,4 +1,4 @@
-"""Dossier: the facts that documents are filled from, and the blocks that they are made of."""
+"""Data types of the dossier: facts about a project, and blocks of a document."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.platform.runs import ModelVersion, RunInfo
 
 @dataclass(frozen=True)
 class RunFacts(RunInfo):
-    """A run with the tables that documents read, by name; what it did not keep is lacking."""
+    """A run with the tables that documents use, by name; without those that it does not have."""
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file that a step left, by its path below the home."""
+    """A file written by a step, with its path below the home."""
 
     path: str
     rows: int | None
@@ -32,28 +32,26 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that documents are filled from; what does not exist yet is not there.
+    """All facts for the documents; without anything that does not exist yet.
 
     Parameters
     ----------
     spec : ProjectSpec
     runs : mapping of str to RunFacts
-        By step, the run that counts: of `train` the champion's, of `score` the newest of the
+        The relevant run of each step: of `train` the champion's, of `score` the newest of the
         production rows, of `monitor` the newest report on that scoring, else the newest.
     candidates : tuple of RunFacts
         Of the champion's training, the best in cross-validation first.
     versions : tuple of ModelVersion
         Of the registered model, the newest first.
-    champion : ModelVersion or None
     files : mapping of str to FileFacts
         By path below the home.
     reports, decisions : tuple of RunFacts
-        All reports of monitoring, and all decisions about retraining, the newest first; their
-        tables are not read.
+        All monitoring reports, and all retraining decisions, the newest first; without tables.
     cards : mapping of str to mapping
-        What is known of each version, as `core.registry.model_card.card` takes it.
+        Facts about each version, for `core.registry.model_card.card`.
     shipped : frozenset of str
-        Paths below the code's own folder: what stands beside README.md, and below docs and pages.
+        Paths below the code's own folder: files beside README.md, and below docs and pages.
     """
 
     spec: ProjectSpec
@@ -102,9 +100,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart (a Vega-Lite specification) under a name that can be a file's, with its caption.
+    """A chart (a Vega-Lite specification) with a caption and a name usable as a file name.
 
-    `mermaid` is the same picture as a Mermaid text, for what can draw it from that.
+    `mermaid` is the same picture as Mermaid text, for renderers that support it.
     """
 
     name: str
@@ -115,7 +113,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Code:
-    """Code that runs as it stands; `language` as Markdown names it."""
+    """Runnable code; `language` is its name in Markdown."""
 
     text: str
     language: str = ""
@@ -123,7 +121,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Missing:
-    """A fact that is not there yet, and the step that would supply it."""
+    """A fact that does not exist yet, and the step that would supply it."""
 
     text: str
     step: str
@@ -134,7 +132,7 @@ Block = Heading | Paragraph | Bullets | Table | Figure | Code | Missing
 
 @dataclass(frozen=True)
 class Document:
-    """A document: the name of its file, its title, what it is for, and its blocks."""
+    """A document: its file name, title, purpose, and blocks."""
 
     name: str
     title: str

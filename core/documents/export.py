@@ -1,4 +1,4 @@
-"""Export: the documents as files, alone, in one zip, or as the snapshot that the project ships."""
+"""Export of the documents as single files, as one zip, or as the project's shipped snapshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.platform.errors import InputError
 
 FORMATS = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf"}
 APP = "http://127.0.0.1:8501"
-# the same content gives the same bytes
+# a fixed time: the same content gives the same bytes
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
@@ -34,7 +34,7 @@ def as_file(
     language : str
         A key of `core.platform.language.LANGUAGES`.
     app : str
-        Where the app answers: links to runs lead there.
+        Address of the app, for links to runs.
 
     Raises
     ------
@@ -61,34 +61,34 @@ def as_file(
         link=link,
         pictures=shots,
         head=_head(facts, translate),
-        made=newest(facts),
+        created=newest(facts),
         language=language,
     )
 
 
 def bundle(
-    made: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
+    filled: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
 ) -> bytes:
-    """Return all documents in one zip: in each form, and every figure as SVG and PNG.
+    """Return all documents in one zip: in each format, and every figure as SVG and PNG.
 
     The same facts give the same bytes.
 
     Raises
     ------
     InputError
-        For a language that there is no catalogue of.
+        For a language without a catalogue.
     """
-    made = tuple(made)
+    filled = tuple(filled)
     files: dict[str, bytes] = {}
-    for figure in _figures(made):
+    for figure in _figures(filled):
         chart = languages.translated_chart(figure.chart, language)
         files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
         files[f"figures/{figure.name}.png"] = pictures.png(chart)
     translate, link = partial(_translated, language), partial(_link, app)
-    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(made)}
+    places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(filled)}
     drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
     shots = {name: files[f"figures/{name}.png"] for name in places}
-    for document in made:
+    for document in filled:
         files[f"markdown/{document.name}.md"] = as_markdown.render(
             document, translate=translate, link=link, figures=places
         ).encode()
@@ -101,30 +101,30 @@ def bundle(
             link=link,
             pictures=shots,
             head=_head(facts, translate),
-            made=newest(facts),
+            created=newest(facts),
             language=language,
         )
-    files["README.md"] = _contents(made, language).encode()
+    files["README.md"] = _contents(filled, language).encode()
     return _zipped(files)
 
 
 def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[str]:
     """Write the documents as Markdown with their figures into a folder, and return their names.
 
-    What an earlier snapshot left there is taken away; other files stay. Runs are named, not linked:
-    whoever reads it has not this machine's runs.
+    Files of an earlier snapshot are removed; others stay. Runs are named, not linked, since readers
+    do not have this machine's runs.
     """
-    made = documents.build(settings)
+    filled = documents.build(settings)
     translate = partial(_translated, language)
     files = {
         f"figures/{figure.name}.svg": pictures.svg(
             languages.translated_chart(figure.chart, language)
         )
-        for figure in _figures(made)
+        for figure in _figures(filled)
         if not figure.mermaid
     }
     places = {Path(name).stem: name for name in files}
-    for document in made:
+    for document in filled:
         files[f"{document.name}.md"] = as_markdown.render(
             document, translate=translate, figures=places
         )
@@ -133,14 +133,14 @@ def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[
 
 
 def newest(facts: Facts) -> datetime | None:
-    """Return when the newest of the runs ended, which the documents speak of."""
+    """Return when the newest of the documented runs ended."""
     runs = (*facts.runs.values(), *facts.reports, *facts.decisions)
     ends = [run.ended or run.started for run in runs]
     return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
 
 def key(facts: Facts) -> tuple[str, ...]:
-    """Return what tells two states of the facts apart: the runs, versions and their aliases."""
+    """Return a key of the state of the facts: the runs, versions and their aliases."""
     runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
     versions = [f"{version.version}:{','.join(version.aliases)}" for version in facts.versions]
     return (*sorted(runs), *versions)
@@ -158,10 +158,10 @@ def _of(document: Document) -> list[Figure]:
     return [block for block in document.blocks if isinstance(block, Figure)]
 
 
-def _figures(made: Iterable[Document]) -> list[Figure]:
-    """Return each figure once, though several documents may show it."""
+def _figures(filled: Iterable[Document]) -> list[Figure]:
+    """Return each figure once, even if several documents show it."""
     figures: dict[str, Figure] = {}
-    for document in made:
+    for document in filled:
         for figure in _of(document):
             figures.setdefault(figure.name, figure)
     return list(figures.values())
@@ -177,18 +177,18 @@ def _head(facts: Facts, translate: as_markdown.Translate) -> str:
     return " · ".join(translate(part) for part in parts)
 
 
-def _contents(made: Iterable[Document], language: str) -> str:
+def _contents(filled: Iterable[Document], language: str) -> str:
     translate = partial(_translated, language)
     lines = [
         f"- [{translate(document.title)}](markdown/{document.name}.md): {translate(document.about)}"
-        for document in made
+        for document in filled
     ]
     return "\n".join([f"# {translate('Documents')}", "", *lines, ""])
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
-    kept = io.BytesIO()
-    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
-    return kept.getvalue()
+    return buffer.getvalue()

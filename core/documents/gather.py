@@ -1,4 +1,4 @@
-"""Documents: gather the facts from the stores, and fill the documents. Reads only; it is no run."""
+"""Collection of the facts from the stores, and documents from them. Read-only; it is no run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.platform.errors import CourtsideError
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import model_facts
 
-# the tables that documents read, by step
+# the tables that documents use, by step
 TABLES = {
     "acquire": ("files", "columns", "validation", "leakage"),
     "prepare": ("class_balance", "missing", "split_checks", "split_drift"),
@@ -33,7 +33,7 @@ MOST_RUNS = 200
 
 
 def build(settings: Settings) -> tuple[Document, ...]:
-    """Return all documents, filled from what stands in the stores now.
+    """Return all documents, filled from the current contents of the stores.
 
     Raises
     ------
@@ -44,12 +44,12 @@ def build(settings: Settings) -> tuple[Document, ...]:
 
 
 def of(facts: Facts) -> tuple[Document, ...]:
-    """Return all documents of what was gathered."""
+    """Return all documents of the given facts."""
     return documents.build(facts)
 
 
 def gather(settings: Settings) -> Facts:
-    """Return the facts that documents are filled from; what does not exist yet is left out."""
+    """Return the facts for the documents, as far as they exist."""
     spec = project.load(settings.project)
     versions = model_store.versions(settings, spec.model)
     champion = next(
@@ -94,7 +94,7 @@ def _named(settings: Settings, run_id: str | None) -> RunInfo | None:
 
 
 def _acquired(settings: Settings, prepared: RunInfo | None) -> RunInfo | None:
-    """Return the run that brought in what a preparation read."""
+    """Return the run that acquired the data of a preparation."""
     if prepared is None:
         return None
     matching = AcquiredRun.where(snapshot=PreparedRun.of(prepared).snapshot)
@@ -124,7 +124,7 @@ def _candidates(settings: Settings, trained: RunInfo | None) -> tuple[RunFacts, 
     if trained is None:
         return ()
     nested = tracking.runs(settings, parent=trained.run_id, status="FINISHED", limit=MOST_RUNS)
-    # a retraining's preparation and training stand below it too: only those with a model count
+    # a retraining's preparation and training are nested too: only runs with a model count
     kept = [run for run in nested if "model" in run.params]
     kept.sort(key=lambda run: run.metrics.get("log_loss_cv", float("inf")))
     return tuple(_facts(settings, run, OF_CANDIDATE) for run in kept)
@@ -138,7 +138,7 @@ def _facts(settings: Settings, run: RunInfo, tables: Iterable[str]) -> RunFacts:
 def _tables(settings: Settings, run_id: str, names: Iterable[str]) -> dict[str, pd.DataFrame]:
     tables = {}
     for name in names:
-        with suppress(CourtsideError):  # an older app kept less
+        with suppress(CourtsideError):  # an older app recorded fewer tables
             tables[name] = tracking.table(settings, run_id, name)
     return tables
 

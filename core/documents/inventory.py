@@ -1,4 +1,4 @@
-"""What files there are: those that the steps left below the home, and those that the code ships."""
+"""Inventory of files: written by the steps below the home, or shipped with the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.documents.dossier import FileFacts
 from core.platform import storage
 from core.platform.config import CODE_ROOT, IN_CHECKOUT, Settings
 
-# a digest of more takes longer than a page may
+# a digest of a larger file takes too long for a page
 _MOST_BYTES = 64 * 2**20
 _SHIPPED = ("docs", "pages")
 
@@ -18,7 +18,7 @@ _SHIPPED = ("docs", "pages")
 def files(settings: Settings) -> dict[str, FileFacts]:
     """Return the files below the numbered data folders, by their path below the home.
 
-    A file that vanishes while it is looked at is left out; one of more than 64 MB has no digest.
+    A file that vanishes meanwhile is left out; one of more than 64 MB has no digest.
     """
     by_path = {}
     for path in sorted(settings.data_dir.glob("0*_*/**/*")):
@@ -33,9 +33,9 @@ def files(settings: Settings) -> dict[str, FileFacts]:
 
 
 def shipped() -> frozenset[str]:
-    """Return what the code ships beside itself: files of the top folder, below docs and pages.
+    """Return the files shipped with the code: in the top folder, and below docs and pages.
 
-    Nothing where core is an installed library.
+    Empty if core is an installed library.
     """
     if not IN_CHECKOUT:
         return frozenset()

@@ -1,6 +1,7 @@
-"""Does the model still fit? The step monitor, and what follows from it.
+"""The step monitor and its consequences: reports, alerts and their delivery.
 
-Windows of predictions against the reference, reports with a verdict, alerts and their delivery.
+Windows of predictions are compared with the reference; a report has a verdict per check and one
+overall.
 """
 
 __all__ = [

@@ -1,7 +1,6 @@
-"""The tables of alerts and their deliveries, in the database of `core.platform.state`.
+"""The database tables of alerts and their deliveries.
 
-Times named `at` are of `core.platform.clock`, those named `real` are of the wall; seconds since
-1970.
+Times named `at` are of `core.platform.clock`, those named `real` are wall time; seconds since 1970.
 """
 
 from __future__ import annotations
@@ -46,20 +45,20 @@ alerts = sql.Table(
     sql.Column("run_id", sql.String, nullable=False),
     sql.Column("at", sql.Float, nullable=False),
     sql.Column("real", sql.Float, nullable=False),
-    # as the newest report says
+    # according to the newest report
     sql.Column("last_verdict", sql.String, nullable=False),
     sql.Column("last_value", sql.Float),
     sql.Column("last_run_id", sql.String, nullable=False),
     sql.Column("cleared_at", sql.Float),
     sql.Column("cleared_real", sql.Float),
-    # see `core.monitoring.alerting.Subject`; empty for alerts of before that was kept
+    # see `core.monitoring.alerting.Subject`; empty for alerts from before it was recorded
     sql.Column("subject", sql.String, nullable=False, server_default=""),
     sql.Column("project", sql.String, nullable=False, server_default=""),
     sql.Column("model", sql.String, nullable=False, server_default=""),
     sql.Column("version", sql.String, nullable=False, server_default=""),
     sql.Column("is_sample", sql.Boolean, nullable=False, server_default=sql.false()),
 )
-# two alerts of one check and subject never stand at once
+# at most one open alert per check and subject
 _one_open_alert = sql.Index(
     "one_open_alert_of_subject",
     alerts.c.subject,
@@ -78,7 +77,7 @@ events = sql.Table(
     sql.Column("is_told", sql.Boolean, nullable=False),
     sql.Column("person", sql.String),
     sql.Column("note", sql.String),
-    # why it was closed, a code of `core.monitoring.alerts`
+    # why it was closed, a code from `core.monitoring.alerts`
     sql.Column("reason", sql.String),
     sql.Column("at", sql.Float, nullable=False),
     sql.Column("real", sql.Float, nullable=False),

@@ -1,11 +1,9 @@
-"""When a check's verdicts raise an alert, when it is told again, and when it clears.
+"""Alert rules: when a check's verdicts raise an alert, repeat it, and clear it.
 
-It only computes.
-
-A rule counts reports in a row, so that one odd report raises nothing and one good one clears
-nothing, and keeps quiet for a time after it has told something, so that a figure that swings about
-its limit does not chatter. Between the two limits nothing changes: an alert that was raised at the
-alert limit clears only at `ok`, not at `warning`.
+Pure computation. A rule counts consecutive reports, so that one odd report raises nothing and one
+good one clears nothing, and has a quiet time after each notification, so that a value around its
+limit does not cause a flood of alerts. Between the two limits nothing changes: an alert that was
+raised at the alert limit clears only at `ok`, not at `warning`.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from core.platform import config
 
 Level = Literal["warning", "alert"]
 Kind = Literal["raised", "reminded", "cleared"]
-# the code under which a report as a whole is watched
+# the code that stands for the report as a whole
 VERDICT = "verdict"
 BAD: Mapping[Level, tuple[str, ...]] = {"warning": ("warning", "alert"), "alert": ("alert",)}
 ORDER = ("not_applicable", "ok", "warning", "alert")
@@ -34,18 +32,18 @@ class Rule(config.Options):
     Parameters
     ----------
     name : str
-        What the person calls it.
+        The user's name for it.
     pattern : str
-        Codes of checks that it watches, `*` for any text (`psi.*`); or a group of checks
+        Codes of the checks to watch, `*` for any text (`psi.*`); or a group of checks
         (`performance`, `input`, `output`, `support`); or `verdict`, the report as a whole.
     level : {"warning", "alert"}
         The mildest verdict that counts against a check.
     raise_after, clear_after : int
-        Reports in a row that raise and that clear an alert, 1 to 50.
+        Consecutive reports that raise and that clear an alert, 1 to 50.
     quiet_seconds : float
-        After an alert was told, how long the same check is not told of again; 0 to a year.
+        Time after a notification without another about the same check; 0 to a year.
     is_on : bool
-        Whether it watches.
+        Whether the rule is active.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -61,7 +59,7 @@ DEFAULTS = (
     Rule(name="The verdict of a report", pattern=VERDICT, clear_after=1),
     Rule(name="Performance", pattern="performance"),
     Rule(name="Support of the reference", pattern="support"),
-    # one distance of the same change is enough: KS and Jensen-Shannon would ring with it
+    # one measure of drift is enough: KS and Jensen-Shannon would raise alerts with it
     Rule(name="Input and answers", pattern="psi.*", raise_after=2),
     Rule(name="Missing values", pattern="missing.*", raise_after=2),
     Rule(name="New values", pattern="unseen.*", raise_after=2),
@@ -72,12 +70,12 @@ DEFAULTS = (
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about: only reports of the same one count together.
+    """What a report is about: only reports of the same subject count together.
 
     Parameters
     ----------
     project, model, version : str
-        The registered version whose answers were judged.
+        The registered version whose predictions were checked.
     is_sample : bool
         Whether the rows, or the version, are of the built-in sample.
     """
@@ -89,7 +87,7 @@ class Subject:
 
     @property
     def key(self) -> str:
-        """A text that no other subject has.
+        """A unique text for the subject.
 
         Examples
         --------
@@ -103,20 +101,20 @@ class Subject:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered of a check from report to report, for one subject.
+    """The state of a check between reports, for one subject.
 
     Parameters
     ----------
     is_open : bool
-        Whether its alert stands.
+        Whether its alert is open.
     bad, good : int
-        Reports in a row that count against it, and that are `ok`.
+        Consecutive reports that count against it, and that are `ok`.
     told_at : float or None
-        When it was last told that this alert is raised or still stands, seconds since 1970.
+        When the open alert was last notified, seconds since 1970.
     is_told : bool
-        Whether anybody was told of the alert that stands.
+        Whether anybody was notified of the open alert.
     is_acknowledged : bool
-        Whether a person has seen it: it stays quiet until it clears.
+        Whether a person has acknowledged it: it stays quiet until it clears.
     """
 
     is_open: bool = False
@@ -134,10 +132,10 @@ class Change:
     Parameters
     ----------
     kind : {"raised", "reminded", "cleared"}
-        An alert stands from now on; it still stands, and it is time to say so again; it is over.
+        An alert opens; it is still open, and a reminder is due; it is over.
     is_told : bool
-        Whether it is delivered. An alert that is raised again within its quiet time is not, and
-        neither is the end of one that nobody was told of.
+        Whether it is delivered. An alert raised again within its quiet time is not, and neither is
+        the end of one that nobody was notified of.
     """
 
     kind: Kind
@@ -147,14 +145,15 @@ class Change:
 def step(rule: Rule, state: State, verdict: str, now: float) -> tuple[State, Change | None]:
     """Return a check's state after one more report, and what changed.
 
-    At most one `raised` or `reminded` is told in a quiet time, and at most one `cleared` after it.
+    There is at most one `raised` or `reminded` notification in a quiet time, and at most one
+    `cleared` after it.
 
     Parameters
     ----------
     verdict : str
         `ok`, `warning`, `alert`; `not_applicable` neither raises nor clears.
     now : float
-        Seconds since 1970. A clock that was put back ends the quiet time.
+        Seconds since 1970. Setting the clock back ends the quiet time.
 
     Examples
     --------
@@ -190,7 +189,7 @@ def step(rule: Rule, state: State, verdict: str, now: float) -> tuple[State, Cha
 
 
 def rule_for(rules: Sequence[Rule], code: str, group: str | None = None) -> Rule | None:
-    """Return the rule that watches a check: the first that is on and names it; None for no rule.
+    """Return the rule for a check: the first active one that matches; None without one.
 
     Examples
     --------
@@ -206,7 +205,7 @@ def rule_for(rules: Sequence[Rule], code: str, group: str | None = None) -> Rule
 
 
 def worst(verdicts: Mapping[str, str]) -> str:
-    """Return the verdict of a report as a whole: the worst of its checks.
+    """Return the overall verdict of a report: the worst of its checks.
 
     Examples
     --------

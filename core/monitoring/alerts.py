@@ -1,8 +1,8 @@
-"""Alerts: what reports raised, what people said to it, and the rules that decide.
+"""Alerts: raised by reports, answered by people, decided by rules.
 
-One transaction takes a report: states of checks, alerts, their history and the messages to be sent
-stand together or not at all. A message whose sender is killed is sent again, so a receiver may get
-it twice: both carry the same delivery id, by which it drops the second.
+One transaction processes a report: states of checks, alerts, their history and the messages to send
+are stored together or not at all. A message whose sender is killed is sent again, so a receiver may
+get it twice: both have the same delivery id, for deduplication.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from core.platform.errors import InputError, StoreError
 
 OPEN, ACKNOWLEDGED, CLEARED = "open", "acknowledged", "cleared"
 STANDING = (OPEN, ACKNOWLEDGED)
-# why an alert was closed: by a person, since no rule watches its check any more, or since its
+# why an alert was closed: by a person; because no rule watches its check any more; because its
 # version is neither the champion nor served any more
 BY_PERSON, NO_RULE, VERSION_LEFT = "person", "no_rule", "version_left"
-# the person's rules in their order; those that come with the app before any were saved
+# state key of the user's rules, in order; the built-in rules apply until some are saved
 RULES = "alert_rules"
 PERSON_LENGTH, NOTE_LENGTH = 80, 500
 DRAIN_SECONDS = 5.0
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to an alert.
+    """An event in the history of an alert.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ class Event:
     code, title : str
         The check.
     run_id : str or None
-        The report; None for what a person did.
+        The report; None for an action of a person.
     is_told : bool
-        Whether messages were sent of it.
+        Whether messages were sent about it.
     at, real : float
-        When, by the clock of schedules and by the wall; seconds since 1970.
+        Time by the clock of schedules, and wall time; seconds since 1970.
     reason : str or None
         Why it was closed: person, no_rule or version_left.
     version : str
-        The registered version that it is about, empty where that was not kept.
+        The registered version, empty where it was not recorded.
     is_sample : bool
         Whether it is of the built-in sample.
     """
@@ -83,7 +83,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert, with how the newest report found its check.
+    """An alert, with the newest result of its check.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ class Alert:
     verdict, value, run_id
         Of the report that raised it.
     limit : str
-        What the value is held against, in words; of that report.
+        The limit of the value, in words; of that report.
     last_verdict, last_value, last_run_id
-        Of the newest report that could judge the check.
+        Of the newest report to which the check was applicable.
     at, real : float
-        When it was raised, by the clock of schedules and by the wall; seconds since 1970.
+        When it was raised, by the clock of schedules, and in wall time; seconds since 1970.
     subject, project, model, version : str
-        What its reports are about, see `core.monitoring.alerting.Subject`.
+        See `core.monitoring.alerting.Subject`.
     is_sample : bool
         Whether it is of the built-in sample.
     person, note : str or None
-        Who acknowledged or closed it, and what they said.
+        Who acknowledged or closed it, and their note.
     """
 
     alert_id: str
@@ -145,25 +145,21 @@ def report(
     limits: Mapping[str, str] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> list[Event]:
-    """Take a report's verdicts, and return what they changed. The same run again changes nothing.
+    """Process a report's verdicts, and return the events. The same run again changes nothing.
 
-    Only reports of the same subject, a version and a data source, count together.
-
-    Messages are sent for up to `drain_seconds`; the supervisor sends what is left, and what failed
-    again.
+    Only reports of the same subject, a version and a data source, count together. Messages are sent
+    for up to `drain_seconds`; the supervisor sends the rest, and retries failures.
 
     Parameters
     ----------
     run_id : str
         The report's run.
     verdicts : mapping of str to str
-        By code of the check: ok, warning, alert, not_applicable. A code that is not there is as if
-        it were not applicable. `verdict`, the report as a whole, is the worst of them unless given.
+        By code of the check: ok, warning, alert, not_applicable. A missing code counts as not
+        applicable. `verdict`, the report as a whole, is the worst of them unless given.
     titles, values, limits, groups : mapping
-        By code: what a person reads, the figure, what it is held against in words, and the group
-        (performance, input, output, support) that rules may name.
-    subject : Subject
-        What the report is about.
+        By code: display name, value, limit in words, and the group (performance, input, output,
+        support) for rules.
     verdict_title : str
         The report's conclusion in a few words.
     now : float
@@ -181,7 +177,7 @@ def report(
     names = _channels(settings)
     with state.transaction(settings) as connection:
         new = insert(tables.reports).values(run_id=run_id, title=verdict_title, at=now, real=real)
-        # takes the write lock: two reports at once come one after the other
+        # takes the write lock: concurrent reports are processed one after the other
         if connection.execute(new.on_conflict_do_nothing()).rowcount == 0:
             return _events(connection, tables.events.c.run_id == run_id)
         watched = _rules(settings, connection)
@@ -206,7 +202,7 @@ def report(
             }
             item = f"{code}:{run_id}"
             passing = (sql.exc.OperationalError,)
-            # a check whose state is damaged takes back what it wrote, and no other's
+            # a check with a damaged state rolls back its own changes only
             with (
                 set_aside.guarded(settings, "alerts", item, passing=passing),
                 connection.begin_nested(),
@@ -221,7 +217,7 @@ def report(
 
 
 def _take(connection: sql.Connection, rule: Rule, finding: Mapping[str, Any]) -> None:
-    """Step one check's state, and write what that changes."""
+    """Update one check's state, and write the consequences."""
     code, verdict, now = finding["code"], finding["verdict"], finding["at"]
     before = _state(connection, finding["subject"], code)
     after, change = alerting.step(rule, before, verdict, now)
@@ -262,7 +258,7 @@ def _take(connection: sql.Connection, rule: Rule, finding: Mapping[str, Any]) ->
 
 
 def _channels(settings: Settings) -> tuple[str, ...]:
-    """Return where messages go; a damaged list of channels must not lose a report."""
+    """Return the channels to use; a damaged list of channels must not lose a report."""
     try:
         return channels.load(settings).on
     except StoreError as error:
@@ -279,7 +275,7 @@ def _post(
     run_id: str,
     now: float,
 ) -> None:
-    """Put one message for each channel into the outbox: of a report, not of each alert."""
+    """Put one message per channel into the outbox: per report, not per alert."""
     those = tables.alerts.c.alert_id.in_([event.alert_id for event in events])
     rows = {alert.alert_id: alert for alert in _alerts(connection, those)}
     lines = [
@@ -310,9 +306,9 @@ def _post(
 
 
 def open_alerts(settings: Settings) -> list[Alert]:
-    """Return the alerts that stand.
+    """Return the open alerts.
 
-    Those nobody has acknowledged come first; of them the report as a whole, then the newest.
+    Unacknowledged ones come first; of them the report as a whole, then the newest.
     """
     with state.reading(settings) as connection:
         standing = _alerts(connection, tables.alerts.c.state.in_(STANDING))
@@ -322,45 +318,45 @@ def open_alerts(settings: Settings) -> list[Alert]:
 
 
 def history(settings: Settings, limit: int = 200) -> list[Event]:
-    """Return what happened to alerts, the newest first."""
+    """Return the events of all alerts, the newest first."""
     with state.reading(settings) as connection:
         return _events(connection, None, limit)
 
 
 def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> None:
-    """Note that a person has seen an alert: it stays quiet until it clears.
+    """Acknowledge an alert: it stays quiet until it clears.
 
     Parameters
     ----------
     person, note : str
-        Who, and what they make of it.
+        Who acknowledges it, and a comment.
 
     Raises
     ------
     InputError
-        Without a name, or when the alert no longer stands or is acknowledged already.
+        Without a name, or when the alert is closed or acknowledged already.
     """
     _answer(settings, alert_id, "acknowledged", person, note)
 
 
 def close(settings: Settings, alert_id: str, person: str, note: str) -> None:
-    """Put an alert away that no report will clear, as when its check is gone.
+    """Close an alert that no report will clear, for example because its check is gone.
 
-    A report that still finds its check bad raises it anew, after as many as its rule says.
+    It is raised again once its rule is met by new reports.
 
     Raises
     ------
     InputError
-        Without a name, or when the alert no longer stands.
+        Without a name, or when the alert is closed already.
     """
     _answer(settings, alert_id, "closed", person, note)
 
 
 def close_left(settings: Settings, model: str, in_operation: Collection[str]) -> list[Alert]:
-    """Close the alerts of versions that are not in operation any more; their streaks end too.
+    """Close the alerts of versions that are not in operation any more; their counts end too.
 
-    They stay in the history with the reason `version_left`. A version that comes back begins anew.
-    Alerts of other projects stay, and those of before versions were kept go.
+    They stay in the history with the reason `version_left`. A version that comes back starts from
+    zero. Alerts of other projects stay open, and those from before versions were recorded close.
 
     Parameters
     ----------
@@ -399,7 +395,7 @@ def close_left(settings: Settings, model: str, in_operation: Collection[str]) ->
 
 
 def _close(connection: sql.Connection, alert_id: str, at: float, reason: str) -> None:
-    """Close an alert that no person closed, and note why."""
+    """Close an alert automatically, and record the reason."""
     real = time.time()
     change = {"state": CLEARED, "cleared_at": at, "cleared_real": real}
     mine = tables.alerts.c.alert_id == alert_id
@@ -462,7 +458,7 @@ def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str
 
 
 def rules(settings: Settings) -> list[Rule]:
-    """Return the rules in their order: the first that names a check decides about it."""
+    """Return the rules in their order: the first match decides about a check."""
     with state.reading(settings) as connection:
         return _rules(settings, connection)
 
@@ -473,7 +469,7 @@ def save_rules(settings: Settings, chosen: Sequence[Rule]) -> None:
     Raises
     ------
     InputError
-        When two rules have one name.
+        When two rules have the same name.
     """
     names = [rule.name for rule in chosen]
     if len(set(names)) < len(names):
@@ -489,12 +485,12 @@ def save_rules(settings: Settings, chosen: Sequence[Rule]) -> None:
 
 
 def made_rule(**values: object) -> Rule:
-    """Return a rule of what a person typed.
+    """Return a rule from user input.
 
     Raises
     ------
     InputError
-        When it cannot be used.
+        When it is invalid.
     """
     try:
         return Rule(**values)

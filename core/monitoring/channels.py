@@ -1,7 +1,7 @@
-"""Where alerts are sent, as set on the page.
+"""Channels for alert messages, as set on the page.
 
-Addresses only. What signs a message and the password of the mail server come from the environment
-(`COURTSIDE_WEBHOOK_SECRET`, `COURTSIDE_SMTP_PASSWORD`) and are never written.
+Addresses only. The signing secret and the password of the mail server come from the environment
+(`COURTSIDE_WEBHOOK_SECRET`, `COURTSIDE_SMTP_PASSWORD`) and are never stored.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ T = TypeVar("T", bound=Options)
 
 
 def _checked_url(url: str) -> str:
-    """Return an address that a message may be sent to; ValueError says what is wrong with it."""
+    """Return an address that a message may be sent to; ValueError says why it is invalid."""
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("the address has characters that no address has")
     try:
         parts = urlsplit(url)
-        port = parts.port  # asked for, since a wrong one is only found then
+        port = parts.port  # accessed since only this validates it
     except ValueError as error:
         raise ValueError("the address cannot be read, see its port and brackets") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
@@ -39,12 +39,12 @@ def _checked_url(url: str) -> str:
 
 
 class Webhook(Options):
-    """A program that takes messages by HTTP.
+    """A receiver of messages by HTTP.
 
     Parameters
     ----------
     url : str
-        Where to POST to; http or https, without a name or password in it.
+        Address to POST to; http or https, without user name or password.
     is_on : bool
         Whether messages are sent there.
     """
@@ -59,22 +59,22 @@ class Webhook(Options):
 
 
 class Mail(Options):
-    """A mail server that takes messages for people.
+    """A mail server for messages to people.
 
     Parameters
     ----------
     host : str
-        Name or number of the server.
+        Name or IP address of the server.
     port : int
         1 to 65,535; usually 587 with STARTTLS, 465 with TLS from the first byte.
     sender : str
-        Who the message is from.
+        Sender address.
     to : tuple of str
-        Who gets it, 1 to 20 addresses.
+        Recipients, 1 to 20 addresses.
     security : {"starttls", "tls", "none"}
-        How the connection is kept private. With `none` no password is sent.
+        Encryption. With `none` no password is sent.
     user : str, optional
-        Name at the server; without it the server is asked without a password.
+        Login name; without it there is no login.
     is_on : bool
         Whether messages are sent there.
     """
@@ -90,7 +90,7 @@ class Mail(Options):
     @field_validator("sender", "to")
     @classmethod
     def _are_addresses(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        # a line break in one would add headers of a stranger's own
+        # a line break in an address would allow header injection
         for address in (value,) if isinstance(value, str) else value:
             if not ADDRESS.fullmatch(address):
                 raise ValueError("an address is name@machine, without spaces or line breaks")
@@ -98,14 +98,14 @@ class Mail(Options):
 
 
 class Channels(Options):
-    """All that messages are sent to, besides the page.
+    """All channels besides the page.
 
     Parameters
     ----------
     webhook, mail
-        None: never set.
+        None if never set.
     app_url : str, optional
-        Where people reach this app, for links in messages.
+        Address of this app, for links in messages.
     """
 
     webhook: Webhook | None = None
@@ -119,7 +119,7 @@ class Channels(Options):
 
     @property
     def on(self) -> tuple[Name, ...]:
-        """The names of those that are on.
+        """The names of the active channels.
 
         Examples
         --------
@@ -135,7 +135,7 @@ class Channels(Options):
 
 
 def load(settings: Settings) -> Channels:
-    """Return the channels; none before any was set.
+    """Return the channels; empty before any was set.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def load(settings: Settings) -> Channels:
 
 
 def save(settings: Settings, channels: Channels) -> None:
-    """Keep the channels, whole or not at all.
+    """Save the channels atomically.
 
     Raises
     ------
@@ -163,12 +163,12 @@ def save(settings: Settings, channels: Channels) -> None:
 
 
 def made(kind: type[T], **values: object) -> T:
-    """Return a channel of what a person typed.
+    """Return a channel from user input.
 
     Raises
     ------
     InputError
-        When it cannot be used; nothing was changed.
+        When it is invalid; nothing was changed.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def made(kind: type[T], **values: object) -> T:
         return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        if first["type"] == "value_error":  # without what was given: it may hold a password
+        if first["type"] == "value_error":  # without the input value: it may contain a password
             where = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{where}: {first['ctx']['error']}.") from None
         raise InputError(config.sentence(error)) from None

@@ -1,10 +1,9 @@
-"""Messages of alerts on their way out: an outbox that survives, a webhook, and mail.
+"""Delivery of alert messages: a persistent outbox, a webhook, and mail.
 
-Each message is tried at once and, while its receiver is away, again after 15 seconds, then twice as
-long each time, up to an hour, twelve times in all, which is four hours. Whoever sends it claims it
-for a minute first, so two senders do not send it at once; when a sender dies with it, it is sent
-again after that. So a receiver gets each message at least once, and drops what comes twice by its
-delivery id.
+Each message is sent at once and, if that fails, again after 15 seconds, then at doubling intervals
+of up to an hour, twelve tries in all within four hours. A sender claims a message for a minute
+first, so two senders do not send it at once; if the sender dies meanwhile, it is sent again after
+that. So a receiver gets each message at least once, and can drop duplicates by the delivery id.
 
 A webhook gets a POST of JSON with these headers:
 
@@ -46,7 +45,7 @@ FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0
 CLAIM_SECONDS = 60.0
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 KEPT = 1000
-# of the 4xx these may pass; all others say that the message will never be taken
+# these 4xx codes are temporary; all others are final
 PASSING = (408, 429)
 
 _log = logging.getLogger(__name__)
@@ -54,14 +53,14 @@ _box = tables.outbox.c
 
 
 class _FaultError(Exception):
-    """A try that failed.
+    """A failed try.
 
     Parameters
     ----------
     reason : str
-        In words, without anything that the receiver said and without the address.
+        In words, without the receiver's response and without the address.
     is_final : bool
-        Whether another try makes no sense.
+        Whether another try is pointless.
     """
 
     def __init__(self, reason: str, *, is_final: bool) -> None:
@@ -71,7 +70,7 @@ class _FaultError(Exception):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message as a page shows it.
+    """A message for display.
 
     Parameters
     ----------
@@ -80,11 +79,11 @@ class Delivery:
     state : str
         waiting, sent or given up.
     tries : int
-        How often it was tried.
+        Number of tries so far.
     created, next_try, ended : float
-        Seconds since 1970, by the wall; `next_try` counts while it waits.
+        Seconds since 1970, wall time; `next_try` only matters while it waits.
     problem : str or None
-        Why the newest try failed.
+        Why the last try failed.
     """
 
     delivery_id: str
@@ -100,7 +99,7 @@ class Delivery:
 
 
 def put(connection: sql.Connection, name: str, body: Mapping[str, Any]) -> str:
-    """Put a message into the outbox within a transaction of the caller, and return its id."""
+    """Put a message into the outbox within the caller's transaction, and return its id."""
     delivery_id, real = uuid.uuid4().hex, time.time()
     text = json.dumps({"delivery_id": delivery_id, **body}, separators=(",", ":"), allow_nan=False)
     connection.execute(
@@ -121,12 +120,12 @@ def put(connection: sql.Connection, name: str, body: Mapping[str, Any]) -> str:
 
 
 def send_test(settings: Settings, name: Name) -> str:
-    """Put a test message for one channel into the outbox, and return its id; does not wait.
+    """Put a test message for one channel into the outbox, and return its id without waiting.
 
     Raises
     ------
     InputError
-        When that channel is not on.
+        When that channel is not active.
     """
     if name not in channels.load(settings).on:
         raise InputError("This channel is off. Set its address and turn it on first.")
@@ -151,7 +150,7 @@ def deliveries(settings: Settings, limit: int = 50) -> list[Delivery]:
 
 
 def _told_of(body: str) -> tuple[str, bool]:
-    """Return the title of a message, empty where it cannot be read, and whether it is a test."""
+    """Return the title of a message, empty if unreadable, and whether it is a test."""
     try:
         content = json.loads(body)
         return str(content["title"]), content["kind"] == "test"
@@ -160,19 +159,19 @@ def _told_of(body: str) -> tuple[str, bool]:
 
 
 def is_due(settings: Settings) -> bool:
-    """Return whether a message is to be sent now; cheap."""
+    """Return whether a message is due; cheap."""
     with state.reading(settings) as connection:
         due = sql.select(_box.number).where(_box.state == WAITING, _box.next_try <= time.time())
         return connection.execute(due.limit(1)).first() is not None
 
 
 def drain(settings: Settings, seconds: float = 30.0) -> int:
-    """Send what is due, for no longer than it takes to begin the last within `seconds`.
+    """Send due messages; the last one starts within `seconds`.
 
     Returns
     -------
     int
-        How many messages were sent.
+        Number of messages sent.
 
     Raises
     ------
@@ -187,9 +186,9 @@ def drain(settings: Settings, seconds: float = 30.0) -> int:
 
 
 def drain_within(settings: Settings, seconds: float) -> None:
-    """Send what is due from a thread, and return after `seconds` at the latest.
+    """Send due messages in a thread, and return after `seconds` at the latest.
 
-    What it does not come to, or is at, is sent by the supervisor.
+    The supervisor sends the rest, including an unfinished message.
     """
     if seconds <= 0:
         return
@@ -199,7 +198,7 @@ def drain_within(settings: Settings, seconds: float) -> None:
 
 
 def drain_here(environ: Mapping[str, str]) -> None:
-    """Send what is due: what the supervisor runs in a process of its own."""
+    """Send due messages; the supervisor runs this in a process of its own."""
     _drain_quietly(Settings.load(environ), 30.0)
 
 
@@ -211,7 +210,7 @@ def _drain_quietly(settings: Settings, seconds: float) -> None:
 
 
 def _claimed(settings: Settings) -> sql.Row[Any] | None:
-    """Claim the message that is due for longest, so that nobody else sends it meanwhile."""
+    """Claim the message that has been due longest, so that nobody else sends it meanwhile."""
     with state.transaction(settings) as connection:
         now = time.time()
         first = (
@@ -236,7 +235,7 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
         _send(settings, channels.load(settings), row.channel, row.delivery_id, row.body)
         values: dict[str, Any] = {"state": SENT, "ended": time.time()}
     except CourtsideError as error:
-        problem = error.message  # damaged channels: somebody will put them right
+        problem = error.message  # damaged channels: somebody will repair them
         values = {"next_try": time.time() + _wait(row.tries)}
     except _FaultError as fault:
         problem = fault.reason
@@ -245,20 +244,20 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
             values = {"state": GIVEN_UP, "ended": time.time()}
         _log.warning("message %s by %s: %s", row.delivery_id[:8], row.channel, problem)
     except Exception as error:  # noqa: BLE001
-        # a message that cannot be made into a request or a mail; no try will change that
+        # cannot be turned into a request or a mail; no retry will change that
         problem = "It cannot be made into a message."
         values = {"state": GIVEN_UP, "ended": time.time()}
         code: set_aside.Code = "unreadable" if not _told_of(row.body)[0] else "unexpected"
         set_aside.put(settings, "messages", row.delivery_id, code, error=error)
     with state.transaction(settings) as connection:
-        # one whose claim ran out and was sent by somebody else stays sent
+        # a message whose claim expired and that another sender has sent stays sent
         mine = sql.and_(_box.number == row.number, _box.state == WAITING)
         connection.execute(sql.update(tables.outbox).where(mine).values(**values, problem=problem))
     return values.get("state") == SENT
 
 
 def _wait(tries: int) -> float:
-    """Return the seconds until the next try after so many."""
+    """Return the seconds until the next try."""
     return min(FIRST_WAIT * 2.0 ** min(tries - 1, 20), LONGEST_WAIT)
 
 
@@ -278,7 +277,7 @@ def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, bod
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """Return what a receiver holds against the header `X-Courtside-Signature`.
+    """Return the value that a receiver compares with the header `X-Courtside-Signature`.
 
     Examples
     --------
@@ -302,7 +301,7 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
     try:
         with (
             requests.Session() as session,
-            # what it says is not read: it could be long, or slow, or hold anything
+            # the response is not read: it could be long, or slow, or hold anything
             session.post(
                 to.url,
                 data=body,
@@ -310,7 +309,7 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
                 timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
                 allow_redirects=False,
                 stream=True,
-                auth=lambda request: request,  # else a .netrc of the machine is read
+                auth=lambda request: request,  # prevents reading a .netrc of the machine
             ) as answer,
         ):
             code = answer.status_code
@@ -338,7 +337,7 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
 def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMessage:
     """Return a message as mail.
 
-    Titles come from data: all that could end a header's line is taken out of the subject.
+    Titles come from data: anything that could end a header line is removed from the subject.
     """
     mail = EmailMessage()
     title = " ".join("".join(c if c.isprintable() else " " for c in content["title"]).split())

@@ -1,7 +1,7 @@
-"""Evidently's drift report beside ours, for those who know it; where that extra is installed.
+"""Optional: Evidently's drift report beside ours, if that extra is installed.
 
 Evidently (Apache-2.0) is no dependency of the app: it brings 28 packages that nothing else here
-needs. Its verdict is of columns alone, by its own tests and limits; ours stands in the report.
+needs. Its verdict is per column, by its own tests and limits; ours is in the report.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pandas as pd
 from core.platform.errors import InputError, NotReadyError
 
 VERSION = "0.7.23"
-# with the versions that the app is pinned to, none of which it moves
+# with the app's pinned versions, none of which it changes
 INSTALL = f"pip install evidently=={VERSION} -c requirements.txt"
-# The page holds what is counted, not the rows; more of them change nothing to be seen.
+# The page holds aggregates, not rows; more rows would not change it visibly.
 MOST_ROWS = 20_000
 
 
 def available() -> bool:
-    """Tell whether evidently is installed; it is not loaded for that.
+    """Return whether evidently is installed, without importing it.
 
     Examples
     --------
@@ -44,23 +44,23 @@ def html(
     Parameters
     ----------
     reference, current : DataFrame
-        With the columns: numbers or texts. Of more than 20,000 rows as many are drawn.
+        With the columns: numbers or texts. Larger frames are sampled to 20,000 rows.
     columns : sequence of str
-        What to compare, e.g. the features and `probability`. A column without any value on a side
+        Columns to compare, e.g. the features and `probability`. A column that is empty on one side
         is left out.
     seed : int
-        For the rows that are drawn.
+        Random seed of the sample.
 
     Raises
     ------
     NotReadyError
         When evidently is not installed, or in a version with another interface.
     InputError
-        When there is no row on a side, no column is left, or evidently cannot compare them.
+        When a side has no row, no column is left, or evidently cannot compare them.
     """
     if not available():
         raise NotReadyError(f"Evidently is not installed. Run `{INSTALL}`, and start the app anew.")
-    # evidently reads it when it would send a note of its use to its makers; whatever a person set
+    # disables evidently's telemetry, whatever the user's setting
     os.environ.setdefault("DO_NOT_TRACK", "1")
     try:
         from evidently import DataDefinition, Dataset, Report
@@ -84,7 +84,7 @@ def html(
     before, now = (Dataset.from_pandas(side[names], described) for side in sides)
     try:
         with warnings.catch_warnings():
-            # a column of one value has no deviation to divide by
+            # a constant column has no deviation to divide by
             warnings.simplefilter("ignore")
             page = Report([DataDriftPreset()]).run(now, before).get_html_str(as_iframe=False)
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
@@ -93,7 +93,7 @@ def html(
 
 
 def _ready(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return at most so many rows, in which nothing can end the script that they are put into."""
+    """Return at most MOST_ROWS rows, escaped so that no text can end the surrounding script."""
     drawn = frame if len(frame) <= MOST_ROWS else frame.sample(MOST_ROWS, random_state=seed)
     columns = {}
     for name in drawn:

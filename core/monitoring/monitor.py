@@ -1,4 +1,4 @@
-"""monitor: compare answers of the model with the reference, and say whether the model fits."""
+"""monitor: compare predictions with the reference, and judge whether the model still fits."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import Check, Conclusion, Limit
 
-# rows of each side that candidates are asked about
+# rows per side that candidates predict
 ASKED_ROWS = 5_000
 
 
 class Limits(config.Options):
-    """Limits of one check that a person sets, in the check's own unit."""
+    """User-defined limits of one check, in the check's own unit."""
 
     warning_low: float | None = Field(None, allow_inf_nan=False)
     warning_high: float | None = Field(None, allow_inf_nan=False)
@@ -56,32 +56,31 @@ class Limits(config.Options):
 
 
 class Options(config.Options):
-    """Which answers to look at, and from where on it is an alarm.
+    """Which predictions to check, and the limits for alarms.
 
     Parameters
     ----------
     window : {"scoring", "log", "test"}
         All rows of a scoring; a window of the predictions log; or the test set of a version
-        against its training set, by the forecasts of folds that had not seen the rows: a trial of
-        the checks themselves.
+        against its training set with out-of-fold predictions: a trial of the checks themselves.
     scoring_run : str, optional
-        Run id of a scoring; without it the newest with at least 100 rows.
+        Run id of a scoring; by default the newest with at least 100 rows.
     since, until : str, optional
-        Moments of the log in ISO form, UTC unless they say else; `until` is not taken in.
+        Start and end in the log, ISO 8601, UTC without a zone; `until` is exclusive.
     last : int, optional
-        The newest so many rows of the log.
+        Number of newest rows of the log.
     where : dict of str to tuple of str
-        Wanted values of columns of the rows, e.g. {"season": ("2004-05",)}.
+        Wanted values per column, e.g. {"season": ("2004-05",)}.
     source : str, optional
-        Of the log: who asked.
+        Caller, as recorded in the log.
     version : str, optional
-        Alias or number of the version whose answers these are; the champion by default.
+        Alias or number of the version that made the predictions; the champion by default.
     limits : dict of str to Limits
-        By code of a check; they take the place of those that are learned.
+        By code of a check; they replace the learned ones.
     false_alarms : float
         Share of windows like the reference that may raise an alert, 0.001 to 0.2.
     scheduled : str, optional
-        Name of the schedule that asks.
+        Name of the schedule that runs it.
     """
 
     window: Literal["scoring", "log", "test"] = "scoring"
@@ -123,7 +122,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _ReportContext:
-    """A report with what it is about."""
+    """A report and its subject."""
 
     report: Report
     window: Window
@@ -132,18 +131,18 @@ class _ReportContext:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Compare answers with the test set of the model that gave them: run `Monitoramento`.
+    """Compare predictions with the test set of the model that made them: run `Monitoramento`.
 
-    The reference is the copy of the test set that the model's own training run kept, so that a
-    later preparation does not move it. Once the run is complete, alerts are raised and sent, and,
-    where a policy of retraining is on, the decision about it is asked for.
+    The reference is the copy of the test set in the model's own training run, so that a later
+    preparation does not change it. After the run, alerts are raised and sent, and the retraining
+    decision is requested, if a retraining policy is on.
 
     Raises
     ------
     NotReadyError
-        When nothing (or too little) was scored yet, or what a report needs was not kept.
+        When nothing (or too little) was scored yet, or data for a report is gone.
     InputError
-        For columns or moments that do not exist.
+        For unknown columns or invalid moments.
     """
     spec = project.load(settings.project)
     outlets = Outlets(settings)
@@ -217,7 +216,7 @@ def _window(sources: Sources, options: Options) -> Window:
 
 
 def _known(sources: Sources, version: ModelVersion, options: Options) -> pd.DataFrame | None:
-    """Return the features that the model learned from, None where they cannot be had any more."""
+    """Return the features of the training rows, None if they are no longer available."""
     if options.window == "test":
         return None
     try:
@@ -229,7 +228,7 @@ def _known(sources: Sources, version: ModelVersion, options: Options) -> pd.Data
 def _disagreement(
     candidates: Candidates, reference: pd.DataFrame, window: Window, limits: Mapping[str, Limit]
 ) -> Check:
-    """Ask the candidates of the training about both sides, and judge how far they lie apart."""
+    """Score both sides with the candidates of the training, and check their disagreement."""
     loaded, lost = candidates.loaded, candidates.lost
     disagreements: list[disagreement.Disagreement | None] = []
     for rows in (reference, window.rows):
@@ -334,7 +333,7 @@ def _record(
         for check in compared.checks
         if check.value is not None
         and not check.code.startswith("slice.")
-        # stands among the figures of both sides
+        # already among the figures of both sides
         and check.code not in compared.on_reference
     }
     return Record(
@@ -383,12 +382,12 @@ def _figures(compared: Report, sides: Sides) -> dict[str, dict[str, Any]]:
 
 
 def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress) -> None:
-    """Keep evidently's report of the same rows beside ours, where that extra is installed."""
+    """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
     progress.update(0.9, "Making evidently's report")
     columns = [*sides.features, PROBABILITY]
-    # an extra must not take the report with it
+    # the extra must not make the report fail
     with suppress(InputError, NotReadyError):
         text = evidently_report.html(sides.reference, sides.current, columns)
         run.log(Record(files=(outlets.save_page(run.run_id, "evidently", text),)))

@@ -23,7 +23,7 @@ from core.platform.tracking import OpenRun
 from core.registry import version_files
 from core.registry.version_files import Loaded
 
-# of one training, for their disagreement; more say little more
+# candidates of one training, for their disagreement; more add little
 MOST_CANDIDATES = 5
 
 

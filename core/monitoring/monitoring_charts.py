@@ -1,4 +1,4 @@
-"""Charts of monitoring over time: one check through all reports, against its limits."""
+"""Charts of monitoring over time: one check across all reports, with its limits."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ENDS = ("value", "low", "high", "warning_low", "warning_high", "alert_low", "al
 def check_over_time(
     table: pd.DataFrame, *, by: str = "When the report was made", title: str | None = None
 ) -> alt.LayerChart:
-    """Show a check through all reports: value, 95% interval, and where warning and alert begin.
+    """Show a check across all reports: value, 95% interval, and the warning and alert zones.
 
-    Limits depend on the size of the window, so each report has its own: the bands have steps.
+    Limits depend on the size of the window, so each report has its own: the zones have steps.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def check_over_time(
         `value`, `low`, `high`, `warning_low`, `warning_high`, `alert_low`, `alert_high`, `verdict`;
         NaN where there is none. Reports without a value are left out.
     by : str
-        What the time is of.
+        Title of the time axis.
 
     Examples
     --------
@@ -148,18 +148,18 @@ def _colour(field: str, bands: list[str]) -> alt.Color:
 
 
 def _domain(table: pd.DataFrame) -> list[float]:
-    """Return the axis of values: all values, intervals and limits, with a margin for the bands."""
+    """Return the range of the value axis: all values, intervals and limits, with a margin."""
     ends = pd.Series(table[list(_ENDS)].to_numpy(dtype=float).ravel()).dropna()
     if ends.empty:
         return [0.0, 1.0]
     low, high = float(ends.min()), float(ends.max())
     margin = 0.12 * (high - low) or max(0.1 * abs(high), 0.05)
-    # what is never below 0 has no axis below it
+    # a value that is never negative gets no negative axis
     return [low - margin if low < 0 or low > margin else 0.0, high + margin]
 
 
 def _span(table: pd.DataFrame) -> tuple[float, float]:
-    """Return the axis of time, with a margin so that no band is without width."""
+    """Return the range of the time axis, with a margin so that every band has a width."""
     if table.empty:
         return 0.0, 1.0
     first, last = float(table["at"].min()), float(table["at"].max())
@@ -172,7 +172,7 @@ def _moment(seconds: float) -> int:
 
 
 def _bands(table: pd.DataFrame, domain: list[float], span: tuple[float, float]) -> pd.DataFrame:
-    """Return a rectangle for each report and side that has limits, half way to its neighbours."""
+    """Return a rectangle per report and limited side, reaching halfway to its neighbours."""
     at = table["at"].to_numpy(dtype=float)
     middle = (at[1:] + at[:-1]) / 2
     edges = [span[0], *middle, span[1]] if len(at) else []
@@ -180,7 +180,7 @@ def _bands(table: pd.DataFrame, domain: list[float], span: tuple[float, float]) 
     for row, start, end in zip(table.itertuples(), edges[:-1], edges[1:], strict=True):
         for side, edge in (("high", domain[1]), ("low", domain[0])):
             warning, alert = getattr(row, f"warning_{side}"), getattr(row, f"alert_{side}")
-            # without an alert on that side the warning goes on to the edge
+            # without an alert limit on that side the warning zone reaches the edge
             beyond = edge if alert != alert else alert
             for kind, limit, other in (("warning", warning, beyond), ("alert", alert, edge)):
                 if limit == limit and limit is not None:

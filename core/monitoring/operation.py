@@ -1,4 +1,4 @@
-"""Which versions are in operation: the champion and those that are served. Alerts of others end."""
+"""Versions in operation: the champion and those that are served. Alerts of others are closed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def versions(settings: Settings, model: str) -> frozenset[str]:
 def close_left_alerts(settings: Settings) -> None:
     """Close the alerts of versions that are out of operation.
 
-    To be called whenever the champion, or what is served, has changed. A store that cannot be used
-    stops nobody: the next report asks again.
+    Call it whenever the champion, or a served version, has changed. Store errors are ignored: the
+    next report tries again.
     """
     with suppress(StoreError):
         model = project.load(settings.project).model

@@ -1,4 +1,4 @@
-"""What the run of a report is tagged with."""
+"""Run tags of monitor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.platform.runs import RunInfo
 
 
 class ReportRun(RunTags):
-    """The verdict of a report, and what it is about.
+    """The verdict of a report, and its subject.
 
     `alerts` and `warnings` are codes of checks, `labels` counts the labelled rows, and `window`
-    says which rows in words; its first and last moment are seconds since 1970.
+    describes the rows; its first and last moment are seconds since 1970.
     """
 
     verdict: str = ""
@@ -34,6 +34,6 @@ class ReportRun(RunTags):
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:
-        """Return what a report says; the first ones kept model and version as parameters."""
+        """Return the tags of a report; the first ones had model and version as parameters."""
         older = cls(model=run.params.get("model", ""), version=run.params.get("version", ""))
         return cls.read({**older.write(), **run.tags})

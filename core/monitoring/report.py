@@ -1,4 +1,4 @@
-"""A monitoring report: all checks of current rows against the reference, and what lies behind."""
+"""A monitoring report: all checks of current rows against the reference, and their evidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from core.stats.limits import Learned
 from core.stats.metrics import Floats, Labels
 from core.stats.support import Support
 
-# The order of a report: what counts most comes first.
+# The order of a report: the most important first.
 GROUPS = ("performance", "output", "support", "input")
 SETS = ("reference", "current")
 
@@ -42,11 +42,10 @@ class Sides:
     Parameters
     ----------
     reference, current : DataFrame
-        The features as the model sees them, probability, and label (0, 1 or NaN; the reference
-        has all of them), see `core.platform.own_columns`.
-    features : tuple of str
+        The features as the model sees them, probability, and label (0, 1 or NaN; complete in the
+        reference), see `core.platform.own_columns`.
     threshold : float
-        Probability from which a row is labelled 1.
+        Lowest probability that is labelled 1.
     """
 
     reference: pd.DataFrame
@@ -61,20 +60,19 @@ class Sides:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """The results of a report.
 
     Parameters
     ----------
     checks : list of Check
         In the order of GROUPS.
     learned : Learned
-        The limits, and how often they would alarm for nothing.
-    support : Support
+        The limits, and their false alarm rate.
     on_reference, on_current : dict of str to float
-        The figures of both sides; the latter is empty without labels.
+        The metrics of both sides; the latter is empty without labels.
     tables : dict of str to DataFrame
         `checks`, `drift`, `densities`, `confusion`, `reliability`, `ranking`; with slices `slices`.
-        Those of both sides tell by `set` which is which.
+        Tables of both sides have a column `set`.
     """
 
     checks: list[Check]
@@ -96,23 +94,22 @@ def build(
     progress: Callable[[float, str], None] = lambda share, text: None,
     seed: int = 0,
 ) -> Report:
-    """Make all checks.
+    """Run all checks.
 
     Parameters
     ----------
     chosen : mapping of str to Limit, optional
-        Limits that a person set, by code.
+        User-defined limits, by code.
     false_alarms : float
         Share of windows like the reference that may raise an alert.
     disagreement : function, optional
         Returns the check of disagreement among candidates, given the limits.
     by : (DataFrame, DataFrame), optional
-        Columns of the reference's and of the current rows, in their order, by whose values errors
-        are judged.
+        Slicing columns of the reference rows and of the current rows, in their order.
     trained_on : DataFrame, optional
-        Features of the rows that the model learned from: what its support is.
+        Features of the training rows, which define the support.
     progress : function
-        Is told how far it is, 0 to 1, and with what.
+        Called with the share done, 0 to 1, and a text.
 
     Examples
     --------
@@ -185,7 +182,7 @@ def build(
 
 
 def _alone(code: str, title: str, group: Group, compute: Callable[[], list[Check]]) -> list[Check]:
-    """Return checks; what goes wrong in them takes no other check down.
+    """Return checks; an unexpected error affects these checks only.
 
     An error that says what a person can do is theirs to read, and ends the report.
     """
@@ -193,19 +190,19 @@ def _alone(code: str, title: str, group: Group, compute: Callable[[], list[Check
         return compute()
     except CourtsideError:
         raise
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("The check %s could not be made", code)
         return [checks.not_applicable(code, title, group, "failed")]
 
 
 def _apart(sides: Sides, trained_on: pd.DataFrame | None, seed: int) -> Support:
-    """Return how the rows lie to those that are known; what goes wrong there is that alone."""
+    """Return the support of the current rows; an unexpected error affects this only."""
     columns = list(sides.features)
     try:
         return support.measure(
             sides.reference, sides.current, columns, trained_on=trained_on, seed=seed
         )
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("Whether the rows lie inside the support could not be told")
         return support.unknown(len(sides.reference), columns)
 
@@ -220,14 +217,14 @@ def _slices(
                 (sides.reference, sides.current), slices.in_bands(*by), strict=True
             )
         )
-    except Exception:  # noqa: BLE001  a fault of one check is that check alone
+    except Exception:  # noqa: BLE001  affects this check only
         _log.exception("Errors by slice could not be judged")
         return None
     return reference, current
 
 
 def figures(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """Return the figures of labelled rows: those of `metrics.classification`, and calibration.
+    """Return the metrics of labelled rows: those of `metrics.classification`, and calibration.
 
     Examples
     --------

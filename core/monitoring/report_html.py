@@ -1,7 +1,6 @@
-"""A monitoring report as one HTML file that stands alone: no script, and nothing that is fetched.
+"""A monitoring report as one self-contained HTML file: no script, no external resources.
 
-It is for whoever has no app: to be sent, kept or printed. All that people or data wrote is shown as
-the text that it is.
+It is for readers without the app: to send, store or print. All text from people or data is escaped.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ GROUPS = {
     "input": "The columns",
     "split": "The split",
 }
-# what a verdict of the report looks like
+# appearance of each verdict of the report
 LOOKS = {
     "fits": "ok",
     "watch": "warning",
@@ -58,7 +57,7 @@ ELEMENTS = {
     "stop",
 }
 _SVG = "http://www.w3.org/2000/svg"
-# what every report says, and the heads of its table of checks
+# fixed texts of a report, and the heads of its table of checks
 TEXTS = {
     "kind": "Monitoring report",
     "verdict": "Verdict",
@@ -86,25 +85,25 @@ def render(
     figures: Mapping[str, str] | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
-    """Return a report as one HTML document, light or dark as the reader's machine is.
+    """Return a report as one HTML document, light or dark by the reader's settings.
 
     From the top: the verdict in a sentence, what changed, the evidence, what to do; then all
-    checks with value, interval and limits, and what the report was made of.
+    checks with value, interval and limits, and facts about the report.
 
     Parameters
     ----------
     report : mapping
-        `conclusion` (code, title, text, todo). All else may be left out: `run_id`, `scoring_run`,
-        `window` (a sentence), `source`, `created` (seconds since 1970), `sample` (bool), `model`
-        (name, version, run_id), `rows` (reference, current, labelled), `false_alarms` (target,
-        rate: shares).
+        `conclusion` (code, title, text, todo). Optional: `run_id`, `scoring_run`, `window` (a
+        sentence), `source`, `created` (seconds since 1970), `sample` (bool), `model` (name,
+        version, run_id), `rows` (reference, current, labelled), `false_alarms` (target, rate:
+        shares).
     checks : DataFrame
-        As `checks.as_table` returns it; older ones without todo or limits too.
+        As returned by `checks.as_table`; older ones without todo or limits too.
     figures : mapping of str to str, optional
-        SVG documents by what they show. What is not drawing in them is left out: scripts, links,
-        pictures from elsewhere.
+        SVG documents by caption. Anything but drawing elements is removed: scripts, links, external
+        pictures.
     tables : mapping of str to DataFrame, optional
-        More evidence by what it is; the first 200 rows of each.
+        More evidence by caption; the first 200 rows of each.
 
     Examples
     --------
@@ -141,10 +140,10 @@ def render(
 
 
 def drawing(svg: str, prefix: str) -> str | None:
-    """Return an SVG document as an element of a page; None where it is none.
+    """Return an SVG document as an element of a page; None if it is invalid.
 
-    Ids get a prefix, so that drawings of one page do not take each other's; elements that do not
-    draw, and attributes that act or point elsewhere, are left out.
+    Ids get a prefix, so that drawings on one page do not clash; elements that do not draw, and
+    attributes that act or refer elsewhere, are removed.
 
     Examples
     --------
@@ -153,7 +152,7 @@ def drawing(svg: str, prefix: str) -> str | None:
     >>> drawing("<b>no drawing</b>", "n-") is None
     True
     """
-    # a document type may define entities that grow without end
+    # a document type may define entities that expand without limit
     if "<!" in svg:
         return None
     try:
@@ -194,7 +193,7 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
 
 
 def _head(report: Mapping[str, Any]) -> str:
-    """Return which model, which rows and when, in a line."""
+    """Return model, rows and time in a line."""
     model = report.get("model") or {}
     facts = [_model(model), str(report.get("window") or "")]
     if report.get("created") is not None:
@@ -208,9 +207,9 @@ def _model(model: Mapping[str, Any]) -> str:
 
 
 def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Return verdict, name and words of what is beyond its limits, alerts first."""
+    """Return verdict, name and text of everything beyond its limits, alerts first."""
     beyond = [row for verdict in ("alert", "warning") for row in rows if row["verdict"] == verdict]
-    # what several checks say of one column is said once
+    # several checks of one column are summarized once
     columns = dict.fromkeys(
         row["code"].partition(".")[2] or row["code"] for row in beyond if row["group"] == "input"
     )
@@ -239,7 +238,7 @@ def _figures(figures: Mapping[str, str]) -> list[tuple[str, str | None]]:
 
 
 def _todo(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what to do, the conclusion's own first."""
+    """Return what to do, the conclusion's own advice first."""
     todo = [str(conclusion.get("todo") or "Nothing to do.")]
     for verdict in ("alert", "warning"):
         todo += [row["todo"] for row in rows if row["verdict"] == verdict and row["todo"]]
@@ -247,14 +246,14 @@ def _todo(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> l
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Return the checks of each group that has any, under its title."""
+    """Return the checks of each nonempty group, by title."""
     groups = dict.fromkeys([*GROUPS, *(row["group"] for row in rows)])
     grouped = [(group, [row for row in rows if row["group"] == group]) for group in groups]
     return [(GROUPS.get(group, group), mine) for group, mine in grouped if mine]
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return name and value of what the report was made of, and whether it is an id."""
+    """Return name and value of facts about the report, and whether the value is an id."""
     model, rows = report.get("model") or {}, report.get("rows") or {}
     counts = ", ".join(
         f"{int(rows[name]):,} {name}"
@@ -287,7 +286,7 @@ def _promise(false_alarms: Mapping[str, Any]) -> str:
 
 
 def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
-    """Return a table's title, note, heads and rows; whether a column is of numbers beside each."""
+    """Return a table's title, note, heads and rows, and whether each column is numeric."""
     shown = frame.head(MOST_ROWS)
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
     return {
@@ -310,7 +309,7 @@ def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _known(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a check's fields; texts as texts, and None where a number is missing."""
+    """Return a check's fields; texts as texts, None for missing numbers."""
     texts = ("code", "title", "group", "threshold", "verdict", "text", "todo")
     values: dict[str, Any] = {name: _plain(row.get(name)) for name in texts}
     for name in report_tables.NUMBERS:

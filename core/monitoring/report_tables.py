@@ -1,6 +1,6 @@
-"""Tables that a monitoring report is read by: what moved, column by column, and what changed since.
+"""Tables for reading a monitoring report: drift by column, and changes since another report.
 
-They take the checks of a report as `checks.as_table` returns them.
+They take the checks of a report as returned by `checks.as_table`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.platform.own_columns import shown
 from core.stats.checks import Check
 
 WORST_FIRST = ("alert", "warning", "ok", "not_applicable")
-# kinds of checks of a column, in the order in which they are told
+# kinds of checks of a column, in display order
 KINDS = ("psi", "ks", "js", "chi2", "missing", "unseen", "range")
 NUMBERS = (
     "value",
@@ -30,7 +30,7 @@ NUMBERS = (
 
 
 def complete(checks: pd.DataFrame) -> pd.DataFrame:
-    """Return checks with a column per field of a check: NaN or an empty text where it had none.
+    """Return checks with a column per field of a check: NaN or an empty text if missing.
 
     Examples
     --------
@@ -52,19 +52,19 @@ def complete(checks: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
-    """Return one row for each column of the input, or of the output, the worst first.
+    """Return one row per column of the input, or of the output, the worst first.
 
     Parameters
     ----------
     group : {"input", "output"}
-        Whose checks: `<kind>.<column>`.
+        Group of the checks `<kind>.<column>`.
 
     Returns
     -------
     DataFrame
         `column`, `verdict` (the worst of its checks), a column for each of KINDS (the value; NaN
-        where the column cannot have it), `text` and `todo` of its worst checks; where all are ok,
-        of the first.
+        where it does not apply), `text` and `todo` of its worst checks; if all are ok, of the
+        first.
 
     Examples
     --------
@@ -104,9 +104,9 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
 
 
 def beyond(checks: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Return verdict, name and text of all that is beyond its limits, the worst first.
+    """Return verdict, name and text of everything beyond its limits, the worst first.
 
-    What several checks say of one column is said once.
+    Several checks of one column are summarized once.
 
     Examples
     --------
@@ -127,12 +127,12 @@ def beyond(checks: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def standing_out(slices: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
-    """Return the slices that a check warns of, or whose forecasts are wrong beyond chance.
+    """Return the slices that a check warns about, or whose predictions are wrong beyond chance.
 
     Parameters
     ----------
     slices : DataFrame
-        As `slices.by_slice` returns it.
+        As returned by `slices.by_slice`.
     checks : DataFrame
         Of the report, see `complete`.
 
@@ -150,14 +150,14 @@ def standing_out(slices: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
 
 
 def changes(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Return two reports side by side, what changed its verdict first, to the worse before others.
+    """Return two reports side by side, changed verdicts first, deteriorations before others.
 
     Returns
     -------
     DataFrame
         `code`, `title`, `group`, `before`, `now`, `difference` (now minus before), `verdict_before`
-        and `verdict_now` (empty where that report has no such check), `is_changed`, `is_worse`: a
-        check that is not made, or not applicable, is neither better nor worse than ok.
+        and `verdict_now` (empty if that report has no such check), `is_changed`, `is_worse`: a
+        missing or inapplicable check is neither better nor worse than ok.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def changes(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_time(reports: Sequence[tuple[str, float, str, pd.DataFrame]]) -> pd.DataFrame:
-    """Return the checks of several reports below each other, the oldest report first.
+    """Return the checks of several reports stacked, the oldest report first.
 
     Parameters
     ----------

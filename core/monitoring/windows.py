@@ -1,4 +1,4 @@
-"""Which answers a report looks at: those of one scoring, or a window of the predictions log."""
+"""Windows of predictions for a report: those of a scoring, or from the predictions log."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.predictions_log.predictions import Filters, Scoring
 
-# Fewer rows than this fill no bin of a PSI.
+# Fewer rows cannot fill the bins of a PSI.
 MIN_ROWS = 100
-# A report of more rows would say the same: the newest are looked at.
+# More rows would not change the report: the newest are used.
 MOST_ROWS = 200_000
-# Wanted values that a sentence names; more only fill it.
+# Most values to name in a sentence.
 MOST_NAMED = 5
-# in seconds since 1970; later, and a time zone leaves the calendar
+# in seconds since 1970; beyond it, a time zone may leave the calendar
 _YEAR_9999 = 253_370_764_800
 
 
 @dataclass(frozen=True)
 class Window:
-    """Answers of one version of a model, and the moments between which they lie.
+    """Predictions of one model version, and the period that they cover.
 
     Parameters
     ----------
     rows : DataFrame
         The row's key, its probability and label (0, 1 or NaN) by their names in
-        `core.platform.own_columns`, and the inputs, in no particular order; and
-        those of the project's columns that were asked for and are known.
+        `core.platform.own_columns`, and the inputs, in no particular order; and any requested
+        columns of the project that are known.
     text : str
-        Which rows these are, in words.
+        Description of the rows.
     begin, end : float
-        Seconds since 1970: when the first and the last was scored, or, where the rows were chosen
-        by a value of theirs, the first and last moment of the rows' own time column.
+        Seconds since 1970: when the first and the last was scored, or, if the rows were selected
+        by a column's value, the first and last moment of the rows' own time column.
     scoring_run : str or None
-        The scoring, where it is one.
+        The scoring, if it is one.
     is_sample : bool
         Whether the rows, or the model that scored them, are of the built-in sample.
     """
@@ -62,7 +62,7 @@ class Window:
 
 
 def of_scoring(settings: Settings, run_id: str | None) -> Window:
-    """Return all rows of a scoring; without an id, of the newest with at least 100 rows.
+    """Return all rows of a scoring; by default of the newest with at least 100 rows.
 
     Raises
     ------
@@ -96,21 +96,21 @@ def of_log(
     source: str | None = None,
     where: Mapping[str, Sequence[str]] | None = None,
 ) -> Window:
-    """Return what a version answered, from the predictions log.
+    """Return a version's predictions from the predictions log.
 
-    A row that was scored again, by its natural key, counts once, by its newest answer. Copies for a
-    challenger in the shadow are left out, and so are scorings that are kept as a file, and the
-    sample's rows where the version learned from real ones.
+    A row that was scored again, by its natural key, counts once, with its newest prediction. Shadow
+    copies are left out, and so are scorings stored as a file, and rows of the sample if the version
+    was trained on real ones.
 
     Parameters
     ----------
     since, until : float, optional
         When it was scored, seconds since 1970.
     last : int, optional
-        At most so many, the newest.
+        Most rows, the newest.
     where : mapping of str to sequence of str, optional
-        Wanted values, as text, of columns of the rows. What the log does not hold is looked up in
-        the current raw data by the natural key; rows that are not there are left out.
+        Wanted values per column, as text. Columns that the log does not have are looked up in the
+        current raw data by the natural key; rows that are not there are left out.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def of_log(
 def _newest(
     settings: Settings, filters: Filters, model: str, last: int | None
 ) -> tuple[pd.DataFrame, bool]:
-    """Return the newest answer to each row, and whether more were left than are looked at."""
+    """Return the newest prediction of each row, and whether there are more than MOST_ROWS."""
     asked = min(last or MOST_ROWS, MOST_ROWS)
     while True:
         browsed = predictions.browse(settings, filters, limit=asked)
@@ -189,8 +189,8 @@ def with_columns(
     Returns
     -------
     (rows, unknown) : tuple
-        Columns that are there already stay; in the others a row that the raw data does not have is
-        missing. How many these are: all of them where there is no raw data.
+        Existing columns stay; in the new ones, rows that the raw data does not have are missing.
+        `unknown` counts these rows: all of them without raw data.
     """
     wanted = [name for name in names if name not in rows and name in spec.columns]
     if not wanted:
@@ -254,7 +254,7 @@ def _text(
 
 
 def listed(values: Sequence[str]) -> str:
-    """Return wanted values in words, of many the first few.
+    """Return wanted values in words, shortened if there are many.
 
     Examples
     --------
@@ -288,12 +288,12 @@ def _scoring(settings: Settings, run_id: str | None) -> Scoring:
 
 
 def seconds(text: str, name: str) -> float:
-    """Return the moment that an ISO text names, in seconds since 1970; UTC unless it says else.
+    """Return the time of an ISO 8601 text in seconds since 1970; UTC without a zone.
 
     Raises
     ------
     InputError
-        When it names none, or one outside of the years 1970 to 9998.
+        When it is invalid, or outside of the years 1970 to 9998.
 
     Examples
     --------

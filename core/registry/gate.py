@@ -1,4 +1,4 @@
-"""May the challenger take the champion's place? A verdict per rule, and what they say together."""
+"""The promotion gate: a verdict per rule, and the decision they add up to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the rules hold a challenger to.
+    """Limits that the rules apply to a challenger.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ class Limits:
     margin : float
         Log loss, nats, 0 or more; only for `not_worse`.
     min_rows : int
-        Fewer rows than this say nothing: at 200 the interval of a difference of log losses is
-        wider than most differences there are.
+        Fewest rows to compare on: at 200 the interval of a log loss difference is wider than most
+        differences.
     factor : float
-        How many times as slow, or as large, as the champion it may be.
+        Most times as slow, or as large, as the champion.
     free_ms, free_bytes : float
-        What takes less than this is small whatever the champion takes.
+        Values below pass, whatever the champion's.
     max_ms, max_bytes : float
-        What takes more is refused whatever the champion takes.
+        Values above are refused, whatever the champion's.
     """
 
     aim: Aim = "better"
@@ -62,17 +62,17 @@ DEFAULT = Limits()
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule and what came of it.
+    """One rule and its result.
 
     Parameters
     ----------
     code : str
         A key of TITLES.
     title : str
-        The same for people.
+        Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
-        What was found, and the limit that it is held to; None where there is none.
+        The measured value and its limit; None where there is none.
     text : str
         What it means; for `not_applicable` the reason.
     """
@@ -87,7 +87,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What all rules say together: whether to promote, and why or why not."""
+    """The decision that all rules add up to, and the reason."""
 
     code: Literal["promote", "hold", "refuse", "unchanged"]
     text: str
@@ -96,20 +96,20 @@ class Decision:
 def calibration_change(
     labels: Labels, challenger: Floats, champion: Floats, *, resamples: int = 200, seed: int = 0
 ) -> tuple[float, Interval]:
-    """Return challenger minus champion of the calibration error, and where 95% of resamples lie.
+    """Return challenger minus champion of the calibration error, and the range of 95% of resamples.
 
     The same rows are drawn for both, with replacement (Efron and Tibshirani, An Introduction to the
-    Bootstrap, 1993). That is the spread of the observed difference and no confidence interval of
-    the true one: chance adds to a small error more than to a large one, so that differences below
-    what chance does to one error are understated (docs/decisions/0038), and a challenger is rather
-    let pass than held.
+    Bootstrap, 1993). This is the spread of the observed difference, not a confidence interval of
+    the true one: chance inflates a small error more than a large one, so that differences below the
+    effect of chance on one error are understated (docs/decisions/0038), and a challenger passes
+    rather than being held.
 
     Parameters
     ----------
     labels : array of int, shape (n,)
-        0 or 1; one row or more.
+        0 or 1; at least one row.
     challenger, champion : array of float, shape (n,)
-        Their probabilities of label 1.
+        Their predicted probabilities of label 1.
 
     Examples
     --------
@@ -142,15 +142,15 @@ def same_rows(
     problem: str | None = None,
     limits: Limits = DEFAULT,
 ) -> Rule:
-    """Ask whether there are enough rows that both answer and neither was trained on.
+    """Check that there are enough rows that both models can score and neither was trained on.
 
     Parameters
     ----------
     rows : int
-        Of those.
+        Number of those rows.
     trained_on, unanswered : int
-        Rows of the challenger's test set that were left out: one of the two was trained on them,
-        or does not answer them.
+        Excluded rows of the challenger's test set: one of the two was trained on them, or cannot
+        score them.
     problem : str, optional
         Why there are no such rows, in a sentence.
 
@@ -180,14 +180,14 @@ def same_rows(
 
 
 def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> Rule:
-    """Ask whether the challenger's log loss is lower, or not higher by more than the margin.
+    """Check that the challenger's log loss is lower, or not higher by more than the margin.
 
     Parameters
     ----------
     difference : float
         Challenger minus champion, nats.
     interval : (low, high)
-        Its interval, of a paired bootstrap.
+        Its interval, from a paired bootstrap.
 
     Examples
     --------
@@ -226,12 +226,12 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
 
 
 def slices(harm: pd.DataFrame) -> Rule:
-    """Ask whether the challenger harms no slice.
+    """Check that the challenger harms no slice.
 
     Parameters
     ----------
     harm : DataFrame
-        As `slices.harm` returns it: a row per slice with `column`, `value`, `rows`, `difference`
+        As returned by `slices.harm`: a row per slice with `column`, `value`, `rows`, `difference`
         (challenger minus champion, nats), `low`, `high` (NaN where it was not judged), `harmed`.
 
     Examples
@@ -265,10 +265,10 @@ def slices(harm: pd.DataFrame) -> Rule:
 
 
 def calibration(error: float, floor: float, difference: float, interval: Interval) -> Rule:
-    """Ask whether the challenger's probabilities can be taken at their word as much as before.
+    """Check that the challenger is as well calibrated as the champion.
 
-    It is held only when its calibration error is above what chance alone gives a model without
-    any, and clearly above the champion's.
+    It is held only if its calibration error is above what chance alone gives a calibrated model,
+    and clearly above the champion's.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
 
 
 def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
-    """Ask whether the challenger is not much slower; both in milliseconds per row, in process.
+    """Check that the challenger is not much slower; both in milliseconds per row, in process.
 
     Examples
     --------
@@ -329,7 +329,7 @@ def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rul
 
 
 def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
-    """Ask whether the challenger's file is not much larger; both in bytes.
+    """Check that the challenger's file is not much larger; both in bytes.
 
     Examples
     --------
@@ -354,16 +354,16 @@ def schema(
     *,
     more_complete: bool = False,
 ) -> Rule:
-    """Ask whether those who call the champion can call the challenger as they do.
+    """Check that callers of the champion can call the challenger unchanged.
 
     Parameters
     ----------
     challenger, champion : mapping of str to {"number", "text"}
-        The raw columns that each takes.
+        The raw input columns of each.
     columns : mapping of str to {"number", "text"}
         The project's columns.
     more_complete : bool
-        Whether the challenger refuses rows with a missing value that the champion answers.
+        Whether the challenger refuses rows with a missing value that the champion scores.
 
     Examples
     --------
@@ -402,12 +402,12 @@ def schema(
 
 
 def not_applicable(code: str, reason: str) -> Rule:
-    """Return a rule that could not be asked, with the reason."""
+    """Return a rule that could not be checked, with the reason."""
     return _rule(code, "not_applicable", None, None, reason)
 
 
 def decide(rules: Sequence[Rule]) -> Decision:
-    """Promote when no rule stands against it; one that refuses outweighs those that hold.
+    """Decide to promote if no rule objects; a refusal outweighs a hold.
 
     Examples
     --------
@@ -422,11 +422,11 @@ def decide(rules: Sequence[Rule]) -> Decision:
         return Decision("refuse", " ".join(["Refused.", *(rule.text for rule in refused + held)]))
     if held:
         return Decision("hold", " ".join(["Held back.", *(rule.text for rule in held)]))
-    asked = [rule for rule in rules if rule.verdict == "pass"]
-    if not asked:
+    passed = [rule for rule in rules if rule.verdict == "pass"]
+    if not passed:
         reasons = dict.fromkeys(rule.text for rule in rules)
         return Decision("promote", " ".join(["Promoted.", *reasons]))
-    better_rule = [rule.text for rule in asked if rule.code == "better"]
+    better_rule = [rule.text for rule in passed if rule.code == "better"]
     return Decision("promote", " ".join(["Promoted: no rule is against it.", *better_rule]))
 
 

@@ -1,4 +1,4 @@
-"""The card of a registered version: what it is, how good, for what, and how to call it."""
+"""The model card of a registered version: origin, quality, limits, and how to call it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from core.stats.metrics import TITLES
 
 ABSENT = "not recorded"
-# figures of a card that stand in no comparison
+# metrics of a card that are in no comparison
 OTHER_TITLES = {
     "brier_reliability": "Brier: reliability",
     "brier_resolution": "Brier: resolution",
@@ -25,7 +25,7 @@ OTHER_TITLES = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a version; a field that is not is empty, and the card says so.
+    """The facts about a version; an unknown field is empty, and the card says so.
 
     Parameters
     ----------
@@ -36,51 +36,51 @@ class Facts:
     aliases : sequence of str
         champion, challenger, previous.
     question, positive, negative : str
-        What is predicted, and the words for 1 and 0.
+        What is predicted, and the names of classes 1 and 0.
     candidate : str
         Kind of classifier.
     run_id, train_run, prepare_run : str
-        The runs that hold the figures, trained it and prepared its data.
+        The runs that hold the metrics, trained it and prepared its data.
     commit : str
-        Of the code that trained it.
+        Of the training code.
     is_sample : bool
-        Whether it learned from the built-in sample.
+        Whether it was trained on the built-in sample.
     source, digest : str
-        Where the raw rows came from, and their SHA-256.
+        The source of the raw rows, and their SHA-256.
     sha256 : str
         Of the classifier's file.
     features : sequence of str
-        What the classifier sees.
+        Inputs of the classifier.
     inputs : mapping of str to {"number", "text"}
-        Raw columns that are sent to it.
+        Raw columns of a request.
     formulas : mapping of str to str
-        How features are computed.
+        Formulas of engineered features.
     late : sequence of str
-        Features that are known only after what is predicted.
+        Features that are known only after the predicted event.
     is_complete : bool
         Whether it refuses rows with a missing value.
     rows_name : str
-        The rows that it learned from, e.g. `2-point shots`.
+        Name of the training rows, e.g. `2-point shots`.
     rows_train, rows_test, rows_served : int or None
-        Rows that it was fitted on, that the figures are of, and that the served one was fitted on.
+        Rows of the evaluated fit, of the test set, and of the served fit.
     split : mapping of str to str
-        How train and test set were cut.
+        How training and test set were split.
     metrics : sequence of (name, value, low, high)
-        On the test set; low and high are None where there is no interval.
+        On the test set; low and high are None without an interval.
     slices : sequence of str
-        Slices on which it is flagged, in words.
+        Flagged slices, in words.
     threshold, metrics_threshold : float or None
-        From where it labels a row 1, and the one that the figures were computed with.
+        Lowest probability labelled 1, and the threshold behind the metrics.
     aim : str
         How the threshold was chosen, in sentences.
     copied_from : str
-        The version that it is but for the threshold.
+        The version that it copies with another threshold.
     decisions : sequence of str
-        What the gate, or a person, decided about it.
+        Decisions of the gate, or of a person, about it.
     example : mapping of str to value
         The inputs of one row.
     url : str
-        Where it is called.
+        Address of the endpoint.
     """
 
     model: str
@@ -123,13 +123,12 @@ class Facts:
 def card(facts: Mapping[str, Any]) -> str:
     """Return the card as Markdown, after Mitchell et al., Model Cards for Model Reporting (2019).
 
-    Texts that people or data wrote stand in it as they are: none becomes a picture, a link, a
-    heading or HTML.
+    Texts from people or data are escaped: none becomes a picture, a link, a heading or HTML.
 
     Parameters
     ----------
     facts : mapping
-        A value per field of `Facts`; all but the first three may be left out.
+        A value per field of `Facts`; all but the first three are optional.
 
     Examples
     --------
@@ -302,7 +301,7 @@ def _call(known: Facts) -> str:
     if not known.example:
         return inputs
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
-    # a quote would end the argument of the shell
+    # a quote would end the shell argument
     body = json.dumps({"dataframe_split": row}).replace("'", "'\\''")
     answer = '{"predictions": [{"probability": ..., "label": ...}]}'
     parts = [
@@ -323,9 +322,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line in which no sign means anything to Markdown."""
+    """Return a text on one line with all Markdown syntax escaped."""
     text = re.sub(r"([\\`*\[\]$~<>@])", r"\\\1", " ".join(text.split()))
-    # else an address becomes a link
+    # otherwise an address becomes a link
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 

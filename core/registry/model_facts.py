@@ -1,4 +1,4 @@
-"""What is known of registered versions: their figures, what was decided about them, their card."""
+"""Facts about registered versions: metrics, decisions, and the input of their card."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def decisions(
     of_gate: bool = False,
     limit: int = 1,
 ) -> list[tracking.RunInfo]:
-    """Return the runs in which the gate was asked, newest first; a rollback does not ask it.
+    """Return the runs in which the gate was evaluated, newest first; a rollback skips the gate.
 
     Parameters
     ----------
     version, against : str, optional
-        Only those about this version, and those that compared it with that one.
+        Only runs about this version, or that compared it with that one.
     of_gate : bool
-        Whether to leave out those that only compared two versions, for somebody to look at.
+        Whether to exclude runs that only compared two versions for inspection.
     """
     wanted = [
         *EveryRun.where(step="promote"),
@@ -43,7 +43,7 @@ def decisions(
 
 
 def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str, dict[str, float]]:
-    """Return the metrics of the runs that these versions' figures are of, by version, in one query.
+    """Return the metrics of the runs that evaluated these versions, by version, in one query.
 
     A version whose run is gone is left out.
     """
@@ -61,10 +61,10 @@ def figures_of(settings: Settings, versions: Sequence[ModelVersion]) -> dict[str
 
 
 def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Return what is known of a version, as `core.registry.model_card.card` takes it.
+    """Return the facts about a version, as `core.registry.model_card.card` expects them.
 
-    Gathered from the runs that trained it, prepared its data and decided about it. What of them
-    is gone is left out.
+    Collected from the runs that trained it, prepared its data and decided about it; runs that
+    are gone are skipped.
     """
     spec = project.load(settings.project)
     about = version.about
@@ -122,7 +122,7 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
 
 
 def _lineage(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Return what the preparation noted of its sets; empty where that is gone."""
+    """Return the record of a preparation run about its sets; empty if it is gone."""
     if not run_id:
         return {}
     try:
@@ -132,7 +132,7 @@ def _lineage(settings: Settings, run_id: str) -> dict[str, Any]:
 
 
 def _figures(run: tracking.RunInfo) -> list[tuple[str, float, float | None, float | None]]:
-    """Return the figures on the test set, with the ends of their intervals where there are any."""
+    """Return the metrics on the test set, with their intervals where there are any."""
     metrics = run.metrics
     names = [
         name.removesuffix("_test")
@@ -151,9 +151,9 @@ def _figures(run: tracking.RunInfo) -> list[tuple[str, float, float | None, floa
 
 
 def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | None:
-    """Return the slices that the model serves badly, in words; None where nobody looked.
+    """Return the slices that the model serves badly, in words; None if they were not computed.
 
-    From the table `slices` of its run, as `core.stats.slices.by_slice` returns it.
+    From the table `slices` of its run, as returned by `core.stats.slices.by_slice`.
     """
     try:
         table = tracking.table(settings, run.run_id if run else "", "slices")
@@ -166,7 +166,7 @@ def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | No
 def _decisions(
     settings: Settings, version: ModelVersion, trained: tracking.RunInfo | None
 ) -> list[str]:
-    """Return what was decided about a version, oldest first, a sentence each."""
+    """Return the decisions about a version, oldest first, a sentence each."""
     judged = version.about.copied_from or version.version
     wanted = [*PromotionRun.where(version=judged), *EveryRun.where(step="promote")]
     runs = tracking.runs(settings, status="FINISHED", matching=wanted)

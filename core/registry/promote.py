@@ -1,4 +1,4 @@
-"""promote: let the challenger take the champion's place, or not; go back; tell why."""
+"""promote: decide whether the challenger becomes champion, and roll back."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from core.stats import comparison, metrics, slices
 from core.stats.metrics import Floats, Labels
 
 MIN_REASON = 10
-# rows that the time of an answer is measured with, and how often
+# rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
 NO_CHAMPION = "There is no champion yet."
 NAMED = r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$"
 
 
 def user() -> str:
-    """Return who runs this, as the operating system knows them."""
+    """Return the current user of the operating system."""
     try:
         return getpass.getuser()[:80]
     except (OSError, KeyError, ImportError):
@@ -41,30 +41,30 @@ def user() -> str:
 
 
 class Options(config.Options):
-    """What is decided, about which version, and by whom.
+    """What to decide, about which version, and by whom.
 
     Parameters
     ----------
     action : {"gate", "override", "rollback"}
-        Let the rules decide; promote whatever the rules say; or make the version champion again
-        that was it before.
+        Apply the rules; promote regardless of the rules; or make the previous champion the
+        champion again.
     challenger : str
         An alias or a version number; not for `rollback`.
     against : str
-        An alias or a version number in the champion's stead; only to compare, in a dry run.
+        An alias or a version number instead of the champion; for a comparison, in a dry run only.
     reason : str, optional
-        Kept in the run and in the ledger; an override needs one of 10 characters or more.
+        Recorded in the run and in the ledger; an override needs one of 10 characters or more.
     decided_by : str
         Who decides, by default the operating system's user.
     threshold : float, optional
-        Probability, 0 to 1, from which on the promoted version labels a row 1; by default its own.
+        Lowest probability, 0 to 1, that the promoted version labels 1; by default its own.
         With another one, a copy of the version with that threshold is registered and promoted.
     aim : {"better", "not_worse"}
         Whether the challenger must be shown to be better, or not to be worse by more than `margin`.
     margin : float
         Log loss, 0 to 0.1 nats.
     dry_run : bool
-        Whether only to tell what would be decided.
+        Whether to report the decision without acting on it.
     """
 
     action: Literal["gate", "override", "rollback"] = "gate"
@@ -99,18 +99,18 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """What was decided.
+    """The decision.
 
     Parameters
     ----------
     decision : {"promote", "hold", "refuse", "unchanged", "override", "rollback"}
         "unchanged": a dry run of the version that is the champion already.
     version : str
-        The version that it is about; with another threshold, the copy that was promoted.
+        The version decided about; with another threshold, the promoted copy.
     champion : str or None
-        The champion now, None where there is none.
+        The champion now, None if there is none.
     text : str
-        Why, in sentences.
+        The reason, in sentences.
     """
 
     run_id: str
@@ -122,16 +122,16 @@ class Result:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The frozen rows that both are asked on, and how many were left out.
+    """The frozen rows for comparing two versions, and counts of the excluded ones.
 
     Parameters
     ----------
     rows : DataFrame
         All of the project's columns.
     trained_on, unanswered : int
-        Rows that one of the two was trained on; that one of the two does not answer.
+        Rows that one of the two was trained on; that one of the two cannot score.
     problem : str or None
-        Why there are none, in a sentence.
+        Why there are no rows, in a sentence.
     """
 
     rows: pd.DataFrame
@@ -142,7 +142,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What the gate found."""
+    """The results of the gate."""
 
     rules: list[Rule]
     metrics: dict[str, float]
@@ -150,25 +150,25 @@ class _Judged:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Decide about the champion, as the run `Promocao`; aliases move last, when all is recorded.
+    """Decide about the champion, as the run `Promocao`; aliases move last, after recording.
 
-    Where a live endpoint of this model stands, it answers by the new champion before the aliases
-    move. If that does not start, nothing is moved and the endpoint stays as it is; if the aliases
-    cannot be moved, the endpoint goes back.
+    If this model has a live endpoint, it switches to the new champion before the aliases move. If
+    that fails to start, no alias moves and the endpoint stays as it is; if the aliases cannot be
+    moved, the endpoint switches back.
 
-    Challenger and champion are asked on the test rows of the challenger's training, without those
-    that either was trained on. Where the served classifier was fitted again on all labelled rows,
-    the one that was fitted on the training rows is asked in its stead.
+    Challenger and champion are compared on the test rows of the challenger's training, without
+    rows that either was trained on. If the served classifier was refitted on all labelled rows,
+    the one fitted on the training rows is compared in its place.
 
     Raises
     ------
     NotReadyError
-        When there is no such version, or nothing to roll back to.
+        When the version does not exist, or there is nothing to roll back to.
     InputError
         When the challenger is the champion already, unless in a dry run, or another version became
         the champion meanwhile.
     StoreError
-        When the files of a version are not those that were registered, or the store fails.
+        When the files of a version are not the registered ones, or the store fails.
     ServerError
         When the live endpoint cannot follow.
     """
@@ -182,7 +182,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             version = model_store.require_version(settings, spec.model, options.challenger)
             other = _other(settings, spec, options, version, champion)
             if other is None and _is_same(version, champion):
-                judged = _Judged(_not_asked("A champion is not compared with itself."), {}, {})
+                judged = _Judged(_not_evaluated("A champion is not compared with itself."), {}, {})
                 decision = _unchanged(version)
             else:
                 judged = _judge(settings, spec, options, version, other, progress)
@@ -216,7 +216,7 @@ def _other(
     version: ModelVersion,
     champion: ModelVersion | None,
 ) -> ModelVersion | None:
-    """Return the version to compare with: the champion, unless another one is named; or none."""
+    """Return the version to compare with, by default the champion; None if there is none."""
     if options.against == model_store.CHAMPION:
         if _is_same(version, champion):
             if options.dry_run and options.action == "gate":
@@ -251,12 +251,12 @@ def _move(
     final: tuple[str, str],
     progress: Progress,
 ) -> str:
-    """Move the live endpoint and then the aliases; return a sentence about the endpoint, if any."""
+    """Move the live endpoint, then the aliases; return a sentence about the endpoint, if any."""
     instead_of = champion.version if champion else None
     code, text = final
     waiting = "Waiting for another change of the champion to end"
     with registry.exclusive(settings, lambda: progress.update(0.9, waiting)):
-        # before the endpoint changes for nothing
+        # before the endpoint switches needlessly
         registry.check_champion(settings, version, instead_of=instead_of)
         with hook("champion_moves")(settings, version, progress) as sentence:
             registry.move_champion(
@@ -280,7 +280,7 @@ def _rollback(
             f"There is nothing to roll back to: version {version.version} is the champion and the "
             "previous one."
         )
-    # a version whose files were changed must not come back
+    # a version with changed files must not be restored
     version_files.check(settings, version)
     left = f" instead of version {champion.version}" if champion else ""
     return version, Decision(
@@ -289,12 +289,12 @@ def _rollback(
 
 
 def _final(options: Options, decision: Decision) -> tuple[str, str]:
-    """Return what is decided in the end, and why: by the rules, or by a person against them."""
-    code, text = _said(options, decision)
+    """Return the final decision and its reason: by the rules, or by a person against them."""
+    code, text = _by_person(options, decision)
     return code, f"Only tried, nothing was moved. {text}" if options.dry_run else text
 
 
-def _said(options: Options, decision: Decision) -> tuple[str, str]:
+def _by_person(options: Options, decision: Decision) -> tuple[str, str]:
     if options.action == "gate":
         own = f" {options.decided_by} adds: {options.reason}" if options.reason else ""
         return decision.code, decision.text + own
@@ -313,12 +313,12 @@ def _judge(
     champion: ModelVersion | None,
     progress: Progress,
 ) -> _Judged:
-    """Ask all rules; loading refuses files that are not those that were registered."""
+    """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
     progress.update(0.05, f"Loading version {version.version}")
     served = version_files.load(settings, version)
     if champion is None:
-        return _Judged(_not_asked(NO_CHAMPION), {}, {})
+        return _Judged(_not_evaluated(NO_CHAMPION), {}, {})
     progress.update(0.1, f"Loading version {champion.version}")
     try:
         old_served = version_files.load(settings, champion)
@@ -329,9 +329,9 @@ def _judge(
             for asked, loaded in ((version, served), (champion, old_served))
         ]
     except StoreError as error:
-        # a person may still put the challenger in the place of a champion that is broken
+        # a person may still replace a broken champion with the challenger
         first = gate.same_rows(0, 0, 0, problem=error.message)
-        return _Judged(_not_asked("One of the two cannot be asked.", first), {}, {})
+        return _Judged(_not_evaluated("One of the two cannot be asked.", first), {}, {})
     schema = gate.schema(
         served.inputs,
         old_served.inputs,
@@ -345,7 +345,9 @@ def _judge(
     }
     if schema.verdict == "refuse":
         return _Judged(
-            _not_asked("It cannot be asked: its columns do not fit.", size, schema), measured, {}
+            _not_evaluated("It cannot be asked: its columns do not fit.", size, schema),
+            measured,
+            {},
         )
     frozen = _frozen(settings, spec, version, champion, both)
     measured |= {
@@ -360,7 +362,7 @@ def _judge(
         limits=limits,
     )
     if first.verdict != "pass":
-        rest = _not_asked("There are not enough rows to judge by.", first, size, schema)
+        rest = _not_evaluated("There are not enough rows to judge by.", first, size, schema)
         return _Judged(rest, measured, {})
     progress.update(0.2, f"Asking both about {len(frozen.rows):,} rows")
     thresholds = (
@@ -379,10 +381,10 @@ def _judge(
     )
 
 
-def _not_asked(reason: str, *asked: Rule) -> list[Rule]:
-    """Return all rules in their order, those that were not asked with the reason."""
-    known = {rule.code: rule for rule in asked}
-    return [known.get(code) or gate.not_applicable(code, reason) for code in gate.TITLES]
+def _not_evaluated(reason: str, *evaluated: Rule) -> list[Rule]:
+    """Return all rules in their order, those that were not evaluated with the reason."""
+    by_code = {rule.code: rule for rule in evaluated}
+    return [by_code.get(code) or gate.not_applicable(code, reason) for code in gate.TITLES]
 
 
 def _frozen(
@@ -392,7 +394,7 @@ def _frozen(
     champion: ModelVersion,
     both: list[Loaded],
 ) -> _Rows:
-    """Return the test rows of the challenger's training that are new to both and both answer."""
+    """Return the challenger's test rows that are new to both models and scorable by both."""
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
         which = "challenger" if version.is_sample else "champion"
@@ -481,15 +483,15 @@ def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[s
 
 
 def _milliseconds(loaded: Loaded, rows: pd.DataFrame) -> float:
-    """Return the median time of an answer, in milliseconds per row, of up to 1,000 rows at once."""
-    asked = rows.head(TIMED_ROWS)
-    loaded.predict(asked)  # the first answer is slower: it is not what callers wait for
+    """Return the median prediction time per row, in milliseconds, for up to 1,000 rows at once."""
+    sample = rows.head(TIMED_ROWS)
+    loaded.predict(sample)  # warm-up: the first prediction is slower than what callers wait for
     seconds = []
     for _ in range(TIMED_TIMES):
         start = time.perf_counter()
-        loaded.predict(asked)
+        loaded.predict(sample)
         seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds)) * 1000 / len(asked)
+    return float(np.median(seconds)) * 1000 / len(sample)
 
 
 def _with_threshold(

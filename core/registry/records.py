@@ -1,4 +1,4 @@
-"""What the run of a decision about a version is tagged with."""
+"""Run tags of promote."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from core.platform.runs import ChampionMove
 
 
 class PromotionRun(ChampionMove):
-    """What the gate or a person decided about a `version`, compared with the version `against`.
+    """A decision about `version`, compared with the version `against`.
 
-    In a dry run nothing was to move.
+    A dry run moves nothing.
     """
 
     version: str = ""

@@ -1,8 +1,8 @@
-"""Which version of a model bears which alias: the rules by which the champion comes and goes.
+"""Registration of versions, and the rules by which the champion's aliases move.
 
-A version is registered as the challenger, and moved by whoever decided so; each move is kept as
-tags of its run, of which the ledger is made. What a version's files hold is read by
-`version_files`, and MLflow is asked by `model_store`.
+A version is registered as the challenger. Each move of the champion is recorded as tags of its
+run, from which the ledger is built. `version_files` reads the files of a version, `model_store`
+talks to MLflow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from core.registry import version_files
 LEDGER = ("version", "from", "to", "decided_by", "decision", "reason", "run_id")
 UNKNOWN = "unknown"
 TURN_SECONDS = 300.0
-# as many runs as MLflow returns of one question
+# the most runs that MLflow returns for one query
 MOST_MOVES = 50_000
 
 
@@ -42,17 +42,17 @@ def register(
 ) -> ModelVersion:
     """Register a logged model as a new version with the alias `challenger`.
 
-    With no champion yet it becomes `champion` too; and where the champion was trained on the
-    built-in sample and this version was not: nobody would operate on made-up rows by choice. The
-    run of its training, if the tags name it, else `run_id`, is tagged with that `ChampionMove`.
+    It also becomes `champion` if there is none yet, or if the champion was trained on the built-in
+    sample and this version was not: nobody would operate on synthetic rows by choice. The run of
+    its training, if the tags name it, else `run_id`, is tagged with that `ChampionMove`.
 
     Parameters
     ----------
     evaluated : str, optional
-        The logged model that the test figures are of, where `model_id`, which is served, was
-        fitted again on more rows.
+        The logged model that was evaluated, if `model_id`, which is served, was refitted on more
+        rows.
     alias : str or None
-        None only registers it.
+        None sets no alias.
     """
     model_store.require_model(settings, model)
     own = {**tags, **model_store.digests(settings, model_id).write()}
@@ -91,23 +91,23 @@ def register(
 def with_threshold(
     settings: Settings, version: ModelVersion, threshold: float, run_id: str
 ) -> ModelVersion:
-    """Register the same classifier with another threshold, as a version of its own.
+    """Register the same classifier with another threshold, as a new version.
 
-    A version never changes: the server, the app, and whoever loads it elsewhere label by the one
-    threshold that it was registered with. The new one has no alias yet; its figures are those of
-    the run that trained it, and its tag `copied_from` names the version it comes from.
+    A version never changes: the server, the app, and any other client label by the threshold that
+    it was registered with. The new one has no alias yet; its metrics are those of the run that
+    trained it, and its tag `copied_from` names the original version.
 
     Parameters
     ----------
     threshold : float
         Probability, 0 to 1.
     run_id : str
-        The run that is open; the model is logged in it.
+        The open run; the model is logged in it.
 
     Raises
     ------
     StoreError
-        As `version_files.load` does.
+        As for `version_files.load`.
     """
     from core.platform import served_model
 
@@ -137,17 +137,17 @@ def with_threshold(
 
 @contextmanager
 def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Let one change of the champion, and of the endpoint that follows it, come after the other.
+    """Serialize changes of the champion and of the endpoint that follows it.
 
     Parameters
     ----------
     on_wait : callable, optional
-        Called several times a second while another change is under way.
+        Called several times a second while waiting for another change.
 
     Raises
     ------
     NotReadyError
-        When another change does not come to its end.
+        When the other change does not finish.
     """
     with locks.exclusive(
         settings.state_dir / "turn.lock",
@@ -164,12 +164,12 @@ def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> 
 def check_champion(
     settings: Settings, version: ModelVersion, *, instead_of: str | None
 ) -> dict[str, str]:
-    """Return the version behind each alias, if this one may become the champion as was decided.
+    """Return the version behind each alias, if this one may still become the champion.
 
     Parameters
     ----------
     instead_of : str or None
-        The version that was the champion when the decision was made, None for none.
+        The champion at the time of the decision, None for none.
 
     Raises
     ------
@@ -199,10 +199,10 @@ def move_champion(
     decision: str,
     reason: str,
 ) -> None:
-    """Make a version the champion and the old champion `previous`; it is no challenger any more.
+    """Make a version the champion and the old champion `previous`; it loses `challenger`.
 
     There is a champion at every moment: its alias is moved in one call, the last that can fail.
-    When one fails, all is as it was before.
+    When a call fails, the previous state is restored.
 
     Parameters
     ----------
@@ -214,9 +214,9 @@ def move_champion(
     Raises
     ------
     InputError
-        As `check_champion` does.
+        As for `check_champion`.
     StoreError
-        When the store does not do it.
+        When the store fails.
     """
     model, number = version.name, version.version
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def move_champion(
         except BaseException:
             _take_back(settings, model, run_id, list(move), before.get(PREVIOUS))
             raise
-        # it is the champion now, and that it stays: an alias too many does no harm
+        # it is the champion now and stays so: a leftover alias does no harm
         judged = version.about.copied_from or number
         if before.get(CHALLENGER) in (number, judged):
             with suppress(StoreError):
@@ -251,17 +251,17 @@ def move_champion(
 
 
 def ledger(settings: Settings, model: str) -> pd.DataFrame:
-    """Return which version was the champion from when to when, and by whose decision.
+    """Return which version was the champion from when to when, and who decided so.
 
-    Built from the tags of the runs that moved it, deleted runs too, and compared with the alias
-    that stands: what was moved in MLflow's own pages, or by an app that did not tag its runs, is
-    in it with `unknown` for who and why.
+    Built from the tags of the runs that moved it, including deleted runs, and compared with the
+    current alias: moves made in MLflow's own pages, or by an app that did not tag its runs, have
+    `unknown` decision and person.
 
     Returns
     -------
     DataFrame
-        Newest first: `version`, `from` and `to` (UTC; missing where nobody knows, and `to` of the
-        champion of now), `decided_by`, `decision` (first, promote, override, rollback, unknown),
+        Newest first: `version`, `from` and `to` (UTC; missing where unknown, and `to` of the
+        current champion), `decided_by`, `decision` (first, promote, override, rollback, unknown),
         `reason`, `run_id` (empty when unknown).
     """
     matching = ChampionMove.where(champion_of=model)
@@ -291,7 +291,7 @@ def ledger(settings: Settings, model: str) -> pd.DataFrame:
 
 
 def require_previous(settings: Settings, model: str) -> ModelVersion:
-    """Return the version that was the champion before.
+    """Return the previous champion.
 
     Raises
     ------
@@ -308,7 +308,7 @@ def require_previous(settings: Settings, model: str) -> ModelVersion:
 
 
 def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> None:
-    """End the last row at a time, once it is of the version that was the champion then."""
+    """End the last row at a time, if it is of the version that was the champion then."""
     if version and (not rows or rows[-1]["version"] != version):
         rows.append(
             {
@@ -328,7 +328,7 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
 def _take_back(
     settings: Settings, model: str, run_id: str, names: list[str], previous: str | None
 ) -> None:
-    """Make a move that failed half-way look as if it had never begun, as far as the store lets."""
+    """Undo a move that failed halfway, as far as the store permits."""
     moved = [name for name in names if "champion_" in name]
     with suppress(StoreError):
         if previous:

@@ -1,14 +1,13 @@
-"""The files of a version: found unchanged by their digests, and read without running them.
+"""The files of a version: verified by their digests, and read without running them.
 
-A version is kept as three files: the classifier, in the format of skops; the code that answers by
-it, a copy of `core.platform.served_model`; and MLflow's description, which names that code, the
-inputs, the features and the threshold. Pickle, and cloudpickle and joblib with it, runs
-whatever code a file holds as soon as it is read. A skops file names the types it is made of and
-holds their data; a type that is not on a closed list, `served_model.TRUSTED_TYPES`, is refused
-before anything of it is made. The SHA-256 of all three are noted when they are made, as tags of the
-version. What differs from them now, or was registered by somebody who noted none, is neither loaded
-nor served. That finds a file that was changed or exchanged; it is no defence against somebody who
-may write to the MLflow store itself.
+A version has three files: the classifier, in the format of skops; the code that serves it, a copy
+of `core.platform.served_model`; and MLflow's description, which names that code, the inputs, the
+features and the threshold. Pickle, and so cloudpickle and joblib, runs any code in a file as soon
+as it is read. A skops file names its types and holds their data; a type that is not on the closed
+list `served_model.TRUSTED_TYPES` is refused before anything is built. The SHA-256 of all three
+files are recorded at creation, as tags of the version. A version whose files differ from them, or
+that was registered without them, is neither loaded nor served. This detects changed or replaced
+files; it is no defence against somebody with write access to the MLflow store itself.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ from core.platform.errors import CourtsideError, InputError, NotReadyError, Stor
 from core.platform.rows import Rule, rule_of
 from core.platform.runs import ModelVersion, VersionTags
 
-# what each file is, as a sentence begins
+# name of each file, at the start of a sentence
 FILES = {
     "artifacts/pipeline.skops": "The classifier's file",
     "served_model.py": "The code",
     "MLmodel": "The configuration",
 }
-# libraries that the code of every model needs
+# libraries that every model's code needs
 ALWAYS_NEEDED = ("mlflow", "pandas", "numpy", "skops")
 
 Floats = npt.NDArray[np.float64]
@@ -46,30 +45,30 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A registered version, ready to answer in this process as its server would.
+    """A registered version, ready to predict in this process as its server would.
 
     Parameters
     ----------
     estimator : Classifier
         Fitted scikit-learn classifier or pipeline.
     inputs : mapping of str to {"number", "text"}
-        Raw columns that it takes, in order.
+        Raw input columns, in order.
     engineered : mapping of str to (formula, {"number", "text"})
-        Features that are computed from them.
+        Features computed from them.
     feature_names : tuple of str
-        What the estimator sees, in order.
+        Inputs of the estimator, in order.
     is_complete : bool
         Whether rows with a missing value are refused.
     threshold : float
-        Probability, 0 to 1, from which a row is labelled 1.
+        Lowest probability, 0 to 1, that is labelled 1.
     size : int
         Bytes of the classifier's file.
     example : DataFrame
         A few rows of the inputs.
     libraries : tuple of str
-        Distributions, beside those of the app, that it needs.
+        Distributions that it needs besides those of the app.
     rules : mapping of str to Rule
-        What the values of each input may be.
+        Permitted values of each input.
     """
 
     version: ModelVersion
@@ -85,20 +84,20 @@ class Loaded:
     rules: Mapping[str, Rule]
 
     def answers(self, rows: pd.DataFrame) -> pd.Series[bool]:
-        """Tell of each row whether it is answered; else a value is missing that it needs."""
+        """Return for each row whether it can be scored: no required value is missing."""
         inputs, features = self._seen(rows)
         if not self.is_complete:
             return pd.Series(True, index=rows.index)
         return inputs.notna().all(axis=1) & features.notna().all(axis=1)
 
     def features(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return what the estimator sees of raw rows.
+        """Return the estimator's features for raw rows.
 
         Raises
         ------
         InputError
-            When the server would refuse them: a column is missing, holds no number where it must,
-            or misses a value that is needed.
+            When the server would refuse them: a column is missing, a numeric column holds something
+            else, or a required value is missing.
         """
         from core.platform import served_model
 
@@ -127,18 +126,18 @@ class Loaded:
 
 
 def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) -> Loaded:
-    """Return a registered version's classifier, without a server; no code of its files is run.
+    """Return a registered version's classifier, without a server; runs no code of its files.
 
     Parameters
     ----------
     evaluated : bool
-        Whether to return the classifier that the test figures are of, where another one is served:
-        one that was fitted again on all labelled rows.
+        Whether to return the evaluated classifier if the served one was refitted on all labelled
+        rows.
 
     Raises
     ------
     StoreError
-        When its files are not those that were registered, or hold what is not trusted.
+        When its files are not the registered ones, or contain untrusted types.
     """
     from skops.io import loads
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -174,13 +173,13 @@ def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) 
 def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     """Return a candidate of a training, registered or not, as a version without a number.
 
-    `load` takes it, and is as careful with it: the SHA-256 of its files are those that were noted
-    when its run logged it.
+    `load` accepts it with the same checks: the SHA-256 of its files were recorded when its run
+    logged it.
 
     Raises
     ------
     NotReadyError
-        When there is no such run, or it is no candidate's.
+        When the run does not exist or is not a candidate's.
     """
     run = tracking.run(settings, run_id)
     if run is None or run.parent is None or run.step != "train":
@@ -201,9 +200,9 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
 
 
 def check(settings: Settings, version: ModelVersion) -> None:
-    """Do nothing if a version's files are those that were registered; nothing of them is run.
+    """Verify that a version's files are the registered ones, without running them.
 
-    For whoever is about to start a server, which runs the code among them.
+    Call it before starting a server, which runs the code among them.
 
     Raises
     ------
@@ -221,13 +220,13 @@ class Servable:
     Parameters
     ----------
     folder : Path
-        Its files, on this machine, where they stay.
+        Permanent local folder of its files.
     digests : mapping of str to str
-        The SHA-256 of each by its name in the folder, as it was registered.
+        The registered SHA-256 of each file, by file name.
     inputs, is_complete, threshold
-        As `Loaded` has them.
+        As in `Loaded`.
     rules : mapping of str to mapping
-        What the values of each input may be, as the version's configuration keeps it.
+        Permitted values of each input, as stored in the version's configuration.
     """
 
     folder: Path
@@ -239,14 +238,14 @@ class Servable:
 
 
 def servable(settings: Settings, version: ModelVersion) -> Servable:
-    """Return where the files of a version lie and what it takes; nothing of them is run.
+    """Return the files and inputs of a version, without running its code.
 
-    Of a store that is elsewhere, a copy is kept in `state/models`.
+    The files of a remote store are copied to `state/models`.
 
     Raises
     ------
     StoreError
-        When they are not those that were registered.
+        When they are not the registered ones.
     """
     copies = settings.state_dir / "models"
     with _folder(settings, version, evaluated=False, copies=copies) as folder:
@@ -264,11 +263,11 @@ def servable(settings: Settings, version: ModelVersion) -> Servable:
 
 
 def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
-    """Return the inputs of one row as they are sent to a version; empty where they are gone."""
+    """Return the inputs of one example row as a request has them; empty if they are gone."""
     try:
         with _folder(settings, version, evaluated=False) as folder:
-            kept = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
-        return dict(zip(kept["columns"], kept["data"][0], strict=True))
+            stored = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+        return dict(zip(stored["columns"], stored["data"][0], strict=True))
     except (CourtsideError, OSError, ValueError, KeyError, IndexError):
         return {}
 
@@ -277,7 +276,7 @@ def example(settings: Settings, version: ModelVersion) -> dict[str, Any]:
 def _folder(
     settings: Settings, version: ModelVersion, *, evaluated: bool, copies: Path | None = None
 ) -> Iterator[Path]:
-    """Give the folder of a version's files, as `model_store.folder` does."""
+    """Yield the folder of a version's files, as `model_store.folder` does."""
     if version.version:
         source = model_store.source(settings, version)
     else:
@@ -292,11 +291,11 @@ def _folder(
 
 
 def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
-    """Return the bytes of the classifier's file, once all files are those that were registered."""
+    """Return the bytes of the classifier's file, after verifying all files."""
     about = version.about
     wanted = about.by_file()
     if evaluated and about.evaluated_model:
-        # its code is never run
+        # its code never runs
         wanted = {
             "artifacts/pipeline.skops": about.evaluated_sha256,
             "MLmodel": about.evaluated_description_sha256,
@@ -317,7 +316,7 @@ def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
 
 
 def _called(version: ModelVersion, *, is_first: bool = True) -> str:
-    """Return what a version is called, as a sentence begins with it or not."""
+    """Return the display name of a version, capitalized to start a sentence or not."""
     named = (
         f"version {version.version} of {version.name}"
         if version.version

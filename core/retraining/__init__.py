@@ -1,4 +1,4 @@
-"""When to train again: the steps retrain and replay.
+"""The steps retrain and replay: when to train again.
 
 Policies, decisions with their reasons, and the simulation of policies on labelled history.
 """

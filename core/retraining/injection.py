@@ -1,4 +1,4 @@
-"""Drift put into rows on purpose, from a moment on: to see who notices it, when, and what helps."""
+"""Drift injection: synthetic changes to rows, to see who detects them, when, and what helps."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ KINDS = {
 
 
 class Injection(config.Options):
-    """What is put in, where, how much and from when.
+    """What to inject, where, how much and from when.
 
     Parameters
     ----------
     kind : {"shift", "scale", "label_flip", "missing_feature"}
-        Values moved up or down; multiplied; labels turned round; values gone.
+        Values shifted; values multiplied; labels flipped; values removed.
     column : str, optional
-        The raw column; labels need none.
+        The raw column; not needed for labels.
     size : float
         For a shift standard deviations of the column before `begin`, -20 to 20; for a scale the
         factor, 0 to 100; for labels and missing values the share of rows, above 0, at most 1.
     begin : str
-        Day or moment, ISO 8601, UTC where it names no zone.
+        Date or time, ISO 8601, UTC without a zone.
     ramp_days : float
-        Days until the full size is reached, growing evenly; 0 is sudden.
+        Days of linear growth to the full size; 0 is sudden.
     """
 
     kind: Literal["shift", "scale", "label_flip", "missing_feature"]
@@ -62,7 +62,7 @@ class Injection(config.Options):
 
     @property
     def text(self) -> str:
-        """What it does, in words.
+        """Description in words.
 
         Examples
         --------
@@ -81,19 +81,19 @@ class Injection(config.Options):
 
 @dataclass(frozen=True)
 class Injected:
-    """Rows with the drift in them, and which ones it has changed."""
+    """Rows with injected drift, and a mask of the changed ones."""
 
     frame: pd.DataFrame
     changed: npt.NDArray[np.bool_]
 
 
 def seconds(moment: str) -> float:
-    """Return an ISO day or moment as seconds since 1970.
+    """Return an ISO date or time as seconds since 1970.
 
     Raises
     ------
     ValueError
-        When it is none.
+        When it is invalid.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def seconds(moment: str) -> float:
 
 
 def strength(moments: Floats, injection: Injection) -> Floats:
-    """Return how much of the full size is in force at each moment, 0 to 1.
+    """Return the share of the full size in force at each time, 0 to 1.
 
     Examples
     --------
@@ -125,12 +125,12 @@ def strength(moments: Floats, injection: Injection) -> Floats:
 def check(
     injection: Injection, rows: pd.DataFrame, moments: Floats, first: int, target: str
 ) -> None:
-    """Refuse a drift that cannot be put into these rows.
+    """Refuse drift that does not fit these rows.
 
     Parameters
     ----------
     rows : DataFrame
-        In the order of time.
+        Ordered by time.
     moments : array of float, shape (n,)
         Seconds since 1970.
     first : int
@@ -139,8 +139,7 @@ def check(
     Raises
     ------
     InputError
-        For a column that the model does not take or that is not numeric, or a day outside the
-        rows that are streamed.
+        For a column that is not a numeric input of the model, or a date outside the streamed rows.
     """
     begin, column = seconds(injection.begin), injection.column
     first_day, last_day = (
@@ -175,12 +174,12 @@ def check(
 def inject(
     rows: pd.DataFrame, moments: Floats, target: str, injection: Injection, *, seed: int = 0
 ) -> Injected:
-    """Return the rows with the drift in them; those before its begin stay as they are.
+    """Return the rows with injected drift; those before its start are unchanged.
 
     Parameters
     ----------
     rows : DataFrame
-        Raw columns and the target, as `check` has accepted them.
+        Raw columns and the target, checked by `check`.
     moments : array of float, shape (n,)
         Seconds since 1970.
 

@@ -1,7 +1,7 @@
-"""When is a model trained again? A policy reads the reports and says what to do, and why.
+"""Retraining policies: from reports to a decision, with reasons.
 
-Only a check of performance or calibration can ask for a retraining. What changed in the inputs, in
-the answers or in the support asks for a person to look.
+Only a check of performance or calibration can trigger a retraining. Changes of the inputs, the
+predictions or the support call for an investigation by a person.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from core.stats.forecast import DAY, Trend
 from core.stats.metrics import TITLES
 
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
-# Metrics of a window whose trend is looked at.
+# Metrics of a window whose trend is estimated.
 FORECAST = ("log_loss", "skill", "roc_auc", "calibration_error")
-# Of all their slopes together: each has this share of it (Bonferroni).
+# Joint error rate of all their slopes, shared equally (Bonferroni).
 ERROR_RATE = 0.05
-# An estimate without labels is no performance.
+# An estimate without labels does not count as performance.
 ESTIMATED = "estimated_"
-# What supports a forecast, and is never a reason alone.
+# Evidence that supports a forecast, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
 
 
 @dataclass(frozen=True)
 class Window:
-    """What one report found.
+    """The results of one report.
 
     Parameters
     ----------
     begin, end : float
         Of its rows, seconds since 1970.
     values, verdicts, groups : mapping of code to value
-        Of its checks; `values` only has those that have one.
+        Of its checks; `values` omits checks without one.
     limits : mapping of code to (alert_low, alert_high)
-        None where there is no limit on that side.
+        None without a limit on that side.
     verdict : str
-        Of the report as a whole, as `verdicts.conclude` codes it.
+        Overall verdict, a code of `verdicts.conclude`.
     """
 
     run_id: str
@@ -67,19 +67,19 @@ class Window:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, why, and the reports that say so.
+    """What to do, why, and the reports behind it.
 
     Parameters
     ----------
     code : {"retrain", "wait", "investigate", "person", "none"}
-        "wait" lacks something to decide by; "person" leaves a model whose performance is in alert
-        to a person, as the strategy does not answer that; "none" has no reason to do anything.
+        "wait" lacks evidence; "person" leaves a performance alert to a person, as the strategy does
+        not handle it; "none" has no reason to act.
     title : str
         In a few words.
     reasons : tuple of str
         A sentence each.
     evidence : tuple of str
-        Ids of the runs of the reports.
+        Run ids of the reports.
     todo : str
         What to do next.
     """
@@ -114,17 +114,17 @@ def decide(
     Parameters
     ----------
     windows : sequence of Window
-        Of the present champion alone, oldest first, no row in two of them; see `apart`.
+        Of the current champion only, oldest first, without overlap; see `apart`.
     trained_at, now : float
         When the champion was trained, and now; seconds since 1970.
     used : collection of str
-        Windows that a retraining of this champion has seen already: the same evidence does not ask
-        twice, so reactive counts none of them, and a forecast waits for n new ones.
+        Windows that an earlier retraining of this champion was based on: the same evidence does not
+        count twice, so reactive ignores them, and a forecast waits for n new ones.
     retrained_at : float, optional
         When this champion was last retrained, without being replaced.
     waiting : str, optional
-        What the gate let pass and now waits for a person, in a few words: nothing is retrained
-        while it does.
+        Name of a challenger that passed the gate and waits for a person: nothing is retrained
+        meanwhile.
 
     Examples
     --------
@@ -190,9 +190,9 @@ def decide(
 
 
 def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> Decision:
-    """Return what to do where nothing is in alert, but the newest labels show no skill either.
+    """Return the decision when nothing is in alert, but the newest labels show no skill either.
 
-    That alone retrains nothing: labels that are too few show none of a good model.
+    That alone retrains nothing: with too few labels even a good model shows no skill.
     """
     labelled = _labelled(policy, windows)
     if decided.code != "none" or not labelled or policy.strategy == "calendar":
@@ -225,10 +225,10 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
 
 
 def forecasts(policy: Policy, windows: Sequence[Window], *, now: float) -> list[Forecast]:
-    """Return the trend of each metric that the windows have, with its interval.
+    """Return the trend of each metric of the windows, with its interval.
 
-    The limits are those of the newest window that has the metric. None where there are too few
-    windows of different moments with enough labels.
+    The limits are those of the newest window with the metric. Empty with too few windows of
+    different times with enough labels.
     """
     confidence = 1 - ERROR_RATE / len(FORECAST)
     projected = []
@@ -253,20 +253,20 @@ def forecasts(policy: Policy, windows: Sequence[Window], *, now: float) -> list[
 
 
 def middle(window: Window) -> float:
-    """Return the moment that a window stands for, seconds since 1970."""
+    """Return the midpoint of a window in time, seconds since 1970."""
     return (window.begin + window.end) / 2
 
 
 def apart(windows: Sequence[Window]) -> list[Window]:
-    """Return windows of which no two are the same rows again, oldest first.
+    """Return windows without repeated rows, oldest first.
 
-    Of two whose times share more than half of the shorter one, the one that is later in the given
-    order stays: a report that was made again, with more labels, is no second witness.
+    Of two whose periods share more than half of the shorter one, the later one in the given order
+    stays: a repeated report, with more labels, is no second witness.
 
     Parameters
     ----------
     windows : sequence of Window
-        In the order in which the reports were made.
+        In the order of the reports.
 
     Examples
     --------
@@ -275,17 +275,17 @@ def apart(windows: Sequence[Window]) -> list[Window]:
     >>> [window.run_id for window in apart([made("a", 0, 10), made("b", 8, 20), made("c", 0, 10)])]
     ['c', 'b']
     """
-    kept: list[Window] = []
+    distinct: list[Window] = []
     for window in reversed(windows):
-        if not any(_overlap(window, other) for other in kept):
-            kept.append(window)
-    # stable: of one moment, in the order in which they were made
-    kept.reverse()
-    return sorted(kept, key=lambda window: window.end)
+        if not any(_overlap(window, other) for other in distinct):
+            distinct.append(window)
+    # stable: at equal times, in the order of the reports
+    distinct.reverse()
+    return sorted(distinct, key=lambda window: window.end)
 
 
 def listed(codes: Sequence[str], most: int = 4) -> str:
-    """Return codes in words, not all of many.
+    """Return check codes in words, shortened if there are many.
 
     Examples
     --------
@@ -299,7 +299,7 @@ def listed(codes: Sequence[str], most: int = 4) -> str:
 
 
 def titled(code: str) -> str:
-    """Return what a check is called within a sentence.
+    """Return the name of a check within a sentence.
 
     Examples
     --------
@@ -332,7 +332,7 @@ def _labelled(policy: Policy, windows: Sequence[Window]) -> list[Window]:
 
 
 def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int, noun: str) -> Decision:
-    """Wait for windows: tell how many more."""
+    """Wait for windows: state how many more."""
     labelled = _labelled(policy, windows)
     more = wanted - len(labelled)
     few = len(windows) - len(labelled)
@@ -423,7 +423,7 @@ def _predictive(
     labelled = _labelled(policy, windows)
     if len(labelled) < policy.min_windows:
         return _no_windows(policy, windows, policy.min_windows, "with enough labels")
-    # a trend is as new as its newest window
+    # a trend is as recent as its newest window
     start = min(now, labelled[-1].end)
     known = forecasts(policy, windows, now=start)
     evidence = tuple(window.run_id for window in labelled)

@@ -1,4 +1,4 @@
-"""When a model is trained again, as a person sets it."""
+"""User settings for when a model is retrained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from core.platform.config import Options
 
 Strategy = Literal["none", "reactive", "predictive", "calendar"]
-# what each is called, and what it does
+# name and description of each
 STRATEGIES: dict[str, tuple[str, str]] = {
     "none": (
         "None",
@@ -44,19 +44,19 @@ class Policy(Options):
     Parameters
     ----------
     strategy : {"none", "reactive", "predictive", "calendar"}
-        See STRATEGIES, which tells them in words.
+        See STRATEGIES for descriptions.
     k, n : int
         Reactive: alerts in k of the last n windows with enough labels; k is at most n.
     min_labels : int
-        Windows of fewer labels say nothing of performance.
+        Windows with fewer labels do not count for performance.
     horizon_days : float
-        Predictive: a crossing within so many days of the newest window asks for a retraining.
+        Predictive: a crossing within this many days of the newest window triggers a retraining.
     min_windows : int
-        Predictive: no trend is looked at with fewer.
+        Predictive: fewest windows for a trend.
     every_days : float
         Calendar: from one training to the next.
     promotes : {"person", "itself"}
-        Whether a challenger that the gate lets pass waits for a person.
+        Whether a challenger that passes the gate waits for a person.
     """
 
     strategy: Strategy = "none"
@@ -76,5 +76,5 @@ class Policy(Options):
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is decided by itself."""
+        """Whether anything is decided automatically."""
         return self.strategy != "none"

@@ -1,4 +1,4 @@
-"""The policy of retraining as a person set it, and the lock that lets one retraining run."""
+"""Storage of the user's retraining policy, and the lock that serializes retrainings."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from core.platform.errors import StoreError
 from core.retraining.policy_settings import Policy
 
 NAME = "policy"
-# how often a waiting retraining says that it waits, seconds
+# interval of progress messages while waiting, seconds
 WAIT = 2.0
 
 
 def load(settings: Settings) -> Policy:
-    """Return the policy that was set, the default one before, which is none.
+    """Return the saved policy, by default one without retraining.
 
     Raises
     ------
     StoreError
-        When what is kept is no policy: nothing is retrained by a guess.
+        When the saved policy is invalid: nothing is retrained on a guess.
 
     Examples
     --------
@@ -40,13 +40,13 @@ def load(settings: Settings) -> Policy:
 
 
 def save(settings: Settings, policy: Policy) -> None:
-    """Keep a policy, whole or not at all."""
+    """Save a policy atomically."""
     state.save(settings, NAME, policy.model_dump(mode="json"))
 
 
 @contextmanager
 def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Wait until no other retraining of this home runs; the system frees it when one dies.
+    """Wait until no other retraining of this home runs; the system releases the lock of a dead one.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def turn(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def ask_about(settings: Settings, report: str) -> None:
-    """Have it decided in the background whether a report asks for a retraining, if a policy is on.
+    """Queue a job that decides whether a report triggers a retraining, if a policy is on.
 
     Raises
     ------

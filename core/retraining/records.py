@@ -1,4 +1,4 @@
-"""What the runs of a decision about retraining, and of a replay, are tagged with."""
+"""Run tags of retrain and replay."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from core.platform.run_tags import Listed, Moment, RunTags
 
 
 class DecisionRun(RunTags):
-    """What was decided about the champion `retrained_version`, by what, and what came of it.
+    """A decision about the champion `retrained_version`, its basis, and its outcome.
 
-    Reports were read up to `windows_until`, seconds since 1970. The runs of its own, the
-    `challenger` and what the `gate` said of it are there where a retraining came so far.
+    It considered reports up to `windows_until`, seconds since 1970. Nested runs, the `challenger`
+    and the verdict of the `gate` are present as far as a retraining got.
     """
 
     decision: str = ""
@@ -38,10 +38,10 @@ class DecisionRun(RunTags):
 
 
 class ReplayRun(RunTags):
-    """What came out of a replay, in a sentence, and when drift was put in, where it was."""
+    """The conclusion of a replay, in a sentence, and the start of injected drift, if any."""
 
     answer: str = ""
-    # written empty where none was put in
+    # written empty without drift
     drift_begin: Annotated[float | None, PlainSerializer(lambda at: "" if at is None else at)] = (
         None
     )

@@ -1,4 +1,4 @@
-"""replay: let the past go by once more, and compare policies of retraining on it."""
+"""replay: compare retraining policies on labelled history."""
 
 from __future__ import annotations
 
@@ -30,52 +30,52 @@ from core.stats.metrics import Floats
 from core.training import candidates as kinds
 
 Value = int | float | bool | str | None
-# every season of a yearly course, some of which end early
+# 180 days: once per yearly season, even if one ends early
 POLICIES = (
     Policy(),
     Policy(strategy="reactive"),
     Policy(strategy="predictive"),
     Policy(strategy="calendar", every_days=180),
 )
-# seconds between two looks that a page can take
-TELL_SECONDS = 0.5
+# interval of progress updates for a page, seconds
+REPORT_SECONDS = 0.5
 
 
 class Options(config.Options):
-    """What goes by, and who watches.
+    """What to replay, and under which policies.
 
     Parameters
     ----------
     rows : {"development", "all"}
-        The project's development rows, or all; the labelled ones among them.
+        The project's development rows, or all; only the labelled ones.
     features : tuple of str, optional
-        Columns or engineered; the champion's by default, the project's where there is none.
-    candidate, params
+        Columns or engineered; the champion's by default, without one the project's.
+    candidate, params : str, mapping
         The kind of classifier, one of `candidates.KINDS`, and parameters that differ from its
         defaults.
     window : {"column", "month", "year", "rows"}
-        What one report is of: a stretch of rows with the same value of `window_column`, a calendar
+        Rows of one report: a stretch of rows with the same value of `window_column`, a calendar
         month or year, or `window_rows` rows.
     window_column : str, optional
-        By default the first of the project's columns of slices that divides time.
+        By default the first of the project's slicing columns that divides time.
     window_rows : int
         50 to 100,000.
     train_windows : int
-        The first training takes so many windows, 1 to 500; unless
+        Windows of the first training, 1 to 500.
     train_share, train_until : float, str, optional
-        it takes this share of the rows, or those before this day.
+        Instead of `train_windows`, the share of the rows, or the date until which to train.
     label_delay_days : float
         From a row to its label, 0 to 3,650 days.
     label_share : float
-        Share of rows whose label ever comes, 0.01 to 1.
+        Share of rows that ever get a label, 0.01 to 1.
     policies : tuple of Policy
-        Those that are compared, 1 to 8; doing nothing is always among them.
+        Policies to compare, 1 to 8; doing nothing is always added.
     injection : Injection, optional
-        Drift that is put in.
+        Drift to inject.
     speed : float
-        Windows per second, 0 to 1,000; 0 is as fast as can be.
+        Windows per second, 0 to 1,000; 0 is as fast as possible.
     seed : int
-        Of folds, draws and what is put in.
+        Random seed of folds, draws and injected drift.
     """
 
     rows: Literal["development", "all"] = "development"
@@ -116,7 +116,7 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended; log losses are means over all rows that went by."""
+    """The result; log losses are means over all replayed rows."""
 
     run_id: str
     answer: str
@@ -128,7 +128,7 @@ class Result:
 
 @dataclass
 class _Lane:
-    """One policy on its way through time."""
+    """The course of one policy through time."""
 
     title: str
     policy: Policy
@@ -138,10 +138,10 @@ class _Lane:
 
 @dataclass
 class _ReplayRun:
-    """What all policies share: rows, windows, and models that more than one of them may need.
+    """Data shared by all policies: rows, windows, and models that several of them may need.
 
-    A model that two policies train at the same moment is the same one, and so is all that it
-    answers; it is made, kept and judged once.
+    A model that two policies train at the same time is the same, and so are its predictions; it is
+    trained, stored and checked once.
     """
 
     spec: ProjectSpec
@@ -168,7 +168,7 @@ class _ReplayRun:
         return self.champions[place]
 
     def score(self, champion: Champion, place: int) -> None:
-        """Have a champion answer the rows of a window, into the log."""
+        """Score the rows of a window with a champion, into the log."""
         key = champion.version, place
         if key in self.losses:
             return
@@ -195,7 +195,7 @@ class _ReplayRun:
         self.figures[key] = replay.truth(labels, probabilities, self.recipe.threshold)
 
     def arrive(self, since: float, until: float) -> None:
-        """Take in the labels that became known since, into the log."""
+        """Add the labels that became known in a period to the log."""
         new = np.flatnonzero((self.stream.arrivals > since) & (self.stream.arrivals <= until))
         new = new[new >= self.spans[0].first]
         replay_store.label(
@@ -206,7 +206,7 @@ class _ReplayRun:
         )
 
     def report(self, champion: Champion, place: int, since: float) -> Report:
-        """Judge a window by what the log holds at its end."""
+        """Check a window with the log's contents at its end."""
         key = champion.version, place
         if key not in self.reports:
             span, arrivals = self.spans[place], self.stream.arrivals
@@ -234,16 +234,16 @@ class _ReplayRun:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Let labelled rows go by in the order of time, once for each policy: run `Simulacao`.
+    """Replay labelled rows in the order of time, once per policy: run `Simulacao`.
 
-    The person's own predictions log, models and champion are not touched.
+    The user's own predictions log, models and champion are not touched.
 
     Raises
     ------
     NotReadyError
         Before the first acquisition.
     InputError
-        When the rows, the windows or the drift that were asked for are not there.
+        When the requested rows, windows or drift do not exist.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
@@ -255,14 +255,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         moments = replay.moments_of(rows[spec.time])
         changed = None
         inputs = list(spec.inputs_of(features))
-        taken = rows[[*inputs, spec.target]]
+        inputs_and_target = rows[[*inputs, spec.target]]
         if options.injection is not None:
-            drifts.check(options.injection, taken, moments, spans[0].first, spec.target)
+            drifts.check(options.injection, inputs_and_target, moments, spans[0].first, spec.target)
             injected = drifts.inject(
-                taken, moments, spec.target, options.injection, seed=options.seed
+                inputs_and_target, moments, spec.target, options.injection, seed=options.seed
             )
-            taken, changed = injected.frame, injected.changed
-        stream, recipe = _stream(spec, options, features, rows, taken, moments)
+            inputs_and_target, changed = injected.frame, injected.changed
+        stream, recipe = _stream(spec, options, features, rows, inputs_and_target, moments)
         lanes_of = _policies(options)
         replay_store.check_size(len(rows) - spans[0].first, len(lanes_of))
         with replay_store.opened(settings, run_id) as store:
@@ -300,13 +300,13 @@ def _champions_features(settings: Settings, spec: ProjectSpec) -> tuple[str, ...
 
 
 def _policies(options: Options) -> dict[str, Policy]:
-    """Return the policies by their titles; doing nothing stands first, asked for or not."""
+    """Return the policies by their titles; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
     return {replay.titled(policy): policy for policy in (Policy(), *others)}
 
 
 def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
-    """Return the labelled rows in the order of time, and the moment of each.
+    """Return the labelled rows in the order of time, and the time of each.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
     """
     only = split.default_rows(spec) if which == "development" else {}
     rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
-    # they come in the order of their ids, which stays within a moment
+    # sorted by id before, which breaks ties in time
     moments = replay.moments_of(rows[spec.time])
     order = np.argsort(moments, kind="stable")
     return rows.iloc[order].reset_index(drop=True), moments[order]
@@ -324,7 +324,7 @@ def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataF
 def _ordered(
     raw: pd.DataFrame, spec: ProjectSpec, options: Options, features: tuple[str, ...]
 ) -> tuple[pd.DataFrame, list[Span]]:
-    """Return the rows that go by, in their order, and the windows after the first training."""
+    """Return the replayed rows in order, and the windows after the first training."""
     if fault := spec.fault_of(features):
         raise InputError(f"These features cannot be used: {fault}. Choose others.")
     rows, moments = in_order(raw, spec, options.rows)
@@ -341,7 +341,7 @@ def _ordered(
     if options.train_until is not None:
         first = int(np.searchsorted(moments, drifts.seconds(options.train_until)))
     elif options.train_share is not None:
-        # a moment is not torn apart
+        # rows of the same time stay together
         first = int(np.searchsorted(moments, moments[int(options.train_share * len(rows))]))
     else:
         first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
@@ -355,12 +355,12 @@ def _ordered(
 
 @dataclass(frozen=True)
 class Outlook:
-    """What there is to replay.
+    """What can be replayed.
 
     Parameters
     ----------
     first, last : str
-        Days of the first and last labelled row.
+        Dates of the first and last labelled row.
     dividing : tuple of str
         Columns whose values divide time into stretches.
     """
@@ -372,7 +372,7 @@ class Outlook:
 
 
 def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
-    """Return what there is to replay, None before the first acquisition.
+    """Return what can be replayed, None before the first acquisition.
 
     Raises
     ------
@@ -395,7 +395,7 @@ def dividing(rows: pd.DataFrame, spec: ProjectSpec) -> list[str]:
     Parameters
     ----------
     rows : DataFrame
-        In the order of time.
+        Ordered by time.
     """
     columns = []
     for name in spec.slices:
@@ -411,22 +411,22 @@ def _stream(
     options: Options,
     features: tuple[str, ...],
     rows: pd.DataFrame,
-    taken: pd.DataFrame,
+    inputs_and_target: pd.DataFrame,
     moments: Floats,
 ) -> tuple[Stream, Recipe]:
     from core.platform import served_model
 
     inputs = spec.inputs_of(features)
-    seen = served_model.with_features(
-        served_model.checked(taken, spec.kinds_of(inputs), is_complete=False),
+    seen_features = served_model.with_features(
+        served_model.checked(inputs_and_target, spec.kinds_of(inputs), is_complete=False),
         features,
         spec.formulas_of(features),
     )
     texts = tuple(name for name in features if spec.is_text(name))
     stream = Stream(
-        seen,
-        replay.coded(seen, texts),
-        taken[spec.target].to_numpy(dtype=np.int64),
+        seen_features,
+        replay.coded(seen_features, texts),
+        inputs_and_target[spec.target].to_numpy(dtype=np.int64),
         moments,
         replay.arrivals(
             moments,
@@ -441,7 +441,7 @@ def _stream(
         options.params,
         tuple(features),
         texts,
-        impute=bool(seen.isna().any().any()),
+        impute=bool(seen_features.isna().any().any()),
         threshold=spec.threshold,
         seed=options.seed,
     )
@@ -456,7 +456,7 @@ def _go(
     options: Options,
     progress: Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Let the windows go by, side by side for all policies; returns windows and decisions."""
+    """Replay the windows for all policies in parallel; return windows and decisions."""
     spans, stream = course.spans, course.stream
     start = float(stream.moments[spans[0].first - 1])
     progress.update(0.03, f"Training on {spans[0].first:,} rows, until {_day(start)}")
@@ -464,7 +464,7 @@ def _go(
     lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
     windows: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
-    began, told_at, since = time.monotonic(), 0.0, start
+    began, reported_at, since = time.monotonic(), 0.0, start
     for place, span in enumerate(spans):
         for lane in lanes:
             course.score(lane.champion, place)
@@ -474,16 +474,16 @@ def _go(
             windows.append(window)
             decisions.append(decision)
         since = span.end
-        if time.monotonic() - told_at > TELL_SECONDS:
+        if time.monotonic() - reported_at > REPORT_SECONDS:
             replay_store.tell(settings, run_id, windows)
-            told_at = time.monotonic()
+            reported_at = time.monotonic()
         done = (place + 1) / len(spans)
         progress.update(0.05 + 0.9 * done, f"{_day(span.end)}: window {place + 1} of {len(spans)}")
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:
                 replay_store.tell(settings, run_id, windows)
-                told_at = time.monotonic()
+                reported_at = time.monotonic()
                 time.sleep(wait)
     return pd.DataFrame(windows), pd.DataFrame(decisions)
 
@@ -491,7 +491,7 @@ def _go(
 def _step(
     course: _ReplayRun, lane: _Lane, place: int, since: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Judge a window, decide, and do what was decided."""
+    """Check a window, decide, and act on the decision."""
     span, champion = course.spans[place], lane.champion
     report = course.report(champion, place, since)
     lane.reports.append(replay.as_window(report, f"{champion.version}-{place}", span))
@@ -553,7 +553,7 @@ def _record(
     decisions: pd.DataFrame,
     changed: Any,
 ) -> tuple[dict[str, Any], str, pd.DataFrame]:
-    """Return what the run keeps, the answer, and the table of policies."""
+    """Return the contents of the run, the conclusion, and the table of policies."""
     first = course.spans[0].first
     baseline = next(iter(policies))
     begin = drifts.seconds(options.injection.begin) if options.injection else None
@@ -598,13 +598,13 @@ def _record(
 
 
 def _metrics(summary: pd.DataFrame, policies: dict[str, Policy]) -> dict[str, float]:
-    """Return the figures of each policy, by its strategy and, of two alike, their number."""
+    """Return the metrics of each policy, by strategy and, if repeated, a number."""
     figures: dict[str, float] = {}
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for row in summary.to_dict("records"):
         strategy = policies[row["policy"]].strategy
-        seen[strategy] = seen.get(strategy, 0) + 1
-        name = strategy if seen[strategy] == 1 else f"{strategy}_{seen[strategy]}"
+        counts[strategy] = counts.get(strategy, 0) + 1
+        name = strategy if counts[strategy] == 1 else f"{strategy}_{counts[strategy]}"
         for figure in (
             "log_loss",
             "gain",

@@ -1,4 +1,4 @@
-"""Charts of a replay: how each policy fared in each window, and what it did."""
+"""Charts of a replay: log loss and actions of each policy over the windows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def log_loss(
 ) -> alt.LayerChart:
     """Show the log loss of each window under each policy, with its alarms and retrainings.
 
-    Lines that lie on each other stay visible: the first is the broadest.
+    Overlapping lines stay visible: the first is the broadest.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def log_loss(
         A row per policy and window: policy, window, end (seconds since 1970), rows, log_loss,
         is_alarm, is_retrained.
     drift_begin : float, optional
-        When drift was put in, seconds since 1970; drawn as a rule.
+        When drift was injected, seconds since 1970; drawn as a rule.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def gain(
     Parameters
     ----------
     windows, drift_begin
-        As `log_loss` takes them.
+        As for `log_loss`.
     baseline : str
         A policy.
 
@@ -66,7 +66,7 @@ def gain(
     [0.1]
     """
     base = windows[windows["policy"] == baseline].set_index("end")["log_loss"]
-    # a window is known by its end
+    # a window is identified by its end
     table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
     table = table[table["policy"] != baseline]
     name = f"Less log loss than “{baseline}”"

@@ -1,7 +1,7 @@
-"""Stores of replays: a predictions log of its own for each, far from the person's own log.
+"""Stores of replays: a separate predictions log for each, apart from the user's own.
 
-A store is the folder state/replays/<run id>. It goes when its replay fails or its process dies,
-when newer ones take its place, or when somebody removes it; the run in MLflow stays.
+A store is the folder state/replays/<run id>. It is removed when its replay fails or its process
+dies, when newer ones replace it, or on request; the run in MLflow stays.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from core.platform.process import Process, is_alive
 from core.predictions_log import labels as late_labels
 from core.predictions_log import predictions
 
-# The newest stores are kept, and none holds more predictions than this.
+# Only the newest stores stay, each with at most this many predictions.
 KEPT = 3
 MOST_PREDICTIONS = 2_000_000
-# Labels of one transaction.
+# Labels per transaction.
 BLOCK = 20_000
 SOURCE = "replay"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -45,7 +45,7 @@ class Store:
     Parameters
     ----------
     bytes : int
-        What it takes.
+        Size on disk.
     is_open : bool
         Whether its replay is still running.
     """
@@ -58,17 +58,17 @@ class Store:
 
 @contextmanager
 def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
-    """Make the store of a replay; it is removed again when anything fails inside.
+    """Create the store of a replay; it is removed again if the body fails.
 
     Yields
     ------
     Settings
-        Those of a home in the store: the predictions log under them is the replay's own.
+        With a home in the store, so that the predictions log is the replay's own.
 
     Raises
     ------
     StoreError
-        When the folder cannot be made.
+        When the folder cannot be created.
     """
     sweep(settings)
     place = _folder(settings, run_id)
@@ -79,7 +79,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
     except OSError as error:
         raise StoreError(f"The store of the replay cannot be made in {place}: {error}.") from error
     try:
-        # whatever the person's log is, the replay's is a file of its own
+        # wherever the user's log is, the replay's is a separate file
         yield settings.model_copy(update={"home": place, "predictions_url": None})
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -91,7 +91,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
 
 
 def check_size(rows: int, policies: int) -> None:
-    """Refuse a replay whose store could outgrow its bounds.
+    """Refuse a replay whose store could exceed its limit.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def predict(
     probabilities: Sequence[float],
     predicted: Sequence[int],
 ) -> None:
-    """Keep what a version answered in a window; the same again changes nothing.
+    """Store a version's predictions for a window; repeating it changes nothing.
 
     Raises
     ------
@@ -150,14 +150,14 @@ def predict(
 
 
 def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Sequence[float]) -> None:
-    """Take in labels by the rows' keys, with the moments at which they became known.
+    """Store labels by the rows' keys, with the times at which they became known.
 
     Raises
     ------
     StoreError
         When the log cannot be written.
     """
-    # the log takes no label of the future, and a replay may be of rows that are planned
+    # the log accepts no label from the future, and a replay may contain planned rows
     now = time.time()
     reports = [
         late_labels.Report(int(value), key=key, labelled_at=min(moment, now))
@@ -168,7 +168,7 @@ def label(store: Settings, keys: Sequence[str], labels: Sequence[int], at: Seque
 
 
 def read(store: Settings, *, version: int, window: int) -> pd.DataFrame:
-    """Return probability and label (NaN where unknown yet) of a window's rows, in their order.
+    """Return probability and label (NaN if not known yet) of a window's rows, in their order.
 
     Raises
     ------
@@ -180,12 +180,12 @@ def read(store: Settings, *, version: int, window: int) -> pd.DataFrame:
 
 
 def tell(settings: Settings, run_id: str, windows: Sequence[dict[str, Any]]) -> None:
-    """Keep how far a replay is, for a page that looks on."""
+    """Store the progress of a replay, for a page that follows it."""
     storage.write_json(_folder(settings, run_id) / _LIVE, list(windows))
 
 
 def progress_of(settings: Settings, run_id: str) -> pd.DataFrame:
-    """Return what a running replay has told so far; no rows before it has, or once it is gone."""
+    """Return the progress of a running replay; empty before any, or once it is gone."""
     try:
         return pd.DataFrame(storage.read_json(_folder(settings, run_id) / _LIVE, list) or [])
     except (StoreError, InputError):
@@ -193,7 +193,7 @@ def progress_of(settings: Settings, run_id: str) -> pd.DataFrame:
 
 
 def stores(settings: Settings) -> list[Store]:
-    """Return the stores there are, newest first."""
+    """Return all stores, newest first."""
     listed = []
     for place in _home(settings).glob("*"):
         if not _RUN_ID.fullmatch(place.name):
@@ -215,7 +215,7 @@ def remove(settings: Settings, run_id: str) -> None:
     place = _folder(settings, run_id)
     is_open = False
     with suppress(StoreError):
-        # one that does not say whose it is may go when a person says so
+        # an unreadable store may be removed on a person's request
         is_open = _is_open(place)
     if is_open:
         raise InputError("This replay is still running. Cancel it first; its store goes with it.")
@@ -226,7 +226,7 @@ def sweep(settings: Settings) -> None:
     """Remove the stores of replays whose process died before they were complete."""
     for place in _home(settings).glob("*"):
         if _RUN_ID.fullmatch(place.name) and (place / _OWNER).exists():
-            # one that does not say whose it is stays: a process may be at work in it
+            # an unreadable store stays: a process may be using it
             with set_aside.guarded(settings, "sweep", place.name, passing=(), code="unreadable"):
                 if not _is_open(place):
                     shutil.rmtree(place, ignore_errors=True)

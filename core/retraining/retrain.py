@@ -1,4 +1,4 @@
-"""retrain: decide by the reports whether to train again, do it, and let the gate judge."""
+"""retrain: decide from the reports whether to retrain, do it, and apply the gate."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ MOST_REPORTS = 200
 
 
 class Options(config.Options):
-    """Who asks, and by which policy.
+    """Who triggers it, and which policy decides.
 
     Parameters
     ----------
     trigger : {"report", "person", "calendar", "schedule"}
-        A report that was made, a person, or a schedule.
+        A new report, a person, or a schedule.
     report : str, optional
         Run id of that report.
     reason : str, optional
-        A person's, of 10 characters or more: retrain whatever the policy says. Without it a person
-        only has the policy decide.
+        A person's reason, of 10 characters or more, to retrain regardless of the policy. Without it
+        the policy decides.
     policy : Policy, optional
-        In place of the one that was set.
+        Instead of the saved one.
     decided_by : str
-        Who asks, by default the operating system's user.
+        Who triggers it, by default the operating system's user.
     recipe : {"champion", "free"}
-        Train with the champion's own candidate and parameters, or with all the choices of its
+        Train with the champion's own candidate and parameters, or with all the options of its
         training, so that another candidate may win.
     """
 
@@ -73,7 +73,7 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """What was decided; the rest is empty where nothing was retrained.
+    """The decision; the other fields are empty without a retraining.
 
     Parameters
     ----------
@@ -81,7 +81,6 @@ class Result:
     version : str
         The challenger.
     gate : {"promote", "hold", "refuse", ""}
-    is_promoted : bool
     """
 
     run_id: str
@@ -94,20 +93,20 @@ class Result:
 
 @dataclass(frozen=True)
 class State:
-    """What a decision is made by.
+    """The basis of a decision.
 
     Parameters
     ----------
     windows : tuple of Window
-        Reports of the champion, oldest first, no rows in two of them.
+        Reports of the champion, oldest first, without overlap.
     used : frozenset of str
-        Those that its last retraining had seen.
+        Those that its last retraining was based on.
     retrained_at : float or None
-        When that was, seconds since 1970.
+        Time of that retraining, seconds since 1970.
     waiting : str or None
-        What the gate let pass and waits for a person.
+        Name of a challenger that passed the gate and waits for a person.
     waiting_run : str or None
-        The run that made it.
+        The run that trained it.
     """
 
     champion: ModelVersion
@@ -119,7 +118,7 @@ class State:
 
 
 class _Part(Progress):
-    """A stretch of a progress: inner steps tell 0 to 1 of theirs, and their runs are not told."""
+    """A section of a progress: inner steps report 0 to 1 of theirs, and not their runs."""
 
     def __init__(self, outer: Progress, begin: float, end: float, name: str) -> None:
         self.job_id = outer.job_id
@@ -132,7 +131,7 @@ class _Part(Progress):
 
 
 def state(settings: Settings, spec: ProjectSpec) -> State:
-    """Read from the store what a decision is made by; nothing is trained.
+    """Read the basis of a decision from the store, without training.
 
     Raises
     ------
@@ -162,7 +161,7 @@ def state(settings: Settings, spec: ProjectSpec) -> State:
 
 
 def decide(settings: Settings, by: Policy, standing: State) -> Decision:
-    """Return what a policy decides now."""
+    """Return the policy's decision now."""
     return policy.decide(
         by,
         standing.windows,
@@ -175,7 +174,7 @@ def decide(settings: Settings, by: Policy, standing: State) -> Decision:
 
 
 def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
-    """Return what the reports of a version found, in the order in which they were made.
+    """Return the reports of a version as windows, in the order of the reports.
 
     Reports of the test set against the training set are left out: they are not of operation.
     """
@@ -188,7 +187,7 @@ def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
             continue
         if run.params.get("window") == "test":
             continue
-        # the sample's rows say nothing of a version that is asked about real ones
+        # rows of the sample say nothing about a version that serves real ones
         if run.is_sample != champion.is_sample:
             continue
         try:
@@ -197,14 +196,14 @@ def windows(settings: Settings, champion: ModelVersion) -> list[Window]:
             continue
         with set_aside.guarded(settings, "retraining", f"report:{run.run_id}", code="unreadable"):
             window = as_window(run, checks)
-            # runs tell real time, policies count by the clock of schedules
+            # runs have wall time, policies use the clock of schedules
             begin, end = (clock.moment(settings, moment) for moment in (window.begin, window.end))
             reported.append(replace(window, begin=begin, end=end))
     return reported
 
 
 def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
-    """Return a report as a policy reads it."""
+    """Return a report as input of a policy."""
     limits = checks.reindex(columns=["alert_low", "alert_high"]).astype("float64")
     values = checks["value"].astype("float64")
     codes = checks["code"].astype(str)
@@ -232,19 +231,19 @@ def as_window(run: RunInfo, checks: pd.DataFrame) -> Window:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Decide, and retrain where that is decided, as the run `Retreinamento`.
+    """Decide, and retrain if so decided, as the run `Retreinamento`.
 
     The runs of the preparation, the training and the gate are nested in it. A retraining trains
-    the champion's recipe on the rows that it had and those that got a label since, which replaces
-    the prepared sets that stand; the test rows stay test rows. The challenger alias stands on the
-    new version. When the preparation or the training fails, the prepared sets are put back.
+    the champion's recipe on its rows and those labelled since, which replaces the current prepared
+    sets; the test rows stay test rows. The new version becomes the challenger. When the preparation
+    or the training fails, the previous sets are restored.
 
     Raises
     ------
     NotReadyError
         Before there is a champion, or when its training cannot be repeated.
     InputError
-        When nothing new was labelled.
+        When there are no new labels.
     """
     spec = project.load(settings.project)
 
@@ -312,10 +311,10 @@ def _retrain(
         )
     )
     fitted = tracking.run(settings, trained.run_id)
-    made = tracking.run(settings, prepared.run_id)
+    preparation = tracking.run(settings, prepared.run_id)
     metrics = {
         "rows_fit": fitted.metrics.get("rows_fit", 0.0) if fitted else 0.0,
-        "labels_new": made.metrics.get("rows_new", 0.0) if made else 0.0,
+        "labels_new": preparation.metrics.get("rows_new", 0.0) if preparation else 0.0,
         "labels_used": float(prepared.rows_train + prepared.rows_test),
         "log_loss_test": trained.log_loss_test,
     }
@@ -333,7 +332,7 @@ def _retrain(
 
 
 def _decided(options: Options, decision: Decision) -> Decision:
-    """Return the policy's decision, or a person's in its stead."""
+    """Return the policy's decision, or a person's instead."""
     if options.reason is None:
         return decision
     policy_says = f"The policy says: {decision.title}."
@@ -401,7 +400,7 @@ def _cost(settings: Settings, run_id: str, began: float) -> None:
 
 
 def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
-    """Return the newest retraining of this champion, failed ones too; none of mere decisions."""
+    """Return the newest retraining of this champion, including failed ones; not mere decisions."""
     matching = [
         *DecisionRun.where(decision="retrain", retrained_version=champion.version),
         "attributes.status != 'RUNNING'",
@@ -413,7 +412,7 @@ def _last(settings: Settings, champion: ModelVersion) -> RunInfo | None:
 
 
 def _waiting(settings: Settings, spec: ProjectSpec, last: DecisionRun) -> ModelVersion | None:
-    """Return the challenger that a retraining made, where it waits for a person."""
+    """Return the challenger of a retraining, if it waits for a person."""
     if last.gate != "promote" or not last.challenger:
         return None
     challenger = model_store.find_version(settings, spec.model, last.challenger)
@@ -427,7 +426,7 @@ def _waiting(settings: Settings, spec: ProjectSpec, last: DecisionRun) -> ModelV
 def _recipe(
     settings: Settings, spec: ProjectSpec, options: Options, champion: ModelVersion
 ) -> tuple[prepare.Options, train.Options]:
-    """Return how to prepare and train as the champion's own training did, with newer rows."""
+    """Return the options of the champion's own preparation and training, with newer rows."""
     trained = tracking.run(settings, champion.trained_by)
     if trained is None or trained.step != "train":
         raise NotReadyError(
@@ -461,7 +460,7 @@ def _recipe(
 
 
 def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dict[str, Any]:
-    """Return the resolved options of a run, those that the step still has."""
+    """Return the resolved options of a run, as far as the step still has them."""
     try:
         path = tracking.artifact(settings, run_id, "settings.json")
     except CourtsideError as error:
@@ -474,7 +473,7 @@ def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dic
 
 
 def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.DataFrame, str]:
-    """Return what the gate found on each kind of row, as a table and in a sentence."""
+    """Return the gate's results on each kind of row, as a table and in a sentence."""
     try:
         slices = tracking.table(settings, gate_run, "slices")
     except NotReadyError:

@@ -1,4 +1,4 @@
-"""Charts of retraining: where a metric is heading, and when it would cross its limit."""
+"""Charts of retraining: the trend of a metric, and when it would cross its limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.stats.forecast import Trend
 if TYPE_CHECKING:
     import altair as alt
 
-# moments at which a line and its band are drawn
+# points of a line and its band
 STEPS = 60
 
 
@@ -35,11 +35,11 @@ def trend(
     windows : DataFrame
         A row per window: time (seconds since 1970), value, run (a short name).
     fitted : Trend or None
-        None where there are too few windows for one.
+        None with too few windows.
     low, high : float or None
         The alert limits.
     until : float
-        The last moment that is drawn, seconds since 1970.
+        End of the time axis, seconds since 1970.
     confidence : float
         Of the band.
 
@@ -106,6 +106,6 @@ def trend(
 
 
 def _moments(table: pd.DataFrame) -> pd.DataFrame:
-    """Return seconds since 1970 as moments."""
+    """Return seconds since 1970 as timestamps."""
     names = [name for name in ("time", "last") if name in table]
     return table.assign(**{name: pd.to_datetime(table[name], unit="s") for name in names})

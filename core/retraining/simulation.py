@@ -1,6 +1,6 @@
-"""The past once more: what would monitoring and retraining have done, had they been there?
+"""Simulation of monitoring and retraining on labelled history.
 
-Rows come in the order of time, and nothing is used before it would have been known: a model is
+Rows arrive in the order of time, and nothing is used before it would have been known: a model is
 trained, and its limits are learned, on rows whose labels had arrived by then.
 """
 
@@ -27,16 +27,16 @@ from core.training.estimators import unfitted
 
 Bools = npt.NDArray[np.bool_]
 
-# A model is not trained on fewer rows, nor is a replay begun with fewer windows.
+# Fewest rows of a training, and fewest windows of a replay.
 MIN_TRAIN, MIN_WINDOWS = 200, 2
 MOST_WINDOWS = 1_000
-# The held-out forecasts of a champion's own rows, its reference, come from so many folds.
+# Folds of the out-of-fold predictions that are a champion's reference.
 FOLDS = 5
-# Draws by which limits are learned: few, since every champion learns its own.
+# Draws for learning limits: few, since every champion learns its own.
 DRAWS = 200
-# Limits are learned for window sizes that differ by this factor; between them the smaller counts.
+# Limits are learned for window sizes in steps of this factor; the next smaller size applies.
 SIZE_STEP = 1.5
-# Two-sided 95% of the normal distribution.
+# name of each strategy in titles
 STRATEGIES = {
     "none": "Never",
     "reactive": "Reactive",
@@ -54,12 +54,12 @@ class Stream:
     features : DataFrame, shape (n, k)
         As a model would see them.
     codes : DataFrame, shape (n, k)
-        The same with a number for each text, as `coded` gives them.
+        The same with texts encoded by `coded`.
     labels : array of int, shape (n,)
-        What became of each row, known at the time or not.
+        Final label of each row, whether known at the time or not.
     moments, arrivals : array of float, shape (n,)
-        When a row came to be, and when its label becomes known; seconds since 1970, infinite for a
-        label that never comes.
+        Time of a row, and of its label's arrival; seconds since 1970, infinite for a label that
+        never arrives.
     keys : sequence of str
         The project's id of each row.
     """
@@ -74,12 +74,12 @@ class Stream:
 
 @dataclass(frozen=True)
 class Span:
-    """A window of the stream: rows `first` to `last`, without the latter.
+    """A window of the stream: rows `first` to `last`, exclusive.
 
     Parameters
     ----------
     begin, end : float
-        Moments of its first and of its last row, seconds since 1970.
+        Times of its first and of its last row, seconds since 1970.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every champion of a replay is made."""
+    """How every champion of a replay is trained."""
 
     kind: str
     params: Mapping[str, Any]
@@ -104,7 +104,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Champion:
-    """A model in force, and what its windows are compared with.
+    """A model in force, and the reference of its windows.
 
     Parameters
     ----------
@@ -115,13 +115,13 @@ class Champion:
     first : int
         The first row that it scores.
     rows : int
-        Rows that it was fitted on.
+        Number of its training rows.
     reference : DataFrame
-        Those rows' features, label, and the probability by a fit that had not seen the row.
+        The features, label, and out-of-fold probability of those rows.
     figures : mapping
-        Of the reference, as `metrics.classification` gives them.
+        Of the reference, from `metrics.classification`.
     seconds : float
-        How long it took to make.
+        Time to train it.
     """
 
     version: int
@@ -137,14 +137,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in a window by what was known at its end, and the conclusion."""
+    """The checks of a window with what was known at its end, and the conclusion."""
 
     checks: tuple[Check, ...]
     conclusion: Conclusion
     labels: int
 
     def codes(self, verdict: str, *groups: str) -> list[str]:
-        """Return the checks of a verdict, of these groups or of all."""
+        """Return the checks with a verdict, of these groups or of all."""
         return [
             check.code
             for check in self.checks
@@ -153,12 +153,12 @@ class Report:
 
     @property
     def is_alarm(self) -> bool:
-        """Whether a check of performance is in alert: inputs alone are no alarm."""
+        """Whether a performance check is in alert: inputs alone are no alarm."""
         return bool(self.codes("alert", "performance"))
 
 
 def titled(policy: Policy) -> str:
-    """Return what a policy is called in tables and charts.
+    """Return the name of a policy in tables and charts.
 
     Examples
     --------
@@ -175,19 +175,19 @@ def titled(policy: Policy) -> str:
 
 
 def moments_of(values: pd.Series[Any]) -> Floats:
-    """Return days or moments as seconds since 1970, UTC where they name no zone.
+    """Return dates or times as seconds since 1970, UTC without a zone.
 
     Raises
     ------
     InputError
-        When one is missing, or is no moment.
+        When one is missing or invalid.
 
     Examples
     --------
     >>> moments_of(pd.Series(["1970-01-01", "1970-01-02"])).tolist()
     [0.0, 86400.0]
     """
-    # days and moments may stand side by side
+    # dates and times may be mixed
     form = "ISO8601" if values.dtype == object else None
     parsed = pd.to_datetime(values, utc=True, errors="coerce", format=form)
     if parsed.isna().any():
@@ -199,10 +199,10 @@ def moments_of(values: pd.Series[Any]) -> Floats:
 
 
 def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
-    """Return the features with a number for each text, in the order of the alphabet.
+    """Return the features with texts encoded as numbers, in alphabetical order.
 
-    Every fit would look at each text of each row again, which takes longer than the fit itself.
-    A model that makes columns of texts makes the same ones of their numbers.
+    Otherwise every fit would process each text of each row again, which takes longer than the fit
+    itself. A model that one-hot encodes texts gets the same columns from their numbers.
 
     Examples
     --------
@@ -217,14 +217,14 @@ def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
 
 
 def arrivals(moments: Floats, *, delay_days: float, share: float, seed: int) -> Floats:
-    """Return when each label becomes known; infinite for those that never do.
+    """Return when each label arrives; infinite for those that never do.
 
     Parameters
     ----------
     delay_days : float
         Between a row and its label, 0 or more.
     share : float
-        Of rows whose label comes at all, above 0, at most 1.
+        Share of rows whose label ever arrives, above 0, at most 1.
 
     Examples
     --------
@@ -244,16 +244,16 @@ def cut(
     Parameters
     ----------
     by : {"rows", "month", "year", "column"}
-        So many rows each; calendar months or years; or stretches of one value of `names`.
+        A fixed number of rows; calendar months or years; or stretches of one value of `names`.
     rows : int
-        For `rows`: of each window. A rest of less than half of it joins the last window.
+        For `rows`: size of each window. A remainder of less than half of it joins the last window.
     names : Series, optional
         For `column`: a value per row.
 
     Raises
     ------
     InputError
-        When a value comes back after others, or there are too few or too many windows.
+        When a value recurs after others, or there are too few or too many windows.
 
     Examples
     --------
@@ -296,7 +296,7 @@ def cut(
 
 
 def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, rows: int) -> int:
-    """Return the first row after so many windows.
+    """Return the first row after a number of windows.
 
     Raises
     ------
@@ -320,14 +320,14 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
 def train(
     stream: Stream, recipe: Recipe, known: Bools, *, version: int, at: float, first: int
 ) -> Champion:
-    """Fit a champion on the rows whose labels are known, and forecast them by folds.
+    """Fit a champion on the rows with known labels, with out-of-fold predictions for them.
 
     Parameters
     ----------
     known : array of bool, shape (n,)
         Rows whose labels had arrived.
     at : float
-        When that is, seconds since 1970.
+        Time of the training, seconds since 1970.
     first : int
         The first row that it will score.
 
@@ -349,7 +349,7 @@ def train(
             "more rows, or labels come sooner."
         )
 
-    def made() -> Unfitted:
+    def new_estimator() -> Unfitted:
         numbers = [name for name in recipe.features if name not in recipe.texts]
         return unfitted(
             recipe.kind,
@@ -364,9 +364,9 @@ def train(
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=recipe.seed)
     try:
         for rest, fold in folds.split(codes, labels):
-            fitted = made().fit(codes.iloc[rest], labels[rest])
+            fitted = new_estimator().fit(codes.iloc[rest], labels[rest])
             held_out[fold] = fitted.predict_proba(codes.iloc[fold])[:, 1]
-        estimator = made().fit(codes, labels)
+        estimator = new_estimator().fit(codes, labels)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"'{recipe.kind}' cannot be fitted on these rows: {reason}") from error
@@ -396,7 +396,7 @@ def forecast(champion: Champion, codes: pd.DataFrame) -> Floats:
 def judge(
     champion: Champion, recipe: Recipe, current: pd.DataFrame, labelled: pd.DataFrame, *, name: str
 ) -> Report:
-    """Compare a window with the champion's reference by what is known at its end.
+    """Compare a window with the champion's reference, using what is known at its end.
 
     Parameters
     ----------
@@ -406,7 +406,7 @@ def judge(
         Probability and label of rows that this champion scored and whose labels arrived in
         the window; with a delay they are older than the window.
     name : str
-        What the window is called.
+        Name of the window.
     """
     reference = champion.reference
     columns = [*recipe.features, PROBABILITY]
@@ -428,7 +428,7 @@ def judge(
 def limits_of(
     champion: Champion, recipe: Recipe, rows: int, labels: int
 ) -> Mapping[str, limits.Limit]:
-    """Return the champion's limits for windows of about this size, learned once for each size."""
+    """Return the champion's limits for windows of about this size, learned once per size."""
     size = size_class(rows), size_class(labels)
     if size not in champion.learned:
         champion.learned[size] = limits.learn(
@@ -445,7 +445,7 @@ def limits_of(
 
 
 def size_class(rows: int) -> int:
-    """Return the size that stands for windows of about so many rows, never a larger one.
+    """Return the standard size for windows of about this many rows, never a larger one.
 
     Examples
     --------
@@ -458,7 +458,7 @@ def size_class(rows: int) -> int:
 
 
 def as_window(report: Report, run_id: str, span: Span) -> Window:
-    """Return a report as a policy reads it."""
+    """Return a report as input of a policy."""
     judged = [check for check in report.checks if check.value is not None]
     return Window(
         run_id=run_id,
@@ -475,7 +475,7 @@ def as_window(report: Report, run_id: str, span: Span) -> Window:
 
 
 def truth(labels: Labels, probabilities: Floats, threshold: float) -> dict[str, float]:
-    """Return the figures of a window by all its labels, those that were not known in time too.
+    """Return the metrics of a window by all its labels, including those not known in time.
 
     `log_loss_error` is the standard error of its mean log loss.
     """
@@ -509,20 +509,21 @@ def compare(
     baseline : str
         The policy that others are compared with.
     drift_begin : float, optional
-        When drift was put in, seconds since 1970.
+        When drift was injected, seconds since 1970.
     drift_column : str, optional
-        The column it was put into.
+        The drifting column.
 
     Returns
     -------
     DataFrame
-        A row per policy: `policy`, `rows`, `log_loss` (mean over all rows), `gain` (less log loss
-        than the baseline, with its 95% interval `gain_low`, `gain_high`; rows of one moment count
-        as one, since they resemble each other), `retrainings`, `alarms`, `input_alerts` (windows
-        with an alert of inputs alone), `detection_days` and `detection_rows` (from the begin of
-        the drift to the end of the window of the first alarm), `noticed_days` (the same to the
-        first alert of the drifting column itself), `false_alarms` (before the drift; NaN where
-        none was put in: an alarm may be true then) and `seconds` spent on training.
+        A row per policy: `policy`, `rows`, `log_loss` (mean over all rows), `gain` (reduction of
+        log loss against the baseline, with its 95% interval `gain_low`, `gain_high`; rows of the
+        same time form a cluster, since they resemble each other), `retrainings`, `alarms`,
+        `input_alerts` (windows with an alert of inputs only), `detection_days` and `detection_rows`
+        (from the start of the drift to the end of the window of the first alarm), `noticed_days`
+        (the same to the first alert of the drifting column itself), `false_alarms` (before the
+        drift; NaN without injected drift: an alarm may be true then) and `seconds` spent on
+        training.
 
     Examples
     --------
@@ -576,7 +577,7 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> str:
     Parameters
     ----------
     summary : DataFrame
-        As `compare` returns it.
+        As returned by `compare`.
 
     Examples
     --------
@@ -617,7 +618,7 @@ to 0.0300), for 3 retrainings.'
 
 
 def _detected(summary: pd.DataFrame) -> str:
-    """Say how long the drift went on until the first alarm; nothing where none was put in."""
+    """Describe how long the drift lasted until the first alarm; empty without injected drift."""
     if summary["false_alarms"].isna().all():
         return ""
     days = summary["detection_days"].min()
@@ -631,7 +632,7 @@ def _detected(summary: pd.DataFrame) -> str:
 
 
 def _columns(codes: str) -> set[str]:
-    """Return the columns that checks of the input are about."""
+    """Return the columns of input checks."""
     return {code.split(".", 1)[1] for code in codes.split(",") if "." in code}
 
 
@@ -649,10 +650,10 @@ def _times(count: float) -> str:
 
 
 def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float]:
-    """Return the mean and its 95% interval; rows of one moment are one cluster.
+    """Return the mean and its 95% interval; rows of the same time are one cluster.
 
-    The variance of a mean of clusters, by the sums of each cluster's deviations (Liang and Zeger,
-    1986), with Student's t: few moments say less than many.
+    Cluster-robust variance of the mean, from the sums of each cluster's deviations (Liang and
+    Zeger, 1986), with Student's t: few clusters give a wider interval.
 
     Examples
     --------

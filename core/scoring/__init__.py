@@ -1,6 +1,6 @@
-"""Rows to predictions, and labels to predictions: the steps score and label.
+"""The steps score and label: predictions for rows, and labels for predictions.
 
-Readers of large files (`batches`), the ways to score them, and the parts of a result.
+Readers of large files (`batches`), scoring backends, and results in parts.
 """
 
 __all__ = ["batches", "label", "records", "score"]

@@ -1,4 +1,4 @@
-"""What answers the rows of a scoring: a served model that may fall, and the log beside it."""
+"""Scoring backends: a served model that may go down, and the log for unserved ones."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from core.scoring.scorer import Answered, Answerer
 from core.serving import api_keys, client, endpoint, gateway, server
 from core.serving.server import Server
 
-# how long a server that has fallen is waited for
+# how long to wait for a server that is down
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 0.2
-# how long a log that is behind is waited for, before rows are left to the gateway's memory
+# how long to wait for a lagging log, before rows are left to the gateway's memory
 LOG_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A served model, asked under the same request ids at each attempt.
+    """A served model, called with the same request ids at each attempt.
 
     Parameters
     ----------
     source, run_id : str
-        What the log is told of who asks.
+        Caller, as recorded in the log.
     kinds : mapping of str to {"number", "text"}
-        Columns that the model takes.
+        Input columns of the model.
     key : str or None
         The natural key's column, sent beside the inputs.
     is_sample : bool
         Whether the rows are of the built-in sample.
     on_wait : callable
-        Called when the server is away, before it is put up again.
+        Called when the server is down, before it is restarted.
     """
 
     settings: Settings
@@ -50,17 +50,17 @@ class Endpoint:
     key: str | None
     is_sample: bool
     on_wait: Callable[[], None]
-    _one: threading.Lock = field(default_factory=threading.Lock)
-    # the log was waited for in vain: rows do not wait for it until it has caught up
+    _revive_lock: threading.Lock = field(default_factory=threading.Lock)
+    # waiting for the log timed out: rows do not wait until it has caught up
     _log_is_down: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
-        """Ask, and ask again once a fallen server is up; return once the log has the rows, once.
+        """Score rows, with retries while the server is down; return once the log has them, once.
 
         Raises
         ------
         ServerError
-            When it refuses the rows, or nothing answers and nothing of ours is there.
+            When it refuses the rows, or nothing answers and none of our servers is there.
         """
         headers = {
             "X-Courtside-Token": api_keys.internal_token(self.settings),
@@ -73,7 +73,7 @@ class Endpoint:
             column = pd.Series(keys.to_pylist(), name=self.key, dtype="object")
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
-            asked = time.monotonic()
+            sent_at = time.monotonic()
             try:
                 scored = client.score(
                     self.serving.url,
@@ -90,28 +90,28 @@ class Endpoint:
                 port = self.serving.port
                 if server.find(self.settings, port) is None or time.monotonic() > until:
                     raise
-                with self._one:
+                with self._revive_lock:
                     self.on_wait()
                     endpoint.revive(self.settings, port)
                 time.sleep(PAUSE_SECONDS)
                 continue
             is_late = time.monotonic() > until
-            if scored.is_delayed and not is_late and not self._are_written(asked):
+            if scored.is_delayed and not is_late and not self._are_written(sent_at):
                 continue
             return Answered(
                 scored.probabilities, scored.labels, float(scored.latencies[0]), scored.is_logged
             )
 
-    def _are_written(self, asked: float) -> bool:
-        """Wait until the log has the rows that were sent at this moment of the monotonic clock.
+    def _are_written(self, sent_at: float) -> bool:
+        """Wait until the log has the rows sent at this moment of the monotonic clock.
 
-        False when the gateway has ended, or was started since: its memory is gone, and the rows in
-        it. Where the log stays down, they are left there.
+        False when the gateway has ended or restarted since: its memory, with the rows, is gone. If
+        the log stays down, they are left in that memory.
         """
         until = time.monotonic() + (0.0 if self._log_is_down.is_set() else LOG_SECONDS)
         while True:
             now = gateway.status(self.serving.port)
-            if now is None or now.uptime < time.monotonic() - asked:
+            if now is None or now.uptime < time.monotonic() - sent_at:
                 return False
             if not now.log.waiting:
                 self._log_is_down.clear()
@@ -124,12 +124,12 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Logged:
-    """Writes into the predictions log what no gateway has written there.
+    """Writes to the predictions log what no gateway has logged.
 
     Parameters
     ----------
     by : callable
-        What answers.
+        Computes the predictions.
     """
 
     settings: Settings
@@ -142,7 +142,7 @@ class Logged:
     is_sample: bool
 
     def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
-        """Answer and log; the same request is logged once.
+        """Score and log; the same request is logged once.
 
         Raises
         ------

@@ -1,8 +1,7 @@
-"""Rows of large files in bounded memory: what lies at a path or address, its parts, their batches.
+"""Rows of large files in bounded memory: sources, their parts, and batches.
 
-A path is of this machine; an address (`s3://bucket/folder`) is one that fsspec knows, with the
-credentials of the environment. Parts are cut the same way each time, so that what was done of them
-can be told from what was not.
+A path is local; an address (`s3://bucket/folder`) is opened by fsspec, with the credentials of the
+environment. Parts are cut the same way each time, so that finished parts can be recognized.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from core.platform.errors import InputError
 from core.platform.rows import Fault, Rule, arrow
 
 PART_ROWS = 500_000
-# of CSV: what is held in memory at once
+# of CSV: held in memory at once
 PART_BYTES = 32_000_000
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"
-# what is read of a network, and the package that fsspec needs for it
+# supported network protocols, and the package that fsspec needs for each
 PROTOCOLS = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -51,25 +50,24 @@ PROTOCOLS = {
     "memory": "fsspec",
 }
 _SECRET = re.compile(r"(key|secret|token|password|signature|sig|credential)[^=&]*=", re.I)
-# what Arrow calls an encoding
+# Arrow's names of encodings
 ARROW = {"utf-8": "utf8", "windows-1252": "cp1252"}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of rows of one file, scored and kept as one.
+    """A range of rows of one file, scored and stored as a unit.
 
     Parameters
     ----------
     number, first_row, rows : int
-        Its place among the parts; the first row, counted from 0 over all files; how many.
-    file : str
+        Its index; the first row, counted from 0 over all files; the number of rows.
     groups : tuple of int
         Row groups of a parquet file.
     begin, end : int
-        Bytes of a CSV file.
+        Byte range of a CSV file.
     dialect : Dialect
-        How that is written.
+        Of the CSV file.
     """
 
     number: int
@@ -84,20 +82,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """What lies at a path or address.
+    """The files at a path or address.
 
     Parameters
     ----------
     address : str
-        As it was resolved; for messages too.
+        Resolved address; for messages too.
     kind : {"parquet", "csv"}
-    columns : tuple of str
-    rows : int
-    files : tuple of str
     digest : str
-        SHA-256 over name, size and time of change of the files: another one means that they
-        changed.
-    parts : tuple of Part
+        SHA-256 over name, size and modification time of the files, to detect changes.
     """
 
     address: str
@@ -110,7 +103,7 @@ class Source:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """How its CSV files are written, each way once, as runs keep it; nothing for parquet."""
+        """The distinct dialects of its CSV files, as recorded in runs; empty for parquet."""
         if self.kind != "csv":
             return ()
         return tuple(dict.fromkeys(part.dialect.code for part in self.parts))
@@ -127,9 +120,9 @@ class Batch:
     frame : DataFrame
         Index from 0.
     keys : pyarrow.Array or None
-        Texts of the key column, as `core.platform.rows.key_text` has them.
+        Key column as text, see `core.platform.rows.key_text`.
     key_fault : Fault or None
-        Keys that are none.
+        Invalid keys.
     """
 
     first_row: int
@@ -139,7 +132,7 @@ class Batch:
 
 
 def holds_credentials(address: str) -> bool:
-    """Tell whether an address has a password or key in it, which then would stand in the runs.
+    """Return whether an address contains a password or key, which would then appear in the runs.
 
     Examples
     --------
@@ -158,8 +151,8 @@ def resolve(address: str) -> tuple[Any, str]:
     Raises
     ------
     InputError
-        For a relative path, an address with credentials in it, a protocol that is not read, or one
-        whose package is not installed.
+        For a relative path, an address with credentials, an unsupported protocol, or one whose
+        package is not installed.
     """
     import fsspec  # type: ignore[import-untyped]
 
@@ -194,20 +187,20 @@ def resolve(address: str) -> tuple[Any, str]:
 
 
 def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING) -> Source:
-    """Return what lies at a path or address: a parquet or CSV file, or a folder of one kind.
+    """Return the source at a path or address: a parquet or CSV file, or a folder of one kind.
 
-    Rows are counted, not kept.
+    Rows are counted, not stored.
 
     Parameters
     ----------
     given : Given
-        What the person said of how CSV files are written; the rest is detected of each.
+        Dialect settings from the user; the rest is detected per file.
 
     Raises
     ------
     InputError
-        When there is nothing that this user can read, or it is of another kind; for a CSV file that
-        leaves open how it is written.
+        When there is no readable file, or it is of another kind; for a CSV file with an ambiguous
+        dialect.
     """
     fs, path = resolve(address)
     is_local = _is_local(fs)
@@ -252,18 +245,18 @@ def read(
     key_rule: Rule | None = None,
     batch_rows: int = 65_536,
 ) -> Iterator[Batch]:
-    """Yield the rows of a part, a batch at a time.
+    """Yield the rows of a part in batches.
 
     Parameters
     ----------
     columns : sequence of str
-        Those of the frames.
+        Columns of the frames.
     texts : sequence of str
-        Those of them that are read as they stand ("007" stays "007").
+        Columns to read as text ("007" stays "007").
     key : str, optional
         Column of the keys, which may be one of the others too.
     key_rule : Rule, optional
-        What a key may be; any text where it is not known.
+        Permitted keys; any text if unknown.
 
     Raises
     ------
@@ -288,24 +281,17 @@ def read(
         )
 
 
-def head(source: Source, rows: int = 1000) -> pd.DataFrame:
-    """Return the first rows, all columns, as they stand."""
-    for batch in read(source, source.parts[0], source.columns, batch_rows=rows):
-        return batch.frame.head(rows)
-    raise AssertionError("unreachable")
-
-
 def peek(
     address: str, rows: int = 1000, given: Given = NOTHING
 ) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
-    """Return the columns and first rows of what lies there, by its first file, without counting.
+    """Return the columns and first rows at an address, from its first file, without counting.
 
-    The third is how a CSV file is written, by its first megabyte; None for parquet.
+    The third element is the dialect of a CSV file, from its first megabyte; None for parquet.
 
     Raises
     ------
     InputError
-        As `inspect` does.
+        As for `inspect`.
     """
     fs, path = resolve(address)
     shown = path if _is_local(fs) else address
@@ -323,13 +309,13 @@ def peek(
                 sample = handle.read(csv_dialect.SAMPLE_BYTES)
                 is_whole = not handle.read(1)
                 check = csv_dialect.TextCheck(file, given)
-                # a character may be cut at the end of the first bytes
+                # a character may be cut at the end of the sample
                 check.feed(sample if is_whole else sample[: sample.rfind(b"\n") + 1] or sample)
                 dialect, _ = _header(sample, file, is_whole, check.encoding(), given)
                 handle.seek(0)
                 content: IO[bytes] = handle
                 if dialect.old_mac:
-                    # pandas stumbles over a space after a carriage return alone
+                    # pandas stumbles over a space after a lone carriage return
                     whole = sample if is_whole else sample[: sample.rfind(b"\r")]
                     content = io.BytesIO(whole.replace(b"\r", b"\n"))
                 frame = pd.read_csv(
@@ -338,7 +324,7 @@ def peek(
                     dtype=str,
                     encoding=dialect.codec,
                     sep=dialect.sign,
-                    # a country may be called NA
+                    # a country code may be NA
                     keep_default_na=False,
                     na_values=[""],
                 )
@@ -350,7 +336,7 @@ def _is_local(fs: Any) -> bool:
 
 
 def _files(fs: Any, path: str, shown: str) -> list[str]:
-    """Return the files to read: the one, or those of a folder by name."""
+    """Return the files to read: the single file, or those of a folder by name."""
     if _is_local(fs):
         if not os.path.lexists(path):
             raise InputError(f"There is no file or folder '{shown}'.")
@@ -379,7 +365,7 @@ def _files(fs: Any, path: str, shown: str) -> list[str]:
 
 
 def _mark(fs: Any, file: str) -> list[Any]:
-    """Return by what a file is known again."""
+    """Return what identifies a file's current version."""
     if _is_local(fs):
         status = os.stat(file)
         return [file, status.st_size, status.st_mtime_ns]
@@ -399,20 +385,20 @@ def _parquet(fs: Any, file: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     with _opened(fs, file) as handle:
-        # what Arrow reads by itself is read fastest
+        # what Arrow opens by itself is read fastest
         place = bounds.again(handle) if _is_local(fs) else handle
         with pq.ParquetFile(place) as opened:
             schema = opened.schema_arrow
         bounds.check_columns(file, len(schema.names))
         texts = [field.name for field in schema if bounds.is_text(field.type)]
-        # no column chunk is read ahead of its rows: a file may be one large row group; and a text
-        # that stands in each of a million rows is kept once
+        # no column chunk is read ahead of its rows, since a file may be one large row group; and a
+        # text repeated in a million rows is stored once
         with pq.ParquetFile(place, pre_buffer=False, read_dictionary=texts) as opened:
             yield opened
 
 
 def _check_texts(file: str, table: Any) -> None:
-    """Refuse rows whose texts are too much for a batch once each row has its own."""
+    """Refuse texts that are too large for a batch once each row has its own copy."""
     size = sum(bounds.text_bytes(column) for column in table.columns)
     if size > bounds.MAX_DECODED:
         raise bounds.FileError("text", name=file, size=size / 1e6, most=bounds.MAX_DECODED / 1e6)
@@ -456,7 +442,7 @@ def _read_parquet(
     held: list[Any] = []
     count = 0
     with _parquet(fs, part.file) as opened:
-        # texts kept as dictionaries end a batch with their row group, however small that is
+        # texts stored as dictionaries end a batch with their row group, however small that is
         for batch in opened.iter_batches(batch_rows, row_groups=list(part.groups), columns=columns):
             if held and count + batch.num_rows > batch_rows:
                 yield pyarrow.Table.from_batches(held).unify_dictionaries()
@@ -471,11 +457,11 @@ def _read_parquet(
 def _cut_csv(
     fs: Any, file: str, first: int, number: int, part_rows: int, given: Given
 ) -> tuple[tuple[str, ...], list[Part]]:
-    """Cut at ends of lines that stand outside quotes, and count the lines on the way."""
+    """Cut at line ends outside quotes, and count the lines."""
     with _opened(fs, file) as handle:
         sample = handle.read(csv_dialect.SAMPLE_BYTES)
         is_whole = not handle.read(1)
-        # what is no table is refused before all of it is read
+        # a file that is no table is refused before all of it is read
         dialect, columns = _header(sample, file, is_whole, given.encoding or "utf-8", given)
         start = _begin(sample, dialect)
         check = csv_dialect.TextCheck(file, given)
@@ -486,7 +472,7 @@ def _cut_csv(
         begin = at = ended = start
         quoted = False
         rows = 0
-        # whether the line that is open has anything in it
+        # whether the current line has any content
         is_open = False
         while block := handle.read(_BLOCK):
             check.feed(block)
@@ -494,7 +480,7 @@ def _cut_csv(
             inside = np.cumsum(data == ord('"')) % 2 == (0 if quoted else 1)
             ends = np.flatnonzero((data == line_end) & ~inside)
             quoted = bool(inside[-1])
-            # a line of nothing but its end is no row
+            # an empty line is no row
             solid = np.concatenate([[0], np.cumsum((data != ord("\n")) & (data != ord("\r")))])
             filled = np.diff(solid[np.concatenate([[0], ends + 1])]) > 0
             if len(filled):
@@ -503,7 +489,7 @@ def _cut_csv(
             else:
                 is_open |= bool(solid[-1])
             rows += int(filled.sum())
-            # from the end of one line to that of the next
+            # from one line end to the next
             longest = int(np.diff(ends, prepend=ended - at).max()) if len(ends) else 0
             ended = at + int(ends[-1]) if len(ends) else ended
             if max(longest, at + len(block) - ended) > bounds.MAX_LINE:
@@ -527,7 +513,7 @@ def _cut_csv(
 def _header(
     sample: bytes, file: str, is_whole: bool, encoding: str, given: Given
 ) -> tuple[Dialect, tuple[str, ...]]:
-    """Return how a CSV file is written, and the names of its columns."""
+    """Return a CSV file's dialect, and its column names."""
     dialect, names = csv_dialect.detect(
         sample, file, is_whole=is_whole, encoding=encoding, given=given
     )
@@ -540,7 +526,7 @@ def _header(
 
 
 def _begin(sample: bytes, dialect: Dialect) -> int:
-    """Return where the rows begin: after the first line that has anything in it."""
+    """Return where the rows begin: after the first non-empty line."""
     start = len(_BOM) if sample.startswith(_BOM) else 0
     while True:
         end = sample.find(dialect.line_end, start) + 1 or len(sample)
@@ -562,7 +548,7 @@ def _read_csv(
     table = reader.read_csv(
         pyarrow.BufferReader(content),
         reader.ReadOptions(
-            # of this file: others may have them in another order
+            # of this file: others may have another column order
             column_names=csv_dialect.header(sample, part.dialect),
             encoding=ARROW[part.dialect.encoding],
         ),
@@ -582,7 +568,7 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
     import pyarrow
 
     kinds = pyarrow.types
-    taken = {}
+    columns = {}
     for name in table.column_names:
         values = table.column(name)
         kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
@@ -590,13 +576,13 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
             raise InputError(f"Column '{name}' holds bytes. Write them as text.")
         if kinds.is_string(values.type) and name not in texts:
             values = csv_numbers.plain_numbers(values, dialect)
-        # what is no number is told by row, by whoever knows the column
-        taken[name] = arrow.series(values, name, is_text=name in texts)
-    return pd.DataFrame(taken, copy=False)
+        # invalid numbers are reported per row, by the caller, which knows the column
+        columns[name] = arrow.series(values, name, is_text=name in texts)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _keys(table: Any, name: str, rule: Rule) -> tuple[Any, Fault | None]:
-    """Return the keys as texts, and those that are none."""
+    """Return the keys as texts, and the invalid ones."""
     values = table.column(name)
     texts = arrow.keys(values, rule)
     if rule.is_text:
@@ -607,7 +593,7 @@ def _keys(table: Any, name: str, rule: Rule) -> tuple[Any, Fault | None]:
 
 @contextmanager
 def _faults(shown: str) -> Iterator[None]:
-    """Tell what the libraries and the disk say as a sentence."""
+    """Turn errors of libraries and of the disk into readable ones."""
     import pyarrow
 
     try:

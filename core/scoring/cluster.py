@@ -1,4 +1,4 @@
-"""Parts of a file scored side by side on a Dask cluster."""
+"""Parallel scoring of a file's parts on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.platform.errors import CourtsideError, JobError
 from core.scoring import scorer
 from core.scoring.batches import Part
 
-# whose code must be the same on the workers
+# their code must be the same on the workers
 MODULES = (
     "core.scoring.cluster",
     "core.scoring.scorer",
@@ -26,25 +26,25 @@ def score_all(
     address: str,
     work: scorer.Work,
     parts: Sequence[Part],
-    which: scorer.Scorer,
+    model: scorer.Scorer,
     on_rows: Callable[[int], None],
 ) -> list[scorer.Done]:
     """Score parts as one Dask task each; the workers read and write them.
 
-    What is not done when this ends early is cancelled; a task whose worker dies is begun anew by
-    another one.
+    Unfinished tasks are cancelled when this ends early; a task whose worker dies is restarted by
+    another worker.
 
     Parameters
     ----------
     on_rows : callable
-        Told the number of rows of each part that is done.
+        Called with the number of rows of each finished part.
 
     Raises
     ------
     InputError
-        When no cluster answers at the address, or its workers are not fit for this work.
+        When no cluster answers at the address, or its workers are unsuitable.
     JobError
-        When the cluster is lost before all is done.
+        When the cluster is lost before all parts are done.
     """
     import distributed
 
@@ -54,7 +54,7 @@ def score_all(
         cluster.connected(address, _INSTEAD) as client,
     ):
         cluster.check(client, address, _INSTEAD, MODULES)
-        sent = cluster.sent(client, (work, which))
+        sent = cluster.sent(client, (work, model))
         rows = {part.number: part.rows for part in parts}
         futures = [client.submit(_score, sent, part, pure=False) for part in parts]
         try:
@@ -77,5 +77,5 @@ def score_all(
 
 
 def _score(sent: tuple[scorer.Work, scorer.Scorer], part: Part) -> scorer.Done:
-    work, which = sent
-    return scorer.score_part(work, part, which)
+    work, model = sent
+    return scorer.score_part(work, part, model)

@@ -1,4 +1,4 @@
-"""label: take in what became of predictions, from a file, whenever it is known."""
+"""label: import the true labels of predictions from a file, whenever they are known."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
 from core.scoring.records import LabelRun
 
-# the fields of a label, as one is sent to /labels too
+# the fields of a label, the same as in /labels
 ID, WORD, TIME = "prediction_id", "label", "labelled_at"
 _FIELDS = {PREDICTION_ID: ID, LABEL: WORD, LABELLED_AT: TIME}
 LISTED = 10_000
-# Reports of one transaction: predictions wait for it.
+# Reports per transaction: predictions wait for it.
 BLOCK = 20_000
 
 
@@ -34,21 +34,20 @@ class Options(csv_dialect.Options):
     Parameters
     ----------
     upload : Upload
-        What `storage.stage_upload` returned. The file has a column `prediction_id` or the
-        project's id, one named as the project's target or `label`, and may have `labelled_at`
-        (a time of ISO 8601, UTC's where it names no zone, or seconds since 1970). Of these three
-        names, one that is a column of the project is written with the prefix `courtside_`, as
-        all of them are in a result file.
+        As returned by `storage.stage_upload`. The file has a column `prediction_id` or the
+        project's id, one named as the project's target or `label`, and optionally `labelled_at`
+        (ISO 8601, UTC without a zone, or seconds since 1970). If the project has a column of one
+        of these three names, ours gets the prefix `courtside_`, as in a result file.
     data : {"real", "sample"}, optional
-        Whose rows the ids of the project name: real ones, or those of the built-in sample. Without
-        it the sample's while the champion learned from the sample, and real ones otherwise. A
-        `prediction_id` needs none.
+        Whether the project's ids refer to real rows or to the built-in sample. By default the
+        sample if the champion was trained on it, otherwise real rows. Not needed with
+        `prediction_id`.
     delimiter : {"comma", "semicolon", "tab", "bar"}, optional
-        What divides the values of a CSV file; without it what the file shows.
+        Field delimiter of a CSV file; detected by default.
     decimal : {"point", "comma"}, optional
-        The decimal sign of a CSV file; without it what the file shows.
+        Decimal sign of a CSV file; detected by default.
     encoding : {"utf-8", "windows-1252"}, optional
-        Of a CSV file; without it what the file shows.
+        Encoding of a CSV file; detected by default.
     """
 
     upload: Upload
@@ -57,12 +56,12 @@ class Options(csv_dialect.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the rows of the file.
+    """Counts of the rows of the file.
 
     Parameters
     ----------
     new, repeated, changed, outdated, unmatched, rejected : int
-        As `core.predictions_log.labels.Counts` says.
+        As in `core.predictions_log.labels.Counts`.
     """
 
     run_id: str
@@ -76,28 +75,28 @@ class Result:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Take labels from a file into the predictions log, as the run `RecepcaoRotulos`.
+    """Import labels from a file into the predictions log, as the run `RecepcaoRotulos`.
 
-    Labels may come in any order, late, before their predictions, again, and at odds with each
-    other; the same file again changes nothing. Rows that cannot be used are listed in
-    `tables/rejected.parquet`, and the others are kept. A key names rows of one data source only,
-    see `Options.data`.
+    Labels may arrive in any order, late, before their predictions, repeatedly, and contradict each
+    other; the same file again changes nothing. Invalid rows are listed in
+    `tables/rejected.parquet`, and the others are imported. A key refers to rows of one data source
+    only, see `Options.data`.
 
     Raises
     ------
     InputError
-        When the file cannot be read, or names no predictions or no labels, or no row can be used.
+        When the file cannot be read, lacks ids or labels, or has no valid row.
     StoreError
-        When the log cannot be written; the blocks before are kept, and taken as repeated when the
-        file comes again.
+        When the log cannot be written; earlier blocks stay, and count as repeated when the file
+        is imported again.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "label", options, progress) as run_id:
         progress.update(0.05, "Reading the file")
         path, name = storage.uploaded(settings, options.upload), options.upload.name
-        given, dialect = read_file(path, name, spec, options.given)
+        frame, dialect = read_file(path, name, spec, options.given)
         is_sample = _is_sample(settings, spec, options)
-        reports, places, rejected = _reports(given, spec)
+        reports, places, rejected = _reports(frame, spec)
         arrived = time.time()
         done = dict.fromkeys((*labels.OUTCOMES, "unmatched"), 0)
         for start in range(0, len(reports), BLOCK):
@@ -122,7 +121,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             Record(
                 params={"file": name},
                 metrics={
-                    "rows": len(given),
+                    "rows": len(frame),
                     **{f"labels_{key}": value for key, value in done.items()},
                 },
                 tables={"rejected": listed},
@@ -130,14 +129,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 is_sample=is_sample,
             ),
         )
-        if len(rejected) == len(given):
+        if len(rejected) == len(frame):
             raise InputError(
                 f"No row of '{name}' can be used: row {listed['row'][0]:,} "
                 f"{listed['reason'][0]}. Correct the file and bring it again."
             )
         predictions.recount(settings)
         progress.update(1.0, f"{done['new']:,} new labels, {done['changed']:,} changed")
-    return Result(run_id, len(given), **done)
+    return Result(run_id, len(frame), **done)
 
 
 def _is_sample(settings: Settings, spec: ProjectSpec, options: Options) -> bool:
@@ -151,19 +150,16 @@ def _is_sample(settings: Settings, spec: ProjectSpec, options: Options) -> bool:
 def read_file(
     path: Any, name: str, spec: ProjectSpec, given: Given = NOTHING
 ) -> tuple[pd.DataFrame, str]:
-    """Return the prediction's or the project's id, the label, and its time if it is there.
+    """Return the id, the label and its time if present, and the dialect of a CSV file.
 
-    By the names of `core.platform.own_columns`; all values as texts or numbers, as they stand in
-    the file. The second is how a CSV file is written.
+    Columns are named as in `core.platform.own_columns`; values are texts or numbers, unconverted.
 
     Parameters
     ----------
-    path : Path
-        Where the file lies.
     name : str
-        What the person calls it.
+        The user's name for the file.
     given : Given
-        What the person said of how it is written.
+        Dialect settings from the user.
 
     Raises
     ------
@@ -172,16 +168,18 @@ def read_file(
     """
     head = tables.read_head(path, name, given)
     names = head.columns
-    taken = schema.taken_aliases(list(names), spec.columns)
+    renamed = schema.taken_aliases(list(names), spec.columns)
     asked = fields(spec)
-    taken |= {theirs: own for own, theirs in asked.items() if theirs in names and own not in names}
-    known = {taken.get(column, column) for column in names}
-    if not known & {PREDICTION_ID, spec.id}:
+    renamed |= {
+        theirs: own for own, theirs in asked.items() if theirs in names and own not in names
+    }
+    present = {renamed.get(column, column) for column in names}
+    if not present & {PREDICTION_ID, spec.id}:
         raise InputError(
             f"'{name}' does not say of which predictions: it has no column "
             f"'{asked[PREDICTION_ID]}' or '{spec.id}'. It has {_some(names)}."
         )
-    if not known & {LABEL, spec.target}:
+    if not present & {LABEL, spec.target}:
         raise InputError(
             f"'{name}' has no column '{spec.target}' or '{asked[LABEL]}' with the labels. It has "
             f"{_some(names)}."
@@ -193,12 +191,12 @@ def read_file(
             aliases=(
                 spec.columns[field].aliases
                 if field in spec.columns
-                else tuple(name for name, own in taken.items() if own == field)
+                else tuple(name for name, own in renamed.items() if own == field)
             ),
         )
         for field in (*_FIELDS, spec.id, spec.target)
     }
-    frame = tables.read(path, name, wanted, given).rename(columns=taken)
+    frame = tables.read(path, name, wanted, given).rename(columns=renamed)
     if LABEL not in frame:
         frame = frame.rename(columns={spec.target: LABEL})
         if words := spec.columns[spec.target].rule.labels:
@@ -207,14 +205,14 @@ def read_file(
             )
     if frame.empty:
         raise InputError(f"'{name}' has no rows.")
-    kept = frame[
+    labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
-    return kept, head.dialect.code if head.dialect else ""
+    return labels_frame, head.dialect.code if head.dialect else ""
 
 
 def fields(spec: ProjectSpec) -> dict[str, str]:
-    """Return what a file of labels calls each of our columns; the project's keep their names.
+    """Return the name of each of our columns in a label file; project columns keep theirs.
 
     Examples
     --------
@@ -231,20 +229,20 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _reports(
-    given: pd.DataFrame, spec: ProjectSpec
+    frame: pd.DataFrame, spec: ProjectSpec
 ) -> tuple[list[labels.Report], list[int], list[tuple[int, str]]]:
-    """Return the reports, the row of each in the file from 1, and rows that are none, with why."""
-    values, faults = read(given[LABEL], Rule("label"))
+    """Return the reports, the file row of each from 1, and the invalid rows with reasons."""
+    values, faults = read(frame[LABEL], Rule("label"))
     numbers, missing = values.tolist(), empty_rows(values, faults)
-    # an id counts before a key, where a file has both
-    nothing = [None] * len(given)
-    ids = [_text(value) for value in given[PREDICTION_ID]] if PREDICTION_ID in given else nothing
-    keys = [_key(value, spec) for value in given[spec.id]] if spec.id in given else nothing
-    has_times = LABELLED_AT in given
+    # an id takes precedence over a key, if a file has both
+    nothing = [None] * len(frame)
+    ids = [_text(value) for value in frame[PREDICTION_ID]] if PREDICTION_ID in frame else nothing
+    keys = [_key(value, spec) for value in frame[spec.id]] if spec.id in frame else nothing
+    has_times = LABELLED_AT in frame
     times = (
-        _seconds(given[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=given.index)
+        _seconds(frame[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=frame.index)
     )
-    untold = times.isna() & (given[LABELLED_AT].map(_text).notna() if has_times else False)
+    untold = times.isna() & (frame[LABELLED_AT].map(_text).notna() if has_times else False)
     reports, places, rejected = [], [], []
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
@@ -278,7 +276,7 @@ def _text(value: object) -> str | None:
 
 
 def _seconds(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times as seconds since 1970, missing where they are none."""
+    """Return times as seconds since 1970, missing if invalid."""
     if pd.api.types.is_datetime64_any_dtype(values):
         read = pd.to_datetime(values, utc=True)
     else:

@@ -1,4 +1,4 @@
-"""Figures of any number of labelled rows, added up a batch at a time."""
+"""Metrics of any number of labelled rows, accumulated in batches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from core.stats.metrics import Floats, Labels
 
 @dataclass
 class Sums:
-    """What is known exactly of any number of labelled rows, added up a batch at a time.
+    """Exact sums over any number of labelled rows, accumulated in batches.
 
     Parameters
     ----------
     rows, ones : int
-        Labelled rows; those of label 1.
+        Labelled rows; those with label 1.
     forecast, loss, squares : float
         Sums of the probabilities, the log losses and the squared errors.
     hits, positives : int
-        Rows labelled 1 by the model and rightly so; rows labelled 1 by it.
+        True positives; rows predicted 1.
     """
 
     rows: int = 0
@@ -45,7 +45,7 @@ class Sums:
         self.positives += int(above.sum())
 
     def figures(self) -> dict[str, float]:
-        """Return the figures of `metrics.classification` that are sums; none without rows.
+        """Return the metrics of `metrics.classification` that are sums; empty without rows.
 
         Examples
         --------
@@ -76,7 +76,7 @@ class Sums:
 
 
 def every(rows: int, most: int) -> int:
-    """Return which rows to take, every n-th, so that they are at most so many.
+    """Return n such that every n-th of the rows gives at most `most` rows.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Results in parts: each appears whole or not at all, and all of them under their name at the end.
+"""Results in parts: each is written atomically, and all are moved to their final name at the end.
 
-While a result grows it is a folder beside its place: a part, then a note of what it holds, which
-says that it is finished. Such a folder is what an interrupted scoring goes on from.
+An unfinished result is a folder beside its final place, with a note per finished part. An
+interrupted scoring resumes from such a folder.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NEVER_TWICE = (
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of parts on this machine or at an address of fsspec; can be sent to a worker.
+    """A local or remote (fsspec) folder of parts; can be sent to a worker.
 
     Parameters
     ----------
     address : str
-        Where the result will be.
+        Final place of the result.
     staging : str
-        Where it grows.
+        Folder of the unfinished result.
     """
 
     address: str
@@ -49,11 +49,11 @@ class Place:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether it is a local folder."""
         return "://" not in self.address
 
     def notes(self) -> dict[int, Any]:
-        """Return what was noted of each finished part, by its number."""
+        """Return the note of each finished part, by its number."""
         noted = {}
         fs, folder = batches.resolve(self.staging)
         with wrap_write_errors(self.address):
@@ -66,14 +66,14 @@ class Place:
         return dict(sorted(noted.items()))
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return what was written by `begin`, None where nothing was begun."""
+        """Return what `begin` wrote, None if it was not called."""
         fs, folder = batches.resolve(self.staging)
         with wrap_write_errors(self.address):
             path = f"{folder}/{MANIFEST}"
             return json.loads(fs.cat_file(path)) if fs.exists(path) else None
 
     def begin(self, manifest: dict[str, Any]) -> None:
-        """Make the folder where the result grows.
+        """Create the folder of the unfinished result.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Place:
 
     @contextmanager
     def part(self, number: int, schema: Any) -> Iterator[Any]:
-        """Give the writer of a part (`write_table`); what is there at the end is kept as one.
+        """Yield the writer of a part (`write_table`); the part is stored at the end.
 
         Raises
         ------
@@ -98,11 +98,11 @@ class Place:
 
         fs, folder = batches.resolve(self.staging)
         name = f"part-{number:05d}.parquet"
-        # several may write the same part, where a worker was given up too early
+        # several workers may write the same part, if one was given up too early
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
         with wrap_write_errors(self.address):
             try:
-                # statistics and dictionaries cost more than they save where no value repeats
+                # statistics and dictionaries cost more than they save where values do not repeat
                 with (
                     fs.open(temporary, "wb") as file,
                     pq.ParquetWriter(
@@ -123,17 +123,17 @@ class Place:
                 raise
 
     def note(self, number: int, about: dict[str, Any]) -> None:
-        """Say that a part is finished, and what it holds."""
+        """Record that a part is finished, and its contents."""
         with wrap_write_errors(self.address):
             self._write(f"_part-{number:05d}.json", json.dumps(about))
 
     def read(self, columns: list[str] | None = None, folder: str | None = None) -> Iterator[Any]:
-        """Yield the rows of each finished part, an Arrow table at a time."""
+        """Yield the rows of each finished part as Arrow tables."""
         fs, path = batches.resolve(folder or self.staging)
         import pyarrow.parquet as pq
 
         with wrap_write_errors(self.address):
-            # a worker that was killed leaves half a part under another name
+            # a killed worker leaves half a part under another name
             for name in sorted(
                 file
                 for file in fs.ls(path, detail=False)
@@ -144,14 +144,14 @@ class Place:
                         yield opened.read_row_group(group, columns=columns)
 
     def frame(self) -> pd.DataFrame:
-        """Return all rows, for a result that is small."""
+        """Return all rows, for a small result."""
         import pyarrow
 
         frame: pd.DataFrame = pyarrow.concat_tables(self.read()).to_pandas()
         return frame
 
     def finish(self) -> None:
-        """Put the result in its place, under its name."""
+        """Move the result to its final place."""
         fs, folder = batches.resolve(self.staging)
         _, target = batches.resolve(self.address)
         with wrap_write_errors(self.address):
@@ -161,13 +161,13 @@ class Place:
             if self.is_local:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 if Path(target).is_dir():
-                    Path(target).rmdir()  # fails where somebody has put something there meanwhile
+                    Path(target).rmdir()  # fails if somebody has put something there meanwhile
                 os.rename(folder, target)
             else:
                 fs.mv(folder, target, recursive=True)
 
     def forget(self) -> None:
-        """Remove what has grown."""
+        """Remove the unfinished result."""
         fs, folder = batches.resolve(self.staging)
         if self.is_local:
             shutil.rmtree(folder, ignore_errors=True)
@@ -188,17 +188,17 @@ class Place:
 
 
 def place(address: str, scoring: str) -> Place:
-    """Return the place of a result that a person named: it must not exist, or be empty.
+    """Return the place of a result that a user named: it must not exist, or be empty.
 
     Parameters
     ----------
     scoring : str
-        Id of the scoring, for the name of where it grows.
+        Id of the scoring, for the name of the unfinished result.
 
     Raises
     ------
     InputError
-        When something is there, or nothing can be written there.
+        When the place is taken, or cannot be written.
     """
     fs, path = batches.resolve(address)
     path = path.rstrip("/")
@@ -218,7 +218,7 @@ def place(address: str, scoring: str) -> Place:
 
 
 def beside(address: str, scoring: str) -> str:
-    """Return where the result for an address grows.
+    """Return the folder of an address's unfinished result.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def beside(address: str, scoring: str) -> str:
 
 @contextmanager
 def wrap_write_errors(shown: str) -> Iterator[None]:
-    """Tell a place that cannot be written in a sentence."""
+    """Turn write errors into readable ones."""
     try:
         yield
     except OSError as error:

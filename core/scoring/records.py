@@ -1,4 +1,4 @@
-"""What the runs of a scoring, and of labels that came, are tagged with."""
+"""Run tags of score and label."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from core.platform.run_tags import AsJson, RunTags
 
 
 class ScoringRun(RunTags):
-    """Which rows were scored by which version, and what is needed to go on with a long scoring.
+    """The rows and the version of a scoring, and the state for resuming a long one.
 
-    `scoring` is the run that began it; `staging` is the place of its parts.
+    `scoring` is the run that started it; `staging` is the place of its parts.
     """
 
     scoring: str = ""
@@ -20,7 +20,7 @@ class ScoringRun(RunTags):
 
 
 class LabelRun(RunTags):
-    """Where labels came from."""
+    """The source of imported labels."""
 
     source: str = ""
     csv_dialect: str | None = None

@@ -1,4 +1,4 @@
-"""Where rows to score come from: one row, an upload, the production rows, files at an address."""
+"""Sources of rows to score: one row, an upload, the production rows, files at an address."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is to be scored: rows in memory, or a source of parts.
+    """The rows to score: in memory, or a source of parts.
 
     Parameters
     ----------
     columns : mapping of str to Column
-        The model's inputs and, where there are labels, the target.
+        The model's inputs and, with labels, the target.
     names : mapping of str to str
-        Column -> what the source calls it.
-    target, key : str or None
+        Column -> its name in the source.
     digest : str
-        By which the source is known again.
+        Identifies the source.
     key_fault : Fault or None
-        Keys of rows in memory that are none.
+        Invalid keys of rows in memory.
     checked : Validated or None
-        What validation said of rows in memory.
+        Validation result of rows in memory.
     dialects : tuple of str
-        How its CSV files are written.
+        Of its CSV files.
     """
 
     columns: Mapping[str, Column]
@@ -60,7 +59,7 @@ class Rows:
     dialects: tuple[str, ...] = ()
 
     def batches(self, size: int) -> Iterator[Batch] | None:
-        """Return the rows in memory a batch at a time, None where the source is read."""
+        """Return batches of the rows in memory, None if the source is read instead."""
         if self.frame is None:
             return None
         frame, keys, fault = self.frame, self.keys, self.key_fault
@@ -83,7 +82,7 @@ class Rows:
 def gather(
     settings: Settings, spec: ProjectSpec, options: Options, inputs: tuple[str, ...], run_id: str
 ) -> Rows:
-    """Return the rows that the options name.
+    """Return the rows that the options specify.
 
     Raises
     ------
@@ -96,8 +95,8 @@ def gather(
     is_sample, digest, checked = False, "", None
     dialects: tuple[str, ...] = ()
     if options.source == "row":
-        given = {name: [(options.row or {}).get(name)] for name in inputs}
-        frame = schema.validate(pd.DataFrame(given), columns).frame
+        values = {name: [(options.row or {}).get(name)] for name in inputs}
+        frame = schema.validate(pd.DataFrame(values), columns).frame
     elif options.source == "upload":
         frame, checked, dialects = _of_upload(settings, spec, options, columns, run_id)
     else:
@@ -143,11 +142,11 @@ def _of_upload(
     columns: Mapping[str, Column],
     run_id: str,
 ) -> tuple[pd.DataFrame, schema.Validated, tuple[str, ...]]:
-    """Return an uploaded file's rows by our names, as they stand, and what validation says.
+    """Return an uploaded file's rows with our column names, and the validation result.
 
-    The last is how a CSV file is written.
+    The last element is the dialect of a CSV file.
     """
-    assert options.upload is not None  # the options' own validation
+    assert options.upload is not None  # guaranteed by the options' validation
     wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
     path, name = storage.uploaded(settings, options.upload), options.upload.name
     mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
@@ -159,7 +158,7 @@ def _of_upload(
     checked = schema.inspect(frame, wanted, optional=(spec.id, spec.target))
     report = Record(tables={"validation": schema.as_table(checked.findings)})
     tracking.log(settings, run_id, report)
-    # a wrong value is a matter of its row; a column that is not there is one of all
+    # a wrong value concerns its row only; a missing column concerns all
     if any(finding.severity == "error" and finding.rows is None for finding in checked.findings):
         checked.required()
     frame = frame.rename(
@@ -169,7 +168,7 @@ def _of_upload(
 
 
 def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column]) -> Rows:
-    assert options.path is not None  # the options' own validation
+    assert options.path is not None  # guaranteed by the options' validation
     source = batches.inspect(options.path, given=options.given)
     wanted = {**columns, **schema.chosen_columns(spec, (spec.id, spec.target))}
     mapped = {ours: theirs for ours, theirs in options.mapping.items() if ours in wanted}
@@ -186,9 +185,9 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
             "which of its columns it is."
         )
     target = spec.target if spec.target in names else None
-    kept = {name: column for name, column in wanted.items() if name in columns or name == target}
+    usable = {name: column for name, column in wanted.items() if name in columns or name == target}
     return Rows(
-        kept,
+        usable,
         names,
         target,
         spec.id if spec.id in names else None,

@@ -1,4 +1,4 @@
-"""score: have rows answered by a registered version, and keep what it says."""
+"""score: score rows with a registered version, and store the predictions."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from core.serving import client, server
 from core.stats import figure_intervals, metrics
 from core.stats.charts import drift as drift_charts
 
-# a result of so many rows is one file, and its rows stand in the log
+# up to this size a result is a single file, and its rows are in the log
 KEPT_ROWS = 200_000
-# labelled rows that ranks are taken from
+# labelled rows for rank metrics
 RANKED_ROWS = 100_000
 # measured in docs/decisions/0021
 BATCH_ROWS = {"endpoint": client.BATCH_ROWS, "in_process": 131_072, "dask": 131_072}
@@ -43,7 +43,7 @@ LOGGED_AS = {"row": "page", "upload": "file", "path": "file", "production": "pro
 
 
 class Options(csv_dialect.Options):
-    """Which rows to score, by what, and what to keep of it.
+    """Which rows to score, how, and what to store.
 
     Parameters
     ----------
@@ -51,43 +51,42 @@ class Options(csv_dialect.Options):
         The project's production rows, an uploaded file, one row's values, or a place on disk or
         on the network.
     port : int, optional
-        Of the served model; without it the live endpoint or, where none is, the server that was
-        started last. In process and with Dask it says which version is meant; where nothing is
-        served then, it is the champion.
+        Port of the served model; by default the live endpoint or, without one, the server started
+        last. In process and with Dask it selects the version; if nothing is served, the champion.
     upload : Upload, optional
-        What `storage.stage_upload` returned; for source `upload`.
+        As returned by `storage.stage_upload`; for source `upload`.
     path : str, optional
         For source `path`: a parquet or CSV file, a folder of such files, or an address that
         fsspec knows (`s3://bucket/folder`).
     row : dict of str to (float, str or None), optional
         A value per input of the model; for source `row`.
     mapping : dict of str to str
-        The model's column (or the id, or the target) -> the column of the file that holds it;
-        columns not named here are taken by their own name or alias.
+        The model's column (or the id, or the target) -> the column of the file; other columns are
+        matched by name or alias.
     way : {"endpoint", "in_process", "dask"}
         Through the served model's /invocations, by the same function in the job's own process, or
         on the workers of a Dask cluster.
     keep : {"rows", "file"}, optional
-        Whether each row goes into the predictions log, or the result is a file that the log knows
-        of; without it rows up to 200,000 rows, else the file. An endpoint logs every row.
+        Whether each row goes into the predictions log, or the log refers to the result as a file;
+        by default rows up to 200,000 rows, else the file. An endpoint logs every row.
     columns : {"all", "scores"}, optional
-        What the result holds beside our own columns (`core.platform.own_columns`: id, row, key,
-        probability, predicted and label): all inputs, or nothing; without it all, but for `path`
+        Contents of the result besides our own columns (`core.platform.own_columns`: id, row, key,
+        probability, predicted and label): all inputs, or nothing; by default all, but for `path`
         the scores.
     batch_rows : int, optional
-        Rows scored at a time, 1 to 1,000,000; without it what is fastest for the way.
+        Rows scored at a time, 1 to 1,000,000; by default the fastest for the way.
     destination : str, optional
         For source `path`: a folder or address for the result, which must not exist or be empty;
-        without it a folder of the run's name in data/07_model_output.
+        by default a folder with the run's name in data/07_model_output.
     resume : str, optional
-        Run id of an interrupted scoring of a `path`, which goes on after its last finished part,
-        with the options that it began with; the others are not looked at.
+        Run id of an interrupted scoring of a `path`, which resumes after its last finished part,
+        with its original options; the other options are ignored.
     delimiter : {"comma", "semicolon", "tab", "bar"}, optional
-        What divides the values of CSV files; without it what each file shows.
+        Field delimiter of CSV files; detected per file by default.
     decimal : {"point", "comma"}, optional
-        The decimal sign of CSV files; without it what each file shows.
+        Decimal sign of CSV files; detected per file by default.
     encoding : {"utf-8", "windows-1252"}, optional
-        Of CSV files; without it what each file shows.
+        Encoding of CSV files; detected per file by default.
     """
 
     source: Literal["production", "upload", "row", "path"] = "production"
@@ -109,7 +108,7 @@ class Options(csv_dialect.Options):
             address and batches.holds_credentials(address)
             for address in (self.path, self.destination)
         ):
-            # nor does any run, job or log see it
+            # so that no run, job or log sees it
             raise ValueError(
                 "an address must not hold a password or key: credentials belong to the environment"
             )
@@ -134,23 +133,23 @@ class Options(csv_dialect.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """What was scored.
+    """The result of a scoring.
 
     Parameters
     ----------
     rows, rows_labelled, rows_skipped, rows_rejected : int
         Scored; scored with a label; left out because an input is missing; left out because a value
-        cannot be used (these are listed in `tables/rejected.parquet`).
+        is invalid (these are listed in `tables/rejected.parquet`).
     probability : float
         Mean over the rows.
     log_loss, f1 : float or None
-        On the labelled rows; None where there are none.
+        On the labelled rows; None if there are none.
     scoring : str
         Id of the scoring: the run id of its first attempt.
     output : str
-        Where the result lies: a path or an address.
+        Path or address of the result.
     rows_per_second : float
-        Of the scoring itself, reading and writing included.
+        Including reading and writing.
     """
 
     run_id: str
@@ -169,8 +168,8 @@ class Result:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Score rows, as the run `PipelineAplicacao`.
 
-    Whichever way, the same rows get the same answers: those of the served model's own code. Rows
-    that cannot be scored are listed and left out.
+    All ways give the same predictions for the same rows: those of the served model's own code.
+    Rows that cannot be scored are listed and left out.
 
     Raises
     ------
@@ -178,11 +177,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When no model is served or registered, no cluster runs, or there are no raw rows yet.
     InputError
         When the rows cannot be used, the place of the result is taken, or an interrupted scoring
-        cannot go on because its source or its model has changed.
+        cannot resume because its source or its model has changed.
     ServerError
-        When the server goes away or refuses the rows.
+        When the server goes down or refuses the rows.
     StoreError
-        When the result or the log cannot be written. Finished parts of a `path` are kept.
+        When the result or the log cannot be written. Finished parts of a `path` stay.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "score", options, progress) as run_id:
@@ -215,11 +214,11 @@ class _Scoring:
         self.alias = self.serving.alias if self.serving else model_store.CHAMPION
         self.begun = time.monotonic()
         self.rows_done = self.rows_before = 0
-        # known once the rows are
+        # known once the rows are loaded
         self.is_sample = self.version.is_sample
 
     def run(self, place: Place | None) -> Result:
-        """Score what is not scored yet, and keep it."""
+        """Score the remaining rows, and store the result."""
         options, progress = self.options, self.progress
         progress.update(0.05, "Reading the rows")
         rows = row_source.gather(
@@ -247,7 +246,7 @@ class _Scoring:
             if frame is not None and not options.destination:
                 kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
             progress.update(0.9, "Keeping the predictions")
-            # the log first: where it fails, the parts are there to go on from
+            # the log first: if it fails, the parts are there to resume from
             self._log(place, total, None if keeps_rows else kept)
             self._keep(place, name, frame, kept)
         except BaseException:
@@ -276,12 +275,12 @@ class _Scoring:
         path = storage.folder(self.settings, storage.MODEL_OUTPUT) / name
         if self.options.source == "path":
             return output_parts.place(str(path), self.scoring)
-        # nobody goes on from it: `leftovers.sweep` removes what a killed process leaves
+        # not resumable: `leftovers.sweep` removes what a killed process leaves
         return Place(str(path), str(storage.beside(path)))
 
     def _work(self, rows: Rows, place: Place) -> Work:
         options, version = self.options, self.version
-        # what a large source holds is not written once more
+        # the contents of a large source are not written again
         columns = options.columns or ("all" if rows.source is None else "scores")
         return Work(
             scoring=self.scoring,
@@ -301,7 +300,7 @@ class _Scoring:
         )
 
     def _begin(self, work: Work, rows: Rows) -> dict[int, Done]:
-        """Return the parts that are finished; refuse to go on with another source or model."""
+        """Return the finished parts; refuse to resume with another source or model."""
         manifest = {
             "scoring": self.scoring,
             "model": self.version.name,
@@ -330,7 +329,7 @@ class _Scoring:
         return finished
 
     def _introduce(self, place: Place) -> None:
-        """Say in the run what is scored and where the parts grow, before any is there."""
+        """Record in the run what is scored and where the parts are, before the first part."""
         tracking.log(
             self.settings,
             self.run_id,
@@ -356,18 +355,18 @@ class _Scoring:
     ) -> list[Done]:
         self.begun = time.monotonic()
         parts = [part for part in rows.parts if part.number not in before]
-        self._tell(rows.count)
+        self._report(rows.count)
 
         def on_rows(count: int) -> None:
             self.rows_done += count
-            self._tell(rows.count)
+            self._report(rows.count)
 
         if self.options.way == "dask":
             from core.scoring import cluster
 
             address = self.settings.dask or local_cluster.address(self.settings)
-            which = scorer.load(self.settings, self.version)
-            return cluster.score_all(address, work, parts, which, on_rows)
+            model = scorer.load(self.settings, self.version)
+            return cluster.score_all(address, work, parts, model, on_rows)
         answer = self._answerer(keeps_rows)
         in_flight = client.IN_FLIGHT if self.options.way == "endpoint" else 1
 
@@ -376,7 +375,7 @@ class _Scoring:
             for part in parts
         ]
 
-    def _tell(self, total: int) -> None:
+    def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
         text = f"{self.rows_done:,} of {total:,} rows scored"
         if rate > 0:
@@ -388,12 +387,12 @@ class _Scoring:
     def _answerer(self, keeps_rows: bool) -> scorer.Answerer:
         settings, version = self.settings, self.version
         source = LOGGED_AS[self.options.source]
-        which: scorer.Answerer
+        answerer: scorer.Answerer
         if self.options.way == "endpoint":
-            assert self.serving is not None  # or there is no endpoint to ask
+            assert self.serving is not None  # otherwise there is no endpoint to call
             sends_key = self.spec.id not in version.inputs
             # all attempts at a scoring are one in the log
-            which = backends.Endpoint(
+            answerer = backends.Endpoint(
                 settings,
                 self.serving,
                 source,
@@ -402,15 +401,15 @@ class _Scoring:
                 version.is_complete,
                 self.spec.id if sends_key else None,
                 self.is_sample,
-                self._tell_wait,
+                self._report_wait,
             )
         else:
-            which = scorer.load(settings, version)
+            answerer = scorer.load(settings, version)
         if not keeps_rows:
-            return which
+            return answerer
         return backends.Logged(
             settings,
-            which,
+            answerer,
             version.name,
             version.version,
             self.alias,
@@ -419,12 +418,12 @@ class _Scoring:
             self.is_sample,
         )
 
-    def _tell_wait(self) -> None:
+    def _report_wait(self) -> None:
         text = f"{self.rows_done:,} rows scored; the server has fallen and is put up again"
         self.progress.update(0.1, text)
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
-        """List the scoring in the log, with the labels that its rows came with."""
+        """Add the scoring to the log, with the labels of its rows."""
         source = LOGGED_AS[self.options.source]
         now = time.time()
         if path is None and total.labelled:
@@ -459,25 +458,25 @@ class _Scoring:
             place.forget()
 
     def _figures(self, place: Place, total: Done) -> dict[str, float]:
-        """Return the metrics of the labelled rows, with the ends of their 95% intervals."""
+        """Return the metrics of the labelled rows, with their 95% intervals."""
         threshold = self.version.threshold
         if not total.labelled:
             return {}
         sums = label_sums.Sums()
         step = label_sums.every(total.labelled, RANKED_ROWS)
-        taken: list[tuple[Any, Any]] = []
+        sampled: list[tuple[Any, Any]] = []
         first = 0
         for table in place.read([PROBABILITY, LABEL]):
             label, forecast = (table.column(name).to_numpy() for name in (LABEL, PROBABILITY))
-            known = ~np.isnan(label)
-            label, forecast = label[known].astype(np.int64), forecast[known]
+            has_label = ~np.isnan(label)
+            label, forecast = label[has_label].astype(np.int64), forecast[has_label]
             sums.add(label, forecast, threshold)
-            taken.append((label[-first % step :: step], forecast[-first % step :: step]))
+            sampled.append((label[-first % step :: step], forecast[-first % step :: step]))
             first += len(label)
-        label, forecast = (np.concatenate(part) for part in zip(*taken, strict=True))
+        label, forecast = (np.concatenate(part) for part in zip(*sampled, strict=True))
         measured = metrics.classification(label, forecast, threshold)
         if step > 1:
-            # of all rows what is a sum; ranks are of every n-th row
+            # sums are over all rows; rank metrics over every n-th row
             measured |= sums.figures()
         source = self.options.source
         figures = {f"{name}_{source}": value for name, value in measured.items()}
@@ -533,8 +532,8 @@ class _Scoring:
 
 
 def _server(settings: Settings, options: Options) -> server.Server | None:
-    """Return the server that is meant, None where a version is scored without any."""
-    # what does not answer now is about to be replaced: its requests wait
+    """Return the selected server, None if a version is scored without any."""
+    # a server that does not answer now is about to be replaced: its requests wait
     states = ("ready", "silent", "restarting")
     ready = [serving for serving in server.servers(settings) if serving.state in states]
     if options.port is not None:
@@ -544,23 +543,23 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
             return None
         where = f" on port {options.port}" if options.port is not None else ""
         raise NotReadyError(f"No model is served{where}. Start one on the Serve page first.")
-    # what people call, before what was started beside it
+    # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))
 
 
 def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
-    """Return the options, the id and the place of a scoring that did not end."""
+    """Return the options, the id and the place of an interrupted scoring."""
     interrupted = tracking.run(settings, run_id)
-    kept = (
+    recorded = (
         ScoringRun.of(interrupted)
         if interrupted is not None and interrupted.step == "score"
         else None
     )
-    if interrupted is None or kept is None or kept.staging is None:
+    if interrupted is None or recorded is None or recorded.staging is None:
         raise InputError(f"The run {run_id[:8]} is no scoring that could go on. Score anew.")
     if interrupted.status == "FINISHED":
         raise InputError(f"The scoring {run_id[:8]} is finished. There is nothing left to do.")
-    scoring, place = kept.scoring, Place(*kept.staging)
+    scoring, place = recorded.scoring, Place(*recorded.staging)
     given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
     options = Options(**json.loads(given)["options"])
     if options.source != "path" or place.manifest() is None:
@@ -570,7 +569,7 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
 
 @contextmanager
 def _alone(settings: Settings, scoring: str) -> Iterator[None]:
-    """Hold back a second process that would go on with the same scoring."""
+    """Block a second process from resuming the same scoring."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     path = settings.state_dir / f"scoring-{scoring[:12]}.lock"
     lock = FileLock(path)
@@ -586,7 +585,7 @@ def _alone(settings: Settings, scoring: str) -> Iterator[None]:
 
 
 def output_name(source: str, run_id: str, *, is_sample: bool) -> str:
-    """Return what the file of a scoring is called; made-up rows are told by their name.
+    """Return the file name of a scoring; synthetic rows are marked in the name.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Scoring of rows in this process, by the served model's own code, and of a part of a large file.
+"""Scoring in this process with the served model's own code, and of a part of a large file.
 
-A scorer can be sent to another process: what it answers is the same there, and what the server of
-the version answers.
+A scorer can be sent to another process: its predictions are the same there, and the same as those
+of the version's server.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from core.scoring.output_parts import Place
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-# rejected rows that are listed; all are counted
+# most rejected rows to list; all are counted
 LISTED = 10_000
-# batches that wait to be written
+# batches waiting to be written
 AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What a model says of some rows, in their order.
+    """A model's predictions for some rows, in their order.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Answered:
     labels : array of int
         0 or 1, at the model's threshold.
     latency_ms : float
-        From the question to the whole answer.
+        From the request to the complete response.
     is_logged : bool
-        Whether the predictions log has them by now, because a gateway has written them.
+        Whether a gateway has already written them to the predictions log.
     """
 
     probabilities: Floats
@@ -63,46 +63,44 @@ class Answered:
 
 
 class Answerer(Protocol):
-    """What answers rows: a scorer, or a served model."""
+    """What scores rows: a scorer, or a served model."""
 
     def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str, /) -> Answered:
-        """Return the answers for rows that have all that the model needs."""
+        """Return the predictions for rows with all required values."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A registered version that answers in this process, as its server would.
+    """A registered version that predicts in this process, as its server would.
 
     Parameters
     ----------
-    estimator : Classifier
-        Fitted classifier.
     config : dict
-        What the served code works by: inputs, features, engineered, is_complete, threshold.
+        Configuration of the served code: inputs, features, engineered, is_complete, threshold.
     """
 
     estimator: Classifier
     config: dict[str, Any]
 
     def score(self, frame: pd.DataFrame) -> Answered:
-        """Score rows by the code that the server of the version runs.
+        """Score rows with the code of the version's server.
 
         Raises
         ------
         InputError
-            Where the server would refuse the rows.
+            If the server would refuse the rows.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with model_files.wrap_refusals():
             answer = self._model().predict(None, frame)
         return Answered(
             answer["probability"].to_numpy(),
             answer["label"].to_numpy(),
-            (time.perf_counter() - begun) * 1000,
+            (time.perf_counter() - started) * 1000,
         )
 
     def __call__(self, rows: pd.DataFrame, keys: Any, request_id: str) -> Answered:
-        """Score rows; who asks does not matter here."""
+        """Score rows; keys and request id do not matter here."""
         return self.score(rows)
 
     def _model(self) -> Any:
@@ -114,12 +112,12 @@ class Scorer:
 
 
 def load(settings: Settings, version: ModelVersion) -> Scorer:
-    """Return a registered version as a scorer; no code of its files is run.
+    """Return a registered version as a scorer; runs no code of its files.
 
     Raises
     ------
     StoreError
-        When its files are not those that were registered, or hold what is not trusted.
+        When its files are not the registered ones, or contain untrusted types.
     """
     loaded = version_files.load(settings, version)
     config = {
@@ -135,31 +133,28 @@ def load(settings: Settings, version: ModelVersion) -> Scorer:
 
 @dataclass(frozen=True)
 class Work:
-    """How the parts of a scoring are done; can be sent to another process.
+    """How the parts of a scoring are processed; can be sent to another process.
 
     Parameters
     ----------
     scoring : str
-        Its id, 32 hexadecimal digits; the ids of its requests come of it.
+        Its id, 32 hexadecimal digits; the ids of its requests derive from it.
     source : Source or None
-        What is read; None where the rows are given.
+        The files to read; None if the rows are in memory.
     columns : mapping of str to Column
-        The model's inputs and, where there are labels, the target.
+        The model's inputs and, with labels, the target.
     names : mapping of str to str
-        The source's name of each, and of the key.
-    inputs : tuple of str
+        Source name of each column, and of the key.
     target, key : str or None
-        Where the rows have labels, and keys.
+        None for rows without labels, or keys.
     features, formulas
-        What the classifier sees, and how that is computed of the inputs.
+        Inputs of the classifier, and formulas of the engineered ones.
     is_complete : bool
         Whether a row with a missing input is left out.
-    place : Place
     keeps_inputs : bool
-        Whether the result has the inputs too.
-    batch_rows : int
+        Whether the result includes the inputs.
     key_rule : Rule, optional
-        What a key may be.
+        Permitted keys.
     """
 
     scoring: str
@@ -180,12 +175,12 @@ class Work:
 
 @dataclass
 class Done:
-    """What came of a part; kept as JSON beside it.
+    """The result of a part; stored as JSON beside it.
 
     Parameters
     ----------
     rows, labelled, skipped, rejected : int
-        Scored; of these with a label; left out for a missing value; left out for a wrong one.
+        Scored; of these with a label; left out for a missing value; left out for an invalid one.
     listed : list of [row, column, value, reason]
         The first of the rejected.
     probability : float
@@ -215,20 +210,20 @@ def score_part(
     given: Iterable[Batch] | None = None,
     in_flight: int = 1,
 ) -> Done:
-    """Read a part, score its rows and write them; what is there at the end is the whole part.
+    """Read a part, score its rows and write them atomically.
 
     Rows that cannot be scored are listed and left out.
 
     Parameters
     ----------
     answer : callable
-        What scores; `Scorer` or a served model.
+        Scores rows; a `Scorer` or a served model.
     on_rows : callable, optional
-        Told the number of rows after each batch; may raise to end it.
+        Called with the number of rows after each batch; may raise to stop.
     given : iterable of Batch, optional
-        The rows, where there is no source.
+        The rows, if there is no source.
     in_flight : int
-        Batches that are asked at the same time.
+        Batches scored concurrently.
 
     Raises
     ------
@@ -238,41 +233,41 @@ def score_part(
     done = Done(part.number)
     layout = _schema(work)
 
-    def put(asked: _Asked, answered: Answered | None) -> None:
+    def put(request: _Request, answered: Answered | None) -> None:
         if answered is not None:
-            writer.write_table(_written(work, asked, answered, layout, done))
+            writer.write_table(_written(work, request, answered, layout, done))
 
-    def ask(asked: _Asked) -> Answered | None:
-        if asked.rows.empty:
+    def ask(request: _Request) -> Answered | None:
+        if request.rows.empty:
             return None
-        inputs = pd.DataFrame({name: asked.rows[name] for name in work.inputs}, copy=False)
-        return answer(inputs, asked.keys, asked.request_id)
+        inputs = pd.DataFrame({name: request.rows[name] for name in work.inputs}, copy=False)
+        return answer(inputs, request.keys, request.request_id)
 
     with work.place.part(part.number, layout) as writer, ExitStack() as stack:
-        # reading, scoring and writing go on side by side: Arrow does its part without Python
+        # reading, scoring and writing run in parallel: Arrow does its part without the GIL
         reading, writing = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
         unread = iter(_batches(work, part) if given is None else given)
         batches_read = _ahead(reading, unread)
         written: deque[Future[None]] = deque()
 
-        def hand_on(asked: _Asked, answered: Answered | None) -> None:
+        def hand_on(request: _Request, answered: Answered | None) -> None:
             if len(written) == AHEAD:
                 written.popleft().result()
-            written.append(writing.submit(put, asked, answered))
+            written.append(writing.submit(put, request, answered))
             if on_rows is not None:
-                on_rows(asked.rows_read)
+                on_rows(request.rows_read)
 
         if in_flight == 1:
             for batch in batches_read:
-                asked = _prepared(work, batch, done)
-                hand_on(asked, ask(asked))
+                request = _prepared(work, batch, done)
+                hand_on(request, ask(request))
         else:
             pool = stack.enter_context(ThreadPoolExecutor(in_flight))
-            waiting: deque[tuple[_Asked, Future[Answered | None]]] = deque()
+            waiting: deque[tuple[_Request, Future[Answered | None]]] = deque()
             try:
                 for batch in batches_read:
-                    asked = _prepared(work, batch, done)
-                    waiting.append((asked, pool.submit(ask, asked)))
+                    request = _prepared(work, batch, done)
+                    waiting.append((request, pool.submit(ask, request)))
                     if len(waiting) >= in_flight:
                         first, future = waiting.popleft()
                         hand_on(first, future.result())
@@ -289,7 +284,7 @@ def score_part(
 
 
 def _ahead(pool: ThreadPoolExecutor, unread: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield batches, the next of which is read meanwhile."""
+    """Yield batches while the next one is read."""
     following = pool.submit(next, unread, None)
     while (batch := following.result()) is not None:
         following = pool.submit(next, unread, None)
@@ -297,8 +292,8 @@ def _ahead(pool: ThreadPoolExecutor, unread: Iterator[Batch]) -> Iterator[Batch]
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Rows of a batch that can be scored, and where they stand in the source."""
+class _Request:
+    """The scorable rows of a batch, and their positions in the source."""
 
     rows: pd.DataFrame
     keys: Any
@@ -308,18 +303,18 @@ class _Asked:
 
 
 def total(done: Iterable[Done]) -> Done:
-    """Return what came of several parts together."""
-    whole = Done(-1)
+    """Return the combined result of several parts."""
+    combined = Done(-1)
     for part in sorted(done, key=lambda part: part.number):
         for name in ("rows", "labelled", "skipped", "rejected", "probability", "positive"):
-            setattr(whole, name, getattr(whole, name) + getattr(part, name))
-        whole.latencies += part.latencies
-        whole.listed = [*whole.listed, *part.listed][:LISTED]
-    return whole
+            setattr(combined, name, getattr(combined, name) + getattr(part, name))
+        combined.latencies += part.latencies
+        combined.listed = [*combined.listed, *part.listed][:LISTED]
+    return combined
 
 
 def request_id(scoring: str, first_row: int) -> str:
-    """Return the id of the request that begins with a row: the same at every attempt.
+    """Return the id of the request that starts with a row: the same at every attempt.
 
     Examples
     --------
@@ -330,7 +325,7 @@ def request_id(scoring: str, first_row: int) -> str:
 
 
 def _batches(work: Work, part: Part) -> Iterable[Batch]:
-    assert work.source is not None  # or rows are given
+    assert work.source is not None  # otherwise the rows are given
     texts = [
         work.names[name] for name, column in work.columns.items() if column.type in ("text", "date")
     ]
@@ -349,8 +344,8 @@ def _batches(work: Work, part: Part) -> Iterable[Batch]:
         yield replace(batch, frame=frame)
 
 
-def _prepared(work: Work, batch: Batch, done: Done) -> _Asked:
-    """Leave out and list the rows of a batch that cannot be scored."""
+def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
+    """Exclude and list the rows of a batch that cannot be scored."""
     import pyarrow
 
     clean, refused = schema.usable(batch.frame, work.columns)
@@ -378,19 +373,19 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Asked:
         rows = clean[keeps]
         keys = None if keys is None else keys.filter(pyarrow.array(keeps))
     name = request_id(work.scoring, batch.first_row)
-    return _Asked(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
+    return _Request(rows, keys, batch.first_row + np.flatnonzero(keeps), name, len(clean))
 
 
-def _written(work: Work, asked: _Asked, answered: Answered, layout: Any, done: Done) -> Any:
-    """Return what the result has of scored rows, and count them."""
+def _written(work: Work, request: _Request, answered: Answered, layout: Any, done: Done) -> Any:
+    """Return scored rows as the result stores them, and count them."""
     import pyarrow
 
-    rows, number = asked.rows, len(asked.rows)
-    taken: dict[str, Any] = {
-        own_columns.PREDICTION_ID: _ids(asked.request_id, number),
-        own_columns.ROW: asked.places,
+    rows, number = request.rows, len(request.rows)
+    values: dict[str, Any] = {
+        own_columns.PREDICTION_ID: _ids(request.request_id, number),
+        own_columns.ROW: request.places,
         own_columns.ROW_KEY: (
-            pyarrow.nulls(number, pyarrow.string()) if asked.keys is None else asked.keys
+            pyarrow.nulls(number, pyarrow.string()) if request.keys is None else request.keys
         ),
         **({name: rows[name] for name in work.inputs} if work.keeps_inputs else {}),
         own_columns.PROBABILITY: answered.probabilities,
@@ -398,9 +393,9 @@ def _written(work: Work, asked: _Asked, answered: Answered, layout: Any, done: D
         own_columns.LABEL: rows[work.target] if work.target else np.full(number, np.nan),
     }
     arrays = [
-        taken[column.name]
-        if isinstance(taken[column.name], pyarrow.Array)
-        else pyarrow.array(taken[column.name], column.type, from_pandas=True)
+        values[column.name]
+        if isinstance(values[column.name], pyarrow.Array)
+        else pyarrow.array(values[column.name], column.type, from_pandas=True)
         for column in layout
     ]
     done.rows += number
@@ -414,7 +409,7 @@ def _written(work: Work, asked: _Asked, answered: Answered, layout: Any, done: D
 def _leave_out_gaps(
     work: Work, batch: Batch, clean: pd.DataFrame, keeps: npt.NDArray[np.bool_], done: Done
 ) -> None:
-    """Leave out rows for which a computed feature has no value, as a division by zero has none."""
+    """Exclude rows for which an engineered feature has no value, as after a division by zero."""
     from core.platform import served_model
 
     computed = [name for name in work.features if name in work.formulas]
@@ -454,7 +449,7 @@ def _schema(work: Work) -> Any:
     def kind(column: Column) -> Any:
         if column.is_text:
             return pyarrow.string()
-        # a whole number that may be missing is a float in pandas
+        # an integer that may be missing is a float in pandas
         whole = column.type == "integer" and work.is_complete
         return pyarrow.int64() if whole else pyarrow.float64()
 

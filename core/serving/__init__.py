@@ -1,7 +1,7 @@
 """The endpoint: the step serve.
 
-The process that answers and the gateway before it (keys, row contract, log, shadow, labels), what
-keeps them up (`restarts`), and the client that asks them.
+The scoring server and the gateway in front of it (keys, row contract, log, shadow, labels), their
+automatic restart (`restarts`), and the client.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Keys of the served models' callers, kept as digests; and the token of our own processes."""
+"""API keys of callers, stored as digests, and the token of the app's own processes."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _table = sql.Table(
     sql.Column("created", sql.Float, nullable=False),
     sql.Column("sha256", sql.String, nullable=False),
 )
-# by database: the version of the state, and the keys then
+# by database: the version of the state, and the keys at that version
 _read: dict[Path, tuple[tuple[int, int], list[ApiKey]]] = {}
-# so that a key is known for what it is where it should not be, in a repository for example
+# makes a leaked key recognizable, for example in a repository
 MARK = "courtside_"
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is kept: it cannot be had from this.
+    """A stored key, from which the key itself cannot be recovered.
 
     Parameters
     ----------
     key_id : str
-        8 hex digits; names it for `revoke`.
+        8 hex digits; identifies it for `revoke`.
     name : str
-        Whose it is, in the person's words.
+        The owner, in free text.
     created : float
         Seconds since 1970.
     sha256 : str
@@ -57,7 +57,7 @@ class ApiKey:
 
 
 def create(settings: Settings, name: str) -> str:
-    """Make a key and return it; it is told this once and never again.
+    """Create a key and return it; it cannot be shown again.
 
     Raises
     ------
@@ -72,30 +72,30 @@ def create(settings: Settings, name: str) -> str:
             f"Give the key a name of 1 to {NAME_LENGTH} letters: who will call with it."
         )
     key = MARK + secrets.token_urlsafe(32)
-    made = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
+    new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
 
     with state.transaction(settings) as connection:
         if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
             raise InputError(f"There is a key named '{name}'. Revoke it, or use another name.")
-        connection.execute(sql.insert(_table).values(asdict(made)))
+        connection.execute(sql.insert(_table).values(asdict(new_key)))
     return key
 
 
 def listed(settings: Settings) -> list[ApiKey]:
-    """Return the keys that are accepted, the oldest first."""
+    """Return the accepted keys, the oldest first."""
     with state.reading(settings) as connection:
         rows = connection.execute(sql.select(_table).order_by(_table.c.created))
         return [ApiKey(**row._mapping) for row in rows]
 
 
 def revoke(settings: Settings, key_id: str) -> None:
-    """Accept this key no longer; does nothing when there is none of this id."""
+    """Revoke a key; does nothing when none has this id."""
     with state.transaction(settings) as connection:
         connection.execute(sql.delete(_table).where(_table.c.key_id == key_id))
 
 
 def are_needed(settings: Settings) -> bool:
-    """Tell whether calls need a key: whether one was made.
+    """Return whether calls need a key, which is the case once a key exists.
 
     Raises
     ------
@@ -106,12 +106,12 @@ def are_needed(settings: Settings) -> bool:
 
 
 def accepts(settings: Settings, key: str) -> bool:
-    """Tell whether this key may call; the time it takes tells nothing of the keys.
+    """Return whether this key may call, in constant time.
 
     Raises
     ------
     StoreError
-        As `are_needed` does.
+        As for `are_needed`.
     """
     digest = _digest(key)
     matches = [hmac.compare_digest(digest, known.sha256) for known in _known(settings)]
@@ -119,7 +119,7 @@ def accepts(settings: Settings, key: str) -> bool:
 
 
 def _known(settings: Settings) -> list[ApiKey]:
-    """Return the keys, read again only after the state has changed: every call asks for them."""
+    """Return the keys, reread only after the state has changed: every call needs them."""
     place = state.path(settings)
     try:
         version = state.version(settings)
@@ -129,7 +129,7 @@ def _known(settings: Settings) -> list[ApiKey]:
         if place in _read:
             # what cannot be read cannot have been changed either
             return _read[place][1]
-        # without the path that the reason names: callers are shown this
+        # without the path in the original message: callers see this
         raise StoreError(
             "The API keys cannot be read, so no call is accepted. Repair state.db, or move it away "
             "and create new keys."
@@ -138,7 +138,7 @@ def _known(settings: Settings) -> list[ApiKey]:
 
 
 def internal_token(settings: Settings) -> str:
-    """Return the token by which our own processes know each other; made at the first call."""
+    """Return the token that authenticates the app's own processes; created at the first call."""
     path = settings.state_dir / "gateway.token"
     with suppress(FileNotFoundError):
         if token := path.read_text(encoding="ascii").strip():
@@ -154,7 +154,7 @@ def internal_token(settings: Settings) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only this user can read, whole or not at all."""
+    """Write a file that only this user can read, atomically."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         with open(temporary, "x", encoding="utf-8", opener=_private) as file:
@@ -171,5 +171,5 @@ def _private(path: str, flags: int) -> int:
 
 
 def _digest(key: str) -> str:
-    # bytes of a header that are no UTF-8 come as surrogates
+    # header bytes that are not UTF-8 arrive as surrogates
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

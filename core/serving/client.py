@@ -1,4 +1,4 @@
-"""Requests to a served model."""
+"""Client of a served model."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ CONNECT_SECONDS = 3.0
 TRIES = 3
 FIRST_WAIT_SECONDS = 0.2
 REASON_LENGTH = 300
-# found fastest, see docs/decisions/0021
+# the fastest, see docs/decisions/0021
 BATCH_ROWS, IN_FLIGHT = 20_000, 2
-# what a gateway answers while the server behind it is away
+# status codes of a gateway whose server is away
 AWAY = (502, 503)
 
 Form = Literal["json", "csv", "parquet"]
@@ -36,12 +36,12 @@ R = TypeVar("R")
 
 
 class UnreachableError(ServerError):
-    """Nothing answers there now; it may answer again once it is started."""
+    """Nothing answers at the address now; it may after a start."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What the served model said of each row, in the rows' order.
+    """The predictions of the served model, in the order of the rows.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ class Scored:
     labels : ndarray of int64
         0 or 1, at the model's own threshold.
     latencies : ndarray of float64
-        Milliseconds from sending each batch to its whole answer, repeats included.
+        Milliseconds from sending each batch to its complete response, retries included.
     sizes : ndarray of int64
         Rows of each batch.
     is_logged : bool
-        Whether a gateway answered, which logs what it answers.
+        Whether a gateway answered, which logs its predictions.
     is_delayed : bool
-        Whether the rows of a batch wait in its memory, and would be lost if it ended now.
+        Whether rows of a batch are still in the gateway's memory, and would be lost if it ended.
     """
 
     probabilities: np.ndarray[Any, np.dtype[np.float64]]
@@ -68,12 +68,12 @@ class Scored:
 
     @property
     def batches(self) -> int:
-        """How many requests were answered."""
+        """Number of answered requests."""
         return len(self.sizes)
 
 
 def ping(url: str, path: str = "/ping", timeout: float = 1.0) -> bool:
-    """Tell whether a server answers there: a model's, or another that says so at another path."""
+    """Return whether a server answers at a path: a model's, or any other with a health check."""
     try:
         with _session() as session:
             return bool(session.get(f"{url}{path}", timeout=timeout).status_code == 200)
@@ -97,54 +97,55 @@ def score(
     keys: pd.Series[Any] | None = None,
     rules: Mapping[str, Rule] | None = None,
 ) -> Scored:
-    """Have the served model score every row.
+    """Score every row with the served model.
 
-    A lost connection is tried again, as scoring a row twice changes nothing; a refusal is not.
+    A lost connection is retried, as scoring a row twice changes nothing; a refusal is not.
 
     Parameters
     ----------
     url : str
-        Where it is served, e.g. `http://127.0.0.1:5001`.
+        Base address, e.g. `http://127.0.0.1:5001`.
     frame : DataFrame
         Rows; columns other than the inputs are not sent.
     inputs : mapping of str to {"number", "text"}
-        Columns that the model takes, in order.
+        Input columns of the model, in order.
     is_complete : bool
         Whether the model refuses missing values.
     batch_rows : int
-        Rows of one request, 1 or more.
+        Rows per request, 1 or more.
     timeout : float
-        Seconds that one request may take.
+        Seconds per request.
     on_batch : callable, optional
-        Told after each batch: rows done, rows in all.
+        Called after each batch with the rows done and the total.
     form : {"json", "csv", "parquet"}
-        How rows are sent; the answer is the same.
+        Format of the requests; the predictions are the same.
     in_flight : int
-        Requests that are under way at the same time, each on a connection of its own.
-    headers : mapping, optional
-        Sent with each request.
+        Concurrent requests, each on a connection of its own.
     request_id : str, optional
-        32 hexadecimal digits; for rows that are sent as one batch.
+        32 hexadecimal digits; for rows that are sent as a single batch.
     keys : Series, optional
-        A column of the name of the natural key, which is sent beside the inputs.
+        The natural key, sent beside the inputs under the name of the series.
     rules : mapping of str to Rule, optional
-        What the values of inputs may be, where more is known than whether they are numbers.
+        Permitted values of inputs, where more is known than their type.
 
     Raises
     ------
     InputError
-        When an input is missing or holds what the model does not take; nothing was sent.
+        When an input is missing or has invalid values; nothing was sent.
     UnreachableError
         When no model answers.
     ServerError
-        When it answers with an error or with something else than scores.
+        When the response is an error or has no valid predictions.
     """
     contract = {name: rule_of(kind) for name, kind in inputs.items()} | dict(rules or {})
-    asked = _checked(frame, {name: contract[name] for name in inputs}, is_complete)
+    inputs_frame = _checked(frame, {name: contract[name] for name in inputs}, is_complete)
     if keys is not None:
-        asked = asked.assign(**{str(keys.name): keys.to_numpy()})
-    batches = [asked[first : first + batch_rows] for first in range(0, len(asked), batch_rows)]
-    given = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
+        inputs_frame = inputs_frame.assign(**{str(keys.name): keys.to_numpy()})
+    batches = [
+        inputs_frame[first : first + batch_rows]
+        for first in range(0, len(inputs_frame), batch_rows)
+    ]
+    sent_headers = {**(headers or {}), **({"X-Request-Id": request_id} if request_id else {})}
     probabilities, labels, latencies = [], [], []
     is_logged = is_delayed = False
     done = 0
@@ -153,9 +154,11 @@ def score(
 
         def ask(batch: pd.DataFrame) -> tuple[requests.Response, float]:
             body, kind = _encoded(batch, form)
-            begun = time.perf_counter()
-            answer = _post(sessions.mine(), url, body, {"Content-Type": kind, **given}, timeout)
-            return answer, (time.perf_counter() - begun) * 1000
+            started = time.perf_counter()
+            answer = _post(
+                sessions.mine(), url, body, {"Content-Type": kind, **sent_headers}, timeout
+            )
+            return answer, (time.perf_counter() - started) * 1000
 
         several = min(in_flight, len(batches)) > 1
         pool = stack.enter_context(ThreadPoolExecutor(in_flight)) if several else None
@@ -169,7 +172,7 @@ def score(
             labels.append(label)
             done += len(batch)
             if on_batch is not None:
-                on_batch(done, len(asked))
+                on_batch(done, len(inputs_frame))
     return Scored(
         np.concatenate([np.empty(0, "float64"), *probabilities]),
         np.concatenate([np.empty(0, "int64"), *labels]),
@@ -181,7 +184,7 @@ def score(
 
 
 class _Sessions:
-    """A session for each thread, all closed by the stack."""
+    """A session per thread, all closed by the stack."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack, self._own, self._lock = stack, threading.local(), threading.Lock()
@@ -197,7 +200,7 @@ class _Sessions:
 def _in_order(
     pool: ThreadPoolExecutor, ask: Callable[[T], R], items: Sequence[T], at_once: int
 ) -> Iterator[R]:
-    """Yield the answers in the order of the questions, a few of which are under way."""
+    """Yield the responses in the order of the requests, a few of which run concurrently."""
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
@@ -207,7 +210,7 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # a batch that has failed ends the others
+        # a failed batch ends the others
         for future in waiting:
             future.cancel()
 
@@ -215,48 +218,48 @@ def _in_order(
 @contextmanager
 def _session() -> Iterator[requests.Session]:
     with requests.Session() as session:
-        # a proxy of the environment must not come between us and this machine
+        # no proxy from the environment for connections to this machine
         session.trust_env = False
         yield session
 
 
-def _encoded(asked: pd.DataFrame, form: Form) -> tuple[bytes, str]:
-    """Return rows as the body of a request, and its kind."""
+def _encoded(rows: pd.DataFrame, form: Form) -> tuple[bytes, str]:
+    """Return rows as the body of a request, and its content type."""
     if form == "parquet":
         import pyarrow
         import pyarrow.parquet
 
         sink = pyarrow.BufferOutputStream()
-        table = pyarrow.Table.from_pandas(asked, preserve_index=False)
-        # it goes no further than this machine
+        table = pyarrow.Table.from_pandas(rows, preserve_index=False)
+        # it never leaves this machine
         pyarrow.parquet.write_table(
             table, sink, compression="none", use_dictionary=False, write_statistics=False
         )
         return sink.getvalue().to_pybytes(), "application/vnd.apache.parquet"
     if form == "csv":
-        return asked.to_csv(index=False).encode(), "text/csv"
-    empty = asked.isna()
-    taken = asked.astype("object").mask(empty, None) if empty.any(axis=None) else asked
-    data = [list(row) for row in zip(*(taken[name].tolist() for name in taken), strict=True)]
-    question = {"columns": list(asked), "data": data}
+        return rows.to_csv(index=False).encode(), "text/csv"
+    empty = rows.isna()
+    cells = rows.astype("object").mask(empty, None) if empty.any(axis=None) else rows
+    data = [list(row) for row in zip(*(cells[name].tolist() for name in cells), strict=True)]
+    question = {"columns": list(rows), "data": data}
     return json.dumps({"dataframe_split": question}, allow_nan=False).encode(), "application/json"
 
 
 def _checked(frame: pd.DataFrame, contract: Mapping[str, Rule], is_complete: bool) -> pd.DataFrame:
-    """Return the inputs, numbers as floats; refuse what the endpoint would refuse, as it does."""
+    """Return the inputs, numbers as floats; refuse what the endpoint would refuse."""
     if absent := [name for name in contract if name not in frame.columns]:
         names = {"absent": absent, "wanted": list(contract)}
         raise InputError(rows.sentence(Fault("absent_columns", params=names)))
-    taken: dict[str, pd.Series[Any]] = {}
+    checked: dict[str, pd.Series[Any]] = {}
     faults: list[Fault] = []
     for name, rule in contract.items():
         values, column_faults = rows.read(frame[name], rule)
         empty = rows.missing(values, column_faults, name) if is_complete else None
         faults += [*column_faults, *([empty] if empty else [])]
-        taken[name] = values if rule.is_text else values.astype("float64", copy=False)
+        checked[name] = values if rule.is_text else values.astype("float64", copy=False)
     if faults:
         raise InputError(" ".join(rows.sentence(fault) for fault in faults))
-    return pd.DataFrame(taken, index=frame.index, copy=False)
+    return pd.DataFrame(checked, index=frame.index, copy=False)
 
 
 def _post(
@@ -326,12 +329,12 @@ def _read(
 
 
 def _reason(answer: requests.Response) -> str:
-    """Return the server's own words as one sentence, without its traceback and its data."""
+    """Return the server's own reason as one sentence, without its traceback and data."""
     try:
         text = str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):
         text = answer.text
-    # MLflow puts the rows, then the schema, before the reason
+    # MLflow puts the rows and the schema before the reason
     text = " ".join(text.split()).rpartition("'. Error: ")[2]
     if not text:
         return "it gave no reason."

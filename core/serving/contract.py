@@ -1,7 +1,7 @@
-"""Reads the rows of a request by the row contract, whichever of MLflow's formats they come in.
+"""Parsing and validation of request rows, in any of MLflow's formats.
 
-What the model is asked is what was read here: MLflow's own readers differ from format to format. A
-request that is none of these formats is MLflow's to answer: it knows best what to say of it.
+The model gets the rows as parsed here: MLflow's own parsers differ between formats. A request in
+none of these formats is left to MLflow, whose error message is the most precise.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from core.platform import rows
 from core.platform.rows import Fault, Rule, arrow
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
-# what a parquet file begins with
+# magic bytes at the start of a parquet file
 PARQUET_MARK = b"PAR1"
-# Rows from which on a request that is written anew is parquet, which MLflow reads faster.
+# From this many rows on, a rewritten request is parquet, which MLflow reads faster.
 MANY_ROWS = 500
 Value = float | str | None
 
 
 class RefusedError(Exception):
-    """Rows that break the contract; the message is the sentence of each fault."""
+    """Rows that break the contract; the message has a sentence per fault."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__(" ".join(rows.sentence(fault) for fault in faults))
@@ -37,12 +37,12 @@ class RefusedError(Exception):
 
 
 class UnreadError(Exception):
-    """The request has no rows that this knows how to read."""
+    """The request has no rows in a supported format."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a request asks about.
+    """The parsed rows of a request.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Rows:
     keys : list of str or None
         The natural key of each row; None when the request has none.
     asked : tuple of (bytes, str) or None
-        What the model is to be asked instead, and its content type; None where the request may go
-        on as it stands, since MLflow reads the same in it.
+        A rewritten body for the model, with its content type; None if the original can be passed
+        on, since MLflow parses it to the same rows.
     """
 
     features: list[dict[str, Value]]
@@ -69,26 +69,26 @@ def read(
     is_complete: bool,
     key: str | None = None,
 ) -> Rows | None:
-    r"""Return the rows of a request to /invocations, None when it is MLflow's to answer.
+    r"""Return the rows of a request to /invocations, None when it is left to MLflow.
 
     Parameters
     ----------
     content_type : str or None
         The request's header.
     inputs : iterable of str
-        Columns that the model takes.
+        Input columns of the model.
     rules : mapping of str to Rule
-        Of each input, and of the key where it is known.
+        For each input, and for the key if known.
     is_complete : bool
         Whether the model refuses missing values.
     key : str, optional
-        Column of the natural key, which a request may have beside the inputs.
+        Column of the natural key, optional in a request.
 
     Raises
     ------
     RefusedError
-        For ragged rows; for columns that are missing or there twice; for values that break their
-        rule, or are missing where the model takes none.
+        For ragged rows; for missing or repeated columns; for values that break their rule or are
+        missing where the model needs them.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def read(
         if kind == JSON:
             columns, is_plain = _of_json(body)
         elif kind == CSV:
-            # MLflow's reader takes the country NA for a missing value
+            # MLflow's reader takes the country code NA for a missing value
             columns, is_plain = _of_csv(body), False
         elif kind == PARQUET:
             columns, is_plain = _of_parquet(body, [*inputs, *([key] if key else [])]), True
@@ -121,38 +121,38 @@ def read(
     )
 
 
-# a list of cells, or a Series of a parquet file
+# a list of cells, or a Series from a parquet file
 Columns = dict[str, Any]
 
 
 def _of_json(body: bytes) -> tuple[Columns, bool]:
-    """Return the columns, and whether MLflow reads the same rows in this request."""
+    """Return the columns, and whether MLflow parses the request to the same rows."""
     try:
-        asked = json.loads(body)
+        parsed = json.loads(body)
     except UnicodeDecodeError as error:
         raise UnreadError from error
     except json.JSONDecodeError as error:
         raise UnreadError from error
     except (ValueError, RecursionError) as error:
-        # a number of thousands of digits, or brackets within thousands of brackets
+        # a number with thousands of digits, or brackets nested thousands deep
         raise RefusedError(Fault("unread")) from error
-    if not isinstance(asked, dict):
+    if not isinstance(parsed, dict):
         raise UnreadError
-    given = [
+    formats = [
         name
         for name in ("dataframe_split", "dataframe_records", "instances", "inputs")
-        if name in asked
+        if name in parsed
     ]
-    if len(given) != 1:
+    if len(formats) != 1:
         raise UnreadError
-    is_plain = len(asked) == 1
-    content = asked[given[0]]
-    if given[0] == "dataframe_split":
-        # an index would only name the rows, or make more of them
+    is_plain = len(parsed) == 1
+    content = parsed[formats[0]]
+    if formats[0] == "dataframe_split":
+        # an index would only name the rows, or add to them
         return _of_split(content), is_plain and len(content) == 2
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         return _of_records(content), is_plain
-    if given[0] == "inputs" and isinstance(content, dict):
+    if formats[0] == "inputs" and isinstance(content, dict):
         return _of_lists(content), is_plain
     raise UnreadError
 
@@ -188,7 +188,7 @@ def _of_lists(lists: dict[str, Any]) -> Columns:
     if not lists:
         raise UnreadError
     if not any(isinstance(values, list) for values in lists.values()):
-        # a value of each column is a row
+        # one value per column is a single row
         lists = {name: [value] for name, value in lists.items()}
     if not all(isinstance(values, list) for values in lists.values()):
         raise RefusedError(Fault("shape"))
@@ -224,7 +224,7 @@ def _of_parquet(body: bytes, wanted: Sequence[str]) -> Columns:
         table = pq.read_table(io.BytesIO(body))
         _refuse_repeated(table.column_names)
         columns: Columns = {
-            # of the others only their names matter
+            # of other columns only the names matter
             name: arrow.series(table.column(name), name, is_text=True) if name in wanted else []
             for name in table.column_names
         }
@@ -254,7 +254,7 @@ def _settle(
         raise RefusedError(Fault("absent_columns", params={"absent": absent, "wanted": inputs}))
     settled: list[Sequence[Value]] = []
     faults: list[Fault] = []
-    # columns that are none of the inputs are not the model's business
+    # extra columns are not passed to the model
     is_plain = is_plain and len(columns) == len(inputs)
     for name in inputs:
         values, column_faults, is_same = _column(
@@ -266,33 +266,35 @@ def _settle(
     keys = None
     if key is not None and key in columns and key not in inputs:
         rule = rules.get(key, Rule("text"))
-        given = columns[key]
+        key_values = columns[key]
         if not rule.is_text:
-            faults += rows.read(_as_series(given, key), rule).faults
-        keys = [rows.key_text(value, rule.type) for value in given]
+            faults += rows.read(_as_series(key_values, key), rule).faults
+        keys = [rows.key_text(value, rule.type) for value in key_values]
     if faults:
         raise RefusedError(*faults)
     features = [dict(zip(inputs, row, strict=True)) for row in zip(*settled, strict=True)]
-    asked = None if is_plain else _asked(inputs, settled, rules)
-    return Rows(features, keys, asked)
+    rewritten = None if is_plain else _rewritten(inputs, settled, rules)
+    return Rows(features, keys, rewritten)
 
 
 def _column(
     values: Any, name: str, rule: Rule, *, is_complete: bool
 ) -> tuple[Sequence[Value], list[Fault], bool]:
-    """Return a column's values as the log keeps them, its faults, and whether nothing changed."""
+    """Return a column's values as logged, its faults, and whether they are unchanged."""
     is_list = not isinstance(values, pd.Series)
     cells = rows.clean_cells(values, rule) if is_list else None
     if cells is not None:
-        # nearly always
+        # the usual case
         return cells, [], rule.type != "date"
-    given = _as_series(values, name)
-    read, faults = rows.read(given, rule)
+    series = _as_series(values, name)
+    read, faults = rows.read(series, rule)
     empty = rows.missing(read, faults, name) if is_complete else None
     column_faults = [*faults, *([empty] if empty else [])]
-    is_same = not is_list and rule.type != "date" and given.dtype == ("O" if rule.is_text else "f8")
+    is_same = (
+        not is_list and rule.type != "date" and series.dtype == ("O" if rule.is_text else "f8")
+    )
     if rule.is_text:
-        is_text = is_same and pd.api.types.infer_dtype(given, skipna=True) in ("string", "empty")
+        is_text = is_same and pd.api.types.infer_dtype(series, skipna=True) in ("string", "empty")
         return read.where(read.notna(), None).tolist(), column_faults, is_text
     numbers: Sequence[Value] = read.astype("float64").tolist()
     if read.isna().any():
@@ -309,14 +311,14 @@ def _as_series(values: Any, name: str) -> pd.Series[Any]:
         cells[i] = value
     try:
         return pd.Series(cells, name=name)
-    except OverflowError:  # pandas tries to make floats of whole numbers, however large
+    except OverflowError:  # pandas tries to convert integers of any size to floats
         return pd.Series(cells, name=name, dtype="object")
 
 
-def _asked(
+def _rewritten(
     inputs: list[str], settled: list[Sequence[Value]], rules: Mapping[str, Rule]
 ) -> tuple[bytes, str]:
-    """Return the rows as they were read, in a request that MLflow cannot read otherwise."""
+    """Return the parsed rows as a request that MLflow cannot misread."""
     if len(settled[0]) <= MANY_ROWS:
         split = {"columns": inputs, "data": list(zip(*settled, strict=True))}
         return json.dumps({"dataframe_split": split}).encode(), JSON
@@ -326,7 +328,7 @@ def _asked(
     kinds = [pa.string() if rules[name].is_text else pa.float64() for name in inputs]
     arrays = [pa.array(values, kind) for values, kind in zip(settled, kinds, strict=True)]
     sink = pa.BufferOutputStream()
-    # it goes no further than this machine
+    # it never leaves this machine
     pq.write_table(
         pa.Table.from_arrays(arrays, names=inputs),
         sink,

@@ -1,9 +1,9 @@
-"""Endpoints: ports whose model can be changed, or comes back to life, without a failed request.
+"""Endpoints: ports whose model can change, or restart, without a failed request.
 
-A gateway (`core.serving.gateway`) stands on the port, and a server of one version behind it, on a
-port of its own. Both go on when the app stops. One endpoint, the live one, follows the champion;
-others serve the challenger, or any version, beside it. What `core.serving.server` tells of an
-endpoint is one server.
+A gateway (`core.serving.gateway`) listens on the port, with a server of one version behind it on a
+port of its own. Both keep running when the app stops. One endpoint, the live one, follows the
+champion; others serve the challenger, or any version, beside it. `core.serving.server` describes
+an endpoint as a single server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 POLL_SECONDS = 0.05
-# Longer than MLflow's own limit for a request, 60 s.
+# Longer than MLflow's own limit per request, 60 s.
 DRAIN_SECONDS = 120.0
 
 
@@ -49,9 +49,8 @@ def endpoints(settings: Settings) -> list[Server]:
 def live(settings: Settings) -> Server | None:
     """Return the live endpoint, None when it was not started or was stopped.
 
-    Its `port` and `url` are those that people call, its version the one that answers there, and
-    `started` the time since when. It is `restarting` when the server behind it has ended, `died`
-    when its gateway has.
+    `port` and `url` are those for callers, `version` is the one that answers, since `started`. It
+    is `restarting` when the server behind it has ended, `died` when its gateway has.
     """
     return next((endpoint for endpoint in endpoints(settings) if endpoint.is_live), None)
 
@@ -65,41 +64,41 @@ def follow(
     job_id: str | None = None,
     timeout: float = 120.0,
 ) -> Server:
-    """Let this version answer on the live endpoint, and return when it does.
+    """Serve this version on the live endpoint, and return when it answers.
 
-    The old version answers until the new one can; then new requests go to the new one, those under
-    way are awaited, and the old one is stopped. If the new one does not start, the old one stays.
-    Without a live endpoint it is started, on `settings.serve_port` if that is free; what died of it
-    is started anew on the same port. Where this version answers already, nothing is done. An
-    endpoint of the same version no longer gets copies of what is asked.
+    The old version answers until the new one can; then new requests go to the new one, those in
+    flight are awaited, and the old one is stopped. If the new one does not start, the old one
+    stays. A missing live endpoint is started, on `settings.serve_port` if that is free; a dead one
+    is restarted on its port. If this version answers already, nothing happens. A shadow endpoint of
+    the same version no longer gets copies of requests.
 
     Parameters
     ----------
     on_wait : callable, optional
-        Told the seconds waited so far, several times a second.
+        Called several times a second with the seconds waited so far.
     alias : str or None
         Shown beside the version.
     job_id : str or None
         The job that waits for it; see `server.stop_unfinished`.
     timeout : float
-        Seconds that the new server may take until its first answer.
+        Seconds until the new server's first answer.
 
     Raises
     ------
     InputError
         When another program has taken the endpoint's port; nothing was changed.
     NotReadyError
-        When another change of the endpoint does not come to its end, or it is stopped meanwhile.
+        When another change of the endpoint does not finish, or it is stopped meanwhile.
     StoreError
-        When the files of the version are not those that were registered.
+        When the files of the version are not the registered ones.
     ServerError
-        When the server, or the gateway, ends or does not answer in time.
+        When the server or the gateway ends, or does not answer in time.
     """
     change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
     with server.exclusive(settings, "live", change.waited):
         current = live(settings)
         if current is not None and current.state in ("starting", "stopped"):
-            # what a change, or a stop, that was killed left behind: nobody else is at it now
+            # leftovers of a killed change or stop: nobody else is working on them now
             _stop_quietly(settings, current.port)
             current = None
         if current is None:
@@ -125,21 +124,21 @@ def begin(
     port : int or None
         None takes the first free one.
     alias : str or None
-        The alias that was asked for, if it was not a version.
+        The requested alias, None if a version was requested.
 
     Raises
     ------
     InputError
         When the port is in use.
     StoreError, ServerError
-        As `follow` does; nothing is left of it then.
+        As for `follow`; nothing is left running then.
     """
     change = _Change(settings, version, alias, job_id, timeout, on_wait, time.monotonic())
     return _begin(change, port or 0, is_live=False)
 
 
 def restart(settings: Settings, port: int) -> None:
-    """Have an endpoint that died, or was given up, started again, without waiting for it.
+    """Restart a dead or abandoned endpoint, without waiting for it.
 
     Raises
     ------
@@ -149,13 +148,13 @@ def restart(settings: Settings, port: int) -> None:
     front = server.find(settings, port)
     if front is None or front.backend is None:
         raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
-    # its watch counts anew from here
+    # its watch counts restarts from zero again
     server.change(settings, front, state="ready", problem=None, restarts=0)
     restarts.begin(settings, port)
 
 
 def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
-    """Let the endpoint on this port get a copy of every request to the live one, or no longer.
+    """Start or stop sending this endpoint a copy of every request to the live one.
 
     Returns the live endpoint.
 
@@ -164,7 +163,7 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     NotReadyError
         When there is no live endpoint, or none on this port.
     InputError
-        When both answer by the same version.
+        When both serve the same version.
     """
     front, other = _shadowed(settings), server.find(settings, port)
     if not on:
@@ -176,12 +175,12 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
 
 
 def check_shadow(settings: Settings, version: ModelVersion) -> None:
-    """Do nothing if this version may shadow the live endpoint; raises as `set_shadow` does."""
+    """Verify that this version may shadow the live endpoint; raises as `set_shadow` does."""
     _check_shadow(_shadowed(settings), _version_of_registered(version))
 
 
 def stop(settings: Settings) -> Server:
-    """Stop the live endpoint: the gateway first, then what is behind it; no process is left.
+    """Stop the live endpoint: the gateway first, then the server behind it.
 
     Raises
     ------
@@ -196,7 +195,7 @@ def stop(settings: Settings) -> Server:
 
 @dataclass(frozen=True)
 class _Change:
-    """What was asked for."""
+    """The requested change of an endpoint."""
 
     settings: Settings
     version: ModelVersion
@@ -211,7 +210,7 @@ class _Change:
             self.on_wait(time.monotonic() - self.begun)
 
     def described(self) -> Server:
-        """Return the version as a server that is not started; its files are those registered."""
+        """Return the version as a server to start, with its registered files."""
         # the server runs the code among the version's files
         servable = version_files.servable(self.settings, self.version)
         spec = project.load(self.settings.project)
@@ -242,12 +241,12 @@ class _Change:
 
 
 def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
-    """Start an endpoint and the server behind it, side by side."""
+    """Start an endpoint and the server behind it, in parallel."""
     settings = change.settings
     described = replace(change.described(), is_live=is_live)
     if port:
         server.check_port(settings, port)
-        # what died there, with all that it left
+        # a dead endpoint on the port, with all its leftovers
         _stop_quietly(settings, port)
     front = server.reserve(settings, replace(described, port=port))
     try:
@@ -258,13 +257,13 @@ def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
             change.wait_until_ready(new)
             return server.change(settings, front, state="ready", started=time.time())
     except BaseException:
-        # what never answered is not left behind
+        # an endpoint that never answered is not left behind
         _stop_quietly(settings, front.port)
         raise
 
 
 def _follow(change: _Change, port: int) -> Server:
-    """Change the version of the live endpoint on this port, and start what died of it."""
+    """Change the version of the live endpoint on this port, and restart its dead parts."""
     settings = change.settings
     front = server.find(settings, port)
     if front is None or front.state == "stopped":
@@ -295,7 +294,7 @@ def _follow(change: _Change, port: int) -> Server:
 
 
 def _answers(change: _Change, front: Server) -> bool:
-    """Tell whether the gateway answers within the time that a hung one is given."""
+    """Return whether the gateway answers before it counts as hung."""
     end = time.monotonic() + change.settings.hang_seconds
     while gateway.status(front.port) is None:
         if time.monotonic() > end or not server.is_alive(front):
@@ -306,14 +305,14 @@ def _answers(change: _Change, front: Server) -> bool:
 
 
 def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
-    """Start the new server, and let the gateway pass on to it what comes from now on."""
+    """Start the new server, and switch the gateway to it for new requests."""
     settings = change.settings
     described = change.described()
     new = server.start(settings, replace(described, front=front.port))
     try:
         new = change.wait_until_ready(new)
         if old is not None:
-            # should this job be killed from here on, the old one is stopped as the job's own
+            # if this job is killed from here on, the old one is stopped with the job's servers
             server.change(settings, old, job_id=change.job_id)
         shadow = None if front.shadow is None else server.find(settings, front.shadow)
         is_itself = shadow is not None and _version_of(shadow) == _version_of(new)
@@ -334,7 +333,7 @@ def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
         raise
 
 
-# what an endpoint takes over from the version that it changes to
+# fields of the endpoint that come from the version it changes to
 DESCRIBED = (
     "model",
     "version",
@@ -352,7 +351,7 @@ DESCRIBED = (
 
 
 def _drain(change: _Change, front: Server, old: Server) -> None:
-    """Wait until the gateway passes nothing to the old server, and has all of its answers."""
+    """Wait until the gateway sends nothing to the old server and has all its responses."""
     end = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < end and server.is_alive(front):
         status = gateway.status(front.port)

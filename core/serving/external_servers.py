@@ -1,4 +1,4 @@
-"""Servers that this app did not start: told, so that a person knows of them, and left alone."""
+"""Servers that this app did not start: listed for information, never touched."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from core.platform.config import Settings
 from core.platform.errors import without_secrets
 from core.serving import server
 
-# From `settings.serve_port` on, the ports that this app serves models on.
+# Ports for models, counted from `settings.serve_port`.
 PORTS = 120
 SERVES_MODELS = ("mlflow models serve", "mlflow.pyfunc.scoring_server")
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A server that this app did not start: it is shown, and left alone.
+    """A server that this app did not start.
 
     Parameters
     ----------
     port : int
-        Where it listens.
+        Port that it listens on.
     pid : int or None
-        None when it is another person's.
+        None for a process of another user.
     command : str
-        How it was started, without what looks like a secret.
+        Command line without anything that looks like a secret.
     since : float or None
         Seconds since 1970.
     is_model : bool
-        Whether it is MLflow that serves a model.
+        Whether it is MLflow serving a model.
     """
 
     port: int
@@ -42,7 +42,7 @@ class Foreign:
 
 
 def listed(settings: Settings) -> list[Foreign]:
-    """Return the servers of models, and programs on our ports, that this app did not start."""
+    """Return model servers, and programs on our ports, that this app did not start."""
     ours = [served.process for served in server.kept(settings)]
     first, last = settings.serve_port, settings.serve_port + PORTS - 1
     foreign = []
@@ -64,7 +64,7 @@ def listed(settings: Settings) -> list[Foreign]:
 
 
 def _without_secrets(command: str) -> str:
-    """Return a command for a page, without the values of what looks like a secret.
+    """Return a command line for display, with anything that looks like a secret masked.
 
     Examples
     --------

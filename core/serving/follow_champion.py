@@ -1,4 +1,4 @@
-"""The live endpoint goes with the champion: it answers by the new one before the alias moves."""
+"""The live endpoint follows the champion: it switches before the alias moves."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from core.serving import endpoint
 
 @contextmanager
 def followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[str]:
-    """Let the live endpoint, where one of this model stands, answer by a version; else go back.
+    """Switch this model's live endpoint, if any, to a version; switch back if the body fails.
 
     Yields
     ------
     str
-        A sentence about it, empty where there is none.
+        A sentence about the switch, empty if there is no live endpoint.
     """
     before = endpoint.live(settings)
     if before is None or before.model != version.name:
         yield ""
         return
-    # asked now: when the aliases cannot be moved, the store may not answer
+    # fetched now: if the aliases cannot be moved, the store may be unavailable
     old = model_store.find_version(settings, before.model, before.version)
 
     def follow(version: ModelVersion) -> None:

@@ -1,9 +1,9 @@
-"""A gateway before a served model: MLflow's contract, with every answer kept.
+"""The gateway in front of a served model: MLflow's contract, with every prediction logged.
 
-`python -m core.serving.gateway PORT` runs one until it is ended, with the settings of its
-environment. What is kept for that port is a `core.serving.server.Server` with a `backend`, a port
-of 127.0.0.1. When another is kept, new requests go to the new backend, and those under way are
-still answered by the old one. The server behind it is kept up by `core.serving.restarts`.
+`python -m core.serving.gateway PORT` runs one, with the settings of its environment. Its record is
+a `core.serving.server.Server` under that port with a `backend`, a port of 127.0.0.1. When the
+record changes, new requests go to the new backend, and those in flight are still answered by the
+old one. `core.serving.restarts` keeps the server behind it running.
 """
 
 from __future__ import annotations
@@ -53,30 +53,30 @@ TOKEN, SOURCE, RUN, SHADOW, SAMPLE = (
     "X-Courtside-Sample",
 )
 SOURCES = ("page", "file", "production")
-# What needs no key: whether it is up. All else does, MLflow's own pages too.
+# Health checks need no key. All else does, including MLflow's own pages.
 OPEN = ("/ping", "/health", STATUS_PATH)
-# A connection that sends no whole head, or a request no whole body, is closed after so long.
+# A connection is closed if the head or the body of a request takes longer.
 HEAD_SECONDS = 60.0
 BODY_SECONDS = 60.0
-# How long a request that was not sent yet waits for a backend, and how often it tries.
+# How long an unsent request waits for a backend, and the interval between tries.
 RETRY_SECONDS = 3.0
 PAUSE_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
-# MLflow gives up a request after 60 s by itself.
+# MLflow itself gives up a request after 60 s.
 ANSWER_SECONDS = 600.0
-# uvicorn closes a connection that was idle for 5 s: one that may be closing is not used again.
+# uvicorn closes connections idle for 5 s: one that may be closing is not reused.
 IDLE_SECONDS = 2.0
-# A gateway that is kept no longer for so long belongs to nobody.
+# A gateway without a record for this long is an orphan and ends.
 ORPHAN_SECONDS = 10.0
-# A body of more bytes is read in a thread, so that others are answered meanwhile.
+# A larger body is parsed in a thread, so that other requests are not blocked.
 LARGE_BODY = 100_000
-# Copies for a challenger that are under way at most; more are dropped and counted.
+# Most concurrent copies for a challenger; more are dropped and counted.
 SHADOWS = 32
 SHADOW_SECONDS = 60.0
-# A column's name, which a sentence may repeat, can be as long as a request.
+# A column's name, which a message may repeat, can be as long as a request.
 SENTENCE_CHARACTERS = 2000
-# Of one connection, not of the message (RFC 9110, section 7.6.1). To the request for a `100
-# Continue` the gateway answers itself, as it takes the whole body first.
+# Headers of a connection, not of the message (RFC 9110, section 7.6.1). The gateway answers
+# `100 Continue` itself, as it reads the complete body first.
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -91,13 +91,13 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# For the gateway and not for the model.
+# Headers for the gateway, not for the model.
 OURS = frozenset(
     {"authorization", "x-api-key", *map(str.lower, (TOKEN, SOURCE, RUN, SHADOW, SAMPLE))}
 )
-# What says how a body is written.
+# Headers that describe the body.
 OF_BODY = ("content-type", "content-length", "content-encoding")
-# What aiohttp would add to a request that comes without.
+# Headers that aiohttp would add to a request without them.
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 BROKEN = (
     "The model broke off the connection before it had answered. Send the request again; if that "
@@ -127,14 +127,14 @@ KINDS = {
 
 
 class Gateway:
-    """Passes requests on, refuses what would be scored to no purpose, and keeps the answers.
+    """Forwards requests, refuses those that break the row contract, and logs the predictions.
 
     Parameters
     ----------
     settings : Settings
         Where the predictions log, the keys and the token are.
     port : int
-        Its own; what is kept for it names the backend and describes its model.
+        Its own; the record of the port names the backend and describes its model.
     """
 
     def __init__(self, settings: Settings, port: int) -> None:
@@ -153,8 +153,8 @@ class Gateway:
         self._add_gauges()
 
     def server(self) -> Server | None:
-        """Return what is kept for the port now, None when nothing is."""
-        # what cannot be read at this moment: what it said last holds
+        """Return the current record of the port, None without one."""
+        # if it cannot be read right now, the last record holds
         with suppress(StoreError):
             read = servers.find(self.settings, self.port)
             if read is not None or not servers.is_kept(self.settings, self.port):
@@ -162,9 +162,9 @@ class Gateway:
         return self._server
 
     def is_replaced(self) -> bool:
-        """Tell whether this process was kept for the port before and another one is now.
+        """Return whether the port's record was of this process before and is of another one now.
 
-        One that hung and was replaced must not answer, nor write, beside its successor.
+        A gateway that hung and was replaced must not answer, nor write, beside its successor.
         """
         server = self.server()
         is_named = server is not None and server.pid == os.getpid()
@@ -173,40 +173,40 @@ class Gateway:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to any path, and count it."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         rows = [0]
         path = request.path
         try:
             answer = await self._routed(request, path, rows)
         except ConnectionResetError:
-            # nobody is there to read it
-            self.statistics.answered(path, 499, time.perf_counter() - begun)
+            # the caller has gone
+            self.statistics.answered(path, 499, time.perf_counter() - started)
             return _sentence(400, CUT_OFF)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is answered and noted
+        except Exception as error:  # noqa: BLE001  any error is answered and logged
             answer = await self._fault(request, error)
-        self.statistics.answered(path, answer.status, time.perf_counter() - begun, rows[0])
+        self.statistics.answered(path, answer.status, time.perf_counter() - started, rows[0])
         return answer
 
     async def expected(self, request: web.Request) -> web.Response | None:
-        """Ask for the body where a caller waits for that; refuse whatever else it expects."""
+        """Send `100 Continue` to a caller that expects it; refuse other expectations."""
         from aiohttp import hdrs
 
         if request.version < (1, 1):
             return None
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            # not part of the answer's size
+            # not part of the response's size
             request.writer.output_size = 0
             return None
         self.statistics.answered(request.path, 417, 0.0)
         return _sentence(417, "The only value of `Expect` that is known is `100-continue`.")
 
     async def _fault(self, request: web.Request, error: Exception) -> web.Response:
-        """Return a sentence for what no rule foresaw, and note it where a person looks."""
+        """Return a response for an unexpected error, and record it where the operator looks."""
         from aiohttp import web
 
         if isinstance(error, web.HTTPException | web.RequestPayloadError):
-            # the body is not what its headers say
+            # the body does not match its headers
             code = error.status if isinstance(error, web.HTTPException) else 400
             return _sentence(code, f"The request cannot be read: {error}.")
         name = _request_id(request)
@@ -244,14 +244,14 @@ class Gateway:
         return reply if isinstance(reply, web.Response) else reply[0]
 
     def _foreign(self, request: web.Request) -> web.Response | None:
-        """Return the refusal of a request by another name, or from a page of another site."""
+        """Return the refusal of a request with a foreign host name, or from a foreign page."""
         hosts = request.headers.getall("Host", [])
         host, origin = hosts[0] if len(hosts) == 1 else None, request.headers.get("Origin")
         code = same_site.refusal(host, origin, self.settings.hosts)
         return _sentence(403, same_site.sentence(code, host, origin)) if code else None
 
     async def _body(self, request: web.Request) -> bytes | web.Response:
-        """Return the body of a request, or its refusal: it comes too slowly, or is too large."""
+        """Return the body of a request, or its refusal if it is too slow or too large."""
         from aiohttp import web
 
         try:
@@ -276,21 +276,21 @@ class Gateway:
         return body
 
     def _guard(self, request: web.Request) -> web.Response | None:
-        """Return the refusal of a request that needs a key and has none that is accepted."""
+        """Return the refusal of a request without an accepted key, where keys are needed."""
         if self._is_ours(request):
             return None
-        given = request.headers.get("X-Api-Key", "")
+        key = request.headers.get("X-Api-Key", "")
         bearer = request.headers.get("Authorization", "")
         if bearer[:7].lower() == "bearer ":
-            given = given or bearer[7:].strip()
+            key = key or bearer[7:].strip()
         try:
             if not api_keys.are_needed(self.settings):
                 return None
-            if given and api_keys.accepts(self.settings, given):
+            if key and api_keys.accepts(self.settings, key):
                 return None
         except StoreError as error:
             return _sentence(503, error.message)
-        what = "This API key is not accepted" if given else "This endpoint needs an API key"
+        what = "This API key is not accepted" if key else "This endpoint needs an API key"
         refused = _sentence(
             401,
             f"{what}. Send one that was made on the Serve page, as `Authorization: Bearer <key>` "
@@ -300,16 +300,16 @@ class Gateway:
         return refused
 
     def _is_ours(self, request: web.Request) -> bool:
-        given = request.headers.get(TOKEN)
-        # bytes that are no UTF-8 come as surrogates
-        return given is not None and hmac.compare_digest(
-            given.encode("utf-8", "surrogateescape"), self._token.encode()
+        token = request.headers.get(TOKEN)
+        # bytes that are not UTF-8 arrive as surrogates
+        return token is not None and hmac.compare_digest(
+            token.encode("utf-8", "surrogateescape"), self._token.encode()
         )
 
     async def _predict(self, request: web.Request, body: bytes, counted: list[int]) -> web.Response:
         from aiohttp import web
 
-        begun = time.perf_counter()
+        started = time.perf_counter()
         scored_at = time.time()
         request_id = _request_id(request)
         ids = {REQUEST_ID: request_id}
@@ -332,21 +332,21 @@ class Gateway:
             while True:
                 server = self.server()
                 rows = await read(server) if server is not None and server.inputs else None
-                asked = rows.asked if rows is not None else None
-                reply = await self._asked(request, body, ids, asked)
+                rewritten = rows.asked if rows is not None else None
+                reply = await self._asked(request, body, ids, rewritten)
                 if isinstance(reply, web.Response):
                     return reply
                 answer, by = reply
                 if answer.status >= 500 and rows is None and by.inputs:
-                    # MLflow's fault at what it could not read either
+                    # MLflow's error for a body that it could not parse either
                     return _sentence(400, UNREAD, ids)
                 if answer.status != 200:
                     return answer
                 if server is not None and (by.contract, by.key) == (server.contract, server.key):
                     break
-                # another version has taken the place meanwhile: it is asked by its own contract
+                # another version has taken over meanwhile: parse by its own contract
             if rows is None and by.inputs:
-                # the model has answered what nobody has checked
+                # the model has scored rows that nobody has validated
                 raise contract.RefusedError(Fault("shape"))
         except contract.RefusedError as refusal:
             return _sentence(400, str(refusal), ids)
@@ -355,7 +355,7 @@ class Gateway:
             large = len(content) > LARGE_BODY
             scores = await asyncio.to_thread(_scores, content) if large else _scores(content)
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
-            # where nothing is known of the model, its answer may well have no probability to keep
+            # if nothing is known of the model, its response may have no probabilities to log
             if by.inputs:
                 await asyncio.to_thread(
                     set_aside.put,
@@ -378,12 +378,12 @@ class Gateway:
         source = request.headers.get(SOURCE, "") if is_ours else ""
         run = request.headers.get(RUN, "") if is_ours else ""
         is_shadow = is_ours and request.headers.get(SHADOW) == "1"
-        # a copy is of the data source of the answer that it is a copy of
+        # a copy has the data source of the original request
         is_sample = is_ours and request.headers.get(SAMPLE) == "1"
         is_sample = is_sample or (by.sample and not is_shadow)
         from core.predictions_log.log_writer import Answer
 
-        how = await self.recorder.keep(
+        outcome = await self.recorder.keep(
             Answer(
                 request_id=request_id,
                 model=by.model,
@@ -391,7 +391,7 @@ class Gateway:
                 alias=by.alias,
                 source=source if source in SOURCES else "api",
                 scored_at=scored_at,
-                latency_ms=(time.perf_counter() - begun) * 1000,
+                latency_ms=(time.perf_counter() - started) * 1000,
                 features=rows.features if rows is not None else [{}] * count,
                 probabilities=probabilities,
                 predicted=predicted,
@@ -401,7 +401,7 @@ class Gateway:
                 is_sample=is_sample,
             )
         )
-        if how == "conflict":
+        if outcome == "conflict":
             return _sentence(
                 409,
                 f"The request id {request_id} was used before for other rows. Send each request "
@@ -412,13 +412,13 @@ class Gateway:
         if by.shadow is not None and not is_shadow:
             origin = {SOURCE: source, RUN: run, SAMPLE: "1" if is_sample else ""}
             self._copy(request, body, request_id, by.shadow, origin)
-        if how == "set_aside":
+        if outcome == "set_aside":
             answer.headers[LOG] = "set-aside"
             return answer
         if count:
             last = f"/{request_id}-{count - 1}" if count > 1 else ""
             answer.headers[PREDICTION_IDS] = f"{request_id}-0{last}"
-        if how == "delayed":
+        if outcome == "delayed":
             answer.headers[LOG] = "delayed"
         return answer
 
@@ -429,7 +429,7 @@ class Gateway:
         added: Mapping[str, str],
         instead: tuple[bytes, str] | None = None,
     ) -> tuple[web.Response, Server] | web.Response:
-        """Return the backend's answer and what it is; or a sentence when there is none.
+        """Return the backend's response and the backend, or an error response if there is none.
 
         `instead` is another body, with its content type, for the backend.
         """
@@ -442,7 +442,7 @@ class Gateway:
         )
 
         end = time.monotonic() + RETRY_SECONDS
-        # scoring rows a second time changes nothing, and nothing of the first time was kept
+        # scoring rows twice changes nothing, and nothing was logged the first time
         may_repeat = request.method == "POST" and request.path == "/invocations"
         while True:
             server = self.server()
@@ -450,10 +450,10 @@ class Gateway:
                 try:
                     return await self._ask(server.backend, request, body, added, instead), server
                 except (ClientConnectorError, ConnectionTimeoutError):
-                    # nothing was sent: it may be tried again, with another backend by then
+                    # nothing was sent: retry, perhaps with another backend by then
                     pass
                 except (ClientOSError, ServerDisconnectedError):
-                    # a server that was killed or stopped: once, for what if these rows did it
+                    # the server was killed or stopped: retry once, as these rows may be the cause
                     if not may_repeat:
                         return _sentence(502, BROKEN, added)
                     may_repeat = False
@@ -486,13 +486,13 @@ class Gateway:
         from aiohttp import web
         from yarl import URL
 
-        assert self._session is not None  # made before the first request, see `connected`
+        assert self._session is not None  # created before the first request, see `connected`
         headers = _end_to_end(request.raw_headers, OURS)
         if instead is not None:
             body, kind = instead
             headers = _end_to_end(request.raw_headers, OURS.union(OF_BODY))
             headers.append(("Content-Type", kind))
-        # counted in one go with the choice of the backend, so that no request is missed
+        # counted in one step with the choice of the backend, so that no request is missed
         self.in_flight[backend] += 1
         try:
             async with self._session.request(
@@ -520,7 +520,7 @@ class Gateway:
         port: int,
         passed_on: Mapping[str, str],
     ) -> None:
-        """Send a copy to the challenger's gateway, if it is not behind; nobody waits for it."""
+        """Send a copy to the challenger's gateway in the background, unless it lags behind."""
         if len(self._copies) >= SHADOWS:
             self._shadowed["dropped"] += 1
             return
@@ -555,7 +555,7 @@ class Gateway:
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
-            # a page of another site may send any other type without asking first
+            # a page of another site may send any other content type without a preflight request
             return _sentence(
                 415, f"Labels are sent as JSON. Add the header `Content-Type: {JSON}`."
             )
@@ -570,7 +570,7 @@ class Gateway:
         return web.json_response(outcome, status=code) if code == 200 else _sentence(code, outcome)
 
     def status(self) -> Status:
-        """Return what the gateway does now."""
+        """Return the gateway's current status."""
         server = self.server()
         shadow = server.shadow if server is not None else None
         return Status(
@@ -605,7 +605,7 @@ class Gateway:
             )
 
     async def connected(self, app: web.Application) -> AsyncIterator[None]:
-        """Keep connections, the log's writer and the watch while the gateway runs."""
+        """Hold connections, the log's writer and the watch open while the gateway runs."""
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         from core.serving import restarts
@@ -636,13 +636,13 @@ class Gateway:
             if self.is_replaced():
                 break
             with suppress(StoreError):
-                # what cannot be read at this moment says nothing
+                # unreadable at this moment proves nothing
                 missed = 0 if servers.is_kept(self.settings, self.port) else missed + 1
         signal.raise_signal(signal.SIGTERM)
 
 
 def application(settings: Settings, port: int) -> web.Application:
-    """Return a gateway as an application of aiohttp."""
+    """Return a gateway as an aiohttp application."""
     from aiohttp import web
 
     gateway = Gateway(settings, port)
@@ -653,18 +653,18 @@ def application(settings: Settings, port: int) -> web.Application:
 
 
 def request_limit(settings: Settings) -> int:
-    """Return how many bytes a request may have."""
+    """Return the largest size of a request in bytes."""
     return min(settings.upload_limit_mb * 1_000_000, bounds.MAX_REQUEST_BYTES)
 
 
 def run(settings: Settings, port: int) -> None:
-    """Answer on this port of 127.0.0.1 until this process is asked to end.
+    """Serve this port of 127.0.0.1 until this process is asked to end.
 
-    Requests under way are answered first, and what waits for the log is written.
+    Requests in flight are answered first, and pending rows are written to the log.
     """
     from aiohttp import web
 
-    # the thread that writes the log must not hold up the answers for longer
+    # keeps the thread that writes the log from delaying responses
     sys.setswitchinterval(0.0005)
     web.run_app(
         application(settings, port),
@@ -673,9 +673,9 @@ def run(settings: Settings, port: int) -> None:
         print=None,
         access_log=None,
         shutdown_timeout=4.0,
-        # from the connection, or the answer before, to the end of the next head
+        # from the connection, or the previous response, to the end of the next head
         keepalive_timeout=HEAD_SECONDS,
-        # bodies pass as they are, compressed or not
+        # bodies pass unchanged, compressed or not
         auto_decompress=False,
     )
 
@@ -688,13 +688,13 @@ def _unequal(asked: int, count: int) -> str:
 
 
 def _request_id(request: web.Request) -> str:
-    """Return the id that a caller has given to its request, or a new one."""
-    given = request.headers.get(REQUEST_ID, "").lower()
-    return given if re.fullmatch("[0-9a-f]{32}", given) else uuid.uuid4().hex
+    """Return the id that a caller gave its request, or a new one."""
+    own = request.headers.get(REQUEST_ID, "").lower()
+    return own if re.fullmatch("[0-9a-f]{32}", own) else uuid.uuid4().hex
 
 
 def _scores(answer: bytes) -> tuple[list[float], list[int]]:
-    """Return the probabilities and labels of an answer of MLflow."""
+    """Return the probabilities and labels of MLflow's response."""
     rows = json.loads(answer)["predictions"]
     return [float(row["probability"]) for row in rows], [int(row["label"]) for row in rows]
 
@@ -702,7 +702,7 @@ def _scores(answer: bytes) -> tuple[list[float], list[int]]:
 def _end_to_end(
     headers: Iterable[tuple[bytes, bytes]], without: Iterable[str] = ()
 ) -> list[tuple[str, str]]:
-    """Return the headers that belong to the message, their names as they were written."""
+    """Return the end-to-end headers of a message, with the original case of their names."""
     read = [
         (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
         for name, value in headers
@@ -715,7 +715,7 @@ def _end_to_end(
 
 
 def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a fault of the gateway's own, in the shape that MLflow gives to its faults."""
+    """Return an error response of the gateway itself, in the shape of MLflow's errors."""
     from aiohttp import web
 
     content = {
@@ -728,9 +728,9 @@ def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None)
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="gateway")
     parser.add_argument("port", type=int)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     privacy.set_umask()
-    run(Settings.load(), given.port)
+    run(Settings.load(), arguments.port)
 
 
 if __name__ == "__main__":

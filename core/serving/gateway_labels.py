@@ -1,4 +1,4 @@
-"""Labels that come to a gateway by POST /labels."""
+"""Labels that a gateway receives by POST /labels."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ REFUSALS = 100
 def take(
     settings: Settings, body: bytes, key: str | None, *, is_sample: bool = False
 ) -> tuple[int, Any]:
-    """Keep the labels of a request; return the code of the answer and what it says.
+    """Store the labels of a request; return the status code and the content of the response.
 
     The body is `{"labels": [{"prediction_id": "...", "label": 1, "labelled_at": "..."}, ...]}`, or
-    names the row by the project's natural key, `{"shot_id": 17, "label": 0}`. The time is that of
-    ISO 8601; one without a zone is UTC's.
+    identifies rows by the project's natural key, `{"shot_id": 17, "label": 0}`. The time is ISO
+    8601, UTC without a zone.
 
     Parameters
     ----------
     is_sample : bool
-        Whether the version that is served here learned from the built-in sample: keys name the
-        sample's rows then, and real rows else.
+        Whether the served version was trained on the built-in sample: keys then refer to rows of
+        the sample, otherwise to real rows.
 
     Returns
     -------
     int
-        200, 400 when nothing can be read, 413 for too many, 503 when the log is down.
+        200, 400 when nothing can be parsed, 413 for too many, 503 when the log is down.
     dict or str
-        The counts, with the labels that were refused; or a sentence.
+        The counts, with the refused labels; or a sentence.
     """
     from core.predictions_log import labels
 
     names = "prediction_id" if key is None else f"prediction_id or {key}"
     shape = f'{{"labels": [{{"prediction_id": "...", "label": 1}}]}}, each with its {names}'
     try:
-        asked = json.loads(body)
-        given = asked["labels"] if isinstance(asked, dict) else None
+        content = json.loads(body)
+        given = content["labels"] if isinstance(content, dict) else None
     except (ValueError, KeyError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:

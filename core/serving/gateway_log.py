@@ -1,9 +1,9 @@
-"""The gateway's way into the predictions log: many requests in one transaction, none held up.
+"""Writes a gateway's predictions to the log: many requests per transaction, none delayed.
 
-A thread writes all that waits at once. An answer that the log does not take while it takes others
-is set aside. When the log is down, answers go out without it; their rows wait in memory, as many as
-fit, and what does not fit is counted and noted as a gap. How many rows the log has not got is noted
-beside it meanwhile, so that a gateway that is killed leaves a gap too.
+A thread writes everything pending at once. Predictions that the log rejects while it accepts others
+are set aside. When the log is down, responses go out without it; their rows wait in memory up to
+a limit, and any beyond it are counted and recorded as a gap. Meanwhile the number of missing
+rows is journalled on disk, so that a gateway that is killed leaves a gap too.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ if TYPE_CHECKING:
 
 Kept = Literal["kept", "delayed", "conflict", "set_aside"]
 WAITING_ROWS = 100_000
-# How long an answer waits for the log, and how long the log for another writer, before both go on.
+# How long a response waits for the log, and the log for another writer, before both go on.
 ANSWER_SECONDS = 0.5
 LOCK_SECONDS = 0.4
 # Between tries while the log is down.
 PAUSE_SECONDS = 0.5
-# Of one transaction: a large one would hold up what comes meanwhile.
+# Per transaction: a large one would delay the next requests.
 ROWS_AT_ONCE = 20_000
 FLUSH_SECONDS = 4.0
-# A transaction waits so long for each answer that is on its way, and so long at most: the model
+# A transaction waits this long for each prediction in progress, and this long at most: the model
 # takes longer for those, and a transaction costs as much as a quarter of the model's work for one.
 GATHER_SECONDS, GATHERED_SECONDS = 0.002, 0.012
 
 
 @dataclass(frozen=True)
 class LogState:
-    """How the log does, as the gateway sees it.
+    """State of the log, as the gateway sees it.
 
     Parameters
     ----------
     ok : bool
         Whether the last write succeeded.
     since : float or None
-        Seconds since 1970 since when it is down.
+        When it went down, in seconds since 1970.
     waiting : int
         Rows in memory that are not written yet.
     lost : int
-        Rows that did not fit since the gateway was started.
+        Rows dropped for lack of memory since the gateway was started.
     reason : str or None
         Why it is down, as a sentence.
     set_aside : int
-        Rows of answers that it did not take, since the gateway was started.
+        Rows that the log rejected, since the gateway was started.
     """
 
     ok: bool = True
@@ -70,12 +70,12 @@ class LogState:
 
 @dataclass(eq=False)
 class _Item:
-    """An answer that waits for the log, and who waits for it to be there.
+    """A prediction waiting for the log, and the future that its request awaits.
 
     Parameters
     ----------
     is_out : bool
-        Whether its caller has it already: if this process ends now, its rows are missing.
+        Whether the caller has the response already: if this process ends now, its rows are missing.
     """
 
     answer: Answer
@@ -89,16 +89,16 @@ class _Item:
 
 
 class Recorder:
-    """Writes answers to the predictions log.
+    """Writes predictions to the log.
 
     Parameters
     ----------
     settings : Settings
-        Say where the log is.
+        Where the log is.
     limit : int
-        Rows that may wait in memory.
+        Most rows waiting in memory.
     under_way : callable, optional
-        Tells how many more answers are to come soon.
+        Returns the number of predictions in progress.
     """
 
     def __init__(
@@ -113,14 +113,14 @@ class Recorder:
         self.written = 0
         self._waiting: deque[_Item] = deque()
         self._rows = 0
-        # rows of them whose answers have gone out
+        # waiting rows whose responses have gone out
         self._out = 0
         self._lost = 0
-        # rows of the gap that is open now
+        # rows of the open gap
         self._missing = 0
         self._since: float | None = None
         self._reason: str | None = None
-        # since when the rows of the gap that is open are missing, and why
+        # start and reason of the open gap
         self._gap: tuple[float, str] | None = None
         self._set_aside = 0
         self._is_closed = False
@@ -134,18 +134,18 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, daemon=True, name="predictions-log")
 
     def start(self) -> None:
-        """Begin to write; called in the event loop that will await `keep`."""
+        """Start the writer; call it in the event loop that will await `keep`."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def keep(self, answer: Answer) -> Kept:
-        """Return once the answer is in the log, or cannot be soon.
+        """Return once the prediction is in the log, or cannot be soon.
 
         Returns
         -------
         str
-            `kept`; `delayed` when it waits in memory or is lost; `conflict` when its request id
-            was used for other rows; `set_aside` when the log does not take it.
+            `kept`; `delayed` when it waits in memory or is lost; `conflict` when its request id was
+            used for other rows; `set_aside` when the log rejects it.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Kept] = loop.create_future()
@@ -173,7 +173,7 @@ class Recorder:
         return "delayed"
 
     def state(self) -> LogState:
-        """Return how the log does now."""
+        """Return the current state of the log."""
         with self._changed:
             return LogState(
                 self._since is None,
@@ -185,7 +185,7 @@ class Recorder:
             )
 
     def close(self) -> None:
-        """Write what waits, for a few seconds at most; what is left is noted as a gap."""
+        """Write what is pending, for a few seconds at most; record the rest as a gap."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -194,11 +194,11 @@ class Recorder:
         self._note_now()
 
     def _work(self) -> None:
-        # here, while the gateway starts, and not with the first answer
+        # imported while the gateway starts, not with the first prediction
         from core.predictions_log import log_writer
 
         with suppress(CourtsideError):
-            # makes the log where there is none
+            # creates the log if there is none
             log_writer.gaps(self.settings, limit=1)
         gaps_left = True
         while True:
@@ -246,10 +246,10 @@ class Recorder:
 
         if not answers:
             return []
-        bad = set_aside.sift(answers, write, self._is_of_the_answer)
-        for answer, error in bad:
+        rejected = set_aside.sift(answers, write, self._is_of_the_answer)
+        for answer, error in rejected:
             self._put_aside(answer, error)
-        names = {id(answer) for answer, _ in bad}
+        names = {id(answer) for answer, _ in rejected}
         return [
             "set_aside"
             if id(answer) in names
@@ -260,7 +260,7 @@ class Recorder:
         ]
 
     def _is_of_the_answer(self, error: Exception) -> bool:
-        """Tell whether a write failed because of what was written: the log takes other rows."""
+        """Return whether a write failed because of its content: the log accepts other rows."""
         from core.predictions_log import log_store, log_writer
 
         if isinstance(error, InputError):
@@ -290,15 +290,15 @@ class Recorder:
         with self._changed:
             missing, gap = self._missing, self._gap
         if missing:
-            begun, reason = gap or (time.time(), "The log was down.")
-            note_gap(self.settings, begun, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
+            start, reason = gap or (time.time(), "The log was down.")
+            note_gap(self.settings, start, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
         with self._changed:
             self._missing -= missing
             self._gap = None
         self._note_now()
 
     async def _note_soon(self) -> None:
-        """See that what is missing is noted on disk; of many who ask at once, one does it."""
+        """Journal missing rows to disk; of many concurrent callers, one does the work."""
         if self._is_noting:
             self._is_note_due = True
             return
@@ -308,46 +308,48 @@ class Recorder:
         finally:
             self._is_noting = False
         if self._is_note_due:
-            # for those who asked meanwhile; this caller has waited long enough
+            # for those who called meanwhile; this caller has waited long enough
             self._next_note = asyncio.create_task(self._note_soon())
 
     def _note_now(self) -> None:
-        """Note on disk how many rows the log has not got."""
-        # a disk that cannot be written keeps no gap either; the gateway's state tells of it
+        """Journal to disk how many rows are missing from the log."""
+        # a disk that cannot be written records no gap either; the gateway's status shows it
         with self._journalling, suppress(OSError):
             with self._changed:
                 rows = (self._rows if self._is_closed else self._out) + self._missing
-                begun = self._since or time.time()
+                start = self._since or time.time()
             if rows:
-                self._journal.note(begun, rows, is_closed=self._is_closed)
+                self._journal.note(start, rows, is_closed=self._is_closed)
             else:
                 self._journal.clear()
 
-    def _done(self, batch: list[_Item], kept: list[Kept]) -> None:
+    def _done(self, batch: list[_Item], outcomes: list[Kept]) -> None:
         with self._changed:
-            for item, how in zip(batch, kept, strict=True):
+            for item, outcome in zip(batch, outcomes, strict=True):
                 self._waiting.popleft()
                 item.is_waiting = False
                 self._rows -= item.rows
                 self._out -= item.rows * item.is_out
-                self.written += item.rows * (how != "set_aside")
+                self.written += item.rows * (outcome != "set_aside")
             if self._since is not None and self._gap is None:
                 self._gap = (self._since, self._reason or "The log was down.")
             self._since, self._reason = None, None
         waiting = [
-            (item.done, how) for item, how in zip(batch, kept, strict=True) if item.done is not None
+            (item.done, outcome)
+            for item, outcome in zip(batch, outcomes, strict=True)
+            if item.done is not None
         ]
         if waiting and self._loop is not None:
-            # the loop may be closed when the last of all is written
+            # the event loop may be closed when the last batch is written
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_tell, waiting)
+                self._loop.call_soon_threadsafe(_set_results, waiting)
 
     def _fail(self, error: Exception) -> None:
         reason = error.message if isinstance(error, CourtsideError) else type(error).__name__
         with self._changed:
             self._since = self._since or time.time()
             self._reason = reason
-            # their answers go out now
+            # their responses go out now
             freed: list[tuple[asyncio.Future[Kept], Kept]] = []
             for item in self._waiting:
                 if item.done is not None:
@@ -356,10 +358,10 @@ class Recorder:
             self._out = self._rows
         if freed and self._loop is not None:
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_tell, freed)
+                self._loop.call_soon_threadsafe(_set_results, freed)
 
 
-def _tell(waiting: list[tuple[asyncio.Future[Kept], Kept]]) -> None:
-    for done, how in waiting:
+def _set_results(waiting: list[tuple[asyncio.Future[Kept], Kept]]) -> None:
+    for done, outcome in waiting:
         if not done.done():
-            done.set_result(how)
+            done.set_result(outcome)

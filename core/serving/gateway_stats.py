@@ -1,4 +1,4 @@
-"""What a gateway counts: for the Serve page, and as Prometheus reads it."""
+"""Request statistics of a gateway, for the Serve page and for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client import Counter as Total
 
 MINUTES = 10
-# Times are kept in classes that are 5% wide, so a percentile is right to 5%.
+# Latencies are counted in bins 5% wide, so percentiles are accurate to 5%.
 STEP = 1.05
 SHORTEST_MS = 0.05
-# Status codes from here on are faults of this side.
+# Status codes from here on are server errors.
 SERVER_FAULTS = 500
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-# As a label of Prometheus: a path that a client makes up must not become one.
+# Values of Prometheus's path label: an arbitrary path of a client must not become one.
 PATHS = ("/invocations", "/labels", "/ping", "/health", "/version", "/metrics", "/.gateway")
 
 
@@ -39,17 +39,16 @@ class Recent:
     requests : int
         Since the gateway was started.
     errors : mapping of str to int
-        Those that were not answered by 200, by status code.
+        Responses other than 200, by status code.
     refused, faults : int
-        Since the start: refused as the caller's own mistake (4xx); and not answered, for a reason
-        on this side (5xx).
+        Since the start: errors of the caller (4xx) and of the server (5xx).
     recent, recent_errors : int
-        Requests of the last ten minutes; and faults among them.
+        Requests of the last ten minutes; and server errors among them.
     per_minute : list of int
-        Requests of each of the last ten minutes, the present one last.
+        Requests of each of the last ten minutes, the current one last.
     p50, p95, p99 : float or None
-        Milliseconds within which that share of the last ten minutes' predictions was made, to 5%:
-        of requests that were answered by 200, since a refusal takes no model.
+        Percentiles of the latency in the last ten minutes, in milliseconds, to 5%: of requests
+        answered by 200, since a refusal takes no model.
     """
 
     requests: int
@@ -65,12 +64,12 @@ class Recent:
 
 
 class Statistics:
-    """Counts what a gateway answers.
+    """Counts the responses of a gateway.
 
     Parameters
     ----------
     clock : callable
-        Seconds; for tests.
+        Returns seconds; replaced in tests.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,11 +90,11 @@ class Statistics:
         self._rows = Total("courtside_rows", "Rows scored", registry=self.registry)
 
     def gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
-        """Add a figure that is looked up whenever Prometheus asks."""
+        """Add a gauge that is read whenever Prometheus scrapes."""
         Gauge(f"courtside_{name}", about, registry=self.registry).set_function(value)
 
     def answered(self, path: str, code: int, seconds: float, rows: int = 0) -> None:
-        """Count an answer."""
+        """Count a response."""
         self._total.labels(path if path in PATHS else "other", str(code)).inc()
         if path != "/invocations":
             return
@@ -137,7 +136,7 @@ class Statistics:
         )
 
     def page(self) -> bytes:
-        """Return all figures in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def _minute(self) -> _Minute:
@@ -148,7 +147,7 @@ class Statistics:
 
 
 def percentile(times: Mapping[int, int], share: float) -> float | None:
-    """Return the time within which that share was answered, in milliseconds, to 5%.
+    """Return a percentile of the latency in milliseconds, to 5%.
 
     Examples
     --------

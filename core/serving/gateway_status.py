@@ -1,4 +1,4 @@
-"""What a gateway does now, as it says it of itself."""
+"""The status that a gateway reports of itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUS_PATH = "/.gateway"
 
 @dataclass(frozen=True)
 class Shadow:
-    """Copies of requests for a challenger: those sent, and what became of others."""
+    """Copies of requests for a challenger: sent, failed and dropped."""
 
     port: int
     sent: int = 0
@@ -26,20 +26,16 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Status:
-    """What a gateway does now.
+    """A gateway's current status.
 
     Parameters
     ----------
     backend : int or None
-        The port that new requests go to; None while the file names none.
+        The port that new requests go to; None while the record names none.
     in_flight : mapping of int to int
-        Requests that were passed on and are not answered yet, for each backend that has any.
+        Forwarded requests without a response yet, by backend.
     uptime : float
         Seconds since the gateway was started.
-    counts : Recent
-        What it has answered.
-    log : LogState
-        How the predictions log does.
     shadow : Shadow or None
         Where copies go.
     keys : bool
@@ -56,9 +52,9 @@ class Status:
 
 
 def status(port: int, timeout: float = 2.0) -> Status | None:
-    """Ask the gateway on this port of 127.0.0.1 what it does; None when none answers there.
+    """Return the status of the gateway on this port of 127.0.0.1; None when none answers there.
 
-    It has read its file for this answer, so what it gets from then on goes to that backend.
+    It rereads its record for this response, so later requests go to that backend.
     """
     connection = HTTPConnection(HOST, port, timeout=timeout)
     try:

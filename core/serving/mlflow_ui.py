@@ -1,4 +1,4 @@
-"""MLflow's own pages for the store: started when asked for, found again later."""
+"""MLflow's own web pages: started on demand, and reconnected to later."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Started:
 
 
 def start(settings: Settings) -> str:
-    """Start MLflow's pages if they are not up, and return where they will answer.
+    """Start MLflow's pages if they are not up, and return their address.
 
-    It takes some seconds until `running` says so. For a store that is a server itself, that
-    server's address is returned and nothing is started.
+    They take some seconds until `running` returns it. For a store that is a server itself, its
+    address is returned and nothing is started.
 
     Raises
     ------
@@ -51,20 +51,20 @@ def start(settings: Settings) -> str:
         if earlier and process.is_alive(earlier.process):
             return earlier.url
         port = process.free_port(FIRST_PORT)
-        begun = process.start(
+        running_process = process.start(
             _command(port),
             settings.logs_dir / "mlflow_ui.log",
             _environment(settings),
             settings.state_dir,
         )
-        started = _Started(begun.pid, begun.create_time, port)
+        started = _Started(running_process.pid, running_process.create_time, port)
         home = identity.of_home(settings.state_dir)
         state.keep_document(connection, NAME, asdict(started) | {"home": home})
     return started.url
 
 
 def running(settings: Settings) -> str | None:
-    """Return where MLflow's pages answer, None while they do not."""
+    """Return the address of MLflow's pages, None while they do not answer."""
     remote = _remote(settings)
     if remote:
         return remote
@@ -73,7 +73,7 @@ def running(settings: Settings) -> str | None:
 
 
 def starting(settings: Settings) -> bool:
-    """Tell whether MLflow's pages were started and do not answer yet."""
+    """Return whether MLflow's pages were started and do not answer yet."""
     if _remote(settings):
         return False
     started = _alive(settings)
@@ -121,7 +121,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": (settings.home / "mlruns").as_uri(),
         "MLFLOW_ARTIFACTS_DESTINATION": (settings.home / "mlruns").as_uri(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # its own job runners: four more processes that these pages do not need
+        # without MLflow's job runners: four more processes that these pages do not need
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "UVICORN_ACCESS_LOG": "false",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
@@ -132,7 +132,7 @@ def _remote(settings: Settings) -> str | None:
     parts = urlsplit(settings.tracking_uri or "")
     if parts.scheme not in ("http", "https"):
         return None
-    # the address is shown on pages: without a user and a password in it
+    # the address is shown on pages: without user and password
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 

@@ -1,4 +1,4 @@
-"""What the run that starts an endpoint is tagged with."""
+"""Run tags of serve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from core.platform.run_tags import RunTags
 
 
 class ServingRun(RunTags):
-    """The candidate's run that made what is served, and the address of the endpoint."""
+    """The run of the served model, and the address of the endpoint."""
 
     model_run: str = ""
     url: str = ""

@@ -1,4 +1,4 @@
-"""Whether the body of a request can be read within bounded memory, asked before it is parsed."""
+"""Checks before parsing that a request can be parsed within bounded memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.platform.bounds import FileError
 
 
 def check(body: bytes) -> None:
-    """Refuse a body that would grow beyond its limits once it is parsed, whatever it claims to be.
+    """Refuse a body that would exceed the limits once parsed, in whatever format.
 
-    Of parquet the footer says how many values there are, and their texts are measured while each
-    is kept once; of JSON and CSV the marks between values are counted.
+    A parquet footer has the number of values, and distinct texts are measured once; for JSON and
+    CSV the separators are counted.
 
     Raises
     ------
@@ -43,14 +43,14 @@ def _check_parquet(body: bytes) -> None:
         with pq.ParquetFile(io.BytesIO(body)) as file:
             about, schema = file.metadata, file.schema_arrow
     except (pyarrow.ArrowException, OSError, ValueError):
-        # no parquet: whoever reads it says so
+        # not parquet: the parser reports it
         return
     columns = len(schema.names)
     if columns > bounds.MAX_COLUMNS:
         raise FileError("request_columns", columns=columns, most=bounds.MAX_COLUMNS)
     groups = [about.row_group(i) for i in range(about.num_row_groups)]
     chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    # a list of a million values is one row
+    # a list of a million values is a single row
     cells = max(about.num_rows * columns, sum(chunk.num_values for chunk in chunks))
     if cells > bounds.MAX_REQUEST_CELLS:
         raise FileError("request_cells", cells=cells, most=bounds.MAX_REQUEST_CELLS)

@@ -1,10 +1,10 @@
-"""Keeps endpoints up: what a crash or a `kill -9` took, or what hangs, is started again.
+"""Restart of endpoints after a crash, a `kill -9`, or a hang.
 
-The gateway of an endpoint runs `watch`, which starts the scoring server behind it again. A gateway
-that was killed is started again by the supervisor's `tick`, or by whoever needs it. What lives and
-does not answer (`core.platform.liveness`) is killed first, and then like the dead. Both do it by
-`python -m core.serving.restarts PORT`, which does nothing where all is up, and nothing to what a
-person has stopped: that is kept no longer.
+The gateway of an endpoint runs `watch`, which restarts the scoring server behind it. A killed
+gateway is restarted by the supervisor's `tick`, or by whoever needs it. A process that lives but
+does not answer (`core.platform.liveness`) is killed first. Both use
+`python -m core.serving.restarts PORT`, which does nothing if all is up, and nothing to an endpoint
+that a person has stopped, since its record is gone.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PORT_SECONDS = 1.0
 START_SECONDS = 120.0
 TRIES = 8
 LONGEST_WAIT = 60.0
-# After so long without a fault, what went wrong before no longer counts.
+# After this long without a fault, earlier faults no longer count.
 HEALTHY_SECONDS = 300.0
-# A restart that takes longer than a turn, a start and a gateway may hangs itself.
+# A restart that takes longer than waiting, a start and a gateway together is itself hung.
 REVIVE_SECONDS = 480.0
 ROTATE_SECONDS = 30.0
 
@@ -44,7 +44,7 @@ _log = logging.getLogger("restarts")
 
 
 def wait_before(number: int) -> float:
-    """Return the seconds before a try: at once, then 1, 2, 4 and so on up to 60.
+    """Return the delay before a restart in seconds: none, then 1, 2, 4 and so on up to 60.
 
     Examples
     --------
@@ -55,16 +55,16 @@ def wait_before(number: int) -> float:
 
 
 async def watch(settings: Settings, port: int) -> None:
-    """Keep the server behind the gateway of this port up; runs until it is cancelled."""
+    """Keep the server behind this port's gateway running, until cancelled."""
     keeper = _Keeper(settings, port)
     rotated = time.monotonic()
     while True:
         if time.monotonic() - rotated > ROTATE_SECONDS:
             rotated = time.monotonic()
-            # without the app too, which may be closed for weeks
+            # also without the app, which may be closed for weeks
             await asyncio.to_thread(log_files.rotate, settings.logs_dir)
         with (
-            # a full disk or a locked database passes
+            # a full disk or a locked database is temporary
             suppress(OSError, CourtsideError),
             set_aside.guarded(
                 settings, "servers", f"port:{port}", passing=(OSError, CourtsideError)
@@ -76,12 +76,12 @@ async def watch(settings: Settings, port: int) -> None:
 
 
 class Watched:
-    """One process of an endpoint that is asked again and again whether it answers.
+    """A process of an endpoint whose health is checked repeatedly.
 
     Parameters
     ----------
     path : str
-        What is asked for.
+        Path of the health check.
     """
 
     def __init__(self, settings: Settings, watched: Server, path: str) -> None:
@@ -92,7 +92,7 @@ class Watched:
         self._pulse = Pulse(settings.hang_seconds)
 
     def is_gone(self, watched: Server) -> bool:
-        """Ask it; note since when it does not answer, and tell whether it hung and was killed."""
+        """Check it; record since when it is silent, and return whether it hung and was killed."""
         answers = self._question.count_answers(min(2.0, self.settings.hang_seconds / 10))
         hung = self._pulse.is_hung(answers, process.cpu_seconds(self.process))
         silent = self._pulse.silent_seconds
@@ -111,17 +111,17 @@ class Watched:
         return True
 
     def close(self) -> None:
-        """Give up the open question."""
+        """Abandon the open health check."""
         self._question.close()
 
 
 class Gateways:
-    """What the supervisor remembers of the gateways that it watches.
+    """The supervisor's state of the gateways that it watches.
 
     Parameters
     ----------
     tried : dict of int to (int, float)
-        By port how often a start was tried in a row, and when last.
+        By port, the number of consecutive start attempts, and the time of the last.
     """
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Gateways:
         self._watched: dict[int, Watched] = {}
 
     def tend(self, settings: Settings) -> None:
-        """Kill those that hang; then `tick`."""
+        """Kill hung gateways; then `tick`."""
         from core.serving import gateway
 
         listed = {
@@ -150,21 +150,21 @@ class Gateways:
 
 
 def tick(settings: Settings, tried: dict[int, tuple[int, float]]) -> None:
-    """Start the gateways again that were killed, without waiting for them.
+    """Restart killed gateways, without waiting for them.
 
     Parameters
     ----------
     tried : dict of int to (int, float)
-        By port how often it was tried in a row, and when last; kept by the caller from call to
-        call.
+        By port, the number of consecutive start attempts, and the time of the last; updated here
+        and passed again at the next call.
     """
     now = time.monotonic()
     for front in server.servers(settings):
         if front.backend is None:
             continue
         count, last = tried.get(front.port, (0, now))
-        kept = server.find(settings, front.port)
-        if kept is None or kept.state != "ready" or server.is_alive(kept):
+        recorded = server.find(settings, front.port)
+        if recorded is None or recorded.state != "ready" or server.is_alive(recorded):
             if count and now - last > HEALTHY_SECONDS:
                 del tried[front.port]
             continue
@@ -176,9 +176,9 @@ def tick(settings: Settings, tried: dict[int, tuple[int, float]]) -> None:
 
 
 def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = None) -> Server:
-    """Return the endpoint of this port once all of it is up; start what is not.
+    """Return the endpoint of this port once all of it is up; start its missing parts.
 
-    What runs is left as it is: a new gateway takes over the scoring server that is there.
+    Running parts are left alone: a new gateway takes over the existing scoring server.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = N
     InputError
         When another program has taken its port.
     StoreError
-        When the files of the version are not those that were registered.
+        When the files of the version are not the registered ones.
     ServerError
         When it does not start.
     """
@@ -225,10 +225,10 @@ def start_gateway(
     """
     from core.serving import gateway
 
-    # what it started may have outlived it, and hold the port
+    # its child processes may have outlived it, and hold the port
     process.stop(front.process)
     end = time.monotonic() + PORT_SECONDS
-    # threads of a process that was killed let go of its sockets some moments later
+    # threads of a killed process release its sockets some moments later
     while not process.port_is_free(front.port):
         if time.monotonic() < end:
             time.sleep(POLL_SECONDS)
@@ -238,33 +238,33 @@ def start_gateway(
             "or stop the endpoint and start it on another port."
         )
     log = server.gateway_log(settings, front.port)
-    begun = process.start(
+    started = process.start(
         [sys.executable, "-m", gateway.__name__, str(front.port)],
         log,
         _environment(settings),
         settings.state_dir,
     )
     try:
-        # at once: a gateway that is not kept would not be found again
+        # at once: a gateway without a record could not be identified again
         front = server.change(
             settings,
             front,
-            pid=begun.pid,
-            create_time=begun.create_time,
-            boot=begun.boot,
+            pid=started.pid,
+            create_time=started.create_time,
+            boot=started.boot,
             silent_since=None,
         )
         end = time.monotonic() + GATEWAY_SECONDS
         while time.monotonic() < end and server.is_alive(front):
-            if gateway.status(front.port) is not None and process.listens(begun, front.port):
+            if gateway.status(front.port) is not None and process.listens(started, front.port):
                 return front
             if on_wait is not None:
                 on_wait()
             time.sleep(POLL_SECONDS)
     except BaseException:
-        process.stop(begun)
+        process.stop(started)
         raise
-    process.stop(begun)
+    process.stop(started)
     last_line = process.log_tail(log, 1) or "it did not answer"
     raise ServerError(
         f"The endpoint could not be started on port {front.port}: {last_line.rstrip('.')}. "
@@ -274,7 +274,7 @@ def start_gateway(
 
 @dataclass
 class _Keeper:
-    """What the watch of one gateway remembers."""
+    """State of one gateway's watch."""
 
     settings: Settings
     port: int
@@ -286,7 +286,7 @@ class _Keeper:
     watched: Watched | None = None
 
     def tend(self, now: float) -> None:
-        """See whether the server behind runs; start it again when it is time to."""
+        """Check whether the server behind runs; restart it when it is time to."""
         if self.trying is not None:
             if process.is_alive(self.trying):
                 if now - self.trying_since > REVIVE_SECONDS:
@@ -294,7 +294,7 @@ class _Keeper:
                 return
             self.trying = None
         front = server.find(self.settings, self.port)
-        # while it starts, is stopped, or was given up, it is not ours to start
+        # while it starts, is being stopped, or was given up, it must not be started here
         if front is None or front.state != "ready":
             self.failures, self.since, self.next_try = 0, now, None
             return
@@ -326,7 +326,7 @@ class _Keeper:
             self.trying_since = now
 
     def _ask(self, front: Server, behind: Server) -> None:
-        """Kill the server behind if it hangs: the next look finds it gone."""
+        """Kill the server behind if it hangs: the next check finds it gone."""
         if self.watched is None or self.watched.process != behind.process:
             if self.watched is not None:
                 self.watched.close()
@@ -377,7 +377,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] | None) -> Server:
-    """Start a server of the same version and put it in the place of the one that ended."""
+    """Start a server of the same version in place of the one that ended."""
     check(front)
     for left in server.behind_all(settings, front.port):
         with suppress(NotReadyError):
@@ -403,9 +403,9 @@ def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] 
 
 
 def check(described: Server) -> None:
-    """Do nothing if the files of a version are those that were registered.
+    """Verify that the files of a version are the registered ones.
 
-    Needs neither MLflow nor its store: the digests are kept with the server.
+    Needs neither MLflow nor its store: the digests are in the server's record.
 
     Raises
     ------
@@ -430,7 +430,7 @@ def check(described: Server) -> None:
 
 
 def main() -> int:
-    """Revive the endpoint of the port in the command; 1 when that fails, and why in the log."""
+    """Revive the endpoint of the port in the command; 1 on failure, with the reason in the log."""
     try:
         revive(Settings.load(), int(sys.argv[1]))
     except NotReadyError:

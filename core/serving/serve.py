@@ -1,7 +1,7 @@
-"""serve: serve a registered version by MLflow's scoring server and wait until it answers.
+"""serve: serve a registered version with MLflow's scoring server and wait until it answers.
 
-The champion is served by the live endpoint, which follows it from version to version; any other
-version has an endpoint of its own beside it.
+The live endpoint serves the champion and follows it from version to version; any other version has
+an endpoint of its own beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.registry import registry
 from core.serving import endpoint, server
 from core.serving.records import ServingRun
 
-# Only to move the progress bar while waiting; nothing depends on it.
+# Only moves the progress bar while waiting.
 USUAL_SECONDS = 4.0
 
 
@@ -34,12 +34,11 @@ class Options(config.Options):
     target : str
         An alias (`champion`, `challenger`, `previous`) or a version number.
     port : int, optional
-        1024 to 65,535, for an endpoint of its own. Without it the champion answers on the live
-        endpoint, at `COURTSIDE_SERVE_PORT` if that is free, and any other target on the next free
-        port.
+        1024 to 65,535, for an endpoint of its own. By default the champion uses the live endpoint,
+        at `COURTSIDE_SERVE_PORT` if that is free, and any other target the next free port.
     shadow : bool
-        Whether it gets a copy of every request to the live endpoint, to be compared with the
-        champion; its answers go to the predictions log and to nobody else.
+        Whether it gets a copy of every request to the live endpoint, for a comparison with the
+        champion; its predictions are logged and returned to nobody.
     """
 
     target: str = Field("champion", pattern=r"^([a-z][a-z0-9_-]{0,39}|[1-9][0-9]{0,8})$")
@@ -70,19 +69,19 @@ class Result:
 
 
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
-    """Start a server on 127.0.0.1, as the run `Disponibilizacao`; it goes on after the run ends.
+    """Start a server on 127.0.0.1, as the run `Disponibilizacao`; it keeps running after the run.
 
-    Where the live endpoint answers by another version, it changes to this one without a failed
-    request; where it answers by this one already, nothing is started.
+    If the live endpoint serves another version, it switches to this one without a failed request;
+    if it serves this one already, nothing is started.
 
     Raises
     ------
     NotReadyError
-        When there is no such version, or no live endpoint to shadow.
+        When the version does not exist, or there is no live endpoint to shadow.
     InputError
         When the port is in use, or a version would shadow itself.
     StoreError
-        When the files of the version are not those that were registered.
+        When the files of the version are not the registered ones.
     ServerError
         When the server ends or does not answer in time; it is stopped then.
     """
@@ -103,7 +102,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractContextManager[None]:
-    """Keep the champion as it is until the live endpoint answers by it."""
+    """Lock the champion until the live endpoint serves it."""
     if not options.is_live:
         return nullcontext()
     text = "Waiting for another change of the champion to end"
@@ -115,14 +114,14 @@ def _live(
     settings: Settings, options: Options, version: model_store.ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
     before = endpoint.live(settings)
-    on_wait = _telling(progress, f"version {version.version}")
+    on_wait = _reporter(progress, f"version {version.version}")
     ready = endpoint.follow(
         settings, version, on_wait, alias=options.target, job_id=progress.job_id
     )
     try:
         yield ready
     except BaseException:
-        # a failed run leaves no server; but one that people call is not taken from them
+        # a failed run leaves no server behind, but never stops one that was in use before
         if before is None:
             with suppress(NotReadyError):
                 server.stop(settings, ready.port)
@@ -135,9 +134,9 @@ def _alone(
 ) -> Iterator[server.Server]:
     alias = None if options.target.isdigit() else options.target
     if options.shadow:
-        # before a server is started for nothing
+        # before a server is started needlessly
         endpoint.check_shadow(settings, version)
-    on_wait = _telling(progress, f"version {version.version}")
+    on_wait = _reporter(progress, f"version {version.version}")
     ready = endpoint.begin(
         settings, version, options.port, on_wait, alias=alias, job_id=progress.job_id
     )
@@ -146,13 +145,13 @@ def _alone(
             endpoint.set_shadow(settings, ready.port, on=True)
         yield ready
     except BaseException:
-        # a failed run leaves no server
+        # a failed run leaves no server behind
         with suppress(NotReadyError):
             server.stop(settings, ready.port)
         raise
 
 
-def _telling(progress: Progress, name: str) -> Callable[[float], None]:
+def _reporter(progress: Progress, name: str) -> Callable[[float], None]:
     def on_wait(seconds: float) -> None:
         fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
         progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")

@@ -1,8 +1,8 @@
-"""The servers of models that were started and not stopped: how they are kept, their processes.
+"""Model servers that were started and not stopped: their records and processes.
 
-What people call is a gateway (`core.serving.endpoint` starts it), told here as a server with the
-port of its backend: MLflow's scoring server of one version, a process of its own behind it. Both go
-on when the app stops, and are found again by the table.
+Callers use a gateway (`core.serving.endpoint` starts it), recorded here as a server with the port
+of its backend: MLflow's scoring server of one version, in a process of its own. Both keep running
+when the app stops, and are found again by their records.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.platform.rows import Rule, rule_of
 State = Literal["starting", "ready", "silent", "restarting", "stopped", "died"]
 POLL_SECONDS = 0.1
 TURN_SECONDS = 300.0
-# Servers behind gateways have ports of their own, out of the way of those people call.
+# Servers behind gateways have ports of their own, apart from the public ones.
 BACKEND_OFFSET = 100
 
 _table = sql.Table(
@@ -42,72 +42,72 @@ _table = sql.Table(
 )
 
 
-# by database: the version of the state, and the servers then
+# by database: the version of the state, and the servers at that version
 _read: dict[Path, tuple[tuple[int, int], dict[int, Server | None]]] = {}
 
 
 @dataclass(frozen=True)
 class Server:
-    """A served version, as it is kept under its port.
+    """A served version, as recorded under its port.
 
     Parameters
     ----------
     port : int
         On 127.0.0.1.
     pid, create_time
-        The process, known by both; that of an endpoint is its gateway.
+        Together they identify the process; for an endpoint, its gateway's.
     model, version : str
         The registered model and its version.
     alias : str or None
-        The alias that was asked for, if it was not a version.
+        The requested alias, None if a version was requested.
     run_id : str
-        The run that made the model.
+        The run that logged the model.
     state : str
-        `starting` until it has answered once, then `ready`. What is told of an endpoint may be
-        `silent`, while its gateway or the server behind it lives and does not answer; `restarting`,
-        while the server behind it has ended and is started again; `died`, when nobody does so; and
-        `stopped`, while it is being stopped.
+        `starting` until the first answer, then `ready`. `servers` may also report an endpoint as
+        `silent`, while its gateway or the server behind it lives and does not answer;
+        `restarting`, while the server behind it has ended and is being restarted; `died`, when
+        nothing restarts it; and `stopped`, while it is being stopped.
     started : float
-        Seconds since 1970; of an endpoint, since when this version answers there.
+        Seconds since 1970; for an endpoint, since when it serves this version.
     log_path : Path
-        What it prints.
+        Its output.
     job_id : str or None
         The background job that started it.
     sample : bool
         Whether the model was trained on the built-in sample.
     backend : int or None
-        For an endpoint: the port of the server that answers for it.
+        For an endpoint: the port of the server behind it.
     front : int or None
-        For a server behind an endpoint: the port of that.
+        For a server behind an endpoint: the endpoint's port.
     is_live : bool
         Whether it is the endpoint that follows the champion.
     inputs : dict of str to {"number", "text"}
-        Columns that the model takes, in order.
+        Input columns of the model, in order.
     is_complete : bool
         Whether the model refuses rows with a missing value.
     threshold : float or None
-        Probability, 0 to 1, from which a row is labelled 1.
+        Lowest probability, 0 to 1, that is labelled 1.
     key : str or None
-        The project's natural key; a request may have it as an extra column.
+        The project's natural key, an optional extra column of a request.
     shadow : int or None
         The port of another endpoint that gets a copy of every request.
     restarts : int
-        How often the server behind it was started again since a person started it.
+        Automatic restarts of the server behind it since a person started it.
     problem : str or None
-        Why it is down, or what hinders it from being started again, as a sentence.
+        Why it is down, or cannot be restarted, as a sentence.
     folder : Path or None
-        The files of the version, on this machine.
+        The local files of the version.
     digests : dict of str to str
-        The SHA-256 of its files by their names in the folder, as they were registered.
+        The registered SHA-256 of its files, by file name.
     boot : str
         The `process.boot_id` of its process.
     home : str or None
-        The home that it belongs to, see `core.platform.identity`; `keep` sets it.
+        The home that it belongs to, see `core.platform.identity`; set by `keep`.
     silent_since : float or None
-        Since when its own process has not answered, seconds since 1970; None while it does.
+        When its own process last stopped answering, in seconds since 1970; None while it answers.
     rules : dict of str to dict
-        What the values of each input, and of the key, may be, see `core.platform.rows.rule_of`;
-        what has none may be any number or text.
+        Permitted values of each input, and of the key, see `core.platform.rows.rule_of`; without a
+        rule, any number or text.
     """
 
     port: int
@@ -141,31 +141,31 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its base address."""
         return f"http://{process.HOST}:{self.port}"
 
     @cached_property
     def contract(self) -> dict[str, Rule]:
-        """The rule of each input, and of the key where one is known."""
+        """The rule of each input, and of the key if known."""
         return {name: rule_of(about) for name, about in {**self.inputs, **self.rules}.items()}
 
     @property
     def name(self) -> str:
-        """The version in words, e.g. `kobe-shots version 3 (champion)`."""
+        """Display name, e.g. `kobe-shots version 3 (champion)`."""
         return f"{self.model} version {self.version}" + (f" ({self.alias})" if self.alias else "")
 
     @property
     def process(self) -> process.Process:
-        """Its process, as `core.platform.process` knows it."""
+        """Its process, for `core.platform.process`."""
         return process.Process(self.pid, self.create_time, self.boot)
 
 
 def servers(settings: Settings) -> list[Server]:
     """Return the servers that were started and not stopped, by port.
 
-    The table and the processes are asked each time, so servers of an earlier life of the app are
-    found, and what died since is told so. An endpoint is one of them, with its own port and the
-    version that answers there; the servers behind it are not listed beside it.
+    Records and processes are read each time, so servers from an earlier session of the app are
+    found, and dead ones are reported. An endpoint is one of them, with its own port and the version
+    that it serves; the servers behind endpoints are not listed separately.
     """
     every = kept(settings)
     fronts = {server.port for server in every if server.backend is not None}
@@ -177,48 +177,48 @@ def servers(settings: Settings) -> list[Server]:
 
 
 def find(settings: Settings, port: int) -> Server | None:
-    """Return the server of ours on this port as it was kept, alive or not; also one behind."""
+    """Return the record of our server on this port, alive or not, including one behind."""
     server = _all(settings).get(port)
     return server if server is not None and _is_ours(settings, server) else None
 
 
 def is_kept(settings: Settings, port: int) -> bool:
-    """Tell whether a server is kept for this port, of whatever home and whether readable or not."""
+    """Return whether this port has a record, of whatever home and readable or not."""
     return port in _all(settings)
 
 
 def behind(settings: Settings, front: Server) -> Server | None:
-    """Return the server that answers for an endpoint, None when it is gone."""
+    """Return the server behind an endpoint, None when it is gone."""
     server = None if front.backend is None else find(settings, front.backend)
-    # the port may have become another server's
+    # the port may belong to another server by now
     if server is None or server.front != front.port or not is_alive(server):
         return None
     return server
 
 
 def is_behind(settings: Settings, server: Server) -> bool:
-    """Tell whether an endpoint passes its requests to this server now."""
+    """Return whether an endpoint forwards its requests to this server now."""
     front = None if server.front is None else find(settings, server.front)
     return front is not None and front.backend == server.port
 
 
 def behind_all(settings: Settings, port: int) -> list[Server]:
-    """Return the servers that were started for the endpoint on this port, named by it or not."""
+    """Return all servers started for the endpoint on this port, whether or not it uses them."""
     return [server for server in kept(settings) if server.front == port]
 
 
 def is_alive(server: Server) -> bool:
-    """Tell whether its process runs."""
+    """Return whether its process runs."""
     return process.is_alive(server.process)
 
 
 def is_silent(server: Server) -> bool:
-    """Tell whether its own process lives and does not answer, as far as that is known by now."""
+    """Return whether its own process lives but, by the last check, does not answer."""
     return server.silent_since is not None or process.is_stopped(server.process)
 
 
 def silent_since(settings: Settings, server: Server) -> float | None:
-    """Return since when an endpoint has not answered, for whatever reason; None if not known."""
+    """Return since when an endpoint has not answered, for whatever reason; None if unknown."""
     both = [server, behind(settings, server)]
     return min(
         (running.silent_since for running in both if running and running.silent_since), default=None
@@ -226,7 +226,7 @@ def silent_since(settings: Settings, server: Server) -> float | None:
 
 
 def answers(server: Server) -> bool:
-    """Tell whether it answers `/ping`, and it is this very server that does."""
+    """Return whether this very server answers `/ping`."""
     connection = HTTPConnection(process.HOST, server.port, timeout=1.0)
     try:
         connection.request("GET", "/ping")
@@ -240,12 +240,12 @@ def answers(server: Server) -> bool:
 
 
 def check_port(settings: Settings, port: int) -> None:
-    """Do nothing if a model can be served on this port.
+    """Verify that a model can be served on this port.
 
     Raises
     ------
     InputError
-        When something else is there, saying which of ours it is.
+        When the port is in use; the message names our own server there, if any.
     """
     if not 1024 <= port <= 65535:
         raise InputError(f"Port {port} cannot be used. Choose one from 1024 to 65535.")
@@ -268,22 +268,22 @@ def free_port(settings: Settings, offset: int = 1) -> int:
     Parameters
     ----------
     offset : int
-        Added to `settings.serve_port`, gives the first port tried. `serve_port` itself (0) is kept
-        for the live endpoint.
+        The first port to try, relative to `settings.serve_port`. Offset 0 is reserved for the live
+        endpoint.
 
     Raises
     ------
     InputError
         When a hundred ports are in use.
     """
-    # what died keeps its port: it may be started again
-    taken = {server.port for server in servers(settings)}
+    # a dead server keeps its port: it may be restarted
+    in_use = {server.port for server in servers(settings)}
     first = min(settings.serve_port + offset, 65536 - process.PORTS_TRIED)
-    return process.free_port(first, taken | _backends(settings))
+    return process.free_port(first, in_use | _backends(settings))
 
 
 def reserve(settings: Settings, described: Server) -> Server:
-    """Keep a port for an endpoint whose processes are about to be started, and return it so.
+    """Record a port for an endpoint that is about to start, and return the endpoint.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def start(settings: Settings, described: Server) -> Server:
     Parameters
     ----------
     described : Server
-        Which version, from which files, for which endpoint; port 0 takes the first free one.
+        Version, files and endpoint; port 0 takes the first free one.
 
     Raises
     ------
@@ -320,9 +320,9 @@ def start(settings: Settings, described: Server) -> Server:
     """
     old = find(settings, described.port) if described.port else None
     if old is not None and not is_alive(old):
-        # what it started may have outlived it, and hold the port
+        # its child processes may have outlived it, and hold the port
         process.stop(old.process)
-    # two jobs must not both find the same port free: it is bound only seconds later
+    # two jobs must not choose the same free port: it is bound only seconds later
     with state.transaction(settings) as connection:
         port, front = described.port, described.front
         if front is not None and not _is_wanted(settings, front):
@@ -331,7 +331,7 @@ def start(settings: Settings, described: Server) -> Server:
             port = free_port(settings, BACKEND_OFFSET)
         check_port(settings, port)
         log_path = settings.logs_dir / f"serve-{port}.log"
-        begun = process.start(
+        started = process.start(
             _command(described, port),
             log_path,
             _environment(settings, described),
@@ -340,9 +340,9 @@ def start(settings: Settings, described: Server) -> Server:
         server = replace(
             described,
             port=port,
-            pid=begun.pid,
-            create_time=begun.create_time,
-            boot=begun.boot,
+            pid=started.pid,
+            create_time=started.create_time,
+            boot=started.boot,
             state="starting",
             started=time.time(),
             log_path=log_path,
@@ -366,18 +366,18 @@ def wait_until_ready(
     timeout : float
         Seconds after which it is stopped.
     on_wait : callable, optional
-        Told the seconds waited so far, several times a second.
+        Called several times a second with the seconds waited so far.
 
     Raises
     ------
     ServerError
         When it ends by itself, with the reason from its log, or does not answer in time.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     while is_alive(server):
         if answers(server):
             return change(settings, server, state="ready")
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - started
         if waited > timeout:
             _end(settings, server)
             raise ServerError(
@@ -393,12 +393,12 @@ def wait_until_ready(
 
 
 def change(settings: Settings, server: Server, **values: Any) -> Server:
-    """Return a server with other values, kept so; all else stays as it is kept now.
+    """Change some values of a server's current record, and return the server.
 
     Raises
     ------
     NotReadyError
-        When it was stopped meanwhile: it is kept no longer.
+        When it was stopped meanwhile, so that its record is gone.
     """
     with state.transaction(settings) as connection:
         standing = _find(settings, connection, server.port)
@@ -412,9 +412,9 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
 
 
 def stop(settings: Settings, port: int) -> Server:
-    """Stop the server on this port; no process of it is left, nor of what is behind it.
+    """Stop the server on this port and the server behind it, including child processes.
 
-    Whoever is about to start it again finds it stopped; no endpoint sends it copies any more.
+    It cannot be restarted afterwards, and gets no more copies of requests.
 
     Raises
     ------
@@ -429,7 +429,7 @@ def stop(settings: Settings, port: int) -> Server:
 
 
 def dismiss(settings: Settings, port: int) -> None:
-    """Forget a server that died; its log stays.
+    """Delete the record of a dead server; its log stays.
 
     Raises
     ------
@@ -447,8 +447,8 @@ def dismiss(settings: Settings, port: int) -> None:
 def stop_unfinished(settings: Settings, job_id: str) -> list[Server]:
     """Stop the servers that this job started and that have never answered.
 
-    For a job that was cancelled or killed while it waited, or while an endpoint changed from one
-    server to the next: the one of the two that does not answer for it is stopped as well.
+    For a job that was cancelled or killed while it waited, or while an endpoint switched servers:
+    the one of the two that the endpoint does not use is stopped as well.
     """
     unfinished = [
         server
@@ -470,7 +470,7 @@ def log_tail(settings: Settings, port: int, lines: int = 40, *, gateway: bool = 
     Parameters
     ----------
     gateway : bool
-        Whether of an endpoint the gateway's lines are wanted, not those of the server behind it.
+        Whether to return the lines of an endpoint's gateway, not of the server behind it.
     """
     server = find(settings, port)
     path = settings.logs_dir / f"serve-{port}.log"
@@ -487,12 +487,12 @@ def gateway_log(settings: Settings, port: int) -> Path:
 
 
 def kept(settings: Settings) -> list[Server]:
-    """Return what is kept, those behind endpoints too; `servers` tells how they stand."""
+    """Return all records, including servers behind endpoints; `servers` adds their state."""
     return [server for server in _all(settings).values() if server and _is_ours(settings, server)]
 
 
 def keep(settings: Settings, server: Server) -> None:
-    """Keep a server in place of what was kept for its port; a gateway reads its own."""
+    """Replace the record of a server's port; a gateway rereads its own."""
     with state.transaction(settings) as connection:
         _keep(settings, connection, server)
 
@@ -501,19 +501,19 @@ def keep(settings: Settings, server: Server) -> None:
 def exclusive(
     settings: Settings, name: str, on_wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """Let one change of an endpoint come after the other: a start, a switch, a restart.
+    """Serialize changes of an endpoint: a start, a switch, a restart.
 
     Parameters
     ----------
     name : str
         The endpoint's port, or `live` for the one that follows the champion.
     on_wait : callable, optional
-        Called several times a second while another change is under way.
+        Called several times a second while waiting for another change.
 
     Raises
     ------
     NotReadyError
-        When another change does not come to its end.
+        When the other change does not finish.
     """
     with locks.exclusive(
         settings.state_dir / f"endpoint-{name}.lock",
@@ -528,7 +528,7 @@ def exclusive(
 
 
 def command_line(server: Server) -> str:
-    """Return the command of MLflow that serves the same on the same port, for people."""
+    """Return the MLflow command that serves the same on the same port, for display."""
     return (
         f"mlflow models serve --model-uri models:/{server.model}/{server.version} "
         f"--host {process.HOST} --port {server.port} --workers 1 --env-manager local"
@@ -536,10 +536,10 @@ def command_line(server: Server) -> str:
 
 
 def _command(described: Server, port: int) -> list[str]:
-    """Return MLflow's own scoring server as a command.
+    """Return the command of MLflow's own scoring server.
 
-    `mlflow models serve` starts the same program, by a shell, from a process that has imported all
-    that the server imports once more: two processes, and twice the time to the first answer.
+    `mlflow models serve` starts the same program through a shell, from a process that imports
+    everything once more: two processes, and twice the time to the first answer.
     """
     return [
         sys.executable,
@@ -558,7 +558,7 @@ def _command(described: Server, port: int) -> list[str]:
 def _environment(settings: Settings, described: Server) -> dict[str, str]:
     place = "" if described.folder is None else described.folder.as_uri()
     return {
-        # what `mlflow models serve` gives to its scoring server
+        # as `mlflow models serve` sets it for its scoring server
         "__pyfunc_model_path__": place,
         "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": os.environ.get(
             "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "60"
@@ -566,15 +566,15 @@ def _environment(settings: Settings, described: Server) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # a line for every request would fill the log
+        # a line per request would fill the log
         "UVICORN_ACCESS_LOG": "false",
     }
 
 
 def _backends(settings: Settings) -> set[int]:
-    """Return the ports behind endpoints: those named, also where the server died, and others.
+    """Return the ports behind endpoints: those in use or dead, and those of servers starting up.
 
-    A server that starts is not named yet, and binds its port only seconds later.
+    A starting server is not named by its endpoint yet, and binds its port only seconds later.
     """
     every = kept(settings)
     named = {server.backend for server in every if server.backend is not None}
@@ -587,7 +587,7 @@ def _is_wanted(settings: Settings, port: int) -> bool:
 
 
 def _state(settings: Settings, server: Server) -> State:
-    """Return how it stands now: the file says what was last written, the processes what is."""
+    """Return the current state, from the record and from the running processes."""
     if server.state in ("stopped", "died"):
         return server.state
     if not is_alive(server):
@@ -596,7 +596,7 @@ def _state(settings: Settings, server: Server) -> State:
         return server.state
     answering = server if server.backend is None else behind(settings, server)
     if answering is None:
-        # its gateway is at it
+        # its gateway is restarting it
         return "restarting"
     return "silent" if is_silent(server) or is_silent(answering) else server.state
 
@@ -606,7 +606,7 @@ def _end(settings: Settings, server: Server) -> None:
         with state.transaction(settings) as connection:
             # its gateway may be another process by now
             server = _find(settings, connection, server.port) or server
-            # from here on nobody starts it, or what is behind it, again
+            # from here on nobody restarts it or the server behind it
             server = replace(server, state="stopped")
             _keep(settings, connection, server)
     process.stop(server.process)
@@ -634,9 +634,9 @@ def _keep(settings: Settings, connection: sql.Connection, server: Server) -> Non
 
 
 def _all(settings: Settings) -> dict[int, Server | None]:
-    """Return what is kept of each port, None of what cannot be read.
+    """Return the record of each port, None if unreadable.
 
-    Read again only after the state has changed: an endpoint asks at every request.
+    Reread only after the state has changed: an endpoint needs it at every request.
     """
     place, version = state.path(settings), state.version(settings)
     if place not in _read or _read[place][0] != version:
@@ -657,7 +657,7 @@ def _find(settings: Settings, connection: sql.Connection, port: int) -> Server |
 
 
 def _is_ours(settings: Settings, server: Server) -> bool:
-    """Tell whether it is of this home; a copied database describes another's."""
+    """Return whether it belongs to this home; a copied database describes another's."""
     return identity.is_ours({"home": server.home}, settings.state_dir)
 
 
@@ -672,7 +672,7 @@ def _content(body: str) -> Server | None:
 
 
 def _reason(log: str, port: int) -> str:
-    r"""Return why a server ended, as its log says it.
+    r"""Return why a server ended, according to its log.
 
     Examples
     --------
@@ -684,7 +684,7 @@ def _reason(log: str, port: int) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
         return "it ended without a word."
-    # what mlflow says of its child's end only repeats that it ended
+    # mlflow's own line about its child only repeats that it ended
     named = [
         line
         for line in lines

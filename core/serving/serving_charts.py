@@ -1,4 +1,4 @@
-"""Charts of what a served model is asked."""
+"""Charts of requests to a served model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerChart:
-    """Show how many requests came in each of the last minutes.
+    """Show the number of requests in each of the last minutes.
 
     Parameters
     ----------
     counts : sequence of int
-        Oldest first; the last is the minute that is not over yet.
+        Oldest first; the last is the current, incomplete minute.
 
     Examples
     --------

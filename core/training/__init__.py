@@ -1,7 +1,7 @@
-"""Candidates, their comparison and their explanation: the steps train and explain.
+"""The steps train and explain: candidates, their comparison and their explanation.
 
-The only place that imports PyCaret (`automl`). What is computed of a model (`evaluation`,
-`explanation`) stands beside the charts of it.
+PyCaret is imported in `automl` only. Each computation (`evaluation`, `explanation`) has a module of
+charts beside it.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The only import of PyCaret: fits candidates and reports their cross-validation."""
+"""Fitting and cross-validation of candidates; the only import of PyCaret."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.platform.own_columns import LABEL, PROBABILITY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# PyCaret's column of a fold table -> the field's name of the metric.
+# column of PyCaret's fold table -> name of the metric
 FOLD_METRICS = {
     "Accuracy": "accuracy",
     "AUC": "roc_auc",
@@ -31,38 +31,38 @@ FOLD_METRICS = {
     "F1": "f1",
     "Log Loss": "log_loss",
 }
-# name of the preprocessor's place in PyCaret's pipeline and in ours
+# name of the preprocessing step, in PyCaret's pipeline and in ours
 _STEP = "preprocess"
 _CLASSIFY = "classify"
 
 
 class OutOfTime(BaseException):
-    """The time for training is over. No `Exception`: scikit-learn would swallow one in a fold."""
+    """The training deadline passed. Not an `Exception`: scikit-learn would swallow it in a fold."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A candidate that PyCaret has fitted.
+    """A candidate fitted by PyCaret.
 
     Parameters
     ----------
     id : str
-        Name of the candidate: PyCaret's of the model, e.g. `lr`, or what was made of others.
+        PyCaret's id of the model, e.g. `lr`, or the name of a combination of models.
     estimator : Classifier
-        Plain scikit-learn classifier or pipeline; needs no PyCaret to be used.
+        Plain scikit-learn classifier or pipeline; works without PyCaret.
     params : dict
         The classifier's own parameters.
     folds : DataFrame
-        `fold` (from 1) and a column per metric of FOLD_METRICS.
+        `fold` (from 1) and one column per metric of FOLD_METRICS.
     validation : DataFrame
-        `row` (place in the training set), `fold`, `label`, `probability`: what was forecast of
-        each row by the fit that had not seen it.
+        Out-of-fold predictions: `row` (position in the training set), `fold`, `label`,
+        `probability`.
     rows_fit : int
-        Rows that the estimator has seen.
+        Rows that the estimator was fitted on.
     seconds : float
         Wall time of cross-validation and fit.
     libraries : tuple of str
-        Distributions that must be there where it is loaded.
+        Distributions required to load the estimator.
     """
 
     id: str
@@ -81,20 +81,20 @@ class Trainer:
     Parameters
     ----------
     train : DataFrame
-        Features and target; without a preprocessor, numbers that are complete.
+        Features and target; without a preprocessor, numbers without missing values.
     folds : int
         Stratified folds, 2 or more.
     seed : int
         PyCaret's session_id.
     fit_share : float
         Share of the rows that PyCaret fits on, above 0, at most 1. PyCaret's own default is 0.7,
-        drawn stratified; the rest would be its hold-out, which we do not use: the test set is ours.
+        stratified; the rest would be its hold-out, which is unused: there is a separate test set.
     preprocessor : Transformer, optional
-        Fitted anew in every fold, and part of the estimators that come back.
+        Refitted in every fold, and part of the returned estimators.
     on_fold : callable, optional
         Called after every fold.
     deadline : float, optional
-        Moment of `time.monotonic` after which the fold that ends next raises `OutOfTime`.
+        Value of `time.monotonic` after which the next completed fold raises `OutOfTime`.
     """
 
     def __init__(
@@ -121,12 +121,12 @@ class Trainer:
         )
 
     def fit(self, model: str, params: Mapping[str, Any] | None = None) -> Fitted:
-        """Cross-validate and fit one of PyCaret's models, with parameters of its own.
+        """Cross-validate and fit one of PyCaret's models.
 
         Raises
         ------
         InputError
-            When it cannot be fitted on these rows.
+            When the model cannot be fitted on these rows.
         OutOfTime
             After the deadline.
         """
@@ -138,27 +138,27 @@ class Trainer:
         )
 
     def adopt(self, fitted: Fitted) -> None:
-        """Take what another Trainer fitted on the same rows and folds, to make others of it."""
-        # a pipeline, with a preprocessor
+        """Add a candidate that another Trainer fitted on the same rows and folds."""
+        # a pipeline if there is a preprocessor
         estimator: Any = fitted.estimator
         if self._preprocessor is not None:
             estimator = estimator.named_steps[_CLASSIFY]
         self._made[fitted.id] = (estimator, fitted.libraries)
 
     def tune(self, model: str, *, trials: int, seconds: float) -> Fitted:
-        """Search better parameters for a model that was fitted, with Optuna through PyCaret.
+        """Search better parameters for a fitted model, with Optuna through PyCaret.
 
         Parameters
         ----------
         trials : int
-            At most so many choices of parameters; each is cross-validated.
+            Most parameter sets to try; each is cross-validated.
         seconds : float
-            No trial is begun after so long.
+            No trial starts after this time.
 
         Raises
         ------
         InputError, OutOfTime
-            As `fit` does.
+            As for `fit`.
         """
         estimator, libraries = self._made[model]
 
@@ -183,7 +183,7 @@ class Trainer:
         return self._fitted(f"{model}.tuned", libraries, search)
 
     def blend(self, name: str, models: Sequence[str]) -> Fitted:
-        """Fit the mean of the probabilities of models that were fitted; raises as `fit` does."""
+        """Fit the mean of the probabilities of fitted models; raises as `fit` does."""
         return self._of_several(
             name,
             models,
@@ -191,7 +191,7 @@ class Trainer:
         )
 
     def stack(self, name: str, models: Sequence[str]) -> Fitted:
-        """Fit a logistic regression on the forecasts of models; raises as `fit` does."""
+        """Fit a logistic regression on the predictions of fitted models; raises as `fit` does."""
         return self._of_several(
             name,
             models,
@@ -199,7 +199,7 @@ class Trainer:
         )
 
     def calibrate(self, model: str, method: str) -> Fitted:
-        """Fit a model, its probabilities calibrated by `sigmoid` or `isotonic`; raises as `fit`."""
+        """Fit a model with `sigmoid` or `isotonic` calibration; raises as `fit` does."""
         estimator, libraries = self._made[model]
         return self._fitted(
             f"{model}.{method}",
@@ -250,7 +250,7 @@ class Trainer:
         )
 
     def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
-        """Note what a fold forecast, and return its log loss: PyCaret calls this once a fold."""
+        """Record a fold's predictions, return their log loss: PyCaret calls this once per fold."""
         from sklearn.metrics import log_loss
 
         self._seen.append(
@@ -270,9 +270,9 @@ class Trainer:
 
 
 def refitted(fitted: Fitted, features: pd.DataFrame, labels: npt.NDArray[np.int64]) -> Classifier:
-    """Return the same pipeline fitted anew on other rows, as PyCaret's `finalize_model` does.
+    """Return the same pipeline refitted on other rows, as PyCaret's `finalize_model` does.
 
-    Not by that function itself: it would fit on the rows that the experiment was set up with.
+    That function itself would fit on the rows that the experiment was set up with.
 
     Parameters
     ----------
@@ -297,13 +297,13 @@ def _experiment(
     preprocessor: Transformer | None,
 ) -> Any:
     os.environ.setdefault("MPLBACKEND", "Agg")
-    # without it PyCaret writes logs.log into whatever folder is current
+    # otherwise PyCaret writes logs.log into the current folder
     os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)
     warnings.filterwarnings("ignore")
     from pycaret.classification import ClassificationExperiment
 
     logging.getLogger("pycaret").setLevel(logging.ERROR)
-    # With all rows to fit on, PyCaret still wants a hold-out: it gets rows that it will never use.
+    # Even when fitting on all rows, PyCaret wants a hold-out: it gets rows that it never uses.
     share = (
         {"train_size": fit_share}
         if fit_share < 1
@@ -315,7 +315,7 @@ def _experiment(
         target=target,
         session_id=seed,
         fold=folds,
-        # PyCaret's own transformers would need PyCaret where the model is served
+        # PyCaret's own transformers would require PyCaret at serving time
         preprocess=False,
         custom_pipeline=None if preprocessor is None else [(_STEP, preprocessor)],
         # its own MLflow logger crashes with MLflow 3.17
@@ -331,7 +331,7 @@ def _experiment(
 
 @contextmanager
 def _wrap_fit_errors(name: str) -> Iterator[None]:
-    """Turn whatever a library raises while it fits into a sentence."""
+    """Turn any exception of a library during a fit into a readable error."""
     try:
         yield
     except InputError:
@@ -342,7 +342,7 @@ def _wrap_fit_errors(name: str) -> Iterator[None]:
 
 
 def _whole(experiment: Any, estimator: Any, preprocessor: Transformer | None) -> Any:
-    """Return the classifier behind the preprocessor that was fitted on the same rows."""
+    """Return the classifier in a pipeline after the preprocessor fitted on the same rows."""
     if preprocessor is None:
         return estimator
     from sklearn.pipeline import Pipeline

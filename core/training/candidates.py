@@ -1,4 +1,4 @@
-"""What can be trained: PyCaret's classifiers that answer with probabilities, a sentence each."""
+"""Catalogue of PyCaret's classifiers that predict probabilities."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Kind:
     Parameters
     ----------
     title : str
-        What people call it.
+        Display name.
     about : str
-        What it does, and what it is good or bad at, in a sentence.
+        How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool
-        Whether it can weigh the classes.
+        Whether it supports class weights.
     approach : {"regression", "classification"}
-        Whether it fits the probability itself by a formula of the features, or takes the share in
-        groups of rows: the two ways to see the question.
+        Whether it models the probability itself by a formula of the features, or takes the share
+        in groups of rows.
     """
 
     title: str
@@ -86,21 +86,21 @@ KINDS: dict[str, Kind] = {
     "dummy": Kind("Base rate", "The same probability for every row: what any other has to beat."),
 }
 DEFAULT = ("lr", "dt", "knn", "lightgbm")
-# what is made of others, and how it is called
+# combinations of candidates
 BLEND, STACK = "blend", "stack"
 DERIVED = {BLEND: "Blend of the best", STACK: "Stack of the best"}
-# how many of the best a blend or a stack is made of
+# how many of the best a blend or a stack combines
 MEMBERS = 3
 
 
 def title(model: str) -> str:
-    """Return what people call a candidate.
+    """Return the display name of a candidate.
 
     Examples
     --------
     >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
     ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
     """
-    base, _, how = model.partition(".")
+    base, _, variant = model.partition(".")
     name = KINDS[base].title if base in KINDS else DERIVED[base]
-    return f"{name}, {how}" if how else name
+    return f"{name}, {variant}" if variant else name

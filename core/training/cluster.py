@@ -1,4 +1,4 @@
-"""Candidates fitted side by side on a Dask cluster."""
+"""Parallel fitting of candidates on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from core.jobs import cluster
 from core.platform.errors import CourtsideError, InputError, JobError
 from core.training import automl
 
-# whose code must be the same on the workers
+# their code must be the same on the workers
 MODULES = (
     "core.training.cluster",
     "core.training.automl",
     "core.platform.schema",
     "core.platform.own_columns",
 )
-# a worker that dies may be started again by its nanny
+# a worker that dies may be restarted by its nanny
 LONELY_SECONDS = 10.0
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _INSTEAD = f"or take {cluster.SETTING} away: then the candidates are fitted one by one, here."
-# one training at a time in a worker's process: PyCaret sets the seeds of the whole process
+# one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
 _TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
 
@@ -41,10 +41,10 @@ def fit_all(
     deadline: float | None = None,
     on_wait: Callable[[int], None] | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Fit candidates as one Dask task each; yield them as they are done.
+    """Fit candidates as one Dask task each; yield them as they finish.
 
-    What is not done when the iteration is closed, or at the deadline, is cancelled: a worker ends
-    it with the fold that it is at. A task whose worker dies is begun anew by another one.
+    Unfinished tasks are cancelled when the iteration is closed, or at the deadline: a worker stops
+    at the end of the current fold. A task whose worker dies is restarted by another worker.
 
     Parameters
     ----------
@@ -52,26 +52,27 @@ def fit_all(
         Of the scheduler, e.g. `tcp://127.0.0.1:8786`; for `tls://` Dask's own configuration names
         the certificates.
     new_trainer : callable
-        Returns a Trainer, given `on_fold`. It is sent to every worker once, with the training set
-        in it, so it must be a `functools.partial` or the like that can be pickled.
+        Returns a Trainer, given `on_fold`. It is sent to every worker once, including the training
+        set, so it must be picklable, e.g. a `functools.partial`.
     candidates : mapping of str to mapping
         PyCaret's id of a model, and its parameters.
     deadline : float, optional
-        Moment of `time.monotonic`.
+        Value of `time.monotonic`.
     on_wait : callable, optional
         Called about twice a second with the number of workers.
 
     Yields
     ------
     tuple of str and callable
-        The candidate, and what returns it or raises InputError or OutOfTime, as `Trainer.fit`.
+        The candidate's id, and a function that returns it or raises InputError or OutOfTime, as
+        `Trainer.fit` does.
 
     Raises
     ------
     InputError
-        When no cluster answers at the address, or its workers are not fit for this work.
+        When no cluster answers at the address, or its workers are unsuitable.
     JobError
-        When the cluster is lost before all is done.
+        When the cluster is lost before all candidates are done.
     """
     with (
         cluster.loss_reported(address, "train", _INSTEAD),
@@ -85,9 +86,9 @@ def fit_all(
         tasks.fill(len(client.nthreads()))
         try:
             while waiting:
-                left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
+                left = POLL_SECONDS if deadline is None else deadline - time.monotonic()
                 with suppress(queue.Empty):
-                    name, future = tasks.ended.get(timeout=min(max(left, 0), LOOK_SECONDS))
+                    name, future = tasks.ended.get(timeout=min(max(left, 0), POLL_SECONDS))
                     del waiting[name]
                     yield name, _outcome(name, future)
                     continue
@@ -112,9 +113,9 @@ def fit_all(
 
 
 class _Tasks:
-    """A task for each candidate, at most as many at a time as there are workers.
+    """One task per candidate, at most as many at a time as there are workers.
 
-    Dask itself would share them all out at once, and leave some behind a long one.
+    Dask itself would assign them all at once, and some would wait behind a long one.
     """
 
     def __init__(self, client: Any, sent: Any, candidates: Mapping[str, Mapping[str, Any]]) -> None:
@@ -123,17 +124,17 @@ class _Tasks:
         self._todo = [(name, dict(params)) for name, params in candidates.items()]
         self._running: dict[Any, str] = {}
         self._most = 0
-        # Dask calls back in a thread of its own
+        # Dask runs callbacks in a thread of its own
         self._lock = threading.Lock()
 
     def fill(self, workers: int) -> None:
-        """Begin what there are workers for."""
+        """Start as many tasks as there are workers."""
         with self._lock:
             self._most = workers
             self._begin()
 
     def cancel(self) -> None:
-        """Begin nothing more, and cancel what is not done."""
+        """Start nothing more, and cancel unfinished tasks."""
         with self._lock:
             self._todo.clear()
             # the cluster may be gone
@@ -152,7 +153,7 @@ class _Tasks:
     def _end(self, future: Any) -> None:
         with self._lock:
             name = self._running.pop(future)
-            # at a fault here `fill` tries again where it is seen
+            # after an error here, `fill` tries again where the error is visible
             with suppress(Exception):
                 self._begin()
         self.ended.put((name, future))
@@ -163,12 +164,12 @@ def _out_of_time() -> automl.Fitted:
 
 
 def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
-    """Return what gives a finished task's candidate, or raises why there is none.
+    """Return a function that returns a finished task's candidate, or raises the task's error.
 
     Raises
     ------
     CancelledError
-        When the cluster has given the task up.
+        When the cluster has given up the task.
     """
     import distributed
 
@@ -186,25 +187,25 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
             return lambda: outcome
         error = InputError(outcome)
 
-    def tell() -> automl.Fitted:
+    def result() -> automl.Fitted:
         if isinstance(error, CourtsideError):
             raise error
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"'{name}' cannot be fitted on a Dask worker: {reason}") from error
 
-    return tell
+    return result
 
 
 def _fit(
     new_trainer: Callable[..., automl.Trainer], name: str, params: Mapping[str, Any]
 ) -> automl.Fitted | str:
-    """Fit a candidate, in a worker; return it, or why it cannot be."""
+    """Fit a candidate in a worker; return it, or the reason why it cannot be fitted."""
     with _ALONE:
         try:
             _end_if_unwanted()
             trainer = _TRAINERS.get(new_trainer)
             if trainer is None:
-                # kept as long as the worker holds the rows: PyCaret's set-up is slow
+                # cached while the worker holds the rows: PyCaret's set-up is slow
                 trainer = _TRAINERS[new_trainer] = new_trainer(on_fold=_end_if_unwanted)
             return trainer.fit(name, params)
         except InputError as error:
@@ -214,7 +215,7 @@ def _fit(
 
 
 def _end_if_unwanted() -> None:
-    """Raise OutOfTime when the task was cancelled or nobody waits for it: Dask ends no thread."""
+    """Raise OutOfTime when the task was cancelled or nobody waits for it: Dask stops no thread."""
     from distributed import get_worker
 
     worker = get_worker()

@@ -1,4 +1,4 @@
-"""Unfitted pipelines of a kind of classifier, for fitting many times without PyCaret around it."""
+"""Unfitted pipelines for repeated fits without PyCaret."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def unfitted(
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Unfitted:
-    """Return an unfitted classifier of these features behind the preprocessor that they need.
+    """Return an unfitted classifier of these features, with the preprocessor that they need.
 
-    Classes and defaults are those that PyCaret 3.3 takes for the same id, on one core.
+    Classes and defaults are those of PyCaret 3.3 for the same id, on one core.
 
     Parameters
     ----------
@@ -34,13 +34,11 @@ def unfitted(
         Whether values may be missing.
     params : mapping, optional
         Parameters of the classifier that differ from its defaults.
-    seed : int
-        Of what is drawn at random, where anything is.
 
     Raises
     ------
     InputError
-        For a kind, or a parameter, that does not exist.
+        For an unknown kind or parameter.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a candidate is worth: its threshold, figures on the test set, curves, slices."""
+"""Evaluation of a candidate: threshold, test metrics, curves, slices."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from core.training import candidates as kinds
 from core.training import evaluation_charts
 
 AimName = Literal["project", "f1", "balanced", "cost"]
-# tables of the candidates that the training's own run has as one
+# tables of all candidates that the training's own run holds combined
 TOGETHER = ("folds", "roc", "pr", "gain", "calibration", "confusion")
 VALIDATION, TEST = "validation", "test"
 
 
 @dataclass(frozen=True)
 class Aim:
-    """By what the threshold is chosen, and what a mistake of either kind costs."""
+    """The criterion for the threshold, and the cost of either kind of error."""
 
     name: AimName = "project"
     cost_false_positive: float = 1.0
@@ -37,16 +37,16 @@ class Aim:
 
 @dataclass(frozen=True)
 class Validated:
-    """What cross-validation said of a candidate.
+    """The cross-validation result of a candidate.
 
     Parameters
     ----------
     id : str
-        Name of the candidate, as `candidates.title` takes it.
+        Name of the candidate, as for `candidates.title`.
     folds : DataFrame
-        `fold` and a column per metric.
+        `fold` and one column per metric.
     forecasts : DataFrame
-        `label` and `probability` of each training row by the fit that had not seen it.
+        `label` and out-of-fold `probability` of each training row.
     """
 
     id: str
@@ -56,20 +56,18 @@ class Validated:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """All that is known of a candidate.
+    """The complete evaluation of a candidate.
 
     Parameters
     ----------
-    id : str
-        Name of the candidate.
     choice : Choice
         Its threshold, chosen on the validation folds.
     probabilities : array of float
-        Of the rows of the test set.
+        Predicted probabilities of the test rows.
     metrics : mapping of str to float
         `<name>_cv`, `<name>_cv_std`, `<name>_test`, `<name>_test_low`, `<name>_test_high`.
     summary : mapping of str to value
-        Its line in the comparison.
+        Its row of the comparison.
     tables : mapping of str to DataFrame
         Curves, validation forecasts, thresholds, slices, court.
     figures : mapping of str to dict
@@ -86,12 +84,12 @@ class Evaluated:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The display name."""
         return kinds.title(self.id)
 
     @property
     def log_loss_cv(self) -> float:
-        """The mean log loss of the folds, by which the best is chosen."""
+        """The mean log loss of the folds, which selects the best candidate."""
         return float(self.summary["log_loss_cv"])
 
 
@@ -103,9 +101,9 @@ def evaluate(
     probabilities: Floats,
     rows: pd.DataFrame,
 ) -> Evaluated:
-    """Evaluate a candidate's forecasts of the test set.
+    """Evaluate a candidate's predictions for the test set.
 
-    The threshold is chosen before, on the forecasts of the validation folds.
+    The threshold is chosen on the out-of-fold predictions, never on the test set.
 
     Parameters
     ----------
@@ -164,8 +162,9 @@ def compare(
     Returns
     -------
     (tables, figures) : tuple of dict
-        `comparison` (a line per candidate), `paired` (`comparison.against_best`), and each table
-        of TOGETHER with a column `model`; the charts `comparison` and, with others, `paired`.
+        `comparison` (one row per candidate), `paired` (`comparison.against_best`), and each table
+        of TOGETHER with a column `model`; the charts `comparison` and, with several candidates,
+        `paired`.
     """
     table = pd.DataFrame([candidate.summary for candidate in done])
     paired = comparison.against_best(
@@ -195,7 +194,7 @@ def compare(
 
 
 def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
-    """Return the threshold that an aim chooses on the forecasts of the validation folds.
+    """Return the threshold that an aim chooses on the out-of-fold predictions.
 
     Examples
     --------
@@ -259,12 +258,12 @@ def _tables(
 
 
 def _calibration(labels: Labels, probabilities: Floats) -> dict[str, float]:
-    """Return calibration and the parts of the Brier score as metrics of a run."""
+    """Return the calibration and the decomposition of the Brier score as run metrics."""
     mean, floor = metrics.calibration_floor(probabilities)
     return {
         "calibration_test": float(probabilities.mean() - labels.mean()),
         "calibration_error_test": metrics.calibration_error(labels, probabilities),
-        # what chance alone would make of it
+        # what chance alone would give
         "calibration_floor_mean_test": mean,
         "calibration_floor_test": floor,
         **{

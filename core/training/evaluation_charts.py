@@ -1,4 +1,4 @@
-"""Charts of an evaluation: what a threshold trades, which slices err, what more rows bring."""
+"""Charts of an evaluation: curves, threshold trade-off, slices, learning curve, comparison."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FINDINGS = {
     "ok": ("ok", "cool"),
     "too_few": ("too few rows", "neutral"),
 }
-# A difference in log loss this many times the smallest one is cut off, if it is above so many nats.
+# A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
 _FAR, _NEAR = 10.0, 0.05
 
 
 def pr_curve(
     points: pd.DataFrame, *, base_rate: float | None = None, title: str | None = None
 ) -> alt.LayerChart:
-    """Show the precision-recall curve of each model, and the precision that guessing reaches.
+    """Show the precision-recall curve of each model, and the precision of random guessing.
 
     The curve is drawn in steps, so that the area under it is the average precision.
 
@@ -50,7 +50,7 @@ def pr_curve(
     kinds = _by_model(points, rule_name)
     lines = (
         alt.Chart(points)
-        # steps: between two points a straight line would promise what no threshold reaches
+        # steps: a straight line between two points would promise what no threshold reaches
         .mark_line(strokeWidth=2.5, interpolate="step-before")
         .encode(
             x=style.share_x("recall:Q", "Recall (%)", domain=[0, 1]),
@@ -75,9 +75,9 @@ def pr_curve(
 
 
 def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
-    """Show which share of the labels 1 each model finds in its most probable rows.
+    """Show which share of the positives each model captures in its most probable rows.
 
-    The diagonal is what rows in no order would find.
+    The diagonal is a random order.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def threshold_trade_off(
     Parameters
     ----------
     table : DataFrame
-        As `thresholds.trade_off` returns it.
+        As returned by `thresholds.trade_off`.
     threshold : float
         The chosen one.
 
@@ -171,14 +171,14 @@ def threshold_trade_off(
 
 
 def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
-    """Show a metric over the rows trained on, for the rows trained on and for held-out rows.
+    """Show a metric over the number of training rows, for these rows and for held-out rows.
 
     Parameters
     ----------
     table : DataFrame
         Columns `rows`, `set` (up to six, e.g. "train" and "validation"), `mean`, `low`, `high`.
     metric : str
-        What the value is called, with its unit if it has one.
+        Display name of the metric, with its unit if it has one.
 
     Examples
     --------
@@ -218,17 +218,17 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
 
 
 def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None) -> alt.LayerChart:
-    """Show the observed share of each slice with its interval, and the mean forecast beside it.
+    """Show the observed rate of each slice with its interval, and the mean predicted probability.
 
-    The interval is that of the gap: a forecast outside it differs by more than chance, with
-    regard to how many slices were judged.
+    The interval is that of the gap: a mean outside it differs by more than chance, adjusted for
+    the number of slices.
 
     Parameters
     ----------
     table : DataFrame
-        As `slices.by_slice` returns it, the worst first.
+        As returned by `slices.by_slice`, the worst first.
     most : int
-        Only so many slices are drawn, the first.
+        Only this many slices are drawn.
 
     Examples
     --------
@@ -273,7 +273,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         x=style.share_x("base_rate:Q", x_title),
         shape=style.shapes("meaning:N", "Finding", list(roles)),
     )
-    # in the colour of text: told from the intervals, whatever their finding
+    # in the text colour: distinct from the intervals, whatever their finding
     forecast = base.mark_tick(thickness=3, size=18, opacity=1).encode(
         x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
     )
@@ -292,18 +292,17 @@ def paired_differences(
 ) -> alt.LayerChart:
     """Show differences with their intervals; a rule at 0 is "no difference".
 
-    By model, one that is far worse than the others stands at the edge, so that it does not press
-    them into one point.
+    By model, an outlier is drawn at the edge, so that it does not squeeze the others.
 
     Parameters
     ----------
     table : DataFrame
-        As `comparison.paired` (by metric) or `comparison.against_best` (by model) returns it.
+        As returned by `comparison.paired` (by metric) or `comparison.against_best` (by model).
     by : {"metric", "model"}
-        What a line stands for.
+        What a line of the chart is.
     first, second : str
-        What is compared: the differences are first minus second. By model, `first` stands for all
-        of them ("model") and `second` for the best.
+        Names of the compared: the differences are first minus second. By model, `first` stands for
+        all of them ("model") and `second` is the best.
 
     Examples
     --------
@@ -362,7 +361,7 @@ def paired_differences(
 
 
 def _cut(table: pd.DataFrame) -> list[float] | None:
-    """Return where to cut the axis of log losses, or None where all differences fit one scale."""
+    """Return where to cut the axis of log losses, None where all differences fit one scale."""
     ends = table[["low", "high"]].abs().max(axis=1)
     reach = max(_FAR * float(ends.min()), _NEAR)
     if ends.empty or ends.max() <= reach:
@@ -371,7 +370,7 @@ def _cut(table: pd.DataFrame) -> list[float] | None:
 
 
 def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, Any]:
-    """Return a colour and a kind of line for each model; champion and challenger keep theirs."""
+    """Return a colour and a dash pattern per model; champion and challenger have fixed ones."""
     models = points["model"].unique().tolist()
     places = range(len(models))
     if set(models) <= {"champion", "challenger"}:
@@ -385,7 +384,7 @@ def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, A
 def _kinds(
     field: str, names: list[str], colours: list[str], dashes: list[list[int]], rule_name: str | None
 ) -> dict[str, Any]:
-    """Return colour and dashes of the lines; their legend names the rule `rule_name` too."""
+    """Return colours and dash patterns of the lines; the legend includes the rule `rule_name`."""
     import altair as alt
 
     if rule_name is not None:

@@ -1,4 +1,4 @@
-"""explain: say what a candidate's probabilities depend on, in general or for a single row."""
+"""explain: what a candidate's probabilities depend on, globally or for a single row."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from core.training import explanation, explanation_charts
 from core.training.records import ExplanationRun
 
 Places = npt.NDArray[np.int64]
-# Rows on which features are shuffled: with fewer, the interval of a weak feature is wide.
+# Rows for permutation importance: fewer make the interval of a weak feature wide.
 IMPORTANCE_ROWS = 2000
-# Rows that stand for all in the partial dependence: see decision 0015.
+# Rows that represent all in the partial dependence: see decision 0015.
 PARTIAL_ROWS = 300
-# Figures of partial dependence that are kept; the table has all features.
+# Stored figures of partial dependence; the table has all features.
 PARTIAL_FIGURES = 6
 
 
@@ -36,26 +36,24 @@ class Options(config.Options):
     Parameters
     ----------
     target : str
-        An alias (`champion`, `challenger`), a version number, or the id of a candidate's run, which
+        An alias (`champion`, `challenger`), a version number, or the run id of a candidate, which
         need not be registered.
     rows : int
-        Rows of the test set whose contributions are computed, 10 to 2,000; all where there are
-        fewer.
+        Test rows whose contributions are computed, 10 to 2,000; all if there are fewer.
     row : dict of str to (float, str or None), optional
-        A value per input of the model: then this row alone is explained.
+        A value per input of the model: only this row is explained.
     test_row : str, optional
-        The project's id of a row of the test set: then this row alone is explained, and what its
-        label was is noted.
+        Id of a test row: only this row is explained, and its label is recorded.
     around : bool
-        Whether to answer too what a single row would get if it were otherwise: along each input
-        and, where the project has a court, from every place on it.
+        Whether to compute how a single row's probability changes with each input and, where the
+        project has a court, with the place on it.
     repeats : int
         Shuffles of each feature, 2 to 100.
     orders : int, optional
         Random orders in which a row's features are added, 1 to 100; by default 1, and 5 for a
-        single row. More orders are more exact and take as many times longer.
+        single row. More orders are more exact and take proportionally longer.
     seed : int
-        Of all that is drawn, 0 or more.
+        Random seed.
     """
 
     target: str = Field(
@@ -70,7 +68,7 @@ class Options(config.Options):
     seed: int = Field(42, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
-    def _one_row_at_most(self) -> Options:
+    def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
             raise ValueError("give a row, or the id of one of the test set, not both")
         if self.around and not self.is_single:
@@ -90,7 +88,7 @@ class Result:
     Parameters
     ----------
     version : str
-        Its number; empty for a candidate that was given by its run.
+        Version number; empty for a candidate named by its run.
     base : float
         Mean probability of the background rows.
     rows : int
@@ -98,7 +96,7 @@ class Result:
     strongest : str
         The feature with the largest (mean absolute) contribution.
     probability : float or None
-        Of the single row; None where there is none.
+        Probability of the single row; None without one.
     """
 
     run_id: str
@@ -110,10 +108,10 @@ class Result:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """The model, and the rows it is asked about: the test set that its training run kept.
+class _Subject:
+    """The model and the test set of its training run.
 
-    `partial` are those that stand for all in the partial dependence.
+    `partial` are the rows that represent all in the partial dependence.
     """
 
     version: model_store.ModelVersion
@@ -127,33 +125,32 @@ class _Known:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Explain a registered version or a candidate, as the run `Explicacao`.
 
-    Importance, contributions and partial dependence are those of the test set that the candidate's
-    own training run kept. The background, from which absent features are taken, comes from it too:
-    a run keeps no training rows. With `row` or `test_row`, only this row's contributions are
-    computed. Where the classifier was fitted again on all labelled rows, a given `row` is explained
-    by the one that is served, and all else by the one that the test figures are of, which has not
-    seen these rows.
+    Importance, contributions and partial dependence are computed on the test set in the
+    candidate's training run. So is the background, which replaces absent features: a run stores no
+    training rows. With `row` or `test_row`, only this row's contributions are computed. If the
+    classifier was refitted on all labelled rows, a given `row` is explained with the served model,
+    and everything else with the evaluated one, which has not seen these rows.
 
     Raises
     ------
     NotReadyError
-        When there is no such version or candidate, or its run kept no test set.
+        When the version or candidate does not exist, or its run has no test set.
     InputError
         When the row cannot be used.
     StoreError
-        When the classifier's files are not those that were kept.
+        When the classifier's files have changed.
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
         progress.update(0.02, f"Loading {called(version)}")
         model = version_files.load(settings, version, evaluated=options.row is None)
-        given = None if options.row is None else _given(spec, version, options.row)
-        single = None if given is None else model.features(given)
+        frame = None if options.row is None else _as_frame(spec, version, options.row)
+        single = None if frame is None else model.features(frame)
         tested = tracking.table(settings, version.run_id, "test_predictions").reset_index(drop=True)
         features = model.features(tested)
         probabilities = tested[PROBABILITY].to_numpy(dtype=np.float64)
-        known = _Known(
+        subject = _Subject(
             version,
             model.probabilities,
             tested,
@@ -165,15 +162,15 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         if options.test_row is not None:
             place = _place(settings, spec, version, options.test_row)
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
-            given = tested.iloc[[place]][list(version.inputs)]
+            frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
             progress.update(0.3, "Asking the model about the row")
-            contributions, record = _of_row(known, single, label, options)
-            if options.around and given is not None:
+            contributions, record = _of_row(subject, single, label, options)
+            if options.around and frame is not None:
                 progress.update(0.6, "Asking what it would get if it were otherwise")
-                record = _with_surroundings(record, spec, model, given, tested)
+                record = _with_surroundings(record, spec, model, frame, tested)
         else:
-            contributions, record = _in_general(known, options, progress)
+            contributions, record = _in_general(subject, options, progress)
         progress.update(0.97, "Keeping the explanation")
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
@@ -190,21 +187,21 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def find(settings: Settings, model: str, target: str) -> model_store.ModelVersion:
-    """Return what an option `target` names; raises as `run` does."""
+    """Return the version or candidate that the option `target` names; raises as `run` does."""
     if len(target) == 32:
         return version_files.candidate(settings, model, target)
     return model_store.require_version(settings, model, target)
 
 
 def called(version: model_store.ModelVersion) -> str:
-    """Return what people call a version, or a candidate without a number."""
+    """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
     title = kinds.title(kind) if kind else "a model"
     return f"version {version.version}, {title}" if version.version else title
 
 
-def asked(options: Options, features: int, rows: int) -> int:
-    """Return how many rows a model is asked for, at most: what takes the time.
+def predicted_rows(options: Options, features: int, rows: int) -> int:
+    """Return the largest number of rows a model has to predict, which determines the run time.
 
     Parameters
     ----------
@@ -213,7 +210,7 @@ def asked(options: Options, features: int, rows: int) -> int:
 
     Examples
     --------
-    >>> asked(Options(rows=100), features=17, rows=4000)
+    >>> predicted_rows(Options(rows=100), features=17, rows=4000)
     622000
     """
     per_row = explanation.evaluations(features, options.orders or 1) * explanation.BACKGROUND_ROWS
@@ -225,13 +222,7 @@ def asked(options: Options, features: int, rows: int) -> int:
 def _place(
     settings: Settings, spec: ProjectSpec, version: model_store.ModelVersion, test_row: str
 ) -> int:
-    """Return where in the test set the row of that id stands.
-
-    Raises
-    ------
-    InputError
-        When it is not among them.
-    """
+    """Return the position in the test set of the row with that id; InputError if there is none."""
     ids = tracking.table(settings, version.trained_by, "test_rows")[spec.id].astype(str).to_numpy()
     places = np.flatnonzero(ids == test_row)
     if not len(places):
@@ -242,7 +233,7 @@ def _place(
     return int(places[0])
 
 
-def _given(
+def _as_frame(
     spec: ProjectSpec, version: model_store.ModelVersion, row: dict[str, float | str | None]
 ) -> pd.DataFrame:
     """Return the inputs of a single row as a frame.
@@ -250,15 +241,15 @@ def _given(
     Raises
     ------
     InputError
-        When a value is missing or none of its column's, or a column is none of the model's.
+        When a value is missing or invalid, or a column is not an input of the model.
     """
     columns = schema.chosen_columns(spec, version.inputs)
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
             f"The model takes no {', '.join(unknown)}. It takes: {', '.join(version.inputs)}."
         )
-    given = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
-    settled = schema.validate(given, columns).frame
+    frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
+    settled = schema.validate(frame, columns).frame
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
             f"The row has no value for {', '.join(empty)}, and this model imputes none. Fill in "
@@ -268,16 +259,16 @@ def _given(
 
 
 def _of_row(
-    known: _Known, row: pd.DataFrame, label: float | None, options: Options
+    subject: _Subject, row: pd.DataFrame, label: float | None, options: Options
 ) -> tuple[explanation.Contributions, Record]:
     contributions = explanation.contributions(
-        known.predict, row, known.background, seed=options.seed, orders=options.orders or 5
+        subject.predict, row, subject.background, seed=options.seed, orders=options.orders or 5
     )
     table = explanation.long(contributions, row).drop(columns="row")
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     probability = float(contributions.probabilities[0])
     return contributions, _record(
-        known,
+        subject,
         contributions,
         "row",
         metrics={"probability": probability, **({} if label is None else {"label": label})},
@@ -297,7 +288,7 @@ def _with_surroundings(
     row: pd.DataFrame,
     tested: pd.DataFrame,
 ) -> Record:
-    """Add what the row would get along each input, and from other places."""
+    """Add how the row's probability changes with each input, and with its place."""
     inputs = tested[list(model.inputs)]
     tables = {"along": explanation.along(model.predict, row, inputs)}
     metrics: dict[str, float] = {}
@@ -324,42 +315,42 @@ def _with_surroundings(
 
 
 def _in_general(
-    known: _Known, options: Options, progress: Progress
+    subject: _Subject, options: Options, progress: Progress
 ) -> tuple[explanation.Contributions, Record]:
     rng = np.random.default_rng(options.seed)
-    shuffled = _drawn(known.features, IMPORTANCE_ROWS, rng)
+    shuffled = _drawn(subject.features, IMPORTANCE_ROWS, rng)
     important = explanation.importance(
-        known.predict,
-        known.features.iloc[shuffled],
-        known.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
+        subject.predict,
+        subject.features.iloc[shuffled],
+        subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_telling(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
+        on_feature=_reporter(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
     )
-    chosen = _drawn(known.features, options.rows, rng)
-    rows = known.features.iloc[chosen]
+    chosen = _drawn(subject.features, options.rows, rng)
+    rows = subject.features.iloc[chosen]
     contributions = explanation.contributions(
-        known.predict,
+        subject.predict,
         rows,
-        known.background,
+        subject.background,
         seed=options.seed,
         orders=options.orders or 1,
-        on_row=_telling(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
+        on_row=_reporter(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
     )
-    tell = _telling(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
+    report = _reporter(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
     parts = []
-    for place, name in enumerate(known.features):
+    for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
-            known.predict, known.features, str(name), over=known.partial
+            subject.predict, subject.features, str(name), over=subject.partial
         )
         parts.append(part)
-        tell(place + 1, known.features.shape[1])
+        report(place + 1, subject.features.shape[1])
     size = explanation.global_contributions(contributions.values)
     by_row = explanation.long(contributions, rows)
     partial = pd.concat(parts, ignore_index=True)
     by_feature = dict(tuple(partial.groupby("feature")))
     return contributions, _record(
-        known,
+        subject,
         contributions,
         "model",
         metrics={
@@ -376,7 +367,7 @@ def _in_general(
         tables={
             "importance": important,
             "shap": by_row,
-            "shap_rows": known.tested.iloc[chosen].rename_axis(ROW).reset_index(),
+            "shap_rows": subject.tested.iloc[chosen].rename_axis(ROW).reset_index(),
             "partial": partial,
         },
         figures={
@@ -392,7 +383,7 @@ def _in_general(
 
 
 def _record(
-    known: _Known,
+    subject: _Subject,
     contributions: explanation.Contributions,
     explained: str,
     *,
@@ -400,7 +391,7 @@ def _record(
     tables: dict[str, pd.DataFrame],
     figures: dict[str, dict[str, object]],
 ) -> Record:
-    version = known.version
+    version = subject.version
     return Record(
         params={
             "model": version.name,
@@ -410,7 +401,7 @@ def _record(
         metrics={
             "base": contributions.base,
             "rows_explained": len(contributions.values),
-            "rows_background": len(known.background),
+            "rows_background": len(subject.background),
             **metrics,
         },
         tags=ExplanationRun(
@@ -419,7 +410,7 @@ def _record(
         is_sample=version.is_sample,
         tables=tables,
         figures=figures,
-        datasets=(Dataset("test_data", known.tested, f"run-{version.run_id}", "testing"),),
+        datasets=(Dataset("test_data", subject.tested, f"run-{version.run_id}", "testing"),),
     )
 
 
@@ -428,8 +419,8 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
-def _telling(progress: Progress, start: float, end: float, text: str) -> explanation.Told:
-    def tell(done: int, total: int) -> None:
+def _reporter(progress: Progress, start: float, end: float, text: str) -> explanation.OnProgress:
+    def report(done: int, total: int) -> None:
         progress.update(start + (end - start) * done / total, text.format(done, total))
 
-    return tell
+    return report

@@ -1,7 +1,4 @@
-"""What a model's probabilities depend on: importance of features, contributions, effects.
-
-All of it asks the model as a black box, so that it works for any candidate.
-"""
+"""Model-agnostic explanations: feature importance, contributions, effects."""
 
 from __future__ import annotations
 
@@ -18,15 +15,15 @@ from core.stats import intervals
 Floats = npt.NDArray[np.float64]
 # Probability of label 1 for each row of features.
 Predict = Callable[[pd.DataFrame], Floats]
-# Told how many of how many are done.
-Told = Callable[[int, int], None]
+# Called with the number done and the total.
+OnProgress = Callable[[int, int], None]
 
 BACKGROUND_ROWS = 100
-# Up to so many features, all of their subsets are asked for; with more, some orders of them.
+# Up to this many features, all subsets are evaluated; with more, some orders of them.
 EXACT_FEATURES = 6
 GRID_POINTS = 20
 STRONG_CORRELATION = 0.5
-# Quantiles between which numbers are varied: few rows lie beyond.
+# Numbers are varied between these quantiles: few rows lie beyond.
 GRID_REACH = (0.025, 0.975)
 
 
@@ -39,9 +36,9 @@ class Contributions:
     base : float
         Mean probability over the background rows, 0 to 1.
     values : DataFrame
-        A row per explained row and a column per feature, in probability: -1 to 1.
+        One row per explained row and one column per feature, in probability: -1 to 1.
     probabilities : array of float
-        The model's, of each row: `base + values.sum(axis=1)`.
+        The model's, for each row: `base + values.sum(axis=1)`.
     """
 
     base: float
@@ -56,14 +53,14 @@ def importance(
     *,
     repeats: int = 10,
     seed: int = 0,
-    on_feature: Told | None = None,
+    on_feature: OnProgress | None = None,
 ) -> pd.DataFrame:
     """Return how much log loss grows when a feature is shuffled among the rows, most first.
 
     Permutation importance (Breiman, Random forests, 2001; Fisher, Rudin and Dominici, All models
-    are wrong, 2019). scikit-learn's own tells only the spread over shuffles; here the interval
-    also holds what other rows would change, from the spread of each row's own increase. Of two
-    features that say the same, either may look unimportant.
+    are wrong, 2019). scikit-learn's reports only the spread over shuffles; this interval also
+    covers the sampling of rows, from the spread of each row's own increase. Of two redundant
+    features, either may look unimportant.
 
     Parameters
     ----------
@@ -90,7 +87,7 @@ def importance(
     (['x', 'noise'], [0.5, 0.0])
     """
     rng = np.random.default_rng(seed)
-    # the same shuffles for every feature: their differences are not those of the draw
+    # the same shuffles for every feature: their differences are not due to the draw
     orders = [rng.permutation(len(features)) for _ in range(repeats)]
     before = _losses(labels, predict(features))
     lines = []
@@ -112,9 +109,9 @@ def importance(
 def background(
     features: pd.DataFrame, probabilities: Floats, rows: int = BACKGROUND_ROWS
 ) -> pd.DataFrame:
-    """Return the rows that stand for all: evenly spaced in the order of their probability.
+    """Return representative rows: evenly spaced in the order of their probability.
 
-    So their mean probability is near that of all rows, nearer than that of rows drawn at random.
+    So their mean probability is closer to that of all rows than a random sample's would be.
 
     Examples
     --------
@@ -124,7 +121,7 @@ def background(
     """
     order = np.argsort(probabilities, kind="stable")
     count = min(rows, len(features))
-    # the middle of each of as many equal parts
+    # the middle of each of the equal parts
     places = np.floor((np.arange(count) + 0.5) * len(features) / count).astype(int)
     chosen: pd.DataFrame = features.iloc[order[places]]
     return chosen
@@ -137,15 +134,15 @@ def contributions(
     *,
     seed: int = 0,
     orders: int = 10,
-    on_row: Told | None = None,
+    on_row: OnProgress | None = None,
 ) -> Contributions:
     """Return the SHAP values of rows: how much each feature moves the probability from the base.
 
-    Shapley values of the game in which absent features are taken from the background rows
+    Shapley values of the game in which absent features are replaced from the background rows
     (Lundberg and Lee, A unified approach to interpreting model predictions, 2017). With up to
     `EXACT_FEATURES` features they are exact. With more, features are added in random orders, each
-    gone through forwards and backwards: exact where no more than two features interact at a time,
-    else an estimate. They always add up to the probability.
+    run forwards and backwards: exact where no more than two features interact at a time, else an
+    estimate. They always add up to the probability.
 
     Parameters
     ----------
@@ -169,14 +166,14 @@ def contributions(
     coded = _Coded(rows, background)
     masked = _shap().maskers.Independent(coded.background, max_samples=len(background))
     count = rows.shape[1]
-    # shap seeds numpy's global generator: it is given back as it was
+    # shap seeds numpy's global generator: its state is restored
     state = np.random.get_state()
     try:
         explained = _explainer(lambda codes: predict(coded.features(codes)), masked, count, seed)
         most = evaluations(count, orders)
         values = np.zeros((len(rows), count))
         for place, row in enumerate(coded.rows):
-            # a row like all of the background has nothing to explain, and shap fails on it
+            # a row equal to all of the background has nothing to explain, and shap fails on it
             if (coded.background != row).any():
                 # one at a time: from a call's second row on, shap 0.49.1 asks for main effects too
                 of_row = explained(row[np.newaxis], max_evals=most, silent=True)
@@ -193,7 +190,7 @@ def contributions(
 
 
 def evaluations(features: int, orders: int) -> int:
-    """Return of how many mixtures with the background a row's contributions are made, at most.
+    """Return the largest number of background mixtures evaluated for a row's contributions.
 
     Examples
     --------
@@ -225,26 +222,26 @@ def partial_dependence(
     over: pd.DataFrame | None = None,
     points: int = GRID_POINTS,
 ) -> pd.DataFrame:
-    """Return the mean probability when a feature has one value in all rows, for several values.
+    """Return the mean probability with a feature fixed in all rows, for several values.
 
-    Partial dependence (Friedman, Greedy function approximation, 2001). Where features hang
-    together, it asks of rows that do not exist.
+    Partial dependence (Friedman, Greedy function approximation, 2001). With correlated features it
+    also covers rows that do not exist.
 
     Parameters
     ----------
     name : str
-        The feature to vary. A number takes its different values, or that many quantiles of them;
-        a text takes its most frequent ones.
+        The feature to vary. A number takes its distinct values, or `points` quantiles of them; a
+        text takes its most frequent values.
     over : DataFrame, optional
-        The rows that the mean is over, by default all. `background` gives few that stand for all.
+        The rows to average over, by default all. `background` returns a few representative ones.
     points : int
-        Values at most, 2 or more.
+        Most values, 2 or more.
 
     Returns
     -------
     DataFrame
         `feature`, `value` (NaN for texts), `label` (the value as text), `mean`, and `low` and
-        `high`: between them lie the middle 80% of the single rows. Empty where no row has a value.
+        `high`, which enclose the middle 80% of the rows. Empty where no row has a value.
 
     Examples
     --------
@@ -272,19 +269,19 @@ def partial_dependence(
 def along(
     predict: Predict, row: pd.DataFrame, rows: pd.DataFrame, *, points: int = GRID_POINTS
 ) -> pd.DataFrame:
-    """Return what one row would get if one of its values were another, for each column in turn.
+    """Return the probability of one row with one value changed, for each column in turn.
 
-    Individual conditional expectation (Goldstein et al., Peeking inside the black box, 2015). Where
-    columns hang together, it asks of rows that do not exist.
+    Individual conditional expectation (Goldstein et al., Peeking inside the black box, 2015). With
+    correlated columns it also covers rows that do not exist.
 
     Parameters
     ----------
     predict : callable
         Takes the columns of `row`.
     row : DataFrame
-        One row.
+        A single row.
     rows : DataFrame
-        The same columns: the values that are tried stand in these rows, and the row's own is one.
+        The same columns; they supply the values to try, besides the row's own.
 
     Returns
     -------
@@ -300,7 +297,7 @@ def along(
     >>> table[["feature", "label", "probability"]].round(1).values.tolist()
     [['x', '0', 0.1], ['x', '1', 0.6], ['z', '0.1', 0.1], ['z', '0.3', 0.3]]
     """
-    asked, lines = [], []
+    variants, lines = [], []
     for name in row.columns:
         own = row[name].iloc[0]
         values = _grid(rows[name].dropna(), points)
@@ -309,23 +306,23 @@ def along(
         if not isinstance(own, str) and not any(isinstance(value, str) for value in values):
             values.sort()
         for value in values:
-            asked.append(row.assign(**{str(name): [value]}))
+            variants.append(row.assign(**{str(name): [value]}))
             number = np.nan if isinstance(value, str) else float(value)
             lines.append((str(name), number, shown(value), bool(value == own)))
     table = pd.DataFrame(lines, columns=["feature", "value", "label", "is_own"])
-    probabilities = predict(pd.concat(asked, ignore_index=True)) if asked else np.empty(0)
+    probabilities = predict(pd.concat(variants, ignore_index=True)) if variants else np.empty(0)
     return table.astype({"value": "float64"}).assign(probability=probabilities)[
         ["feature", "value", "label", "probability", "is_own"]
     ]
 
 
 def reaches(table: pd.DataFrame) -> pd.DataFrame:
-    """Return between which probabilities each column alone can move a row, the widest first.
+    """Return the range of probabilities each column alone can give a row, the widest first.
 
     Parameters
     ----------
     table : DataFrame
-        As `along` returns it.
+        As returned by `along`.
 
     Returns
     -------
@@ -360,9 +357,9 @@ def reaches(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
-    """Return the numbers that change together with one, and Pearson's correlation, most first.
+    """Return the numbers correlated with a column, and Pearson's correlation, most first.
 
-    Those from 0.5 on, or from -0.5 down: rows in which the one changes and they do not are rare.
+    Only correlations of at least 0.5 in size: rows in which only one of the two changes are rare.
 
     Examples
     --------
@@ -383,7 +380,7 @@ def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
 
 
 def shown(value: Any) -> str:
-    """Return a feature's value as people read it.
+    """Return a feature's value as display text.
 
     Examples
     --------
@@ -401,7 +398,7 @@ def long(explained: Contributions, rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        The explained rows; their index names them.
+        The explained rows, named by their index.
 
     Returns
     -------
@@ -432,11 +429,11 @@ def long(explained: Contributions, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Coded:
-    """Rows as whole numbers, which stand for the values of each feature, and the way back.
+    """Rows with each feature's values encoded as integers, and the decoding.
 
-    shap's masker takes numbers only. It also takes numbers that are nearly equal (to 0.001%) for
-    the same and does not ask the model again: two coordinates can be as near as that and lie in
-    different leaves of a tree.
+    shap's masker takes numbers only. It also treats numbers that are nearly equal (within 0.001%)
+    as the same and skips the model: two coordinates can be that close and lie in different leaves
+    of a tree.
     """
 
     def __init__(self, rows: pd.DataFrame, background: pd.DataFrame) -> None:
@@ -454,9 +451,9 @@ class _Coded:
 
 
 def _shap() -> Any:
-    """Return the library, without compiling its loops: 5 s at first use, for less than 1 s saved.
+    """Return shap without compiling its loops: 5 s at first use, for less than 1 s saved.
 
-    Where it was imported before, they are compiled.
+    They are compiled if shap was imported before.
     """
     import numba
 
@@ -479,19 +476,19 @@ def _explainer(predict: Any, masker: Any, count: int, seed: int) -> Any:
 
 def _grid(values: pd.Series[Any], points: int) -> list[Any]:
     if not pd.api.types.is_numeric_dtype(values):
-        # a tie is broken by the name, not by the order of the rows
+        # ties are broken by name, not by the order of the rows
         counts = values.value_counts().sort_index(kind="stable")
         return list(counts.sort_values(ascending=False, kind="stable").index[:points])
     different = np.unique(values.to_numpy(dtype=np.float64))
     if len(different) <= points:
         return list(different)
     shares = np.linspace(*GRID_REACH, points)
-    # values that rows have: a period of 2.5 does not exist
+    # values that occur: a period of 2.5 does not exist
     return list(np.unique(np.quantile(values, shares, method="inverted_cdf")))
 
 
 def _losses(labels: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
-    # clipped as scikit-learn clips, so that a sure mistake stays finite
+    # clipped as in scikit-learn, so that a confident error stays finite
     tiny = np.finfo(np.float64).eps
     sure = np.where(labels == 1, probabilities, 1.0 - probabilities)
     return np.asarray(-np.log(np.clip(sure, tiny, 1.0)), dtype=np.float64)

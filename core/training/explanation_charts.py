@@ -12,18 +12,18 @@ from core.stats.charts import style
 if TYPE_CHECKING:
     import altair as alt
 
-# More names than these are not read in one picture.
+# More names do not fit one picture.
 MOST_FEATURES = 20
 MOST_STEPS = 12
 NAME_LENGTH = 34
-# Altair refuses more than 5,000, and a file of more is slow to open.
+# Altair refuses more than 5,000, and a larger file is slow to open.
 MOST_POINTS = 4000
 COMPARED = "Mean of background"
-# What a legend of colours is taller than one of names.
+# How much taller a legend of colours is than one of names.
 GRADIENT = 70
-# Places along the axis, in each of which points stand beside each other.
+# Bins along the axis, within which points are spread out.
 PLACES = 80
-# Colour of a value by its rank among those of the feature: low, middle, high.
+# Colour of a value by its rank within the feature: low, middle, high.
 RANKS = (style.PALETTE["below"], style.PALETTE["average"], style.PALETTE["above"])
 
 
@@ -33,7 +33,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     Parameters
     ----------
     table : DataFrame
-        As `core.training.explanation.importance` returns it; the first 20 rows are drawn.
+        As returned by `core.training.explanation.importance`; the first 20 rows are drawn.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
 
     drawn = table.head(MOST_FEATURES)
     pairs = zip(drawn["feature"], drawn["mean"], strict=True)
-    # adding 0 takes the sign from what rounds to nothing
+    # adding 0 removes the sign of a rounded zero
     figures = [
         (feature, f"{round(mean, 4) + 0.0:.4f}".replace("-", "−")) for feature, mean in pairs
     ]
@@ -82,9 +82,9 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     Parameters
     ----------
     table : DataFrame
-        As `core.training.explanation.long` returns it. The 20 features with the largest mean
-        absolute contribution are drawn, of so many rows that the points are at most 4,000. Texts
-        have no rank: their points are grey.
+        As returned by `core.training.explanation.long`. The 20 features with the largest mean
+        absolute contribution are drawn, for as many rows as fit 4,000 points. Texts have no rank:
+        their points are grey.
 
     Examples
     --------
@@ -99,8 +99,8 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     size = size.sort_values(ascending=False, kind="stable").head(MOST_FEATURES)
     shown = {name: f"{name}  {100 * mean:.1f}" for name, mean in size.items()}
     rows = table["row"].unique()
-    kept = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
-    drawn = table[table["feature"].isin(size.index) & table["row"].isin(kept)]
+    sampled = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
+    drawn = table[table["feature"].isin(size.index) & table["row"].isin(sampled)]
     drawn = drawn.reset_index(drop=True)
     rank = drawn.groupby("feature")["value"].rank(method="average")
     count = drawn.groupby("feature")["value"].transform("count")
@@ -109,14 +109,14 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
             "shown": drawn["feature"].map(shown),
             "feature": drawn["feature"],
             "value": drawn["value_shown"],
-            # a single value lies in the middle
+            # a single value is in the middle
             "rank": ((rank - 0.5) / count).round(3),
             "points": (100 * drawn["contribution"]).round(3),
             "beside": _beside(drawn),
         }
     )
     points["known"] = points["rank"].notna()
-    # Vega draws no point whose colour is missing
+    # Vega draws no point without a colour value
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
     axis = "Contribution to the probability (percentage points)"
@@ -164,7 +164,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
         "Contributions of each feature, a point per row",
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
-    # from 2,000 points on a page would draw on a canvas, which does not know the theme's text
+    # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
     drawn_as: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "svg"}})
     return drawn_as
 
@@ -178,9 +178,9 @@ def waterfall(
     ----------
     table : DataFrame
         Columns `feature`, `value_shown`, `contribution` of one row. Beyond 12 features, the
-        smallest contributions are one step.
+        smallest contributions form one step.
     base, probability : float
-        Where the steps begin and end, 0 to 1.
+        Where the steps start and end, 0 to 1.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def waterfall(
     reach = [*steps["start"], *steps["end"]]
     first, last = min(reach), max(reach)
     room = 0.05 * (last - first) or 0.01
-    # on its way a sum may leave 0 to 1
+    # intermediate sums may leave the range 0 to 1
     domain = [max(first - room, min(first, 0.0)), min(last + room, max(last, 1.0))]
     encoded = alt.Chart(steps).encode(
         x=style.share_x("start:Q", "Probability (%)", domain=domain),
@@ -206,7 +206,7 @@ def waterfall(
             "shown:N",
             title="Change (points), feature and value",
             sort=names,
-            # Vega measures long labels by another font, and the title would lie on them
+            # Vega measures long labels with another font, and the title would overlap them
             axis=alt.Axis(labelLimit=260, titlePadding=22),
         ),
         tooltip=[
@@ -236,12 +236,12 @@ def partial_dependence(
 ) -> alt.LayerChart:
     """Show the mean probability by the value of one feature, and the middle 80% of the rows.
 
-    Numbers are a line with a band, texts are points with their reach, the most probable first.
+    Numbers are a line with a band, texts are points with ranges, the most probable first.
 
     Parameters
     ----------
     table : DataFrame
-        As `core.training.explanation.partial_dependence` returns it, with at least one row.
+        As returned by `core.training.explanation.partial_dependence`, at least one row.
 
     Examples
     --------
@@ -259,16 +259,16 @@ def partial_dependence(
 def reach_bars(
     table: pd.DataFrame, probability: float, *, threshold: float, title: str | None = None
 ) -> alt.LayerChart:
-    """Show between which probabilities each input alone would move one row, the widest first.
+    """Show the range of probabilities each input alone can give one row, the widest first.
 
     Parameters
     ----------
     table : DataFrame
-        As `core.training.explanation.reaches` returns it; the first 20 rows are drawn.
+        As returned by `core.training.explanation.reaches`; the first 20 rows are drawn.
     probability : float
         The row's own.
     threshold : float
-        Where the label changes.
+        Where the predicted label changes.
 
     Examples
     --------
@@ -292,15 +292,7 @@ def reach_bars(
             alt.Tooltip("high_at:N", title="at"),
         ],
     )
-    low, now = (
-        alt.X(
-            f"{end}:Q",
-            title="Probability (%)",
-            axis=alt.Axis(format="~%"),
-            scale=alt.Scale(zero=False),
-        )
-        for end in ("low", "now")
-    )
+    low, now = _probability("low"), _probability("now")
     bars = base.mark_bar(
         color=style.PALETTE["cool"], stroke=style.PALETTE["cool"], strokeWidth=1
     ).encode(x=low, x2="high:Q")
@@ -319,12 +311,12 @@ def reach_bars(
 def along(
     table: pd.DataFrame, *, axis_title: str | None = None, title: str | None = None
 ) -> alt.LayerChart:
-    """Show what one row would get along one input, with the value that it has.
+    """Show one row's probability over the values of one input, and the row's own value.
 
     Parameters
     ----------
     table : DataFrame
-        The rows of one feature as `core.training.explanation.along` returns them.
+        The rows of one feature, as returned by `core.training.explanation.along`.
 
     Examples
     --------
@@ -386,20 +378,24 @@ def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     base = alt.Chart(ranked.assign(shown=names)).encode(
         y=style.names(names, name), tooltip=_partial_tooltip(name)
     )
-    low, mean = (
-        alt.X(
-            f"{end}:Q",
-            title="Probability (%)",
-            axis=alt.Axis(format="~%"),
-            scale=alt.Scale(zero=False),
-        )
-        for end in ("low", "mean")
-    )
+    low, mean = _probability("low"), _probability("mean")
     reach = base.mark_rule(color=style.PALETTE["cool"], strokeWidth=3, opacity=0.45).encode(
         x=low, x2="high:Q"
     )
     dots = base.mark_circle(color=style.PALETTE["accent"], size=80, opacity=1).encode(x=mean)
     return [reach, dots], style.height_of(len(ranked), band=24)
+
+
+def _probability(field: str) -> alt.X:
+    """Return an axis of probabilities that need not start at zero."""
+    import altair as alt
+
+    return alt.X(
+        f"{field}:Q",
+        title="Probability (%)",
+        axis=alt.Axis(format="~%"),
+        scale=alt.Scale(zero=False),
+    )
 
 
 def _partial_tooltip(name: str) -> list[alt.Tooltip]:
@@ -414,7 +410,7 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
 
 
 def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame:
-    """Return where each step begins and ends: `shown`, `name`, `kind`, `points`, `start`, `end`."""
+    """Return start and end of each step: `shown`, `name`, `kind`, `points`, `start`, `end`."""
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     ranked = table.loc[order]
     pairs = zip(ranked["feature"], ranked["value_shown"], strict=True)
@@ -460,13 +456,13 @@ def _signed(change: float) -> str:
 
 
 def _beside(table: pd.DataFrame) -> pd.Series[float]:
-    """Return how far from the middle of its band each point lies, -1 to 1: near ones make room."""
+    """Return each point's offset from the middle of its band, -1 to 1, to spread points out."""
     contribution = table["contribution"]
     width = float(contribution.max() - contribution.min()) / PLACES or 1.0
     bins = table.assign(place=np.floor(contribution / width)).groupby(["feature", "place"])
     nth = bins.cumcount()
     most = bins["contribution"].transform("size").groupby(table["feature"]).transform("max")
-    # 0, 1, -1, 2, -2 ...; the fullest place fills the band
+    # 0, 1, -1, 2, -2 ...; the fullest bin fills the band
     side = np.where(nth % 2 == 1, 1, -1) * np.ceil(nth / 2)
     beside: pd.Series[float] = (side / (most / 2).clip(lower=6)).round(3)
     return beside

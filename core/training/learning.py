@@ -1,4 +1,4 @@
-"""What more rows would bring: a model's log loss over the number of rows it was fitted on."""
+"""Learning curve: log loss over the number of training rows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Fit on growing shares of the rows and return the log loss on these and on held-out rows.
 
-    Each share is fitted in 3 stratified folds; the smaller ones are drawn from the larger. The
-    next share is not begun when it would probably end after the limit.
+    Each share is fitted in 3 stratified folds; smaller shares are subsets of larger ones. A share
+    that would probably end after the time limit is not started.
 
     Parameters
     ----------
     estimator : Classifier or Unfitted
-        One of scikit-learn's kind; clones of it are fitted, itself it is not changed.
+        A scikit-learn estimator; clones of it are fitted.
     features : DataFrame, shape (n, k)
     labels : array of int, shape (n,)
         0 or 1.
@@ -43,8 +43,8 @@ def learning_curve(
     -------
     DataFrame
         `rows` (fitted on), `set` ("trained on" or "held out"), `mean`, `low` and `high` (the
-        smallest and largest of the folds), in nats. Without the shares that there was no time for,
-        or that hold one class only.
+        smallest and largest of the folds), in nats. Without shares that exceed the time or
+        hold a single class.
 
     Examples
     --------
@@ -69,9 +69,9 @@ def learning_curve(
             features, labels
         )
     ]
-    begun, last, before = time.monotonic(), 0.0, 0.0
+    started, last, before = time.monotonic(), 0.0, 0.0
     for share in SHARES:
-        if time.monotonic() - begun + last * share / (before or share) > seconds:
+        if time.monotonic() - started + last * share / (before or share) > seconds:
             break
         start = time.monotonic()
         losses: dict[str, list[float]] = {TRAINED: [], HELD_OUT: []}

@@ -1,4 +1,4 @@
-"""What stands before the classifier in a model's pipeline: imputing, scaling, names to numbers."""
+"""The preprocessing step of a model's pipeline: imputation, scaling, encoding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from core.platform.classifier import Transformer
 
-# Names in fewer training rows than this share one column.
+# Names in fewer training rows share one column.
 RARE = 20
 
 
@@ -16,17 +16,9 @@ def preprocessor(
 ) -> Transformer | None:
     """Return an unfitted transformer of these features, None where none is needed.
 
-    Numbers that are complete go to the classifier as they are. With texts among the features, or
-    missing values to impute, numbers are imputed by their median and brought to one scale, texts
-    are imputed by the most frequent one and become a column of 0 and 1 for each name. A name that
-    the training set does not hold is 0 in all of them.
-
-    Parameters
-    ----------
-    numbers, texts : sequence of str
-        Columns.
-    impute : bool
-        Whether values may be missing.
+    Complete numbers go to the classifier unchanged. With texts among the features, or missing
+    values to impute, numbers are imputed by their median and scaled, texts are imputed by the most
+    frequent one and one-hot encoded. A name that is not in the training set is 0 in all columns.
 
     Examples
     --------
@@ -48,7 +40,7 @@ def preprocessor(
         first = [("impute", SimpleImputer(strategy=strategy))] if impute else []
         return Pipeline([*first, *steps])
 
-    # numbered first, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
+    # ordinal first, so that columns are called t_0, t_1: LightGBM refuses a name with a comma
     number = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=RARE
     )
@@ -57,6 +49,8 @@ def preprocessor(
         ("numbers", chain("median", ("scale", StandardScaler())), list(numbers)),
         ("texts", chain("most_frequent", ("number", number), ("spread", spread)), list(texts)),
     ]
-    made = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
-    transformer: Transformer = made.set_output(transform="pandas")
+    columns = ColumnTransformer(
+        [part for part in parts if part[2]], verbose_feature_names_out=False
+    )
+    transformer: Transformer = columns.set_output(transform="pandas")
     return transformer

@@ -1,4 +1,4 @@
-"""What the runs of a training, of its candidates and of an explanation are tagged with."""
+"""Run tags of train, its candidates, and explain."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from core.platform.runs import TrainedModel
 
 
 class TrainingRun(TrainedModel):
-    """What a training worked on, and the run of its best candidate."""
+    """The data of a training, and the run of its best candidate."""
 
     best_run: str = ""
 
 
 class CandidateRun(TrainedModel):
-    """What a candidate was trained on, and how its threshold was chosen, in a sentence."""
+    """The training data of a candidate, and how its threshold was chosen, in a sentence."""
 
     threshold_choice: str = ""
 
 
 class ExplanationRun(RunTags):
-    """What was explained, `model` or `row`, of the version or candidate that a run made."""
+    """The explanation's kind, `model` or `row`, and the run or version of the explained model."""
 
     model_run: str = ""
     version: str | None = None

@@ -41,39 +41,39 @@ class Options(config.Options):
     Parameters
     ----------
     candidates : tuple of str
-        PyCaret's ids of `candidates.KINDS`; at least one, none twice.
+        Ids from `candidates.KINDS`; at least one, without repetition.
     params : dict of str to dict
         Parameters of a candidate that differ from its defaults.
     folds : int
         Stratified folds of the cross-validation, 2 to 20.
     seed : int
-        PyCaret's session_id, 0 or more.
+        PyCaret's session_id.
     fit_share : float
         Share of the training set that PyCaret fits on, 0.1 to 1. PyCaret's own default is 0.7; the
-        other 30% would be a hold-out that nobody reads, since the test set was split off before.
+        other 30% would be an unused hold-out, since there is a separate test set.
     balanced : bool
-        Weigh the classes alike, in the candidates that can.
+        Weigh the classes equally, in the candidates that support it.
     tune_trials, tune_seconds : int
-        Search better parameters for the best candidate: at most so many trials, and so long.
+        Search better parameters for the best candidate, within this many trials and seconds.
     blend, stack : bool
-        Add the mean of the best three, or a logistic regression on their forecasts.
+        Add the mean of the best three, or a logistic regression on their predictions.
     calibrate : {"none", "sigmoid", "isotonic"}
-        Add the best one with its probabilities calibrated.
+        Add the best one with calibrated probabilities.
     budget_seconds : int, optional
-        After so long no further fold is begun; what is done by then is compared.
+        After this time no fold starts; the candidates finished by then are compared.
     aim : {"project", "f1", "balanced", "cost"}
-        By what each candidate's threshold is chosen, on its forecasts of the validation folds: the
-        project's own threshold; the highest F1; the highest sensitivity + specificity; the lowest
-        cost of mistakes.
+        Criterion for each candidate's threshold, on its out-of-fold predictions: the project's
+        own threshold; the highest F1; the highest sensitivity + specificity; the lowest cost of
+        errors.
     cost_false_positive, cost_false_negative : float
-        What a mistake of either kind costs, in any unit; for "cost" alone.
+        Cost of either kind of error, in any unit; for "cost" only.
     refit : bool
-        Fit the best candidate again on all labelled rows, test rows too, and serve that one. The
-        figures stay those of the one that was fitted on the training rows.
+        Refit the best candidate on all labelled rows, including the test set, and serve that one.
+        The metrics remain those of the fit on the training rows.
     learning_seconds : int
         Time limit of the best one's learning curve; 0 draws none.
     preset : str, optional
-        Title of the project's preset that the other choices come from.
+        Title of the project's preset that the other options come from.
     """
 
     candidates: tuple[str, ...] = Field(kinds.DEFAULT, min_length=1)
@@ -119,7 +119,7 @@ class Options(config.Options):
 
 @dataclass(frozen=True)
 class Result:
-    """What was registered; `left_out` are candidates that failed or had no time."""
+    """The registered version; `left_out` are candidates that failed or ran out of time."""
 
     run_id: str
     best: str
@@ -131,7 +131,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Sets:
-    """The prepared sets as they stand, as the candidates see them, and with all columns."""
+    """The prepared sets as stored, as the candidates see them, and with all columns."""
 
     prepared: Prepared
     train: pd.DataFrame
@@ -148,7 +148,7 @@ class _Sets:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A candidate whose run is recorded."""
+    """A candidate with a recorded run."""
 
     fitted: automl.Fitted
     run_id: str
@@ -159,9 +159,8 @@ class _Candidate:
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Fit the candidates on the training set, as the run `Treinamento` with a child run for each.
 
-    The best is the one with the lowest cross-validated log loss: chosen without the test set, so
-    that its test figures stay honest. It is registered as `challenger`, and as `champion` where
-    there is none yet.
+    The best has the lowest cross-validated log loss: chosen without the test set, so that its test
+    metrics stay unbiased. It is registered as `challenger`, and as `champion` if there is none yet.
 
     Raises
     ------
@@ -186,7 +185,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             else "rows it was trained on",
         ).write()
         if prepared.is_sample:
-            # the children and the version carry the tags too
+            # the child runs and the version carry the tags too
             tags |= EveryRun(sample=True).write()
         source = f"data/{storage.MODEL_INPUT}"
         datasets = tuple(
@@ -254,7 +253,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(
             1.0, f"{best.evaluated.title} is version {version.version}, log loss {loss:.4f}"
         )
-    # where there was no champion, or only the sample's, it is this one now
+    # if there was no champion, or only the sample's, the new version is the champion now
     hook("operation_changed")(settings)
     return Result(run_id, best.fitted.id, version.version, version.aliases, loss, tuple(left_out))
 
@@ -268,7 +267,7 @@ def _register(
     tags: Mapping[str, str],
     run_id: str,
 ) -> model_store.ModelVersion:
-    """Register the best candidate, or the same fitted again on all labelled rows."""
+    """Register the best candidate, or its refit on all labelled rows."""
     served, rows = best.model_id, best.fitted.rows_fit
     if options.refit:
         again = automl.refitted(
@@ -294,7 +293,7 @@ def _register(
 def _record(
     settings: Settings, spec: ProjectSpec, aim: Aim, fitted: automl.Fitted, run_id: str, sets: _Sets
 ) -> _Candidate:
-    """Evaluate a fitted candidate on the test set and keep all of it in its run."""
+    """Evaluate a fitted candidate on the test set and record everything in its run."""
     test, labels = sets.test, sets.labels(spec)
     start = time.perf_counter()
     probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
@@ -355,7 +354,7 @@ def _model(
     threshold: float,
     estimator: Classifier | None = None,
 ) -> ModelRecord:
-    """Return a candidate as a model to keep; with another estimator, one that was fitted again."""
+    """Return a candidate as a model to store; with another estimator, a refitted one."""
     from core.platform import served_model
 
     prepared = sets.prepared
@@ -397,12 +396,12 @@ def _fit_all(
     tags: Mapping[str, str],
     progress: Progress,
 ) -> tuple[list[_Candidate], dict[str, str]]:
-    """Fit what was asked for, each in a run of its own; return it, and why others are left out.
+    """Fit the candidates, each in its own run; return them, and why others are left out.
 
     Raises
     ------
     InputError
-        When nothing could be fitted, or not in time.
+        When no candidate could be fitted in time.
     """
     clock = _TrainingProgress(options, progress)
     aim = Aim(options.aim, options.cost_false_positive, options.cost_false_negative)
@@ -431,17 +430,17 @@ def _fit_all(
 
     @cache
     def trainer() -> automl.Trainer:
-        """Set PyCaret up here, with the candidates that a cluster has fitted."""
-        made = new_trainer(on_fold=clock.fold_done, deadline=end)
+        """Set up PyCaret here, with the candidates that a cluster has fitted."""
+        fresh = new_trainer(on_fold=clock.fold_done, deadline=end)
         for candidate in done:
-            made.adopt(candidate.fitted)
-        return made
+            fresh.adopt(candidate.fitted)
+        return fresh
 
-    def fit(name: str, how: Callable[[], automl.Fitted]) -> bool:
-        """Fit one candidate and record it; tell whether there is time for more."""
+    def fit(name: str, fitting: Callable[[], automl.Fitted]) -> bool:
+        """Fit one candidate and record it; return whether there is time for more."""
         try:
             with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
-                done.append(_record(settings, spec, aim, how(), child, sets))
+                done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
             left_out[name] = f"not finished within {options.budget_seconds} s"
             return False
@@ -449,35 +448,35 @@ def _fit_all(
             left_out[name] = error.message
         return True
 
-    def one_by_one(which: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
+    def in_sequence(fittings: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
         in_time = True
-        for name, how in which:
+        for name, fitting in fittings:
             if in_time:
                 clock.begin(name, done)
-                in_time = fit(name, how)
+                in_time = fit(name, fitting)
             else:
                 left_out[name] = "no time was left"
         return in_time
 
-    def side_by_side(address: str) -> bool:
+    def in_parallel(address: str) -> bool:
         in_time = True
         progress.update(0.05, f"Asking the Dask cluster at {address}")
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
-            for name, how in arriving:
-                in_time = fit(name, how) and in_time
+            for name, fitting in arriving:
+                in_time = fit(name, fitting) and in_time
                 clock.arrived(done)
-        # as if they had been fitted one by one: a tie goes to the first
+        # the order of sequential fitting: a tie goes to the first
         done.sort(key=lambda candidate: options.candidates.index(candidate.fitted.id))
         return in_time
 
     if settings.dask:
-        in_time = side_by_side(settings.dask)
+        in_time = in_parallel(settings.dask)
     else:
-        in_time = one_by_one((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
+        in_time = in_sequence((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
     further = _derived(options, trainer, done)
     if in_time:
-        one_by_one(further)
+        in_sequence(further)
     else:
         left_out |= {name: "no time was left" for name, _ in further}
     if not done:
@@ -489,7 +488,7 @@ def _fit_all(
 def _derived(
     options: Options, trainer: Callable[[], automl.Trainer], done: list[_Candidate]
 ) -> Iterator[tuple[str, Callable[[], automl.Fitted]]]:
-    """Yield what is made of the candidates that are done, each when the one before is done."""
+    """Yield the combinations of finished candidates, each when the previous one is done."""
 
     def ranked() -> list[str]:
         ranking = sorted(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
@@ -512,7 +511,7 @@ def _derived(
 
 
 class _TrainingProgress:
-    """Tells how far the folds of all candidates are, what is best so far, and the time left."""
+    """Reports progress over the folds of all candidates, the best so far, and the time left."""
 
     def __init__(self, options: Options, progress: Progress) -> None:
         self._candidates = len(options.candidates)
@@ -528,28 +527,28 @@ class _TrainingProgress:
         self._title = self._best = ""
 
     def begin(self, name: str, done: list[_Candidate]) -> None:
-        """Go on to a candidate."""
+        """Start a candidate."""
         self._title, self._of_one = kinds.title(name), 0
         self._note_best(done)
-        self._tell(self._fold())
+        self._report(self._fold())
 
     def fold_done(self) -> None:
         """Count a fold."""
         self._done += 1
         self._of_one += 1
-        self._tell(self._fold())
+        self._report(self._fold())
 
     def waited(self, workers: int) -> None:
-        """Tell that a cluster of so many workers goes on."""
+        """Report that a cluster with this many workers is running."""
         self._workers = workers
-        self._tell(self._side_by_side(), foresees=False)
+        self._report(self._side_by_side(), foresees=False)
 
     def arrived(self, done: list[_Candidate]) -> None:
-        """Count a candidate that a cluster has fitted, or given up."""
+        """Count a candidate that a cluster has fitted or given up."""
         self._arrived += 1
         self._done += self._folds
         self._note_best(done)
-        self._tell(self._side_by_side(), foresees=False)
+        self._report(self._side_by_side(), foresees=False)
 
     def _note_best(self, done: list[_Candidate]) -> None:
         if done:
@@ -567,8 +566,8 @@ class _TrainingProgress:
         on = f", side by side on {workers}" if self._workers else ""
         return f"{self._arrived} of {self._candidates} candidates done{on}"
 
-    def _tell(self, text: str, *, foresees: bool = True) -> None:
-        # side by side, the last candidate decides, and nothing is known of its folds
+    def _report(self, text: str, *, foresees: bool = True) -> None:
+        # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
         text += self._best
         if foresees and self._done >= self._folds:
@@ -578,7 +577,7 @@ class _TrainingProgress:
 
 
 def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> None:
-    """Refuse sets that are not those of the preset that the person asked for."""
+    """Refuse prepared sets that differ from those of the requested preset."""
     if options.preset is None:
         return
     chosen = next((preset for preset in spec.presets if preset.title == options.preset), None)
@@ -603,16 +602,16 @@ def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
     wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
-    seen = []
+    features = []
     for frame in (train, test):
         schema.validate(frame, wanted, complete=complete)
-        taken = served_model.checked(frame, types, is_complete=False)
-        seen.append(served_model.with_features(taken, prepared.features, engineered))
-    return _Sets(prepared, train, test, seen[0], seen[1], *rows)
+        checked = served_model.checked(frame, types, is_complete=False)
+        features.append(served_model.with_features(checked, prepared.features, engineered))
+    return _Sets(prepared, train, test, features[0], features[1], *rows)
 
 
 def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> None:
-    """Refuse folds that some label is too rare for, before PyCaret fails on them."""
+    """Refuse more folds than the rarer label allows, before PyCaret fails on them."""
     counts = train[spec.target].value_counts() * options.fit_share
     for label, count in counts.items():
         if int(count) < options.folds:

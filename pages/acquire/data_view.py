@@ -1,4 +1,4 @@
-"""The picture of the data on the Acquire page: drawn from what the acquisition gathered."""
+"""The data view of the Acquire page, drawn from the profile of an acquisition."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_POINTS = 1500
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw one view of the data that a run acquired; which one, the person chooses."""
+    """Draw one view of the data that a run acquired, as selected."""
     offered = [
         view
         for view in VIEWS
@@ -150,7 +150,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
 
 
 def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
-    """Show how many rows there are, how the classes share them, and how many have no label."""
+    """Show the number of rows, the class balance, and the number of unlabelled rows."""
     positive, negative, unlabelled = (
         int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
     )

@@ -1,4 +1,4 @@
-"""Acquire: bring data in, see that it is whole, and get to know it before anything is trained."""
+"""Acquire: import data, check it, and explore it before training."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ CAME = {**SOURCES, "upload": "Upload", "folder": "Folder", "file": "File"}
 
 
 def source_form() -> bool:
-    """Draw the choice of a source; tell whether an acquisition runs."""
+    """Draw the choice of a source; return whether an acquisition is running."""
     available = {
         "sample": spec.sample,
         "download": spec.downloads,
@@ -45,7 +45,7 @@ def source_form() -> bool:
     }
     with elements.show_errors():
         values = draw[source]()
-        # what a file leaves open is said first
+        # an ambiguous CSV format must be set first
         if st.button(
             "Acquire",
             type="primary",

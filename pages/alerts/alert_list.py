@@ -1,4 +1,4 @@
-"""The alerts that stand, with what a person can say to them, and what became of others."""
+"""Open alerts with the actions on them, and the history of alerts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HAPPENED = {
     "acknowledged": ":blue-badge[acknowledged]",
     "closed": ":gray-badge[closed]",
 }
-# why an alert was closed that no person closed
+# reasons of automatically closed alerts
 REASONS = {
     alerts.NO_RULE: "No rule watches this check any more.",
     alerts.VERSION_LEFT: "Its version is not in operation any more.",
@@ -28,31 +28,31 @@ REASONS = {
 
 
 def moment(seconds: float) -> str:
-    """Return a moment as date and time."""
+    """Return date and time as text."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def about(version: str) -> str:
-    """Return which version an alert is about, as the begin of a line; nothing where unknown."""
+    """Return the version of an alert as a line prefix; empty if unknown."""
     return f"Version {elements.plain(version)} · " if version else ""
 
 
 def who_or_why(event: alerts.Event) -> str:
-    """Return who said what to an alert, or why it was closed without anybody."""
+    """Return who acted on an alert and their note, or why it was closed automatically."""
     texts = (event.person, event.note)
     own = " · ".join(elements.plain(text) for text in texts if text)
     return own or REASONS.get(event.reason or "", "–")
 
 
 def number(value: float | None) -> str:
-    """Return a check's value for a person."""
+    """Return a check's value as text."""
     return "–" if value is None else f"{value:,.4g}"
 
 
 @st.fragment(run_every=5)
 @elements.show_errors()
 def standing(settings: Settings) -> None:
-    """Draw the alerts that are open or acknowledged."""
+    """Draw the open and acknowledged alerts."""
     unclosed = alerts.open_alerts(settings)
     new = [alert for alert in unclosed if alert.state == alerts.OPEN]
     st.subheader(f"Open alerts ({len(new)})" if new else "Open alerts", anchor=False)
@@ -104,40 +104,40 @@ def _card(settings: Settings, alert: Alert) -> None:
             _answer(settings, alert.alert_id, [alert])
 
 
-def _answer(settings: Settings, key: str, which: list[Alert]) -> None:
-    """Ask who it is and what they make of it: acknowledged, or put away."""
-    is_new = all(alert.state == alerts.OPEN for alert in which)
+def _answer(settings: Settings, key: str, chosen: list[Alert]) -> None:
+    """Ask for name and note: to acknowledge or to close the alert."""
+    is_new = all(alert.state == alerts.OPEN for alert in chosen)
     with st.form(f"answer-{key}", border=False):
-        # without a key, so that who has answered one is there for the next
+        # without a key, so that the name stays for the next alert
         person = st.text_input(
             "Your name",
             value=st.session_state.get("person", login.logged_in()),
             max_chars=alerts.PERSON_LENGTH,
         )
         note = st.text_area("Note", max_chars=alerts.NOTE_LENGTH, key=f"note-{key}", height=80)
-        how = None
+        action = None
         if is_new:
             st.caption("Acknowledged, it stays quiet until it clears.")
             if st.form_submit_button("Acknowledge", type="primary", icon=":material/done:"):
-                how = alerts.acknowledge
-        if len(which) == 1:
+                action = alerts.acknowledge
+        if len(chosen) == 1:
             st.caption(
                 "Put one away that no report will clear, as when its check is gone. It opens anew "
                 "if a report finds it again."
             )
             if st.form_submit_button("Put away", icon=":material/close:"):
-                how = alerts.close
-    if how is not None:
+                action = alerts.close
+    if action is not None:
         with elements.show_errors():
-            for alert in which:
-                how(settings, alert.alert_id, person, note)
+            for alert in chosen:
+                action(settings, alert.alert_id, person, note)
             st.session_state["person"] = person
             st.rerun()
 
 
 @elements.show_errors()
 def history(settings: Settings) -> None:
-    """Draw what happened to alerts, the newest first."""
+    """Draw the history of alerts, the newest first."""
     st.subheader("What happened", anchor=False)
     events = alerts.history(settings, limit=100)
     if not events:

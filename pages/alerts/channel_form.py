@@ -1,4 +1,4 @@
-"""Where alerts are told besides the page: a webhook and mail, and what became of the messages."""
+"""Alert channels besides the page: a webhook and mail, and the delivery of messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAVED = "channels-saved"
 
 
 def section(settings: Settings) -> None:
-    """Draw the channels, each with how its last message fared."""
+    """Draw the channels, each with the state of its last message."""
     st.subheader("Channels", anchor=False)
     st.markdown(
         "An alert is always on this page. Where else it is told, one message for each report that "
@@ -68,8 +68,8 @@ def section(settings: Settings) -> None:
 
 @st.fragment(run_every=2)
 @elements.show_errors()
-def _state(settings: Settings, name: Name, kept: Channels) -> None:
-    is_on = name in kept.on
+def _state(settings: Settings, name: Name, saved: Channels) -> None:
+    is_on = name in saved.on
     mark = ":green-badge[on]" if is_on else ":gray-badge[off]"
     summary = f"**{NAMES[name]}** {mark}"
     mine = [delivery for delivery in deliver.deliveries(settings) if delivery.channel == name]
@@ -81,8 +81,8 @@ def _state(settings: Settings, name: Name, kept: Channels) -> None:
     st.markdown(summary)
 
 
-def _webhook(settings: Settings, kept: Channels) -> None:
-    now = kept.webhook
+def _webhook(settings: Settings, saved: Channels) -> None:
+    now = saved.webhook
     url = st.text_input(
         "Address",
         now.url if now else "",
@@ -100,14 +100,14 @@ def _webhook(settings: Settings, kept: Channels) -> None:
     if st.button("Save the webhook"):
         _keep(
             settings,
-            lambda: kept.model_copy(
+            lambda: saved.model_copy(
                 update={"webhook": channels.made(Webhook, url=url.strip(), is_on=is_on)}
             ),
         )
 
 
-def _mail(settings: Settings, kept: Channels) -> None:
-    now = kept.mail
+def _mail(settings: Settings, saved: Channels) -> None:
+    now = saved.mail
     with st.container(horizontal=True):
         host = st.text_input(
             "Mail server",
@@ -148,7 +148,7 @@ def _mail(settings: Settings, kept: Channels) -> None:
         people = tuple(address.strip() for address in to.split(",") if address.strip())
         _keep(
             settings,
-            lambda: kept.model_copy(
+            lambda: saved.model_copy(
                 update={
                     "mail": channels.made(
                         Mail,
@@ -166,7 +166,7 @@ def _mail(settings: Settings, kept: Channels) -> None:
 
 
 def _secret(value: str | None, name: str, used: str, missing: str) -> None:
-    """Say whether a secret is set, never what it is."""
+    """State whether a secret is set, without showing it."""
     if value:
         st.caption(f":green[:material/key:] {name} is set. {used}")
     else:
@@ -183,12 +183,12 @@ def _keep(settings: Settings, changed: Callable[[], Channels]) -> None:
         st.rerun()
 
 
-def _test(settings: Settings, name: Name, kept: Channels) -> None:
+def _test(settings: Settings, name: Name, saved: Channels) -> None:
     st.button(
         "Send a test",
         icon=":material/send:",
         key=f"test-{name}",
-        disabled=name not in kept.on,
+        disabled=name not in saved.on,
         on_click=_send,
         args=(settings, name),
     )
@@ -205,7 +205,7 @@ def _send(settings: Settings, name: Name) -> None:
 @st.fragment(run_every=2)
 @elements.show_errors()
 def messages(settings: Settings) -> None:
-    """Draw the messages that were sent or wait."""
+    """Draw sent and waiting messages."""
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:
         return

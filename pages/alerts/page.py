@@ -1,4 +1,4 @@
-"""Alerts: what stands, when reports are made, what raises an alert and where it is told."""
+"""Alerts: open alerts, report schedules, rules and channels."""
 
 from pages.alerts import alert_list, channel_form, rule_form, schedule_form
 from pages.shared import code_snippets, drafts, elements, set_aside_list

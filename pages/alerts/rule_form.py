@@ -1,4 +1,4 @@
-"""The rules by which a report raises alerts, as a table to edit."""
+"""The alert rules as an editable table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ COLUMNS = {
 
 @elements.show_errors()
 def section(settings: Settings) -> None:
-    """Draw the rules and keep what is changed."""
+    """Draw the rules and save changes."""
     st.subheader("Rules", anchor=False)
     st.markdown(
         "The first rule that is on and names a check decides about it. An alert opens and clears "
@@ -94,12 +94,12 @@ def _as_table(rules: list[Rule]) -> pd.DataFrame:
 
 
 def _as_rules(table: pd.DataFrame) -> list[Rule]:
-    """Return what the table says; a row without a name and a pattern is one that was only begun."""
+    """Return the rules in the table; a row without a name and a pattern is incomplete."""
     rules = []
     for row in table.to_dict("records"):
-        given = {key: value for key, value in row.items() if not pd.isna(value)}
-        if not given.get("name") and not given.get("pattern"):
+        filled = {key: value for key, value in row.items() if not pd.isna(value)}
+        if not filled.get("name") and not filled.get("pattern"):
             continue
-        hours = given.pop("quiet_hours", 24.0)
-        rules.append(alerts.made_rule(**{**given, "quiet_seconds": hours * HOUR}))
+        hours = filled.pop("quiet_hours", 24.0)
+        rules.append(alerts.made_rule(**{**filled, "quiet_seconds": hours * HOUR}))
     return rules

@@ -1,4 +1,4 @@
-"""When reports are made by themselves."""
+"""Schedules of automatic reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDED = {
 
 
 def section(settings: Settings) -> None:
-    """Draw the schedules, and the form that sets one."""
+    """Draw the schedules, and the form for a new one."""
     st.subheader("Schedule", anchor=False)
     st.markdown(
         "Reports by themselves, one at a time: a time that comes while the last report is still "
@@ -189,7 +189,7 @@ def _form(settings: Settings) -> None:
 
 
 def _options(window: str, last: int | None, name: str) -> dict[str, object]:
-    """Return what Monitor takes; only what is chosen, so that its own defaults hold."""
+    """Return options for Monitor; only selected ones, so that its own defaults apply."""
     given: dict[str, object] = {"window": window, "scheduled": name}
     if last is not None:
         given["last"] = int(last)

@@ -9,7 +9,7 @@ from pages.shared import code_snippets, elements
 from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
-# a project without one has no such page
+# a project without a checklist has no such page
 checklist = part(spec.name, "checklist")
 
 STATES = {
@@ -21,13 +21,13 @@ ALL, OPEN, GRADED = "All", "Open", "What a grader checks"
 
 
 def counted(requirements: list[Requirement]) -> str:
-    """Return how many of some lines are met."""
+    """Return how many of the lines are met."""
     met = sum(requirement.state == "met" for requirement in requirements)
     return f"{met} of {len(requirements)} met"
 
 
 def chosen(requirements: tuple[Requirement, ...]) -> list[Requirement]:
-    """Return the lines that the person wants to see."""
+    """Return the lines that match the filter."""
     shown = st.segmented_control(
         "Show", [ALL, OPEN, GRADED], default=ALL, required=True, key="shown"
     )
@@ -39,7 +39,7 @@ def chosen(requirements: tuple[Requirement, ...]) -> list[Requirement]:
 
 
 def line(requirement: Requirement, *, is_graded: bool) -> None:
-    """Draw a requirement: its state, what was found, where that is, and what to do."""
+    """Draw a requirement: its state, the evidence, where that is, and what to do."""
     word, colour, icon = STATES[requirement.state]
     with st.container(border=True, gap="xsmall", key=f"line-{requirement.number}"):
         st.markdown(f":{colour}-badge[{icon} {word}] **`{requirement.number}`** {requirement.text}")

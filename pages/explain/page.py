@@ -1,4 +1,4 @@
-"""Explain: what a model's probabilities depend on, in general and for a single row."""
+"""Explain: what a model's probabilities depend on, globally or for a single row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ drafts.hold("explain", "rows", "view", "start-*", "input-*")
 STORE = settings.mlflow_uri
 VIEWS = {"model": "In general", "row": "A single row"}
 SIZES = (50, 150, 500)
-# what a job takes beside asking the model: loading it, drawing and keeping the figures
+# time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
 LISTED = ("champion", "challenger", "previous")
 
@@ -84,14 +84,14 @@ def of_version(version: model_store.ModelVersion) -> Choice:
 
 def newest(choice: Choice, explained: str) -> tracking.RunInfo | None:
     """Return the newest explanation of that kind."""
-    # one that was fitted again is another model with the same figures
+    # a refitted version is another model with the same metrics
     version = choice.number if explained == "row" and choice.number else None
     matching = ExplanationRun.where(model_run=choice.run_id, explained=explained, version=version)
     runs = tracking.runs(settings, step="explain", status="FINISHED", matching=matching, limit=1)
     return runs[0] if runs else None
 
 
-def kept(run: tracking.RunInfo, name: str) -> pd.DataFrame:
+def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
     return elements.table(settings, STORE, run.run_id, name)
 
 
@@ -113,15 +113,15 @@ def ask_in_general(choice: Choice, run: tracking.RunInfo) -> None:
 
 
 def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) -> str:
-    """Say about how long it takes: as the last one, or by the time that the test set took."""
+    """Estimate the duration: from the last explanation, or from the time of the test set."""
     features, of = len(CandidateRun.of(run).features) or 1, run.metrics
     if not {"seconds_predict_test", "rows_test"} <= of.keys():
         return "It takes seconds to minutes, longer with more rows."
-    count = explain.asked(options, features, int(of["rows_test"]))
+    count = explain.predicted_rows(options, features, int(of["rows_test"]))
     seconds = FIXED_SECONDS + count * of["seconds_predict_test"] / of["rows_test"]
     if (last := newest(choice, "model")) and last.ended:
         same = options.model_copy(update={"rows": int(last.metrics["rows_explained"])})
-        before = explain.asked(same, features, int(of["rows_test"]))
+        before = explain.predicted_rows(same, features, int(of["rows_test"]))
         seconds = (last.ended - last.started) * count / before
     estimate = (
         f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(round(seconds, -1), 10):.0f} s"
@@ -132,7 +132,10 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
 def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
     of = explained.metrics
     same_rows(choice, explained, f"{of['rows_explained']:,.0f} rows")
-    important, contributions = kept(explained, "importance"), kept(explained, "shap")
+    important, contributions = (
+        stored_table(explained, "importance"),
+        stored_table(explained, "shap"),
+    )
     size = contributions["contribution"].abs().groupby(contributions["feature"]).mean()
     first = important.iloc[0]
     elements.figures(
@@ -170,7 +173,7 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
         "the model knows what comes together, not what comes of what."
     )
     st.markdown("**What the model answers along a feature**")
-    table = kept(explained, "partial")
+    table = stored_table(explained, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
@@ -190,12 +193,12 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
 
 
 def about(name: str) -> str:
-    """Return what a feature means; a model may have features that the project has no more."""
+    """Return the description of a feature; a model may have features that the project lost."""
     return spec.about(name) if name in spec.columns or name in spec.engineered else name
 
 
 def companions(choice: Choice, name: str) -> str:
-    """Say which numbers among the inputs change together with a feature."""
+    """Name the inputs that are correlated with a feature."""
     rows = elements.table(settings, STORE, choice.run_id, "test_predictions")
     rows = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL])
     correlations = explanation.companions(rows, name).head(3)
@@ -206,7 +209,7 @@ def companions(choice: Choice, name: str) -> str:
 
 
 def same_rows(choice: Choice, explained: tracking.RunInfo, what: str) -> None:
-    """Say when, on which rows, and whether the sets that stand now are others."""
+    """State when and on which rows it was made, and whether the sets have changed since."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"{what} of the test set of its own training, explained "
@@ -270,7 +273,7 @@ def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
 
 
 def suggestions(tested: pd.DataFrame, ids: list[str]) -> dict[str, str]:
-    """Return some rows that are worth a look, by their id."""
+    """Return some interesting rows, by their id."""
     probability, label = tested[PROBABILITY], tested[LABEL]
     missed, made = probability[label == 0], probability[label == 1]
     offered = {ids[0]: "the first one"}
@@ -308,7 +311,7 @@ def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
         word = spec.positive if of["label"] == 1 else spec.negative
         shown.append(("It was", word, "its label"))
     elements.figures(shown)
-    table = kept(explained, "contributions")
+    table = stored_table(explained, "contributions")
     elements.chart(explanation_charts.waterfall(table, base, probability))
     exact = len(table) <= explanation.EXACT_FEATURES
     st.caption(
@@ -332,7 +335,7 @@ with elements.show_errors():
         st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
         code_snippets.panel(settings, "explain")
         st.stop()
-    asked = st.query_params.get("target")  # of a link on another page; it may be a run
+    asked = st.query_params.get("target")  # of a link on another page; may be a run
     wanted = [
         choice.target for choice in offered.values() if asked in (choice.target, choice.run_id)
     ]

@@ -1,4 +1,4 @@
-"""What to do about a report: links that begin it, and the report as a file."""
+"""What to do about a report: links to the next steps, and the report as a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINKS = {
 
 
 def show(settings: Settings, run: tracking.RunInfo) -> None:
-    """Say what to do next, with links that begin it."""
+    """State what to do next, with links to the pages for it."""
     st.subheader("What to do", anchor=False)
     st.markdown(f"**{elements.plain(ReportRun.of(run).verdict_todo)}**")
     for name, why in _reasons(settings, run):
@@ -42,7 +42,7 @@ def show(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
-    """Return what helps with this verdict, the first thing first, and why."""
+    """Return what helps with this verdict, the most important first, and why."""
     code = ReportRun.of(run).verdict or "unknown"
     missing = run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0)
     labels = (
@@ -71,7 +71,7 @@ def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]
 
 
 def _is_at_threshold(settings: Settings, run: tracking.RunInfo) -> bool:
-    """Tell whether F1 is beyond its limits, or the threshold parts no rows at all."""
+    """Return whether F1 is beyond its limits, or the threshold separates no rows at all."""
     checks = report_view.checks_of(settings, settings.mlflow_uri, run.run_id)
     if checks is None:
         return False
@@ -81,7 +81,7 @@ def _is_at_threshold(settings: Settings, run: tracking.RunInfo) -> bool:
 
 
 def files(settings: Settings, run: tracking.RunInfo) -> None:
-    """Offer the report as a page that stands alone, as JSON, and evidently's beside it."""
+    """Offer the report as a self-contained page, as JSON, and evidently's beside it."""
     name = f"monitoring_{run.run_id[:12]}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
@@ -124,7 +124,7 @@ def files(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
-    """Return the report as the step wrote it, or what the run holds of one."""
+    """Return the report as the step wrote it, or what the run's tags and metrics have of it."""
     report = report_view.document(settings, settings.mlflow_uri, run.run_id) or _report_of(
         settings, run
     )
@@ -132,23 +132,23 @@ def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
 
 
 def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
-    """Return the report as one HTML document that stands alone."""
+    """Return the report as one self-contained HTML document."""
     store = settings.mlflow_uri
     checks = report_view.checks_of(settings, store, run.run_id)
     figures = {}
     for name in FIGURES:
-        with suppress(NotReadyError):  # one of labels, where there are none
+        with suppress(NotReadyError):  # figures of labels, where there are none
             path = tracking.artifact(settings, run.run_id, f"figures/{name}.svg")
             figures[name] = path.read_text(encoding="utf-8")
     tables = {}
     if checks is not None:
         moved = report_tables.by_column(checks)
         tables["The columns, the worst first"] = moved.drop(columns=["text", "todo"])
-    slices = report_view.kept(settings, store, run.run_id, "slices")
+    slices = report_view.stored_table(settings, store, run.run_id, "slices")
     if slices is not None and len(slices):
         worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
         tables["The worst slices of the current rows"] = worst.head(report_view.WORST_SLICES)
-    confusion = report_view.kept(settings, store, run.run_id, "confusion")
+    confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
     if confusion is not None and len(confusion):
         tables["Labels at the threshold, current rows"] = report_view.of_current(confusion)
     report = _report_of(settings, run) | report_view.document(settings, store, run.run_id)
@@ -158,7 +158,7 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
 
 
 def _report_of(settings: Settings, run: tracking.RunInfo) -> dict[str, Any]:
-    """Return what a run's tags and metrics hold of a report."""
+    """Return the parts of a report in a run's tags and metrics."""
     report, of = ReportRun.of(run), run.metrics
     return {
         "run_id": run.run_id,
@@ -184,7 +184,7 @@ def _report_of(settings: Settings, run: tracking.RunInfo) -> dict[str, Any]:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _evidently(_settings: Settings, store: str, run_id: str) -> str | None:
-    """Return where evidently's report of the same rows lies, None where there is none."""
+    """Return the path of evidently's report on the same rows, None without one."""
     try:
         return str(tracking.artifact(_settings, run_id, "files/evidently.html"))
     except NotReadyError:

@@ -1,4 +1,4 @@
-"""Which rows to compare, and from where on it is an alarm."""
+"""Options of a report: which rows to compare, and the limits for alarms."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ask(
     scorings: list[predictions.Scoring],
     last: tracking.RunInfo | None,
 ) -> dict[str, Any]:
-    """Ask for the options of a report; what is not chosen is left to their defaults."""
+    """Draw the form of a report's options; unset ones keep their defaults."""
     before = options_of(settings, settings.mlflow_uri, last.run_id) if last else {}
     tallies = [tally for tally in predictions.tallies(settings) if not tally.is_shadow]
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
@@ -61,7 +61,7 @@ def ask(
         format_func=WINDOWS.__getitem__,
         key="window",
     )
-    # a place of its own: what follows stays as it is, open or not, when the window changes
+    # a container keeps what follows in its state, open or not, when the window changes
     with st.container():
         st.caption(ABOUT[kind])
         chosen = _window(settings, spec, kind, scorings, tallies)
@@ -86,13 +86,13 @@ def _window(
         if not names:
             st.info(f"No scoring of {monitor.MIN_ROWS} rows or more. Choose other rows.")
             return {}
-        asked = st.query_params.get("scoring", "")  # of a link on Score
+        linked = st.query_params.get("scoring", "")  # of a link on Score
         run_id = st.selectbox(
             "Scored rows",
             list(names),
             format_func=names.get,
             key="scoring",
-            index=list(names).index(asked) if asked in names else 0,
+            index=list(names).index(linked) if linked in names else 0,
         )
         return {"scoring_run": run_id}
     if kind == "test":
@@ -140,11 +140,11 @@ def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
 
 
 def values(settings: Settings) -> dict[str, dict[str, int]]:
-    """Return the values of the columns of few values, and how many raw rows have each."""
+    """Return the values of low-cardinality columns, and how many raw rows have each."""
     snapshot = snapshots.current(settings)
     if snapshot is None:
         return {}
-    table = report_view.kept(settings, settings.mlflow_uri, snapshot.run_id, "values")
+    table = report_view.stored_table(settings, settings.mlflow_uri, snapshot.run_id, "values")
     if table is None:
         return {}
     return {
@@ -229,7 +229,7 @@ def _limits(
 
 
 def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -> pd.DataFrame:
-    """Return a row for each check that can have limits, with those that a person set."""
+    """Return a row for each check that can have limits, with the user's own limits."""
     rows = report_tables.complete(checks)
     rows = rows[~rows["code"].str.startswith("slice.") & (rows["group"] != "split")]
     known = set(rows["code"])
@@ -237,7 +237,7 @@ def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -
         {"code": row.code, "Check": row.title, "Value": row.value, "Now": row.threshold}
         for row in rows.itertuples()
     ]
-    # of a check that the last report did not make
+    # a check that is not in the last report
     lines += [{"code": code, "Check": code, "Now": ""} for code in before if code not in known]
     for row in lines:
         limits = before.get(str(row["code"])) or {}
@@ -247,7 +247,7 @@ def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -
 
 
 def chosen_limits(edited: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return the limits that are filled in, by check."""
+    """Return the limits in the table, by check."""
     by_check = {}
     for row in edited.to_dict("records"):
         limits = {
@@ -262,7 +262,7 @@ def chosen_limits(edited: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def options_of(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
-    """Return the options that a report was asked for with; empty where it does not tell."""
+    """Return the options that a report was requested with; empty if unknown."""
     try:
         text = tracking.artifact(_settings, run_id, "settings.json").read_text(encoding="utf-8")
     except NotReadyError:

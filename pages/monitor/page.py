@@ -21,7 +21,6 @@ drafts.hold(
     "version",
     "false-alarms",
 )
-STORE = settings.mlflow_uri
 
 
 def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> None:
@@ -42,8 +41,8 @@ def form(scorings: list[predictions.Scoring], last: tracking.RunInfo | None) -> 
         st.caption(f"The newest report, {elements.ago(last.started)}: {title}. It stands above.")
 
 
-def asked(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
-    """Return the report that a link asks for, else the newest, and what to say about it."""
+def requested(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
+    """Return the requested report, by default the newest, and a note about it."""
     wanted = st.query_params.get("report", "")
     if not wanted or (last and wanted == last.run_id):
         return last, ""
@@ -56,7 +55,7 @@ def asked(last: tracking.RunInfo | None) -> tuple[tracking.RunInfo | None, str]:
 with elements.show_errors():
     elements.wait_for_store()
     last = tracking.last_run(settings, "monitor")
-    shown, note = asked(last)
+    shown, note = requested(last)
     elements.header(
         "Monitor",
         "Compare scored rows with the reference, the rows that the model was tested on "

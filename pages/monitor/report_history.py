@@ -31,7 +31,7 @@ FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABIL
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=60)
 def reports(_settings: Settings, store: str, newest: str) -> list[tracking.RunInfo]:
-    """Return the finished reports, newest first; `newest` is its run, so that a new one counts."""
+    """Return the finished reports, newest first; `newest` is a cache key for new ones."""
     return tracking.runs(_settings, step="monitor", status="FINISHED", limit=MOST)
 
 
@@ -51,7 +51,7 @@ def checks_of(
 @st.fragment
 @elements.show_errors()
 def show(settings: Settings, last: tracking.RunInfo) -> None:
-    """Show what earlier reports said."""
+    """Show earlier reports."""
     st.subheader("All reports", anchor=False)
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
@@ -75,7 +75,7 @@ def show(settings: Settings, last: tracking.RunInfo) -> None:
 
 
 def name_of(run: tracking.RunInfo) -> str:
-    """Return what a report is called in a list."""
+    """Return the name of a report in a list."""
     made = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M")
     report = ReportRun.of(run)
     verdict = WORDS.get(report.verdict, "no verdict")

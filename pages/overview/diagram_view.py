@@ -1,4 +1,4 @@
-"""The diagram of the life cycle, on a page."""
+"""The diagram of the life cycle."""
 
 from core.documents.texts import diagram
 from pages.shared import bilingual
@@ -6,7 +6,7 @@ from pages.shared.bilingual import st
 
 
 def draw() -> None:
-    """Draw the stages with what each leaves, and offer the picture as text."""
+    """Draw the stages with their outputs, and offer the picture as text."""
     st.vega_lite_chart(diagram.chart(bilingual.translate), width="stretch", key="life-cycle")
     with st.expander("The diagram as text"):
         st.caption("Mermaid, as Markdown pages draw it:")

@@ -1,4 +1,4 @@
-"""The first five minutes: what this is, and one button that runs all of it."""
+"""The first five minutes: an introduction, and one button that runs everything."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ TOUR = (
 
 
 def draw(settings: Settings, spec: ProjectSpec, figure: Figure) -> None:
-    """Draw what a newcomer needs, as long as it is needed.
+    """Draw the introduction while a newcomer needs it.
 
     Parameters
     ----------
     figure : function
-        Of a step and its run, returns the figure that says most and what it means.
+        Takes a step and its run, returns the key figure and its meaning.
     """
     with elements.show_errors():
         chain = chains.current(settings)
@@ -122,16 +122,16 @@ def _running(settings: Settings, figure: Figure) -> None:
 
 
 def _stages(settings: Settings, chain: Chain, figure: Figure) -> None:
-    """Draw a line for each stage, as many from the first moment on: nothing jumps."""
+    """Draw a line for each stage, from the start in full number, so that nothing jumps."""
     for link in chain.links:
         name = elements.STEPS[link.step][1]
         status = link.job.status if link.job else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{MARKS[status]} **{name}**", width=150)
-            st.markdown(_said(settings, link, figure), width="stretch")
+            st.markdown(_stage_text(settings, link, figure), width="stretch")
 
 
-def _said(settings: Settings, link: Link, figure: Figure) -> str:
+def _stage_text(settings: Settings, link: Link, figure: Figure) -> str:
     job = link.job
     if job is None:
         return ":gray[not yet]"

@@ -1,4 +1,4 @@
-"""Overview: where the life cycle stands, and the one next thing to do."""
+"""Overview: the state of the life cycle, and the next thing to do."""
 
 from core.data import snapshots
 from core.data.records import AcquiredRun
@@ -33,19 +33,19 @@ FILLS = {
 
 
 def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
-    """Return what the stores say, and the last finished run of each step."""
+    """Return the facts in the stores, and the last finished run of each step."""
     runs = {step: tracking.last_run(settings, step) for step in steps.RUN_NAMES}
     snapshot, prepared = snapshots.current(settings), storage.current_prepared(settings)
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     large = predictions.scorings(settings, min_rows=monitor.MIN_ROWS, limit=1)
     if large:
-        # one row's score says nothing of the rows in operation
+        # a single row's score says nothing about operation
         runs["score"] = tracking.finished_run(settings, large[0].run_id) or runs["score"]
     trained, monitored = runs["train"], of_operation()
     runs["monitor"] = monitored
     looked_at = monitored.params.get("scored_by") if monitored else None
     if monitored and not looked_at and large and monitored.started >= large[0].scored_at:
-        looked_at = large[0].run_id  # a window of the log, which that scoring is part of
+        looked_at = large[0].run_id  # a window of the log that includes that scoring
     return lifecycle.Facts(
         snapshot=snapshot.id if snapshot else None,
         prepared_from=prepared.snapshot if prepared else None,
@@ -60,7 +60,7 @@ def gather() -> tuple[lifecycle.Facts, dict[str, tracking.RunInfo | None]]:
 
 
 def of_operation() -> tracking.RunInfo | None:
-    """Return the newest report of the present: not of the test set, nor of a season of old."""
+    """Return the newest report on current data: not on the test set, nor on the past."""
     newest = tracking.runs(settings, step="monitor", status="FINISHED", limit=20)
     for run in newest:
         if run.params.get("window") != "test" and run.params.get("where", "{}") in ("", "{}"):
@@ -69,7 +69,7 @@ def of_operation() -> tracking.RunInfo | None:
 
 
 def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
-    """Return the figure that says most about a step's last run, and what it means."""
+    """Return the key figure of a step's last run, and its meaning."""
     of = run.metrics
     if step == "acquire":
         source = AcquiredRun.of(run).source or "a source"
@@ -96,9 +96,9 @@ def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
 def state_of(
     stage: lifecycle.Stage, run: tracking.RunInfo | None, awaited: set[str]
 ) -> tuple[str, str]:
-    """Return a stage's state, and why its newest job failed where what stands is still in use.
+    """Return a stage's state, and why its newest job failed if older results are still in use.
 
-    `awaited` are the steps that a chain which runs has yet to come to.
+    `awaited` are the steps that a running chain has not reached yet.
     """
     newest = jobs.latest(settings, stage.step, limit=1)
     if newest and newest[0].status in ("queued", "running"):
@@ -113,7 +113,7 @@ def state_of(
 
 
 def picture(states: dict[str, str]) -> None:
-    """Draw the life cycle as a chain of arrows, each in the colour of its state."""
+    """Draw the life cycle as a chain of arrows, coloured by state."""
     arrows = "".join(
         f'<div role="listitem" style="flex:1 1 118px; background:{FILLS[state]}; color:#fff; '
         "padding:.55rem .4rem .55rem 1.5rem; line-height:1.25; clip-path:polygon(0 0, "
@@ -127,7 +127,7 @@ def picture(states: dict[str, str]) -> None:
 def card(
     number: int, stage: lifecycle.Stage, state: str, problem: str, run: tracking.RunInfo | None
 ) -> None:
-    """Draw one stage: its state, its last run's key figure, and where to go."""
+    """Draw one stage: its state, its last run's key figure, and a link."""
     page, name, icon = elements.STEPS[stage.step]
     word, colour, badge_icon = BADGES[state]
     with st.container(border=True, width=312, height="stretch", key=f"stage-{stage.step}"):
@@ -140,7 +140,7 @@ def card(
             value, meaning = key_figure(stage.step, run)
             text = f"### {value}\n{meaning}, {elements.ago(run.ended or run.started)}"
             mark = elements.sample_mark(run.is_sample)
-            # on a line of its own
+            # on a separate line
             st.markdown(f"{text}  \n{mark.strip()}" if mark else text)
             elements.run_link(run.run_id, steps.RUN_NAMES[stage.step])
         if problem:
@@ -149,10 +149,10 @@ def card(
             )
 
 
-def verdict(run: tracking.RunInfo | None, *, is_told: bool) -> None:
-    """Say what the newest report concludes, once: not where the chain's end says it above."""
+def verdict(run: tracking.RunInfo | None, *, is_shown: bool) -> None:
+    """Show the newest report's conclusion, unless the end of the chain shows it above."""
     report = ReportRun.of(run) if run else ReportRun()
-    if is_told:
+    if is_shown:
         st.markdown(":material/check: **Every stage is done.**")
     else:
         st.markdown(f":material/monitor_heart: **{report.verdict_title}.** {report.verdict_todo}")
@@ -181,7 +181,7 @@ def life_cycle() -> None:
                 st.markdown(f":material/progress_activity: **{name} is running.**")
                 st.page_link(page, label="See how far it is", icon=":material/arrow_forward:")
             elif first is None:
-                verdict(runs["monitor"], is_told=chain is not None and chain.state == "done")
+                verdict(runs["monitor"], is_shown=chain is not None and chain.state == "done")
             else:
                 page, name, _ = elements.STEPS[first.step]
                 st.markdown(f":material/flag: **Next: {name}.** {first.todo}")

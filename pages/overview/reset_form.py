@@ -1,4 +1,4 @@
-"""Begin anew: everything is moved into a backup, after asking; a backup can be put back."""
+"""Reset: everything is moved into a backup, after confirmation; a backup can be restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pages.shared.bilingual import st
 
 
 def draw(settings: Settings) -> None:
-    """Draw the reset and the backups, folded away."""
+    """Draw the reset and the backups, collapsed."""
     with st.expander("Begin anew, or put a backup back"), elements.show_errors():
         _reset(settings)
         backups = backup.listed(settings)
@@ -71,7 +71,7 @@ def _ask(settings: Settings, restore: str | None) -> None:
 
 
 def notice() -> None:
-    """Tell that the app is starting again, as long as it is."""
+    """Show a message while the app is restarting."""
     if st.session_state.get("restarting"):
         st.info("The app starts again. This page comes back by itself in some seconds.")
         st.stop()

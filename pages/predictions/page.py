@@ -1,4 +1,4 @@
-"""Predictions: what was answered, to whom, and what became of it."""
+"""Predictions: what was predicted, for whom, and the true labels."""
 
 import time
 from datetime import datetime, timedelta
@@ -56,7 +56,7 @@ SOURCES = {
     "row": "One row",
     "api": "API",
 }
-# what a gap's reason says where it is a code
+# texts for coded reasons of a gap
 GAPS = {
     gap_journal.ENDED: "The endpoint ended while the log was down; at least so many rows waited."
 }
@@ -100,7 +100,7 @@ def figures(tallies: list[predictions.Tally]) -> None:
 @st.fragment(run_every=10)
 @elements.show_errors()
 def log_state() -> None:
-    """Tell whether the live gateway can write the log now."""
+    """Return whether the live gateway can write the log now."""
     live = next((server for server in elements.ready_servers(settings) if server.is_live), None)
     status = gateway.status(live.port) if live else None
     if status is None:
@@ -151,7 +151,7 @@ def filters(tallies: list[predictions.Tally]) -> predictions.Filters:
         when = st.selectbox("Time", list(TIMES), key="when", width=150)
         since, until = None, None
         if TIMES[when]:
-            # to the minute: else every rerun would ask something else
+            # rounded to the minute: otherwise every rerun would be another query
             since = time.time() // 60 * 60 - TIMES[when]
         elif when == "Days":
             today = datetime.now().date()
@@ -306,7 +306,7 @@ def to_keep(chosen: predictions.Filters) -> pd.DataFrame:
 
 
 def history(row: pd.Series) -> None:
-    """Show where a prediction came from, and all that was said of its label."""
+    """Show the origin of a prediction, and the history of its label."""
     with st.container(border=True):
         st.markdown(
             f"**{row[PREDICTION_ID]}**  \nVersion {elements.plain(row[VERSION])} said "
@@ -410,13 +410,13 @@ def by_file(tallies: list[predictions.Tally]) -> None:
     going = elements.job_panel(settings, "label")
     elements.wait_for_store()
     last = tracking.last_run(settings, "label")
-    # what the file before came to is no answer to the one that is being taken in
+    # the previous file's result would be misread as that of the file being imported
     if last is not None and not going:
         outcome(last)
 
 
 def whose_keys(tallies: list[predictions.Tally]) -> str | None:
-    """Ask whose rows a file's keys name, where the log holds both; None where it holds one kind."""
+    """Ask for the data source of a file's keys if the log holds both; None if it holds one."""
     if len({tally.is_sample for tally in tallies}) < 2:
         return None
     kinds = {"real": "Real rows", "sample": "Sample rows"}

@@ -1,4 +1,4 @@
-"""Prepare: choose features and rows, and divide them into a train and a test set."""
+"""Prepare: select features and rows, and split them into a training and a test set."""
 
 import json
 from contextlib import suppress
@@ -36,7 +36,7 @@ MISSING = {
 
 
 def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
-    """Draw the choices, as they were made last, and the button that prepares by them."""
+    """Draw the options, as last used, and the button that prepares."""
     features = choose_features(before)
     rows = choose_rows(snapshot, before)
     with st.container(horizontal=True):
@@ -116,16 +116,16 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
 
 
 def last_choices(prepared: storage.Prepared | None) -> prepare.Options:
-    """Return the choices by which the sets that stand were made; the defaults where none do."""
+    """Return the options of the current sets; the defaults without any."""
     if prepared is None or prepared.project != settings.project:
         return prepare.Options()
-    with suppress(ValidationError):  # made by another version of the app
+    with suppress(ValidationError):  # from another version of the app
         return prepare.Options(**prepared.options)
     return prepare.Options()
 
 
 def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
-    """Return the features that were chosen; None for the project's own."""
+    """Return the selected features; None for the project's own."""
     sets = {feature_set.title: feature_set for feature_set in spec.feature_sets}
     last = before.features or spec.features
     titles = {spec.features: spec.features_title, **{sets[name].features: name for name in sets}}
@@ -165,13 +165,13 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
 def choose_rows(
     snapshot: snapshots.Snapshot, before: prepare.Options
 ) -> dict[str, tuple[str, ...]] | None:
-    """Return the filter that was chosen; None for the project's development rows."""
+    """Return the selected filter; None for the project's development rows."""
     column = spec.rows.column
     last = split.default_rows(spec) if before.rows is None else before.rows
     counts = values_of(snapshot)
     if column not in counts:
         return None
-    # offered even where there are none: all rows are kept only if somebody says so
+    # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
@@ -205,7 +205,7 @@ def choose_rows(
 
 
 def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
-    """Return the values of the columns to filter by, and how many rows have each."""
+    """Return the values of the filter columns, and how many rows have each."""
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
         return {}

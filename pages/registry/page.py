@@ -1,4 +1,4 @@
-"""Registry: the versions and their cards, two beside each other, and which is the champion."""
+"""Registry: versions, their cards, comparisons of two, and the champion."""
 
 from datetime import datetime
 from typing import Literal
@@ -20,18 +20,18 @@ drafts.hold(
 )
 VIEWS = ("Versions", "Compare", "Promote", "Ledger")
 AIMS = {"better": "shown to be better", "not_worse": "not worse by more than a margin"}
-# what is chosen stays while another view is open
+# session keys whose selection survives a change of view
 CHOSEN = ("version", "one", "other", "challenger")
 DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": login.who()}
 
 
 def standing() -> None:
-    """Say which version has which alias, and which one answers."""
+    """Show which version has which alias, and which one serves."""
     rows = []
     for alias in (model_store.CHAMPION, model_store.CHALLENGER, model_store.PREVIOUS):
         version = by_alias.get(alias)
         if alias == model_store.CHALLENGER and version == champion:
-            # the newest training's, which has become the champion: nobody challenges it
+            # the newest training's version has become the champion: there is no challenger
             version = None
         if version is None:
             nobody = {
@@ -105,7 +105,7 @@ def select(
     usual: str,
     width: int | Literal["stretch"] = "stretch",
 ) -> str:
-    """Let a version be chosen; what was chosen stays while it can be."""
+    """Draw the selection of a version, which persists while possible."""
     if st.session_state.get(key) not in options:
         st.session_state[key] = usual
     return st.selectbox(label, options, format_func=names.__getitem__, key=key, width=width)
@@ -125,7 +125,7 @@ def promotion() -> None:
 
 def ask() -> None:
     beside = [version for version in listed if version != champion]
-    # the gate refuses what learned from the sample beside what learned from real rows
+    # the gate refuses to compare a version trained on the sample with one trained on real rows
     is_sample = champion is not None and champion.is_sample
     others = [version for version in beside if champion is None or version.is_sample == is_sample]
     if not others:
@@ -181,13 +181,15 @@ def ask() -> None:
         "decided_by": by,
     }
     with st.container(horizontal=True):
-        asked = st.button("Ask the gate", type="primary", icon=":material/gavel:", disabled=going)
+        requested = st.button(
+            "Ask the gate", type="primary", icon=":material/gavel:", disabled=going
+        )
         tried = st.button("Only try", icon=":material/science:", disabled=going)
     st.caption(
         f"**Ask the gate** makes version {number} the champion if no rule is against it"
         f"{follows(number)}. **Only try** tells what the gate would say, and moves nothing."
     )
-    if asked or tried:
+    if requested or tried:
         elements.submit(settings, "promote", promote.Options, dry_run=tried, **what)
     with st.expander("Promote against the rules"):
         reason = st.text_area(
@@ -211,7 +213,7 @@ def ask() -> None:
 
 
 def follows(number: str) -> str:
-    """Say what becomes of the live endpoint, as the end of a sentence."""
+    """Return what happens to the live endpoint, as the end of a sentence."""
     if live is None:
         return ""
     return (
@@ -221,7 +223,7 @@ def follows(number: str) -> str:
 
 
 def last_move() -> None:
-    """Say since when, and by whose decision, the champion is the champion."""
+    """Show since when the champion is in place, and who decided so."""
     moves = registry.ledger(settings, spec.model)
     if moves.empty or pd.isna(moves["from"].iloc[0]):
         return
@@ -270,7 +272,7 @@ def rollback() -> None:
 
 
 def nothing_to_roll_back_to() -> None:
-    """Say why: the ledger knows who was the champion before."""
+    """Show the reason: the ledger has the previous champion."""
     moves = registry.ledger(settings, spec.model)
     now = champion.version if champion else ""
     before = next((number for number in moves["version"] if number != now), None)
@@ -367,7 +369,7 @@ with elements.show_errors():
     figures = version_list.figures(settings, listed)
     live = endpoint.live(settings)
     if live is not None and live.model != spec.model:
-        live = None  # that of another project
+        live = None  # of another project
     going = any(job.step == "promote" for job in jobs.active(settings))
     standing()
     view = st.segmented_control(

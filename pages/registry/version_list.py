@@ -1,4 +1,4 @@
-"""Registered versions on a page: their table, the card of one, and one judged beside another."""
+"""Registered versions: their table, the card of one, and comparisons of two."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DECISIONS = {
     "override": ("promoted against the rules", "violet"),
     "unchanged": ("unchanged", "gray"),
 }
-# what the value and the limit of a rule are counted in
+# units of the value and the limit of a rule
 UNITS = {
     "same_rows": "rows",
     "better": "nats",
@@ -51,20 +51,20 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def candidate(version: ModelVersion) -> str:
-    """Return what people call the candidate that a version is."""
+    """Return the display name of a version's candidate."""
     kind = version.about.candidate
     return kinds.title(kind) if kind else "unknown kind"
 
 
 def name(version: ModelVersion) -> str:
-    """Return a version in words, to choose it by."""
+    """Return a version's label in a selection."""
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     made_up = " · sample" if version.is_sample else ""
     return f"{version.version}{aliases} · {candidate(version)}{made_up}"
 
 
 def figures(settings: Settings, listed: Sequence[ModelVersion]) -> Figures:
-    """Return the metrics of the versions' runs; runs do not change, so they are read once."""
+    """Return the metrics of the versions' runs; runs are immutable, so they are cached."""
     ids = tuple((version.version, version.run_id) for version in listed)
     return _figures(settings, listed, settings.mlflow_uri, ids)
 
@@ -80,14 +80,14 @@ def _figures(
 
 
 def choose(settings: Settings, listed: Sequence[ModelVersion], measured: Figures) -> ModelVersion:
-    """Show all versions as a table, and return the one that is chosen in it or by its number."""
+    """Show all versions as a table, and return the one selected in it or by its number."""
     numbers = [version.version for version in listed]
     if st.session_state.get("version") not in numbers:
-        asked = st.query_params.get("version", "")
+        linked = st.query_params.get("version", "")
         champion = next(
             (version.version for version in listed if model_store.CHAMPION in version.aliases), ""
         )
-        wanted = [choice for choice in (asked, champion) if choice in numbers]
+        wanted = [choice for choice in (linked, champion) if choice in numbers]
         st.session_state["version"] = (wanted or numbers)[0]
 
     def take() -> None:
@@ -171,7 +171,7 @@ def card(settings: Settings, version: ModelVersion) -> None:
         )
         elements.run_link(version.run_id, "Run of its figures")
     with st.container(border=True):
-        # below the page's own headings; its first line is the page's already
+        # below the page's own headings; its first line is on the page already
         st.markdown(re.sub(r"(?m)^(#+) ", r"##\1 ", text.partition("\n\n")[2]))
 
 
@@ -292,7 +292,7 @@ def _slices(settings: Settings, run: tracking.RunInfo, names: tuple[str, str]) -
 
 
 def last_answer(settings: Settings) -> None:
-    """Show what the gate said last, rule by rule."""
+    """Show the last gate decision, rule by rule."""
     runs = model_facts.decisions(settings, of_gate=True)
     if not runs:
         st.info("The gate was not asked yet.")
@@ -319,7 +319,7 @@ def last_answer(settings: Settings) -> None:
 
 
 def rule_table(rules: pd.DataFrame) -> None:
-    """Show what the gate's rules found, each with its limit and what that means."""
+    """Show the results of the gate's rules, each with its limit and meaning."""
 
     def number(code: str, value: float) -> str:
         if pd.isna(value):
@@ -350,12 +350,12 @@ def rule_table(rules: pd.DataFrame) -> None:
 
 
 def threshold(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> float:
-    """Let another threshold be chosen with its consequences in view, and return it."""
+    """Draw the choice of another threshold with its consequences, and return it."""
     key = f"threshold-{version.version}"
     own = version.about.threshold
     if key not in st.session_state:
         st.session_state[key] = round(0.5 if own is None else own, 2)
-    # only this part runs again while the slider moves
+    # only this fragment reruns while the slider moves
     st.fragment(_consequences)(settings, spec, version, key)
     return float(st.session_state[key])
 
@@ -403,7 +403,7 @@ def _share(value: float) -> str:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _trade_off(_settings: Settings, store: str, run_id: str) -> tuple[pd.DataFrame, str]:
-    """Return what each threshold does, and to which rows: of validation, or else of the test."""
+    """Return the consequences of each threshold, and their rows: validation, or else test."""
     try:
         table = tracking.table(_settings, run_id, "validation")
         rows = "the validation folds: the test set has not been looked at to choose"

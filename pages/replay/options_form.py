@@ -1,4 +1,4 @@
-"""The form of the page Replay: what goes by, who watches, what is put in."""
+"""The form of the page Replay: rows, policies, and injected drift."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DEFAULTS = "Defaults"
 
 @st.cache_data(show_spinner="Looking at the rows", max_entries=8)
 def outlook(_settings: Settings, snapshot: str, rows: str) -> step.Outlook | None:
-    """Return what there is to replay of a snapshot, which does not change."""
+    """Return what can be replayed of a snapshot, which is immutable."""
     return step.outlook(_settings, rows=rows)
 
 
 def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
-    """Draw the form; returns the options of the step."""
+    """Draw the form; return the options of the step."""
     first = st.container(horizontal=True, vertical_alignment="bottom")
     with first:
         rows = st.segmented_control(
@@ -136,12 +136,12 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
         "Predictive retrains when the trend of a check will cross its limit within so many days. "
         "The calendar retrains whatever the checks say. Inputs alone never retrain."
     )
-    given = {
+    settings_of = {
         "reactive": {"k": k, "n": n},
         "predictive": {"horizon_days": horizon, "min_windows": least},
         "calendar": {"every_days": every},
     }
-    return policies + [{"strategy": name, **given[name]} for name in chosen]
+    return policies + [{"strategy": name, **settings_of[name]} for name in chosen]
 
 
 def _injection(

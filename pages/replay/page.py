@@ -1,4 +1,4 @@
-"""Replay: the past once more, under several policies of retraining."""
+"""Replay: labelled history under several retraining policies."""
 
 import pandas as pd
 
@@ -34,7 +34,7 @@ drafts.hold(
     "drift*",
 )
 STORE = settings.mlflow_uri
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 BASELINE = "Never"
 
 
@@ -52,10 +52,10 @@ def form() -> None:
         elements.submit(settings, "replay", replay.Options, **options)
 
 
-@st.fragment(run_every=LOOK_SECONDS)
+@st.fragment(run_every=POLL_SECONDS)
 @elements.show_errors()
 def live(job_id: str) -> None:
-    """Draw the windows that have gone by so far."""
+    """Draw the windows replayed so far."""
     job = jobs.get(settings, job_id)
     if job is None or job.run_id is None:
         return
@@ -76,7 +76,7 @@ def live(job_id: str) -> None:
 
 def result(run: tracking.RunInfo) -> None:
     outcome = ReplayRun.of(run)
-    policies = kept(run, "policies")
+    policies = stored_table(run, "policies")
     draw = st.info if outcome.answer.startswith("No policy") or len(policies) == 1 else st.success
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
     of, begin = run.metrics, outcome.drift_begin
@@ -94,7 +94,7 @@ def result(run: tracking.RunInfo) -> None:
     if begin is not None:
         st.markdown(f":red[:material/bolt:] Put in: {elements.plain(run.params['drift'])}.")
     table(policies, has_drift=begin is not None)
-    windows = kept(run, "windows")
+    windows = stored_table(run, "windows")
     st.markdown("**Log loss of each window**")
     elements.chart(replay_charts.log_loss(windows, drift_begin=begin))
     st.caption(
@@ -104,7 +104,7 @@ def result(run: tracking.RunInfo) -> None:
     if len(policies) > 1:
         st.markdown("**What each policy gained over doing nothing**")
         elements.chart(replay_charts.gain(windows, baseline=BASELINE, drift_begin=begin))
-    decided(kept(run, "decisions"))
+    decided(stored_table(run, "decisions"))
     store(run.run_id)
 
 
@@ -207,12 +207,12 @@ def remove(run_id: str) -> None:
     replay_store.remove(settings, run_id)
 
 
-def kept(run: tracking.RunInfo, name: str) -> pd.DataFrame:
+def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
     return elements.table(settings, STORE, run.run_id, name)
 
 
 def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
-    """Return the replay that is asked for, the newest without."""
+    """Return the requested replay, by default the newest."""
     if len(done) == 1:
         return done[0]
     names = {

@@ -1,8 +1,8 @@
-"""Reports: the documents of the project, filled from the runs as they stand."""
+"""Reports: the documents of the project, filled from the current runs."""
 
 from __future__ import annotations
 
-# what a document says is told before its links and tables are made: told twice, numbers suffer
+# documents are translated before they are drawn: a second translation would break numbers
 import streamlit as plain
 
 from core.documents import export
@@ -29,8 +29,8 @@ NAMES = {"md": "Markdown", "html": "HTML", "pdf": "PDF"}
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def made(key: tuple[str, ...], _facts: Facts) -> tuple[Document, ...]:
-    """Return the documents of one state of the facts."""
+def documents_for(key: tuple[str, ...], _facts: Facts) -> tuple[Document, ...]:
+    """Return the documents for one state of the facts."""
     return logic.build(_facts)
 
 
@@ -39,7 +39,7 @@ def file(
     key: tuple[str, ...], name: str, kind: str, language: str, app: str, _facts: Facts
 ) -> bytes:
     """Return a document as a file, or all in one zip."""
-    filled = made(key, _facts)
+    filled = documents_for(key, _facts)
     if kind == "zip":
         return export.bundle(filled, _facts, language=language, app=app)
     chosen = next(document for document in filled if document.name == name)
@@ -47,13 +47,13 @@ def file(
 
 
 def address() -> str:
-    """Return where this app answers, as the person's browser has it."""
+    """Return the app's address, as the user's browser has it."""
     url = (st.context.url or export.APP).rstrip("/")
     return url.removesuffix("/reports")
 
 
 def downloads(facts: Facts, document: Document) -> None:
-    """Offer the document in each form, and all of them in one file; made when asked for."""
+    """Offer the document in each format, and all in one file; created on demand."""
     with st.container(horizontal=True):
         for kind, name in NAMES.items():
             offer(facts, document.name, kind, name, f"{document.name}.{kind}")
@@ -61,14 +61,14 @@ def downloads(facts: Facts, document: Document) -> None:
 
 
 def offer(facts: Facts, document: str, kind: str, name: str, called: str) -> None:
-    """Draw a button that makes a file, and then the one that downloads it.
+    """Draw a button that creates a file, and then one that downloads it.
 
-    A download is offered once its bytes are there: what is made while it is asked for gives no
-    sign for seconds, and fails where the page is drawn again meanwhile.
+    The download appears once its bytes exist: creating them in a download's callback shows no sign
+    for seconds, and fails if the page is redrawn meanwhile.
     """
     wanted = (export.key(facts), document, kind, bilingual.chosen(), address())
     ready = st.session_state.setdefault("made-files", set())
-    # Markdown holds no pictures to draw
+    # Markdown has no pictures to draw
     if kind == "md" or wanted in ready:
         st.download_button(
             f"Download {name}",
@@ -97,7 +97,7 @@ def link(run_id: str) -> str:
 
 
 def translated(text: str) -> str:
-    """Return a text of a document in the person's language, with its links."""
+    """Return a text of a document in the user's language, with its links."""
     return as_markdown.linked(bilingual.translate(text), link)
 
 
@@ -125,7 +125,7 @@ def draw(block: Block, place: int) -> None:
 
 
 def missing(block: Missing) -> None:
-    """Tell a fact that is not there yet, and where the step is that supplies it."""
+    """Draw a missing fact, with a link to the step that supplies it."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         plain.markdown(f":material/pending: {translated(block.text)}")
         if block.step in elements.STEPS:
@@ -142,13 +142,13 @@ with elements.show_errors():
     elements.wait_for_store()
     with st.spinner("Filling the documents from the runs", show_time=True):
         facts = documents.gather(settings)
-        filled = {document.name: document for document in made(export.key(facts), facts)}
-    asked = st.query_params.get("document")
+        filled = {document.name: document for document in documents_for(export.key(facts), facts)}
+    linked = st.query_params.get("document")
     names = list(filled)
     chosen = st.selectbox(
         "Document",
         names,
-        index=names.index(asked) if asked in filled else 0,
+        index=names.index(linked) if linked in filled else 0,
         format_func=lambda name: filled[name].title,
         key="document",
         width=470,

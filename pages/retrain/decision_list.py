@@ -1,4 +1,4 @@
-"""Decisions so far, and challenger against champion."""
+"""Past decisions, and challenger against champion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHOWN = 50
 
 
 def runs(settings: Settings) -> list[tracking.RunInfo]:
-    """Return the decisions, newest first; failed ones too."""
+    """Return the decisions, newest first, including failed ones."""
     decided = tracking.runs(settings, step="retrain", limit=SHOWN)
     return [run for run in decided if run.status != "RUNNING"]
 
@@ -37,7 +37,7 @@ def runs(settings: Settings) -> list[tracking.RunInfo]:
 def challenger(
     settings: Settings, decided: list[tracking.RunInfo], state: retrain.State, *, going: bool
 ) -> None:
-    """Show what the newest retraining made, what the gate says of it, and promote it."""
+    """Show the newest retraining's challenger and its gate result, with the promotion."""
     judged = [(run, decision) for run in decided if (decision := DecisionRun.of(run)).gate]
     if not judged:
         return
@@ -49,7 +49,7 @@ def challenger(
         f"gate {GATES.get(decision.gate, '')}"
         + (" It is the champion now." if state.champion.version == number else "")
     )
-    # the gate was only asked: nothing was promoted yet
+    # the gate was a dry run: nothing was promoted yet
     text = decision.gate_text.removeprefix("Only tried, nothing was moved. ")
     text = text.removeprefix("Promoted").lstrip(".: ")
     st.markdown(elements.plain(text[:1].upper() + text[1:]))
@@ -102,7 +102,7 @@ def challenger(
 
 
 def decisions(decided: list[tracking.RunInfo]) -> None:
-    """Show the decisions so far, with reasons, evidence and cost."""
+    """Show past decisions, with reasons, evidence and cost."""
     st.subheader("Decisions so far", anchor=False)
     if not decided:
         st.info("Nothing was decided yet.")

@@ -1,4 +1,4 @@
-"""Retrain: what the policy would do now and why, the policy, and the decisions so far."""
+"""Retrain: the policy's decision now and why, the policy, and past decisions."""
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ DRAW = {
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def known(_settings: object, store: str, stamp: tuple[str, ...]) -> retrain.State:
-    """Return what a decision is made by; `stamp` is of all that can change it."""
+    """Return the basis of a decision; `stamp` is a cache key of everything that affects it."""
     return retrain.state(settings, spec)
 
 
@@ -56,7 +56,7 @@ def read(champion: model_store.ModelVersion, decided: list[tracking.RunInfo]) ->
 
 def now(state: retrain.State, by: Policy) -> None:
     decision = retrain.decide(settings, by, state)
-    # where nothing decides, nothing was found to be well
+    # without a policy nothing was found to be well
     draw = DRAW[decision.code] if by.is_on or decision.code != "none" else st.info
     draw(f"**{decision.title}.** {elements.plain(' '.join(decision.reasons))}")
     st.markdown(f"**To do:** {decision.todo}")

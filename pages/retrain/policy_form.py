@@ -1,4 +1,4 @@
-"""The policy of retraining, explained and set."""
+"""The retraining policy, explained and set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROMOTES = {
 
 
 def section(settings: Settings, policy: Policy) -> None:
-    """Draw the settings and keep them when saved."""
+    """Draw the settings and save them on request."""
     st.subheader("Policy", anchor=False)
     strategy = st.radio(
         "When to retrain",

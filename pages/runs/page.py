@@ -1,4 +1,4 @@
-"""Runs: every step that was taken, with all that it recorded."""
+"""Runs: every run of a step, with all that it recorded."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""A file to be scored: its first rows, which column is which, what is left out, and which way."""
+"""Scoring a file: its first rows, column mapping, rows left out, and the way to score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.serving import server
 from pages.shared import csv_format, elements, uploads
 from pages.shared.bilingual import st
 
-# From here on the file itself is the result: as many rows are slow to look at one by one.
+# From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
 WAYS = {
     "endpoint": ("Served model", "Every batch goes through the endpoint that others call too."),
@@ -34,7 +34,7 @@ KEEPS = {
 
 
 def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
-    """Take a file from the browser, show what it holds, and score it at a press."""
+    """Draw a file upload with its contents, and the button that scores it."""
     files = uploads.ask(settings, "CSV or parquet file", "file", types=["csv", "parquet"])
     if not files:
         wanted = ", ".join(inputs_of(settings, served))
@@ -79,7 +79,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
 
 
 def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
-    """Take a path or an address, and score what lies there at a press."""
+    """Draw the input of a path or an address, and the button that scores it."""
     path = st.text_input(
         "File, folder or address",
         key="path",
@@ -145,7 +145,7 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
 
 
 def resume(settings: Settings) -> None:
-    """Offer to go on with the newest scoring of a path where it was interrupted."""
+    """Offer to resume the newest interrupted scoring of a path."""
     newest = jobs.latest(settings, "score", limit=1)
     if not newest or newest[0].status not in ("failed", "cancelled") or not newest[0].run_id:
         return
@@ -159,12 +159,12 @@ def resume(settings: Settings) -> None:
 
 @st.cache_data(show_spinner="Reading the first rows", max_entries=8)
 def peek(path: str, given: Given) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
-    """Return the columns and the first rows of what lies at a path or address, and how it is."""
+    """Return columns, first rows and dialect at a path or address."""
     return batches.peek(path, csv_format.CHECKED_ROWS, given)
 
 
 def inputs_of(settings: Settings, served: server.Server) -> tuple[str, ...]:
-    """Return the columns that the served version takes."""
+    """Return the input columns of the served version."""
     return model_store.require_version(settings, served.model, served.version).inputs
 
 
@@ -176,7 +176,7 @@ def columns(
     first: pd.DataFrame,
     rows: int | None,
 ) -> dict[str, str] | None:
-    """Show the first rows and ask which column is which; None while an input has none."""
+    """Show the first rows and the column mapping; None while an input is not mapped."""
     of = "" if rows is None else f" of {rows:,}"
     st.markdown(f"**The first rows**{of} with {len(names)} columns")
     st.dataframe(first.head(10), hide_index=True)
@@ -225,7 +225,7 @@ def checked(
     inputs: tuple[str, ...],
     rows: int | None,
 ) -> None:
-    """Say what of the first rows would be left out, and why."""
+    """State which of the first rows would be left out, and why."""
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
     is_all = rows is not None and rows <= len(first)
@@ -264,7 +264,7 @@ def checked(
 
 
 def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
-    """Ask for the way, with a sentence for the one that is chosen."""
+    """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
     way = st.segmented_control(
         "Way",
@@ -279,7 +279,7 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
 
 
 def choose_keep(source: str) -> str | None:
-    """Ask what the predictions log keeps."""
+    """Draw the choice of what the predictions log stores."""
     keep = st.segmented_control(
         "Keep",
         list(KEEPS),
@@ -293,7 +293,7 @@ def choose_keep(source: str) -> str | None:
 
 
 def cluster(settings: Settings) -> None:
-    """Show the cluster that is used, and start or stop one on this machine."""
+    """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
         st.caption(f"Scheduler: {elements.plain(settings.dask)}")
         return

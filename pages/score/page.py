@@ -1,4 +1,4 @@
-"""Score: send rows to the served model, and see what it answers."""
+"""Score: send rows to the served model, and see its predictions."""
 
 from core.platform import tracking
 from core.platform.errors import NotReadyError
@@ -17,13 +17,13 @@ SOURCES = {
     "upload": "A file",
     "path": "A path",
 }
-# what the predictions log calls a source
+# names of sources in the predictions log
 LOGGED = {"page": "row", "file": "upload"}
 HISTORY = 50
 
 
 def form(ready: list[server.Server]) -> str | None:
-    """Ask what to score; returns the run whose map stands on the court."""
+    """Draw the choice of what to score; return the run whose map is on the court."""
     ports = {served.port: f"{served.name} on port {served.port}" for served in ready}
     port = st.selectbox("Served model", list(ports), format_func=ports.__getitem__, key="port")
     served = next(listening for listening in ready if listening.port == port)
@@ -51,7 +51,7 @@ def form(ready: list[server.Server]) -> str | None:
 
 
 def chosen(last: tracking.RunInfo) -> tracking.RunInfo:
-    """Return the scoring to look at: the newest, or an earlier one that is chosen."""
+    """Return the scoring to show: the newest, or an earlier one by selection."""
     kept: list[predictions.Scoring] = []
     with elements.show_errors():
         kept = predictions.scorings(settings, limit=HISTORY)
@@ -69,7 +69,7 @@ def chosen(last: tracking.RunInfo) -> tracking.RunInfo:
         list(titles),
         index=list(titles).index(last.run_id),
         format_func=titles.__getitem__,
-        # a new scoring is shown at once, whatever was chosen before
+        # a new scoring is shown at once, whatever was selected before
         key=f"scoring-{last.run_id}",
     )
     run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)

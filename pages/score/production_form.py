@@ -1,4 +1,4 @@
-"""The production rows: scored at one press, as the brief asks."""
+"""Scoring of the production rows with one button, as the brief asks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pages.shared.bilingual import st
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
-    """Say which rows these are, and score them at a press."""
+    """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
         st.info("There is no raw data yet. Acquire it on the Acquire page first.")
         st.page_link(

@@ -1,4 +1,4 @@
-"""What a scoring of many rows left: Monitor's verdict, its figures and its rows."""
+"""The result of scoring many rows: Monitor's verdict, metrics and rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORDERS = ("As sent", "Highest first", "Lowest first")
 
 
 def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show all that a finished scoring of many rows says."""
+    """Show the result of a finished scoring of many rows."""
     verdict(settings, run)
     figures(settings, spec, run)
     with st.container(horizontal=True):
@@ -54,19 +54,19 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def read(path: str) -> pd.DataFrame:
-    """Return the rows of a scoring, never to be changed: all visits share them."""
+    """Return the rows of a scoring; do not modify them: all sessions share them."""
     return storage.read_output(Path(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def density(path: str, threshold: float) -> Any:
-    """Return the picture of a scoring's probabilities; its file does not change."""
+    """Return the chart of a scoring's probabilities; its file is immutable."""
     rows = read(path)[[PROBABILITY]]
     return drift_charts.probability_density(rows.assign(set="scored"), threshold=threshold)
 
 
 def verdict(settings: Settings, run: tracking.RunInfo) -> None:
-    """Show what Monitor says of these rows, or how to ask it: there is no second judgement."""
+    """Show Monitor's verdict on these rows, or a link to get one: there is no other judgement."""
     scoring = ScoringRun.of(run).scoring or run.run_id
     reports = tracking.runs(
         settings,
@@ -101,7 +101,7 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show the figures of a scoring beside those of the test set."""
+    """Show the metrics of a scoring beside those of the test set."""
     of, source = run.metrics, run.params["source"]
     trained = tracking.run(settings, ScoringRun.of(run).model_run)
     test = trained.metrics if trained else {}
@@ -153,7 +153,7 @@ def _interval(of: dict[str, float], name: str, digits: int) -> str:
 def caution(
     spec: ProjectSpec, run: tracking.RunInfo, base_rate: float, test: dict[str, float]
 ) -> None:
-    """Say what log loss and F1 alone would hide."""
+    """State what log loss and F1 alone would hide."""
     of, source, sentences = run.metrics, run.params["source"], []
     reached = of.get("predicted_positive", 0)
     if reached == 0:
@@ -207,7 +207,7 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
 def charts(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, path: str
 ) -> None:
-    """Draw the probabilities and, with labels, what was called what."""
+    """Draw the probabilities and, with labels, the confusion matrix."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     left, right = elements.side_by_side()
     with left:
@@ -228,15 +228,15 @@ def charts(
 
 
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
-    """Show the rows that pass the filters, a page of them at a time, and offer them as files."""
+    """Show the filtered rows page by page, and offer them as files."""
     st.markdown("**What the model answered**")
     chosen = rows_chosen(spec, rows, run.run_id)
     pages = max(1, -(-len(chosen) // PAGE_ROWS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        # named by what is filtered: another choice starts on its own first page
-        seen = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
+        # keyed by the filter: another selection starts on its first page
+        filter_key = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
         page = st.number_input(
-            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{seen}", width=170
+            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{filter_key}", width=170
         )
         st.markdown(f"{len(chosen):,} of {len(rows):,} rows", width="content")
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
@@ -278,7 +278,7 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
 
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
-    """Draw the filters, and return the places of the rows that pass them, in the chosen order."""
+    """Draw the filters, and return the positions of the matching rows, in the selected order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         low, high = st.slider(
             "Probability (%)", 0, 100, (0, 100), key=f"between-{run_id}", width=230

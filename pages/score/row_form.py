@@ -1,4 +1,4 @@
-"""One row: its place on the court or its form, what the model answers, and what moves that."""
+"""Scoring a single row: its place on the court or its form, the prediction, and its reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Place = tuple[float, float]
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> str | None:
-    """Draw court and form, and score at a press; returns the run whose map stands on the court."""
+    """Draw court and form, and score on request; return the run whose map is on the court."""
     usual = elements.example_row(settings, served.run_id)
     known = elements.known_texts(settings, served.run_id)
     keys = {name: f"one-{served.run_id}-{name}" for name in usual}
@@ -55,7 +55,7 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> str | N
 
 
 def explain_it(settings: Settings, version: str, row: dict[str, row_field.Value]) -> None:
-    """Ask for a row's contributions and what it would get if it were otherwise."""
+    """Request a row's contributions, and its probability with other inputs."""
     elements.submit(settings, "explain", explain.Options, target=version, row=row, around=True)
 
 
@@ -67,7 +67,7 @@ def court(
     keys: dict[str, str],
     followers: tuple[str, ...],
 ) -> str | None:
-    """Draw the court to click on, with the newest map of the same other inputs."""
+    """Draw the clickable court, with the newest map for the same other inputs."""
     court_map = part(spec.name, "court_map")
     place = place_of(spec, now) or st.session_state.get(f"place-{served.run_id}")
     st.markdown("**Click the place on the court**")
@@ -121,7 +121,7 @@ def court(
 def values_at(
     spec: ProjectSpec, place: Place, followers: tuple[str, ...]
 ) -> dict[str, row_field.Value]:
-    """Return what the inputs that follow from a place are there, as their fields take them."""
+    """Return the inputs that follow from a place, as their fields expect them."""
     court_map = part(spec.name, "court_map")
     at = court_map.columns_at(
         spec, pd.Series([place[0]]).to_numpy(), pd.Series([place[1]]).to_numpy()
@@ -135,14 +135,14 @@ def values_at(
 
 
 def differs(value: row_field.Value, other: row_field.Value) -> bool:
-    """Tell whether two values of a column are not the same, as far as its field shows them."""
+    """Return whether two values of a column differ, at the precision of its field."""
     if isinstance(value, str) or isinstance(other, str) or value is None or other is None:
         return value != other
     return abs(value - other) > 5e-4
 
 
 def place_of(spec: ProjectSpec, row: dict[str, row_field.Value]) -> Place | None:
-    """Return the place that a row's inputs tell, None where they tell none."""
+    """Return the place that a row's inputs determine, None without one."""
     court_map = part(spec.name, "court_map")
     if court_map is None:
         return None
@@ -151,7 +151,7 @@ def place_of(spec: ProjectSpec, row: dict[str, row_field.Value]) -> Place | None
 
 
 def explanations(settings: Settings, run_id: str, version: str) -> list[tracking.RunInfo]:
-    """Return the newest explanations of single rows by a version, with all around them."""
+    """Return a version's newest explanations of single rows that include the surroundings."""
     return tracking.runs(
         settings,
         step="explain",
@@ -165,7 +165,7 @@ def explanations(settings: Settings, run_id: str, version: str) -> list[tracking
 
 
 def row_of(run: tracking.RunInfo) -> dict[str, row_field.Value]:
-    """Return the row that a run was given, as its parameters keep it; empty where they do not."""
+    """Return the row of a run from its parameters; empty if they lack it."""
     try:
         row = ast.literal_eval(run.params.get("row", ""))
     except (SyntaxError, ValueError):
@@ -180,7 +180,7 @@ def map_for(
     row: dict[str, row_field.Value],
     followers: tuple[str, ...],
 ) -> tracking.RunInfo | None:
-    """Return the explanation whose map holds for a row: all but the place is the same."""
+    """Return the explanation whose map applies to a row: equal in everything but the place."""
     wanted = {name: value for name, value in row.items() if name not in followers}
     for run in explanations(settings, run_id, version):
         given = row_of(run)
@@ -196,7 +196,7 @@ def show(
     rows: pd.DataFrame,
     drawn: str | None,
 ) -> None:
-    """Show the answer first, then what moves it; `drawn` is the run whose map stands above."""
+    """Show the prediction first, then its reasons; `drawn` is the run whose map is above."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     first = rows.iloc[0]
     word = spec.positive if first[PREDICTED] else spec.negative
@@ -243,11 +243,11 @@ def show(
 def outcome(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, prediction_id: str
 ) -> None:
-    """Let the person say how it came out, and show what was said last."""
-    kept = predictions.read(settings, run.run_id)
-    if kept.empty or not prediction_id:
+    """Draw the input of the true label, and show the last one."""
+    stored = predictions.read(settings, run.run_id)
+    if stored.empty or not prediction_id:
         return
-    known = kept[LABEL].iloc[0]
+    known = stored[LABEL].iloc[0]
     words = {1: spec.positive, 0: spec.negative}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
@@ -268,7 +268,7 @@ def what_moves_it(
     threshold: float,
     drawn: str | None,
 ) -> None:
-    """Show a row's contributions, how far each input alone moves it, and the map."""
+    """Show a row's contributions, the effect of each input alone, and the map."""
     store, of = settings.mlflow_uri, run.metrics
     probability, base = of["probability"], of["base"]
     along = elements.table(settings, store, run.run_id, "along")
@@ -307,7 +307,7 @@ def what_moves_it(
 
 
 def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, threshold: float) -> None:
-    """Draw the map of an explanation that is not the one on the court above."""
+    """Draw the map of an explanation, unless it is on the court above."""
     try:
         cells = elements.table(settings, settings.mlflow_uri, run.run_id, "map")
     except NotReadyError:

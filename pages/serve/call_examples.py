@@ -1,4 +1,4 @@
-"""Calls of a served model that can be pasted as they stand: curl, Python, JavaScript."""
+"""Example calls of a served model, ready to paste: curl, Python, JavaScript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LANGUAGES = {"curl": "bash", "Python": "python", "JavaScript": "javascript"}
 
 
 def predict(url: str, row: Mapping[str, Any], *, with_key: bool) -> dict[str, str]:
-    """Return the call that asks for one row, in each language."""
+    """Return the call that scores one row, in each language."""
     body = {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
     return _texts(
         f"{url}/invocations",

@@ -1,4 +1,4 @@
-"""API keys on the Serve page: made and shown once, listed by name and age, revoked."""
+"""API keys on the Serve page: created and shown once, listed by name and age, revoked."""
 
 from __future__ import annotations
 

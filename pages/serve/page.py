@@ -14,7 +14,7 @@ drafts.hold("serve", "serve-target", "serve-port", "serve-shadow")
 
 
 def in_order(aliases: Iterable[str]) -> list[str]:
-    """Return aliases as people think of them; last what somebody gave in MLflow's own pages."""
+    """Return aliases in a natural order; last those set in MLflow's own pages."""
     known = (model_store.CHAMPION, model_store.CHALLENGER, model_store.PREVIOUS)
     return sorted(aliases, key=lambda alias: (known.index(alias) if alias in known else 9, alias))
 
@@ -26,7 +26,7 @@ def form(listed: list[model_store.ModelVersion]) -> None:
             names[alias] = f"{alias} (version {version.version})"
     order = in_order(names)
     names |= {version.version: f"version {version.version}" for version in listed}
-    if st.session_state.get("serve-target") not in names:  # the alias is gone since
+    if st.session_state.get("serve-target") not in names:  # the alias has been removed since
         st.session_state.pop("serve-target", None)
     left, right = st.columns(2)
     target = left.selectbox(
@@ -62,7 +62,7 @@ def form(listed: list[model_store.ModelVersion]) -> None:
 
 
 def live_endpoint(listed: list[model_store.ModelVersion]) -> None:
-    """Say by which version people are answered, and let it follow the champion."""
+    """Show the version that serves callers, and the switch to the champion."""
     live = endpoint.live(settings)
     if live is None or live.model != spec.model:
         return
@@ -86,7 +86,7 @@ def live_endpoint(listed: list[model_store.ModelVersion]) -> None:
 
 
 def aliases_now(served: server.Server) -> str:
-    """Return the version in words, with the aliases that it has now: they move."""
+    """Return the version's name with its current aliases."""
     held = next((version.aliases for version in listed if version.version == served.version), ())
     if served.model != spec.model:
         return served.name
@@ -109,7 +109,7 @@ def watch() -> None:
 @st.fragment(run_every=15)
 @elements.show_errors()
 def others() -> None:
-    """Show what serves, or has one of our ports, and was not started here."""
+    """Show servers on our ports, or of models, that were not started here."""
     programs = external_servers.listed(settings)
     if not programs:
         return

@@ -1,4 +1,4 @@
-"""What the Serve page shows of an endpoint: how it does, how to call it, what it printed."""
+"""An endpoint on the Serve page: its state, how to call it, its log."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ STATES = {
 
 
 def card(settings: Settings, served: server.Server, name: str, live: server.Server | None) -> None:
-    """Draw an endpoint with all that can be done with it."""
+    """Draw an endpoint with all its actions."""
     with st.container(border=True, key=f"server-{served.port}"):
         status = gateway.status(served.port, timeout=1.0) if served.state != "died" else None
         if status is None and served.state == "ready":
-            # it has just been asked: nobody has to wait for those who watch it
+            # checked just now: no need to wait for its watch
             served = replace(served, state="silent")
         _head(settings, served, name)
         _problem(settings, served)
@@ -142,7 +142,7 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
     behind, counts = server.behind(settings, served), status.counts
     programs = [served.process, *([behind.process] if behind else [])]
     used, load = process.usage(programs), ""
-    # the share of a processor since this page looked last
+    # CPU share since this page last measured it
     last = st.session_state.get(f"usage-{served.port}")
     now = time.monotonic()
     st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
@@ -180,7 +180,7 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
 
 
 def _log_state(status: gateway.Status) -> None:
-    """Say whether what is answered is kept."""
+    """State whether predictions are being logged."""
     log = status.log
     lost = f" {log.lost:,} rows did not fit and are lost." if log.lost else ""
     if log.ok and not lost:
@@ -196,7 +196,7 @@ def _log_state(status: gateway.Status) -> None:
 
 
 def _copies(shadow: gateway.Shadow | None) -> None:
-    """Say how the copies for the challenger do, and where the two are compared."""
+    """Show the state of the challenger's copies, and where the two are compared."""
     if shadow is None:
         return
     missed = shadow.failed + shadow.dropped
@@ -230,11 +230,11 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 def _call(settings: Settings, served: server.Server) -> None:
     with_key = bool(api_keys.listed(settings))
     row = elements.example_row(settings, served.run_id)
-    asked = call_examples.predict(served.url, row, with_key=with_key)
+    examples = call_examples.predict(served.url, row, with_key=with_key)
     labelled = call_examples.label(served.url, with_key=with_key)
-    for name, place in zip(asked, st.tabs(list(asked)), strict=True):
+    for name, place in zip(examples, st.tabs(list(examples)), strict=True):
         with place:
-            st.code(asked[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
+            st.code(examples[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
             st.markdown(
                 'The answer is `{"predictions": [{"probability": …, "label": …}]}`: for each row '
                 f"the probability of 1 and the label at the threshold {served.threshold:g}. The "

@@ -1,1 +1,1 @@
-"""What every page draws or asks with: elements, the language, the log-in, who may ask, drafts."""
+"""Shared by the pages: elements, the language, the log-in, access, drafts."""

@@ -1,7 +1,7 @@
-"""Whom the app hears before a page runs: this site alone, and uploads of those who are let in.
+"""Access control before any page runs: same site only, and uploads only from admitted users.
 
-Streamlit takes a page of any name for the app's own if its WebSocket comes by that name, and files
-from every visitor, the log-in page's too. This stands before all of it.
+Streamlit accepts a WebSocket under any host name as the app's own, and files from every visitor,
+even on the log-in page. This runs before it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# sessions whose person was let in by the last run of a page
+# sessions whose user was admitted by the last run of a page
 _admitted: set[str] = set()
 
 
 class Door:
-    """The app behind a check of who asks: an ASGI application before another."""
+    """ASGI middleware that checks who is calling."""
 
     def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
         self.app = app
@@ -36,11 +36,11 @@ class Door:
             settings = Settings.load()
             self.hosts, self.asks = settings.hosts, settings.login
         except CourtsideError:
-            # pages say what is wrong with the settings, and do nothing else
+            # pages report invalid settings, and do nothing else
             self.hosts, self.asks = (), True
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it before anything of its body is read."""
+        """Forward a request, or refuse it before any of its body is read."""
         if scope["type"] in ("http", "websocket") and (reason := self._refusal(scope)):
             await _refuse(scope, send, reason)
         else:
@@ -60,7 +60,7 @@ class Door:
 
 
 def admit(is_known: bool) -> None:
-    """Let the session of this run upload files from now on, or no longer."""
+    """Allow or forbid uploads for the session of this run from now on."""
     if (context := get_script_run_ctx()) is None:
         return
     if is_known:
@@ -71,7 +71,7 @@ def admit(is_known: bool) -> None:
 
 async def _refuse(scope: Message, send: Send, reason: str) -> None:
     if scope["type"] == "websocket":
-        # before it is accepted: the browser is answered 403
+        # closed before it is accepted: the browser gets status 403
         await send({"type": "websocket.close", "code": 1008, "reason": reason[:120]})
         return
     kind = (b"content-type", b"text/plain; charset=utf-8")

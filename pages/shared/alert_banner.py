@@ -1,4 +1,4 @@
-"""The alerts that stand, in one line for other pages."""
+"""The open alerts in one line, for other pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SHOWN = 3
 @st.fragment(run_every=5)
 @elements.show_errors()
 def banner(settings: Settings) -> None:
-    """Say which alerts nobody has acknowledged, and link to them; draws nothing without any."""
+    """Show and link unacknowledged alerts; draw nothing without any."""
     open_alerts = [alert for alert in alerts.open_alerts(settings) if alert.state == alerts.OPEN]
     if not open_alerts:
         return
-    # the verdict of the newest report stands on the pages that show this
+    # pages with this banner show the verdict of the newest report anyway
     named = [alert for alert in open_alerts if alert.code != alerting.VERDICT]
-    # once where all are of the sample
+    # once if all are of the sample
     mark = elements.sample_mark(all(alert.is_sample for alert in open_alerts))
     names = [
         elements.plain(alert.title) + ("" if mark else elements.sample_mark(alert.is_sample))

@@ -1,8 +1,8 @@
-"""Streamlit in the person's language: pages take `st` from here.
+"""Streamlit in the user's language: pages import `st` from here.
 
-Pages say what they have to say in English. In another language, what is drawn goes through
-`core.platform.language.translate` on its way: labels, texts, choices, headings of tables, words in
-charts. What a person typed, and what a widget returns, stays as it is.
+Pages are written in English. In another language, everything drawn passes through
+`core.platform.language.translate`: labels, texts, options, table headings, words in charts. User
+input, and the values that widgets return, stay unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.platform import language
 
 PARAMETER = "lang"
 _CHOSEN = "language"
-# whose first argument is a text
+# functions whose first argument is a text
 _TEXTS = {
     "badge",
     "button",
@@ -79,7 +79,7 @@ _MOST_WORDS = 60
 
 
 def chosen() -> str:
-    """Return the language of this session: of its address, or else as chosen before."""
+    """Return the language of this session: from its address, or else as selected before."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return "en"
     asked = streamlit.query_params.get(PARAMETER)
@@ -89,11 +89,11 @@ def chosen() -> str:
 
 
 def choose() -> None:
-    """Draw the choice; the address keeps it, so a link opens in the same language."""
+    """Draw the selection; the address keeps it, so a link opens in the same language."""
     asked = streamlit.query_params.get(PARAMETER)
     if _CHOSEN not in streamlit.session_state and asked in language.LANGUAGES:
         streamlit.session_state[_CHOSEN] = asked
-    # a widget that is not drawn for a moment forgets its value: the key of its own keeps it
+    # a widget that is not drawn for a moment loses its value: a separate key keeps it
     kept = streamlit.session_state.get(_CHOSEN) or "en"
     picked = streamlit.segmented_control(
         translate("Language"),
@@ -125,7 +125,7 @@ def translate(text: str) -> str:
 
 
 class TranslatedStreamlit:
-    """Streamlit, or a place on its page, whose texts are told in the language of the session."""
+    """Streamlit, or a container on its page, that translates its texts."""
 
     def __init__(self, real: Any) -> None:
         self._real = real
@@ -134,11 +134,11 @@ class TranslatedStreamlit:
         member = getattr(self._real, name)
         if name == "sidebar":
             return TranslatedStreamlit(member)
-        how = _HOW.get(name)
-        if how is None and name not in _TEXTS and name not in _PLACES:
+        translator = _TRANSLATORS.get(name)
+        if translator is None and name not in _TEXTS and name not in _PLACES:
             return member
         spoken = chosen()
-        return member if spoken == "en" else _telling(member, name, spoken)
+        return member if spoken == "en" else _translator(member, name, spoken)
 
     def __enter__(self) -> TranslatedStreamlit:
         self._real.__enter__()
@@ -148,103 +148,107 @@ class TranslatedStreamlit:
         return self._real.__exit__(*fault)
 
 
-def _telling(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
-    def tell(text: Any) -> Any:
+def _translator(real: Callable[..., Any], name: str, spoken: str) -> Callable[..., Any]:
+    def translate(text: Any) -> Any:
         if isinstance(text, list):
-            return [tell(line) for line in text]
+            return [translate(line) for line in text]
         return language.translate(text, spoken) if isinstance(text, str) else text
 
     def drawn(*given: Any, **named: Any) -> Any:
         for key in _KEYWORDS & named.keys():
-            named[key] = tell(named[key])
+            named[key] = translate(named[key])
         if name in _TEXTS and given:
-            given = (tell(given[0]), *given[1:])
+            given = (translate(given[0]), *given[1:])
         if name == "metric":
-            given = tuple(tell(argument) for argument in given)
-            named |= {key: tell(named[key]) for key in ("value",) if key in named}
+            given = tuple(translate(argument) for argument in given)
+            named |= {key: translate(named[key]) for key in ("value",) if key in named}
         if name in _CHOICES:
             form = named.get("format_func", str)
-            named["format_func"] = lambda option: tell(str(form(option)))
-        how = _HOW.get(name)
-        if how is not None:
-            given, named = how(tell, given, named)
+            named["format_func"] = lambda option: translate(str(form(option)))
+        translator = _TRANSLATORS.get(name)
+        if translator is not None:
+            given, named = translator(translate, given, named)
         return _wrapped(real(*given, **named))
 
     return drawn
 
 
-def _wrapped(made: Any) -> Any:
-    if isinstance(made, DeltaGenerator):
-        return TranslatedStreamlit(made)
-    if isinstance(made, list | tuple) and any(
-        isinstance(element, DeltaGenerator) for element in made
+def _wrapped(drawn: Any) -> Any:
+    if isinstance(drawn, DeltaGenerator):
+        return TranslatedStreamlit(drawn)
+    if isinstance(drawn, list | tuple) and any(
+        isinstance(element, DeltaGenerator) for element in drawn
     ):
-        return type(made)(_wrapped(element) for element in made)
-    return made
+        return type(drawn)(_wrapped(element) for element in drawn)
+    return drawn
 
 
 Given = tuple[Any, ...]
 Named = dict[str, Any]
-Tell = Callable[[Any], Any]
+Translate = Callable[[Any], Any]
 
 
-def _first(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    return (tell(given[0]), *given[1:]), named
+def _first(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
+    return (translate(given[0]), *given[1:]), named
 
 
-def _html(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _html(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     parts = _MARKUP.split(given[0])
-    body = "".join(part if place % 2 else tell(part) for place, part in enumerate(parts))
+    body = "".join(part if place % 2 else translate(part) for place, part in enumerate(parts))
     return (body, *given[1:]), named
 
 
-def _pages(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _pages(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     if isinstance(given[0], Mapping):
-        return ({tell(title): pages for title, pages in given[0].items()}, *given[1:]), named
+        return ({translate(title): pages for title, pages in given[0].items()}, *given[1:]), named
     return given, named
 
 
-def _table(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _table(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     rows = given[0]
     if isinstance(rows, pd.DataFrame):
-        rows = rows.rename(columns=tell)
+        rows = rows.rename(columns=translate)
         for name in _texts_of(rows):
-            rows[name] = rows[name].map(tell)
+            rows[name] = rows[name].map(translate)
         if rows.index.dtype == object:
-            rows.index = rows.index.map(tell)
+            rows.index = rows.index.map(translate)
     return (rows, *given[1:]), named
 
 
-def _frame(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    """Tell headings, and cells that are words of ours; the names of the columns stay."""
+def _frame(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
+    """Translate headings, and cells with words of ours; the column names stay."""
     rows = given[0] if given else named.get("data")
     if not isinstance(rows, pd.DataFrame):
         return given, named
     shown = dict(named.get("column_config") or {})
     for name in rows.columns:
         if name not in shown:
-            shown[name] = tell(str(name))
+            shown[name] = translate(str(name))
         elif isinstance(shown[name], str):
-            shown[name] = tell(shown[name])
+            shown[name] = translate(shown[name])
         elif isinstance(shown[name], Mapping):
-            own = {key: tell(shown[name][key]) for key in ("label", "help") if shown[name].get(key)}
-            shown[name] = {"label": tell(str(name)), **shown[name], **own}
+            own = {
+                key: translate(shown[name][key])
+                for key in ("label", "help")
+                if shown[name].get(key)
+            }
+            shown[name] = {"label": translate(str(name)), **shown[name], **own}
     rows = rows.copy()
     for name in _texts_of(rows):
         rows[name] = _words(rows[name])
     return (rows, *given[1:]), {**named, "column_config": shown}
 
 
-def _edited(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
-    _, told_named = _frame(tell, given, named)
-    return given, told_named  # cells are the person's own
+def _edited(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
+    _, translated_named = _frame(translate, given, named)
+    return given, translated_named  # cells are user input
 
 
-def _chart(tell: Tell, given: Given, named: Named) -> tuple[Given, Named]:
+def _chart(translate: Translate, given: Given, named: Named) -> tuple[Given, Named]:
     return (_drawn(given[0]), *given[1:]), named
 
 
-_HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
+_TRANSLATORS: dict[str, Callable[[Translate, Given, Named], tuple[Given, Named]]] = {
     "altair_chart": _chart,
     "data_editor": _edited,
     "dataframe": _frame,
@@ -254,7 +258,7 @@ _HOW: dict[str, Callable[[Tell, Given, Named], tuple[Given, Named]]] = {
     "table": _table,
     "vega_lite_chart": _chart,
 }
-# what draws no text of its own, or has it in keywords alone
+# functions that draw no text of their own, or have it in keywords only
 _PLACES = {
     "Page",
     "columns",
@@ -268,13 +272,13 @@ _PLACES = {
 
 
 def _texts_of(rows: pd.DataFrame) -> list[Any]:
-    """Return the columns that hold texts, and nothing else but what is missing."""
+    """Return the columns that hold texts, and nothing else but missing values."""
     kinds = {name: rows[name].dropna().map(type).unique() for name in rows.columns}
     return [name for name, types in kinds.items() if list(types) == [str]]
 
 
 def _words(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column with those cells told that are words of ours, if there are few of them."""
+    """Return a column with our words translated, if it has few distinct ones."""
     spoken = chosen()
     known = {
         word: language.translate(word, spoken)
@@ -285,11 +289,11 @@ def _words(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _drawn(chart: Any) -> Any:
-    """Return a chart with its words told, and numbers in the language's form."""
+    """Return a chart with its texts translated, and numbers formatted for the language."""
     spoken = chosen()
     if isinstance(chart, Mapping):
         return language.translated_chart(chart, spoken)
-    translated = _told_part(chart, "", spoken)
+    translated = _translated_part(chart, "", spoken)
     config = translated._kwds.get("config", alt.Undefined)
     kept = {} if config is alt.Undefined else config if isinstance(config, dict) else config._kwds
     kept = {name: value for name, value in kept.items() if value is not alt.Undefined}
@@ -298,8 +302,8 @@ def _drawn(chart: Any) -> Any:
     return translated
 
 
-def _told_part(part: Any, key: str, spoken: str) -> Any:
-    """Return a part of an Altair chart told: its rows are frames, which a dictionary would copy."""
+def _translated_part(part: Any, key: str, spoken: str) -> Any:
+    """Return a translated part of an Altair chart: a dictionary would copy its data frames."""
     if isinstance(part, str):
         return language.chart_text(part, key, spoken)
     if isinstance(part, pd.DataFrame):
@@ -313,17 +317,19 @@ def _told_part(part: Any, key: str, spoken: str) -> Any:
                 )
         return rows
     if isinstance(part, alt.SchemaBase):
-        made = copy.copy(part)
-        # Altair takes what is set on an object for one of its own properties
-        vars(made).update(
-            _kwds={name: _told_part(child, name, spoken) for name, child in part._kwds.items()},
-            _args=tuple(_told_part(child, key, spoken) for child in part._args),
+        copied = copy.copy(part)
+        # Altair takes an attribute set on an object for one of its own properties
+        vars(copied).update(
+            _kwds={
+                name: _translated_part(child, name, spoken) for name, child in part._kwds.items()
+            },
+            _args=tuple(_translated_part(child, key, spoken) for child in part._args),
         )
-        return made
+        return copied
     if isinstance(part, Mapping):
-        return {name: _told_part(child, str(name), spoken) for name, child in part.items()}
+        return {name: _translated_part(child, str(name), spoken) for name, child in part.items()}
     if isinstance(part, list | tuple):
-        return type(part)(_told_part(child, key, spoken) for child in part)
+        return type(part)(_translated_part(child, key, spoken) for child in part)
     return part
 
 

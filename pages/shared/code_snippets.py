@@ -1,4 +1,4 @@
-"""The glass box: what this page did, as code that runs as it stands."""
+"""Glass box: the actions of a page as runnable code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHERS = {
     ),
 }
 SHELL = {"reports": "documents --out documents.zip", "runs": "status", "checklist": "status"}
-# what a step cannot do without
+# required options of a step
 USUAL: dict[str, dict[str, Any]] = {
     "label": {"upload": {"name": "labels.csv", "stored": "labels.csv"}}
 }
@@ -42,7 +42,7 @@ USUAL: dict[str, dict[str, Any]] = {
 
 @elements.show_errors()
 def panel(settings: Settings, *steps: str) -> None:
-    """Draw the code of what was last done of each of these steps, or of what its button would do.
+    """Draw the code of the last run of each of these steps, or of what its button would do.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _alerts(settings: Settings) -> tuple[str, str]:
 
 
 def known(settings: Settings) -> dict[str, Any] | None:
-    """Return the settings that differ from the defaults; None where one of them is a secret."""
+    """Return the settings that differ from the defaults; None if one of them is a secret."""
     differing = settings.model_dump(mode="json", exclude_defaults=True)
     if any(name.endswith(_SECRET) for name in differing):
         return None
@@ -139,10 +139,10 @@ def known(settings: Settings) -> dict[str, Any] | None:
 
 
 def last(settings: Settings, step: str) -> Mapping[str, Any] | None:
-    """Return the options of what was last done of a step, by a job or by a command."""
+    """Return the options of a step's last run, by a job or by a command."""
     newest = jobs.latest(settings, step, limit=1)
     job = newest[0] if newest else None
-    # a run without a job is a command's, or somebody's Python
+    # a run without a job is from a command, or from Python code
     run = tracking.last_run(settings, step, status=None)
     is_commands = run is not None and run.job_id is None
     if run is not None and is_commands and (job is None or run.started > job.created):
@@ -160,6 +160,6 @@ def _options_of(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
 
 def changed(step: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a job that differ from the step's defaults."""
-    made = steps.module(step).Options(**options)
-    differing: dict[str, Any] = made.model_dump(mode="json", exclude_defaults=True)
+    chosen = steps.module(step).Options(**options)
+    differing: dict[str, Any] = chosen.model_dump(mode="json", exclude_defaults=True)
     return differing

@@ -1,4 +1,4 @@
-"""How CSV files are written: what was found, the first rows as they are read, and what is asked."""
+"""CSV formats: the detected dialect, a preview, and questions about ambiguities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pages.shared import elements
 from pages.shared.bilingual import st
 
 FIRST_ROWS = 5
-# more files are brought in, and not shown
+# further files are imported without a preview
 SHOWN_FILES = 3
 CHECKED_ROWS = 1000
 CHOICES = {
@@ -33,7 +33,7 @@ CHOICES = {
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def stage(_settings: Settings, file_id: str, name: str, *, _content: bytes) -> Upload:
-    """Keep the bytes of an upload once, however often the page runs."""
+    """Store the bytes of an upload once, however often the page runs."""
     return storage.stage_upload(_settings, name, _content)
 
 
@@ -41,7 +41,7 @@ def stage(_settings: Settings, file_id: str, name: str, *, _content: bytes) -> U
 def inspect(
     _settings: Settings, stored: str, name: str, given: Given
 ) -> tuple[tables.Head, pd.DataFrame]:
-    """Return what a file says of itself, and its first rows."""
+    """Return a file's detected format, and its first rows."""
     path = storage.uploaded(_settings, Upload(name=name, stored=stored))
     return tables.preview(path, name, CHECKED_ROWS, given)
 
@@ -50,25 +50,25 @@ def inspect(
 def inspect_in_folder(
     path: str, name: str, given: Given, changed: float
 ) -> tuple[tables.Head, pd.DataFrame]:
-    """Return the same of a file on this machine."""
+    """Return the same for a local file."""
     return tables.preview(Path(path), name, CHECKED_ROWS, given)
 
 
 def chosen(key: str) -> Given:
-    """Return what the person said of CSV files so far, on this page."""
+    """Return the user's CSV settings on this page so far."""
     return Given(**{name: st.session_state.get(f"csv-{name}-{key}") for name in CHOICES})
 
 
 def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
-    """Offer to say how CSV files are written; open where a file leaves it open.
+    """Draw the CSV settings; expanded if a file is ambiguous.
 
     Returns
     -------
     dict
-        The options of a step: what was said and nothing else.
+        Options of a step: only those that the user set.
     """
     if fault is not None:
-        # the numbers in question stand as they are in any language
+        # the ambiguous numbers are shown unchanged in any language
         text = re.sub(r"\\`([\d.,+-]+)\\`", r"`\1`", elements.plain(fault.message))
         st.warning(text, icon=":material/help:")
     with (
@@ -88,7 +88,7 @@ def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
 
 
 def describe(name: str, dialect: Dialect | None) -> None:
-    """Tell how a CSV file is read."""
+    """Describe how a CSV file is read."""
     if dialect is not None:
         st.caption(f"`{name.replace('`', '')}` is read with {dialect.describe()}.")
 
@@ -96,17 +96,17 @@ def describe(name: str, dialect: Dialect | None) -> None:
 def preview(
     key: str, files: Sequence[tuple[str, Callable[[Given], tuple[tables.Head, pd.DataFrame]]]]
 ) -> dict[str, Any] | None:
-    """Show how files are written and their first rows; ask what they leave open.
+    """Show the formats of files and their first rows; ask about ambiguities.
 
     Parameters
     ----------
     files : sequence of (str, callable)
-        What each is called, and what gives its head and first rows.
+        The name of each, and a function that returns its head and first rows.
 
     Returns
     -------
     dict or None
-        The options of a step; None while something is asked.
+        Options of a step; None while a question is open.
     """
     given, fault, has_csv = chosen(key), None, False
     for name, read in files[:SHOWN_FILES]:

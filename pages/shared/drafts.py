@@ -1,8 +1,8 @@
-"""What a person has chosen on a page, kept while they visit another one.
+"""Form values that survive a visit to another page.
 
-Streamlit forgets the value of a widget once a page is shown that does not draw it. Each page names
-the keys of its form with `hold`; when another page is opened, their values are put aside, and put
-back before the form is drawn again.
+Streamlit drops the value of a widget once a page without it is shown. Each page names the keys of
+its form with `hold`; when another page is opened, their values are saved, and restored before the
+form is drawn again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _VALUES, _HELD, _LEFT = "drafts", "drafts-held", "drafts-left"
 
 
 def keep() -> None:
-    """Put aside what the page that was drawn last holds; at the begin of each page's script."""
+    """Save the values of the page drawn last; call it at the start of each page's script."""
     state = st.session_state
     page, patterns = state.get(_HELD, ("", ()))
     kept = {
@@ -29,19 +29,19 @@ def keep() -> None:
 
 
 def hold(page: str, *patterns: str) -> None:
-    """Keep the widgets of these keys while other pages are visited; before any of them is drawn.
+    """Keep the widgets of these keys while other pages are visited; call it before they are drawn.
 
     Parameters
     ----------
     page : str
         Its name: two pages may have the same key.
     *patterns : str
-        Keys of widgets that have a value, no buttons and no uploads; `*` stands for any text.
+        Keys of widgets that have a value, no buttons and no uploads; `*` matches any text.
     """
     state = st.session_state
     is_new = state.get(_LEFT) != page
     for key, value in state.get(_VALUES, {}).get(page, {}).items():
-        # of the page before there may still be another value under the same key
+        # the previous page may have left another value under the same key
         if is_new or key not in state:
             state[key] = value
     state[_HELD] = (page, patterns)

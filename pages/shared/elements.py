@@ -1,4 +1,4 @@
-"""The few pieces that pages share."""
+"""Elements that pages share."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ VERDICTS = {
     "not_applicable": ":gray-badge[not applicable]",
 }
 SEVERITIES = {"error": ":red-badge[error]", "warning": ":orange-badge[warning]"}
-# step -> its page, its name and its icon
+# step -> its page, name and icon
 STEPS = {
     step.name: (f"pages/{step.page}/page.py", step.title, f":material/{step.icon}:")
     for step in steps.STEPS
 }
-# folder of a page -> its name and its icon, in the order of the sidebar
+# folder of a page -> its name and icon, in the order of the sidebar
 _OF_STEPS = {step.page: (step.title, step.icon) for step in steps.STEPS}
 PAGES = {
     "overview": ("Overview", "home"),
@@ -67,15 +67,15 @@ PAGES = {
 
 
 def offered() -> dict[str, tuple[str, str]]:
-    """Return the pages of the sidebar; the checklist only where the project has one."""
-    with suppress(CourtsideError):  # `open_app` tells what is wrong with the settings
+    """Return the pages of the sidebar; the checklist only if the project has one."""
+    with suppress(CourtsideError):  # `open_app` reports invalid settings
         if not plugins.has(Settings.load().project, "checklist"):
             return {name: page for name, page in PAGES.items() if name != "checklist"}
     return PAGES
 
 
 def navigation() -> Any:
-    """Return the page that is asked for, with all that the project has in the sidebar."""
+    """Return the requested page, with all pages of the project in the sidebar."""
     return st.navigation(
         [
             st.Page(
@@ -87,7 +87,7 @@ def navigation() -> Any:
             )
             for name, (title, icon) in offered().items()
         ],
-        # else the last ones of so many hide behind "View 4 more"
+        # otherwise the last of many pages hide behind "View 4 more"
         expanded=True,
     )
 
@@ -95,7 +95,7 @@ def navigation() -> Any:
 def open_app() -> tuple[Settings, ProjectSpec]:
     """Return the settings and the project; the first call starts the worker and the store.
 
-    Settings that cannot be used are told on the page, which ends there.
+    Invalid settings are reported on the page, which ends there.
     """
     try:
         # before anything is started or shown
@@ -123,7 +123,7 @@ def _start() -> tuple[Settings, threading.Thread]:
     privacy.tighten(settings)
     leftovers.sweep(settings)
     jobs.keep_supervisor(settings)
-    # MLflow's import takes seconds; a page that needs the store waits for what is left of it
+    # MLflow's import takes seconds; a page that needs the store waits for the rest
     opening = threading.Thread(target=_warm, args=(settings,), daemon=True)
     opening.start()
     return settings, opening
@@ -133,22 +133,22 @@ def _warm(settings: Settings) -> None:
     try:
         mlflow_client.warm(settings)
     except CourtsideError:
-        return  # the page that asks next gets the same error and shows it
+        return  # the next page that needs it gets the same error and shows it
 
 
 def plain(text: str) -> str:
-    """Return a text that a page shows as it stands, whatever a file put into it.
+    """Return a text from a file with all Markdown escaped.
 
-    A cell of a source can hold Markdown: an image in it would be fetched from anywhere.
+    A cell of a source can contain Markdown: an image in it would be loaded from anywhere.
     """
     text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", text)
-    # else an address becomes a link
+    # otherwise an address becomes a link
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
 @contextmanager
 def show_errors() -> Iterator[None]:
-    """Show what went wrong inside as a sentence, and go on with the page."""
+    """Show an error in the body as a sentence, and continue with the page."""
     try:
         yield
     except CourtsideError as error:
@@ -180,7 +180,7 @@ def _worker(settings: Settings) -> None:
 
 
 def wait_for_store() -> None:
-    """Wait, with a word about it, until MLflow is imported and its store is open."""
+    """Wait, with a message, until MLflow is imported and its store is open."""
     _, opening = _start()
     if opening.is_alive():
         notice = st.info("Opening the MLflow store. This takes some seconds, once after the start.")
@@ -189,7 +189,7 @@ def wait_for_store() -> None:
 
 
 def header(title: str, about: str, *, is_sample: bool = False) -> None:
-    """Draw a page's title, what it is for, and whether its figures come from the sample."""
+    """Draw a page's title, its purpose, and whether its figures are from the sample."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(title, width="content", anchor=False)
         if is_sample:
@@ -198,22 +198,22 @@ def header(title: str, about: str, *, is_sample: bool = False) -> None:
 
 
 def sample_badge() -> None:
-    """Mark what stands beside it as made-up."""
+    """Mark the element beside it as sample data."""
     st.badge(SAMPLE, icon=":material/science:", color="orange")
 
 
 def sample_mark(is_sample: bool) -> str:
-    """Return the same mark, short, as the end of a line of text; an empty text for real data."""
+    """Return the same mark, short, as the end of a line of text; empty for real data."""
     return " :orange[:material/science: sample data]" if is_sample else ""
 
 
 def data_word(is_sample: bool) -> str:
-    """Return whose rows these are, as the cell of a table."""
+    """Return the data source of rows, as a table cell."""
     return "sample" if is_sample else "real"
 
 
 def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
-    """Start a step as a background job, or tell why its options cannot be used."""
+    """Start a step as a background job, or show why its options are invalid."""
     if "decided_by" in options.model_fields and (person := login.logged_in()):
         values["decided_by"] = person
     try:
@@ -226,9 +226,9 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
 
 
 def job_panel(settings: Settings, step: str) -> bool:
-    """Show the jobs of a step that wait or run, or else how the newest ended.
+    """Show a step's waiting or running jobs, or else how the newest ended.
 
-    Tells whether any waits or runs. What ended badly can be put away.
+    Returns whether any waits or runs. Failures can be dismissed.
     """
     going = [job for job in jobs.active(settings) if job.step == step]
     for job in going:
@@ -294,15 +294,15 @@ def _put_away(job_id: str) -> None:
 
 
 def current_is_sample(settings: Settings) -> bool:
-    """Tell whether the raw data in use, or the sets that stand, are made-up rows."""
+    """Return whether the current raw data, or the current sets, are of the sample."""
     data_sets: list[snapshots.Snapshot | storage.Prepared | None] = []
-    with suppress(CourtsideError):  # the page tells it where it needs them
+    with suppress(CourtsideError):  # the page reports it where it needs them
         data_sets = [snapshots.current(settings), storage.current_prepared(settings)]
     return any(data_set is not None and data_set.is_sample for data_set in data_sets)
 
 
 def validation(settings: Settings, run_id: str) -> None:
-    """Show what a run found wrong or odd with its rows, if it looked, and offer it as a file."""
+    """Show a run's findings on its rows, if it validated them, and offer them as a file."""
     try:
         findings = table(settings, settings.mlflow_uri, run_id, "validation")
     except NotReadyError:
@@ -342,7 +342,7 @@ def run_link(run_id: str, name: str = "MLflow run") -> None:
 
 
 def figures(rows: Sequence[tuple[str, str, str]]) -> None:
-    """Draw figures side by side: a label, a value with its unit, and what to compare it with."""
+    """Draw metrics side by side: a label, a value with its unit, and a comparison."""
     with st.container(horizontal=True):
         for label, value, note in rows:
             st.metric(
@@ -357,7 +357,7 @@ def figures(rows: Sequence[tuple[str, str, str]]) -> None:
 
 
 def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """Return two places beside each other, or below each other where the window is narrow."""
+    """Return two columns, or one above the other in a narrow window."""
     row = st.container(horizontal=True)
     return row.container(width=HALF_WIDTH), row.container(width=HALF_WIDTH)
 
@@ -369,12 +369,12 @@ def chart(drawn: Any) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame:
-    """Return a table that a run kept; runs do not change, so it is read once."""
+    """Return a table of a run; runs are immutable, so it is cached."""
     return tracking.table(_settings, run_id, name)
 
 
 def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None]:
-    """Return the inputs of the first test row of the run that made a model."""
+    """Return the inputs of the first test row of a model's run."""
     rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
     inputs = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL]).head(1)
     return {
@@ -384,7 +384,7 @@ def example_row(settings: Settings, run_id: str) -> dict[str, float | str | None
 
 
 def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
-    """Return the texts that each input of text has in the test rows of a model's run."""
+    """Return the texts of each text input in the test rows of a model's run."""
     rows = table(settings, settings.mlflow_uri, run_id, "test_predictions")
     return {
         str(name): sorted(rows[name].dropna().unique())
@@ -394,7 +394,7 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
 
 
 def length(seconds: float) -> str:
-    """Return a length of time in words, whole ones of its largest unit."""
+    """Return a duration in words, rounded down to its largest unit."""
     if seconds >= 86400:
         days = int(seconds // 86400)
         return f"{days:,} days" if days > 1 else "1 day"
@@ -408,7 +408,7 @@ def length(seconds: float) -> str:
 
 
 def ago(moment: float) -> str:
-    """Return how long ago that was, in words."""
+    """Return the time since then, in words."""
     seconds = max(0.0, time.time() - moment)
     return f"{length(seconds)} ago" if seconds >= 60 else "just now"
 
@@ -425,7 +425,7 @@ def check_table(
     columns: tuple[str, str] = ("Current", "Reference"),
     limits: bool = False,
 ) -> None:
-    """Show checks with their verdicts, as `core.stats.checks.as_table` gives them."""
+    """Show checks with their verdicts, from `core.stats.checks.as_table`."""
 
     def number(value: float) -> str:
         count = value == value and float(value).is_integer() and value != 1
@@ -457,16 +457,16 @@ def check_table(
 
 
 def checks_text(values: Mapping[str, float]) -> str:
-    """Return how many checks of a report are beyond their limits; alerts are raised by rules."""
+    """Return the number of a report's checks beyond their limits; alerts are raised by rules."""
     bad, doubtful = (count_text(values, f"checks_{name}") for name in ("alert", "warning"))
     return f"{bad} checks in alert, {doubtful} in warning"
 
 
 def count_text(values: Mapping[str, float], name: str) -> str:
-    """Return a count for a page, a dash where it does not exist."""
+    """Return a count as text, a dash for none."""
     return f"{values[name]:,.0f}" if name in values else "–"
 
 
 def metric_text(values: Mapping[str, float], name: str, digits: int = 4) -> str:
-    """Return a metric for a page, a dash where it does not exist."""
+    """Return a metric as text, a dash for none."""
     return f"{values[name]:.{digits}f}" if name in values else "–"

@@ -1,8 +1,8 @@
-"""Who may open the app: nobody is asked on a machine of one's own, everybody where others reach it.
+"""Log-in: not needed on a personal machine, required where others can reach the app.
 
-Streamlit speaks with the provider (OpenID Connect) and keeps who came in a signed cookie. What it
-needs for that stands in `.streamlit/secrets.toml`, which belongs to the machine and not to the
-project; nothing of it is ever drawn.
+Streamlit talks to the provider (OpenID Connect) and stores the user in a signed cookie. Its
+settings are in `.streamlit/secrets.toml`, which belongs to the machine and not to the project;
+nothing of it is ever drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pages.shared import access, bilingual
 from pages.shared.bilingual import st
 
 CALLBACK = "/oauth2callback"
-# whoever guesses the cookie's secret can be anybody
+# whoever guesses the cookie's secret can impersonate anybody
 SECRET_LENGTH = 32
 SHARED = ("redirect_uri", "cookie_secret")
 OF_A_PROVIDER = ("client_id", "client_secret", "server_metadata_url")
@@ -31,7 +31,7 @@ NAME_LENGTH = 80
 
 
 def gate(settings: Settings) -> None:
-    """End the page here unless this person may see it; who may is shown in the sidebar."""
+    """End the page here unless this user may see it; show the user in the sidebar."""
     if not settings.login:
         return
     providers, fault = _providers()
@@ -65,12 +65,12 @@ def gate(settings: Settings) -> None:
 
 
 def who() -> str:
-    """Return who acts: who is logged in, else the operating system's user."""
+    """Return the acting user: who is logged in, else the operating system's user."""
     return logged_in() or promote.user()
 
 
 def logged_in() -> str:
-    """Return the e-mail address, or what else names who is logged in; else an empty text."""
+    """Return the e-mail address, or another name, of the logged-in user; else empty."""
     if not st.user.get("is_logged_in"):
         return ""
     names = (st.user.get(key) for key in ("email", "preferred_username", "name", "sub"))
@@ -78,7 +78,7 @@ def logged_in() -> str:
 
 
 def _end() -> None:
-    """End the page, with nothing but the choice of language in the sidebar."""
+    """End the page, with only the language selection in the sidebar."""
     with st.sidebar:
         bilingual.choose()
     access.admit(False)
@@ -94,7 +94,7 @@ def _refusal(settings: Settings) -> str:
             "The provider does not tell your e-mail address, so nobody can say whether you may "
             "come in. Ask who runs this app to let the provider tell it."
         )
-    # some let a person write any address into their profile
+    # some providers let users put any address into their profile
     if st.user.get("email_verified") is False:
         return (
             f"Your provider has not confirmed that `{_quoted(email)}` is yours. Confirm the "
@@ -118,7 +118,7 @@ def _quoted(text: str) -> str:
 
 def _providers() -> tuple[list[str], str]:
     """Return the names of the providers ("" for the only one), or what is wrong with them."""
-    # one that cannot be read counts as none
+    # an unreadable file counts as none
     has_secrets = st.secrets.load_if_toml_exists()
     auth: Mapping[str, Any] = st.secrets.get("auth", {}) if has_secrets else {}
     if not auth:

@@ -1,4 +1,4 @@
-"""A monitoring report, read from the top: the verdict, what changed, the evidence, what to do."""
+"""A monitoring report, from the top: the verdict, what changed, the evidence, what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIGURES = (
     ("f1", "F1", 3),
     ("log_loss", "Log loss", 4),
 )
-# of what changed, before the rest is left to the evidence
+# most changes to list, before the rest is left to the evidence
 FIRST = 6
 WORST_SLICES = 12
 COLUMN_KINDS = {
@@ -52,8 +52,8 @@ WORDS = {"alert": "alert", "warning": "warning", "ok": "ok", "not_applicable": "
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
-def kept(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame | None:
-    """Return a table that a report kept, None where it has none."""
+def stored_table(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFrame | None:
+    """Return a table of a report, None without it."""
     try:
         return tracking.table(_settings, run_id, name)
     except NotReadyError:
@@ -62,7 +62,7 @@ def kept(_settings: Settings, store: str, run_id: str, name: str) -> pd.DataFram
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def document(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
-    """Return the report as the step wrote it; empty where it kept none."""
+    """Return the report as the step wrote it; empty without one."""
     try:
         return tracking.document(_settings, run_id, "report")
     except NotReadyError:
@@ -71,13 +71,13 @@ def document(_settings: Settings, store: str, run_id: str) -> dict[str, Any]:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def checks_of(_settings: Settings, store: str, run_id: str) -> pd.DataFrame | None:
-    """Return the checks of a report with all fields, None where it kept none."""
-    checks = kept(_settings, store, run_id, "checks")
+    """Return the checks of a report with all fields, None without them."""
+    checks = stored_table(_settings, store, run_id, "checks")
     return None if checks is None else report_tables.complete(checks)
 
 
 def draw(build: Callable[[], Any], *key: str) -> None:
-    """Draw a chart that does not change; it is made once for its key, which names its run."""
+    """Draw an immutable chart, cached by its key, which includes its run."""
     st.vega_lite_chart(_drawn(key, build), width="stretch")
 
 
@@ -105,7 +105,7 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
 
 
 def verdict(run: tracking.RunInfo) -> None:
-    """Say in one sentence whether the model fits, and of what that is said."""
+    """State in one sentence whether the model fits, and for which rows."""
     report = ReportRun.of(run)
     draw, icon = LOOKS.get(report.verdict, LOOKS["unknown"])
     title = elements.plain(report.verdict_title or "This report has no verdict")
@@ -144,7 +144,7 @@ def changed(checks: pd.DataFrame) -> None:
 
 
 def figures(run: tracking.RunInfo) -> None:
-    """Draw the few figures that carry the verdict."""
+    """Draw the few metrics that determine the verdict."""
     of = run.metrics
     rows = [
         (
@@ -167,7 +167,7 @@ def figures(run: tracking.RunInfo) -> None:
 
 
 def promise(settings: Settings, run: tracking.RunInfo) -> None:
-    """Say how often the checks would alarm for nothing."""
+    """State the checks' false alarm rate."""
     measured = document(settings, settings.mlflow_uri, run.run_id).get("false_alarms") or {}
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
@@ -185,7 +185,7 @@ def promise(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def labels(settings: Settings, run: tracking.RunInfo) -> None:
-    """Say how many labels are in, how many are missing, and how many an alarm would need."""
+    """State how many labels are in, how many are missing, and how many an alarm would need."""
     of = run.metrics
     rows, known = of.get("rows_current", 0), of.get("rows_labelled", 0)
     missing = rows - known
@@ -202,7 +202,7 @@ def labels(settings: Settings, run: tracking.RunInfo) -> None:
 def evidence(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
 ) -> None:
-    """Show the checks of one kind, and what lies behind them."""
+    """Show the checks of one kind, and their evidence."""
     judged = checks[checks["group"] == "performance"]["verdict"].ne("not_applicable").any()
     view = st.segmented_control(
         "Evidence",
@@ -223,7 +223,7 @@ def evidence(
 def performance(
     settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, checks: pd.DataFrame
 ) -> None:
-    """Show what labels say."""
+    """Show the checks with labels."""
     reasons = checks["text"].unique()
     if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
         st.info(f"No check of performance can be made. {elements.plain(_joined(checks)[0])}")
@@ -234,9 +234,9 @@ def performance(
         "reference, or the better end of the interval is judged."
     )
     store = settings.mlflow_uri
-    confusion = kept(settings, store, run.run_id, "confusion")
-    reliability = kept(settings, store, run.run_id, "reliability")
-    slices = kept(settings, store, run.run_id, "slices")
+    confusion = stored_table(settings, store, run.run_id, "confusion")
+    reliability = stored_table(settings, store, run.run_id, "reliability")
+    slices = stored_table(settings, store, run.run_id, "slices")
     left, right = elements.side_by_side()
     if confusion is not None and len(confusion):
         with left:
@@ -266,14 +266,14 @@ def performance(
 
 
 def of_current(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the current side of a table that has both."""
+    """Return the current side of a table with both."""
     if "set" not in table:
         return table
     return table[table["set"] == "current"].drop(columns="set").reset_index(drop=True)
 
 
 def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
-    """Show one line for each column of the input, and how the one that is chosen lies."""
+    """Show one line per input column, and the distribution of the selected one."""
     by_column = report_tables.by_column(checks)
     kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
     st.dataframe(
@@ -306,7 +306,7 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
         "chi-square of values, all three 0 to 1. Usual limits: PSI and KS 0.1 and 0.2. The verdict "
         "is the worst of a column's checks."
     )
-    drift = kept(settings, settings.mlflow_uri, run.run_id, "drift")
+    drift = stored_table(settings, settings.mlflow_uri, run.run_id, "drift")
     if drift is None:
         return
     left, right = elements.side_by_side()
@@ -322,18 +322,18 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> None:
     ordered = drift.sort_values("psi", ascending=False, kind="stable")["feature"].tolist()
     chosen = st.selectbox("Reference and current of", ordered, format_func=shown, key="feature")
-    densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
+    densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None:
         draw(lambda: drift_charts.feature_density(densities, chosen), run.run_id, "density", chosen)
 
 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
-    """Show what the model answers, and whether the rows lie where it was tested."""
+    """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
         st.caption("This report made no such checks. Press Monitor for one that does.")
     else:
         check_table(checks)
-    densities = kept(settings, settings.mlflow_uri, run.run_id, "densities")
+    densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None and (densities["feature"] == PROBABILITY).any():
         st.markdown("**Predicted probability, reference and current**")
         draw(
@@ -343,7 +343,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
             run.run_id,
             "answers",
         )
-    ranking = kept(settings, settings.mlflow_uri, run.run_id, "ranking")
+    ranking = stored_table(settings, settings.mlflow_uri, run.run_id, "ranking")
     if ranking is not None and len(ranking):
         st.markdown("**What tells reference and current rows apart**")
         st.dataframe(
@@ -358,7 +358,7 @@ def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 
 
 def check_table(checks: pd.DataFrame) -> None:
-    """Show checks in four columns: what it means has room in a narrow window too."""
+    """Show checks in four columns: the meaning fits even in a narrow window."""
     titles = [
         f"**{elements.plain(row.title)}**  \n{elements.plain(f'{row.text} {row.todo}'.strip())}"
         + (f"  \n:small[:gray[Limits: {elements.plain(row.threshold)}]]" if row.threshold else "")
@@ -386,7 +386,7 @@ def check_table(checks: pd.DataFrame) -> None:
 
 
 def number(value: float, sign: str = "") -> str:
-    """Return a value for a page, a dash where there is none."""
+    """Return a value as text, a dash for none."""
     return "–" if pd.isna(value) else f"{value:{sign}.4f}"
 
 

@@ -1,4 +1,4 @@
-"""The field of one input of a model, for the pages on which a person fills in a row."""
+"""The field of one model input, for pages with a form for a row."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def field(
     *,
     key: str,
 ) -> Value:
-    """Draw the field of one input, and return what stands in it; None when it was emptied.
+    """Draw the field of one input, and return its value; None when it was cleared.
 
     Parameters
     ----------
     usual : float, str or None
-        What stands in it at first.
+        Initial value.
     known : sequence of str
-        Texts that are offered where the project lists none; others may be typed then.
+        Suggested texts if the project lists none; others may be typed then.
     key : str
-        Of the widget: another one begins anew.
+        Of the widget: another key resets it.
     """
     column = spec.columns[name]
     kind = int if column.type == "integer" else float
-    # given as the widget's own value, it could not be emptied
+    # set through the session state: a field with a default value could not be cleared
     if key not in st.session_state:
         st.session_state[key] = usual if usual is None or column.is_text else kind(usual)
     if column.is_text:

@@ -1,4 +1,4 @@
-"""What background loops set aside, said where a person looks."""
+"""Work that background loops set aside, for the operator."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHOWN = 100
 
 
 def draw(settings: Settings, *queues: set_aside.Queue) -> None:
-    """Say what was set aside from these queues, or from all; draws nothing where nothing was."""
+    """Show what was set aside from these queues, or from all; draw nothing without any."""
     entries = set_aside.entries(settings, queues)
     if not entries:
         return
@@ -80,7 +80,7 @@ def _dismiss(settings: Settings, queues: tuple[set_aside.Queue, ...]) -> None:
 
 
 def _code(text: str) -> str:
-    """Return a text of the program as it stands: in no language, and with no marks of its own."""
+    """Return a technical text unchanged: not translated, and without Markdown."""
     return f"`{text.replace('`', chr(39))}`" if text else "–"
 
 

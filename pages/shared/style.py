@@ -1,4 +1,4 @@
-"""The few rules of style that Streamlit's settings cannot give, with their reasons in the file."""
+"""The few style rules that Streamlit's settings lack, with their reasons in the file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ RULES = Path(__file__).with_name("style.css")
 
 
 def apply() -> None:
-    """Send the rules with the page; they take no place on it."""
+    """Add the rules to the page, without taking up space."""
     streamlit.html(RULES)

@@ -1,4 +1,4 @@
-"""Files that are chosen in the browser, kept while another page is visited."""
+"""Uploaded files that survive a visit to another page."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _KEPT = "uploads"
 def ask(
     settings: Settings, label: str, key: str, *, types: list[str], several: bool = False
 ) -> list[Upload]:
-    """Draw an uploader, and return the files that are chosen, though another page was visited.
+    """Draw an uploader, and return its files, even after a visit to another page.
 
     Raises
     ------
     InputError
-        For a file that is not taken.
+        For a file that is not accepted.
     """
-    kept: dict[str, list[Upload]] = st.session_state.setdefault(_KEPT, {})
+    stored: dict[str, list[Upload]] = st.session_state.setdefault(_KEPT, {})
 
     def changed() -> None:
-        # taken out of the uploader by the person, and not by a visit to another page
+        # removed from the uploader by the user, not by a visit to another page
         if not st.session_state[key]:
-            kept.pop(key, None)
+            stored.pop(key, None)
 
-    given: Any = st.file_uploader(
+    uploaded: Any = st.file_uploader(
         label,
         type=types,
         accept_multiple_files=several,
@@ -37,21 +37,21 @@ def ask(
         on_change=changed,
         max_upload_size=settings.upload_limit_mb,
     )
-    files = given if isinstance(given, list) else [given] if given else []
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
     if files:
-        kept[key] = [
+        stored[key] = [
             csv_format.stage(settings, file.file_id, file.name, _content=file.getvalue())
             for file in files
         ]
-    elif key in kept:
-        names = ", ".join(elements.plain(upload.name) for upload in kept[key])
+    elif key in stored:
+        names = ", ".join(elements.plain(upload.name) for upload in stored[key])
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/draft: Chosen before: **{names}**", width="content")
             st.button(
                 "Remove",
                 icon=":material/close:",
                 key=f"remove-{key}",
-                on_click=kept.pop,
+                on_click=stored.pop,
                 args=(key, None),
             )
-    return kept.get(key, [])
+    return stored.get(key, [])

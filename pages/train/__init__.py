@@ -1,1 +1,1 @@
-"""The page Train: `page` draws it from top to bottom, with the parts beside it."""
+"""The page Train."""

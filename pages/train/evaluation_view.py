@@ -1,4 +1,4 @@
-"""What a training found: all candidates beside each other, then one of them in depth."""
+"""The results of a training: all candidates side by side, then one of them in depth."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FINDINGS = {
     "too_few": ":gray-badge[too few rows]",
 }
 SETS = {evaluation.VALIDATION: "Validation folds", evaluation.TEST: "Test set"}
-# of the slices' table, as it is shown at first
+# rows of the slices' table shown at first
 FIRST_SLICES = 8
 
 
 def paired(settings: Settings, run: tracking.RunInfo) -> None:
-    """Say of each other candidate whether it differs from the best by more than chance."""
+    """State for each other candidate whether it differs from the best by more than chance."""
     try:
         pairs = elements.table(settings, settings.mlflow_uri, run.run_id, "paired")
     except elements.NotReadyError:
@@ -56,7 +56,7 @@ def paired(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def curves(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw the curves of all candidates in pairs that belong together."""
+    """Draw the curves of all candidates in related pairs."""
     views = ("Probabilities", "Ranking", "Training")
     chosen = st.segmented_control(
         "Curves",
@@ -110,7 +110,7 @@ def _learning(settings: Settings, run: tracking.RunInfo) -> None:
 
 
 def in_depth(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Show one candidate in depth: figures, threshold, slices, court."""
+    """Show one candidate in depth: metrics, threshold, slices, court."""
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
     names = dict(zip(table["run_id"], table["name"], strict=True))
     best = _best(settings, run)["run_id"]

@@ -48,7 +48,7 @@ AIMS = {
 
 
 def training_set(prepared: storage.Prepared) -> None:
-    """Say what the candidates will see, and where it is from."""
+    """Describe the training data and its source."""
     count = len(prepared.features)
     missing = "" if prepared.is_complete else " Missing values are imputed in the model."
     how = split_checks.SPLITS[prepared.options["split"]]
@@ -67,7 +67,7 @@ def training_set(prepared: storage.Prepared) -> None:
 
 
 def presets() -> None:
-    """Offer what the project prepares and trains at one press."""
+    """Offer the project's preset of preparation and training as one button."""
     if not spec.presets:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -91,7 +91,7 @@ def presets() -> None:
             split=chosen.split,
             test_from=chosen.test_from,
         )
-        # it waits for the preparation, and refuses other sets than those of the preset
+        # it waits for the preparation, and refuses sets other than those of the preset
         elements.submit(
             settings,
             "train",
@@ -104,7 +104,7 @@ def presets() -> None:
 
 
 def form(prepared: storage.Prepared) -> None:
-    # not a form of Streamlit's: what was not sent of it would be lost by a visit to another page
+    # not a Streamlit form: its unsent values would be lost by a visit to another page
     with st.container():
         chosen = st.pills(
             "Candidates",
@@ -272,7 +272,7 @@ def form(prepared: storage.Prepared) -> None:
 
 
 def kept_of_cancelled() -> None:
-    """Say what a training that was cancelled, or failed, has done before."""
+    """Show the finished part of a cancelled or failed training."""
     last = tracking.last_run(settings, "train", status=None)
     if last is None or last.status not in ("KILLED", "FAILED"):
         return
@@ -378,7 +378,7 @@ def _interval(row: pd.Series, name: str) -> str:
 
 
 def _view(model: str) -> str:
-    """Return which of the two ways to see the question a candidate takes."""
+    """Return which of the two approaches a candidate takes."""
     base = model.partition(".")[0]
     return kinds.KINDS[base].approach if base in kinds.KINDS else "both"
 
@@ -391,7 +391,7 @@ def _left_out(run: tracking.RunInfo) -> list[tuple[str, str]]:
 
 
 def registered(run: tracking.RunInfo) -> None:
-    """Say which version the training registered, and where to go on."""
+    """Show the registered version, and where to go on."""
     versions = [
         version
         for version in model_store.versions(settings, spec.model)
@@ -417,7 +417,7 @@ def registered(run: tracking.RunInfo) -> None:
 
 
 def is_awaited() -> bool:
-    """Return whether a chain that runs has yet to come to this step."""
+    """Return whether a running chain has yet to reach this step."""
     chain = chains.current(settings)
     links = chain.links if chain is not None and chain.state == "running" else ()
     return any(link.step == "train" and link.job is None for link in links)

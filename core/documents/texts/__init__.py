@@ -17,7 +17,7 @@ from core.documents.texts import (
 )
 from core.documents.texts.project_parts import added
 
-# in the order in which a person reads them
+# in reading order
 ALL = (
     charter.build,
     data_report.build,
@@ -29,7 +29,7 @@ ALL = (
 
 
 def build(facts: Facts) -> tuple[Document, ...]:
-    """Return all documents, those of the project's own code among them.
+    """Return all documents, including those of the project's own code.
 
     The artifacts and the cards of the registered versions come last.
 
@@ -39,13 +39,13 @@ def build(facts: Facts) -> tuple[Document, ...]:
     >>> [document.name for document in build(Facts(project.load("kobe")))][:3]
     ['project_charter', 'data_report', 'data_dictionary']
     """
-    made = (*(build_one(facts) for build_one in ALL), *added(facts, "documents"))
-    marked = [_marked(document, facts) for document in (*made, artifacts.build(facts))]
+    written = (*(build_document(facts) for build_document in ALL), *added(facts, "documents"))
+    marked = [_marked(document, facts) for document in (*written, artifacts.build(facts))]
     return (*marked, *(version_card.build(facts, version) for version in facts.versions))
 
 
 def _marked(document: Document, facts: Facts) -> Document:
-    """Say before all else which figures are of made-up rows; a card says so of its version."""
+    """Return a document with a leading note about sample data; cards have their own."""
     made_up = [run.name for run in facts.runs.values() if run.is_sample]
     if not made_up:
         return document

@@ -1,4 +1,4 @@
-"""Everything that the project creates: what it is for, what it is made of, and what is there."""
+"""Artifacts of the project: purpose, contents, and existing files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ROOMS = {
     "model": "in the logged model",
     "registry": "in the model registry",
 }
-# of one artifact, the newest of many files
+# newest files to list per artifact
 MOST_FILES = 3
 
 
 def build(facts: Facts) -> Document:
-    """Return every artifact by the step that leaves it, with the files that are there.
+    """Return every artifact by the step that produces it, with its existing files.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def build(facts: Facts) -> Document:
 
 
 def files_of(facts: Facts, artifact: Artifact) -> list[FileFacts]:
-    """Return the files that are there of an artifact below the home.
+    """Return the existing files of an artifact below the home.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def _table(artifacts: tuple[Artifact, ...], caption: str) -> Table:
 
 
 def _read_by(stage: Step) -> str:
-    """Return which later steps read what this one leaves, a sentence."""
+    """Return which later steps use this one's artifacts, a sentence."""
     left = {artifact.path for artifact in stage.outputs}
     readers = [step.title for step in STEPS if left & set(step.reads)]
     if not readers:

@@ -1,4 +1,4 @@
-"""Documents as HTML that stands alone: one file, nothing fetched."""
+"""Documents as self-contained HTML: one file, no external resources."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def render(
     Parameters
     ----------
     translate, link
-        As `as_markdown.render` takes them.
+        As for `as_markdown.render`.
     pictures : mapping of str to str, optional
-        The SVG text of each figure, by its name.
+        SVG text of each figure, by name.
     language : str
-        Code of the language, for readers that speak the page.
+        Language code of the page, for screen readers.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def render(
 
 
 def inline(text: str, link: Link | None) -> str:
-    """Return inline Markdown as HTML; HTML in it stays text.
+    """Return inline Markdown as HTML; HTML in it is escaped.
 
     Examples
     --------
@@ -81,6 +81,6 @@ def inline(text: str, link: Link | None) -> str:
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """Return a picture whose ids no other picture of the page has."""
+    """Return a picture with ids that are unique on the page."""
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)

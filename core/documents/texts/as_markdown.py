@@ -1,4 +1,4 @@
-"""Documents as Markdown, as GitHub shows it."""
+"""Documents as GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RUN_LINK = re.compile(r"\[([^\[\]]*)\]\(run:([0-9a-zA-Z_-]+)\)")
 
 
 def same(text: str) -> str:
-    """Return a text as it is: for the language it was written in."""
+    """Return a text unchanged: the translation into its own language."""
     return text
 
 
 def linked(text: str, link: Link | None) -> str:
-    """Return a text whose links to runs lead where `link` says, or are only their names.
+    """Return a text with its links to runs resolved by `link`, or reduced to their names.
 
     Examples
     --------
@@ -56,12 +56,12 @@ def render(
     Parameters
     ----------
     translate : function
-        Puts a text into the language of the document.
+        Translates a text into the document's language.
     link : function, optional
         Returns the address of a run; without it runs are only named.
     figures : mapping of str to str, optional
-        Where the picture of each figure lies, seen from the document; a figure that is not in it
-        is drawn from its Mermaid text, or left to its caption.
+        Path of each figure's picture, relative to the document; other figures are drawn from their
+        Mermaid text, or reduced to their caption.
 
     Examples
     --------

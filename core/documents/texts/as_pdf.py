@@ -1,4 +1,4 @@
-"""Documents as PDF, without a browser: fpdf2, with the fonts that matplotlib brings."""
+"""Documents as PDF, without a browser: fpdf2, with the fonts of matplotlib."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SIZES = {1: 22, 2: 15, 3: 12}
 
 
 class _Pages(FPDF):
-    """Pages with the document's title and the number of the page at their foot."""
+    """Pages with the document's title and the page number in the footer."""
 
     foot = ""
-    MARKDOWN_LINK_COLOR = LINKS  # type: ignore[assignment]  # None there, and so its type
+    MARKDOWN_LINK_COLOR = LINKS  # type: ignore[assignment]  # fpdf2 declares it as None
 
     def footer(self) -> None:
-        """Draw the foot of a page."""
+        """Draw the footer."""
         self.set_y(-15)
         self.set_font(FAMILY, size=8)
         self.set_text_color(*SOFT)
@@ -46,21 +46,21 @@ def render(
     link: Link | None = None,
     pictures: Mapping[str, bytes] | None = None,
     head: str = "",
-    made: datetime | None = None,
+    created: datetime | None = None,
     language: str = "en",
 ) -> bytes:
-    """Return a document as PDF: title, contents, numbered pages, an outline to jump by.
+    """Return a document as PDF: title, contents, numbered pages, an outline.
 
     Parameters
     ----------
     translate, link
-        As `as_markdown.render` takes them; `link` must give whole addresses.
+        As for `as_markdown.render`; `link` must return absolute addresses.
     pictures : mapping of str to bytes, optional
-        PNG of each figure, by its name.
+        PNG of each figure, by name.
     head : str
-        Lines above the title, divided by a point in the middle: project, model, day.
-    made : datetime, optional
-        When; without it the file names no moment, and the same document gives the same bytes.
+        Line above the title, separated by middle dots: project, model, day.
+    created : datetime, optional
+        Creation time; without it the same document gives the same bytes.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def render(
     pages.set_auto_page_break(auto=True, margin=22)
     pages.set_title(translate(document.title))
     pages.set_lang(language)
-    pages.set_creation_date(made or datetime(2000, 1, 1))
+    pages.set_creation_date(created or datetime(2000, 1, 1))
     pages.foot = translate(document.title)
     pages.add_page()
     _title(pages, document, translate, head)
@@ -90,7 +90,7 @@ def render(
 
 
 def _title(pages: _Pages, document: Document, translate: Translate, head: str) -> None:
-    """Draw what stands before the first section: of what, the title, what for, and the contents."""
+    """Draw the first page up to the first section: head, title, purpose, contents."""
     pages.set_fill_color(*ACCENT)
     pages.rect(0, 0, pages.w, 3, style="F")
     pages.ln(14)
@@ -109,7 +109,7 @@ def _title(pages: _Pages, document: Document, translate: Translate, head: str) -
 
 @lru_cache(maxsize=1)
 def _fonts() -> Path:
-    # loading the package itself takes a second; where it lies is enough
+    # finding the package is enough: importing it takes a second
     from importlib.util import find_spec
 
     package = find_spec("matplotlib")
@@ -202,7 +202,7 @@ def _table(pages: _Pages, block: Table, translate: Translate, link: Link | None)
     pages.set_font(FAMILY, size=CELL)
     pages.set_text_color(*INK)
     pages.set_draw_color(*LINE)
-    # cells are filled by what was set last
+    # cells use the fill colour set last
     pages.set_fill_color(*PAPER)
     rows = [[_plain(translate(cell), link) for cell in row] for row in block.rows]
     head = [_bare(translate(cell)) for cell in block.columns]
@@ -226,7 +226,7 @@ def _table(pages: _Pages, block: Table, translate: Translate, link: Link | None)
 
 
 def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[float, ...]:
-    """Return how wide each column is: its longest word fits, the rest goes where texts are long."""
+    """Return the column widths: the longest word fits, the rest goes to columns with long texts."""
     room = 2 * PADDING + 0.6
     least, usual = [], []
     for place, name in enumerate(head):
@@ -244,7 +244,7 @@ def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[floa
     wish = sum(usual) - sum(least)
     if free <= 0 or wish <= 0:
         return tuple(least)
-    # where all is wished for there is room for, what is left over is shared by the width
+    # if every wish fits, the remaining space is shared in proportion to the width
     share = min(free / wish, 1.0)
     return tuple(short + share * (want - short) for short, want in zip(least, usual, strict=True))
 
@@ -275,7 +275,7 @@ def _figure(
 
 
 def _bare(text: str) -> str:
-    """Return a text without the signs of Markdown.
+    """Return a text without Markdown syntax.
 
     Examples
     --------
@@ -287,7 +287,7 @@ def _bare(text: str) -> str:
 
 
 def _plain(text: str, link: Link | None) -> str:
-    r"""Return a text in the Markdown that fpdf2 knows: bold and links; code stands plainly.
+    r"""Return a text in fpdf2's Markdown: bold and links; code as plain text.
 
     Examples
     --------
@@ -297,6 +297,6 @@ def _plain(text: str, link: Link | None) -> str:
     text = linked(text, link)
     text = re.sub(r"\\(?=[^\w\s])", "", text)
     text = re.sub(r"(?<![*\w])\*([^*\s][^*]*)\*(?![*\w])", r"\1", text)
-    # what it would take for underlined, struck out or slanted
+    # fpdf2's syntax for underlined, struck out and italic text
     text = re.sub(r"(__|~~|--)", r"\\\1", text)
     return text.replace("`", "")

@@ -1,4 +1,4 @@
-"""The Project Charter: what is to be known, from what, by whom, and how it is seen to be done."""
+"""The Project Charter: background, scope, personnel, metrics, plan, architecture."""
 
 from __future__ import annotations
 

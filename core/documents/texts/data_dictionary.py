@@ -1,4 +1,4 @@
-"""The data dictionary: every column of the project, with its type, its range and its meaning."""
+"""The Data Dictionary: every column of the project, with its type, its range and its meaning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TYPES = {
 
 
 def build(facts: Facts) -> Document:
-    """Return the dictionary of the raw columns and of the features computed from them.
+    """Return the dictionary of the raw columns and of the engineered features.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def _gaps(columns: pd.DataFrame) -> dict[str, float]:
 
 
 def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
-    # a number that names something, or never changes, has no mean worth telling
+    # identifiers and constants have no meaningful mean
     names = {spec.id, spec.group}
     return Table(
         ("Column", "Different values", "Lowest", "Highest", "Mean", "Most frequent"),

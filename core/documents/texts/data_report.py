@@ -1,4 +1,4 @@
-"""The Data Report (TDSP's DataSummaryReport): where the data come from, how good, how prepared."""
+"""The Data Report (TDSP's DataSummaryReport): source, quality and preparation of the data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from core.documents.texts.reading import (
 
 
 def build(facts: Facts) -> Document:
-    """Return the summary of the data: source, quality, what is kept, how it is divided.
+    """Return the summary of the data: source, quality, filtered rows, split.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def _variables(run: RunFacts) -> list[Block]:
 
 
 def _columns(run: RunFacts) -> pd.DataFrame:
-    """Return the facts of each column over all rows."""
+    """Return the profile of each column over all rows."""
     columns = run.tables.get("columns", pd.DataFrame())
     if columns.empty:
         return pd.DataFrame(

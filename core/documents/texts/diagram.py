@@ -1,7 +1,7 @@
 """The diagram of the life cycle, from acquisition to operation, drawn from `core.platform.steps`.
 
-Three forms of one picture: a text for Mermaid, a text for Graphviz, and a Vega-Lite chart for
-pages, HTML, PDF and pictures.
+One picture in three formats: Mermaid text, Graphviz text, and a Vega-Lite chart for pages, HTML,
+PDF and pictures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.stats.charts import style
 
 Translate = Callable[[str], str]
 
-# units of the picture are pixels of a file; a page scales it to its own width
+# in pixels of a picture file; a page scales it to its own width
 WIDTH, BOX_LEFT, BOX_WIDTH, GAP, LINE = 640, 86, 152, 14, 14
 TEXT_CHARACTERS, TEXT_SIZE = 52, 11
 LANE = 13
@@ -31,7 +31,7 @@ def _same(text: str) -> str:
 
 
 def places(stage: Step) -> list[str]:
-    """Return what a stage leaves outside its run, those of one folder in one line.
+    """Return what a stage writes outside its run, one line per folder.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def places(stage: Step) -> list[str]:
 
 
 def kept_in_run(stage: Step) -> list[Artifact]:
-    """Return what a stage leaves in its run, or in runs nested in it."""
+    """Return what a stage writes to its run, or to runs nested in it."""
     return [artifact for artifact in stage.outputs if artifact.room in ("run", "candidate")]
 
 
@@ -69,11 +69,6 @@ def _lines(stage: Step, translate: Translate) -> list[str]:
 
 def mermaid(translate: Translate = _same) -> str:
     """Return the diagram as a Mermaid flowchart.
-
-    Parameters
-    ----------
-    translate : callable
-        Translates a text.
 
     Examples
     --------
@@ -92,7 +87,7 @@ def mermaid(translate: Translate = _same) -> str:
     for stage in STEPS:
         lines += [f"  {stage.name} --> {other}" for other in stage.next]
     for stage in STEPS:
-        # a name in angle brackets would be taken for HTML
+        # a name in angle brackets would be parsed as HTML
         shown = "<br/>".join(_entities(line) for line in _lines(stage, translate))
         lines += [
             f'  {stage.name}_leaves["{shown}"]:::artifact',
@@ -148,9 +143,9 @@ def _colours() -> dict[str, str]:
 
 
 def chart(translate: Translate = _same) -> dict[str, Any]:
-    """Return the diagram as a Vega-Lite chart: a box per stage, what it leaves beside it.
+    """Return the diagram as a Vega-Lite chart: a box per stage, with its outputs beside it.
 
-    Arrows between neighbours run down; all others run left of the boxes, dashed where they lead
+    Arrows between neighbours point down; all others run left of the boxes, dashed where they point
     back.
 
     Examples
@@ -159,7 +154,7 @@ def chart(translate: Translate = _same) -> dict[str, Any]:
     >>> drawn["width"], len(drawn["layer"])
     ('container', 6)
     """
-    # four documents and the checklist draw the same one
+    # four documents and the checklist draw the same one: cached
     return deepcopy(_in_english()) if translate is _same else _drawn(translate)
 
 
@@ -191,7 +186,7 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         legend=style.legend(2),
     )
     grey = style.PALETTE["line"]
-    told_boxes = boxes.assign(
+    labelled_boxes = boxes.assign(
         phase=[translate(PHASES[stage.phase]) for stage in STEPS],
         about=[translate(stage.about) for stage in STEPS],
         title=[translate(stage.title) for stage in STEPS],
@@ -204,7 +199,7 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         alt.Tooltip("run_name:N", title=translate("MLflow run")),
         alt.Tooltip("about:N", title=translate("What it does")),
     ]
-    base = alt.Chart(told_boxes)
+    base = alt.Chart(labelled_boxes)
     layers = [
         alt.Chart(lines)
         .mark_line(color=grey, strokeWidth=1.5, interpolate="linear")
@@ -252,7 +247,7 @@ def _drawn(translate: Translate) -> dict[str, Any]:
 
 
 def _laid_out(translate: Translate) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Return the boxes, the lines of text beside them, and the height of all, in pixels."""
+    """Return the boxes, the lines of text beside them, and the total height, in pixels."""
     boxes, texts, y = [], [], 2.0
     for stage in STEPS:
         lines = _lines(stage, translate)
@@ -283,8 +278,8 @@ def _arrows(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     order = {stage.name: place for place, stage in enumerate(STEPS)}
     edges = [(order[stage.name], order[other]) for stage in STEPS for other in stage.next]
     lines, heads = [], []
-    taken: list[list[tuple[int, int]]] = []
-    # short ones lie near the boxes, and two that overlap lie in lanes of their own
+    lanes: list[list[tuple[int, int]]] = []
+    # short ones are close to the boxes, and overlapping ones are in separate lanes
     for begin, end in sorted(edges, key=lambda edge: abs(edge[1] - edge[0])):
         edge, back = f"{begin}-{end}", end < begin
         top, bottom = boxes.iloc[begin], boxes.iloc[end]
@@ -297,16 +292,16 @@ def _arrows(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             lane = next(
                 (
                     place
-                    for place, spans in enumerate(taken)
+                    for place, spans in enumerate(lanes)
                     if all(span[1] < low or high < span[0] for low, high in spans)
                 ),
-                len(taken),
+                len(lanes),
             )
-            if lane == len(taken):
-                taken.append([])
-            taken[lane].append(span)
+            if lane == len(lanes):
+                lanes.append([])
+            lanes[lane].append(span)
             x = BOX_LEFT - 16 - LANE * lane
-            # what arrives stands above the middle, what leaves below it
+            # arrows arrive above the middle of a box and leave below it
             start = top["y"] + top["high"] / 2 + 12
             stop = bottom["y"] + bottom["high"] / 2 - 12
             corners = [(BOX_LEFT, start), (x, start), (x, stop), (BOX_LEFT - 4, stop)]

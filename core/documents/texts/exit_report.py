@@ -1,4 +1,4 @@
-"""The Exit Report: what was set out to do, what was found and learned, and what comes next."""
+"""The Exit Report: goals, results, lessons learned, and next steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun, ReplayRun
 from core.scoring.records import ScoringRun
 
-# share of the base rate's log loss from which on a forecast changes decisions about single rows
+# reduction of the base rate's log loss, as a share, that changes decisions about single rows
 MUCH = 0.1
 
 
@@ -218,7 +218,7 @@ def _validation(facts: Facts) -> list[Block]:
                 Table(
                     ("Rule", "Verdict", "Why"),
                     tuple(
-                        (str(row["title"]), _said(str(row["verdict"])), plain(row["text"]))
+                        (str(row["title"]), _verdict_text(str(row["verdict"])), plain(row["text"]))
                         for row in rules.to_dict("records")
                     ),
                     f"What a challenger was held to in {link(promoted)}.",
@@ -253,7 +253,7 @@ def _validation(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _said(verdict: str) -> str:
+def _verdict_text(verdict: str) -> str:
     return "not applicable" if verdict == "not_applicable" else verdict
 
 

@@ -1,4 +1,4 @@
-"""The Model Report: the baseline, each candidate, and the one that was chosen, with its limits."""
+"""The Model Report: the baseline, each candidate, and the chosen one with its limits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ FIGURES = (
 
 
 def build(facts: Facts) -> Document:
-    """Return the report on the training that made the champion.
+    """Return the report on the training of the champion.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def build(facts: Facts) -> Document:
 
 
 def chosen(facts: Facts) -> RunFacts | None:
-    """Return the candidate that is the champion; before there is one, the training's best."""
+    """Return the candidate that is the champion; without a champion, the training's best."""
     run = facts.runs.get("train")
     if run is None:
         return None
@@ -116,7 +116,7 @@ def chosen(facts: Facts) -> RunFacts | None:
 
 
 def base_log_loss(run: RunFacts) -> float | None:
-    """Return the log loss of always forecasting the base rate, on the test set of a training.
+    """Return the log loss of always predicting the base rate, on the test set of a training.
 
     From skill = 1 - log loss / log loss of the base rate.
     """
@@ -234,7 +234,7 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
 
 
 def _approach(model: str) -> str:
-    """Return the approach that a candidate stands for: regression or classification."""
+    """Return the approach of a candidate: regression or classification."""
     kind = kinds.KINDS.get(model.partition(".")[0])
     return kind.approach if kind else "classification"
 

@@ -1,4 +1,4 @@
-"""The Monitoring Report: does the model fit what it is asked, how is that known, what is to do?"""
+"""The Monitoring Report: whether the model fits its rows, the evidence, and what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from core.retraining.records import DecisionRun
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 
-# rows of a table that a person reads to the end
+# most rows of a table that a person reads to the end
 MOST_SLICES, MOST_REPORTS = 10, 20
 VERDICT_WORDS = {
     "fits": "The model fits.",
@@ -155,7 +155,7 @@ def _with_labels(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
 
 
 def _log_loss(run: RunFacts) -> list[Block]:
-    """Return why the log loss alone says little where the base rate moved; else nothing."""
+    """Return why the log loss alone says little if the base rate moved; else nothing."""
     names = ("log_loss", "base_rate", "skill")
     now = [metric(run, f"{name}_current") for name in names]
     before = [metric(run, f"{name}_reference") for name in names]
@@ -360,5 +360,5 @@ def _decisions(facts: Facts) -> list[Block]:
 
 
 def _beyond_limits(checks: pd.DataFrame) -> list[str]:
-    """Return what is beyond its limits, a sentence each; what is said of one column, once."""
+    """Return the checks beyond their limits, a sentence each; once per column."""
     return [f"**{title}**: {text}" for _, title, text in report_tables.beyond(checks)]

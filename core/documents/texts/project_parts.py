@@ -1,4 +1,4 @@
-"""What a project's own code adds to its documents, for a project that has such code."""
+"""Additions to the documents by a project's own code."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Kind = Literal["documents", "goals", "learnings", "links"]
 
 
 def added(facts: Facts, kind: Kind) -> tuple[Any, ...]:
-    """Return what the project's part `documents` adds, nothing where it has none.
+    """Return the additions of the project's part `documents`, empty without one.
 
     Parameters
     ----------
     kind : {"documents", "goals", "learnings", "links"}
-        The function of the part that is asked: whole documents; blocks for the charter's metrics;
+        The function of that part to call: whole documents; blocks for the charter's metrics;
         sentences for the learnings of the exit report, and rows for its links.
 
     Examples

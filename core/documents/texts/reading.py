@@ -1,4 +1,4 @@
-"""How these documents read a run: links to it, numbers as words, checks as rows of a table."""
+"""Formatting of run facts: links to runs, numbers, checks as table rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Tags = TypeVar("Tags", bound=RunTags)
 
 
 def link(run: RunFacts, text: str = "") -> str:
-    """Return a link to a run, under its name and the first digits of its id.
+    """Return a link to a run, with its name and the first digits of its id.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def link(run: RunFacts, text: str = "") -> str:
 
 
 def plain(value: object) -> str:
-    r"""Return a text that stands as it is whatever a file or a person put into it.
+    r"""Return a text from a file or a person with all Markdown escaped.
 
     Examples
     --------
@@ -43,12 +43,12 @@ def plain(value: object) -> str:
     see !\[x\](http\://y)
     """
     text = re.sub(r"([\\`*\[\]$~<@])", r"\\\1", str(value))
-    # else an address becomes a link
+    # otherwise an address becomes a link
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
 
 def code(value: object) -> str:
-    """Return a text as code, whatever stands in it.
+    """Return any text as inline code.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def code(value: object) -> str:
 
 
 def plain_tags(kind: type[Tags], run: RunFacts) -> Tags:
-    r"""Return what a run says of itself, its texts as `plain` returns them.
+    r"""Return the tags of a run, with texts escaped by `plain`.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def plain_tags(kind: type[Tags], run: RunFacts) -> Tags:
 
 
 def moment(seconds: float) -> str:
-    """Return a moment as it is told.
+    """Return a time for display.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def moment(seconds: float) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return a number: counts as whole ones, figures with so many digits, a dash for none.
+    """Return a number: counts as integers, metrics with fixed digits, a dash for none.
 
     Examples
     --------
@@ -121,13 +121,13 @@ def share(value: float | None) -> str:
 
 
 def metric(run: RunFacts | None, name: str) -> float | None:
-    """Return a metric of a run, None where there is no such run or metric."""
+    """Return a metric of a run, None without the run or the metric."""
     value = run.metrics.get(name) if run else None
     return None if value is None or math.isnan(value) else float(value)
 
 
 def interval(low: float, high: float) -> str:
-    """Return the ends of an interval, a dash where it has none.
+    """Return an interval, a dash for none.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def check_table(checks: pd.DataFrame, caption: str) -> Table:
     Parameters
     ----------
     checks : DataFrame
-        As `core.monitoring.report_tables.complete` returns it.
+        As returned by `core.monitoring.report_tables.complete`.
     """
     return Table(
         ("Check", "Here", "95% interval", "Reference", "Limits", "Verdict"),
@@ -163,7 +163,7 @@ def check_table(checks: pd.DataFrame, caption: str) -> Table:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names one after the other, as code.
+    """Return names as a comma-separated list of inline code.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One requirement of a project: what is asked, whether it is met, and what shows it."""
+"""A requirement of a project: what is asked, whether it is met, and the evidence."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ State = Literal["met", "partly", "missing"]
 
 @dataclass(frozen=True)
 class Found:
-    """What is there to show for a requirement.
+    """The evidence for a requirement.
 
     Parameters
     ----------
     state : {"met", "partly", "missing"}
     evidence : str
-        What was found, in sentences with its numbers.
+        The findings, in sentences with numbers.
     run : RunFacts or None
-        The run that shows it.
+        The run that proves it.
     path : str
-        The file that shows it, below the home or, of what is shipped, below the code's folder.
+        The file that proves it, below the home or, if shipped, below the code's folder.
     """
 
     state: State
@@ -35,27 +35,27 @@ class Found:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A line of a project's checklist, and how it stands.
+    """A line of a project's checklist, with its state.
 
     Parameters
     ----------
     number : str
-        As 6.2: the paragraph of what is asked, and the line in it.
+        E.g. 6.2: paragraph of the brief, and line in it.
     group : str
-        What the paragraph is about.
+        Topic of the paragraph.
     text : str
         What is asked.
     state : {"met", "partly", "missing"}
     evidence : str
-        What was found, with its numbers.
+        The findings, with numbers.
     run_id, path : str
-        The run and the file that show it; empty where there is none.
+        The run and the file that prove it; empty if there is none.
     page : str
-        Name of the page where it is met or seen.
+        Name of the page that meets or shows it.
     todo : str
-        What to do for it; empty where it is met.
+        What to do about it; empty if it is met.
     graded : tuple of int
-        Which of a grader's points it answers.
+        The grader's points that it answers.
     """
 
     number: str
@@ -72,7 +72,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a checklist with the function that looks it up; fields as those of Requirement."""
+    """A line of a checklist with the function that inspects it; fields as in Requirement."""
 
     number: str
     text: str
@@ -94,7 +94,7 @@ def of_values(holds: bool, met: str, otherwise: str, run: RunFacts | None = None
 
 
 def absent(name: str) -> Found:
-    """Return missing, for want of a run of that name."""
+    """Return missing, for lack of a run of that name."""
     return Found("missing", f"There is no run `{name}` yet.")
 
 
@@ -114,7 +114,7 @@ def needs(
 
 
 def whole(title: str, blocks: Sequence[Block]) -> Found:
-    """Return whether a document or an answer has all of its facts; else the first that it lacks.
+    """Return whether a document or an answer has all of its facts; else the first missing one.
 
     Examples
     --------
@@ -133,6 +133,6 @@ def whole(title: str, blocks: Sequence[Block]) -> Found:
 
 
 def answered(facts: Facts, answer: Callable[[Facts], list[Block]]) -> Found:
-    """Return the same of an answer, under the heading it begins with."""
+    """Return `whole` for an answer, titled by its first heading."""
     blocks = answer(facts)
     return whole(next(block.text for block in blocks if isinstance(block, Heading)), blocks)

@@ -1,4 +1,4 @@
-"""The card of a registered version as a document."""
+"""The model card of a registered version as a document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RUN = re.compile(r"`([0-9a-f]{32})`")
 
 
 def build(facts: Facts, version: ModelVersion) -> Document:
-    """Return the model card of a version, its runs as links.
+    """Return the model card of a version, with links to its runs.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def build(facts: Facts, version: ModelVersion) -> Document:
 
 
 def blocks_of(card: str) -> list[Block]:
-    r"""Return the blocks of a card's Markdown; its title is left to the document.
+    r"""Return the blocks of a card's Markdown, without its title.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def blocks_of(card: str) -> list[Block]:
     [Heading(text='Use', level=2), Bullets(items=('a', 'b'), numbered=False)]
     """
     blocks: list[Block] = []
-    # a block of code may hold empty lines
+    # a code block may contain empty lines
     for part in re.split(r"\n\n(?![^`]*```\n)(?=\S)", card):
         text = _RUN.sub(lambda match: f"[{match[1][:8]}](run:{match[1]})", part.strip())
         if text.startswith("# "):

@@ -161,7 +161,7 @@ def test_the_expected_time_is_shown_and_grows_with_the_rows(
     sentences = []
     for rows in (50, 500):
         app.segmented_control(key="rows").set_value(rows).run()
-        count = explain.asked(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
+        count = explain.predicted_rows(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
         sentences.append(f"The model is asked about {count:,} times: this takes about ")
         assert sentences[-1] in text_of(app)
     assert sentences[0] != sentences[1]

@@ -421,7 +421,7 @@ def test_a_model_is_called_no_more_often_than_announced(
     monkeypatch.setattr(version_files.Loaded, "probabilities", probabilities)
     options = explain.Options(target=TEXTS, rows=30, repeats=2)
     explain.run(home, options)
-    announced = explain.asked(options, len(FEATURES), len(predictions_of(home, TEXTS)))
+    announced = explain.predicted_rows(options, len(FEATURES), len(predictions_of(home, TEXTS)))
     # beyond the announced count: the rows themselves, once or twice
     assert announced / 3 < sum(row_counts) < announced * 1.05
 

@@ -156,7 +156,7 @@ def test_pdf_has_text_links_outline_pages_and_pictures() -> None:
         link=link,
         pictures={"drawn": png()},
         head="Projeto · modelo, version 1",
-        made=datetime(2026, 11, 25, tzinfo=UTC),
+        created=datetime(2026, 11, 25, tzinfo=UTC),
         language="pt",
     )
     parsed = read(pdf)
