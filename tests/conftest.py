@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
@@ -106,6 +107,10 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
         MlflowClient(uri).search_experiments(max_results=1)
 
+    from mlflow.store.db import utils
+
+    # read from 60 files of MLflow each time a store is opened; every test opens its own
+    utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
     return once(tmp_path_factory, "store", create) / "mlflow.db"
 
 

@@ -18,8 +18,7 @@ from core.platform import mlflow_client
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.model_files import Digests
-from core.platform.runs import ModelVersion as ModelVersion
-from core.platform.runs import RunInfo
+from core.platform.runs import ModelVersion, RunInfo
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 # MLflow's scheme for a logged model

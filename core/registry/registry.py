@@ -8,7 +8,7 @@ talks to MLflow.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -227,21 +227,16 @@ def move_champion(
         before = check_champion(settings, version, instead_of=instead_of)
         old = before.get(CHAMPION)
         move = ChampionMove(
-            champion_of=model,
-            champion_from=old or "",
-            champion_to=number,
-            champion_at=time.time(),
-            decided_by=decided_by,
-            decision=decision,
-            reason=reason,
+            champion_of=model, champion_from=old or "", champion_to=number, champion_at=time.time()
         ).write()
+        decided = ChampionMove(decided_by=decided_by, decision=decision, reason=reason).write()
         try:
-            tracking.set_tags(settings, run_id, move)
+            tracking.set_tags(settings, run_id, {**move, **decided})
             if old:
                 model_store.set_alias(settings, model, PREVIOUS, old)
             model_store.set_alias(settings, model, CHAMPION, number)
         except BaseException:
-            _take_back(settings, model, run_id, list(move), before.get(PREVIOUS))
+            _take_back(settings, model, run_id, move, before.get(PREVIOUS))
             raise
         # it is the champion now and stays so: a leftover alias does no harm
         judged = version.about.copied_from or number
@@ -326,15 +321,14 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
 
 
 def _take_back(
-    settings: Settings, model: str, run_id: str, names: list[str], previous: str | None
+    settings: Settings, model: str, run_id: str, tags: Iterable[str], previous: str | None
 ) -> None:
-    """Undo a move that failed halfway, as far as the store permits."""
-    moved = [name for name in names if "champion_" in name]
+    """Undo a move that failed halfway, as far as the store permits; the decision stays."""
     with suppress(StoreError):
         if previous:
             model_store.set_alias(settings, model, PREVIOUS, previous)
         else:
             model_store.delete_alias(settings, model, PREVIOUS)
-    for name in moved:
+    for tag in tags:
         with suppress(StoreError):
-            tracking.delete_tag(settings, run_id, name)
+            tracking.delete_tag(settings, run_id, tag)

@@ -18,6 +18,7 @@ from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.hooks import hook
 from core.platform.run_record import SILENT, Progress, Record
+from core.platform.runs import ModelVersion
 from core.registry import registry
 from core.serving import endpoint, server
 from core.serving.records import ServingRun
@@ -111,7 +112,7 @@ def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractC
 
 @contextmanager
 def _live(
-    settings: Settings, options: Options, version: model_store.ModelVersion, progress: Progress
+    settings: Settings, options: Options, version: ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
     before = endpoint.live(settings)
     on_wait = _reporter(progress, f"version {version.version}")
@@ -130,7 +131,7 @@ def _live(
 
 @contextmanager
 def _alone(
-    settings: Settings, options: Options, version: model_store.ModelVersion, progress: Progress
+    settings: Settings, options: Options, version: ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
     alias = None if options.target.isdigit() else options.target
     if options.shadow:
@@ -160,11 +161,7 @@ def _reporter(progress: Progress, name: str) -> Callable[[float], None]:
 
 
 def _record(
-    settings: Settings,
-    run_id: str,
-    version: model_store.ModelVersion,
-    ready: server.Server,
-    seconds: float,
+    settings: Settings, run_id: str, version: ModelVersion, ready: server.Server, seconds: float
 ) -> None:
     tracking.log(
         settings,

@@ -16,6 +16,7 @@ from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
+from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.training import candidates as kinds
 from core.training import explanation, explanation_charts
@@ -114,7 +115,7 @@ class _Subject:
     `partial` are the rows that represent all in the partial dependence.
     """
 
-    version: model_store.ModelVersion
+    version: ModelVersion
     predict: explanation.Predict
     tested: pd.DataFrame
     features: pd.DataFrame
@@ -186,14 +187,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     )
 
 
-def find(settings: Settings, model: str, target: str) -> model_store.ModelVersion:
+def find(settings: Settings, model: str, target: str) -> ModelVersion:
     """Return the version or candidate that the option `target` names; raises as `run` does."""
     if len(target) == 32:
         return version_files.candidate(settings, model, target)
     return model_store.require_version(settings, model, target)
 
 
-def called(version: model_store.ModelVersion) -> str:
+def called(version: ModelVersion) -> str:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
     title = kinds.title(kind) if kind else "a model"
@@ -219,9 +220,7 @@ def predicted_rows(options: Options, features: int, rows: int) -> int:
     return min(options.rows, rows) * per_row + shuffled + varied
 
 
-def _place(
-    settings: Settings, spec: ProjectSpec, version: model_store.ModelVersion, test_row: str
-) -> int:
+def _place(settings: Settings, spec: ProjectSpec, version: ModelVersion, test_row: str) -> int:
     """Return the position in the test set of the row with that id; InputError if there is none."""
     ids = tracking.table(settings, version.trained_by, "test_rows")[spec.id].astype(str).to_numpy()
     places = np.flatnonzero(ids == test_row)
@@ -234,7 +233,7 @@ def _place(
 
 
 def _as_frame(
-    spec: ProjectSpec, version: model_store.ModelVersion, row: dict[str, float | str | None]
+    spec: ProjectSpec, version: ModelVersion, row: dict[str, float | str | None]
 ) -> pd.DataFrame:
     """Return the inputs of a single row as a frame.
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from core.platform import config, model_store, project, schema, storage, tracking
+from core.platform import config, project, schema, storage, tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError
@@ -21,7 +21,7 @@ from core.platform.hooks import hook
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, ModelRecord, Progress, Record
-from core.platform.runs import EveryRun, TrainedModel, VersionTags
+from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
 from core.stats import metrics
@@ -266,7 +266,7 @@ def _register(
     sets: _Sets,
     tags: Mapping[str, str],
     run_id: str,
-) -> model_store.ModelVersion:
+) -> ModelVersion:
     """Register the best candidate, or its refit on all labelled rows."""
     served, rows = best.model_id, best.fitted.rows_fit
     if options.refit:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from core.jobs import jobs
 from core.platform import model_store, tracking
+from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
 from pages.shared import code_snippets, drafts, elements, set_aside_list
@@ -19,7 +20,7 @@ def in_order(aliases: Iterable[str]) -> list[str]:
     return sorted(aliases, key=lambda alias: (known.index(alias) if alias in known else 9, alias))
 
 
-def form(listed: list[model_store.ModelVersion]) -> None:
+def form(listed: list[ModelVersion]) -> None:
     names: dict[str, str] = {}
     for version in listed:
         for alias in version.aliases:
@@ -61,7 +62,7 @@ def form(listed: list[model_store.ModelVersion]) -> None:
     elements.job_panel(settings, "serve")
 
 
-def live_endpoint(listed: list[model_store.ModelVersion]) -> None:
+def live_endpoint(listed: list[ModelVersion]) -> None:
     """Show the version that serves callers, and the switch to the champion."""
     live = endpoint.live(settings)
     if live is None or live.model != spec.model:

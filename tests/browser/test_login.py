@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.provider import CLIENT_SECRET, Provider
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 LOGIN_REQUIRED = {"COURTSIDE_LOGIN": "true", "COURTSIDE_ALLOWED_EMAILS": "ana@example.org"}

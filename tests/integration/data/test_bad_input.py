@@ -16,6 +16,7 @@ from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.platform.rows import key_text
 from core.platform.run_record import SILENT, Record
+from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.scoring import score
 from core.serving import client, endpoint, serve, server
@@ -268,8 +269,16 @@ def test_kaggles_csv_is_stored_unchanged(settings: Settings, few_file: Path) -> 
     ("change", "words"),
     [
         ({"shot_made_flag": 1.0}, "All"),
-        ({"shot_made_flag": np.nan}, "rows has a label ('shot_made_flag')"),
-        ({"shot_type": "3PT Field Goal"}, "No row has shot_type = '2PT Field Goal'"),
+        pytest.param(
+            {"shot_made_flag": np.nan},
+            "rows has a label ('shot_made_flag')",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"shot_type": "3PT Field Goal"},
+            "No row has shot_type = '2PT Field Goal'",
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["one class only", "all rows missing", "no development rows"],
 )
@@ -304,7 +313,7 @@ def test_the_logged_sets_are_those_of_the_files(
     pd.testing.assert_frame_equal(logged["test_data"], test_rows)
 
 
-@pytest.mark.parametrize("share", [0.0001, 0.9999])
+@pytest.mark.parametrize("share", [0.0001, pytest.param(0.9999, marks=pytest.mark.long)])
 def test_a_test_share_that_leaves_no_rows_is_refused(
     share: float, unharmed: Settings, last_error
 ) -> None:
@@ -426,7 +435,7 @@ def test_keys_of_an_upload_with_a_missing_key_stay_unchanged() -> None:
     ]
 
 
-def served(version: model_store.ModelVersion, port: int) -> server.Server:
+def served(version: ModelVersion, port: int) -> server.Server:
     return server.Server(
         port,
         1,

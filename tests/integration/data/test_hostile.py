@@ -198,7 +198,13 @@ HOSTILE: dict[str, tuple[str, Callable[[pd.DataFrame], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long) if name == "csv bomb of rows" else name
+        for name in HOSTILE
+    ],
+)
 def test_a_hostile_file_gets_a_message_and_changes_nothing(
     name: str, acquired_home: Settings, few_shots: pd.DataFrame, last_error
 ) -> None:

@@ -63,6 +63,7 @@ def fresh(operated_real: Settings) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHARES)
 def test_the_figures_of_the_shipped_dossier_are_reproduced(
     fresh: dict[str, str], name: str

@@ -16,6 +16,7 @@ from core.monitoring import alerts, monitor, report_html
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.registry import version_files
 from core.retraining import policy_store
@@ -255,7 +256,7 @@ def test_a_report_survives_failed_alerts_and_damaged_candidates(
     def locked(*_: object, **__: object) -> None:
         raise StoreError("The alerts cannot be used: database is locked.")
 
-    def damaged(settings: Settings, model: str, run_id: str) -> model_store.ModelVersion:
+    def damaged(settings: Settings, model: str, run_id: str) -> ModelVersion:
         raise StoreError(f"The files of {run_id[:8]} are not those that were logged.")
 
     monkeypatch.setattr(alerts, "report", locked)

@@ -15,6 +15,7 @@ from core.data import acquire, prepare
 from core.jobs import jobs
 from core.platform import model_store, project, tracking
 from core.platform.config import CODE_ROOT, Settings
+from core.platform.runs import ModelVersion
 from core.training import explain, train
 from tests.conftest import copy_home
 from tests.integration.pages.test_second_project import FOREIGN, days
@@ -32,7 +33,7 @@ class Home:
     row_id: str
 
     @property
-    def version(self) -> model_store.ModelVersion:
+    def version(self) -> ModelVersion:
         return model_store.require_version(self.settings, SPEC.model, "champion")
 
     def candidate(self, kind: str) -> tracking.RunInfo:

@@ -54,6 +54,7 @@ def test_each_document_of_a_life_cycle_is_drawn_with_links_to_its_runs(
     assert "monitoring_report" in {document.name for document in documents.of(facts)}
 
 
+@pytest.mark.long
 def test_the_zip_holds_every_document_in_each_form_and_is_the_same_each_time(
     scored_few: Settings,
 ) -> None:

@@ -216,7 +216,7 @@ def test_a_challenger_that_is_worse_on_one_slice_is_held_with_its_name(world: Wo
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("spoiled", [False, True])
+@pytest.mark.parametrize("spoiled", [pytest.param(False, marks=pytest.mark.long), True])
 def test_on_real_rows_a_challenger_spoiled_on_one_slice_is_held_for_that_only(
     prepared_real: Settings, tmp_path: Path, spoiled: bool
 ) -> None:

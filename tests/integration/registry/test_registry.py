@@ -154,7 +154,16 @@ def registered(module_settings: Settings) -> tuple[Settings, ModelVersion, np.nd
     return module_settings, *register(module_settings, CLASSIFIERS["lr"]())
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # made of most of the others
+        name
+        if name in ("lr", "stack", "calibrated_blend")
+        else pytest.param(name, marks=pytest.mark.long)
+        for name in CLASSIFIERS
+    ],
+)
 def test_each_classifier_is_the_same_after_saving_and_loading(
     name: str, module_settings: Settings
 ) -> None:

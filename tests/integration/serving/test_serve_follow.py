@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.runs import ModelVersion
 from core.scoring import score
 from core.serving import endpoint, gateway, serve, server
 from core.training import train
@@ -268,7 +269,7 @@ def test_a_first_start_that_cannot_be_recorded_leaves_no_server(
         backend=5371,
     )
     stopped: list[int] = []
-    version = model_store.ModelVersion(SPEC.model, "1", "run", ("champion",), {}, 0.0)
+    version = ModelVersion(SPEC.model, "1", "run", ("champion",), {}, 0.0)
     monkeypatch.setattr(model_store, "require_version", lambda *_: version)
     monkeypatch.setattr(endpoint, "follow", lambda *_, **__: live)
     monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))

@@ -13,6 +13,8 @@ from core.platform.errors import InputError
 from core.training import automl, candidates
 
 METRICS = ("log_loss", "roc_auc", "accuracy")
+# one of each way to be saved; the others are long
+FAST_KINDS = ("lr", "knn", "lightgbm", "dummy")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def fitted(two: automl.Trainer) -> dict[str, automl.Fitted]:
     }
 
 
-@pytest.mark.parametrize("share", [1.0, 0.7])
+@pytest.mark.parametrize("share", [1.0, pytest.param(0.7, marks=pytest.mark.long)])
 def test_every_training_row_is_forecast_once_by_a_fit_that_had_not_seen_it(
     frame: pd.DataFrame, share: float
 ) -> None:
@@ -157,7 +159,13 @@ def test_a_candidate_that_cannot_be_fitted_is_refused(frame: pd.DataFrame) -> No
         trainer(frame).fit("lr", {"solver": "magic"})
 
 
-@pytest.mark.parametrize("model", candidates.KINDS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        kind if kind in FAST_KINDS else pytest.param(kind, marks=pytest.mark.long)
+        for kind in candidates.KINDS
+    ],
+)
 def test_each_kind_is_one_of_pycarets_and_answers_with_probabilities(
     frame: pd.DataFrame, two: automl.Trainer, model: str
 ) -> None:

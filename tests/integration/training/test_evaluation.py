@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
+from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.stats import figure_intervals, metrics, thresholds
 from core.training import train
@@ -33,7 +34,7 @@ def result(home: Settings) -> train.Result:
 
 
 @pytest.fixture(scope="module")
-def version(home: Settings, result: train.Result) -> model_store.ModelVersion:
+def version(home: Settings, result: train.Result) -> ModelVersion:
     return model_store.require_version(home, SPEC.model, result.version)
 
 

@@ -16,6 +16,7 @@ from core.platform import mlflow_client, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
 from core.platform.run_record import Progress
+from core.platform.runs import ModelVersion
 from core.registry import version_files
 from core.training import explain, train
 from tests.conftest import copy_home
@@ -62,7 +63,7 @@ def of_texts(home: Settings) -> explain.Result:
     return explain.run(home, explain.Options(target=TEXTS, rows=40, repeats=3))
 
 
-def version_of(settings: Settings, number: str) -> model_store.ModelVersion:
+def version_of(settings: Settings, number: str) -> ModelVersion:
     return model_store.require_version(settings, SPEC.model, number)
 
 
@@ -289,7 +290,7 @@ def test_a_row_is_explained_with_the_served_model_and_all_else_with_the_evaluate
 ) -> None:
     calls = []
 
-    def load(settings: Settings, version: model_store.ModelVersion, *, evaluated: bool):
+    def load(settings: Settings, version: ModelVersion, *, evaluated: bool):
         calls.append(evaluated)
         raise CourtsideError("enough")
 

@@ -68,7 +68,7 @@ def test_the_interval_of_f1_is_that_of_a_paired_bootstrap() -> None:
 def test_a_difference_holds_the_truth_for_a_rare_class_too(rows: int, rate: float) -> None:
     rng = np.random.default_rng(1)
     held = dict.fromkeys(["log_loss", "brier_score"], 0)
-    for _ in range(400):
+    for _ in range(200):
         truth = np.clip(rate * np.exp(rng.normal(0, 0.8, rows)), 0.001, 0.95)
         labels = (rng.uniform(size=rows) < truth).astype(np.int64)
         labels[:2] = 0, 1
@@ -77,8 +77,8 @@ def test_a_difference_holds_the_truth_for_a_rare_class_too(rows: int, rate: floa
         table = comparison.paired(labels, *pair, rate, rate).set_index("metric")
         for name in held:
             held[name] += bool(table.loc[name, "low"] <= 0 <= table.loc[name, "high"])
-    # 93% less two standard errors of 400 samples
-    assert all(count >= 400 * 0.905 for count in held.values()), held
+    # 93% less two standard errors of 200 samples
+    assert all(count >= 200 * 0.894 for count in held.values()), held
 
 
 def test_a_model_equals_itself() -> None:

@@ -128,7 +128,7 @@ def names(levels: int) -> Callable[[int, int], pd.DataFrame]:
 THIRTY = numbers(30)
 
 
-@pytest.mark.parametrize("rows", [50, 1000])
+@pytest.mark.parametrize("rows", [50, pytest.param(1000, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "drawn", [numbers(1), THIRTY, names(5), names(400)], ids=["1", "30", "names", "many names"]
 )
