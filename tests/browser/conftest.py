@@ -94,16 +94,18 @@ def chromium() -> Iterator[object]:
             ],
         )
         # spinners that turn without a graphics card take as much time as the app does
-        page = browser.new_page(viewport={"width": 1440, "height": 1000}, reduced_motion="reduce")
-        page.set_default_timeout(PATIENCE_MS)
+        context = browser.new_context(
+            viewport={"width": 1440, "height": 1000}, reduced_motion="reduce"
+        )
+        context.set_default_timeout(PATIENCE_MS)
         foreign: list[str] = []
-        page.on(
+        context.on(
             "request",
             lambda request: (
                 foreign.append(request.url) if not request.url.startswith(LOCAL) else None
             ),
         )
-        yield page
+        yield context.new_page()
         browser.close()
     # nothing is fetched from anywhere: no font, no icon, no picture that a file names
     assert foreign == []

@@ -1,4 +1,4 @@
-"""Every page for people with other needs: axe-core, keyboard, a narrow window."""
+"""Every page for people with other needs: axe-core on empty pages, in the dark, in each view."""
 
 from __future__ import annotations
 
@@ -14,24 +14,13 @@ from core.platform.config import Settings
 from core.training import candidates, train
 from pages.shared import elements
 from tests.browser.conftest import chromium, running
-from tests.browser.driving import PATIENCE_MS, go, settle
+from tests.browser.driving import PATIENCE_MS, grave, settle, visit
 from tests.conftest import copy_home
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = playwright.expect
 PAGES = tuple(title for title, _ in elements.PAGES.values())
-GRAVE = ("serious", "critical")
-# (rule, part of the selector) -> why it is left: Streamlit's own, without a setting for it.
-# Nothing is at present: what Streamlit's widgets lacked is in pages/shared/style.css.
-LEFT: dict[tuple[str, str], str] = {}
-# half a pixel is a rounding, more is a bar to scroll by
-OVERFLOW = """() => {
-  const main = document.querySelector('[data-testid="stMain"]');
-  return Math.max(main.scrollWidth - main.clientWidth,
-                  document.documentElement.scrollWidth - window.innerWidth);
-}"""
 WATCH = """() => {
   window.shifted = [];
   window.watching = new PerformanceObserver(list => {
@@ -88,22 +77,6 @@ def empty(window, empty_app: str) -> object:
     return at_app(window, empty_app)
 
 
-def grave(page, *rules: str) -> list[str]:
-    """Return what axe-core finds that is serious or critical, a line for each element."""
-    # a part of the page that is drawn again while axe looks is pale for a moment
-    page.add_style_tag(content='[data-stale="true"] { opacity: 1 !important; transition: none; }')
-    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    violations = axe.Axe().run(page, options=options).response["violations"]
-    return [
-        f"{violation['id']} at {node['target']}: {node['html'][:400]} "
-        f"{node.get('failureSummary', '')}"
-        for violation in violations
-        if violation["impact"] in GRAVE
-        for node in violation["nodes"]
-        if not any(violation["id"] == rule and part in str(node["target"]) for rule, part in LEFT)
-    ]
-
-
 def grave_in_the_dark(page) -> list[str]:
     """The same for the contrast in the dark theme; nothing else depends on the theme."""
     page.emulate_media(color_scheme="dark")
@@ -117,34 +90,12 @@ def grave_in_the_dark(page) -> list[str]:
     return faults
 
 
-def visit(page, name: str) -> None:
-    go(page, name)
-    # placeholders are gone once the page's script has ended
-    settle(page)
-    page.wait_for_timeout(300)
-    settle(page)
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_an_empty_page_has_no_grave_fault(empty, name: str) -> None:
     visit(empty, name)
     assert grave(empty) == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(full, name: str) -> None:
-    visit(full, name)
-    assert grave(full) == []
-    full.set_viewport_size({"width": 800, "height": 1000})
-    try:
-        # tables and charts are drawn again after the window has changed
-        full.wait_for_function(f"() => ({OVERFLOW})() <= 1")
-    finally:
-        full.set_viewport_size({"width": 1440, "height": 1000})
-
-
-@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_a_full_page_in_the_dark_and_its_other_views_have_no_grave_fault(full, name: str) -> None:
     visit(full, name)
@@ -197,7 +148,6 @@ def shift_while(page, looks: int) -> list[object]:
     return shifts
 
 
-@pytest.mark.long
 def test_nothing_moves_while_a_page_follows_a_job(full, full_home: Settings) -> None:
     # it runs for longer than this test looks at it
     options = train.Options(candidates=tuple(candidates.KINDS), folds=20)

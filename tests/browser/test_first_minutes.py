@@ -12,7 +12,7 @@ import pytest
 from core.platform.config import CODE_ROOT
 from pages.shared import elements
 from tests.browser.conftest import chromium, running
-from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, settle
+from tests.browser.driving import OVERFLOW, PATIENCE_MS, figure, grave, keep, press, visit
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = {title for title, _ in elements.PAGES.values()}
+PAGES = tuple(title for title, _ in elements.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();
@@ -58,6 +58,22 @@ def app(folder: Path) -> Iterator[str]:
         yield base
 
 
+@pytest.fixture(scope="module")
+def window() -> Iterator[object]:
+    """One Chromium for all these tests, with a page for those of each page of the app."""
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture
+def page(window, app: str) -> Iterator[object]:
+    """A new page of it, at the app's start."""
+    page = window.context.new_page()
+    page.goto(app)
+    yield page
+    page.close()
+
+
 def terminal(folder: Path) -> list[str]:
     """Return the lines that the terminal would show, without the address."""
     lines = (folder / "app.log").read_text(encoding="utf-8").splitlines()
@@ -65,23 +81,24 @@ def terminal(folder: Path) -> list[str]:
 
 
 def test_a_link_to_a_page_shows_no_names_of_files_before_the_app_has_run(
-    app: str, folder: Path
+    window, app: str, folder: Path
 ) -> None:
     """In every frame from the first on, in the first session since the start."""
-    with chromium() as page:
-        page.add_init_script(LINKS)
-        page.goto(f"{app}/predictions")
-        heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
-        heading.wait_for(timeout=PATIENCE_MS)
-        # the name of an icon stands before that of its page
-        titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}
-        assert titles == PAGES
-        # nor that the page does not exist
-        assert page.get_by_role("dialog").count() == 0
+    page = window.context.new_page()
+    page.add_init_script(LINKS)
+    page.goto(f"{app}/predictions")
+    heading = page.get_by_role("heading", name="Predictions", exact=True, level=1)
+    heading.wait_for(timeout=PATIENCE_MS)
+    # the name of an icon stands before that of its page
+    titles = {link.split("\n")[-1] for link in page.evaluate("() => [...window.linked]")}
+    assert titles == set(PAGES)
+    # nor that the page does not exist
+    assert page.get_by_role("dialog").count() == 0
+    page.close()
     assert terminal(folder) == []
 
 
-def test_one_button_leads_to_the_verdict_and_a_new_start_back_to_it(page, folder: Path) -> None:
+def test_one_button_leads_to_the_verdict(page) -> None:
     button = page.get_by_role("button", name=BUTTON)
     button.wait_for(timeout=PATIENCE_MS)
     keep(page, "first-1-empty")
@@ -99,7 +116,25 @@ def test_one_button_leads_to_the_verdict_and_a_new_start_back_to_it(page, folder
     expect(page.get_by_role("heading", name="Monitor", exact=True, level=1)).to_be_visible()
     expect(page).to_have_url(re.compile("report="))
 
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview", exact=True).click()
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
+    window, app: str, name: str
+) -> None:
+    if not window.url.startswith(app):
+        window.goto(app)
+    visit(window, name)
+    assert grave(window) == []
+    window.set_viewport_size({"width": 800, "height": 1000})
+    try:
+        # tables and charts are drawn again after the window has changed
+        window.wait_for_function(f"() => ({OVERFLOW})() <= 1")
+    finally:
+        window.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def test_a_reset_leads_back_to_the_button(page, folder: Path) -> None:
+    button = page.get_by_role("button", name=BUTTON)
     page.get_by_text("Begin anew, or put a backup back").click()
     name = page.get_by_label("Type kobe to confirm")
     name.fill("kobe")
@@ -123,8 +158,7 @@ PLACE = """() => {
 
 
 def test_the_main_button_is_reached_and_pressed_by_keys_alone(page) -> None:
-    go(page, "Acquire")
-    settle(page)
+    visit(page, "Acquire")
     reached, unseen = [], []
     page.evaluate("() => document.activeElement.blur()")
     for _ in range(60):

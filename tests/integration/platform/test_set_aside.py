@@ -299,7 +299,12 @@ def test_an_unforeseen_fault_gets_a_message_with_an_id_and_is_noted(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no rule for this")
 
+    async def idle(*_: object) -> None:
+        await asyncio.sleep(60)
+
     monkeypatch.setattr(contract, "read", fail)
+    # nothing answers on that port: the watch would start a process there
+    monkeypatch.setattr(restarts, "watch", idle)
     described = server.Server(
         port=1,
         pid=os.getpid(),
