@@ -109,7 +109,9 @@ def test_a_misspelling_is_found_and_other_tokens_are_ignored() -> None:
 def test_the_lists_hold_no_word_twice_and_none_that_the_dictionary_has() -> None:
     from spellchecker import SpellChecker
 
-    for path in (CODE_ROOT / "tests").glob("words_*.txt"):
+    paths = list((CODE_ROOT / "tests" / "repository").glob("words_*.txt"))
+    assert len(paths) == len(DOCUMENTS)
+    for path in paths:
         listed = path.read_text(encoding="utf-8").split()
         assert listed == sorted(set(listed)), path.name
         language = path.stem.removeprefix("words_")
