@@ -18,7 +18,7 @@ from core.platform import steps
 from core.platform.config import CODE_ROOT
 
 # texts that are on no page and in no catalogue, by their language
-DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("docs/**/*.pt.md",)}
+DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("*.pt-BR.md", "docs/**/*.pt-BR.md")}
 NO_WORDS = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|https?:\S+|\{[^}]*\}|:material/\w+:|:[a-z]+(?:-badge)?\["
     r"|&[a-z]+;|\S*[/_\\=@#]\S*|\b[\w-]+\.(?:py|md|csv|zip|toml|parquet|json|db)\b",
