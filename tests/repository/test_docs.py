@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from babel.messages.pofile import read_po
 
 from core.documents.texts import diagram
 from core.monitoring import alerting
@@ -38,6 +39,8 @@ TREES = {
     path.relative_to(CODE_ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in SOURCES
 }
 every_page = pytest.mark.parametrize("name", sorted(TEXTS))
+TRANSLATIONS = sorted(name for name in TEXTS if name.endswith(".pt-BR.md"))
+every_translation = pytest.mark.parametrize("name", TRANSLATIONS)
 
 
 def part(heading: str) -> str:
@@ -379,6 +382,63 @@ def test_shell_blocks_can_be_read_by_a_shell() -> None:
             for line in block.replace("\\\n", " ").splitlines():
                 if line.strip().startswith(("pip", "uv", "python", "just", "streamlit", "bash")):
                     assert shlex.split(line.split(" # ")[0]), f"{name}: {line}"
+
+
+# --- documents in Portuguese --------------------------------------------------------------------
+
+
+def structure(text: str) -> dict[str, Any]:
+    """Return what a document and its translation have in common."""
+    blocks = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    links = [target.replace(".pt-BR", "") for target in re.findall(r"\]\(([^)\s]+)\)", prose)]
+    return {
+        "commands": [block for kind, block in blocks if kind != "mermaid"],
+        "diagrams": [len(block.splitlines()) for kind, block in blocks if kind == "mermaid"],
+        "headings": re.findall(r"^#+(?= )", prose, re.MULTILINE),
+        # headings of the documents above are named in their language
+        "links": [re.sub(r"((?:README|tour)\.md)#.+", r"\1", target) for target in links],
+        "code": set(re.findall(r"`([^`\n]+)`", prose)),
+        "numbers": {re.sub(r"[.,]", "", number) for number in re.findall(r"\d[\d.,]*", prose)},
+        "table rows": len(re.findall(r"^\|", prose, re.MULTILINE)),
+    }
+
+
+@every_translation
+def test_a_translation_has_the_structure_of_its_original(name: str) -> None:
+    original = name.replace(".pt-BR", "")
+    assert structure(TEXTS[name]) == structure(TEXTS[original])
+    assert f"]({Path(name).name})" in TEXTS[original].split("\n\n")[1]
+    assert f"]({Path(original).name})" in TEXTS[name].split("\n\n")[1]
+
+
+def catalogue() -> dict[str, str]:
+    """Return the texts of the app with their translations."""
+    path = CODE_ROOT / "core" / "locale" / "pt" / "LC_MESSAGES" / "courtside.po"
+    with path.open("rb") as file:
+        return {str(entry.id): str(entry.string) for entry in read_po(file) if entry.id}
+
+
+@every_translation
+def test_a_translation_quotes_the_texts_of_the_app(name: str) -> None:
+    prose = re.sub(r"```.*?```|`[^`]*`", "", TEXTS[name], flags=re.DOTALL).replace("**", "")
+    quotes = {" ".join(quote.split()) for quote in re.findall(r"\*([^*]+)\*", prose)}
+    assert quotes
+    texts = catalogue()
+    verdict = texts["The model does not fit the {rows}"].format(rows=texts["3-point shots"])
+    # the sidebar shows the name of the language as it is
+    assert quotes - {*texts.values(), verdict} == {"Português"}
+
+
+def test_the_portuguese_readme_names_the_pages_as_the_app_does() -> None:
+    rows = re.compile(r"^\| (\w+) \| `\w+`.*? \| ([^|`]+) \|$", re.MULTILINE)
+    translated = dict(rows.findall(TEXTS["README.pt-BR.md"]))
+    pages = {step: page.split(", ") for step, page in rows.findall(README)}
+    assert set(pages) == set(steps.RUN_NAMES)
+    texts = catalogue()
+    assert translated == {
+        step: ", ".join(texts[title] for title in titles) for step, titles in pages.items()
+    }
 
 
 # --- where code is ------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from core.platform import steps
 from core.platform.config import CODE_ROOT
 
 # texts that are on no page and in no catalogue, by their language
-DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("docs/**/*.pt.md",)}
+DOCUMENTS = {"en": ("*.md", "docs/**/*.md"), "pt": ("*.pt-BR.md", "docs/**/*.pt-BR.md")}
 NO_WORDS = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|https?:\S+|\{[^}]*\}|:material/\w+:|:[a-z]+(?:-badge)?\["
     r"|&[a-z]+;|\S*[/_\\=@#]\S*|\b[\w-]+\.(?:py|md|csv|zip|toml|parquet|json|db)\b",
@@ -109,7 +109,9 @@ def test_a_misspelling_is_found_and_other_tokens_are_ignored() -> None:
 def test_the_lists_hold_no_word_twice_and_none_that_the_dictionary_has() -> None:
     from spellchecker import SpellChecker
 
-    for path in (CODE_ROOT / "tests").glob("words_*.txt"):
+    paths = list((CODE_ROOT / "tests" / "repository").glob("words_*.txt"))
+    assert len(paths) == len(DOCUMENTS)
+    for path in paths:
         listed = path.read_text(encoding="utf-8").split()
         assert listed == sorted(set(listed)), path.name
         language = path.stem.removeprefix("words_")
