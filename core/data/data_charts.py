@@ -50,13 +50,13 @@ def class_balance(
     )
     bars = base.mark_bar().encode(
         x=style.share_x("start:Q", "Share of rows (%)", domain=[0, 1]),
-        x2="end:Q",
+        x2=alt.X2("end:Q"),
         color=style.pair("label:N", "Label", {positive: "made", negative: "missed"}),
     )
     # a narrow segment has no room for its text; the tooltip shows it
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
-        [bars, words.encode(x="middle:Q", text=alt.Text("share:Q", format=".1%"))],
+        [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
         title,
         "Share of each label in each set",
         height=style.height_of(len(sets), band=48, legend=True),
@@ -121,7 +121,7 @@ def make_rate_by(
     accent = style.PALETTE["accent"]
     spread = base.mark_rule(color=accent, opacity=0.55, strokeWidth=2)
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
-    layers += [spread.encode(y=low, y2="high:Q"), points.encode(y=rate)]
+    layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
     return style.finish(layers, title, f"{rate_title} by {name}")
 
 

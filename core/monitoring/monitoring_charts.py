@@ -72,9 +72,9 @@ def check_over_time(
             .mark_rect(opacity=0.16)
             .encode(
                 x=alt.X("start:T", **x),
-                x2="end:T",
+                x2=alt.X2("end:T"),
                 y=alt.Y("bottom:Q", scale=scale, title=name),
-                y2="top:Q",
+                y2=alt.Y2("top:Q"),
                 color=_colour("band:N", bands["band"].unique().tolist()),
                 tooltip=[
                     alt.Tooltip("band:N", title="Band"),
@@ -88,7 +88,7 @@ def check_over_time(
             .mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
             .encode(
                 x=alt.X("start:T", **x),
-                x2="end:T",
+                x2=alt.X2("end:T"),
                 y=alt.Y("limit:Q", scale=scale, title=name),
                 color=_colour("band:N", bands["band"].unique().tolist()),
             )
@@ -108,7 +108,7 @@ def check_over_time(
     whisker = (
         base.transform_filter("isValid(datum.low) && isValid(datum.high)")
         .mark_rule(strokeWidth=2.5, color=style.PALETTE["line"])
-        .encode(y=alt.Y("low:Q", scale=scale, title=name), y2="high:Q")
+        .encode(y=alt.Y("low:Q", scale=scale, title=name), y2=alt.Y2("high:Q"))
     )
     seen = [kind for kind in _VERDICTS if kind in set(drawn["verdict"])]
     words = [_VERDICTS[kind][0] for kind in seen]

@@ -72,13 +72,13 @@ def trend(
                 layers.append(
                     alt.Chart(range_)
                     .mark_rect(color=style.PALETTE["alert"], opacity=0.12)
-                    .encode(x=x, x2="last:T")
+                    .encode(x=x, x2=alt.X2("last:T"))
                 )
         drawn = alt.Chart(_moments(band))
         colour = style.PALETTE["line"]
         layers.append(
             drawn.mark_area(color=colour, opacity=0.18).encode(
-                x=x, y=alt.Y("low:Q", title=name, scale=alt.Scale(zero=False)), y2="high:Q"
+                x=x, y=alt.Y("low:Q", title=name, scale=alt.Scale(zero=False)), y2=alt.Y2("high:Q")
             )
         )
         layers.append(drawn.mark_line(color=colour, strokeDash=[5, 4]).encode(x=x, y=y))
@@ -98,7 +98,7 @@ def trend(
     layers += [
         alt.Chart(pd.DataFrame({"value": [limit], "text": [f"alert limit {limit:.4g}"]}))
         .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
-        .encode(y=y, tooltip="text:N")
+        .encode(y=y, tooltip=alt.Tooltip("text:N"))
         for limit in (low, high)
         if limit is not None
     ]

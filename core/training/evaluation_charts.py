@@ -115,7 +115,7 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
     diagonal = (
         alt.Chart(ends)
         .mark_line(color=style.PALETTE["line"], strokeDash=[5, 4], tooltip=None)
-        .encode(x="share_rows:Q", y="share_found:Q")
+        .encode(x=alt.X("share_rows:Q"), y=alt.Y("share_found:Q"))
     )
     return style.finish(
         [diagonal, lines],
@@ -208,7 +208,7 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
         ],
     )
     y: dict[str, Any] = {"scale": alt.Scale(zero=False), "title": metric}
-    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", **y), y2="high:Q")
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", **y), y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2.5).encode(y=alt.Y("mean:Q", **y))
     point = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=alt.Y("mean:Q", **y),
@@ -267,7 +267,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
     )
     x_title = "Observed (dot), mean forecast (bar), %"
     spread = base.mark_rule(strokeWidth=2).encode(
-        x=style.share_x("observed_low:Q", x_title), x2="observed_high:Q"
+        x=style.share_x("observed_low:Q", x_title), x2=alt.X2("observed_high:Q")
     )
     observed = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=style.share_x("base_rate:Q", x_title),
@@ -347,7 +347,7 @@ def paired_differences(
         ],
     )
     spread = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", title=x_title, scale=scale), x2="high:Q"
+        x=alt.X("low:Q", title=x_title, scale=scale), x2=alt.X2("high:Q")
     )
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=alt.X("difference:Q", title=x_title, scale=scale),
@@ -403,10 +403,11 @@ def _rule(axis: str, value: float, field: str, rule_name: str, kinds: dict[str, 
     """Return a rule that shares the legend of the lines: `style.rule` would take their dashes."""
     import altair as alt
 
+    place = alt.X("value:Q") if axis == "x" else alt.Y("value:Q")
     drawn: alt.Chart = (
         alt.Chart(pd.DataFrame({"value": [value], field: [rule_name]}))
         .mark_rule(strokeWidth=2)
-        .encode(**{axis: "value:Q"}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title="Line"))
+        .encode(**{axis: place}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title="Line"))
     )
     return drawn
 

@@ -66,7 +66,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         x=alt.X("mean:Q", title=axis, axis=alt.Axis(tickCount=8))
     )
     reach = base.mark_rule(color=style.PALETTE["accent"], strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title=axis), x2="high:Q"
+        x=alt.X("low:Q", title=axis), x2=alt.X2("high:Q")
     )
     return style.finish(
         [bars, reach],
@@ -218,7 +218,7 @@ def waterfall(
     bars = (
         encoded.transform_filter("datum.kind != 'end'")
         .mark_bar()
-        .encode(x2="end:Q", color=style.pair("kind:N", "Step", kinds))
+        .encode(x2=alt.X2("end:Q"), color=style.pair("kind:N", "Step", kinds))
     )
     ends = encoded.transform_filter("datum.kind == 'end'").mark_tick(
         color=style.PALETTE["neutral"], thickness=4, size=18
@@ -295,7 +295,7 @@ def reach_bars(
     low, now = _probability("low"), _probability("now")
     bars = base.mark_bar(
         color=style.PALETTE["cool"], stroke=style.PALETTE["cool"], strokeWidth=1
-    ).encode(x=low, x2="high:Q")
+    ).encode(x=low, x2=alt.X2("high:Q"))
     ticks = base.mark_tick(color=style.PALETTE["accent"], thickness=4, size=20).encode(x=now)
     layers = [bars, ticks]
     if drawn["low"].min() <= threshold <= drawn["high"].max():
@@ -362,7 +362,9 @@ def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     low, mean = (
         style.share_y(f"{end}:Q", "Probability (%)", zero=False) for end in ("low", "mean")
     )
-    band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(y=low, y2="high:Q")
+    band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(
+        y=low, y2=alt.Y2("high:Q")
+    )
     line = base.mark_line(color=style.PALETTE["accent"], strokeWidth=2.5).encode(y=mean)
     dots = base.mark_circle(color=style.PALETTE["accent"], size=45, opacity=1).encode(y=mean)
     return [band, line, dots], style.HEIGHT
@@ -380,7 +382,7 @@ def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     )
     low, mean = _probability("low"), _probability("mean")
     reach = base.mark_rule(color=style.PALETTE["cool"], strokeWidth=3, opacity=0.45).encode(
-        x=low, x2="high:Q"
+        x=low, x2=alt.X2("high:Q")
     )
     dots = base.mark_circle(color=style.PALETTE["accent"], size=80, opacity=1).encode(x=mean)
     return [reach, dots], style.height_of(len(ranked), band=24)

@@ -206,8 +206,8 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         .encode(
             x=x,
             y=y,
-            detail="edge:N",
-            order="place:Q",
+            detail=alt.Detail("edge:N"),
+            order=alt.Order("place:Q"),
             strokeDash=alt.StrokeDash(
                 "back:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]]), legend=None
             ),
@@ -226,17 +226,22 @@ def _drawn(translate: Translate) -> dict[str, Any]:
             ),
         ),
         base.mark_rect(cornerRadius=6).encode(
-            x=across("left"), x2="right:Q", y=y, y2="below:Q", color=fill, tooltip=tooltip
+            x=across("left"),
+            x2=alt.X2("right:Q"),
+            y=y,
+            y2=alt.Y2("below:Q"),
+            color=fill,
+            tooltip=tooltip,
         ),
         base.mark_text(color=style.ON_DARK, fontWeight="bold", fontSize=14).encode(
-            x=across("middle"), y=down("name"), text="title:N", tooltip=tooltip
+            x=across("middle"), y=down("name"), text=alt.Text("title:N"), tooltip=tooltip
         ),
         base.mark_text(color=style.ON_DARK, fontSize=12).encode(
-            x=across("middle"), y=down("run"), text="run_name:N", tooltip=tooltip
+            x=across("middle"), y=down("run"), text=alt.Text("run_name:N"), tooltip=tooltip
         ),
         alt.Chart(texts)
         .mark_text(align="left", baseline="middle", fontSize=TEXT_SIZE, color="currentColor")
-        .encode(x=x, y=y, text="text:N"),
+        .encode(x=x, y=y, text=alt.Text("text:N")),
     ]
     drawn = style.finish(
         layers, None, translate("The life cycle from acquisition to operation"), height=height + 34

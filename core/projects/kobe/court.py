@@ -456,7 +456,7 @@ def on_the_court(
             strokeDash=[6, 5] if dashed else [1, 0],
             tooltip=None,
         )
-        .encode(**axes(), detail="part:N", order="order:Q")
+        .encode(**axes(), detail=alt.Detail("part:N"), order=alt.Order("order:Q"))
         for dashed in (False, True)
     ]
     chart = alt.LayerChart(layer=[*layers, *drawn]).properties(

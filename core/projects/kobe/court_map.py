@@ -307,7 +307,7 @@ def court_chart(
         distance=np.hypot(base["x"], base["y"]).round() / 10,
     )
     tooltip = [alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f")]
-    corners = {**court.axes("left", "low"), "x2": "right:Q", "y2": "high:Q"}
+    corners = {**court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
     marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
     if cells is None:
         # not fully transparent: some browsers do not hover over invisible marks

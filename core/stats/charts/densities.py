@@ -63,7 +63,7 @@ def _histogram(
         .mark_bar(opacity=0.25, binSpacing=0)
         .encode(
             x=x,
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=y,
             color=color,
             tooltip=[

@@ -142,7 +142,7 @@ def psi_bars(
                 scale=alt.Scale(type="log", domain=[floor, top], nice=False),
                 axis=alt.Axis(values=[0.001, 0.01, warn, alert, 1, 10], format="~g"),
             ),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=style.names(shown, "Feature"),
             color=alt.Color(
                 "level:N",

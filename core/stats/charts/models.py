@@ -97,7 +97,7 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
         style.share_y(field, "Observed share (%)", domain=domain)
         for field in ("low:Q", "observed:Q")
     )
-    spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2="high:Q")
+    spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=2).encode(y=observed, strokeDash=_dashes(models))
     point = base.mark_point(filled=True, size=55, opacity=1).encode(y=observed)
     return style.finish(
@@ -167,8 +167,10 @@ def confusion(
     )
     # where black and white text both reach a contrast of 4.5:1 with the cell
     ink = alt.condition("datum.share > 0.79", alt.value(style.ON_DARK), alt.value(style.ON_LIGHT))
-    count = base.mark_text(dy=-9, fontSize=18, fontWeight="bold").encode(text="count:N", color=ink)
-    part = base.mark_text(dy=13, fontSize=12).encode(text="part:N", color=ink)
+    count = base.mark_text(dy=-9, fontSize=18, fontWeight="bold").encode(
+        text=alt.Text("count:N"), color=ink
+    )
+    part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
     return style.finish([cells, count, part], title, "Rows by actual and predicted label")
 
 
@@ -281,8 +283,10 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
         ],
     )
     accent = style.PALETTE["accent"]
-    spread = base.mark_rule(color=accent, strokeWidth=3).encode(x="low:Q", x2="high:Q")
-    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x="mean:Q")
+    spread = base.mark_rule(color=accent, strokeWidth=3).encode(
+        x=alt.X("low:Q"), x2=alt.X2("high:Q")
+    )
+    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q"))
     height = style.height_of(len(means))
     return style.finish([spread, points, mean], title, f"{metric} by fold", height=height)
 

@@ -202,5 +202,6 @@ def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.C
             labelLimit=260,
         )
         dash = alt.StrokeDash("text:N", title=None, scale=alt.Scale(range=[[5, 4]]), legend=key)
-    drawn: alt.Chart = rule.encode(**{axis: "value:Q"}, strokeDash=dash, tooltip=tooltip)
+    place = alt.X("value:Q") if axis == "x" else alt.Y("value:Q")
+    drawn: alt.Chart = rule.encode(**{axis: place}, strokeDash=dash, tooltip=tooltip)
     return drawn
