@@ -6,6 +6,7 @@ Policies, decisions with their reasons, and the simulation of policies on labell
 __all__ = [
     "injection",
     "policy",
+    "policy_evidence",
     "policy_settings",
     "policy_store",
     "records",

@@ -22,7 +22,8 @@ from core.retraining import injection as drifts
 from core.retraining import replay_charts, replay_store
 from core.retraining import simulation as replay
 from core.retraining.injection import Injection
-from core.retraining.policy import Policy, Window, decide
+from core.retraining.policy import Policy, decide
+from core.retraining.policy_evidence import Window
 from core.retraining.records import ReplayRun
 from core.retraining.simulation import Champion, Recipe, Report, Span, Stream
 from core.stats import metrics
