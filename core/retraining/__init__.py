@@ -12,6 +12,7 @@ __all__ = [
     "records",
     "replay",
     "replay_charts",
+    "replay_rows",
     "replay_store",
     "retrain",
     "retrain_charts",
