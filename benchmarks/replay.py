@@ -24,6 +24,7 @@ from core.platform import project, schema, served_model, tracking
 from core.platform.config import Settings
 from core.platform.project import ProjectSpec
 from core.retraining import replay as step
+from core.retraining import replay_rows
 from core.retraining import simulation as replay
 from core.retraining.policy import Policy
 from core.stats import metrics
@@ -52,7 +53,7 @@ def bare(
     snapshot = snapshots.current(settings)
     assert snapshot is not None
     raw = schema.validate_source(snapshots.read(settings, snapshot, spec.columns), spec).frame
-    rows, moments = step.in_order(raw, spec, "development")
+    rows, moments = replay_rows.in_order(raw, spec, "development")
     inputs = spec.inputs_of(features)
     frame = served_model.with_features(
         served_model.checked(rows, spec.kinds_of(inputs), is_complete=False),
@@ -62,7 +63,7 @@ def bare(
     texts = [name for name in features if spec.is_text(name)]
     numbers = [name for name in features if name not in texts]
     labels = rows[spec.target].to_numpy(dtype=np.int64)
-    names = rows[step.dividing(rows, spec)[0]]
+    names = rows[replay_rows.dividing(rows, spec)[0]]
     first = replay.first_of(moments, names, windows=5, by="column", rows=0)
     spans = replay.cut(moments, first, by="column", names=names)
 

@@ -5,6 +5,8 @@ overall.
 """
 
 __all__ = [
+    "alert_rules",
+    "alert_store",
     "alerting",
     "alerts",
     "channels",

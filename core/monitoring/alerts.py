@@ -1,4 +1,4 @@
-"""Alerts: raised by reports, answered by people, decided by rules.
+"""Alerts: raised by reports, answered by people.
 
 One transaction processes a report: states of checks, alerts, their history and the messages to send
 are stored together or not at all. A message whose sender is killed is sent again, so a receiver may
@@ -12,123 +12,35 @@ import math
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sql
-from pydantic import ValidationError
 from sqlalchemy.dialects.sqlite import insert
 
+from core.monitoring import alert_rules, alert_store, alerting, channels, deliver
 from core.monitoring import alert_tables as tables
-from core.monitoring import alerting, channels, deliver
+from core.monitoring.alert_store import (
+    ACKNOWLEDGED,
+    BY_PERSON,
+    CLEARED,
+    OPEN,
+    STANDING,
+    VERSION_LEFT,
+    Alert,
+    Event,
+)
 from core.monitoring.alerting import Rule, State, Subject
 from core.monitoring.deliver import Delivery as Delivery
 from core.monitoring.deliver import deliveries as deliveries
-from core.platform import clock, config, set_aside, state
+from core.platform import clock, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 
-OPEN, ACKNOWLEDGED, CLEARED = "open", "acknowledged", "cleared"
-STANDING = (OPEN, ACKNOWLEDGED)
-# why an alert was closed: by a person; because no rule watches its check any more; because its
-# version is neither the champion nor served any more
-BY_PERSON, NO_RULE, VERSION_LEFT = "person", "no_rule", "version_left"
-# state key of the user's rules, in order; the built-in rules apply until some are saved
-RULES = "alert_rules"
 PERSON_LENGTH, NOTE_LENGTH = 80, 500
 DRAIN_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Event:
-    """An event in the history of an alert.
-
-    Parameters
-    ----------
-    kind : str
-        raised, reminded, cleared (by reports), acknowledged (by a person), closed.
-    code, title : str
-        The check.
-    run_id : str or None
-        The report; None for an action of a person.
-    is_told : bool
-        Whether messages were sent about it.
-    at, real : float
-        Time by the clock of schedules, and wall time; seconds since 1970.
-    reason : str or None
-        Why it was closed: person, no_rule or version_left.
-    version : str
-        The registered version, empty where it was not recorded.
-    is_sample : bool
-        Whether it is of the built-in sample.
-    """
-
-    alert_id: str
-    kind: str
-    code: str
-    title: str
-    run_id: str | None
-    value: float | None
-    is_told: bool
-    person: str | None
-    note: str | None
-    at: float
-    real: float
-    reason: str | None
-    version: str
-    is_sample: bool
-
-
-@dataclass(frozen=True)
-class Alert:
-    """An alert, with the newest result of its check.
-
-    Parameters
-    ----------
-    state : str
-        open, acknowledged or cleared.
-    verdict, value, run_id
-        Of the report that raised it.
-    limit : str
-        The limit of the value, in words; of that report.
-    last_verdict, last_value, last_run_id
-        Of the newest report to which the check was applicable.
-    at, real : float
-        When it was raised, by the clock of schedules, and in wall time; seconds since 1970.
-    subject, project, model, version : str
-        See `core.monitoring.alerting.Subject`.
-    is_sample : bool
-        Whether it is of the built-in sample.
-    person, note : str or None
-        Who acknowledged or closed it, and their note.
-    """
-
-    alert_id: str
-    code: str
-    group: str | None
-    title: str
-    rule: str
-    state: str
-    verdict: str
-    value: float | None
-    limit: str
-    run_id: str
-    at: float
-    real: float
-    last_verdict: str
-    last_value: float | None
-    last_run_id: str
-    cleared_at: float | None
-    cleared_real: float | None
-    subject: str
-    project: str
-    model: str
-    version: str
-    is_sample: bool
-    person: str | None
-    note: str | None
 
 
 def report(
@@ -179,8 +91,8 @@ def report(
         new = insert(tables.reports).values(run_id=run_id, title=verdict_title, at=now, real=real)
         # takes the write lock: concurrent reports are processed one after the other
         if connection.execute(new.on_conflict_do_nothing()).rowcount == 0:
-            return _events(connection, tables.events.c.run_id == run_id)
-        watched = _rules(settings, connection)
+            return alert_store.read_events(connection, tables.events.c.run_id == run_id)
+        watched = alert_rules.stored(settings, connection)
         for code, verdict in whole.items():
             rule = alerting.rule_for(watched, code, groups.get(code))
             if rule is None:
@@ -208,7 +120,7 @@ def report(
                 connection.begin_nested(),
             ):
                 _take(connection, rule, finding)
-        changed = _events(connection, tables.events.c.run_id == run_id)
+        changed = alert_store.read_events(connection, tables.events.c.run_id == run_id)
         announced = [event for event in changed if event.is_told]
         if announced:
             _post(connection, names, announced, subject, verdict_title, run_id, now)
@@ -219,7 +131,7 @@ def report(
 def _take(connection: sql.Connection, rule: Rule, finding: Mapping[str, Any]) -> None:
     """Update one check's state, and write the consequences."""
     code, verdict, now = finding["code"], finding["verdict"], finding["at"]
-    before = _state(connection, finding["subject"], code)
+    before = alert_store.read_state(connection, finding["subject"], code)
     after, change = alerting.step(rule, before, verdict, now)
     if after != before:
         values = {"subject": finding["subject"], "code": code, **asdict(after)}
@@ -277,7 +189,7 @@ def _post(
 ) -> None:
     """Put one message per channel into the outbox: per report, not per alert."""
     those = tables.alerts.c.alert_id.in_([event.alert_id for event in events])
-    rows = {alert.alert_id: alert for alert in _alerts(connection, those)}
+    rows = {alert.alert_id: alert for alert in alert_store.read_alerts(connection, those)}
     lines = [
         {
             "alert_id": event.alert_id,
@@ -311,7 +223,7 @@ def open_alerts(settings: Settings) -> list[Alert]:
     Unacknowledged ones come first; of them the report as a whole, then the newest.
     """
     with state.reading(settings) as connection:
-        standing = _alerts(connection, tables.alerts.c.state.in_(STANDING))
+        standing = alert_store.read_alerts(connection, tables.alerts.c.state.in_(STANDING))
     return sorted(
         standing, key=lambda alert: (alert.state != OPEN, alert.code != alerting.VERDICT, -alert.at)
     )
@@ -320,7 +232,7 @@ def open_alerts(settings: Settings) -> list[Alert]:
 def history(settings: Settings, limit: int = 200) -> list[Event]:
     """Return the events of all alerts, the newest first."""
     with state.reading(settings) as connection:
-        return _events(connection, None, limit)
+        return alert_store.read_events(connection, None, limit)
 
 
 def acknowledge(settings: Settings, alert_id: str, person: str, note: str) -> None:
@@ -383,35 +295,17 @@ def close_left(settings: Settings, model: str, in_operation: Collection[str]) ->
     }
     mine = of.project.in_((settings.project, ""))
     with state.transaction(settings) as connection:
-        left = _alerts(connection, sql.and_(mine, of.state.in_(STANDING), of.subject.notin_(stays)))
+        left = alert_store.read_alerts(
+            connection, sql.and_(mine, of.state.in_(STANDING), of.subject.notin_(stays))
+        )
         for alert in left:
-            _close(connection, alert.alert_id, clock.now(settings), VERSION_LEFT)
+            alert_store.close(connection, alert.alert_id, clock.now(settings), VERSION_LEFT)
         connection.execute(
             sql.delete(tables.states).where(
                 kept.startswith(f"{settings.project}/", autoescape=True), kept.notin_(stays)
             )
         )
     return left
-
-
-def _close(connection: sql.Connection, alert_id: str, at: float, reason: str) -> None:
-    """Close an alert automatically, and record the reason."""
-    real = time.time()
-    change = {"state": CLEARED, "cleared_at": at, "cleared_real": real}
-    mine = tables.alerts.c.alert_id == alert_id
-    connection.execute(sql.update(tables.alerts).where(mine).values(change))
-    connection.execute(
-        sql.insert(tables.events).values(
-            alert_id=alert_id,
-            kind="closed",
-            run_id=None,
-            value=None,
-            is_told=False,
-            reason=reason,
-            at=at,
-            real=real,
-        )
-    )
 
 
 def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str) -> None:
@@ -455,101 +349,3 @@ def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str
                 reason=BY_PERSON if kind == "closed" else None,
             )
         )
-
-
-def rules(settings: Settings) -> list[Rule]:
-    """Return the rules in their order: the first match decides about a check."""
-    with state.reading(settings) as connection:
-        return _rules(settings, connection)
-
-
-def save_rules(settings: Settings, chosen: Sequence[Rule]) -> None:
-    """Replace all rules. Alerts of checks that no rule watches any more are closed.
-
-    Raises
-    ------
-    InputError
-        When two rules have the same name.
-    """
-    names = [rule.name for rule in chosen]
-    if len(set(names)) < len(names):
-        raise InputError("Two rules have the same name. Give each its own.")
-    with state.transaction(settings) as connection:
-        state.keep_document(connection, RULES, [rule.model_dump(mode="json") for rule in chosen])
-        for alert in _alerts(connection, tables.alerts.c.state.in_(STANDING)):
-            if alerting.rule_for(chosen, alert.code, alert.group) is None:
-                _close(connection, alert.alert_id, clock.now(settings), NO_RULE)
-                its = tables.states.c
-                mine = sql.and_(its.subject == alert.subject, its.code == alert.code)
-                connection.execute(sql.delete(tables.states).where(mine))
-
-
-def made_rule(**values: object) -> Rule:
-    """Return a rule from user input.
-
-    Raises
-    ------
-    InputError
-        When it is invalid.
-    """
-    try:
-        return Rule(**values)
-    except ValidationError as error:
-        raise InputError(f"The rule cannot be kept: {config.sentence(error)}") from None
-
-
-def _rules(settings: Settings, connection: sql.Connection) -> list[Rule]:
-    kept = state.document(connection, RULES)
-    if kept is None:
-        return list(alerting.DEFAULTS)
-    usable = []
-    for place, rule in enumerate(kept, start=1):
-        with set_aside.guarded(settings, "alerts", f"rule:{place}", code="unreadable"):
-            usable.append(Rule(**rule))
-    return usable
-
-
-def _state(connection: sql.Connection, subject: str, code: str) -> State:
-    its = tables.states.c
-    names = [its[name] for name in State.__dataclass_fields__]
-    mine = sql.and_(its.subject == subject, its.code == code)
-    row = connection.execute(sql.select(*names).where(mine)).first()
-    return State() if row is None else State(**row._mapping)
-
-
-def _alerts(connection: sql.Connection, where: sql.ColumnElement[bool]) -> list[Alert]:
-    query = sql.select(tables.alerts).where(where)
-    answering = (
-        sql.select(tables.events)
-        .join(tables.alerts, tables.alerts.c.alert_id == tables.events.c.alert_id)
-        .where(where, tables.events.c.kind.in_(("acknowledged", "closed")))
-        .order_by(tables.events.c.number)
-    )
-    answers = {row.alert_id: (row.person, row.note) for row in connection.execute(answering)}
-    read = []
-    for row in connection.execute(query.order_by(tables.alerts.c.number)):
-        values = {key: value for key, value in row._mapping.items() if key != "number"}
-        person, note = answers.get(row.alert_id, (None, None))
-        read.append(Alert(**values, person=person, note=note))
-    return read
-
-
-def _events(
-    connection: sql.Connection, where: sql.ColumnElement[bool] | None, limit: int = 10_000
-) -> list[Event]:
-    of = tables.events.c
-    query = (
-        sql.select(
-            tables.events,
-            *(tables.alerts.c[name] for name in ("code", "title", "version", "is_sample")),
-        )
-        .join(tables.alerts, tables.alerts.c.alert_id == of.alert_id)
-        .order_by(of.number.desc())
-        .limit(limit)
-    )
-    if where is not None:
-        query = query.where(where).order_by(None).order_by(of.number)
-    return [
-        Event(**{key: value for key, value in row._mapping.items() if key != "number"})
-        for row in connection.execute(query)
-    ]

@@ -16,8 +16,7 @@ import sqlalchemy as sql
 
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from core.predictions_log import gap_journal, log_store
-from core.predictions_log import labels as late_labels
+from core.predictions_log import gap_journal, label_matching, log_store
 
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -261,8 +260,8 @@ def _keep(connection: sql.Connection, ready: list[_Ready]) -> tuple[list[int], t
 
 def _digests(connection: sql.Connection, known: list[_Ready]) -> dict[tuple[str, bool], str]:
     digests: dict[tuple[str, bool], str] = {}
-    for start in range(0, len(known), late_labels.CHUNK):
-        names = [entry.answer.request_id for entry in known[start : start + late_labels.CHUNK]]
+    for start in range(0, len(known), label_matching.CHUNK):
+        names = [entry.answer.request_id for entry in known[start : start + label_matching.CHUNK]]
         query = sql.select(_requests.request_id, _requests.is_shadow, _requests.digest)
         for row in connection.execute(query.where(_requests.request_id.in_(names))):
             digests[row.request_id, bool(row.is_shadow)] = row.digest
@@ -278,8 +277,8 @@ def _label(connection: sql.Connection, numbers: list[int]) -> Counter[int]:
     query = (
         sql.select(_rows.request, _rows.position, label.label("value"))
         .select_from(
-            _joined.outerjoin(by_id, late_labels.names_the_row(by_id)).outerjoin(
-                by_key, late_labels.names_its_key(by_key)
+            _joined.outerjoin(by_id, label_matching.names_the_row(by_id)).outerjoin(
+                by_key, label_matching.names_its_key(by_key)
             )
         )
         # rows of another writer in between have theirs already
@@ -287,7 +286,7 @@ def _label(connection: sql.Connection, numbers: list[int]) -> Counter[int]:
         .where(label.isnot(None))
     )
     rows = [tuple(row) for row in connection.execute(query)]
-    late_labels.set_rows(connection, rows)
+    label_matching.set_rows(connection, rows)
     return Counter(request for request, _, _ in rows)
 
 

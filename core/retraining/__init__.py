@@ -6,11 +6,13 @@ Policies, decisions with their reasons, and the simulation of policies on labell
 __all__ = [
     "injection",
     "policy",
+    "policy_evidence",
     "policy_settings",
     "policy_store",
     "records",
     "replay",
     "replay_charts",
+    "replay_rows",
     "replay_store",
     "retrain",
     "retrain_charts",

@@ -11,19 +11,20 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from core.data import snapshots, split
-from core.platform import config, model_store, project, tracking
+from core.data import snapshots
+from core.platform import config, project, tracking
 from core.platform.config import Settings
-from core.platform.errors import InputError
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.retraining import injection as drifts
-from core.retraining import replay_charts, replay_store
+from core.retraining import replay_charts, replay_rows, replay_store
 from core.retraining import simulation as replay
 from core.retraining.injection import Injection
-from core.retraining.policy import Policy, Window, decide
+from core.retraining.policy import Policy, decide
+from core.retraining.policy_evidence import Window
 from core.retraining.records import ReplayRun
+from core.retraining.replay_rows import day_of
 from core.retraining.simulation import Champion, Recipe, Report, Span, Stream
 from core.stats import metrics
 from core.stats.metrics import Floats
@@ -250,8 +251,8 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.01, "Reading the rows")
         snapshot = snapshots.require_current(settings)
         raw = snapshots.validated(settings, snapshot, spec)
-        features = options.features or _champions_features(settings, spec)
-        rows, spans = _ordered(raw, spec, options, features)
+        features = options.features or replay_rows.champions_features(settings, spec)
+        rows, spans = replay_rows.rows_and_windows(raw, spec, options, features)
         moments = replay.moments_of(rows[spec.time])
         changed = None
         inputs = list(spec.inputs_of(features))
@@ -262,7 +263,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 inputs_and_target, moments, spec.target, options.injection, seed=options.seed
             )
             inputs_and_target, changed = injected.frame, injected.changed
-        stream, recipe = _stream(spec, options, features, rows, inputs_and_target, moments)
+        stream, recipe = replay_rows.stream_and_recipe(
+            spec, options, features, rows, inputs_and_target, moments
+        )
         lanes_of = _policies(options)
         replay_store.check_size(len(rows) - spans[0].first, len(lanes_of))
         with replay_store.opened(settings, run_id) as store:
@@ -294,158 +297,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     )
 
 
-def _champions_features(settings: Settings, spec: ProjectSpec) -> tuple[str, ...]:
-    version = model_store.find_version(settings, spec.model, model_store.CHAMPION)
-    return spec.features if version is None else version.features
-
-
 def _policies(options: Options) -> dict[str, Policy]:
     """Return the policies by their titles; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
     return {replay.titled(policy): policy for policy in (Policy(), *others)}
-
-
-def in_order(raw: pd.DataFrame, spec: ProjectSpec, which: str) -> tuple[pd.DataFrame, Floats]:
-    """Return the labelled rows in the order of time, and the time of each.
-
-    Parameters
-    ----------
-    which : {"development", "all"}
-        The project's development rows, or all.
-    """
-    only = split.default_rows(spec) if which == "development" else {}
-    rows = split.filter_rows(raw, spec, only, needed=[spec.target, spec.time]).frame
-    # sorted by id before, which breaks ties in time
-    moments = replay.moments_of(rows[spec.time])
-    order = np.argsort(moments, kind="stable")
-    return rows.iloc[order].reset_index(drop=True), moments[order]
-
-
-def _ordered(
-    raw: pd.DataFrame, spec: ProjectSpec, options: Options, features: tuple[str, ...]
-) -> tuple[pd.DataFrame, list[Span]]:
-    """Return the replayed rows in order, and the windows after the first training."""
-    if fault := spec.fault_of(features):
-        raise InputError(f"These features cannot be used: {fault}. Choose others.")
-    rows, moments = in_order(raw, spec, options.rows)
-    column = options.window_column
-    by = options.window
-    if by == "column":
-        column = column or next(iter(dividing(rows, spec)), None)
-        if column is None:
-            by = "year"
-        elif column not in rows:
-            raise InputError(f"The project has no column '{column}' to cut windows by.")
-    names = rows[column] if by == "column" else pd.Series(dtype=object)
-    how = {"by": by, "rows": options.window_rows}
-    if options.train_until is not None:
-        first = int(np.searchsorted(moments, drifts.seconds(options.train_until)))
-    elif options.train_share is not None:
-        # rows of the same time stay together
-        first = int(np.searchsorted(moments, moments[int(options.train_share * len(rows))]))
-    else:
-        first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
-    if not 0 < first < len(rows):
-        raise InputError(
-            f"The first training would take {first:,} of {len(rows):,} rows, from "
-            f"{rows[spec.time].iloc[0]} to {rows[spec.time].iloc[-1]}. Leave rows on both sides."
-        )
-    return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What can be replayed.
-
-    Parameters
-    ----------
-    first, last : str
-        Dates of the first and last labelled row.
-    dividing : tuple of str
-        Columns whose values divide time into stretches.
-    """
-
-    rows: int
-    first: str
-    last: str
-    dividing: tuple[str, ...]
-
-
-def outlook(settings: Settings, *, rows: str = "development") -> Outlook | None:
-    """Return what can be replayed, None before the first acquisition.
-
-    Raises
-    ------
-    InputError
-        When no row can be replayed.
-    """
-    spec = project.load(settings.project)
-    snapshot = snapshots.current(settings)
-    if snapshot is None:
-        return None
-    raw = snapshots.validated(settings, snapshot, spec)
-    ordered, moments = in_order(raw, spec, rows)
-    days = _day(moments[0]), _day(moments[-1])
-    return Outlook(len(ordered), *days, tuple(dividing(ordered, spec)))
-
-
-def dividing(rows: pd.DataFrame, spec: ProjectSpec) -> list[str]:
-    """Return the columns of few values that divide time: each value is one stretch of rows.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Ordered by time.
-    """
-    columns = []
-    for name in spec.slices:
-        values = split.as_text(rows[name])
-        stretches = int((values != values.shift()).sum())
-        if 2 <= stretches == values.nunique():
-            columns.append(name)
-    return columns
-
-
-def _stream(
-    spec: ProjectSpec,
-    options: Options,
-    features: tuple[str, ...],
-    rows: pd.DataFrame,
-    inputs_and_target: pd.DataFrame,
-    moments: Floats,
-) -> tuple[Stream, Recipe]:
-    from core.platform import served_model
-
-    inputs = spec.inputs_of(features)
-    seen_features = served_model.with_features(
-        served_model.checked(inputs_and_target, spec.kinds_of(inputs), is_complete=False),
-        features,
-        spec.formulas_of(features),
-    )
-    texts = tuple(name for name in features if spec.is_text(name))
-    stream = Stream(
-        seen_features,
-        replay.coded(seen_features, texts),
-        inputs_and_target[spec.target].to_numpy(dtype=np.int64),
-        moments,
-        replay.arrivals(
-            moments,
-            delay_days=options.label_delay_days,
-            share=options.label_share,
-            seed=options.seed,
-        ),
-        rows[spec.id].astype(str).tolist(),
-    )
-    recipe = Recipe(
-        options.candidate,
-        options.params,
-        tuple(features),
-        texts,
-        impute=bool(seen_features.isna().any().any()),
-        threshold=spec.threshold,
-        seed=options.seed,
-    )
-    return stream, recipe
 
 
 def _go(
@@ -459,7 +314,7 @@ def _go(
     """Replay the windows for all policies in parallel; return windows and decisions."""
     spans, stream = course.spans, course.stream
     start = float(stream.moments[spans[0].first - 1])
-    progress.update(0.03, f"Training on {spans[0].first:,} rows, until {_day(start)}")
+    progress.update(0.03, f"Training on {spans[0].first:,} rows, until {day_of(start)}")
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
     windows: list[dict[str, Any]] = []
@@ -478,7 +333,9 @@ def _go(
             replay_store.tell(settings, run_id, windows)
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
-        progress.update(0.05 + 0.9 * done, f"{_day(span.end)}: window {place + 1} of {len(spans)}")
+        progress.update(
+            0.05 + 0.9 * done, f"{day_of(span.end)}: window {place + 1} of {len(spans)}"
+        )
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
             if wait > 0:
@@ -574,8 +431,8 @@ def _record(
             "features_used": ",".join(course.recipe.features),
             "candidate_title": kinds.title(options.candidate),
             "drift": options.injection.text if options.injection else "none",
-            "from": _day(moments[0]),
-            "until": _day(moments[-1]),
+            "from": day_of(moments[0]),
+            "until": day_of(moments[-1]),
         },
         "metrics": {
             "rows_replayed": len(moments),
@@ -616,7 +473,3 @@ def _metrics(summary: pd.DataFrame, policies: dict[str, Policy]) -> dict[str, fl
         ):
             figures[f"{figure}_{name}"] = float(row[figure])
     return figures
-
-
-def _day(moment: float) -> str:
-    return pd.Timestamp(moment, unit="s").date().isoformat()

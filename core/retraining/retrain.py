@@ -19,8 +19,9 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import promote
-from core.retraining import policy, policy_store
-from core.retraining.policy import Decision, Policy, Window
+from core.retraining import policy, policy_evidence, policy_store
+from core.retraining.policy import Decision, Policy
+from core.retraining.policy_evidence import Window
 from core.retraining.records import DecisionRun
 from core.training import train
 
@@ -139,7 +140,7 @@ def state(settings: Settings, spec: ProjectSpec) -> State:
         Before there is a champion.
     """
     champion = model_store.require_version(settings, spec.model, model_store.CHAMPION)
-    separate = policy.apart(windows(settings, champion))
+    separate = policy_evidence.apart(windows(settings, champion))
     last = _last(settings, champion)
     used: frozenset[str] = frozenset()
     waiting, retrained_at = None, None

@@ -19,7 +19,8 @@ from core.platform.classifier import Classifier, Unfitted
 from core.platform.errors import InputError
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.retraining.injection import DAY
-from core.retraining.policy import Policy, Window
+from core.retraining.policy import Policy
+from core.retraining.policy_evidence import Window
 from core.stats import checks, drift, figure_intervals, limits, metrics
 from core.stats.checks import Check, Conclusion
 from core.stats.metrics import Floats, Labels

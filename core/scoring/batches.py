@@ -1,7 +1,6 @@
 """Rows of large files in bounded memory: sources, their parts, and batches.
 
-A path is local; an address (`s3://bucket/folder`) is opened by fsspec, with the credentials of the
-environment. Parts are cut the same way each time, so that finished parts can be recognized.
+Parts are cut the same way each time, so that finished parts can be recognized.
 """
 
 from __future__ import annotations
@@ -9,14 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -25,31 +20,13 @@ from core.platform import bounds, csv_dialect, csv_numbers, rows
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, DialectError, Given
 from core.platform.errors import InputError
 from core.platform.rows import Fault, Rule, arrow
+from core.scoring import addresses
 
 PART_ROWS = 500_000
 # of CSV: held in memory at once
 PART_BYTES = 32_000_000
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"
-# supported network protocols, and the package that fsspec needs for each
-PROTOCOLS = {
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "hdfs": "pyarrow",
-    "webhdfs": "requests",
-    "http": "aiohttp",
-    "https": "aiohttp",
-    "ftp": "fsspec",
-    "sftp": "paramiko",
-    "ssh": "paramiko",
-    "memory": "fsspec",
-}
-_SECRET = re.compile(r"(key|secret|token|password|signature|sig|credential)[^=&]*=", re.I)
 # Arrow's names of encodings
 ARROW = {"utf-8": "utf8", "windows-1252": "cp1252"}
 
@@ -131,61 +108,6 @@ class Batch:
     key_fault: Fault | None = None
 
 
-def holds_credentials(address: str) -> bool:
-    """Return whether an address contains a password or key, which would then appear in the runs.
-
-    Examples
-    --------
-    >>> holds_credentials("s3://ann:secret@bucket/x"), holds_credentials("abfs://box@account/x")
-    (True, False)
-    """
-    if "://" not in address:
-        return False
-    parts = urlsplit(address)
-    return ":" in parts.netloc.rpartition("@")[0] or bool(_SECRET.search(parts.query))
-
-
-def resolve(address: str) -> tuple[Any, str]:
-    """Return fsspec's file system for a path or an address, and the path in it.
-
-    Raises
-    ------
-    InputError
-        For a relative path, an address with credentials, an unsupported protocol, or one whose
-        package is not installed.
-    """
-    import fsspec  # type: ignore[import-untyped]
-
-    if "::" in address or "\0" in address:
-        raise InputError(f"'{address[:80]}' is no path or address of a file or folder.")
-    if "://" not in address or address.startswith("file://"):
-        path = Path(address.removeprefix("file://")).expanduser()
-        if not path.is_absolute():
-            raise InputError(f"'{address}' is not a whole path. Begin with {os.sep}.")
-        return fsspec.filesystem("file"), str(path.resolve())
-    protocol = address.split("://", 1)[0].lower()
-    if protocol not in PROTOCOLS:
-        raise InputError(
-            f"Addresses of '{protocol}' are not read. Known: {', '.join(sorted(PROTOCOLS))}."
-        )
-    if holds_credentials(address):
-        raise InputError(
-            f"The address of '{protocol}' holds a password or key. Leave it out: credentials are "
-            "taken from the environment, as its package documents it."
-        )
-    try:
-        fs, path_in = fsspec.core.url_to_fs(address)
-    except ImportError as error:
-        package = PROTOCOLS[protocol]
-        raise InputError(
-            f"Addresses of '{protocol}' need the package {package}, which is not installed. "
-            f"Install it (pip install {package}), start the app again, and score again."
-        ) from error
-    except Exception as error:
-        raise InputError(f"'{address}' cannot be opened: {_reason(error)}") from error
-    return fs, str(path_in)
-
-
 def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING) -> Source:
     """Return the source at a path or address: a parquet or CSV file, or a folder of one kind.
 
@@ -202,16 +124,16 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
         When there is no readable file, or it is of another kind; for a CSV file with an ambiguous
         dialect.
     """
-    fs, path = resolve(address)
-    is_local = _is_local(fs)
+    fs, path = addresses.resolve(address)
+    is_local = addresses.is_local(fs)
     shown = path if is_local else address
-    with _faults(shown):
-        files = _files(fs, path, shown)
+    with addresses.wrap_read_errors(shown):
+        files = addresses.files_at(fs, path, shown)
         kind = "csv" if files[0].lower().endswith(".csv") else "parquet"
         if any((file.lower().endswith(".csv")) != (kind == "csv") for file in files):
             raise InputError(f"'{shown}' holds parquet and CSV files. Keep one kind in a folder.")
         digest = hashlib.sha256(
-            json.dumps([_mark(fs, file) for file in files], default=str).encode()
+            json.dumps([addresses.fingerprint(fs, file) for file in files], default=str).encode()
         ).hexdigest()
         parts: list[Part] = []
         columns: tuple[str, ...] | None = None
@@ -263,10 +185,10 @@ def read(
     InputError
         When the rows cannot be read.
     """
-    fs, _ = resolve(source.address)
+    fs, _ = addresses.resolve(source.address)
     wanted = list(dict.fromkeys([*columns, *([key] if key else [])]))
     first = part.first_row
-    with _faults(part.file):
+    with addresses.wrap_read_errors(part.file):
         tables = _read_csv if source.kind == "csv" else _read_parquet
         for table in tables(fs, source, part, wanted, batch_rows):
             _check_texts(part.file, table)
@@ -293,11 +215,11 @@ def peek(
     InputError
         As for `inspect`.
     """
-    fs, path = resolve(address)
-    shown = path if _is_local(fs) else address
+    fs, path = addresses.resolve(address)
+    shown = path if addresses.is_local(fs) else address
     dialect = None
-    with _faults(shown):
-        file = _files(fs, path, shown)[0]
+    with addresses.wrap_read_errors(shown):
+        file = addresses.files_at(fs, path, shown)[0]
         if not file.lower().endswith(".csv"):
             with _parquet(fs, file) as opened:
                 table = next(opened.iter_batches(batch_size=rows), None)
@@ -305,7 +227,7 @@ def peek(
                 _check_texts(file, batch)
                 frame = _frame(batch, batch.schema.names).reset_index(drop=True)
         else:
-            with _opened(fs, file) as handle:
+            with addresses.opened(fs, file) as handle:
                 sample = handle.read(csv_dialect.SAMPLE_BYTES)
                 is_whole = not handle.read(1)
                 check = csv_dialect.TextCheck(file, given)
@@ -331,62 +253,13 @@ def peek(
     return tuple(frame.columns.astype(str)), frame, dialect
 
 
-def _is_local(fs: Any) -> bool:
-    return type(fs).__name__ == "LocalFileSystem"
-
-
-def _files(fs: Any, path: str, shown: str) -> list[str]:
-    """Return the files to read: the single file, or those of a folder by name."""
-    if _is_local(fs):
-        if not os.path.lexists(path):
-            raise InputError(f"There is no file or folder '{shown}'.")
-        if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-            raise InputError(f"'{shown}' cannot be read by this user.")
-    elif not fs.exists(path):
-        raise InputError(f"There is no file or folder '{shown}'.")
-    if fs.isdir(path):
-        every = sorted(fs.find(path))
-        hidden = [file[len(path) :].split("/") for file in every]
-        files = [
-            file
-            for file, names in zip(every, hidden, strict=True)
-            if file.lower().endswith((".parquet", ".csv"))
-            and not any(name.startswith((".", "_")) for name in names)
-        ]
-        if not files:
-            raise InputError(f"The folder '{shown}' holds no .parquet or .csv file.")
-    else:
-        files = [path]
-        if not path.lower().endswith((".parquet", ".csv")):
-            raise InputError(f"'{shown}' is not a parquet or CSV file, by its name.")
-    for file in files if _is_local(fs) else ():
-        bounds.size_of(file)
-    return files
-
-
-def _mark(fs: Any, file: str) -> list[Any]:
-    """Return what identifies a file's current version."""
-    if _is_local(fs):
-        status = os.stat(file)
-        return [file, status.st_size, status.st_mtime_ns]
-    about: Mapping[str, Any] = fs.info(file)
-    names = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
-    return [file, *(str(about[name]) for name in names if name in about)]
-
-
-@contextmanager
-def _opened(fs: Any, file: str) -> Iterator[IO[bytes]]:
-    with bounds.opened(file) if _is_local(fs) else fs.open(file, "rb") as handle:
-        yield handle
-
-
 @contextmanager
 def _parquet(fs: Any, file: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
-    with _opened(fs, file) as handle:
+    with addresses.opened(fs, file) as handle:
         # what Arrow opens by itself is read fastest
-        place = bounds.again(handle) if _is_local(fs) else handle
+        place = bounds.again(handle) if addresses.is_local(fs) else handle
         with pq.ParquetFile(place) as opened:
             schema = opened.schema_arrow
         bounds.check_columns(file, len(schema.names))
@@ -458,7 +331,7 @@ def _cut_csv(
     fs: Any, file: str, first: int, number: int, part_rows: int, given: Given
 ) -> tuple[tuple[str, ...], list[Part]]:
     """Cut at line ends outside quotes, and count the lines."""
-    with _opened(fs, file) as handle:
+    with addresses.opened(fs, file) as handle:
         sample = handle.read(csv_dialect.SAMPLE_BYTES)
         is_whole = not handle.read(1)
         # a file that is no table is refused before all of it is read
@@ -541,7 +414,7 @@ def _read_csv(
     import pyarrow
     from pyarrow import csv as reader
 
-    with _opened(fs, part.file) as handle:
+    with addresses.opened(fs, part.file) as handle:
         sample = handle.read(csv_dialect.SAMPLE_BYTES)
         handle.seek(part.begin)
         content = handle.read(part.end - part.begin)
@@ -589,21 +462,3 @@ def _keys(table: Any, name: str, rule: Rule) -> tuple[Any, Fault | None]:
         return texts, None
     faults = rows.read(arrow.series(values, name, is_text=False), rule).faults
     return texts, faults[0] if faults else None
-
-
-@contextmanager
-def _faults(shown: str) -> Iterator[None]:
-    """Turn errors of libraries and of the disk into readable ones."""
-    import pyarrow
-
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{shown}' is not UTF-8 text. Save it as CSV UTF-8.") from error
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"'{shown}' cannot be read: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200].strip()
-    return (text or type(error).__name__).rstrip(".") + "."

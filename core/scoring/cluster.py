@@ -15,6 +15,7 @@ MODULES = (
     "core.scoring.cluster",
     "core.scoring.scorer",
     "core.scoring.batches",
+    "core.scoring.addresses",
     "core.scoring.output_parts",
     "core.platform.schema",
     "core.platform.own_columns",

@@ -21,7 +21,7 @@ import pandas as pd
 
 from core.platform import own_columns
 from core.platform.errors import InputError, StoreError
-from core.scoring import batches
+from core.scoring import addresses
 
 MANIFEST = "_manifest.json"
 _NEVER_TWICE = (
@@ -55,7 +55,7 @@ class Place:
     def notes(self) -> dict[int, Any]:
         """Return the note of each finished part, by its number."""
         noted = {}
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         with wrap_write_errors(self.address):
             if not fs.exists(folder):
                 return {}
@@ -67,7 +67,7 @@ class Place:
 
     def manifest(self) -> dict[str, Any] | None:
         """Return what `begin` wrote, None if it was not called."""
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         with wrap_write_errors(self.address):
             path = f"{folder}/{MANIFEST}"
             return json.loads(fs.cat_file(path)) if fs.exists(path) else None
@@ -80,7 +80,7 @@ class Place:
         StoreError
             When it cannot be written.
         """
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         with wrap_write_errors(self.address):
             fs.makedirs(folder, exist_ok=True)
             self._write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
@@ -96,7 +96,7 @@ class Place:
         """
         import pyarrow.parquet as pq
 
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         name = f"part-{number:05d}.parquet"
         # several workers may write the same part, if one was given up too early
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
@@ -129,7 +129,7 @@ class Place:
 
     def read(self, columns: list[str] | None = None, folder: str | None = None) -> Iterator[Any]:
         """Yield the rows of each finished part as Arrow tables."""
-        fs, path = batches.resolve(folder or self.staging)
+        fs, path = addresses.resolve(folder or self.staging)
         import pyarrow.parquet as pq
 
         with wrap_write_errors(self.address):
@@ -152,8 +152,8 @@ class Place:
 
     def finish(self) -> None:
         """Move the result to its final place."""
-        fs, folder = batches.resolve(self.staging)
-        _, target = batches.resolve(self.address)
+        fs, folder = addresses.resolve(self.staging)
+        _, target = addresses.resolve(self.address)
         with wrap_write_errors(self.address):
             for path in fs.ls(folder, detail=False):
                 if path.rpartition("/")[2].startswith(("_part-", ".part-", "._")):
@@ -168,14 +168,14 @@ class Place:
 
     def forget(self) -> None:
         """Remove the unfinished result."""
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         if self.is_local:
             shutil.rmtree(folder, ignore_errors=True)
         elif fs.exists(folder):
             fs.rm(folder, recursive=True)
 
     def _write(self, name: str, text: str) -> None:
-        fs, folder = batches.resolve(self.staging)
+        fs, folder = addresses.resolve(self.staging)
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
         try:
             with fs.open(temporary, "wb") as file:
@@ -200,7 +200,7 @@ def place(address: str, scoring: str) -> Place:
     InputError
         When the place is taken, or cannot be written.
     """
-    fs, path = batches.resolve(address)
+    fs, path = addresses.resolve(address)
     path = path.rstrip("/")
     is_local = type(fs).__name__ == "LocalFileSystem"
     shown = path if is_local else address.rstrip("/")

@@ -24,7 +24,7 @@ from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.storage import Upload
 from core.predictions_log import labels, predictions
-from core.scoring import backends, batches, label_sums, output_parts, row_source, scorer
+from core.scoring import addresses, backends, label_sums, output_parts, row_source, scorer
 from core.scoring.output_parts import Place
 from core.scoring.records import ScoringRun
 from core.scoring.row_source import Rows
@@ -105,7 +105,7 @@ class Options(csv_dialect.Options):
     @model_validator(mode="after")
     def _has_its_source(self) -> Options:
         if any(
-            address and batches.holds_credentials(address)
+            address and addresses.holds_credentials(address)
             for address in (self.path, self.destination)
         ):
             # so that no run, job or log sees it

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from core.platform import config, project, schema, storage, tracking
-from core.platform.classifier import Classifier
+from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
-from core.platform.errors import CourtsideError, InputError, NotReadyError
+from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
-from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
-from core.platform.run_record import SILENT, Dataset, ModelRecord, Progress, Record
+from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
 from core.stats import metrics
-from core.stats.metrics import Labels
-from core.training import automl, cluster, evaluation, evaluation_charts, learning
+from core.training import automl, evaluation, evaluation_charts, fitting, learning, training_sets
 from core.training import candidates as kinds
-from core.training.evaluation import Aim, Evaluated, Validated
-from core.training.preprocessing import preprocessor
-from core.training.records import CandidateRun, TrainingRun
+from core.training.fitting import Candidate, model_record
+from core.training.records import TrainingRun
+from core.training.training_sets import TrainingSets
 
 Value = int | float | bool | str | None
 
@@ -129,33 +123,6 @@ class Result:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Sets:
-    """The prepared sets as stored, as the candidates see them, and with all columns."""
-
-    prepared: Prepared
-    train: pd.DataFrame
-    test: pd.DataFrame
-    features_train: pd.DataFrame
-    features_test: pd.DataFrame
-    rows_train: pd.DataFrame
-    rows_test: pd.DataFrame
-
-    def labels(self, spec: ProjectSpec) -> Labels:
-        """Return the labels of the test set."""
-        return self.test[spec.target].to_numpy(dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A candidate with a recorded run."""
-
-    fitted: automl.Fitted
-    run_id: str
-    model_id: str
-    evaluated: Evaluated
-
-
 def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
     """Fit the candidates on the training set, as the run `Treinamento` with a child run for each.
 
@@ -170,7 +137,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
     with tracking.step_run(settings, "train", options, progress) as run_id:
         progress.update(0.02, "Reading the prepared sets")
-        sets = _read(settings, spec)
+        sets = training_sets.read(settings, spec)
         prepared, train, test = sets.prepared, sets.train, sets.test
         _check_preset(spec, prepared, options)
         _check_folds(train, spec, options)
@@ -195,7 +162,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 ("test_data", test, storage.TEST_FILE, "testing"),
             )
         )
-        done, left_out = _fit_all(settings, spec, options, sets, tags, progress)
+        done, left_out = fitting.fit_all(settings, spec, options, sets, tags, progress)
         progress.update(0.9, "Comparing the candidates")
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
@@ -262,8 +229,8 @@ def _register(
     settings: Settings,
     spec: ProjectSpec,
     options: Options,
-    best: _Candidate,
-    sets: _Sets,
+    best: Candidate,
+    sets: TrainingSets,
     tags: Mapping[str, str],
     run_id: str,
 ) -> ModelVersion:
@@ -276,7 +243,9 @@ def _register(
             np.concatenate([sets.train[spec.target], sets.test[spec.target]]).astype(np.int64),
         )
         rows = len(sets.train) + len(sets.test)
-        model = _model(spec, best.fitted, sets, best.evaluated.choice.threshold, estimator=again)
+        model = model_record(
+            spec, best.fitted, sets, best.evaluated.choice.threshold, estimator=again
+        )
         served = str(tracking.log(settings, run_id, Record(model=model)))
     own = VersionTags(
         candidate=best.fitted.id,
@@ -290,91 +259,8 @@ def _register(
     )
 
 
-def _record(
-    settings: Settings, spec: ProjectSpec, aim: Aim, fitted: automl.Fitted, run_id: str, sets: _Sets
-) -> _Candidate:
-    """Evaluate a fitted candidate on the test set and record everything in its run."""
-    test, labels = sets.test, sets.labels(spec)
-    start = time.perf_counter()
-    probabilities = fitted.estimator.predict_proba(sets.features_test)[:, 1]
-    seconds = time.perf_counter() - start
-    evaluated = evaluation.evaluate(
-        spec,
-        aim,
-        Validated(fitted.id, fitted.folds, fitted.validation),
-        labels,
-        np.asarray(probabilities, dtype=np.float64),
-        sets.rows_test,
-    )
-    threshold = evaluated.choice.threshold
-    predictions = test[list(sets.prepared.inputs)].assign(
-        **{
-            PROBABILITY: evaluated.probabilities,
-            PREDICTED: (evaluated.probabilities >= threshold).astype(int),
-            LABEL: labels,
-        }
-    )
-    model_id = tracking.log(
-        settings,
-        run_id,
-        Record(
-            params={
-                "model": fitted.id,
-                "threshold": threshold,
-                "threshold_aim": aim.name,
-                "features": ",".join(sets.prepared.features),
-                **{f"model.{key}": value for key, value in fitted.params.items()},
-            },
-            metrics={
-                "rows_fit": fitted.rows_fit,
-                "rows_test": len(test),
-                "seconds_fit": fitted.seconds,
-                "seconds_predict_test": seconds,
-                **evaluated.metrics,
-            },
-            tags=CandidateRun(threshold_choice=evaluated.choice.text).write(),
-            tables={**evaluated.tables, "test_predictions": predictions},
-            figures=evaluated.figures,
-            model=_model(spec, fitted, sets, threshold),
-        ),
-    )
-    summary = {
-        **evaluated.summary,
-        "run_id": run_id,
-        "rows_fit": fitted.rows_fit,
-        "seconds_fit": fitted.seconds,
-    }
-    return _Candidate(fitted, run_id, str(model_id), replace(evaluated, summary=summary))
-
-
-def _model(
-    spec: ProjectSpec,
-    fitted: automl.Fitted,
-    sets: _Sets,
-    threshold: float,
-    estimator: Classifier | None = None,
-) -> ModelRecord:
-    """Return a candidate as a model to store; with another estimator, a refitted one."""
-    from core.platform import served_model
-
-    prepared = sets.prepared
-    types = spec.kinds_of(prepared.inputs)
-    example = sets.train[list(prepared.inputs)].head(5)
-    return ModelRecord(
-        fitted.estimator if estimator is None else estimator,
-        prepared.features,
-        types,
-        threshold,
-        served_model.checked(example, types, is_complete=False),
-        spec.formulas_of(prepared.features),
-        prepared.is_complete,
-        fitted.libraries,
-        {name: spec.columns[name].rule for name in prepared.inputs},
-    )
-
-
 def _learning_curve(
-    options: Options, best: _Candidate, sets: _Sets, spec: ProjectSpec, progress: Progress
+    options: Options, best: Candidate, sets: TrainingSets, spec: ProjectSpec, progress: Progress
 ) -> pd.DataFrame:
     if not options.learning_seconds:
         return pd.DataFrame()
@@ -386,194 +272,6 @@ def _learning_curve(
         seed=options.seed,
         seconds=options.learning_seconds,
     )
-
-
-def _fit_all(
-    settings: Settings,
-    spec: ProjectSpec,
-    options: Options,
-    sets: _Sets,
-    tags: Mapping[str, str],
-    progress: Progress,
-) -> tuple[list[_Candidate], dict[str, str]]:
-    """Fit the candidates, each in its own run; return them, and why others are left out.
-
-    Raises
-    ------
-    InputError
-        When no candidate could be fitted in time.
-    """
-    clock = _TrainingProgress(options, progress)
-    aim = Aim(options.aim, options.cost_false_positive, options.cost_false_negative)
-    end = None if options.budget_seconds is None else time.monotonic() + options.budget_seconds
-    seen_as = spec.kinds_of(sets.prepared.features)
-    new_trainer = partial(
-        automl.Trainer,
-        sets.features_train.assign(**{spec.target: sets.train[spec.target]}),
-        spec.target,
-        folds=options.folds,
-        seed=options.seed,
-        fit_share=options.fit_share,
-        preprocessor=preprocessor(
-            [name for name, kind in seen_as.items() if kind == "number"],
-            [name for name, kind in seen_as.items() if kind == "text"],
-            impute=not sets.prepared.is_complete,
-        ),
-    )
-    weights = {"class_weight": "balanced"} if options.balanced else {}
-    wanted = {
-        name: {**(weights if kinds.KINDS[name].weighs else {}), **options.params.get(name, {})}
-        for name in options.candidates
-    }
-    done: list[_Candidate] = []
-    left_out: dict[str, str] = {}
-
-    @cache
-    def trainer() -> automl.Trainer:
-        """Set up PyCaret here, with the candidates that a cluster has fitted."""
-        fresh = new_trainer(on_fold=clock.fold_done, deadline=end)
-        for candidate in done:
-            fresh.adopt(candidate.fitted)
-        return fresh
-
-    def fit(name: str, fitting: Callable[[], automl.Fitted]) -> bool:
-        """Fit one candidate and record it; return whether there is time for more."""
-        try:
-            with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
-                done.append(_record(settings, spec, aim, fitting(), child, sets))
-        except automl.OutOfTime:
-            left_out[name] = f"not finished within {options.budget_seconds} s"
-            return False
-        except CourtsideError as error:
-            left_out[name] = error.message
-        return True
-
-    def in_sequence(fittings: Iterable[tuple[str, Callable[[], automl.Fitted]]]) -> bool:
-        in_time = True
-        for name, fitting in fittings:
-            if in_time:
-                clock.begin(name, done)
-                in_time = fit(name, fitting)
-            else:
-                left_out[name] = "no time was left"
-        return in_time
-
-    def in_parallel(address: str) -> bool:
-        in_time = True
-        progress.update(0.05, f"Asking the Dask cluster at {address}")
-        arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
-        with closing(arriving):
-            for name, fitting in arriving:
-                in_time = fit(name, fitting) and in_time
-                clock.arrived(done)
-        # the order of sequential fitting: a tie goes to the first
-        done.sort(key=lambda candidate: options.candidates.index(candidate.fitted.id))
-        return in_time
-
-    if settings.dask:
-        in_time = in_parallel(settings.dask)
-    else:
-        in_time = in_sequence((name, partial(trainer().fit, name, wanted[name])) for name in wanted)
-    further = _derived(options, trainer, done)
-    if in_time:
-        in_sequence(further)
-    else:
-        left_out |= {name: "no time was left" for name, _ in further}
-    if not done:
-        reasons = " ".join(f"{kinds.title(name)}: {why}." for name, why in left_out.items())
-        raise InputError(f"No candidate was fitted. {reasons}")
-    return done, left_out
-
-
-def _derived(
-    options: Options, trainer: Callable[[], automl.Trainer], done: list[_Candidate]
-) -> Iterator[tuple[str, Callable[[], automl.Fitted]]]:
-    """Yield the combinations of finished candidates, each when the previous one is done."""
-
-    def ranked() -> list[str]:
-        ranking = sorted(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
-        return [candidate.fitted.id for candidate in ranking]
-
-    if options.tune_trials and done:
-        best = ranked()[0]
-        yield (
-            f"{best}.tuned",
-            lambda: trainer().tune(best, trials=options.tune_trials, seconds=options.tune_seconds),
-        )
-    members = ranked()[: kinds.MEMBERS]
-    if options.blend and len(members) > 1:
-        yield kinds.BLEND, lambda: trainer().blend(kinds.BLEND, members)
-    if options.stack and len(members) > 1:
-        yield kinds.STACK, lambda: trainer().stack(kinds.STACK, members)
-    if options.calibrate != "none" and done:
-        first = ranked()[0]
-        yield f"{first}.{options.calibrate}", lambda: trainer().calibrate(first, options.calibrate)
-
-
-class _TrainingProgress:
-    """Reports progress over the folds of all candidates, the best so far, and the time left."""
-
-    def __init__(self, options: Options, progress: Progress) -> None:
-        self._candidates = len(options.candidates)
-        many = self._candidates + options.blend + options.stack
-        many += options.calibrate != "none"
-        self._folds = options.folds
-        # a trial of a search is a cross-validation too
-        self._all = options.folds * (many + (options.tune_trials + 1) * bool(options.tune_trials))
-        self._progress = progress
-        self._start = time.monotonic()
-        self._done = 0
-        self._of_one = self._arrived = self._workers = 0
-        self._title = self._best = ""
-
-    def begin(self, name: str, done: list[_Candidate]) -> None:
-        """Start a candidate."""
-        self._title, self._of_one = kinds.title(name), 0
-        self._note_best(done)
-        self._report(self._fold())
-
-    def fold_done(self) -> None:
-        """Count a fold."""
-        self._done += 1
-        self._of_one += 1
-        self._report(self._fold())
-
-    def waited(self, workers: int) -> None:
-        """Report that a cluster with this many workers is running."""
-        self._workers = workers
-        self._report(self._side_by_side(), foresees=False)
-
-    def arrived(self, done: list[_Candidate]) -> None:
-        """Count a candidate that a cluster has fitted or given up."""
-        self._arrived += 1
-        self._done += self._folds
-        self._note_best(done)
-        self._report(self._side_by_side(), foresees=False)
-
-    def _note_best(self, done: list[_Candidate]) -> None:
-        if done:
-            best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
-            loss = best.evaluated.log_loss_cv
-            self._best = f" · best so far {kinds.title(best.fitted.id)}, {loss:.4f}"
-
-    def _fold(self) -> str:
-        if self._of_one > self._folds:
-            return f"{self._title}: trial {self._of_one // self._folds + 1}"
-        return f"{self._title}: fold {min(self._of_one + 1, self._folds)} of {self._folds}"
-
-    def _side_by_side(self) -> str:
-        workers = f"{self._workers} Dask worker{'s'[: self._workers != 1]}"
-        on = f", side by side on {workers}" if self._workers else ""
-        return f"{self._arrived} of {self._candidates} candidates done{on}"
-
-    def _report(self, text: str, *, foresees: bool = True) -> None:
-        # in parallel, the last candidate decides, and the progress of its folds is unknown
-        share = min(self._done / self._all, 1.0)
-        text += self._best
-        if foresees and self._done >= self._folds:
-            left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
-            text += f" · about {left:.0f} s left"
-        self._progress.update(0.05 + 0.85 * share, text)
 
 
 def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> None:
@@ -590,24 +288,6 @@ def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> No
             f"The prepared sets are not those of '{chosen.title}' ({chosen.features}, split "
             f"{chosen.split}). Prepare by this preset first."
         )
-
-
-def _read(settings: Settings, spec: ProjectSpec) -> _Sets:
-    from core.platform import served_model
-
-    prepared, train, test = storage.read_prepared(settings)
-    rows = storage.read_rows(settings, prepared)
-    if prepared.rules != spec.digest:
-        raise NotReadyError("The project file changed since these sets were made. Prepare again.")
-    wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
-    complete = list(wanted) if prepared.is_complete else [spec.target]
-    types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
-    features = []
-    for frame in (train, test):
-        schema.validate(frame, wanted, complete=complete)
-        checked = served_model.checked(frame, types, is_complete=False)
-        features.append(served_model.with_features(checked, prepared.features, engineered))
-    return _Sets(prepared, train, test, features[0], features[1], *rows)
 
 
 def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from core.monitoring import alerts
-from core.monitoring.alerts import Alert
+from core.monitoring.alert_store import ACKNOWLEDGED, NO_RULE, OPEN, VERSION_LEFT, Alert, Event
 from core.platform import clock
 from core.platform.config import Settings
 from pages.shared import elements, login
@@ -22,8 +22,8 @@ HAPPENED = {
 }
 # reasons of automatically closed alerts
 REASONS = {
-    alerts.NO_RULE: "No rule watches this check any more.",
-    alerts.VERSION_LEFT: "Its version is not in operation any more.",
+    NO_RULE: "No rule watches this check any more.",
+    VERSION_LEFT: "Its version is not in operation any more.",
 }
 
 
@@ -37,7 +37,7 @@ def about(version: str) -> str:
     return f"Version {elements.plain(version)} · " if version else ""
 
 
-def who_or_why(event: alerts.Event) -> str:
+def who_or_why(event: Event) -> str:
     """Return who acted on an alert and their note, or why it was closed automatically."""
     texts = (event.person, event.note)
     own = " · ".join(elements.plain(text) for text in texts if text)
@@ -54,7 +54,7 @@ def number(value: float | None) -> str:
 def standing(settings: Settings) -> None:
     """Draw the open and acknowledged alerts."""
     unclosed = alerts.open_alerts(settings)
-    new = [alert for alert in unclosed if alert.state == alerts.OPEN]
+    new = [alert for alert in unclosed if alert.state == OPEN]
     st.subheader(f"Open alerts ({len(new)})" if new else "Open alerts", anchor=False)
     if not unclosed:
         st.success(
@@ -70,7 +70,7 @@ def standing(settings: Settings) -> None:
             _answer(settings, "all", new)
     for alert in new:
         _card(settings, alert)
-    seen = [alert for alert in unclosed if alert.state == alerts.ACKNOWLEDGED]
+    seen = [alert for alert in unclosed if alert.state == ACKNOWLEDGED]
     if seen:
         with st.expander(f"Acknowledged ({len(seen)})", icon=":material/done_all:"):
             for alert in seen:
@@ -88,7 +88,7 @@ def _card(settings: Settings, alert: Alert) -> None:
             held = "" if alert.last_value is None else f" ({number(alert.last_value)})"
             later = f"  \nIn the newest report: {elements.VERDICTS[alert.last_verdict]}{held}"
         seen = ""
-        if alert.state == alerts.ACKNOWLEDGED:
+        if alert.state == ACKNOWLEDGED:
             note = f": “{elements.plain(alert.note)}”" if alert.note else ""
             seen = f"  \n:blue-badge[seen by {elements.plain(alert.person or '')}]{note}"
         st.markdown(
@@ -106,7 +106,7 @@ def _card(settings: Settings, alert: Alert) -> None:
 
 def _answer(settings: Settings, key: str, chosen: list[Alert]) -> None:
     """Ask for name and note: to acknowledge or to close the alert."""
-    is_new = all(alert.state == alerts.OPEN for alert in chosen)
+    is_new = all(alert.state == OPEN for alert in chosen)
     with st.form(f"answer-{key}", border=False):
         # without a key, so that the name stays for the next alert
         person = st.text_input(

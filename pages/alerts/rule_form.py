@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from core.monitoring import alerts
+from core.monitoring import alert_rules
 from core.monitoring.alerting import HOUR, Rule
 from core.platform.config import Settings
 from pages.shared import elements
@@ -67,7 +67,7 @@ def section(settings: Settings) -> None:
         "not ring each time; a check that cannot be judged changes nothing. With level *alert*, a "
         "*warning* neither opens nor clears."
     )
-    kept = alerts.rules(settings)
+    kept = alert_rules.load(settings)
     edited = st.data_editor(
         _as_table(kept),
         column_config=COLUMNS,
@@ -78,7 +78,7 @@ def section(settings: Settings) -> None:
     )
     if st.button("Save the rules", icon=":material/save:", key="save-rules"):
         with elements.show_errors():
-            alerts.save_rules(settings, _as_rules(edited))
+            alert_rules.save(settings, _as_rules(edited))
             st.session_state[SAVED] = True
             st.rerun()
     if st.session_state.pop(SAVED, False):
@@ -101,5 +101,5 @@ def _as_rules(table: pd.DataFrame) -> list[Rule]:
         if not filled.get("name") and not filled.get("pattern"):
             continue
         hours = filled.pop("quiet_hours", 24.0)
-        rules.append(alerts.made_rule(**{**filled, "quiet_seconds": hours * HOUR}))
+        rules.append(alert_rules.made_rule(**{**filled, "quiet_seconds": hours * HOUR}))
     return rules

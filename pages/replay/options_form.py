@@ -7,8 +7,7 @@ from typing import Any
 
 from core.platform.config import Settings
 from core.platform.project import ProjectSpec
-from core.retraining import injection
-from core.retraining import replay as step
+from core.retraining import injection, replay_rows
 from core.retraining import simulation as replay
 from core.training import candidates as kinds
 from pages.shared.bilingual import st
@@ -20,9 +19,9 @@ DEFAULTS = "Defaults"
 
 
 @st.cache_data(show_spinner="Looking at the rows", max_entries=8)
-def outlook(_settings: Settings, snapshot: str, rows: str) -> step.Outlook | None:
+def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outlook | None:
     """Return what can be replayed of a snapshot, which is immutable."""
-    return step.outlook(_settings, rows=rows)
+    return replay_rows.outlook(_settings, rows=rows)
 
 
 def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
     return {"features": sets.get(title), "candidate": kind, "params": presets.get(chosen, {})}
 
 
-def _windows(prospect: step.Outlook) -> dict[str, Any]:
+def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
     names = {f"column:{name}": f"By {name}" for name in prospect.dividing}
     names |= {"year": "By year", "month": "By month", "rows": "So many rows each"}
     chosen = st.selectbox(
@@ -145,7 +144,7 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
 
 
 def _injection(
-    spec: ProjectSpec, features: tuple[str, ...] | None, prospect: step.Outlook
+    spec: ProjectSpec, features: tuple[str, ...] | None, prospect: replay_rows.Outlook
 ) -> dict[str, Any] | None:
     kind = st.selectbox(
         "Drift",

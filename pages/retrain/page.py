@@ -5,8 +5,7 @@ import pandas as pd
 from core.jobs import jobs
 from core.platform import clock, model_store, tracking
 from core.platform.errors import CourtsideError
-from core.retraining import policy as rules
-from core.retraining import policy_store, retrain, retrain_charts
+from core.retraining import policy_evidence, policy_store, retrain, retrain_charts
 from core.retraining.policy_settings import STRATEGIES, Policy
 from core.stats.forecast import DAY
 from pages.retrain import decision_list, policy_form
@@ -25,7 +24,7 @@ drafts.hold(
     "Horizon, days",
     "Days between trainings",
 )
-CONFIDENCE = 1 - rules.ERROR_RATE / len(rules.FORECAST)
+CONFIDENCE = 1 - policy_evidence.ERROR_RATE / len(policy_evidence.FORECAST)
 DRAW = {
     "retrain": st.warning,
     "wait": st.info,
@@ -108,7 +107,11 @@ def buttons(*, going: bool) -> None:
 def forecast(state: retrain.State, by: Policy) -> None:
     st.subheader("Forecast", anchor=False)
     windows = [window for window in state.windows if window.labels >= by.min_labels]
-    codes = [code for code in rules.FORECAST if any(code in window.values for window in windows)]
+    codes = [
+        code
+        for code in policy_evidence.FORECAST
+        if any(code in window.values for window in windows)
+    ]
     if not codes:
         st.info(
             "No window of this champion has enough labels yet. Score rows, bring labels, monitor."
@@ -119,18 +122,18 @@ def forecast(state: retrain.State, by: Policy) -> None:
         codes,
         default=codes[0],
         required=True,
-        format_func=rules.titled,
+        format_func=policy_evidence.titled,
         key="forecast",
         label_visibility="collapsed",
     )
     own = [window for window in windows if code in window.values]
     start = min(clock.now(settings), own[-1].end)
-    trends = {trend.code: trend for trend in rules.forecasts(by, windows, now=start)}
+    trends = {trend.code: trend for trend in policy_evidence.forecasts(by, windows, now=start)}
     mine = trends.get(str(code))
     low, high = own[-1].limits.get(str(code), (None, None))
     table = pd.DataFrame(
         {
-            "time": [rules.middle(window) for window in own],
+            "time": [policy_evidence.middle(window) for window in own],
             "value": [window.values[str(code)] for window in own],
             "run": [window.run_id[:8] for window in own],
         }
@@ -140,7 +143,7 @@ def forecast(state: retrain.State, by: Policy) -> None:
             retrain_charts.trend(
                 table,
                 mine.trend if mine else None,
-                name=rules.titled(str(code)),
+                name=policy_evidence.titled(str(code)),
                 low=low,
                 high=high,
                 until=start + by.horizon_days * DAY,
@@ -148,7 +151,7 @@ def forecast(state: retrain.State, by: Policy) -> None:
             )
         )
     if mine:
-        st.markdown(elements.plain(rules.sentence(mine)))
+        st.markdown(elements.plain(policy_evidence.sentence(mine)))
         st.caption(
             f"Dashed: a straight line through the windows, with its {100 * CONFIDENCE:g}% band; "
             "red line: the alert limit; red stretch: when the line may cross it."

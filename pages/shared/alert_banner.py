@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.monitoring import alerting, alerts
+from core.monitoring import alert_store, alerting, alerts
 from core.platform import clock
 from core.platform.config import Settings
 from pages.shared import elements
@@ -15,7 +15,9 @@ SHOWN = 3
 @elements.show_errors()
 def banner(settings: Settings) -> None:
     """Show and link unacknowledged alerts; draw nothing without any."""
-    open_alerts = [alert for alert in alerts.open_alerts(settings) if alert.state == alerts.OPEN]
+    open_alerts = [
+        alert for alert in alerts.open_alerts(settings) if alert.state == alert_store.OPEN
+    ]
     if not open_alerts:
         return
     # pages with this banner show the verdict of the newest report anyway

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from core.jobs import jobs, schedules
-from core.monitoring import alerts
+from core.monitoring import alert_rules
 from core.platform import code_snippets, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, without_secrets
@@ -116,8 +116,8 @@ def _policy(settings: Settings) -> tuple[str, str]:
 
 def _alerts(settings: Settings) -> tuple[str, str]:
     rules = "".join(
-        f"    alerts.made_rule(**{rule.model_dump(mode='json', exclude_defaults=True)!r}),\n"
-        for rule in alerts.rules(settings)
+        f"    alert_rules.made_rule(**{rule.model_dump(mode='json', exclude_defaults=True)!r}),\n"
+        for rule in alert_rules.load(settings)
     )
     kept = "\n".join(
         "schedules.save(settings, schedules.made("
@@ -125,8 +125,8 @@ def _alerts(settings: Settings) -> tuple[str, str]:
         for scheduled in schedules.schedules(settings)
     )
     return (
-        "from core.jobs import schedules\nfrom core.monitoring import alerts",
-        f"alerts.save_rules(settings, [\n{rules}])\n{kept}\nprint(alerts.open_alerts(settings))",
+        "from core.jobs import schedules\nfrom core.monitoring import alert_rules, alerts",
+        f"alert_rules.save(settings, [\n{rules}])\n{kept}\nprint(alerts.open_alerts(settings))",
     )
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.monitoring import alerting, alerts, channels
+from core.monitoring import alert_rules, alert_store, alerting, alerts, channels
+from core.monitoring.alert_store import Event
 from core.monitoring.alerting import Rule, Subject
-from core.monitoring.alerts import Event
 from core.platform import clock, state
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError
@@ -188,23 +188,23 @@ def test_a_closed_alert_is_raised_again_when_its_check_is_bad_again(settings: Se
 
 def test_a_person_sets_the_rules_and_an_alert_without_a_rule_is_closed(settings: Settings) -> None:
     report(settings, "run-1", f1="alert")
-    alerts.save_rules(settings, [Rule(name="AUC", pattern="roc_auc")])
-    assert alerts.rules(settings) == [Rule(name="AUC", pattern="roc_auc")]
+    alert_rules.save(settings, [Rule(name="AUC", pattern="roc_auc")])
+    assert alert_rules.load(settings) == [Rule(name="AUC", pattern="roc_auc")]
     assert alerts.open_alerts(settings) == []
     assert {event.kind for event in alerts.history(settings, 2)} == {"closed"}
-    alerts.save_rules(settings, [])
-    assert alerts.rules(settings) == []
+    alert_rules.save(settings, [])
+    assert alert_rules.load(settings) == []
     assert report(settings, "run-2", f1="alert") == []
     with pytest.raises(InputError, match="same name"):
-        alerts.save_rules(settings, [Rule(name="a", pattern="x"), Rule(name="a", pattern="y")])
+        alert_rules.save(settings, [Rule(name="a", pattern="x"), Rule(name="a", pattern="y")])
     with pytest.raises(InputError, match="raise_after"):
-        alerts.made_rule(name="a", pattern="x", raise_after=0)
+        alert_rules.made_rule(name="a", pattern="x", raise_after=0)
 
 
 def test_reading_creates_nothing(settings: Settings) -> None:
     assert alerts.open_alerts(settings) == alerts.history(settings) == []
     assert alerts.deliveries(settings) == []
-    assert alerts.rules(settings) == list(alerting.DEFAULTS)
+    assert alert_rules.load(settings) == list(alerting.DEFAULTS)
     assert not state.path(settings).exists()
 
 
@@ -294,7 +294,7 @@ def test_alerts_of_a_version_that_leaves_operation_close_with_the_reason(
     assert {alert.version for alert in alerts.open_alerts(settings)} == {"2"}
     closings = [event for event in alerts.history(settings) if event.kind == "closed"]
     assert [(event.reason, event.person, event.is_told) for event in closings] == 2 * [
-        (alerts.VERSION_LEFT, None, False)
+        (alert_store.VERSION_LEFT, None, False)
     ]
     assert alerts.close_left(settings, "m", {"2"}) == []
     # a version that comes back starts its streaks again: once is not twice

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import TextInput
 
 from core.jobs import jobs, schedules
-from core.monitoring import alerts, channels, deliver
+from core.monitoring import alert_rules, alerts, channels, deliver
 from core.monitoring.alerting import DAY, DEFAULTS, Rule, Subject
 from core.platform import state
 from core.platform.config import Settings
@@ -173,9 +173,9 @@ def test_rules_are_the_table_that_is_saved(settings: Settings, open_page: OpenPa
     )
     with pytest.raises(InputError, match="pattern"):
         rule_form._as_rules(pd.DataFrame([{"name": "x", "pattern": None}]))
-    alerts.save_rules(settings, [Rule(name="AUC", pattern="roc_auc")])
+    alert_rules.save(settings, [Rule(name="AUC", pattern="roc_auc")])
     press(open_page(settings, "alerts"), "Save the rules")
-    assert alerts.rules(settings) == [Rule(name="AUC", pattern="roc_auc")]
+    assert alert_rules.load(settings) == [Rule(name="AUC", pattern="roc_auc")]
 
 
 def test_a_webhook_is_set_and_tested_without_waiting(

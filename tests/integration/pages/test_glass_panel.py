@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data import prepare
 from core.jobs import jobs, schedules
-from core.monitoring import alerts
+from core.monitoring import alert_rules
 from core.platform.config import CODE_ROOT, Settings
 from core.retraining import policy_store
 from core.retraining.policy_settings import Policy
@@ -70,8 +70,8 @@ def test_the_code_sets_the_current_settings_again(snippet: Callable, settings: S
     policy_store.save(settings, Policy(strategy="reactive", k=1))
     schedule = schedules.made(name="night's", step="monitor", cron="0 6 * * *")
     schedules.save(settings, schedule)
-    before = (policy_store.load(settings), alerts.rules(settings))
+    before = (policy_store.load(settings), alert_rules.load(settings))
     imports, call = snippet(settings)
     exec(f"{imports}\n{call}", {"settings": settings})
-    assert (policy_store.load(settings), alerts.rules(settings)) == before
+    assert (policy_store.load(settings), alert_rules.load(settings)) == before
     assert [stored.schedule for stored in schedules.schedules(settings)] == [schedule]

@@ -25,7 +25,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from core.jobs import chains, jobs, leftovers, schedules
 from core.jobs.schedules import Schedule
-from core.monitoring import alert_tables, alerts, channels, deliver
+from core.monitoring import alert_rules, alert_tables, alerts, channels, deliver
 from core.monitoring.alerting import Subject
 from core.monitoring.channels import Channels, Webhook
 from core.platform import clock, mlflow_client, set_aside, state, storage, tracking
@@ -486,10 +486,10 @@ SUBJECT = Subject("kobe", "m", "1", is_sample=False)
 def test_a_damaged_state_of_a_check_and_a_damaged_rule_do_not_hide_others(
     settings: Settings,
 ) -> None:
-    alerts.save_rules(settings, alerts.rules(settings))
+    alert_rules.save(settings, alert_rules.load(settings))
     with state.transaction(settings) as connection:
-        rules = state.document(connection, alerts.RULES)
-        state.keep_document(connection, alerts.RULES, [*rules, {"name": 3}])
+        rules = state.document(connection, alert_rules.RULES)
+        state.keep_document(connection, alert_rules.RULES, [*rules, {"name": 3}])
         # its state says open, but there is no open alert
         connection.execute(
             sql.insert(alert_tables.states).values(
@@ -516,7 +516,7 @@ def test_a_damaged_state_of_a_check_and_a_damaged_rule_do_not_hide_others(
         groups=dict.fromkeys(checks, "performance"),
     )
     assert {alert.code for alert in alerts.open_alerts(settings)} == {"roc_auc", "verdict"}
-    position = len(alerts.rules(settings)) + 1
+    position = len(alert_rules.load(settings)) + 1
     assert noted(settings, "alerts") == [
         (f"rule:{position}", "unreadable"),
         ("f1:run-1", "unexpected"),

@@ -13,7 +13,7 @@ from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.predictions_log import predictions
-from core.retraining import replay, replay_store
+from core.retraining import replay, replay_rows, replay_store
 from core.retraining.injection import DAY, Injection, seconds
 from core.retraining.policy import Policy
 from tests.conftest import copy_home
@@ -198,7 +198,7 @@ def test_options_that_make_no_sense_are_refused(values: dict, message: str) -> N
 
 
 def test_without_rows_it_says_what_to_do_first(settings: Settings) -> None:
-    assert replay.outlook(settings) is None
+    assert replay_rows.outlook(settings) is None
     with pytest.raises(NotReadyError, match="Acquire"):
         replay.run(settings, replay.Options())
 

@@ -19,7 +19,7 @@ from core.predictions_log import labels
 from core.retraining import policy_store, retrain
 from core.retraining.policy_settings import Policy
 from core.scoring import score
-from core.training import train
+from core.training import fitting, train
 from tests.conftest import copy_home, few_of
 
 SPEC = project.load("kobe")
@@ -220,7 +220,7 @@ def test_a_training_that_fails_changes_nothing(
     def fails(*_: object, **__: object) -> None:
         raise InputError("No candidate was fitted.")
 
-    monkeypatch.setattr(train, "_fit_all", fails)
+    monkeypatch.setattr(fitting, "fit_all", fails)
     with pytest.raises(InputError, match="No candidate"):
         retrain.run(home, retrain.Options(reason=REASON))
     assert last_error(home, "retrain") == ("FAILED", "No candidate was fitted.")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.data import prepare
-from core.jobs import jobs
+from core.jobs import cluster, jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
@@ -161,7 +161,7 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # tests of the cluster check how long it waits
-    monkeypatch.setattr(train.cluster.cluster, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
     before = [version.version for version in model_store.versions(home, SPEC.model)]
     dask = home.model_copy(update={"dask": "tcp://127.0.0.1:1"})
     with pytest.raises(InputError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:1 "):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 from pydantic import ValidationError
 
-from core.retraining import policy
-from core.retraining.policy import Decision, Policy, Window
+from core.retraining import policy, policy_evidence
+from core.retraining.policy import Decision, Policy
+from core.retraining.policy_evidence import Window
 from core.stats.forecast import DAY
 
 REACTIVE = Policy(strategy="reactive", k=2, n=3)
@@ -140,7 +141,7 @@ def test_without_a_policy_nothing_is_decided() -> None:
 def test_a_repeated_report_is_no_second_evidence() -> None:
     again = window(0, performance_skill="alert")
     later = Window(**{**vars(again), "run_id": "later", "labels": 900})
-    windows = policy.apart([again, window(1), later])
+    windows = policy_evidence.apart([again, window(1), later])
     assert [item.run_id for item in windows] == ["later", "run1"]
 
 

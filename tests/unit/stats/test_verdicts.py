@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from core.retraining import policy
-from core.retraining.policy import DAY, Policy, Window
+from core.retraining.policy import DAY, Policy
+from core.retraining.policy_evidence import Window
 from core.stats import checks, figure_intervals, metrics, performance, slices, verdicts
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Limit, VerdictCode
 

@@ -1,0 +1,57 @@
+"""The prepared sets, as candidates are fitted and evaluated on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.platform import schema, storage
+from core.platform.config import Settings
+from core.platform.errors import NotReadyError
+from core.platform.project import ProjectSpec
+from core.platform.storage import Prepared
+from core.stats.metrics import Labels
+
+
+@dataclass(frozen=True)
+class TrainingSets:
+    """The prepared sets as stored, as the candidates see them, and with all columns."""
+
+    prepared: Prepared
+    train: pd.DataFrame
+    test: pd.DataFrame
+    features_train: pd.DataFrame
+    features_test: pd.DataFrame
+    rows_train: pd.DataFrame
+    rows_test: pd.DataFrame
+
+    def labels(self, spec: ProjectSpec) -> Labels:
+        """Return the labels of the test set."""
+        return self.test[spec.target].to_numpy(dtype=np.int64)
+
+
+def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
+    """Read the prepared sets; refuse those of another project file.
+
+    Raises
+    ------
+    NotReadyError
+        Before the first preparation, or when the project file has changed since.
+    """
+    from core.platform import served_model
+
+    prepared, train, test = storage.read_prepared(settings)
+    rows = storage.read_rows(settings, prepared)
+    if prepared.rules != spec.digest:
+        raise NotReadyError("The project file changed since these sets were made. Prepare again.")
+    wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
+    complete = list(wanted) if prepared.is_complete else [spec.target]
+    types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)
+    features = []
+    for frame in (train, test):
+        schema.validate(frame, wanted, complete=complete)
+        checked = served_model.checked(frame, types, is_complete=False)
+        features.append(served_model.with_features(checked, prepared.features, engineered))
+    return TrainingSets(prepared, train, test, features[0], features[1], *rows)
