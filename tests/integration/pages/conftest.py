@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 from streamlit.util import calc_hash
 
-from core.jobs import jobs
+from core.jobs import supervision
 from core.monitoring import monitor
 from core.platform import mlflow_client, tracking
 from core.platform.config import CODE_ROOT, Settings
@@ -53,7 +53,7 @@ class Lived:
 @pytest.fixture(autouse=True)
 def _as_after_a_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what Streamlit cached for other tests, and start no worker."""
-    monkeypatch.setattr(jobs, "keep_supervisor", lambda settings: None)
+    monkeypatch.setattr(supervision, "keep_supervisor", lambda settings: None)
     # at each visit Streamlit's test would read the metadata of all packages, to look for components
     monkeypatch.setattr(manifest_scanner, "scan_component_manifests", lambda *_, **__: [])
     st.cache_resource.clear()
