@@ -24,7 +24,7 @@ from benchmarks.page_times import time_pages
 from core.jobs import jobs, supervision
 from core.platform import mlflow_client, project, storage
 from core.platform.config import Settings
-from core.serving import server
+from core.serving import server, server_process
 
 REPEATS = 5
 PAGES = (
@@ -106,7 +106,7 @@ def main() -> None:
             time_pages(settings, PAGES)
         finally:
             for running in server.servers(settings):
-                server.stop(settings, running.port)
+                server_process.stop(settings, running.port)
             supervision.stop_supervisor(settings)
 
 

@@ -19,7 +19,7 @@ from core.jobs import chains, jobs, local_cluster, supervision
 from core.platform import state, storage
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
-from core.serving import endpoint, server
+from core.serving import endpoint, server, server_process
 
 FOLDER = "backups"
 # the app's files in a home, besides the numbered folders of data/
@@ -188,7 +188,10 @@ def _move(path: Path, target: Path) -> None:
 def _stop_all(settings: Settings) -> None:
     for served in server.servers(settings):
         try:
-            endpoint.stop(settings) if served.is_live else server.stop(settings, served.port)
+            if served.is_live:
+                endpoint.stop(settings)
+            else:
+                server_process.stop(settings, served.port)
         except CourtsideError:
             continue  # it has ended since
     local_cluster.stop(settings)

@@ -138,12 +138,12 @@ def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str)
     """
     from core.platform import tracking
     from core.retraining import replay_store
-    from core.serving import server
+    from core.serving import server_process
 
     settings = Settings.load(environ)
     try:
         replay_store.sweep(settings)
-        server.stop_unfinished(settings, job_id)
+        server_process.stop_unfinished(settings, job_id)
     finally:
         tracking.end_runs(settings, job_id, outcome, reason)
 

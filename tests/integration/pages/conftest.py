@@ -19,7 +19,7 @@ from core.monitoring import monitor
 from core.platform import mlflow_client, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.scoring import score
-from core.serving import serve, server
+from core.serving import serve, server_process
 from tests.conftest import PROCESS, copy_home
 
 LIVED_PORT = 5231 + 10 * PROCESS
@@ -122,7 +122,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings) ->
         monitor.run(settings, monitor.Options())
         yield Lived(settings, served.port)
     finally:
-        server.stop(settings, served.port)
+        server_process.stop(settings, served.port)
 
 
 @pytest.fixture
