@@ -39,19 +39,19 @@ def write(home: Path, data: str, out: Path) -> None:
     """Run the whole life cycle in a home, and write its documents into a folder."""
     from core.documents import export
     from core.platform.config import Settings
-    from core.serving import server
+    from core.serving import server, server_process
 
     raw_dir = os.environ.get("COURTSIDE_RAW_DIR")
     home.mkdir(parents=True, exist_ok=True)
     settings = Settings(home=home.resolve(), raw_dir=Path(raw_dir).resolve() if raw_dir else None)
-    settings = settings.model_copy(update={"serve_port": server.free_port(settings, 0)})
+    settings = settings.model_copy(update={"serve_port": server_process.free_port(settings, 0)})
     try:
         run_life_cycle(settings, data)
         for name in export.snapshot(settings, out):
             print(out / name)
     finally:
         for running in server.servers(settings):
-            server.stop(settings, running.port)
+            server_process.stop(settings, running.port)
 
 
 def run_life_cycle(settings: Settings, data: str) -> None:

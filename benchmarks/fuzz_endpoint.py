@@ -25,7 +25,7 @@ from core.data import acquire, prepare
 from core.platform import project
 from core.platform.config import Settings
 from core.projects.kobe import sample
-from core.serving import api_keys, serve, server
+from core.serving import api_keys, serve, server, server_process
 from core.training import train
 from tests.integration.serving import fuzzing
 from tests.integration.serving.gateways import free_port
@@ -59,7 +59,7 @@ def main() -> int:
             account = fuzzing.run(settings, served.port, generator, count, report_progress)
             seconds = time.monotonic() - start
         finally:
-            server.stop(settings, served.port)
+            server_process.stop(settings, served.port)
     _print(account, count, seed, seconds)
     return int(bool(account.faults or account.silent or account.lost or account.unequal))
 

@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.page_times import time_pages
-from core.jobs import jobs
+from core.jobs import jobs, supervision
 from core.platform import mlflow_client, project, storage
 from core.platform.config import Settings
-from core.serving import server
+from core.serving import server, server_process
 
 REPEATS = 5
 PAGES = (
@@ -91,9 +91,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), raw_dir=raw, serve_port=5701)
         mlflow_client.warm(settings)
-        jobs.keep_supervisor(settings)
+        supervision.keep_supervisor(settings)
         start = time.perf_counter()
-        while not jobs.worker_state(settings).ready:
+        while not supervision.worker_state(settings).ready:
             time.sleep(0.05)
         print(f"worker ready after {time.perf_counter() - start:.1f} s")
         try:
@@ -106,8 +106,8 @@ def main() -> None:
             time_pages(settings, PAGES)
         finally:
             for running in server.servers(settings):
-                server.stop(settings, running.port)
-            jobs.stop_supervisor(settings)
+                server_process.stop(settings, running.port)
+            supervision.stop_supervisor(settings)
 
 
 if __name__ == "__main__":

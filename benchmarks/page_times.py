@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 import pandas as pd
 
 from core.data import acquire, prepare
-from core.jobs import jobs
+from core.jobs import supervision
 from core.platform import mlflow_client, project
 from core.platform.config import Settings
 from core.projects.kobe import sample
@@ -97,7 +97,7 @@ def seconds_to_fill(settings: Settings, path: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    jobs.keep_supervisor = lambda settings: None  # only pages are timed
+    supervision.keep_supervisor = lambda settings: None  # only pages are timed
     for rows in [int(argument) for argument in sys.argv[1:]] or [30_000, 1_000_000]:
         with tempfile.TemporaryDirectory() as home:
             settings = Settings(home=Path(home))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page_times import time_pages
-from core.jobs import jobs
+from core.jobs import supervision
 from core.platform import mlflow_client
 from core.platform.config import Settings
 from core.predictions_log import labels, log_search, predictions
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--url", help="of the database; a SQLite file without")
     arguments = parser.parse_args()
-    jobs.keep_supervisor = lambda settings: None  # only pages are timed
+    supervision.keep_supervisor = lambda settings: None  # only pages are timed
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), predictions_url=arguments.url)
         mlflow_client.warm(settings)

@@ -44,7 +44,7 @@ from core.platform import model_store, project
 from core.platform.config import Settings
 from core.scoring import cluster, output_parts, score, scorer
 from core.scoring.batches import inspect
-from core.serving import client, serve, server
+from core.serving import client, serve, server, server_process
 from core.training import train
 
 SIZES = (2_000, 10_000, 20_000, 50_000)
@@ -250,7 +250,7 @@ def rest(settings: Settings, file: Path, repeats: int) -> None:
         best = min(ways, key=lambda name: statistics.median(seconds[name]))
         print_rates(f"REST, {len(frame):,} rows, best by hand: {best}", len(frame), seconds, best)
     finally:
-        server.stop(settings, served.port)
+        server_process.stop(settings, served.port)
 
 
 def side_by_side(settings: Settings, file: Path, repeats: int) -> None:

@@ -1,7 +1,16 @@
-"""Background work: the job table, chains of jobs, schedules, a local Dask cluster.
+"""Background work: the job table, its supervisor kept alive, chains, schedules, a Dask cluster.
 
 A job runs a step in its own process (`core.runtime`); this package stores what is queued, running
 and finished.
 """
 
-__all__ = ["chains", "cluster", "heartbeat", "jobs", "leftovers", "local_cluster", "schedules"]
+__all__ = [
+    "chains",
+    "cluster",
+    "heartbeat",
+    "jobs",
+    "leftovers",
+    "local_cluster",
+    "schedules",
+    "supervision",
+]

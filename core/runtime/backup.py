@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.jobs import chains, jobs, local_cluster
+from core.jobs import chains, jobs, local_cluster, supervision
 from core.platform import state, storage
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
-from core.serving import endpoint, server
+from core.serving import endpoint, server, server_process
 
 FOLDER = "backups"
 # the app's files in a home, besides the numbered folders of data/
@@ -135,7 +135,7 @@ def now(settings: Settings, restore: str | None = None) -> str:
     JobError
         While an app of this home is open, or a job is queued or running.
     """
-    if time.time() - jobs.last_beat(settings) < _SILENCE:
+    if time.time() - supervision.last_beat(settings) < _SILENCE:
         raise JobError("The app is open. Reset on its Overview page, or close it first.")
     ask(settings, restore)
     name = finish(settings)
@@ -188,11 +188,14 @@ def _move(path: Path, target: Path) -> None:
 def _stop_all(settings: Settings) -> None:
     for served in server.servers(settings):
         try:
-            endpoint.stop(settings) if served.is_live else server.stop(settings, served.port)
+            if served.is_live:
+                endpoint.stop(settings)
+            else:
+                server_process.stop(settings, served.port)
         except CourtsideError:
             continue  # it has ended since
     local_cluster.stop(settings)
-    jobs.stop_supervisor(settings)
+    supervision.stop_supervisor(settings)
 
 
 def _names(base: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.jobs import chains, heartbeat, jobs, leftovers, schedules
+from core.jobs import chains, heartbeat, jobs, leftovers, schedules, supervision
 from core.monitoring import deliver
 from core.platform import clock, log_files, privacy, set_aside, state, steps
 from core.platform.config import Settings
@@ -141,7 +141,7 @@ class Supervisor:
         self.running: list[_Running] = []
         self.cleaning: list[_Cleaning] = []
         self.gateways = restarts.Gateways()
-        self.heart = heartbeat.Heart(jobs.heart(settings))
+        self.heart = heartbeat.Heart(supervision.heart(settings))
         self.lock = settings.state_dir / "supervisor.lock"
         self.lock_number = _number(self.lock)
         self.broken_since: float | None = None
@@ -242,9 +242,9 @@ class Supervisor:
 
     def _check_requests(self) -> None:
         """Check for a request to exit."""
-        if jobs.take_request(self.settings, "stop"):
+        if supervision.take_request(self.settings, "stop"):
             self.stopping = True
-        if jobs.take_request(self.settings, "retire"):
+        if supervision.take_request(self.settings, "retire"):
             _log.info("another app asks for a supervisor of its own")
             self.retiring = True
 
@@ -255,7 +255,7 @@ class Supervisor:
             return True
         if not swept or self.stays:
             return False
-        quiet = time.time() - max(jobs.last_beat(self.settings), self.idle_from)
+        quiet = time.time() - max(supervision.last_beat(self.settings), self.idle_from)
         return quiet > self.idle and not jobs.active(self.settings)
 
     def _turn(self) -> None:
@@ -316,7 +316,7 @@ class Supervisor:
             self.gateways.tend(self.settings)
         except OSError as error:
             _log.error("what is served cannot be looked after: %s", error)
-        recorded = jobs.read_state(self.settings)
+        recorded = supervision.read_state(self.settings)
         # the starter of a supervisor writes the state too, possibly later
         if recorded is None or recorded["pid"] != os.getpid() or not recorded["ready"]:
             self._write_state()
@@ -375,7 +375,7 @@ class Supervisor:
             reason = f"No process could be started for the job: {error or 'the server died'}."
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
             return
-        created = jobs.process_created(process.pid or 0)
+        created = supervision.process_created(process.pid or 0)
         pulse = Pulse(self.settings.hang_seconds)
         self.running.append(_Running(job_id, process, created, pulse))
         _log.info("job %s (%s) runs as process %s", job_id, job.step, process.pid)
@@ -411,7 +411,7 @@ class Supervisor:
     def _end_hung(self) -> None:
         """Kill the processes of jobs that do not answer; a long computation still beats."""
         for item in self.running:
-            beat = heartbeat.last(jobs.heart(self.settings, item.job_id))
+            beat = heartbeat.last(supervision.heart(self.settings, item.job_id))
             working = Process(item.process.pid or 0, item.pid_created or 0.0)
             if item.ending is None and item.pulse.is_hung(beat, cpu_seconds(working)):
                 item.ending = (jobs.FAILED, _hung(item.pulse.silent_seconds))
@@ -460,7 +460,7 @@ class Supervisor:
     def _await_gone(self, pid: int | None, created: float | None) -> None:
         """Wait until this process is gone; kill it if it stays."""
         deadline = time.monotonic() + self.grace
-        while jobs.process_alive(pid, created):
+        while supervision.process_alive(pid, created):
             if time.monotonic() > deadline + CLEAN_UP_LIMIT:
                 _log.error("process %s cannot be ended", pid)
                 return
@@ -470,7 +470,7 @@ class Supervisor:
             time.sleep(0.01)
 
     def _remove_temporary(self, job_id: str) -> None:
-        shutil.rmtree(jobs.heart(self.settings, job_id).parent, ignore_errors=True)
+        shutil.rmtree(supervision.heart(self.settings, job_id).parent, ignore_errors=True)
 
     def _warm_up(self) -> None:
         """Start the fork server, wait for its imports, and report the ones that failed.
@@ -504,7 +504,7 @@ class Supervisor:
         return missing
 
     def _write_state(self) -> None:
-        jobs.write_state(
+        supervision.write_state(
             self.settings, os.getpid(), self.since, ready=self.ready, problem=self.problem
         )
 

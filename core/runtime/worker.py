@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.jobs import heartbeat, jobs
+from core.jobs import heartbeat, jobs, supervision
 from core.platform import steps, store_faults
 from core.platform.config import Settings, sentence
 from core.platform.errors import CourtsideError, InputError, StoreError, without_secrets
@@ -89,7 +89,7 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
     # a killed process cannot remove its temporary files: keep them where the supervisor can
     tempfile.tempdir = str(temporary_folder(settings, job_id, create=True))
     # from a thread, as a step that computes for hours is not hung
-    heartbeat.Heart(jobs.heart(settings, job_id)).beat_in_background()
+    heartbeat.Heart(supervision.heart(settings, job_id)).beat_in_background()
     progress = JobProgress(settings, job_id)
     try:
         result = pkgutil.resolve_name(target)(settings, job.step, job.options, progress)
@@ -138,19 +138,19 @@ def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str)
     """
     from core.platform import tracking
     from core.retraining import replay_store
-    from core.serving import server
+    from core.serving import server_process
 
     settings = Settings.load(environ)
     try:
         replay_store.sweep(settings)
-        server.stop_unfinished(settings, job_id)
+        server_process.stop_unfinished(settings, job_id)
     finally:
         tracking.end_runs(settings, job_id, outcome, reason)
 
 
 def temporary_folder(settings: Settings, job_id: str, *, create: bool = False) -> Path:
     """Return the folder of a job's temporary files."""
-    folder = jobs.heart(settings, job_id).parent
+    folder = supervision.heart(settings, job_id).parent
     if create:
         folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -16,5 +16,6 @@ __all__ = [
     "restarts",
     "serve",
     "server",
+    "server_process",
     "serving_charts",
 ]

@@ -19,7 +19,7 @@ from core.platform.errors import CourtsideError, InputError, NotReadyError
 from core.platform.model_store import CHAMPION
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.serving import gateway, restarts, server
+from core.serving import gateway, restarts, server, server_process
 from core.serving.restarts import revive
 from core.serving.server import Server
 
@@ -79,7 +79,7 @@ def follow(
     alias : str or None
         Shown beside the version.
     job_id : str or None
-        The job that waits for it; see `server.stop_unfinished`.
+        The job that waits for it; see `server_process.stop_unfinished`.
     timeout : float
         Seconds until the new server's first answer.
 
@@ -190,7 +190,7 @@ def stop(settings: Settings) -> Server:
     front = live(settings)
     if front is None:
         raise NotReadyError("There is no live endpoint. It may be stopped already.")
-    return server.stop(settings, front.port)
+    return server_process.stop(settings, front.port)
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class _Change:
         )
 
     def wait_until_ready(self, new: Server) -> Server:
-        return server.wait_until_ready(self.settings, new, self.timeout, self.waited)
+        return server_process.wait_until_ready(self.settings, new, self.timeout, self.waited)
 
 
 def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
@@ -245,13 +245,15 @@ def _begin(change: _Change, port: int, *, is_live: bool) -> Server:
     settings = change.settings
     described = replace(change.described(), is_live=is_live)
     if port:
-        server.check_port(settings, port)
+        server_process.check_port(settings, port)
         # a dead endpoint on the port, with all its leftovers
         _stop_quietly(settings, port)
-    front = server.reserve(settings, replace(described, port=port))
+    front = server_process.reserve(settings, replace(described, port=port))
     try:
         with server.exclusive(settings, str(front.port), change.waited):
-            new = server.start(settings, replace(described, front=front.port, is_live=False))
+            new = server_process.start(
+                settings, replace(described, front=front.port, is_live=False)
+            )
             front = server.change(settings, front, backend=new.port, log_path=new.log_path)
             front = restarts.start_gateway(settings, front, change.waited)
             change.wait_until_ready(new)
@@ -308,7 +310,7 @@ def _put_in_place(change: _Change, front: Server, old: Server | None) -> Server:
     """Start the new server, and switch the gateway to it for new requests."""
     settings = change.settings
     described = change.described()
-    new = server.start(settings, replace(described, front=front.port))
+    new = server_process.start(settings, replace(described, front=front.port))
     try:
         new = change.wait_until_ready(new)
         if old is not None:
@@ -389,4 +391,4 @@ def _version_of_registered(version: ModelVersion) -> tuple[str, str, str]:
 
 def _stop_quietly(settings: Settings, port: int) -> None:
     with suppress(NotReadyError):
-        server.stop(settings, port)
+        server_process.stop(settings, port)

@@ -24,7 +24,7 @@ from core.platform import log_files, process, set_aside
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.platform.liveness import SHOWN_SECONDS, Pulse, Question
-from core.serving import server
+from core.serving import server, server_process
 from core.serving.server import Server
 
 WATCH_SECONDS = 0.25
@@ -237,7 +237,7 @@ def start_gateway(
             f"Port {front.port} of the endpoint is in use by another program. Stop that program; "
             "or stop the endpoint and start it on another port."
         )
-    log = server.gateway_log(settings, front.port)
+    log = server_process.gateway_log(settings, front.port)
     started = process.start(
         [sys.executable, "-m", gateway.__name__, str(front.port)],
         log,
@@ -381,10 +381,10 @@ def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] 
     check(front)
     for left in server.behind_all(settings, front.port):
         with suppress(NotReadyError):
-            server.stop(settings, left.port)
-    new = server.start(settings, replace(front, port=0, front=front.port, job_id=None))
+            server_process.stop(settings, left.port)
+    new = server_process.start(settings, replace(front, port=0, front=front.port, job_id=None))
     try:
-        new = server.wait_until_ready(
+        new = server_process.wait_until_ready(
             settings, new, START_SECONDS, None if on_wait is None else lambda _: on_wait()
         )
         return server.change(
@@ -398,7 +398,7 @@ def _with_server(settings: Settings, front: Server, on_wait: Callable[[], None] 
         )
     except BaseException:
         with suppress(NotReadyError):
-            server.stop(settings, new.port)
+            server_process.stop(settings, new.port)
         raise
 
 

@@ -20,7 +20,7 @@ from core.platform.hooks import hook
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion
 from core.registry import registry
-from core.serving import endpoint, server
+from core.serving import endpoint, server, server_process
 from core.serving.records import ServingRun
 
 # Only moves the progress bar while waiting.
@@ -125,7 +125,7 @@ def _live(
         # a failed run leaves no server behind, but never stops one that was in use before
         if before is None:
             with suppress(NotReadyError):
-                server.stop(settings, ready.port)
+                server_process.stop(settings, ready.port)
         raise
 
 
@@ -148,7 +148,7 @@ def _alone(
     except BaseException:
         # a failed run leaves no server behind
         with suppress(NotReadyError):
-            server.stop(settings, ready.port)
+            server_process.stop(settings, ready.port)
         raise
 
 
@@ -171,7 +171,7 @@ def _record(
                 "model": version.name,
                 "version": version.version,
                 "served_port": ready.port,
-                "served_command": server.command_line(ready),
+                "served_command": server_process.command_line(ready),
             },
             metrics={"seconds_to_answer": seconds},
             tags=ServingRun(model_run=version.run_id, url=ready.url).write(),

@@ -9,7 +9,15 @@ from dataclasses import replace
 from core.monitoring import operation
 from core.platform import process
 from core.platform.config import Settings
-from core.serving import api_keys, endpoint, gateway, gateway_stats, server, serving_charts
+from core.serving import (
+    api_keys,
+    endpoint,
+    gateway,
+    gateway_stats,
+    server,
+    server_process,
+    serving_charts,
+)
 from pages.serve import call_examples
 from pages.shared import elements
 from pages.shared.bilingual import st
@@ -46,12 +54,12 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
             model, front = st.tabs(["Model's server", "Gateway"])
             for place, is_gateway in ((model, False), (front, True)):
                 place.code(
-                    server.log_tail(settings, served.port, gateway=is_gateway)
+                    server_process.log_tail(settings, served.port, gateway=is_gateway)
                     or "Nothing printed.",
                     language=None,
                 )
             st.caption("Without this app, MLflow's own command serves the same model:")
-            st.code(server.command_line(served), language="bash", wrap_lines=True)
+            st.code(server_process.command_line(served), language="bash", wrap_lines=True)
 
 
 def _head(settings: Settings, served: server.Server, name: str) -> None:
@@ -78,7 +86,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
                 "Dismiss",
                 served.port,
                 ":material/close:",
-                lambda: server.dismiss(settings, served.port),
+                lambda: server_process.dismiss(settings, served.port),
             )
         elif served.state != "stopped":
             _button(
@@ -86,7 +94,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
                 "Stop",
                 served.port,
                 ":material/stop:",
-                lambda: server.stop(settings, served.port),
+                lambda: server_process.stop(settings, served.port),
             )
     restarts = ""
     if served.restarts:

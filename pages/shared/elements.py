@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from core.data import snapshots
-from core.jobs import jobs, leftovers
+from core.jobs import jobs, leftovers, supervision
 from core.jobs.jobs import Job
 from core.platform import (
     config,
@@ -122,7 +122,7 @@ def _start() -> tuple[Settings, threading.Thread]:
     backup.finish(settings)
     privacy.tighten(settings)
     leftovers.sweep(settings)
-    jobs.keep_supervisor(settings)
+    supervision.keep_supervisor(settings)
     # MLflow's import takes seconds; a page that needs the store waits for the rest
     opening = threading.Thread(target=_warm, args=(settings,), daemon=True)
     opening.start()
@@ -162,7 +162,7 @@ def show_errors() -> Iterator[None]:
 @st.fragment(run_every=5)
 @show_errors()
 def _worker(settings: Settings) -> None:
-    state = jobs.worker_state(settings)
+    state = supervision.worker_state(settings)
     if state.silent_since is not None:
         how_long = length(time.time() - state.silent_since)
         st.caption(
@@ -246,7 +246,7 @@ def _running(settings: Settings, job_id: str) -> None:
         st.rerun()
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if job.status == "queued":
-            ready = jobs.worker_state(settings).ready
+            ready = supervision.worker_state(settings).ready
             why = "it waits for its turn" if ready else "the worker is loading its libraries"
             text = f"Queued: {why}"
         else:

@@ -15,7 +15,7 @@ from core.platform import model_store, process
 from core.platform.config import Settings
 from core.predictions_log import log_search
 from core.registry import version_files
-from core.serving import server
+from core.serving import server, server_process
 from tests.browser.driving import PATIENCE_MS, SERVE_PORT, figure, go, keep, press, settle
 from tests.conftest import copy_home
 
@@ -78,6 +78,6 @@ def assert_endpoint_outlives_the_app(settings: Settings) -> None:
     filters = log_search.Filters(search=answer.headers["X-Request-Id"])
     assert log_search.count(settings, filters) == 1
     programs = [serving.process, server.find(settings, serving.backend).process]
-    server.stop(settings, SERVE_PORT)
+    server_process.stop(settings, SERVE_PORT)
     assert not any(process.is_alive(running) for running in programs)
     assert server.servers(settings) == []

@@ -19,7 +19,7 @@ from core.platform.run_record import SILENT, Record
 from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.scoring import score
-from core.serving import client, endpoint, serve, server
+from core.serving import client, endpoint, serve, server, server_process
 from core.training import train
 from tests.conftest import copy_home, few_of
 
@@ -410,7 +410,7 @@ def test_a_start_that_cannot_be_recorded_leaves_no_server(
     version = model_store.require_version(trained, SPEC.model, "champion")
     started = served(version, 6001)
     monkeypatch.setattr(endpoint, "begin", lambda *_, **__: started)
-    monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))
+    monkeypatch.setattr(server_process, "stop", lambda _, port: stopped.append(port))
 
     def full(*_: object) -> None:
         raise StoreError("The MLflow store cannot be used: disk full")

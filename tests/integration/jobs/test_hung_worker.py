@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.jobs import heartbeat, jobs
+from core.jobs import heartbeat, jobs, supervision
 from core.platform import identity, process
 from core.platform.config import Settings
 from core.serving import server
@@ -35,24 +35,24 @@ def home(tmp_path: Path) -> Iterator[Settings]:
         stop(settings)
 
 
-def ready(settings: Settings) -> jobs.WorkerState:
-    state = until(lambda: (s := jobs.worker_state(settings)).ready and s, SLOWLY)
-    assert isinstance(state, jobs.WorkerState)
+def ready(settings: Settings) -> supervision.WorkerState:
+    state = until(lambda: (s := supervision.worker_state(settings)).ready and s, SLOWLY)
+    assert isinstance(state, supervision.WorkerState)
     return state
 
 
 def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> None:
-    jobs.keep_supervisor(home, PLAIN, every=0.2)
+    supervision.keep_supervisor(home, PLAIN, every=0.2)
     hung = ready(home)
     assert hung.pid is not None
     under_way = running(home, jobs.submit(home, "train", {"do": "wait"}))
     family = tree(hung.pid)
     os.kill(hung.pid, signal.SIGSTOP)
-    until(lambda: jobs.worker_state(home).silent_since, SLOWLY)
+    until(lambda: supervision.worker_state(home).silent_since, SLOWLY)
     # a worker that does not respond is not called ready
-    assert not jobs.worker_state(home).ready
+    assert not supervision.worker_state(home).ready
     waiting = jobs.submit(home, "prepare", {"do": "return"})
-    until(lambda: jobs.worker_state(home).pid not in (None, hung.pid), SLOWLY)
+    until(lambda: supervision.worker_state(home).pid not in (None, hung.pid), SLOWLY)
     assert not any(
         member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family
     )
@@ -66,7 +66,7 @@ def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> N
 
 
 def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) -> None:
-    jobs.ensure_supervisor(home, PLAIN)
+    supervision.ensure_supervisor(home, PLAIN)
     worker = ready(home).pid
     hung = jobs.submit(home, "train", {"do": "wait"})
     os.kill(running(home, hung).pid or 0, signal.SIGSTOP)
@@ -76,19 +76,20 @@ def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) 
     assert "Start it again." in failed.error
     # a job that works for longer than the patience goes on
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
-    began = heartbeat.last(jobs.heart(home, long.job_id)) or time.time()
+    began = heartbeat.last(supervision.heart(home, long.job_id)) or time.time()
     until(
-        lambda: (heartbeat.last(jobs.heart(home, long.job_id)) or 0) > began + 2 * PATIENCE, SLOWLY
+        lambda: (heartbeat.last(supervision.heart(home, long.job_id)) or 0) > began + 2 * PATIENCE,
+        SLOWLY,
     )
     (home.home / "go").touch()
     assert ended(home, long).status == "done"
-    assert jobs.worker_state(home).pid == worker
+    assert supervision.worker_state(home).pid == worker
 
 
 def test_a_copied_home_has_its_own_worker_and_spares_the_others(
     home: Settings, tmp_path: Path
 ) -> None:
-    jobs.ensure_supervisor(home, PLAIN)
+    supervision.ensure_supervisor(home, PLAIN)
     first = ready(home).pid
     under_way = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     server.keep(
@@ -114,9 +115,9 @@ def test_a_copied_home_has_its_own_worker_and_spares_the_others(
     shutil.copytree(home.home, copy.home)
     try:
         # nothing of the other home counts as ours, so nothing of it is stopped from here
-        assert not jobs.worker_state(copy).alive
+        assert not supervision.worker_state(copy).alive
         assert server.servers(copy) == []
-        jobs.ensure_supervisor(copy, PLAIN)
+        supervision.ensure_supervisor(copy, PLAIN)
         assert ready(copy).pid != first
         copied_job = until(
             lambda: (j := jobs.get(copy, under_way.job_id)) and j.ended and j, SLOWLY
@@ -125,7 +126,7 @@ def test_a_copied_home_has_its_own_worker_and_spares_the_others(
         assert ended(copy, jobs.submit(copy, "prepare", {"do": "return"})).status == "done"
     finally:
         stop(copy)
-    assert jobs.worker_state(home).pid == first
+    assert supervision.worker_state(home).pid == first
     (home.home / "go").touch()
     assert ended(home, under_way).status == "done"
     forget(home, 5001)
@@ -134,12 +135,12 @@ def test_a_copied_home_has_its_own_worker_and_spares_the_others(
 def test_the_worker_of_a_home_that_was_moved_leaves_it_alone(
     home: Settings, tmp_path: Path
 ) -> None:
-    jobs.ensure_supervisor(home, PLAIN)
+    supervision.ensure_supervisor(home, PLAIN)
     family = tree(ready(home).pid or 0)
     moved = home.model_copy(update={"home": tmp_path / "moved"})
     os.rename(home.home, moved.home)
     try:
-        jobs.ensure_supervisor(moved, PLAIN)
+        supervision.ensure_supervisor(moved, PLAIN)
         ready(moved)
         assert not any(
             member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family

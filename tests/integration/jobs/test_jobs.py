@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.jobs import jobs
+from core.jobs import jobs, supervision
 from core.platform import state, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, JobError
@@ -52,10 +52,10 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def stop(settings: Settings) -> None:
     """End the supervisor of a test's own home and all that it started."""
-    pid = jobs.worker_state(settings).pid
+    pid = supervision.worker_state(settings).pid
     family = tree(pid) if pid else []
     try:
-        jobs.stop_supervisor(settings)
+        supervision.stop_supervisor(settings)
     finally:
         for process in family:
             if process.is_running():
@@ -83,7 +83,7 @@ def forking_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 @pytest.fixture
 def worker(forking_home: Settings) -> Settings:
     """A home with a supervisor that other tests use too, which does one job at a time."""
-    jobs.ensure_supervisor(forking_home, PLAIN)
+    supervision.ensure_supervisor(forking_home, PLAIN)
     return forking_home
 
 
@@ -120,7 +120,7 @@ def test_submitted_job_is_queued_and_read_back(settings):
     assert (job.status, job.step, job.options) == ("queued", "prepare", {"seed": 3, "share": 0.2})
     assert jobs.get(settings, job.job_id) == job
     assert jobs.active(settings) == [job]
-    assert not jobs.worker_state(settings).alive
+    assert not supervision.worker_state(settings).alive
 
 
 def test_latest_is_newest_first_and_of_one_step(settings):
@@ -344,7 +344,7 @@ def test_no_more_jobs_at_once_than_workers(worker):
 
 @pytest.mark.long
 def test_a_waiting_job_begins_when_the_previous_one_has_ended(settings):
-    jobs.ensure_supervisor(settings, PLAIN)
+    supervision.ensure_supervisor(settings, PLAIN)
     first = jobs.submit(settings, "prepare", {"do": "wait", "until": "go-first"})
     second = jobs.submit(settings, "prepare", {"do": "return"})
     running(settings, first)
@@ -401,14 +401,16 @@ def test_clean_up_that_fails_does_not_hold_the_job(worker):
 @pytest.mark.long
 def test_second_start_finds_the_first(settings):
     arguments = (settings, (*PLAIN, "--preload="))
-    threads = [threading.Thread(target=jobs.ensure_supervisor, args=arguments) for _ in range(4)]
+    threads = [
+        threading.Thread(target=supervision.ensure_supervisor, args=arguments) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    state = until(lambda: (s := jobs.worker_state(settings)).ready and s)
-    jobs.ensure_supervisor(*arguments)
-    assert jobs.worker_state(settings) == state
+    state = until(lambda: (s := supervision.worker_state(settings)).ready and s)
+    supervision.ensure_supervisor(*arguments)
+    assert supervision.worker_state(settings) == state
     assert state.problem is None
     pids = [
         process.pid
@@ -424,20 +426,20 @@ def test_second_start_finds_the_first(settings):
 def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     settings = settings.model_copy(update={"workers": 1})
     arguments = (*PLAIN, "--preload=")  # three supervisors start, and few jobs would gain from it
-    jobs.ensure_supervisor(settings, arguments)
+    supervision.ensure_supervisor(settings, arguments)
     lost = jobs.submit(settings, "train", {"do": "family"})
     waiting = jobs.submit(settings, "train", {"do": "return"})
     current = until(lambda: (j := jobs.get(settings, lost.job_id)) and j.fraction == 0.5 and j)
-    first = jobs.worker_state(settings).pid
+    first = supervision.worker_state(settings).pid
     family = tree(first)
     assert {current.pid, int(current.text)} < {process.pid for process in family}
     os.kill(first, signal.SIGKILL)
     until(lambda: gone(family), 20)
-    assert not jobs.worker_state(settings).alive
+    assert not supervision.worker_state(settings).alive
     assert jobs.get(settings, lost.job_id).status == "running"
 
-    jobs.keep_supervisor(settings, arguments, every=0.1)
-    jobs.keep_supervisor(settings, arguments, every=0.1)
+    supervision.keep_supervisor(settings, arguments, every=0.1)
+    supervision.keep_supervisor(settings, arguments, every=0.1)
     failed = ended(settings, lost)
     assert failed.status == "failed"
     assert failed.error == (
@@ -446,22 +448,22 @@ def test_killed_supervisor_leaves_no_orphans_and_loses_nothing(settings):
     assert cleaned(settings, lost) == f"failed: {failed.error}"
     assert ended(settings, waiting).status == "done"
     # once more, by the keeper only
-    second = jobs.worker_state(settings).pid
+    second = supervision.worker_state(settings).pid
     os.kill(second, signal.SIGKILL)
-    third = until(lambda: (s := jobs.worker_state(settings)).ready and s.pid != second and s)
+    third = until(lambda: (s := supervision.worker_state(settings)).ready and s.pid != second and s)
     assert third.pid != first
 
 
 @pytest.mark.long
 def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(settings):
     settings = settings.model_copy(update={"workers": 1})
-    jobs.ensure_supervisor(settings, PLAIN)
+    supervision.ensure_supervisor(settings, PLAIN)
     serving = ended(settings, jobs.submit(settings, "serve", {"do": "server"}))
     server = psutil.Process(serving.result["server"])
     job = jobs.submit(settings, "train", {"do": "wait"})
     waiting = jobs.submit(settings, "train", {"do": "return"})
     running(settings, job)
-    family = tree(jobs.worker_state(settings).pid)
+    family = tree(supervision.worker_state(settings).pid)
     stop(settings)
     until(lambda: gone(family), 20)
     # a served model outlives its job and the supervisor
@@ -471,7 +473,7 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(setti
     assert stopped.status == "failed"
     assert stopped.error == "The background worker was stopped before the job was done."
     assert jobs.get(settings, waiting.job_id).status == "queued"
-    jobs.ensure_supervisor(settings, PLAIN)
+    supervision.ensure_supervisor(settings, PLAIN)
     assert ended(settings, waiting).status == "done"
 
 
@@ -484,28 +486,28 @@ def test_supervisor_stopped_during_its_imports_leaves_nothing(settings, monkeypa
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(settings.home))
-    jobs.ensure_supervisor(settings, (*PLAIN[:2], "--preload=slow_import"))
+    supervision.ensure_supervisor(settings, (*PLAIN[:2], "--preload=slow_import"))
     until((settings.home / "importing").exists)
-    state = jobs.worker_state(settings)
+    state = supervision.worker_state(settings)
     assert not state.ready
     family = tree(state.pid)
     assert len(family) > 1
     if way == "signal":
         os.kill(state.pid, signal.SIGTERM)
     else:
-        jobs.ask(settings, "retire")
+        supervision.ask(settings, "retire")
     until(lambda: gone(family), 20)
 
 
 def test_supervisor_leaves_when_the_app_is_gone(settings):
-    jobs.ensure_supervisor(settings, (*PLAIN, "--idle=0.3"))
+    supervision.ensure_supervisor(settings, (*PLAIN, "--idle=0.3"))
     job = jobs.submit(settings, "train", {"do": "wait", "until": "go"})
     current = running(settings, job)
-    family = tree(jobs.worker_state(settings).pid)
+    family = tree(supervision.worker_state(settings).pid)
     # silent for longer than the limit, but there is a job
-    until(lambda: time.time() - jobs.last_beat(settings) > 0.6)
+    until(lambda: time.time() - supervision.last_beat(settings) > 0.6)
     assert psutil.Process(current.pid).is_running()
-    assert jobs.worker_state(settings).alive
+    assert supervision.worker_state(settings).alive
     (settings.home / "go").touch()
     assert ended(settings, job).status == "done"
     until(lambda: gone(family), 20)
@@ -513,24 +515,26 @@ def test_supervisor_leaves_when_the_app_is_gone(settings):
 
 @pytest.mark.long
 def test_supervisor_with_other_settings_is_replaced(settings):
-    jobs.ensure_supervisor(settings, PLAIN)
+    supervision.ensure_supervisor(settings, PLAIN)
     job = jobs.submit(settings, "train", {"do": "wait", "until": "go"})
     running(settings, job)
-    first = jobs.worker_state(settings).pid
+    first = supervision.worker_state(settings).pid
     other = settings.model_copy(update={"workers": 3})
-    jobs.keep_supervisor(other, PLAIN, every=0.1)
+    supervision.keep_supervisor(other, PLAIN, every=0.1)
     second = jobs.submit(settings, "train", {"do": "return"})
     (settings.home / "go").touch()
     assert ended(settings, job).status == "done"
     assert ended(settings, second).status == "done"
-    until(lambda: jobs.worker_state(settings).pid not in (None, first))
+    until(lambda: supervision.worker_state(settings).pid not in (None, first))
     state = json.loads((settings.state_dir / "supervisor.json").read_text(encoding="utf-8"))
-    assert state["stamp"] == jobs.stamp(other) != jobs.stamp(settings)
+    assert state["stamp"] == supervision.stamp(other) != supervision.stamp(settings)
 
 
 def test_module_that_cannot_be_preloaded_is_reported(settings):
-    jobs.ensure_supervisor(settings, (*PLAIN[:2], "--preload=core.runtime.worker,core.nothing"))
-    state = until(lambda: (s := jobs.worker_state(settings)).ready and s)
+    supervision.ensure_supervisor(
+        settings, (*PLAIN[:2], "--preload=core.runtime.worker,core.nothing")
+    )
+    state = until(lambda: (s := supervision.worker_state(settings)).ready and s)
     assert "core.nothing (ModuleNotFoundError: No module named 'core.nothing')" in state.problem
     job = jobs.submit(settings, "train", {"do": "return"})
     assert ended(settings, job).status == "done"
@@ -547,7 +551,7 @@ def test_killed_job_leaves_its_runs_failed(settings, store_template):
     shutil.copyfile(store_template, settings.home / "mlflow.db")
     modules = "core.runtime.worker,mlflow,mlflow.pyfunc,mlflow.data,core.platform.tracking"
     # on a slow machine this takes longer than the worker waits for the app
-    jobs.ensure_supervisor(settings, (PLAIN[0], f"--preload={modules}", "--idle=600"))
+    supervision.ensure_supervisor(settings, (PLAIN[0], f"--preload={modules}", "--idle=600"))
     job = jobs.submit(settings, "train", {"do": "track"})
     current = running(settings, job, "open")
     assert current.run_id

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from core.jobs import jobs, schedules
+from core.jobs import jobs, schedules, supervision
 from core.jobs.schedules import Schedule, Scheduled
 from core.monitoring import channels, deliver
 from core.platform import clock, state
@@ -298,18 +298,18 @@ def test_a_schedule_runs_at_an_accelerated_clock_and_survives_a_new_supervisor(
         return [job for job in jobs.latest(settings, limit=100) if job.status == "done"]
 
     try:
-        jobs.ensure_supervisor(settings, PLAIN)
+        supervision.ensure_supervisor(settings, PLAIN)
         until(lambda: len(done()) >= 2)
         until(lambda: deliver.deliveries(settings)[0].problem)
-        jobs.stop_supervisor(settings)
+        supervision.stop_supervisor(settings)
         before = len(done())
-        jobs.ensure_supervisor(settings, PLAIN)
+        supervision.ensure_supervisor(settings, PLAIN)
         until(lambda: len(done()) >= before + 2)
         state = only(settings)
         # no time was run twice, by either supervisor
         assert len(jobs.latest(settings, limit=100)) <= state.runs
     finally:
-        jobs.stop_supervisor(settings)
+        supervision.stop_supervisor(settings)
 
 
 @pytest.mark.long

@@ -21,7 +21,7 @@ from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError
 from core.predictions_log import predictions
 from core.scoring import score
-from core.serving import serve, server
+from core.serving import serve, server_process
 from core.training import train
 from tests.conftest import copy_home
 
@@ -67,7 +67,7 @@ def chosen(
     )
     served = serve.run(settings, serve.Options())
     yield Chosen(settings, prepared, trained, served)
-    server.stop(settings, served.port)
+    server_process.stop(settings, served.port)
 
 
 def test_the_sets_hold_raw_columns_and_their_missing_values(chosen: Chosen) -> None:
@@ -500,7 +500,7 @@ def test_a_text_that_is_missing_in_all_scored_rows_is_monitored(rain, tmp_path: 
             densities = tracking.table(home, report.run_id, "densities")
             assert set(densities["feature"]) == {*features, "courtside_probability"}
     finally:
-        server.stop(home, served.port)
+        server_process.stop(home, served.port)
 
 
 @pytest.mark.real

@@ -21,7 +21,7 @@ from core.predictions_log import predictions
 from core.projects.kobe import checklist
 from core.registry import promote
 from core.scoring import score, scorer
-from core.serving import serve, server
+from core.serving import serve, server_process
 from core.stats import drift
 from core.training import train
 from tests.conftest import copy_home
@@ -63,7 +63,7 @@ def life_cycle(
     home = tmp_path_factory.mktemp("sample") / "home"
     finished = run_life_cycle(copy_home(acquired_sample, home, serve_port=module_port))
     yield finished
-    server.stop(finished.settings, finished.served.port)
+    server_process.stop(finished.settings, finished.served.port)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def real(
     # the figures of the test set do not depend on the folds
     finished = run_life_cycle(settings, folds=2, candidates=("lr", "knn", "dt"))
     yield finished
-    server.stop(settings, finished.served.port)
+    server_process.stop(settings, finished.served.port)
 
 
 def acquired(life_cycle: LifeCycle) -> tracking.RunInfo:

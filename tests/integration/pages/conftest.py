@@ -14,12 +14,12 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 from streamlit.util import calc_hash
 
-from core.jobs import jobs
+from core.jobs import supervision
 from core.monitoring import monitor
 from core.platform import mlflow_client, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.scoring import score
-from core.serving import serve, server
+from core.serving import serve, server_process
 from tests.conftest import PROCESS, copy_home
 
 LIVED_PORT = 5231 + 10 * PROCESS
@@ -53,7 +53,7 @@ class Lived:
 @pytest.fixture(autouse=True)
 def _as_after_a_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what Streamlit cached for other tests, and start no worker."""
-    monkeypatch.setattr(jobs, "keep_supervisor", lambda settings: None)
+    monkeypatch.setattr(supervision, "keep_supervisor", lambda settings: None)
     # at each visit Streamlit's test would read the metadata of all packages, to look for components
     monkeypatch.setattr(manifest_scanner, "scan_component_manifests", lambda *_, **__: [])
     st.cache_resource.clear()
@@ -122,7 +122,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, trained_sample: Settings) ->
         monitor.run(settings, monitor.Options())
         yield Lived(settings, served.port)
     finally:
-        server.stop(settings, served.port)
+        server_process.stop(settings, served.port)
 
 
 @pytest.fixture

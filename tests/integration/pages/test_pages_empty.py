@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs import jobs
+from core.jobs import jobs, supervision
 from core.platform.config import Settings
 
 # page -> the next step it names, and the link to it
@@ -66,12 +66,12 @@ def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
     settings: Settings, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for state, words in (
-        (jobs.WorkerState(False, False, None, None), "starting"),
-        (jobs.WorkerState(True, False, 1, 0.0), "loading"),
-        (jobs.WorkerState(True, True, 1, 0.0), "ready"),
-        (jobs.WorkerState(True, True, 1, 0.0, "Jobs start slowly."), "Jobs start slowly."),
+        (supervision.WorkerState(False, False, None, None), "starting"),
+        (supervision.WorkerState(True, False, 1, 0.0), "loading"),
+        (supervision.WorkerState(True, True, 1, 0.0), "ready"),
+        (supervision.WorkerState(True, True, 1, 0.0, "Jobs start slowly."), "Jobs start slowly."),
     ):
-        monkeypatch.setattr(jobs, "worker_state", lambda settings, state=state: state)
+        monkeypatch.setattr(supervision, "worker_state", lambda settings, state=state: state)
         captions = [caption.value for caption in open_page(settings, "train").sidebar.caption]
         assert any("Does the shot go in?" in line for line in captions)
         assert any(words in line for line in captions)

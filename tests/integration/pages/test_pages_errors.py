@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import NotReadyError
-from core.serving import server
+from core.serving import server_process
 
 PAGES = (
     "overview",
@@ -120,7 +120,7 @@ def test_stopping_a_server_that_was_stopped_elsewhere_reports_it(
         raise NotReadyError(f"No model is served on port {port}. It may be stopped already.")
 
     app = open_page(copied.settings, "serve")
-    monkeypatch.setattr(server, "stop", gone)
+    monkeypatch.setattr(server_process, "stop", gone)
     app.button(key=f"stop-{copied.port}").click().run()
     assert not app.exception
     assert any("It may be stopped already." in error.value for error in app.error)

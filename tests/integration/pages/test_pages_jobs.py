@@ -12,7 +12,7 @@ from core.platform import project, storage, tracking
 from core.platform.config import Settings
 from core.platform.run_record import SILENT, Record
 from core.predictions_log import predictions
-from core.serving import server
+from core.serving import server, server_process
 from core.training import candidates, train
 from tests.integration.pages.conftest import LIVED_PORT
 
@@ -407,10 +407,9 @@ def test_the_runs_page_lists_the_jobs(copied, open_page: Callable[..., AppTest])
 def test_stop_ends_the_server_on_that_port(
     copied, open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.serving import server
 
     stopped: list[int] = []
-    monkeypatch.setattr(server, "stop", lambda settings, port: stopped.append(port))
+    monkeypatch.setattr(server_process, "stop", lambda settings, port: stopped.append(port))
     open_page(copied.settings, "serve").button(key=f"stop-{copied.port}").click().run()
     assert stopped == [copied.port]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from core.data import snapshots
-from core.jobs import chains, jobs, local_cluster, schedules
+from core.jobs import chains, jobs, local_cluster, schedules, supervision
 from core.monitoring import channels
 from core.platform import clock, mlflow_client, state, storage, store_faults, tracking
 from core.platform.config import CODE_ROOT, Settings
@@ -142,8 +142,8 @@ def test_a_database_that_was_moved_away_is_recreated_in_the_same_process(
 def test_a_damaged_state_of_the_worker_counts_as_none(settings: Settings, content: bytes) -> None:
     settings.state_dir.mkdir(parents=True)
     (settings.state_dir / "supervisor.json").write_bytes(content)
-    assert jobs.read_state(settings) is None
-    assert jobs.worker_state(settings) == jobs.WorkerState(False, False, None, None)
+    assert supervision.read_state(settings) is None
+    assert supervision.worker_state(settings) == supervision.WorkerState(False, False, None, None)
 
 
 def test_status_reports_a_damaged_database_and_the_rest(settings: Settings, capsys) -> None:
@@ -159,8 +159,8 @@ def test_the_worker_of_a_damaged_job_table_ends(settings: Settings) -> None:
     settings.state_dir.mkdir(parents=True)
     state.path(settings).write_bytes(GARBAGE)
     with pytest.raises(store_faults.DamagedError, match=r"state\.db is damaged"):
-        jobs.ensure_supervisor(settings)
-    assert not jobs.worker_state(settings).alive
+        supervision.ensure_supervisor(settings)
+    assert not supervision.worker_state(settings).alive
     # a worker that is started anyway says why and ends
     ended = subprocess.run(
         [sys.executable, "-m", "core.runtime.supervisor", "--preload="],
@@ -185,7 +185,7 @@ def test_a_worker_whose_table_gets_damaged_ends(settings: Settings) -> None:
     error = StoreError("state.db is damaged.")
     assert not watcher._gives_up(error)
     assert not watcher._gives_up(error)
-    jobs.ask(settings, "stop")
+    supervision.ask(settings, "stop")
     assert watcher._gives_up(error)
     watcher.stopping = False
     watcher.broken_since = time.monotonic() - 2 * supervisor.BROKEN_SECONDS
@@ -246,7 +246,7 @@ def test_a_read_only_home_can_be_read_and_refuses_writes_with_a_message(
     sentence(lambda: jobs.submit(read_only, "train", {}), "state.db")
     assert policy_store.load(read_only) == Policy(strategy="reactive")
     with pytest.raises(CourtsideError):
-        jobs.ensure_supervisor(read_only)
+        supervision.ensure_supervisor(read_only)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs import jobs, leftovers
+from core.jobs import jobs, leftovers, supervision
 from core.platform import log_files, privacy, process
 from core.platform.config import CODE_ROOT, Settings
 from core.runtime.commands import main
@@ -159,9 +159,9 @@ def test_what_programs_write_is_private_under_any_umask(tmp_path: Path, mask: in
                 check=False,
             )
             assert done.returncode == 0, done.stdout
-        jobs.ensure_supervisor(settings, ["--preload="])
-        until(lambda: jobs.worker_state(settings).ready, 300)
-        jobs.stop_supervisor(settings)
+        supervision.ensure_supervisor(settings, ["--preload="])
+        until(lambda: supervision.worker_state(settings).ready, 300)
+        supervision.stop_supervisor(settings)
     finally:
         os.umask(before)
     loose = [str(path) for path in home.rglob("*") if path.is_file() and mode(path) & 0o077]

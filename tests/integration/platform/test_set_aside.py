@@ -23,7 +23,7 @@ import pytest
 import sqlalchemy as sql
 from aiohttp.test_utils import TestClient, TestServer
 
-from core.jobs import chains, jobs, leftovers, schedules
+from core.jobs import chains, jobs, leftovers, schedules, supervision
 from core.jobs.schedules import Schedule
 from core.monitoring import alert_rules, alert_tables, alerts, channels, deliver
 from core.monitoring.alerting import Subject
@@ -610,10 +610,10 @@ def test_the_keeper_of_the_supervisor_outlives_a_fault(
             raise KeyError("what no rule foresaw")
         done.set()
 
-    monkeypatch.setattr(jobs, "ensure_supervisor", ensure)
-    jobs.keep_supervisor(settings, every=0.01)
+    monkeypatch.setattr(supervision, "ensure_supervisor", ensure)
+    supervision.keep_supervisor(settings, every=0.01)
     assert done.wait(60)
-    thread = jobs._keepers.pop(settings.home)
+    thread = supervision._keepers.pop(settings.home)
     thread.join(60)
     assert noted(settings, "jobs") == [("worker", "unexpected")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.data import acquire
-from core.jobs import jobs
+from core.jobs import jobs, supervision
 from core.platform import state, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import JobError, StoreError
@@ -119,7 +119,7 @@ def test_while_a_job_waits_nothing_is_moved(home: Settings) -> None:
 
 
 def test_while_the_app_is_open_only_its_page_resets(home: Settings) -> None:
-    jobs.beat(home)
+    supervision.beat(home)
     with pytest.raises(JobError, match="The app is open"):
         backup.now(home)
 

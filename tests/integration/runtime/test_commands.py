@@ -14,7 +14,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from core.documents import export
-from core.jobs import jobs
+from core.jobs import supervision
 from core.platform import code_snippets, steps, storage, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.runtime import commands
@@ -131,7 +131,7 @@ def test_reset_is_refused_while_the_app_is_open(
     acquired_few: Settings, tmp_path: Path, run: Run
 ) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
-    jobs.beat(settings)
+    supervision.beat(settings)
     code, report = run(settings, "reset", "--yes")
     assert (code, "The app is open" in report["error"]) == (1, True)
 

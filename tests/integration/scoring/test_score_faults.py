@@ -25,7 +25,7 @@ from core.platform.config import Settings
 from core.platform.run_record import Progress
 from core.predictions_log import predictions
 from core.scoring import score
-from core.serving import serve, server
+from core.serving import serve, server, server_process
 from core.training import train
 from tests.conftest import copy_home
 
@@ -60,7 +60,7 @@ def served(
     train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     endpoint = serve.run(settings, serve.Options())
     yield settings
-    server.stop(settings, endpoint.port)
+    server_process.stop(settings, endpoint.port)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
 from core.predictions_log import predictions
 from core.scoring import output_parts, score, scorer
-from core.serving import serve, server
+from core.serving import serve, server_process
 from core.training import train
 from tests.conftest import copy_home
 
@@ -40,7 +40,7 @@ def served(
     train.run(settings, train.Options(candidates=("lr",), folds=2, learning_seconds=0))
     endpoint = serve.run(settings, serve.Options())
     yield settings
-    server.stop(settings, endpoint.port)
+    server_process.stop(settings, endpoint.port)
 
 
 @pytest.fixture(scope="module")

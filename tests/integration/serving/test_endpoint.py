@@ -21,7 +21,7 @@ from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, StoreError
 from core.platform.runs import ModelVersion
 from core.registry import version_files
-from core.serving import endpoint, gateway, restarts, server
+from core.serving import endpoint, gateway, restarts, server, server_process
 from tests.integration.serving.gateways import forget
 
 pytestmark = pytest.mark.long
@@ -74,11 +74,11 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setattr(
-        server,
+        server_process,
         "_command",
         lambda described, port: [sys.executable, str(script), str(port), described.version],
     )
-    monkeypatch.setattr(server, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(server_process, "POLL_SECONDS", 0.01)
     # there is no registry here
     files = version_files.Servable(tmp_path, {}, {}, True, 0.5, {})
     monkeypatch.setattr(version_files, "servable", lambda *_: files)
@@ -87,7 +87,7 @@ def settings(tmp_path, monkeypatch):
     settings.state_dir.mkdir(parents=True)
     yield settings
     for left in server.servers(settings):
-        server.stop(settings, left.port)
+        server_process.stop(settings, left.port)
     assert own_processes(settings) == []
 
 
@@ -295,15 +295,15 @@ def test_an_endpoint_appears_as_one_server(settings):
     assert waited
     assert endpoint.live(settings) == first
     assert server.servers(settings) == [first]
-    assert server.log_tail(settings, first.port) == "version 1 serves"
-    assert server.stop_unfinished(settings, "job1") == []
+    assert server_process.log_tail(settings, first.port) == "version 1 serves"
+    assert server_process.stop_unfinished(settings, "job1") == []
 
     challenger = endpoint.begin(settings, version(9), None, alias="challenger")
     assert challenger.port > settings.serve_port
     second = endpoint.follow(settings, version(2))
     assert second.started > first.started
     assert server.servers(settings) == [second, challenger]
-    assert server.log_tail(settings, second.port) == "version 2 serves"
+    assert server_process.log_tail(settings, second.port) == "version 2 serves"
     assert requests.get(challenger.url, timeout=60).headers["X-Version"] == "9"
 
 
@@ -324,8 +324,8 @@ def test_its_ports_are_reserved(settings):
     with pytest.raises(InputError, match="belongs to an endpoint"):
         endpoint.begin(settings, version(2), first.backend, alias=None)
     with pytest.raises(InputError, match="runs on port"):
-        server.dismiss(settings, first.port)
-    assert server.free_port(settings) > first.port
+        server_process.dismiss(settings, first.port)
+    assert server_process.free_port(settings) > first.port
 
 
 def test_it_takes_the_next_port_where_another_program_has_the_first(settings):
@@ -360,7 +360,7 @@ def test_stop_leaves_no_process(settings):
         endpoint.stop(settings)
     # by its port as well, as a page does
     first = endpoint.follow(settings, version(1))
-    server.stop(settings, first.port)
+    server_process.stop(settings, first.port)
     assert own_processes(settings) == []
 
 
@@ -373,7 +373,7 @@ def test_a_killed_server_gives_503_until_it_is_restarted(settings):
     assert answer.status_code == 503
     assert answer.json()["message"].startswith("No model answers now")
     with pytest.raises(InputError, match="is served there"):
-        server.check_port(settings, first.port)
+        server_process.check_port(settings, first.port)
 
     again = endpoint.follow(settings, version(1))
 
@@ -403,7 +403,7 @@ def test_a_killed_gateway_is_started_again_on_its_port(settings, number):
 def test_a_dead_endpoint_can_be_dismissed_completely(settings):
     first = endpoint.follow(settings, version(1))
     kill(first.pid)
-    server.dismiss(settings, first.port)
+    server_process.dismiss(settings, first.port)
     assert own_processes(settings) == []
     assert server.servers(settings) == []
 
@@ -478,7 +478,7 @@ def interrupted(settings, when, **options):
 
     # a killed process cleans up nothing
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "stop", lambda *_: None)
+        patch.setattr(server_process, "stop", lambda *_: None)
         patch.setattr(process, "stop", lambda *_: None)
         with pytest.raises(KilledError):
             endpoint.follow(settings, version(2), on_wait, **options)
@@ -492,7 +492,7 @@ def test_a_job_killed_while_the_new_one_starts_leaves_the_old(settings, by_job):
     assert [served.state for served in server.servers(settings)] == ["ready"]
 
     if by_job:
-        (stopped,) = server.stop_unfinished(settings, "job2")
+        (stopped,) = server_process.stop_unfinished(settings, "job2")
         assert stopped.version == "2"
     else:
         endpoint.follow(settings, version(1))
@@ -517,7 +517,7 @@ def test_a_job_killed_while_the_old_one_drains_leaves_the_new(settings, by_job):
     assert len(own_processes(settings)) == 3
 
     if by_job:
-        (stopped,) = server.stop_unfinished(settings, "job2")
+        (stopped,) = server_process.stop_unfinished(settings, "job2")
         assert stopped.port == first.backend
     else:
         endpoint.follow(settings, version(2))
@@ -536,7 +536,7 @@ def test_a_job_killed_while_the_endpoint_starts_leaves_nothing_permanent(setting
     assert len(own_processes(settings)) == 2
 
     if by_job:
-        assert server.stop_unfinished(settings, "job2")
+        assert server_process.stop_unfinished(settings, "job2")
         assert server.servers(settings) == []
         assert own_processes(settings) == []
     (settings.state_dir / "deaf-2").unlink()
@@ -549,13 +549,13 @@ def test_a_job_killed_while_the_endpoint_starts_leaves_nothing_permanent(setting
 def test_it_survives_a_kill_of_the_app_and_is_rediscovered(settings, tmp_path):
     app = f"""
 import os, signal, sys
-from core.serving import endpoint, server
+from core.serving import endpoint, server_process
 from core.registry import version_files
 from core.platform.runs import ModelVersion
 from core.platform.config import Settings
 files = version_files.Servable(Settings.load().home, {{}}, {{}}, True, 0.5, {{}})
 version_files.servable = lambda *_: files
-server._command = lambda described, port: [
+server_process._command = lambda described, port: [
     sys.executable, {str(tmp_path / "stand_in.py")!r}, str(port), described.version
 ]
 endpoint.follow(Settings.load(), ModelVersion("shots", "1", "run1", (), {{}}, 0.0))

@@ -23,7 +23,7 @@ from core.platform.liveness import Pulse
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.predictions_log import log_search
 from core.registry import registry
-from core.serving import endpoint, restarts, server
+from core.serving import endpoint, restarts, server, server_process
 
 pytestmark = pytest.mark.long
 
@@ -52,7 +52,7 @@ def served(module_settings: Settings) -> Iterator[Settings]:
         yield settings
     finally:
         for left in server.servers(settings):
-            server.stop(settings, left.port)
+            server_process.stop(settings, left.port)
 
 
 def front(settings: Settings) -> server.Server:

@@ -26,7 +26,7 @@ from core.platform.run_record import SILENT, ModelRecord, Progress, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import ModelVersion
 from core.registry import promote, registry, version_files
-from core.serving import endpoint, serve, server
+from core.serving import endpoint, serve, server, server_process
 from tests.integration.registry.test_promote import spoil
 
 pytestmark = pytest.mark.long
@@ -160,7 +160,7 @@ def live(module_settings: Settings, shots: pd.DataFrame) -> Iterator[Live]:
         yield Live(settings, served.url, expected)
     finally:
         for left in server.servers(settings):
-            server.stop(settings, left.port)
+            server_process.stop(settings, left.port)
 
 
 class RecordedProgress(Progress):
@@ -212,7 +212,7 @@ def test_a_version_that_does_not_start_moves_nothing_and_the_run_says_so(
 ) -> None:
     before, ledger = aliases(live.settings), registry.ledger(live.settings, SPEC.model)
     broken = [sys.executable, "-c", "raise SystemExit('OSError: no such model')"]
-    monkeypatch.setattr(server, "_command", lambda *_: broken)
+    monkeypatch.setattr(server_process, "_command", lambda *_: broken)
     with live.under_load(), pytest.raises(ServerError) as caught:
         live.gate(action="rollback")
     assert caught.value.message.startswith("Nothing was moved. ")

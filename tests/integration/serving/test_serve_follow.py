@@ -18,7 +18,7 @@ from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
 from core.platform.runs import ModelVersion
 from core.scoring import score
-from core.serving import endpoint, gateway, serve, server
+from core.serving import endpoint, gateway, serve, server, server_process
 from core.training import train
 from tests.conftest import copy_home
 
@@ -74,7 +74,7 @@ def two(
         )
     finally:
         for left in server.servers(settings):
-            server.stop(settings, left.port)
+            server_process.stop(settings, left.port)
 
 
 def who_answered(two: Two, answer: requests.Response) -> str:
@@ -196,7 +196,7 @@ def test_serving_the_live_version_starts_nothing_and_another_target_runs_beside_
         assert ask(two) == "1"
         assert [served.shadow for served in endpoint.endpoints(two.settings)] == [None, None]
     finally:
-        server.stop(two.settings, second.port)
+        server_process.stop(two.settings, second.port)
     (now,) = server.servers(two.settings)
     assert (now.port, now.pid, now.version) == (before.port, before.pid, "1")
 
@@ -237,7 +237,7 @@ def test_stop_leaves_no_process(two: Two) -> None:
     assert live.backend is not None
     behind = server.find(two.settings, live.backend)
     assert behind is not None
-    server.stop(two.settings, live.port)
+    server_process.stop(two.settings, live.port)
     assert server.servers(two.settings) == []
     folder = str(two.settings.state_dir)
     left = []
@@ -272,7 +272,7 @@ def test_a_first_start_that_cannot_be_recorded_leaves_no_server(
     version = ModelVersion(SPEC.model, "1", "run", ("champion",), {}, 0.0)
     monkeypatch.setattr(model_store, "require_version", lambda *_: version)
     monkeypatch.setattr(endpoint, "follow", lambda *_, **__: live)
-    monkeypatch.setattr(server, "stop", lambda _, port: stopped.append(port))
+    monkeypatch.setattr(server_process, "stop", lambda _, port: stopped.append(port))
 
     def full(*_: object) -> None:
         raise StoreError("The MLflow store cannot be used: disk full")

@@ -21,7 +21,7 @@ from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, ServerError
 from core.platform.run_record import ModelRecord, Progress, Record
 from core.registry import registry, version_files
-from core.serving import client, external_servers, mlflow_ui, server
+from core.serving import client, external_servers, mlflow_ui, server, server_process
 from tests.integration.serving.gateways import damage
 
 pytestmark = pytest.mark.long
@@ -124,17 +124,17 @@ def described(home, version):
 def served(home, described):
     waited = []
     try:
-        begun = server.start(home, described)
+        begun = server_process.start(home, described)
         assert begun.state == "starting"
         with pytest.raises(InputError, match=r"shots version 1 \(champion\) is starting there"):
-            server.check_port(home, begun.port)
-        ready = server.wait_until_ready(home, begun, on_wait=waited.append)
+            server_process.check_port(home, begun.port)
+        ready = server_process.wait_until_ready(home, begun, on_wait=waited.append)
         assert waited == sorted(waited)
         assert waited
         yield ready
     finally:
         for left in server.servers(home):
-            server.stop(home, left.port)
+            server_process.stop(home, left.port)
 
 
 def test_a_served_model_is_listed(home, served, version):
@@ -150,8 +150,8 @@ def test_a_served_model_is_listed(home, served, version):
     assert listed.job_id == "job1"
     assert not listed.sample
     assert (dict(listed.inputs), listed.threshold) == (INPUTS, 0.4)
-    assert server.stop_unfinished(home, "job1") == []
-    assert "Uvicorn running on" in server.log_tail(home, served.port)
+    assert server_process.stop_unfinished(home, "job1") == []
+    assert "Uvicorn running on" in server_process.log_tail(home, served.port)
 
 
 def test_it_scores_as_the_estimator_does(served, toy_model):
@@ -191,20 +191,20 @@ def test_it_refuses_other_columns(served, toy_model):
 
 def test_its_port_is_taken(home, served, described):
     with pytest.raises(InputError, match=r"shots version 1 \(champion\) is served there"):
-        server.start(home, replace(described, port=served.port))
-    assert server.free_port(home, server.BACKEND_OFFSET) > served.port
+        server_process.start(home, replace(described, port=served.port))
+    assert server_process.free_port(home, server_process.BACKEND_OFFSET) > served.port
     with pytest.raises(InputError, match="runs on port"):
-        server.dismiss(home, served.port)
+        server_process.dismiss(home, served.port)
 
 
 def test_stop_leaves_nothing(home, served):
     assert living(served.pid)
-    assert server.stop(home, served.port).state == "stopped"
+    assert server_process.stop(home, served.port).state == "stopped"
     assert living(served.pid) == []
     assert process.port_is_free(served.port)
     assert server.servers(home) == []
     with pytest.raises(NotReadyError, match="stopped already"):
-        server.stop(home, served.port)
+        server_process.stop(home, served.port)
 
 
 # --- stand-ins --------------------------------------------------------------------------------
@@ -215,20 +215,20 @@ def settings(tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setattr(
-        server, "_command", lambda described, port: [sys.executable, str(script), str(port)]
+        server_process, "_command", lambda described, port: [sys.executable, str(script), str(port)]
     )
-    monkeypatch.setattr(server, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(server_process, "POLL_SECONDS", 0.01)
     first = process.free_port(22000 + os.getpid() % 9000)
     settings = Settings(home=tmp_path / "home", serve_port=first)
     settings.state_dir.mkdir(parents=True)
     yield settings
     for left in server.servers(settings):
-        server.stop(settings, left.port)
+        server_process.stop(settings, left.port)
 
 
 def ready(settings, **values):
-    begun = server.start(settings, replace(DESCRIBED, **values))
-    return server.wait_until_ready(settings, begun, timeout=60)
+    begun = server_process.start(settings, replace(DESCRIBED, **values))
+    return server_process.wait_until_ready(settings, begun, timeout=60)
 
 
 def test_a_dead_server_is_noticed_and_can_be_dismissed(settings):
@@ -236,11 +236,11 @@ def test_a_dead_server_is_noticed_and_can_be_dismissed(settings):
     os.killpg(served.pid, signal.SIGKILL)
     until(lambda: server.servers(settings)[0].state == "died" and not living(served.pid))
 
-    server.check_port(settings, served.port)
-    server.dismiss(settings, served.port)
+    server_process.check_port(settings, served.port)
+    server_process.dismiss(settings, served.port)
 
     assert server.servers(settings) == []
-    server.dismiss(settings, served.port)
+    server_process.dismiss(settings, served.port)
 
 
 def test_a_later_process_with_its_pid_is_not_mistaken_for_it(settings):
@@ -248,7 +248,7 @@ def test_a_later_process_with_its_pid_is_not_mistaken_for_it(settings):
     server.keep(settings, replace(served, create_time=served.create_time - 60))
 
     assert server.servers(settings)[0].state == "died"
-    server.stop(settings, served.port)
+    server_process.stop(settings, served.port)
     assert living(served.pid)
 
     server.keep(settings, served)
@@ -260,16 +260,16 @@ def test_its_port_can_be_reused_after_it_died(settings):
     os.kill(served.pid, signal.SIGKILL)
     until(lambda: server.servers(settings)[0].state == "died")
     assert not process.port_is_free(served.port)
-    again = server.start(settings, replace(DESCRIBED, port=served.port))
-    assert server.wait_until_ready(settings, again).state == "ready"
+    again = server_process.start(settings, replace(DESCRIBED, port=served.port))
+    assert server_process.wait_until_ready(settings, again).state == "ready"
     assert [served.pid for served in server.servers(settings)] == [again.pid]
 
 
 def test_a_server_that_ends_while_it_starts_is_reported_with_its_reason(settings):
     (settings.state_dir / "broken").touch()
-    begun = server.start(settings, replace(DESCRIBED, alias="champion"))
+    begun = server_process.start(settings, replace(DESCRIBED, alias="champion"))
     with pytest.raises(ServerError) as caught:
-        server.wait_until_ready(settings, begun)
+        server_process.wait_until_ready(settings, begun)
     assert caught.value.message == (
         "shots version 3 (champion) could not be served: OSError: no such model"
     )
@@ -278,9 +278,9 @@ def test_a_server_that_ends_while_it_starts_is_reported_with_its_reason(settings
 
 def test_a_server_that_never_answers_is_stopped(settings):
     (settings.state_dir / "deaf").touch()
-    begun = server.start(settings, DESCRIBED)
+    begun = server_process.start(settings, DESCRIBED)
     with pytest.raises(ServerError, match=r"did not answer on port \d+ within 0\.2 seconds"):
-        server.wait_until_ready(settings, begun, timeout=0.2)
+        server_process.wait_until_ready(settings, begun, timeout=0.2)
     assert living(begun.pid) == []
     assert server.servers(settings) == []
 
@@ -313,7 +313,7 @@ def test_foreign_servers_are_listed_and_left_alone(settings, tmp_path):
         assert listed[outside].is_model
         # what is not ours cannot be stopped
         with pytest.raises(NotReadyError, match="No model is served on port"):
-            server.stop(settings, inside)
+            server_process.stop(settings, inside)
         assert living(started[0].pid)
     finally:
         for child in started:
@@ -322,7 +322,7 @@ def test_foreign_servers_are_listed_and_left_alone(settings, tmp_path):
 
 def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path):
     (settings.state_dir / "deaf").touch()
-    begun = server.start(settings, DESCRIBED)
+    begun = server_process.start(settings, DESCRIBED)
     other = process.start(
         [sys.executable, str(tmp_path / "stand_in.py"), str(begun.port)],
         tmp_path / "other.log",
@@ -332,7 +332,7 @@ def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path)
     try:
         until(lambda: client.ping(begun.url))
         with pytest.raises(ServerError, match="did not answer"):
-            server.wait_until_ready(settings, begun, timeout=0.2)
+            server_process.wait_until_ready(settings, begun, timeout=0.2)
         assert client.ping(begun.url)
     finally:
         process.stop(other)
@@ -341,11 +341,11 @@ def test_another_program_that_answers_is_not_mistaken_for_it(settings, tmp_path)
 def test_only_unfinished_servers_of_the_job_are_stopped(settings):
     finished = ready(settings, job_id="job1")
     (settings.state_dir / "deaf").touch()
-    waiting = server.start(settings, replace(DESCRIBED, job_id="job1"))
-    others = server.start(settings, replace(DESCRIBED, job_id="job2"))
+    waiting = server_process.start(settings, replace(DESCRIBED, job_id="job1"))
+    others = server_process.start(settings, replace(DESCRIBED, job_id="job2"))
     assert len({finished.port, waiting.port, others.port}) == 3
 
-    (stopped,) = server.stop_unfinished(settings, "job1")
+    (stopped,) = server_process.stop_unfinished(settings, "job1")
 
     assert (stopped.port, stopped.state) == (waiting.port, "stopped")
     assert living(waiting.pid) == []
@@ -356,14 +356,16 @@ def test_only_unfinished_servers_of_the_job_are_stopped(settings):
 
 def test_two_endpoints_that_start_at_once_get_servers_of_their_own(settings):
     (settings.state_dir / "deaf").touch()
-    fronts = [server.reserve(settings, replace(DESCRIBED, alias=alias)) for alias in "ab"]
+    fronts = [server_process.reserve(settings, replace(DESCRIBED, alias=alias)) for alias in "ab"]
     # neither is named by its endpoint yet, and neither has bound its port
-    begun = [server.start(settings, replace(DESCRIBED, front=front.port)) for front in fronts]
+    begun = [
+        server_process.start(settings, replace(DESCRIBED, front=front.port)) for front in fronts
+    ]
     assert len({started.port for started in [*fronts, *begun]}) == 4
     with pytest.raises(InputError, match="belongs to an endpoint"):
-        server.check_port(settings, begun[0].port)
+        server_process.check_port(settings, begun[0].port)
     for front in fronts:
-        server.stop(settings, front.port)
+        server_process.stop(settings, front.port)
     assert not any(living(started.pid) for started in begun)
 
 
@@ -372,20 +374,20 @@ def test_a_port_of_another_program_is_refused(settings):
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         with pytest.raises(InputError, match="in use by another program"):
-            server.start(settings, replace(DESCRIBED, port=busy.getsockname()[1]))
+            server_process.start(settings, replace(DESCRIBED, port=busy.getsockname()[1]))
     with pytest.raises(InputError, match="from 1024 to 65535"):
-        server.check_port(settings, 80)
+        server_process.check_port(settings, 80)
     assert server.servers(settings) == []
 
 
 def test_the_first_port_is_kept_for_the_live_endpoint(settings):
-    assert server.free_port(settings) == settings.serve_port + 1
-    front = server.reserve(settings, replace(DESCRIBED, is_live=True))
+    assert server_process.free_port(settings) == settings.serve_port + 1
+    front = server_process.reserve(settings, replace(DESCRIBED, is_live=True))
     assert front.port == settings.serve_port
-    server.stop(settings, front.port)
-    assert server.free_port(settings, offset=0) == settings.serve_port
+    server_process.stop(settings, front.port)
+    assert server_process.free_port(settings, offset=0) == settings.serve_port
     last = settings.model_copy(update={"serve_port": 65535})
-    assert 65436 <= server.free_port(last, server.BACKEND_OFFSET) <= 65535
+    assert 65436 <= server_process.free_port(last, server_process.BACKEND_OFFSET) <= 65535
 
 
 def test_a_record_that_cannot_be_read_is_skipped(settings):
@@ -409,7 +411,7 @@ def test_a_record_that_cannot_be_read_is_skipped(settings):
     ],
 )
 def test_the_reason_in_a_log(log, reason):
-    assert server._reason(log, 5001).startswith(reason)
+    assert server_process._reason(log, 5001).startswith(reason)
 
 
 # --- MLflow's own pages -----------------------------------------------------------------------

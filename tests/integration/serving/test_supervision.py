@@ -25,7 +25,7 @@ from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.runs import ModelVersion
 from core.registry import registry
 from core.runtime import supervisor
-from core.serving import endpoint, restarts, server
+from core.serving import endpoint, restarts, server, server_process
 
 pytestmark = pytest.mark.long
 
@@ -115,7 +115,7 @@ def supervised(module_settings: Settings) -> Iterator[Supervised]:
         yield live
     finally:
         for left in server.servers(settings):
-            server.stop(settings, left.port)
+            server_process.stop(settings, left.port)
         assert live.processes() == []
 
 
@@ -206,7 +206,7 @@ def test_stop_during_a_restart_leaves_nothing_and_nothing_restarts_it(
             for backend in server.behind_all(supervised.settings, supervised.port)
         )
     )
-    server.stop(supervised.settings, supervised.port)
+    server_process.stop(supervised.settings, supervised.port)
     assert supervised.processes() == []
     assert server.kept(supervised.settings) == []
     restarts.tick(supervised.settings, {})
@@ -218,7 +218,7 @@ def test_stop_during_a_restart_leaves_nothing_and_nothing_restarts_it(
 def test_endpoints_outlive_the_app_and_its_supervisor(supervised: Supervised) -> None:
     """Started by a process that is killed with all of its group, as the app's jobs are."""
     for left in server.servers(supervised.settings):
-        server.stop(supervised.settings, left.port)
+        server_process.stop(supervised.settings, left.port)
     job = (
         "import os, signal\n"
         "from core.serving import endpoint\nfrom core.platform import model_store\n"
@@ -241,7 +241,7 @@ def test_endpoints_outlive_the_app_and_its_supervisor(supervised: Supervised) ->
     supervised.port = front.port
     assert supervised.state == "ready"
     assert supervised.answers()
-    server.stop(supervised.settings, supervised.port)
+    server_process.stop(supervised.settings, supervised.port)
     assert supervised.processes() == []
 
 
@@ -364,7 +364,7 @@ def test_a_shadow_is_another_version_and_ends_with_its_endpoint(settings: Settin
     assert endpoint.set_shadow(settings, 5003, on=False).shadow == 5002
     assert endpoint.set_shadow(settings, 5002, on=False).shadow is None
     endpoint.set_shadow(settings, 5002, on=True)
-    server.stop(settings, 5002)
+    server_process.stop(settings, 5002)
     remaining = server.find(settings, 5001)
     assert remaining is not None
     assert remaining.shadow is None
