@@ -8,7 +8,6 @@ microseconds, are lost.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,7 +45,8 @@ def _rotate(path: Path, most_bytes: int) -> None:
         with path.open("rb") as log, temporary.open("wb") as copy:
             # only the newest lines, if much was printed since the last rotation
             log.seek(max(0, _size(path) - most_bytes))
-            shutil.copyfileobj(log, copy)
+            # no more than that: the program goes on writing
+            copy.write(log.read(most_bytes))
         os.replace(temporary, _older(path, 1))
     except OSError:
         # on a full disk, free space matters more than old lines
