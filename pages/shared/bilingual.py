@@ -137,8 +137,14 @@ class TranslatedStreamlit:
         translator = _TRANSLATORS.get(name)
         if translator is None and name not in _TEXTS and name not in _PLACES:
             return member
-        spoken = chosen()
-        return member if spoken == "en" else _translator(member, name, spoken)
+
+        # when it is called, not when it is taken: a module may keep the function for all visits
+        def draw(*args: Any, **values: Any) -> Any:
+            spoken = chosen()
+            call = member if spoken == "en" else _translator(member, name, spoken)
+            return call(*args, **values)
+
+        return draw
 
     def __enter__(self) -> TranslatedStreamlit:
         self._real.__enter__()

@@ -164,3 +164,18 @@ def test_a_language_that_does_not_exist_is_english(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
     assert open_page(settings, "acquire", lang="xx").title[0].value == "Acquire"
+
+
+def test_a_function_kept_since_an_english_visit_speaks_portuguese_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Page:
+        texts: list[str] = []
+
+        def error(self, text: str) -> None:
+            self.texts.append(text)
+
+    show = bilingual.TranslatedStreamlit(Page()).error
+    monkeypatch.setattr(bilingual, "chosen", lambda: "pt")
+    show("The model does not fit.")
+    assert Page.texts == ["O modelo não adere."]
