@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
+
+from core.platform.messages import Message, Words
 
 SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
@@ -31,23 +34,38 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Message):
+        params = {name: _masked(part) for name, part in value.params.items()}
+        return Message(value.msgid, plural=value.plural, context=value.context, **params)
+    if isinstance(value, list | tuple):
+        return type(value)(_masked(part) for part in value)
+    return value
+
+
 class CourtsideError(Exception):
     """The base of all errors that carry a sentence for the person.
 
     Parameters
     ----------
-    message : str
-        What happened and what to do next; shown as it is, with secrets masked.
+    message : Message
+        What happened and what to do next, with secrets masked in its parameters. `str(error)` puts
+        it into words of the current language.
 
     Examples
     --------
-    >>> str(CourtsideError("The file is empty. Choose another one."))
+    >>> str(CourtsideError(Message("The file is empty. Choose another one.")))
     'The file is empty. Choose another one.'
     """
 
-    def __init__(self, message: str) -> None:
-        self.message = without_secrets(message)
+    def __init__(self, message: Words) -> None:
+        self.message: Words = _masked(message)
         super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return str(self.message)
 
 
 class InputError(CourtsideError):

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 from core.platform import formulas, own_columns, toml_lines
 from core.platform.config import Options, sentence
 from core.platform.errors import InputError
+from core.platform.messages import Message, in_context
 from core.platform.rows import Rule, label_word
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
@@ -527,6 +528,17 @@ class ProjectSpec(Options):
     def recorded_after(self, name: str) -> bool:
         """Return whether a feature is known only after the predicted event."""
         return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
+
+
+def words(text: str) -> Message:
+    """Return a text of a project file as a message: the shipped project's have a translation.
+
+    Examples
+    --------
+    >>> str(words("Kobe Bryant's shots"))
+    "Kobe Bryant's shots"
+    """
+    return in_context("project", text)
 
 
 def load(name: str, folder: Path | None = None) -> ProjectSpec:

@@ -18,7 +18,8 @@ import streamlit
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.platform import language
+from core.platform import language, messages
+from core.platform.messages import Message
 
 PARAMETER = "lang"
 _CHOSEN = "language"
@@ -140,9 +141,7 @@ class TranslatedStreamlit:
 
         # when it is called, not when it is taken: a module may keep the function for all visits
         def draw(*args: Any, **values: Any) -> Any:
-            spoken = chosen()
-            call = member if spoken == "en" else _translator(member, name, spoken)
-            return call(*args, **values)
+            return _translator(member, name, chosen())(*args, **values)
 
         return draw
 
@@ -158,6 +157,8 @@ def _translator(real: Callable[..., Any], name: str, spoken: str) -> Callable[..
     def translate(text: Any) -> Any:
         if isinstance(text, list):
             return [translate(line) for line in text]
+        if isinstance(text, Message):
+            return str(text)
         return language.translate(text, spoken) if isinstance(text, str) else text
 
     def drawn(*given: Any, **named: Any) -> Any:
@@ -339,4 +340,5 @@ def _translated_part(part: Any, key: str, spoken: str) -> Any:
     return part
 
 
+messages.ask(chosen)
 st: Any = TranslatedStreamlit(streamlit)
