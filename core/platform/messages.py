@@ -117,7 +117,7 @@ class Message:
         return format(str(self), spec)
 
     def __bool__(self) -> bool:
-        return bool(self.msgid)
+        return bool(self.msgid or self.params)
 
     def __hash__(self) -> int:
         return hash((self.msgid, self.plural, self.context, repr(sorted(self.params.items()))))
@@ -136,6 +136,18 @@ def plural(one: str, many: str, count: int, /, **params: Any) -> Message:
     ('1 row', '0 rows')
     """
     return Message(one, plural=many, count=count, **params)
+
+
+def sentences(*parts: Words) -> Message:
+    """Return whole sentences, one after the other, as one message; empty ones are left out.
+
+    Examples
+    --------
+    >>> str(sentences(Message("Trained."), "", Message("{n} rows.", n=2)))
+    'Trained. 2 rows.'
+    """
+    present = [part for part in parts if part]
+    return Message("", sentences=present) if present else Message("")
 
 
 def _(msgid: str, /, **params: Any) -> str:
@@ -200,6 +212,8 @@ def in_words(message: Words, language: str) -> str:
     """Return a message in words of a language; other texts as they are."""
     if isinstance(message, str):
         return message
+    if not message.msgid:
+        return " ".join(in_words(part, language) for part in message.params.get("sentences", ()))
     catalogue = _catalogue(language)
     if message.plural:
         count = message.params["count"]
@@ -211,7 +225,7 @@ def in_words(message: Words, language: str) -> str:
     elif message.context:
         words = catalogue.pgettext(message.context, message.msgid)
     else:
-        words = catalogue.gettext(message.msgid) if message.msgid else ""
+        words = catalogue.gettext(message.msgid)
     if not message.params:
         return words
     return _Filler(language).vformat(words, (), message.params)
