@@ -56,9 +56,9 @@ dossier *options:
 diagram:
     {{run}} python .ci/diagram.py
 
-# one language to the other: collect what the source says, and compile the catalogue
+# one language to the other: extract the messages of the source, and compile the catalogue
 messages *options:
-    {{run}} python .ci/messages.py {{options}}
+    {{run}} python .ci/catalogue.py {{options}}
 
 # newer versions of what is installed; --check compares only
 refresh *options:
