@@ -220,7 +220,7 @@ def _metrics(facts: Facts) -> list[Block]:
                 ),
                 (
                     _("ROC AUC"),
-                    "0.5",
+                    number(0.5, 1),
                     number(metric(trained, "roc_auc_test")),
                     _("ranking of the rows"),
                 ),

@@ -367,10 +367,10 @@ def _architecture(facts: Facts) -> list[Block]:
         Table(
             (_("Step"), _("Last run")),
             tuple((str(stage.title), link(facts.runs[stage.name])) for stage in taken),
-            _("{taken} of {steps} steps were taken.", taken=len(taken), steps=len(STEPS)),
+            _("{taken:,} of {steps:,} steps have run.", taken=len(taken), steps=len(STEPS)),
         )
         if taken
-        else Missing(_("Which steps were taken."), "acquire")
+        else Missing(_("Which steps have run."), "acquire")
     )
     return blocks
 

@@ -65,7 +65,7 @@ def blocks_of(card: str) -> list[Block]:
             language, _unused, code = text.removeprefix("```").partition("\n")
             blocks.append(Code(code.removesuffix("```").rstrip("\n"), language))
         elif text.startswith("| "):
-            head, _unused, *rows = (
+            head, _rule, *rows = (
                 [_cell(cell) for cell in _cells(line)] for line in text.splitlines()
             )
             blocks.append(Table(tuple(head), tuple(tuple(row) for row in rows)))
