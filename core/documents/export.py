@@ -12,10 +12,10 @@ from pathlib import Path
 from core.documents import gather as documents
 from core.documents.dossier import Document, Facts, Figure
 from core.documents.texts import as_html, as_markdown, as_pdf
-from core.platform import language as languages
-from core.platform import pictures, storage
+from core.platform import pictures, project, storage
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message, _, day
 
 FORMATS = {"md": "text/markdown", "html": "text/html", "pdf": "application/pdf"}
 APP = "http://127.0.0.1:8501"
@@ -24,110 +24,105 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
 def as_file(
-    document: Document, facts: Facts, kind: str, *, language: str = "en", app: str = APP
+    document: Document, facts: Facts, kind: str, *, language: str | None = None, app: str = APP
 ) -> bytes:
     """Return a document as a file.
 
     Parameters
     ----------
     kind : {"md", "html", "pdf"}
-    language : str
-        A key of `core.platform.language.LANGUAGES`.
+    language : str, optional
+        The language that the document was built in, the current one by default.
     app : str
         Address of the app, for links to runs.
 
     Raises
     ------
     InputError
-        For another kind, or another language.
+        For another kind, or a language without a catalogue.
     """
     if kind not in FORMATS:
-        raise InputError(f"'{kind}' is no form of a document. Choose one of {', '.join(FORMATS)}.")
-    translate, link = partial(_translated, language), partial(_link, app)
-    if kind == "md":
-        return as_markdown.render(document, translate=translate, link=link).encode()
-    drawn = {
-        figure.name: languages.translated_chart(figure.chart, language) for figure in _of(document)
-    }
-    if kind == "html":
-        shown = {name: pictures.svg(chart) for name, chart in drawn.items()}
-        return as_html.render(
-            document, translate=translate, link=link, pictures=shown, language=language
-        ).encode()
-    shots = {name: pictures.png(chart) for name, chart in drawn.items()}
-    return as_pdf.render(
-        document,
-        translate=translate,
-        link=link,
-        pictures=shots,
-        head=_head(facts, translate),
-        created=newest(facts),
-        language=language,
-    )
+        raise InputError(
+            Message(
+                "A document cannot be made as '{kind}'. Choose one of {formats}.",
+                kind=kind,
+                formats=list(FORMATS),
+            )
+        )
+    link = partial(_link, app)
+    with documents.speaking(language):
+        if kind == "md":
+            return as_markdown.render(document, link=link).encode()
+        if kind == "html":
+            drawn = {figure.name: pictures.svg(figure.chart) for figure in _of(document)}
+            return as_html.render(document, link=link, pictures=drawn).encode()
+        shots = {figure.name: pictures.png(figure.chart) for figure in _of(document)}
+        return as_pdf.render(
+            document, link=link, pictures=shots, head=_head(facts), created=newest(facts)
+        )
 
 
 def bundle(
-    filled: Iterable[Document], facts: Facts, *, language: str = "en", app: str = APP
+    filled: Iterable[Document], facts: Facts, *, language: str | None = None, app: str = APP
 ) -> bytes:
     """Return all documents in one zip: in each format, and every figure as SVG and PNG.
 
     The same facts give the same bytes.
+
+    Parameters
+    ----------
+    filled, facts : iterable of Document, Facts
+        As returned by `gather.of` and `gather.gather`.
+    language : str, optional
+        The language that the documents were built in, the current one by default.
 
     Raises
     ------
     InputError
         For a language without a catalogue.
     """
-    filled = tuple(filled)
+    with documents.speaking(language):
+        return _bundle(tuple(filled), facts, partial(_link, app))
+
+
+def _bundle(filled: tuple[Document, ...], facts: Facts, link: as_markdown.Link) -> bytes:
     files: dict[str, bytes] = {}
     for figure in _figures(filled):
-        chart = languages.translated_chart(figure.chart, language)
-        files[f"figures/{figure.name}.svg"] = pictures.svg(chart).encode()
-        files[f"figures/{figure.name}.png"] = pictures.png(chart)
-    translate, link = partial(_translated, language), partial(_link, app)
+        files[f"figures/{figure.name}.svg"] = pictures.svg(figure.chart).encode()
+        files[f"figures/{figure.name}.png"] = pictures.png(figure.chart)
     places = {figure.name: f"../figures/{figure.name}.svg" for figure in _figures(filled)}
     drawn = {name: files[f"figures/{name}.svg"].decode() for name in places}
     shots = {name: files[f"figures/{name}.png"] for name in places}
     for document in filled:
         files[f"markdown/{document.name}.md"] = as_markdown.render(
-            document, translate=translate, link=link, figures=places
+            document, link=link, figures=places
         ).encode()
         files[f"html/{document.name}.html"] = as_html.render(
-            document, translate=translate, link=link, pictures=drawn, language=language
+            document, link=link, pictures=drawn
         ).encode()
         files[f"pdf/{document.name}.pdf"] = as_pdf.render(
-            document,
-            translate=translate,
-            link=link,
-            pictures=shots,
-            head=_head(facts, translate),
-            created=newest(facts),
-            language=language,
+            document, link=link, pictures=shots, head=_head(facts), created=newest(facts)
         )
-    files["README.md"] = _contents(filled, language).encode()
+    files["README.md"] = _contents(filled).encode()
     return _zipped(files)
 
 
-def snapshot(settings: Settings, folder: Path, *, language: str = "en") -> list[str]:
+def snapshot(settings: Settings, folder: Path, *, language: str | None = None) -> list[str]:
     """Write the documents as Markdown with their figures into a folder, and return their names.
 
     Files of an earlier snapshot are removed; others stay. Runs are named, not linked, since readers
     do not have this machine's runs.
     """
-    filled = documents.build(settings)
-    translate = partial(_translated, language)
-    files = {
-        f"figures/{figure.name}.svg": pictures.svg(
-            languages.translated_chart(figure.chart, language)
-        )
-        for figure in _figures(filled)
-        if not figure.mermaid
-    }
-    places = {Path(name).stem: name for name in files}
-    for document in filled:
-        files[f"{document.name}.md"] = as_markdown.render(
-            document, translate=translate, figures=places
-        )
+    with documents.speaking(language):
+        filled = documents.build(settings)
+        files = {
+            f"figures/{figure.name}.svg": pictures.svg(figure.chart)
+            for figure in _figures(filled)
+            if not figure.mermaid
+        }
+        places = {Path(name).stem: name for name in files}
+        for document in filled:
+            files[f"{document.name}.md"] = as_markdown.render(document, figures=places)
     storage.replace_texts(folder, files, gone=("*.md", "figures/*.svg"), kept=("README.md",))
     return sorted(files)
 
@@ -144,10 +139,6 @@ def key(facts: Facts) -> tuple[str, ...]:
     runs = [run.run_id for run in (*facts.runs.values(), *facts.reports, *facts.decisions)]
     versions = [f"{version.version}:{','.join(version.aliases)}" for version in facts.versions]
     return (*sorted(runs), *versions)
-
-
-def _translated(language: str, text: str) -> str:
-    return languages.translate(text, language)
 
 
 def _link(app: str, run_id: str) -> str:
@@ -167,23 +158,24 @@ def _figures(filled: Iterable[Document]) -> list[Figure]:
     return list(figures.values())
 
 
-def _head(facts: Facts, translate: as_markdown.Translate) -> str:
-    parts = [facts.spec.title]
+def _head(facts: Facts) -> str:
+    parts = [str(project.words(facts.spec.title))]
     if facts.champion:
-        parts.append(f"{facts.champion.name}, version {facts.champion.version}")
+        parts.append(
+            _("{name}, version {version}", name=facts.champion.name, version=facts.champion.version)
+        )
     moment = newest(facts)
     if moment:
-        parts.append(f"{moment:%Y-%m-%d}")
-    return " · ".join(translate(part) for part in parts)
+        parts.append(day(moment.date()))
+    return " · ".join(parts)
 
 
-def _contents(filled: Iterable[Document], language: str) -> str:
-    translate = partial(_translated, language)
+def _contents(filled: Iterable[Document]) -> str:
     lines = [
-        f"- [{translate(document.title)}](markdown/{document.name}.md): {translate(document.about)}"
+        f"- [{document.title}](markdown/{document.name}.md): {document.about}"
         for document in filled
     ]
-    return "\n".join([f"# {translate('Documents')}", "", *lines, ""])
+    return "\n".join([f"# {_('Documents')}", "", *lines, ""])
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 
 import pandas as pd
@@ -12,9 +12,10 @@ from core.data.records import AcquiredRun, PreparedRun
 from core.documents import inventory
 from core.documents import texts as documents
 from core.documents.dossier import Document, Facts, RunFacts
-from core.platform import model_store, project, steps, tracking
+from core.platform import messages, model_store, project, steps, tracking
 from core.platform.config import Settings
-from core.platform.errors import CourtsideError
+from core.platform.errors import CourtsideError, InputError
+from core.platform.messages import Message
 from core.platform.runs import ModelVersion, RunInfo
 from core.registry import model_facts
 
@@ -32,20 +33,48 @@ OF_CANDIDATE = ("slices", "thresholds", "folds", "calibration")
 MOST_RUNS = 200
 
 
-def build(settings: Settings) -> tuple[Document, ...]:
+@contextmanager
+def speaking(language: str | None) -> Iterator[None]:
+    """Put messages into a language within the block: None leaves the current one.
+
+    Raises
+    ------
+    InputError
+        For a language without a catalogue.
+    """
+    chosen = language or messages.current()
+    if chosen not in messages.LANGUAGES:
+        raise InputError(
+            Message(
+                "'{language}' is not a language of this app: {languages}.",
+                language=chosen,
+                languages=list(messages.LANGUAGES),
+            )
+        )
+    with messages.speaking(chosen):
+        yield
+
+
+def build(settings: Settings, language: str | None = None) -> tuple[Document, ...]:
     """Return all documents, filled from the current contents of the stores.
+
+    Parameters
+    ----------
+    language : str, optional
+        The language of the documents, the current one by default.
 
     Raises
     ------
     CourtsideError
         If the project file or the MLflow store cannot be used.
     """
-    return of(gather(settings))
+    return of(gather(settings), language)
 
 
-def of(facts: Facts) -> tuple[Document, ...]:
-    """Return all documents of the given facts."""
-    return documents.build(facts)
+def of(facts: Facts, language: str | None = None) -> tuple[Document, ...]:
+    """Return all documents of the given facts, in a language, the current one by default."""
+    with speaking(language):
+        return documents.build(facts)
 
 
 def gather(settings: Settings) -> Facts:

@@ -384,7 +384,7 @@ def _documents(
         with privacy.umask(given.umask):
             return {"files": export.snapshot(settings, given.snapshot, language=given.language)}
     facts = documents.gather(settings)
-    built = documents.of(facts)
+    built = documents.of(facts, given.language)
     content = export.bundle(built, facts, language=given.language)
     try:
         # an output file elsewhere gets the user's normal permissions

@@ -16,6 +16,7 @@ from core.documents.texts import (
     version_card,
 )
 from core.documents.texts.project_parts import added
+from core.platform.messages import _
 
 # in reading order
 ALL = (
@@ -29,7 +30,7 @@ ALL = (
 
 
 def build(facts: Facts) -> tuple[Document, ...]:
-    """Return all documents, including those of the project's own code.
+    """Return all documents in the current language, including those of the project's own code.
 
     The artifacts and the cards of the registered versions come last.
 
@@ -49,8 +50,15 @@ def _marked(document: Document, facts: Facts) -> Document:
     made_up = [run.name for run in facts.runs.values() if run.is_sample]
     if not made_up:
         return document
-    kind = "All figures are" if len(made_up) == len(facts.runs) else "Some figures are"
     mark = Paragraph(
-        f"**{kind} of the built-in sample, not of real data.** Its runs: {', '.join(made_up)}."
+        _(
+            "**All figures are of the built-in sample, not of real data.** Its runs: {runs}.",
+            runs=made_up,
+        )
+        if len(made_up) == len(facts.runs)
+        else _(
+            "**Some figures are of the built-in sample, not of real data.** Its runs: {runs}.",
+            runs=made_up,
+        )
     )
     return replace(document, blocks=(mark, *document.blocks))

@@ -16,16 +16,17 @@ from core.documents.dossier import (
     Table,
 )
 from core.documents.texts import diagram
-from core.documents.texts.reading import link, number
+from core.documents.texts.reading import link
+from core.platform.messages import Message, _, number
 from core.platform.plugins import has
 from core.platform.steps import EVERY_RUN, STEPS, Artifact, Step
 
 ROOMS = {
-    "home": "a file below the home",
-    "run": "in the run",
-    "candidate": "in the run of each candidate",
-    "model": "in the logged model",
-    "registry": "in the model registry",
+    "home": Message("a file below the home"),
+    "run": Message("in the run"),
+    "candidate": Message("in the run of each candidate"),
+    "model": Message("in the logged model"),
+    "registry": Message("in the model registry"),
 }
 # newest files to list per artifact
 MOST_FILES = 3
@@ -44,25 +45,27 @@ def build(facts: Facts) -> Document:
     """
     blocks: list[Block] = [
         Paragraph(
-            "Each step of the life cycle leaves files, tables of its run, or entries of the model "
-            "registry. They stand here by the step that leaves them; what differs from run to run "
-            "stands in angle brackets."
+            _(
+                "Each step of the life cycle writes files, tables of its run, or entries of "
+                "the model registry. They are listed by step; what differs from run to run is "
+                "in angle brackets."
+            )
         ),
         Figure(
             "life_cycle",
-            "The stages, and what each leaves outside its run.",
+            _("The steps, and what each writes outside its run."),
             diagram.chart(),
             diagram.mermaid(),
         ),
-        Heading("In every run"),
-        _table((EVERY_RUN,), "Beside it each run has its parameters, metrics and tags."),
+        Heading(_("In every run")),
+        _table((EVERY_RUN,), _("Each run also has its parameters, metrics and tags.")),
     ]
     for stage in STEPS:
         blocks += _of_stage(facts, stage)
     return Document(
         "artifacts",
-        "Artifacts",
-        "Everything that the project creates, what it is for and what it is made of.",
+        _("Artifacts"),
+        _("Everything that the project creates: its purpose and its contents."),
         tuple(blocks),
     )
 
@@ -96,7 +99,7 @@ def _of_stage(facts: Facts, stage: Step) -> list[Block]:
         if not artifact.part or has(facts.spec.name, artifact.part)
     )
     blocks: list[Block] = [
-        Heading(stage.title),
+        Heading(str(stage.title)),
         Paragraph(f"`{stage.run_name}`. {stage.about}"),
         _table(outputs, _read_by(stage)),
     ]
@@ -105,36 +108,44 @@ def _of_stage(facts: Facts, stage: Step) -> list[Block]:
     rows = tuple(
         (
             f"`{file.path}`",
-            "–" if file.rows is None else f"({file.rows:,}, {file.columns})",
-            f"{file.size:,} bytes",
+            "–" if file.rows is None else f"({number(file.rows)}, {file.columns})",
+            _("{size:,} bytes", size=file.size),
             f"`{file.sha256[:12]}`" if file.sha256 else "–",
         )
-        for _, files in present
+        for _unused, files in present
         for file in files[-MOST_FILES:]
     )
     if rows:
-        caption = f"What is there now; the last run is {link(run)}." if run else "What is there."
-        blocks.append(Table(("File", "Rows, columns", "Size", "SHA-256"), rows, caption))
+        caption = (
+            _("Files that exist now; the last run is {run}.", run=link(run))
+            if run
+            else _("Files that exist now.")
+        )
+        blocks.append(Table((_("File"), _("Rows, columns"), _("Size"), "SHA-256"), rows, caption))
     elif run is not None:
         blocks.append(
             Paragraph(
-                f"The last run is {link(run)}, with {number(len(run.metrics), 0)} metrics and "
-                f"{number(len(run.params), 0)} parameters."
+                _(
+                    "The last run is {run}. It has {metrics:,} metrics and {params:,} parameters.",
+                    run=link(run),
+                    metrics=len(run.metrics),
+                    params=len(run.params),
+                )
             )
         )
     else:
-        blocks.append(Missing("None of these is there yet: this step was not taken.", stage.name))
+        blocks.append(Missing(_("None of these exists yet: this step has not run."), stage.name))
     return blocks
 
 
 def _table(artifacts: tuple[Artifact, ...], caption: str) -> Table:
     return Table(
-        ("Artifact", "Where", "Purpose", "Composition"),
+        (_("Artifact"), _("Where"), _("Purpose"), _("Composition")),
         tuple(
             (
                 f"`{artifact.name}`",
-                ROOMS[artifact.room],
-                artifact.purpose,
+                str(ROOMS[artifact.room]),
+                str(artifact.purpose),
                 f"{artifact.contents} {artifact.when}".rstrip(),
             )
             for artifact in artifacts
@@ -148,5 +159,5 @@ def _read_by(stage: Step) -> str:
     left = {artifact.path for artifact in stage.outputs}
     readers = [step.title for step in STEPS if left & set(step.reads)]
     if not readers:
-        return "Read by people, on its page and in the documents."
-    return f"Read by these steps: {', '.join(readers)}."
+        return _("Shown on its page and in the documents.")
+    return _("Read by these steps: {readers}.", readers=readers)

@@ -9,8 +9,9 @@ from itertools import count
 from markdown_it import MarkdownIt
 
 from core.documents.dossier import Document, Figure, Heading, Missing
-from core.documents.texts.as_markdown import Link, Translate, linked, missing, same
+from core.documents.texts.as_markdown import Link, linked, missing
 from core.platform import templates
+from core.platform.messages import _, current
 
 _markdown = MarkdownIt("commonmark", {"html": False})
 
@@ -18,21 +19,20 @@ _markdown = MarkdownIt("commonmark", {"html": False})
 def render(
     document: Document,
     *,
-    translate: Translate = same,
     link: Link | None = None,
     pictures: Mapping[str, str] | None = None,
-    language: str = "en",
+    language: str | None = None,
 ) -> str:
     r"""Return a document as one HTML page; the same document gives the same text.
 
     Parameters
     ----------
-    translate, link
+    link
         As for `as_markdown.render`.
     pictures : mapping of str to str, optional
         SVG text of each figure, by name.
-    language : str
-        Language code of the page, for screen readers.
+    language : str, optional
+        Language code of the page, for screen readers; the current one by default.
 
     Examples
     --------
@@ -43,26 +43,26 @@ def render(
     """
 
     def say(text: str) -> str:
-        return inline(translate(text), link)
+        return inline(text, link)
 
     def picture(figure: Figure) -> str:
         return _own_ids((pictures or {}).get(figure.name, ""), figure.name)
 
     def lacking(block: Missing) -> str:
-        return inline(missing(block, translate), link)
+        return inline(missing(block), link)
 
     places = count(1)
     return templates.render(
         "documents/texts/document.html",
-        language=language,
-        title=translate(document.title),
+        language=language or current(),
+        title=document.title,
         about=document.about,
-        contents=translate("Contents"),
+        contents=_("Contents"),
         blocks=[
             (type(block).__name__, block, next(places) if isinstance(block, Heading) else None)
             for block in document.blocks
         ],
-        not_yet="Not there yet.",
+        not_yet=_("Not there yet."),
         say=say,
         picture=picture,
         lacking=lacking,

@@ -16,15 +16,10 @@ from core.documents.dossier import (
     Paragraph,
     Table,
 )
+from core.platform.messages import _
 
-Translate = Callable[[str], str]
 Link = Callable[[str], str]
 RUN_LINK = re.compile(r"\[([^\[\]]*)\]\(run:([0-9a-zA-Z_-]+)\)")
-
-
-def same(text: str) -> str:
-    """Return a text unchanged: the translation into its own language."""
-    return text
 
 
 def linked(text: str, link: Link | None) -> str:
@@ -45,18 +40,12 @@ def linked(text: str, link: Link | None) -> str:
 
 
 def render(
-    document: Document,
-    *,
-    translate: Translate = same,
-    link: Link | None = None,
-    figures: Mapping[str, str] | None = None,
+    document: Document, *, link: Link | None = None, figures: Mapping[str, str] | None = None
 ) -> str:
-    """Return a document as Markdown.
+    """Return a document as Markdown; in the language that it was built in.
 
     Parameters
     ----------
-    translate : function
-        Translates a text into the document's language.
     link : function, optional
         Returns the address of a run; without it runs are only named.
     figures : mapping of str to str, optional
@@ -73,44 +62,44 @@ def render(
     A *word*.
     <BLANKLINE>
     """
-    parts = [f"# {translate(document.title)}", f"*{translate(document.about)}*"]
-    parts += [linked(_block(block, translate, figures or {}), link) for block in document.blocks]
+    parts = [f"# {document.title}", f"*{document.about}*"]
+    parts += [linked(_block(block, figures or {}), link) for block in document.blocks]
     return "\n\n".join(parts) + "\n"
 
 
-def _block(block: Block, translate: Translate, figures: Mapping[str, str]) -> str:
+def _block(block: Block, figures: Mapping[str, str]) -> str:
     if isinstance(block, Heading):
-        return f"{'#' * block.level} {translate(block.text)}"
+        return f"{'#' * block.level} {block.text}"
     if isinstance(block, Paragraph):
-        return translate(block.text)
+        return block.text
     if isinstance(block, Bullets):
         return "\n".join(
-            f"{f'{place}.' if block.numbered else '-'} {translate(item)}"
+            f"{f'{place}.' if block.numbered else '-'} {item}"
             for place, item in enumerate(block.items, start=1)
         )
     if isinstance(block, Table):
-        caption = f"\n\n*{translate(block.caption)}*" if block.caption else ""
-        return table(block, translate, "run:{}".format) + caption
+        caption = f"\n\n*{block.caption}*" if block.caption else ""
+        return table(block, "run:{}".format) + caption
     if isinstance(block, Code):
         return f"```{block.language}\n{block.text}\n```"
     if isinstance(block, Missing):
-        return f"> **{translate('Not there yet.')}** {missing(block, translate)}"
-    return _figure(block, translate, figures)
+        return f"> **{_('Not there yet.')}** {missing(block)}"
+    return _figure(block, figures)
 
 
-def missing(block: Missing, translate: Translate) -> str:
+def missing(block: Missing) -> str:
     """Return what is missing and which step would supply it.
 
     Examples
     --------
-    >>> missing(Missing("No model yet.", "train"), same)
+    >>> missing(Missing("No model yet.", "train"))
     'No model yet. The step `train` supplies it.'
     """
-    return f"{translate(block.text)} {translate(f'The step `{block.step}` supplies it.')}"
+    return f"{block.text} {_('The step `{step}` supplies it.', step=block.step)}"
 
 
-def _figure(block: Figure, translate: Translate, figures: Mapping[str, str]) -> str:
-    caption = translate(block.caption)
+def _figure(block: Figure, figures: Mapping[str, str]) -> str:
+    caption = block.caption
     bare = RUN_LINK.sub(r"\1", caption)
     if block.name in figures:
         return f"![{bare}]({figures[block.name]})\n\n*{caption}*"
@@ -119,19 +108,19 @@ def _figure(block: Figure, translate: Translate, figures: Mapping[str, str]) -> 
     return f"*{caption}*"
 
 
-def table(block: Table, translate: Translate, link: Link | None = None) -> str:
+def table(block: Table, link: Link | None = None) -> str:
     r"""Return the rows of a table, without its caption.
 
     Examples
     --------
-    >>> print(table(Table(("a", "b"), (("1", "x|y"),)), same))
+    >>> print(table(Table(("a", "b"), (("1", "x|y"),))))
     | a | b |
     | --- | --- |
     | 1 | x\|y |
     """
 
     def line(cells: tuple[str, ...]) -> str:
-        shown = [translate(cell).replace("|", "\\|").replace("\n", "<br>") or " " for cell in cells]
+        shown = [cell.replace("|", "\\|").replace("\n", "<br>") or " " for cell in cells]
         return f"| {' | '.join(shown)} |"
 
     rows = [line(block.columns), f"|{' --- |' * len(block.columns)}", *map(line, block.rows)]

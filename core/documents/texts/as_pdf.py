@@ -14,7 +14,8 @@ from fpdf.enums import TableCellFillMode
 from fpdf.outline import TableOfContents
 
 from core.documents.dossier import Block, Bullets, Code, Document, Figure, Heading, Missing, Table
-from core.documents.texts.as_markdown import Link, Translate, linked, missing, same
+from core.documents.texts.as_markdown import Link, linked, missing
+from core.platform.messages import _, current
 
 FAMILY, MONO = "DejaVu", "DejaVuMono"
 INK, SOFT, LINE, BAND = (20, 23, 28), (84, 92, 104), (201, 205, 214), (243, 244, 248)
@@ -42,18 +43,17 @@ class _Pages(FPDF):
 def render(
     document: Document,
     *,
-    translate: Translate = same,
     link: Link | None = None,
     pictures: Mapping[str, bytes] | None = None,
     head: str = "",
     created: datetime | None = None,
-    language: str = "en",
+    language: str | None = None,
 ) -> bytes:
     """Return a document as PDF: title, contents, numbered pages, an outline.
 
     Parameters
     ----------
-    translate, link
+    link
         As for `as_markdown.render`; `link` must return absolute addresses.
     pictures : mapping of str to bytes, optional
         PNG of each figure, by name.
@@ -61,6 +61,8 @@ def render(
         Line above the title, separated by middle dots: project, model, day.
     created : datetime, optional
         Creation time; without it the same document gives the same bytes.
+    language : str, optional
+        Language code of the file; the current one by default.
 
     Examples
     --------
@@ -78,18 +80,18 @@ def render(
     pages.add_font(MONO, "", _fonts() / "DejaVuSansMono.ttf")
     pages.set_margins(MARGIN, MARGIN, MARGIN)
     pages.set_auto_page_break(auto=True, margin=22)
-    pages.set_title(translate(document.title))
-    pages.set_lang(language)
+    pages.set_title(document.title)
+    pages.set_lang(language or current())
     pages.set_creation_date(created or datetime(2000, 1, 1))
-    pages.foot = translate(document.title)
+    pages.foot = document.title
     pages.add_page()
-    _title(pages, document, translate, head)
+    _title(pages, document, head)
     for block in document.blocks:
-        _block(pages, block, translate, link, pictures or {})
+        _block(pages, block, link, pictures or {})
     return bytes(pages.output())
 
 
-def _title(pages: _Pages, document: Document, translate: Translate, head: str) -> None:
+def _title(pages: _Pages, document: Document, head: str) -> None:
     """Draw the first page up to the first section: head, title, purpose, contents."""
     pages.set_fill_color(*ACCENT)
     pages.rect(0, 0, pages.w, 3, style="F")
@@ -97,9 +99,9 @@ def _title(pages: _Pages, document: Document, translate: Translate, head: str) -
     for part in head.split(" · ") if head else ():
         _line(pages, part, size=TEXT, colour=SOFT)
     pages.ln(3)
-    _line(pages, translate(document.title), size=_SIZES[1], style="B")
+    _line(pages, document.title, size=_SIZES[1], style="B")
     pages.ln(1)
-    _line(pages, _bare(translate(document.about)), size=11, colour=SOFT)
+    _line(pages, _bare(document.about), size=11, colour=SOFT)
     if sum(isinstance(block, Heading) and block.level == 2 for block in document.blocks) > 2:
         pages.ln(8)
         pages.set_font(FAMILY, size=TEXT)
@@ -118,15 +120,9 @@ def _fonts() -> Path:
     return Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
-def _block(
-    pages: _Pages,
-    block: Block,
-    translate: Translate,
-    link: Link | None,
-    pictures: Mapping[str, bytes],
-) -> None:
+def _block(pages: _Pages, block: Block, link: Link | None, pictures: Mapping[str, bytes]) -> None:
     if isinstance(block, Heading):
-        _heading(pages, _bare(translate(block.text)), block.level)
+        _heading(pages, _bare(block.text), block.level)
     elif isinstance(block, Bullets):
         for place, item in enumerate(block.items, start=1):
             mark = f"{place}." if block.numbered else "•"
@@ -134,10 +130,10 @@ def _block(
             pages.set_font(FAMILY, size=TEXT)
             pages.set_text_color(*INK)
             pages.cell(6, 5.4, mark)
-            _text(pages, _plain(translate(item), link), indent=6)
+            _text(pages, _plain(item, link), indent=6)
         pages.ln(2)
     elif isinstance(block, Table):
-        _table(pages, block, translate, link)
+        _table(pages, block, link)
     elif isinstance(block, Code):
         pages.set_font(MONO, size=7.5)
         pages.set_text_color(*INK)
@@ -146,13 +142,13 @@ def _block(
         pages.ln(3)
     elif isinstance(block, Missing):
         pages.set_fill_color(*BAND)
-        body = _plain(f"**{translate('Not there yet.')}** {missing(block, translate)}", link)
+        body = _plain(f"**{_('Not there yet.')}** {missing(block)}", link)
         _text(pages, body, fill=True)
         pages.ln(2)
     elif isinstance(block, Figure):
-        _figure(pages, block, translate, link, pictures)
+        _figure(pages, block, link, pictures)
     else:
-        _text(pages, _plain(translate(block.text), link))
+        _text(pages, _plain(block.text, link))
         pages.ln(2)
 
 
@@ -198,14 +194,14 @@ def _text(
     )
 
 
-def _table(pages: _Pages, block: Table, translate: Translate, link: Link | None) -> None:
+def _table(pages: _Pages, block: Table, link: Link | None) -> None:
     pages.set_font(FAMILY, size=CELL)
     pages.set_text_color(*INK)
     pages.set_draw_color(*LINE)
     # cells use the fill colour set last
     pages.set_fill_color(*PAPER)
-    rows = [[_plain(translate(cell), link) for cell in row] for row in block.rows]
-    head = [_bare(translate(cell)) for cell in block.columns]
+    rows = [[_plain(cell, link) for cell in row] for row in block.rows]
+    head = [_bare(cell) for cell in block.columns]
     with pages.table(
         col_widths=_widths(pages, head, rows),
         line_height=4.4,
@@ -221,7 +217,7 @@ def _table(pages: _Pages, block: Table, translate: Translate, link: Link | None)
             table.row(row)
     if block.caption:
         pages.ln(1)
-        _text(pages, _plain(translate(block.caption), link), size=SMALL, colour=SOFT)
+        _text(pages, _plain(block.caption, link), size=SMALL, colour=SOFT)
     pages.ln(3)
 
 
@@ -249,13 +245,7 @@ def _widths(pages: _Pages, head: list[str], rows: list[list[str]]) -> tuple[floa
     return tuple(short + share * (want - short) for short, want in zip(least, usual, strict=True))
 
 
-def _figure(
-    pages: _Pages,
-    block: Figure,
-    translate: Translate,
-    link: Link | None,
-    pictures: Mapping[str, bytes],
-) -> None:
+def _figure(pages: _Pages, block: Figure, link: Link | None, pictures: Mapping[str, bytes]) -> None:
     picture = pictures.get(block.name)
     if picture:
         from PIL import Image
@@ -270,7 +260,7 @@ def _figure(
             pages.add_page()
         pages.image(io.BytesIO(picture), x=MARGIN, w=width, h=height, alt_text=_bare(block.caption))
         pages.ln(1)
-    _text(pages, _plain(translate(block.caption), link), size=SMALL, colour=SOFT)
+    _text(pages, _plain(block.caption, link), size=SMALL, colour=SOFT)
     pages.ln(3)
 
 

@@ -17,6 +17,8 @@ from core.documents.dossier import (
 from core.documents.texts import diagram, model_report
 from core.documents.texts.project_parts import added
 from core.documents.texts.reading import interval, link, metric, number, percent, plain_tags
+from core.platform import project
+from core.platform.messages import Message, _, sentences
 from core.platform.runs import ChampionMove
 from core.platform.steps import STEPS
 
@@ -41,8 +43,8 @@ def build(facts: Facts) -> Document:
     ]
     return Document(
         "project_charter",
-        "Project Charter",
-        "What is asked, what is in scope, who does what, and how we see that it is done.",
+        _("Project Charter"),
+        _("The question, the scope, the roles, and the criteria of success."),
         tuple(blocks),
     )
 
@@ -50,22 +52,34 @@ def build(facts: Facts) -> Document:
 def _background(facts: Facts) -> list[Block]:
     spec = facts.spec
     return [
-        Heading("Business background"),
-        *([Paragraph(spec.domain)] if spec.domain else []),
+        Heading(_("Business background")),
+        *([Paragraph(str(project.words(spec.domain)))] if spec.domain else []),
         Paragraph(
-            f"{spec.title}. The question is: **{spec.question}** The answer is a probability for "
-            f"each row, and a label: {spec.positive} or {spec.negative}."
+            _(
+                "{title}. The question is: **{question}** The answer is a probability "
+                "for each row, and a predicted class: {positive} or {negative}.",
+                title=project.words(spec.title),
+                question=project.words(spec.question),
+                positive=project.words(spec.positive),
+                negative=project.words(spec.negative),
+            )
         ),
         Paragraph(
-            f"The model learns from {spec.rows.development_name}. In operation it meets "
-            f"{spec.rows.production_name}, which are rows of another kind. So the second question "
-            "is as important as the first: does the model still fit what it is asked, and how "
-            "would anybody notice that it does not?"
+            _(
+                "The model learns from {development_name}. In operation it scores "
+                "{production_name}, which are rows of another kind. So a second "
+                "question matters as much: does the model fit these rows, and how "
+                "would anybody notice that it does not?",
+                development_name=project.words(spec.rows.development_name),
+                production_name=project.words(spec.rows.production_name),
+            )
         ),
         Paragraph(
-            "Who reads a forecast acts on it. A probability that is honest and modest is worth "
-            "more here than a label that is bold: what is measured first is the log loss of the "
-            "probabilities, and only then the labels."
+            _(
+                "Readers act on the predicted probability, so an honest and modest "
+                "probability is worth more here than a bold class. The log loss of the "
+                "probabilities is measured first, the predicted classes after it."
+            )
         ),
     ]
 
@@ -74,40 +88,54 @@ def _scope(facts: Facts) -> list[Block]:
     spec = facts.spec
     acquired = facts.runs.get("acquire")
     blocks: list[Block] = [
-        Heading("Scope"),
+        Heading(_("Scope")),
         Bullets(
             (
-                "In scope: two approaches to the same question, a logistic regression and "
-                "classifiers that take the share in groups of rows; one is chosen by "
-                "cross-validation and the reason is kept.",
-                "In scope: the model as an API on this machine, scoring of all production rows, "
-                "monitoring with and without the response variable, and retraining by rule.",
-                f"Out of scope: causes. The model says how often rows like this one were "
-                f"{spec.positive}, not why.",
-                "Out of scope: decisions about persons. Nothing here is meant for that.",
+                _(
+                    "In scope: two approaches to the same question, a logistic regression "
+                    "and classifiers that take the share in groups of rows; one is chosen "
+                    "by cross-validation and the reason is recorded."
+                ),
+                _(
+                    "In scope: the model as an API on this machine, scoring of all production "
+                    "rows, monitoring with and without the response variable, and retraining by "
+                    "rule."
+                ),
+                _(
+                    "Out of scope: causes. The model says how often rows like this one were "
+                    "{positive}, not why.",
+                    positive=project.words(spec.positive),
+                ),
+                _("Out of scope: decisions about persons. Nothing here is meant for that."),
             )
         ),
     ]
     if acquired is None:
-        blocks.append(Missing("How many rows there are is not known yet.", "acquire"))
+        blocks.append(Missing(_("How many rows there are is not known yet."), "acquire"))
     else:
         blocks.append(
             Table(
-                ("What", "How much"),
+                (_("What"), _("How much")),
                 (
-                    ("Rows of the source", number(metric(acquired, "rows_raw"))),
-                    ("Columns of the source", number(metric(acquired, "columns_raw"))),
+                    (_("Rows of the source"), number(metric(acquired, "rows_raw"))),
+                    (_("Columns of the source"), number(metric(acquired, "columns_raw"))),
                     (
-                        f"Rows to learn from ({spec.rows.development_name})",
+                        _(
+                            "Rows to learn from ({development_name})",
+                            development_name=project.words(spec.rows.development_name),
+                        ),
                         number(metric(acquired, "rows_development")),
                     ),
                     (
-                        f"Rows of operation ({spec.rows.production_name})",
+                        _(
+                            "Rows of operation ({production_name})",
+                            production_name=project.words(spec.rows.production_name),
+                        ),
                         number(metric(acquired, "rows_production")),
                     ),
-                    ("Rows without a label", number(metric(acquired, "labels_missing"))),
+                    (_("Rows without a label"), number(metric(acquired, "labels_missing"))),
                 ),
-                f"From {link(acquired)}.",
+                _("From {run}.", run=link(acquired)),
             )
         )
     return blocks
@@ -117,35 +145,42 @@ def _personnel(facts: Facts) -> list[Block]:
     deciders = [run for run in (facts.runs.get("train"), facts.runs.get("promote")) if run]
     rows = [
         (
-            "Data scientist",
-            "Chooses rows, columns and split; trains candidates; reads the errors.",
-            "Prepare, Train, Explain",
+            _("Data scientist"),
+            _("Chooses rows, columns and split; trains candidates; reads the errors."),
+            _("Prepare, Train, Explain"),
         ),
         (
-            "Model owner",
-            "Decides whether a challenger becomes the champion, and answers for it.",
-            "Registry, Retrain",
+            _("Model owner"),
+            _("Decides whether a challenger becomes the champion, and is responsible for it."),
+            _("Registry, Retrain"),
         ),
         (
-            "Operator",
-            "Keeps the endpoint up, reads reports and alerts, brings labels.",
-            "Serve, Predictions, Monitor, Alerts",
+            _("Operator"),
+            _("Keeps the endpoint running, reads reports and alerts, imports labels."),
+            _("Serve, Predictions, Monitor, Alerts"),
         ),
-        ("Client", "Asks for forecasts by the page, by file or through the API.", "Score"),
+        (_("Client"), _("Requests predictions by page, by file or through the API."), _("Score")),
     ]
     blocks: list[Block] = [
-        Heading("Personnel"),
-        Paragraph("One person may hold all roles. What each decided is kept under a name."),
-        Table(("Role", "Does", "Pages"), tuple(rows)),
+        Heading(_("Personnel")),
+        Paragraph(_("One person may hold all roles. Each decision is recorded with a name.")),
+        Table((_("Role"), _("Does"), _("Pages")), tuple(rows)),
     ]
     decisions = _decided(deciders)
-    blocks.append(Bullets(decisions) if decisions else Missing("Nothing was decided yet.", "train"))
+    blocks.append(
+        Bullets(decisions) if decisions else Missing(_("Nothing was decided yet."), "train")
+    )
     return blocks
 
 
 def _decided(runs: list[RunFacts]) -> tuple[str, ...]:
     return tuple(
-        f"{move.decided_by} decided in {link(run)}: {move.reason or move.decision}"
+        _(
+            "{person} decided in {run}: {reason}",
+            person=move.decided_by,
+            run=link(run),
+            reason=move.reason or move.decision,
+        )
         for run in runs
         if (move := plain_tags(ChampionMove, run)).decided_by
     )
@@ -154,44 +189,54 @@ def _decided(runs: list[RunFacts]) -> tuple[str, ...]:
 def _metrics(facts: Facts) -> list[Block]:
     trained = facts.runs.get("train")
     blocks: list[Block] = [
-        Heading("Metrics"),
+        Heading(_("Metrics")),
         Paragraph(
-            "The goal is quantified before anything is trained: on rows that no choice has looked "
-            "at, the log loss is below that of always forecasting the base rate, surely so, and "
-            "the calibration error is within what chance allows. Once in operation, a report says "
-            "whether that still holds."
+            _(
+                "The goal is set before training: on rows that no choice has used, the "
+                "log loss is significantly below that of always predicting the base "
+                "rate, and the calibration error is within chance. In operation, a "
+                "report says whether that still holds."
+            )
         ),
     ]
     if trained is None:
-        blocks.append(Missing("What was reached is not known yet.", "train"))
+        blocks.append(Missing(_("What was reached is not known yet."), "train"))
         return blocks
     blocks.append(
         Table(
-            ("Metric", "Baseline", "Reached", "What it is"),
+            (_("Metric"), _("Baseline"), _("Reached"), _("What it is")),
             (
                 (
-                    "Log loss on the test set, nats",
+                    _("Log loss on the test set, nats"),
                     number(model_report.base_log_loss(trained)),
                     number(metric(trained, "log_loss_test")),
-                    "of probabilities; lower is better; the baseline is the base rate",
+                    _("of probabilities; lower is better; the baseline is the base rate"),
                 ),
                 (
-                    "Skill over the base rate",
+                    _("Skill over the base rate"),
                     "0",
                     number(metric(trained, "skill_test")),
-                    "1 is perfect, below 0 is worse",
+                    _("1 is perfect; below 0 is worse than the base rate"),
                 ),
-                ("ROC AUC", "0.5", number(metric(trained, "roc_auc_test")), "order of the rows"),
                 (
-                    "F1 at the threshold",
+                    _("ROC AUC"),
+                    number(0.5, 1),
+                    number(metric(trained, "roc_auc_test")),
+                    _("ranking of the rows"),
+                ),
+                (
+                    _("F1 at the threshold"),
                     "–",
                     number(metric(trained, "f1_test")),
-                    f"labels; the threshold is {facts.champion.threshold:g}"
+                    _(
+                        "predicted classes; the threshold is {threshold:g}",
+                        threshold=facts.champion.threshold,
+                    )
                     if facts.champion
-                    else "labels",
+                    else _("predicted classes"),
                 ),
             ),
-            f"From {link(trained)}.",
+            _("From {run}.", run=link(trained)),
         )
     )
     blocks += _goal(facts)
@@ -200,8 +245,12 @@ def _metrics(facts: Facts) -> list[Block]:
         if rate is not None:
             blocks.append(
                 Paragraph(
-                    f"In operation the base rate is {percent(rate)} in {link(scored)}, so a log "
-                    "loss there cannot be held against one of the test set without the skill."
+                    _(
+                        "In operation the base rate is {rate} ({run}), so compare the log loss "
+                        "there with that of the test set by the skill only.",
+                        rate=percent(rate),
+                        run=link(scored),
+                    )
                 )
             )
     return [*blocks, *added(facts, "goals")]
@@ -212,22 +261,42 @@ def _goal(facts: Facts) -> list[Block]:
     best = model_report.chosen(facts)
     low, high = metric(best, "skill_test_low"), metric(best, "skill_test_high")
     if best is None or low is None or high is None:
-        return [Missing("Whether the goal was reached is not known: no interval is kept.", "train")]
+        return [
+            Missing(_("Whether the goal was reached is not known: no interval is stored."), "train")
+        ]
     sentences = [
-        f"Reached: the log loss is surely below that of the base rate, as the skill's 95% interval "
-        f"is {interval(low, high)}, from {link(best)}."
+        _(
+            "Reached: the log loss is significantly below that of the base rate. "
+            "The 95% interval of the skill is {interval}, from {run}.",
+            interval=interval(low, high),
+            run=link(best),
+        )
         if low > 0
-        else f"Not reached: the log loss is not surely below that of the base rate, as the skill's "
-        f"95% interval is {interval(low, high)}, from {link(best)}."
+        else _(
+            "Not reached: the log loss is not significantly below that of the base "
+            "rate. The 95% interval of the skill is {interval}, from {run}.",
+            interval=interval(low, high),
+            run=link(best),
+        )
     ]
     error, floor = metric(best, "calibration_error_test"), metric(best, "calibration_floor_test")
     if error is not None and floor is not None:
         sentences.append(
-            f"Reached: the calibration error, {error:.4f}, is within what chance alone stays below "
-            f"in 95% of cases, {floor:.4f}, from {link(best)}."
+            _(
+                "Reached: the calibration error, {error:.4f}, is not above the 95% "
+                "limit of chance, {floor:.4f}, from {run}.",
+                error=error,
+                floor=floor,
+                run=link(best),
+            )
             if error <= floor
-            else f"Not reached: the calibration error, {error:.4f}, is above what chance alone "
-            f"stays below in 95% of cases, {floor:.4f}, from {link(best)}."
+            else _(
+                "Not reached: the calibration error, {error:.4f}, is above the 95% "
+                "limit of chance, {floor:.4f}, from {run}.",
+                error=error,
+                floor=floor,
+                run=link(best),
+            )
         )
     return [Bullets(tuple(sentences))]
 
@@ -236,55 +305,66 @@ def _plan(facts: Facts) -> list[Block]:
     rows = []
     for stage in STEPS:
         run = facts.runs.get(stage.name)
-        done = f"done, {link(run)}" if run else "to do"
-        rows.append((stage.title, f"`{stage.run_name}`", stage.about, done))
+        done = _("done, {run}", run=link(run)) if run else _("to do")
+        rows.append((str(stage.title), f"`{stage.run_name}`", str(stage.about), done))
     return [
-        Heading("Plan"),
-        Paragraph("Every stage is a named run, so the plan and what became of it are one table."),
-        Table(("Step", "Run", "What it does", "State"), tuple(rows)),
+        Heading(_("Plan")),
+        Paragraph(_("Each step is a named run, so this table shows both the plan and its state.")),
+        Table((_("Step"), _("Run"), _("What it does"), _("State")), tuple(rows)),
     ]
 
 
 def _architecture() -> list[Block]:
     return [
-        Heading("Architecture"),
+        Heading(_("Architecture")),
         Paragraph(
-            "Data come in unchanged and stay so. Each stage reads what the one before left, works "
-            "in a process of its own, and leaves its artifacts and its figures in a run. The "
-            "pages only ask and show."
+            _(
+                "Raw data are never changed. Each step reads the output of the step "
+                "before, works in a process of its own, and writes its artifacts and "
+                "metrics to a run. Pages only start work and show results."
+            )
         ),
         Figure(
             "life_cycle",
-            "From the data's source to operation and back, drawn from the stages of the code.",
+            _("From the data source to operation and back, drawn from the steps in the code."),
             diagram.chart(),
             diagram.mermaid(),
         ),
         Bullets(
             (
-                "Streamlit draws the pages and starts jobs; nothing of worth lives in a session.",
-                "MLflow keeps runs, models and their aliases, and serves the champion.",
-                "PyCaret and scikit-learn fit and tune the candidates.",
-                "A gateway before the served model keeps every answer in the predictions log.",
-                "Everything listens on 127.0.0.1 alone.",
+                _("Streamlit draws the pages and starts jobs; nothing is stored in a session."),
+                _("MLflow stores runs, models and their aliases, and serves the champion."),
+                _("PyCaret and scikit-learn fit and tune the candidates."),
+                _("A gateway in front of the served model writes every prediction to the log."),
+                _("All servers listen on 127.0.0.1 only."),
             )
         ),
     ]
 
 
 def _communication(facts: Facts) -> list[Block]:
-    reports = len(facts.reports)
-    kept = "No report is kept yet."
-    if reports:
-        kept = f"Kept so far: {reports:,}, the newest is {link(facts.reports[0])}."
+    reports = Message("There is no report yet.")
+    if facts.reports:
+        reports = Message(
+            "Reports so far: {reports:,}; the newest is {run}.",
+            reports=len(facts.reports),
+            run=link(facts.reports[0]),
+        )
+    schedule = Message("Monitoring reports are created on demand or on a schedule.")
     return [
-        Heading("Communication"),
+        Heading(_("Communication")),
         Bullets(
             (
-                "These documents are filled from the runs each time they are opened, so they are "
-                "never behind what was done.",
-                f"Reports of monitoring come when asked for or by schedule. {kept}",
-                "Alerts are on a page, and where it is set, in a webhook or by mail.",
-                "What was decided, by whom and why stands in the runs of promotion and retraining.",
+                _(
+                    "These documents are filled from the runs each time they are opened, "
+                    "so they are always current."
+                ),
+                str(sentences(schedule, reports)),
+                _("Alerts appear on their page and, if configured, go to a webhook or by e-mail."),
+                _(
+                    "Decisions, with who decided and why, are in the runs of promotion and "
+                    "retraining."
+                ),
             )
         ),
     ]

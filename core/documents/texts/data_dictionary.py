@@ -15,15 +15,18 @@ from core.documents.dossier import (
     Table,
 )
 from core.documents.texts.reading import code, link, listed, number, percent
+from core.platform import messages, project
+from core.platform.messages import Message, _
 from core.platform.project import Column, ProjectSpec
 
 TYPES = {
-    "text": "Text",
-    "integer": "Whole number",
-    "number": "Number",
-    "label": "Label",
-    "date": "Date",
+    "text": Message("Text"),
+    "integer": Message("Whole number"),
+    "number": Message("Number"),
+    "label": Message("Label"),
+    "date": Message("Date"),
 }
+KNOWN = {"before": Message("before"), "after": Message("**after**")}
 
 
 def build(facts: Facts) -> Document:
@@ -42,48 +45,69 @@ def build(facts: Facts) -> Document:
     rows = tuple(
         (
             f"`{name}`",
-            TYPES[column.type],
+            str(TYPES[column.type]),
             _range(column),
             _role(spec, name),
             _known(spec, name),
             percent(gaps[name]) if name in gaps else "–",
-            column.about,
+            str(project.words(column.about)),
         )
         for name, column in spec.columns.items()
     )
     blocks: list[Block] = [
-        Heading("Raw columns"),
+        Heading(_("Raw columns")),
         Paragraph(
-            "Type and what it may hold are what a source is checked against. Known says whether "
-            "the value is there before what is predicted, or noted only after it."
+            _(
+                "A source is checked against type and allowed values. Known says "
+                "whether the value exists before the predicted event, or is recorded "
+                "only after it."
+            )
         ),
         Table(
-            ("Column", "Type", "May hold", "Role", "Known", "Missing", "Meaning"),
+            (
+                _("Column"),
+                _("Type"),
+                _("Allowed values"),
+                _("Role"),
+                _("Known"),
+                _("Missing"),
+                _("Meaning"),
+            ),
             rows,
-            f"Missing values from {link(run)}." if run else "",
+            _("Missing values from {run}.", run=link(run)) if run else "",
         ),
     ]
-    blocks.append(Heading("What the source holds"))
+    blocks.append(Heading(_("Contents of the source")))
     if run is None or columns.empty:
-        blocks.append(Missing("What the columns really hold is not known yet.", "acquire"))
+        blocks.append(Missing(_("The contents of the columns are not known yet."), "acquire"))
     else:
         blocks.append(_held(spec, run, columns))
     if spec.engineered:
         blocks += [
-            Heading("Computed features"),
-            Paragraph("The model's own pipeline computes them, so they are the same when served."),
+            Heading(_("Computed features")),
+            Paragraph(
+                _(
+                    "The model's own pipeline computes them, so training and serving use "
+                    "the same values."
+                )
+            ),
             Table(
-                ("Feature", "Type", "Computed as", "Meaning"),
+                (_("Feature"), _("Type"), _("Computed as"), _("Meaning")),
                 tuple(
-                    (code(name), TYPES[feature.type], code(feature.formula), feature.about)
+                    (
+                        code(name),
+                        str(TYPES[feature.type]),
+                        code(feature.formula),
+                        str(project.words(feature.about)),
+                    )
                     for name, feature in spec.engineered.items()
                 ),
             ),
         ]
     return Document(
         "data_dictionary",
-        "Data Dictionary",
-        "Every column: its type, what it may hold, what it means and what it is used for.",
+        _("Data Dictionary"),
+        _("Every column: its type, allowed values, meaning and use."),
         tuple(blocks),
     )
 
@@ -100,11 +124,18 @@ def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
     # identifiers and constants have no meaningful mean
     names = {spec.id, spec.group}
     return Table(
-        ("Column", "Different values", "Lowest", "Highest", "Mean", "Most frequent"),
+        (
+            _("Column"),
+            _("Distinct values"),
+            _("Lowest"),
+            _("Highest"),
+            _("Mean"),
+            _("Most frequent"),
+        ),
         tuple(
             (
                 code(row["column"]),
-                f"{row['distinct']:,.0f}",
+                messages.number(row["distinct"], ",.0f"),
                 code(row["low"]),
                 code(row["high"]),
                 "–" if row["column"] in names or row["distinct"] < 2 else number(row["mean"], 2),
@@ -112,7 +143,7 @@ def _held(spec: ProjectSpec, run: RunFacts, columns: pd.DataFrame) -> Table:
             )
             for row in columns[columns["kind"] == "all"].to_dict("records")
         ),
-        f"Of all rows, from {link(run)}.",
+        _("Of all rows, from {run}.", run=link(run)),
     )
 
 
@@ -125,31 +156,31 @@ def _range(column: Column) -> str:
     if column.type == "label":
         return "0, 1"
     if column.type == "date":
-        return "A day, as year-month-day"
+        return _("A day, as year-month-day")
     if column.min is not None and column.max is not None:
-        return f"{column.min:g} to {column.max:g}"
+        return _("{min:g} to {max:g}", min=column.min, max=column.max)
     if column.min is not None:
-        return f"from {column.min:g}"
+        return _("from {min:g}", min=column.min)
     if column.max is not None:
-        return f"up to {column.max:g}"
-    return "Anything"
+        return _("up to {max:g}", max=column.max)
+    return _("Any value")
 
 
 def _known(spec: ProjectSpec, name: str) -> str:
     if name == spec.target:
         return "–"
-    return "**after**" if spec.columns[name].recorded == "after" else "before"
+    return str(KNOWN[spec.columns[name].recorded])
 
 
 def _role(spec: ProjectSpec, name: str) -> str:
     roles = {
-        spec.target: "Target",
-        spec.id: "Id",
-        spec.time: "Time of the row",
-        spec.rows.column: "Rows",
+        spec.target: _("Target"),
+        spec.id: _("Id"),
+        spec.time: _("Time of the row"),
+        spec.rows.column: _("Rows"),
     }
     if name in roles:
         return roles[name]
     if name == spec.group:
-        return "Group"
-    return "Feature" if name in spec.features else "–"
+        return _("Group")
+    return _("Feature") if name in spec.features else "–"

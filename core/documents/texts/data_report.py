@@ -11,7 +11,6 @@ from core.documents.dossier import (
     Bullets,
     Document,
     Facts,
-    Figure,
     Heading,
     Missing,
     Paragraph,
@@ -21,6 +20,7 @@ from core.documents.dossier import (
 from core.documents.texts.reading import (
     check_table,
     code,
+    figure,
     link,
     listed,
     metric,
@@ -29,7 +29,13 @@ from core.documents.texts.reading import (
     plain,
     plain_tags,
     share,
+    words,
 )
+from core.platform import messages, project
+from core.platform.messages import Message, _
+
+SEVERITIES = {"error": Message("error"), "warning": Message("warning")}
+RECORDED = {"before": Message("before"), "after": Message("after")}
 
 
 def build(facts: Facts) -> Document:
@@ -43,24 +49,27 @@ def build(facts: Facts) -> Document:
     ['acquire', 'prepare']
     """
     acquired, prepared = facts.runs.get("acquire"), facts.runs.get("prepare")
-    blocks: list[Block] = [Heading("General summary of the data")]
+    blocks: list[Block] = [Heading(_("General summary of the data"))]
     if acquired is None:
-        blocks.append(Missing("No data were brought in yet.", "acquire"))
+        blocks.append(Missing(_("No data were imported yet."), "acquire"))
     else:
         blocks += _source(facts, acquired)
         blocks += _quality(acquired)
         blocks += _target(facts, acquired)
         blocks += _variables(acquired)
-    blocks.append(Heading("Preparation"))
+    blocks.append(Heading(_("Preparation")))
     if prepared is None:
-        blocks.append(Missing("The rows were not prepared yet.", "prepare"))
+        blocks.append(Missing(_("The rows were not prepared yet."), "prepare"))
     else:
         blocks += _kept(facts, prepared)
         blocks += _split(facts, prepared)
     return Document(
         "data_report",
-        "Data Report",
-        "Where the data come from, how good they are, which rows are kept and how they are split.",
+        _("Data Report"),
+        _(
+            "Where the data come from, how good they are, which rows are kept and how they "
+            "are split."
+        ),
         tuple(blocks),
     )
 
@@ -70,82 +79,107 @@ def _source(facts: Facts, run: RunFacts) -> list[Block]:
     source = plain_tags(AcquiredRun, run).source
     blocks: list[Block] = [
         Paragraph(
-            f"{number(metric(run, 'rows_raw'))} rows of {number(metric(run, 'columns_raw'))} "
-            f"columns, brought in by {link(run)} from the source `{source}`. They are kept "
-            f"unchanged under their SHA-256, `{run.params.get('sha256', '')[:16]}`."
+            _(
+                "{rows} rows of {columns} columns, imported by {run} from the source "
+                "`{source}`. They are stored unchanged under their SHA-256, `{digest}`.",
+                rows=number(metric(run, "rows_raw")),
+                columns=number(metric(run, "columns_raw")),
+                run=link(run),
+                source=source,
+                digest=run.params.get("sha256", "")[:16],
+            )
         )
     ]
     files = run.tables.get("files", pd.DataFrame())
     if not files.empty:
         blocks.append(
             Table(
-                ("File", "Size, kB", "SHA-256"),
+                (_("File"), _("Size, kB"), "SHA-256"),
                 tuple(
-                    (code(row["name"]), f"{row['bytes'] / 1000:,.0f}", f"`{row['sha256'][:16]}…`")
+                    (
+                        code(row["name"]),
+                        messages.number(row["bytes"] / 1000, ",.0f"),
+                        f"`{row['sha256'][:16]}…`",
+                    )
                     for row in files.to_dict("records")
                 ),
-                f"Files of {link(run)}.",
+                _("Files of {run}.", run=link(run)),
             )
         )
     blocks.append(
         Table(
-            ("Rows", "Number"),
+            (_("Rows"), _("Number")),
             (
                 (
-                    f"Development: {spec.rows.development_name}",
+                    _(
+                        "Development: {development_name}",
+                        development_name=project.words(spec.rows.development_name),
+                    ),
                     number(metric(run, "rows_development")),
                 ),
                 (
-                    f"Production: {spec.rows.production_name}",
+                    _(
+                        "Production: {production_name}",
+                        production_name=project.words(spec.rows.production_name),
+                    ),
                     number(metric(run, "rows_production")),
                 ),
-                ("Without a label", number(metric(run, "labels_missing"))),
+                (_("Without a label"), number(metric(run, "labels_missing"))),
             ),
-            f"By the column `{spec.rows.column}`, from {link(run)}.",
+            _("By the column `{column}`, from {run}.", column=spec.rows.column, run=link(run)),
         )
     )
     return blocks
 
 
 def _quality(run: RunFacts) -> list[Block]:
-    blocks: list[Block] = [Heading("Data quality summary")]
+    blocks: list[Block] = [Heading(_("Data quality summary"))]
     errors, warnings = metric(run, "errors"), metric(run, "warnings")
     blocks.append(
         Paragraph(
-            f"Every column was checked against its type, its range and its known values: "
-            f"{number(errors, 0)} errors and {number(warnings, 0)} warnings in {link(run)}."
+            _(
+                "Every column was checked against its type, its range and its known "
+                "values in {run}. Errors: {errors}. Warnings: {warnings}.",
+                errors=number(errors, 0),
+                warnings=number(warnings, 0),
+                run=link(run),
+            )
         )
     )
     findings = run.tables.get("validation", pd.DataFrame())
     if not findings.empty:
         blocks.append(
             Table(
-                ("Finding", "Rows", "What it means"),
+                (_("Finding"), _("Rows"), _("What it means")),
                 tuple(
-                    (str(row["severity"]), number(row["rows"], 0), plain(row["text"]))
+                    (
+                        str(SEVERITIES[row["severity"]]),
+                        number(row["rows"], 0),
+                        plain(words(row["text"])),
+                    )
                     for row in findings.to_dict("records")
                 ),
-                f"Findings of {link(run)}.",
+                _("Findings of {run}.", run=link(run)),
             )
         )
     columns = _columns(run)
     gaps = columns[columns["missing"] > 0]
     if columns.empty:
-        blocks.append(Missing("How many values are missing was not kept.", "acquire"))
+        blocks.append(Missing(_("The number of missing values was not recorded."), "acquire"))
     elif gaps.empty:
-        blocks.append(Paragraph("No column lacks a value in any row."))
+        blocks.append(Paragraph(_("No value is missing.")))
     else:
         parts = gaps["missing"] / gaps["rows"]
         blocks.append(
             Table(
-                ("Column", "Rows without a value", "Share"),
+                (_("Column"), _("Rows without a value"), _("Share")),
                 tuple(
-                    (code(name), f"{missing:,.0f}", percent(part))
+                    (code(name), messages.number(missing, ",.0f"), percent(part))
                     for name, missing, part in zip(
                         gaps["column"], gaps["missing"], parts, strict=True
                     )
                 ),
-                f"Missing values, from {link(run)}.",
+                _("Missing values, from {run}.", run=link(run)),
             )
         )
     return blocks
@@ -155,22 +189,31 @@ def _target(facts: Facts, run: RunFacts) -> list[Block]:
     spec = facts.spec
     rate = metric(run, "base_rate_raw")
     blocks: list[Block] = [
-        Heading("Target variable"),
+        Heading(_("Target variable")),
         Paragraph(
-            f"`{spec.target}`: 1 is {spec.positive}, 0 is {spec.negative}. Of the labelled rows "
-            f"{share(rate)} are {spec.positive}, from {link(run)}."
+            _(
+                "`{target}`: 1 is {positive}, 0 is {negative}. Of the labelled rows {rate} are "
+                "{positive}, from {run}.",
+                target=spec.target,
+                positive=project.words(spec.positive),
+                negative=project.words(spec.negative),
+                rate=share(rate),
+                run=link(run),
+            )
         ),
     ]
     prepared = facts.runs.get("prepare")
     balance = prepared.tables.get("class_balance", pd.DataFrame()) if prepared else pd.DataFrame()
     if prepared and not balance.empty:
         blocks.append(
-            Figure(
+            figure(
                 "class_balance",
-                f"Rows of each label in the sets that {link(prepared)} made.",
+                _("Rows of each label in the sets of {run}.", run=link(prepared)),
                 data_charts.class_balance(
-                    balance, positive=spec.positive, negative=spec.negative
-                ).to_dict(),
+                    balance,
+                    positive=str(project.words(spec.positive)),
+                    negative=str(project.words(spec.negative)),
+                ),
             )
         )
     return blocks
@@ -182,38 +225,44 @@ def _variables(run: RunFacts) -> list[Block]:
         "auc_alone", ascending=False, kind="stable"
     )
     blocks: list[Block] = [
-        Heading("Individual variables, and how they stand to the target"),
+        Heading(_("Variables and their relation to the target")),
         Paragraph(
-            "How well each column alone tells the two labels apart, on the labelled rows: 0.5 is "
-            "nothing, 1 is all. A column that is noted only after what is predicted cannot "
-            "forecast it, however good it looks."
+            _(
+                "AUC of each column alone on the labelled rows: 0.5 is chance, 1 is "
+                "perfect. A column recorded only after the predicted event cannot "
+                "predict it, however high its AUC."
+            )
         ),
     ]
     if ranked.empty:
-        blocks.append(Missing("How each column stands to the target was not kept.", "acquire"))
+        blocks.append(
+            Missing(_("The relation of each column to the target was not recorded."), "acquire")
+        )
     else:
         blocks.append(
             Table(
-                ("Column", "AUC alone", "Known", "Mean or most frequent"),
+                (_("Column"), _("AUC alone"), _("Known"), _("Mean or most frequent")),
                 tuple(
                     (
                         code(row["column"]),
                         number(row["auc_alone"], 3),
-                        str(row["recorded"]),
+                        str(RECORDED[row["recorded"]]),
                         number(row["mean"], 2)
                         if row["mean"] == row["mean"]
                         else code(row["usual"]),
                     )
                     for row in ranked.head(12).to_dict("records")
                 ),
-                f"From {link(run)}; all columns stand in the data dictionary.",
+                _("From {run}; all columns are in the data dictionary.", run=link(run)),
             )
         )
     odd = run.tables.get("leakage", pd.DataFrame())
     if not odd.empty:
         blocks += [
-            Paragraph(f"What {link(run)} warns of, where a model would use the column:"),
-            Bullets(tuple(plain(text) for text in odd["text"])),
+            Paragraph(
+                _("Leakage warnings of {run}, for models that use the column:", run=link(run))
+            ),
+            Bullets(tuple(plain(words(text)) for text in odd["text"])),
         ]
     return blocks
 
@@ -231,27 +280,40 @@ def _columns(run: RunFacts) -> pd.DataFrame:
 def _kept(facts: Facts, run: RunFacts) -> list[Block]:
     features = run.params.get("features", "").split(",")
     kept = code(run.params.get("rows_kept", "all"))
-    rows, columns = (
-        number(metric(run, name)).replace(",", "") for name in ("rows_filtered", "columns_filtered")
-    )
+    sizes = [metric(run, name) for name in ("rows_filtered", "columns_filtered")]
+    rows, columns = ("–" if size is None else f"{size:.0f}" for size in sizes)
     return [
         Paragraph(
-            f"{link(run)} keeps the rows with {kept}, "
-            f"the features {listed(features)} and the target `{facts.spec.target}`: the "
-            f"dimension is **({rows}, {columns})**."
+            _(
+                "{run} keeps the rows with {kept}, the features {features} and the target "
+                "`{target}`: the dimension is **({rows}, {columns})**.",
+                run=link(run),
+                kept=kept,
+                features=listed(features),
+                target=facts.spec.target,
+                rows=rows,
+                columns=columns,
+            )
         ),
         Table(
-            ("Step", "Rows"),
+            (_("Step"), _("Rows")),
             (
-                ("Raw rows", number(metric(run, "rows_raw"))),
-                ("Not of the wanted kind", number(metric(run, "rows_other"))),
-                ("Without a label", number(metric(run, "rows_unlabelled"))),
-                ("With a missing value, dropped", number(metric(run, "rows_missing"), 0)),
-                ("Kept", number(metric(run, "rows_filtered"))),
+                (_("Raw rows"), number(metric(run, "rows_raw"))),
+                (_("Outside the row filter"), number(metric(run, "rows_other"))),
+                (_("Without a label"), number(metric(run, "rows_unlabelled"))),
+                (_("With a missing value, dropped"), number(metric(run, "rows_missing"), 0)),
+                (_("Kept"), number(metric(run, "rows_filtered"))),
             ),
-            f"From {link(run)}.",
+            _("From {run}.", run=link(run)),
         ),
     ]
+
+
+def _number(text: str | None) -> str:
+    try:
+        return messages.number(float(text or ""), "g")
+    except ValueError:
+        return "–"
 
 
 def _split(facts: Facts, run: RunFacts) -> list[Block]:
@@ -259,20 +321,25 @@ def _split(facts: Facts, run: RunFacts) -> list[Block]:
     rate_train, rate_test = metric(run, "base_rate_train"), metric(run, "base_rate_test")
     spec = facts.spec
     blocks: list[Block] = [
-        Heading("Training and test set"),
+        Heading(_("Training and test set")),
         Table(
-            ("Set", "Rows", f"Share {spec.positive}"),
+            (_("Set"), _("Rows"), _("Share of {positive}", positive=project.words(spec.positive))),
             (
-                ("Training set", number(train), share(rate_train)),
-                ("Test set", number(test), share(rate_test)),
+                (_("Training set"), number(train), share(rate_train)),
+                (_("Test set"), number(test), share(rate_test)),
             ),
-            f"Split `{run.params.get('split')}`, test share {run.params.get('test_share')}, seed "
-            f"{run.params.get('seed')}, from {link(run)}.",
+            _(
+                "Split `{split}`, test share {test_share}, seed {seed}, from {run}.",
+                split=run.params.get("split"),
+                test_share=_number(run.params.get("test_share")),
+                seed=run.params.get("seed"),
+                run=link(run),
+            ),
         ),
     ]
     checks = run.tables.get("split_checks", pd.DataFrame())
     if not checks.empty:
-        blocks.append(check_table(checks, f"Checks of the split, from {link(run)}."))
-        blocks.append(Paragraph(f"What each check of {link(run)} found:"))
-        blocks.append(Bullets(tuple(plain(text) for text in checks["text"] if text)))
+        blocks.append(check_table(checks, _("Checks of the split, from {run}.", run=link(run))))
+        blocks.append(Paragraph(_("Results of the checks of {run}:", run=link(run))))
+        blocks.append(Bullets(tuple(plain(words(text)) for text in checks["text"] if text)))
     return blocks

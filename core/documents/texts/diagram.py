@@ -7,27 +7,21 @@ PDF and pictures.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
+from core.platform.messages import LANGUAGES, Message, _, current, n_, speaking
 from core.platform.steps import STEPS, Artifact, Step
 from core.stats.charts import style
-
-Translate = Callable[[str], str]
 
 # in pixels of a picture file; a page scales it to its own width
 WIDTH, BOX_LEFT, BOX_WIDTH, GAP, LINE = 640, 86, 152, 14, 14
 TEXT_CHARACTERS, TEXT_SIZE = 52, 11
 LANE = 13
-PHASES = {"development": "A model is made", "operation": "A model is at work"}
-
-
-def _same(text: str) -> str:
-    return text
+PHASES = {"development": Message("Development"), "operation": Message("Operation")}
 
 
 def places(stage: Step) -> list[str]:
@@ -45,7 +39,7 @@ def places(stage: Step) -> list[str]:
     for artifact in stage.outputs:
         if artifact.room in ("run", "candidate"):
             continue
-        folder, _, name = (
+        folder, _unused, name = (
             artifact.name.rpartition("/") if artifact.room == "home" else (artifact.room, "", "")
         )
         folders.setdefault(folder, []).append(name or artifact.name)
@@ -57,17 +51,14 @@ def kept_in_run(stage: Step) -> list[Artifact]:
     return [artifact for artifact in stage.outputs if artifact.room in ("run", "candidate")]
 
 
-def _more(stage: Step) -> str:
-    count = len(kept_in_run(stage))
-    return f"{count} artifacts in its run" if count > 1 else f"{count} artifact in its run"
-
-
-def _lines(stage: Step, translate: Translate) -> list[str]:
+def _lines(stage: Step) -> list[str]:
     lines = [part for place in places(stage) for part in textwrap.wrap(place, TEXT_CHARACTERS)]
-    return [*lines, translate(_more(stage))] if kept_in_run(stage) else lines
+    if left := len(kept_in_run(stage)):
+        lines.append(n_("{count} artifact in its run", "{count} artifacts in its run", left))
+    return lines
 
 
-def mermaid(translate: Translate = _same) -> str:
+def mermaid() -> str:
     """Return the diagram as a Mermaid flowchart.
 
     Examples
@@ -78,17 +69,17 @@ def mermaid(translate: Translate = _same) -> str:
     """
     lines = ["flowchart LR"]
     for phase, title in PHASES.items():
-        lines.append(f'  subgraph {phase}["{translate(title)}"]')
+        lines.append(f'  subgraph {phase}["{title}"]')
         for stage in STEPS:
             if stage.phase == phase:
-                name = f"<b>{translate(stage.title)}</b><br/>{stage.run_name}"
+                name = f"<b>{stage.title}</b><br/>{stage.run_name}"
                 lines.append(f'    {stage.name}["{name}"]')
         lines.append("  end")
     for stage in STEPS:
         lines += [f"  {stage.name} --> {other}" for other in stage.next]
     for stage in STEPS:
         # a name in angle brackets would be parsed as HTML
-        shown = "<br/>".join(_entities(line) for line in _lines(stage, translate))
+        shown = "<br/>".join(_entities(line) for line in _lines(stage))
         lines += [
             f'  {stage.name}_leaves["{shown}"]:::artifact',
             f"  {stage.name} -.- {stage.name}_leaves",
@@ -101,7 +92,7 @@ def _entities(text: str) -> str:
     return text.replace("<", "#lt;").replace(">", "#gt;").replace("@", "#64;")
 
 
-def dot(translate: Translate = _same) -> str:
+def dot() -> str:
     """Return the diagram in Graphviz's language.
 
     Examples
@@ -120,13 +111,13 @@ def dot(translate: Translate = _same) -> str:
         f'  edge [color="{grey}"]',
     ]
     for place, (phase, title) in enumerate(PHASES.items()):
-        lines.append(f'  subgraph "cluster_{place}" {{ label="{translate(title)}"; style="rounded"')
+        lines.append(f'  subgraph "cluster_{place}" {{ label="{title}"; style="rounded"')
         for stage in STEPS:
             if stage.phase == phase:
-                text = "\\n".join([translate(stage.title), stage.run_name])
+                text = "\\n".join([str(stage.title), stage.run_name])
                 fill = _colours()[phase]
                 lines.append(f'    "{stage.name}" [label="{text}", fillcolor="{fill}"]')
-                left = "".join(f"{line}\\l" for line in _lines(stage, translate))
+                left = "".join(f"{line}\\l" for line in _lines(stage))
                 lines.append(
                     f'    "{stage.name} leaves" [label="{left}", shape=note, style="", '
                     f'fontsize=9, color="{grey}", fontcolor="{grey}"]'
@@ -142,7 +133,7 @@ def _colours() -> dict[str, str]:
     return {"development": style.PALETTE["cool"], "operation": style.PALETTE["accent"]}
 
 
-def chart(translate: Translate = _same) -> dict[str, Any]:
+def chart() -> dict[str, Any]:
     """Return the diagram as a Vega-Lite chart: a box per stage, with its outputs beside it.
 
     Arrows between neighbours point down; all others run left of the boxes, dashed where they point
@@ -155,18 +146,19 @@ def chart(translate: Translate = _same) -> dict[str, Any]:
     ('container', 6)
     """
     # four documents and the checklist draw the same one: cached
-    return deepcopy(_in_english()) if translate is _same else _drawn(translate)
+    return deepcopy(_drawn(current()))
 
 
-@lru_cache(maxsize=1)
-def _in_english() -> dict[str, Any]:
-    return _drawn(_same)
+@lru_cache(maxsize=len(LANGUAGES))
+def _drawn(language: str) -> dict[str, Any]:
+    with speaking(language):
+        return _drawing()
 
 
-def _drawn(translate: Translate) -> dict[str, Any]:
+def _drawing() -> dict[str, Any]:
     import altair as alt
 
-    boxes, texts, height = _laid_out(translate)
+    boxes, texts, height = _laid_out()
     lines, heads = _arrows(boxes)
 
     def across(field: str) -> alt.X:
@@ -181,23 +173,23 @@ def _drawn(translate: Translate) -> dict[str, Any]:
     fill = alt.Color(
         "phase:N",
         scale=alt.Scale(
-            domain=[translate(PHASES[phase]) for phase in colours], range=list(colours.values())
+            domain=[str(PHASES[phase]) for phase in colours], range=list(colours.values())
         ),
         legend=style.legend(2),
     )
     grey = style.PALETTE["line"]
     labelled_boxes = boxes.assign(
-        phase=[translate(PHASES[stage.phase]) for stage in STEPS],
-        about=[translate(stage.about) for stage in STEPS],
-        title=[translate(stage.title) for stage in STEPS],
+        phase=[str(PHASES[stage.phase]) for stage in STEPS],
+        about=[str(stage.about) for stage in STEPS],
+        title=[str(stage.title) for stage in STEPS],
         middle=boxes["left"] + BOX_WIDTH / 2,
         name=boxes["y"] + boxes["high"] / 2 - 8,
         run=boxes["y"] + boxes["high"] / 2 + 9,
     )
     tooltip = [
-        alt.Tooltip("title:N", title=translate("Page")),
-        alt.Tooltip("run_name:N", title=translate("MLflow run")),
-        alt.Tooltip("about:N", title=translate("What it does")),
+        alt.Tooltip("title:N", title=_("Page")),
+        alt.Tooltip("run_name:N", title=_("MLflow run")),
+        alt.Tooltip("about:N", title=_("What it does")),
     ]
     base = alt.Chart(labelled_boxes)
     layers = [
@@ -244,23 +236,23 @@ def _drawn(translate: Translate) -> dict[str, Any]:
         .encode(x=x, y=y, text=alt.Text("text:N")),
     ]
     drawn = style.finish(
-        layers, None, translate("The life cycle from acquisition to operation"), height=height + 34
+        layers, None, _("The life cycle from acquisition to operation"), height=height + 34
     )
     vega: dict[str, Any] = drawn.to_dict()
     vega["config"]["view"]["stroke"] = None
     return vega
 
 
-def _laid_out(translate: Translate) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+def _laid_out() -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """Return the boxes, the lines of text beside them, and the total height, in pixels."""
     boxes, texts, y = [], [], 2.0
     for stage in STEPS:
-        lines = _lines(stage, translate)
+        lines = _lines(stage)
         high = max(46.0, LINE * len(lines) + 6)
         boxes.append(
             {
                 "step": stage.name,
-                "title": stage.title,
+                "title": str(stage.title),
                 "run_name": stage.run_name,
                 "left": BOX_LEFT,
                 "right": BOX_LEFT + BOX_WIDTH,

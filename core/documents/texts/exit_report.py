@@ -16,10 +16,21 @@ from core.documents.dossier import (
     RunFacts,
     Table,
 )
-from core.documents.texts import diagram
+from core.documents.texts import diagram, model_report
 from core.documents.texts.project_parts import added
-from core.documents.texts.reading import link, listed, metric, number, percent, plain, plain_tags
+from core.documents.texts.reading import (
+    link,
+    listed,
+    metric,
+    number,
+    percent,
+    plain,
+    plain_tags,
+    words,
+)
 from core.monitoring.records import ReportRun
+from core.platform import project
+from core.platform.messages import Message, _, n_, sentences
 from core.platform.steps import FILTERED, STEPS
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun, ReplayRun
@@ -27,6 +38,12 @@ from core.scoring.records import ScoringRun
 
 # reduction of the base rate's log loss, as a share, that changes decisions about single rows
 MUCH = 0.1
+VERDICTS = {
+    "pass": Message("pass"),
+    "hold": Message("hold"),
+    "refuse": Message("refuse"),
+    "not_applicable": Message("not applicable"),
+}
 
 
 def build(facts: Facts) -> Document:
@@ -52,21 +69,24 @@ def build(facts: Facts) -> Document:
         *_next(facts),
     )
     return Document(
-        "exit_report",
-        "Exit Report",
-        "What the project set out to do, what it found, what was learned, and what comes next.",
-        blocks,
+        "exit_report", _("Exit Report"), _("Goals, results, learnings and next steps."), blocks
     )
 
 
 def _overview(facts: Facts) -> list[Block]:
     spec = facts.spec
     blocks: list[Block] = [
-        Heading("Overview"),
+        Heading(_("Overview")),
         Paragraph(
-            f"{spec.title}: a model that answers '{spec.question}' was built on "
-            f"{spec.rows.development_name}, put to work on {spec.rows.production_name}, and "
-            "watched there. Every number of this report stands in a run; links lead to it."
+            _(
+                "{title}: a model that answers '{question}' was built on "
+                "{development_name}, applied to {production_name}, and monitored "
+                "there. Every number of this report comes from a run and links to it.",
+                title=project.words(spec.title),
+                question=project.words(spec.question),
+                development_name=project.words(spec.rows.development_name),
+                production_name=project.words(spec.rows.production_name),
+            )
         ),
     ]
     train, monitor = facts.runs.get("train"), facts.runs.get("monitor")
@@ -74,37 +94,52 @@ def _overview(facts: Facts) -> list[Block]:
         best = facts.candidates[0]
         blocks.append(
             Paragraph(
-                f"The model is {best.name}, log loss {number(metric(best, 'log_loss_test'))} and "
-                f"ROC AUC {number(metric(best, 'roc_auc_test'))} on rows it had not seen "
-                f"({link(best)})."
+                _(
+                    "The model is {name}: log loss {log_loss} and ROC AUC {roc_auc} on the "
+                    "test set ({run}).",
+                    name=model_report.name_of(best),
+                    log_loss=number(metric(best, "log_loss_test")),
+                    roc_auc=number(metric(best, "roc_auc_test")),
+                    run=link(best),
+                )
             )
         )
     else:
-        blocks.append(Missing("Which model was chosen.", "train"))
+        blocks.append(Missing(_("Which model was chosen."), "train"))
     if monitor:
         title = plain_tags(ReportRun, monitor).verdict_title
-        blocks.append(Paragraph(f"The outcome: {title} ({link(monitor)})."))
+        blocks.append(Paragraph(_("The outcome: {title} ({run}).", title=title, run=link(monitor))))
     else:
-        blocks.append(Missing("Whether it fits in operation.", "monitor"))
+        blocks.append(Missing(_("Whether it fits in operation."), "monitor"))
     return blocks
 
 
 def _domain(facts: Facts) -> list[Block]:
     spec = facts.spec
     blocks: list[Block] = [
-        Heading("Business domain"),
+        Heading(_("Business domain")),
         Paragraph(
-            spec.domain
-            or f"Rows of {spec.title}, of two kinds: {spec.rows.development_name} and "
-            f"{spec.rows.production_name}."
+            str(project.words(spec.domain))
+            or _(
+                "Rows of {title}, of two kinds: {development_name} and {production_name}.",
+                title=project.words(spec.title),
+                development_name=project.words(spec.rows.development_name),
+                production_name=project.words(spec.rows.production_name),
+            )
         ),
-        Heading("Business problem"),
+        Heading(_("Business problem")),
         Paragraph(
-            f"For a row that is not decided yet, say how likely '{spec.positive}' is against "
-            f"'{spec.negative}', from what is known before. Labelled "
-            f"{spec.rows.development_name} are there to learn from; what is met in operation are "
-            f"{spec.rows.production_name}. So there are two problems: to forecast, and to notice "
-            "when the forecasts no longer hold."
+            _(
+                "For a row with unknown outcome, predict the probability of "
+                "'{positive}' against '{negative}' from what is known before. The "
+                "model learns from labelled {development_name}; in operation it scores "
+                "{production_name}. So there are two problems: to predict, and to "
+                "notice when the predictions no longer hold.",
+                positive=project.words(spec.positive),
+                negative=project.words(spec.negative),
+                development_name=project.words(spec.rows.development_name),
+                production_name=project.words(spec.rows.production_name),
+            )
         ),
     ]
     acquired = facts.runs.get("acquire")
@@ -112,46 +147,64 @@ def _domain(facts: Facts) -> list[Block]:
         rate = metric(acquired, "base_rate_raw")
         blocks.append(
             Paragraph(
-                f"Of {number(metric(acquired, 'rows_raw'))} rows, "
-                f"{number(metric(acquired, 'rows_development'))} are "
-                f"{spec.rows.development_name}, "
-                f"{number(metric(acquired, 'rows_production'))} {spec.rows.production_name}, and "
-                f"{number(metric(acquired, 'labels_missing'))} have no label; "
-                f"'{spec.positive}' are {percent(rate or 0.0)} of the labelled ones "
-                f"({link(acquired)})."
+                _(
+                    "{rows} rows: {development} {development_name} and {production} "
+                    "{production_name}. {unlabelled} rows have no label; of the labelled "
+                    "rows {rate} are '{positive}' ({run}).",
+                    rows=number(metric(acquired, "rows_raw")),
+                    development=number(metric(acquired, "rows_development")),
+                    development_name=project.words(spec.rows.development_name),
+                    production=number(metric(acquired, "rows_production")),
+                    production_name=project.words(spec.rows.production_name),
+                    unlabelled=number(metric(acquired, "labels_missing")),
+                    positive=project.words(spec.positive),
+                    rate=percent(rate or 0.0),
+                    run=link(acquired),
+                )
             )
         )
     else:
-        blocks.append(Missing("How many rows there are.", "acquire"))
+        blocks.append(Missing(_("How many rows there are."), "acquire"))
     return blocks
 
 
 def _data(facts: Facts) -> list[Block]:
     run = facts.runs.get("prepare")
-    blocks: list[Block] = [Heading("Data processing")]
+    blocks: list[Block] = [Heading(_("Data processing"))]
     if run is None:
-        blocks.append(Missing("How the rows were chosen and divided.", "prepare"))
+        blocks.append(Missing(_("How the rows were chosen and split."), "prepare"))
         return blocks
     dropped = [
-        (f"rows other than `{run.params.get('rows_kept', '')}`", "rows_other"),
-        ("rows without a label", "rows_unlabelled"),
-        ("rows with another missing value", "rows_missing"),
+        (_("rows outside the filter `{rows}`", rows=run.params.get("rows_kept", "")), "rows_other"),
+        (_("rows without a label"), "rows_unlabelled"),
+        (_("rows with another missing value"), "rows_missing"),
     ]
     blocks += [
         Paragraph(
-            f"From {number(metric(run, 'rows_raw'))} raw rows to "
-            f"{number(metric(run, 'rows_filtered'))} rows of "
-            f"{number(metric(run, 'columns_filtered'))} columns in `{FILTERED}` ({link(run)}):"
+            _(
+                "From {raw} raw rows to {rows} rows of {columns} columns in `{file}` ({run}):",
+                raw=number(metric(run, "rows_raw")),
+                rows=number(metric(run, "rows_filtered")),
+                columns=number(metric(run, "columns_filtered")),
+                file=FILTERED,
+                run=link(run),
+            )
         ),
         Table(
-            ("Left out", "Rows"),
+            (_("Left out"), _("Rows")),
             tuple((reason, number(metric(run, name), 0)) for reason, name in dropped),
-            f"From {link(run)}.",
+            _("From {run}.", run=link(run)),
         ),
         Paragraph(
-            f"Features: {listed(run.params.get('features', '').split(','))}; target "
-            f"`{facts.spec.target}`. {number(metric(run, 'rows_train'))} rows train and "
-            f"{number(metric(run, 'rows_test'))} test ({link(run)})."
+            _(
+                "Features: {features}; target `{target}`. The training set has {train} "
+                "rows and the test set {test} ({run}).",
+                features=listed(run.params.get("features", "").split(",")),
+                target=facts.spec.target,
+                train=number(metric(run, "rows_train")),
+                test=number(metric(run, "rows_test")),
+                run=link(run),
+            )
         ),
     ]
     return blocks
@@ -159,24 +212,38 @@ def _data(facts: Facts) -> list[Block]:
 
 def _modeling(facts: Facts) -> list[Block]:
     train = facts.runs.get("train")
-    blocks: list[Block] = [Heading("Modeling")]
+    blocks: list[Block] = [Heading(_("Modeling"))]
     if train is None or not facts.candidates:
-        blocks.append(Missing("Which candidates were compared.", "train"))
+        blocks.append(Missing(_("Which candidates were compared."), "train"))
         return blocks
     base = metric(facts.candidates[0], "base_rate_test")
     blocks.append(
         Paragraph(
-            f"{len(facts.candidates)} candidates were fitted with PyCaret on "
-            f"{number(metric(train, 'rows_train'))} rows, cross-validated in "
-            f"{train.params.get('folds', '?')} folds, and compared by log loss ({link(train)})."
+            n_(
+                "{count:,} candidate was fitted with PyCaret on {rows} rows and cross-validated in "
+                "{folds} folds ({run}).",
+                "{count:,} candidates were fitted with PyCaret on {rows} rows, cross-validated in "
+                "{folds} folds, and compared by log loss ({run}).",
+                len(facts.candidates),
+                rows=number(metric(train, "rows_train")),
+                folds=train.params.get("folds", "?"),
+                run=link(train),
+            )
         )
     )
     blocks.append(
         Table(
-            ("Candidate", "Log loss, folds", "Log loss, test", "F1, test", "ROC AUC, test", "Run"),
+            (
+                _("Candidate"),
+                _("Log loss, folds"),
+                _("Log loss, test"),
+                _("F1, test"),
+                _("ROC AUC, test"),
+                _("Run"),
+            ),
             tuple(
                 (
-                    candidate.name,
+                    model_report.name_of(candidate),
                     number(metric(candidate, "log_loss_cv")),
                     number(metric(candidate, "log_loss_test")),
                     number(metric(candidate, "f1_test")),
@@ -185,7 +252,7 @@ def _modeling(facts: Facts) -> list[Block]:
                 )
                 for candidate in facts.candidates
             ),
-            "The best in cross-validation first.",
+            _("The best in cross-validation first."),
         )
     )
     skill = metric(facts.candidates[0], "skill_test")
@@ -196,53 +263,73 @@ def _modeling(facts: Facts) -> list[Block]:
             low = high = skill
         blocks.append(
             Paragraph(
-                f"How good is that? Against always forecasting the base rate of {percent(base)}, "
-                f"the best candidate has a skill of {percent(skill, 2)} (95% interval "
-                f"{percent(low, 2)} to {percent(high, 2)}; {link(facts.candidates[0])})."
+                _(
+                    "Compared with always predicting the base rate of {base}, the best "
+                    "candidate has a skill of {skill} (95% interval {low} to {high}; "
+                    "{run}).",
+                    base=percent(base),
+                    skill=percent(skill, 2),
+                    low=percent(low, 2),
+                    high=percent(high, 2),
+                    run=link(facts.candidates[0]),
+                )
             )
         )
         if skill < MUCH:
-            blocks.append(Paragraph("It knows something, and not much."))
+            blocks.append(Paragraph(_("The skill is low.")))
     return blocks
 
 
 def _validation(facts: Facts) -> list[Block]:
-    blocks: list[Block] = [Heading("Validation")]
+    blocks: list[Block] = [Heading(_("Validation"))]
     promoted = facts.runs.get("promote")
     if promoted:
         reason = plain_tags(PromotionRun, promoted).reason
-        blocks.append(Paragraph(f"The gate: {reason} ({link(promoted)})"))
+        blocks.append(Paragraph(_("The gate: {reason} ({run})", reason=reason, run=link(promoted))))
         rules = promoted.tables.get("rules", pd.DataFrame())
         if not rules.empty:
             blocks.append(
                 Table(
-                    ("Rule", "Verdict", "Why"),
+                    (_("Rule"), _("Verdict"), _("Why")),
                     tuple(
-                        (str(row["title"]), _verdict_text(str(row["verdict"])), plain(row["text"]))
+                        (
+                            words(row["title"]),
+                            str(VERDICTS[row["verdict"]]),
+                            plain(words(row["text"])),
+                        )
                         for row in rules.to_dict("records")
                     ),
-                    f"What a challenger was held to in {link(promoted)}.",
+                    _("Rules of the gate in {run}.", run=link(promoted)),
                 )
             )
     elif facts.champion:
         blocks.append(
             Paragraph(
-                f"Version {facts.champion.version} became the champion as the first one; no "
-                "challenger has been held against it yet."
+                _(
+                    "Version {version} became the champion as the first one; no challenger "
+                    "has been compared with it yet.",
+                    version=facts.champion.version,
+                )
             )
         )
     else:
-        blocks.append(Missing("Whether a version was let into operation.", "promote"))
+        blocks.append(Missing(_("Whether a version was promoted."), "promote"))
     scored = facts.runs.get("score")
     if scored is None:
-        blocks.append(Missing("What the model answered in operation.", "score"))
+        blocks.append(Missing(_("What the model predicted in operation."), "score"))
         return blocks
     blocks.append(
         Paragraph(
-            f"In operation: {number(metric(scored, 'rows_scored'))} rows scored by version "
-            f"{scored.params.get('version', '?')}, {number(metric(scored, 'rows_labelled'), 0)} of "
-            f"them with a label; log loss {number(metric(scored, f'log_loss_{_source(scored)}'))}, "
-            f"F1 {number(metric(scored, f'f1_{_source(scored)}'))} ({link(scored)})."
+            _(
+                "In operation: {rows} rows scored by version {version}, {labelled} of "
+                "them with a label; log loss {log_loss}, F1 {f1} ({run}).",
+                rows=number(metric(scored, "rows_scored")),
+                version=scored.params.get("version", "?"),
+                labelled=number(metric(scored, "rows_labelled"), 0),
+                log_loss=number(metric(scored, f"log_loss_{_source(scored)}")),
+                f1=number(metric(scored, f"f1_{_source(scored)}")),
+                run=link(scored),
+            )
         )
     )
     if monitor := facts.runs.get("monitor"):
@@ -253,26 +340,24 @@ def _validation(facts: Facts) -> list[Block]:
     return blocks
 
 
-def _verdict_text(verdict: str) -> str:
-    return "not applicable" if verdict == "not_applicable" else verdict
-
-
 def _source(run: RunFacts) -> str:
     return plain_tags(ScoringRun, run).source or run.params.get("source", "production")
 
 
 def _architecture(facts: Facts) -> list[Block]:
     blocks: list[Block] = [
-        Heading("Solution architecture"),
+        Heading(_("Solution architecture")),
         Paragraph(
-            "One app on one machine: pages draw, steps order one named run each, adapters touch "
-            "the world, logic only computes. Work runs in processes of its own, so that a page "
-            "never waits; MLflow keeps runs and versions; the champion answers behind a gateway "
-            "that keeps every answer."
+            _(
+                "One app on one machine. Pages draw; each step works in a process of "
+                "its own and records one named run, so a page never waits. MLflow "
+                "stores runs and versions; the champion is served behind a gateway "
+                "that logs every prediction."
+            )
         ),
         Figure(
             "life_cycle",
-            "The life cycle from acquisition to operation.",
+            _("The life cycle from acquisition to operation."),
             diagram.chart(),
             diagram.mermaid(),
         ),
@@ -280,12 +365,12 @@ def _architecture(facts: Facts) -> list[Block]:
     taken = [stage for stage in STEPS if stage.name in facts.runs]
     blocks.append(
         Table(
-            ("Step", "Last run"),
-            tuple((stage.title, link(facts.runs[stage.name])) for stage in taken),
-            f"{len(taken)} of {len(STEPS)} steps were taken.",
+            (_("Step"), _("Last run")),
+            tuple((str(stage.title), link(facts.runs[stage.name])) for stage in taken),
+            _("{taken:,} of {steps:,} steps have run.", taken=len(taken), steps=len(STEPS)),
         )
         if taken
-        else Missing("Which steps were taken.", "acquire")
+        else Missing(_("Which steps have run."), "acquire")
     )
     return blocks
 
@@ -295,54 +380,70 @@ def _benefits(facts: Facts) -> list[Block]:
     report = plain_tags(ReportRun, monitor) if monitor else ReportRun()
     best = facts.candidates[0] if facts.candidates else None
     skill = metric(best, "skill_test")
-    blocks: list[Block] = [Heading("Benefits"), Heading("For the organisation", 3)]
+    blocks: list[Block] = [Heading(_("Benefits")), Heading(_("For the organisation"), 3)]
     if best is None or skill is None:
-        blocks.append(Missing("What a forecast is worth here.", "train"))
+        blocks.append(Missing(_("What a prediction is worth here."), "train"))
     else:
-        if skill < MUCH:
-            judgement = (
-                f"Told honestly: a forecast with a skill of {percent(skill, 2)} over the "
-                f"base rate ({link(best)}) changes few decisions about single rows."
+        judgement = (
+            Message(
+                "A skill of {skill} over the base rate ({run}) changes few decisions about single "
+                "rows.",
+                skill=percent(skill, 2),
+                run=link(best),
             )
-        else:
-            judgement = (
-                f"A forecast that saves {percent(skill, 2)} of the log loss of the base rate "
-                f"({link(best)}) can change decisions about single rows, where it holds."
-            )
-        blocks.append(
-            Paragraph(
-                f"{judgement} What is of use beside it is the way: the next model, on better "
-                "features or on other rows, takes the same steps and is held to the same proof."
+            if skill < MUCH
+            else Message(
+                "A skill of {skill} over the base rate ({run}) can change decisions about single "
+                "rows, where the model fits.",
+                skill=percent(skill, 2),
+                run=link(best),
             )
         )
-    blocks.append(Heading("For those who act on it", 3))
+        process = Message(
+            "The process is of use too: the next model, with better features or other rows, takes "
+            "the same steps and meets the same criteria."
+        )
+        blocks.append(Paragraph(str(sentences(judgement, process))))
+    blocks.append(Heading(_("For those who act on it"), 3))
     if monitor is None:
-        blocks.append(Missing("Whether the answers can be acted on in operation.", "monitor"))
+        blocks.append(Missing(_("Whether the predictions can be used in operation."), "monitor"))
     elif report.verdict in ("does_not_fit", "no_skill"):
         blocks.append(
             Paragraph(
-                f"They are told what not to do: the labels for the {spec.rows.production_name} are "
-                f"not to be acted on ({link(monitor)})."
+                _(
+                    "Don't use the predicted classes for {production_name} ({run}).",
+                    production_name=project.words(spec.rows.production_name),
+                    run=link(monitor),
+                )
             )
         )
         loss, before = metric(monitor, "log_loss_current"), metric(monitor, "log_loss_reference")
         if loss is not None and before is not None and loss < before:
             blocks.append(
                 Paragraph(
-                    f"By log loss alone, {loss:.4f} against {before:.4f}, the model would have "
-                    f"looked better there than where it was made ({link(monitor)})."
+                    _(
+                        "By log loss alone, {loss:.4f} against {before:.4f}, the model would "
+                        "look better there than on the reference ({run}).",
+                        loss=loss,
+                        before=before,
+                        run=link(monitor),
+                    )
                 )
             )
     else:
         blocks.append(
             Paragraph(
-                f"They know how far to trust it: {report.verdict_title}. "
-                f"{report.verdict_todo} ({link(monitor)})"
+                _(
+                    "The verdict: {title}. {todo} ({run})",
+                    title=report.verdict_title,
+                    todo=report.verdict_todo,
+                    run=link(monitor),
+                )
             )
         )
     blocks.append(
         Paragraph(
-            "No gain in money is claimed: what people decide by the forecasts was not measured."
+            _("No financial gain is claimed: decisions based on the predictions were not measured.")
         )
     )
     return blocks
@@ -350,28 +451,48 @@ def _benefits(facts: Facts) -> list[Block]:
 
 def _learnings(facts: Facts) -> list[Block]:
     learnings = [
-        "Log loss is computed from probabilities. Of labels it only says the error rate in another "
-        "unit.",
-        "A figure says nothing without what it is compared with: the base rate of the same rows, "
-        "and the reference with its interval.",
-        "A change of inputs asks for a look; only worse performance asks for a retraining.",
+        _(
+            "Log loss needs probabilities. Computed from predicted classes, it is "
+            "only the error rate in another unit."
+        ),
+        _(
+            "A metric means little without a comparison: the base rate of the same "
+            "rows, and the reference with its interval."
+        ),
+        _("Investigate when inputs change; retrain only when performance gets worse."),
     ]
     monitor = facts.runs.get("monitor")
     loss, before = metric(monitor, "log_loss_current"), metric(monitor, "log_loss_reference")
     if monitor and loss is not None and before is not None and loss < before:
         learnings.append(
-            f"A model can get worse while its log loss gets better: {loss:.4f} in operation, "
-            f"{before:.4f} on the reference, because the event is rarer there ({link(monitor)})."
+            _(
+                "A model can get worse while its log loss gets better: {loss:.4f} in "
+                "operation, {before:.4f} on the reference, because the event is rarer "
+                "there ({run}).",
+                loss=loss,
+                before=before,
+                run=link(monitor),
+            )
         )
     outside = metric(monitor, "outside_support")
     if monitor and outside is not None and outside > 0.2:
         learnings.append(
-            f"Where {percent(outside)} of the rows lie outside what the model was tested on, "
-            f"performance estimated without labels is withheld ({link(monitor)})."
+            _(
+                "When {outside} of the rows are unlike the test set, no performance is "
+                "estimated without labels ({run}).",
+                outside=percent(outside),
+                run=link(monitor),
+            )
         )
     if replayed := facts.runs.get("replay"):
         answer = plain_tags(ReplayRun, replayed).answer
-        learnings.append(f"Retraining on the past: {answer} ({link(replayed)})")
+        learnings.append(
+            _(
+                "Replay of the retraining policies: {answer} ({run})",
+                answer=answer,
+                run=link(replayed),
+            )
+        )
     trees = [
         candidate
         for candidate in facts.candidates
@@ -379,33 +500,34 @@ def _learnings(facts: Facts) -> list[Block]:
     ]
     if trees and facts.candidates[0] is not trees[0]:
         learnings.append(
-            f"A tree that is grown to the end is sure and often wrong: log loss "
-            f"{number(metric(trees[0], 'log_loss_test'))} at F1 "
-            f"{number(metric(trees[0], 'f1_test'))} ({link(trees[0])}). F1 does not see that."
+            _(
+                "A fully grown decision tree is overconfident: log loss {log_loss} at "
+                "F1 {f1} ({run}). F1 does not show that.",
+                log_loss=number(metric(trees[0], "log_loss_test")),
+                f1=number(metric(trees[0], "f1_test")),
+                run=link(trees[0]),
+            )
         )
-    learnings += added(facts, "learnings")
-    return [Heading("Learnings"), Bullets(tuple(learnings))]
+    learnings += [str(learning) for learning in added(facts, "learnings")]
+    return [Heading(_("Learnings")), Bullets(tuple(learnings))]
 
 
 def _links(facts: Facts) -> list[Block]:
-    rows = [
-        (stage.title, link(facts.runs[stage.name])) for stage in STEPS if stage.name in facts.runs
-    ]
+    rows = [link(facts.runs[stage.name]) for stage in STEPS if stage.name in facts.runs]
     others = (
-        ("Project Charter", "what was promised"),
-        ("Data Report and Data Dictionary", "the rows and their columns"),
-        ("Model Report and model cards", "the candidates and each registered version"),
-        ("Monitoring Report", "the checks behind the verdict"),
-        *added(facts, "links"),
-        ("Artifacts", "everything that was left"),
+        (_("Project Charter"), _("goals and scope")),
+        (_("Data Report and Data Dictionary"), _("the rows and their columns")),
+        (_("Model Report and model cards"), _("the candidates and each registered version")),
+        (_("Monitoring Report"), _("the checks behind the verdict")),
+        *((str(name), str(about)) for name, about in added(facts, "links")),
+        (_("Artifacts"), _("every file, table and registry entry")),
     )
     blocks: list[Block] = [
-        Heading("Links"),
-        Table(("Document", "What stands there"), others, "All are made from the same runs."),
+        Heading(_("Links")),
+        Table((_("Document"), _("Contents")), others, _("All are filled from the same runs.")),
     ]
     if rows:
-        runs = ", ".join(run for _, run in rows)
-        blocks.append(Paragraph(f"The runs: {runs}."))
+        blocks.append(Paragraph(_("Runs: {runs}.", runs=rows)))
     return blocks
 
 
@@ -416,15 +538,18 @@ def _next(facts: Facts) -> list[Block]:
     late = [name for name in facts.spec.columns if facts.spec.columns[name].recorded == "after"]
     if late:
         steps.append(
-            f"Look for features that are known before the event: {listed(late)} would tell more, "
-            "but are noted after it, so a model with them describes and does not foresee."
+            _(
+                "Look for more features that are known before the event: {late} are "
+                "recorded after it, so a model with them cannot predict.",
+                late=listed(late),
+            )
         )
     if decided := facts.runs.get("retrain"):
         if todo := plain_tags(DecisionRun, decided).todo:
             steps.append(f"{todo} ({link(decided)})")
     else:
-        steps.append("Choose when a new challenger is to be trained, on the page Retrain.")
-    missing = [stage.title for stage in STEPS if stage.name not in facts.runs]
+        steps.append(_("Choose a retraining policy on the page Retrain."))
+    missing = [str(stage.title) for stage in STEPS if stage.name not in facts.runs]
     if missing:
-        steps.append(f"Take the steps that were not taken yet: {', '.join(missing)}.")
-    return [Heading("Next steps"), Bullets(tuple(steps), numbered=True)]
+        steps.append(_("Run the remaining steps: {steps}.", steps=missing))
+    return [Heading(_("Next steps")), Bullets(tuple(steps), numbered=True)]

@@ -9,7 +9,6 @@ from core.documents.dossier import (
     Bullets,
     Document,
     Facts,
-    Figure,
     Heading,
     Missing,
     Paragraph,
@@ -18,6 +17,7 @@ from core.documents.dossier import (
 )
 from core.documents.texts.reading import (
     code,
+    figure,
     interval,
     link,
     listed,
@@ -26,43 +26,52 @@ from core.documents.texts.reading import (
     percent,
     plain,
     plain_tags,
+    words,
 )
+from core.platform import messages, project
+from core.platform.messages import Message, _, sentences
 from core.training import candidates as kinds
 from core.training import evaluation_charts
 from core.training.records import CandidateRun, TrainingRun
 
 MOST_SLICES = 10
 SETTINGS = (
-    ("candidates", "Candidates asked for"),
-    ("folds", "Folds of the cross-validation"),
-    ("seed", "Seed"),
-    ("fit_share", "Share of the training rows fitted on"),
-    ("balanced", "Classes weighed alike"),
-    ("tune_trials", "Trials to find better parameters"),
-    ("blend", "Mean of the best as one more candidate"),
-    ("stack", "Regression on the best as one more candidate"),
-    ("calibrate", "Probabilities calibrated by"),
-    ("chosen_by", "Chosen by"),
-    ("refit", "Chosen one fitted again on all labelled rows"),
+    ("candidates", Message("Candidates requested")),
+    ("folds", Message("Folds of the cross-validation")),
+    ("seed", Message("Seed")),
+    ("fit_share", Message("Share of the training rows fitted on")),
+    ("balanced", Message("Balanced classes")),
+    ("tune_trials", Message("Tuning trials")),
+    ("blend", Message("Blend of the best as a candidate")),
+    ("stack", Message("Stack of the best as a candidate")),
+    ("calibrate", Message("Probabilities calibrated by")),
+    ("chosen_by", Message("Chosen by")),
+    ("refit", Message("Chosen model refitted on all labelled rows")),
 )
 SPLITS = {
-    "random": "A random split tells how it does on rows of the same time, not on those to come.",
-    "time": "The split by time tells how it does on the rows right after those it learned from, "
-    "not on those much later.",
-    "group": "The split by group tells how it does on new groups of the same time, not on those to "
-    "come.",
+    "random": Message(
+        "A random split measures performance on rows of the same time, not on future rows."
+    ),
+    "time": Message(
+        "A split by time measures performance on rows right after the training "
+        "rows, not on much later ones."
+    ),
+    "group": Message(
+        "A split by group measures performance on new groups of the same time, not on future ones."
+    ),
 }
 FIGURES = (
-    ("log_loss", "Log loss, nats"),
-    ("skill", "Skill over the base rate"),
-    ("roc_auc", "ROC AUC"),
-    ("brier_score", "Brier score"),
-    ("calibration_error", "Calibration error"),
-    ("f1", "F1 at the threshold"),
-    ("precision", "Precision at the threshold"),
-    ("recall", "Recall at the threshold"),
-    ("accuracy", "Accuracy at the threshold"),
+    ("log_loss", Message("Log loss, nats")),
+    ("skill", Message("Skill over the base rate")),
+    ("roc_auc", Message("ROC AUC")),
+    ("brier_score", Message("Brier score")),
+    ("calibration_error", Message("Calibration error")),
+    ("f1", Message("F1 at the threshold")),
+    ("precision", Message("Precision at the threshold")),
+    ("recall", Message("Recall at the threshold")),
+    ("accuracy", Message("Accuracy at the threshold")),
 )
+APPROACHES = {"regression": Message("regression"), "classification": Message("classification")}
 
 
 def build(facts: Facts) -> Document:
@@ -70,25 +79,25 @@ def build(facts: Facts) -> Document:
 
     Examples
     --------
-    >>> from core.platform import project
+    >>> from core.platform import messages, project
     >>> blocks = build(Facts(project.load("kobe"))).blocks
     >>> [block.step for block in blocks if hasattr(block, "step")]
     ['train', 'train', 'train']
     """
     run = facts.runs.get("train")
-    blocks: list[Block] = [Heading("Baseline")]
+    blocks: list[Block] = [Heading(_("Baseline"))]
     if run is None:
-        blocks.append(Missing("The baseline needs a base rate, which no set gives yet.", "train"))
-        blocks += [Heading("Candidates"), Missing("No candidate was trained yet.", "train")]
-        blocks += [Heading("Final model"), Missing("No model was chosen yet.", "train")]
+        blocks.append(Missing(_("The base rate is not known yet."), "train"))
+        blocks += [Heading(_("Candidates")), Missing(_("No candidate was trained yet."), "train")]
+        blocks += [Heading(_("Final model")), Missing(_("No model was chosen yet."), "train")]
     else:
         best = chosen(facts)
         blocks += _baseline(facts, run)
         blocks += _approaches(facts, run)
         blocks += _candidates(facts, run)
-        blocks.append(Heading("Final model"))
+        blocks.append(Heading(_("Final model")))
         if best is None:
-            blocks.append(Missing("The run of the best candidate is gone.", "train"))
+            blocks.append(Missing(_("The run of the best candidate is gone."), "train"))
         else:
             blocks += _final(run, best, facts)
             blocks += _threshold(facts, best)
@@ -96,8 +105,8 @@ def build(facts: Facts) -> Document:
         blocks += _limits(facts, run)
     return Document(
         "model_report",
-        "Model Report",
-        "The baseline, each candidate of both approaches, the one that was chosen and why.",
+        _("Model Report"),
+        _("The baseline, each candidate of both approaches, the chosen one and why."),
         tuple(blocks),
     )
 
@@ -115,6 +124,18 @@ def chosen(facts: Facts) -> RunFacts | None:
     )
 
 
+def name_of(candidate: RunFacts) -> str:
+    """Return the display name of a candidate in words; of an unknown kind, its run's name."""
+    return _title(candidate.params.get("model", ""), candidate.name)
+
+
+def _title(model: str, otherwise: str) -> str:
+    try:
+        return str(kinds.title(model))
+    except KeyError:
+        return otherwise
+
+
 def base_log_loss(run: RunFacts) -> float | None:
     """Return the log loss of always predicting the base rate, on the test set of a training.
 
@@ -129,31 +150,40 @@ def base_log_loss(run: RunFacts) -> float | None:
 def _baseline(facts: Facts, run: RunFacts) -> list[Block]:
     return [
         Paragraph(
-            "The simplest model forecasts the same probability for every row: the share of "
-            f"{facts.spec.positive} among the rows it learned from. It labels every row alike. "
-            f"On the test set its log loss is {number(base_log_loss(run))} nats, computed from "
-            f"{link(run)}. Any other model has to beat that, and by more than chance."
+            _(
+                "The simplest model predicts the same probability for every row: the "
+                "share of {positive} among its training rows. On the test set its log "
+                "loss is {log_loss} nats, computed from {run}. Any other model has to "
+                "beat that by more than chance.",
+                positive=project.words(facts.spec.positive),
+                log_loss=number(base_log_loss(run)),
+                run=link(run),
+            )
         )
     ]
 
 
 def _approaches(facts: Facts, run: RunFacts) -> list[Block]:
     return [
-        Heading("Approaches"),
+        Heading(_("Approaches")),
         Paragraph(
-            "Both answer the same question. The **regression** fits the probability itself, by a "
-            f"formula of the features. The **classification** takes the share of "
-            f"{facts.spec.positive} in groups of rows that are alike, and labels each row by it. "
-            "Both are judged by the log loss of their probabilities; F1 judges their labels alone, "
-            "at one threshold."
+            _(
+                "Both predict a probability. The **regression** models it by a formula "
+                "of the features. The **classification** takes the share of {positive} "
+                "in groups of similar rows. Both are compared by the log loss of their "
+                "probabilities; F1 rates only the predicted classes, at one threshold.",
+                positive=project.words(facts.spec.positive),
+            )
         ),
         Table(
-            ("Setting", "Value"),
+            (_("Setting"), _("Value")),
             tuple(
-                (title, code(run.params[name])) for name, title in SETTINGS if run.params.get(name)
+                (str(title), code(run.params[name]))
+                for name, title in SETTINGS
+                if run.params.get(name)
             )
-            or (("Settings of the training", "–"),),
-            f"PyCaret fitted the candidates with these settings in {link(run)}.",
+            or ((_("Settings of the training"), "–"),),
+            _("PyCaret fitted the candidates with these settings in {run}.", run=link(run)),
         ),
     ]
 
@@ -161,33 +191,39 @@ def _approaches(facts: Facts, run: RunFacts) -> list[Block]:
 def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
     comparison = run.tables.get("comparison", pd.DataFrame())
     blocks: list[Block] = [
-        Heading("Candidates"),
+        Heading(_("Candidates")),
         Paragraph(
-            f"Fitted on {number(metric(run, 'rows_fit'))} rows, judged in "
-            f"{run.params.get('folds')} folds of the training set and on "
-            f"{number(metric(run, 'rows_test'))} test rows that no choice has looked at."
+            _(
+                "Fitted on {rows} rows, evaluated in {folds} folds of the training set "
+                "and on {test} test rows that no choice has used.",
+                rows=number(metric(run, "rows_fit")),
+                folds=run.params.get("folds"),
+                test=number(metric(run, "rows_test")),
+            )
         ),
     ]
     if comparison.empty:
-        blocks.append(Missing("The comparison of the candidates is gone.", "train"))
+        blocks.append(Missing(_("The comparison of the candidates is gone."), "train"))
         return blocks
     comparison = comparison.sort_values("log_loss_cv", kind="stable")
-    links = {candidate.run_id: link(candidate, candidate.name) for candidate in facts.candidates}
+    links = {
+        candidate.run_id: link(candidate, name_of(candidate)) for candidate in facts.candidates
+    }
     blocks.append(
         Table(
             (
-                "Candidate",
-                "Approach",
-                "Log loss, folds",
-                "Log loss, test",
-                "95% interval",
-                "ROC AUC",
+                _("Candidate"),
+                _("Approach"),
+                _("Log loss, folds"),
+                _("Log loss, test"),
+                _("95% interval"),
+                _("ROC AUC"),
                 "F1",
             ),
             tuple(
                 (
-                    links.get(row["run_id"], str(row["name"])),
-                    _approach(str(row["model"])),
+                    links.get(row["run_id"], _title(str(row["model"]), words(row["name"]))),
+                    str(APPROACHES[_approach(str(row["model"]))]),
                     number(row["log_loss_cv"]),
                     number(row["log_loss_test"]),
                     interval(row["log_loss_test_low"], row["log_loss_test_high"]),
@@ -196,28 +232,32 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
                 )
                 for row in comparison.to_dict("records")
             ),
-            f"From {link(run)}, the best in the folds first.",
+            _("From {run}, the best in the folds first.", run=link(run)),
         )
     )
-    names = {row["model"].partition(".")[0]: row["name"] for row in comparison.to_dict("records")}
-    known = {kind: name for kind, name in names.items() if kind in kinds.KINDS}
-    blocks.append(
-        Bullets(tuple(f"**{name}.** {kinds.KINDS[kind].about}" for kind, name in known.items()))
-    )
+    models = dict.fromkeys(str(model).partition(".")[0] for model in comparison["model"])
+    known = [kinds.KINDS[model] for model in models if model in kinds.KINDS]
+    blocks.append(Bullets(tuple(f"**{kind.title}.** {kind.about}" for kind in known)))
     paired = run.tables.get("paired", pd.DataFrame())
     if not paired.empty:
         blocks += [
-            Heading("Whether the differences are more than chance", 3),
-            Paragraph(f"Each against the best, on the same test rows of {link(run)}:"),
+            Heading(_("Significance of the differences"), 3),
+            Paragraph(_("Each against the best, on the same test rows of {run}:", run=link(run))),
             Bullets(
-                tuple(f"**{row['model']}.** {row['text']}" for row in paired.to_dict("records"))
+                tuple(
+                    f"**{words(row['model'])}.** {words(row['text'])}"
+                    for row in paired.to_dict("records")
+                )
             ),
-            Figure(
+            figure(
                 "paired_differences",
-                f"Differences of log loss from the best on the same test rows, of {link(run)}.",
+                _(
+                    "Differences of log loss from the best on the same test rows, of {run}.",
+                    run=link(run),
+                ),
                 evaluation_charts.paired_differences(
-                    paired, by="model", first="candidate", second="the best"
-                ).to_dict(),
+                    paired, by="model", first=_("candidate"), second=_("the best")
+                ),
             ),
         ]
     left_out = run.tables.get("left_out", pd.DataFrame())
@@ -225,7 +265,11 @@ def _candidates(facts: Facts, run: RunFacts) -> list[Block]:
         blocks.append(
             Bullets(
                 tuple(
-                    f"Left out: {row['model']}. {plain(row['reason'])}"
+                    _(
+                        "Left out: {model}. {reason}",
+                        model=words(row["model"]),
+                        reason=plain(words(row["reason"])),
+                    )
                     for row in left_out.to_dict("records")
                 )
             )
@@ -247,35 +291,55 @@ def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:
             continue
         low, high = metric(best, f"{name}_test_low"), metric(best, f"{name}_test_high")
         rows.append(
-            (title, number(value), "–" if low is None or high is None else interval(low, high))
+            (str(title), number(value), "–" if low is None or high is None else interval(low, high))
         )
     champion = facts.champion
     features = best.params.get("features", ",".join(facts.spec.features)).split(",")
     blocks: list[Block] = [
         Paragraph(
-            f"**{best.name}** was chosen: it has the lowest log loss in the folds of the training "
-            f"set ({number(metric(best, 'log_loss_cv'))} nats), of probabilities and not of "
-            f"labels, from {link(best)}. The test set had no part in the choice."
+            _(
+                "**{name}** was chosen: it has the lowest log loss in cross-validation "
+                "({log_loss} nats), from {run}. The test set had no part in the choice.",
+                name=name_of(best),
+                log_loss=number(metric(best, "log_loss_cv")),
+                run=link(best),
+            )
         ),
-        Paragraph(f"It is version {champion.version} of `{champion.name}`, the champion.")
+        Paragraph(
+            _(
+                "It is version {version} of `{name}`, the champion.",
+                version=champion.version,
+                name=champion.name,
+            )
+        )
         if champion and champion.run_id == best.run_id
-        else Missing("It is not the champion: no decision has made it so.", "promote"),
+        else Missing(_("It is not the champion: it was not promoted."), "promote"),
         Table(
-            ("Figure on the test set", "Value", "95% interval"),
+            (_("Metric on the test set"), _("Value"), _("95% interval")),
             tuple(rows),
-            f"From {link(best)}; intervals are bootstrap intervals of the test rows.",
+            _("From {run}; intervals are bootstrap intervals of the test rows.", run=link(best)),
         ),
-        Paragraph(f"It takes the features {listed(features)}."),
+        Paragraph(_("Its features are {features}.", features=listed(features))),
     ]
     floor, error = (metric(best, "calibration_floor_test"), metric(best, "calibration_error_test"))
     if floor is not None and error is not None:
         blocks.append(
             Paragraph(
-                f"Its calibration error, {number(error)}, is within what chance alone stays below "
-                f"in 95% of cases, {number(floor)}, from {link(best)}."
+                _(
+                    "Its calibration error, {error}, is not above the 95% limit of chance, "
+                    "{floor}, from {run}.",
+                    error=number(error),
+                    floor=number(floor),
+                    run=link(best),
+                )
                 if error <= floor
-                else f"Its calibration error, {number(error)}, is above what chance alone stays "
-                f"below in 95% of cases, {number(floor)}, from {link(best)}."
+                else _(
+                    "Its calibration error, {error}, is above the 95% limit of chance, "
+                    "{floor}, from {run}.",
+                    error=number(error),
+                    floor=number(floor),
+                    run=link(best),
+                )
             )
         )
     settings = [
@@ -284,14 +348,18 @@ def _final(run: RunFacts, best: RunFacts, facts: Facts) -> list[Block]:
         if name.startswith("model.") and value not in ("None", "")
     ]
     if settings:
-        blocks.append(Paragraph(f"Its parameters in {link(best)}: {listed(settings)}."))
+        blocks.append(
+            Paragraph(
+                _("Its parameters in {run}: {settings}.", run=link(best), settings=listed(settings))
+            )
+        )
     curve = run.tables.get("learning", pd.DataFrame())
     if not curve.empty:
         blocks.append(
-            Figure(
+            figure(
                 "learning_curve",
-                f"Log loss over the rows trained on, of {link(run)}: would more rows help?",
-                evaluation_charts.learning_curve(curve, "Log loss (nats)").to_dict(),
+                _("Log loss by number of training rows, from {run}.", run=link(run)),
+                evaluation_charts.learning_curve(curve, _("Log loss (nats)")),
             )
         )
     return blocks
@@ -303,18 +371,36 @@ def _threshold(facts: Facts, best: RunFacts) -> list[Block]:
     champion = facts.champion
     own = champion.threshold if champion and champion.run_id == best.run_id else threshold
     blocks: list[Block] = [
-        Heading("Threshold", 3),
+        Heading(_("Threshold"), 3),
         Paragraph(
-            f"From a probability of {threshold:g} on, a row is labelled {facts.spec.positive}. "
-            f"{choice} At it, precision is {number(metric(best, 'precision_test'), 3)} and recall "
-            f"{number(metric(best, 'recall_test'), 3)} on the test set, from {link(best)}."
+            str(
+                sentences(
+                    Message(
+                        "From a probability of {threshold:g} on, the predicted class is "
+                        "{positive}.",
+                        threshold=threshold,
+                        positive=project.words(facts.spec.positive),
+                    ),
+                    choice,
+                    Message(
+                        "At this threshold, precision is {precision} and recall {recall} on the "
+                        "test set, from {run}.",
+                        precision=number(metric(best, "precision_test"), 3),
+                        recall=number(metric(best, "recall_test"), 3),
+                        run=link(best),
+                    ),
+                )
+            )
         ),
     ]
     if own != threshold:
         blocks.append(
             Paragraph(
-                f"The champion is this classifier with another threshold, {own:g}, which a person "
-                "set. Figures that need a threshold stand here at the first one."
+                _(
+                    "The champion is this classifier with another threshold, {own:g}, set "
+                    "by a person. The metrics here are those of the first one.",
+                    own=own,
+                )
             )
         )
     return blocks
@@ -322,15 +408,16 @@ def _threshold(facts: Facts, best: RunFacts) -> list[Block]:
 
 def _errors(best: RunFacts) -> list[Block]:
     slices = best.tables.get("slices", pd.DataFrame())
-    blocks: list[Block] = [Heading("Where it errs", 3)]
+    blocks: list[Block] = [Heading(_("Where it errs"), 3)]
     if slices.empty:
-        blocks.append(Missing("No slice of the rows was judged.", "train"))
+        blocks.append(Missing(_("No slice was evaluated."), "train"))
         return blocks
     flagged = slices[slices["finding"].isin(("biased", "no_skill"))]
-    sentence = (
-        f"{len(flagged)} of {len(slices)} slices are flagged in {link(best)}."
-        if len(flagged)
-        else f"None of {len(slices)} slices is flagged in {link(best)}."
+    sentence = _(
+        "Flagged slices: {flagged:,} of {slices:,}, in {run}.",
+        flagged=len(flagged),
+        slices=len(slices),
+        run=link(best),
     )
     worst = slices.assign(size=slices["gap"].abs()).sort_values(
         "size", ascending=False, kind="stable"
@@ -339,18 +426,24 @@ def _errors(best: RunFacts) -> list[Block]:
     blocks += [
         Paragraph(sentence),
         Table(
-            ("Slice", "Rows", "Observed", "Mean forecast", "What it means"),
+            (
+                _("Slice"),
+                _("Rows"),
+                _("Observed"),
+                _("Mean predicted probability"),
+                _("What it means"),
+            ),
             tuple(
                 (
                     code(f"{row['column']} = {row['value']}"),
-                    f"{row['rows']:,.0f}",
+                    messages.number(row["rows"], ",.0f"),
                     percent(row["base_rate"]),
                     percent(row["mean_probability"]),
-                    plain(row["text"]),
+                    plain(words(row["text"])),
                 )
                 for row in worst.to_dict("records")
             ),
-            f"The largest gaps between forecast and observed, from {link(best)}.",
+            _("The largest gaps between predicted and observed, from {run}.", run=link(best)),
         ),
     ]
     return blocks
@@ -359,16 +452,22 @@ def _errors(best: RunFacts) -> list[Block]:
 def _limits(facts: Facts, run: RunFacts) -> list[Block]:
     spec, prepared = facts.spec, facts.runs.get("prepare")
     limits = [
-        f"It has seen {plain_tags(TrainingRun, run).rows_name or spec.rows.development_name} "
-        "only. On other rows its probabilities are a guess, see the Monitoring Report.",
-        "What changes after the training it does not know: watch it by the monitoring.",
+        _(
+            "It was trained on {rows} only. On other rows its probabilities are "
+            "unreliable; see the Monitoring Report.",
+            rows=plain(project.words(TrainingRun.of(run).rows_name or spec.rows.development_name)),
+        ),
+        _("It does not know what changes after the training. Monitor it."),
     ]
     if prepared and (split := SPLITS.get(prepared.params.get("split", ""))):
-        limits.insert(1, split)
+        limits.insert(1, str(split))
     known = {*spec.columns, *spec.engineered}
     features = [name for name in TrainingRun.of(run).features if name in known]
     if late := [name for name in features if spec.recorded_after(name)]:
         limits.append(
-            f"It needs {listed(late)}, noted only after what is predicted: it cannot forecast."
+            _(
+                "It needs {late}, recorded only after the predicted event: it cannot predict.",
+                late=listed(late),
+            )
         )
-    return [Heading("Limits", 3), Bullets(tuple(limits))]
+    return [Heading(_("Limits"), 3), Bullets(tuple(limits))]

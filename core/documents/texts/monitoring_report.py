@@ -9,7 +9,6 @@ from core.documents.dossier import (
     Bullets,
     Document,
     Facts,
-    Figure,
     Heading,
     Missing,
     Paragraph,
@@ -19,6 +18,7 @@ from core.documents.dossier import (
 from core.documents.texts.reading import (
     VERDICTS,
     check_table,
+    figure,
     link,
     listed,
     metric,
@@ -27,9 +27,12 @@ from core.documents.texts.reading import (
     percent,
     plain,
     plain_tags,
+    words,
 )
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
+from core.platform import messages
+from core.platform.messages import Message, _, sentences
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
@@ -39,13 +42,13 @@ from core.stats.charts import models as model_charts
 # most rows of a table that a person reads to the end
 MOST_SLICES, MOST_REPORTS = 10, 20
 VERDICT_WORDS = {
-    "fits": "The model fits.",
-    "watch": "The model fits, but it is to be watched.",
-    "investigate": "Something has changed that is to be looked into.",
-    "does_not_fit": "The model does not fit.",
-    "no_skill": "The model shows no skill.",
-    "cannot_tell": "There are too few labels to tell whether the model fits.",
-    "unknown": "Whether the model fits is not known.",
+    "fits": Message("The model fits."),
+    "watch": Message("The model fits; keep watching it."),
+    "investigate": Message("Something changed: investigate."),
+    "does_not_fit": Message("The model does not fit."),
+    "no_skill": Message("The model has no skill."),
+    "cannot_tell": Message("Too few labels for a verdict."),
+    "unknown": Message("No verdict yet."),
 }
 
 
@@ -61,7 +64,7 @@ def build(facts: Facts) -> Document:
     blocks: list[Block] = []
     run = facts.runs.get("monitor")
     if run is None:
-        lacking = "Whether the model fits is not known: no report was made."
+        lacking = _("Whether the model fits is not known: there is no report.")
         blocks.append(Missing(lacking, "monitor"))
     else:
         checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
@@ -76,8 +79,8 @@ def build(facts: Facts) -> Document:
     blocks += _decisions(facts)
     return Document(
         "monitoring_report",
-        "Monitoring Report",
-        "Whether the model fits what it is asked in operation, how that is known, and what to do.",
+        _("Monitoring Report"),
+        _("Whether the model fits its rows in operation, the evidence, and what to do."),
         tuple(blocks),
     )
 
@@ -85,10 +88,12 @@ def build(facts: Facts) -> Document:
 def _verdict(run: RunFacts) -> list[Block]:
     report = plain_tags(ReportRun, run)
     return [
-        Heading("Verdict"),
+        Heading(_("Verdict")),
         Paragraph(f"**{report.verdict_title}.** {report.verdict_text}"),
-        Paragraph(f"What to do: {report.verdict_todo}"),
-        Paragraph(f"This is the verdict of {link(run)}, made on {moment(run.started)}."),
+        Paragraph(_("What to do: {todo}", todo=report.verdict_todo)),
+        Paragraph(
+            _("The verdict is from {run}, {moment}.", run=link(run), moment=moment(run.started))
+        ),
     ]
 
 
@@ -98,57 +103,74 @@ def _compared(facts: Facts, run: RunFacts) -> list[Block]:
     target, rate = metric(run, "false_alarms_target"), metric(run, "false_alarms")
     report = plain_tags(ReportRun, run)
     candidate = next((item for item in facts.candidates if item.run_id == report.model_run), None)
-    named = link(candidate) if candidate else f"run {report.model_run[:8]}"
+    named = link(candidate) if candidate else _("run {run_id}", run_id=report.model_run[:8])
     rows = [
-        ("Current rows", report.window),
-        ("Of these with a label", number(labelled)),
-        ("Reference", f"{number(reference)} rows that the model's own training kept for this"),
-        ("Model", f"version {report.version} of `{report.model}`: {named}"),
+        (_("Current rows"), report.window),
+        (_("Labelled current rows"), number(labelled)),
+        (_("Reference"), _("{rows} rows of the model's own test set", rows=number(reference))),
+        (
+            _("Model"),
+            _(
+                "version {version} of `{model}`: {run}",
+                version=report.version,
+                model=report.model,
+                run=named,
+            ),
+        ),
     ]
     if target is not None and rate is not None:
         rows.append(
             (
-                "False alarms",
-                f"at most {percent(rate)} of windows in which nothing changed would raise an alert "
-                f"of performance or of a column; at most {percent(target)} were asked for",
+                _("False alarms"),
+                _(
+                    "at most {rate} of windows without change raise an alert of "
+                    "performance or of a column; the limit is {target}",
+                    rate=percent(rate),
+                    target=percent(target),
+                ),
             )
         )
     return [
-        Heading("What was compared"),
-        Table(("What", "Which"), tuple(rows), f"From {link(run)}."),
+        Heading(_("What was compared")),
+        Table((_("What"), _("Which")), tuple(rows), _("From {run}.", run=link(run))),
         Paragraph(
-            f"A verdict is one of ok, warning, alert and not applicable, each by limits that were "
-            f"learned from the reference: {number(current)} current rows against "
-            f"{number(reference)}. It does not depend on the number of rows alone."
+            _(
+                "Each check is ok, warning, alert or not applicable, by limits learned "
+                "from the reference: {current} current rows against {reference}.",
+                current=number(current),
+                reference=number(reference),
+            )
         ),
     ]
 
 
 def _with_labels(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     own = checks[checks["group"] == "performance"]
-    blocks: list[Block] = [Heading("Health with the response variable")]
+    blocks: list[Block] = [Heading(_("Health with the response variable"))]
     if own.empty or not metric(run, "rows_labelled"):
         blocks.append(
-            Missing("How good the answers are: no label of these rows has come yet.", "label")
+            Missing(_("Performance is not known: there are no labels for these rows yet."), "label")
         )
         return blocks
     blocks.append(
         Paragraph(
-            "Where labels have come, the answers are compared with what happened. Each figure "
-            "stands beside that of the reference, with the interval that chance allows."
+            _(
+                "Predictions are compared with their labels. Each metric is shown "
+                "beside that of the reference, with its 95% interval."
+            )
         )
     )
-    blocks.append(check_table(own, f"Checks of performance, from {link(run)}."))
+    blocks.append(check_table(own, _("Checks of performance, from {run}.", run=link(run))))
     blocks += _log_loss(run)
-    if sentences := _beyond_limits(own):
-        blocks.append(Bullets(tuple(sentences)))
+    if findings := _beyond_limits(own):
+        blocks.append(Bullets(tuple(findings)))
     curves = run.tables.get("reliability", pd.DataFrame())
     if not curves.empty:
         blocks.append(
-            Figure(
+            figure(
                 "monitoring_reliability",
-                "Forecast against observed shares, in the reference and in the current rows.",
-                model_charts.calibration_curve(curves.rename(columns={"set": "model"})).to_dict(),
+                _("Predicted against observed shares, in the reference and in the current rows."),
+                model_charts.calibration_curve(curves.rename(columns={"set": "model"})),
             )
         )
     return blocks
@@ -165,17 +187,28 @@ def _log_loss(run: RunFacts) -> list[Block]:
     old_loss, old_rate, old_skill = (float(figure or 0.0) for figure in before)
     blocks: list[Block] = [
         Paragraph(
-            f"The log loss is {loss:.4f} here and {old_loss:.4f} in the reference; the base rate "
-            f"is {rate:.1%} here and {old_rate:.1%} there. Over always forecasting the base "
-            f"rate of the same rows, the model's skill is {skill:.2%} here and {old_skill:.2%} "
-            f"there ({link(run)})."
+            _(
+                "Log loss: {loss:.4f} now, {old_loss:.4f} in the reference. Base rate: "
+                "{rate:.1%} now, {old_rate:.1%} in the reference. Skill over the base "
+                "rate of the same rows: {skill:.2%} now, {old_skill:.2%} in the "
+                "reference ({run}).",
+                loss=loss,
+                old_loss=old_loss,
+                rate=rate,
+                old_rate=old_rate,
+                skill=skill,
+                old_skill=old_skill,
+                run=link(run),
+            )
         )
     ]
     if loss < old_loss and skill < old_skill:
         blocks.append(
             Paragraph(
-                "So the lower log loss is no comfort: rarer events are easier to forecast for any "
-                "model, and this one knows less here than it did on the reference."
+                _(
+                    "Lower log loss is not an improvement: the base rate changed, and the "
+                    "skill fell."
+                )
             )
         )
     return blocks
@@ -186,30 +219,36 @@ def _without_labels(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     if own.empty:
         return []
     blocks: list[Block] = [
-        Heading("Health without the response variable"),
+        Heading(_("Health without the response variable")),
         Paragraph(
-            "Before any label comes, four things can be seen: whether the forecasts moved, whether "
-            "candidates disagree more than before, whether a classifier can tell the current rows "
-            "from the reference, and how many rows lie where the model was never tested. Figures "
-            "estimated from the forecasts alone are told only where these allow it."
+            _(
+                "Four checks need no labels: whether the predictions moved, whether "
+                "candidates disagree more than before, whether a classifier separates "
+                "current rows from the reference, and how many rows are unlike the "
+                "test set. Metrics are estimated without labels only where these "
+                "checks allow it."
+            )
         ),
-        check_table(own, f"Checks that need no label, from {link(run)}."),
+        check_table(own, _("Checks that need no label, from {run}.", run=link(run))),
     ]
-    sentences = _beyond_limits(own)
+    findings = _beyond_limits(own)
     silent = own[own["code"].str.startswith("estimated_") & (own["verdict"] == "not_applicable")]
     if not silent.empty:
-        sentences.append(f"Estimated figures: {silent.iloc[0]['text']}")
-    if sentences:
-        blocks.append(Bullets(tuple(sentences)))
+        findings.append(_("Estimated metrics: {text}", text=words(silent.iloc[0]["text"])))
+    if findings:
+        blocks.append(Bullets(tuple(findings)))
     densities = run.tables.get("densities", pd.DataFrame())
     if not densities.empty and (densities["feature"] == PROBABILITY).any():
         blocks.append(
-            Figure(
+            figure(
                 "monitoring_probability",
-                "How the forecast probability lies in the reference and in the current rows.",
+                _(
+                    "Distribution of the predicted probability in the reference and in the "
+                    "current rows."
+                ),
                 drift_charts.feature_density(
-                    densities, PROBABILITY, axis_title="Forecast probability"
-                ).to_dict(),
+                    densities, PROBABILITY, axis_title=_("Predicted probability")
+                ),
             )
         )
     return blocks
@@ -220,34 +259,41 @@ def _drift(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     if columns.empty:
         return []
     blocks: list[Block] = [
-        Heading("Drift, column by column"),
+        Heading(_("Drift, column by column")),
         Table(
-            ("Column", "Verdict", "PSI", "KS", "Out of range", "What happened"),
+            (_("Column"), _("Verdict"), "PSI", "KS", _("Out of range"), _("What happened")),
             tuple(
                 (
                     f"`{row['column']}`",
-                    VERDICTS[str(row["verdict"])],
+                    str(VERDICTS[row["verdict"]]),
                     number(row["psi"]),
                     number(row["ks"]),
                     "–" if row["range"] != row["range"] else percent(row["range"]),
-                    str(row["text"]) if row["verdict"] in ("alert", "warning") else "As before.",
+                    words(row["text"])
+                    if row["verdict"] in ("alert", "warning")
+                    else _("Unchanged."),
                 )
                 for row in columns.to_dict("records")
             ),
-            f"The worst first, from {link(run)}.",
+            _("The worst first, from {run}.", run=link(run)),
         ),
         Paragraph(
-            "A column that moved does not make a model bad: it says where to look. Only a check of "
-            "performance can say that the model does not fit."
+            _(
+                "A column that moved does not make a model bad; it says where to look. "
+                "Only a performance check shows that the model does not fit."
+            )
         ),
     ]
     moved = run.tables.get("drift", pd.DataFrame())
     if not moved.empty:
         blocks.append(
-            Figure(
+            figure(
                 "monitoring_psi",
-                "How far each column and the forecast moved (population stability index).",
-                drift_charts.psi_bars(moved).to_dict(),
+                _(
+                    "How far each column and the predicted probability moved (population "
+                    "stability index)."
+                ),
+                drift_charts.psi_bars(moved),
             )
         )
     return blocks
@@ -262,32 +308,50 @@ def _slices(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     if judged.empty:
         return []
     wrong = judged[judged["finding"] != "ok"]
-    summary = (
-        f"Of {len(judged):,} groups of current rows with enough labels, {len(wrong):,} have "
-        f"forecasts that are wrong beyond chance; {len(current) - len(judged):,} more are too "
-        "small to be judged."
+    summary = Message(
+        "Slices with enough labels: {judged:,}. With predictions wrong beyond "
+        "chance: {wrong:,}. Too small to evaluate: {small:,}.",
+        judged=len(judged),
+        wrong=len(wrong),
+        small=len(current) - len(judged),
     )
     worst = report_tables.standing_out(judged, checks)
     if worst.empty:
-        return [Heading("Where the model errs"), Paragraph(f"{summary} No slice stands out.")]
+        return [
+            Heading(_("Where the model errs")),
+            Paragraph(str(sentences(summary, Message("No slice stands out.")))),
+        ]
     return [
-        Heading("Where the model errs"),
-        Paragraph(summary),
+        Heading(_("Where the model errs")),
+        Paragraph(str(summary)),
         Table(
-            ("Column", "Value", "Rows", "Forecast", "Observed", "Gap, 95% interval", "Finding"),
+            (
+                _("Column"),
+                _("Value"),
+                _("Rows"),
+                _("Predicted"),
+                _("Observed"),
+                _("Gap, 95% interval"),
+                _("Finding"),
+            ),
             tuple(
                 (
                     f"`{row['column']}`",
                     plain(row["value"]),
-                    f"{row['rows']:,.0f}",
+                    messages.number(row["rows"], ",.0f"),
                     percent(row["mean_probability"]),
                     percent(row["base_rate"]),
-                    f"{row['gap']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})",
-                    plain(row["text"]),
+                    _(
+                        "{gap:+.1%} ({low:+.1%} to {high:+.1%})",
+                        gap=row["gap"],
+                        low=row["low"],
+                        high=row["high"],
+                    ),
+                    plain(words(row["text"])),
                 )
                 for row in worst.head(MOST_SLICES).to_dict("records")
             ),
-            f"The worst first, from {link(run)}.",
+            _("The worst first, from {run}.", run=link(run)),
         ),
     ]
 
@@ -296,14 +360,16 @@ def _todo(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
     bad = checks[checks["verdict"] == "alert"]
     own = bad[bad["group"] != "input"]
     moved = report_tables.by_column(bad)["column"].tolist()
-    steps = [plain_tags(ReportRun, run).verdict_todo, *own["todo"].astype(str)]
+    steps = [plain_tags(ReportRun, run).verdict_todo, *map(words, own["todo"])]
     if moved:
         steps.append(
-            f"Find out why {listed(moved)} changed: a change of recording, or other rows than "
-            "before."
+            _(
+                "Find out why {moved} changed: a change of recording, or other rows than before.",
+                moved=listed(moved),
+            )
         )
     return [
-        Heading("What to do"),
+        Heading(_("What to do")),
         Bullets(tuple(dict.fromkeys(step for step in steps if step)), numbered=True),
     ]
 
@@ -313,45 +379,49 @@ def _history(facts: Facts) -> list[Block]:
         return []
     shown = [(run, plain_tags(ReportRun, run)) for run in facts.reports[:MOST_REPORTS]]
     return [
-        Heading("Reports so far"),
+        Heading(_("Reports so far")),
         Table(
-            ("Made", "Rows", "Verdict", "Alerts", "Warnings", "Run"),
+            (_("Date"), _("Rows"), _("Verdict"), _("Alerts"), _("Warnings"), _("Run")),
             tuple(
                 (
                     moment(run.started),
                     report.window or number(metric(run, "rows_current")),
-                    VERDICT_WORDS.get(report.verdict, report.verdict_title),
+                    str(VERDICT_WORDS.get(report.verdict, report.verdict_title)),
                     number(metric(run, "checks_alert"), 0),
                     number(metric(run, "checks_warning"), 0),
                     link(run),
                 )
                 for run, report in shown
             ),
-            f"The newest first, {len(shown)} of {len(facts.reports)}.",
+            _(
+                "The newest first, {shown} of {reports}.",
+                shown=len(shown),
+                reports=len(facts.reports),
+            ),
         ),
     ]
 
 
 def _decisions(facts: Facts) -> list[Block]:
-    blocks: list[Block] = [Heading("Decisions about retraining")]
+    blocks: list[Block] = [Heading(_("Retraining decisions"))]
     if not facts.decisions:
-        blocks.append(Missing("No decision about retraining was asked for yet.", "retrain"))
+        blocks.append(Missing(_("There is no retraining decision yet."), "retrain"))
         return blocks
     shown = [(run, plain_tags(DecisionRun, run)) for run in facts.decisions[:MOST_REPORTS]]
     blocks.append(
         Table(
-            ("Made", "Strategy", "Decision", "Why", "Run"),
+            (_("Date"), _("Strategy"), _("Decision"), _("Why"), _("Run")),
             tuple(
                 (
                     moment(run.started),
-                    STRATEGIES.get(decision.strategy, (decision.strategy, ""))[0],
+                    str(STRATEGIES.get(decision.strategy, (decision.strategy, ""))[0]),
                     decision.decision_title,
                     decision.reason,
                     link(run),
                 )
                 for run, decision in shown
             ),
-            "The newest first.",
+            _("The newest first."),
         )
     )
     if todo := shown[0][1].todo:
@@ -361,4 +431,7 @@ def _decisions(facts: Facts) -> list[Block]:
 
 def _beyond_limits(checks: pd.DataFrame) -> list[str]:
     """Return the checks beyond their limits, a sentence each; once per column."""
-    return [f"**{title}**: {text}" for _, title, text in report_tables.beyond(checks)]
+    return [
+        f"**{words(title)}**: {words(text)}"
+        for _unused, title, text in report_tables.beyond(checks)
+    ]

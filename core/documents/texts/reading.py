@@ -1,24 +1,31 @@
-"""Formatting of run facts: links to runs, numbers, checks as table rows."""
+"""Formatting of run facts: links to runs, numbers, checks as table rows, charts.
+
+Everything is put into the current language.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from core.documents.dossier import RunFacts, Table
+from core.documents.dossier import Figure, RunFacts, Table
+from core.platform import messages
+from core.platform.messages import Message, _
 from core.platform.run_tags import RunTags
 
+if TYPE_CHECKING:
+    import altair as alt
+
 VERDICTS = {
-    "ok": "ok",
-    "warning": "warning",
-    "alert": "**alert**",
-    "not_applicable": "not applicable",
+    "ok": Message("ok"),
+    "warning": Message("warning"),
+    "alert": Message("**alert**"),
+    "not_applicable": Message("not applicable"),
 }
 Tags = TypeVar("Tags", bound=RunTags)
 
@@ -32,6 +39,17 @@ def link(run: RunFacts, text: str = "") -> str:
     '[Monitoramento 97a44c46](run:97a44c46f0)'
     """
     return f"[{text or f'{run.name} {run.run_id[:8]}'}](run:{run.run_id})"
+
+
+def words(value: object) -> str:
+    """Return a message, as it is or as `messages.dumps` stored it, in words; else the text.
+
+    Examples
+    --------
+    >>> words(messages.dumps(Message("{n} rows", n=2))), words("as it is")
+    ('2 rows', 'as it is')
+    """
+    return str(messages.loads(value)) if isinstance(value, str) else str(value)
 
 
 def plain(value: object) -> str:
@@ -59,7 +77,7 @@ def code(value: object) -> str:
 
 
 def plain_tags(kind: type[Tags], run: RunFacts) -> Tags:
-    r"""Return the tags of a run, with texts escaped by `plain`.
+    r"""Return the tags of a run, with texts in words and escaped by `plain`.
 
     Examples
     --------
@@ -69,7 +87,11 @@ def plain_tags(kind: type[Tags], run: RunFacts) -> Tags:
     >>> print(plain_tags(ChampionMove, moved).reason)
     \*so\*
     """
-    return kind.of(replace(run, tags={name: plain(text) for name, text in run.tags.items()}))
+    known = kind.of(run)
+    escaped = {
+        name: plain(words(value)) for name, value in known if isinstance(value, str | Message)
+    }
+    return known.model_copy(update=escaped)
 
 
 def moment(seconds: float) -> str:
@@ -80,7 +102,7 @@ def moment(seconds: float) -> str:
     >>> moment(0)
     '1970-01-01 00:00 UTC'
     """
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{messages.day(datetime.fromtimestamp(seconds, UTC))} UTC"
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -94,8 +116,8 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or value != value:
         return "–"
     if float(value).is_integer() and value not in (0, 1):
-        return f"{value:,.0f}"
-    return f"{value:,.{digits}f}"
+        return messages.number(value, ",.0f")
+    return messages.number(value, f",.{digits}f")
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -106,7 +128,7 @@ def percent(value: float, digits: int = 1) -> str:
     >>> percent(0.4774)
     '47.7%'
     """
-    return f"{value:.{digits}%}"
+    return messages.number(value, f".{digits}%")
 
 
 def share(value: float | None) -> str:
@@ -134,7 +156,7 @@ def interval(low: float, high: float) -> str:
     >>> interval(0.52, 0.55), interval(float("nan"), float("nan"))
     ('0.5200 to 0.5500', '–')
     """
-    return "–" if low != low or high != high else f"{low:.4f} to {high:.4f}"
+    return "–" if low != low or high != high else _("{low:.4f} to {high:.4f}", low=low, high=high)
 
 
 def check_table(checks: pd.DataFrame, caption: str) -> Table:
@@ -146,20 +168,30 @@ def check_table(checks: pd.DataFrame, caption: str) -> Table:
         As returned by `core.monitoring.report_tables.complete`.
     """
     return Table(
-        ("Check", "Here", "95% interval", "Reference", "Limits", "Verdict"),
+        (_("Check"), _("Current"), _("95% interval"), _("Reference"), _("Limits"), _("Verdict")),
         tuple(
             (
-                str(row["title"]),
+                words(row["title"]),
                 number(row["value"]),
                 interval(row["low"], row["high"]),
                 number(row["reference"]),
-                str(row["threshold"]) or "–",
-                VERDICTS[str(row["verdict"])],
+                words(row["threshold"]) or "–",
+                str(VERDICTS[row["verdict"]]),
             )
             for row in checks.to_dict("records")
         ),
         caption,
     )
+
+
+def figure(name: str, caption: str, chart: alt.TopLevelMixin) -> Figure:
+    """Return a chart of the current language as a figure, with numbers in its form."""
+    drawn: Mapping[str, Any] = chart.to_dict()
+    language = messages.current()
+    if language != "en":
+        locale = {"number": messages.d3_locale(language)}
+        drawn = {**drawn, "config": {**drawn.get("config", {}), "locale": locale}}
+    return Figure(name, caption, drawn)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.documents.dossier import Block, Facts, Heading, Missing, RunFacts
+from core.platform.messages import Words, _, n_
 from core.platform.steps import RUN_NAMES
 
 State = Literal["met", "partly", "missing"]
@@ -19,7 +20,7 @@ class Found:
     Parameters
     ----------
     state : {"met", "partly", "missing"}
-    evidence : str
+    evidence : str or Message
         The findings, in sentences with numbers.
     run : RunFacts or None
         The run that proves it.
@@ -28,7 +29,7 @@ class Found:
     """
 
     state: State
-    evidence: str
+    evidence: Words
     run: RunFacts | None = None
     path: str = ""
 
@@ -41,32 +42,32 @@ class Requirement:
     ----------
     number : str
         E.g. 6.2: paragraph of the brief, and line in it.
-    group : str
+    group : str or Message
         Topic of the paragraph.
-    text : str
+    text : str or Message
         What is asked.
     state : {"met", "partly", "missing"}
-    evidence : str
+    evidence : str or Message
         The findings, with numbers.
     run_id, path : str
         The run and the file that prove it; empty if there is none.
     page : str
         Name of the page that meets or shows it.
-    todo : str
+    todo : str or Message
         What to do about it; empty if it is met.
     graded : tuple of int
         The grader's points that it answers.
     """
 
     number: str
-    group: str
-    text: str
+    group: Words
+    text: Words
     state: State
-    evidence: str
+    evidence: Words
     run_id: str
     path: str
     page: str
-    todo: str
+    todo: Words
     graded: tuple[int, ...] = ()
 
 
@@ -75,14 +76,14 @@ class Line:
     """A line of a checklist with the function that inspects it; fields as in Requirement."""
 
     number: str
-    text: str
+    text: Words
     inspect: Callable[[Facts], Found]
     page: str
-    todo: str
+    todo: Words
     graded: tuple[int, ...] = ()
 
 
-def of_values(holds: bool, met: str, otherwise: str, run: RunFacts | None = None) -> Found:
+def of_values(holds: bool, met: Words, otherwise: Words, run: RunFacts | None = None) -> Found:
     """Return met with one sentence, or partly with another.
 
     Examples
@@ -95,7 +96,7 @@ def of_values(holds: bool, met: str, otherwise: str, run: RunFacts | None = None
 
 def absent(name: str) -> Found:
     """Return missing, for lack of a run of that name."""
-    return Found("missing", f"There is no run `{name}` yet.")
+    return Found("missing", _("There is no run `{name}` yet.", name=name))
 
 
 def needs(
@@ -124,12 +125,27 @@ def whole(title: str, blocks: Sequence[Block]) -> Found:
     missing = [block for block in blocks if isinstance(block, Missing)]
     present = [block for block in blocks if not isinstance(block, Missing | Heading)]
     if not present:
-        return Found("missing", f"'{title}' has none of its facts yet.")
-    if len(missing) == 1:
-        return Found("partly", f"'{title}' lacks a fact: {missing[0].text}")
+        return Found("missing", _("'{title}' has none of its facts yet.", title=title))
     if missing:
-        return Found("partly", f"'{title}' lacks {len(missing)} facts. First: {missing[0].text}")
-    return Found("met", f"'{title}' is whole: {len(present)} paragraphs, tables and pictures.")
+        return Found(
+            "partly",
+            n_(
+                "'{title}' lacks a fact: {text}",
+                "'{title}' lacks {count:,} facts. First: {text}",
+                len(missing),
+                title=title,
+                text=missing[0].text,
+            ),
+        )
+    return Found(
+        "met",
+        n_(
+            "'{title}' is complete: {count:,} paragraph, table or figure.",
+            "'{title}' is complete: {count:,} paragraphs, tables and figures.",
+            len(present),
+            title=title,
+        ),
+    )
 
 
 def answered(facts: Facts, answer: Callable[[Facts], list[Block]]) -> Found:

@@ -15,6 +15,7 @@ from core.documents.dossier import (
     Paragraph,
     Table,
 )
+from core.platform.messages import _
 from core.platform.runs import ModelVersion
 from core.registry import model_card
 
@@ -33,13 +34,13 @@ def build(facts: Facts, version: ModelVersion) -> Document:
     'model_card_v3'
     """
     known = facts.cards.get(version.version)
-    blocks: tuple[Block, ...] = (Missing("Nothing is known of this version.", "train"),)
+    blocks: tuple[Block, ...] = (Missing(_("No facts about this version are available."), "train"),)
     if known is not None:
         blocks = tuple(blocks_of(model_card.card(known)))
     return Document(
         f"model_card_v{version.version}",
-        f"Model card of {version.name}, version {version.version}",
-        "What it is for, what it learned from, how good it is, where it is weak, how to call it.",
+        _("Model card of {name}, version {version}", name=version.name, version=version.version),
+        _("Purpose, training data, metrics, weaknesses, and how to call it."),
         blocks,
     )
 
@@ -61,10 +62,12 @@ def blocks_of(card: str) -> list[Block]:
         if text.startswith("## "):
             blocks.append(Heading(text.removeprefix("## ")))
         elif text.startswith("```"):
-            language, _, code = text.removeprefix("```").partition("\n")
+            language, _unused, code = text.removeprefix("```").partition("\n")
             blocks.append(Code(code.removesuffix("```").rstrip("\n"), language))
         elif text.startswith("| "):
-            head, _, *rows = ([_cell(cell) for cell in _cells(line)] for line in text.splitlines())
+            head, _rule, *rows = (
+                [_cell(cell) for cell in _cells(line)] for line in text.splitlines()
+            )
             blocks.append(Table(tuple(head), tuple(tuple(row) for row in rows)))
         elif text.startswith("- "):
             blocks.append(Bullets(tuple(line.removeprefix("- ") for line in text.splitlines())))

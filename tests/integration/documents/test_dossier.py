@@ -27,7 +27,7 @@ SHARES = {
 }
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC")
 _RUN = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8}\b|\b[0-9]{8}\b")
-_OF_THE_WAY = re.compile("steps were taken|per second| ms a row|/invocations")
+_OF_THE_WAY = re.compile("steps were taken|steps have run|per second| ms a row|/invocations")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 

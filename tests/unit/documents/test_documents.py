@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 from core.data import profile
+from core.documents import gather
 from core.documents import texts as documents
 from core.documents.dossier import (
     Bullets,
     Code,
     Document,
     Facts,
+    Figure,
     Heading,
     Missing,
     Paragraph,
@@ -24,7 +26,9 @@ from core.documents.dossier import (
     Table,
 )
 from core.documents.texts import charter, data_dictionary, data_report, model_report, version_card
-from core.platform import project
+from core.platform import messages, project
+from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.steps import STEPS
 from tests.conftest import few_of
 from tests.unit.documents import sample_facts
@@ -51,16 +55,16 @@ SHAPE = {
         "General summary of the data",
         "Data quality summary",
         "Target variable",
-        "Individual variables, and how they stand to the target",
+        "Variables and their relation to the target",
         "Preparation",
         "Training and test set",
     ],
-    "data_dictionary": ["Raw columns", "What the source holds", "Computed features"],
+    "data_dictionary": ["Raw columns", "Contents of the source", "Computed features"],
     "model_report": [
         "Baseline",
         "Approaches",
         "Candidates",
-        "Whether the differences are more than chance",
+        "Significance of the differences",
         "Final model",
         "Threshold",
         "Where it errs",
@@ -274,14 +278,14 @@ def test_the_limits_are_those_of_the_split_used(complete: Facts, split: str, wor
     facts = changed(complete, "prepare", params={"split": split})
     text = text_of(model_report.build(facts), "Limits")
     assert word in text
-    assert sum(sentence in text for sentence in model_report.SPLITS.values()) == 1
+    assert sum(str(sentence) in text for sentence in model_report.SPLITS.values()) == 1
 
 
 def test_a_model_that_uses_what_is_noted_afterwards_cannot_forecast(complete: Facts) -> None:
     late = changed(complete, "train", tags={"courtside.features": "lat,action_type"})
-    assert "`action_type`, noted only after" in text_of(model_report.build(late), "Limits")
+    assert "`action_type`, recorded only after" in text_of(model_report.build(late), "Limits")
     early = changed(complete, "train", tags={"courtside.features": "lat,angle"})
-    assert "noted only after" not in text_of(model_report.build(early), "Limits")
+    assert "recorded only after" not in text_of(model_report.build(early), "Limits")
 
 
 def test_the_report_gives_the_dimension_and_the_sizes_of_both_sets(complete: Facts) -> None:
@@ -305,7 +309,7 @@ def test_the_dictionary_has_every_column_with_allowed_and_actual_values(
     gone = few_of(shots)[SPEC.target].isna().mean()
     assert by_name[f"`{SPEC.target}`"]["Missing"] == f"{gone:.1%}"
     assert by_name["`action_type`"]["Known"] == "**after**"
-    assert by_name["`season`"]["May hold"] == f"`{SPEC.columns['season'].pattern}`"
+    assert by_name["`season`"]["Allowed values"] == f"`{SPEC.columns['season'].pattern}`"
     held = {row[0]: row for row in holds.rows}
     place = few_of(shots)["loc_x"]
     assert held["`loc_x`"][2:4] == (f"`{place.min()}`", f"`{place.max()}`")
@@ -379,3 +383,36 @@ def test_each_document_says_first_whether_its_figures_are_of_the_sample(is_sampl
             "**All figures are of the built-in sample, not of real data.** Its runs: Recepcao"
         )
         assert is_marked == is_sample
+
+
+def test_documents_are_built_in_the_language_that_is_asked_for(complete: Facts) -> None:
+    english, portuguese = gather.of(complete), gather.of(complete, "pt")
+    assert [document.name for document in english] == [document.name for document in portuguese]
+    for language, among in (("en", english), ("pt", portuguese)):
+        sizes = {"en": "16,228", "pt": "16.228"}
+        for other, size in sizes.items():
+            shown = [size in set(texts(document)) for document in among]
+            assert any(shown) == (other == language)
+        (report,) = [document for document in among if document.name == "model_report"]
+        figure = next(block for block in report.blocks if isinstance(block, Figure))
+        locale = figure.chart["config"].get("locale", {}).get("number", {})
+        assert locale.get("decimal", ".") == {"en": ".", "pt": ","}[language]
+    assert gather.of(complete) == english
+    with messages.speaking("pt"):
+        assert gather.of(complete) == portuguese
+    with pytest.raises(InputError, match="'xx' is not a language of this app"):
+        gather.of(complete, "xx")
+
+
+def test_stored_messages_are_put_into_words_and_escaped(complete: Facts) -> None:
+    reason = messages.dumps(Message("{rows:,} rows of *{name}*", rows=20285, name="[x]"))
+    tags = {"courtside.reason": reason, "courtside.decided_by": "ann"}
+    facts = changed(complete, "train", tags=tags)
+    for language, number in (("en", "20,285"), ("pt", "20.285")):
+        text = " ".join(texts(charter_in(language, facts)))
+        assert rf"{number} rows of \*\[x\]\*" in text
+
+
+def charter_in(language: str, facts: Facts) -> Document:
+    with messages.speaking(language):
+        return charter.build(facts)

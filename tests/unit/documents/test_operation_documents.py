@@ -167,8 +167,8 @@ def test_a_monitoring_report_gives_verdict_checks_limits_and_actions() -> None:
     assert len(history.rows) == len(complete_facts().reports)
 
 
-def test_a_lower_log_loss_is_no_comfort_only_where_it_is_none() -> None:
-    sentence = "the lower log loss is no comfort"
+def test_a_lower_log_loss_is_no_improvement_only_where_the_skill_fell() -> None:
+    sentence = "Lower log loss is not an improvement"
     assert any(sentence in text for text in texts(monitoring_report.build(complete_facts())))
     better = changed(complete_facts(), "monitor", metrics={"skill_current": 0.03})
     assert not any(sentence in text for text in texts(monitoring_report.build(better)))
@@ -259,7 +259,7 @@ def test_the_artifacts_are_complete_with_the_existing_files() -> None:
     document = artifacts.build(complete_facts())
     document_text = "\n".join(texts(document))
     for stage in STEPS:
-        below = section(document, stage.title)
+        below = section(document, str(stage.title))
         table = next(block for block in below if isinstance(block, Table))
         assert [row[0] for row in table.rows] == [
             f"`{artifact.name}`" for artifact in stage.outputs
@@ -289,6 +289,7 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
     ]
     document_text = " ".join(texts(document))
     assert "changes few decisions about single rows" in document_text
+    assert "The skill is low" in document_text
     strong = [
         replace(candidate, metrics={**candidate.metrics, "skill_test": 0.4})
         for candidate in complete_facts().candidates
@@ -297,7 +298,7 @@ def test_the_exit_report_has_the_headings_of_the_template() -> None:
         texts(exit_report.build(replace(complete_facts(), candidates=tuple(strong))))
     )
     assert "changes few decisions" not in document_text
-    assert "knows something, and not much" not in document_text
+    assert "The skill is low" not in document_text
 
 
 def test_what_people_wrote_stays_plain_text() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import vl_convert
 
 from core.documents.texts import diagram
-from core.platform import steps
+from core.platform import messages, steps
 from core.platform.steps import OUTCOMES, POLICY, REQUESTS, SOURCE, STEPS
 from pages.shared import elements
 
@@ -66,7 +67,7 @@ def test_every_artifact_has_a_purpose_and_a_composition() -> None:
 def test_a_text_of_the_diagram_has_every_stage_and_every_arrow(text: str, edge: str) -> None:
     assert set(re.findall(edge, text, re.MULTILINE)) == EDGES
     for stage in STEPS:
-        assert stage.title in text
+        assert str(stage.title) in text
         assert stage.run_name in text
     for name in ("data_filtered.parquet", "train_data.parquet", "predictions.db", "challenger"):
         assert name in text
@@ -92,14 +93,15 @@ def test_the_picture_draws_boxes_that_do_not_lie_over_each_other() -> None:
     assert svg.count("<path") > len(EDGES)
 
 
-def test_words_of_the_diagram_are_translated() -> None:
-    for draw in (
-        diagram.mermaid,
-        diagram.dot,
-        lambda translate: json.dumps(diagram.chart(translate)),
-    ):
-        text = draw(lambda text: f"<{text}>")
-        assert "<Acquire>" in text
+@pytest.mark.parametrize(
+    "draw", [diagram.mermaid, diagram.dot, lambda: json.dumps(diagram.chart(), ensure_ascii=False)]
+)
+def test_words_of_the_diagram_are_of_the_current_language(draw: Callable[[], str]) -> None:
+    english = draw()
+    with messages.speaking("pt"):
+        portuguese = draw()
+    for text, words in ((english, "artifacts in its run"), (portuguese, "Desenvolvimento")):
+        assert words in text
         assert "AquisicaoDados" in text
-        assert "<AquisicaoDados>" not in text
-        assert "<Acquire>" not in draw(lambda text: text)
+    assert "Development" not in portuguese
+    assert draw() == english
