@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Mapping
 
+from core.platform.messages import Message
+
 FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
 # for text columns: `matchup.str.contains("@")`
 TEXT_METHODS = ("contains", "endswith", "slice", "startswith")
@@ -65,13 +67,17 @@ def columns_in(formula: str) -> tuple[str, ...]:
         tree = ast.parse(_without_backticks(formula, quoted), mode="eval")
     except (SyntaxError, ValueError) as error:
         raise ValueError(
-            f"'{formula}' is no formula: {getattr(error, 'msg', error)} (a column whose name has "
-            "spaces stands in backticks: `two words`)"
+            Message(
+                "'{formula}' is no formula: {error} (a column whose name has spaces stands in "
+                "backticks: `two words`)",
+                formula=formula,
+                error=getattr(error, "msg", error),
+            )
         ) from error
     names: dict[str, None] = {}
     _walk(tree.body, formula, names)
     if not names:
-        raise ValueError(f"'{formula}' is no formula: it reads no column")
+        raise ValueError(Message("'{formula}' is no formula: it reads no column", formula=formula))
     return tuple(quoted.get(name, name) for name in names)
 
 
@@ -106,7 +112,9 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
         if kind == "number":
             values.astype("float64")
     except Exception as error:
-        raise ValueError(f"'{formula}' cannot be computed: {error}") from error
+        raise ValueError(
+            Message("'{formula}' cannot be computed: {error}", formula=formula, error=error)
+        ) from error
 
 
 def _without_backticks(formula: str, quoted: dict[str, str]) -> str:
@@ -129,9 +137,21 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
             _walk(argument, formula, names)
         return
     if not isinstance(node, _ALLOWED):
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+        raise ValueError(
+            Message(
+                "'{formula}' is no formula: {node} is not known",
+                formula=formula,
+                node=ast.unparse(node),
+            )
+        )
     if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+        raise ValueError(
+            Message(
+                "'{formula}' is no formula: {node} is not known",
+                formula=formula,
+                node=ast.unparse(node),
+            )
+        )
     if isinstance(node, ast.Name):
         names[node.id] = None
     for child in ast.iter_child_nodes(node):
@@ -141,7 +161,13 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
 def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     called = node.func
     if node.keywords:
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} names its arguments")
+        raise ValueError(
+            Message(
+                "'{formula}' is no formula: {node} names its arguments",
+                formula=formula,
+                node=ast.unparse(node),
+            )
+        )
     if isinstance(called, ast.Name) and called.id in FUNCTIONS:
         return
     if (
@@ -153,4 +179,10 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     ):
         names[called.value.value.id] = None
         return
-    raise ValueError(f"'{formula}' is no formula: {ast.unparse(called)} is not known")
+    raise ValueError(
+        Message(
+            "'{formula}' is no formula: {called} is not known",
+            formula=formula,
+            called=ast.unparse(called),
+        )
+    )

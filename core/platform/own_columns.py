@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.platform.messages import Message
+
 PREFIX: Final = "courtside_"
 
 PREDICTION_ID: Final = "courtside_prediction_id"
@@ -49,4 +51,4 @@ def shown(name: str) -> str:
     >>> shown(PROBABILITY), shown("probability")
     ('predicted probability', 'probability')
     """
-    return "predicted probability" if name == PROBABILITY else name
+    return Message("predicted probability") if name == PROBABILITY else name

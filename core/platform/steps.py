@@ -30,12 +30,13 @@ from core.platform.artifacts import (
 from core.platform.artifacts import EVERY_RUN as EVERY_RUN
 from core.platform.artifacts import FILTERED as FILTERED
 from core.platform.artifacts import Artifact as Artifact
+from core.platform.messages import Message
 
 # comes from outside, so no step writes it
 SOURCE = "a source"
 REQUESTS = "requests"
-OUTCOMES = "labels, when they come"
-POLICY = "the policy"
+OUTCOMES = Message("labels, when they come")
+POLICY = Message("the policy")
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,13 @@ STEPS: tuple[Step, ...] = (
         "AquisicaoDados",
         "data",
         "acquire",
-        "Acquire",
+        Message("Acquire"),
         "download",
         "import raw data: the sample, files, or the project's download",
-        "Brings a source in unchanged, checks every column, and makes it the raw data that all "
-        "later steps read.",
+        Message(
+            "Brings a source in unchanged, checks every column, and makes it the raw data "
+            "that all later steps read."
+        ),
         (SOURCE,),
         artifacts.ACQUIRE,
         ("prepare", "replay"),
@@ -96,11 +99,13 @@ STEPS: tuple[Step, ...] = (
         "PreparacaoDados",
         "data",
         "prepare",
-        "Prepare",
+        Message("Prepare"),
         "filter_alt",
-        "choose rows and columns, and split them into a training and a test set",
-        "Chooses rows and columns, drops or keeps missing values, and divides the rows into a "
-        "training and a test set.",
+        Message("choose rows and columns, and split them into a training and a test set"),
+        Message(
+            "Chooses rows and columns, drops or keeps missing values, and divides the rows "
+            "into a training and a test set."
+        ),
         (RAW, CURRENT),
         artifacts.PREPARE,
         ("train",),
@@ -110,11 +115,13 @@ STEPS: tuple[Step, ...] = (
         "Treinamento",
         "training",
         "train",
-        "Train",
+        Message("Train"),
         "model_training",
-        "train candidates, compare them, register the best",
-        "Cross-validates candidates with PyCaret, judges each on the test set in a run of its own, "
-        "and registers the best as challenger.",
+        Message("train candidates, compare them, register the best"),
+        Message(
+            "Cross-validates candidates with PyCaret, judges each on the test set in a run "
+            "of its own, and registers the best as challenger."
+        ),
         (TRAIN_SET, TEST_SET, TRAIN_ROWS, TEST_ROWS),
         artifacts.TRAIN,
         ("promote", "explain", "serve"),
@@ -124,11 +131,14 @@ STEPS: tuple[Step, ...] = (
         "Promocao",
         "registry",
         "registry",
-        "Registry",
+        Message("Registry"),
         "inventory_2",
-        "evaluate a challenger at the gate, promote it, or roll back",
-        "Asks challenger and champion about the same rows, and lets the challenger take the "
-        "champion's place, or not, with reasons; or goes back to the previous champion.",
+        Message("evaluate a challenger at the gate, promote it, or roll back"),
+        Message(
+            "Asks challenger and champion about the same rows, and lets the challenger "
+            "take the champion's place, or not, with reasons; or goes back to the previous "
+            "champion."
+        ),
         (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
         artifacts.PROMOTE,
         ("serve",),
@@ -138,10 +148,12 @@ STEPS: tuple[Step, ...] = (
         "Explicacao",
         "training",
         "explain",
-        "Explain",
+        Message("Explain"),
         "lightbulb",
-        "what the probabilities depend on, overall or for one row",
-        "Tells what the probabilities of a model depend on, in general or for a single row.",
+        Message("what the probabilities depend on, overall or for one row"),
+        Message(
+            "Tells what the probabilities of a model depend on, in general or for a single row."
+        ),
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
         (),
@@ -151,11 +163,13 @@ STEPS: tuple[Step, ...] = (
         "Disponibilizacao",
         "serving",
         "serve",
-        "Serve",
+        Message("Serve"),
         "dns",
-        "start an endpoint, or change the version that it serves",
-        "Starts `mlflow models serve` for the champion, behind a gateway that keeps the contract "
-        "and the log, and holds it up.",
+        Message("start an endpoint, or change the version that it serves"),
+        Message(
+            "Starts `mlflow models serve` for the champion, behind a gateway that keeps "
+            "the contract and the log, and holds it up."
+        ),
         (CHAMPION,),
         artifacts.SERVE,
         ("score",),
@@ -166,11 +180,13 @@ STEPS: tuple[Step, ...] = (
         "PipelineAplicacao",
         "scoring",
         "score",
-        "Score",
+        Message("Score"),
         "target",
-        "score the production rows, a file, or one row",
-        "Sends rows to the champion's endpoint with `requests`, or scores large files in "
-        "processes beside each other, and keeps every answer.",
+        Message("score the production rows, a file, or one row"),
+        Message(
+            "Sends rows to the champion's endpoint with `requests`, or scores large files "
+            "in processes beside each other, and keeps every answer."
+        ),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
         ("label", "monitor"),
@@ -181,10 +197,13 @@ STEPS: tuple[Step, ...] = (
         "RecepcaoRotulos",
         "scoring",
         "predictions",
-        "Predictions",
+        Message("Predictions"),
         "receipt_long",
         "import the labels of predictions",
-        "Takes in what became of predictions, whenever it is known, and joins it to the answers.",
+        Message(
+            "Takes in what became of predictions, whenever it is known, and joins it to "
+            "the answers."
+        ),
         (LOG, OUTCOMES),
         artifacts.LABEL,
         ("monitor",),
@@ -195,11 +214,13 @@ STEPS: tuple[Step, ...] = (
         "Monitoramento",
         "monitoring",
         "monitor",
-        "Monitor",
+        Message("Monitor"),
         "monitor_heart",
-        "compare scored rows with the reference, and judge whether the model fits",
-        "Compares answers with the model's own test set, with and without labels, and says in a "
-        "sentence whether the model fits, and what to do.",
+        Message("compare scored rows with the reference, and judge whether the model fits"),
+        Message(
+            "Compares answers with the model's own test set, with and without labels, and "
+            "says in a sentence whether the model fits, and what to do."
+        ),
         (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
         artifacts.MONITOR,
         ("retrain",),
@@ -210,11 +231,13 @@ STEPS: tuple[Step, ...] = (
         "Retreinamento",
         "retraining",
         "retrain",
-        "Retrain",
+        Message("Retrain"),
         "autorenew",
-        "apply the retraining policy, and retrain if it says so",
-        "Decides by a policy whether to train again, and if so prepares, trains and asks the gate, "
-        "in runs nested in its own.",
+        Message("apply the retraining policy, and retrain if it says so"),
+        Message(
+            "Decides by a policy whether to train again, and if so prepares, trains and "
+            "asks the gate, in runs nested in its own."
+        ),
         (REPORT, "run: tables/checks.parquet", POLICY, LOG),
         artifacts.RETRAIN,
         ("promote",),
@@ -225,11 +248,13 @@ STEPS: tuple[Step, ...] = (
         "Simulacao",
         "retraining",
         "replay",
-        "Replay",
+        Message("Replay"),
         "replay",
-        "simulate several policies on labelled history, and compare them",
-        "Lets labelled rows go by in the order of time, once for each policy of retraining, and "
-        "compares what they cost and gain.",
+        Message("simulate several policies on labelled history, and compare them"),
+        Message(
+            "Lets labelled rows go by in the order of time, once for each policy of "
+            "retraining, and compares what they cost and gain."
+        ),
         (RAW, CURRENT),
         artifacts.REPLAY,
         ("retrain",),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts.style import PALETTE, legible
 
 if TYPE_CHECKING:
@@ -270,12 +271,17 @@ def residual_sentence(bins: pd.DataFrame) -> str:
     """
     judged = bins.dropna(subset=["residual"])
     if judged.empty:
-        return "No place has enough shots with a result."
+        return _("No place has enough shots with a result.")
     worst = judged.loc[judged["residual"].abs().idxmax()]
-    return (
-        f"The largest difference is {100 * worst['residual']:+.1f} points, about "
-        f"{worst['distance']:.0f} feet from the hoop: {worst['mean_probability']:.1%} forecast, "
-        f"{worst['made_rate']:.1%} made of {worst['shots']:,.0f} shots."
+    return _(
+        "The largest difference is {value:+.1f} points, about {distance:.0f} feet from "
+        "the hoop: {mean_probability:.1%} forecast, {made_rate:.1%} made of "
+        "{shots:,.0f} shots.",
+        value=100 * worst["residual"],
+        distance=worst["distance"],
+        mean_probability=worst["mean_probability"],
+        made_rate=worst["made_rate"],
+        shots=worst["shots"],
     )
 
 
@@ -336,7 +342,7 @@ def shot_chart(
         average = None
     spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
-    return on_the_court(layers, title or "Shots on the half court, seen from above", title)
+    return on_the_court(layers, title or _("Shots on the half court, seen from above"), title)
 
 
 def point_chart(
@@ -382,11 +388,11 @@ def point_chart(
             legend=key,
         ),
         tooltip=[
-            alt.Tooltip("result:N", title="Result"),
-            alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f"),
+            alt.Tooltip("result:N", title=_("Result")),
+            alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f"),
         ],
     )
-    return on_the_court([marks], title or "Single shots on the half court", title)
+    return on_the_court([marks], title or _("Single shots on the half court"), title)
 
 
 def residual_chart(
@@ -417,17 +423,17 @@ def residual_chart(
 
     spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
-        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
-        alt.Tooltip("shots:Q", title="Shots with a label", format=","),
-        alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
-        alt.Tooltip("made_rate:Q", title="Made", format=".1%"),
-        alt.Tooltip("residual:Q", title="Forecast minus made", format="+.1%"),
+        alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
+        alt.Tooltip("shots:Q", title=_("Shots with a label"), format=","),
+        alt.Tooltip("mean_probability:Q", title=_("Mean forecast"), format=".1%"),
+        alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
+        alt.Tooltip("residual:Q", title=_("Forecast minus made"), format="+.1%"),
     ]
     colour = _diverging(
-        "residual:Q", "Forecast minus made", 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+        "residual:Q", _("Forecast minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or "Forecast minus made share on the half court", title)
+    return on_the_court(layers, title or _("Forecast minus made share on the half court"), title)
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
@@ -464,7 +470,7 @@ def on_the_court(
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=f"{description}; the hoop is at the bottom",
+        description=_("{description}; the hoop is at the bottom", description=description),
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
@@ -478,19 +484,19 @@ def _bin_layers(
 
     sizes = _sizes(bins, spacing)
     tooltip = [
-        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
-        alt.Tooltip("shots:Q", title="Shots", format=","),
+        alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
+        alt.Tooltip("shots:Q", title=_("Shots"), format=","),
     ]
     if average is None:
         drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
-        alt.Tooltip("made:Q", title="Made", format=","),
-        alt.Tooltip("labelled:Q", title="Shots with a label", format=","),
-        alt.Tooltip("make_rate:Q", title="Make rate", format=".1%"),
+        alt.Tooltip("made:Q", title=_("Made"), format=","),
+        alt.Tooltip("labelled:Q", title=_("Shots with a label"), format=","),
+        alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
-    title = f"Make rate (grey: {average:.0%})"
+    title = _("Make rate (grey: {average:.0%})", average=average)
     colour = _diverging("make_rate:Q", title, average, low, high, ".0%")
     return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
 
@@ -504,7 +510,7 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
     return alt.Size(
         "shots:Q",
-        title="Shots in bin",
+        title=_("Shots in bin"),
         scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
         legend=alt.Legend(
             values=steps,
@@ -559,7 +565,7 @@ def _coloured(
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
         # hollow, so that they do not look like average bins
-        hollow = alt.Chart(few.assign(note="few labels")).mark_point(
+        hollow = alt.Chart(few.assign(note=_("few labels"))).mark_point(
             shape=_HEXAGON, filled=False, opacity=1, strokeWidth=1
         )
         note = alt.Stroke(
