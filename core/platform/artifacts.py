@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 Room = Literal["home", "run", "candidate", "model", "registry"]
 
@@ -35,18 +35,18 @@ class Artifact:
         Below the home, with a database table after a colon; or `run: <artifact>` of the step's run,
         `candidate: <artifact>` of a nested run, `model: <file>` of the logged model,
         `registry: @<alias>`. Parts that vary between runs are in angle brackets.
-    purpose, contents : str
+    purpose, contents : Message
         A sentence each.
-    when : str
+    when : Message or str
         A sentence on when it is written; empty if always.
     part : str
         The project plugin that it needs, see `core.platform.plugins`; may be empty.
     """
 
     path: str
-    purpose: str
-    contents: str
-    when: str = ""
+    purpose: Words
+    contents: Words
+    when: Words = ""
     part: str = ""
 
     @property
@@ -87,33 +87,34 @@ class Artifact:
 # part of every step's run
 EVERY_RUN = Artifact(
     "run: settings.json",
-    Message("To repeat the run as it was."),
-    Message("The options and the settings that were in force, without secrets."),
+    Message("To repeat the run exactly."),
+    Message("Its options and settings, without secrets."),
 )
 
 ACQUIRE = (
     Artifact(
         RAW,
-        Message("The source as it came, to go back to."),
+        Message("The unchanged source."),
         Message(
-            "The files of the source, byte by byte and write-protected, in a folder named "
-            "by the digest of what they hold."
+            "The source's files, unchanged and write-protected, in a folder named by their digest."
         ),
     ),
     Artifact(
         "data/01_raw/<snapshot>/snapshot.json",
-        Message("To know where the raw data came from."),
-        Message("Name, size, SHA-256 and origin of each file, rows, columns and the run."),
+        Message("Records the origin of the raw data."),
+        Message(
+            "Name, size, SHA-256 and origin of each file; number of rows and columns; the run."
+        ),
     ),
     Artifact(
         CURRENT,
-        Message("Says which snapshot later steps read."),
-        Message("The record of the snapshot that is in use."),
+        Message("Names the snapshot that later steps read."),
+        Message("The record of the current snapshot."),
     ),
     Artifact(
         "run: tables/validation.parquet",
-        Message("To see what is wrong or odd with the source."),
-        Message("A row per finding: severity, column, number of rows, examples and a sentence."),
+        Message("Lists errors and oddities in the source."),
+        Message("A row per finding: severity, column, number of rows, examples and text."),
     ),
     Artifact(
         "run: tables/files.parquet",
@@ -122,49 +123,49 @@ ACQUIRE = (
     ),
     Artifact(
         "run: tables/columns.parquet",
-        Message("The picture of the data, column by column."),
+        Message("Profiles the data, column by column."),
         Message(
-            "Type, meaning, missing values, range, mean, most frequent value, and the ROC "
-            "AUC of the column alone, for all rows and each kind of row."
+            "Type, meaning, missing values, range, mean, most frequent value, and the ROC AUC of "
+            "the column alone, for all rows and each kind of row."
         ),
     ),
     Artifact(
         "run: tables/bins.parquet",
-        Message("Draws how the values of a column lie."),
+        Message("Draws the distribution of each column."),
         Message(
             "Counts of positive, negative and unlabelled rows per value or bin of each column."
         ),
     ),
     Artifact(
         "run: tables/values.parquet",
-        Message("Offers the values by which rows can be chosen."),
-        Message("Counts of rows per value of the columns that divide the data."),
+        Message("Supplies the values of the row filters."),
+        Message("Number of rows per value of each filter column."),
     ),
     Artifact(
         "run: tables/correlation.parquet",
-        Message("Shows which columns tell the same."),
+        Message("Shows redundant columns."),
         Message("The correlation of each pair of numeric columns."),
     ),
     Artifact(
         "run: tables/leakage.parquet",
-        Message("Warns of columns that would make a model cheat."),
+        Message("Warns of columns that leak the label."),
         Message(
-            "Columns known only after the event, identifiers, constants, and such that "
-            "foretell the label too well, each with a sentence."
+            "Columns known only after the event, identifiers, constants, and columns that predict "
+            "the label too well, each with an explanation."
         ),
     ),
     Artifact(
         "run: tables/court_cells.parquet",
-        Message("Draws where the events took place."),
-        Message("Counts of events and of positive ones per cell of the ground."),
-        Message("Where the project has a chart of places."),
+        Message("Draws the positions of the events."),
+        Message("Number of events and of positive events per cell of the map."),
+        Message("If the project has a map."),
         part="court",
     ),
     Artifact(
         "run: tables/court_points.parquet",
         Message("Draws single events."),
-        Message("At most 30,000 rows with their place and label."),
-        Message("Where the project has a chart of places."),
+        Message("At most 30,000 rows with position and label."),
+        Message("If the project has a map."),
         part="court",
     ),
 )
@@ -172,78 +173,78 @@ ACQUIRE = (
 PREPARE = (
     Artifact(
         FILTERED,
-        Message("The rows that a model may learn from, before they are divided."),
-        Message("The inputs and the target, in the order of the project's id."),
+        Message("The rows for training and test, before the split."),
+        Message("The inputs and the target, sorted by the project's id."),
     ),
     Artifact(
         TRAIN_SET,
-        Message("What candidates are fitted and cross-validated on."),
+        Message("To fit and cross-validate the candidates."),
         Message("The inputs and the target of the training rows."),
     ),
     Artifact(
         TEST_SET,
-        Message("What candidates are judged by, once."),
+        Message("To evaluate the candidates, once."),
         Message("The inputs and the target of the test rows."),
     ),
     Artifact(
         TRAIN_ROWS,
-        Message("To judge a model by columns that it does not see."),
+        Message("To evaluate a model by columns that are not inputs."),
         Message("The training rows in the same order, with all columns of the project."),
     ),
     Artifact(
         TEST_ROWS,
-        Message("To judge a model by columns that it does not see."),
+        Message("To evaluate a model by columns that are not inputs."),
         Message("The test rows in the same order, with all columns of the project."),
     ),
     Artifact(
         "data/05_model_input/prepared.json",
-        Message("Says which sets stand, so that no training takes others for them."),
-        Message("Snapshot, choices, run, commit and SHA-256 of each set."),
+        Message("Identifies the current sets for training."),
+        Message("Snapshot, options, run, commit and SHA-256 of each set."),
     ),
     Artifact(
         "run: documents/lineage.json",
-        Message("The same in the run, to look up later."),
-        Message("Snapshot, choices, run, commit and SHA-256 of each set."),
+        Message("A copy in the run."),
+        Message("Snapshot, options, run, commit and SHA-256 of each set."),
     ),
     Artifact(
         "run: files/<set>.parquet",
         Message("Copies that a later preparation does not replace."),
-        Message("The five files of sets, as in the folders of data."),
+        Message("The five data files, as in the data folders."),
     ),
     Artifact(
         "run: tables/missing.parquet",
-        Message("Shows what missing values cost."),
-        Message("Missing values per column among the rows that were asked for."),
+        Message("Shows how many rows missing values cost."),
+        Message("Missing values per column among the selected rows."),
     ),
     Artifact(
         "run: tables/class_balance.parquet",
-        Message("Shows that both sets hold both labels."),
+        Message("Shows the class balance of both sets."),
         Message("Rows per set and label."),
     ),
     Artifact(
         "run: figures/class_balance.svg",
         Message("The same as a picture."),
-        Message("Bars per set; the Vega-Lite text stands beside it."),
+        Message("Bars per set, with the Vega-Lite specification."),
     ),
     Artifact(
         "run: tables/split_checks.parquet",
-        Message("Judges the split before anything is trained."),
+        Message("Checks the split before training."),
         Message(
-            "Share, balance, drift between the sets, and groups or moments on both sides, "
-            "each with a verdict."
+            "Test share, class balance, drift between the sets, and groups or dates in both, each "
+            "with a verdict."
         ),
     ),
     Artifact(
         "run: tables/split_drift.parquet",
-        Message("Shows whether the sets look alike."),
+        Message("Shows drift between the sets."),
         Message(
             "PSI, KS, Jensen-Shannon distance and chi-squared of each feature, train against test."
         ),
     ),
     Artifact(
         "run: tables/leakage.parquet",
-        Message("Warns of features that would make a model cheat."),
-        Message("A row per finding, with a sentence."),
+        Message("Warns of features that leak the label."),
+        Message("A row per finding, with an explanation."),
     ),
 )
 
@@ -252,22 +253,22 @@ TRAIN = (
         CHALLENGER,
         Message("The version that may become the champion."),
         Message(
-            "A registered version of the best candidate, with its threshold, inputs and "
-            "features; the first one becomes the champion too."
+            "A registered version of the best candidate, with its threshold, inputs and features; "
+            "the first version is also the champion."
         ),
     ),
     Artifact(
         "model: MLmodel",
         Message("What MLflow loads and serves."),
-        Message("Signature, versions of the libraries, and the name of the code that answers."),
+        Message("Signature, library versions, and the name of the serving code."),
     ),
     Artifact(
         "model: served_model.py",
         Message(
-            "The code that answers: it validates, computes features, and returns "
-            "probability and label."
+            "The serving code: it validates rows, computes features, and returns probability and "
+            "predicted label."
         ),
-        Message("The module as it was when the model was made."),
+        Message("The module at the time of training."),
     ),
     Artifact(
         "model: artifacts/pipeline.<kind>",
@@ -276,13 +277,13 @@ TRAIN = (
     ),
     Artifact(
         "model: requirements.txt",
-        Message("What the model needs to be served elsewhere."),
+        Message("The model's dependencies."),
         Message("Pinned versions of its libraries."),
     ),
     Artifact(
         "run: tables/comparison.parquet",
         Message("Compares the candidates."),
-        Message("A row per candidate with its figures from cross-validation and on the test set."),
+        Message("A row per candidate with its metrics in cross-validation and on the test set."),
     ),
     Artifact(
         "run: figures/comparison.svg",
@@ -291,104 +292,101 @@ TRAIN = (
     ),
     Artifact(
         "run: tables/paired.parquet",
-        Message("Tells whether candidates differ beyond chance."),
-        Message("The difference of log losses to the best, row by row, with its interval."),
+        Message("Shows whether candidates differ beyond chance."),
+        Message("The paired difference in log loss from the best, with its interval."),
     ),
     Artifact(
         "run: figures/paired.svg",
         Message("The same as a picture."),
         Message("The differences with their intervals."),
-        Message("Where there are several candidates."),
+        Message("If there are several candidates."),
     ),
     Artifact(
         "run: tables/folds.parquet",
-        Message("Shows how steady each candidate is."),
-        Message("The figures of each fold of each candidate."),
+        Message("Shows each candidate's variation between folds."),
+        Message("The metrics of each fold of each candidate."),
     ),
     Artifact(
         "run: tables/roc.parquet",
-        Message("Draws the ROC curves over each other."),
+        Message("Draws the ROC curves."),
         Message("Points of the curve of each candidate."),
     ),
     Artifact(
         "run: tables/calibration.parquet",
-        Message("Draws forecast against observed shares."),
-        Message("Bins of the forecasts of each candidate."),
+        Message("Draws the calibration curve."),
+        Message("Bins of each candidate's predicted probabilities."),
     ),
     Artifact(
         "run: tables/pr.parquet",
-        Message("Draws precision against recall."),
+        Message("Draws the precision-recall curve."),
         Message("Points of the curve of each candidate."),
     ),
     Artifact(
         "run: tables/gain.parquet",
-        Message("Draws what the highest forecasts hold."),
+        Message("Draws the cumulative gain curve."),
         Message("Points of the curve of each candidate."),
     ),
     Artifact(
         "run: tables/confusion.parquet",
-        Message("Counts both kinds of mistakes."),
+        Message("Counts false positives and false negatives."),
         Message("Rows by candidate, label and predicted label."),
     ),
     Artifact(
         "run: tables/learning.parquet",
-        Message("Tells whether more rows would help."),
-        Message("Log loss of the best candidate by the number of rows that it learned from."),
-        Message("Unless the learning curve was switched off."),
+        Message("Shows whether more rows would help."),
+        Message("Log loss of the best candidate by number of training rows."),
+        Message("Unless the learning curve is off."),
     ),
     Artifact(
         "run: figures/learning.svg",
         Message("The same as a picture."),
         Message("The curve with its spread over the folds."),
-        Message("Unless the learning curve was switched off."),
+        Message("Unless the learning curve is off."),
     ),
     Artifact(
         "run: tables/left_out.parquet",
-        Message("Tells which candidates failed, and why."),
+        Message("Lists the candidates that failed, with the reason."),
         Message("Name and reason."),
     ),
     Artifact(
         "run: tables/test_rows.parquet",
-        Message("The reference that monitoring compares with."),
-        Message("The test rows with all columns, as they were at the training."),
+        Message("The reference of monitoring."),
+        Message("The test rows with all columns, at the time of training."),
     ),
     Artifact(
         "run: tables/train_keys.parquet",
-        Message("Keeps training rows out of later judgements."),
+        Message("Keeps training rows out of later evaluations."),
         Message("The ids of the training rows."),
     ),
     Artifact(
         TEST_PREDICTIONS,
-        Message("The answers that all test figures come from."),
+        Message("The predictions behind all test metrics."),
         Message("Inputs, probability, predicted label and label of each test row."),
     ),
     Artifact(
         "candidate: tables/validation.parquet",
-        Message("Chooses the threshold without the test set."),
-        Message("The forecast of each training row by the fold that had not seen it."),
+        Message("To choose the threshold without the test set."),
+        Message("The out-of-fold prediction for each training row."),
     ),
     Artifact(
         "candidate: tables/thresholds.parquet",
-        Message("Shows what another threshold would do."),
-        Message("Precision, recall, F1 and counts of mistakes at each threshold."),
+        Message("Shows the effect of other thresholds."),
+        Message("Precision, recall, F1 and number of errors at each threshold."),
     ),
     Artifact(
         "candidate: tables/slices.parquet",
-        Message("Finds groups of rows that it errs on."),
-        Message(
-            "Figures per value of the columns that errors are judged by, with a verdict "
-            "that allows for chance."
-        ),
+        Message("Shows slices with larger errors."),
+        Message("Metrics per value of each slice column, with a verdict that allows for chance."),
     ),
     Artifact(
         "candidate: tables/confusion.parquet",
-        Message("Counts both kinds of mistakes."),
+        Message("Counts false positives and false negatives."),
         Message("Rows by label and predicted label."),
     ),
     Artifact(
         "candidate: tables/folds.parquet",
-        Message("Shows how steady it is."),
-        Message("The figures of each fold."),
+        Message("Shows its variation between folds."),
+        Message("The metrics of each fold."),
     ),
     Artifact(
         "candidate: tables/roc.parquet",
@@ -397,24 +395,24 @@ TRAIN = (
     ),
     Artifact(
         "candidate: tables/pr.parquet",
-        Message("Draws precision against recall."),
+        Message("Draws the precision-recall curve."),
         Message("Points of the curve."),
     ),
     Artifact(
         "candidate: tables/calibration.parquet",
-        Message("Draws forecast against observed shares."),
-        Message("Bins of its forecasts."),
+        Message("Draws the calibration curve."),
+        Message("Bins of its predicted probabilities."),
     ),
     Artifact(
         "candidate: tables/gain.parquet",
-        Message("Draws what the highest forecasts hold."),
+        Message("Draws the cumulative gain curve."),
         Message("Points of the curve."),
     ),
     Artifact(
         "candidate: tables/court.parquet",
-        Message("Draws where it errs."),
-        Message("Forecast and observed share per cell of the ground."),
-        Message("Where the project has a chart of places."),
+        Message("Draws its errors on the map."),
+        Message("Mean predicted probability and observed rate per cell of the map."),
+        Message("If the project has a map."),
         part="court",
     ),
     Artifact(
@@ -422,12 +420,12 @@ TRAIN = (
     ),
     Artifact(
         "candidate: figures/calibration.svg",
-        Message("Forecast against observed shares."),
+        Message("The calibration curve."),
         Message("The curve as a picture."),
     ),
     Artifact(
         "candidate: figures/confusion.svg",
-        Message("Both kinds of mistakes."),
+        Message("False positives and false negatives."),
         Message("The counts as a picture."),
     ),
 )
@@ -436,119 +434,119 @@ PROMOTE = (
     Artifact(
         CHAMPION,
         Message("The version that is served and monitored."),
-        Message("An alias that points at a registered version; @previous keeps the one before."),
+        Message("An alias of a registered version; @previous is the one before."),
     ),
     Artifact(
         "run: tables/rules.parquet",
-        Message("Why it was let pass, held or refused."),
-        Message("A row per rule of the gate: verdict, value, limit and a sentence."),
+        Message("Explains the gate's decision."),
+        Message("A row per rule of the gate: verdict, value, limit and text."),
     ),
     Artifact(
         "run: tables/comparison.parquet",
         Message("Compares challenger and champion."),
-        Message("Each figure of both with the interval of the difference."),
-        Message("Where both could be asked."),
+        Message("Each metric of both, with the interval of the difference."),
+        Message("If both could score the rows."),
     ),
     Artifact(
         "run: tables/slices.parquet",
-        Message("Tells whether a group of rows is harmed."),
-        Message("The difference of log losses per value of the columns that errors are judged by."),
-        Message("Where both could be asked."),
+        Message("Shows whether a slice gets worse."),
+        Message("The difference in log loss per value of each slice column."),
+        Message("If both could score the rows."),
     ),
     Artifact(
         "run: tables/judged_rows.parquet",
-        Message("To judge again by the same rows."),
-        Message("Id, label and both forecasts of each row."),
-        Message("Where both could be asked."),
+        Message("To repeat the comparison on the same rows."),
+        Message("Id, label and both predicted probabilities of each row."),
+        Message("If both could score the rows."),
     ),
 )
 
 EXPLAIN = (
     Artifact(
         "run: tables/importance.parquet",
-        Message("Tells which features matter."),
-        Message("What the log loss loses when a feature is shuffled, with its interval."),
-        Message("When the model is explained in general."),
+        Message("Shows which features matter."),
+        Message("The increase in log loss when a feature is shuffled, with its interval."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: tables/shap.parquet",
-        Message("Tells how features move single forecasts."),
-        Message("The contribution of each feature to the forecast of each row."),
-        Message("When the model is explained in general."),
+        Message("Shows how features move single predictions."),
+        Message("The contribution of each feature to the prediction for each row."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: tables/partial.parquet",
-        Message("Tells how a forecast follows a feature."),
-        Message("The mean forecast along the values of each feature."),
-        Message("When the model is explained in general."),
+        Message("Shows how the prediction depends on a feature."),
+        Message("The mean predicted probability by value of each feature."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: tables/shap_rows.parquet",
-        Message("Tells which rows were explained."),
-        Message("Inputs, forecast and label of each."),
-        Message("When the model is explained in general."),
+        Message("Lists the explained rows."),
+        Message("Inputs, predicted probability and label of each row."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: figures/importance.svg",
         Message("Which features matter."),
         Message("Bars as a picture."),
-        Message("When the model is explained in general."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: figures/shap.svg",
-        Message("How features move forecasts."),
+        Message("How features move predictions."),
         Message("A strip of points per feature as a picture."),
-        Message("When the model is explained in general."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: figures/partial_<feature>.svg",
-        Message("How a forecast follows a feature."),
+        Message("How the prediction depends on a feature."),
         Message("A line as a picture."),
-        Message("When the model is explained in general."),
+        Message("When the model is explained overall."),
     ),
     Artifact(
         "run: tables/contributions.parquet",
-        Message("Tells why this row got its forecast."),
+        Message("Explains the prediction for the row."),
         Message("The contribution of each feature."),
         Message("When a single row is explained."),
     ),
     Artifact(
         "run: figures/contributions.svg",
-        Message("Why this row got its forecast."),
-        Message("A waterfall as a picture."),
+        Message("The explanation of the prediction."),
+        Message("A waterfall chart as a picture."),
         Message("When a single row is explained."),
     ),
     Artifact(
         "run: tables/along.parquet",
-        Message("Tells what another value would do."),
-        Message("The forecast of the row along each input."),
-        Message("When a single row is explained with its surroundings."),
+        Message("Shows the effect of other values."),
+        Message("The row's predicted probability along each input."),
+        Message("When a single row is explained with other values."),
     ),
     Artifact(
         "run: tables/map.parquet",
-        Message("Tells what another place would do."),
-        Message("The forecast of the row per cell of the ground."),
-        Message("When a single row is explained with its surroundings."),
+        Message("Shows the effect of other positions."),
+        Message("The row's predicted probability per cell of the map."),
+        Message("When a single row is explained with other values."),
     ),
     Artifact(
         "run: figures/map.svg",
-        Message("What another place would do."),
-        Message("The cells as a picture."),
-        Message("When a single row is explained with its surroundings."),
+        Message("The effect of other positions."),
+        Message("The map as a picture."),
+        Message("When a single row is explained with other values."),
     ),
 )
 
 SERVE = (
     Artifact(
         ENDPOINT,
-        Message("To find, watch and stop the server that answers."),
+        Message("To find, watch and stop the server."),
         Message("Version, port, address and process of the server."),
-        Message("While it answers."),
+        Message("While the server runs."),
     ),
     Artifact(
         "logs/serve-<port>.log",
         Message("To see why a server did not start."),
-        Message("What the server wrote."),
+        Message("The server's output."),
     ),
 )
 
@@ -557,49 +555,49 @@ SCORE = (
         SCORED,
         Message("The table of results."),
         Message(
-            "A row per scored row: its inputs, its probability and predicted label, and "
-            "its label where that is known."
+            "A row per scored row: inputs, predicted probability, predicted label, and the label "
+            "if known."
         ),
     ),
     Artifact(
         LOG,
-        Message("Remembers what the model answered, until labels come."),
+        Message("Keeps predictions until their labels arrive."),
         Message(
-            "A row per answer: key, moment, version, inputs, probability, predicted label; "
-            "and labels with the moment they came."
+            "A row per prediction: key, time, version, inputs, probability, predicted label; and "
+            "labels with their time of arrival."
         ),
-        Message("Or the database that COURTSIDE_PREDICTIONS_URL names."),
+        Message("Or in the database of COURTSIDE_PREDICTIONS_URL."),
     ),
     Artifact(
         "run: files/<source>_<scoring>.parquet",
         Message("The table of results in the run."),
-        Message("As in the folder of data."),
-        Message("Unless rows were scored from an address into another."),
+        Message("As in the data folder."),
+        Message("Unless rows were scored from one address to another."),
     ),
     Artifact(
         "run: figures/probability.svg",
-        Message("How the probabilities lie."),
-        Message("The density as a picture; the Vega-Lite text stands beside it."),
-        Message("Unless rows were scored from an address into another."),
+        Message("The distribution of the probabilities."),
+        Message("The density as a picture, with the Vega-Lite specification."),
+        Message("Unless rows were scored from one address to another."),
     ),
     Artifact(
         "run: tables/validation.parquet",
-        Message("Tells what is wrong or odd with the file."),
-        Message("A row per finding: severity, column, number of rows, examples and a sentence."),
-        Message("Where a file was uploaded."),
+        Message("Lists errors and oddities in the file."),
+        Message("A row per finding: severity, column, number of rows, examples and text."),
+        Message("If a file was uploaded."),
     ),
     Artifact(
         "run: tables/rejected.parquet",
-        Message("Tells which rows were not scored, and why."),
+        Message("Lists the rows that were not scored, with the reason."),
         Message("Row, column, value and reason."),
-        Message("Where rows were refused."),
+        Message("If rows were rejected."),
     ),
 )
 
 LABEL = (
     Artifact(
         "run: tables/rejected.parquet",
-        Message("Tells which labels could not be used, and why."),
+        Message("Lists the labels that could not be used, with the reason."),
         Message("Row and reason."),
     ),
 )
@@ -609,82 +607,85 @@ MONITOR = (
         REPORT,
         Message("The monitoring report."),
         Message(
-            "Verdict, what to do, which rows were compared, and all checks with value, "
-            "interval, limits and verdict."
+            "Verdict, what to do, the compared rows, and all checks with value, interval, limits "
+            "and verdict."
         ),
     ),
     Artifact(
         "run: documents/report.json",
-        Message("The same in the run."),
-        Message("As in the folder of data."),
+        Message("The report in the run."),
+        Message("As in the data folder."),
     ),
     Artifact(
         "run: files/monitoring_<run>.json",
-        Message("A copy that goes with the run."),
-        Message("As in the folder of data."),
+        Message("A copy in the run."),
+        Message("As in the data folder."),
     ),
     Artifact(
         "run: tables/checks.parquet",
-        Message("What the verdict follows from."),
+        Message("The checks behind the verdict."),
         Message("A row per check: value, reference, interval, limits, verdict, and what to do."),
     ),
     Artifact(
         "run: tables/drift.parquet",
-        Message("Shows which columns moved."),
+        Message("Shows which columns drifted."),
         Message("PSI, KS, Jensen-Shannon distance, chi-squared and more of each column."),
     ),
     Artifact(
         "run: tables/slices.parquet",
-        Message("Shows where the model errs."),
-        Message("Figures per value of the columns that errors are judged by."),
-        Message("Where both sides have these columns."),
+        Message("Shows the errors per slice."),
+        Message("Metrics per value of each slice column."),
+        Message("If reference and current rows have these columns."),
     ),
     Artifact(
         "run: tables/densities.parquet",
-        Message("Draws reference and current rows over each other."),
-        Message("Densities of each column and of the probability, on both sides."),
+        Message("Compares the distributions of reference and current rows."),
+        Message("Densities of each column and of the probability, reference and current."),
     ),
     Artifact(
         "run: tables/reliability.parquet",
-        Message("Draws forecast against observed shares."),
-        Message("Bins of the forecasts on both sides."),
+        Message("Draws the calibration curve."),
+        Message("Bins of the predicted probabilities, reference and current."),
     ),
     Artifact(
         "run: tables/confusion.parquet",
-        Message("Counts both kinds of mistakes."),
-        Message("Rows by label and predicted label on both sides."),
+        Message("Counts false positives and false negatives."),
+        Message("Rows by label and predicted label, reference and current."),
     ),
     Artifact(
         "run: tables/ranking.parquet",
-        Message("Tells by which columns both sides differ most."),
-        Message("What tells current from reference rows: ROC AUC and importance of each column."),
+        Message("Ranks the columns by their difference."),
+        Message(
+            "The classifier of reference against current rows: ROC AUC and importance of each "
+            "column."
+        ),
     ),
     Artifact(
         "run: figures/psi.svg",
-        Message("Which columns moved."),
+        Message("The columns that drifted."),
         Message("The PSI of each as a picture."),
     ),
     Artifact(
         "run: figures/probability.svg",
-        Message("How the probabilities lie on both sides."),
+        Message("The distributions of the probabilities, reference and current."),
         Message("Two densities as a picture."),
     ),
     Artifact(
         "run: figures/reliability.svg",
-        Message("Forecast against observed shares."),
-        Message("The curves of both sides as a picture."),
+        Message("The calibration curve."),
+        Message("Both curves as a picture."),
     ),
     Artifact(
         "state/state.db: alerts",
-        Message("Remembers what rang, and who was told."),
-        Message("Alerts with the check, its value, its limit and when it was sent or put away."),
-        Message("For reports of the present; those of the past ring for nobody."),
+        Message("Keeps alerts and their notifications."),
+        Message("Alerts with check, value, limit, and when they were sent or dismissed."),
+        Message("Not for reports on past windows."),
     ),
     Artifact(
         "data/08_reporting/monitoring_<run>/evidently.html",
-        Message("The same rows for those who know evidently's report."),
+        Message("The same comparison in Evidently."),
         Message("Evidently's drift report."),
-        Message("Where evidently is installed."),
+        Message("If Evidently is installed."),
     ),
 )
 
@@ -692,23 +693,23 @@ RETRAIN = (
     Artifact(
         "run: documents/decision.json",
         Message("The decision."),
-        Message("What was decided, its reasons, what to do, and the reports it rests on."),
+        Message("Decision, reasons, what to do, and the reports used."),
     ),
     Artifact(
         "run: tables/windows.parquet",
-        Message("What the decision was made by."),
-        Message("A row per report of this champion: its span, rows, labels and alerts."),
+        Message("The basis of the decision."),
+        Message("A row per report on this champion: period, rows, labels and alerts."),
     ),
     Artifact(
         "run: tables/reasons.parquet",
-        Message("Tells why it was decided so."),
-        Message("The reasons, a sentence each."),
+        Message("Explains the decision."),
+        Message("The reasons, one per row."),
     ),
     Artifact(
         "run: tables/by_kind.parquet",
-        Message("Shows whom the new version serves better."),
-        Message("The difference of log losses per kind of row."),
-        Message("Where a new version was trained and its test rows are of several kinds."),
+        Message("Shows which rows the new version predicts better."),
+        Message("The difference in log loss per kind of row."),
+        Message("If a new version was trained and its test rows are of several kinds."),
     ),
 )
 
@@ -717,28 +718,28 @@ REPLAY = (
         "run: tables/policies.parquet",
         Message("Compares the policies."),
         Message(
-            "A row per policy: log loss, gain over doing nothing with its interval, "
-            "trainings, alarms."
+            "A row per policy: log loss, gain over no retraining with its interval, retrainings, "
+            "alarms."
         ),
     ),
     Artifact(
         "run: tables/windows.parquet",
-        Message("Tells what happened in each window of time."),
-        Message("A row per policy and window: rows, labels, figures, verdict and decision."),
+        Message("Shows the result of each time window."),
+        Message("A row per policy and window: rows, labels, metrics, verdict and decision."),
     ),
     Artifact(
         "run: tables/decisions.parquet",
-        Message("Tells when and why was retrained."),
+        Message("Shows when and why a policy retrained."),
         Message("A row per policy and window: decision, reasons and what to do."),
     ),
     Artifact(
         "run: figures/log_loss.svg",
-        Message("The log loss in the order of time."),
+        Message("The log loss over time."),
         Message("A line per policy as a picture."),
     ),
     Artifact(
         "run: figures/gain.svg",
-        Message("What each policy gained, added up."),
+        Message("The cumulative gain of each policy."),
         Message("A line per policy as a picture."),
     ),
 )

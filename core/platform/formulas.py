@@ -48,7 +48,7 @@ def columns_in(formula: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        With the reason.
+        With the reason, a message.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def columns_in(formula: str) -> tuple[str, ...]:
     ('shot distance', 'lat')
     >>> columns_in("lat.to_pickle('x')")
     Traceback (most recent call last):
-    ValueError: 'lat.to_pickle('x')' is no formula: lat.to_pickle is not known
+    ValueError: 'lat.to_pickle('x')' is not a valid formula: lat.to_pickle is not allowed
     """
     quoted: dict[str, str] = {}
     try:
@@ -68,16 +68,18 @@ def columns_in(formula: str) -> tuple[str, ...]:
     except (SyntaxError, ValueError) as error:
         raise ValueError(
             Message(
-                "'{formula}' is no formula: {error} (a column whose name has spaces stands in "
+                "'{formula}' is not a valid formula: {reason} (put a column name with spaces in "
                 "backticks: `two words`)",
                 formula=formula,
-                error=getattr(error, "msg", error),
+                reason=str(getattr(error, "msg", error)),
             )
         ) from error
     names: dict[str, None] = {}
     _walk(tree.body, formula, names)
     if not names:
-        raise ValueError(Message("'{formula}' is no formula: it reads no column", formula=formula))
+        raise ValueError(
+            Message("'{formula}' is not a valid formula: it reads no column", formula=formula)
+        )
     return tuple(quoted.get(name, name) for name in names)
 
 
@@ -94,7 +96,7 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
     Raises
     ------
     ValueError
-        With the reason.
+        With the reason, a message.
 
     Examples
     --------
@@ -113,7 +115,7 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
             values.astype("float64")
     except Exception as error:
         raise ValueError(
-            Message("'{formula}' cannot be computed: {error}", formula=formula, error=error)
+            Message("'{formula}' cannot be computed: {reason}", formula=formula, reason=str(error))
         ) from error
 
 
@@ -139,17 +141,17 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
     if not isinstance(node, _ALLOWED):
         raise ValueError(
             Message(
-                "'{formula}' is no formula: {node} is not known",
+                "'{formula}' is not a valid formula: {part} is not allowed",
                 formula=formula,
-                node=ast.unparse(node),
+                part=ast.unparse(node),
             )
         )
     if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
         raise ValueError(
             Message(
-                "'{formula}' is no formula: {node} is not known",
+                "'{formula}' is not a valid formula: {part} is not allowed",
                 formula=formula,
-                node=ast.unparse(node),
+                part=ast.unparse(node),
             )
         )
     if isinstance(node, ast.Name):
@@ -163,9 +165,9 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     if node.keywords:
         raise ValueError(
             Message(
-                "'{formula}' is no formula: {node} names its arguments",
+                "'{formula}' is not a valid formula: {part} has named arguments",
                 formula=formula,
-                node=ast.unparse(node),
+                part=ast.unparse(node),
             )
         )
     if isinstance(called, ast.Name) and called.id in FUNCTIONS:
@@ -181,8 +183,8 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
         return
     raise ValueError(
         Message(
-            "'{formula}' is no formula: {called} is not known",
+            "'{formula}' is not a valid formula: {part} is not allowed",
             formula=formula,
-            called=ast.unparse(called),
+            part=ast.unparse(called),
         )
     )

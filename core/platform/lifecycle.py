@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 State = Literal["done", "stale", "todo", "blocked"]
 Source = Literal["sample", "folder", "download"]
@@ -50,13 +50,13 @@ class Stage:
     ----------
     state : {"done", "stale", "todo", "blocked"}
         Stale: an earlier stage changed since. Blocked: an earlier stage has to be done first.
-    todo : str
+    todo : Message or str
         A sentence; may be empty.
     """
 
     step: str
     state: State
-    todo: str
+    todo: Words
 
 
 def stages(facts: Facts) -> list[Stage]:
@@ -70,7 +70,7 @@ def stages(facts: Facts) -> list[Stage]:
     >>> [stage.state for stage in stages(fresh)][:3]
     ['done', 'stale', 'done']
     """
-    rows: list[tuple[str, bool, bool, str, str]] = [
+    rows: list[tuple[str, bool, bool, Words, Words]] = [
         # step, done, stale, what to do, what to do when stale
         (
             "acquire",
@@ -84,14 +84,14 @@ def stages(facts: Facts) -> list[Stage]:
             facts.prepared_run is not None,
             facts.prepared_from != facts.snapshot,
             Message("Prepare a train and a test set from the raw data."),
-            Message("The raw data changed since. Prepare it again."),
+            Message("The raw data has changed. Prepare again."),
         ),
         (
             "train",
             facts.champion is not None,
             facts.trained_on != facts.prepared_run,
             Message("Train candidates; the best is registered."),
-            Message("The prepared sets changed since. Train again."),
+            Message("The prepared sets have changed. Train again."),
         ),
         (
             "serve",
@@ -108,14 +108,14 @@ def stages(facts: Facts) -> list[Stage]:
             facts.scored_run is not None,
             bool(facts.served) and facts.scored_version not in facts.served,
             Message("Score the production rows with the served model."),
-            Message("Another version is served since. Score the rows again."),
+            Message("Another version is served now. Score the rows again."),
         ),
         (
             "monitor",
             facts.monitored_run is not None,
             facts.monitored_run != facts.scored_run,
             Message("Compare the scored rows with the reference."),
-            Message("Rows were scored since the last report. Monitor again."),
+            Message("Rows were scored after the last report. Monitor again."),
         ),
     ]
     listed: list[Stage] = []
@@ -137,7 +137,7 @@ def next_stage(listed: list[Stage]) -> Stage | None:
     Examples
     --------
     >>> stage = next_stage(stages(Facts(snapshot="a")))
-    >>> stage.step, stage.todo
+    >>> stage.step, str(stage.todo)
     ('prepare', 'Prepare a train and a test set from the raw data.')
     """
     return next((stage for stage in listed if stage.state in ("todo", "stale")), None)

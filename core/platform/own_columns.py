@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 PREFIX: Final = "courtside_"
 
@@ -43,12 +43,12 @@ def is_own(name: str) -> bool:
     return name.casefold().startswith(PREFIX)
 
 
-def shown(name: str) -> str:
+def shown(name: str) -> Words:
     """Return a column's name for people: Courtside's own columns in words.
 
     Examples
     --------
-    >>> shown(PROBABILITY), shown("probability")
+    >>> str(shown(PROBABILITY)), shown("probability")
     ('predicted probability', 'probability')
     """
     return Message("predicted probability") if name == PROBABILITY else name

@@ -33,10 +33,10 @@ from core.platform.artifacts import Artifact as Artifact
 from core.platform.messages import Message
 
 # comes from outside, so no step writes it
-SOURCE = "a source"
+SOURCE = "source"
 REQUESTS = "requests"
-OUTCOMES = Message("labels, when they come")
-POLICY = Message("the policy")
+OUTCOMES = "labels"
+POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,13 @@ class Step:
         Name of its module and command, and of its MLflow run.
     package : str
         The package of core with its module.
-    page, title, icon : str
-        Its page: the file, the title in the navigation, a Material symbol.
+    page, icon : str
+        Its page: the file, a Material symbol.
+    title : Message
+        Its page's title in the navigation.
     summary : str
-        Help text of its command, half a line.
-    about : str
+        Help text of its command, half a line of English.
+    about : Message
         What it does, in a sentence.
     reads : tuple of str
         Paths of other steps' artifacts, or input from outside.
@@ -67,10 +69,10 @@ class Step:
     run_name: str
     package: str
     page: str
-    title: str
+    title: Message
     icon: str
     summary: str
-    about: str
+    about: Message
     reads: tuple[str, ...]
     outputs: tuple[Artifact, ...]
     next: tuple[str, ...]
@@ -87,8 +89,8 @@ STEPS: tuple[Step, ...] = (
         "download",
         "import raw data: the sample, files, or the project's download",
         Message(
-            "Brings a source in unchanged, checks every column, and makes it the raw data "
-            "that all later steps read."
+            "Imports a source unchanged, checks every column, and makes it the raw data of all "
+            "later steps."
         ),
         (SOURCE,),
         artifacts.ACQUIRE,
@@ -101,10 +103,10 @@ STEPS: tuple[Step, ...] = (
         "prepare",
         Message("Prepare"),
         "filter_alt",
-        Message("choose rows and columns, and split them into a training and a test set"),
+        "choose rows and columns, and split them into a training and a test set",
         Message(
-            "Chooses rows and columns, drops or keeps missing values, and divides the rows "
-            "into a training and a test set."
+            "Chooses rows and columns, drops or keeps missing values, and splits the rows into a "
+            "training and a test set."
         ),
         (RAW, CURRENT),
         artifacts.PREPARE,
@@ -117,10 +119,10 @@ STEPS: tuple[Step, ...] = (
         "train",
         Message("Train"),
         "model_training",
-        Message("train candidates, compare them, register the best"),
+        "train candidates, compare them, register the best",
         Message(
-            "Cross-validates candidates with PyCaret, judges each on the test set in a run "
-            "of its own, and registers the best as challenger."
+            "Cross-validates candidates with PyCaret, evaluates each on the test set in its own "
+            "run, and registers the best as challenger."
         ),
         (TRAIN_SET, TEST_SET, TRAIN_ROWS, TEST_ROWS),
         artifacts.TRAIN,
@@ -133,11 +135,10 @@ STEPS: tuple[Step, ...] = (
         "registry",
         Message("Registry"),
         "inventory_2",
-        Message("evaluate a challenger at the gate, promote it, or roll back"),
+        "evaluate a challenger at the gate, promote it, or roll back",
         Message(
-            "Asks challenger and champion about the same rows, and lets the challenger "
-            "take the champion's place, or not, with reasons; or goes back to the previous "
-            "champion."
+            "Compares challenger and champion on the same rows and promotes the challenger, or "
+            "not, with reasons; or rolls back to the previous champion."
         ),
         (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
         artifacts.PROMOTE,
@@ -150,10 +151,8 @@ STEPS: tuple[Step, ...] = (
         "explain",
         Message("Explain"),
         "lightbulb",
-        Message("what the probabilities depend on, overall or for one row"),
-        Message(
-            "Tells what the probabilities of a model depend on, in general or for a single row."
-        ),
+        "what the probabilities depend on, overall or for one row",
+        Message("Shows what a model's probabilities depend on, overall or for one row."),
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
         (),
@@ -165,10 +164,10 @@ STEPS: tuple[Step, ...] = (
         "serve",
         Message("Serve"),
         "dns",
-        Message("start an endpoint, or change the version that it serves"),
+        "start an endpoint, or change the version that it serves",
         Message(
-            "Starts `mlflow models serve` for the champion, behind a gateway that keeps "
-            "the contract and the log, and holds it up."
+            "Starts `mlflow models serve` for the champion, behind a gateway that checks requests "
+            "and logs predictions, and keeps it running."
         ),
         (CHAMPION,),
         artifacts.SERVE,
@@ -182,10 +181,10 @@ STEPS: tuple[Step, ...] = (
         "score",
         Message("Score"),
         "target",
-        Message("score the production rows, a file, or one row"),
+        "score the production rows, a file, or one row",
         Message(
-            "Sends rows to the champion's endpoint with `requests`, or scores large files "
-            "in processes beside each other, and keeps every answer."
+            "Sends rows to the champion's endpoint with `requests`, or scores large files in "
+            "parallel processes, and keeps every prediction."
         ),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
@@ -201,8 +200,8 @@ STEPS: tuple[Step, ...] = (
         "receipt_long",
         "import the labels of predictions",
         Message(
-            "Takes in what became of predictions, whenever it is known, and joins it to "
-            "the answers."
+            "Imports the outcomes of predictions as they become known, and joins them to the "
+            "predictions."
         ),
         (LOG, OUTCOMES),
         artifacts.LABEL,
@@ -216,10 +215,10 @@ STEPS: tuple[Step, ...] = (
         "monitor",
         Message("Monitor"),
         "monitor_heart",
-        Message("compare scored rows with the reference, and judge whether the model fits"),
+        "compare scored rows with the reference, and judge whether the model fits",
         Message(
-            "Compares answers with the model's own test set, with and without labels, and "
-            "says in a sentence whether the model fits, and what to do."
+            "Compares predictions with the model's test set, with and without labels, and states "
+            "whether the model fits and what to do."
         ),
         (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
         artifacts.MONITOR,
@@ -233,10 +232,10 @@ STEPS: tuple[Step, ...] = (
         "retrain",
         Message("Retrain"),
         "autorenew",
-        Message("apply the retraining policy, and retrain if it says so"),
+        "apply the retraining policy, and retrain if it says so",
         Message(
-            "Decides by a policy whether to train again, and if so prepares, trains and "
-            "asks the gate, in runs nested in its own."
+            "Decides by a policy whether to retrain; if so, prepares, trains and runs the gate, "
+            "in nested runs."
         ),
         (REPORT, "run: tables/checks.parquet", POLICY, LOG),
         artifacts.RETRAIN,
@@ -250,10 +249,10 @@ STEPS: tuple[Step, ...] = (
         "replay",
         Message("Replay"),
         "replay",
-        Message("simulate several policies on labelled history, and compare them"),
+        "simulate several policies on labelled history, and compare them",
         Message(
-            "Lets labelled rows go by in the order of time, once for each policy of "
-            "retraining, and compares what they cost and gain."
+            "Replays labelled rows in order of time, once per retraining policy, and compares "
+            "cost and gain."
         ),
         (RAW, CURRENT),
         artifacts.REPLAY,

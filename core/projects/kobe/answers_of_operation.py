@@ -29,7 +29,8 @@ from core.documents.texts.reading import (
 )
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
-from core.platform.messages import _
+from core.platform import messages, project
+from core.platform.messages import Message, Words, _, n_
 from core.projects.kobe.course import BASELINE
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
@@ -41,28 +42,28 @@ def bases(facts: Facts) -> list[Block]:
     spec, acquired = facts.spec, facts.runs.get("acquire")
     blocks: list[Block] = [Heading(_("How do the development and the production base differ?"))]
     if acquired is None:
-        blocks.append(Missing(_("How many rows there are of each kind."), "acquire"))
+        blocks.append(Missing(_("The number of rows of each kind."), "acquire"))
         return blocks
     made, met = metric(acquired, "rows_development"), metric(acquired, "rows_production")
     blocks.append(
         Paragraph(
             _(
-                "They are two kinds of rows of one source, told apart by `{column}`: {made} "
-                "{development_name} and {met} {production_name} ({acquired}). The model learns "
-                "from the first and is asked about the second.",
+                "Two kinds of rows of one source, distinguished by `{column}`: {development_rows} "
+                "{development} and {production_rows} {production} ({run}). The model is trained "
+                "on the first and applied to the second.",
                 column=spec.rows.column,
-                made=number(made),
-                development_name=spec.rows.development_name,
-                met=number(met),
-                production_name=spec.rows.production_name,
-                acquired=link(acquired),
+                development_rows=number(made),
+                development=project.words(spec.rows.development_name),
+                production_rows=number(met),
+                production=project.words(spec.rows.production_name),
+                run=link(acquired),
             )
         )
     )
     run = facts.runs.get("monitor")
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame())) if run else None
     if run is None or checks is None or checks.empty:
-        blocks.append(Missing(_("How far the columns of the two lie apart."), "monitor"))
+        blocks.append(Missing(_("How much the columns of the two differ."), "monitor"))
         return blocks
     columns = report_tables.by_column(checks)
     blocks.append(
@@ -73,11 +74,11 @@ def bases(facts: Facts) -> list[Block]:
                     f"`{row['column']}`",
                     number(row["psi"]),
                     "–" if row["range"] != row["range"] else percent(row["range"]),
-                    VERDICTS[str(row["verdict"])],
+                    str(VERDICTS[str(row["verdict"])]),
                 )
                 for row in columns.to_dict("records")
             ),
-            _("The model's test rows against the rows of operation, from {run}.", run=link(run)),
+            _("Test rows against rows of operation, from {run}.", run=link(run)),
         )
     )
     rate, before = metric(run, "base_rate_current"), metric(run, "base_rate_reference")
@@ -85,11 +86,11 @@ def bases(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The outcome differs too: '{positive}' in {rate} of the labelled rows of "
-                    "operation, {before} of the reference ({run}).",
-                    positive=spec.positive,
-                    rate=percent(rate),
-                    before=percent(before),
+                    "The base rate differs too: '{positive}' in {rate:.1%} of the labelled rows "
+                    "of operation, {before:.1%} of the reference ({run}).",
+                    positive=project.words(spec.positive),
+                    rate=rate,
+                    before=before,
                     run=link(run),
                 )
             )
@@ -105,26 +106,26 @@ def adherence(facts: Facts) -> list[Block]:
         blocks.append(Missing(_("Whether the model fits the rows of operation."), "monitor"))
         return blocks
     report = plain_tags(ReportRun, run)
-    name = spec.rows.production_name if report.source == "production" else _("compared rows")
+    name: Words = (
+        project.words(spec.rows.production_name)
+        if report.source == "production"
+        else Message("compared rows")
+    )
     answer = {
         "does_not_fit": _("No. The model is not adherent to the {name}.", name=name),
         "fits": _("Yes. The model is adherent to the {name}.", name=name),
-        "watch": _("Yes, but it is to be watched on the {name}.", name=name),
+        "watch": _("Yes, but watch it on the {name}.", name=name),
         "no_skill": _("No. The model shows no skill on the {name}.", name=name),
-        "cannot_tell": _(
-            "Not known yet for the {name}: there are too few labels to show a skill.", name=name
-        ),
-        "investigate": _(
-            "Not shown: something about the {name} is to be looked into first.", name=name
-        ),
+        "cannot_tell": _("Not known yet for the {name}: too few labels to show skill.", name=name),
+        "investigate": _("Not shown: investigate the {name} first.", name=name),
     }.get(report.verdict, _("Not known yet for the {name}: labels are missing.", name=name))
-    blocks += [Paragraph(f"**{answer}** ({link(run)})"), Paragraph(report.verdict_text)]
+    blocks += [Paragraph(f"**{answer}** ({link(run)})"), Paragraph(str(report.verdict_text))]
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     own = checks[checks["verdict"].isin(("alert",)) & (checks["group"] != "input")]
     if not own.empty:
         blocks.append(
             Table(
-                (_("What"), _("Here"), "95% interval", _("Reference"), _("What it means")),
+                (_("What"), _("Here"), _("95% interval"), _("Reference"), _("What it means")),
                 tuple(
                     (
                         str(row["title"]),
@@ -135,7 +136,7 @@ def adherence(facts: Facts) -> list[Block]:
                     )
                     for row in own.to_dict("records")
                 ),
-                _("The checks in alert that the answer rests on, from {run}.", run=link(run)),
+                _("The checks in alert behind this answer, from {run}.", run=link(run)),
             )
         )
     blocks += _why_not_log_loss(run)
@@ -152,10 +153,9 @@ def _why_not_log_loss(run: RunFacts) -> list[Block]:
     return [
         Paragraph(
             _(
-                "The log loss alone would have misled: {loss:.4f} here, {before:.4f} on the "
-                "reference ({run}). A forecaster that always says {rate:.1%} would have "
-                "{constant:.4f} here. The model's skill over that is {skill:.2%}; it is "
-                "{old:.2%} on the reference.",
+                "Log loss alone is not enough: {loss:.4f} here, {before:.4f} on the reference "
+                "({run}). A constant prediction of {rate:.1%} would have {constant:.4f} here. The "
+                "model's skill over it is {skill:.2%}; on the reference it is {old:.2%}.",
                 loss=loss,
                 before=before,
                 run=link(run),
@@ -175,42 +175,49 @@ def health(facts: Facts) -> list[Block]:
         Heading(_("How is the model's health monitored with and without the response variable?")),
         Paragraph(
             _(
-                "With labels: each answer is joined to what happened. Log loss, skill over the "
-                "base rate, ROC AUC, Brier score, calibration, F1, precision and recall stand "
-                "beside those of the reference, each with an interval and with limits that "
-                "allow for chance. Only these can say that a model does not fit."
+                "With labels: each prediction is joined to its outcome. Log loss, skill over the "
+                "base rate, ROC AUC, Brier score, calibration, F1, precision and recall are "
+                "compared with the reference, each with an interval and limits that allow for "
+                "chance. Only these can show that a model does not fit."
             )
         ),
         Paragraph(
             _(
-                "Without labels: drift of each column and of the forecasts, how far candidates "
-                "disagree, whether a classifier can tell current rows from the reference, and "
-                "the share of rows outside the reference's support. These can say: look into "
-                "it. Performance estimated from the forecasts is told only while the rows lie "
-                "where the model was tested; elsewhere it would be a guess that looks like a "
-                "figure."
+                "Without labels: drift of each column and of the predictions, disagreement "
+                "between candidates, whether a classifier can separate current rows from the "
+                "reference, and the share of rows outside the reference's support. These only "
+                "call for an investigation. Estimated performance is shown only if the rows lie "
+                "where the model was tested; elsewhere it would be a guess."
             )
         ),
     ]
     if run is None:
-        blocks.append(Missing(_("What both ways found here."), "monitor"))
+        blocks.append(Missing(_("The results of both kinds of checks."), "monitor"))
         return blocks
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     rows = []
     for title, groups in (
         (_("With labels"), ("performance",)),
-        (_("Without labels: forecasts"), ("output",)),
+        (_("Without labels: predictions"), ("output",)),
         (_("Without labels: support"), ("support",)),
         (_("Without labels: columns"), ("input",)),
     ):
         own = checks[checks["group"].isin(groups)]
         verdicts = own["verdict"].tolist()
-        rows.append((title, str(len(own)), *(str(verdicts.count(verdict)) for verdict in VERDICTS)))
+        counts = (len(own), *(verdicts.count(verdict) for verdict in VERDICTS))
+        rows.append((title, *map(messages.number, counts)))
     blocks.append(
         Table(
-            (_("Kind of check"), _("Checks"), "ok", _("Warning"), _("Alert"), _("Not applicable")),
+            (
+                _("Kind of check"),
+                _("Checks"),
+                _("ok"),
+                _("Warning"),
+                _("Alert"),
+                _("Not applicable"),
+            ),
             tuple(rows),
-            _("What both ways found in {run}.", run=link(run)),
+            _("The results of both kinds of checks in {run}.", run=link(run)),
         )
     )
     silent = checks[checks["code"].str.startswith("estimated_")]
@@ -219,8 +226,8 @@ def health(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "Estimated performance is withheld in this report. {text}",
-                    text=silent.iloc[0]["text"],
+                    "Estimated performance is not shown in this report. {reason}",
+                    reason=silent.iloc[0]["text"],
                 )
             )
         )
@@ -234,9 +241,9 @@ def retraining(facts: Facts) -> list[Block]:
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
         Paragraph(
             _(
-                "Either way a retraining only makes a challenger. It becomes the champion when "
-                "the gate finds it better on rows that neither was trained on, and by default "
-                "a person has the last word."
+                "Either way, retraining only creates a challenger. It becomes the champion if the "
+                "gate finds it better on rows that neither was trained on; by default a person "
+                "decides."
             )
         ),
     ]
@@ -245,30 +252,28 @@ def retraining(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The last decision: {decision_title}. {reason} ({decided})",
-                    decision_title=last.decision_title,
+                    "The last decision: {decision}. {reason} ({run})",
+                    decision=last.decision_title,
                     reason=last.reason,
-                    decided=link(decided),
+                    run=link(decided),
                 )
             )
         )
     replayed = facts.runs.get("replay")
     if replayed is None:
-        blocks.append(
-            Missing(_("Which strategy would have paid on the rows of the past."), "replay")
-        )
+        blocks.append(Missing(_("Which strategy would have paid off on past rows."), "replay"))
         return blocks
     replay = plain_tags(ReplayRun, replayed)
     blocks.append(
         Paragraph(
             _(
-                "What the past says, {replayed} labelled rows in {replayed_2} windows from "
-                "{value} to {value_2} ({replayed_3}): {answer}",
-                replayed=number(metric(replayed, "rows_replayed")),
-                replayed_2=number(metric(replayed, "windows")),
-                value=replayed.params.get("from", ""),
-                value_2=replayed.params.get("until", ""),
-                replayed_3=link(replayed),
+                "Replay of {rows} labelled rows in {windows} windows from {first} to {last} "
+                "({run}): {answer}",
+                rows=number(metric(replayed, "rows_replayed")),
+                windows=number(metric(replayed, "windows")),
+                first=replayed.params.get("from", ""),
+                last=replayed.params.get("until", ""),
+                run=link(replayed),
                 answer=replay.answer,
             )
         )
@@ -281,27 +286,27 @@ def retraining(facts: Facts) -> list[Block]:
                     _("Policy"),
                     _("Log loss"),
                     _("Gain"),
-                    "95% interval",
+                    _("95% interval"),
                     _("Retrainings"),
                     _("Alarms"),
-                    _("Alerts of inputs alone"),
+                    _("Input-only alerts"),
                 ),
                 tuple(
                     (
                         str(row["policy"]),
                         number(row["log_loss"]),
-                        f"{row['gain']:+.4f}",
+                        messages.number(row["gain"], "+.4f"),
                         interval(row["gain_low"], row["gain_high"]),
-                        f"{row['retrainings']:,.0f}",
-                        f"{row['alarms']:,.0f}",
-                        f"{row['input_alerts']:,.0f}",
+                        messages.number(row["retrainings"], ",.0f"),
+                        messages.number(row["alarms"], ",.0f"),
+                        messages.number(row["input_alerts"], ",.0f"),
                     )
                     for row in policies.to_dict("records")
                 ),
                 _(
-                    "Each policy over the same rows, from {replayed}. Gain is log loss less than "
-                    "without any retraining.",
-                    replayed=link(replayed),
+                    "Each policy on the same rows, from {run}. Gain is the reduction in log loss "
+                    "against no retraining.",
+                    run=link(replayed),
                 ),
             )
         )
@@ -311,21 +316,20 @@ def retraining(facts: Facts) -> list[Block]:
 
         drawn = replay_charts.log_loss(windows, drift_begin=replay.drift_begin)
         blocks.append(
-            Figure(
-                "replay_log_loss",
-                _("The log loss of each policy, window by window."),
-                drawn.to_dict(),
-            )
+            Figure("replay_log_loss", _("Log loss of each policy by window."), drawn.to_dict())
         )
     alerts = metric(replayed, "input_alerts_none")
     if alerts and not metric(replayed, "alarms_none"):
         blocks.append(
             Paragraph(
-                _(
-                    "In {alerts} windows the inputs alone were in alert while the model lost "
-                    "nothing. That is why a change of inputs asks for a look, and only worse "
-                    "performance for a retraining.",
-                    alerts=number(alerts, 0),
+                n_(
+                    "In {count:,} window only inputs were in alert, and the model lost nothing. "
+                    "That is why input drift calls for an investigation, and only worse "
+                    "performance for retraining.",
+                    "In {count:,} windows only inputs were in alert, and the model lost nothing. "
+                    "That is why input drift calls for an investigation, and only worse "
+                    "performance for retraining.",
+                    int(alerts),
                 )
             )
         )
@@ -342,38 +346,38 @@ def earlier(facts: Facts) -> list[Block]:
         Heading(_("What did the first version answer, and why is the verdict the same?")),
         Paragraph(
             _(
-                "The first version of this work (its numbers are marked so: they come from no "
-                "run of this one) took {name} and answered 'not adherent', from F1 {f1:.4f} "
-                "and a log loss of about {log_loss:.0f} on the {production_name} (both from "
-                "the first version).",
+                "The first version of this work (its numbers are marked: no run of this one "
+                "produced them) used {name} and answered 'not adherent', from F1 {f1:.4f} and a "
+                "log loss of about {log_loss:.0f} on the {production} (both from the first "
+                "version).",
                 name=name,
                 f1=BASELINE.f1,
                 log_loss=BASELINE.log_loss,
-                production_name=spec.rows.production_name,
+                production=project.words(spec.rows.production_name),
             )
         ),
         Bullets(
             (
                 _(
-                    "The F1 is right, and so are the labels behind it: {errors:,} of {rows:,} are "
-                    "wrong, {rate:.1%} (from the first version).",
+                    "The F1 is correct, and so are the counts behind it: {errors:,} of {rows:,} "
+                    "are wrong, {rate:.1%} (from the first version).",
                     errors=BASELINE.errors,
                     rows=BASELINE.rows,
                     rate=rate,
                 ),
                 _(
-                    "The log loss is not the model's. It was computed from labels instead of "
-                    "probabilities; then every error counts as a forecast of almost 0, clipped at "
-                    "the smallest step of a 64-bit number, which costs {clip:.2f} nats. {rate:.4f} "
-                    "times {clip:.2f} is {value:.2f}: the figure says the error rate in another "
-                    "unit (from the first version).",
+                    "The log loss is not correct. It was computed from labels instead of "
+                    "probabilities: every error counts as a predicted probability of almost 0, "
+                    "clipped at the machine epsilon, and costs {clip:.2f} nats. {rate:.4f} times "
+                    "{clip:.2f} is {loss:.2f}: the error rate in another unit (from the first "
+                    "version).",
                     clip=clip,
                     rate=rate,
-                    value=rate * clip,
+                    loss=rate * clip,
                 ),
                 _(
-                    "So it could not have told a model that is wrong but modest from one that is "
-                    "wrong and sure, which is what log loss is for."
+                    "So it cannot distinguish errors of low confidence from errors of high "
+                    "confidence, which is the purpose of log loss."
                 ),
             )
         ),
@@ -385,17 +389,17 @@ def earlier(facts: Facts) -> list[Block]:
     ]
     if not matching:
         blocks.append(
-            Missing(_("What {name} comes to here, from its probabilities.", name=name), "train")
+            Missing(_("The metrics of {name} here, from its probabilities.", name=name), "train")
         )
     else:
         blocks.append(
             Paragraph(
                 _(
-                    "The same kind of model here, from its probabilities on the test set: log loss "
-                    "{value} and F1 {value_2} ({value_3}).",
-                    value=number(metric(matching[0], "log_loss_test")),
-                    value_2=number(metric(matching[0], "f1_test")),
-                    value_3=link(matching[0]),
+                    "The same kind of model here, from its probabilities on the test set: log "
+                    "loss {loss} and F1 {f1} ({run}).",
+                    loss=number(metric(matching[0], "log_loss_test")),
+                    f1=number(metric(matching[0], "f1_test")),
+                    run=link(matching[0]),
                 )
             )
         )
@@ -404,16 +408,16 @@ def earlier(facts: Facts) -> list[Block]:
         blocks.append(
             Paragraph(
                 _(
-                    "The verdict of {run} is the same, for better reasons: its order of rows (ROC "
-                    "AUC {run_2}, {run_3} on the reference) and its labels (F1 {run_4}, {run_5}) "
-                    "fall beyond what chance allows, and {value} of the rows lie where it was "
+                    "The verdict of {run} is the same, for better reasons: ROC AUC ({auc}, "
+                    "{auc_reference} on the reference) and F1 ({f1}, {f1_reference}) fall beyond "
+                    "what chance allows, and {outside:.1%} of the rows lie where the model was "
                     "never tested.",
                     run=link(run),
-                    run_2=number(metric(run, "roc_auc_current")),
-                    run_3=number(metric(run, "roc_auc_reference")),
-                    run_4=number(metric(run, "f1_current")),
-                    run_5=number(metric(run, "f1_reference")),
-                    value=percent(metric(run, "outside_support") or 0.0),
+                    auc=number(metric(run, "roc_auc_current")),
+                    auc_reference=number(metric(run, "roc_auc_reference")),
+                    f1=number(metric(run, "f1_current")),
+                    f1_reference=number(metric(run, "f1_reference")),
+                    outside=metric(run, "outside_support") or 0.0,
                 )
             )
         )

@@ -18,7 +18,8 @@ from core.documents.texts.requirement import (
     of_values,
     whole,
 )
-from core.platform.messages import Message, _
+from core.platform import messages
+from core.platform.messages import Message, _, in_context, n_
 from core.platform.steps import STEPS
 from core.projects.kobe import answers, checklist_of_data, checklist_of_operation
 from core.projects.kobe.course import REGRESSION, TREE
@@ -46,7 +47,7 @@ POINTS = (
     Message("pipeline of the training"),
     Message("difference between development and production base"),
     Message("monitoring with and without the target"),
-    "dashboard",
+    Message("dashboard"),
     Message("reactive and predictive strategies"),
 )
 GROUPS = {
@@ -56,18 +57,18 @@ GROUPS = {
     4: Message("What the tools help with"),
     5: Message("Artifacts"),
     6: Message("Data processing"),
-    7: Message("Training"),
+    7: in_context("checklist", "Training"),
     8: Message("Operation"),
     9: Message("Dashboard"),
     10: Message("Also taught"),
 }
-# item of TDSP's template, and the prefix of its path here
+# prefix of a path here -> the item of TDSP's template
 TDSP = {
-    "README with how to set it up": "README.md",
-    "pinned requirements": "requirements.txt",
-    "documents, with a map of TDSP's names": "docs/README.md",
-    "decision records": "docs/decisions/",
-    "a snapshot of the documents": "docs/dossier/",
+    "README.md": Message("README with how to set it up"),
+    "requirements.txt": Message("pinned requirements"),
+    "docs/README.md": Message("documents, with a map of TDSP's names"),
+    "docs/decisions/": Message("decision records"),
+    "docs/dossier/": Message("a snapshot of the documents"),
 }
 
 
@@ -92,7 +93,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
     finding = line.inspect(facts)
     return Requirement(
         line.number,
-        GROUPS[int(line.number.partition(".")[0])],
+        str(GROUPS[int(line.number.partition(".")[0])]),
         line.text,
         finding.state,
         finding.evidence,
@@ -114,32 +115,32 @@ def _first() -> list[Line]:
     return [
         Line(
             "1.1",
-            _("A repository in the shape of Microsoft's TDSP."),
+            _("A repository structured like Microsoft's TDSP."),
             _repository,
             "reports",
-            _("Put what is missing beside the code."),
+            _("Add what is missing next to the code."),
             (5,),
         ),
         Line(
             "1.2",
-            _("A Project Charter, filled with this project."),
+            _("A Project Charter for this project."),
             lambda facts: _document(facts, "charter"),
             "reports",
-            _("Take the steps that its open facts name."),
+            _("Run the steps that its missing facts name."),
         ),
         Line(
             "1.3",
-            _("A final report, filled with this project."),
+            _("A final report for this project."),
             lambda facts: _document(facts, "exit_report"),
             "reports",
-            _("Take the steps that its open facts name."),
+            _("Run the steps that its missing facts name."),
         ),
         Line(
             "2.1",
             _("A diagram of all steps from data acquisition through modeling to operation."),
             _diagram,
             "overview",
-            _("See which step the diagram lacks in core/platform/steps.py."),
+            _("Check in core/platform/steps.py which step the diagram lacks."),
             (6,),
         ),
         Line(
@@ -179,7 +180,7 @@ def _first() -> list[Line]:
             _("In writing: why development and production pipelines matter."),
             lambda facts: answered(facts, answers.pipelines),
             "reports",
-            _("Take the steps up to Score, so that the answer has its numbers."),
+            _("Run the steps up to Score to fill in the numbers."),
         ),
         Line(
             "4.1",
@@ -189,22 +190,22 @@ def _first() -> list[Line]:
             ),
             _tools,
             "reports",
-            _("Take the steps up to Score, so that the answer has its numbers."),
+            _("Run the steps up to Score to fill in the numbers."),
         ),
         Line(
             "5.1",
             _("Every artifact that the project creates, with its purpose and composition."),
             _described,
             "reports",
-            _("Take the steps: what they leave then stands beside this."),
+            _("Run the steps to create the artifacts."),
             (11,),
         ),
         Line(
             "5.2",
-            _("All artifacts of the diagram are there."),
+            _("All artifacts of the diagram exist."),
             _covered,
             "reports",
-            _("Take the step whose file is missing."),
+            _("Run the step whose file is missing."),
             (12, 17),
         ),
     ]
@@ -240,16 +241,14 @@ def _training() -> list[Line]:
 def _repository(facts: Facts) -> Found:
     lacking = [
         f"{title} (`{path}`)"
-        for title, path in TDSP.items()
+        for path, title in TDSP.items()
         if not any(file == path or file.startswith(path) for file in facts.shipped)
     ]
     if len(lacking) == len(TDSP):
-        return Found("missing", _("Nothing of it stands beside the code."))
+        return Found("missing", _("None of its parts exists."))
     if lacking:
-        what = ", ".join(lacking)
-        return Found("partly", _("Not there: {what}.", what=what))
-    what = ", ".join(f"`{path}`" for path in TDSP.values())
-    return Found("met", _("There: {what}.", what=what), path="docs/README.md")
+        return Found("partly", _("Missing: {items}.", items=lacking))
+    return Found("met", _("Present: {paths}.", paths=listed(TDSP)), path="docs/README.md")
 
 
 def _document(facts: Facts, name: str) -> Found:
@@ -261,14 +260,13 @@ def _diagram(facts: Facts) -> Found:
     drawn = diagram.mermaid()
     lacking = [stage.title for stage in STEPS if f"{stage.name}[" not in drawn]
     if lacking:
-        names = ", ".join(lacking)
-        return Found("partly", _("The diagram lacks {names}.", names=names))
+        return Found("partly", _("The diagram lacks {steps}.", steps=lacking))
     first, last = STEPS[0].title, STEPS[-1].title
     return Found(
         "met",
         _(
-            "{steps} steps from {first} to {last}, drawn from the code's own list of "
-            "steps; {runs} of them were taken here.",
+            "{steps} steps from {first} to {last}, drawn from the code's list of steps; {runs} of "
+            "them have run here.",
             steps=len(STEPS),
             first=first,
             last=last,
@@ -291,9 +289,7 @@ def _trained(facts: Facts, candidate: str) -> Found:
         )
     fitted = number(metric(run, "rows_fit"))
     return Found(
-        "met",
-        _("{title}, fitted on {fitted} rows in a run of its own.", title=title, fitted=fitted),
-        run,
+        "met", _("{title}, fitted on {rows} rows in its own run.", title=title, rows=fitted), run
     )
 
 
@@ -306,9 +302,9 @@ def _figures(facts: Facts, candidate: str, names: tuple[str, ...]) -> Found:
         )
     values = {name: metric(run, name) for name in names}
     if None in values.values():
-        return Found("partly", _("The run of {title} lacks a figure.", title=title), run)
-    shown = ", ".join(f"`{name}` {value:.4f}" for name, value in values.items())
-    return Found("met", f"{title}: {shown}.", run)
+        return Found("partly", _("The run of {title} lacks a metric.", title=title), run)
+    figures = [f"`{name}` {number(value)}" for name, value in values.items()]
+    return Found("met", f"{title}: {messages.listed(figures)}.", run)
 
 
 def _candidate(facts: Facts, candidate: str) -> RunFacts | None:
@@ -316,18 +312,17 @@ def _candidate(facts: Facts, candidate: str) -> RunFacts | None:
 
 
 def _tools(facts: Facts) -> Found:
-    empty = [head for head, cells in answers.HELP.items() if not all(cells)]
+    empty = [title for title, cells in answers.HELP.values() if not all(cells)]
     if empty:
-        heads = ", ".join(empty)
-        return Found("partly", _("Nothing is said of {heads}.", heads=heads))
+        return Found("partly", _("No answer for {tasks}.", tasks=empty))
     answer = answered(facts, answers.tools)
     if answer.state != "met":
         return answer
     return Found(
         "met",
         _(
-            "{help} tasks, {tools} tools, with numbers.",
-            help=len(answers.HELP),
+            "{tasks} tasks, {tools} tools, with numbers.",
+            tasks=len(answers.HELP),
             tools=len(answers.TOOLS),
         ),
     )
@@ -337,20 +332,17 @@ def _described(facts: Facts) -> Found:
     all_of = [artifact for stage in STEPS for artifact in stage.outputs]
     silent = [artifact.name for artifact in all_of if not (artifact.purpose and artifact.contents)]
     if silent:
-        return Found("partly", _("Not described: {silent}.", silent=listed(silent)))
+        return Found("partly", _("Not described: {artifacts}.", artifacts=listed(silent)))
     if not facts.runs:
         return Found(
             "partly",
-            _(
-                "{all_of} artifacts are described; no step has left any of them yet.",
-                all_of=len(all_of),
-            ),
+            _("{artifacts} artifacts are described; no step has run yet.", artifacts=len(all_of)),
         )
     return Found(
         "met",
         _(
-            "{all_of} artifacts of {steps} steps, each with both.",
-            all_of=len(all_of),
+            "{artifacts} artifacts of {steps} steps, each with purpose and contents.",
+            artifacts=len(all_of),
             steps=len(STEPS),
         ),
     )
@@ -370,14 +362,13 @@ def _covered(facts: Facts) -> Found:
         if not artifacts.files_of(facts, artifact)
     ]
     if not present:
-        return Found("missing", _("No step has left a file yet."))
+        return Found("missing", _("No step has written a file yet."))
     if lacking:
-        names = ", ".join(lacking)
-        return Found("partly", _("Not there yet: {names}.", names=names))
+        return Found("partly", _("Missing: {items}.", items=lacking))
     folders = sorted({artifact.path.split("/")[1] for artifact in present})
     return Found(
         "met",
-        _("{present} kinds of files in {folders}.", present=len(present), folders=listed(folders)),
+        _("{files} kinds of files in {folders}.", files=len(present), folders=listed(folders)),
     )
 
 
@@ -385,11 +376,12 @@ def _covered(facts: Facts) -> Found:
 def _training_run(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         run.name == "Treinamento" and len(facts.candidates) > 1,
-        _("{candidates} candidates, each in a run nested in it.", candidates=len(facts.candidates)),
-        _(
-            "{candidates} candidate in {name}: there is nothing to compare.",
-            candidates=len(facts.candidates),
-            name=run.name,
+        _("{candidates} candidates, each in a nested run.", candidates=len(facts.candidates)),
+        n_(
+            "{count:,} candidate in {run}: nothing to compare.",
+            "{count:,} candidates in {run}: nothing to compare.",
+            len(facts.candidates),
+            run=run.name,
         ),
         run,
     )
@@ -400,14 +392,14 @@ def _chosen(facts: Facts, run: RunFacts) -> Found:
     champion = facts.champion
     best = run.params.get("best")
     if not best or champion is None:
-        return Found("partly", _("There is a training, and no champion."), run)
+        return Found("partly", _("Candidates were trained, but there is no champion."), run)
     loss = number(metric(run, "log_loss_cv"))
     return Found(
         "met",
         _(
-            "{best}, by the lowest log loss in cross-validation, {loss}; it is the "
-            "champion, version {version}.",
-            best=kinds.title(best),
+            "{title}, by the lowest log loss in cross-validation, {loss}; it is the champion, "
+            "version {version}.",
+            title=kinds.title(best),
             loss=loss,
             version=champion.version,
         ),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from core.data.records import AcquiredRun, PreparedRun
 from core.documents.dossier import Facts, RunFacts
-from core.documents.texts.reading import listed, metric, number, percent, plain_tags
+from core.documents.texts.reading import listed, metric, number, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs, of_values
+from core.platform import project
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
-from core.platform.messages import _
+from core.platform.messages import _, n_
 from core.projects.kobe import answers
 from core.projects.kobe.course import EXPECTED
 
@@ -17,8 +18,7 @@ STRATIFIED = 0.001
 
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about acquisition and preparation."""
-    spec, todo = facts.spec, _("Prepare with the choices that the page offers first.")
-    size = f" ({EXPECTED.rows}, {EXPECTED.columns})"
+    spec, todo = facts.spec, _("Prepare with the defaults of the page.")
     return [
         Line(
             "6.1",
@@ -29,7 +29,7 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "6.2",
-            _("Columns categorised: each has its type, its values and its meaning."),
+            _("Columns categorised: each with its type, values and meaning."),
             _categorised,
             "acquire",
             _("Acquire a source on the page Acquire."),
@@ -37,10 +37,10 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "6.3",
-            _("Reading is integrated: what was acquired is what is prepared."),
+            _("Reading is integrated: the acquired data is the prepared data."),
             _integrated,
             "prepare",
-            _("Prepare again, so that the sets come from the raw data in use."),
+            _("Prepare again from the current raw data."),
             (2,),
         ),
         Line(
@@ -61,10 +61,13 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "6.6",
-            _("The columns {value}.", value=listed((*spec.features, spec.target))),
+            _("The columns {columns}.", columns=listed((*spec.features, spec.target))),
             _columns,
             "prepare",
-            _("Prepare with the features '{features_title}'.", features_title=spec.features_title),
+            _(
+                "Prepare with the features '{features}'.",
+                features=project.words(spec.features_title),
+            ),
             (15,),
         ),
         Line(
@@ -77,24 +80,28 @@ def lines(facts: Facts) -> list[Line]:
             _only_development,
             "prepare",
             _(
-                "Prepare with {development_name} alone.",
-                development_name=spec.rows.development_name,
+                "Prepare only with {development}.",
+                development=project.words(spec.rows.development_name),
             ),
         ),
         Line(
             "6.8",
-            _("The dimension stated{size}, and the file data_filtered.parquet.", size=size),
+            _(
+                "The dimension ({rows}, {columns}) stated, and the file data_filtered.parquet.",
+                rows=EXPECTED.rows,
+                columns=EXPECTED.columns,
+            ),
             _dimension,
             "prepare",
             _(
-                "Acquire the real source on the page Acquire, then prepare with the choices "
-                "that the page offers first."
+                "Acquire the real source on the page Acquire, then prepare with the defaults of "
+                "the page."
             ),
             (16,),
         ),
         Line(
             "6.9",
-            _("Train and test set, divided at random and stratified."),
+            _("Train and test set, split at random and stratified."),
             _stratified,
             "prepare",
             _("Prepare with a random split."),
@@ -103,9 +110,9 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "6.10",
             _(
-                "The test share of {test_share:.0%} as parameter, and the size of each set as "
+                "The test share of {share:.0%} as a parameter, and the size of each set as "
                 "metrics.",
-                test_share=EXPECTED.test_share,
+                share=EXPECTED.test_share,
             ),
             _shares,
             "prepare",
@@ -120,7 +127,7 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "6.12",
-            _("In writing: how the choice of split affects the result, and how bias is met."),
+            _("In writing: how the choice of split affects the result, and how bias is reduced."),
             lambda project_facts: answered(project_facts, answers.split),
             "reports",
             todo,
@@ -133,13 +140,18 @@ def _raw(facts: Facts, run: RunFacts) -> Found:
     snapshot = plain_tags(AcquiredRun, run).snapshot
     files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/part-")]
     if not snapshot or not files:
-        return Found("partly", _("The run is there, and its files are gone."), run)
+        return Found("partly", _("The run exists, but its files are missing."), run)
     rows = number(metric(run, "rows_raw"))
     if run.is_sample:
         return Found("partly", _("{rows} rows of the built-in sample.", rows=rows), run, files[0])
     return Found(
         "met",
-        _("{rows} rows in {files} files, kept unchanged.", rows=rows, files=len(files)),
+        n_(
+            "{rows} rows in {count:,} file, unchanged.",
+            "{rows} rows in {count:,} files, unchanged.",
+            len(files),
+            rows=rows,
+        ),
         run,
         files[0],
     )
@@ -152,11 +164,11 @@ def _categorised(facts: Facts, run: RunFacts) -> Found:
     described = set(known["column"]) if known is not None else set()
     lacking = [name for name in columns if name not in described]
     if lacking:
-        return Found("partly", _("Not looked at: {lacking}.", lacking=listed(lacking)), run)
+        return Found("partly", _("Not profiled: {columns}.", columns=listed(lacking)), run)
     kinds_of: dict[str, int] = {}
     for column in columns.values():
         kinds_of[column.type] = kinds_of.get(column.type, 0) + 1
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(kinds_of.items()))
+    counts = [f"{count} `{name}`" for name, count in sorted(kinds_of.items())]
     return Found(
         "met",
         _(
@@ -179,13 +191,13 @@ def _integrated(facts: Facts) -> Found:
     return of_values(
         bool(mine) and mine == theirs,
         _(
-            "One reader brings sources in and checks them; both runs name the snapshot {mine}.",
-            mine=mine,
+            "One reader imports and checks sources; both runs name the snapshot {snapshot}.",
+            snapshot=mine,
         ),
         _(
-            "The sets come from the snapshot {mine}, the raw data in use is {theirs}.",
-            mine=mine,
-            theirs=theirs,
+            "The sets come from the snapshot {prepared}; the current raw data is {acquired}.",
+            prepared=mine,
+            acquired=theirs,
         ),
         run,
     )
@@ -202,7 +214,7 @@ def _prepared(facts: Facts, run: RunFacts) -> Found:
             params=len(run.params),
             metrics=len(run.metrics),
         ),
-        _("The run is called {name} and lacks {lacking}.", name=run.name, lacking=listed(lacking)),
+        _("The run is named {name} and lacks {lacking}.", name=run.name, lacking=listed(lacking)),
         run,
     )
 
@@ -217,7 +229,10 @@ def _missing_dropped(facts: Facts, run: RunFacts) -> Found:
             unlabelled=number(unlabelled, 0),
             other=number(other, 0),
         ),
-        _("Missing values were met in another way: {value}.", value=run.params.get("missing", "?")),
+        _(
+            "Missing values were handled in another way: `{how}`.",
+            how=run.params.get("missing", "?"),
+        ),
         run,
     )
 
@@ -227,8 +242,8 @@ def _columns(facts: Facts, run: RunFacts) -> Found:
     taken = run.params.get("features", "").split(",")
     return of_values(
         sorted(taken) == sorted(facts.spec.features),
-        _("{taken} features and the target.", taken=len(taken)),
-        _("Other features were taken: {taken}.", taken=listed(taken)),
+        _("{features} features and the target.", features=len(taken)),
+        _("Other features were used: {features}.", features=listed(taken)),
         run,
     )
 
@@ -240,8 +255,8 @@ def _only_development(facts: Facts, run: RunFacts) -> Found:
     other = number(metric(run, "rows_other"), 0)
     return of_values(
         kept == f"{rows.column} = {rows.development}",
-        _("{other} rows of another kind were left out.", other=other),
-        _("Other rows were taken: {value}.", value=kept or "all"),
+        _("{rows} other rows were excluded.", rows=other),
+        _("Other rows were used: {rows}.", rows=kept) if kept else _("All rows were used."),
         run,
     )
 
@@ -254,18 +269,14 @@ def _dimension(facts: Facts, run: RunFacts) -> Found:
     if file is None:
         return Found(
             "partly",
-            _(
-                "The run states {shown}, and there is no file {filtered}.",
-                shown=shown,
-                filtered=FILTERED,
-            ),
+            _("The run states {shown}, but there is no file {file}.", shown=shown, file=FILTERED),
             run,
         )
     if (file.rows, file.columns) != stated:
         actual = f"({file.rows}, {file.columns})"
         return Found(
             "partly",
-            _("The run states {shown}, and the file has {actual}.", shown=shown, actual=actual),
+            _("The run states {shown}, but the file has {actual}.", shown=shown, actual=actual),
             run,
             FILTERED,
         )
@@ -286,17 +297,20 @@ def _dimension(facts: Facts, run: RunFacts) -> Found:
 def _stratified(facts: Facts, run: RunFacts) -> Found:
     train, test = metric(run, "base_rate_train"), metric(run, "base_rate_test")
     if train is None or test is None:
-        return Found("partly", _("The run does not tell how the labels lie in both sets."), run)
-    both = _(
-        "'{positive}' {train} in train, {test} in test",
-        positive=facts.spec.positive,
-        train=percent(train, 2),
-        test=percent(test, 2),
-    )
+        return Found("partly", _("The run lacks the base rates of both sets."), run)
+    both = {"positive": project.words(facts.spec.positive), "train": train, "test": test}
     return of_values(
         run.params.get("split") == "random" and abs(train - test) <= STRATIFIED,
-        _("At random with seed {value}; {both}.", value=run.params.get("seed", "?"), both=both),
-        _("Divided by {value}; {both}.", value=run.params.get("split", "?"), both=both),
+        _(
+            "At random with seed {seed}; '{positive}' {train:.2%} in train, {test:.2%} in test.",
+            seed=run.params.get("seed", "?"),
+            **both,
+        ),
+        _(
+            "Split by `{split}`; '{positive}' {train:.2%} in train, {test:.2%} in test.",
+            split=run.params.get("split", "?"),
+            **both,
+        ),
         run,
     )
 
@@ -306,11 +320,11 @@ def _shares(facts: Facts, run: RunFacts) -> Found:
     share = run.params.get("test_share", "")
     train, test = metric(run, "rows_train"), metric(run, "rows_test")
     if not share or train is None or test is None:
-        return Found("partly", _("The share or a size is not in the run."), run)
+        return Found("partly", _("The run lacks the share or a size."), run)
     return of_values(
         abs(float(share) - EXPECTED.test_share) < 1e-9,
-        f"`test_share` {share}, `rows_train` {train:,.0f}, `rows_test` {test:,.0f}.",
-        _("`test_share` is {share}.", share=share),
+        f"`test_share` {share}, `rows_train` {number(train)}, `rows_test` {number(test)}.",
+        _("`test_share` is {share:g}.", share=float(share)),
         run,
     )
 
@@ -322,21 +336,21 @@ def _set_files(facts: Facts, run: RunFacts) -> Found:
         return Found(
             "missing",
             _(
-                "`{train_set}` and `{test_set}` are not both there.",
+                "`{train_set}` and `{test_set}` do not both exist.",
                 train_set=TRAIN_SET,
                 test_set=TEST_SET,
             ),
             run,
         )
     sizes = metric(run, "rows_train"), metric(run, "rows_test")
-    counts = _("{rows} and {rows_2} rows", rows=number(train.rows), rows_2=number(test.rows))
     return Found(
         "met" if (train.rows, test.rows) == sizes else "partly",
         _(
-            "`{train_set}` and `{test_set}`: {counts}.",
+            "`{train_set}` and `{test_set}`: {train} and {test} rows.",
             train_set=TRAIN_SET,
             test_set=TEST_SET,
-            counts=counts,
+            train=number(train.rows),
+            test=number(test.rows),
         ),
         run,
         TRAIN_SET,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from core.documents.dossier import Facts, RunFacts
-from core.documents.texts.reading import listed, metric, number, percent, plain_tags
+from core.documents.texts.reading import listed, metric, number, plain_tags
 from core.documents.texts.requirement import Found, Line, answered, needs, of_values
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
-from core.platform.messages import _
+from core.platform import messages, project
+from core.platform.messages import _, n_, plural
 from core.projects.kobe import answers_of_operation as written
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
@@ -21,11 +22,10 @@ ALARMS = ("recall", "specificity", "precision")
 
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
-    rows = facts.spec.rows
+    production = project.words(facts.spec.rows.production_name)
     serve = _("Start a server on the page Serve.")
     score = _(
-        "Start a server on the page Serve, then score the {production_name}.",
-        production_name=rows.production_name,
+        "Start a server on the page Serve, then score the {production}.", production=production
     )
     monitor = _("Score rows, then monitor on the page Monitor.")
     return [
@@ -40,8 +40,8 @@ def lines(facts: Facts) -> list[Line]:
         Line(
             "8.3",
             _(
-                "The {production_name} scored through `requests`, as the run PipelineAplicacao.",
-                production_name=rows.production_name,
+                "The {production} scored through `requests`, as the run PipelineAplicacao.",
+                production=production,
             ),
             _scored,
             "score",
@@ -50,7 +50,7 @@ def lines(facts: Facts) -> list[Line]:
         Line("8.4", _("A table of results, as parquet."), _results, "score", score),
         Line(
             "8.5",
-            _("Log loss and F1 on the {production_name}.", production_name=rows.production_name),
+            _("Log loss and F1 on the {production}.", production=production),
             _new_figures,
             "score",
             score,
@@ -84,15 +84,15 @@ def lines(facts: Facts) -> list[Line]:
             _("In writing: the reactive and the predictive strategy of retraining."),
             lambda project_facts: answered(project_facts, written.retraining),
             "reports",
-            _("Run a replay on the page Replay: it compares both on the rows of the past."),
+            _("Run a replay on the page Replay: it compares both on past rows."),
             (23,),
         ),
         Line(
             "8.10",
-            _("A decision about retraining that was asked for."),
+            _("A requested decision about retraining."),
             _decided,
             "retrain",
-            _("Ask for a decision on the page Retrain."),
+            _("Request a decision on the page Retrain."),
         ),
         Line(
             "9.1",
@@ -107,7 +107,7 @@ def lines(facts: Facts) -> list[Line]:
             _("A run for the approval of a model."),
             _approved,
             "registry",
-            _("Train a challenger, then ask the gate on the page Registry."),
+            _("Train a challenger, then run the gate on the page Registry."),
         ),
         Line(
             "10.2",
@@ -115,8 +115,8 @@ def lines(facts: Facts) -> list[Line]:
             _revalidated,
             "predictions",
             _(
-                "Bring {control_rows} labels or more as a file, on the page Predictions.",
-                control_rows=CONTROL_ROWS,
+                "Import a file with at least {labels} labels on the page Predictions.",
+                labels=CONTROL_ROWS,
             ),
         ),
         Line("10.3", _("Monitoring of operation, and of novelty."), _novelty, "monitor", monitor),
@@ -126,13 +126,13 @@ def lines(facts: Facts) -> list[Line]:
             _alarm,
             "monitor",
             _(
-                "Monitor rows with labels. Specificity has no alarm of its own: it is read "
-                "from the table of both kinds of mistakes."
+                "Monitor rows with labels. If specificity has no alarm, read it from the "
+                "confusion matrix."
             ),
         ),
         Line(
             "10.5",
-            _("Densities of development, test and operation over each other."),
+            _("Densities of development, test and operation, compared."),
             _densities,
             "monitor",
             _("Monitor the scored rows, and the test set too, on the page Monitor."),
@@ -152,10 +152,11 @@ def _registered(facts: Facts) -> Found:
     aliases = listed(f"@{alias}" for alias in champion.aliases)
     return Found(
         "met",
-        _(
-            "`{name}` has {versions} versions; version {version} is {aliases}.",
+        n_(
+            "`{name}` has {count:,} version; version {version} is {aliases}.",
+            "`{name}` has {count:,} versions; version {version} is {aliases}.",
+            len(facts.versions),
             name=champion.name,
-            versions=len(facts.versions),
             version=champion.version,
             aliases=aliases,
         ),
@@ -169,11 +170,11 @@ def _served(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         command.startswith("mlflow models serve"),
         _(
-            "`{command}`, answering after {run} s.",
+            "`{command}`, ready after {seconds} s.",
             command=command,
-            run=number(metric(run, "seconds_to_answer"), 1),
+            seconds=number(metric(run, "seconds_to_answer"), 1),
         ),
-        _("The run does not tell how the model was served."),
+        _("The run does not record how the model was served."),
         run,
     )
 
@@ -185,17 +186,30 @@ def _production(facts: Facts) -> RunFacts | None:
 
 def _scored(facts: Facts) -> Found:
     run = _production(facts)
-    name = facts.spec.rows.production_name
+    production = project.words(facts.spec.rows.production_name)
     if run is None:
         return Found(
-            "missing", _("There is no run `PipelineAplicacao` of the {name} yet.", name=name)
+            "missing",
+            _(
+                "There is no run `PipelineAplicacao` of the {production} yet.",
+                production=production,
+            ),
         )
     rows = number(metric(run, "rows_scored"))
     port = run.params.get("served_port", "")
     return of_values(
         run.params.get("way") == "endpoint" and bool(port),
-        _("{rows} {name} sent to the endpoint on port {port}.", rows=rows, name=name, port=port),
-        _("{rows} {name} were scored, but not through the endpoint.", rows=rows, name=name),
+        _(
+            "{rows} {production} sent to the endpoint on port {port}.",
+            rows=rows,
+            production=production,
+            port=port,
+        ),
+        _(
+            "{rows} {production} were scored, but not through the endpoint.",
+            rows=rows,
+            production=production,
+        ),
         run,
     )
 
@@ -205,7 +219,7 @@ def _results(facts: Facts, run: RunFacts) -> Found:
     name = run.params.get("output", "").replace("\\", "/").rpartition("/")[2]
     file = facts.files.get(f"data/07_model_output/{name}")
     if file is None:
-        return Found("partly", _("The run is there, and its table of results is gone."), run)
+        return Found("partly", _("The run exists, but its table of results is missing."), run)
     if file.rows != metric(run, "rows_scored"):
         return Found(
             "partly", _("The table has {rows} rows.", rows=number(file.rows)), run, file.path
@@ -222,12 +236,12 @@ def _results(facts: Facts, run: RunFacts) -> Found:
 def _new_figures(facts: Facts, run: RunFacts) -> Found:
     loss, f1 = metric(run, "log_loss_production"), metric(run, "f1_production")
     if loss is None or f1 is None:
-        return Found("partly", _("The rows have no labels yet: both need them."), run)
+        return Found("partly", _("The rows have no labels yet; both metrics need them."), run)
     rows = number(metric(run, "rows_labelled"))
     return Found(
         "met",
         _(
-            "Log loss {loss:.4f} and F1 {f1:.4f} on {rows} rows with a label.",
+            "Log loss {loss:.4f} and F1 {f1:.4f} on {rows} labelled rows.",
             loss=loss,
             f1=f1,
             rows=rows,
@@ -248,7 +262,7 @@ def _adherence(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         report.verdict in ("fits", "watch", "does_not_fit", "no_skill"),
         f"{report.verdict_title}. {report.verdict_text}",
-        _("{verdict_title}: labels have to say it.", verdict_title=report.verdict_title),
+        _("{verdict}. Labels are needed.", verdict=report.verdict_title),
         run,
     )
 
@@ -257,14 +271,15 @@ def _adherence(facts: Facts, run: RunFacts) -> Found:
 def _both_ways(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
-        return Found("partly", _("The run kept no checks."), run)
+        return Found("partly", _("The run has no checks."), run)
     applicable = checks[checks["verdict"] != "not_applicable"]
     own = int((applicable["group"] == "performance").sum())
     others = len(applicable) - own
+    counted = plural("{count:,} check", "{count:,} checks", own)
     return of_values(
         own > 0 and others > 0,
-        _("{own} checks with labels and {others} without were made.", own=own, others=others),
-        _("{own} checks with labels and {others} without could be made.", own=own, others=others),
+        _("{own} with labels and {others} without.", own=counted, others=others),
+        _("Only {own} with labels and {others} without.", own=counted, others=others),
         run,
     )
 
@@ -280,10 +295,17 @@ def _dashboard(facts: Facts) -> Found:
     if page not in facts.shipped:
         return Found("missing", _("There is no page `{page}`.", page=page))
     if run is None:
-        return Found("partly", _("The page is there, and has no report to show yet."), path=page)
+        return Found("partly", _("The page exists, but has no report yet."), path=page)
     count = len(facts.reports) or 1
     return Found(
-        "met", _("The page Monitor shows {count_value} reports.", count_value=count), run, page
+        "met",
+        n_(
+            "The page Monitor shows {count:,} report.",
+            "The page Monitor shows {count:,} reports.",
+            count,
+        ),
+        run,
+        page,
     )
 
 
@@ -294,8 +316,13 @@ def _approved(facts: Facts, run: RunFacts) -> Found:
     decision = plain_tags(PromotionRun, run).decision
     return of_values(
         bool(count),
-        _("{count_value} rules, decision: {decision}.", count_value=count, decision=decision),
-        _("No rules: {decision}.", decision=decision),
+        n_(
+            "{count:,} rule, decision: `{decision}`.",
+            "{count:,} rules, decision: `{decision}`.",
+            count,
+            decision=decision,
+        ),
+        _("No rules; decision: `{decision}`.", decision=decision),
         run,
     )
 
@@ -306,11 +333,11 @@ def _revalidated(facts: Facts, run: RunFacts) -> Found:
     used = rows - (metric(run, "labels_rejected") or 0.0)
     return of_values(
         used >= CONTROL_ROWS,
-        _("{used:,.0f} labels came in by a file.", used=used),
+        _("{labels:,.0f} labels were imported from a file.", labels=used),
         _(
-            "{used:,.0f} labels came in; {control_rows} or more say something.",
-            used=used,
-            control_rows=CONTROL_ROWS,
+            "{labels:,.0f} labels were imported; at least {wanted} are needed.",
+            labels=used,
+            wanted=CONTROL_ROWS,
         ),
         run,
     )
@@ -320,14 +347,14 @@ def _revalidated(facts: Facts, run: RunFacts) -> Found:
 def _novelty(facts: Facts, run: RunFacts) -> Found:
     outside, told_apart = metric(run, "outside_support"), metric(run, "domain_auc")
     if outside is None or told_apart is None:
-        return Found("partly", _("The run does not tell which rows are new."), run)
+        return Found("partly", _("The run lacks the metrics of novelty."), run)
     return Found(
         "met",
         _(
-            "{outside} of the rows lie outside the reference's support; they are told from "
-            "it with ROC AUC {told_apart:.4f}.",
-            outside=percent(outside),
-            told_apart=told_apart,
+            "{outside:.1%} of the rows lie outside the reference's support; a classifier "
+            "separates them from the reference with ROC AUC {auc:.4f}.",
+            outside=outside,
+            auc=told_apart,
         ),
         run,
     )
@@ -337,19 +364,17 @@ def _novelty(facts: Facts, run: RunFacts) -> Found:
 def _alarm(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
-        return Found("partly", _("The run kept no checks."), run)
+        return Found("partly", _("The run has no checks."), run)
     own = checks[checks["code"].isin(ALARMS) & checks["alert_low"].notna()]
     low = own.set_index("code")["alert_low"]
-    alarms = ", ".join(f"{code} {low[code]:.3f}" for code in ALARMS if code in low)
+    alarms = [f"`{code}` {messages.number(low[code], '.3f')}" for code in ALARMS if code in low]
     lacking = [code for code in ALARMS if code not in low]
     return of_values(
         not lacking,
-        _("Alert below {alarms}; limits that were learned from the reference.", alarms=alarms),
-        _(
-            "Alert below {value}; no limit for {lacking}.",
-            value=alarms or "nothing",
-            lacking=listed(lacking),
-        ),
+        _("Alert below {limits}; limits learned from the reference.", limits=alarms),
+        _("Alert below {limits}; no limit for {lacking}.", limits=alarms, lacking=listed(lacking))
+        if alarms
+        else _("No limit for {lacking}.", lacking=listed(lacking)),
         run,
     )
 
@@ -357,14 +382,17 @@ def _alarm(facts: Facts, run: RunFacts) -> Found:
 @needs("monitor", _of_operation)
 def _densities(facts: Facts, run: RunFacts) -> Found:
     if "densities" not in run.tables and not run.metrics:
-        return Found("partly", _("The run kept no densities."), run)
+        return Found("partly", _("The run has no densities."), run)
     tested = any(report.params.get("window") == "test" for report in facts.reports)
     return of_values(
         tested,
         _(
-            "One report lays operation over the test set, another the test set over the "
+            "One report compares operation with the test set, another the test set with the "
             "training set."
         ),
-        _("Operation lies over the test set; the test set was not laid over the training set yet."),
+        _(
+            "Operation is compared with the test set; the test set is not yet compared with the "
+            "training set."
+        ),
         run,
     )

@@ -5,6 +5,7 @@ Lengths are in tenths of a foot from the centre of the hoop: x across the court,
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import Words, _
 from core.stats.charts.style import PALETTE, legible
 
 if TYPE_CHECKING:
@@ -266,21 +267,20 @@ def residual_sentence(bins: pd.DataFrame) -> str:
     --------
     >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
     >>> residual_sentence(residual_cells(shots, "x", "y", "made", "p"))
-    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% forecast, 50.0% made
+    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% predicted, 50.0% made
      of 50 shots.'
     """
     judged = bins.dropna(subset=["residual"])
     if judged.empty:
-        return _("No place has enough shots with a result.")
+        return _("No cell has enough labelled shots.")
     worst = judged.loc[judged["residual"].abs().idxmax()]
     return _(
-        "The largest difference is {value:+.1f} points, about {distance:.0f} feet from "
-        "the hoop: {mean_probability:.1%} forecast, {made_rate:.1%} made of "
-        "{shots:,.0f} shots.",
-        value=100 * worst["residual"],
+        "The largest difference is {difference:+.1f} points, about {distance:.0f} feet from the "
+        "hoop: {predicted:.1%} predicted, {made:.1%} made of {shots:,.0f} shots.",
+        difference=100 * worst["residual"],
         distance=worst["distance"],
-        mean_probability=worst["mean_probability"],
-        made_rate=worst["made_rate"],
+        predicted=worst["mean_probability"],
+        made=worst["made_rate"],
         shots=worst["shots"],
     )
 
@@ -346,7 +346,7 @@ def shot_chart(
 
 
 def point_chart(
-    shots: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+    shots: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
 ) -> alt.LayerChart:
     """Draw single shots on the half court: dots for made ones, crosses for missed ones.
 
@@ -354,7 +354,7 @@ def point_chart(
     ----------
     shots : DataFrame
         From `points`.
-    positive, negative : str
+    positive, negative : str or Message
         Names of the results.
 
     Examples
@@ -366,10 +366,10 @@ def point_chart(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed"}
+    roles = {str(positive): "made", str(negative): "missed"}
     drawn = alt.Chart(
         shots[["x", "y"]].assign(
-            result=np.where(shots["made"] == 1, positive, negative),
+            result=np.where(shots["made"] == 1, str(positive), str(negative)),
             distance=np.hypot(shots["x"], shots["y"]) / 10,
         )
     )
@@ -378,13 +378,13 @@ def point_chart(
         **axes(),
         color=alt.Color(
             "result:N",
-            scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
+            scale=alt.Scale(domain=list(roles), range=[PALETTE[role] for role in roles.values()]),
             legend=key,
         ),
         # distinguishable without colour too
         shape=alt.Shape(
             "result:N",
-            scale=alt.Scale(domain=list(words), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
+            scale=alt.Scale(domain=list(roles), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
             legend=key,
         ),
         tooltip=[
@@ -424,16 +424,16 @@ def residual_chart(
     spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
         alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
-        alt.Tooltip("shots:Q", title=_("Shots with a label"), format=","),
-        alt.Tooltip("mean_probability:Q", title=_("Mean forecast"), format=".1%"),
+        alt.Tooltip("shots:Q", title=_("Labelled shots"), format=","),
+        alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
         alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
-        alt.Tooltip("residual:Q", title=_("Forecast minus made"), format="+.1%"),
+        alt.Tooltip("residual:Q", title=_("Predicted minus made"), format="+.1%"),
     ]
     colour = _diverging(
-        "residual:Q", _("Forecast minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+        "residual:Q", _("Predicted minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or _("Forecast minus made share on the half court"), title)
+    return on_the_court(layers, title or _("Predicted minus made share on the half court"), title)
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
@@ -492,7 +492,7 @@ def _bin_layers(
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
         alt.Tooltip("made:Q", title=_("Made"), format=","),
-        alt.Tooltip("labelled:Q", title=_("Shots with a label"), format=","),
+        alt.Tooltip("labelled:Q", title=_("Labelled shots"), format=","),
         alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
@@ -508,6 +508,7 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
+    capped = _("{shots:,} or more", shots=steps[-1])
     return alt.Size(
         "shots:Q",
         title=_("Shots in bin"),
@@ -518,7 +519,7 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
             symbolType=_HEXAGON,
             symbolFillColor=PALETTE["neutral"],
             symbolStrokeColor="transparent",
-            labelExpr=f"datum.value >= {steps[-1]} ? '{steps[-1]:,} or more' : datum.label",
+            labelExpr=f"datum.value >= {steps[-1]} ? {json.dumps(capped)} : datum.label",
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from core.documents.dossier import Block, Document, Facts, Paragraph
-from core.documents.texts.reading import percent
 from core.platform.messages import _
 from core.projects.kobe import answers
 from core.projects.kobe.course import BASELINE, EXPECTED
@@ -20,11 +19,11 @@ def goals(facts: Facts) -> list[Block]:
     return [
         Paragraph(
             _(
-                "The course asks for {rows:,} prepared rows of {columns} columns and a test "
-                "share of {test_share}.",
+                "The course asks for {rows:,} prepared rows of {columns} columns and a test share "
+                "of {test_share:.0%}.",
                 rows=EXPECTED.rows,
                 columns=EXPECTED.columns,
-                test_share=percent(EXPECTED.test_share, 0),
+                test_share=EXPECTED.test_share,
             )
         )
     ]
@@ -34,8 +33,8 @@ def learnings(facts: Facts) -> list[str]:
     """Return what became of the first version's verdict."""
     return [
         _(
-            "The first version of this work, with {candidate}, came to the same verdict; "
-            "the document Answers says why its log loss was not one.",
+            "The first version of this work, with {candidate}, reached the same verdict; the "
+            "document Answers explains why its log loss was not a log loss.",
             candidate=kinds.title(BASELINE.candidate),
         )
     ]
