@@ -74,7 +74,7 @@ def bases(facts: Facts) -> list[Block]:
                     f"`{row['column']}`",
                     number(row["psi"]),
                     "–" if row["range"] != row["range"] else percent(row["range"]),
-                    str(VERDICTS[str(row["verdict"])]),
+                    str(VERDICTS[row["verdict"]]),
                 )
                 for row in columns.to_dict("records")
             ),
