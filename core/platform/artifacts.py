@@ -254,7 +254,7 @@ TRAIN = (
         Message("The version that may become the champion."),
         Message(
             "A registered version of the best candidate, with its threshold, inputs and features; "
-            "the first version is also the champion."
+            "it becomes the champion if there is none."
         ),
     ),
     Artifact(

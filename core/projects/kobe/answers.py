@@ -378,6 +378,14 @@ def approaches(facts: Facts) -> list[Block]:
     return blocks
 
 
+def _parameter(run: RunFacts, name: str) -> float | str:
+    text = run.params.get(name, "?")
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _title(run: RunFacts) -> str:
     model = run.params.get("model", "")
     known = model.partition(".")[0] in {**kinds.KINDS, **kinds.DERIVED}
@@ -470,7 +478,7 @@ def split(facts: Facts) -> list[Block]:
                         file=FILTERED,
                         train=number(metric(run, "rows_train")),
                         test=number(metric(run, "rows_test")),
-                        share=run.params.get("test_share", "?"),
+                        share=_parameter(run, "test_share"),
                         seed=run.params.get("seed", "?"),
                         run=link(run),
                     ),

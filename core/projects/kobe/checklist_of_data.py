@@ -6,7 +6,7 @@ from core.data.records import AcquiredRun, PreparedRun
 from core.documents.dossier import Facts, RunFacts
 from core.documents.texts.reading import listed, metric, number, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs, of_values
-from core.platform import project
+from core.platform import messages, project
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
 from core.platform.messages import _, n_
 from core.projects.kobe import answers
@@ -323,7 +323,8 @@ def _shares(facts: Facts, run: RunFacts) -> Found:
         return Found("partly", _("The run lacks the share or a size."), run)
     return of_values(
         abs(float(share) - EXPECTED.test_share) < 1e-9,
-        f"`test_share` {share}, `rows_train` {number(train)}, `rows_test` {number(test)}.",
+        f"`test_share` {messages.number(float(share), 'g')}, `rows_train` {number(train)}, "
+        f"`rows_test` {number(test)}.",
         _("`test_share` is {share:g}.", share=float(share)),
         run,
     )
