@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Mapping
 
+from core.platform.messages import Message
+
 FUNCTIONS = ("abs", "arctan2", "ceil", "cos", "exp", "floor", "log", "sin", "sqrt")
 # for text columns: `matchup.str.contains("@")`
 TEXT_METHODS = ("contains", "endswith", "slice", "startswith")
@@ -46,7 +48,7 @@ def columns_in(formula: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        With the reason.
+        With the reason, a message.
 
     Examples
     --------
@@ -58,20 +60,26 @@ def columns_in(formula: str) -> tuple[str, ...]:
     ('shot distance', 'lat')
     >>> columns_in("lat.to_pickle('x')")
     Traceback (most recent call last):
-    ValueError: 'lat.to_pickle('x')' is no formula: lat.to_pickle is not known
+    ValueError: 'lat.to_pickle('x')' is not a valid formula: lat.to_pickle is not allowed
     """
     quoted: dict[str, str] = {}
     try:
         tree = ast.parse(_without_backticks(formula, quoted), mode="eval")
     except (SyntaxError, ValueError) as error:
         raise ValueError(
-            f"'{formula}' is no formula: {getattr(error, 'msg', error)} (a column whose name has "
-            "spaces stands in backticks: `two words`)"
+            Message(
+                "'{formula}' is not a valid formula: {reason} (put a column name with spaces in "
+                "backticks: `two words`)",
+                formula=formula,
+                reason=str(getattr(error, "msg", error)),
+            )
         ) from error
     names: dict[str, None] = {}
     _walk(tree.body, formula, names)
     if not names:
-        raise ValueError(f"'{formula}' is no formula: it reads no column")
+        raise ValueError(
+            Message("'{formula}' is not a valid formula: it reads no column", formula=formula)
+        )
     return tuple(quoted.get(name, name) for name in names)
 
 
@@ -88,7 +96,7 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
     Raises
     ------
     ValueError
-        With the reason.
+        With the reason, a message.
 
     Examples
     --------
@@ -106,7 +114,9 @@ def give(formula: str, kind: str, types: Mapping[str, str]) -> None:
         if kind == "number":
             values.astype("float64")
     except Exception as error:
-        raise ValueError(f"'{formula}' cannot be computed: {error}") from error
+        raise ValueError(
+            Message("'{formula}' cannot be computed: {reason}", formula=formula, reason=str(error))
+        ) from error
 
 
 def _without_backticks(formula: str, quoted: dict[str, str]) -> str:
@@ -129,9 +139,21 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
             _walk(argument, formula, names)
         return
     if not isinstance(node, _ALLOWED):
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+        raise ValueError(
+            Message(
+                "'{formula}' is not a valid formula: {part} is not allowed",
+                formula=formula,
+                part=ast.unparse(node),
+            )
+        )
     if isinstance(node, ast.Constant) and not isinstance(node.value, int | float | str):
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} is not known")
+        raise ValueError(
+            Message(
+                "'{formula}' is not a valid formula: {part} is not allowed",
+                formula=formula,
+                part=ast.unparse(node),
+            )
+        )
     if isinstance(node, ast.Name):
         names[node.id] = None
     for child in ast.iter_child_nodes(node):
@@ -141,7 +163,13 @@ def _walk(node: ast.AST, formula: str, names: dict[str, None]) -> None:
 def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     called = node.func
     if node.keywords:
-        raise ValueError(f"'{formula}' is no formula: {ast.unparse(node)} names its arguments")
+        raise ValueError(
+            Message(
+                "'{formula}' is not a valid formula: {part} has named arguments",
+                formula=formula,
+                part=ast.unparse(node),
+            )
+        )
     if isinstance(called, ast.Name) and called.id in FUNCTIONS:
         return
     if (
@@ -153,4 +181,10 @@ def _check_call(node: ast.Call, formula: str, names: dict[str, None]) -> None:
     ):
         names[called.value.value.id] = None
         return
-    raise ValueError(f"'{formula}' is no formula: {ast.unparse(called)} is not known")
+    raise ValueError(
+        Message(
+            "'{formula}' is not a valid formula: {part} is not allowed",
+            formula=formula,
+            part=ast.unparse(called),
+        )
+    )

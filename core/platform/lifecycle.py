@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.platform.messages import Message, Words
+
 State = Literal["done", "stale", "todo", "blocked"]
 Source = Literal["sample", "folder", "download"]
 
@@ -48,13 +50,13 @@ class Stage:
     ----------
     state : {"done", "stale", "todo", "blocked"}
         Stale: an earlier stage changed since. Blocked: an earlier stage has to be done first.
-    todo : str
+    todo : Message or str
         A sentence; may be empty.
     """
 
     step: str
     state: State
-    todo: str
+    todo: Words
 
 
 def stages(facts: Facts) -> list[Stage]:
@@ -68,49 +70,52 @@ def stages(facts: Facts) -> list[Stage]:
     >>> [stage.state for stage in stages(fresh)][:3]
     ['done', 'stale', 'done']
     """
-    rows: list[tuple[str, bool, bool, str, str]] = [
+    rows: list[tuple[str, bool, bool, Words, Words]] = [
         # step, done, stale, what to do, what to do when stale
         (
             "acquire",
             facts.snapshot is not None,
             False,
-            "Bring in data: the built-in sample, or your own files.",
+            Message("Bring in data: the built-in sample, or your own files."),
             "",
         ),
         (
             "prepare",
             facts.prepared_run is not None,
             facts.prepared_from != facts.snapshot,
-            "Prepare a train and a test set from the raw data.",
-            "The raw data changed since. Prepare it again.",
+            Message("Prepare a train and a test set from the raw data."),
+            Message("The raw data has changed. Prepare again."),
         ),
         (
             "train",
             facts.champion is not None,
             facts.trained_on != facts.prepared_run,
-            "Train candidates; the best is registered.",
-            "The prepared sets changed since. Train again.",
+            Message("Train candidates; the best is registered."),
+            Message("The prepared sets have changed. Train again."),
         ),
         (
             "serve",
             bool(facts.served),
             facts.champion not in facts.served,
-            "Start a server for the champion.",
-            f"The champion is version {facts.champion}, which is not served. Start it.",
+            Message("Start a server for the champion."),
+            Message(
+                "The champion is version {champion}, which is not served. Start it.",
+                champion=facts.champion,
+            ),
         ),
         (
             "score",
             facts.scored_run is not None,
             bool(facts.served) and facts.scored_version not in facts.served,
-            "Score the production rows with the served model.",
-            "Another version is served since. Score the rows again.",
+            Message("Score the production rows with the served model."),
+            Message("Another version is served now. Score the rows again."),
         ),
         (
             "monitor",
             facts.monitored_run is not None,
             facts.monitored_run != facts.scored_run,
-            "Compare the scored rows with the reference.",
-            "Rows were scored since the last report. Monitor again.",
+            Message("Compare the scored rows with the reference."),
+            Message("Rows were scored after the last report. Monitor again."),
         ),
     ]
     listed: list[Stage] = []
@@ -132,7 +137,7 @@ def next_stage(listed: list[Stage]) -> Stage | None:
     Examples
     --------
     >>> stage = next_stage(stages(Facts(snapshot="a")))
-    >>> stage.step, stage.todo
+    >>> stage.step, str(stage.todo)
     ('prepare', 'Prepare a train and a test set from the raw data.')
     """
     return next((stage for stage in listed if stage.state in ("todo", "stale")), None)

@@ -30,12 +30,13 @@ from core.platform.artifacts import (
 from core.platform.artifacts import EVERY_RUN as EVERY_RUN
 from core.platform.artifacts import FILTERED as FILTERED
 from core.platform.artifacts import Artifact as Artifact
+from core.platform.messages import Message
 
 # comes from outside, so no step writes it
-SOURCE = "a source"
+SOURCE = "source"
 REQUESTS = "requests"
-OUTCOMES = "labels, when they come"
-POLICY = "the policy"
+OUTCOMES = "labels"
+POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ class Step:
         Name of its module and command, and of its MLflow run.
     package : str
         The package of core with its module.
-    page, title, icon : str
-        Its page: the file, the title in the navigation, a Material symbol.
+    page, icon : str
+        Its page: the file, a Material symbol.
+    title : Message
+        Its page's title in the navigation.
     summary : str
-        Help text of its command, half a line.
-    about : str
+        Help text of its command, half a line of English.
+    about : Message
         What it does, in a sentence.
     reads : tuple of str
         Paths of other steps' artifacts, or input from outside.
@@ -66,10 +69,10 @@ class Step:
     run_name: str
     package: str
     page: str
-    title: str
+    title: Message
     icon: str
     summary: str
-    about: str
+    about: Message
     reads: tuple[str, ...]
     outputs: tuple[Artifact, ...]
     next: tuple[str, ...]
@@ -82,11 +85,13 @@ STEPS: tuple[Step, ...] = (
         "AquisicaoDados",
         "data",
         "acquire",
-        "Acquire",
+        Message("Acquire"),
         "download",
         "import raw data: the sample, files, or the project's download",
-        "Brings a source in unchanged, checks every column, and makes it the raw data that all "
-        "later steps read.",
+        Message(
+            "Imports a source unchanged, checks every column, and makes it the raw data of all "
+            "later steps."
+        ),
         (SOURCE,),
         artifacts.ACQUIRE,
         ("prepare", "replay"),
@@ -96,11 +101,13 @@ STEPS: tuple[Step, ...] = (
         "PreparacaoDados",
         "data",
         "prepare",
-        "Prepare",
+        Message("Prepare"),
         "filter_alt",
         "choose rows and columns, and split them into a training and a test set",
-        "Chooses rows and columns, drops or keeps missing values, and divides the rows into a "
-        "training and a test set.",
+        Message(
+            "Chooses rows and columns, drops or keeps missing values, and splits the rows into a "
+            "training and a test set."
+        ),
         (RAW, CURRENT),
         artifacts.PREPARE,
         ("train",),
@@ -110,11 +117,13 @@ STEPS: tuple[Step, ...] = (
         "Treinamento",
         "training",
         "train",
-        "Train",
+        Message("Train"),
         "model_training",
         "train candidates, compare them, register the best",
-        "Cross-validates candidates with PyCaret, judges each on the test set in a run of its own, "
-        "and registers the best as challenger.",
+        Message(
+            "Cross-validates candidates with PyCaret, evaluates each on the test set in its own "
+            "run, and registers the best as challenger."
+        ),
         (TRAIN_SET, TEST_SET, TRAIN_ROWS, TEST_ROWS),
         artifacts.TRAIN,
         ("promote", "explain", "serve"),
@@ -124,11 +133,13 @@ STEPS: tuple[Step, ...] = (
         "Promocao",
         "registry",
         "registry",
-        "Registry",
+        Message("Registry"),
         "inventory_2",
         "evaluate a challenger at the gate, promote it, or roll back",
-        "Asks challenger and champion about the same rows, and lets the challenger take the "
-        "champion's place, or not, with reasons; or goes back to the previous champion.",
+        Message(
+            "Compares challenger and champion on the same rows and promotes the challenger, or "
+            "not, with reasons; or rolls back to the previous champion."
+        ),
         (CHALLENGER, CHAMPION, TEST_PREDICTIONS),
         artifacts.PROMOTE,
         ("serve",),
@@ -138,10 +149,10 @@ STEPS: tuple[Step, ...] = (
         "Explicacao",
         "training",
         "explain",
-        "Explain",
+        Message("Explain"),
         "lightbulb",
         "what the probabilities depend on, overall or for one row",
-        "Tells what the probabilities of a model depend on, in general or for a single row.",
+        Message("Shows what a model's probabilities depend on, overall or for one row."),
         (CHAMPION, TEST_PREDICTIONS),
         artifacts.EXPLAIN,
         (),
@@ -151,11 +162,13 @@ STEPS: tuple[Step, ...] = (
         "Disponibilizacao",
         "serving",
         "serve",
-        "Serve",
+        Message("Serve"),
         "dns",
         "start an endpoint, or change the version that it serves",
-        "Starts `mlflow models serve` for the champion, behind a gateway that keeps the contract "
-        "and the log, and holds it up.",
+        Message(
+            "Starts `mlflow models serve` for the champion, behind a gateway that checks requests "
+            "and logs predictions, and keeps it running."
+        ),
         (CHAMPION,),
         artifacts.SERVE,
         ("score",),
@@ -166,11 +179,13 @@ STEPS: tuple[Step, ...] = (
         "PipelineAplicacao",
         "scoring",
         "score",
-        "Score",
+        Message("Score"),
         "target",
         "score the production rows, a file, or one row",
-        "Sends rows to the champion's endpoint with `requests`, or scores large files in "
-        "processes beside each other, and keeps every answer.",
+        Message(
+            "Sends rows to the champion's endpoint with `requests`, or scores large files in "
+            "parallel processes, and keeps every prediction."
+        ),
         (ENDPOINT, CHAMPION, RAW, REQUESTS),
         artifacts.SCORE,
         ("label", "monitor"),
@@ -181,10 +196,13 @@ STEPS: tuple[Step, ...] = (
         "RecepcaoRotulos",
         "scoring",
         "predictions",
-        "Predictions",
+        Message("Predictions"),
         "receipt_long",
         "import the labels of predictions",
-        "Takes in what became of predictions, whenever it is known, and joins it to the answers.",
+        Message(
+            "Imports the outcomes of predictions as they become known, and joins them to the "
+            "predictions."
+        ),
         (LOG, OUTCOMES),
         artifacts.LABEL,
         ("monitor",),
@@ -195,11 +213,13 @@ STEPS: tuple[Step, ...] = (
         "Monitoramento",
         "monitoring",
         "monitor",
-        "Monitor",
+        Message("Monitor"),
         "monitor_heart",
         "compare scored rows with the reference, and judge whether the model fits",
-        "Compares answers with the model's own test set, with and without labels, and says in a "
-        "sentence whether the model fits, and what to do.",
+        Message(
+            "Compares predictions with the model's test set, with and without labels, and states "
+            "whether the model fits and what to do."
+        ),
         (SCORED, LOG, TEST_PREDICTIONS, "run: tables/test_rows.parquet"),
         artifacts.MONITOR,
         ("retrain",),
@@ -210,11 +230,13 @@ STEPS: tuple[Step, ...] = (
         "Retreinamento",
         "retraining",
         "retrain",
-        "Retrain",
+        Message("Retrain"),
         "autorenew",
         "apply the retraining policy, and retrain if it says so",
-        "Decides by a policy whether to train again, and if so prepares, trains and asks the gate, "
-        "in runs nested in its own.",
+        Message(
+            "Decides by a policy whether to retrain; if so, prepares, trains and runs the gate, "
+            "in nested runs."
+        ),
         (REPORT, "run: tables/checks.parquet", POLICY, LOG),
         artifacts.RETRAIN,
         ("promote",),
@@ -225,11 +247,13 @@ STEPS: tuple[Step, ...] = (
         "Simulacao",
         "retraining",
         "replay",
-        "Replay",
+        Message("Replay"),
         "replay",
         "simulate several policies on labelled history, and compare them",
-        "Lets labelled rows go by in the order of time, once for each policy of retraining, and "
-        "compares what they cost and gain.",
+        Message(
+            "Replays labelled rows in order of time, once per retraining policy, and compares "
+            "cost and gain."
+        ),
         (RAW, CURRENT),
         artifacts.REPLAY,
         ("retrain",),

@@ -1,7 +1,7 @@
 """Rendering of HTML from Jinja2 templates, which are next to the modules that use them.
 
 Values are escaped unless the template marks them as markup (`safe`). Templates contain no
-sentences: texts come from Python, where they are collected and translated.
+sentences: texts come from Python, and a `Message` is put into the current language.
 """
 
 from __future__ import annotations

@@ -15,64 +15,131 @@ from core.documents.dossier import (
     Table,
 )
 from core.documents.texts import diagram
-from core.documents.texts.reading import interval, link, listed, metric, number, percent
+from core.documents.texts.reading import interval, link, listed, metric, number
+from core.platform import project
+from core.platform.messages import Message, Words, _, n_, plural, sentences
 from core.platform.steps import FILTERED, STEPS
 from core.projects.kobe import answers_of_operation
 from core.training import candidates as kinds
 
-# heading -> what each of the four does for it, in the order of TOOLS
+# task -> its title, and what each of the four does for it, in the order of TOOLS
 TOOLS = ("Streamlit", "MLflow", "PyCaret", "scikit-learn")
-HELP: dict[str, tuple[str, str, str, str]] = {
-    "Experiment tracking": (
-        "Draws what runs kept beside each other, so that nobody opens files to compare them; a "
-        "link leads from each figure to its run.",
-        "Keeps every step as a named run with its options, metrics, tables, pictures, data sets "
-        "by digest, and the commit of the code.",
-        "Gives the figures of each fold of each candidate in one form. Its own logging to MLflow "
-        "is off: the steps log, so that a run holds what the step says and nothing else.",
-        "Its metrics (`log_loss`, `roc_auc_score`, precision and recall curves) mean the same as "
-        "anywhere else.",
+HELP: dict[str, tuple[Message, tuple[Message, Message, Message, Message]]] = {
+    "tracking": (
+        Message("Experiment tracking"),
+        (
+            Message(
+                "Shows runs side by side, so that nobody opens files to compare them; each figure "
+                "links to its run."
+            ),
+            Message(
+                "Stores every step as a named run with its options, metrics, tables, pictures, "
+                "data set digests, and the commit of the code."
+            ),
+            Message(
+                "Gives the metrics of each fold of each candidate in one form. Its own MLflow "
+                "logging is off: the steps log, so that a run contains what the step logs and "
+                "nothing else."
+            ),
+            Message(
+                "Its metrics (`log_loss`, `roc_auc_score`, precision and recall curves) are the "
+                "standard ones."
+            ),
+        ),
     ),
-    "Training functions": (
-        "Turns choices into options that are validated before a job begins, and shows fold by fold "
-        "how far the job is.",
-        "Gives each candidate a nested run of its own, and keeps its model with signature, example "
-        "and requirements.",
-        "`create_model`, `tune_model`, `blend_models`, `stack_models` and `calibrate_model` fit "
-        "and cross-validate any of a dozen classifiers with one call and one seed.",
-        "Is what is fitted: `Pipeline` and `ColumnTransformer` keep preprocessing inside the "
-        "model, `StratifiedKFold` cuts the folds.",
+    "training": (
+        Message("Training functions"),
+        (
+            Message(
+                "Turns choices into options, validated before a job starts, and shows its "
+                "progress fold by fold."
+            ),
+            Message(
+                "Gives each candidate a nested run, and stores its model with signature, example "
+                "and requirements."
+            ),
+            Message(
+                "`create_model`, `tune_model`, `blend_models`, `stack_models` and "
+                "`calibrate_model` fit and cross-validate any of a dozen classifiers with one "
+                "call and one seed."
+            ),
+            Message(
+                "Provides what is fitted: `Pipeline` and `ColumnTransformer` keep preprocessing "
+                "inside the model, `StratifiedKFold` makes the folds."
+            ),
+        ),
     ),
-    "Monitoring the model's health": (
-        "Is the dashboard: the verdict in a sentence, the checks behind it, densities of reference "
-        "and operation over each other, alerts, reports over time.",
-        "Keeps each report as a run, and the reference (test rows with the forecasts) in the run "
-        "that trained the model, where no later preparation can move it.",
-        "Leaves several fitted candidates behind: how far they disagree on new rows is a sign that "
-        "needs no label.",
-        "Gives the metrics where labels are there, and where they are not, nearest neighbours "
-        "(which rows lie where the model was never tested) and the folds of a classifier that "
-        "tells reference from current rows.",
+    "monitoring": (
+        Message("Monitoring the model's health"),
+        (
+            Message(
+                "Is the dashboard: the verdict in a sentence, the checks behind it, densities of "
+                "reference and current rows, alerts, and reports over time."
+            ),
+            Message(
+                "Stores each report as a run, and the reference (test rows with their "
+                "predictions) in the training run, where no later preparation can change it."
+            ),
+            Message(
+                "Leaves several fitted candidates: their disagreement on new rows is a signal "
+                "that needs no labels."
+            ),
+            Message(
+                "Gives the metrics if there are labels; if not, nearest neighbours (which rows "
+                "lie where the model was never tested) and a cross-validated classifier of "
+                "reference against current rows."
+            ),
+        ),
     ),
-    "Updating the model": (
-        "Shows the gate's rules and the retraining decision with their reasons; a person promotes, "
-        "overrides or goes back with one press.",
-        "Its registry numbers the versions; the aliases @challenger, @champion and @previous move "
-        "last, so that going back is a move of an alias.",
-        "Repeats the champion's recipe, with the same seed and parameters, on its old rows and "
-        "those that got a label since.",
-        "`clone` fits the chosen pipeline again on all labelled rows, while the figures stay those "
-        "of the one that had not seen the test rows.",
+    "updating": (
+        Message("Updating the model"),
+        (
+            Message(
+                "Shows the gate's rules and the retraining decision with their reasons; a person "
+                "promotes, overrides or rolls back with one click."
+            ),
+            Message(
+                "Its registry numbers the versions; the aliases @challenger, @champion and "
+                "@previous move last, so that a rollback only moves an alias."
+            ),
+            Message(
+                "Repeats the champion's recipe, with the same seed and parameters, on its old "
+                "rows and the newly labelled ones."
+            ),
+            Message(
+                "`clone` refits the chosen pipeline on all labelled rows; the reported metrics "
+                "stay those of the fit without the test rows."
+            ),
+        ),
     ),
-    "Deployment": (
-        "Starts, watches and stops the server, shows how it is called, and asks it for a single "
-        "row or for a file.",
-        "`mlflow models serve` answers at /invocations by the signature of the registered "
-        "version; the same version is loaded in processes for large files.",
-        "Stays behind: what it fitted is taken out of it, so the server starts without it.",
-        "Is what answers: one pipeline that takes raw columns and gives `predict_proba`, so that "
-        "training and operation cannot prepare a row differently.",
+    "deployment": (
+        Message("Deployment"),
+        (
+            Message(
+                "Starts, watches and stops the server, shows how to call it, and scores a row or "
+                "a file with it."
+            ),
+            Message(
+                "`mlflow models serve` answers at /invocations by the signature of the registered "
+                "version; for large files, processes load the same version."
+            ),
+            Message(
+                "Is not deployed: the fitted pipeline is taken out of it, so the server starts "
+                "without it."
+            ),
+            Message(
+                "Is what is served: one pipeline that takes raw columns and gives "
+                "`predict_proba`, so that training and operation prepare rows in the same way."
+            ),
+        ),
     ),
+}
+
+# code of an approach -> its name, and that no candidate has it
+APPROACHES = {"regression": Message("regression"), "classification": Message("classification")}
+NONE_OF = {
+    "regression": Message("No candidate of this training is a regression."),
+    "classification": Message("No candidate of this training is a classification."),
 }
 
 
@@ -100,8 +167,8 @@ def build(facts: Facts) -> Document:
     )
     return Document(
         "answers",
-        "Answers to the course's questions",
-        "The questions that the course asks, answered with the numbers of this project.",
+        _("Answers to the course's questions"),
+        _("The course's questions, answered with the numbers of this project."),
         blocks,
     )
 
@@ -110,25 +177,36 @@ def pipelines(facts: Facts) -> list[Block]:
     """Return why there are separate pipelines for development and production."""
     spec = facts.spec
     blocks: list[Block] = [
-        Heading("Why development and production pipelines?"),
+        Heading(_("Why development and production pipelines?")),
         Paragraph(
-            "A model is the smallest part of what is needed. Around it stand the rows it learned "
-            "from, the way they were chosen, the figures by which it was preferred, the code that "
-            "answers with it, and the proof that it still fits. A pipeline is these steps as "
-            "something that can be run again, with a record of each time."
+            _(
+                "A model is a small part of what is needed. It depends on its training rows, how "
+                "they were chosen, the metrics by which it was selected, the code that serves it, "
+                "and evidence that it still fits. A pipeline makes these steps repeatable and "
+                "records each run."
+            )
         ),
         Bullets(
             (
-                "The development pipeline (acquire, prepare, train, register) makes choices "
-                "repeatable: the same rows, seed and options give the same sets and the same "
-                "figures, and any of them can be traced to its run.",
-                "The production pipeline (serve, score, label, monitor, retrain) makes operation "
-                "visible: every answer is kept, joined to its label when that comes, compared with "
-                "the reference, and followed by a decision that has reasons.",
-                "They meet in one object, the registered version. It carries preprocessing, "
-                "threshold and signature, so a row is prepared in operation as it was in training.",
-                "They are kept apart because they fail in different ways: development by choosing "
-                "wrongly on rows of the past, operation by meeting rows of another kind.",
+                _(
+                    "The development pipeline (acquire, prepare, train, register) makes choices "
+                    "repeatable: the same rows, seed and options give the same sets and metrics, "
+                    "and each can be traced to its run."
+                ),
+                _(
+                    "The production pipeline (serve, score, label, monitor, retrain) makes "
+                    "operation visible: every prediction is stored, joined to its label when it "
+                    "arrives, compared with the reference, and followed by a decision with "
+                    "reasons."
+                ),
+                _(
+                    "They share one object, the registered version. It contains preprocessing, "
+                    "threshold and signature, so rows are prepared in operation as in training."
+                ),
+                _(
+                    "They are separate because they fail differently: development by wrong "
+                    "choices on past rows, operation by rows of another kind."
+                ),
             )
         ),
     ]
@@ -137,16 +215,24 @@ def pipelines(facts: Facts) -> list[Block]:
         rows, met = metric(prepared, "rows_filtered"), metric(scored, "rows_scored")
         blocks.append(
             Paragraph(
-                f"Here that is no theory. Development ended with {number(rows)} "
-                f"{spec.rows.development_name} ({link(prepared)}); operation brought "
-                f"{number(met)} {spec.rows.production_name} ({link(scored)}). Without the second "
-                "pipeline nobody would have seen that the model does not fit them."
+                _(
+                    "In this project, development ended with {development_rows} {development} "
+                    "({prepared}); operation brought {production_rows} {production} ({scored}). "
+                    "Without the second pipeline nobody would have seen that the model does not "
+                    "fit them.",
+                    development_rows=number(rows),
+                    development=project.words(spec.rows.development_name),
+                    prepared=link(prepared),
+                    production_rows=number(met),
+                    production=project.words(spec.rows.production_name),
+                    scored=link(scored),
+                )
             )
         )
     else:
         blocks.append(
             Missing(
-                "How many rows each of the two pipelines has seen here.",
+                _("The number of rows of each pipeline in this project."),
                 "prepare" if prepared is None else "score",
             )
         )
@@ -156,53 +242,73 @@ def pipelines(facts: Facts) -> list[Block]:
 def tools(facts: Facts) -> list[Block]:
     """Return what each of the four tools does for each of five tasks."""
     blocks: list[Block] = [
-        Heading("How do Streamlit, MLflow, PyCaret and scikit-learn help?"),
+        Heading(_("How do Streamlit, MLflow, PyCaret and scikit-learn help?")),
         Table(
-            ("For", *TOOLS),
-            tuple((f"**{head}**", *cells) for head, cells in HELP.items()),
-            "Five tasks of both pipelines, and what each tool does for them here.",
+            (_("For"), *TOOLS),
+            tuple((f"**{title}**", *map(str, cells)) for title, cells in HELP.values()),
+            _("Five tasks of both pipelines, and what each tool does for them."),
         ),
     ]
     uses = []
     if train := facts.runs.get("train"):
         uses.append(
-            f"Training: {len(facts.candidates)} candidates in nested runs of {link(train)}, fitted "
-            f"on {number(metric(train, 'rows_train'))} rows in {train.params.get('folds', '?')} "
-            "folds each."
+            _(
+                "Training: {candidates} in nested runs of {run}, fitted on {rows} rows in {folds} "
+                "folds each.",
+                candidates=plural(
+                    "{count:,} candidate", "{count:,} candidates", len(facts.candidates)
+                ),
+                run=link(train),
+                rows=number(metric(train, "rows_train")),
+                folds=train.params.get("folds", "?"),
+            )
         )
     if serve := facts.runs.get("serve"):
         uses.append(
-            f"Deployment: version {serve.params.get('version', '?')} answered "
-            f"{number(metric(serve, 'seconds_to_answer'), 1)} s after the start of "
-            f"`{serve.params.get('served_command', 'mlflow models serve')}` ({link(serve)})."
+            _(
+                "Deployment: version {version} answered {seconds} s after the start of "
+                "`{command}` ({run}).",
+                version=serve.params.get("version", "?"),
+                seconds=number(metric(serve, "seconds_to_answer"), 1),
+                command=serve.params.get("served_command", "mlflow models serve"),
+                run=link(serve),
+            )
         )
     if (score := facts.runs.get("score")) and metric(score, "rows_per_second"):
         uses.append(
-            f"Operation: {number(metric(score, 'rows_scored'))} rows in "
-            f"{number(metric(score, 'requests'), 0)} answers, "
-            f"{metric(score, 'rows_per_second'):,.0f} rows per second ({link(score)})."
+            _(
+                "Operation: {rows} rows in {requests} requests, {speed:,.0f} rows per second "
+                "({run}).",
+                rows=number(metric(score, "rows_scored")),
+                requests=number(metric(score, "requests"), 0),
+                speed=metric(score, "rows_per_second"),
+                run=link(score),
+            )
         )
     if uses:
-        blocks += [Paragraph("In this project:"), Bullets(tuple(uses))]
+        blocks += [Paragraph(_("In this project:")), Bullets(tuple(uses))]
     else:
-        blocks.append(Missing("What they did in this project, in numbers.", "train"))
+        blocks.append(Missing(_("What they did in this project, in numbers."), "train"))
     return blocks
 
 
 def steps() -> list[Block]:
     """Return the diagram of the steps, and what each does."""
     return [
-        Heading("Which steps lead from data to operation?"),
+        Heading(_("Which steps lead from data to operation?")),
         Figure(
             "life_cycle",
-            "The life cycle, drawn from the code's own steps; beside each stage what it leaves.",
+            _(
+                "The life cycle, drawn from the code's list of steps; beside each step its "
+                "artifacts."
+            ),
             diagram.chart(),
             diagram.mermaid(),
         ),
         Table(
-            ("Step", "MLflow run", "What it does"),
-            tuple((step.title, f"`{step.run_name}`", step.about) for step in STEPS),
-            "Every artifact of each step stands in the document Artifacts.",
+            (_("Step"), _("MLflow run"), _("What it does")),
+            tuple((str(step.title), f"`{step.run_name}`", str(step.about)) for step in STEPS),
+            _("The document Artifacts lists every artifact of each step."),
         ),
     ]
 
@@ -211,54 +317,79 @@ def approaches(facts: Facts) -> list[Block]:
     """Return both approaches with their metrics, which was chosen, and why."""
     spec, train = facts.spec, facts.runs.get("train")
     blocks: list[Block] = [
-        Heading("Regression or classification: which was chosen, and why?"),
+        Heading(_("Regression or classification: which was chosen, and why?")),
         Paragraph(
-            f"Both answer '{spec.question}'. Logistic regression fits a formula for the "
-            f"probability of '{spec.positive}', a weighted sum of the features; a label follows "
-            f"from a threshold. A classifier such as a decision tree or nearest neighbours parts "
-            f"the rows into groups and takes the share of '{spec.positive}' in each."
+            _(
+                "Both answer '{question}'. Logistic regression fits a formula for the probability "
+                "of '{positive}', a weighted sum of the features; a threshold turns it into a "
+                "label. A classifier such as a decision tree or nearest neighbours splits the "
+                "rows into groups and takes the share of '{positive}' in each.",
+                question=project.words(spec.question),
+                positive=project.words(spec.positive),
+            )
         ),
         Paragraph(
-            "Both are judged by their probabilities: log loss first, since it punishes a wrong "
-            "forecast the more, the surer it was; F1 at the threshold beside it, since it is what "
-            "somebody who acts on labels would feel."
+            _(
+                "Both are compared by their probabilities: log loss first, since it punishes "
+                "confident errors most; then F1 at the threshold, since it matters to those who "
+                "act on labels."
+            )
         ),
     ]
     if train is None or not facts.candidates:
-        blocks.append(Missing("The figures of both approaches.", "train"))
+        blocks.append(Missing(_("The metrics of both approaches."), "train"))
         return blocks
     blocks.append(
         Table(
             (
-                "Candidate",
-                "Approach",
-                "Log loss, folds",
-                "Log loss, test",
-                "95% interval",
-                "F1, test",
-                "ROC AUC, test",
-                "Run",
+                _("Candidate"),
+                _("Approach"),
+                _("Log loss, folds"),
+                _("Log loss, test"),
+                _("95% interval"),
+                _("F1, test"),
+                _("ROC AUC, test"),
+                _("Run"),
             ),
             tuple(_candidate_row(candidate) for candidate in facts.candidates),
-            "The best in cross-validation first; the test set is the same for all.",
+            _("Sorted by log loss in cross-validation; the test set is the same for all."),
         )
     )
-    for approach in ("regression", "classification"):
+    for approach, none in NONE_OF.items():
         if not any(_approach(candidate) == approach for candidate in facts.candidates):
-            blocks.append(Missing(f"No candidate of this training is a {approach}.", "train"))
+            blocks.append(Missing(str(none), "train"))
     best, *others = facts.candidates
     blocks.append(
         Paragraph(
-            f"Chosen: {best.name}, because its log loss in cross-validation is lowest, "
-            f"{number(metric(best, 'log_loss_cv'))} ({link(best)}). The choice was made without "
-            f"the test set, so that its {number(metric(best, 'log_loss_test'))} there is an "
-            "honest figure."
+            _(
+                "Chosen: {name}, because its log loss in cross-validation is lowest, {validated} "
+                "({run}). The choice did not use the test set, so its test log loss of {tested} "
+                "is unbiased.",
+                name=_title(best),
+                validated=number(metric(best, "log_loss_cv")),
+                run=link(best),
+                tested=number(metric(best, "log_loss_test")),
+            )
         )
     )
-    sentences = [text for other in others if (text := _compared(best, other))]
-    if sentences:
-        blocks.append(Bullets(tuple(sentences)))
+    compared = [text for other in others if (text := _compared(best, other))]
+    if compared:
+        blocks.append(Bullets(tuple(compared)))
     return blocks
+
+
+def _parameter(run: RunFacts, name: str) -> float | str:
+    text = run.params.get(name, "?")
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _title(run: RunFacts) -> str:
+    model = run.params.get("model", "")
+    known = model.partition(".")[0] in {**kinds.KINDS, **kinds.DERIVED}
+    return str(kinds.title(model)) if known else run.name
 
 
 def _approach(run: RunFacts) -> str:
@@ -270,8 +401,8 @@ def _candidate_row(run: RunFacts) -> tuple[str, ...]:
     low, high = (metric(run, f"log_loss_test_{end}") for end in ("low", "high"))
     nothing = float("nan")
     return (
-        run.name,
-        _approach(run),
+        _title(run),
+        str(APPROACHES[_approach(run)]),
         number(metric(run, "log_loss_cv")),
         number(metric(run, "log_loss_test")),
         interval(nothing if low is None else low, nothing if high is None else high),
@@ -293,14 +424,23 @@ def _compared(best: RunFacts, other: RunFacts) -> str:
         return ""
     every = 2 * rate / (1 + rate) if rate else 0.0
     if ours < f1 < every:
-        return (
-            f"{other.name} ({link(other)}): {theirs - mine:.4f} nats more in cross-validation. Its "
-            f"F1 of {f1:.4f} is higher than {ours:.4f}, but that depends on the threshold: "
-            f"labelling every row 1 would give {every:.4f}."
+        return _(
+            "{name} ({run}): {difference:.4f} nats more in cross-validation. Its F1 of {f1:.4f} "
+            "is higher than {chosen:.4f}, but that depends on the threshold: labelling every row "
+            "1 would give {every:.4f}.",
+            name=_title(other),
+            run=link(other),
+            difference=theirs - mine,
+            f1=f1,
+            chosen=ours,
+            every=every,
         )
-    return (
-        f"{other.name} ({link(other)}): {theirs - mine:.4f} nats more in cross-validation, and F1 "
-        f"{f1:.4f}."
+    return _(
+        "{name} ({run}): {difference:.4f} nats more in cross-validation, and F1 {f1:.4f}.",
+        name=_title(other),
+        run=link(other),
+        difference=theirs - mine,
+        f1=f1,
     )
 
 
@@ -308,69 +448,123 @@ def split(facts: Facts) -> list[Block]:
     """Return what depends on the choice of train and test set, and how bias is handled."""
     run = facts.runs.get("prepare")
     blocks: list[Block] = [
-        Heading("How does the choice of train and test set affect the result, and how is bias met?")
+        Heading(
+            _(
+                "How does the choice of train and test set affect the result, and how is bias "
+                "reduced?"
+            )
+        )
     ]
     if run is None:
-        blocks.append(Missing("Which rows train and which test.", "prepare"))
+        blocks.append(Missing(_("Which rows are for training, and which for testing."), "prepare"))
         return blocks
-    how = {
-        "random": "at random, stratified by the target",
-        "time": "by time: the test rows are later than the training rows",
-        "group": f"by `{facts.spec.group}`, so that rows of one group stay on one side",
+    how: Words = {
+        "random": Message("The split is random, stratified by the target."),
+        "time": Message("The split is by time: the test rows are later than the training rows."),
+        "group": Message(
+            "The split is by `{group}`: rows of one group are in one set.", group=facts.spec.group
+        ),
     }.get(run.params.get("split", ""), run.params.get("split", ""))
     blocks.append(
         Paragraph(
-            f"{number(metric(run, 'rows_filtered'))} rows of "
-            f"{number(metric(run, 'columns_filtered'))} columns (`{FILTERED}`) were divided {how}: "
-            f"{number(metric(run, 'rows_train'))} train and {number(metric(run, 'rows_test'))} "
-            f"test, a test share of {run.params.get('test_share', '?')} with seed "
-            f"{run.params.get('seed', '?')} ({link(run)}). The columns are "
-            f"{listed((*run.params.get('features', '').split(','), facts.spec.target))}."
+            str(
+                sentences(
+                    Message(
+                        "{rows} rows of {columns} columns (`{file}`) were split into {train} "
+                        "training and {test} test rows, a test share of {share} with seed {seed} "
+                        "({run}).",
+                        rows=number(metric(run, "rows_filtered")),
+                        columns=number(metric(run, "columns_filtered")),
+                        file=FILTERED,
+                        train=number(metric(run, "rows_train")),
+                        test=number(metric(run, "rows_test")),
+                        share=_parameter(run, "test_share"),
+                        seed=run.params.get("seed", "?"),
+                        run=link(run),
+                    ),
+                    how,
+                    Message(
+                        "The columns are {columns}.",
+                        columns=listed(
+                            (*run.params.get("features", "").split(","), facts.spec.target)
+                        ),
+                    ),
+                )
+            )
         )
     )
     rates = [metric(run, f"base_rate_{name}") for name in ("train", "test")]
     psi = metric(run, "psi_max_split")
-    sentences = [
-        "A test set that is not like the rows of operation measures something else. A random "
-        "split answers: how good on more rows of the same kind? It does not answer: how good next "
-        "year, or on another kind of rows. That is what monitoring is for.",
-        "A larger test share gives narrower intervals and fewer rows to learn from; a smaller one "
-        "the reverse.",
+    effects = [
+        _(
+            "A test set unlike the rows of operation measures something else. A random split "
+            "measures performance on more rows of the same kind, not on next year's rows or rows "
+            "of another kind. Monitoring measures that."
+        ),
+        _("A larger test share gives narrower intervals but fewer training rows."),
     ]
     best = facts.candidates[0] if facts.candidates else None
     low, high = (metric(best, f"log_loss_test_{end}") for end in ("low", "high"))
     spread = metric(best, "log_loss_cv_std")
     if best and low is not None and high is not None and spread is not None:
-        sentences.append(
-            f"How much depends on which rows fall where: between folds the log loss of {best.name} "
-            f"differs by {spread:.4f} (standard deviation), and on the test set its 95% interval "
-            f"is {low:.4f} to {high:.4f} ({link(best)})."
+        effects.append(
+            _(
+                "The log loss of {name} has a standard deviation of {spread:.4f} between folds; "
+                "on the test set its 95% interval is {low:.4f} to {high:.4f} ({run}).",
+                name=_title(best),
+                spread=spread,
+                low=low,
+                high=high,
+                run=link(best),
+            )
         )
-    blocks.append(Bullets(tuple(sentences)))
+    blocks.append(Bullets(tuple(effects)))
     met = []
     if rates[0] is not None and rates[1] is not None:
         met.append(
-            f"Stratified: the share of '{facts.spec.positive}' is {percent(rates[0], 2)} in the "
-            f"training set and {percent(rates[1], 2)} in the test set ({link(run)})."
+            _(
+                "Stratified: the share of '{positive}' is {train:.2%} in the training set and "
+                "{test:.2%} in the test set ({run}).",
+                positive=project.words(facts.spec.positive),
+                train=rates[0],
+                test=rates[1],
+                run=link(run),
+            )
         )
     if psi is not None:
         met.append(
-            f"Looked at before anything was trained: the largest PSI between the two sets is "
-            f"{psi:.4f}, where 0.1 would be a warning ({link(run)})."
+            _(
+                "Checked before training: the largest PSI between the two sets is {psi:.4f}; "
+                "{limit} would be a warning ({run}).",
+                psi=psi,
+                limit=0.1,
+                run=link(run),
+            )
         )
     if shared := metric(run, "groups_shared"):
         met.append(
-            f"Told where it is not met: {number(shared)} groups (`{facts.spec.group}`) have rows "
-            "in both sets. Where rows of one group resemble each other, divide by group instead, "
-            "on the page Prepare."
+            n_(
+                "Not reduced: {count:,} group (`{group}`) has rows in both sets. If rows of one "
+                "group resemble each other, split by group on the page Prepare.",
+                "Not reduced: {count:,} groups (`{group}`) have rows in both sets. If rows of one "
+                "group resemble each other, split by group on the page Prepare.",
+                int(shared),
+                group=facts.spec.group,
+            )
         )
     met += [
-        "The test set is looked at last: candidates and threshold are chosen on folds of the "
-        "training set.",
-        "Rows are put in the order of their id before the draw, so that the file's order decides "
-        "nothing, and the seed is kept in the run.",
-        "Columns that are known only after the event, identifiers and constants are warned of "
-        "before a training (table `leakage` of the run).",
+        _(
+            "The test set is used last: candidates and threshold are chosen on folds of the "
+            "training set."
+        ),
+        _(
+            "Rows are sorted by id before the split, so that the file's order has no effect; the "
+            "run records the seed."
+        ),
+        _(
+            "Columns known only after the event, identifiers and constants cause warnings before "
+            "training (table `leakage` of the run)."
+        ),
     ]
-    blocks += [Paragraph("Bias is reduced by these means:"), Bullets(tuple(met))]
+    blocks += [Paragraph(_("Bias is reduced in these ways:")), Bullets(tuple(met))]
     return blocks

@@ -29,6 +29,8 @@ from core.documents.texts.reading import (
 )
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
+from core.platform import messages, project
+from core.platform.messages import Message, Words, _, n_
 from core.projects.kobe.course import BASELINE
 from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun, ReplayRun
@@ -38,28 +40,35 @@ from core.training import candidates as kinds
 def bases(facts: Facts) -> list[Block]:
     """Return how the development and production rows differ."""
     spec, acquired = facts.spec, facts.runs.get("acquire")
-    blocks: list[Block] = [Heading("How do the development and the production base differ?")]
+    blocks: list[Block] = [Heading(_("How do the development and the production base differ?"))]
     if acquired is None:
-        blocks.append(Missing("How many rows there are of each kind.", "acquire"))
+        blocks.append(Missing(_("The number of rows of each kind."), "acquire"))
         return blocks
     made, met = metric(acquired, "rows_development"), metric(acquired, "rows_production")
     blocks.append(
         Paragraph(
-            f"They are two kinds of rows of one source, told apart by `{spec.rows.column}`: "
-            f"{number(made)} {spec.rows.development_name} and {number(met)} "
-            f"{spec.rows.production_name} ({link(acquired)}). The model learns from the first and "
-            "is asked about the second."
+            _(
+                "Two kinds of rows of one source, distinguished by `{column}`: {development_rows} "
+                "{development} and {production_rows} {production} ({run}). The model is trained "
+                "on the first and applied to the second.",
+                column=spec.rows.column,
+                development_rows=number(made),
+                development=project.words(spec.rows.development_name),
+                production_rows=number(met),
+                production=project.words(spec.rows.production_name),
+                run=link(acquired),
+            )
         )
     )
     run = facts.runs.get("monitor")
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame())) if run else None
     if run is None or checks is None or checks.empty:
-        blocks.append(Missing("How far the columns of the two lie apart.", "monitor"))
+        blocks.append(Missing(_("How much the columns of the two differ."), "monitor"))
         return blocks
     columns = report_tables.by_column(checks)
     blocks.append(
         Table(
-            ("Column", "PSI", "Out of the reference's range", "Verdict"),
+            (_("Column"), "PSI", _("Out of the reference's range"), _("Verdict")),
             tuple(
                 (
                     f"`{row['column']}`",
@@ -69,15 +78,21 @@ def bases(facts: Facts) -> list[Block]:
                 )
                 for row in columns.to_dict("records")
             ),
-            f"The model's test rows against the rows of operation, from {link(run)}.",
+            _("Test rows against rows of operation, from {run}.", run=link(run)),
         )
     )
     rate, before = metric(run, "base_rate_current"), metric(run, "base_rate_reference")
     if rate is not None and before is not None:
         blocks.append(
             Paragraph(
-                f"The outcome differs too: '{spec.positive}' in {percent(rate)} of the labelled "
-                f"rows of operation, {percent(before)} of the reference ({link(run)})."
+                _(
+                    "The base rate differs too: '{positive}' in {rate:.1%} of the labelled rows "
+                    "of operation, {before:.1%} of the reference ({run}).",
+                    positive=project.words(spec.positive),
+                    rate=rate,
+                    before=before,
+                    run=link(run),
+                )
             )
         )
     return blocks
@@ -86,27 +101,31 @@ def bases(facts: Facts) -> list[Block]:
 def adherence(facts: Facts) -> list[Block]:
     """Return whether the model fits the production base, and why."""
     spec, run = facts.spec, facts.runs.get("monitor")
-    blocks: list[Block] = [Heading("Is the model adherent to the production base, and why?")]
+    blocks: list[Block] = [Heading(_("Is the model adherent to the production base, and why?"))]
     if run is None:
-        blocks.append(Missing("Whether the model fits the rows of operation.", "monitor"))
+        blocks.append(Missing(_("Whether the model fits the rows of operation."), "monitor"))
         return blocks
     report = plain_tags(ReportRun, run)
-    name = spec.rows.production_name if report.source == "production" else "compared rows"
+    name: Words = (
+        project.words(spec.rows.production_name)
+        if report.source == "production"
+        else Message("compared rows")
+    )
     answer = {
-        "does_not_fit": f"No. The model is not adherent to the {name}.",
-        "fits": f"Yes. The model is adherent to the {name}.",
-        "watch": f"Yes, but it is to be watched on the {name}.",
-        "no_skill": f"No. The model shows no skill on the {name}.",
-        "cannot_tell": f"Not known yet for the {name}: there are too few labels to show a skill.",
-        "investigate": f"Not shown: something about the {name} is to be looked into first.",
-    }.get(report.verdict, f"Not known yet for the {name}: labels are missing.")
-    blocks += [Paragraph(f"**{answer}** ({link(run)})"), Paragraph(report.verdict_text)]
+        "does_not_fit": _("No. The model is not adherent to the {name}.", name=name),
+        "fits": _("Yes. The model is adherent to the {name}.", name=name),
+        "watch": _("Yes, but watch it on the {name}.", name=name),
+        "no_skill": _("No. The model shows no skill on the {name}.", name=name),
+        "cannot_tell": _("Not known yet for the {name}: too few labels to show skill.", name=name),
+        "investigate": _("Not shown: investigate the {name} first.", name=name),
+    }.get(report.verdict, _("Not known yet for the {name}: labels are missing.", name=name))
+    blocks += [Paragraph(f"**{answer}** ({link(run)})"), Paragraph(str(report.verdict_text))]
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     own = checks[checks["verdict"].isin(("alert",)) & (checks["group"] != "input")]
     if not own.empty:
         blocks.append(
             Table(
-                ("What", "Here", "95% interval", "Reference", "What it means"),
+                (_("What"), _("Here"), _("95% interval"), _("Reference"), _("What it means")),
                 tuple(
                     (
                         str(row["title"]),
@@ -117,7 +136,7 @@ def adherence(facts: Facts) -> list[Block]:
                     )
                     for row in own.to_dict("records")
                 ),
-                f"The checks in alert that the answer rests on, from {link(run)}.",
+                _("The checks in alert behind this answer, from {run}.", run=link(run)),
             )
         )
     blocks += _why_not_log_loss(run)
@@ -133,10 +152,18 @@ def _why_not_log_loss(run: RunFacts) -> list[Block]:
     constant = -rate * float(np.log(rate)) - (1 - rate) * float(np.log(1 - rate))
     return [
         Paragraph(
-            f"The log loss alone would have misled: {loss:.4f} here, {before:.4f} on the "
-            f"reference ({link(run)}). A forecaster that always says {rate:.1%} would have "
-            f"{constant:.4f} here. The model's skill over that is {skill:.2%}; it is "
-            f"{old:.2%} on the reference."
+            _(
+                "Log loss alone is not enough: {loss:.4f} here, {before:.4f} on the reference "
+                "({run}). A constant prediction of {rate:.1%} would have {constant:.4f} here. The "
+                "model's skill over it is {skill:.2%}; on the reference it is {old:.2%}.",
+                loss=loss,
+                before=before,
+                run=link(run),
+                rate=rate,
+                constant=constant,
+                skill=skill,
+                old=old,
+            )
         )
     ]
 
@@ -145,47 +172,64 @@ def health(facts: Facts) -> list[Block]:
     """Return how the model's health is monitored with and without the response variable."""
     run = facts.runs.get("monitor")
     blocks: list[Block] = [
-        Heading("How is the model's health monitored with and without the response variable?"),
+        Heading(_("How is the model's health monitored with and without the response variable?")),
         Paragraph(
-            "With labels: each answer is joined to what happened. Log loss, skill over the base "
-            "rate, ROC AUC, Brier score, calibration, F1, precision and recall stand beside those "
-            "of the reference, each with an interval and with limits that allow for chance. Only "
-            "these can say that a model does not fit."
+            _(
+                "With labels: each prediction is joined to its outcome. Log loss, skill over the "
+                "base rate, ROC AUC, Brier score, calibration, F1, precision and recall are "
+                "compared with the reference, each with an interval and limits that allow for "
+                "chance. Only these can show that a model does not fit."
+            )
         ),
         Paragraph(
-            "Without labels: drift of each column and of the forecasts, how far candidates "
-            "disagree, whether a classifier can tell current rows from the reference, and the "
-            "share of rows outside the reference's support. These can say: look into it. "
-            "Performance estimated from the forecasts is told only while the rows lie where the "
-            "model was tested; elsewhere it would be a guess that looks like a figure."
+            _(
+                "Without labels: drift of each column and of the predictions, disagreement "
+                "between candidates, whether a classifier can separate current rows from the "
+                "reference, and the share of rows outside the reference's support. These only "
+                "call for an investigation. Estimated performance is shown only if the rows lie "
+                "where the model was tested; elsewhere it would be a guess."
+            )
         ),
     ]
     if run is None:
-        blocks.append(Missing("What both ways found here.", "monitor"))
+        blocks.append(Missing(_("The results of both kinds of checks."), "monitor"))
         return blocks
     checks = report_tables.complete(run.tables.get("checks", pd.DataFrame()))
     rows = []
     for title, groups in (
-        ("With labels", ("performance",)),
-        ("Without labels: forecasts", ("output",)),
-        ("Without labels: support", ("support",)),
-        ("Without labels: columns", ("input",)),
+        (_("With labels"), ("performance",)),
+        (_("Without labels: predictions"), ("output",)),
+        (_("Without labels: support"), ("support",)),
+        (_("Without labels: columns"), ("input",)),
     ):
         own = checks[checks["group"].isin(groups)]
         verdicts = own["verdict"].tolist()
-        rows.append((title, str(len(own)), *(str(verdicts.count(verdict)) for verdict in VERDICTS)))
+        counts = (len(own), *(verdicts.count(verdict) for verdict in VERDICTS))
+        rows.append((title, *map(messages.number, counts)))
     blocks.append(
         Table(
-            ("Kind of check", "Checks", "ok", "Warning", "Alert", "Not applicable"),
+            (
+                _("Kind of check"),
+                _("Checks"),
+                _("ok"),
+                _("Warning"),
+                _("Alert"),
+                _("Not applicable"),
+            ),
             tuple(rows),
-            f"What both ways found in {link(run)}.",
+            _("The results of both kinds of checks in {run}.", run=link(run)),
         )
     )
     silent = checks[checks["code"].str.startswith("estimated_")]
     silent = silent[silent["verdict"] == "not_applicable"]
     if not silent.empty:
         blocks.append(
-            Paragraph(f"Estimated performance is withheld in this report. {silent.iloc[0]['text']}")
+            Paragraph(
+                _(
+                    "Estimated performance is not shown in this report. {reason}",
+                    reason=silent.iloc[0]["text"],
+                )
+            )
         )
     return blocks
 
@@ -193,30 +237,45 @@ def health(facts: Facts) -> list[Block]:
 def retraining(facts: Facts) -> list[Block]:
     """Return the retraining strategies, and the result of a replay of the past."""
     blocks: list[Block] = [
-        Heading("Which are the reactive and the predictive strategy of retraining?"),
+        Heading(_("Which are the reactive and the predictive strategy of retraining?")),
         Bullets(tuple(f"**{title}**: {about}" for title, about in STRATEGIES.values())),
         Paragraph(
-            "Either way a retraining only makes a challenger. It becomes the champion when the "
-            "gate finds it better on rows that neither was trained on, and by default a person "
-            "has the last word."
+            _(
+                "Either way, retraining only creates a challenger. It becomes the champion if the "
+                "gate finds it better on rows that neither was trained on; by default a person "
+                "decides."
+            )
         ),
     ]
     if decided := facts.runs.get("retrain"):
         last = plain_tags(DecisionRun, decided)
         blocks.append(
-            Paragraph(f"The last decision: {last.decision_title}. {last.reason} ({link(decided)})")
+            Paragraph(
+                _(
+                    "The last decision: {decision}. {reason} ({run})",
+                    decision=last.decision_title,
+                    reason=last.reason,
+                    run=link(decided),
+                )
+            )
         )
     replayed = facts.runs.get("replay")
     if replayed is None:
-        blocks.append(Missing("Which strategy would have paid on the rows of the past.", "replay"))
+        blocks.append(Missing(_("Which strategy would have paid off on past rows."), "replay"))
         return blocks
     replay = plain_tags(ReplayRun, replayed)
     blocks.append(
         Paragraph(
-            f"What the past says, {number(metric(replayed, 'rows_replayed'))} labelled rows in "
-            f"{number(metric(replayed, 'windows'))} windows from "
-            f"{replayed.params.get('from', '')} to {replayed.params.get('until', '')} "
-            f"({link(replayed)}): {replay.answer}"
+            _(
+                "Replay of {rows} labelled rows in {windows} windows from {first} to {last} "
+                "({run}): {answer}",
+                rows=number(metric(replayed, "rows_replayed")),
+                windows=number(metric(replayed, "windows")),
+                first=replayed.params.get("from", ""),
+                last=replayed.params.get("until", ""),
+                run=link(replayed),
+                answer=replay.answer,
+            )
         )
     )
     policies = replayed.tables.get("policies", pd.DataFrame())
@@ -224,28 +283,31 @@ def retraining(facts: Facts) -> list[Block]:
         blocks.append(
             Table(
                 (
-                    "Policy",
-                    "Log loss",
-                    "Gain",
-                    "95% interval",
-                    "Retrainings",
-                    "Alarms",
-                    "Alerts of inputs alone",
+                    _("Policy"),
+                    _("Log loss"),
+                    _("Gain"),
+                    _("95% interval"),
+                    _("Retrainings"),
+                    _("Alarms"),
+                    _("Input-only alerts"),
                 ),
                 tuple(
                     (
                         str(row["policy"]),
                         number(row["log_loss"]),
-                        f"{row['gain']:+.4f}",
+                        messages.number(row["gain"], "+.4f"),
                         interval(row["gain_low"], row["gain_high"]),
-                        f"{row['retrainings']:,.0f}",
-                        f"{row['alarms']:,.0f}",
-                        f"{row['input_alerts']:,.0f}",
+                        messages.number(row["retrainings"], ",.0f"),
+                        messages.number(row["alarms"], ",.0f"),
+                        messages.number(row["input_alerts"], ",.0f"),
                     )
                     for row in policies.to_dict("records")
                 ),
-                f"Each policy over the same rows, from {link(replayed)}. Gain is log loss less "
-                "than without any retraining.",
+                _(
+                    "Each policy on the same rows, from {run}. Gain is the reduction in log loss "
+                    "against no retraining.",
+                    run=link(replayed),
+                ),
             )
         )
     windows = replayed.tables.get("windows", pd.DataFrame())
@@ -254,17 +316,21 @@ def retraining(facts: Facts) -> list[Block]:
 
         drawn = replay_charts.log_loss(windows, drift_begin=replay.drift_begin)
         blocks.append(
-            Figure(
-                "replay_log_loss", "The log loss of each policy, window by window.", drawn.to_dict()
-            )
+            Figure("replay_log_loss", _("Log loss of each policy by window."), drawn.to_dict())
         )
     alerts = metric(replayed, "input_alerts_none")
     if alerts and not metric(replayed, "alarms_none"):
         blocks.append(
             Paragraph(
-                f"In {number(alerts, 0)} windows the inputs alone were in alert while the model "
-                "lost nothing. That is why a change of inputs asks for a look, and only worse "
-                "performance for a retraining."
+                n_(
+                    "In {count:,} window only inputs were in alert, and the model lost nothing. "
+                    "That is why input drift calls for an investigation, and only worse "
+                    "performance for retraining.",
+                    "In {count:,} windows only inputs were in alert, and the model lost nothing. "
+                    "That is why input drift calls for an investigation, and only worse "
+                    "performance for retraining.",
+                    int(alerts),
+                )
             )
         )
     return blocks
@@ -277,24 +343,42 @@ def earlier(facts: Facts) -> list[Block]:
     clip = -float(np.log(sys.float_info.epsilon))
     name = kinds.title(BASELINE.candidate)
     blocks: list[Block] = [
-        Heading("What did the first version answer, and why is the verdict the same?"),
+        Heading(_("What did the first version answer, and why is the verdict the same?")),
         Paragraph(
-            f"The first version of this work (its numbers are marked so: they come from no run of "
-            f"this one) took {name} and answered 'not adherent', from F1 {BASELINE.f1:.4f} and a "
-            f"log loss of about {BASELINE.log_loss:.0f} on the {spec.rows.production_name} (both "
-            "from the first version)."
+            _(
+                "The first version of this work (its numbers are marked: no run of this one "
+                "produced them) used {name} and answered 'not adherent', from F1 {f1:.4f} and a "
+                "log loss of about {log_loss:.0f} on the {production} (both from the first "
+                "version).",
+                name=name,
+                f1=BASELINE.f1,
+                log_loss=BASELINE.log_loss,
+                production=project.words(spec.rows.production_name),
+            )
         ),
         Bullets(
             (
-                f"The F1 is right, and so are the labels behind it: {BASELINE.errors:,} of "
-                f"{BASELINE.rows:,} are wrong, {rate:.1%} (from the first version).",
-                f"The log loss is not the model's. It was computed from labels instead of "
-                f"probabilities; then every error counts as a forecast of almost 0, clipped at the "
-                f"smallest step of a 64-bit number, which costs {clip:.2f} nats. {rate:.4f} times "
-                f"{clip:.2f} is {rate * clip:.2f}: the figure says the error rate in another unit "
-                "(from the first version).",
-                "So it could not have told a model that is wrong but modest from one that is wrong "
-                "and sure, which is what log loss is for.",
+                _(
+                    "The F1 is correct, and so are the counts behind it: {errors:,} of {rows:,} "
+                    "are wrong, {rate:.1%} (from the first version).",
+                    errors=BASELINE.errors,
+                    rows=BASELINE.rows,
+                    rate=rate,
+                ),
+                _(
+                    "The log loss is not correct. It was computed from labels instead of "
+                    "probabilities: every error counts as a predicted probability of almost 0, "
+                    "clipped at the machine epsilon, and costs {clip:.2f} nats. {rate:.4f} times "
+                    "{clip:.2f} is {loss:.2f}: the error rate in another unit (from the first "
+                    "version).",
+                    clip=clip,
+                    rate=rate,
+                    loss=rate * clip,
+                ),
+                _(
+                    "So it cannot distinguish errors of low confidence from errors of high "
+                    "confidence, which is the purpose of log loss."
+                ),
             )
         ),
     ]
@@ -304,26 +388,37 @@ def earlier(facts: Facts) -> list[Block]:
         if candidate.params.get("model") == BASELINE.candidate
     ]
     if not matching:
-        blocks.append(Missing(f"What {name} comes to here, from its probabilities.", "train"))
+        blocks.append(
+            Missing(_("The metrics of {name} here, from its probabilities.", name=name), "train")
+        )
     else:
         blocks.append(
             Paragraph(
-                f"The same kind of model here, from its probabilities on the test set: log loss "
-                f"{number(metric(matching[0], 'log_loss_test'))} and F1 "
-                f"{number(metric(matching[0], 'f1_test'))} ({link(matching[0])})."
+                _(
+                    "The same kind of model here, from its probabilities on the test set: log "
+                    "loss {loss} and F1 {f1} ({run}).",
+                    loss=number(metric(matching[0], "log_loss_test")),
+                    f1=number(metric(matching[0], "f1_test")),
+                    run=link(matching[0]),
+                )
             )
         )
     run = facts.runs.get("monitor")
     if run is not None and ReportRun.of(run).verdict == "does_not_fit":
         blocks.append(
             Paragraph(
-                f"The verdict of {link(run)} is the same, for better reasons: its order of rows "
-                f"(ROC AUC {number(metric(run, 'roc_auc_current'))}, "
-                f"{number(metric(run, 'roc_auc_reference'))} on the reference) and its labels (F1 "
-                f"{number(metric(run, 'f1_current'))}, {number(metric(run, 'f1_reference'))}) fall "
-                "beyond what chance allows, and "
-                f"{percent(metric(run, 'outside_support') or 0.0)} of the rows lie where it was "
-                "never tested."
+                _(
+                    "The verdict of {run} is the same, for better reasons: ROC AUC ({auc}, "
+                    "{auc_reference} on the reference) and F1 ({f1}, {f1_reference}) fall beyond "
+                    "what chance allows, and {outside:.1%} of the rows lie where the model was "
+                    "never tested.",
+                    run=link(run),
+                    auc=number(metric(run, "roc_auc_current")),
+                    auc_reference=number(metric(run, "roc_auc_reference")),
+                    f1=number(metric(run, "f1_current")),
+                    f1_reference=number(metric(run, "f1_reference")),
+                    outside=metric(run, "outside_support") or 0.0,
+                )
             )
         )
     return blocks

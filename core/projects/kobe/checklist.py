@@ -18,55 +18,57 @@ from core.documents.texts.requirement import (
     of_values,
     whole,
 )
+from core.platform import messages
+from core.platform.messages import Message, _, in_context, n_
 from core.platform.steps import STEPS
 from core.projects.kobe import answers, checklist_of_data, checklist_of_operation
 from core.projects.kobe.course import REGRESSION, TREE
 from core.training import candidates as kinds
 
 POINTS = (
-    "data categorised",
-    "reading integrated",
-    "model in production as an API or embedded",
-    "adherence to the new base stated",
-    "repository in TDSP's shape",
-    "diagram of the steps",
-    "regression trained with PyCaret and MLflow",
-    "log loss of the regression in MLflow",
-    "tree trained with PyCaret and MLflow",
-    "log loss and F1 of the tree in MLflow",
-    "artifacts described in detail",
-    "all artifacts of the diagram covered",
-    "run of the data preparation with its metrics and parameters",
-    "missing data removed",
-    "columns selected",
-    "dimension stated",
-    "a file for each phase in its folder",
-    "two sets",
-    "pipeline of the training",
-    "difference between development and production base",
-    "monitoring with and without the target",
-    "dashboard",
-    "reactive and predictive strategies",
+    Message("data categorised"),
+    Message("reading integrated"),
+    Message("model in production as an API or embedded"),
+    Message("adherence to the new base stated"),
+    Message("repository in TDSP's shape"),
+    Message("diagram of the steps"),
+    Message("regression trained with PyCaret and MLflow"),
+    Message("log loss of the regression in MLflow"),
+    Message("tree trained with PyCaret and MLflow"),
+    Message("log loss and F1 of the tree in MLflow"),
+    Message("artifacts described in detail"),
+    Message("all artifacts of the diagram covered"),
+    Message("run of the data preparation with its metrics and parameters"),
+    Message("missing data removed"),
+    Message("columns selected"),
+    Message("dimension stated"),
+    Message("a file for each phase in its folder"),
+    Message("two sets"),
+    Message("pipeline of the training"),
+    Message("difference between development and production base"),
+    Message("monitoring with and without the target"),
+    Message("dashboard"),
+    Message("reactive and predictive strategies"),
 )
 GROUPS = {
-    1: "Repository and documents",
-    2: "Two approaches and the diagram",
-    3: "Why pipelines",
-    4: "What the tools help with",
-    5: "Artifacts",
-    6: "Data processing",
-    7: "Training",
-    8: "Operation",
-    9: "Dashboard",
-    10: "Also taught",
+    1: Message("Repository and documents"),
+    2: Message("Two approaches and the diagram"),
+    3: Message("Why pipelines"),
+    4: Message("What the tools help with"),
+    5: Message("Artifacts"),
+    6: Message("Data processing"),
+    7: in_context("checklist", "Training"),
+    8: Message("Operation"),
+    9: Message("Dashboard"),
+    10: Message("Also taught"),
 }
-# item of TDSP's template, and the prefix of its path here
+# prefix of a path here -> the item of TDSP's template
 TDSP = {
-    "README with how to set it up": "README.md",
-    "pinned requirements": "requirements.txt",
-    "documents, with a map of TDSP's names": "docs/README.md",
-    "decision records": "docs/decisions/",
-    "a snapshot of the documents": "docs/dossier/",
+    "README.md": Message("README with how to set it up"),
+    "requirements.txt": Message("pinned requirements"),
+    "docs/README.md": Message("documents, with a map of TDSP's names"),
+    "docs/decisions/": Message("decision records"),
+    "docs/dossier/": Message("a snapshot of the documents"),
 }
 
 
@@ -91,7 +93,7 @@ def _required(facts: Facts, line: Line) -> Requirement:
     finding = line.inspect(facts)
     return Requirement(
         line.number,
-        GROUPS[int(line.number.partition(".")[0])],
+        str(GROUPS[int(line.number.partition(".")[0])]),
         line.text,
         finding.state,
         finding.evidence,
@@ -105,44 +107,45 @@ def _required(facts: Facts, line: Line) -> Requirement:
 
 def _first() -> list[Line]:
     """Return the lines about the repository, the approaches, and the written answers."""
-    train_both = (
-        f"Train on the page Train with {kinds.title(REGRESSION)} and {kinds.title(TREE)} among the "
-        "candidates."
+    train_both = _(
+        "Train on the page Train with {regression} and {tree} among the candidates.",
+        regression=kinds.title(REGRESSION),
+        tree=kinds.title(TREE),
     )
     return [
         Line(
             "1.1",
-            "A repository in the shape of Microsoft's TDSP.",
+            _("A repository structured like Microsoft's TDSP."),
             _repository,
             "reports",
-            "Put what is missing beside the code.",
+            _("Add what is missing next to the code."),
             (5,),
         ),
         Line(
             "1.2",
-            "A Project Charter, filled with this project.",
+            _("A Project Charter for this project."),
             lambda facts: _document(facts, "charter"),
             "reports",
-            "Take the steps that its open facts name.",
+            _("Run the steps that its missing facts name."),
         ),
         Line(
             "1.3",
-            "A final report, filled with this project.",
+            _("A final report for this project."),
             lambda facts: _document(facts, "exit_report"),
             "reports",
-            "Take the steps that its open facts name.",
+            _("Run the steps that its missing facts name."),
         ),
         Line(
             "2.1",
-            "A diagram of all steps from data acquisition through modeling to operation.",
+            _("A diagram of all steps from data acquisition through modeling to operation."),
             _diagram,
             "overview",
-            "See which step the diagram lacks in core/platform/steps.py.",
+            _("Check in core/platform/steps.py which step the diagram lacks."),
             (6,),
         ),
         Line(
             "2.2",
-            "A predictor by regression, trained with PyCaret, as a run in MLflow.",
+            _("A predictor by regression, trained with PyCaret, as a run in MLflow."),
             lambda facts: _trained(facts, REGRESSION),
             "train",
             train_both,
@@ -150,7 +153,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.3",
-            "Log loss of the regression on the test set, in MLflow.",
+            _("Log loss of the regression on the test set, in MLflow."),
             lambda facts: _figures(facts, REGRESSION, ("log_loss_test",)),
             "train",
             train_both,
@@ -158,7 +161,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.4",
-            "A predictor by classification, trained with PyCaret, as a run in MLflow.",
+            _("A predictor by classification, trained with PyCaret, as a run in MLflow."),
             lambda facts: _trained(facts, TREE),
             "train",
             train_both,
@@ -166,7 +169,7 @@ def _first() -> list[Line]:
         ),
         Line(
             "2.5",
-            "Log loss and F1 of the classifier on the test set, in MLflow.",
+            _("Log loss and F1 of the classifier on the test set, in MLflow."),
             lambda facts: _figures(facts, TREE, ("log_loss_test", "f1_test")),
             "train",
             train_both,
@@ -174,33 +177,35 @@ def _first() -> list[Line]:
         ),
         Line(
             "3.1",
-            "In writing: why development and production pipelines matter.",
+            _("In writing: why development and production pipelines matter."),
             lambda facts: answered(facts, answers.pipelines),
             "reports",
-            "Take the steps up to Score, so that the answer has its numbers.",
+            _("Run the steps up to Score to fill in the numbers."),
         ),
         Line(
             "4.1",
-            "In writing: how Streamlit, MLflow, PyCaret and scikit-learn help in tracking, "
-            "training, monitoring, updating and deployment.",
+            _(
+                "In writing: how Streamlit, MLflow, PyCaret and scikit-learn help in tracking, "
+                "training, monitoring, updating and deployment."
+            ),
             _tools,
             "reports",
-            "Take the steps up to Score, so that the answer has its numbers.",
+            _("Run the steps up to Score to fill in the numbers."),
         ),
         Line(
             "5.1",
-            "Every artifact that the project creates, with its purpose and composition.",
+            _("Every artifact that the project creates, with its purpose and composition."),
             _described,
             "reports",
-            "Take the steps: what they leave then stands beside this.",
+            _("Run the steps to create the artifacts."),
             (11,),
         ),
         Line(
             "5.2",
-            "All artifacts of the diagram are there.",
+            _("All artifacts of the diagram exist."),
             _covered,
             "reports",
-            "Take the step whose file is missing.",
+            _("Run the step whose file is missing."),
             (12, 17),
         ),
     ]
@@ -210,19 +215,25 @@ def _training() -> list[Line]:
     return [
         Line(
             "7.1",
-            "Training as the run Treinamento, with a run for each candidate.",
+            _("Training as the run Treinamento, with a run for each candidate."),
             _training_run,
             "train",
-            "Train on the page Train.",
+            _("Train on the page Train."),
             (19,),
         ),
-        Line("7.2", "One candidate chosen, and why.", _chosen, "train", "Train on the page Train."),
+        Line(
+            "7.2",
+            _("One candidate chosen, and why."),
+            _chosen,
+            "train",
+            _("Train on the page Train."),
+        ),
         Line(
             "7.3",
-            "In writing: both approaches, and which was chosen.",
+            _("In writing: both approaches, and which was chosen."),
             lambda facts: answered(facts, answers.approaches),
             "reports",
-            "Train with candidates of both approaches.",
+            _("Train with candidates of both approaches."),
         ),
     ]
 
@@ -230,16 +241,14 @@ def _training() -> list[Line]:
 def _repository(facts: Facts) -> Found:
     lacking = [
         f"{title} (`{path}`)"
-        for title, path in TDSP.items()
+        for path, title in TDSP.items()
         if not any(file == path or file.startswith(path) for file in facts.shipped)
     ]
     if len(lacking) == len(TDSP):
-        return Found("missing", "Nothing of it stands beside the code.")
+        return Found("missing", _("None of its parts exists."))
     if lacking:
-        what = ", ".join(lacking)
-        return Found("partly", f"Not there: {what}.")
-    what = ", ".join(f"`{path}`" for path in TDSP.values())
-    return Found("met", f"There: {what}.", path="docs/README.md")
+        return Found("partly", _("Missing: {items}.", items=lacking))
+    return Found("met", _("Present: {paths}.", paths=listed(TDSP)), path="docs/README.md")
 
 
 def _document(facts: Facts, name: str) -> Found:
@@ -251,13 +260,18 @@ def _diagram(facts: Facts) -> Found:
     drawn = diagram.mermaid()
     lacking = [stage.title for stage in STEPS if f"{stage.name}[" not in drawn]
     if lacking:
-        names = ", ".join(lacking)
-        return Found("partly", f"The diagram lacks {names}.")
+        return Found("partly", _("The diagram lacks {steps}.", steps=lacking))
     first, last = STEPS[0].title, STEPS[-1].title
     return Found(
         "met",
-        f"{len(STEPS)} steps from {first} to {last}, drawn from the code's own list of steps; "
-        f"{len(facts.runs)} of them were taken here.",
+        _(
+            "{steps} steps from {first} to {last}, drawn from the code's list of steps; {runs} of "
+            "them have run here.",
+            steps=len(STEPS),
+            first=first,
+            last=last,
+            runs=len(facts.runs),
+        ),
     )
 
 
@@ -269,22 +283,28 @@ def _trained(facts: Facts, candidate: str) -> Found:
     title = kinds.title(candidate)
     if run is None:
         return Found(
-            "partly", f"The champion's training has no {title} among its candidates.", train
+            "partly",
+            _("The champion's training has no {title} among its candidates.", title=title),
+            train,
         )
     fitted = number(metric(run, "rows_fit"))
-    return Found("met", f"{title}, fitted on {fitted} rows in a run of its own.", run)
+    return Found(
+        "met", _("{title}, fitted on {rows} rows in its own run.", title=title, rows=fitted), run
+    )
 
 
 def _figures(facts: Facts, candidate: str, names: tuple[str, ...]) -> Found:
     run = _candidate(facts, candidate)
     title = kinds.title(candidate)
     if run is None:
-        return Found("missing", f"There is no run of {title} in the champion's training.")
+        return Found(
+            "missing", _("There is no run of {title} in the champion's training.", title=title)
+        )
     values = {name: metric(run, name) for name in names}
     if None in values.values():
-        return Found("partly", f"The run of {title} lacks a figure.", run)
-    shown = ", ".join(f"`{name}` {value:.4f}" for name, value in values.items())
-    return Found("met", f"{title}: {shown}.", run)
+        return Found("partly", _("The run of {title} lacks a metric.", title=title), run)
+    figures = [f"`{name}` {number(value)}" for name, value in values.items()]
+    return Found("met", f"{title}: {messages.listed(figures)}.", run)
 
 
 def _candidate(facts: Facts, candidate: str) -> RunFacts | None:
@@ -292,26 +312,40 @@ def _candidate(facts: Facts, candidate: str) -> RunFacts | None:
 
 
 def _tools(facts: Facts) -> Found:
-    empty = [head for head, cells in answers.HELP.items() if not all(cells)]
+    empty = [title for title, cells in answers.HELP.values() if not all(cells)]
     if empty:
-        heads = ", ".join(empty)
-        return Found("partly", f"Nothing is said of {heads}.")
+        return Found("partly", _("No answer for {tasks}.", tasks=empty))
     answer = answered(facts, answers.tools)
     if answer.state != "met":
         return answer
-    return Found("met", f"{len(answers.HELP)} tasks, {len(answers.TOOLS)} tools, with numbers.")
+    return Found(
+        "met",
+        _(
+            "{tasks} tasks, {tools} tools, with numbers.",
+            tasks=len(answers.HELP),
+            tools=len(answers.TOOLS),
+        ),
+    )
 
 
 def _described(facts: Facts) -> Found:
     all_of = [artifact for stage in STEPS for artifact in stage.outputs]
     silent = [artifact.name for artifact in all_of if not (artifact.purpose and artifact.contents)]
     if silent:
-        return Found("partly", f"Not described: {listed(silent)}.")
+        return Found("partly", _("Not described: {artifacts}.", artifacts=listed(silent)))
     if not facts.runs:
         return Found(
-            "partly", f"{len(all_of)} artifacts are described; no step has left any of them yet."
+            "partly",
+            _("{artifacts} artifacts are described; no step has run yet.", artifacts=len(all_of)),
         )
-    return Found("met", f"{len(all_of)} artifacts of {len(STEPS)} steps, each with both.")
+    return Found(
+        "met",
+        _(
+            "{artifacts} artifacts of {steps} steps, each with purpose and contents.",
+            artifacts=len(all_of),
+            steps=len(STEPS),
+        ),
+    )
 
 
 def _covered(facts: Facts) -> Found:
@@ -321,27 +355,34 @@ def _covered(facts: Facts) -> Found:
         for artifact in stage.outputs
         if artifact.room == "home" and artifact.path.startswith("data/") and not artifact.when
     ]
-    present = [artifact for _, artifact in wanted if artifacts.files_of(facts, artifact)]
+    present = [artifact for _unused, artifact in wanted if artifacts.files_of(facts, artifact)]
     lacking = [
         f"`{artifact.path}` ({stage.title})"
         for stage, artifact in wanted
         if not artifacts.files_of(facts, artifact)
     ]
     if not present:
-        return Found("missing", "No step has left a file yet.")
+        return Found("missing", _("No step has written a file yet."))
     if lacking:
-        names = ", ".join(lacking)
-        return Found("partly", f"Not there yet: {names}.")
+        return Found("partly", _("Missing: {items}.", items=lacking))
     folders = sorted({artifact.path.split("/")[1] for artifact in present})
-    return Found("met", f"{len(present)} kinds of files in {listed(folders)}.")
+    return Found(
+        "met",
+        _("{files} kinds of files in {folders}.", files=len(present), folders=listed(folders)),
+    )
 
 
 @needs("train")
 def _training_run(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         run.name == "Treinamento" and len(facts.candidates) > 1,
-        f"{len(facts.candidates)} candidates, each in a run nested in it.",
-        f"{len(facts.candidates)} candidate in {run.name}: there is nothing to compare.",
+        _("{candidates} candidates, each in a nested run.", candidates=len(facts.candidates)),
+        n_(
+            "{count:,} candidate in {run}: nothing to compare.",
+            "{count:,} candidates in {run}: nothing to compare.",
+            len(facts.candidates),
+            run=run.name,
+        ),
         run,
     )
 
@@ -351,11 +392,16 @@ def _chosen(facts: Facts, run: RunFacts) -> Found:
     champion = facts.champion
     best = run.params.get("best")
     if not best or champion is None:
-        return Found("partly", "There is a training, and no champion.", run)
+        return Found("partly", _("Candidates were trained, but there is no champion."), run)
     loss = number(metric(run, "log_loss_cv"))
     return Found(
         "met",
-        f"{kinds.title(best)}, by the lowest log loss in cross-validation, {loss}; it is the "
-        f"champion, version {champion.version}.",
+        _(
+            "{title}, by the lowest log loss in cross-validation, {loss}; it is the champion, "
+            "version {version}.",
+            title=kinds.title(best),
+            loss=loss,
+            version=champion.version,
+        ),
         run,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from core.data.records import AcquiredRun, PreparedRun
 from core.documents.dossier import Facts, RunFacts
-from core.documents.texts.reading import listed, metric, number, percent, plain_tags
+from core.documents.texts.reading import listed, metric, number, plain_tags
 from core.documents.texts.requirement import Found, Line, absent, answered, needs, of_values
+from core.platform import messages, project
 from core.platform.artifacts import FILTERED, TEST_SET, TRAIN_SET
+from core.platform.messages import _, n_
 from core.projects.kobe import answers
 from core.projects.kobe.course import EXPECTED
 
@@ -16,35 +18,34 @@ STRATIFIED = 0.001
 
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about acquisition and preparation."""
-    spec, todo = facts.spec, "Prepare with the choices that the page offers first."
-    size = f" ({EXPECTED.rows}, {EXPECTED.columns})"
+    spec, todo = facts.spec, _("Prepare with the defaults of the page.")
     return [
         Line(
             "6.1",
-            "Data acquired into the raw folder, data/01_raw.",
+            _("Data acquired into the raw folder, data/01_raw."),
             _raw,
             "acquire",
-            "Acquire the real source on the page Acquire.",
+            _("Acquire the real source on the page Acquire."),
         ),
         Line(
             "6.2",
-            "Columns categorised: each has its type, its values and its meaning.",
+            _("Columns categorised: each with its type, values and meaning."),
             _categorised,
             "acquire",
-            "Acquire a source on the page Acquire.",
+            _("Acquire a source on the page Acquire."),
             (1,),
         ),
         Line(
             "6.3",
-            "Reading is integrated: what was acquired is what is prepared.",
+            _("Reading is integrated: the acquired data is the prepared data."),
             _integrated,
             "prepare",
-            "Prepare again, so that the sets come from the raw data in use.",
+            _("Prepare again from the current raw data."),
             (2,),
         ),
         Line(
             "6.4",
-            "Data processing as the run PreparacaoDados, with parameters and metrics.",
+            _("Data processing as the run PreparacaoDados, with parameters and metrics."),
             _prepared,
             "prepare",
             todo,
@@ -52,62 +53,81 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "6.5",
-            "Rows with missing values dropped.",
+            _("Rows with missing values dropped."),
             _missing_dropped,
             "prepare",
-            "Prepare with missing values dropped.",
+            _("Prepare with missing values dropped."),
             (14,),
         ),
         Line(
             "6.6",
-            f"The columns {listed((*spec.features, spec.target))}.",
+            _("The columns {columns}.", columns=listed((*spec.features, spec.target))),
             _columns,
             "prepare",
-            f"Prepare with the features '{spec.features_title}'.",
+            _(
+                "Prepare with the features '{features}'.",
+                features=project.words(spec.features_title),
+            ),
             (15,),
         ),
         Line(
             "6.7",
-            f"Only rows with `{spec.rows.column}` = '{spec.rows.development}'.",
+            _(
+                "Only rows with `{column}` = '{development}'.",
+                column=spec.rows.column,
+                development=spec.rows.development,
+            ),
             _only_development,
             "prepare",
-            f"Prepare with {spec.rows.development_name} alone.",
+            _(
+                "Prepare only with {development}.",
+                development=project.words(spec.rows.development_name),
+            ),
         ),
         Line(
             "6.8",
-            f"The dimension stated{size}, and the file data_filtered.parquet.",
+            _(
+                "The dimension ({rows}, {columns}) stated, and the file data_filtered.parquet.",
+                rows=EXPECTED.rows,
+                columns=EXPECTED.columns,
+            ),
             _dimension,
             "prepare",
-            "Acquire the real source on the page Acquire, then prepare with the choices that the "
-            "page offers first.",
+            _(
+                "Acquire the real source on the page Acquire, then prepare with the defaults of "
+                "the page."
+            ),
             (16,),
         ),
         Line(
             "6.9",
-            "Train and test set, divided at random and stratified.",
+            _("Train and test set, split at random and stratified."),
             _stratified,
             "prepare",
-            "Prepare with a random split.",
+            _("Prepare with a random split."),
             (18,),
         ),
         Line(
             "6.10",
-            f"The test share of {EXPECTED.test_share:.0%} as parameter, and the size of each set "
-            "as metrics.",
+            _(
+                "The test share of {share:.0%} as a parameter, and the size of each set as "
+                "metrics.",
+                share=EXPECTED.test_share,
+            ),
             _shares,
             "prepare",
             todo,
         ),
         Line(
             "6.11",
-            "Train and test set as files in data/05_model_input.",
+            _("Train and test set as files in data/05_model_input."),
             _set_files,
             "prepare",
-            "Prepare again: the files are not those of the run.",
+            _("Prepare again: the files are not those of the run."),
         ),
         Line(
             "6.12",
-            "In writing: how the choice of split affects the result, and how bias is met.",
+            _("In writing: how the choice of split affects the result, and how bias is reduced."),
             lambda project_facts: answered(project_facts, answers.split),
             "reports",
             todo,
@@ -120,11 +140,21 @@ def _raw(facts: Facts, run: RunFacts) -> Found:
     snapshot = plain_tags(AcquiredRun, run).snapshot
     files = [path for path in facts.files if path.startswith(f"data/01_raw/{snapshot}/part-")]
     if not snapshot or not files:
-        return Found("partly", "The run is there, and its files are gone.", run)
+        return Found("partly", _("The run exists, but its files are missing."), run)
     rows = number(metric(run, "rows_raw"))
     if run.is_sample:
-        return Found("partly", f"{rows} rows of the built-in sample.", run, files[0])
-    return Found("met", f"{rows} rows in {len(files)} files, kept unchanged.", run, files[0])
+        return Found("partly", _("{rows} rows of the built-in sample.", rows=rows), run, files[0])
+    return Found(
+        "met",
+        n_(
+            "{rows} rows in {count:,} file, unchanged.",
+            "{rows} rows in {count:,} files, unchanged.",
+            len(files),
+            rows=rows,
+        ),
+        run,
+        files[0],
+    )
 
 
 @needs("acquire")
@@ -134,12 +164,20 @@ def _categorised(facts: Facts, run: RunFacts) -> Found:
     described = set(known["column"]) if known is not None else set()
     lacking = [name for name in columns if name not in described]
     if lacking:
-        return Found("partly", f"Not looked at: {listed(lacking)}.", run)
+        return Found("partly", _("Not profiled: {columns}.", columns=listed(lacking)), run)
     kinds_of: dict[str, int] = {}
     for column in columns.values():
         kinds_of[column.type] = kinds_of.get(column.type, 0) + 1
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(kinds_of.items()))
-    return Found("met", f"{len(columns)} columns, each with its meaning: {counts}.", run)
+    counts = [f"{count} `{name}`" for name, count in sorted(kinds_of.items())]
+    return Found(
+        "met",
+        _(
+            "{columns} columns, each with its meaning: {counts}.",
+            columns=len(columns),
+            counts=counts,
+        ),
+        run,
+    )
 
 
 def _integrated(facts: Facts) -> Found:
@@ -152,8 +190,15 @@ def _integrated(facts: Facts) -> Found:
     theirs = plain_tags(AcquiredRun, acquired).snapshot
     return of_values(
         bool(mine) and mine == theirs,
-        f"One reader brings sources in and checks them; both runs name the snapshot {mine}.",
-        f"The sets come from the snapshot {mine}, the raw data in use is {theirs}.",
+        _(
+            "One reader imports and checks sources; both runs name the snapshot {snapshot}.",
+            snapshot=mine,
+        ),
+        _(
+            "The sets come from the snapshot {prepared}; the current raw data is {acquired}.",
+            prepared=mine,
+            acquired=theirs,
+        ),
         run,
     )
 
@@ -164,8 +209,12 @@ def _prepared(facts: Facts, run: RunFacts) -> Found:
     lacking = [name for name in wanted if metric(run, name) is None]
     return of_values(
         run.name == "PreparacaoDados" and not lacking and "test_share" in run.params,
-        f"{len(run.params)} parameters and {len(run.metrics)} metrics.",
-        f"The run is called {run.name} and lacks {listed(lacking)}.",
+        _(
+            "{params} parameters and {metrics} metrics.",
+            params=len(run.params),
+            metrics=len(run.metrics),
+        ),
+        _("The run is named {name} and lacks {lacking}.", name=run.name, lacking=listed(lacking)),
         run,
     )
 
@@ -175,9 +224,15 @@ def _missing_dropped(facts: Facts, run: RunFacts) -> Found:
     unlabelled, other = metric(run, "rows_unlabelled"), metric(run, "rows_missing")
     return of_values(
         run.params.get("missing") == "drop",
-        f"Dropped: {number(unlabelled, 0)} rows without a label, {number(other, 0)} with another "
-        "missing value.",
-        f"Missing values were met in another way: {run.params.get('missing', '?')}.",
+        _(
+            "Dropped: {unlabelled} rows without a label, {other} with another missing value.",
+            unlabelled=number(unlabelled, 0),
+            other=number(other, 0),
+        ),
+        _(
+            "Missing values were handled in another way: `{how}`.",
+            how=run.params.get("missing", "?"),
+        ),
         run,
     )
 
@@ -187,8 +242,8 @@ def _columns(facts: Facts, run: RunFacts) -> Found:
     taken = run.params.get("features", "").split(",")
     return of_values(
         sorted(taken) == sorted(facts.spec.features),
-        f"{len(taken)} features and the target.",
-        f"Other features were taken: {listed(taken)}.",
+        _("{features} features and the target.", features=len(taken)),
+        _("Other features were used: {features}.", features=listed(taken)),
         run,
     )
 
@@ -200,8 +255,8 @@ def _only_development(facts: Facts, run: RunFacts) -> Found:
     other = number(metric(run, "rows_other"), 0)
     return of_values(
         kept == f"{rows.column} = {rows.development}",
-        f"{other} rows of another kind were left out.",
-        f"Other rows were taken: {kept or 'all'}.",
+        _("{rows} other rows were excluded.", rows=other),
+        _("Other rows were used: {rows}.", rows=kept) if kept else _("All rows were used."),
         run,
     )
 
@@ -212,29 +267,50 @@ def _dimension(facts: Facts, run: RunFacts) -> Found:
     stated = metric(run, "rows_filtered"), metric(run, "columns_filtered")
     shown = f"({stated[0] or 0:.0f}, {stated[1] or 0:.0f})"
     if file is None:
-        return Found("partly", f"The run states {shown}, and there is no file {FILTERED}.", run)
+        return Found(
+            "partly",
+            _("The run states {shown}, but there is no file {file}.", shown=shown, file=FILTERED),
+            run,
+        )
     if (file.rows, file.columns) != stated:
         actual = f"({file.rows}, {file.columns})"
-        return Found("partly", f"The run states {shown}, and the file has {actual}.", run, FILTERED)
+        return Found(
+            "partly",
+            _("The run states {shown}, but the file has {actual}.", shown=shown, actual=actual),
+            run,
+            FILTERED,
+        )
     if stated != (EXPECTED.rows, EXPECTED.columns):
         asked = f"({EXPECTED.rows}, {EXPECTED.columns})"
-        return Found("partly", f"{shown} instead of {asked}.", run, FILTERED)
+        return Found(
+            "partly", _("{shown} instead of {asked}.", shown=shown, asked=asked), run, FILTERED
+        )
     if run.is_sample:
-        evidence = f"{shown}, in the run and in the file, but of the built-in sample."
+        evidence = _(
+            "{shown}, in the run and in the file, but of the built-in sample.", shown=shown
+        )
         return Found("partly", evidence, run, FILTERED)
-    return Found("met", f"{shown}, in the run and in the file.", run, FILTERED)
+    return Found("met", _("{shown}, in the run and in the file.", shown=shown), run, FILTERED)
 
 
 @needs("prepare")
 def _stratified(facts: Facts, run: RunFacts) -> Found:
     train, test = metric(run, "base_rate_train"), metric(run, "base_rate_test")
     if train is None or test is None:
-        return Found("partly", "The run does not tell how the labels lie in both sets.", run)
-    both = f"'{facts.spec.positive}' {percent(train, 2)} in train, {percent(test, 2)} in test"
+        return Found("partly", _("The run lacks the base rates of both sets."), run)
+    both = {"positive": project.words(facts.spec.positive), "train": train, "test": test}
     return of_values(
         run.params.get("split") == "random" and abs(train - test) <= STRATIFIED,
-        f"At random with seed {run.params.get('seed', '?')}; {both}.",
-        f"Divided by {run.params.get('split', '?')}; {both}.",
+        _(
+            "At random with seed {seed}; '{positive}' {train:.2%} in train, {test:.2%} in test.",
+            seed=run.params.get("seed", "?"),
+            **both,
+        ),
+        _(
+            "Split by `{split}`; '{positive}' {train:.2%} in train, {test:.2%} in test.",
+            split=run.params.get("split", "?"),
+            **both,
+        ),
         run,
     )
 
@@ -244,11 +320,12 @@ def _shares(facts: Facts, run: RunFacts) -> Found:
     share = run.params.get("test_share", "")
     train, test = metric(run, "rows_train"), metric(run, "rows_test")
     if not share or train is None or test is None:
-        return Found("partly", "The share or a size is not in the run.", run)
+        return Found("partly", _("The run lacks the share or a size."), run)
     return of_values(
         abs(float(share) - EXPECTED.test_share) < 1e-9,
-        f"`test_share` {share}, `rows_train` {train:,.0f}, `rows_test` {test:,.0f}.",
-        f"`test_share` is {share}.",
+        f"`test_share` {messages.number(float(share), 'g')}, `rows_train` {number(train)}, "
+        f"`rows_test` {number(test)}.",
+        _("`test_share` is {share:g}.", share=float(share)),
         run,
     )
 
@@ -257,12 +334,25 @@ def _shares(facts: Facts, run: RunFacts) -> Found:
 def _set_files(facts: Facts, run: RunFacts) -> Found:
     train, test = facts.files.get(TRAIN_SET), facts.files.get(TEST_SET)
     if train is None or test is None:
-        return Found("missing", f"`{TRAIN_SET}` and `{TEST_SET}` are not both there.", run)
+        return Found(
+            "missing",
+            _(
+                "`{train_set}` and `{test_set}` do not both exist.",
+                train_set=TRAIN_SET,
+                test_set=TEST_SET,
+            ),
+            run,
+        )
     sizes = metric(run, "rows_train"), metric(run, "rows_test")
-    counts = f"{number(train.rows)} and {number(test.rows)} rows"
     return Found(
         "met" if (train.rows, test.rows) == sizes else "partly",
-        f"`{TRAIN_SET}` and `{TEST_SET}`: {counts}.",
+        _(
+            "`{train_set}` and `{test_set}`: {train} and {test} rows.",
+            train_set=TRAIN_SET,
+            test_set=TEST_SET,
+            train=number(train.rows),
+            test=number(test.rows),
+        ),
         run,
         TRAIN_SET,
     )

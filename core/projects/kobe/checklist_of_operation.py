@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from core.documents.dossier import Facts, RunFacts
-from core.documents.texts.reading import listed, metric, number, percent, plain_tags
+from core.documents.texts.reading import listed, metric, number, plain_tags
 from core.documents.texts.requirement import Found, Line, answered, needs, of_values
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
+from core.platform import messages, project
+from core.platform.messages import _, n_, plural
 from core.projects.kobe import answers_of_operation as written
 from core.registry.records import PromotionRun
 from core.retraining.records import DecisionRun
@@ -20,33 +22,42 @@ ALARMS = ("recall", "specificity", "precision")
 
 def lines(facts: Facts) -> list[Line]:
     """Return the lines about operation, the dashboard, and further topics of the course."""
-    rows = facts.spec.rows
-    serve = "Start a server on the page Serve."
-    score = f"Start a server on the page Serve, then score the {rows.production_name}."
-    monitor = "Score rows, then monitor on the page Monitor."
+    production = project.words(facts.spec.rows.production_name)
+    serve = _("Start a server on the page Serve.")
+    score = _(
+        "Start a server on the page Serve, then score the {production}.", production=production
+    )
+    monitor = _("Score rows, then monitor on the page Monitor.")
     return [
         Line(
             "8.1",
-            "The model registered in MLflow.",
+            _("The model registered in MLflow."),
             _registered,
             "registry",
-            "Train on the page Train: the best candidate is registered.",
+            _("Train on the page Train: the best candidate is registered."),
         ),
-        Line("8.2", "The model offered by MLflow as an API.", _served, "serve", serve, (3,)),
+        Line("8.2", _("The model offered by MLflow as an API."), _served, "serve", serve, (3,)),
         Line(
             "8.3",
-            f"The {rows.production_name} scored through `requests`, as the run PipelineAplicacao.",
+            _(
+                "The {production} scored through `requests`, as the run PipelineAplicacao.",
+                production=production,
+            ),
             _scored,
             "score",
             score,
         ),
-        Line("8.4", "A table of results, as parquet.", _results, "score", score),
+        Line("8.4", _("A table of results, as parquet."), _results, "score", score),
         Line(
-            "8.5", f"Log loss and F1 on the {rows.production_name}.", _new_figures, "score", score
+            "8.5",
+            _("Log loss and F1 on the {production}.", production=production),
+            _new_figures,
+            "score",
+            score,
         ),
         Line(
             "8.6",
-            "In writing: how the development and the production base differ.",
+            _("In writing: how the development and the production base differ."),
             lambda project_facts: answered(project_facts, written.bases),
             "reports",
             monitor,
@@ -54,7 +65,7 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "8.7",
-            "Stated: is the model adherent to this new base, and why?",
+            _("Stated: is the model adherent to this new base, and why?"),
             _adherence,
             "monitor",
             monitor,
@@ -62,30 +73,30 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "8.8",
-            "Monitored with the response variable, and without it.",
+            _("Monitored with the response variable, and without it."),
             _both_ways,
             "monitor",
-            "Monitor rows of which some have a label.",
+            _("Monitor rows of which some have a label."),
             (21,),
         ),
         Line(
             "8.9",
-            "In writing: the reactive and the predictive strategy of retraining.",
+            _("In writing: the reactive and the predictive strategy of retraining."),
             lambda project_facts: answered(project_facts, written.retraining),
             "reports",
-            "Run a replay on the page Replay: it compares both on the rows of the past.",
+            _("Run a replay on the page Replay: it compares both on past rows."),
             (23,),
         ),
         Line(
             "8.10",
-            "A decision about retraining that was asked for.",
+            _("A requested decision about retraining."),
             _decided,
             "retrain",
-            "Ask for a decision on the page Retrain.",
+            _("Request a decision on the page Retrain."),
         ),
         Line(
             "9.1",
-            "A dashboard in Streamlit that monitors the operation.",
+            _("A dashboard in Streamlit that monitors the operation."),
             _dashboard,
             "monitor",
             monitor,
@@ -93,33 +104,38 @@ def lines(facts: Facts) -> list[Line]:
         ),
         Line(
             "10.1",
-            "A run for the approval of a model.",
+            _("A run for the approval of a model."),
             _approved,
             "registry",
-            "Train a challenger, then ask the gate on the page Registry.",
+            _("Train a challenger, then run the gate on the page Registry."),
         ),
         Line(
             "10.2",
-            "Revalidation in operation, by control samples that people label.",
+            _("Revalidation in operation, by control samples that people label."),
             _revalidated,
             "predictions",
-            f"Bring {CONTROL_ROWS} labels or more as a file, on the page Predictions.",
+            _(
+                "Import a file with at least {labels} labels on the page Predictions.",
+                labels=CONTROL_ROWS,
+            ),
         ),
-        Line("10.3", "Monitoring of operation, and of novelty.", _novelty, "monitor", monitor),
+        Line("10.3", _("Monitoring of operation, and of novelty."), _novelty, "monitor", monitor),
         Line(
             "10.4",
-            "An alarm when sensitivity (recall), specificity or precision deviate.",
+            _("An alarm when sensitivity (recall), specificity or precision deviate."),
             _alarm,
             "monitor",
-            "Monitor rows with labels. Specificity has no alarm of its own: it is read from the "
-            "table of both kinds of mistakes.",
+            _(
+                "Monitor rows with labels. If specificity has no alarm, read it from the "
+                "confusion matrix."
+            ),
         ),
         Line(
             "10.5",
-            "Densities of development, test and operation over each other.",
+            _("Densities of development, test and operation, compared."),
             _densities,
             "monitor",
-            "Monitor the scored rows, and the test set too, on the page Monitor.",
+            _("Monitor the scored rows, and the test set too, on the page Monitor."),
         ),
     ]
 
@@ -127,15 +143,23 @@ def lines(facts: Facts) -> list[Line]:
 def _registered(facts: Facts) -> Found:
     champion = facts.champion
     if champion is None:
-        return Found("missing", f"No version of `{facts.spec.model}` is the champion yet.")
+        return Found(
+            "missing", _("No version of `{model}` is the champion yet.", model=facts.spec.model)
+        )
     run = next(
         (candidate for candidate in facts.candidates if candidate.run_id == champion.run_id), None
     )
     aliases = listed(f"@{alias}" for alias in champion.aliases)
     return Found(
         "met",
-        f"`{champion.name}` has {len(facts.versions)} versions; version {champion.version} is "
-        f"{aliases}.",
+        n_(
+            "`{name}` has {count:,} version; version {version} is {aliases}.",
+            "`{name}` has {count:,} versions; version {version} is {aliases}.",
+            len(facts.versions),
+            name=champion.name,
+            version=champion.version,
+            aliases=aliases,
+        ),
         run,
     )
 
@@ -145,8 +169,12 @@ def _served(facts: Facts, run: RunFacts) -> Found:
     command = run.params.get("served_command", "")
     return of_values(
         command.startswith("mlflow models serve"),
-        f"`{command}`, answering after {number(metric(run, 'seconds_to_answer'), 1)} s.",
-        "The run does not tell how the model was served.",
+        _(
+            "`{command}`, ready after {seconds} s.",
+            command=command,
+            seconds=number(metric(run, "seconds_to_answer"), 1),
+        ),
+        _("The run does not record how the model was served."),
         run,
     )
 
@@ -158,15 +186,30 @@ def _production(facts: Facts) -> RunFacts | None:
 
 def _scored(facts: Facts) -> Found:
     run = _production(facts)
-    name = facts.spec.rows.production_name
+    production = project.words(facts.spec.rows.production_name)
     if run is None:
-        return Found("missing", f"There is no run `PipelineAplicacao` of the {name} yet.")
+        return Found(
+            "missing",
+            _(
+                "There is no run `PipelineAplicacao` of the {production} yet.",
+                production=production,
+            ),
+        )
     rows = number(metric(run, "rows_scored"))
     port = run.params.get("served_port", "")
     return of_values(
         run.params.get("way") == "endpoint" and bool(port),
-        f"{rows} {name} sent to the endpoint on port {port}.",
-        f"{rows} {name} were scored, but not through the endpoint.",
+        _(
+            "{rows} {production} sent to the endpoint on port {port}.",
+            rows=rows,
+            production=production,
+            port=port,
+        ),
+        _(
+            "{rows} {production} were scored, but not through the endpoint.",
+            rows=rows,
+            production=production,
+        ),
         run,
     )
 
@@ -176,19 +219,35 @@ def _results(facts: Facts, run: RunFacts) -> Found:
     name = run.params.get("output", "").replace("\\", "/").rpartition("/")[2]
     file = facts.files.get(f"data/07_model_output/{name}")
     if file is None:
-        return Found("partly", "The run is there, and its table of results is gone.", run)
+        return Found("partly", _("The run exists, but its table of results is missing."), run)
     if file.rows != metric(run, "rows_scored"):
-        return Found("partly", f"The table has {number(file.rows)} rows.", run, file.path)
-    return Found("met", f"{number(file.rows)} rows of {file.columns} columns.", run, file.path)
+        return Found(
+            "partly", _("The table has {rows} rows.", rows=number(file.rows)), run, file.path
+        )
+    return Found(
+        "met",
+        _("{rows} rows of {columns} columns.", rows=number(file.rows), columns=file.columns),
+        run,
+        file.path,
+    )
 
 
 @needs("score", _production)
 def _new_figures(facts: Facts, run: RunFacts) -> Found:
     loss, f1 = metric(run, "log_loss_production"), metric(run, "f1_production")
     if loss is None or f1 is None:
-        return Found("partly", "The rows have no labels yet: both need them.", run)
+        return Found("partly", _("The rows have no labels yet; both metrics need them."), run)
     rows = number(metric(run, "rows_labelled"))
-    return Found("met", f"Log loss {loss:.4f} and F1 {f1:.4f} on {rows} rows with a label.", run)
+    return Found(
+        "met",
+        _(
+            "Log loss {loss:.4f} and F1 {f1:.4f} on {rows} labelled rows.",
+            loss=loss,
+            f1=f1,
+            rows=rows,
+        ),
+        run,
+    )
 
 
 def _of_operation(facts: Facts) -> RunFacts | None:
@@ -203,7 +262,7 @@ def _adherence(facts: Facts, run: RunFacts) -> Found:
     return of_values(
         report.verdict in ("fits", "watch", "does_not_fit", "no_skill"),
         f"{report.verdict_title}. {report.verdict_text}",
-        f"{report.verdict_title}: labels have to say it.",
+        _("{verdict}. Labels are needed.", verdict=report.verdict_title),
         run,
     )
 
@@ -212,14 +271,15 @@ def _adherence(facts: Facts, run: RunFacts) -> Found:
 def _both_ways(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
-        return Found("partly", "The run kept no checks.", run)
+        return Found("partly", _("The run has no checks."), run)
     applicable = checks[checks["verdict"] != "not_applicable"]
     own = int((applicable["group"] == "performance").sum())
     others = len(applicable) - own
+    counted = plural("{count:,} check", "{count:,} checks", own)
     return of_values(
         own > 0 and others > 0,
-        f"{own} checks with labels and {others} without were made.",
-        f"{own} checks with labels and {others} without could be made.",
+        _("{own} with labels and {others} without.", own=counted, others=others),
+        _("Only {own} with labels and {others} without.", own=counted, others=others),
         run,
     )
 
@@ -233,11 +293,20 @@ def _decided(facts: Facts, run: RunFacts) -> Found:
 def _dashboard(facts: Facts) -> Found:
     page, run = "pages/monitor/page.py", facts.runs.get("monitor")
     if page not in facts.shipped:
-        return Found("missing", f"There is no page `{page}`.")
+        return Found("missing", _("There is no page `{page}`.", page=page))
     if run is None:
-        return Found("partly", "The page is there, and has no report to show yet.", path=page)
+        return Found("partly", _("The page exists, but has no report yet."), path=page)
     count = len(facts.reports) or 1
-    return Found("met", f"The page Monitor shows {count} reports.", run, page)
+    return Found(
+        "met",
+        n_(
+            "The page Monitor shows {count:,} report.",
+            "The page Monitor shows {count:,} reports.",
+            count,
+        ),
+        run,
+        page,
+    )
 
 
 @needs("promote")
@@ -246,7 +315,15 @@ def _approved(facts: Facts, run: RunFacts) -> Found:
     count = 0 if rules is None else len(rules)
     decision = plain_tags(PromotionRun, run).decision
     return of_values(
-        bool(count), f"{count} rules, decision: {decision}.", f"No rules: {decision}.", run
+        bool(count),
+        n_(
+            "{count:,} rule, decision: `{decision}`.",
+            "{count:,} rules, decision: `{decision}`.",
+            count,
+            decision=decision,
+        ),
+        _("No rules; decision: `{decision}`.", decision=decision),
+        run,
     )
 
 
@@ -256,8 +333,12 @@ def _revalidated(facts: Facts, run: RunFacts) -> Found:
     used = rows - (metric(run, "labels_rejected") or 0.0)
     return of_values(
         used >= CONTROL_ROWS,
-        f"{used:,.0f} labels came in by a file.",
-        f"{used:,.0f} labels came in; {CONTROL_ROWS} or more say something.",
+        _("{labels:,.0f} labels were imported from a file.", labels=used),
+        _(
+            "{labels:,.0f} labels were imported; at least {wanted} are needed.",
+            labels=used,
+            wanted=CONTROL_ROWS,
+        ),
         run,
     )
 
@@ -266,11 +347,15 @@ def _revalidated(facts: Facts, run: RunFacts) -> Found:
 def _novelty(facts: Facts, run: RunFacts) -> Found:
     outside, told_apart = metric(run, "outside_support"), metric(run, "domain_auc")
     if outside is None or told_apart is None:
-        return Found("partly", "The run does not tell which rows are new.", run)
+        return Found("partly", _("The run lacks the metrics of novelty."), run)
     return Found(
         "met",
-        f"{percent(outside)} of the rows lie outside the reference's support; they are told from "
-        f"it with ROC AUC {told_apart:.4f}.",
+        _(
+            "{outside:.1%} of the rows lie outside the reference's support; a classifier "
+            "separates them from the reference with ROC AUC {auc:.4f}.",
+            outside=outside,
+            auc=told_apart,
+        ),
         run,
     )
 
@@ -279,15 +364,17 @@ def _novelty(facts: Facts, run: RunFacts) -> Found:
 def _alarm(facts: Facts, run: RunFacts) -> Found:
     checks = report_tables.complete(run.tables["checks"]) if "checks" in run.tables else None
     if checks is None:
-        return Found("partly", "The run kept no checks.", run)
+        return Found("partly", _("The run has no checks."), run)
     own = checks[checks["code"].isin(ALARMS) & checks["alert_low"].notna()]
     low = own.set_index("code")["alert_low"]
-    alarms = ", ".join(f"{code} {low[code]:.3f}" for code in ALARMS if code in low)
+    alarms = [f"`{code}` {messages.number(low[code], '.3f')}" for code in ALARMS if code in low]
     lacking = [code for code in ALARMS if code not in low]
     return of_values(
         not lacking,
-        f"Alert below {alarms}; limits that were learned from the reference.",
-        f"Alert below {alarms or 'nothing'}; no limit for {listed(lacking)}.",
+        _("Alert below {limits}; limits learned from the reference.", limits=alarms),
+        _("Alert below {limits}; no limit for {lacking}.", limits=alarms, lacking=listed(lacking))
+        if alarms
+        else _("No limit for {lacking}.", lacking=listed(lacking)),
         run,
     )
 
@@ -295,11 +382,17 @@ def _alarm(facts: Facts, run: RunFacts) -> Found:
 @needs("monitor", _of_operation)
 def _densities(facts: Facts, run: RunFacts) -> Found:
     if "densities" not in run.tables and not run.metrics:
-        return Found("partly", "The run kept no densities.", run)
+        return Found("partly", _("The run has no densities."), run)
     tested = any(report.params.get("window") == "test" for report in facts.reports)
     return of_values(
         tested,
-        "One report lays operation over the test set, another the test set over the training set.",
-        "Operation lies over the test set; the test set was not laid over the training set yet.",
+        _(
+            "One report compares operation with the test set, another the test set with the "
+            "training set."
+        ),
+        _(
+            "Operation is compared with the test set; the test set is not yet compared with the "
+            "training set."
+        ),
         run,
     )

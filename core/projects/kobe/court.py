@@ -5,6 +5,7 @@ Lengths are in tenths of a foot from the centre of the hoop: x across the court,
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Words, _
 from core.stats.charts.style import PALETTE, legible
 
 if TYPE_CHECKING:
@@ -265,17 +267,21 @@ def residual_sentence(bins: pd.DataFrame) -> str:
     --------
     >>> shots = pd.DataFrame({"x": 0.0, "y": 60.0, "made": [1, 0] * 25, "p": 0.75})
     >>> residual_sentence(residual_cells(shots, "x", "y", "made", "p"))
-    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% forecast, 50.0% made
+    'The largest difference is +25.0 points, about 7 feet from the hoop: 75.0% predicted, 50.0% made
      of 50 shots.'
     """
     judged = bins.dropna(subset=["residual"])
     if judged.empty:
-        return "No place has enough shots with a result."
+        return _("No cell has enough labelled shots.")
     worst = judged.loc[judged["residual"].abs().idxmax()]
-    return (
-        f"The largest difference is {100 * worst['residual']:+.1f} points, about "
-        f"{worst['distance']:.0f} feet from the hoop: {worst['mean_probability']:.1%} forecast, "
-        f"{worst['made_rate']:.1%} made of {worst['shots']:,.0f} shots."
+    return _(
+        "The largest difference is {difference:+.1f} points, about {distance:.0f} feet from the "
+        "hoop: {predicted:.1%} predicted, {made:.1%} made of {shots:,.0f} shots.",
+        difference=100 * worst["residual"],
+        distance=worst["distance"],
+        predicted=worst["mean_probability"],
+        made=worst["made_rate"],
+        shots=worst["shots"],
     )
 
 
@@ -336,11 +342,11 @@ def shot_chart(
         average = None
     spacing = float(bins.attrs.get("size", SIZE)) if size is None else size
     layers = _bin_layers(bins, average, spacing * SCALE, axes())
-    return on_the_court(layers, title or "Shots on the half court, seen from above", title)
+    return on_the_court(layers, title or _("Shots on the half court, seen from above"), title)
 
 
 def point_chart(
-    shots: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+    shots: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
 ) -> alt.LayerChart:
     """Draw single shots on the half court: dots for made ones, crosses for missed ones.
 
@@ -348,7 +354,7 @@ def point_chart(
     ----------
     shots : DataFrame
         From `points`.
-    positive, negative : str
+    positive, negative : str or Message
         Names of the results.
 
     Examples
@@ -360,10 +366,10 @@ def point_chart(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed"}
+    roles = {str(positive): "made", str(negative): "missed"}
     drawn = alt.Chart(
         shots[["x", "y"]].assign(
-            result=np.where(shots["made"] == 1, positive, negative),
+            result=np.where(shots["made"] == 1, str(positive), str(negative)),
             distance=np.hypot(shots["x"], shots["y"]) / 10,
         )
     )
@@ -372,21 +378,21 @@ def point_chart(
         **axes(),
         color=alt.Color(
             "result:N",
-            scale=alt.Scale(domain=list(words), range=[PALETTE[role] for role in words.values()]),
+            scale=alt.Scale(domain=list(roles), range=[PALETTE[role] for role in roles.values()]),
             legend=key,
         ),
         # distinguishable without colour too
         shape=alt.Shape(
             "result:N",
-            scale=alt.Scale(domain=list(words), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
+            scale=alt.Scale(domain=list(roles), range=["circle", "M-1,-1L1,1M-1,1L1,-1"]),
             legend=key,
         ),
         tooltip=[
-            alt.Tooltip("result:N", title="Result"),
-            alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f"),
+            alt.Tooltip("result:N", title=_("Result")),
+            alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f"),
         ],
     )
-    return on_the_court([marks], title or "Single shots on the half court", title)
+    return on_the_court([marks], title or _("Single shots on the half court"), title)
 
 
 def residual_chart(
@@ -417,17 +423,17 @@ def residual_chart(
 
     spacing = float(bins.attrs.get("size", RESIDUAL_SIZE)) if size is None else size
     tooltip = [
-        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
-        alt.Tooltip("shots:Q", title="Shots with a label", format=","),
-        alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
-        alt.Tooltip("made_rate:Q", title="Made", format=".1%"),
-        alt.Tooltip("residual:Q", title="Forecast minus made", format="+.1%"),
+        alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
+        alt.Tooltip("shots:Q", title=_("Labelled shots"), format=","),
+        alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
+        alt.Tooltip("made_rate:Q", title=_("Made"), format=".1%"),
+        alt.Tooltip("residual:Q", title=_("Predicted minus made"), format="+.1%"),
     ]
     colour = _diverging(
-        "residual:Q", "Forecast minus made", 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
+        "residual:Q", _("Predicted minus made"), 0.0, -RESIDUAL_SPAN, RESIDUAL_SPAN, "+.0%"
     )
     layers = _coloured(bins, "residual", colour, _sizes(bins, spacing * SCALE), axes(), tooltip)
-    return on_the_court(layers, title or "Forecast minus made share on the half court", title)
+    return on_the_court(layers, title or _("Predicted minus made share on the half court"), title)
 
 
 def axes(x: str = "x", y: str = "y") -> dict[str, Any]:
@@ -464,7 +470,7 @@ def on_the_court(
         height=round((HALF - BASELINE) * SCALE),
         # the court keeps its size next to other elements: a foot is as long up as across
         autosize=alt.AutoSizeParams(type="pad", contains="content"),
-        description=f"{description}; the hoop is at the bottom",
+        description=_("{description}; the hoop is at the bottom", description=description),
     )
     if title:
         chart = chart.properties(title=alt.TitleParams(title, anchor="start"))
@@ -478,19 +484,19 @@ def _bin_layers(
 
     sizes = _sizes(bins, spacing)
     tooltip = [
-        alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".0f"),
-        alt.Tooltip("shots:Q", title="Shots", format=","),
+        alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".0f"),
+        alt.Tooltip("shots:Q", title=_("Shots"), format=","),
     ]
     if average is None:
         drawn = alt.Chart(bins).mark_point(**_MARK, color=PALETTE["accent"])
         return [drawn.encode(**place, size=sizes, tooltip=tooltip)]
     tooltip += [
-        alt.Tooltip("made:Q", title="Made", format=","),
-        alt.Tooltip("labelled:Q", title="Shots with a label", format=","),
-        alt.Tooltip("make_rate:Q", title="Make rate", format=".1%"),
+        alt.Tooltip("made:Q", title=_("Made"), format=","),
+        alt.Tooltip("labelled:Q", title=_("Labelled shots"), format=","),
+        alt.Tooltip("make_rate:Q", title=_("Make rate"), format=".1%"),
     ]
     low, high = max(average - RATE_SPAN, 0.0), min(average + RATE_SPAN, 1.0)
-    title = f"Make rate (grey: {average:.0%})"
+    title = _("Make rate (grey: {average:.0%})", average=average)
     colour = _diverging("make_rate:Q", title, average, low, high, ".0%")
     return _coloured(bins, "make_rate", colour, sizes, place, tooltip)
 
@@ -502,9 +508,10 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
     cap = max(float(bins["shots"].quantile(0.95)) if len(bins) else 1.0, 2.0)
     largest = 4 / 3 * (0.94 * spacing) ** 2
     steps = sorted({1, max(1, round(cap / 4)), max(1, round(cap))})
+    capped = _("{shots:,} or more", shots=steps[-1])
     return alt.Size(
         "shots:Q",
-        title="Shots in bin",
+        title=_("Shots in bin"),
         scale=alt.Scale(domain=[0, cap], range=[largest * 0.06, largest], clamp=True),
         legend=alt.Legend(
             values=steps,
@@ -512,7 +519,7 @@ def _sizes(bins: pd.DataFrame, spacing: float) -> alt.Size:
             symbolType=_HEXAGON,
             symbolFillColor=PALETTE["neutral"],
             symbolStrokeColor="transparent",
-            labelExpr=f"datum.value >= {steps[-1]} ? '{steps[-1]:,} or more' : datum.label",
+            labelExpr=f"datum.value >= {steps[-1]} ? {json.dumps(capped)} : datum.label",
         ),
     )
 
@@ -559,7 +566,7 @@ def _coloured(
     layers = [rated.encode(**place, size=sizes, color=colour, tooltip=tooltip)]
     if len(few):
         # hollow, so that they do not look like average bins
-        hollow = alt.Chart(few.assign(note="few labels")).mark_point(
+        hollow = alt.Chart(few.assign(note=_("few labels"))).mark_point(
             shape=_HEXAGON, filled=False, opacity=1, strokeWidth=1
         )
         note = alt.Stroke(

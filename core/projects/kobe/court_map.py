@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Words, _
 from core.platform.project import ProjectSpec
 from core.projects.kobe import court, sample
 from core.stats.charts.style import PALETTE
@@ -214,10 +215,12 @@ def distance_sentence(place: tuple[float, float]) -> str:
     >>> distance_sentence((30.0, 40.0))
     '5.0 ft from the hoop.'
     """
-    return f"{np.hypot(*place) / 10:.1f} ft from the hoop."
+    return _("{distance:.1f} ft from the hoop.", distance=np.hypot(*place) / 10)
 
 
-def support_sentences(cells: pd.DataFrame, place: tuple[float, float], rows_name: str) -> list[str]:
+def support_sentences(
+    cells: pd.DataFrame, place: tuple[float, float], rows_name: Words
+) -> list[str]:
     """Return sentences on where the map, and the chosen position, lack rows of the model's data.
 
     Parameters
@@ -226,7 +229,7 @@ def support_sentences(cells: pd.DataFrame, place: tuple[float, float], rows_name
         From `probability_map`, with at least one row.
     place : tuple of float
         The chosen position.
-    rows_name : str
+    rows_name : str or Message
         Name of the model's rows.
 
     Examples
@@ -235,34 +238,42 @@ def support_sentences(cells: pd.DataFrame, place: tuple[float, float], rows_name
     ...                       "is_beyond": [False, True]})
     >>> for sentence in support_sentences(cells, (230.0, 0.0), "2-point shots"):
     ...     print(sentence)
-    At the chosen place the model only guesses: none of the 2-point shots it was tested on lies
-     within 3 feet.
-    Beyond the three-point line it has no rows at all: what the map shows there is carried on
-     from nearer places, not learned.
+    None of the model's 2-point shots lies within 3 feet of this position: the prediction is
+     extrapolated.
+    Beyond the three-point line the model has no rows: the map is extrapolated there.
     """
     distance = np.hypot(cells["x"].to_numpy() - place[0], cells["y"].to_numpy() - place[1])
     nearest = int(distance.argmin())
     sentences = []
     if distance[nearest] > CELL or cells["rows"].iloc[nearest] == 0:
         sentences.append(
-            f"At the chosen place the model only guesses: none of the {rows_name} it was tested on "
-            f"lies within {NEAR / 10:.0f} feet."
+            _(
+                "None of the model's {rows} lies within {feet:.0f} feet of this position: the "
+                "prediction is extrapolated.",
+                rows=rows_name,
+                feet=NEAR / 10,
+            )
         )
     outside = cells[cells["is_beyond"]]
     bare = float((outside["rows"] == 0).mean()) if len(outside) else 0.0
     if bare == 1:
         sentences.append(
-            "Beyond the three-point line it has no rows at all: what the map shows there is "
-            "carried on from nearer places, not learned."
+            _("Beyond the three-point line the model has no rows: the map is extrapolated there.")
         )
     elif bare > 0.5:
         sentences.append(
-            f"Of the court beyond the three-point line, {bare:.0%} has no rows of the model's "
-            "nearby: what the map shows there is carried on from nearer places, not learned."
+            _(
+                "{bare:.0%} of the court beyond the three-point line has none of the model's rows "
+                "nearby: the map is extrapolated there.",
+                bare=bare,
+            )
         )
     elif (share := float((cells["rows"] == 0).mean())) > 0:
         sentences.append(
-            f"{share:.0%} of the court, drawn pale, has no rows of the model's nearby."
+            _(
+                "{share:.0%} of the court, drawn pale, has none of the model's rows nearby.",
+                share=share,
+            )
         )
     return sentences
 
@@ -272,7 +283,7 @@ def court_chart(
     place: tuple[float, float] | None,
     *,
     threshold: float = 0.5,
-    positive: str = "made",
+    positive: Words = "made",
     clickable: bool = True,
 ) -> alt.LayerChart:
     """Draw a clickable half court, coloured by probability if a map is given.
@@ -306,7 +317,7 @@ def court_chart(
         high=base["y"] + half,
         distance=np.hypot(base["x"], base["y"]).round() / 10,
     )
-    tooltip = [alt.Tooltip("distance:Q", title="Distance from the hoop (ft)", format=".1f")]
+    tooltip = [alt.Tooltip("distance:Q", title=_("Distance from the hoop (ft)"), format=".1f")]
     corners = {**court.axes("left", "low"), "x2": alt.X2("right:Q"), "y2": alt.Y2("high:Q")}
     marks = alt.Chart(drawn).mark_rect(clip=True, cursor="pointer" if clickable else "default")
     if cells is None:
@@ -314,8 +325,12 @@ def court_chart(
         squares = marks.encode(**corners, tooltip=tooltip, opacity=alt.value(0.04))
     else:
         tooltip += [
-            alt.Tooltip("probability:Q", title=f"Probability of {positive}", format=".1%"),
-            alt.Tooltip("rows:Q", title="Rows of the model's within 3 ft", format=","),
+            alt.Tooltip(
+                "probability:Q",
+                title=_("Probability of {positive}", positive=positive),
+                format=".1%",
+            ),
+            alt.Tooltip("rows:Q", title=_("The model's rows within 3 ft"), format=","),
         ]
         low, high = max(threshold - SPAN, 0.0), min(threshold + SPAN, 1.0)
         squares = marks.encode(
@@ -323,7 +338,11 @@ def court_chart(
             tooltip=tooltip,
             color=alt.Color(
                 "probability:Q",
-                title=f"Probability of {positive} (grey: {threshold:.0%}, the threshold)",
+                title=_(
+                    "Probability of {positive} (grey: {threshold:.0%}, the threshold)",
+                    positive=positive,
+                    threshold=threshold,
+                ),
                 scale=alt.Scale(
                     domain=[low, threshold, high],
                     range=[PALETTE["below"], PALETTE["average"], PALETTE["above"]],
@@ -346,7 +365,7 @@ def court_chart(
         )
     # this many marks would be drawn on a canvas, which ignores the theme's text colour
     chart = court.on_the_court(
-        [squares], "The half court, to choose a place on it" if clickable else "The half court"
+        [squares], _("The half court, to choose a position") if clickable else _("The half court")
     ).properties(usermeta={"embedOptions": {"renderer": "svg"}})
     return chart if place is None else _with_place(chart, place)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.documents.dossier import Block, Document, Facts, Paragraph
-from core.documents.texts.reading import percent
+from core.platform.messages import _
 from core.projects.kobe import answers
 from core.projects.kobe.course import BASELINE, EXPECTED
 from core.training import candidates as kinds
@@ -18,8 +18,13 @@ def goals(facts: Facts) -> list[Block]:
     """Return the course's expected results of the preparation."""
     return [
         Paragraph(
-            f"The course asks for {EXPECTED.rows:,} prepared rows of {EXPECTED.columns} columns "
-            f"and a test share of {percent(EXPECTED.test_share, 0)}."
+            _(
+                "The course asks for {rows:,} prepared rows of {columns} columns and a test share "
+                "of {test_share:.0%}.",
+                rows=EXPECTED.rows,
+                columns=EXPECTED.columns,
+                test_share=EXPECTED.test_share,
+            )
         )
     ]
 
@@ -27,11 +32,14 @@ def goals(facts: Facts) -> list[Block]:
 def learnings(facts: Facts) -> list[str]:
     """Return what became of the first version's verdict."""
     return [
-        f"The first version of this work, with {kinds.title(BASELINE.candidate)}, came to the same "
-        "verdict; the document Answers says why its log loss was not one."
+        _(
+            "The first version of this work, with {candidate}, reached the same verdict; the "
+            "document Answers explains why its log loss was not a log loss.",
+            candidate=kinds.title(BASELINE.candidate),
+        )
     ]
 
 
 def links(facts: Facts) -> list[tuple[str, str]]:
     """Return the document of answers with its description."""
-    return [("Answers", "the questions of the course")]
+    return [(_("Answers"), _("the questions of the course"))]

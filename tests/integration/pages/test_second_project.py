@@ -224,4 +224,4 @@ def test_only_sources_that_exist_are_offered(
     with_sample = empty.model_copy(update={"project": "kobe"})
     app = open_page(with_sample, "acquire")
     assert app.segmented_control(key="source").value == "sample"
-    assert any("30,697 made-up shots" in caption.value for caption in app.caption)
+    assert any("30,697 generated shots" in caption.value for caption in app.caption)

@@ -190,8 +190,8 @@ def test_without_labels_the_report_asks_for_them_and_gives_the_rest() -> None:
     [
         ("does_not_fit", "**No. The model is not adherent to the 3-point shots.**"),
         ("fits", "**Yes. The model is adherent to the 3-point shots.**"),
-        ("watch", "**Yes, but it is to be watched"),
-        ("investigate", "**Not shown: something about the 3-point shots"),
+        ("watch", "**Yes, but watch it"),
+        ("investigate", "**Not shown: investigate the 3-point shots first."),
         ("unknown", "**Not known yet for the 3-point shots: labels are missing.**"),
     ],
 )

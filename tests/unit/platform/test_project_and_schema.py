@@ -122,7 +122,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
         (
             "[rows]",
             '[engineered]\nx = { formula = "open(1)", about = "x" }\n[rows]',
-            "'open(1)' is no formula: open is not known",
+            "'open(1)' is not a valid formula: open is not allowed",
         ),
         (
             "[rows]",
@@ -343,7 +343,7 @@ def test_a_formula_takes_a_name_with_spaces_between_backticks(tmp_path: Path) ->
     assert rows["half"].tolist() == [500.0, 495.0]
     (tmp_path / "rain.toml").write_text(text.replace("`", ""))
     project._read.cache_clear()
-    with pytest.raises(InputError, match="a column whose name has spaces stands in backticks"):
+    with pytest.raises(InputError, match="put a column name with spaces in backticks"):
         project.load("rain", tmp_path)
 
 

@@ -21,8 +21,8 @@ EDGES = {(stage.name, following) for stage in STEPS for following in stage.next}
 
 def test_the_stages_are_the_steps_by_their_names() -> None:
     assert {stage.name: stage.run_name for stage in STEPS} == steps.RUN_NAMES
-    assert {stage.name: stage.title for stage in STEPS} == {
-        step: title for step, (_, title, _) in elements.STEPS.items()
+    assert {stage.name: str(stage.title) for stage in STEPS} == {
+        step: str(title) for step, (_, title, _) in elements.STEPS.items()
     }
 
 
@@ -53,10 +53,10 @@ def test_every_artifact_has_a_purpose_and_a_composition() -> None:
         paths = [artifact.path for artifact in stage.outputs]
         assert len(set(paths)) == len(paths)
         for artifact in stage.outputs:
-            for text in (artifact.purpose, artifact.contents):
+            for text in (str(artifact.purpose), str(artifact.contents)):
                 assert text.endswith("."), artifact.path
                 assert len(text.split()) > 1, artifact.path
-            assert not artifact.when or artifact.when.endswith("."), artifact.path
+            assert not artifact.when or str(artifact.when).endswith("."), artifact.path
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_rows_on_the_other_side_of_the_line_give_a_place_no_support(rows):
     assert (cells.loc[beyond, "rows"] == 0).all()
     assert (cells.loc[~beyond, "rows"] > 0).mean() > 0.9
     sentences = court_map.support_sentences(cells, (0.0, 300.0), "2-point shots")
-    assert sentences[0].startswith("At the chosen place the model only guesses")
-    assert sentences[1].startswith("Beyond the three-point line it has no rows at all")
+    assert sentences[0].startswith("None of the model's 2-point shots lies within 3 feet")
+    assert sentences[1].startswith("Beyond the three-point line the model has no rows")
     assert len(court_map.support_sentences(cells, (0.0, 60.0), "2-point shots")) == 1
 
 
