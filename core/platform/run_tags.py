@@ -10,12 +10,24 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SkipValidation,
+    ValidationError,
+)
+
+from core.platform import messages
+from core.platform.messages import Words
 
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
 
 TAG = "courtside."
+# what a store takes for a tag
+TAG_CHARACTERS = 5000
 
 Value = TypeVar("Value")
 # serialization of fields that are not plain text
@@ -29,11 +41,23 @@ AsJson = Annotated[
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
 ]
+AsWords = Annotated[
+    Words,
+    SkipValidation,
+    BeforeValidator(lambda value: messages.loads(value) if _is_text(value) else value),
+    PlainSerializer(lambda value: _tag_of(value)),
+]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _tag_of(words: Words) -> str:
+    """Return words for a tag; too long ones as a text that is cut off."""
+    text = messages.dumps(words)
+    return text if len(text) <= TAG_CHARACTERS else str(words)[:TAG_CHARACTERS]
 
 
 class RunTags(BaseModel):
