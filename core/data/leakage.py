@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 
 # A single column whose AUC is this high is suspicious.
@@ -127,8 +128,12 @@ def _findings(
         findings.append(
             (
                 "recorded_after",
-                f"'{name}' is noted only after what is predicted ({spec.about(name)}). A model "
-                "that uses it describes; it does not foresee.",
+                Message(
+                    "'{name}' is noted only after what is predicted ({name_2}). A model that uses "
+                    "it describes; it does not foresee.",
+                    name=name,
+                    name_2=spec.about(name),
+                ),
             )
         )
     whole = column is not None and column.type in ("integer", "text")
@@ -137,20 +142,39 @@ def _findings(
         findings.append(
             (
                 "identifier",
-                f"'{name}' names rows ({distinct:,} values in {len(values):,} rows). A model can "
-                "learn them by heart, and new rows have new ones.",
+                Message(
+                    "'{name}' names rows ({distinct:,} values in {values:,} rows). A model can "
+                    "learn them by heart, and new rows have new ones.",
+                    name=name,
+                    distinct=distinct,
+                    values=len(values),
+                ),
             )
         )
     if distinct == 1 and len(values) > 1:
-        findings.append(("constant", f"'{name}' is the same in every row. A model learns nothing."))
+        findings.append(
+            (
+                "constant",
+                Message("'{name}' is the same in every row. A model learns nothing.", name=name),
+            )
+        )
     if measured[name] >= TOO_GOOD:
         others = measured.drop(name).dropna()
-        beside = f", the next best column with {others.max():.2f}" if len(others) else ""
+        beside = (
+            Message(", the next best column with {max:.2f}", max=others.max())
+            if len(others)
+            else ""
+        )
         findings.append(
             (
                 "too_good",
-                f"'{name}' alone tells the classes apart with a ROC AUC of {measured[name]:.2f}"
-                f"{beside}. Make sure that it is known before what is predicted.",
+                Message(
+                    "'{name}' alone tells the classes apart with a ROC AUC of {value:.2f}{beside}. "
+                    "Make sure that it is known before what is predicted.",
+                    name=name,
+                    value=measured[name],
+                    beside=beside,
+                ),
             )
         )
     return findings

@@ -16,6 +16,7 @@ from core.data.records import PreparedRun
 from core.data.snapshots import Snapshot
 from core.platform import storage, tracking
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Dataset, Record
 from core.platform.storage import Prepared
@@ -173,15 +174,23 @@ def _refuse_empty(
     """Refuse features without any value, and computed ones without a value in complete rows."""
     if empty := train.columns[train.isna().all()].tolist():
         raise InputError(
-            f"{', '.join(empty)}: no row of the training set has a value. Choose other features."
+            Message(
+                "{empty}: no row of the training set has a value. Choose other features.",
+                empty=", ".join(empty),
+            )
         )
     rows = train.isna().sum() + test.isna().sum()
     if is_complete and rows.any():
         name = str(rows.idxmax())
         formula = spec.engineered[name].formula
         raise InputError(
-            f"'{name}' ({formula}) has no value in {int(rows[name]):,} complete rows. Have missing "
-            "values imputed, or leave it out."
+            Message(
+                "'{name}' ({formula}) has no value in {value:,} complete rows. Have missing "
+                "values imputed, or leave it out.",
+                name=name,
+                formula=formula,
+                value=int(rows[name]),
+            )
         )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 
 
@@ -88,13 +89,24 @@ def filter_rows(
         before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
         if chosen.empty:
             kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "none"
-            wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
-            raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
+            wanted = " or ".join(f"'{value}'" for value in values) or Message("none of its values")
+            raise InputError(
+                Message(
+                    "No row has {column} = {wanted} (found: {kinds}).",
+                    column=column,
+                    wanted=wanted,
+                    kinds=kinds,
+                )
+            )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
         raise InputError(
-            f"None of the {len(chosen):,} rows has a label ('{spec.target}'). There is nothing to "
-            "train on."
+            Message(
+                "None of the {chosen:,} rows has a label ('{target}'). There is nothing to "
+                "train on.",
+                chosen=len(chosen),
+                target=spec.target,
+            )
         )
     if needed is None:
         needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
@@ -102,16 +114,25 @@ def filter_rows(
     if complete.empty:
         holes = labelled[list(needed)].isna().sum()
         raise InputError(
-            f"Every row lacks a value that is needed (column '{holes.idxmax()}' misses "
-            f"{holes.max():,} of {len(labelled):,}). Choose another way with missing values, other "
-            "features or another split."
+            Message(
+                "Every row lacks a value that is needed (column '{idxmax}' misses {max:,} of "
+                "{labelled:,}). Choose another way with missing values, other features or "
+                "another split.",
+                idxmax=holes.idxmax(),
+                max=holes.max(),
+                labelled=len(labelled),
+            )
         )
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
-            f"All {len(frame):,} rows are '{name}'. A classifier needs rows of both classes."
+            Message(
+                "All {frame:,} rows are '{name}'. A classifier needs rows of both classes.",
+                frame=len(frame),
+                name=name,
+            )
         )
     return Filtered(
         frame,
@@ -189,15 +210,25 @@ def by_time(
         later = (moments >= test_from).to_numpy()
         if later.all() or not later.any():
             raise InputError(
-                f"No row lies on one side of {time} = {test_from}; the rows reach from "
-                f"{moments.min()} to {moments.max()}. Choose a moment in between."
+                Message(
+                    "No row lies on one side of {time} = {test_from}; the rows reach from {min} to "
+                    "{max}. Choose a moment in between.",
+                    time=time,
+                    test_from=test_from,
+                    min=moments.min(),
+                    max=moments.max(),
+                )
             )
     else:
         counts = moments.value_counts().sort_index(ascending=False).cumsum()
         # the earliest moment would leave nothing for training
         shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
         if shares.empty:
-            raise InputError(f"All rows have the same {time}. Split them at random, or by group.")
+            raise InputError(
+                Message(
+                    "All rows have the same {time}. Split them at random, or by group.", time=time
+                )
+            )
         later = (moments >= shares.idxmin()).to_numpy()
     return _with_both_labels(frame[~later], frame[later], target, test_share)
 
@@ -234,8 +265,13 @@ def by_group(
     except ValueError as error:
         count = frame[group].nunique()
         raise InputError(
-            f"A test share of {test_share:g} cannot be taken from {count:,} values of {group}. "
-            "Choose another share, or split at random."
+            Message(
+                "A test share of {test_share:g} cannot be taken from {count_value:,} values of "
+                "{group}. Choose another share, or split at random.",
+                test_share=test_share,
+                count_value=count,
+                group=group,
+            )
         ) from error
     return _with_both_labels(
         frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
@@ -280,8 +316,10 @@ def continued(
     fresh = ~(to_train | to_test)
     if not fresh.any():
         raise InputError(
-            "There is nothing new to learn from: no row got a label since the champion was "
-            "trained. Bring labels, or acquire newer data."
+            Message(
+                "There is nothing new to learn from: no row got a label since the champion was "
+                "trained. Bring labels, or acquire newer data."
+            )
         )
     if split == "group":
         groups = frame[spec.group]
@@ -333,8 +371,12 @@ def _with_both_labels(
 
 def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
     return InputError(
-        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
-        "sets hold both labels. Choose another share or bring more rows."
+        Message(
+            "A test share of {test_share:g} cannot be taken from {frame:,} rows so that "
+            "both sets hold both labels. Choose another share or bring more rows.",
+            test_share=test_share,
+            frame=len(frame),
+        )
     )
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.platform import store_faults
 from core.platform.config import SQLITE, Settings
 from core.platform.errors import StoreError
+from core.platform.messages import Message
 from core.platform.rows import key_text as key_text
 
 # Default wait for another writer, seconds.
@@ -187,7 +188,12 @@ def place(settings: Settings) -> str:
     address = make_url(url(settings))
     if address.drivername.startswith("sqlite"):
         return str(address.database)
-    return f"PostgreSQL on {address.host}:{address.port or 5432}, database {address.database}"
+    return Message(
+        "PostgreSQL on {host}:{value}, database {database}",
+        host=address.host,
+        value=address.port or 5432,
+        database=address.database,
+    )
 
 
 def is_there(settings: Settings) -> bool:
@@ -411,7 +417,11 @@ def _wrap_log_errors(
         password = make_url(address).password
         if password:
             sentence = sentence.replace(str(password), "***")
-        raise StoreError(f"The predictions log cannot be {done}: {sentence}") from error
+        raise StoreError(
+            Message(
+                "The predictions log cannot be {done}: {sentence}", done=done, sentence=sentence
+            )
+        ) from error
 
 
 def _why(error: Exception, where: str, is_file: bool, seconds: float) -> str:
@@ -420,27 +430,41 @@ def _why(error: Exception, where: str, is_file: bool, seconds: float) -> str:
     text = " ".join(str(cause).split())[:200].rstrip(".")
     low = text.lower()
     if isinstance(error, Timeout) or "locked" in low or state in ("55P03", "57014"):
-        return (
-            f"another program has held it for more than {seconds:g} s. Close what has {where} "
-            "open, then try again."
+        return Message(
+            "another program has held it for more than {seconds:g} s. Close what has "
+            "{where} open, then try again.",
+            seconds=seconds,
+            where=where,
         )
     if "is full" in low or "disk i/o" in low or "no space" in low or state.startswith("53100"):
-        return (
-            f"the disk is full or cannot be written. Make room where {where} lies, then try again. "
-            "What was kept before can still be read."
+        return Message(
+            "the disk is full or cannot be written. Make room where {where} lies, then try "
+            "again. What was kept before can still be read.",
+            where=where,
         )
     if is_file and ("not a database" in low or "malformed" in low):
         return store_faults.damage(Path(where))
     if is_file and ("readonly" in low or "unable to open" in low or isinstance(cause, OSError)):
-        return f"{where} may not be used ({low}). Give its owner the right to read and write it."
+        return Message(
+            "{where} may not be used ({low}). Give its owner the right to read and write it.",
+            where=where,
+            low=low,
+        )
     if state.startswith("28") or "password" in low or "authentication" in low:
-        return f"{where} refuses the name or the password. Correct COURTSIDE_PREDICTIONS_URL."
+        return Message(
+            "{where} refuses the name or the password. Correct COURTSIDE_PREDICTIONS_URL.",
+            where=where,
+        )
     if state == "3D000" or ("does not exist" in low and "database" in low):
-        return (
-            f"{where} does not exist. Make it with createdb, or correct COURTSIDE_PREDICTIONS_URL."
+        return Message(
+            "{where} does not exist. Make it with createdb, or correct COURTSIDE_PREDICTIONS_URL.",
+            where=where,
         )
     if state == "42501":
-        return f"the account may not do that in {where}. Give it the rights, or take another."
+        return Message(
+            "the account may not do that in {where}. Give it the rights, or take another.",
+            where=where,
+        )
     gone = isinstance(cause, Exception) and type(cause).__name__ in (
         "OperationalError",
         "AdminShutdown",
@@ -450,5 +474,8 @@ def _why(error: Exception, where: str, is_file: bool, seconds: float) -> str:
         "CannotConnectNow",
     )
     if not is_file and gone:
-        return f"{where} does not answer. Start it again; what it kept before is still there."
+        return Message(
+            "{where} does not answer. Start it again; what it kept before is still there.",
+            where=where,
+        )
     return f"{text}."

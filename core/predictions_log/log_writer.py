@@ -16,6 +16,7 @@ import sqlalchemy as sql
 
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.predictions_log import gap_journal, label_matching, log_store
 
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
@@ -40,7 +41,10 @@ class ConflictError(InputError):
         self.kept = kept
         some = ", ".join(request_ids[:3])
         super().__init__(
-            f"The request id {some} was used before, for other rows. Send these with a new id."
+            Message(
+                "The request id {some} was used before, for other rows. Send these with a new id.",
+                some=some,
+            )
         )
 
 
@@ -172,17 +176,25 @@ class _Ready:
     def __init__(self, answer: Answer, project: str) -> None:
         count = len(answer.features)
         if not REQUEST_ID.fullmatch(answer.request_id):
-            raise InputError("A request id is 32 hexadecimal digits, in small letters.")
+            raise InputError(Message("A request id is 32 hexadecimal digits, in small letters."))
         keys = [None] * count if answer.row_keys is None else answer.row_keys
         probabilities = [float(value) for value in answer.probabilities]
         if not count == len(probabilities) == len(answer.predicted) == len(keys):
             raise InputError(
-                f"The request {answer.request_id} has {count:,} rows and {len(probabilities):,} "
-                "answers. Each row has one."
+                Message(
+                    "The request {request_id} has {count_value:,} rows and {probabilities:,} "
+                    "answers. Each row has one.",
+                    request_id=answer.request_id,
+                    count_value=count,
+                    probabilities=len(probabilities),
+                )
             )
         if not all(0.0 <= value <= 1.0 for value in probabilities):
             raise InputError(
-                f"An answer to the request {answer.request_id} is not a probability from 0 to 1."
+                Message(
+                    "An answer to the request {request_id} is not a probability from 0 to 1.",
+                    request_id=answer.request_id,
+                )
             )
         columns, features = _as_text(answer.features)
         self.answer = answer

@@ -12,6 +12,7 @@ from core.platform import csv_dialect, model_store, project, schema, storage, ta
 from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
@@ -92,7 +93,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "label", options, progress) as run_id:
-        progress.update(0.05, "Reading the file")
+        progress.update(0.05, Message("Reading the file"))
         path, name = storage.uploaded(settings, options.upload), options.upload.name
         frame, dialect = read_file(path, name, spec, options.given)
         is_sample = _is_sample(settings, spec, options)
@@ -111,7 +112,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             ]
             taken = min(start + BLOCK, len(reports))
             progress.update(
-                0.1 + 0.8 * taken / len(reports), f"{taken:,} of {len(reports):,} labels taken in"
+                0.1 + 0.8 * taken / len(reports),
+                Message(
+                    "{taken:,} of {reports:,} labels taken in", taken=taken, reports=len(reports)
+                ),
             )
         done["rejected"] = len(rejected)
         listed = pd.DataFrame(sorted(rejected)[:LISTED], columns=["row", "reason"])
@@ -131,11 +135,21 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         if len(rejected) == len(frame):
             raise InputError(
-                f"No row of '{name}' can be used: row {listed['row'][0]:,} "
-                f"{listed['reason'][0]}. Correct the file and bring it again."
+                Message(
+                    "No row of '{name}' can be used: row {value:,} {value_2}. Correct the file and "
+                    "bring it again.",
+                    name=name,
+                    value=listed["row"][0],
+                    value_2=listed["reason"][0],
+                )
             )
         predictions.recount(settings)
-        progress.update(1.0, f"{done['new']:,} new labels, {done['changed']:,} changed")
+        progress.update(
+            1.0,
+            Message(
+                "{new:,} new labels, {changed:,} changed", new=done["new"], changed=done["changed"]
+            ),
+        )
     return Result(run_id, len(frame), **done)
 
 
@@ -176,13 +190,24 @@ def read_file(
     present = {renamed.get(column, column) for column in names}
     if not present & {PREDICTION_ID, spec.id}:
         raise InputError(
-            f"'{name}' does not say of which predictions: it has no column "
-            f"'{asked[PREDICTION_ID]}' or '{spec.id}'. It has {_some(names)}."
+            Message(
+                "'{name}' does not say of which predictions: it has no column '{value}' or "
+                "'{id}'. It has {names}.",
+                name=name,
+                value=asked[PREDICTION_ID],
+                id=spec.id,
+                names=_some(names),
+            )
         )
     if not present & {LABEL, spec.target}:
         raise InputError(
-            f"'{name}' has no column '{spec.target}' or '{asked[LABEL]}' with the labels. It has "
-            f"{_some(names)}."
+            Message(
+                "'{name}' has no column '{target}' or '{value}' with the labels. It has {names}.",
+                name=name,
+                target=spec.target,
+                value=asked[LABEL],
+                names=_some(names),
+            )
         )
     wanted = {
         field: Column(
@@ -204,7 +229,7 @@ def read_file(
                 lambda label: words.get(label_word(label), label), na_action="ignore"
             )
     if frame.empty:
-        raise InputError(f"'{name}' has no rows.")
+        raise InputError(Message("'{name}' has no rows.", name=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
@@ -224,7 +249,7 @@ def fields(spec: ProjectSpec) -> dict[str, str]:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    more = (" " + Message("and {value} more", value=len(names) - 8)) if len(names) > 8 else ""
     return ", ".join(f"'{name}'" for name in names[:8]) + more
 
 
@@ -247,11 +272,20 @@ def _reports(
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
         if is_missing:
-            rejected.append((row, "the label is missing"))
+            rejected.append((row, Message("the label is missing")))
         elif is_untold:
-            rejected.append((row, f"{TIME} is no time of the form 2026-01-31T12:00:00Z"))
+            rejected.append(
+                (row, Message("{time} is no time of the form 2026-01-31T12:00:00Z", time=TIME))
+            )
         elif identity is None and key is None:
-            rejected.append((row, f"names no prediction: its {ID} or {spec.id} is missing"))
+            rejected.append(
+                (
+                    row,
+                    Message(
+                        "names no prediction: its {id} or {id_2} is missing", id=ID, id_2=spec.id
+                    ),
+                )
+            )
         else:
             by_id = identity is not None
             reports.append(

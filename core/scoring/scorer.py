@@ -24,6 +24,7 @@ from core.platform import model_files, own_columns, schema
 from core.platform import rows as rows_
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
+from core.platform.messages import Message
 from core.platform.project import Column
 from core.platform.rows import Rule
 from core.platform.runs import ModelVersion
@@ -422,7 +423,7 @@ def _leave_out_gaps(
     for name in computed:
         empty = _missing(features[name]) & keeps
         if empty.any():
-            _list(done, batch, features[name], empty, "cannot be computed for this row")
+            _list(done, batch, features[name], empty, Message("cannot be computed for this row"))
             keeps &= ~empty
 
 

@@ -19,6 +19,7 @@ from urllib3.exceptions import NewConnectionError
 
 from core.platform import rows
 from core.platform.errors import InputError, ServerError
+from core.platform.messages import Message
 from core.platform.rows import Fault, Rule, rule_of
 
 CONNECT_SECONDS = 3.0
@@ -275,12 +276,22 @@ def _post(
                 allow_redirects=False,
             )
             if answer.status_code in AWAY:
-                raise UnreachableError(f"No model answers behind {url} now: {_reason(answer)}")
+                raise UnreachableError(
+                    Message(
+                        "No model answers behind {url} now: {answer}",
+                        url=url,
+                        answer=_reason(answer),
+                    )
+                )
             return answer
         except requests.ReadTimeout as error:
             raise ServerError(
-                f"The model at {url} did not answer within {timeout:g} seconds. "
-                "Send fewer rows at a time, or look at its log on the Serve page."
+                Message(
+                    "The model at {url} did not answer within {timeout:g} seconds. Send fewer rows "
+                    "at a time, or look at its log on the Serve page.",
+                    url=url,
+                    timeout=timeout,
+                )
             ) from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             if attempt == TRIES:
@@ -292,10 +303,12 @@ def _post(
 def _lost(url: str, error: requests.RequestException) -> str:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
-        return f"No model answers at {url}. Start one on the Serve page."
-    return (
-        f"The model at {url} broke off the connection {TRIES} times. "
-        "Look at its log on the Serve page."
+        return Message("No model answers at {url}. Start one on the Serve page.", url=url)
+    return Message(
+        "The model at {url} broke off the connection {tries} times. Look at its log on "
+        "the Serve page.",
+        url=url,
+        tries=TRIES,
     )
 
 
@@ -303,11 +316,20 @@ def _read(
     answer: requests.Response, url: str, rows: int
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]:
     if 400 <= answer.status_code < 500:
-        raise ServerError(f"The model at {url} refused the rows: {_reason(answer)}")
+        raise ServerError(
+            Message(
+                "The model at {url} refused the rows: {answer}", url=url, answer=_reason(answer)
+            )
+        )
     if answer.status_code != 200:
         raise ServerError(
-            f"The model at {url} failed with {answer.status_code}: {_reason(answer)} "
-            "Look at its log on the Serve page."
+            Message(
+                "The model at {url} failed with {status_code}: {answer} Look at its log on the "
+                "Serve page.",
+                url=url,
+                status_code=answer.status_code,
+                answer=_reason(answer),
+            )
         )
     try:
         predictions = answer.json()["predictions"]
@@ -315,15 +337,28 @@ def _read(
         label = np.array([row["label"] for row in predictions], dtype="int64")
     except (ValueError, KeyError, TypeError) as error:
         raise ServerError(
-            f"What answers at {url} gives no probability and label for each row. Is it a model "
-            "of this app? Start one on the Serve page."
+            Message(
+                "What answers at {url} gives no probability and label for each row. Is it a "
+                "model of this app? Start one on the Serve page.",
+                url=url,
+            )
         ) from error
     if len(probability) != rows:
-        raise ServerError(f"The model at {url} answered {len(probability)} rows for {rows} sent.")
+        raise ServerError(
+            Message(
+                "The model at {url} answered {probability} rows for {rows} sent.",
+                url=url,
+                probability=len(probability),
+                rows=rows,
+            )
+        )
     if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
         raise ServerError(
-            f"The model at {url} answered values that are no probability from 0 to 1, or no "
-            "label 0 or 1. Serve another version."
+            Message(
+                "The model at {url} answered values that are no probability from 0 to 1, or no "
+                "label 0 or 1. Serve another version.",
+                url=url,
+            )
         )
     return probability, label
 
@@ -337,7 +372,7 @@ def _reason(answer: requests.Response) -> str:
     # MLflow puts the rows and the schema before the reason
     text = " ".join(text.split()).rpartition("'. Error: ")[2]
     if not text:
-        return "it gave no reason."
+        return Message("it gave no reason.")
     if len(text) > REASON_LENGTH:
         text = text[: REASON_LENGTH - 1] + "…"
     return text if text[-1] in ".!?…" else text + "."

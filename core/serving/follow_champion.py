@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from core.platform import model_store
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
 from core.serving import endpoint
@@ -33,7 +34,11 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
         def waited(seconds: float) -> None:
             progress.update(
                 0.92,
-                f"Waiting for version {version.version} on the live endpoint ({seconds:.0f} s)",
+                Message(
+                    "Waiting for version {version} on the live endpoint ({seconds:.0f} s)",
+                    version=version.version,
+                    seconds=seconds,
+                ),
             )
 
         endpoint.follow(settings, version, waited, job_id=progress.job_id)
@@ -41,21 +46,32 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     try:
         follow(version)
     except CourtsideError as error:
-        raise type(error)(f"Nothing was moved. {error.message}") from error
+        raise type(error)(Message("Nothing was moved. {message}", message=error.message)) from error
     try:
-        yield f" The live endpoint on port {before.port} answers by version {version.version}."
+        yield (
+            " "
+            + Message(
+                "The live endpoint on port {port} answers by version {version}.",
+                port=before.port,
+                version=version.version,
+            )
+        )
     except BaseException as error:
-        back = "The live endpoint"
+        back = Message("The live endpoint")
         try:
             if old is None:
-                raise NotReadyError(f"there is no version {before.version} any more")
+                raise NotReadyError(
+                    Message("there is no version {version} any more", version=before.version)
+                )
             if old.version != version.version:
                 follow(old)
-            back += f" answers by version {old.version}, as before."
+            back += " " + Message("answers by version {version}, as before.", version=old.version)
         except CourtsideError as again:
-            back += (
-                f" still answers by version {version.version}, which is not the champion, since it "
-                f"could not go back: {again.message} Let it follow the champion on the page Serve."
+            back += " " + Message(
+                "still answers by version {version}, which is not the champion, since it could "
+                "not go back: {message} Let it follow the champion on the page Serve.",
+                version=version.version,
+                message=again.message,
             )
         if isinstance(error, CourtsideError):
             raise type(error)(f"{error.message} {back}") from error

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
+from core.platform.messages import Message
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, request_bounds
 from core.serving import server as servers
@@ -99,20 +100,22 @@ OURS = frozenset(
 OF_BODY = ("content-type", "content-length", "content-encoding")
 # Headers that aiohttp would add to a request without them.
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-BROKEN = (
-    "The model broke off the connection before it had answered. Send the request again; if that "
-    "does not help, start the model again."
+BROKEN = Message(
+    "The model broke off the connection before it had answered. Send the request "
+    "again; if that does not help, start the model again."
 )
-CUT_OFF = "The connection broke off before the request was whole. Send it again."
-FAULT = (
-    "The endpoint met a fault of its own and did not answer this request. Its log says more, under "
-    "the request id {name}. Send the request again; if it fails again, change what it asks."
+CUT_OFF = Message("The connection broke off before the request was whole. Send it again.")
+FAULT = Message(
+    "The endpoint met a fault of its own and did not answer this request. Its log "
+    "says more, under the request id {name}. Send the request again; if it fails "
+    "again, change what it asks."
 )
-UNREAD = (
-    "The request cannot be read: neither the endpoint nor the model found rows in it. Send rows as "
-    "JSON, CSV or parquet, in one of the forms that the Serve page shows."
+UNREAD = Message(
+    "The request cannot be read: neither the endpoint nor the model found rows in "
+    "it. Send rows as JSON, CSV or parquet, in one of the forms that the Serve "
+    "page shows."
 )
-REPLACED = "This gateway was replaced by another one. Send the request again."
+REPLACED = Message("This gateway was replaced by another one. Send the request again.")
 KINDS = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -199,7 +202,9 @@ class Gateway:
             request.writer.output_size = 0
             return None
         self.statistics.answered(request.path, 417, 0.0)
-        return _sentence(417, "The only value of `Expect` that is known is `100-continue`.")
+        return _sentence(
+            417, Message("The only value of `Expect` that is known is `100-continue`.")
+        )
 
     async def _fault(self, request: web.Request, error: Exception) -> web.Response:
         """Return a response for an unexpected error, and record it where the operator looks."""
@@ -208,7 +213,7 @@ class Gateway:
         if isinstance(error, web.HTTPException | web.RequestPayloadError):
             # the body does not match its headers
             code = error.status if isinstance(error, web.HTTPException) else 400
-            return _sentence(code, f"The request cannot be read: {error}.")
+            return _sentence(code, Message("The request cannot be read: {error}.", error=error))
         name = _request_id(request)
         trace = without_secrets("".join(traceback.format_exception(error)))
         print(f"{name}\n{trace}", file=sys.stderr)  # noqa: T201
@@ -262,14 +267,20 @@ class Gateway:
         except web.HTTPRequestEntityTooLarge:
             limit = request_limit(self.settings) // 1_000_000
             return _sentence(
-                413, f"The request is larger than {limit} MB. Send fewer rows at a time."
+                413,
+                Message(
+                    "The request is larger than {limit} MB. Send fewer rows at a time.", limit=limit
+                ),
             )
         except bounds.FileError as error:
             return _sentence(413, error.message)
         except TimeoutError:
             late = _sentence(
                 408,
-                f"The request did not come whole within {BODY_SECONDS:g} seconds. Send it again.",
+                Message(
+                    "The request did not come whole within {body_seconds:g} seconds. Send it again.",
+                    body_seconds=BODY_SECONDS,
+                ),
             )
             late.force_close()
             return late
@@ -460,8 +471,11 @@ class Gateway:
                 except TimeoutError:
                     return _sentence(
                         504,
-                        f"The model did not answer within {ANSWER_SECONDS:g} seconds. Send fewer "
-                        "rows at a time.",
+                        Message(
+                            "The model did not answer within {answer_seconds:g} seconds. Send fewer rows "
+                            "at a time.",
+                            answer_seconds=ANSWER_SECONDS,
+                        ),
                         added,
                     )
                 except ClientError:
@@ -469,8 +483,10 @@ class Gateway:
             if time.monotonic() >= end:
                 return _sentence(
                     503,
-                    "No model answers now: its server is starting or has ended. Try again in a "
-                    "minute; if that does not help, start the model again.",
+                    Message(
+                        "No model answers now: its server is starting or has ended. Try again in a "
+                        "minute; if that does not help, start the model again."
+                    ),
                     added,
                 )
             await asyncio.sleep(PAUSE_SECONDS)
@@ -551,13 +567,16 @@ class Gateway:
         from aiohttp import web
 
         if request.method != "POST":
-            refusal = _sentence(405, "Labels are sent by POST.")
+            refusal = _sentence(405, Message("Labels are sent by POST."))
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
             # a page of another site may send any other content type without a preflight request
             return _sentence(
-                415, f"Labels are sent as JSON. Add the header `Content-Type: {JSON}`."
+                415,
+                Message(
+                    "Labels are sent as JSON. Add the header `Content-Type: {json}`.", json=JSON
+                ),
             )
         from core.serving import gateway_labels
 
@@ -591,16 +610,20 @@ class Gateway:
 
     def _add_gauges(self) -> None:
         add, log = self.statistics.gauge, self.recorder.state
-        add("in_flight", "Requests passed on and not answered", lambda: self.in_flight.total())
-        add("log_up", "Whether the predictions log is written", lambda: log().ok)
-        add("log_waiting_rows", "Rows not written yet", lambda: log().waiting)
-        add("log_lost_rows", "Rows the log will never have", lambda: log().lost)
-        add("log_set_aside_rows", "Rows the log did not take", lambda: log().set_aside)
-        add("log_written_rows", "Rows written", lambda: self.recorder.written)
+        add(
+            "in_flight",
+            Message("Requests passed on and not answered"),
+            lambda: self.in_flight.total(),
+        )
+        add("log_up", Message("Whether the predictions log is written"), lambda: log().ok)
+        add("log_waiting_rows", Message("Rows not written yet"), lambda: log().waiting)
+        add("log_lost_rows", Message("Rows the log will never have"), lambda: log().lost)
+        add("log_set_aside_rows", Message("Rows the log did not take"), lambda: log().set_aside)
+        add("log_written_rows", Message("Rows written"), lambda: self.recorder.written)
         for name in ("sent", "failed", "dropped"):
             add(
                 f"shadow_{name}",
-                f"Copies for the challenger that were {name}",
+                Message("Copies for the challenger that were {name}", name=name),
                 lambda name=name: self._shadowed[name],  # type: ignore[misc]
             )
 
@@ -681,9 +704,12 @@ def run(settings: Settings, port: int) -> None:
 
 
 def _unequal(asked: int, count: int) -> str:
-    return (
-        f"The model reads another number of rows in this request than are written in it: "
-        f"{count:,}, not {asked:,}. Send each row once in `data`, without `index`."
+    return Message(
+        "The model reads another number of rows in this request than are written in "
+        "it: {count_value:,}, not {asked:,}. Send each row once in `data`, without "
+        "`index`.",
+        count_value=count,
+        asked=asked,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from core.platform import project
 from core.platform.config import Settings
 from core.platform.errors import StoreError
+from core.platform.messages import Message
 from core.platform.rows import key_text, label_of
 
 MOST = 10_000
@@ -40,7 +41,7 @@ def take(
     """
     from core.predictions_log import labels
 
-    names = "prediction_id" if key is None else f"prediction_id or {key}"
+    names = "prediction_id" if key is None else Message("prediction_id or {key}", key=key)
     shape = f'{{"labels": [{{"prediction_id": "...", "label": 1}}]}}, each with its {names}'
     try:
         content = json.loads(body)
@@ -48,9 +49,13 @@ def take(
     except (ValueError, KeyError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:
-        return 400, f"Send JSON of the form {shape}."
+        return 400, Message("Send JSON of the form {shape}.", shape=shape)
     if len(given) > MOST:
-        return 413, f"{len(given):,} labels are too many for one request. Send at most {MOST:,}."
+        return 413, Message(
+            "{given:,} labels are too many for one request. Send at most {most:,}.",
+            given=len(given),
+            most=MOST,
+        )
     columns = project.load(settings.project).columns
     key_type = columns[key].type if key in columns else "text"
     reports, places, refused = [], [], []
@@ -75,22 +80,26 @@ def take(
 
 
 def _reason(error: Exception) -> str:
-    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
+    return (
+        Message("is nested too deeply") if isinstance(error, RecursionError) else str(error)[:300]
+    )
 
 
 def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
     if not isinstance(entry, dict):
-        raise ValueError(f"is no object with {names} and label")
+        raise ValueError(Message("is no object with {names} and label", names=names))
     known = {"prediction_id", "label", "labelled_at", key}
     if unknown := [name for name in entry if name not in known]:
         extra = ", ".join(map(str, unknown))
-        raise ValueError(f"has {extra}; known are {names}, label, labelled_at")
+        raise ValueError(
+            Message("has {extra}; known are {names}, label, labelled_at", extra=extra, names=names)
+        )
     label = label_of(entry.get("label"))
     if label is None:
-        raise ValueError("the label is neither 0 nor 1")
+        raise ValueError(Message("the label is neither 0 nor 1"))
     identity = entry.get("prediction_id")
     if identity is not None and not isinstance(identity, str):
-        raise ValueError("the prediction_id is no text")
+        raise ValueError(Message("the prediction_id is no text"))
     at = entry.get("labelled_at")
     return kind(
         label=label,
@@ -105,4 +114,6 @@ def _seconds(at: Any) -> float:
         read = datetime.fromisoformat(at)
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("labelled_at is no time of the form 2026-01-31T12:00:00Z") from error
+        raise ValueError(
+            Message("labelled_at is no time of the form 2026-01-31T12:00:00Z")
+        ) from error

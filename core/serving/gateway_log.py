@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from core.platform import set_aside
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, StoreError
+from core.platform.messages import Message
 from core.predictions_log.gap_journal import Journal
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ class Recorder:
         with self._changed:
             missing, gap = self._missing, self._gap
         if missing:
-            start, reason = gap or (time.time(), "The log was down.")
+            start, reason = gap or (time.time(), Message("The log was down."))
             note_gap(self.settings, start, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
         with self._changed:
             self._missing -= missing
@@ -332,7 +333,7 @@ class Recorder:
                 self._out -= item.rows * item.is_out
                 self.written += item.rows * (outcome != "set_aside")
             if self._since is not None and self._gap is None:
-                self._gap = (self._since, self._reason or "The log was down.")
+                self._gap = (self._since, self._reason or Message("The log was down."))
             self._since, self._reason = None, None
         waiting = [
             (item.done, outcome)

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 from core.platform import identity, locks, process, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message
 from core.platform.rows import Rule, rule_of
 
 State = Literal["starting", "ready", "silent", "restarting", "stopped", "died"]
@@ -145,7 +146,9 @@ class Server:
     @property
     def name(self) -> str:
         """Display name, e.g. `kobe-shots version 3 (champion)`."""
-        return f"{self.model} version {self.version}" + (f" ({self.alias})" if self.alias else "")
+        return Message("{model} version {version}", model=self.model, version=self.version) + (
+            f" ({self.alias})" if self.alias else ""
+        )
 
     @property
     def process(self) -> process.Process:
@@ -254,7 +257,13 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
         # the gateway of an endpoint may be another process by now
         other = standing is not None and not server.backend and standing.process != server.process
         if standing is None or standing.state == "stopped" or other:
-            raise NotReadyError(f"{server.name} on port {server.port} was stopped meanwhile.")
+            raise NotReadyError(
+                Message(
+                    "{name} on port {port} was stopped meanwhile.",
+                    name=server.name,
+                    port=server.port,
+                )
+            )
         changed = replace(standing, **values)
         keep_within(settings, connection, changed)
     return changed
@@ -309,8 +318,11 @@ def exclusive(
         on_wait,
         patience=TURN_SECONDS,
         busy=(
-            "Another change of this endpoint has been under way for "
-            f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+            Message(
+                "Another change of this endpoint has been under way for {value:g} minutes. "
+                "Look at the jobs, and try again when it is done.",
+                value=TURN_SECONDS / 60,
+            )
         ),
     ):
         yield
