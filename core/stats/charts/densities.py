@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def layers(
     """
     is_binned = bool((table["end"] > table["start"]).any())
     draw = _histogram if is_binned else _value_bars
-    return draw(table, axis_title, roles, f"Share of {of} (%)")
+    return draw(table, axis_title, roles, _("Share of {of} (%)", of=of))
 
 
 def _histogram(
@@ -57,7 +58,7 @@ def _histogram(
         axis=alt.Axis(tickCount=10),
     )
     y = style.share_y("share:Q", y_title, stack=None)
-    color = style.pair("set:N", "Set", roles)
+    color = style.pair("set:N", _("Set"), roles)
     bars = (
         alt.Chart(table)
         .mark_bar(opacity=0.25, binSpacing=0)
@@ -67,17 +68,17 @@ def _histogram(
             y=y,
             color=color,
             tooltip=[
-                alt.Tooltip("set:N", title="Set"),
-                alt.Tooltip("start:Q", title="From", format=".5~g"),
-                alt.Tooltip("end:Q", title="To below", format=".5~g"),
-                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("set:N", title=_("Set")),
+                alt.Tooltip("start:Q", title=_("From"), format=".5~g"),
+                alt.Tooltip("end:Q", title=_("To below"), format=".5~g"),
+                alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )
     line = alt.Chart(outline).mark_line(interpolate="step-after", strokeWidth=2, tooltip=None)
     unbinned = alt.X("start:Q", title=axis_title)
-    dashes = style.dashes("set:N", "Set", list(roles))
+    dashes = style.dashes("set:N", _("Set"), list(roles))
     return [bars, line.encode(x=unbinned, y=y, color=color, strokeDash=dashes)]
 
 
@@ -94,12 +95,12 @@ def _value_bars(
             x=style.labels(table["label"].unique().tolist(), axis_title),
             xOffset=alt.XOffset("set:N", sort=list(roles)),
             y=style.share_y("share:Q", y_title),
-            color=style.pair("set:N", "Set", roles),
+            color=style.pair("set:N", _("Set"), roles),
             tooltip=[
-                alt.Tooltip("set:N", title="Set"),
+                alt.Tooltip("set:N", title=_("Set")),
                 alt.Tooltip("label:N", title=axis_title),
-                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )

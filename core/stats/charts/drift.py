@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform import own_columns
+from core.platform.messages import _
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 
@@ -47,10 +48,12 @@ def probability_density(
         )
     table = pd.concat(parts, ignore_index=True)
     roles = _set_roles(table["set"].unique().tolist())
-    layers = density_charts.layers(table, "Predicted probability", roles)
+    layers = density_charts.layers(table, _("Predicted probability"), roles)
     if threshold is not None:
-        layers.append(style.rule("x", threshold, f"Threshold: {threshold:.2f}"))
-    return style.finish(layers, title, "Distribution of the predicted probability")
+        layers.append(
+            style.rule("x", threshold, _("Threshold: {threshold:.2f}", threshold=threshold))
+        )
+    return style.finish(layers, title, _("Distribution of the predicted probability"))
 
 
 def feature_density(
@@ -77,7 +80,7 @@ def feature_density(
     name = axis_title or own_columns.shown(feature)
     layers = density_charts.layers(rows, name, _set_roles(rows["set"].unique().tolist()))
     sets = " and ".join(rows["set"].unique())
-    return style.finish(layers, title, f"Distribution of {name} in {sets}")
+    return style.finish(layers, title, _("Distribution of {name} in {sets}", name=name, sets=sets))
 
 
 def psi_bars(
@@ -110,7 +113,11 @@ def psi_bars(
     """
     import altair as alt
 
-    levels = [f"stable < {warn:g}", f"watch ≥ {warn:g}", f"shifted ≥ {alert:g}"]
+    levels = [
+        f"stable < {warn:g}",
+        _("watch ≥ {warn:g}", warn=warn),
+        _("shifted ≥ {alert:g}", alert=alert),
+    ]
     # a column that could not be compared has no bar
     ranked = table.dropna(subset=["psi"]).sort_values("psi", ascending=False, kind="stable")
     pairs = zip(ranked["feature"], ranked["psi"], strict=True)
@@ -126,27 +133,29 @@ def psi_bars(
     )
     top = max(float(ranked["psi"].max()) * 1.2 if len(ranked) else 1.0, 1.0)
     tooltip = [
-        alt.Tooltip("feature:N", title="Feature"),
+        alt.Tooltip("feature:N", title=_("Feature")),
         alt.Tooltip("psi:Q", title="PSI", format=".4f"),
-        alt.Tooltip("level:N", title="Reading"),
+        alt.Tooltip("level:N", title=_("Reading")),
     ]
     if "ks" in ranked:
-        tooltip.append(alt.Tooltip("ks:Q", title="KS distance", format=".3f"))
+        tooltip.append(alt.Tooltip("ks:Q", title=_("KS distance"), format=".3f"))
     bars = (
         alt.Chart(ranked)
         .mark_bar()
         .encode(
             x=alt.X(
                 "start:Q",
-                title=f"PSI, {sets[1]} against {sets[0]} (log scale)",
+                title=_(
+                    "PSI, {value} against {value_2} (log scale)", value=sets[1], value_2=sets[0]
+                ),
                 scale=alt.Scale(type="log", domain=[floor, top], nice=False),
                 axis=alt.Axis(values=[0.001, 0.01, warn, alert, 1, 10], format="~g"),
             ),
             x2=alt.X2("end:Q"),
-            y=style.names(shown, "Feature"),
+            y=style.names(shown, _("Feature")),
             color=alt.Color(
                 "level:N",
-                title="Reading",
+                title=_("Reading"),
                 sort=levels,
                 scale=alt.Scale(
                     domain=levels,
@@ -160,11 +169,11 @@ def psi_bars(
     return style.finish(
         [
             bars,
-            style.rule("x", warn, f"Watch from {warn:g}", in_legend=False),
-            style.rule("x", alert, f"Shifted from {alert:g}", in_legend=False),
+            style.rule("x", warn, _("Watch from {warn:g}", warn=warn), in_legend=False),
+            style.rule("x", alert, _("Shifted from {alert:g}", alert=alert), in_legend=False),
         ],
         title,
-        "Population stability index of each feature",
+        _("Population stability index of each feature"),
         height=style.height_of(len(ranked), legend=True),
     )
 

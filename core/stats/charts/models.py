@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats import intervals
 from core.stats.charts import style
 
@@ -34,18 +35,18 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
 
     models = points["model"].unique().tolist()
     tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("fpr:Q", title="False positive rate", format=".1%"),
-        alt.Tooltip("tpr:Q", title="True positive rate", format=".1%"),
+        alt.Tooltip("model:N", title=_("Model")),
+        alt.Tooltip("fpr:Q", title=_("False positive rate"), format=".1%"),
+        alt.Tooltip("tpr:Q", title=_("True positive rate"), format=".1%"),
     ]
     if "threshold" in points:
-        tooltip.append(alt.Tooltip("threshold:Q", title="Threshold", format=".3f"))
+        tooltip.append(alt.Tooltip("threshold:Q", title=_("Threshold"), format=".3f"))
     lines = (
         alt.Chart(points)
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=style.share_x("fpr:Q", "False positive rate (%)", domain=[0, 1]),
-            y=style.share_y("tpr:Q", "True positive rate (%)", domain=[0, 1]),
+            x=style.share_x("fpr:Q", _("False positive rate (%)"), domain=[0, 1]),
+            y=style.share_y("tpr:Q", _("True positive rate (%)"), domain=[0, 1]),
             color=_models(models),
             strokeDash=_dashes(models),
             order=alt.Order("fpr:Q"),
@@ -53,7 +54,7 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
         )
     )
     return style.finish(
-        [_diagonal(0.0, 1.0), lines], title, "ROC curve of each model", height=style.HEIGHT + 40
+        [_diagonal(0.0, 1.0), lines], title, _("ROC curve of each model"), height=style.HEIGHT + 40
     )
 
 
@@ -82,19 +83,19 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
     last = min(float(np.ceil(np.nanmax(reach) * 20) / 20), 1.0)
     domain = [first, max(last, first + 0.05)]
     base = alt.Chart(table).encode(
-        x=style.share_x("mean_predicted:Q", "Mean predicted probability (%)", domain=domain),
+        x=style.share_x("mean_predicted:Q", _("Mean predicted probability (%)"), domain=domain),
         color=_models(models),
         tooltip=[
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("mean_predicted:Q", title="Mean predicted", format=".1%"),
-            alt.Tooltip("observed:Q", title="Observed", format=".1%"),
+            alt.Tooltip("model:N", title=_("Model")),
+            alt.Tooltip("mean_predicted:Q", title=_("Mean predicted"), format=".1%"),
+            alt.Tooltip("observed:Q", title=_("Observed"), format=".1%"),
             alt.Tooltip("low:Q", title="95 % from", format=".1%"),
             alt.Tooltip("high:Q", title="95 % to", format=".1%"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
     from_low, observed = (
-        style.share_y(field, "Observed share (%)", domain=domain)
+        style.share_y(field, _("Observed share (%)"), domain=domain)
         for field in ("low:Q", "observed:Q")
     )
     spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2=alt.Y2("high:Q"))
@@ -103,7 +104,7 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
     return style.finish(
         [_diagonal(*domain), spread, line, point],
         title,
-        "Observed share against predicted probability",
+        _("Observed share against predicted probability"),
         height=style.HEIGHT + 40,
     )
 
@@ -139,28 +140,32 @@ def confusion(
     )
     shown["count"] = [f"{rows:,}" for rows in shown["rows"]]
     pairs = zip(shown["share"], shown["actual"], strict=True)
-    shown["part"] = [f"{share:.1%} of {actual}" for share, actual in pairs]
+    shown["part"] = [
+        _("{share:.1%} of {actual}", share=share, actual=actual) for share, actual in pairs
+    ]
     order = [positive, negative]
     base = alt.Chart(shown).encode(
         x=alt.X(
             "predicted:N",
-            title="Predicted label",
+            title=_("Predicted label"),
             sort=order,
             axis=alt.Axis(labelAngle=0),
             scale=alt.Scale(paddingInner=0.01),
         ),
-        y=alt.Y("actual:N", title="Actual label", sort=order, scale=alt.Scale(paddingInner=0.02)),
+        y=alt.Y(
+            "actual:N", title=_("Actual label"), sort=order, scale=alt.Scale(paddingInner=0.02)
+        ),
         tooltip=[
-            alt.Tooltip("actual:N", title="Actual"),
-            alt.Tooltip("predicted:N", title="Predicted"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
-            alt.Tooltip("share:Q", title="Share of the actual label", format=".1%"),
+            alt.Tooltip("actual:N", title=_("Actual")),
+            alt.Tooltip("predicted:N", title=_("Predicted")),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
+            alt.Tooltip("share:Q", title=_("Share of the actual label"), format=".1%"),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title="Share of the actual label (%)",
+            title=_("Share of the actual label (%)"),
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )
@@ -171,7 +176,7 @@ def confusion(
         text=alt.Text("count:N"), color=ink
     )
     part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
-    return style.finish([cells, count, part], title, "Rows by actual and predicted label")
+    return style.finish([cells, count, part], title, _("Rows by actual and predicted label"))
 
 
 def metric_bars(
@@ -214,14 +219,14 @@ def metric_bars(
         .mark_bar()
         .encode(
             x=alt.X("value:Q", title=metric, axis=alt.Axis(tickCount=8)),
-            y=style.names(shown, "Model"),
+            y=style.names(shown, _("Model")),
             color=alt.condition(
                 "datum.best",
                 alt.value(style.PALETTE["accent"]),
                 alt.value(style.PALETTE["neutral"]),
             ),
             tooltip=[
-                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("model:N", title=_("Model")),
                 alt.Tooltip("value:Q", title=metric, format=".4f"),
             ],
         )
@@ -230,7 +235,7 @@ def metric_bars(
     if baseline is not None:
         layers.append(style.rule("x", baseline, f"{baseline_title}: {baseline:.4f}"))
     height = style.height_of(len(ranked), legend=baseline is not None)
-    return style.finish(layers, title, f"{metric} of each model", height=height)
+    return style.finish(layers, title, _("{metric} of each model", metric=metric), height=height)
 
 
 def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
@@ -252,7 +257,7 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
     import altair as alt
 
     models = folds["model"].unique().tolist()
-    y = alt.Y("model:N", title="Model", sort=models, axis=alt.Axis(labelLimit=260))
+    y = alt.Y("model:N", title=_("Model"), sort=models, axis=alt.Axis(labelLimit=260))
     means = folds.groupby("model", sort=False)["value"].agg(["mean", "std"]).reset_index()
     means["std"] = means["std"].fillna(0.0)
     means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
@@ -262,14 +267,14 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
         .encode(
             x=alt.X(
                 "value:Q",
-                title=f"{metric}, by fold",
+                title=_("{metric}, by fold", metric=metric),
                 scale=alt.Scale(zero=False),
                 axis=alt.Axis(tickCount=8),
             ),
             y=y,
             tooltip=[
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("fold:Q", title="Fold"),
+                alt.Tooltip("model:N", title=_("Model")),
+                alt.Tooltip("fold:Q", title=_("Fold")),
                 alt.Tooltip("value:Q", title=metric, format=".4f"),
             ],
         )
@@ -277,9 +282,9 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
     base = alt.Chart(means).encode(
         y=y,
         tooltip=[
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("mean:Q", title=f"{metric}, mean", format=".4f"),
-            alt.Tooltip("std:Q", title="Standard deviation", format=".4f"),
+            alt.Tooltip("model:N", title=_("Model")),
+            alt.Tooltip("mean:Q", title=_("{metric}, mean", metric=metric), format=".4f"),
+            alt.Tooltip("std:Q", title=_("Standard deviation"), format=".4f"),
         ],
     )
     accent = style.PALETTE["accent"]
@@ -288,7 +293,9 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
     )
     mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q"))
     height = style.height_of(len(means))
-    return style.finish([spread, points, mean], title, f"{metric} by fold", height=height)
+    return style.finish(
+        [spread, points, mean], title, _("{metric} by fold", metric=metric), height=height
+    )
 
 
 def _models(models: list[str]) -> alt.Color:
@@ -300,7 +307,7 @@ def _models(models: list[str]) -> alt.Color:
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in range(len(models))]
     scale = alt.Scale(domain=models, range=colours)
-    return alt.Color("model:N", title="Model", scale=scale, legend=style.legend(2))
+    return alt.Color("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 
 def _dashes(models: list[str]) -> alt.StrokeDash:
@@ -309,7 +316,7 @@ def _dashes(models: list[str]) -> alt.StrokeDash:
 
     dashes = [_DASHES[place % len(_DASHES)] for place in range(len(models))]
     scale = alt.Scale(domain=models, range=dashes)
-    return alt.StrokeDash("model:N", title="Model", scale=scale, legend=style.legend(2))
+    return alt.StrokeDash("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 
 def _diagonal(start: float, end: float) -> alt.Chart:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from core.platform.messages import _
+
 if TYPE_CHECKING:
     import altair as alt
 
@@ -190,7 +192,7 @@ def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.C
 
     base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
     rule = base.mark_rule(color=PALETTE["line"], strokeDash=[5, 4], strokeWidth=2)
-    tooltip = alt.Tooltip("text:N", title="Line")
+    tooltip = alt.Tooltip("text:N", title=_("Line"))
     dash: Any = alt.Undefined
     if in_legend:
         key = alt.Legend(
