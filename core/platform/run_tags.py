@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from core.platform.messages import Words, dumps, loads
+
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
 
@@ -28,6 +30,12 @@ AsJson = Annotated[
     Value,
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
+]
+# a message, or a plain text of earlier versions
+AsMessage = Annotated[
+    Words,
+    BeforeValidator(lambda value: loads(value) if _is_text(value) else value),
+    PlainSerializer(dumps),
 ]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 
@@ -51,7 +59,7 @@ class RunTags(BaseModel):
     Trial(fold=3, columns=('lat',), is_short=False)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

@@ -94,9 +94,9 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         alt.Chart(cells)
         .mark_rect()
         .encode(
-            x=alt.X("champion:Q", title="Champion's probability", scale=scale, axis=axis),
+            x=alt.X("champion:Q", title=_("Champion's probability"), scale=scale, axis=axis),
             x2=alt.X2("champion_to:Q"),
-            y=alt.Y("challenger:Q", title="Challenger's probability", scale=scale, axis=axis),
+            y=alt.Y("challenger:Q", title=_("Challenger's probability"), scale=scale, axis=axis),
             y2=alt.Y2("challenger_to:Q"),
             color=alt.Color(
                 "rows:Q",

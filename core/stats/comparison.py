@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +166,7 @@ def _sentence(better: str, gap: float, low: float, high: float) -> Message:
             high=high,
         )
     low, high = sorted((abs(low), abs(high)))
-    ends = {"gap": abs(gap), "low": low, "high": high}
+    ends: dict[str, Any] = {"gap": abs(gap), "low": low, "high": high}
     if better == "best":
         return Message(
             "Worse by {gap:.4f} (95%: {low:.4f} to {high:.4f}), more than chance.", **ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,7 @@ def trend(
     error = line.noise / np.sqrt(line.spread)
     slope, reach = line.slope, line.reach * error
     slope_low, slope_high = slope - reach, slope + reach
-    rate = {
+    rate: dict[str, Any] = {
         "slope": abs(slope),
         "percent": 100 * confidence,
         "low": min(abs(slope_low), abs(slope_high)),
@@ -229,7 +230,7 @@ def _when(at: float, first: float, last: float, now: float, limit: float) -> Mes
         return Message("The line is beyond the limit {limit:.4g} already.", limit=limit)
     if earliest > FAR_DAYS:
         return Message("It reaches the limit {limit:.4g} in more than ten years.", limit=limit)
-    range_of_days = {"limit": limit, "low": max(earliest, 0.0)}
+    range_of_days: dict[str, Any] = {"limit": limit, "low": max(earliest, 0.0)}
     if days >= FAR_DAYS:
         return Message(
             "It reaches the limit {limit:.4g} in more than ten years, at the earliest in "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -286,7 +287,7 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
         if abs(gap - usual) - reach <= 0.05:
             continue
         few = int(old_rows.get((row["column"], row["value"]), {"rows": 0})["rows"])
-        change = {"gap": gap, "rows": int(row["rows"])}
+        change: dict[str, Any] = {"gap": gap, "rows": int(row["rows"])}
         if before:
             text = Message(
                 "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, {usual:+.1%} in the "
@@ -453,7 +454,7 @@ def _of_base_rate(
     of_base_rate = Message("Always predicting the base rate gives {alone:.4f}.", alone=alone)
     if verdict != "not_applicable":
         return of_base_rate
-    rates = {"before": before, "rate": rate}
+    rates: dict[str, Any] = {"before": before, "rate": rate}
     if new[code] >= old[code]:
         return Message(
             "Not comparable: the base rate changed from {before:.1%} to {rate:.1%}. Compare the "

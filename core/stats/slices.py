@@ -224,7 +224,7 @@ def harm(
                 (first - second)[group.places], labels[group.places], outside=ERROR_RATE / judged
             )
         harmed = bool(low > margin + metrics.ROUNDING)
-        rise = {"difference": ours - theirs}
+        rise: dict[str, Any] = {"difference": ours - theirs}
         if count < min_rows:
             text = _too_few(count, min_rows)
         elif harmed:
@@ -361,8 +361,11 @@ def _reach(rows: int, judged: int) -> float:
 
 def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str, float, Message]:
     """Return the finding, its severity among findings of its kind, and a sentence."""
-    shares = {"predicted": figures["mean_probability"], "observed": figures["base_rate"]}
-    points = {"gap": 100 * abs(figures["gap"]), "least": 100 * surely, **shares}
+    shares: dict[str, Any] = {
+        "predicted": figures["mean_probability"],
+        "observed": figures["base_rate"],
+    }
+    points: dict[str, Any] = {"gap": 100 * abs(figures["gap"]), "least": 100 * surely, **shares}
     is_high = figures["gap"] > 0
     if surely > BIAS:
         text = (

@@ -306,7 +306,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=SHARE_WARNING, alert_high=SHARE_ALERT),
     )
-    shares = {"share": support.outside_share, "usual": support.outside_reference}
+    shares: dict[str, Any] = {"share": support.outside_share, "usual": support.outside_reference}
     text = {
         "ok": Message(
             "The rows lie within the tested range: {share:.1%} outside, {usual:.1%} of the "
@@ -324,14 +324,14 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
             **shares,
         ),
     }[verdict]
-    todo = {
+    todo: dict[str, Words] = {
         "ok": "",
         "warning": Message("Look at the new rows, and add labels for them."),
         "alert": Message(
             "Don't use the predictions for these rows until labels show how good they are. Label "
             "some, and train on them."
         ),
-    }[verdict]
+    }
     return Check(
         "outside_support",
         title,
@@ -343,7 +343,7 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         text,
         support.outside_low,
         support.outside_high,
-        todo,
+        todo[verdict],
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )

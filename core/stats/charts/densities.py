@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import Words, _
 from core.stats.charts import style
+from core.stats.drift import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt
 
 
 def layers(
-    table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: str = "rows"
+    table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: Words = ""
 ) -> list[alt.Chart]:
     """Return the layers that show a column's distribution in each set.
 
@@ -25,8 +26,8 @@ def layers(
         category), `rows`, `share`.
     roles : dict of str to str
         The role of each set, a key of `style.PALETTE`.
-    of : str
-        What the shares are of, for the axis title.
+    of : Message or str
+        What the shares are of, for the axis title; by default rows.
 
     Examples
     --------
@@ -37,7 +38,8 @@ def layers(
     """
     is_binned = bool((table["end"] > table["start"]).any())
     draw = _histogram if is_binned else _value_bars
-    return draw(table, axis_title, roles, _("Share of {of} (%)", of=of))
+    y_title = _("Share of {of} (%)", of=of) if of else _("Share of rows (%)")
+    return draw(table, axis_title, roles, y_title)
 
 
 def _histogram(
@@ -88,6 +90,7 @@ def _value_bars(
     """Return grouped bars: for each value, one bar per set."""
     import altair as alt
 
+    table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     bars = (
         alt.Chart(table)
         .mark_bar()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform import own_columns
-from core.platform.messages import _
+from core.platform.messages import Words, _, number
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 
@@ -48,6 +48,7 @@ def probability_density(
         )
     table = pd.concat(parts, ignore_index=True)
     roles = _set_roles(table["set"].unique().tolist())
+    table = table.assign(set=table["set"].map(style.set_name))
     layers = density_charts.layers(table, _("Predicted probability"), roles)
     if threshold is not None:
         layers.append(
@@ -57,7 +58,7 @@ def probability_density(
 
 
 def feature_density(
-    table: pd.DataFrame, feature: str, *, axis_title: str | None = None, title: str | None = None
+    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None, title: str | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of a feature in two sets, as shares of each set's rows.
 
@@ -77,9 +78,11 @@ def feature_density(
     'Latitude (degrees)'
     """
     rows = table[table["feature"] == feature]
-    name = axis_title or own_columns.shown(feature)
-    layers = density_charts.layers(rows, name, _set_roles(rows["set"].unique().tolist()))
-    sets = " and ".join(rows["set"].unique())
+    name = str(axis_title or own_columns.shown(feature))
+    roles = _set_roles(rows["set"].unique().tolist())
+    rows = rows.assign(set=rows["set"].map(style.set_name))
+    layers = density_charts.layers(rows, name, roles)
+    sets = list(roles)
     return style.finish(layers, title, _("Distribution of {name} in {sets}", name=name, sets=sets))
 
 
@@ -114,14 +117,14 @@ def psi_bars(
     import altair as alt
 
     levels = [
-        f"stable < {warn:g}",
-        _("watch ≥ {warn:g}", warn=warn),
-        _("shifted ≥ {alert:g}", alert=alert),
+        _("stable < {limit:g}", limit=warn),
+        _("changed ≥ {limit:g}", limit=warn),
+        _("changed a lot ≥ {limit:g}", limit=alert),
     ]
     # a column that could not be compared has no bar
     ranked = table.dropna(subset=["psi"]).sort_values("psi", ascending=False, kind="stable")
     pairs = zip(ranked["feature"], ranked["psi"], strict=True)
-    shown = [f"{own_columns.shown(feature)}  {psi:.3f}" for feature, psi in pairs]
+    shown = [f"{own_columns.shown(feature)}  {number(psi, '.3f')}" for feature, psi in pairs]
     level = np.digitize(ranked["psi"].to_numpy(dtype=float), [warn, alert])
     floor = 0.001
     ranked = ranked.assign(
@@ -146,7 +149,9 @@ def psi_bars(
             x=alt.X(
                 "start:Q",
                 title=_(
-                    "PSI, {value} against {value_2} (log scale)", value=sets[1], value_2=sets[0]
+                    "PSI, {current} against {reference} (log scale)",
+                    current=style.set_name(sets[1]),
+                    reference=style.set_name(sets[0]),
                 ),
                 scale=alt.Scale(type="log", domain=[floor, top], nice=False),
                 axis=alt.Axis(values=[0.001, 0.01, warn, alert, 1, 10], format="~g"),
@@ -169,8 +174,8 @@ def psi_bars(
     return style.finish(
         [
             bars,
-            style.rule("x", warn, _("Watch from {warn:g}", warn=warn), in_legend=False),
-            style.rule("x", alert, _("Shifted from {alert:g}", alert=alert), in_legend=False),
+            style.rule("x", warn, _("Changed from {limit:g}", limit=warn), in_legend=False),
+            style.rule("x", alert, _("Changed a lot from {limit:g}", limit=alert), in_legend=False),
         ],
         title,
         _("Population stability index of each feature"),
@@ -179,7 +184,11 @@ def psi_bars(
 
 
 def _set_roles(names: list[str]) -> dict[str, str]:
-    """Return the role, and so the colour, of each set; the first is the reference."""
+    """Return the role, and so the colour, of each set by its shown name.
+
+    The first is the reference.
+    """
+    shown = [style.set_name(name) for name in names]
     if len(names) == 1 and names != ["reference"]:
-        return {names[0]: "current"}
-    return dict(zip(names, ("reference", "current"), strict=False))
+        return {shown[0]: "current"}
+    return dict(zip(shown, ("reference", "current"), strict=False))

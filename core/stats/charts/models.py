@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import Words, _, number
 from core.stats import intervals
 from core.stats.charts import style
 
@@ -34,6 +34,7 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
     import altair as alt
 
     models = points["model"].unique().tolist()
+    points = points.assign(model=points["model"].map(style.set_name))
     tooltip = [
         alt.Tooltip("model:N", title=_("Model")),
         alt.Tooltip("fpr:Q", title=_("False positive rate"), format=".1%"),
@@ -77,7 +78,7 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
 
     models = bins["model"].unique().tolist()
     low, high = intervals.share(bins["observed"], bins["rows"])
-    table = bins.assign(low=low, high=high)
+    table = bins.assign(low=low, high=high, model=bins["model"].map(style.set_name))
     reach = table[["mean_predicted", "observed", "low", "high"]].to_numpy()
     first = max(float(np.floor(np.nanmin(reach) * 20) / 20), 0.0)
     last = min(float(np.ceil(np.nanmax(reach) * 20) / 20), 1.0)
@@ -89,8 +90,8 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
             alt.Tooltip("model:N", title=_("Model")),
             alt.Tooltip("mean_predicted:Q", title=_("Mean predicted"), format=".1%"),
             alt.Tooltip("observed:Q", title=_("Observed"), format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
@@ -110,7 +111,7 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
 
 
 def confusion(
-    table: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+    table: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
 ) -> alt.LayerChart:
     """Plot the confusion matrix, coloured by the share of the actual label.
 
@@ -131,41 +132,41 @@ def confusion(
     """
     import altair as alt
 
-    names = {1: positive, 0: negative}
+    names = {1: str(positive), 0: str(negative)}
     total = table.groupby("actual")["rows"].transform("sum")
     shown = table.assign(
         actual=table["actual"].map(names),
         predicted=table["predicted"].map(names),
         share=(table["rows"] / total.where(total > 0)).fillna(0.0),
     )
-    shown["count"] = [f"{rows:,}" for rows in shown["rows"]]
+    shown["count"] = [number(int(rows)) for rows in shown["rows"]]
     pairs = zip(shown["share"], shown["actual"], strict=True)
     shown["part"] = [
         _("{share:.1%} of {actual}", share=share, actual=actual) for share, actual in pairs
     ]
-    order = [positive, negative]
+    order = list(names.values())
     base = alt.Chart(shown).encode(
         x=alt.X(
             "predicted:N",
-            title=_("Predicted label"),
+            title=_("Predicted class"),
             sort=order,
             axis=alt.Axis(labelAngle=0),
             scale=alt.Scale(paddingInner=0.01),
         ),
         y=alt.Y(
-            "actual:N", title=_("Actual label"), sort=order, scale=alt.Scale(paddingInner=0.02)
+            "actual:N", title=_("Actual class"), sort=order, scale=alt.Scale(paddingInner=0.02)
         ),
         tooltip=[
             alt.Tooltip("actual:N", title=_("Actual")),
             alt.Tooltip("predicted:N", title=_("Predicted")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
-            alt.Tooltip("share:Q", title=_("Share of the actual label"), format=".1%"),
+            alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title=_("Share of the actual label (%)"),
+            title=_("Share of the actual class (%)"),
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )
@@ -176,16 +177,16 @@ def confusion(
         text=alt.Text("count:N"), color=ink
     )
     part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
-    return style.finish([cells, count, part], title, _("Rows by actual and predicted label"))
+    return style.finish([cells, count, part], title, _("Rows by actual and predicted class"))
 
 
 def metric_bars(
     table: pd.DataFrame,
-    metric: str,
+    metric: Words,
     *,
     higher_is_better: bool,
     baseline: float | None = None,
-    baseline_title: str = "Base rate",
+    baseline_title: Words = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Plot one metric of each model as bars from zero, best first and in the accent colour.
@@ -194,10 +195,12 @@ def metric_bars(
     ----------
     table : DataFrame
         Columns `model`, `value`.
-    metric : str
+    metric : Message or str
         Title of the value axis, with the unit.
     baseline : float, optional
         Drawn as a rule.
+    baseline_title : Message or str
+        By default "Base rate".
 
     Examples
     --------
@@ -212,13 +215,13 @@ def metric_bars(
         "value", ascending=not higher_is_better, kind="stable"
     )
     pairs = zip(ranked["model"], ranked["value"], strict=True)
-    shown = [f"{model}  {value:.3f}" for model, value in pairs]
+    shown = [f"{model}  {number(value, '.3f')}" for model, value in pairs]
     ranked = ranked.assign(shown=shown, best=np.arange(len(ranked)) == 0)
     bars = (
         alt.Chart(ranked)
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title=metric, axis=alt.Axis(tickCount=8)),
+            x=alt.X("value:Q", title=str(metric), axis=alt.Axis(tickCount=8)),
             y=style.names(shown, _("Model")),
             color=alt.condition(
                 "datum.best",
@@ -227,25 +230,29 @@ def metric_bars(
             ),
             tooltip=[
                 alt.Tooltip("model:N", title=_("Model")),
-                alt.Tooltip("value:Q", title=metric, format=".4f"),
+                alt.Tooltip("value:Q", title=str(metric), format=".4f"),
             ],
         )
     )
     layers = [bars]
     if baseline is not None:
-        layers.append(style.rule("x", baseline, f"{baseline_title}: {baseline:.4f}"))
+        layers.append(
+            style.rule(
+                "x", baseline, f"{baseline_title or _('Base rate')}: {number(baseline, '.4f')}"
+            )
+        )
     height = style.height_of(len(ranked), legend=baseline is not None)
     return style.finish(layers, title, _("{metric} of each model", metric=metric), height=height)
 
 
-def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
+def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -> alt.LayerChart:
     """Plot one metric in every fold of each model, with mean and one standard deviation.
 
     Parameters
     ----------
     folds : DataFrame
         Columns `model`, `fold`, `value`.
-    metric : str
+    metric : Message or str
         Title of the value axis, with the unit.
 
     Examples
@@ -275,7 +282,7 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
             tooltip=[
                 alt.Tooltip("model:N", title=_("Model")),
                 alt.Tooltip("fold:Q", title=_("Fold")),
-                alt.Tooltip("value:Q", title=metric, format=".4f"),
+                alt.Tooltip("value:Q", title=str(metric), format=".4f"),
             ],
         )
     )
@@ -306,7 +313,7 @@ def _models(models: list[str]) -> alt.Color:
         colours = [style.PALETTE[model] for model in models]
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in range(len(models))]
-    scale = alt.Scale(domain=models, range=colours)
+    scale = alt.Scale(domain=[style.set_name(model) for model in models], range=colours)
     return alt.Color("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 
