@@ -10,17 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    SkipValidation,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from core.platform import messages
-from core.platform.messages import Words
+from core.platform.messages import Words, dumps, loads
 
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
@@ -41,10 +33,10 @@ AsJson = Annotated[
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
 ]
-AsWords = Annotated[
+# a message, or a plain text of earlier versions
+AsMessage = Annotated[
     Words,
-    SkipValidation,
-    BeforeValidator(lambda value: messages.loads(value) if _is_text(value) else value),
+    BeforeValidator(lambda value: loads(value) if _is_text(value) else value),
     PlainSerializer(lambda value: _tag_of(value)),
 ]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
@@ -56,7 +48,7 @@ def _is_text(value: object) -> bool:
 
 def _tag_of(words: Words) -> str:
     """Return words for a tag; too long ones as a text that is cut off."""
-    text = messages.dumps(words)
+    text = dumps(words)
     return text if len(text) <= TAG_CHARACTERS else str(words)[:TAG_CHARACTERS]
 
 
@@ -75,7 +67,7 @@ class RunTags(BaseModel):
     Trial(fold=3, columns=('lat',), is_short=False)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

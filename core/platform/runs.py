@@ -10,7 +10,7 @@ from typing import TypeVar
 from core.platform.errors import NotReadyError
 from core.platform.messages import Message, Words
 from core.platform.model_files import Digests
-from core.platform.run_tags import AsJson, AsWords, Listed, Moment, RunTags
+from core.platform.run_tags import AsJson, AsMessage, Listed, Moment, RunTags
 
 Known = TypeVar("Known")
 
@@ -24,7 +24,7 @@ class EveryRun(RunTags):
     job_id: str | None = None
     # set if anything comes from the built-in sample
     sample: bool = False
-    error: AsWords = ""
+    error: AsMessage = ""
 
 
 class TrainedModel(RunTags):

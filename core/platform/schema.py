@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform import messages, row_faults, rows
+from core.platform import row_faults, rows
 from core.platform.errors import InputError
 from core.platform.messages import Message, Words, plural, sentences
 from core.platform.project import Column, Identity, ProjectSpec
@@ -98,7 +98,7 @@ class Validated:
 
 
 def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return the findings as a table, one column per field; `where` and `text` for `loads`.
+    """Return the findings as a table, one column per field.
 
     Examples
     --------
@@ -106,11 +106,8 @@ def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     ['severity', 'check', 'column', 'rows', 'examples', 'where', 'text']
     """
     names = list(Finding.__dataclass_fields__)
-    lines = [
-        asdict(finding)
-        | {"where": messages.dumps(finding.where), "text": messages.dumps(finding.text)}
-        for finding in findings
-    ]
+    # not `asdict`, which takes messages apart
+    lines = [[getattr(finding, name) for name in names] for finding in findings]
     table = pd.DataFrame(lines, columns=names)
     return table.astype({"rows": "Int64"})
 

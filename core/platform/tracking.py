@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.platform import mlflow_client, model_files, set_aside, steps
+from core.platform import message_tables, messages, mlflow_client, model_files, set_aside, steps
 from core.platform.config import Options, Settings
 from core.platform.errors import CourtsideError, NotReadyError, without_secrets, words_of
 from core.platform.git import git_commit as git_commit
@@ -262,7 +262,8 @@ def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
     NotReadyError
         If the run has no such table.
     """
-    return pd.read_parquet(artifact(settings, run_id, f"tables/{name}.parquet"))
+    path = artifact(settings, run_id, f"tables/{name}.parquet")
+    return message_tables.to_messages(pd.read_parquet(path))
 
 
 def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
@@ -274,7 +275,7 @@ def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
         If the run has no such document.
     """
     path = artifact(settings, run_id, f"documents/{name}.json")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = messages.from_data(json.loads(path.read_text(encoding="utf-8")))
     return content
 
 
@@ -378,10 +379,11 @@ def _data_set(mlflow: Any, dataset: Dataset) -> Any:
 def _write_artifacts(place: Path, record: Record) -> None:
     for name, frame in record.tables.items():
         (place / "tables").mkdir(exist_ok=True)
-        frame.to_parquet(place / "tables" / f"{name}.parquet")
+        stored = message_tables.to_texts(frame)
+        stored.to_parquet(place / "tables" / f"{name}.parquet")
     for name, document in record.documents.items():
         (place / "documents").mkdir(exist_ok=True)
-        text = json.dumps(document, indent=2, default=str)
+        text = json.dumps(messages.to_data(document), indent=2, default=str)
         (place / "documents" / f"{name}.json").write_text(text, encoding="utf-8")
     if record.figures:
         import vl_convert
