@@ -17,7 +17,7 @@ from core.platform import bounds, csv_dialect, project, schema, storage, tables,
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError
-from core.platform.messages import Message
+from core.platform.messages import Message, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -72,7 +72,7 @@ class Result:
     snapshot: str
     rows: int
     columns: int
-    warnings: tuple[str, ...]
+    warnings: tuple[Words, ...]
     dialects: tuple[str, ...] = ()
 
 
@@ -116,7 +116,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         _refuse_twins(files)
         progress.update(0.4, Message("Reading the files"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
-        progress.update(0.5, Message("Checking {raw:,} rows", raw=len(raw)))
+        progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
         unread = [name for name in columns if name not in raw]
         inspected = schema.inspect_source(raw, spec, unread)
         findings = (*inspected.findings, *notes, *left_out)
@@ -135,7 +135,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         inspected.required()
         snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id, dialects)
-        progress.update(0.6, Message("Gathering the picture of the data"))
+        progress.update(0.6, Message("Describing the data"))
         record = _record(spec, inspected.frame, snapshot, options)
         progress.update(0.85, Message("Recording the run"))
         tracking.log(settings, run_id, record)
@@ -143,7 +143,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         if options.source == "download":
             storage.forget_downloads(settings)
         progress.update(
-            1.0, Message("{rows_raw:,} rows, {width} columns", rows_raw=rows_raw, width=width)
+            1.0, Message("{rows:,} rows, {columns:,} columns", rows=rows_raw, columns=width)
         )
     warnings = tuple(finding.text for finding in findings if finding.severity == "warning")
     written = tuple(dict.fromkeys(dialect.code for dialect in dialects if dialect is not None))
@@ -240,7 +240,7 @@ def _collect(
 ) -> list[_File]:
     """Return the files of the source; zip files are not unpacked yet."""
     if options.source == "sample":
-        progress.update(0.1, Message("Making the sample"))
+        progress.update(0.1, Message("Creating the sample"))
         tables = project.sample_tables(settings.project)
         sample = part(spec.name, "sample")
         if sample is None:
@@ -298,10 +298,10 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     if missing:
         raise InputError(
             Message(
-                "There is no {missing} in {path} any more. Found: {by_name}.",
-                missing=", ".join(missing),
+                "{missing} is no longer in {path}. Found: {files}.",
+                missing=missing,
                 path=path,
-                by_name=", ".join(by_name),
+                files=list(by_name),
             )
         )
     return [_File(name, by_name[name]) for name in options.files or by_name]
@@ -323,10 +323,10 @@ def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> li
             progress.update(
                 0.05 + 0.35 * (before + have) / total,
                 Message(
-                    "Downloading {name}: {done:.1f} of {value:.1f} MB",
+                    "Downloading {name}: {done:.1f} of {total:.1f} MB",
                     name=name,
                     done=done,
-                    value=total / 1e6,
+                    total=total / 1e6,
                 ),
             )
 
@@ -365,9 +365,9 @@ def _unpacked(
         for member in members:
             if member not in fitting:
                 text = Message(
-                    "'{name}' in '{name_2}' was left out: it has other columns.",
+                    "'{name}' in '{archive}' was skipped: it has other columns.",
                     name=member.name,
-                    name_2=file.name,
+                    archive=file.name,
                 )
                 left_out.append(Finding("warning", "file", "", None, "", "", text))
     return taken, left_out
@@ -390,9 +390,9 @@ def _refuse_twins(files: Sequence[_File]) -> None:
         if digest in seen:
             raise InputError(
                 Message(
-                    "'{name}' is the same file as '{value}'. Bring it once.",
+                    "'{name}' is the same file as '{other}'. Bring it once.",
                     name=file.name,
-                    value=seen[digest],
+                    other=seen[digest],
                 )
             )
         seen[digest] = file.name
@@ -415,7 +415,7 @@ def _read(
         except InputError as error:
             faults.append(error.message)
     if faults:
-        raise InputError(" ".join(faults))
+        raise InputError(sentences(*faults))
     # the size of unpacked files has not been checked yet
     size = sum(file.path.stat().st_size for file in files)
     bounds.check_bytes(", ".join(file.name for file in files), size, storage.upload_limit(settings))
@@ -427,19 +427,19 @@ def _read(
         if shapes[-1] != shapes[0]:
             raise InputError(
                 Message(
-                    "'{name}' has other columns than '{name_2}' ({value}). Bring files of one "
-                    "shape.",
+                    "'{name}' has other columns than '{other}' ({columns}). Bring files with the "
+                    "same columns.",
                     name=file.name,
-                    name_2=files[0].name,
-                    value=", ".join(sorted(shapes[-1] ^ shapes[0])[:5]),
+                    other=files[0].name,
+                    columns=sorted(shapes[-1] ^ shapes[0])[:5],
                 )
             )
         for alias, name in taken.items():
             text = Message(
-                "In '{name}' the column '{alias}' is taken as '{name_2}'.",
+                "In '{name}' the column '{alias}' is read as '{column}'.",
                 name=file.name,
                 alias=alias,
-                name_2=name,
+                column=name,
             )
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]

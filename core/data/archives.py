@@ -101,13 +101,7 @@ def _members(
                     )
                 ) from error
             if suffix == ".zip":
-                yield from _members(
-                    target,
-                    Message("{label} in {name}", label=label, name=name),
-                    folder,
-                    room,
-                    deep=False,
-                )
+                yield from _members(target, f"{name}/{label}", folder, room, deep=False)
             else:
                 yield label, target
 
@@ -116,10 +110,10 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
     if len(infos) > MAX_MEMBERS:
         raise InputError(
             Message(
-                "'{name}' holds {infos:,} files; at most {max_members} are taken.",
+                "'{name}' contains {files:,} files; the limit is {most:,}.",
                 name=name,
-                infos=len(infos),
-                max_members=MAX_MEMBERS,
+                files=len(infos),
+                most=MAX_MEMBERS,
             )
         )
     for info in infos:
@@ -130,10 +124,10 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
         if out or link or PureWindowsPath(given).drive:
             raise InputError(
                 Message(
-                    "'{name}' holds a path that leads out of it ({value!r}). Nothing was unpacked. "
-                    "Pack the tables alone, without their folders.",
+                    "'{name}' contains a path that leads out of it ({path!r}). Nothing was "
+                    "unpacked. Pack the tables alone, without their folders.",
                     name=name,
-                    value=given[:60],
+                    path=given[:60],
                 )
             )
         if info.flag_bits & 1:
@@ -155,11 +149,10 @@ def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
             file.write(block)
 
 
-def _too_large(name: str, size: int, limit: int) -> str:
+def _too_large(name: str, size: int, limit: int) -> Message:
     return Message(
-        "'{name}' holds {value:,.1f} MB or more once it is unpacked; at most "
-        "{value_2:,.1f} are taken.",
+        "'{name}' has {size:,.1f} MB or more once it is unpacked; the limit is {most:,.1f} MB.",
         name=name,
-        value=size / 1e6,
-        value_2=limit / 1e6,
+        size=size / 1e6,
+        most=limit / 1e6,
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from core.platform.messages import _
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
+from core.stats.drift import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -23,7 +24,7 @@ def class_balance(
     Parameters
     ----------
     counts : DataFrame
-        Columns `set`, `label` (class names), `rows`.
+        Columns `set` (a code of `style.SET_LABELS`), `label` (class names), `rows`.
 
     Examples
     --------
@@ -33,6 +34,7 @@ def class_balance(
     """
     import altair as alt
 
+    counts = counts.assign(set=counts["set"].map(style.set_name))
     sets = counts["set"].unique().tolist()
     table = counts.assign(
         share=counts["rows"] / counts.groupby("set")["rows"].transform("sum"),
@@ -70,7 +72,7 @@ def make_rate_by(
     *,
     axis_title: str | None = None,
     average: float | None = None,
-    rate_title: str = "Make rate",
+    rate_title: str = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
@@ -85,6 +87,8 @@ def make_rate_by(
         Meaning of the column, with its unit.
     average : float, optional
         Drawn as a rule.
+    rate_title : str
+        Meaning of the rate; by default the make rate.
 
     Examples
     --------
@@ -96,7 +100,8 @@ def make_rate_by(
     import altair as alt
 
     numeric = pd.api.types.is_numeric_dtype(table[by]) and len(table) > 10
-    name = axis_title or by
+    name, rate_title = axis_title or by, rate_title or _("Make rate")
+    table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     if numeric:
         scale = alt.Scale(zero=False, nice=False, padding=12)
         x = alt.X(f"{by}:Q", title=name, sort=None, scale=scale)
@@ -108,8 +113,8 @@ def make_rate_by(
         tooltip=[
             alt.Tooltip(f"{by}:{'Q' if numeric else 'N'}", title=name),
             alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
             alt.Tooltip("rows:Q", title=_("Rows with a label"), format=","),
         ],
     )
@@ -236,7 +241,8 @@ def slice_bars(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed", "without label": "neutral"}
+    words = {positive: "made", negative: "missed", _("without label"): "neutral"}
+    binned = binned.assign(label=binned["label"].replace(OTHERS, _("others")))
     columns = ("positive", "negative", "unlabelled")
     parts = [
         binned[["place", "label"]].assign(result=word, rows=binned[name], order=order)
@@ -294,7 +300,7 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         ),
         tooltip=[
             alt.Tooltip("one:N", title=_("Column")),
-            alt.Tooltip("other:N", title="and"),
+            alt.Tooltip("other:N", title=_("Other column")),
             alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )

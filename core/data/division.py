@@ -84,9 +84,7 @@ def refuse(plan: Plan) -> None:
         )
     if unknown := [name for name in plan.rows if name not in spec.columns]:
         raise InputError(
-            Message(
-                "The project has no column {unknown} to filter rows by.", unknown=", ".join(unknown)
-            )
+            Message("The project has no column {columns} to filter rows by.", columns=unknown)
         )
     if plan.split == "group" and spec.group is None:
         raise InputError(

@@ -28,7 +28,7 @@ _BLOCK = 1 << 16
 # statuses worth a retry: busy, not refused
 _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
-_EARLY = Message("it ended too early")
+_EARLY = "it ended too early"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LATER = Message("Press Acquire again later, or bring the file as an upload.")
 
@@ -86,12 +86,12 @@ def fetch(
     part.unlink()
     raise DownloadError(
         Message(
-            "What {url} sent for {name} is not the file that the project names (SHA-256 "
-            "{value}…, not {value_2}…). Nothing was changed. Bring it as an upload.",
-            url=_host(url),
+            "What {host} sent for {name} is not the file that the project names (SHA-256 "
+            "{digest}…, not {expected}…). Nothing was changed. Bring it as an upload.",
+            host=_host(url),
             name=item.name,
-            value=digest[:12],
-            value_2=item.sha256[:12],
+            digest=digest[:12],
+            expected=item.sha256[:12],
         )
     )
 
@@ -133,9 +133,7 @@ def _receive(
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _follow(session, url, headers, timeout) as answer:
         if answer.status_code in _BUSY:
-            raise requests.HTTPError(
-                Message("it answers {status_code}", status_code=answer.status_code), response=answer
-            )
+            raise requests.HTTPError(f"{answer.status_code}", response=answer)
         taken_up = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
             f"bytes {have}-"
         )
@@ -143,10 +141,10 @@ def _receive(
             part.unlink(missing_ok=True)
             raise DownloadError(
                 Message(
-                    "{url} does not give {name}: it answers {status_code}. {later}",
-                    url=_host(url),
+                    "{host} does not provide {name}: it answers {status}. {later}",
+                    host=_host(url),
                     name=item.name,
-                    status_code=answer.status_code,
+                    status=answer.status_code,
                     later=_LATER,
                 )
             )
@@ -161,7 +159,7 @@ def _receive(
                     break
                 if time.monotonic() > deadline:
                     raise DownloadError(
-                        Message("{url} is too slow. {later}", url=_host(url), later=_LATER)
+                        Message("{host} is too slow. {later}", host=_host(url), later=_LATER)
                     )
                 file.write(block)
                 report(have)
@@ -188,13 +186,13 @@ def _follow(
             _refuse_private(target)
         except ValueError as error:  # invalid brackets or port; requests parses it as well
             raise DownloadError(
-                Message("{url} redirects to what is no web address.", url=_host(url))
+                Message("{host} redirects to an address that is not of the web.", host=_host(url))
             ) from error
         url = target
     raise DownloadError(
         Message(
-            "{url} redirects more than {redirects} times. Nothing was changed.",
-            url=_host(url),
+            "{host} redirects more than {redirects} times. Nothing was changed.",
+            host=_host(url),
             redirects=REDIRECTS,
         )
     )
@@ -206,23 +204,21 @@ def _refuse_private(url: str) -> None:
     port = parts.port or 0  # raises if invalid
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DownloadError(
-            Message("A redirect leads to {value}, which is no web address.", value=url[:80])
+            Message("A redirect leads to {address}, which is not of the web.", address=url[:80])
         )
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
         if get_environ_proxies(url):
             return  # the proxy resolves the name; this machine cannot
-        raise requests.ConnectionError(
-            Message("no address for {hostname}", hostname=parts.hostname)
-        ) from error
+        raise requests.ConnectionError(f"no address for {parts.hostname}") from error
     for *_, place in addresses:
         if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
             raise DownloadError(
                 Message(
-                    "A redirect leads to {hostname}, an address in a private network. It was not "
+                    "A redirect leads to {host}, an address in a private network. It was not "
                     "followed, and nothing was changed.",
-                    hostname=parts.hostname,
+                    host=parts.hostname,
                 )
             )
 
@@ -239,7 +235,7 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global
 
 
-def _why(url: str, error: requests.RequestException) -> str:
+def _why(url: str, error: requests.RequestException) -> Message:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
         return Message(
@@ -251,39 +247,39 @@ def _why(url: str, error: requests.RequestException) -> str:
     cause = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
         return Message(
-            "{host} does not answer in time. What came so far is kept. {later}",
+            "{host} does not answer in time. The downloaded part is kept. {later}",
             host=host,
             later=_LATER,
         )
     if isinstance(error, requests.HTTPError):
         return Message(
-            "{host} is busy: {error}. What came so far is kept. {later}",
+            "{host} is busy: it answers {status}. The downloaded part is kept. {later}",
             host=host,
-            error=error,
+            status=str(error),
             later=_LATER,
         )
     broken = requests.exceptions.ChunkedEncodingError
     if isinstance(error, broken) or isinstance(cause, ProtocolError) or cause == _EARLY:
         return Message(
-            "{host} broke off the download. What came so far is kept. {later}",
+            "{host} broke off the download. The downloaded part is kept. {later}",
             host=host,
             later=_LATER,
         )
     return Message(
-        "{host} cannot be reached. Is this machine offline? What came so far is kept. {later}",
+        "{host} cannot be reached. Is this machine offline? The downloaded part is kept. {later}",
         host=host,
         later=_LATER,
     )
 
 
-def _wrong_size(url: str, item: Download, size: int) -> str:
+def _wrong_size(url: str, item: Download, size: int) -> Message:
     return Message(
-        "{url} offers {size:,} bytes for {name}; the project names {size_2:,}. Nothing "
-        "was changed. Bring the file as an upload.",
-        url=_host(url),
+        "{host} offers {size:,} bytes for {name}; the project names {expected:,}. Nothing was "
+        "changed. Bring the file as an upload.",
+        host=_host(url),
         size=size,
         name=item.name,
-        size_2=item.size,
+        expected=item.size,
     )
 
 

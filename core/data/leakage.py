@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.messages import Message
-from core.platform.project import ProjectSpec
+from core.platform.project import ProjectSpec, words
 
 # A single column whose AUC is this high is suspicious.
 TOO_GOOD = 0.80
@@ -120,7 +120,7 @@ def _bins(values: pd.Series[Any]) -> npt.NDArray[np.int64]:
 
 def _findings(
     name: str, values: pd.Series[Any], measured: pd.Series[float], spec: ProjectSpec
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Message]]:
     column = spec.columns.get(name)
     distinct = values.nunique()
     findings = []
@@ -129,10 +129,10 @@ def _findings(
             (
                 "recorded_after",
                 Message(
-                    "'{name}' is noted only after what is predicted ({name_2}). A model that uses "
-                    "it describes; it does not foresee.",
-                    name=name,
-                    name_2=spec.about(name),
+                    "'{feature}' is recorded only after the predicted event ({meaning}). A model "
+                    "that uses it cannot predict beforehand.",
+                    feature=name,
+                    meaning=words(spec.about(name)),
                 ),
             )
         )
@@ -143,11 +143,11 @@ def _findings(
             (
                 "identifier",
                 Message(
-                    "'{name}' names rows ({distinct:,} values in {values:,} rows). A model can "
-                    "learn them by heart, and new rows have new ones.",
-                    name=name,
-                    distinct=distinct,
-                    values=len(values),
+                    "'{feature}' identifies rows ({values:,} values in {rows:,} rows). A model can "
+                    "memorize them, and new rows have new values.",
+                    feature=name,
+                    values=distinct,
+                    rows=len(values),
                 ),
             )
         )
@@ -155,25 +155,31 @@ def _findings(
         findings.append(
             (
                 "constant",
-                Message("'{name}' is the same in every row. A model learns nothing.", name=name),
+                Message(
+                    "'{feature}' has the same value in every row. A model learns nothing from it.",
+                    feature=name,
+                ),
             )
         )
     if measured[name] >= TOO_GOOD:
         others = measured.drop(name).dropna()
-        beside = (
-            Message(", the next best column with {max:.2f}", max=others.max())
-            if len(others)
-            else ""
-        )
         findings.append(
             (
                 "too_good",
                 Message(
-                    "'{name}' alone tells the classes apart with a ROC AUC of {value:.2f}{beside}. "
-                    "Make sure that it is known before what is predicted.",
-                    name=name,
-                    value=measured[name],
-                    beside=beside,
+                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f} (the next "
+                    "best column: {next_auc:.2f}). Make sure that it is known before the "
+                    "predicted event.",
+                    feature=name,
+                    auc=float(measured[name]),
+                    next_auc=float(others.max()),
+                )
+                if len(others)
+                else Message(
+                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f}. Make "
+                    "sure that it is known before the predicted event.",
+                    feature=name,
+                    auc=float(measured[name]),
                 ),
             )
         )

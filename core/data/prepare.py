@@ -60,7 +60,7 @@ class Options(config.Options):
     ) -> dict[str, tuple[str, ...]] | None:
         empty = [column for column, values in (value or {}).items() if not values]
         if empty:
-            raise ValueError(Message("no value of {empty} is chosen", empty=", ".join(empty)))
+            raise ValueError(Message("no value of {columns} is chosen", columns=empty))
         return value
 
     @model_validator(mode="after")
@@ -118,10 +118,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         progress.update(0.1, Message("Reading the raw rows"))
         inputs = prepare_inputs.gather(archive, run, known, spec, options.continues)
         raw = inputs.raw
-        progress.update(0.4, Message("Filtering and splitting {raw:,} rows", raw=len(raw)))
+        progress.update(0.4, Message("Filtering and splitting {rows:,} rows", rows=len(raw)))
         divided = division.divide(inputs, plan, test_from)
         sets = division.prepared_sets(divided, plan)
-        progress.update(0.6, Message("Looking at the split"))
+        progress.update(0.6, Message("Checking the split"))
         prepared = prepare_record.prepared(
             plan, options.model_dump(mode="json"), inputs.snapshot, sets, run.run_id
         )

@@ -62,7 +62,7 @@ def of_division(plan: Plan, divided: Division, rows_raw: int) -> Record:
     leaks = leakage.inspect(train, leakage.alone(train, divided.train[spec.target]), spec)
     values = {check.code: check.value for check in judged if check.value is not None}
     return Record(
-        params={"inputs": ",".join(inputs), "rows_kept": split.filter_text(plan.rows)},
+        params={"inputs": ",".join(inputs), "rows_kept": str(split.filter_text(plan.rows))},
         metrics={
             "rows_raw": rows_raw,
             "rows_other": divided.kept.rows_other,
@@ -175,8 +175,8 @@ def _refuse_empty(
     if empty := train.columns[train.isna().all()].tolist():
         raise InputError(
             Message(
-                "{empty}: no row of the training set has a value. Choose other features.",
-                empty=", ".join(empty),
+                "No row of the training set has a value of {features}. Choose other features.",
+                features=empty,
             )
         )
     rows = train.isna().sum() + test.isna().sum()
@@ -185,11 +185,11 @@ def _refuse_empty(
         formula = spec.engineered[name].formula
         raise InputError(
             Message(
-                "'{name}' ({formula}) has no value in {value:,} complete rows. Have missing "
-                "values imputed, or leave it out.",
-                name=name,
+                "'{feature}' ({formula}) has no value in {rows:,} complete rows. Impute missing "
+                "values, or leave it out.",
+                feature=name,
                 formula=formula,
-                value=int(rows[name]),
+                rows=int(rows[name]),
             )
         )
 

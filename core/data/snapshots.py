@@ -116,10 +116,10 @@ class Archive:
             names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
             raise StoreError(
                 Message(
-                    "The snapshot {id} ({names}) was changed or removed on disk. Raw data must "
-                    "stay as it came: acquire it again from its source.",
-                    id=snapshot.id,
-                    names=names,
+                    "The snapshot {snapshot} ({files}) was changed or removed on disk. Raw data "
+                    "must not change: acquire it again from its source.",
+                    snapshot=snapshot.id,
+                    files=names,
                 )
             )
         return [place / file.stored for file in snapshot.files]
@@ -292,10 +292,7 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
         if snapshot.id == snapshot_id:
             return snapshot
     raise InputError(
-        Message(
-            "There is no snapshot {snapshot_id}. Choose one that is listed.",
-            snapshot_id=snapshot_id,
-        )
+        Message("There is no snapshot {snapshot}. Choose one that is listed.", snapshot=snapshot_id)
     )
 
 

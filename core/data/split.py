@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.errors import InputError
-from core.platform.messages import Message
-from core.platform.project import ProjectSpec
+from core.platform.messages import Message, Words, in_context
+from core.platform.project import ProjectSpec, words
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Filtered:
     rows_missing: int
 
 
-def filter_text(rows: Mapping[str, Sequence[str]]) -> str:
+def filter_text(rows: Mapping[str, Sequence[str]]) -> Words:
     """Return a row filter in words.
 
     Examples
     --------
-    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), filter_text({})
-    ('period = 1 or 4; playoffs = 0', 'all')
+    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), str(filter_text({}))
+    ('period = 1, 4; playoffs = 0', 'all')
     """
-    parts = (f"{column} = {' or '.join(values)}" for column, values in rows.items())
-    return "; ".join(parts) or "all"
+    parts = (f"{column} = {', '.join(values)}" for column, values in rows.items())
+    return "; ".join(parts) or in_context("rows", "all")
 
 
 def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
@@ -88,23 +88,20 @@ def filter_rows(
     for column, values in (default_rows(spec) if only is None else only).items():
         before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
         if chosen.empty:
-            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "none"
-            wanted = " or ".join(f"'{value}'" for value in values) or Message("none of its values")
             raise InputError(
                 Message(
-                    "No row has {column} = {wanted} (found: {kinds}).",
+                    "No row has {column} = {wanted}. Its values are: {present}.",
                     column=column,
-                    wanted=wanted,
-                    kinds=kinds,
+                    wanted=", ".join(f"'{value}'" for value in values) or "''",
+                    present=", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "–",
                 )
             )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
         raise InputError(
             Message(
-                "None of the {chosen:,} rows has a label ('{target}'). There is nothing to "
-                "train on.",
-                chosen=len(chosen),
+                "None of the {rows:,} rows has a label ('{target}'). There is nothing to train on.",
+                rows=len(chosen),
                 target=spec.target,
             )
         )
@@ -115,12 +112,11 @@ def filter_rows(
         holes = labelled[list(needed)].isna().sum()
         raise InputError(
             Message(
-                "Every row lacks a value that is needed (column '{idxmax}' misses {max:,} of "
-                "{labelled:,}). Choose another way with missing values, other features or "
-                "another split.",
-                idxmax=holes.idxmax(),
-                max=holes.max(),
-                labelled=len(labelled),
+                "Every row lacks a required value (column '{column}' lacks {missing:,} of "
+                "{rows:,}). Impute missing values, or choose other features or another split.",
+                column=str(holes.idxmax()),
+                missing=int(holes.max()),
+                rows=len(labelled),
             )
         )
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
@@ -129,9 +125,9 @@ def filter_rows(
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
             Message(
-                "All {frame:,} rows are '{name}'. A classifier needs rows of both classes.",
-                frame=len(frame),
-                name=name,
+                "All {rows:,} rows are '{label}'. A classifier needs rows of both classes.",
+                rows=len(frame),
+                label=words(name),
             )
         )
     return Filtered(
@@ -211,12 +207,12 @@ def by_time(
         if later.all() or not later.any():
             raise InputError(
                 Message(
-                    "No row lies on one side of {time} = {test_from}; the rows reach from {min} to "
-                    "{max}. Choose a moment in between.",
+                    "No row lies on one side of {time} = {test_from}; the rows are from {first} to "
+                    "{last}. Choose a moment in between.",
                     time=time,
-                    test_from=test_from,
-                    min=moments.min(),
-                    max=moments.max(),
+                    test_from=str(test_from),
+                    first=str(moments.min()),
+                    last=str(moments.max()),
                 )
             )
     else:
@@ -266,10 +262,10 @@ def by_group(
         count = frame[group].nunique()
         raise InputError(
             Message(
-                "A test share of {test_share:g} cannot be taken from {count_value:,} values of "
-                "{group}. Choose another share, or split at random.",
-                test_share=test_share,
-                count_value=count,
+                "A test share of {share:g} cannot be taken from {values:,} values of {group}. "
+                "Choose another share, or split at random.",
+                share=test_share,
+                values=count,
                 group=group,
             )
         ) from error
@@ -317,8 +313,8 @@ def continued(
     if not fresh.any():
         raise InputError(
             Message(
-                "There is nothing new to learn from: no row got a label since the champion was "
-                "trained. Bring labels, or acquire newer data."
+                "No row got a label since the champion was trained. Bring labels, or acquire newer "
+                "data."
             )
         )
     if split == "group":
@@ -372,10 +368,10 @@ def _with_both_labels(
 def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
     return InputError(
         Message(
-            "A test share of {test_share:g} cannot be taken from {frame:,} rows so that "
-            "both sets hold both labels. Choose another share or bring more rows.",
-            test_share=test_share,
-            frame=len(frame),
+            "A test share of {share:g} of {rows:,} rows does not leave both labels in both sets. "
+            "Choose another share or bring more rows.",
+            share=test_share,
+            rows=len(frame),
         )
     )
 

@@ -7,16 +7,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, sentences
+from core.platform.project import words
 from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
 
-SPLITS = {"random": Message("at random"), "time": Message("in time"), "group": Message("by group")}
+SPLITS = {"random": Message("at random"), "time": Message("by time"), "group": Message("by group")}
 Split = Literal["random", "time", "group"]
 # Difference of the base rates of train and test (percentage points / 100).
 BALANCE_WARNING, BALANCE_ALERT = 0.02, 0.05
 # Difference of the test share from the requested one (percentage points / 100).
 SHARE_WARNING = 0.05
-_NONE_SHARED = Message("warning from 1; alert where the split is by group")
+_NONE_SHARED = Message("warning from 1; alert if split by group")
 _Z = 1.959964
 
 
@@ -71,11 +72,11 @@ def judge(
 
 def _check(
     code: str,
-    title: str,
+    title: Words,
     value: float | None,
-    threshold: str,
+    threshold: Words,
     verdict: Verdict,
-    text: str,
+    text: Words,
     *,
     reference: float | None = None,
     low: float | None = None,
@@ -87,19 +88,15 @@ def _check(
 def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     share = rows_test / (rows_train + rows_test)
     text = Message(
-        "{rows_test:,} of {value:,} rows test the model.",
-        rows_test=rows_test,
-        value=rows_train + rows_test,
+        "{test:,} of {rows:,} rows test the model.", test=rows_test, rows=rows_train + rows_test
     )
     title = Message("Share of the test set")
     if wanted is None:
         return _check(
-            "share", title, share, "", "ok", Message("{text} The moment was chosen.", text=text)
+            "share", title, share, "", "ok", sentences(text, Message("The moment was chosen."))
         )
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
-    limits = Message(
-        "warning beyond {share_warning:g} from the share asked for", share_warning=SHARE_WARNING
-    )
+    limits = Message("warning beyond {limit:g} from the requested share", limit=SHARE_WARNING)
     return _check("share", title, share, limits, verdict, text, reference=wanted)
 
 
@@ -136,16 +133,16 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
         Message("Class balance, test minus train"),
         gap,
         Message(
-            "warning beyond {balance_warning:g}, alert beyond {balance_alert:g}",
-            balance_warning=BALANCE_WARNING,
-            balance_alert=BALANCE_ALERT,
+            "warning beyond {warning:g}, alert beyond {alert:g}",
+            warning=BALANCE_WARNING,
+            alert=BALANCE_ALERT,
         ),
         verdict,
         Message(
-            "{before:.1%} {positive} in the training set, {after:.1%} in the test set.",
-            before=before,
-            positive=positive,
-            after=after,
+            "{train:.1%} {positive} in the training set, {test:.1%} in the test set.",
+            train=before,
+            positive=words(positive),
+            test=after,
         ),
         reference=0.0,
         low=low,
@@ -162,27 +159,28 @@ def _drift(drift: pd.DataFrame, split: Split) -> Check:
     moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
     text = (
         Message(
-            "Moved between the sets: {moved}. Test figures then tell of other rows than "
-            "those that trained.",
-            moved=", ".join(moved),
+            "Shifted between the sets: {columns}. Test metrics are then about other rows than the "
+            "training rows.",
+            columns=list(moved),
         )
         if moved
-        else Message("The columns lie alike in both sets; {worst} differs most.", worst=worst)
+        else Message("The columns are alike in both sets; {column} differs most.", column=worst)
     )
     if moved and split == "time":
-        text += " " + Message(
-            "A column that goes with time (a season) tells a model nothing of what comes."
+        text = sentences(
+            text,
+            Message("A column that changes with time (a season) does not help with the future."),
         )
     limits = Message(
-        "largest PSI: warning from {psi_warning:g}, alert from {psi_alert:g}",
-        psi_warning=PSI_WARNING,
-        psi_alert=PSI_ALERT,
+        "largest PSI: warning from {warning:g}, alert from {alert:g}",
+        warning=PSI_WARNING,
+        alert=PSI_ALERT,
     )
     return _check("drift", Message("Drift between train and test"), value, limits, verdict, text)
 
 
 def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: Split) -> Check:
-    title = Message("Groups on both sides")
+    title = Message("Groups in both sets")
     if group is None:
         return _check(
             "groups_shared",
@@ -202,22 +200,22 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             _NONE_SHARED,
             "ok",
             Message(
-                "No {group} has rows on both sides ({all_of_them:,} in all).",
+                "No {group} has rows in both sets ({groups:,} in all).",
                 group=group,
-                all_of_them=all_of_them,
+                groups=all_of_them,
             ),
             reference=0.0,
         )
     text = Message(
-        "{shared:,} of {all_of_them:,} values of {group} have rows on both sides. If "
-        "rows of one resemble each other, the test set flatters the model.",
+        "{shared:,} of {groups:,} values of {group} have rows in both sets. If rows of one value "
+        "resemble each other, the test metrics are too good.",
         shared=shared,
-        all_of_them=all_of_them,
+        groups=all_of_them,
         group=group,
     )
     verdict: Verdict = "alert" if split == "group" else "warning"
     if split == "random":
-        text += " " + Message("Split by group to see how much.")
+        text = sentences(text, Message("Split by group to see how much."))
     return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
 
 
@@ -231,8 +229,7 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
             "",
             "not_applicable",
             Message(
-                "The rows were divided {value}: both sets reach over the same time.",
-                value=SPLITS[split],
+                "The rows were split {split}: both sets cover the same time.", split=SPLITS[split]
             ),
         )
     last = train.max()
@@ -244,6 +241,8 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
         float(early),
         Message("alert from 1"),
         verdict,
-        Message("Trained up to {last}, tested from {min} on.", last=last, min=test.min()),
+        Message(
+            "Trained up to {last}, tested from {first} on.", last=str(last), first=str(test.min())
+        ),
         reference=0.0,
     )

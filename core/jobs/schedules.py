@@ -299,9 +299,9 @@ def _read(settings: Settings, where: sql.ColumnElement[bool]) -> list[Scheduled]
     for name, body, *values in map(tuple, rows):
         schedule = _parsed(body)
         if isinstance(schedule, Schedule):
-            *state_of, problem = values
-            reason = None if problem is None else messages.loads(problem)
-            listed.append(Scheduled(schedule, *state_of, reason))
+            if values[-1] is not None:
+                values[-1] = messages.loads(values[-1])
+            listed.append(Scheduled(schedule, *values))
         else:
             set_aside.put(settings, "schedules", name, "unreadable", error=schedule)
     return listed

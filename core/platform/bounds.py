@@ -83,7 +83,7 @@ class FileError(InputError):
 
     sentences: Mapping[str, Message] = FAULTS
 
-    def __init__(self, code: str, **values: object) -> None:
+    def __init__(self, code: str, **values: Any) -> None:
         self.code, self.values = code, values
         super().__init__(Message(self.sentences[code].msgid, **values))
 

@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.platform import config
 from core.platform.bounds import FileError
@@ -158,7 +158,7 @@ class Dialect:
 
     def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        parts: dict[str, Words] = {
+        parts: dict[str, Any] = {
             "delimiters": SHOWN[self.delimiter],
             "decimals": SHOWN_POINTS[self.decimal],
             "encoding": SHOWN[self.encoding],

@@ -19,9 +19,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from babel.dates import format_date, format_datetime
 from babel.lists import format_list
@@ -247,9 +247,11 @@ def to_data(value: Any) -> Any:
         return {name: to_data(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [to_data(part) for part in value]
-    if isinstance(value, Real) and not isinstance(value, int | float):
-        return value.item() if hasattr(value, "item") else float(value)
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Real):  # of numpy
+        return int(value) if isinstance(value, Integral) else float(value)
+    return str(value)
 
 
 def from_data(value: Any) -> Any:
@@ -306,7 +308,7 @@ class _Filler(string.Formatter):
     def __init__(self, language: str) -> None:
         self.language = language
 
-    def convert_field(self, value: Any, conversion: Literal["r", "s", "a", "c"] | None) -> Any:
+    def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion == "c":  # with a capital, at the beginning of a sentence
             text = str(self.format_field(value, ""))
             return text[:1].upper() + text[1:]

@@ -406,8 +406,8 @@ class ProjectSpec(Options):
         if reserved := sorted(name for name in names if own_columns.is_own(name)):
             raise _FaultError(
                 Message(
-                    "names that begin with {prefix} are reserved for Courtside: {names} (rename the "
-                    "column, in the source too)",
+                    "names that begin with {prefix} are reserved for Courtside: {names} (rename "
+                    "the column, in the source too)",
                     prefix=own_columns.PREFIX,
                     names=list(reserved),
                 ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from core.platform.messages import Message, sentences
 from core.platform.rows import Fault, faults
@@ -37,7 +38,7 @@ def all_of(broken: Iterable[Fault]) -> Message:
 
 
 def _message(phrase: Phrase) -> Message:
-    params = {
+    params: dict[str, Any] = {
         name: _message(value) if isinstance(value, Phrase) else value
         for name, value in phrase.params.items()
     }

@@ -266,7 +266,7 @@ def _read(path: Path) -> list[SetAside]:
     for line in lines:
         try:
             entry = SetAside(**json.loads(line))
-            listed.append(replace(entry, detail=messages.loads(entry.detail)))
+            listed.append(replace(entry, detail=messages.loads(str(entry.detail))))
         except (ValueError, TypeError, AttributeError):
             # a line cut off by a crash
             listed.append(SetAside(0.0, "sweep", path.name, "unreadable"))

@@ -35,7 +35,7 @@ class Head:
     ----------
     rows : int
         For CSV the lines after the header, an upper bound of the rows.
-    notes : tuple of str
+    notes : tuple of Words
         Harmless oddities, a sentence each.
     dialect : Dialect or None
         None for parquet.
@@ -43,7 +43,7 @@ class Head:
 
     columns: tuple[str, ...]
     rows: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
     dialect: Dialect | None = None
 
 
@@ -238,7 +238,7 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     dialect, header = csv_dialect.detect(
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
     if sample.startswith(_BOM):
         notes = (
             Message(

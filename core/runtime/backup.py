@@ -19,7 +19,7 @@ from core.jobs import chains, jobs, local_cluster, supervision
 from core.platform import state, storage
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.serving import endpoint, server, server_process
 
 FOLDER = "backups"
@@ -55,9 +55,9 @@ def size(settings: Settings) -> int:
     return sum(_size(path) for path in _own(settings))
 
 
-def untouched(settings: Settings) -> tuple[str, ...]:
+def untouched(settings: Settings) -> tuple[Words, ...]:
     """Return, in words, what a reset leaves alone because it is elsewhere."""
-    elsewhere = []
+    elsewhere: list[Words] = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
         elsewhere.append(Message("the MLflow store, which is on a server of its own"))
     if settings.predictions_url:
@@ -91,8 +91,8 @@ def ask(settings: Settings, restore: str | None = None) -> str:
     if restore is not None and restore not in known:
         raise StoreError(
             Message(
-                "There is no backup {restore}. Reload the page to see those there are.",
-                restore=restore,
+                "There is no backup {backup}. Reload the page to see the list of backups.",
+                backup=restore,
             )
         )
     base = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -130,10 +130,10 @@ def finish(settings: Settings) -> str | None:
     except OSError as error:
         raise StoreError(
             Message(
-                "The reset could not be finished: {strerror} ({filename}). Start the app "
-                "again, and it goes on.",
-                strerror=error.strerror,
-                filename=error.filename,
+                "The reset could not be finished: {reason} ({file}). Start the app again to "
+                "continue it.",
+                reason=error.strerror,
+                file=str(error.filename),
             )
         ) from error
     return str(wanted["backup"])

@@ -66,16 +66,18 @@ def resolve(address: str) -> tuple[Any, str]:
 
     if "::" in address or "\0" in address:
         raise InputError(
-            Message("'{value}' is no path or address of a file or folder.", value=address[:80])
+            Message(
+                "'{address}' is not a path or address of a file or folder.", address=address[:80]
+            )
         )
     if "://" not in address or address.startswith("file://"):
         path = Path(address.removeprefix("file://")).expanduser()
         if not path.is_absolute():
             raise InputError(
                 Message(
-                    "'{address}' is not a whole path. Begin with {sep}.",
-                    address=address,
-                    sep=os.sep,
+                    "'{path}' is not an absolute path. Begin with {separator}.",
+                    path=address,
+                    separator=os.sep,
                 )
             )
         return fsspec.filesystem("file"), str(path.resolve())
@@ -83,15 +85,15 @@ def resolve(address: str) -> tuple[Any, str]:
     if protocol not in PROTOCOLS:
         raise InputError(
             Message(
-                "Addresses of '{protocol}' are not read. Known: {protocols}.",
+                "Addresses of '{protocol}' are not supported. Known: {protocols}.",
                 protocol=protocol,
-                protocols=", ".join(sorted(PROTOCOLS)),
+                protocols=sorted(PROTOCOLS),
             )
         )
     if holds_credentials(address):
         raise InputError(
             Message(
-                "The address of '{protocol}' holds a password or key. Leave it out: "
+                "The address of '{protocol}' contains a password or key. Leave it out: "
                 "credentials are taken from the environment, as its package documents it.",
                 protocol=protocol,
             )
@@ -110,7 +112,9 @@ def resolve(address: str) -> tuple[Any, str]:
         ) from error
     except Exception as error:
         raise InputError(
-            Message("'{address}' cannot be opened: {error}", address=address, error=_reason(error))
+            Message(
+                "'{address}' cannot be opened: {reason}", address=address, reason=_reason(error)
+            )
         ) from error
     return fs, str(path_in)
 
@@ -124,11 +128,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
     """Return the files to read: the single file, or those of a folder by name."""
     if is_local(fs):
         if not os.path.lexists(path):
-            raise InputError(Message("There is no file or folder '{shown}'.", shown=shown))
+            raise InputError(Message("There is no file or folder '{path}'.", path=shown))
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-            raise InputError(Message("'{shown}' cannot be read by this user.", shown=shown))
+            raise InputError(Message("This user cannot read '{path}'.", path=shown))
     elif not fs.exists(path):
-        raise InputError(Message("There is no file or folder '{shown}'.", shown=shown))
+        raise InputError(Message("There is no file or folder '{path}'.", path=shown))
     if fs.isdir(path):
         every = sorted(fs.find(path))
         hidden = [file[len(path) :].split("/") for file in every]
@@ -140,13 +144,13 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
         ]
         if not files:
             raise InputError(
-                Message("The folder '{shown}' holds no .parquet or .csv file.", shown=shown)
+                Message("The folder '{path}' has no .parquet or .csv file.", path=shown)
             )
     else:
         files = [path]
         if not path.lower().endswith((".parquet", ".csv")):
             raise InputError(
-                Message("'{shown}' is not a parquet or CSV file, by its name.", shown=shown)
+                Message("'{path}' is not a parquet or CSV file, by its name.", path=shown)
             )
     for file in files if is_local(fs) else ():
         bounds.size_of(file)
@@ -179,11 +183,11 @@ def wrap_read_errors(shown: str) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise InputError(
-            Message("'{shown}' is not UTF-8 text. Save it as CSV UTF-8.", shown=shown)
+            Message("'{path}' is not UTF-8 text. Save it as CSV UTF-8.", path=shown)
         ) from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise InputError(
-            Message("'{shown}' cannot be read: {error}", shown=shown, error=_reason(error))
+            Message("'{path}' cannot be read: {reason}", path=shown, reason=_reason(error))
         ) from error
 
 

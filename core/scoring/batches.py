@@ -134,7 +134,8 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
         if any((file.lower().endswith(".csv")) != (kind == "csv") for file in files):
             raise InputError(
                 Message(
-                    "'{shown}' holds parquet and CSV files. Keep one kind in a folder.", shown=shown
+                    "'{path}' contains parquet and CSV files. Keep one kind in a folder.",
+                    path=shown,
                 )
             )
         digest = hashlib.sha256(
@@ -152,7 +153,8 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
                 other = sorted(set(named) ^ set(columns))
                 raise InputError(
                     Message(
-                        "The files in '{shown}' differ in their columns ({value}). Give them the same.",
+                        "The files in '{shown}' differ in their columns ({value}). Give them the "
+                        "same.",
                         shown=shown,
                         value=", ".join(other[:5]),
                     )
@@ -161,7 +163,7 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
             parts += cut
             rows += sum(part.rows for part in cut)
     if not rows:
-        raise InputError(Message("'{shown}' has no rows.", shown=shown))
+        raise InputError(Message("'{path}' has no rows.", path=shown))
     return Source(shown, kind, columns or (), rows, tuple(files), digest, tuple(parts))
 
 
@@ -302,16 +304,14 @@ def _cut_parquet(
     if nested := [field.name for field in schema if kinds.is_nested(field.type)]:
         raise InputError(
             Message(
-                "'{file}' holds lists or structures in '{value}'. Give each value a column.",
+                "'{file}' has lists or structures in '{column}'. Give each value its own column.",
                 file=file,
-                value=nested[0],
+                column=nested[0],
             )
         )
     names = [name for name in schema.names if not name.startswith("__index_level_")]
     if len(set(names)) < len(names):
-        raise InputError(
-            Message("In '{file}' a column stands there more than once. Name each once.", file=file)
-        )
+        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
     parts: list[Part] = []
     groups: list[int] = []
     held = 0
@@ -415,9 +415,7 @@ def _header(
     if not all(name.strip() for name in names):
         raise DialectError("no_header", name=file)
     if len(set(names)) < len(names):
-        raise InputError(
-            Message("In '{file}' a column stands there more than once. Name each once.", file=file)
-        )
+        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
     return dialect, names
 
 

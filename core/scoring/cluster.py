@@ -68,8 +68,8 @@ def score_all(
                     reason = " ".join(str(error).split())[:300]
                     raise JobError(
                         Message(
-                            "A part cannot be scored on a Dask worker: {reason} Finished parts are kept. "
-                            "Set that right, and go on with this scoring.",
+                            "A part cannot be scored on a Dask worker: {reason} Finished parts "
+                            "are kept. Repair that, then continue this scoring.",
                             reason=reason,
                         )
                     ) from error

@@ -12,7 +12,7 @@ from core.platform import csv_dialect, model_store, project, schema, storage, ta
 from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
@@ -114,11 +114,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             progress.update(
                 0.1 + 0.8 * taken / len(reports),
                 Message(
-                    "{taken:,} of {reports:,} labels taken in", taken=taken, reports=len(reports)
+                    "{taken:,} of {labels:,} labels imported", taken=taken, labels=len(reports)
                 ),
             )
         done["rejected"] = len(rejected)
-        listed = pd.DataFrame(sorted(rejected)[:LISTED], columns=["row", "reason"])
+        rejected.sort(key=lambda refusal: refusal[0])
+        listed = pd.DataFrame(rejected[:LISTED], columns=["row", "reason"])
         tracking.log(
             settings,
             run_id,
@@ -136,11 +137,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         if len(rejected) == len(frame):
             raise InputError(
                 Message(
-                    "No row of '{name}' can be used: row {value:,} {value_2}. Correct the file and "
+                    "No row of '{name}' can be used. Row {row:,}: {reason}. Correct the file and "
                     "bring it again.",
                     name=name,
-                    value=listed["row"][0],
-                    value_2=listed["reason"][0],
+                    row=rejected[0][0],
+                    reason=rejected[0][1],
                 )
             )
         predictions.recount(settings)
@@ -191,22 +192,23 @@ def read_file(
     if not present & {PREDICTION_ID, spec.id}:
         raise InputError(
             Message(
-                "'{name}' does not say of which predictions: it has no column '{value}' or "
-                "'{id}'. It has {names}.",
+                "'{name}' does not identify predictions: it has no column '{prediction_id}' or "
+                "'{id}'. Its columns: {columns}.",
                 name=name,
-                value=asked[PREDICTION_ID],
+                prediction_id=asked[PREDICTION_ID],
                 id=spec.id,
-                names=_some(names),
+                columns=_some(names),
             )
         )
     if not present & {LABEL, spec.target}:
         raise InputError(
             Message(
-                "'{name}' has no column '{target}' or '{value}' with the labels. It has {names}.",
+                "'{name}' has no column '{target}' or '{label}' with the labels. Its columns: "
+                "{columns}.",
                 name=name,
                 target=spec.target,
-                value=asked[LABEL],
-                names=_some(names),
+                label=asked[LABEL],
+                columns=_some(names),
             )
         )
     wanted = {
@@ -249,13 +251,12 @@ def fields(spec: ProjectSpec) -> dict[str, str]:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    more = (" " + Message("and {value} more", value=len(names) - 8)) if len(names) > 8 else ""
-    return ", ".join(f"'{name}'" for name in names[:8]) + more
+    return ", ".join(f"'{name}'" for name in names[:8]) + (" ..." if len(names) > 8 else "")
 
 
 def _reports(
     frame: pd.DataFrame, spec: ProjectSpec
-) -> tuple[list[labels.Report], list[int], list[tuple[int, str]]]:
+) -> tuple[list[labels.Report], list[int], list[tuple[int, Words]]]:
     """Return the reports, the file row of each from 1, and the invalid rows with reasons."""
     values, faults = read(frame[LABEL], Rule("label"))
     numbers, missing = values.tolist(), empty_rows(values, faults)
@@ -268,21 +269,24 @@ def _reports(
         _seconds(frame[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=frame.index)
     )
     untold = times.isna() & (frame[LABELLED_AT].map(_text).notna() if has_times else False)
-    reports, places, rejected = [], [], []
+    reports, places = [], []
+    rejected: list[tuple[int, Words]] = []
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
         if is_missing:
             rejected.append((row, Message("the label is missing")))
         elif is_untold:
             rejected.append(
-                (row, Message("{time} is no time of the form 2026-01-31T12:00:00Z", time=TIME))
+                (row, Message("{column} is not a time like 2026-01-31T12:00:00Z", column=TIME))
             )
         elif identity is None and key is None:
             rejected.append(
                 (
                     row,
                     Message(
-                        "names no prediction: its {id} or {id_2} is missing", id=ID, id_2=spec.id
+                        "no prediction is named: {prediction_id} or {id} is missing",
+                        prediction_id=ID,
+                        id=spec.id,
                     ),
                 )
             )

@@ -209,9 +209,9 @@ def place(address: str, scoring: str) -> Place:
         if fs.exists(path) and (not fs.isdir(path) or fs.ls(path, detail=False)):
             raise InputError(
                 Message(
-                    "'{shown}' is there already, and nothing is written over. Name a folder that "
-                    "does not exist or is empty.",
-                    shown=shown,
+                    "'{path}' exists already and is not overwritten. Name a folder that does not "
+                    "exist or is empty.",
+                    path=shown,
                 )
             )
     if is_local:
@@ -219,7 +219,7 @@ def place(address: str, scoring: str) -> Place:
         if not os.access(parent, os.W_OK | os.X_OK):
             raise InputError(
                 Message(
-                    "This user cannot write into '{parent}'. Name another folder.", parent=parent
+                    "This user cannot write to '{folder}'. Name another folder.", folder=str(parent)
                 )
             )
     return Place(shown, beside(shown, scoring))
@@ -244,18 +244,19 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        reason = (
-            Message("there is no space left on the disk")
-            if full
-            else " ".join(str(error).split())[:200]
-        )
-        todo = Message("Make room") if full else Message("Set that right")
+        if full:
+            raise StoreError(
+                Message(
+                    "The result cannot be written to '{path}': no space is left on the disk. "
+                    "Finished parts are kept. Make room, then continue this scoring.",
+                    path=shown,
+                )
+            ) from error
         raise StoreError(
             Message(
-                "The result cannot be written to '{shown}': {value}. The parts that are "
-                "finished are kept. {todo}, then go on with this scoring.",
-                shown=shown,
-                value=reason.rstrip("."),
-                todo=todo,
+                "The result cannot be written to '{path}': {reason}. Finished parts are kept. "
+                "Repair that, then continue this scoring.",
+                path=shown,
+                reason=" ".join(str(error).split())[:200].rstrip("."),
             )
         ) from error

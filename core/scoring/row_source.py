@@ -12,7 +12,7 @@ from core.data import snapshots
 from core.platform import schema, storage, tables, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
-from core.platform.messages import Message
+from core.platform.messages import Message, loads
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Fault, key_text, read
 from core.platform.run_record import Record
@@ -187,10 +187,10 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
     if missing := [name for name in columns if name not in names]:
         raise InputError(
             Message(
-                "'{address}' has no column {missing}, which the model needs. Say which of its "
-                "columns it is.",
+                "'{address}' has no column {columns}, which the model needs. Choose the column to "
+                "use.",
                 address=source.address,
-                missing=", ".join(missing),
+                columns=missing,
             )
         )
     target = spec.target if spec.target in names else None
@@ -212,9 +212,7 @@ def _refuse_absent(mapped: Mapping[str, str], present: Iterable[object], name: s
     if absent := [theirs for theirs in mapped.values() if theirs not in set(present)]:
         raise InputError(
             Message(
-                "'{name}' has no column {absent}. Choose another one.",
-                name=name,
-                absent=", ".join(absent),
+                "'{name}' has no column {columns}. Choose another one.", name=name, columns=absent
             )
         )
 
@@ -231,7 +229,7 @@ def refuse_nothing_left(rows: Rows, total: Done) -> None:
                 row=row,
                 column=column,
                 value=value,
-                reason=reason,
+                reason=loads(reason),
             )
         )
-    raise InputError(Message("Every row misses the value of a feature. There is nothing to score."))
+    raise InputError(Message("Every row lacks the value of a feature. There is nothing to score."))

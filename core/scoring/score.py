@@ -333,12 +333,11 @@ class _Scoring:
             return {}
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
-            what = "source" if "source" in changed else "model"
             raise InputError(
-                Message(
-                    "The {what} has changed since this scoring was interrupted, so it cannot go "
-                    "on. Score anew.",
-                    what=what,
+                Message("The source has changed since this scoring was interrupted. Score again.")
+                if "source" in changed
+                else Message(
+                    "The model has changed since this scoring was interrupted. Score again."
                 )
             )
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
@@ -395,17 +394,23 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        text = Message(
-            "{rows_done:,} of {total:,} rows scored", rows_done=self.rows_done, total=total
-        )
+        about: dict[str, Any] = {"done": self.rows_done, "rows": total, "rate": rate}
+        text = Message("{done:,} of {rows:,} rows scored", **about)
         if rate > 0:
             seconds = (total - self.rows_done) / rate
-            left = (
-                f"{seconds:.0f} s"
+            text = (
+                Message(
+                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {seconds:.0f} s left",
+                    seconds=seconds,
+                    **about,
+                )
                 if seconds < 90
-                else Message("{value:.0f} min", value=seconds / 60)
+                else Message(
+                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {minutes:.0f} min left",
+                    minutes=seconds / 60,
+                    **about,
+                )
             )
-            text += Message(", {rate:,.0f} rows/s, {left} left", rate=rate, left=left)
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 
     def _answerer(self, keeps_rows: bool) -> scorer.Answerer:
@@ -444,8 +449,7 @@ class _Scoring:
 
     def _report_wait(self) -> None:
         text = Message(
-            "{rows_done:,} rows scored; the server has fallen and is put up again",
-            rows_done=self.rows_done,
+            "{rows:,} rows scored; the server ended and is started again", rows=self.rows_done
         )
         self.progress.update(0.1, text)
 
@@ -568,12 +572,14 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
     if not ready:
         if options.way != "endpoint" and options.port is None:
             return None
-        where = (
-            (" " + Message("on port {port}", port=options.port)) if options.port is not None else ""
-        )
-        raise NotReadyError(
-            Message("No model is served{where}. Start one on the Serve page first.", where=where)
-        )
+        if options.port is not None:
+            raise NotReadyError(
+                Message(
+                    "No model is served on port {port}. Start one on the Serve page first.",
+                    port=options.port,
+                )
+            )
+        raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))
 
@@ -588,13 +594,13 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
     )
     if interrupted is None or recorded is None or recorded.staging is None:
         raise InputError(
-            Message("The run {value} is no scoring that could go on. Score anew.", value=run_id[:8])
+            Message(
+                "The run {run} is not a scoring that can continue. Score again.", run=run_id[:8]
+            )
         )
     if interrupted.status == "FINISHED":
         raise InputError(
-            Message(
-                "The scoring {value} is finished. There is nothing left to do.", value=run_id[:8]
-            )
+            Message("The scoring {run} is finished. There is nothing left to do.", run=run_id[:8])
         )
     scoring, place = recorded.scoring, Place(*recorded.staging)
     given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
@@ -602,8 +608,8 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
     if options.source != "path" or place.manifest() is None:
         raise InputError(
             Message(
-                "Nothing is left of the scoring {value} to go on from. Score anew.",
-                value=run_id[:8],
+                "Nothing is left of the scoring {run} to continue from. Score again.",
+                run=run_id[:8],
             )
         )
     return options, scoring, place
@@ -618,7 +624,7 @@ def _alone(settings: Settings, scoring: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(Message("This scoring goes on already, in another job.")) from error
+        raise InputError(Message("This scoring runs already, in another job.")) from error
     try:
         yield
     finally:

@@ -70,10 +70,7 @@ def create(settings: Settings, name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
         raise InputError(
-            Message(
-                "Give the key a name of 1 to {name_length} letters: who will call with it.",
-                name_length=NAME_LENGTH,
-            )
+            Message("Name the key after its user, in 1 to {most} characters.", most=NAME_LENGTH)
         )
     key = MARK + secrets.token_urlsafe(32)
     new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
@@ -170,9 +167,7 @@ def _write(path: Path, text: str) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise StoreError(
-            Message(
-                "{name} cannot be written: {strerror}.", name=path.name, strerror=error.strerror
-            )
+            Message("{path} cannot be written: {reason}.", path=path.name, reason=error.strerror)
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

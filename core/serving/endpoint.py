@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from core.platform import process, project
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError
-from core.platform.messages import Message
+from core.platform.messages import Message, sentences
 from core.platform.model_store import CHAMPION
 from core.platform.runs import ModelVersion
 from core.registry import version_files
@@ -292,15 +292,10 @@ def _follow(change: _Change, port: int) -> Server:
     except CourtsideError as error:
         if old is None:
             raise
-        reason = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
-        raise type(error)(
-            Message(
-                "{reason} Version {version} goes on answering on port {port}.",
-                reason=reason,
-                version=old.version,
-                port=port,
-            )
-        ) from error
+        still = Message(
+            "Version {version} keeps answering on port {port}.", version=old.version, port=port
+        )
+        raise type(error)(sentences(error.message, still)) from error
     if old is not None:
         _drain(change, now, old)
         _stop_quietly(settings, old.port)
@@ -379,10 +374,7 @@ def _shadowed(settings: Settings) -> Server:
     front = live(settings)
     if front is None:
         raise NotReadyError(
-            Message(
-                "There is no live endpoint whose requests could be copied. Serve the champion "
-                "first."
-            )
+            Message("There is no live endpoint to copy requests from. Serve the champion first.")
         )
     return front
 
@@ -391,8 +383,8 @@ def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
     if _version_of(front) == version:
         raise InputError(
             Message(
-                "The live endpoint answers by version {version} itself: a copy of its requests "
-                "to the same version tells nothing.",
+                "The live endpoint serves version {version} itself: copying its requests to the "
+                "same version shows nothing.",
                 version=front.version,
             )
         )

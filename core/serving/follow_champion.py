@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from core.platform import model_store
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, sentences
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
 from core.serving import endpoint
 
 
 @contextmanager
-def followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[str]:
+def followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[Words]:
     """Switch this model's live endpoint, if any, to a version; switch back if the body fails.
 
     Yields
     ------
-    str
+    Words
         A sentence about the switch, empty if there is no live endpoint.
     """
     before = endpoint.live(settings)
@@ -46,33 +46,33 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     try:
         follow(version)
     except CourtsideError as error:
-        raise type(error)(Message("Nothing was moved. {message}", message=error.message)) from error
+        raise type(error)(sentences(Message("Nothing was moved."), error.message)) from error
     try:
-        yield (
-            " "
-            + Message(
-                "The live endpoint on port {port} answers by version {version}.",
-                port=before.port,
-                version=version.version,
-            )
+        yield Message(
+            "The live endpoint on port {port} serves version {version}.",
+            port=before.port,
+            version=version.version,
         )
     except BaseException as error:
-        back = Message("The live endpoint")
         try:
             if old is None:
                 raise NotReadyError(
-                    Message("there is no version {version} any more", version=before.version)
+                    Message("There is no version {version} any more.", version=before.version)
                 )
             if old.version != version.version:
                 follow(old)
-            back += " " + Message("answers by version {version}, as before.", version=old.version)
+            back = Message(
+                "The live endpoint serves version {version}, as before.", version=old.version
+            )
         except CourtsideError as again:
-            back += " " + Message(
-                "still answers by version {version}, which is not the champion, since it could "
-                "not go back: {message} Let it follow the champion on the page Serve.",
-                version=version.version,
-                message=again.message,
+            back = sentences(
+                Message(
+                    "The live endpoint still serves version {version}, which is not the champion:",
+                    version=version.version,
+                ),
+                again.message,
+                Message("Let it follow the champion on the Serve page."),
             )
         if isinstance(error, CourtsideError):
-            raise type(error)(f"{error.message} {back}") from error
+            raise type(error)(sentences(error.message, back)) from error
         raise

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, sentences
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, request_bounds
 from core.serving import server as servers
@@ -105,11 +105,6 @@ BROKEN = Message(
     "again; if that does not help, start the model again."
 )
 CUT_OFF = Message("The connection broke off before the request was whole. Send it again.")
-FAULT = Message(
-    "The endpoint met a fault of its own and did not answer this request. Its log "
-    "says more, under the request id {name}. Send the request again; if it fails "
-    "again, change what it asks."
-)
 UNREAD = Message(
     "The request cannot be read: neither the endpoint nor the model found rows in "
     "it. Send rows as JSON, CSV or parquet, in one of the forms that the Serve "
@@ -213,14 +208,21 @@ class Gateway:
         if isinstance(error, web.HTTPException | web.RequestPayloadError):
             # the body does not match its headers
             code = error.status if isinstance(error, web.HTTPException) else 400
-            return _sentence(code, Message("The request cannot be read: {error}.", error=error))
+            return _sentence(
+                code, Message("The request cannot be read: {reason}.", reason=str(error))
+            )
         name = _request_id(request)
         trace = without_secrets("".join(traceback.format_exception(error)))
         print(f"{name}\n{trace}", file=sys.stderr)  # noqa: T201
         await asyncio.to_thread(
             set_aside.put, self.settings, "endpoint", name, "unexpected", error=error
         )
-        return _sentence(500, FAULT.format(name=name), {REQUEST_ID: name})
+        failed = Message(
+            "The endpoint failed on this request. See its log for the request id {request}. Send "
+            "the request again; if it fails again, change it.",
+            request=name,
+        )
+        return _sentence(500, failed, {REQUEST_ID: name})
 
     async def _routed(self, request: web.Request, path: str, rows: list[int]) -> web.Response:
         from aiohttp import web
@@ -278,8 +280,8 @@ class Gateway:
             late = _sentence(
                 408,
                 Message(
-                    "The request did not come whole within {body_seconds:g} seconds. Send it again.",
-                    body_seconds=BODY_SECONDS,
+                    "The request was not complete within {seconds:g} seconds. Send it again.",
+                    seconds=BODY_SECONDS,
                 ),
             )
             late.force_close()
@@ -301,12 +303,16 @@ class Gateway:
                 return None
         except StoreError as error:
             return _sentence(503, error.message)
-        what = "This API key is not accepted" if key else "This endpoint needs an API key"
-        refused = _sentence(
-            401,
-            f"{what}. Send one that was made on the Serve page, as `Authorization: Bearer <key>` "
-            "or `X-Api-Key: <key>`.",
+        what = (
+            Message("This API key is not accepted.")
+            if key
+            else Message("This endpoint needs an API key.")
         )
+        todo = Message(
+            "Send one created on the Serve page, as `Authorization: Bearer <key>` or "
+            "`X-Api-Key: <key>`."
+        )
+        refused = _sentence(401, sentences(what, todo))
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
 
@@ -472,9 +478,9 @@ class Gateway:
                     return _sentence(
                         504,
                         Message(
-                            "The model did not answer within {answer_seconds:g} seconds. Send fewer rows "
+                            "The model did not answer within {seconds:g} seconds. Send fewer rows "
                             "at a time.",
-                            answer_seconds=ANSWER_SECONDS,
+                            seconds=ANSWER_SECONDS,
                         ),
                         added,
                     )
@@ -485,7 +491,7 @@ class Gateway:
                     503,
                     Message(
                         "No model answers now: its server is starting or has ended. Try again in a "
-                        "minute; if that does not help, start the model again."
+                        "minute, or start the model again."
                     ),
                     added,
                 )
@@ -610,20 +616,16 @@ class Gateway:
 
     def _add_gauges(self) -> None:
         add, log = self.statistics.gauge, self.recorder.state
-        add(
-            "in_flight",
-            Message("Requests passed on and not answered"),
-            lambda: self.in_flight.total(),
-        )
-        add("log_up", Message("Whether the predictions log is written"), lambda: log().ok)
-        add("log_waiting_rows", Message("Rows not written yet"), lambda: log().waiting)
-        add("log_lost_rows", Message("Rows the log will never have"), lambda: log().lost)
-        add("log_set_aside_rows", Message("Rows the log did not take"), lambda: log().set_aside)
-        add("log_written_rows", Message("Rows written"), lambda: self.recorder.written)
+        add("in_flight", "Requests passed on and not answered", lambda: self.in_flight.total())
+        add("log_up", "Whether the predictions log is written", lambda: log().ok)
+        add("log_waiting_rows", "Rows not written yet", lambda: log().waiting)
+        add("log_lost_rows", "Rows the log will never have", lambda: log().lost)
+        add("log_set_aside_rows", "Rows the log did not take", lambda: log().set_aside)
+        add("log_written_rows", "Rows written", lambda: self.recorder.written)
         for name in ("sent", "failed", "dropped"):
             add(
                 f"shadow_{name}",
-                Message("Copies for the challenger that were {name}", name=name),
+                f"Copies for the challenger that were {name}",
                 lambda name=name: self._shadowed[name],  # type: ignore[misc]
             )
 
@@ -703,13 +705,12 @@ def run(settings: Settings, port: int) -> None:
     )
 
 
-def _unequal(asked: int, count: int) -> str:
+def _unequal(asked: int, count: int) -> Message:
     return Message(
-        "The model reads another number of rows in this request than are written in "
-        "it: {count_value:,}, not {asked:,}. Send each row once in `data`, without "
-        "`index`.",
-        count_value=count,
-        asked=asked,
+        "The model reads {read:,} rows in this request, which has {rows:,}. Send each row once in "
+        "`data`, without `index`.",
+        read=count,
+        rows=asked,
     )
 
 
@@ -740,13 +741,13 @@ def _end_to_end(
     return [(name, value) for name, value in read if name.lower() not in dropped]
 
 
-def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def _sentence(code: int, message: Words, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an error response of the gateway itself, in the shape of MLflow's errors."""
     from aiohttp import web
 
     content = {
         "error_code": KINDS.get(code, "TEMPORARILY_UNAVAILABLE"),
-        "message": message[:SENTENCE_CHARACTERS],
+        "message": str(message)[:SENTENCE_CHARACTERS],
     }
     return web.json_response(content, status=code, headers=headers)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from core.platform import set_aside
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, StoreError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.predictions_log.gap_journal import Journal
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LogState:
         Rows in memory that are not written yet.
     lost : int
         Rows dropped for lack of memory since the gateway was started.
-    reason : str or None
+    reason : Words or None
         Why it is down, as a sentence.
     set_aside : int
         Rows that the log rejected, since the gateway was started.
@@ -65,7 +65,7 @@ class LogState:
     since: float | None = None
     waiting: int = 0
     lost: int = 0
-    reason: str | None = None
+    reason: Words | None = None
     set_aside: int = 0
 
 
@@ -120,9 +120,9 @@ class Recorder:
         # rows of the open gap
         self._missing = 0
         self._since: float | None = None
-        self._reason: str | None = None
+        self._reason: Words | None = None
         # start and reason of the open gap
-        self._gap: tuple[float, str] | None = None
+        self._gap: tuple[float, Words] | None = None
         self._set_aside = 0
         self._is_closed = False
         self._journal = Journal(settings)
@@ -346,7 +346,7 @@ class Recorder:
                 self._loop.call_soon_threadsafe(_set_results, waiting)
 
     def _fail(self, error: Exception) -> None:
-        reason = error.message if isinstance(error, CourtsideError) else type(error).__name__
+        reason: Words = error.message if isinstance(error, CourtsideError) else type(error).__name__
         with self._changed:
             self._since = self._since or time.time()
             self._reason = reason

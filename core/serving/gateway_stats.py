@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Total
 
-from core.platform.messages import Message
-
 MINUTES = 10
 # Latencies are counted in bins 5% wide, so percentiles are accurate to 5%.
 STEP = 1.05
@@ -81,18 +79,15 @@ class Statistics:
         self._minutes: list[_Minute] = []
         self.registry = CollectorRegistry()
         self._total = Total(
-            "courtside_requests",
-            Message("Requests answered"),
-            ["path", "code"],
-            registry=self.registry,
+            "courtside_requests", "Requests answered", ["path", "code"], registry=self.registry
         )
         self._seconds = Histogram(
             "courtside_request_seconds",
-            Message("Time to the answer of /invocations"),
+            "Time to the answer of /invocations",
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self._rows = Total("courtside_rows", Message("Rows scored"), registry=self.registry)
+        self._rows = Total("courtside_rows", "Rows scored", registry=self.registry)
 
     def gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
         """Add a gauge that is read whenever Prometheus scrapes."""

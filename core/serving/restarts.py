@@ -24,7 +24,7 @@ from core.platform import log_files, process, set_aside
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.platform.liveness import SHOWN_SECONDS, Pulse, Question
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, sentences
 from core.serving import server, server_process
 from core.serving.server import Server
 
@@ -273,14 +273,14 @@ def start_gateway(
         process.stop(started)
         raise
     process.stop(started)
-    last_line = process.log_tail(log, 1) or Message("it did not answer")
+    last_line = process.log_tail(log, 1).rstrip(".") or Message("it did not answer")
     raise ServerError(
         Message(
-            "The endpoint could not be started on port {port}: {value}. Its log is {name}. "
+            "The endpoint could not be started on port {port}: {reason}. Its log is {log}. "
             "Start it again.",
             port=front.port,
-            value=last_line.rstrip("."),
-            name=log.name,
+            reason=last_line,
+            log=log.name,
         )
     )
 
@@ -297,6 +297,9 @@ class _Keeper:
     trying: process.Process | None = None
     trying_since: float = 0.0
     watched: Watched | None = None
+    # why its model's server ended, and that with the next try, as the record has it
+    reason: Words = ""
+    announced: Words | None = None
 
     def tend(self, now: float) -> None:
         """Check whether the server behind runs; restart it when it is time to."""
@@ -321,24 +324,25 @@ class _Keeper:
         if self.next_try is None:
             self.failures += 1
             self.since = now
+            if front.problem is None:
+                self.reason = ""
+            elif front.problem != self.announced:
+                self.reason = front.problem
             if self.failures > TRIES:
-                _give_up(self.settings, front)
+                _give_up(self.settings, front, self.reason)
                 return
             wait = wait_before(self.failures)
             self.next_try = now + wait
             if wait:
-                problem = front.problem or Message("The model's server has ended.")
-                retry = " " + Message(
+                retry = Message(
                     "It is started again in {wait:.0f} s, try {failures} of {tries}.",
                     wait=wait,
                     failures=self.failures,
                     tries=TRIES,
                 )
-                server.change(
-                    self.settings,
-                    front,
-                    problem=problem.partition(" " + Message("It is started"))[0] + retry,
-                )
+                reason = self.reason or Message("The model's server has ended.")
+                self.reason, self.announced = reason, sentences(reason, retry)
+                server.change(self.settings, front, problem=self.announced)
         if now >= self.next_try:
             self.next_try = None
             self.since = now
@@ -356,22 +360,19 @@ class _Keeper:
             server.change(
                 self.settings,
                 front,
-                problem=Message("The model's server lived, but did not answer, and was ended."),
+                problem=Message("The model's server did not answer and was ended."),
             )
 
 
-def _give_up(settings: Settings, front: Server) -> None:
-    reason = (front.problem or "").partition(" " + Message("It is started"))[0]
+def _give_up(settings: Settings, front: Server, reason: Words) -> None:
     server.change(
         settings,
         front,
         state="died",
-        problem=Message(
-            "It was started {tries} times in a row and ended each time, so that nobody "
-            "starts it any more. {reason} Look at its log, then restart it or serve "
-            "another version.",
-            tries=TRIES,
-            reason=reason,
+        problem=sentences(
+            Message("It ended {tries} times in a row and is not started again.", tries=TRIES),
+            reason,
+            Message("See its log, then restart it or serve another version."),
         ),
     )
     for other in server.servers(settings):
@@ -454,10 +455,9 @@ def check(described: Server) -> None:
         if hashlib.sha256(content).hexdigest() != digest:
             raise StoreError(
                 Message(
-                    "{name} of version {version} of {model} is not what was registered: it was "
-                    "changed since, and is not served. Roll back to another version, or train "
-                    "again.",
-                    name=Path(name).name,
+                    "{file} of version {version} of {model} was changed since the registration "
+                    "and is not served. Roll back to another version, or train again.",
+                    file=Path(name).name,
                     version=described.version,
                     model=described.model,
                 )

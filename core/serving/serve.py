@@ -114,7 +114,7 @@ def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractC
     """Lock the champion until the live endpoint serves it."""
     if not options.is_live:
         return nullcontext()
-    text = Message("Waiting for another change of the champion to end")
+    text = Message("Waiting for another change of the champion")
     return registry.exclusive(settings, lambda: progress.update(0.02, text))
 
 
@@ -160,7 +160,7 @@ def _alone(
         raise
 
 
-def _reporter(progress: Progress, name: str) -> Callable[[float], None]:
+def _reporter(progress: Progress, name: Message) -> Callable[[float], None]:
     def on_wait(seconds: float) -> None:
         fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
         progress.update(

@@ -18,7 +18,7 @@ from pathlib import Path
 from core.platform import process, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, without_secrets
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.serving import server as servers
 from core.serving.server import Server
 
@@ -56,17 +56,11 @@ def check_port(settings: Settings, port: int) -> None:
     for server in servers.servers(settings):
         # the gateway of an endpoint outlives the server behind it
         if server.port == port and (server.state != "died" or servers.is_alive(server)):
-            doing = (
-                Message("is starting there")
-                if server.state == "starting"
-                else Message("is served there")
-            )
             raise InputError(
                 Message(
-                    "Port {port} is in use: {name} {doing}. Stop it, or choose another port.",
+                    "Port {port} is in use by {server}. Stop it, or choose another port.",
                     port=port,
-                    name=server.name,
-                    doing=doing,
+                    server=server.name,
                 )
             )
     if port in _backends(settings):
@@ -201,12 +195,12 @@ def wait_until_ready(
             _end(settings, server)
             raise ServerError(
                 Message(
-                    "{name} did not answer on port {port} within {timeout:g} seconds and was "
-                    "stopped. Its log is {name_2}.",
-                    name=server.name,
+                    "{server} did not answer on port {port} within {timeout:g} seconds and was "
+                    "stopped. Its log is {log}.",
+                    server=server.name,
                     port=server.port,
                     timeout=timeout,
-                    name_2=server.log_path.name,
+                    log=server.log_path.name,
                 )
             )
         if on_wait is not None:
@@ -215,7 +209,7 @@ def wait_until_ready(
     _end(settings, server)
     reason = _reason(process.log_tail(server.log_path, 200), server.port)
     raise ServerError(
-        Message("{name} could not be served: {reason}", name=server.name, reason=reason)
+        Message("{server} could not be served: {reason}.", server=server.name, reason=reason)
     )
 
 
@@ -251,7 +245,7 @@ def dismiss(settings: Settings, port: int) -> None:
         return
     if servers.current_state(settings, server) in ("starting", "ready"):
         raise InputError(
-            Message("{name} runs on port {port}. Stop it instead.", name=server.name, port=port)
+            Message("{server} runs on port {port}. Stop it instead.", server=server.name, port=port)
         )
     _end(settings, server)
 
@@ -380,7 +374,7 @@ def _end(settings: Settings, server: Server) -> None:
                     servers.keep_within(settings, connection, replace(now, shadow=None))
 
 
-def _reason(log: str, port: int) -> str:
+def _reason(log: str, port: int) -> Words:
     r"""Return why a server ended, according to its log.
 
     Examples
@@ -389,12 +383,10 @@ def _reason(log: str, port: int) -> str:
     'ValueError: bad file'
     """
     if "address already in use" in log:
-        return Message(
-            "another program took port {port} meanwhile. Choose another port.", port=port
-        )
+        return Message("another program took port {port} meanwhile; choose another port", port=port)
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
-        return Message("it ended without a word.")
+        return Message("it ended and its log is empty")
     # mlflow's own line about its child only repeats that it ended
     named = [
         line
@@ -402,4 +394,4 @@ def _reason(log: str, port: int) -> str:
         if re.match(r"[\w.]*(Error|Exception|Exit)\b.*: ", line)
         and not line.startswith("Exception: Command ")
     ]
-    return (named or lines)[-1][:500]
+    return (named or lines)[-1][:500].rstrip(".")
