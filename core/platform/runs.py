@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TypeVar
 
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words
 from core.platform.model_files import Digests
-from core.platform.run_tags import AsJson, Listed, Moment, RunTags
+from core.platform.run_tags import AsJson, AsMessage, Listed, Moment, RunTags
 
 Known = TypeVar("Known")
 
@@ -23,7 +24,7 @@ class EveryRun(RunTags):
     job_id: str | None = None
     # set if anything comes from the built-in sample
     sample: bool = False
-    error: str = ""
+    error: AsMessage = ""
 
 
 class TrainedModel(RunTags):
@@ -107,7 +108,7 @@ class RunInfo:
         return self._own.git_commit
 
     @property
-    def error(self) -> str:
+    def error(self) -> Words:
         """Why it failed; may be empty."""
         return self._own.error
 
@@ -184,7 +185,11 @@ class ModelVersion:
     def _required(self, known: Known | None) -> Known:
         if known is None or known == ():
             raise NotReadyError(
-                f"Version {self.version} of {self.name} does not say which columns it needs, "
-                "because Courtside did not register it. Train again."
+                Message(
+                    "Version {version} of {name} does not say which columns it needs, because "
+                    "Courtside did not register it. Train again.",
+                    version=self.version,
+                    name=self.name,
+                )
             )
         return known
