@@ -18,14 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.platform import (
-    message_tables,
-    messages,
-    mlflow_client,
-    model_files,
-    set_aside,
-    steps,
-)
+from core.platform import message_tables, messages, mlflow_client, model_files, set_aside, steps
 from core.platform.config import Options, Settings
 from core.platform.errors import CourtsideError, NotReadyError, without_secrets
 from core.platform.git import git_commit as git_commit

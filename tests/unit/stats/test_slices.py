@@ -130,7 +130,7 @@ def test_many_numbers_become_bands_and_few_stand_for_themselves() -> None:
     labels = rng.integers(0, 2, 1000)
     table = slices.by_slice(frame, labels, np.full(1000, 0.5), list(frame), 0.5)
     values = table.groupby("column")["value"].agg(set).to_dict()
-    assert values["distance"] == {"0 to 7", "8 to 15", "16 to 23", "24 to 31", "32 to 39"}
+    assert values["distance"] == {"0 – 7", "8 – 15", "16 – 23", "24 – 31", "32 – 39"}
     assert values["period"] == {"1", "2", "3", "4"}
     assert values["home"] == {"False", "True"}
     assert len(values["share"]) == 5
@@ -152,8 +152,8 @@ def test_a_common_number_has_a_band_of_its_own() -> None:
     table = slices.by_slice(frame, np.arange(1000) % 2, np.full(1000, 0.5), ["x"], 0.5)
     assert table.set_index("value")["rows"].to_dict() == {
         "0": 600,
-        "1 to 200": 200,
-        "201 to 400": 200,
+        "1 – 200": 200,
+        "201 – 400": 200,
     }
 
 
