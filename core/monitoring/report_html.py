@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.monitoring import report_tables
 from core.platform import templates
-from core.platform.messages import Message, Words, _, current, number, sentences
+from core.platform.messages import Message, Words, _, current, from_data, number, sentences
 from core.platform.own_columns import shown
 from core.stats.check import CONCLUSION_LABELS, GROUP_LABELS, VERDICT_LABELS, Limit
 
@@ -96,6 +96,7 @@ def render(
     Parameters
     ----------
     report : mapping
+        As stored, or with its messages.
         `conclusion` (code; title, text, todo, each a message or a text). Optional: `run_id`,
         `scoring_run`, `window` (a message or a text), `source`, `created` (seconds since 1970),
         `sample` (bool), `model` (name, version, run_id), `rows` (reference, current, labelled),
@@ -117,6 +118,7 @@ def render(
     >>> "It &lt;fits&gt; not" in page, "<script" in page, "://" in page
     (True, False, False)
     """
+    report = from_data(report)
     conclusion = report["conclusion"]
     rows = [_known(row) for row in checks.to_dict("records")]
     return templates.render(

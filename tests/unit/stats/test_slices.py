@@ -181,7 +181,7 @@ def test_one_class_has_no_skill_to_judge_but_a_bias() -> None:
     assert np.isnan(row["skill"])
     assert np.isnan(row["roc_auc"])
     assert row["finding"] == "biased"
-    assert "too low" in row["text"]
+    assert "too low" in str(row["text"])
 
 
 def test_a_slice_without_labels_is_kept() -> None:
@@ -221,7 +221,7 @@ def test_a_challenger_that_is_worse_on_one_slice_is_found_there_alone() -> None:
     sides = first["log_loss_challenger"] - first["log_loss_champion"]
     assert first["difference"] == pytest.approx(sides)
     assert first["low"] < first["difference"] < first["high"]
-    assert first["text"].startswith("Harmed: the log loss rises by ")
+    assert str(first["text"]).startswith("Harmed: the log loss rises by ")
     within = slices.harm(frame, labels, challenger, champion, ["team"], margin=first["high"])
     assert not within["harmed"].any()
 
