@@ -204,7 +204,7 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored
     )
     checks = scored.checks(run)
     assert checks.loc["f1", "verdict"] == checks.loc["psi.lat", "verdict"] == "ok"
-    assert "set by a person" in checks.loc["f1", "threshold"]
+    assert "set by a person" in str(checks.loc["f1", "threshold"])
     assert run.metrics["false_alarms_target"] == 0.05
 
 

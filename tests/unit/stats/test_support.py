@@ -204,7 +204,7 @@ def test_limits_set_by_a_person_win_and_apply_to_the_value_itself(reference: pd.
     limit = Limit(warning_high=0.1, alert_high=result.domain_auc - 1e-9, source="set")
     auc, outside = support.checks(result, {"domain_auc": limit, "outside_support": limit})
     assert (auc.verdict, auc.warning_high, auc.alert_high) == ("alert", 0.1, limit.alert_high)
-    assert "set by a person" in auc.threshold
+    assert "set by a person" in str(auc.threshold)
     assert outside.verdict == "ok"
     none = support.checks(result, {"domain_auc": Limit(), "outside_support": Limit()})
     assert [(check.verdict, str(check.threshold)) for check in none] == [
