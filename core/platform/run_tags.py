@@ -10,14 +10,33 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
+
+from core.platform.messages import Words, dumps, in_words, loads
 
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
 
 TAG = "courtside."
+# longer tags are cut
+MOST_CHARACTERS = 5000
 
 Value = TypeVar("Value")
+
+
+def _kept(words: Words) -> str:
+    """Return a message as one text; one too long for a tag in English words."""
+    text = dumps(words)
+    return text if len(text) <= MOST_CHARACTERS else in_words(words, "en")
+
+
 # serialization of fields that are not plain text
 Listed = Annotated[
     tuple[str, ...],
@@ -28,6 +47,11 @@ AsJson = Annotated[
     Value,
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
+]
+Worded = Annotated[
+    Words,
+    PlainValidator(lambda value: loads(value) if _is_text(value) else value),
+    PlainSerializer(_kept),
 ]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 

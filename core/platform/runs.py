@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from core.platform.errors import NotReadyError
 from core.platform.model_files import Digests
-from core.platform.run_tags import AsJson, Listed, Moment, RunTags
+from core.platform.run_tags import AsJson, Listed, Moment, RunTags, Worded
 
 Known = TypeVar("Known")
 
@@ -38,7 +38,7 @@ class TrainedModel(RunTags):
     features: Listed = ()
     formulas: AsJson[dict[str, tuple[str, str]]] | None = None
     missing: str = ""
-    rows_name: str = ""
+    rows_name: Worded = ""
 
 
 class VersionTags(TrainedModel, Digests):
@@ -52,7 +52,7 @@ class VersionTags(TrainedModel, Digests):
     candidate: str = ""
     train_run: str = ""
     threshold: float | None = None
-    threshold_aim: str = ""
+    threshold_aim: Worded = ""
     rows_served: int | None = None
     copied_from: str = ""
     logged_model: str = ""
@@ -68,9 +68,9 @@ class ChampionMove(RunTags):
     champion_from: str = ""
     champion_to: str = ""
     champion_at: Moment = 0.0
-    decided_by: str = ""
+    decided_by: Worded = ""
     decision: str = ""
-    reason: str = ""
+    reason: Worded = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.platform.messages import Message
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
@@ -88,10 +89,10 @@ def decide(
     if not policy.is_on:
         decided = Decision(
             "none",
-            "No policy: a person decides",
-            ("The strategy is set to none.",),
+            Message("No policy: a person decides"),
+            (Message("The strategy is set to none."),),
             (),
-            "Choose a strategy, or retrain by hand with a reason.",
+            Message("Choose a strategy, or retrain by hand with a reason."),
         )
     elif strategy:
         decided = strategy(policy, windows, used=used, now=now)
@@ -101,26 +102,29 @@ def decide(
     if decided.code == "none" and bad and not strategy:
         return Decision(
             "person",
-            "The model does not fit: a person decides",
-            (f"In alert in the newest report: {listed(bad)}.", *decided.reasons),
+            Message("The model does not fit: a person decides"),
+            (Message("In alert in the newest report: {bad}.", bad=listed(bad)), *decided.reasons),
             (windows[-1].run_id,),
-            "Retrain by hand with a reason, or choose a strategy that answers to performance.",
+            Message(
+                "Retrain by hand with a reason, or choose a strategy that answers to performance."
+            ),
         )
     if decided.code in ("retrain", "wait") and waiting is not None:
         return Decision(
             "wait",
-            "A challenger waits already",
-            (f"{waiting} waits.", *decided.reasons),
+            Message("A challenger waits already"),
+            (Message("{waiting} waits.", waiting=waiting), *decided.reasons),
             decided.evidence,
-            "Promote it, or retrain by hand with a reason.",
+            Message("Promote it, or retrain by hand with a reason."),
         )
     decided = _unshown(policy, windows, decided)
     moved = windows[-1].alerts(performance=False) if windows else []
     if decided.code == "retrain" or not moved or windows[-1].run_id in used:
         return decided
-    reason = (
-        f"In alert, but not performance: {listed(moved)}. That alone is no reason to retrain: the "
-        "model may still be right, or the input be wrong."
+    reason = Message(
+        "In alert, but not performance: {moved}. That alone is no reason to retrain: "
+        "the model may still be right, or the input be wrong.",
+        moved=listed(moved),
     )
     if any(windows[-1].alerts(performance=True)):
         return Decision(
@@ -128,11 +132,13 @@ def decide(
         )
     return Decision(
         "investigate",
-        "Investigate the input, do not retrain",
+        Message("Investigate the input, do not retrain"),
         (reason, *decided.reasons),
         tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        "Find out why it changed (a recording change, a new kind of row, no rows of some kind), "
-        "and bring labels.",
+        Message(
+            "Find out why it changed (a recording change, a new kind of row, no rows of "
+            "some kind), and bring labels."
+        ),
     )
 
 
@@ -148,25 +154,27 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
     if newest.verdict == "cannot_tell":
         return Decision(
             "wait",
-            "Wait for labels: no skill is shown yet",
+            Message("Wait for labels: no skill is shown yet"),
             (
-                "The newest window has too few labels to show a skill over the base rate.",
+                Message("The newest window has too few labels to show a skill over the base rate."),
                 *decided.reasons,
             ),
             (newest.run_id,),
-            "Bring more labels, then monitor again.",
+            Message("Bring more labels, then monitor again."),
         )
     if newest.verdict == "no_skill":
         return Decision(
             "investigate",
-            "Investigate: no skill is shown",
+            Message("Investigate: no skill is shown"),
             (
-                "In the newest window the model does no better than always forecasting the base "
-                "rate.",
+                Message(
+                    "In the newest window the model does no better than always forecasting the "
+                    "base rate."
+                ),
                 *decided.reasons,
             ),
             (newest.run_id,),
-            "Train on better features or other rows; a person decides.",
+            Message("Train on better features or other rows; a person decides."),
         )
     return decided
 
@@ -176,17 +184,28 @@ def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int, noun: st
     labelled = with_labels(policy, windows)
     more = wanted - len(labelled)
     few = len(windows) - len(labelled)
-    reasons = [f"This champion has {_count(len(labelled))} {noun}, of {wanted} that it takes."]
+    reasons = [
+        Message(
+            "This champion has {labelled} {noun}, of {wanted} that it takes.",
+            labelled=_count(len(labelled)),
+            noun=noun,
+            wanted=wanted,
+        )
+    ]
     if few:
         reasons.append(
-            f"Of fewer than {policy.min_labels} labels, and so not counted: {_count(few)}."
+            Message(
+                "Of fewer than {min_labels} labels, and so not counted: {few}.",
+                min_labels=policy.min_labels,
+                few=_count(few),
+            )
         )
     return Decision(
         "wait",
-        f"Wait for {_count(more, 'more window')}",
+        Message("Wait for {more}", more=_count(more, Message("more window"))),
         tuple(reasons),
         tuple(window.run_id for window in labelled),
-        "Score rows, bring their labels, and monitor.",
+        Message("Score rows, bring their labels, and monitor."),
     )
 
 
@@ -196,55 +215,70 @@ def _reactive(
     labelled = with_labels(policy, windows)
     fresh = [window for window in labelled if window.run_id not in used][-policy.n :]
     bad = [window for window in fresh if window.alerts(performance=True)]
-    rule = f"{policy.k} of the last {policy.n}"
+    rule = Message("{k} of the last {n}", k=policy.k, n=policy.n)
     if len(bad) >= policy.k:
         codes = list(
             dict.fromkeys(code for window in bad for code in window.alerts(performance=True))
         )
         return Decision(
             "retrain",
-            "Retrain: performance is in alert",
+            Message("Retrain: performance is in alert"),
             (
-                f"In alert in {len(bad)} of {_count(len(fresh))} ({rule} ask for a retraining): "
-                f"{listed(codes)}.",
+                Message(
+                    "In alert in {bad} of {fresh} ({rule} ask for a retraining): {codes}.",
+                    bad=len(bad),
+                    fresh=_count(len(fresh)),
+                    rule=rule,
+                    codes=listed(codes),
+                ),
             ),
             tuple(window.run_id for window in bad),
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
+            Message(
+                "A challenger of the same recipe is trained on the newer labels, and the gate "
+                "is asked."
+            ),
         )
     if labelled and not fresh:
         return Decision(
             "wait",
-            "Wait for new windows",
+            Message("Wait for new windows"),
             (
-                "A retraining has answered all windows there are; the same evidence does not ask "
-                "twice.",
+                Message(
+                    "A retraining has answered all windows there are; the same evidence does not "
+                    "ask twice."
+                ),
             ),
             tuple(window.run_id for window in labelled[-policy.n :]),
-            "Monitor when new rows are scored and labelled.",
+            Message("Monitor when new rows are scored and labelled."),
         )
     if bad:
         return Decision(
             "wait",
-            f"In alert in {_count(len(bad))}; {policy.k} are needed",
+            Message("In alert in {bad}; {k} are needed", bad=_count(len(bad)), k=policy.k),
             (
-                f"In alert: {listed(bad[-1].alerts(performance=True))}. {rule} ask for a "
-                "retraining: one window may be chance.",
+                Message(
+                    "In alert: {alerts}. {rule} ask for a retraining: one window may be chance.",
+                    alerts=listed(bad[-1].alerts(performance=True)),
+                    rule=rule,
+                ),
             ),
             tuple(window.run_id for window in bad),
-            "Monitor again when new rows are scored and labelled.",
+            Message("Monitor again when new rows are scored and labelled."),
         )
     if len(fresh) < policy.k:
-        return _no_windows(policy, windows, policy.k, "with enough labels")
+        return _no_windows(policy, windows, policy.k, Message("with enough labels"))
     return Decision(
         "none",
-        "No reason to retrain",
+        Message("No reason to retrain"),
         (
-            f"No check of performance or calibration is in alert in the last {_count(len(fresh))} "
-            "with enough labels.",
+            Message(
+                "No check of performance or calibration is in alert in the last {fresh} with "
+                "enough labels.",
+                fresh=_count(len(fresh)),
+            ),
         ),
         tuple(window.run_id for window in fresh),
-        "Nothing to do.",
+        Message("Nothing to do."),
     )
 
 
@@ -255,14 +289,14 @@ def _predictive(
     if after_the_fact.code == "retrain":
         return Decision(
             "retrain",
-            "Retrain: performance is in alert already",
-            ("No forecast is needed any more.", *after_the_fact.reasons),
+            Message("Retrain: performance is in alert already"),
+            (Message("No forecast is needed any more."), *after_the_fact.reasons),
             after_the_fact.evidence,
             after_the_fact.todo,
         )
     labelled = with_labels(policy, windows)
     if len(labelled) < policy.min_windows:
-        return _no_windows(policy, windows, policy.min_windows, "with enough labels")
+        return _no_windows(policy, windows, policy.min_windows, Message("with enough labels"))
     # a trend is as recent as its newest window
     start = min(now, labelled[-1].end)
     known = forecasts(policy, windows, now=start)
@@ -280,27 +314,32 @@ def _predictive(
         if used and fresh < policy.n:
             return Decision(
                 "wait",
-                f"Wait for {_count(policy.n - fresh, 'new window')}",
-                ("A retraining has seen this trend already.", *reasons),
+                Message("Wait for {value}", value=_count(policy.n - fresh, Message("new window"))),
+                (Message("A retraining has seen this trend already."), *reasons),
                 evidence,
-                "Monitor when new rows are scored and labelled.",
+                Message("Monitor when new rows are scored and labelled."),
             )
         return Decision(
             "retrain",
-            "Retrain: a limit will be crossed within the horizon",
+            Message("Retrain: a limit will be crossed within the horizon"),
             reasons,
             evidence,
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
+            Message(
+                "A challenger of the same recipe is trained on the newer labels, and the gate "
+                "is asked."
+            ),
         )
     if after_the_fact.code == "wait":
         return after_the_fact
     return Decision(
         "none",
-        f"No limit is surely crossed within {policy.horizon_days:g} days",
-        sentences or ("The reports hold none of the metrics whose trend is looked at.",),
+        Message(
+            "No limit is surely crossed within {horizon_days:g} days",
+            horizon_days=policy.horizon_days,
+        ),
+        sentences or (Message("The reports hold none of the metrics whose trend is looked at."),),
         evidence,
-        "Nothing to do.",
+        Message("Nothing to do."),
     )
 
 
@@ -308,24 +347,38 @@ def _supporting(newest: Window) -> tuple[str, ...]:
     moved = [code for code in SUPPORTING if newest.verdicts.get(code) in ("warning", "alert")]
     if not moved:
         return ()
-    return (f"Supported by what the model answers, which moved too: {listed(moved)}.",)
+    return (
+        Message(
+            "Supported by what the model answers, which moved too: {moved}.", moved=listed(moved)
+        ),
+    )
 
 
 def _calendar(policy: Policy, *, trained_at: float, now: float) -> Decision:
     days = (now - trained_at) / DAY
-    reason = f"{days:,.1f} days have passed since the last training; {policy.every_days:g} are set."
+    reason = Message(
+        "{days:,.1f} days have passed since the last training; {every_days:g} are set.",
+        days=days,
+        every_days=policy.every_days,
+    )
     if days >= policy.every_days:
         return Decision(
             "retrain",
-            "Retrain: the time has come",
+            Message("Retrain: the time has come"),
             (reason,),
             (),
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
+            Message(
+                "A challenger of the same recipe is trained on the newer labels, and the gate "
+                "is asked."
+            ),
         )
     left = policy.every_days - days
     return Decision(
-        "none", f"Not before {left:,.1f} days have passed", (reason,), (), "Nothing to do."
+        "none",
+        Message("Not before {left:,.1f} days have passed", left=left),
+        (reason,),
+        (),
+        Message("Nothing to do."),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.platform.messages import Message
 from core.platform.own_columns import shown
 from core.retraining.policy_settings import Policy
 from core.stats import forecast
@@ -135,8 +136,14 @@ def listed(codes: Sequence[str], most: int = 4) -> str:
     """
     names = [titled(code) for code in codes]
     if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        return Message(
+            "{value} and {value_2} more", value=", ".join(names[:most]), value_2=len(names) - most
+        )
+    return (
+        names[0]
+        if len(names) == 1
+        else Message("{value} and {value_2}", value=", ".join(names[:-1]), value_2=names[-1])
+    )
 
 
 def titled(code: str) -> str:
@@ -147,16 +154,20 @@ def titled(code: str) -> str:
     >>> titled("roc_auc"), titled("slice.period=4"), titled("calibration")
     ('ROC AUC', 'slice period=4', 'calibration')
     """
-    kind, _, rest = code.partition(".")
+    kind, _unused, rest = code.partition(".")
     words = {
         "psi": "PSI",
-        "ks": "KS distance",
-        "js": "JS distance",
-        "range": "values out of range",
+        "ks": Message("KS distance"),
+        "js": Message("JS distance"),
+        "range": Message("values out of range"),
         "chi2": "chi-square",
     }
     if rest:
-        return f"{kind} {rest}" if kind == "slice" else f"{words.get(kind, kind)} of {shown(rest)}"
+        return (
+            f"{kind} {rest}"
+            if kind == "slice"
+            else Message("{kind} of {rest}", kind=words.get(kind, kind), rest=shown(rest))
+        )
     name = TITLES.get(code, code.replace("_", " ").replace("auc", "AUC"))
     return name if name[1:2].isupper() or name == "F1" else name[:1].lower() + name[1:]
 

@@ -11,6 +11,7 @@ from core.jobs import jobs
 from core.platform import locks, state
 from core.platform.config import Settings, sentence
 from core.platform.errors import StoreError
+from core.platform.messages import Message
 from core.retraining.policy_settings import Policy
 
 NAME = "policy"
@@ -35,8 +36,12 @@ def load(settings: Settings) -> Policy:
     try:
         return Policy(**(kept or {}))
     except (ValidationError, TypeError) as error:
-        reason = sentence(error) if isinstance(error, ValidationError) else "it is no mapping."
-        raise StoreError(f"The policy cannot be used: {reason} Save it again.") from error
+        reason = (
+            sentence(error) if isinstance(error, ValidationError) else Message("it is no mapping.")
+        )
+        raise StoreError(
+            Message("The policy cannot be used: {reason} Save it again.", reason=reason)
+        ) from error
 
 
 def save(settings: Settings, policy: Policy) -> None:

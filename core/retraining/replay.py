@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from core.data import snapshots
 from core.platform import config, project, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -100,18 +101,20 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError("no candidate is called so")
+            raise ValueError(Message("no candidate is called so"))
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Options:
         if self.train_share is not None and self.train_until is not None:
-            raise ValueError("the first training takes a share or ends on a day, not both")
+            raise ValueError(Message("the first training takes a share or ends on a day, not both"))
         if self.train_until is not None:
             drifts.seconds(self.train_until)
         titles = [replay.titled(policy) for policy in self.policies]
         if len(set(titles)) < len(titles):
-            raise ValueError(f"two policies are the same: {', '.join(titles)}")
+            raise ValueError(
+                Message("two policies are the same: {titles}", titles=", ".join(titles))
+            )
         return self
 
 
@@ -248,7 +251,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
-        progress.update(0.01, "Reading the rows")
+        progress.update(0.01, Message("Reading the rows"))
         snapshot = snapshots.require_current(settings)
         raw = snapshots.validated(settings, snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
@@ -271,7 +274,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         with replay_store.opened(settings, run_id) as store:
             course = _ReplayRun(spec, store, stream, recipe, spans)
             windows, decisions = _go(settings, run_id, course, lanes_of, options, progress)
-            progress.update(0.95, "Comparing the policies")
+            progress.update(0.95, Message("Comparing the policies"))
             record, answer, summary = _record(
                 course, options, lanes_of, windows, decisions, changed
             )
@@ -314,7 +317,12 @@ def _go(
     """Replay the windows for all policies in parallel; return windows and decisions."""
     spans, stream = course.spans, course.stream
     start = float(stream.moments[spans[0].first - 1])
-    progress.update(0.03, f"Training on {spans[0].first:,} rows, until {day_of(start)}")
+    progress.update(
+        0.03,
+        Message(
+            "Training on {first:,} rows, until {start}", first=spans[0].first, start=day_of(start)
+        ),
+    )
     first = course.trained(-1, start, spans[0].first)
     lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
     windows: list[dict[str, Any]] = []
@@ -334,7 +342,13 @@ def _go(
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
         progress.update(
-            0.05 + 0.9 * done, f"{day_of(span.end)}: window {place + 1} of {len(spans)}"
+            0.05 + 0.9 * done,
+            Message(
+                "{end}: window {value} of {spans}",
+                end=day_of(span.end),
+                value=place + 1,
+                spans=len(spans),
+            ),
         )
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()

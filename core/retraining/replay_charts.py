@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def log_loss(
     300
     """
     policies = windows["policy"].unique().tolist()
-    return _over_time(windows, policies, "log_loss", "Log loss of the window", drift_begin, title)
+    return _over_time(
+        windows, policies, "log_loss", _("Log loss of the window"), drift_begin, title
+    )
 
 
 def gain(
@@ -69,7 +72,7 @@ def gain(
     # a window is identified by its end
     table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
     table = table[table["policy"] != baseline]
-    name = f"Less log loss than “{baseline}”"
+    name = _("Less log loss than “{baseline}”", baseline=baseline)
     policies = windows["policy"].unique().tolist()
     return _over_time(table, policies, "gain", name, drift_begin, title)
 
@@ -92,14 +95,14 @@ def _over_time(
     x = alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m", labelOverlap=True))
     y = alt.Y(f"{column}:Q", title=name, scale=alt.Scale(zero=column == "gain", nice=True))
     tooltip: list[Any] = [
-        alt.Tooltip("policy:N", title="Policy"),
-        alt.Tooltip("window:N", title="Window"),
-        alt.Tooltip("time:T", title="Ends", format="%Y-%m-%d"),
-        alt.Tooltip("rows:Q", title="Rows", format=","),
+        alt.Tooltip("policy:N", title=_("Policy")),
+        alt.Tooltip("window:N", title=_("Window")),
+        alt.Tooltip("time:T", title=_("Ends"), format="%Y-%m-%d"),
+        alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
     layers = (
-        [] if column == "log_loss" else [style.rule("y", 0.0, "no difference", in_legend=False)]
+        [] if column == "log_loss" else [style.rule("y", 0.0, _("no difference"), in_legend=False)]
     )
     for place, policy in enumerate(policies):
         base = alt.Chart(table[table["policy"] == policy]).encode(
@@ -110,12 +113,14 @@ def _over_time(
     shapes = alt.Shape(
         "what:N",
         title=None,
-        scale=alt.Scale(domain=list(marks), range=[shape for shape, _, _ in marks.values()]),
+        scale=alt.Scale(
+            domain=list(marks), range=[shape for shape, _unused, _unused in marks.values()]
+        ),
         legend=alt.Legend(orient="top", symbolFillColor=style.PALETTE["line"], symbolSize=90),
     )
     parts = [
         table[table[flag].astype(bool)].assign(what=label, size=size)
-        for label, (_, flag, size) in marks.items()
+        for label, (_unused, flag, size) in marks.items()
     ]
     marked = pd.concat(parts, ignore_index=True)
     layers.append(
@@ -127,12 +132,12 @@ def _over_time(
             color=colour,
             shape=shapes,
             size=alt.Size("size:Q", scale=None),
-            tooltip=[*tooltip, alt.Tooltip("what:N", title="What")],
+            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("What"))],
         )
     )
     if drift_begin is not None:
         begin = pd.DataFrame(
-            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": ["drift put in"]}
+            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": [_("drift put in")]}
         )
         key = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolSize=250)
         layers.append(

@@ -15,6 +15,7 @@ from core.monitoring.records import ReportRun
 from core.platform import clock, config, model_store, project, set_aside, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
@@ -62,13 +63,17 @@ class Options(config.Options):
     @classmethod
     def _is_a_reason(cls, value: str | None) -> str | None:
         if value is not None and len(value.strip()) < MIN_REASON:
-            raise ValueError(f"write a reason of {MIN_REASON} characters or more")
+            raise ValueError(
+                Message("write a reason of {min_reason} characters or more", min_reason=MIN_REASON)
+            )
         return value.strip() if value is not None else None
 
     @model_validator(mode="after")
     def _only_a_person_has_reasons(self) -> Options:
         if self.reason is not None and self.trigger != "person":
-            raise ValueError("only a person retrains by a reason; others follow the policy")
+            raise ValueError(
+                Message("only a person retrains by a reason; others follow the policy")
+            )
         return self
 
 
@@ -156,7 +161,9 @@ def state(settings: Settings, spec: ProjectSpec) -> State:
         tuple(separate),
         used,
         retrained_at,
-        f"Version {waiting.version}, which the gate let pass," if waiting else None,
+        Message("Version {version}, which the gate let pass,", version=waiting.version)
+        if waiting
+        else None,
         last.run_id if waiting and last else None,
     )
 
@@ -249,14 +256,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
 
     def waits() -> None:
-        progress.update(0.0, "Waiting for another retraining to end")
+        progress.update(0.0, Message("Waiting for another retraining to end"))
 
     with (
         policy_store.turn(settings, waits),
         tracking.step_run(settings, "retrain", options, progress) as run_id,
     ):
         began = time.perf_counter()
-        progress.update(0.02, "Reading the reports")
+        progress.update(0.02, Message("Reading the reports"))
         by = policy_store.load(settings) if options.policy is None else options.policy
         standing = state(settings, spec)
         decision = _decided(options, decide(settings, by, standing))
@@ -288,9 +295,9 @@ def _retrain(
         tracking.log(settings, run_id, Record(tags=done.write()))
 
     with storage.prepared_put_back(settings):
-        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, "Preparing"))
+        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, Message("Preparing")))
         note(DecisionRun(prepare_run=prepared.run_id))
-        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, "Training"))
+        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, Message("Training")))
     note(DecisionRun(train_run=trained.run_id, challenger=trained.version))
     itself = by.promotes == "itself"
     judged = promote.run(
@@ -298,11 +305,17 @@ def _retrain(
         promote.Options(
             action="gate",
             challenger=trained.version,
-            reason=f"Retrained from version {champion.version}: {decision.title}."[:2000],
-            decided_by=options.decided_by if options.reason else f"policy: {by.strategy}",
+            reason=Message(
+                "Retrained from version {version}: {title}.",
+                version=champion.version,
+                title=decision.title,
+            )[:2000],
+            decided_by=options.decided_by
+            if options.reason
+            else Message("policy: {strategy}", strategy=by.strategy),
             dry_run=not itself,
         ),
-        _Part(progress, 0.8, 0.98, "Asking the gate"),
+        _Part(progress, 0.8, 0.98, Message("Asking the gate")),
     )
     is_promoted = itself and judged.decision == "promote"
     kinds, by_kind = _by_kind(settings, spec, judged.run_id)
@@ -324,11 +337,13 @@ def _retrain(
     tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
     _cost(settings, run_id, began)
     then = {
-        "promote": "is the champion now" if is_promoted else "waits for a person to promote it",
-        "hold": "is held back by the gate",
-        "refuse": "is refused by the gate",
+        "promote": Message("is the champion now")
+        if is_promoted
+        else Message("waits for a person to promote it"),
+        "hold": Message("is held back by the gate"),
+        "refuse": Message("is refused by the gate"),
     }[judged.decision]
-    title = f"Version {trained.version} was trained and {then}"
+    title = Message("Version {version} was trained and {then}", version=trained.version, then=then)
     return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
 
 
@@ -336,13 +351,13 @@ def _decided(options: Options, decision: Decision) -> Decision:
     """Return the policy's decision, or a person's instead."""
     if options.reason is None:
         return decision
-    policy_says = f"The policy says: {decision.title}."
+    policy_says = Message("The policy says: {title}.", title=decision.title)
     return Decision(
         "retrain",
-        f"{options.decided_by} asks for it",
+        Message("{decided_by} asks for it", decided_by=options.decided_by),
         (options.reason, policy_says, *decision.reasons),
         decision.evidence,
-        "The gate is asked about the challenger.",
+        Message("The gate is asked about the challenger."),
     )
 
 
@@ -431,8 +446,11 @@ def _recipe(
     trained = tracking.run(settings, champion.trained_by)
     if trained is None or trained.step != "train":
         raise NotReadyError(
-            f"Version {champion.version} was not trained here, so its training cannot be "
-            "repeated. Train a challenger on the page Train."
+            Message(
+                "Version {version} was not trained here, so its training cannot be repeated. "
+                "Train a challenger on the page Train.",
+                version=champion.version,
+            )
         )
     sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
     recipe = _options(settings, train.Options, trained.run_id)
@@ -455,8 +473,12 @@ def _recipe(
         )
     except ValidationError as error:
         raise NotReadyError(
-            f"Version {champion.version} was trained with choices that this app does not take: "
-            f"{config.sentence(error)} Train a challenger on the page Train."
+            Message(
+                "Version {version} was trained with choices that this app does not take: "
+                "{error} Train a challenger on the page Train.",
+                version=champion.version,
+                error=config.sentence(error),
+            )
         ) from error
 
 
@@ -466,8 +488,10 @@ def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dic
         path = tracking.artifact(settings, run_id, "settings.json")
     except CourtsideError as error:
         raise NotReadyError(
-            "The run that made the champion does not tell its choices, so it cannot be repeated. "
-            "Train a challenger on the page Train."
+            Message(
+                "The run that made the champion does not tell its choices, so it cannot be "
+                "repeated. Train a challenger on the page Train."
+            )
         ) from error
     stored = json.loads(path.read_text(encoding="utf-8"))["options"]
     return {name: value for name, value in stored.items() if name in kind.model_fields}
@@ -483,8 +507,14 @@ def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.D
     if kinds.empty:
         return kinds, ""
     parts = [
-        f"{row['value']}: log loss {row['log_loss_champion']:.4f} before, "
-        f"{row['log_loss_challenger']:.4f} after ({int(row['rows']):,} rows)"
+        Message(
+            "{value}: log loss {log_loss_champion:.4f} before, {log_loss_challenger:.4f} "
+            "after ({rows:,} rows)",
+            value=row["value"],
+            log_loss_champion=row["log_loss_champion"],
+            log_loss_challenger=row["log_loss_challenger"],
+            rows=int(row["rows"]),
+        )
         for row in kinds.to_dict("records")
     ]
     return kinds.reset_index(drop=True), f"{'; '.join(parts)}."

@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.retraining.injection import DAY
 from core.retraining.policy import Policy
@@ -39,10 +40,10 @@ DRAWS = 200
 SIZE_STEP = 1.5
 # name of each strategy in titles
 STRATEGIES = {
-    "none": "Never",
-    "reactive": "Reactive",
-    "predictive": "Predictive",
-    "calendar": "Calendar",
+    "none": Message("Never"),
+    "reactive": Message("Reactive"),
+    "predictive": Message("Predictive"),
+    "calendar": Message("Calendar"),
 }
 
 
@@ -168,9 +169,11 @@ def titled(policy: Policy) -> str:
     """
     how = {
         "none": "",
-        "reactive": f" ({policy.k} of {policy.n})",
-        "predictive": f" ({policy.horizon_days:g} days ahead)",
-        "calendar": f" (every {policy.every_days:g} days)",
+        "reactive": (" " + Message("({k} of {n})", k=policy.k, n=policy.n)),
+        "predictive": (
+            " " + Message("({horizon_days:g} days ahead)", horizon_days=policy.horizon_days)
+        ),
+        "calendar": (" " + Message("(every {every_days:g} days)", every_days=policy.every_days)),
     }
     return STRATEGIES[policy.strategy] + how[policy.strategy]
 
@@ -193,8 +196,11 @@ def moments_of(values: pd.Series[Any]) -> Floats:
     parsed = pd.to_datetime(values, utc=True, errors="coerce", format=form)
     if parsed.isna().any():
         raise InputError(
-            f"{int(parsed.isna().sum()):,} rows have no moment in '{values.name}'. A replay needs "
-            "one for each row."
+            Message(
+                "{sum:,} rows have no moment in '{name}'. A replay needs one for each row.",
+                sum=int(parsed.isna().sum()),
+                name=values.name,
+            )
         )
     return ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
@@ -212,7 +218,7 @@ def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """
     numeric = features.copy()
     for name in texts:
-        codes, _ = pd.factorize(features[name], sort=True)
+        codes, _unused = pd.factorize(features[name], sort=True)
         numeric[name] = np.where(codes < 0, np.nan, codes)
     return numeric
 
@@ -278,16 +284,26 @@ def cut(
         if len(set(known)) < len(known):
             twice = next(name for name in known if known.count(name) > 1)
             raise InputError(
-                f"'{values.name}' is no division of time: {twice} comes back after other values. "
-                "Cut the windows by month, year or rows."
+                Message(
+                    "'{name}' is no division of time: {twice} comes back after other values. Cut "
+                    "the windows by month, year or rows.",
+                    name=values.name,
+                    twice=twice,
+                )
             )
         starts = [max(start, first) for start in all_starts if start >= first]
         starts = starts if starts and starts[0] == first else [first, *starts]
         labels = [values.iloc[start] for start in starts]
     if not MIN_WINDOWS <= len(starts) <= MOST_WINDOWS:
         raise InputError(
-            f"The rows after the first training make {len(starts)} windows; a replay needs "
-            f"{MIN_WINDOWS} to {MOST_WINDOWS:,}. Choose other windows, or another first training."
+            Message(
+                "The rows after the first training make {starts} windows; a replay needs "
+                "{min_windows} to {most_windows:,}. Choose other windows, or another first "
+                "training.",
+                starts=len(starts),
+                min_windows=MIN_WINDOWS,
+                most_windows=MOST_WINDOWS,
+            )
         )
     ends = [*starts[1:], count]
     return [
@@ -312,8 +328,12 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
     spans = cut(moments, 0, by=by, rows=rows, names=names)
     if windows >= len(spans):
         raise InputError(
-            f"There are {len(spans)} windows in all; the first training cannot take {windows} of "
-            "them. Choose fewer."
+            Message(
+                "There are {spans} windows in all; the first training cannot take {windows} of "
+                "them. Choose fewer.",
+                spans=len(spans),
+                windows=windows,
+            )
         )
     return spans[windows].first
 
@@ -345,9 +365,16 @@ def train(
     fewest = int(np.bincount(labels, minlength=2).min())
     if count < MIN_TRAIN or fewest < FOLDS:
         raise InputError(
-            f"By {_day(at)} only {count:,} labels are known, {fewest:,} of the rarer class; a "
-            f"model needs {MIN_TRAIN}, and {FOLDS} of each class. Have the first training take "
-            "more rows, or labels come sooner."
+            Message(
+                "By {at} only {count_value:,} labels are known, {fewest:,} of the rarer class; "
+                "a model needs {min_train}, and {folds} of each class. Have the first training "
+                "take more rows, or labels come sooner.",
+                at=_day(at),
+                count_value=count,
+                fewest=fewest,
+                min_train=MIN_TRAIN,
+                folds=FOLDS,
+            )
         )
 
     def new_estimator() -> Unfitted:
@@ -370,7 +397,11 @@ def train(
         estimator = new_estimator().fit(codes, labels)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{recipe.kind}' cannot be fitted on these rows: {reason}") from error
+        raise InputError(
+            Message(
+                "'{kind}' cannot be fitted on these rows: {reason}", kind=recipe.kind, reason=reason
+            )
+        ) from error
     reference = (
         stream.features[known]
         .reset_index(drop=True)
@@ -592,29 +623,46 @@ to 0.0300), for 3 retrainings.'
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")
     if others.empty:
-        return f"Without retraining the log loss was {base['log_loss']:.4f}.{_detected(summary)}"
+        return Message(
+            "Without retraining the log loss was {log_loss:.4f}.{summary}",
+            log_loss=base["log_loss"],
+            summary=_detected(summary),
+        )
     better = others[others["gain_low"] > 0]
     worse = others[others["gain_high"] < 0]
     if len(better):
         best = better.iloc[0]
-        sentence = (
-            f"{best['policy']} beat doing nothing: log loss {best['log_loss']:.4f} against "
-            f"{base['log_loss']:.4f}, {_span(best)}, for {_times(best['retrainings'])}."
+        sentence = Message(
+            "{policy} beat doing nothing: log loss {log_loss:.4f} against "
+            "{log_loss_2:.4f}, {best}, for {retrainings}.",
+            policy=best["policy"],
+            log_loss=best["log_loss"],
+            log_loss_2=base["log_loss"],
+            best=_span(best),
+            retrainings=_times(best["retrainings"]),
         )
     else:
         tried = others[others["retrainings"] > 0]
-        sentence = (
-            f"No policy beat doing nothing: log loss {base['log_loss']:.4f} without retraining"
+        sentence = Message(
+            "No policy beat doing nothing: log loss {log_loss:.4f} without retraining",
+            log_loss=base["log_loss"],
         )
         sentence += (
-            "; none of them retrained."
+            Message("; none of them retrained.")
             if tried.empty
-            else f"; the best that retrained, {tried.iloc[0]['policy']}, had "
-            f"{tried.iloc[0]['log_loss']:.4f}, {_span(tried.iloc[0])}, for "
-            f"{_times(tried.iloc[0]['retrainings'])}."
+            else Message(
+                "; the best that retrained, {policy}, had {log_loss:.4f}, {value}, for "
+                "{retrainings}.",
+                policy=tried.iloc[0]["policy"],
+                log_loss=tried.iloc[0]["log_loss"],
+                value=_span(tried.iloc[0]),
+                retrainings=_times(tried.iloc[0]["retrainings"]),
+            )
         )
     if len(worse):
-        sentence += f" Worse than doing nothing: {', '.join(worse['policy'])}."
+        sentence += " " + Message(
+            "Worse than doing nothing: {policy}.", policy=", ".join(worse["policy"])
+        )
     return sentence + _detected(summary)
 
 
@@ -624,11 +672,13 @@ def _detected(summary: pd.DataFrame) -> str:
         return ""
     days = summary["detection_days"].min()
     if days != days:
-        return " The drift that was put in raised no alarm."
+        return " " + Message("The drift that was put in raised no alarm.")
     first = summary[summary["detection_days"] == days].iloc[0]
-    return (
-        f" The drift that was put in raised the first alarm after {days:,.0f} days and "
-        f"{first['detection_rows']:,.0f} rows."
+    return " " + Message(
+        "The drift that was put in raised the first alarm after {days:,.0f} days and "
+        "{detection_rows:,.0f} rows.",
+        days=days,
+        detection_rows=first["detection_rows"],
     )
 
 
@@ -639,15 +689,26 @@ def _columns(codes: str) -> set[str]:
 
 def _span(row: pd.Series[Any]) -> str:
     if row["gain"] < 0:
-        return (
-            f"{-row['gain']:.4f} more (95% interval {-row['gain_high']:.4f} to "
-            f"{-row['gain_low']:.4f})"
+        return Message(
+            "{value:.4f} more (95% interval {value_2:.4f} to {value_3:.4f})",
+            value=-row["gain"],
+            value_2=-row["gain_high"],
+            value_3=-row["gain_low"],
         )
-    return f"{row['gain']:.4f} less (95% interval {row['gain_low']:.4f} to {row['gain_high']:.4f})"
+    return Message(
+        "{gain:.4f} less (95% interval {gain_low:.4f} to {gain_high:.4f})",
+        gain=row["gain"],
+        gain_low=row["gain_low"],
+        gain_high=row["gain_high"],
+    )
 
 
 def _times(count: float) -> str:
-    return "1 retraining" if count == 1 else f"{count:,.0f} retrainings"
+    return (
+        "1 retraining"
+        if count == 1
+        else Message("{count_value:,.0f} retrainings", count_value=count)
+    )
 
 
 def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float]:
@@ -664,7 +725,7 @@ def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float
     from scipy import stats
 
     mean = float(differences.mean())
-    _, place = np.unique(moments, return_inverse=True)
+    _unused, place = np.unique(moments, return_inverse=True)
     sums = np.bincount(place, weights=differences - mean)
     if len(sums) < 2:
         return mean, -np.inf, np.inf

@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Transformer
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 
 if TYPE_CHECKING:
@@ -117,7 +118,11 @@ class Trainer:
         self._made: dict[str, tuple[Any, tuple[str, ...]]] = {}
         self._experiment = _experiment(train, target, folds, seed, fit_share, preprocessor)
         self._experiment.add_metric(
-            "log_loss", "Log Loss", self._log_loss, target="pred_proba", greater_is_better=False
+            "log_loss",
+            Message("Log Loss"),
+            self._log_loss,
+            target="pred_proba",
+            greater_is_better=False,
         )
 
     def fit(self, model: str, params: Mapping[str, Any] | None = None) -> Fitted:
@@ -211,9 +216,11 @@ class Trainer:
         self, name: str, models: Sequence[str], combine: Callable[[list[Any]], Any]
     ) -> Fitted:
         members = [self._made[model] for model in models]
-        libraries = tuple(dict.fromkeys(library for _, needed in members for library in needed))
+        libraries = tuple(
+            dict.fromkeys(library for _unused, needed in members for library in needed)
+        )
         return self._fitted(
-            name, libraries, lambda: combine([estimator for estimator, _ in members])
+            name, libraries, lambda: combine([estimator for estimator, _unused in members])
         )
 
     def _fitted(self, name: str, libraries: tuple[str, ...], create: Callable[[], Any]) -> Fitted:
@@ -224,11 +231,16 @@ class Trainer:
         seconds = time.perf_counter() - start
         if len(self._seen) != self._folds:
             raise InputError(
-                f"'{name}' was fitted in {len(self._seen)} of {self._folds} folds only. Choose "
-                "fewer folds, or leave it out."
+                Message(
+                    "'{name}' was fitted in {seen} of {folds} folds only. Choose fewer folds, or "
+                    "leave it out.",
+                    name=name,
+                    seen=len(self._seen),
+                    folds=self._folds,
+                )
             )
         self._made[name] = (estimator, libraries)
-        table = self._experiment.pull().drop(index=["Mean", "Std"])
+        table = self._experiment.pull().drop(index=[Message("Mean"), "Std"])
         scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
         scores.insert(0, "fold", range(1, len(scores) + 1))
         return Fitted(
@@ -249,7 +261,7 @@ class Trainer:
             libraries,
         )
 
-    def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
+    def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_unused) -> float:
         """Record a fold's predictions, return their log loss: PyCaret calls this once per fold."""
         from sklearn.metrics import log_loss
 
@@ -338,7 +350,9 @@ def _wrap_fit_errors(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{name}' cannot be fitted on these rows: {reason}") from error
+        raise InputError(
+            Message("'{name}' cannot be fitted on these rows: {reason}", name=name, reason=reason)
+        ) from error
 
 
 def _whole(experiment: Any, estimator: Any, preprocessor: Transformer | None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.platform.messages import Message
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -32,63 +34,80 @@ class Kind:
 # by PyCaret's id
 KINDS: dict[str, Kind] = {
     "lr": Kind(
-        "Logistic regression",
-        "A weighted sum of the features, turned into a probability; simple, and well calibrated.",
+        Message("Logistic regression"),
+        Message(
+            "A weighted sum of the features, turned into a probability; simple, and well "
+            "calibrated."
+        ),
         weighs=True,
         approach="regression",
     ),
     "dt": Kind(
-        "Decision tree",
-        "One tree of questions, grown to the end; it learns the training rows by heart.",
+        Message("Decision tree"),
+        Message("One tree of questions, grown to the end; it learns the training rows by heart."),
         weighs=True,
     ),
     "knn": Kind(
-        "K nearest neighbours",
-        "The share among the five rows that resemble most; its probabilities come in steps of 0.2.",
+        Message("K nearest neighbours"),
+        Message(
+            "The share among the five rows that resemble most; its probabilities come in "
+            "steps of 0.2."
+        ),
     ),
     "lightgbm": Kind(
         "LightGBM",
-        "Many small trees, each mending what the ones before got wrong; fast on tables.",
+        Message("Many small trees, each mending what the ones before got wrong; fast on tables."),
         weighs=True,
     ),
     "gbc": Kind(
-        "Gradient boosting",
-        "As LightGBM, in scikit-learn's older and slower way, with shallow trees.",
+        Message("Gradient boosting"),
+        Message("As LightGBM, in scikit-learn's older and slower way, with shallow trees."),
     ),
     "rf": Kind(
-        "Random forest",
-        "The mean of a hundred deep trees on drawn rows; robust, with large model files.",
+        Message("Random forest"),
+        Message("The mean of a hundred deep trees on drawn rows; robust, with large model files."),
         weighs=True,
     ),
     "et": Kind(
-        "Extra trees",
-        "As a random forest, with questions drawn at random; smoother, and larger still.",
+        Message("Extra trees"),
+        Message("As a random forest, with questions drawn at random; smoother, and larger still."),
         weighs=True,
     ),
     "ada": Kind(
         "AdaBoost",
-        "Stumps that look at the rows the ones before got wrong; its probabilities crowd at 0.5.",
+        Message(
+            "Stumps that look at the rows the ones before got wrong; its probabilities "
+            "crowd at 0.5."
+        ),
     ),
     "lda": Kind(
-        "Linear discriminant analysis",
-        "A line between two clouds of one shape; close to logistic regression.",
+        Message("Linear discriminant analysis"),
+        Message("A line between two clouds of one shape; close to logistic regression."),
     ),
     "qda": Kind(
-        "Quadratic discriminant analysis",
-        "A curve between two clouds of their own shapes; sensitive to columns that repeat others.",
+        Message("Quadratic discriminant analysis"),
+        Message(
+            "A curve between two clouds of their own shapes; sensitive to columns that "
+            "repeat others."
+        ),
     ),
     "nb": Kind(
-        "Naive Bayes", "Each feature by itself, multiplied; very fast, and too sure of itself."
+        Message("Naive Bayes"),
+        Message("Each feature by itself, multiplied; very fast, and too sure of itself."),
     ),
     "mlp": Kind(
-        "Neural network", "One hidden layer of a hundred units; it wants features of one scale."
+        Message("Neural network"),
+        Message("One hidden layer of a hundred units; it wants features of one scale."),
     ),
-    "dummy": Kind("Base rate", "The same probability for every row: what any other has to beat."),
+    "dummy": Kind(
+        Message("Base rate"),
+        Message("The same probability for every row: what any other has to beat."),
+    ),
 }
 DEFAULT = ("lr", "dt", "knn", "lightgbm")
 # combinations of candidates
 BLEND, STACK = "blend", "stack"
-DERIVED = {BLEND: "Blend of the best", STACK: "Stack of the best"}
+DERIVED = {BLEND: Message("Blend of the best"), STACK: Message("Stack of the best")}
 # how many of the best a blend or a stack combines
 MEMBERS = 3
 
@@ -101,6 +120,6 @@ def title(model: str) -> str:
     >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
     ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
     """
-    base, _, variant = model.partition(".")
+    base, _unused, variant = model.partition(".")
     name = KINDS[base].title if base in KINDS else DERIVED[base]
     return f"{name}, {variant}" if variant else name

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, InputError, JobError
+from core.platform.messages import Message
 from core.training import automl
 
 # their code must be the same on the workers
@@ -25,7 +26,10 @@ MODULES = (
 # a worker that dies may be restarted by its nanny
 LONELY_SECONDS = 10.0
 POLL_SECONDS = 0.5
-_INSTEAD = f"or take {cluster.SETTING} away: then the candidates are fitted one by one, here."
+_INSTEAD = Message(
+    "or take {setting} away: then the candidates are fitted one by one, here.",
+    setting=cluster.SETTING,
+)
 # one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
 _TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
@@ -100,10 +104,16 @@ def fit_all(
                 alone_since = None if workers else alone_since or time.monotonic()
                 if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
                     raise JobError(
-                        f"No worker is left on the Dask cluster at {address}, and {len(waiting)} "
-                        f"of {len(candidates)} candidates are not fitted. What is done is kept in "
-                        "its runs. Start a worker (its log may say why the last one ended) and "
-                        f"train again, {_INSTEAD}"
+                        Message(
+                            "No worker is left on the Dask cluster at {address}, and {waiting} of "
+                            "{candidates} candidates are not fitted. What is done is kept in its runs. "
+                            "Start a worker (its log may say why the last one ended) and train again, "
+                            "{instead}",
+                            address=address,
+                            waiting=len(waiting),
+                            candidates=len(candidates),
+                            instead=_INSTEAD,
+                        )
                     )
                 tasks.fill(workers)
                 if on_wait is not None:
@@ -178,8 +188,12 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         error = future.exception(timeout=cluster.FETCH_SECONDS)
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
-                f"'{name}' was given to {error.allowed_failures + 1} Dask workers, and each of "
-                "them ended: out of memory, perhaps. Give them more, or leave it out."
+                Message(
+                    "'{name}' was given to {value} Dask workers, and each of them ended: out of "
+                    "memory, perhaps. Give them more, or leave it out.",
+                    name=name,
+                    value=error.allowed_failures + 1,
+                )
             )
     else:
         outcome = future.result(timeout=cluster.FETCH_SECONDS)
@@ -191,7 +205,11 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, CourtsideError):
             raise error
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{name}' cannot be fitted on a Dask worker: {reason}") from error
+        raise InputError(
+            Message(
+                "'{name}' cannot be fitted on a Dask worker: {reason}", name=name, reason=reason
+            )
+        ) from error
 
     return result
 
@@ -211,7 +229,7 @@ def _fit(
         except InputError as error:
             return error.message
         except automl.OutOfTime:
-            return f"'{name}' was cancelled."
+            return Message("'{name}' was cancelled.", name=name)
 
 
 def _end_if_unwanted() -> None:

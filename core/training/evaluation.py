@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -174,14 +175,14 @@ def compare(
     figures = {
         "comparison": model_charts.metric_bars(
             table[["name", "log_loss_test"]].set_axis(["model", "value"], axis="columns"),
-            "Log loss on the test set (nats)",
+            Message("Log loss on the test set (nats)"),
             higher_is_better=False,
             baseline=metrics.base_rate_log_loss(base),
         ).to_dict()
     }
     if len(paired):
         figures["paired"] = evaluation_charts.paired_differences(
-            paired, by="model", first="candidate", second="the best"
+            paired, by="model", first="candidate", second=Message("the best")
         ).to_dict()
     together = {
         name: pd.concat(
@@ -205,7 +206,9 @@ def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
     [0.5, 0.35]
     """
     if aim.name == "project":
-        text = f"The project's own threshold, {spec.threshold:g}, was taken."
+        text = Message(
+            "The project's own threshold, {threshold:g}, was taken.", threshold=spec.threshold
+        )
         return Choice(spec.threshold, float("nan"), text)
     return choosing.choose(
         forecasts[LABEL].to_numpy(dtype=np.int64),

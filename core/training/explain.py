@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from core.platform import config, model_store, project, schema, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -71,9 +72,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
-            raise ValueError("give a row, or the id of one of the test set, not both")
+            raise ValueError(Message("give a row, or the id of one of the test set, not both"))
         if self.around and not self.is_single:
-            raise ValueError("only around a single row is there something to answer")
+            raise ValueError(Message("only around a single row is there something to answer"))
         return self
 
     @property
@@ -144,7 +145,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
-        progress.update(0.02, f"Loading {called(version)}")
+        progress.update(0.02, Message("Loading {version}", version=called(version)))
         model = version_files.load(settings, version, evaluated=options.row is None)
         frame = None if options.row is None else _as_frame(spec, version, options.row)
         single = None if frame is None else model.features(frame)
@@ -165,17 +166,17 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
             frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
-            progress.update(0.3, "Asking the model about the row")
+            progress.update(0.3, Message("Asking the model about the row"))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, "Asking what it would get if it were otherwise")
+                progress.update(0.6, Message("Asking what it would get if it were otherwise"))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
-        progress.update(0.97, "Keeping the explanation")
+        progress.update(0.97, Message("Keeping the explanation"))
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
-        progress.update(1.0, f"{strongest} moves the probability most")
+        progress.update(1.0, Message("{strongest} moves the probability most", strongest=strongest))
     probability = None if single is None else float(contributions.probabilities[0])
     return Result(
         run_id,
@@ -198,7 +199,11 @@ def called(version: ModelVersion) -> str:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
     title = kinds.title(kind) if kind else "a model"
-    return f"version {version.version}, {title}" if version.version else title
+    return (
+        Message("version {version}, {title}", version=version.version, title=title)
+        if version.version
+        else title
+    )
 
 
 def predicted_rows(options: Options, features: int, rows: int) -> int:
@@ -226,8 +231,12 @@ def _place(settings: Settings, spec: ProjectSpec, version: ModelVersion, test_ro
     places = np.flatnonzero(ids == test_row)
     if not len(places):
         raise InputError(
-            f"No row of the test set has the {spec.id} {test_row}. Choose another, or fill in its "
-            "values."
+            Message(
+                "No row of the test set has the {id} {test_row}. Choose another, or fill in "
+                "its values.",
+                id=spec.id,
+                test_row=test_row,
+            )
         )
     return int(places[0])
 
@@ -245,14 +254,21 @@ def _as_frame(
     columns = schema.chosen_columns(spec, version.inputs)
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
-            f"The model takes no {', '.join(unknown)}. It takes: {', '.join(version.inputs)}."
+            Message(
+                "The model takes no {unknown}. It takes: {inputs}.",
+                unknown=", ".join(unknown),
+                inputs=", ".join(version.inputs),
+            )
         )
     frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
     settled = schema.validate(frame, columns).frame
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
-            f"The row has no value for {', '.join(empty)}, and this model imputes none. Fill in "
-            "what is missing."
+            Message(
+                "The row has no value for {empty}, and this model imputes none. Fill in what "
+                "is missing.",
+                empty=", ".join(empty),
+            )
         )
     return settled
 

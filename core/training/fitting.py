@@ -15,6 +15,7 @@ from core.platform import tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -93,7 +94,9 @@ def fit_all(
             with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
                 done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
-            left_out[name] = f"not finished within {options.budget_seconds} s"
+            left_out[name] = Message(
+                "not finished within {budget_seconds} s", budget_seconds=options.budget_seconds
+            )
             return False
         except CourtsideError as error:
             left_out[name] = error.message
@@ -106,12 +109,12 @@ def fit_all(
                 clock.begin(name, done)
                 in_time = fit(name, fitting)
             else:
-                left_out[name] = "no time was left"
+                left_out[name] = Message("no time was left")
         return in_time
 
     def in_parallel(address: str) -> bool:
         in_time = True
-        progress.update(0.05, f"Asking the Dask cluster at {address}")
+        progress.update(0.05, Message("Asking the Dask cluster at {address}", address=address))
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
             for name, fitting in arriving:
@@ -129,10 +132,10 @@ def fit_all(
     if in_time:
         in_sequence(further)
     else:
-        left_out |= {name: "no time was left" for name, _ in further}
+        left_out |= {name: Message("no time was left") for name, _unused in further}
     if not done:
         reasons = " ".join(f"{kinds.title(name)}: {why}." for name, why in left_out.items())
-        raise InputError(f"No candidate was fitted. {reasons}")
+        raise InputError(Message("No candidate was fitted. {reasons}", reasons=reasons))
     return done, left_out
 
 
@@ -293,17 +296,33 @@ class _TrainingProgress:
         if done:
             best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
             loss = best.evaluated.log_loss_cv
-            self._best = f" · best so far {kinds.title(best.fitted.id)}, {loss:.4f}"
+            self._best = " " + Message(
+                "· best so far {id}, {loss:.4f}", id=kinds.title(best.fitted.id), loss=loss
+            )
 
     def _fold(self) -> str:
         if self._of_one > self._folds:
-            return f"{self._title}: trial {self._of_one // self._folds + 1}"
-        return f"{self._title}: fold {min(self._of_one + 1, self._folds)} of {self._folds}"
+            return Message(
+                "{title}: trial {value}", title=self._title, value=self._of_one // self._folds + 1
+            )
+        return Message(
+            "{title}: fold {value} of {folds}",
+            title=self._title,
+            value=min(self._of_one + 1, self._folds),
+            folds=self._folds,
+        )
 
     def _side_by_side(self) -> str:
-        workers = f"{self._workers} Dask worker{'s'[: self._workers != 1]}"
-        on = f", side by side on {workers}" if self._workers else ""
-        return f"{self._arrived} of {self._candidates} candidates done{on}"
+        workers = Message(
+            "{workers} Dask worker{value}", workers=self._workers, value="s"[: self._workers != 1]
+        )
+        on = Message(", side by side on {workers}", workers=workers) if self._workers else ""
+        return Message(
+            "{arrived} of {candidates} candidates done{on}",
+            arrived=self._arrived,
+            candidates=self._candidates,
+            on=on,
+        )
 
     def _report(self, text: str, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
@@ -311,5 +330,5 @@ class _TrainingProgress:
         text += self._best
         if foresees and self._done >= self._folds:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
-            text += f" · about {left:.0f} s left"
+            text += " " + Message("· about {left:.0f} s left", left=left)
         self._progress.update(0.05 + 0.85 * share, text)

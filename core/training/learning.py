@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
+from core.platform.messages import Message
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 3
-TRAINED, HELD_OUT = "trained on", "held out"
+TRAINED, HELD_OUT = Message("trained on"), Message("held out")
 
 
 def learning_curve(
@@ -75,7 +76,7 @@ def learning_curve(
             break
         start = time.monotonic()
         losses: dict[str, list[float]] = {TRAINED: [], HELD_OUT: []}
-        count = int(share * min(len(train) for train, _ in folds))
+        count = int(share * min(len(train) for train, _unused in folds))
         for train, held_out in folds:
             rows = np.sort(train[:count])
             if len(np.unique(labels[rows])) < 2:
@@ -105,18 +106,28 @@ def sentence(curve: pd.DataFrame) -> str:
     """
     held_out = curve[curve["set"] == HELD_OUT]
     if len(held_out) < 2:
-        return "There are too few points to say what more rows would bring."
+        return Message("There are too few points to say what more rows would bring.")
     before, last = held_out.iloc[-2], held_out.iloc[-1]
     fell, spread = before["mean"] - last["mean"], last["high"] - last["low"]
-    step = f"From {before['rows']:,} to {last['rows']:,} rows the held-out log loss"
+    step = Message(
+        "From {rows:,} to {rows_2:,} rows the held-out log loss",
+        rows=before["rows"],
+        rows_2=last["rows"],
+    )
     if fell >= spread:
-        return (
-            f"{step} fell by {fell:.4f}, more than the folds differ by at the end "
-            f"({spread:.4f}): more rows may still help."
+        return Message(
+            "{step} fell by {fell:.4f}, more than the folds differ by at the end "
+            "({spread:.4f}): more rows may still help.",
+            step=step,
+            fell=fell,
+            spread=spread,
         )
-    return (
-        f"{step} changed by {-fell:+.4f}, and the folds differ by {spread:.4f} at the end: more "
-        "rows of the same kind would bring little."
+    return Message(
+        "{step} changed by {value:+.4f}, and the folds differ by {spread:.4f} at the "
+        "end: more rows of the same kind would bring little.",
+        step=step,
+        value=-fell,
+        spread=spread,
     )
 
 
