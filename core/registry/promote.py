@@ -120,7 +120,22 @@ class Result:
     text: Words
 
 
-def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+@dataclass(frozen=True)
+class _Author:
+    """Who decides, and the reason in words of their own, empty for none."""
+
+    name: Words
+    reason: Words
+
+
+def run(
+    settings: Settings,
+    options: Options,
+    progress: Progress = SILENT,
+    *,
+    reason: Words | None = None,
+    decided_by: Words | None = None,
+) -> Result:
     """Decide about the champion, as the run `Promocao`; aliases move last, after recording.
 
     If this model has a live endpoint, it switches to the new champion before the aliases move. If
@@ -130,6 +145,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     Challenger and champion are compared on the test rows of the challenger's training, without
     rows that either was trained on. If the served classifier was refitted on all labelled rows,
     the one fitted on the training rows is compared in its place.
+
+    Parameters
+    ----------
+    reason, decided_by : Message, optional
+        Instead of those of the options, where the app itself decides.
 
     Raises
     ------
@@ -144,6 +164,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When the live endpoint cannot follow.
     """
     spec = project.load(settings.project)
+    author = _Author(decided_by or options.decided_by, reason or options.reason or "")
     with tracking.step_run(settings, "promote", options, progress) as run_id:
         champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
         if options.action == "rollback":
@@ -164,9 +185,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             else:
                 judged = gate_evaluation.evaluate(settings, spec, options, version, other, progress)
                 decision = gate.decide(judged.rules)
-        code, text = _final(options, decision)
+        code, text = _final(options, author, decision)
         progress.update(0.9, Message("Recording the decision"))
-        _record(settings, run_id, options, version, other, judged, (code, text))
+        _record(settings, run_id, options, author, version, other, judged, (code, text))
         moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
         if moves:
             copy = _with_threshold(settings, options, version, run_id)
@@ -182,7 +203,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     ),
                 )
             version = copy
-            text = _move(settings, options, run_id, version, champion, (code, text), progress)
+            text = _move(settings, author, run_id, version, champion, (code, text), progress)
             now: str | None = version.version
         else:
             now = champion.version if champion else None
@@ -238,7 +259,7 @@ def _unchanged(version: ModelVersion) -> Decision:
 
 def _move(
     settings: Settings,
-    options: Options,
+    author: _Author,
     run_id: str,
     version: ModelVersion,
     champion: ModelVersion | None,
@@ -259,7 +280,7 @@ def _move(
                 version,
                 run_id,
                 instead_of=instead_of,
-                decided_by=options.decided_by,
+                decided_by=author.name,
                 decision=code,
                 reason=reason,
             )
@@ -294,27 +315,26 @@ def _rollback(
     )
 
 
-def _final(options: Options, decision: Decision) -> tuple[str, Words]:
+def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, Words]:
     """Return the final decision and its reason: by the rules, or by a person against them."""
-    code, text = _by_person(options, decision)
+    code, text = _by_person(options.action, author, decision)
     if options.dry_run:
         return code, sentences(Message("Dry run: nothing was changed."), text)
     return code, text
 
 
-def _by_person(options: Options, decision: Decision) -> tuple[str, Words]:
-    reason = options.reason or ""
-    if options.action == "rollback":
-        return "rollback", sentences(decision.text, reason)
-    if options.action == "gate":
-        if not reason:
-            return decision.code, decision.text
-        added = Message("{decided_by} adds: {reason}", decided_by=options.decided_by, reason=reason)
-        return decision.code, sentences(decision.text, added)
-    return "override", sentences(
-        Message("{decided_by} decides: {reason}", decided_by=options.decided_by, reason=reason),
-        Message("By the rules: {text}", text=decision.text),
-    )
+def _by_person(action: str, author: _Author, decision: Decision) -> tuple[str, Words]:
+    if action == "rollback":
+        return "rollback", sentences(decision.text, author.reason)
+    said = {"decided_by": author.name, "reason": author.reason}
+    if action == "override":
+        return "override", sentences(
+            Message("{decided_by} decides: {reason}", **said),
+            Message("By the rules: {text}", text=decision.text),
+        )
+    if not author.reason:
+        return decision.code, decision.text
+    return decision.code, sentences(decision.text, Message("{decided_by} adds: {reason}", **said))
 
 
 def _with_threshold(
@@ -329,6 +349,7 @@ def _record(
     settings: Settings,
     run_id: str,
     options: Options,
+    author: _Author,
     version: ModelVersion,
     champion: ModelVersion | None,
     judged: Evaluation,
@@ -354,7 +375,7 @@ def _record(
                 against=champion.version if champion else "",
                 decision=code,
                 reason=text,
-                decided_by=options.decided_by,
+                decided_by=author.name,
                 dry_run=options.dry_run,
             ).write(),
             tables={"rules": gate.as_table(judged.rules), **judged.tables},

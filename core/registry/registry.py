@@ -219,7 +219,7 @@ def move_champion(
     run_id: str,
     *,
     instead_of: str | None,
-    decided_by: str,
+    decided_by: Words,
     decision: str,
     reason: Words,
 ) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from core.platform import config
 from core.platform.errors import InputError
-from core.platform.messages import Message
+from core.platform.messages import Message, sentences
 
 Floats = npt.NDArray[np.float64]
 DAY = 86_400.0
@@ -20,7 +20,7 @@ KINDS = {
     "shift": Message("Shift a column"),
     "scale": Message("Scale a column"),
     "label_flip": Message("Flip labels"),
-    "missing_feature": Message("Lose a column"),
+    "missing_feature": Message("Remove a column"),
 }
 
 
@@ -51,7 +51,7 @@ class Injection(config.Options):
     @model_validator(mode="after")
     def _fits_together(self) -> Injection:
         if self.kind != "label_flip" and self.column is None:
-            raise ValueError(Message("a column has to be named that drifts"))
+            raise ValueError(Message("name the column that drifts"))
         if self.kind == "shift" and not 0 < abs(self.size) <= 20:
             raise ValueError(Message("a shift is -20 to 20 standard deviations, and not 0"))
         if self.kind == "scale" and (self.size < 0 or self.size == 1):
@@ -62,32 +62,29 @@ class Injection(config.Options):
         return self
 
     @property
-    def text(self) -> str:
+    def text(self) -> Message:
         """Description in words.
 
         Examples
         --------
-        >>> Injection(kind="shift", column="x", size=2, begin="2005-01-01").text
+        >>> str(Injection(kind="shift", column="x", size=2, begin="2005-01-01").text)
         'x moved by +2 standard deviations from 2005-01-01, suddenly'
         """
-        how = (
-            Message("over {ramp_days:g} days", ramp_days=self.ramp_days)
-            if self.ramp_days
-            else "suddenly"
-        )
+        column, size = {"column": self.column}, {"size": self.size}
         change = {
-            "shift": Message(
-                "{column} moved by {size:+g} standard deviations",
-                column=self.column,
-                size=self.size,
-            ),
-            "scale": Message("{column} multiplied by {size:g}", column=self.column, size=self.size),
-            "label_flip": Message("{size:.0%} of the labels turned round", size=self.size),
-            "missing_feature": Message(
-                "{size:.0%} of {column} missing", size=self.size, column=self.column
-            ),
+            "shift": Message("{column} moved by {size:+g} standard deviations", **column, **size),
+            "scale": Message("{column} multiplied by {size:g}", **column, **size),
+            "label_flip": Message("{size:.0%} of the labels flipped", **size),
+            "missing_feature": Message("{size:.0%} of {column} missing", **size, **column),
         }[self.kind]
-        return Message("{change} from {begin}, {how}", change=change, begin=self.begin, how=how)
+        if not self.ramp_days:
+            return Message("{change} from {begin}, suddenly", change=change, begin=self.begin)
+        return Message(
+            "{change} from {begin}, over {days:g} days",
+            change=change,
+            begin=self.begin,
+            days=self.ramp_days,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,8 +158,8 @@ def check(
     if not moments[first] <= begin <= moments[-1]:
         raise InputError(
             Message(
-                "The drift begins {begin}, but the rows after the first training are from "
-                "{first_day} to {last_day}. Choose a day among them.",
+                "The drift begins on {begin}, but the rows after the first training are from "
+                "{first_day} to {last_day}. Choose a day in between.",
                 begin=injection.begin,
                 first_day=first_day,
                 last_day=last_day,
@@ -171,10 +168,10 @@ def check(
     if injection.kind == "label_flip":
         return
     if column == target or column not in rows:
-        known = ", ".join(str(name) for name in rows if name != target)
+        known = [str(name) for name in rows if name != target]
         raise InputError(
             Message(
-                "The model does not take a column '{column}'. It takes {known}.",
+                "The model does not take the column '{column}'. It takes {known}.",
                 column=column,
                 known=known,
             )
@@ -187,14 +184,15 @@ def check(
             for name in rows
             if name != target and pd.api.types.is_numeric_dtype(rows[name])
         ]
-        raise InputError(
-            Message(
-                "'{column}' is not a number, so it cannot be moved or multiplied. Choose one "
-                "of {value}.",
-                column=column,
-                value=", ".join(numbers) or Message("the other kinds of drift"),
-            )
+        problem = Message(
+            "'{column}' is not a number, so it cannot be moved or multiplied.", column=column
         )
+        choice = (
+            Message("Choose one of {columns}.", columns=numbers)
+            if numbers
+            else Message("Choose another kind of drift.")
+        )
+        raise InputError(sentences(problem, choice))
     if injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0:
         raise InputError(
             Message(

@@ -11,7 +11,7 @@ from core.jobs import jobs
 from core.platform import locks, state
 from core.platform.config import Settings, sentence
 from core.platform.errors import StoreError
-from core.platform.messages import Message
+from core.platform.messages import Message, sentences
 from core.retraining.policy_settings import Policy
 
 NAME = "policy"
@@ -37,10 +37,12 @@ def load(settings: Settings) -> Policy:
         return Policy(**(kept or {}))
     except (ValidationError, TypeError) as error:
         reason = (
-            sentence(error) if isinstance(error, ValidationError) else Message("it is no mapping.")
+            sentence(error)
+            if isinstance(error, ValidationError)
+            else Message("It is not a mapping.")
         )
         raise StoreError(
-            Message("The policy cannot be used: {reason} Save it again.", reason=reason)
+            sentences(Message("The saved policy is not usable."), reason, Message("Save it again."))
         ) from error
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from core.data import snapshots
 from core.platform import config, project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, dumps, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -101,7 +101,7 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError(Message("no candidate is called so"))
+            raise ValueError(Message("no candidate has this name"))
         return value
 
     @model_validator(mode="after")
@@ -110,20 +110,19 @@ class Options(config.Options):
             raise ValueError(Message("the first training takes a share or ends on a day, not both"))
         if self.train_until is not None:
             drifts.seconds(self.train_until)
-        titles = [replay.titled(policy) for policy in self.policies]
-        if len(set(titles)) < len(titles):
-            raise ValueError(
-                Message("two policies are the same: {titles}", titles=", ".join(titles))
-            )
+        codes = [replay.policy_code(policy) for policy in self.policies]
+        if len(set(codes)) < len(codes):
+            titles = [replay.titled(code) for code in codes]
+            raise ValueError(Message("two policies are the same: {titles}", titles=titles))
         return self
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result; log losses are means over all replayed rows."""
+    """The result, by `simulation.policy_code`; log losses are means over all replayed rows."""
 
     run_id: str
-    answer: str
+    answer: Words
     windows: int
     rows: int
     retrainings: dict[str, int]
@@ -134,7 +133,7 @@ class Result:
 class _Lane:
     """The course of one policy through time."""
 
-    title: str
+    code: str
     policy: Policy
     champion: Champion
     reports: list[Window] = field(default_factory=list)
@@ -232,7 +231,7 @@ class _ReplayRun:
                 self.recipe,
                 current.assign(**{PROBABILITY: answers[PROBABILITY]}),
                 old[old["is_new"] & old[LABEL].notna()],
-                name=f"window {span.name}",
+                name=Message("window {name}", name=span.name),
             )
         return self.reports[key]
 
@@ -301,9 +300,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def _policies(options: Options) -> dict[str, Policy]:
-    """Return the policies by their titles; doing nothing comes first, requested or not."""
+    """Return the policies by their codes; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
-    return {replay.titled(policy): policy for policy in (Policy(), *others)}
+    return {replay.policy_code(policy): policy for policy in (Policy(), *others)}
 
 
 def _go(
@@ -319,12 +318,10 @@ def _go(
     start = float(stream.moments[spans[0].first - 1])
     progress.update(
         0.03,
-        Message(
-            "Training on {first:,} rows, until {start}", first=spans[0].first, start=day_of(start)
-        ),
+        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
     )
     first = course.trained(-1, start, spans[0].first)
-    lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
+    lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
     windows: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
     began, reported_at, since = time.monotonic(), 0.0, start
@@ -344,10 +341,10 @@ def _go(
         progress.update(
             0.05 + 0.9 * done,
             Message(
-                "{end}: window {value} of {spans}",
+                "{end}: window {number} of {windows}",
                 end=day_of(span.end),
-                value=place + 1,
-                spans=len(spans),
+                number=place + 1,
+                windows=len(spans),
             ),
         )
         if options.speed:
@@ -376,7 +373,7 @@ def _step(
         seconds, rows = lane.champion.seconds, lane.champion.rows
     key = champion.version, place
     window = {
-        "policy": lane.title,
+        "policy": lane.code,
         "window": span.name,
         "begin": span.begin,
         "end": span.end,
@@ -395,13 +392,13 @@ def _step(
         "seconds": seconds,
     }
     decision = {
-        "policy": lane.title,
+        "policy": lane.code,
         "window": span.name,
         "at": span.end,
         "decision": decided.code,
-        "title": decided.title,
-        "reasons": " ".join(decided.reasons),
-        "todo": decided.todo,
+        "title": dumps(decided.title),
+        "reasons": dumps(sentences(*decided.reasons)),
+        "todo": dumps(decided.todo),
         "is_retrained": is_new,
         "version": lane.champion.version,
         "rows_trained": rows,
@@ -411,9 +408,9 @@ def _step(
 
 
 def _losses(course: _ReplayRun, windows: pd.DataFrame) -> Iterator[tuple[str, Floats]]:
-    for title, part in windows.groupby("policy", sort=False):
+    for code, part in windows.groupby("policy", sort=False):
         own = [course.losses[version, place] for place, version in enumerate(part["version"])]
-        yield str(title), np.concatenate(own)
+        yield str(code), np.concatenate(own)
 
 
 def _record(
@@ -423,7 +420,7 @@ def _record(
     windows: pd.DataFrame,
     decisions: pd.DataFrame,
     changed: Any,
-) -> tuple[dict[str, Any], str, pd.DataFrame]:
+) -> tuple[dict[str, Any], Words, pd.DataFrame]:
     """Return the contents of the run, the conclusion, and the table of policies."""
     first = course.spans[0].first
     baseline = next(iter(policies))
@@ -443,8 +440,8 @@ def _record(
     record = {
         "params": {
             "features_used": ",".join(course.recipe.features),
-            "candidate_title": kinds.title(options.candidate),
-            "drift": options.injection.text if options.injection else "none",
+            "candidate_title": str(kinds.title(options.candidate)),
+            "drift": str(options.injection.text) if options.injection else "none",
             "from": day_of(moments[0]),
             "until": day_of(moments[-1]),
         },

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import Message, _
+from core.retraining.simulation import titled
 from core.stats.charts import style
 
 if TYPE_CHECKING:
     import altair as alt
 
-ALARM, RETRAINED = "alarm", "retrained"
+# code -> name in the legend, shape, column and size
+MARKS = {
+    "alarm": (Message("alarm"), "cross", "is_alarm", 70),
+    "retrained": (Message("retrained"), "triangle-up", "is_retrained", 130),
+}
 
 
 def log_loss(
@@ -25,7 +30,7 @@ def log_loss(
     Parameters
     ----------
     windows : DataFrame
-        A row per policy and window: policy, window, end (seconds since 1970), rows, log_loss,
+        A row per policy and window: policy (a code of `simulation.titled`), window, end (seconds since 1970), rows, log_loss,
         is_alarm, is_retrained.
     drift_begin : float, optional
         When drift was injected, seconds since 1970; drawn as a rule.
@@ -72,7 +77,7 @@ def gain(
     # a window is identified by its end
     table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
     table = table[table["policy"] != baseline]
-    name = _("Less log loss than “{baseline}”", baseline=baseline)
+    name = _("Reduction of log loss against “{baseline}”", baseline=titled(baseline))
     policies = windows["policy"].unique().tolist()
     return _over_time(table, policies, "gain", name, drift_begin, title)
 
@@ -87,9 +92,12 @@ def _over_time(
 ) -> alt.LayerChart:
     import altair as alt
 
-    table = windows.assign(time=pd.to_datetime(windows["end"], unit="s"))
+    titles = {policy: str(titled(policy)) for policy in policies}
+    table = windows.assign(
+        time=pd.to_datetime(windows["end"], unit="s"), policy=windows["policy"].map(titles)
+    )
     scale = alt.Scale(
-        domain=policies, range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
+        domain=list(titles.values()), range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
     )
     colour = alt.Color("policy:N", title=None, scale=scale, legend=style.legend(2))
     x = alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m", labelOverlap=True))
@@ -104,23 +112,23 @@ def _over_time(
     layers = (
         [] if column == "log_loss" else [style.rule("y", 0.0, _("no difference"), in_legend=False)]
     )
-    for place, policy in enumerate(policies):
+    for place, policy in enumerate(titles.values()):
         base = alt.Chart(table[table["policy"] == policy]).encode(
             x=x, y=y, color=colour, tooltip=tooltip
         )
         layers.append(base.mark_line(strokeWidth=max(7 - 2 * place, 1.5), opacity=1))
-    marks = {ALARM: ("cross", "is_alarm", 70), RETRAINED: ("triangle-up", "is_retrained", 130)}
     shapes = alt.Shape(
         "what:N",
         title=None,
         scale=alt.Scale(
-            domain=list(marks), range=[shape for shape, _unused, _unused in marks.values()]
+            domain=[str(label) for label, *_rest in MARKS.values()],
+            range=[shape for _label, shape, *_rest in MARKS.values()],
         ),
         legend=alt.Legend(orient="top", symbolFillColor=style.PALETTE["line"], symbolSize=90),
     )
     parts = [
-        table[table[flag].astype(bool)].assign(what=label, size=size)
-        for label, (_unused, flag, size) in marks.items()
+        table[table[flag].astype(bool)].assign(what=str(label), size=size)
+        for label, _shape, flag, size in MARKS.values()
     ]
     marked = pd.concat(parts, ignore_index=True)
     layers.append(
@@ -132,12 +140,12 @@ def _over_time(
             color=colour,
             shape=shapes,
             size=alt.Size("size:Q", scale=None),
-            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("What"))],
+            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Event"))],
         )
     )
     if drift_begin is not None:
         begin = pd.DataFrame(
-            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": [_("drift put in")]}
+            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": [_("injected drift")]}
         )
         key = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolSize=250)
         layers.append(

@@ -62,7 +62,9 @@ def rows_and_windows(
             by = "year"
         elif column not in rows:
             raise InputError(
-                Message("The project has no column '{column}' to cut windows by.", column=column)
+                Message(
+                    "The project has no column '{column}' to cut the windows by.", column=column
+                )
             )
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}
@@ -76,12 +78,12 @@ def rows_and_windows(
     if not 0 < first < len(rows):
         raise InputError(
             Message(
-                "The first training would take {first:,} of {rows:,} rows, from {value} to "
-                "{value_2}. Leave rows on both sides.",
+                "The first training would take {first:,} of {rows:,} rows, from {begin} to "
+                "{end}. Leave rows on both sides.",
                 first=first,
                 rows=len(rows),
-                value=rows[spec.time].iloc[0],
-                value_2=rows[spec.time].iloc[-1],
+                begin=str(rows[spec.time].iloc[0]),
+                end=str(rows[spec.time].iloc[-1]),
             )
         )
     return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]

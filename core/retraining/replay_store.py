@@ -80,9 +80,9 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
     except OSError as error:
         raise StoreError(
             Message(
-                "The store of the replay cannot be made in {place}: {error}.",
-                place=place,
-                error=error,
+                "The store of the replay cannot be created in {place}: {error}.",
+                place=str(place),
+                error=str(error),
             )
         ) from error
     try:
@@ -108,13 +108,12 @@ def check_size(rows: int, policies: int) -> None:
     if rows * policies > MOST_PREDICTIONS:
         raise InputError(
             Message(
-                "{rows:,} rows under {policies} policies may make {value:,} predictions; a "
-                "replay keeps at most {most_predictions:,}. Compare fewer policies, or fewer "
-                "rows.",
+                "{rows:,} rows under {policies} policies may make {predictions:,} predictions; a "
+                "replay keeps at most {most:,}. Compare fewer policies, or fewer rows.",
                 rows=rows,
                 policies=policies,
-                value=rows * policies,
-                most_predictions=MOST_PREDICTIONS,
+                predictions=rows * policies,
+                most=MOST_PREDICTIONS,
             )
         )
 

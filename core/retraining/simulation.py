@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
 from core.platform.errors import InputError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words, plural, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.retraining.injection import DAY
 from core.retraining.policy import Policy
@@ -38,6 +38,8 @@ FOLDS = 5
 DRAWS = 200
 # Limits are learned for window sizes in steps of this factor; the next smaller size applies.
 SIZE_STEP = 1.5
+# The policy that others are compared with: no retraining.
+BASELINE = "none"
 # name of each strategy in titles
 STRATEGIES = {
     "none": Message("Never"),
@@ -159,23 +161,39 @@ class Report:
         return bool(self.codes("alert", "performance"))
 
 
-def titled(policy: Policy) -> str:
-    """Return the name of a policy in tables and charts.
+def policy_code(policy: Policy) -> str:
+    """Return the code of a policy in tables and charts; `titled` puts it into words.
 
     Examples
     --------
-    >>> titled(Policy()), titled(Policy(strategy="reactive", k=2, n=3))
-    ('Never', 'Reactive (2 of 3)')
+    >>> policy_code(Policy()), policy_code(Policy(strategy="reactive", k=2, n=3))
+    ('none', 'reactive:2:3')
     """
-    how = {
-        "none": "",
-        "reactive": (" " + Message("({k} of {n})", k=policy.k, n=policy.n)),
-        "predictive": (
-            " " + Message("({horizon_days:g} days ahead)", horizon_days=policy.horizon_days)
-        ),
-        "calendar": (" " + Message("(every {every_days:g} days)", every_days=policy.every_days)),
-    }
-    return STRATEGIES[policy.strategy] + how[policy.strategy]
+    numbers = {
+        "none": (),
+        "reactive": (policy.k, policy.n),
+        "predictive": (policy.horizon_days,),
+        "calendar": (policy.every_days,),
+    }[policy.strategy]
+    return ":".join([policy.strategy, *(f"{number:g}" for number in numbers)])
+
+
+def titled(code: str) -> Words:
+    """Return the name of a policy by its code; another text as it is.
+
+    Examples
+    --------
+    >>> str(titled("none")), str(titled("reactive:2:3")), titled("gone")
+    ('Never', 'Reactive (2 of 3)', 'gone')
+    """
+    strategy, *numbers = code.split(":")
+    if strategy == "reactive" and len(numbers) == 2:
+        return Message("Reactive ({k} of {n})", k=numbers[0], n=numbers[1])
+    if strategy == "predictive" and len(numbers) == 1:
+        return Message("Predictive ({days:g} days ahead)", days=float(numbers[0]))
+    if strategy == "calendar" and len(numbers) == 1:
+        return Message("Calendar (every {days:g} days)", days=float(numbers[0]))
+    return STRATEGIES.get(code, code)
 
 
 def moments_of(values: pd.Series[Any]) -> Floats:
@@ -196,10 +214,11 @@ def moments_of(values: pd.Series[Any]) -> Floats:
     parsed = pd.to_datetime(values, utc=True, errors="coerce", format=form)
     if parsed.isna().any():
         raise InputError(
-            Message(
-                "{sum:,} rows have no moment in '{name}'. A replay needs one for each row.",
-                sum=int(parsed.isna().sum()),
-                name=values.name,
+            plural(
+                "{count:,} row has no time in '{column}'. A replay needs one for each row.",
+                "{count:,} rows have no time in '{column}'. A replay needs one for each row.",
+                int(parsed.isna().sum()),
+                column=str(values.name),
             )
         )
     return ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
@@ -218,7 +237,7 @@ def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """
     numeric = features.copy()
     for name in texts:
-        codes, _unused = pd.factorize(features[name], sort=True)
+        codes = pd.factorize(features[name], sort=True)[0]
         numeric[name] = np.where(codes < 0, np.nan, codes)
     return numeric
 
@@ -285,9 +304,9 @@ def cut(
             twice = next(name for name in known if known.count(name) > 1)
             raise InputError(
                 Message(
-                    "'{name}' is no division of time: {twice} comes back after other values. Cut "
-                    "the windows by month, year or rows.",
-                    name=values.name,
+                    "'{column}' does not divide time: {twice} recurs after other values. Cut the "
+                    "windows by month, year or rows.",
+                    column=str(values.name),
                     twice=twice,
                 )
             )
@@ -297,12 +316,11 @@ def cut(
     if not MIN_WINDOWS <= len(starts) <= MOST_WINDOWS:
         raise InputError(
             Message(
-                "The rows after the first training make {starts} windows; a replay needs "
-                "{min_windows} to {most_windows:,}. Choose other windows, or another first "
-                "training.",
-                starts=len(starts),
-                min_windows=MIN_WINDOWS,
-                most_windows=MOST_WINDOWS,
+                "The rows after the first training give {windows:,} windows; a replay needs "
+                "{fewest} to {most:,}. Choose other windows, or another first training.",
+                windows=len(starts),
+                fewest=MIN_WINDOWS,
+                most=MOST_WINDOWS,
             )
         )
     ends = [*starts[1:], count]
@@ -329,9 +347,9 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
     if windows >= len(spans):
         raise InputError(
             Message(
-                "There are {spans} windows in all; the first training cannot take {windows} of "
-                "them. Choose fewer.",
-                spans=len(spans),
+                "There are {all} windows in all; the first training cannot take {windows} of them. "
+                "Choose fewer.",
+                all=len(spans),
                 windows=windows,
             )
         )
@@ -366,11 +384,11 @@ def train(
     if count < MIN_TRAIN or fewest < FOLDS:
         raise InputError(
             Message(
-                "By {at} only {count_value:,} labels are known, {fewest:,} of the rarer class; "
-                "a model needs {min_train}, and {folds} of each class. Have the first training "
-                "take more rows, or labels come sooner.",
-                at=_day(at),
-                count_value=count,
+                "By {day} only {labels:,} labels are known, {fewest:,} of the rarer class; a "
+                "model needs {min_train}, and {folds} of each class. Let the first training take "
+                "more rows, or labels arrive sooner.",
+                day=_day(at),
+                labels=count,
                 fewest=fewest,
                 min_train=MIN_TRAIN,
                 folds=FOLDS,
@@ -426,7 +444,12 @@ def forecast(champion: Champion, codes: pd.DataFrame) -> Floats:
 
 
 def judge(
-    champion: Champion, recipe: Recipe, current: pd.DataFrame, labelled: pd.DataFrame, *, name: str
+    champion: Champion,
+    recipe: Recipe,
+    current: pd.DataFrame,
+    labelled: pd.DataFrame,
+    *,
+    name: Words,
 ) -> Report:
     """Compare a window with the champion's reference, using what is known at its end.
 
@@ -437,7 +460,7 @@ def judge(
     labelled : DataFrame
         Probability and label of rows that this champion scored and whose labels arrived in
         the window; with a delay they are older than the window.
-    name : str
+    name : Message
         Name of the window.
     """
     reference = champion.reference
@@ -603,7 +626,7 @@ def compare(
     return pd.DataFrame(compared)
 
 
-def answer(summary: pd.DataFrame, *, baseline: str) -> str:
+def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     """Return in a sentence or two whether any policy was worth it.
 
     Parameters
@@ -613,102 +636,92 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> str:
 
     Examples
     --------
-    >>> summary = pd.DataFrame({"policy": ["Never", "Calendar"], "log_loss": [0.65, 0.63],
+    >>> summary = pd.DataFrame({"policy": ["none", "calendar:90"], "log_loss": [0.65, 0.63],
     ...     "gain": [0, 0.02], "gain_low": [0, 0.01], "gain_high": [0, 0.03],
     ...     "retrainings": [0, 3], "detection_days": np.nan, "false_alarms": np.nan})
-    >>> answer(summary, baseline="Never")
-    'Calendar beat doing nothing: log loss 0.6300 against 0.6500, 0.0200 less (95% interval 0.0100 \
-to 0.0300), for 3 retrainings.'
+    >>> str(answer(summary, baseline="none"))
+    'Calendar (every 90 days) beats no retraining: log loss 0.6300 instead of 0.6500, 0.0200 lower \
+(95% interval 0.0100 to 0.0300), with 3 retrainings.'
     """
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")
+    without = float(base["log_loss"])
     if others.empty:
-        return Message(
-            "Without retraining the log loss was {log_loss:.4f}.{summary}",
-            log_loss=base["log_loss"],
-            summary=_detected(summary),
-        )
+        alone = Message("Without retraining, the log loss was {log_loss:.4f}.", log_loss=without)
+        return sentences(alone, _detected(summary))
     better = others[others["gain_low"] > 0]
     worse = others[others["gain_high"] < 0]
     if len(better):
-        best = better.iloc[0]
-        sentence = Message(
-            "{policy} beat doing nothing: log loss {log_loss:.4f} against "
-            "{log_loss_2:.4f}, {best}, for {retrainings}.",
-            policy=best["policy"],
-            log_loss=best["log_loss"],
-            log_loss_2=base["log_loss"],
-            best=_span(best),
-            retrainings=_times(best["retrainings"]),
-        )
-    else:
-        tried = others[others["retrainings"] > 0]
-        sentence = Message(
-            "No policy beat doing nothing: log loss {log_loss:.4f} without retraining",
-            log_loss=base["log_loss"],
-        )
-        sentence += (
-            Message("; none of them retrained.")
-            if tried.empty
-            else Message(
-                "; the best that retrained, {policy}, had {log_loss:.4f}, {value}, for "
+        found = [
+            Message(
+                "{policy} beats no retraining: log loss {log_loss:.4f} instead of {without:.4f}, "
+                "{difference:.4f} lower (95% interval {low:.4f} to {high:.4f}), with "
                 "{retrainings}.",
-                policy=tried.iloc[0]["policy"],
-                log_loss=tried.iloc[0]["log_loss"],
-                value=_span(tried.iloc[0]),
-                retrainings=_times(tried.iloc[0]["retrainings"]),
+                without=without,
+                **_figures_of(better.iloc[0]),
             )
-        )
+        ]
+    else:
+        found = [
+            Message("No policy beats no retraining: log loss {log_loss:.4f}.", log_loss=without),
+            _best_retrained(others[others["retrainings"] > 0]),
+        ]
     if len(worse):
-        sentence += " " + Message(
-            "Worse than doing nothing: {policy}.", policy=", ".join(worse["policy"])
+        named = [titled(code) for code in worse["policy"]]
+        found.append(Message("Worse than no retraining: {policies}.", policies=named))
+    return sentences(*found, _detected(summary))
+
+
+def _best_retrained(tried: pd.DataFrame) -> Message:
+    if tried.empty:
+        return Message("None of them retrained.")
+    figures = _figures_of(tried.iloc[0])
+    if tried.iloc[0]["gain"] < 0:
+        return Message(
+            "The best that retrained, {policy}, had {log_loss:.4f}, {difference:.4f} higher (95% "
+            "interval {low:.4f} to {high:.4f}), with {retrainings}.",
+            **figures,
         )
-    return sentence + _detected(summary)
+    return Message(
+        "The best that retrained, {policy}, had {log_loss:.4f}, {difference:.4f} lower (95% "
+        "interval {low:.4f} to {high:.4f}), with {retrainings}.",
+        **figures,
+    )
 
 
-def _detected(summary: pd.DataFrame) -> str:
+def _figures_of(row: pd.Series[Any]) -> dict[str, Any]:
+    """Return the parameters of a sentence about a policy; its difference as 0 or more."""
+    gain, low, high = (float(row[name]) for name in ("gain", "gain_low", "gain_high"))
+    return {
+        "policy": titled(str(row["policy"])),
+        "log_loss": float(row["log_loss"]),
+        "difference": abs(gain),
+        "low": low if gain >= 0 else -high,
+        "high": high if gain >= 0 else -low,
+        "retrainings": plural(
+            "{count:,} retraining", "{count:,} retrainings", int(row["retrainings"])
+        ),
+    }
+
+
+def _detected(summary: pd.DataFrame) -> Words:
     """Describe how long the drift lasted until the first alarm; empty without injected drift."""
     if summary["false_alarms"].isna().all():
         return ""
     days = summary["detection_days"].min()
     if days != days:
-        return " " + Message("The drift that was put in raised no alarm.")
+        return Message("The injected drift raised no alarm.")
     first = summary[summary["detection_days"] == days].iloc[0]
-    return " " + Message(
-        "The drift that was put in raised the first alarm after {days:,.0f} days and "
-        "{detection_rows:,.0f} rows.",
-        days=days,
-        detection_rows=first["detection_rows"],
+    return Message(
+        "The injected drift raised the first alarm after {days:,.0f} days and {rows:,.0f} rows.",
+        days=float(days),
+        rows=float(first["detection_rows"]),
     )
 
 
 def _columns(codes: str) -> set[str]:
     """Return the columns of input checks."""
     return {code.split(".", 1)[1] for code in codes.split(",") if "." in code}
-
-
-def _span(row: pd.Series[Any]) -> str:
-    if row["gain"] < 0:
-        return Message(
-            "{value:.4f} more (95% interval {value_2:.4f} to {value_3:.4f})",
-            value=-row["gain"],
-            value_2=-row["gain_high"],
-            value_3=-row["gain_low"],
-        )
-    return Message(
-        "{gain:.4f} less (95% interval {gain_low:.4f} to {gain_high:.4f})",
-        gain=row["gain"],
-        gain_low=row["gain_low"],
-        gain_high=row["gain_high"],
-    )
-
-
-def _times(count: float) -> str:
-    return (
-        "1 retraining"
-        if count == 1
-        else Message("{count_value:,.0f} retrainings", count_value=count)
-    )
 
 
 def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float]:
@@ -725,7 +738,7 @@ def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float
     from scipy import stats
 
     mean = float(differences.mean())
-    _unused, place = np.unique(moments, return_inverse=True)
+    place = np.unique(moments, return_inverse=True)[1]
     sums = np.bincount(place, weights=differences - mean)
     if len(sums) < 2:
         return mean, -np.inf, np.inf
