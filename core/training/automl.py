@@ -118,11 +118,7 @@ class Trainer:
         self._made: dict[str, tuple[Any, tuple[str, ...]]] = {}
         self._experiment = _experiment(train, target, folds, seed, fit_share, preprocessor)
         self._experiment.add_metric(
-            "log_loss",
-            Message("Log Loss"),
-            self._log_loss,
-            target="pred_proba",
-            greater_is_better=False,
+            "log_loss", "Log Loss", self._log_loss, target="pred_proba", greater_is_better=False
         )
 
     def fit(self, model: str, params: Mapping[str, Any] | None = None) -> Fitted:
@@ -216,11 +212,9 @@ class Trainer:
         self, name: str, models: Sequence[str], combine: Callable[[list[Any]], Any]
     ) -> Fitted:
         members = [self._made[model] for model in models]
-        libraries = tuple(
-            dict.fromkeys(library for _unused, needed in members for library in needed)
-        )
+        libraries = tuple(dict.fromkeys(library for _, needed in members for library in needed))
         return self._fitted(
-            name, libraries, lambda: combine([estimator for estimator, _unused in members])
+            name, libraries, lambda: combine([estimator for estimator, _ in members])
         )
 
     def _fitted(self, name: str, libraries: tuple[str, ...], create: Callable[[], Any]) -> Fitted:
@@ -240,7 +234,7 @@ class Trainer:
                 )
             )
         self._made[name] = (estimator, libraries)
-        table = self._experiment.pull().drop(index=[Message("Mean"), "Std"])
+        table = self._experiment.pull().drop(index=["Mean", "Std"])
         scores = table[list(FOLD_METRICS)].rename(columns=FOLD_METRICS).reset_index(drop=True)
         scores.insert(0, "fold", range(1, len(scores) + 1))
         return Fitted(
@@ -261,7 +255,7 @@ class Trainer:
             libraries,
         )
 
-    def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_unused) -> float:
+    def _log_loss(self, labels: pd.Series[Any], probabilities: Any, **_: Any) -> float:
         """Record a fold's predictions, return their log loss: PyCaret calls this once per fold."""
         from sklearn.metrics import log_loss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Kind:
 
     Parameters
     ----------
-    title : str
+    title : Message or str
         Display name.
-    about : str
+    about : Message
         How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool
         Whether it supports class weights.
@@ -25,8 +25,8 @@ class Kind:
         in groups of rows.
     """
 
-    title: str
-    about: str
+    title: Words
+    about: Message
     weighs: bool = False
     approach: Literal["regression", "classification"] = "classification"
 
@@ -44,82 +44,90 @@ KINDS: dict[str, Kind] = {
     ),
     "dt": Kind(
         Message("Decision tree"),
-        Message("One tree of questions, grown to the end; it learns the training rows by heart."),
+        Message("A single tree of questions, grown to the end; it overfits the training rows."),
         weighs=True,
     ),
     "knn": Kind(
         Message("K nearest neighbours"),
         Message(
-            "The share among the five rows that resemble most; its probabilities come in "
-            "steps of 0.2."
+            "The share among the five most similar rows; its probabilities come in steps of 0.2."
         ),
     ),
     "lightgbm": Kind(
         "LightGBM",
-        Message("Many small trees, each mending what the ones before got wrong; fast on tables."),
+        Message("Many small trees, each correcting the errors of those before; fast on tables."),
         weighs=True,
     ),
     "gbc": Kind(
         Message("Gradient boosting"),
-        Message("As LightGBM, in scikit-learn's older and slower way, with shallow trees."),
+        Message("Like LightGBM, in scikit-learn's older and slower form, with shallow trees."),
     ),
     "rf": Kind(
         Message("Random forest"),
-        Message("The mean of a hundred deep trees on drawn rows; robust, with large model files."),
+        Message(
+            "The mean of a hundred deep trees on random samples of the rows; robust, with large "
+            "files."
+        ),
         weighs=True,
     ),
     "et": Kind(
         Message("Extra trees"),
-        Message("As a random forest, with questions drawn at random; smoother, and larger still."),
+        Message("Like a random forest, with random questions; smoother, and even larger."),
         weighs=True,
     ),
     "ada": Kind(
         "AdaBoost",
         Message(
-            "Stumps that look at the rows the ones before got wrong; its probabilities "
-            "crowd at 0.5."
+            "Stumps that focus on the errors of those before; its probabilities are close to 0.5."
         ),
     ),
     "lda": Kind(
         Message("Linear discriminant analysis"),
-        Message("A line between two clouds of one shape; close to logistic regression."),
+        Message("A line between two clouds of the same shape; close to logistic regression."),
     ),
     "qda": Kind(
         Message("Quadratic discriminant analysis"),
-        Message(
-            "A curve between two clouds of their own shapes; sensitive to columns that "
-            "repeat others."
-        ),
+        Message("A curve between two clouds of different shapes; sensitive to redundant columns."),
     ),
     "nb": Kind(
         Message("Naive Bayes"),
-        Message("Each feature by itself, multiplied; very fast, and too sure of itself."),
+        Message("Treats features as independent; very fast, and overconfident."),
     ),
     "mlp": Kind(
         Message("Neural network"),
-        Message("One hidden layer of a hundred units; it wants features of one scale."),
+        Message("One hidden layer of a hundred units; it needs features of the same scale."),
     ),
     "dummy": Kind(
         Message("Base rate"),
-        Message("The same probability for every row: what any other has to beat."),
+        Message("The same probability for every row: the baseline for all others."),
     ),
 }
 DEFAULT = ("lr", "dt", "knn", "lightgbm")
 # combinations of candidates
 BLEND, STACK = "blend", "stack"
 DERIVED = {BLEND: Message("Blend of the best"), STACK: Message("Stack of the best")}
+# what was done to a candidate, after the dot of its id
+VARIANTS: dict[str, Words] = {
+    "tuned": Message("tuned"),
+    "sigmoid": Message("calibrated (sigmoid)"),
+    "isotonic": Message("calibrated (isotonic)"),
+}
 # how many of the best a blend or a stack combines
 MEMBERS = 3
 
 
-def title(model: str) -> str:
-    """Return the display name of a candidate.
+def title(model: str) -> Words:
+    """Return the display name of a candidate by its id; another text as it is.
 
     Examples
     --------
-    >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
-    ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
+    >>> str(title("lr")), str(title("lightgbm.tuned")), str(title("blend")), title("gone")
+    ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'gone')
     """
-    base, _unused, variant = model.partition(".")
-    name = KINDS[base].title if base in KINDS else DERIVED[base]
-    return f"{name}, {variant}" if variant else name
+    base, _dot, variant = model.partition(".")
+    name = KINDS[base].title if base in KINDS else DERIVED.get(base)
+    if name is None:
+        return model
+    if not variant:
+        return name
+    return Message("{name}, {variant}", name=name, variant=VARIANTS.get(variant, variant))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, InputError, JobError
-from core.platform.messages import Message
+from core.platform.messages import Message, Words
 from core.training import automl
 
 # their code must be the same on the workers
@@ -27,8 +27,7 @@ MODULES = (
 LONELY_SECONDS = 10.0
 POLL_SECONDS = 0.5
 _INSTEAD = Message(
-    "or take {setting} away: then the candidates are fitted one by one, here.",
-    setting=cluster.SETTING,
+    "or unset {setting}: then the candidates are fitted one by one, here.", setting=cluster.SETTING
 )
 # one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
@@ -105,10 +104,10 @@ def fit_all(
                 if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
                     raise JobError(
                         Message(
-                            "No worker is left on the Dask cluster at {address}, and {waiting} of "
-                            "{candidates} candidates are not fitted. What is done is kept in its runs. "
-                            "Start a worker (its log may say why the last one ended) and train again, "
-                            "{instead}",
+                            "No worker is left on the Dask cluster at {address}: {waiting} of "
+                            "{candidates} candidates are not fitted. Finished ones are kept in "
+                            "their runs. Start a worker (the log may say why the last one ended) "
+                            "and train again, {instead}",
                             address=address,
                             waiting=len(waiting),
                             candidates=len(candidates),
@@ -189,10 +188,10 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
                 Message(
-                    "'{name}' was given to {value} Dask workers, and each of them ended: out of "
-                    "memory, perhaps. Give them more, or leave it out.",
+                    "'{name}' was given to {workers} Dask workers, and each of them ended, perhaps "
+                    "out of memory. Give them more, or leave it out.",
                     name=name,
-                    value=error.allowed_failures + 1,
+                    workers=error.allowed_failures + 1,
                 )
             )
     else:
@@ -216,7 +215,7 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
 
 def _fit(
     new_trainer: Callable[..., automl.Trainer], name: str, params: Mapping[str, Any]
-) -> automl.Fitted | str:
+) -> automl.Fitted | Words:
     """Fit a candidate in a worker; return it, or the reason why it cannot be fitted."""
     with _ALONE:
         try:

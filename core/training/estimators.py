@@ -58,7 +58,7 @@ def unfitted(
             Message(
                 "{title} does not take these parameters: {error}.",
                 title=KINDS[kind].title,
-                error=error,
+                error=str(error),
             )
         ) from error
     before = preprocessor(numbers, texts, impute=impute)
@@ -111,7 +111,5 @@ def _classifier(kind: str, params: dict[str, Any], seed: int) -> Any:
         case "dummy":
             return dummy.DummyClassifier(**{"strategy": "prior", **seeded})
     raise InputError(
-        Message(
-            "There is no candidate '{kind}'. Known: {kinds}.", kind=kind, kinds=", ".join(KINDS)
-        )
+        Message("There is no candidate '{kind}'. Known: {kinds}.", kind=kind, kinds=list(KINDS))
     )

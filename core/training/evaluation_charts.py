@@ -6,21 +6,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from core.platform.messages import Message, _
+from core.platform.messages import Message, Words, _, number
 from core.stats.charts import style
 from core.stats.metrics import TITLES
+from core.training.learning import SETS
 
 if TYPE_CHECKING:
     import altair as alt
 
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-_FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": "F1"}
+_FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": Message("F1")}
+# name and role of each finding
 _FINDINGS = {
-    "biased": ("biased", "alert"),
+    "biased": (Message("biased"), "alert"),
     "no_skill": (Message("no skill"), "warning"),
-    "ok": ("ok", "cool"),
+    "ok": (Message("ok"), "cool"),
     "too_few": (Message("too few rows"), "neutral"),
 }
+_ROLES = {"champion": Message("champion"), "challenger": Message("challenger")}
 # A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
 _FAR, _NEAR = 10.0, 0.05
 
@@ -54,12 +57,12 @@ def pr_curve(
     )
     kinds = _by_model(points, rule_name)
     lines = (
-        alt.Chart(points)
+        alt.Chart(_named(points))
         # steps: a straight line between two points would promise what no threshold reaches
         .mark_line(strokeWidth=2.5, interpolate="step-before")
         .encode(
-            x=style.share_x("recall:Q", "Recall (%)", domain=[0, 1]),
-            y=style.share_y("precision:Q", "Precision (%)", domain=[0, 1]),
+            x=style.share_x("recall:Q", _("Recall (%)"), domain=[0, 1]),
+            y=style.share_y("precision:Q", _("Precision (%)"), domain=[0, 1]),
             **kinds,
             # from low recall to high: the threshold falls along the curve
             order=alt.Order("recall:Q"),
@@ -104,7 +107,7 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
         alt.Tooltip("share_found:Q", title=_("Share of positives found"), format=".1%"),
     ]
     lines = (
-        alt.Chart(points)
+        alt.Chart(_named(points))
         .mark_line(strokeWidth=2.5)
         .encode(
             x=style.share_x(
@@ -152,8 +155,9 @@ def threshold_trade_off(
     import altair as alt
 
     long = table.melt("threshold", list(_FIGURES), "figure", "value").dropna(subset=["value"])
-    long["figure"] = long["figure"].map(_FIGURES)
-    names = list(_FIGURES.values())
+    titles = {code: str(title) for code, title in _FIGURES.items()}
+    long["figure"] = long["figure"].map(titles)
+    names = list(titles.values())
     rule_name = _("Chosen threshold: {threshold:.3f}", threshold=threshold)
     dashes = [[6, 3], [2, 2], [1, 0]]
     kinds = _kinds("figure", names, list(style.CATEGORIES[:3]), dashes, rule_name)
@@ -162,10 +166,10 @@ def threshold_trade_off(
         .mark_line(strokeWidth=2.5)
         .encode(
             x=alt.X("threshold:Q", title=_("Threshold"), scale=alt.Scale(domain=[0, 1])),
-            y=style.share_y("value:Q", "Value (%)", domain=[0, 1]),
+            y=style.share_y("value:Q", _("Value (%)"), domain=[0, 1]),
             **kinds,
             tooltip=[
-                alt.Tooltip("figure:N", title=_("Figure")),
+                alt.Tooltip("figure:N", title=_("Metric")),
                 alt.Tooltip("threshold:Q", title=_("Threshold"), format=".2f"),
                 alt.Tooltip("value:Q", title=_("Value"), format=".1%"),
             ],
@@ -181,7 +185,8 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     Parameters
     ----------
     table : DataFrame
-        Columns `rows`, `set` (up to six, e.g. "train" and "validation"), `mean`, `low`, `high`.
+        Columns `rows`, `set` (a key of `learning.SETS`, or a name; up to six), `mean`, `low`,
+        `high`.
     metric : str
         Display name of the metric, with its unit if it has one.
 
@@ -194,7 +199,8 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     """
     import altair as alt
 
-    sets = table["set"].unique().tolist()
+    titles = {code: str(SETS.get(code, code)) for code in table["set"].unique()}
+    table, sets = table.assign(set=table["set"].map(titles)), list(titles.values())
     scale = alt.Scale(domain=sets, range=list(style.CATEGORIES[: len(sets)]))
     base = alt.Chart(table).encode(
         x=alt.X(
@@ -249,16 +255,18 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
     """
     import altair as alt
 
-    drawn = table[table["rows"] > 0].head(most)
+    drawn = table[table["rows"] > 0].drop(columns="text", errors="ignore").head(most)
     parts = zip(drawn["column"], drawn["value"], drawn["rows"], strict=True)
-    shown = [f"{column}: {value}  ({rows:,})" for column, value, rows in parts]
+    shown = [f"{column}: {value}  ({number(rows)})" for column, value, rows in parts]
     drawn = drawn.assign(
         shown=shown,
         observed_low=(drawn["mean_probability"] - drawn["high"]).clip(0, 1),
         observed_high=(drawn["mean_probability"] - drawn["low"]).clip(0, 1),
-        meaning=[_FINDINGS[finding][0] for finding in drawn["finding"]],
+        meaning=[str(_FINDINGS[finding][0]) for finding in drawn["finding"]],
     )
-    roles = {name: role for code, (name, role) in _FINDINGS.items() if code in {*drawn["finding"]}}
+    roles = {
+        str(name): role for code, (name, role) in _FINDINGS.items() if code in {*drawn["finding"]}
+    }
     base = alt.Chart(drawn).encode(
         y=style.names(shown, _("Slice (rows)")),
         color=style.pair("meaning:N", _("Finding"), roles),
@@ -267,14 +275,14 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
             alt.Tooltip("value:N", title=_("Value")),
             alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             alt.Tooltip("base_rate:Q", title=_("Observed"), format=".1%"),
-            alt.Tooltip("mean_probability:Q", title=_("Mean forecast"), format=".1%"),
-            alt.Tooltip("gap:Q", title=_("Forecast minus observed"), format="+.1%"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.1%"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.1%"),
+            alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
+            alt.Tooltip("gap:Q", title=_("Predicted minus observed"), format="+.1%"),
+            alt.Tooltip("low:Q", title=_("95% from"), format="+.1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format="+.1%"),
             alt.Tooltip("meaning:N", title=_("Finding")),
         ],
     )
-    x_title = _("Observed (dot), mean forecast (bar), %")
+    x_title = _("Observed (dot), mean predicted probability (bar), %")
     spread = base.mark_rule(strokeWidth=2).encode(
         x=style.share_x("observed_low:Q", x_title), x2=alt.X2("observed_high:Q")
     )
@@ -287,7 +295,7 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
         x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
     )
     height = style.height_of(len(drawn), band=24, legend=True)
-    description = _("Observed share against mean forecast by slice")
+    description = _("Observed share and mean predicted probability by slice")
     return style.finish([spread, observed, forecast], title, description, height=height)
 
 
@@ -323,35 +331,40 @@ def paired_differences(
     """
     import altair as alt
 
-    known = table["metric"].map(TITLES) if by == "metric" else table["model"]
-    name_of = {"one": first, "model": first, "other": second, "best": second}
-    names = {better: _("{name} is better", name=name) for better, name in name_of.items()} | {
-        "alike": _("may be chance")
+    titles: list[Words] = (
+        [TITLES[metric] for metric in table["metric"]] if by == "metric" else [*table["model"]]
+    )
+    known = [str(title) for title in titles]
+    first_better, second_better = (_("{name} is better", name=name) for name in (first, second))
+    chance = _("may be chance")
+    names = {
+        "one": first_better,
+        "model": first_better,
+        "other": second_better,
+        "best": second_better,
+        "alike": chance,
     }
     pairs = zip(known, table["difference"], strict=True)
-    shown = [f"{name}  {difference:+.4f}" for name, difference in pairs]
-    drawn = table.assign(
+    shown = [f"{name}  {number(difference, '+.4f')}" for name, difference in pairs]
+    drawn = table.drop(columns="text", errors="ignore").assign(
         name=known, shown=shown, meaning=[names[better] for better in table["better"]]
     )
-    roles = {
-        f"{first} is better": "accent",
-        f"{second} is better": "cool",
-        "may be chance": "neutral",
-    }
+    roles = {first_better: "accent", second_better: "cool", chance: "neutral"}
     roles = {name: role for name, role in roles.items() if name in {*drawn["meaning"]}}
     x_title = _("{first} minus {second}", first=first, second=second)
     scale: Any = alt.Undefined
     if by == "model" and (cut := _cut(table)) is not None:
         scale = alt.Scale(domain=cut, nice=False, clamp=True)
-        x_title += " " + _("(cut at {value:.2g})", value=cut[1])
+        x_title = _("{axis} (cut at {value:.2g})", axis=x_title, value=cut[1])
+    what = _("Metric") if by == "metric" else _("Model")
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, by.capitalize()),
+        y=style.names(shown, what),
         color=style.pair("meaning:N", _("Meaning"), roles),
         tooltip=[
-            alt.Tooltip("name:N", title=by.capitalize()),
+            alt.Tooltip("name:N", title=what),
             alt.Tooltip("difference:Q", title=_("Difference"), format="+.4f"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
+            alt.Tooltip("low:Q", title=_("95% from"), format="+.4f"),
+            alt.Tooltip("high:Q", title=_("95% to"), format="+.4f"),
             alt.Tooltip("meaning:N", title=_("Meaning")),
         ],
     )
@@ -367,7 +380,7 @@ def paired_differences(
     return style.finish(
         [rule, spread, point],
         title,
-        _("Differences, {x_title}, with intervals", x_title=x_title),
+        _("Differences, {axis}, with intervals", axis=x_title),
         height=height,
     )
 
@@ -381,6 +394,15 @@ def _cut(table: pd.DataFrame) -> list[float] | None:
     return [max(float(table["low"].min()), -reach) - 0.05 * reach, reach]
 
 
+def _named(points: pd.DataFrame) -> pd.DataFrame:
+    """Return points with the names of champion and challenger in words."""
+    return points.assign(model=[_name(model) for model in points["model"]])
+
+
+def _name(model: str) -> str:
+    return str(_ROLES.get(model, model))
+
+
 def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, Any]:
     """Return a colour and a dash pattern per model; champion and challenger have fixed ones."""
     models = points["model"].unique().tolist()
@@ -390,7 +412,7 @@ def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, A
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in places]
     dashes = [_DASHES[place % len(_DASHES)] for place in places]
-    return _kinds("model", models, colours, dashes, rule_name)
+    return _kinds("model", [_name(model) for model in models], colours, dashes, rule_name)
 
 
 def _kinds(
@@ -402,7 +424,8 @@ def _kinds(
     if rule_name is not None:
         names, dashes = [*names, rule_name], [*dashes, [5, 4]]
         colours = [*colours, style.PALETTE["line"]]
-    key: dict[str, Any] = {"title": field.capitalize(), "legend": style.legend(2)}
+    title = _("Model") if field == "model" else _("Metric")
+    key: dict[str, Any] = {"title": title, "legend": style.legend(2)}
     return {
         "color": alt.Color(f"{field}:N", scale=alt.Scale(domain=names, range=colours), **key),
         "strokeDash": alt.StrokeDash(

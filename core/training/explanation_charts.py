@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, n_, number
 from core.stats.charts import style
+from core.training.explanation import worded
 
 if TYPE_CHECKING:
     import altair as alt
@@ -49,7 +50,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     pairs = zip(drawn["feature"], drawn["mean"], strict=True)
     # adding 0 removes the sign of a rounded zero
     figures = [
-        (feature, f"{round(mean, 4) + 0.0:.4f}".replace("-", "−")) for feature, mean in pairs
+        (feature, number(round(mean, 4) + 0.0, ".4f").replace("-", "−")) for feature, mean in pairs
     ]
     names = [f"{feature}  {figure}" for feature, figure in figures]
     axis = _("Increase of log loss when shuffled (nats)")
@@ -58,8 +59,8 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         tooltip=[
             alt.Tooltip("feature:N", title=_("Feature")),
             alt.Tooltip("mean:Q", title=_("Increase of log loss"), format=".4f"),
-            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".4f"),
             alt.Tooltip("sd:Q", title=_("SD of the shuffles"), format=".4f"),
         ],
     )
@@ -98,7 +99,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
 
     size = table["contribution"].abs().groupby(table["feature"], sort=False).mean()
     size = size.sort_values(ascending=False, kind="stable").head(MOST_FEATURES)
-    shown = {name: f"{name}  {100 * mean:.1f}" for name, mean in size.items()}
+    shown = {name: f"{name}  {number(100 * mean, '.1f')}" for name, mean in size.items()}
     rows = table["row"].unique()
     sampled = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
     drawn = table[table["feature"].isin(size.index) & table["row"].isin(sampled)]
@@ -109,7 +110,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
         {
             "shown": drawn["feature"].map(shown),
             "feature": drawn["feature"],
-            "value": drawn["value_shown"],
+            "value": [str(worded(label)) for label in drawn["value_shown"]],
             # a single value is in the middle
             "rank": ((rank - 0.5) / count).round(3),
             "points": (100 * drawn["contribution"]).round(3),
@@ -195,14 +196,14 @@ def waterfall(
 
     steps = _steps(table, base, probability)
     names = steps["shown"].tolist()
-    kinds = {"raises": "above", "lowers": "below"}
+    kinds = {_("raises"): "above", _("lowers"): "below"}
     reach = [*steps["start"], *steps["end"]]
     first, last = min(reach), max(reach)
     room = 0.05 * (last - first) or 0.01
     # intermediate sums may leave the range 0 to 1
     domain = [max(first - room, min(first, 0.0)), min(last + room, max(last, 1.0))]
     encoded = alt.Chart(steps).encode(
-        x=style.share_x("start:Q", "Probability (%)", domain=domain),
+        x=style.share_x("start:Q", _("Probability (%)"), domain=domain),
         y=alt.Y(
             "shown:N",
             title=_("Change (points), feature and value"),
@@ -219,7 +220,7 @@ def waterfall(
     bars = (
         encoded.transform_filter("datum.kind != 'end'")
         .mark_bar()
-        .encode(x2=alt.X2("end:Q"), color=style.pair("kind:N", _("Step"), kinds))
+        .encode(x2=alt.X2("end:Q"), color=style.pair("change:N", _("Step"), kinds))
     )
     ends = encoded.transform_filter("datum.kind == 'end'").mark_tick(
         color=style.PALETTE["neutral"], thickness=4, size=18
@@ -282,15 +283,16 @@ def reach_bars(
     import altair as alt
 
     drawn = table.head(MOST_FEATURES)
-    names = [_short(f"{row.feature} = {row.own}") for row in drawn.itertuples()]
-    base = alt.Chart(drawn.assign(shown=names, now=probability)).encode(
+    names = [_short(f"{row.feature} = {worded(row.own)}") for row in drawn.itertuples()]
+    labels = {end: [str(worded(label)) for label in drawn[end]] for end in ("low_at", "high_at")}
+    base = alt.Chart(drawn.assign(shown=names, now=probability, **labels)).encode(
         y=style.names(names, _("Input and its value")),
         tooltip=[
             alt.Tooltip("feature:N", title=_("Input")),
             alt.Tooltip("low:Q", title=_("Lowest probability"), format=".1%"),
-            alt.Tooltip("low_at:N", title="at"),
+            alt.Tooltip("low_at:N", title=_("at")),
             alt.Tooltip("high:Q", title=_("Highest probability"), format=".1%"),
-            alt.Tooltip("high_at:N", title="at"),
+            alt.Tooltip("high_at:N", title=_("at")),
         ],
     )
     low, now = _probability("low"), _probability("now")
@@ -337,7 +339,7 @@ def along(
         alt.Tooltip("label:N", title=name),
         alt.Tooltip("probability:Q", title=_("Probability"), format=".1%"),
     ]
-    y = style.share_y("probability:Q", "Probability (%)", zero=False)
+    y = style.share_y("probability:Q", _("Probability (%)"), zero=False)
     x: alt.X
     if is_text:
         table = table.sort_values("probability", ascending=False, kind="stable")
@@ -364,7 +366,7 @@ def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
         tooltip=_partial_tooltip(name),
     )
     low, mean = (
-        style.share_y(f"{end}:Q", "Probability (%)", zero=False) for end in ("low", "mean")
+        style.share_y(f"{end}:Q", _("Probability (%)"), zero=False) for end in ("low", "mean")
     )
     band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(
         y=low, y2=alt.Y2("high:Q")
@@ -379,7 +381,8 @@ def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
 
     ranked = table.sort_values("mean", ascending=False, kind="stable")
     names = [
-        f"{label}  {mean:.1%}" for label, mean in zip(ranked["label"], ranked["mean"], strict=True)
+        f"{label}  {number(mean, '.1%')}"
+        for label, mean in zip(ranked["label"], ranked["mean"], strict=True)
     ]
     base = alt.Chart(ranked.assign(shown=names)).encode(
         y=style.names(names, name), tooltip=_partial_tooltip(name)
@@ -398,7 +401,7 @@ def _probability(field: str) -> alt.X:
 
     return alt.X(
         f"{field}:Q",
-        title="Probability (%)",
+        title=_("Probability (%)"),
         axis=alt.Axis(format="~%"),
         scale=alt.Scale(zero=False),
     )
@@ -410,23 +413,23 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip("label:N", title=name),
         alt.Tooltip("mean:Q", title=_("Mean probability"), format=".1%"),
-        alt.Tooltip("low:Q", title="Middle 80 % from", format=".1%"),
-        alt.Tooltip("high:Q", title="Middle 80 % to", format=".1%"),
+        alt.Tooltip("low:Q", title=_("Middle 80% from"), format=".1%"),
+        alt.Tooltip("high:Q", title=_("Middle 80% to"), format=".1%"),
     ]
 
 
 def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame:
-    """Return start and end of each step: `shown`, `name`, `kind`, `points`, `start`, `end`."""
+    """Return start and end of each step: `shown`, `name`, `kind` and so on."""
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     ranked = table.loc[order]
     pairs = zip(ranked["feature"], ranked["value_shown"], strict=True)
-    names = [_short(f"{feature} = {value}") for feature, value in pairs]
+    names = [_short(f"{feature} = {worded(value)}") for feature, value in pairs]
     changes = ranked["contribution"].tolist()
     if len(names) > MOST_STEPS:
         rest = sum(changes[MOST_STEPS - 1 :])
         names = [
             *names[: MOST_STEPS - 1],
-            _("{value} other features", value=len(names) - MOST_STEPS + 1),
+            n_("{count} other feature", "{count} other features", len(names) - MOST_STEPS + 1),
         ]
         changes = [*changes[: MOST_STEPS - 1], rest]
     ends = base + np.cumsum(changes)
@@ -435,6 +438,7 @@ def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame
             "shown": [f"{_signed(c)}  {name}" for c, name in zip(changes, names, strict=True)],
             "name": names,
             "kind": ["raises" if change >= 0 else "lowers" for change in changes],
+            "change": [_("raises") if change >= 0 else _("lowers") for change in changes],
             "points": [100 * change for change in changes],
             "start": [base, *ends[:-1]] if changes else [],
             "end": ends,
@@ -443,15 +447,16 @@ def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame
     first, last = (
         pd.DataFrame(
             {
-                "shown": [f"{text}  {at:.1%}"],
+                "shown": [f"{text}  {number(at, '.1%')}"],
                 "name": [text],
                 "kind": ["end"],
+                "change": [""],
                 "points": [0.0],
                 "start": [at],
                 "end": [at],
             }
         )
-        for text, at in ((COMPARED, base), (_("This row"), probability))
+        for text, at in ((str(COMPARED), base), (_("This row"), probability))
     )
     return pd.concat([first, steps, last], ignore_index=True)
 
@@ -461,7 +466,7 @@ def _short(name: str) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{100 * change:+.1f}".replace("-", "−")
+    return number(100 * change, "+.1f").replace("-", "−")
 
 
 def _beside(table: pd.DataFrame) -> pd.Series[float]:

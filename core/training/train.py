@@ -14,12 +14,13 @@ from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
-from core.platform.messages import Message
+from core.platform.messages import Message, _, dumps, in_words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
+from core.registry.model_card import SPLITS
 from core.stats import metrics
 from core.training import automl, evaluation, evaluation_charts, fitting, learning, training_sets
 from core.training import candidates as kinds
@@ -94,18 +95,16 @@ class Options(config.Options):
     @classmethod
     def _known_and_none_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in kinds.KINDS]:
-            raise ValueError(
-                Message("no candidate is called {unknown}", unknown=", ".join(unknown))
-            )
+            raise ValueError(Message("no candidate is called {unknown}", unknown=unknown))
         if len(set(value)) < len(value):
-            raise ValueError(Message("a candidate stands there twice"))
+            raise ValueError(Message("a candidate is given twice"))
         return value
 
     @model_validator(mode="after")
     def _mistakes_cost_something(self) -> Options:
         if self.aim == "cost" and self.cost_false_positive + self.cost_false_negative == 0:
             raise ValueError(
-                Message("neither kind of mistake costs anything: give one of them a cost")
+                Message("neither kind of error costs anything: give one of them a cost")
             )
         return self
 
@@ -113,9 +112,7 @@ class Options(config.Options):
     def _params_are_of_candidates(self) -> Options:
         if unknown := [name for name in self.params if name not in self.candidates]:
             raise ValueError(
-                Message(
-                    "parameters of {unknown}, which is no candidate", unknown=", ".join(unknown)
-                )
+                Message("parameters of {unknown}, which is not a candidate", unknown=unknown)
             )
         return self
 
@@ -156,9 +153,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             features=prepared.features,
             formulas=spec.formulas_of(prepared.features),
             missing="drop" if prepared.is_complete else "impute",
-            rows_name=spec.rows.development_name
+            rows_name=project.words(spec.rows.development_name)
             if prepared.is_default_rows
-            else Message("rows it was trained on"),
+            else Message("selected rows"),
         ).write()
         if prepared.is_sample:
             # the child runs and the version carry the tags too
@@ -187,7 +184,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "chosen_by": "log_loss_cv",
                     "prepared_by": prepared.run_id,
                     "threshold": best.evaluated.choice.threshold,
-                    "left_out": ", ".join(kinds.title(name) for name in left_out),
+                    "left_out": ", ".join(in_words(kinds.title(name), "en") for name in left_out),
                 },
                 metrics={
                     "rows_train": len(train),
@@ -206,7 +203,10 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     **({} if curve.empty else {"learning": curve}),
                     "test_rows": sets.rows_test,
                     "train_keys": sets.rows_train[[spec.id]],
-                    "left_out": pd.DataFrame(left_out.items(), columns=["model", "reason"]),
+                    "left_out": pd.DataFrame(
+                        [(name, dumps(reason)) for name, reason in left_out.items()],
+                        columns=["model", "reason"],
+                    ),
                 },
                 figures={
                     **figures,
@@ -215,7 +215,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if curve.empty
                         else {
                             "learning": evaluation_charts.learning_curve(
-                                curve, Message("Log loss (nats)")
+                                curve, _("Log loss (nats)")
                             ).to_dict()
                         }
                     ),
@@ -302,10 +302,10 @@ def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> No
         raise NotReadyError(
             Message(
                 "The prepared sets are not those of '{title}' ({features}, split {split}). "
-                "Prepare by this preset first.",
-                title=chosen.title,
-                features=chosen.features,
-                split=chosen.split,
+                "Prepare with this preset first.",
+                title=project.words(chosen.title),
+                features=project.words(chosen.features),
+                split=SPLITS[chosen.split],
             )
         )
 
@@ -315,13 +315,13 @@ def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> No
     counts = train[spec.target].value_counts() * options.fit_share
     for label, count in counts.items():
         if int(count) < options.folds:
-            word = spec.positive if label == 1 else spec.negative
+            word = project.words(spec.positive if label == 1 else spec.negative)
             raise InputError(
                 Message(
-                    "Only {count_value:,} of the rows to fit on are '{word}'; {folds} folds need "
-                    "at least {folds}. Choose fewer folds, or prepare a larger set.",
-                    count_value=int(count),
-                    word=word,
+                    "Only {rows:,} of the training rows are '{label}'; {folds} folds need at least "
+                    "{folds}. Choose fewer folds, or prepare a larger set.",
+                    rows=int(count),
+                    label=word,
                     folds=options.folds,
                 )
             )
