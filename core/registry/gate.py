@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -338,7 +338,7 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
         )
         return _rule("calibration", "pass", error, floor, text)
     low, high = interval
-    figures = {
+    figures: dict[str, Any] = {
         "error": float(error),
         "floor": float(floor),
         "difference": float(difference),
@@ -530,7 +530,7 @@ def _within(
     most: float,
     words: Callable[[float], Message],
 ) -> Rule:
-    sizes = {"challenger": words(challenger), "champion": words(champion)}
+    sizes: dict[str, Any] = {"challenger": words(challenger), "champion": words(champion)}
     if challenger > most:
         text = Message(
             "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",

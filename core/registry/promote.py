@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -326,7 +326,7 @@ def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, 
 def _by_person(action: str, author: _Author, decision: Decision) -> tuple[str, Words]:
     if action == "rollback":
         return "rollback", sentences(decision.text, author.reason)
-    said = {"decided_by": author.name, "reason": author.reason}
+    said: dict[str, Any] = {"decided_by": author.name, "reason": author.reason}
     if action == "override":
         return "override", sentences(
             Message("{decided_by} decides: {reason}", **said),

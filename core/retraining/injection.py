@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -70,12 +70,12 @@ class Injection(config.Options):
         >>> str(Injection(kind="shift", column="x", size=2, begin="2005-01-01").text)
         'x moved by +2 standard deviations from 2005-01-01, suddenly'
         """
-        column, size = {"column": self.column}, {"size": self.size}
+        given: dict[str, Any] = {"column": self.column, "size": self.size}
         change = {
-            "shift": Message("{column} moved by {size:+g} standard deviations", **column, **size),
-            "scale": Message("{column} multiplied by {size:g}", **column, **size),
-            "label_flip": Message("{size:.0%} of the labels flipped", **size),
-            "missing_feature": Message("{size:.0%} of {column} missing", **size, **column),
+            "shift": Message("{column} moved by {size:+g} standard deviations", **given),
+            "scale": Message("{column} multiplied by {size:g}", **given),
+            "label_flip": Message("{size:.0%} of the labels flipped", size=self.size),
+            "missing_feature": Message("{size:.0%} of {column} missing", **given),
         }[self.kind]
         if not self.ramp_days:
             return Message("{change} from {begin}, suddenly", change=change, begin=self.begin)

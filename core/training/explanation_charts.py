@@ -283,7 +283,8 @@ def reach_bars(
     import altair as alt
 
     drawn = table.head(MOST_FEATURES)
-    names = [_short(f"{row.feature} = {worded(row.own)}") for row in drawn.itertuples()]
+    pairs = zip(drawn["feature"], drawn["own"], strict=True)
+    names = [_short(f"{feature} = {worded(own)}") for feature, own in pairs]
     labels = {end: [str(worded(label)) for label in drawn[end]] for end in ("low_at", "high_at")}
     base = alt.Chart(drawn.assign(shown=names, now=probability, **labels)).encode(
         y=style.names(names, _("Input and its value")),

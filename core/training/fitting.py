@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -327,7 +327,7 @@ class _TrainingProgress:
         )
 
     def _side_by_side(self) -> Message:
-        counts = {"arrived": self._arrived, "candidates": self._candidates}
+        counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
         if not self._workers:
             return Message("{arrived} of {candidates} candidates done", **counts)
         return plural(

@@ -111,7 +111,11 @@ def sentence(curve: pd.DataFrame) -> Message:
         return Message("There are too few points to judge the effect of more rows.")
     before, last = held_out.iloc[-2], held_out.iloc[-1]
     fell, spread = float(before["mean"] - last["mean"]), float(last["high"] - last["low"])
-    step = {"before": int(before["rows"]), "rows": int(last["rows"]), "spread": spread}
+    step: dict[str, Any] = {
+        "before": int(before["rows"]),
+        "rows": int(last["rows"]),
+        "spread": spread,
+    }
     if fell >= spread:
         return Message(
             "From {before:,} to {rows:,} rows, the held-out log loss fell by {fell:.4f}, at least "
