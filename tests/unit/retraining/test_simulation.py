@@ -90,7 +90,7 @@ def test_too_few_and_too_many_windows_are_refused() -> None:
 
 
 def test_rows_without_a_moment_are_refused() -> None:
-    with pytest.raises(InputError, match="1 rows have no moment in 'day'"):
+    with pytest.raises(InputError, match="1 row has no time in 'day'"):
         replay.moments_of(pd.Series(["2001-01-01", None], name="day"))
 
 
