@@ -36,6 +36,7 @@ from core.monitoring.deliver import deliveries as deliveries
 from core.platform import clock, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 
 PERSON_LENGTH, NOTE_LENGTH = 80, 500
 DRAIN_SECONDS = 5.0
@@ -311,9 +312,19 @@ def close_left(settings: Settings, model: str, in_operation: Collection[str]) ->
 def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str) -> None:
     person, note = " ".join(person.split()), note.strip()
     if not person or len(person) > PERSON_LENGTH or not person.isprintable():
-        raise InputError(f"Say who you are, in 1 to {PERSON_LENGTH} letters.")
+        raise InputError(
+            Message(
+                "Say who you are, in 1 to {person_length} letters.", person_length=PERSON_LENGTH
+            )
+        )
     if len(note) > NOTE_LENGTH:
-        raise InputError(f"A note has at most {NOTE_LENGTH} letters; this one has {len(note):,}.")
+        raise InputError(
+            Message(
+                "A note has at most {note_length} letters; this one has {note:,}.",
+                note_length=NOTE_LENGTH,
+                note=len(note),
+            )
+        )
     at, real = clock.now(settings), time.time()
     of = tables.alerts.c
     mine = of.alert_id == alert_id
@@ -325,7 +336,9 @@ def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str
         if not connection.execute(
             sql.update(tables.alerts).where(mine, of.state.in_(allowed)).values(change)
         ).rowcount:
-            raise InputError("This alert was cleared or acknowledged meanwhile. Reload the page.")
+            raise InputError(
+                Message("This alert was cleared or acknowledged meanwhile. Reload the page.")
+            )
         subject, code = connection.execute(sql.select(of.subject, of.code).where(mine)).one()
         fresh: dict[str, Any] = {"is_acknowledged": True}
         if kind == "closed":

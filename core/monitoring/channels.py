@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from core.platform import config, state
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250})")
 NAME = "channels"
@@ -25,16 +26,18 @@ T = TypeVar("T", bound=Options)
 def _checked_url(url: str) -> str:
     """Return an address that a message may be sent to; ValueError says why it is invalid."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("the address has characters that no address has")
+        raise ValueError(Message("the address has characters that no address has"))
     try:
         parts = urlsplit(url)
         port = parts.port  # accessed since only this validates it
     except ValueError as error:
-        raise ValueError("the address cannot be read, see its port and brackets") from error
+        raise ValueError(
+            Message("the address cannot be read, see its port and brackets")
+        ) from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("the address begins with http:// or https:// and names a machine")
+        raise ValueError(Message("the address begins with http:// or https:// and names a machine"))
     if parts.username is not None or parts.password is not None:
-        raise ValueError("the address holds a name or password; leave them out")
+        raise ValueError(Message("the address holds a name or password; leave them out"))
     return url
 
 
@@ -93,7 +96,9 @@ class Mail(Options):
         # a line break in an address would allow header injection
         for address in (value,) if isinstance(value, str) else value:
             if not ADDRESS.fullmatch(address):
-                raise ValueError("an address is name@machine, without spaces or line breaks")
+                raise ValueError(
+                    Message("an address is name@machine, without spaces or line breaks")
+                )
         return value
 
 
@@ -147,7 +152,10 @@ def load(settings: Settings) -> Channels:
         return Channels() if kept is None else Channels.model_validate(kept)
     except ValueError as error:
         raise StoreError(
-            "The channels cannot be read, so alerts are only on the page. Set the channels again."
+            Message(
+                "The channels cannot be read, so alerts are only on the page. Set the channels "
+                "again."
+            )
         ) from error
 
 

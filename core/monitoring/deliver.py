@@ -38,8 +38,9 @@ from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform import set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
+from core.platform.messages import Message, _
 
-WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+WAITING, SENT, GIVEN_UP = "waiting", "sent", Message("given up")
 TRIES = 12
 FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0
 CLAIM_SECONDS = 60.0
@@ -128,9 +129,14 @@ def send_test(settings: Settings, name: Name) -> str:
         When that channel is not active.
     """
     if name not in channels.load(settings).on:
-        raise InputError("This channel is off. Set its address and turn it on first.")
+        raise InputError(Message("This channel is off. Set its address and turn it on first."))
     with state.transaction(settings) as connection:
-        body = {"kind": "test", "title": "A test from Courtside", "alerts": [], "at": time.time()}
+        body = {
+            "kind": "test",
+            "title": _("A test from Courtside"),
+            "alerts": [],
+            "at": time.time(),
+        }
         return put(connection, name, body)
 
 
@@ -245,7 +251,7 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
         _log.warning("message %s by %s: %s", row.delivery_id[:8], row.channel, problem)
     except Exception as error:  # noqa: BLE001
         # cannot be turned into a request or a mail; no retry will change that
-        problem = "It cannot be made into a message."
+        problem = _("It cannot be made into a message.")
         values = {"state": GIVEN_UP, "ended": time.time()}
         code: set_aside.Code = "unreadable" if not _told_of(row.body)[0] else "unexpected"
         set_aside.put(settings, "messages", row.delivery_id, code, error=error)
@@ -263,7 +269,7 @@ def _wait(tries: int) -> float:
 
 def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:
     if name not in chosen.on:
-        raise _FaultError("The channel was turned off.", is_final=True)
+        raise _FaultError(Message("The channel was turned off."), is_final=True)
     content = json.loads(body)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
@@ -292,7 +298,7 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
     timestamp = str(int(time.time()))
     headers = {
         "Content-Type": "application/json",
-        "User-Agent": "Courtside",
+        "User-Agent": _("Courtside"),
         "X-Courtside-Delivery": delivery_id,
         "X-Courtside-Timestamp": timestamp,
     }
@@ -315,23 +321,31 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
             code = answer.status_code
     except requests.exceptions.SSLError:
         raise _FaultError(
-            "Its certificate is not to be trusted, or it has none.", is_final=False
+            Message("Its certificate is not to be trusted, or it has none."), is_final=False
         ) from None
     except requests.Timeout:
-        raise _FaultError("It did not answer in time.", is_final=False) from None
+        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
     except requests.ConnectionError:
-        raise _FaultError("Nothing answers at its address.", is_final=False) from None
+        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
     except (requests.RequestException, ValueError) as error:
         raise _FaultError(
-            f"Its address cannot be used ({type(error).__name__}).", is_final=True
+            Message("Its address cannot be used ({name}).", name=type(error).__name__),
+            is_final=True,
         ) from None
     if 300 <= code < 400:
-        reason = f"It sends us elsewhere (HTTP {code}), which is not followed. Set the new address."
+        reason = _(
+            "It sends us elsewhere (HTTP {code}), which is not followed. Set the new address.",
+            code=code,
+        )
         raise _FaultError(reason, is_final=True)
     if 400 <= code < 500 and code not in PASSING:
-        raise _FaultError(f"It refuses the message (HTTP {code}).", is_final=True)
+        raise _FaultError(
+            Message("It refuses the message (HTTP {code}).", code=code), is_final=True
+        )
     if not 200 <= code < 300:
-        raise _FaultError(f"It cannot take the message now (HTTP {code}).", is_final=False)
+        raise _FaultError(
+            Message("It cannot take the message now (HTTP {code}).", code=code), is_final=False
+        )
 
 
 def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMessage:
@@ -341,7 +355,7 @@ def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMess
     """
     mail = EmailMessage()
     title = " ".join("".join(c if c.isprintable() else " " for c in content["title"]).split())
-    mail["Subject"] = f"Courtside: {title}"[:200]
+    mail["Subject"] = _("Courtside: {title}", title=title)[:200]
     mail["From"] = to.sender
     mail["To"] = ", ".join(to.to)
     mail["Date"] = datetime.now(UTC)
@@ -351,15 +365,22 @@ def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMess
     lines = [content["title"], ""]
     for alert in content["alerts"]:
         value = "" if alert["value"] is None else f": {alert['value']:.4g}"
-        limit = f" (limits: {alert['limit']})" if alert["limit"] else ""
+        limit = (" " + _("(limits: {limit})", limit=alert["limit"])) if alert["limit"] else ""
         since = datetime.fromtimestamp(alert["since"], UTC)
         lines.append(
-            f"- {alert['event']}: {alert['title']}{value}{limit}, since {since:%Y-%m-%d %H:%M} UTC"
+            _(
+                "- {event}: {title}{value}{limit}, since {since:%Y-%m-%d %H:%M} UTC",
+                event=alert["event"],
+                title=alert["title"],
+                value=value,
+                limit=limit,
+                since=since,
+            )
         )
     if content["kind"] == "test":
-        lines.append("If you can read this, alerts reach you.")
+        lines.append(_("If you can read this, alerts reach you."))
     if content.get("report"):
-        lines += ["", f"Report: run {content['report']}"]
+        lines += ["", _("Report: run {report}", report=content["report"])]
     if content.get("link"):
         lines.append(content["link"])
     mail.set_content("\n".join(lines) + "\n")
@@ -369,10 +390,10 @@ def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMess
 def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
     if to.user is not None and password is None:
         raise _FaultError(
-            "COURTSIDE_SMTP_PASSWORD is not set; start the app with it.", is_final=True
+            Message("COURTSIDE_SMTP_PASSWORD is not set; start the app with it."), is_final=True
         )
     if to.user is not None and to.security == "none":
-        raise _FaultError("The password is not sent without encryption.", is_final=True)
+        raise _FaultError(Message("The password is not sent without encryption."), is_final=True)
     context = ssl.create_default_context()
     try:
         plain = to.security != "tls"
@@ -389,26 +410,35 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
             refused = server.send_message(mail)
         if refused:
             raise _FaultError(
-                f"It refuses {len(refused)} of {len(to.to)} people; the others got it.",
+                Message(
+                    "It refuses {refused} of {to} people; the others got it.",
+                    refused=len(refused),
+                    to=len(to.to),
+                ),
                 is_final=True,
             )
     except smtplib.SMTPNotSupportedError:
-        raise _FaultError("It knows no STARTTLS, or no way to log in.", is_final=True) from None
+        raise _FaultError(
+            Message("It knows no STARTTLS, or no way to log in."), is_final=True
+        ) from None
     except smtplib.SMTPAuthenticationError as error:
-        reason = f"It does not accept the user or the password (SMTP {error.smtp_code})."
+        reason = _(
+            "It does not accept the user or the password (SMTP {smtp_code}).",
+            smtp_code=error.smtp_code,
+        )
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        reason = f"It refuses all people it is for (SMTP {codes[0]})."
+        codes = [code for code, _unused in error.recipients.values()]
+        reason = _("It refuses all people it is for (SMTP {value}).", value=codes[0])
         raise _FaultError(reason, is_final=min(codes) >= 500) from None
     except smtplib.SMTPResponseException as error:
-        reason = f"It refuses the message (SMTP {error.smtp_code})."
+        reason = _("It refuses the message (SMTP {smtp_code}).", smtp_code=error.smtp_code)
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except ssl.SSLError:
         raise _FaultError(
-            "Its certificate is not to be trusted, or it has none.", is_final=False
+            Message("Its certificate is not to be trusted, or it has none."), is_final=False
         ) from None
     except TimeoutError:
-        raise _FaultError("It did not answer in time.", is_final=False) from None
+        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
     except (OSError, smtplib.SMTPException):
-        raise _FaultError("No mail server answers there.", is_final=False) from None
+        raise _FaultError(Message("No mail server answers there."), is_final=False) from None

@@ -22,6 +22,7 @@ from core.monitoring.windows import Window
 from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import Message
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -51,7 +52,7 @@ class Limits(config.Options):
             (self.warning_high, self.alert_high, 1),
         ):
             if warning is not None and alert is not None and sign * warning > sign * alert:
-                raise ValueError("a warning lies beyond the alert: it would never be seen")
+                raise ValueError(Message("a warning lies beyond the alert: it would never be seen"))
         return self
 
 
@@ -99,13 +100,15 @@ class Options(config.Options):
     def _suits_the_window(self) -> Options:
         of_log = [self.since, self.until, self.last, self.source, self.where or None]
         if self.window != "log" and any(choice is not None for choice in of_log):
-            raise ValueError("a time, a number of rows, a source and values are for the log")
+            raise ValueError(
+                Message("a time, a number of rows, a source and values are for the log")
+            )
         if self.window != "scoring" and self.scoring_run is not None:
-            raise ValueError("a scoring is named, and other rows are asked for")
+            raise ValueError(Message("a scoring is named, and other rows are asked for"))
         if self.window == "scoring" and self.version is not None:
-            raise ValueError("a scoring has its version: leave the version out")
+            raise ValueError(Message("a scoring has its version: leave the version out"))
         if any(not values for values in self.where.values()):
-            raise ValueError("no value is chosen")
+            raise ValueError(Message("no value is chosen"))
         return self
 
 
@@ -148,7 +151,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     outlets = Outlets(settings)
     with tracking.open_step(settings, "monitor", options, progress) as run:
         sources = Sources(settings, spec, run, Archive.of(settings))
-        progress.update(0.05, "Reading reference and current rows")
+        progress.update(0.05, Message("Reading reference and current rows"))
         window = _window(sources, options)
         version = window.version
         reference = (
@@ -157,7 +160,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             else sources.tested_rows(version)
         )
         sides = sources.sides(reference, window)
-        count = f"{len(sides.current):,} rows with {len(sides.reference):,}"
+        count = Message(
+            "{current:,} rows with {reference:,}",
+            current=len(sides.current),
+            reference=len(sides.reference),
+        )
         compared = report.build(
             sides,
             chosen={
@@ -177,14 +184,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             _conclude(spec.rows, compared, window, options, len(sides.labelled())),
             window.is_sample,
         )
-        progress.update(0.8, "Writing the report")
+        progress.update(0.8, Message("Writing the report"))
         document = _document(run.run_id, context, sides, options)
         run.log(_record(context, sides, options, document))
         run.log(Record(files=(outlets.save_report(run.run_id, document),)))
         _evidently(outlets, run, sides, progress)
     # reports of the past (by a value of the rows) and of the test set ring for nobody
     if options.window != "test" and not options.where:
-        progress.update(0.95, "Raising alerts")
+        progress.update(0.95, Message("Raising alerts"))
         outlets.pass_on(
             run.run_id, compared.checks, context.conclusion, version, is_sample=context.is_sample
         )
@@ -245,20 +252,23 @@ def _disagreement(
         disagreements.append(disagreement.measure(forecasts, [model.threshold for model in loaded]))
     check = disagreement.check(disagreements[0], disagreements[1], limits)
     if lost:
-        names = "1 candidate" if lost == 1 else f"{lost} candidates"
-        check = replace(check, text=f"{check.text} {names} could not be loaded.")
+        names = "1 candidate" if lost == 1 else Message("{lost} candidates", lost=lost)
+        check = replace(
+            check, text=Message("{text} {names} could not be loaded.", text=check.text, names=names)
+        )
     return check
 
 
 def _conclude(
     names: Rows, compared: Report, window: Window, options: Options, labels: int
 ) -> Conclusion:
-    name = "scored rows"
+    name = Message("scored rows")
     if options.window == "test":
-        name = "test set"
+        name = Message("test set")
     elif options.where:
         name = " and ".join(
-            f"rows of {windows.listed(values)}" for values in options.where.values()
+            Message("rows of {values}", values=windows.listed(values))
+            for values in options.where.values()
         )
     elif window.source == "production":
         name = names.production_name
@@ -385,7 +395,7 @@ def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress)
     """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
-    progress.update(0.9, "Making evidently's report")
+    progress.update(0.9, Message("Making evidently's report"))
     columns = [*sides.features, PROBABILITY]
     # the extra must not make the report fail
     with suppress(InputError, NotReadyError):

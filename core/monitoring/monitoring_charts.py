@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.platform.messages import Message, _
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _VERDICTS = {
     "ok": ("ok", "ok", "circle"),
     "warning": ("warning", "warning", "triangle-up"),
     "alert": ("alert", "alert", "diamond"),
-    "not_applicable": ("not applicable", "neutral", "cross"),
+    "not_applicable": (Message("not applicable"), "neutral", "cross"),
 }
 _ENDS = ("value", "low", "high", "warning_low", "warning_high", "alert_low", "alert_high")
 
@@ -48,7 +49,7 @@ def check_over_time(
     import altair as alt
 
     drawn = table[table["value"].notna()].sort_values("at", kind="stable")
-    name = str(drawn["title"].iloc[-1]) if len(drawn) else "Value"
+    name = str(drawn["title"].iloc[-1]) if len(drawn) else _("Value")
     drawn = drawn.assign(
         time=pd.to_datetime(drawn["at"], unit="s"),
         told=[
@@ -77,9 +78,9 @@ def check_over_time(
                 y2=alt.Y2("top:Q"),
                 color=_colour("band:N", bands["band"].unique().tolist()),
                 tooltip=[
-                    alt.Tooltip("band:N", title="Band"),
-                    alt.Tooltip("report:N", title="Report"),
-                    alt.Tooltip("limit:Q", title="Begins at", format=".4f"),
+                    alt.Tooltip("band:N", title=_("Band")),
+                    alt.Tooltip("report:N", title=_("Report")),
+                    alt.Tooltip("limit:Q", title=_("Begins at"), format=".4f"),
                 ],
             )
         )
@@ -96,12 +97,12 @@ def check_over_time(
     base = alt.Chart(drawn).encode(
         x=alt.X("time:T", **x),
         tooltip=[
-            alt.Tooltip("report:N", title="Report"),
+            alt.Tooltip("report:N", title=_("Report")),
             alt.Tooltip("time:T", title=by, format="%Y-%m-%d %H:%M"),
             alt.Tooltip("value:Q", title=name, format=".4f"),
             alt.Tooltip("low:Q", title="95 % from", format=".4f"),
             alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-            alt.Tooltip("told:N", title="Verdict"),
+            alt.Tooltip("told:N", title=_("Verdict")),
         ],
     )
     line = base.mark_line(strokeWidth=1.5, color=style.PALETTE["line"]).encode(y=y)
@@ -116,7 +117,7 @@ def check_over_time(
         y=y,
         fill=alt.Fill(
             "told:N",
-            title="Verdict",
+            title=_("Verdict"),
             legend=style.legend(4),
             scale=alt.Scale(
                 domain=words, range=[style.PALETTE[_VERDICTS[kind][1]] for kind in seen]
@@ -124,20 +125,23 @@ def check_over_time(
         ),
         shape=alt.Shape(
             "told:N",
-            title="Verdict",
+            title=_("Verdict"),
             legend=style.legend(4),
             scale=alt.Scale(domain=words, range=[_VERDICTS[kind][2] for kind in seen]),
         ),
     )
     return style.finish(
-        [*layers, line, whisker, point], title, f"{name} through all reports", height=300
+        [*layers, line, whisker, point],
+        title,
+        _("{name} through all reports", name=name),
+        height=300,
     )
 
 
 def _colour(field: str, bands: list[str]) -> alt.Color:
     import altair as alt
 
-    roles = {f"{kind} band": kind for kind in ("warning", "alert")}
+    roles = {_("{kind} band", kind=kind): kind for kind in ("warning", "alert")}
     known = [name for name in roles if name in bands]
     return alt.Color(
         field,
@@ -186,7 +190,7 @@ def _bands(table: pd.DataFrame, domain: list[float], span: tuple[float, float]) 
                 if limit == limit and limit is not None:
                     bands.append(
                         {
-                            "band": f"{kind} band",
+                            "band": _("{kind} band", kind=kind),
                             "kind": f"{kind}_{side}",
                             "limit": limit,
                             "bottom": min(limit, other),

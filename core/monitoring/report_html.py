@@ -14,14 +14,20 @@ import pandas as pd
 
 from core.monitoring import report_tables
 from core.platform import templates
+from core.platform.messages import Message, _
 
-WORDS = {"ok": "ok", "warning": "warning", "alert": "alert", "not_applicable": "not applicable"}
+WORDS = {
+    "ok": "ok",
+    "warning": "warning",
+    "alert": "alert",
+    "not_applicable": Message("not applicable"),
+}
 GROUPS = {
-    "performance": "Performance, with labels",
-    "output": "What the model answers, without labels",
-    "support": "Whether the rows lie where the model was tested",
-    "input": "The columns",
-    "split": "The split",
+    "performance": Message("Performance, with labels"),
+    "output": Message("What the model answers, without labels"),
+    "support": Message("Whether the rows lie where the model was tested"),
+    "input": Message("The columns"),
+    "split": Message("The split"),
 }
 # appearance of each verdict of the report
 LOOKS = {
@@ -34,9 +40,9 @@ LOOKS = {
     "unknown": "not_applicable",
 }
 FIGURES = {
-    "psi": "How far each column moved (PSI)",
-    "probability": "Predicted probabilities",
-    "reliability": "Forecast against observed",
+    "psi": Message("How far each column moved (PSI)"),
+    "probability": Message("Predicted probabilities"),
+    "reliability": Message("Forecast against observed"),
 }
 MOST_ROWS = 200
 ELEMENTS = {
@@ -59,24 +65,33 @@ ELEMENTS = {
 _SVG = "http://www.w3.org/2000/svg"
 # fixed texts of a report, and the heads of its table of checks
 TEXTS = {
-    "kind": "Monitoring report",
-    "verdict": "Verdict",
-    "sample": "The rows are of the built-in sample: this says nothing about real rows.",
-    "changed": "What changed",
-    "unchanged": "No check is beyond its limits.",
-    "evidence": "Evidence",
-    "no_evidence": "The checks below are all that was kept.",
-    "no_chart": "This chart cannot be shown.",
-    "todo": "What to do",
-    "checks": "All checks",
-    "no_checks": "No check was made.",
-    "made": "How this report was made",
-    "judged": "A check is judged by the better end of its interval where it has one, so that few "
-    "rows alone raise no alarm. A check that is not applicable says why; it is neither good nor "
-    "bad news.",
+    "kind": Message("Monitoring report"),
+    "verdict": Message("Verdict"),
+    "sample": Message("The rows are of the built-in sample: this says nothing about real rows."),
+    "changed": Message("What changed"),
+    "unchanged": Message("No check is beyond its limits."),
+    "evidence": Message("Evidence"),
+    "no_evidence": Message("The checks below are all that was kept."),
+    "no_chart": Message("This chart cannot be shown."),
+    "todo": Message("What to do"),
+    "checks": Message("All checks"),
+    "no_checks": Message("No check was made."),
+    "made": Message("How this report was made"),
+    "judged": Message(
+        "A check is judged by the better end of its interval where it has one, so that "
+        "few rows alone raise no alarm. A check that is not applicable says why; it is "
+        "neither good nor bad news."
+    ),
 }
-HEADS = ("Check", "Verdict", "Value", "95% interval", "Reference", "Limits")
-NUMBERS = {"Value", "95% interval", "Reference"}
+HEADS = (
+    Message("Check"),
+    Message("Verdict"),
+    Message("Value"),
+    "95% interval",
+    Message("Reference"),
+    Message("Limits"),
+)
+NUMBERS = {Message("Value"), "95% interval", Message("Reference")}
 
 
 def render(
@@ -185,7 +200,7 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
         elif "url(#" in value:
             element.set(name, value.replace("url(#", f"url(#{prefix}"))
     for child in list(element):
-        namespace, _, name = str(child.tag).rpartition("}")
+        namespace, _unused, name = str(child.tag).rpartition("}")
         if namespace != "{" + _SVG or name not in ELEMENTS:
             element.remove(child)
         else:
@@ -203,7 +218,11 @@ def _head(report: Mapping[str, Any]) -> str:
 
 
 def _model(model: Mapping[str, Any]) -> str:
-    return f"{model['name']}, version {model.get('version', '')}" if model.get("name") else ""
+    return (
+        _("{name}, version {value}", name=model["name"], value=model.get("version", ""))
+        if model.get("name")
+        else ""
+    )
 
 
 def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
@@ -239,7 +258,7 @@ def _figures(figures: Mapping[str, str]) -> list[tuple[str, str | None]]:
 
 def _todo(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what to do, the conclusion's own advice first."""
-    todo = [str(conclusion.get("todo") or "Nothing to do.")]
+    todo = [str(conclusion.get("todo") or _("Nothing to do."))]
     for verdict in ("alert", "warning"):
         todo += [row["todo"] for row in rows if row["verdict"] == verdict and row["todo"]]
     return list(dict.fromkeys(todo))
@@ -261,14 +280,14 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
         if rows.get(name) is not None
     )
     facts = [
-        ("Run of this report", report.get("run_id"), True),
-        ("Run that scored the rows", report.get("scoring_run"), True),
-        ("Model", _model(model), False),
-        ("Run of the model", model.get("run_id"), True),
-        ("Rows", counts, False),
-        ("Source of the rows", report.get("source"), False),
-        ("Window", report.get("window"), False),
-        ("False alarms", _promise(report.get("false_alarms") or {}), False),
+        (_("Run of this report"), report.get("run_id"), True),
+        (_("Run that scored the rows"), report.get("scoring_run"), True),
+        (_("Model"), _model(model), False),
+        (_("Run of the model"), model.get("run_id"), True),
+        (_("Rows"), counts, False),
+        (_("Source of the rows"), report.get("source"), False),
+        (_("Window"), report.get("window"), False),
+        (_("False alarms"), _promise(report.get("false_alarms") or {}), False),
     ]
     return [(name, str(value), is_id) for name, value, is_id in facts if value]
 
@@ -276,12 +295,13 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
 def _promise(false_alarms: Mapping[str, Any]) -> str:
     if not false_alarms or false_alarms.get("rate") is None:
         return ""
-    text = (
-        f"at most {float(false_alarms['rate']):.2%} of windows in which nothing changed raise "
-        "an alert of performance or of a column"
+    text = _(
+        "at most {rate:.2%} of windows in which nothing changed raise an alert of "
+        "performance or of a column",
+        rate=float(false_alarms["rate"]),
     )
     if false_alarms.get("target") is not None:
-        text += f"; at most {float(false_alarms['target']):.2%} were asked for"
+        text += _("; at most {target:.2%} were asked for", target=float(false_alarms["target"]))
     return f"{text}."
 
 
@@ -291,7 +311,12 @@ def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
     return {
         "title": title,
-        "note": f" (the first {MOST_ROWS:,} of {len(frame):,} rows)"
+        "note": (
+            " "
+            + _(
+                "(the first {most_rows:,} of {frame:,} rows)", most_rows=MOST_ROWS, frame=len(frame)
+            )
+        )
         if len(frame) > len(shown)
         else "",
         "heads": [
@@ -327,7 +352,9 @@ def _numbers(row: Mapping[str, Any]) -> str:
         return ""
     between = f" ({_interval(row)})" if row["low"] is not None else ""
     before = (
-        f", {_number(row['reference'])} on the reference" if row["reference"] is not None else ""
+        _(", {reference} on the reference", reference=_number(row["reference"]))
+        if row["reference"] is not None
+        else ""
     )
     return f"{_number(row['value'])}{between}{before}."
 
@@ -335,7 +362,7 @@ def _numbers(row: Mapping[str, Any]) -> str:
 def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None or row["high"] is None:
         return "–"
-    return f"{_number(row['low'])} to {_number(row['high'])}"
+    return _("{low} to {high}", low=_number(row["low"]), high=_number(row["high"]))
 
 
 def _limits(row: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from core.data.snapshots import Archive
 from core.platform import model_store, schema
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message
 from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
 from core.platform.project import ProjectSpec
 from core.platform.rows import key_text
@@ -72,7 +73,9 @@ def of_scoring(settings: Settings, run_id: str | None) -> Window:
     scoring = _scoring(settings, run_id)
     version = model_store.require_version(settings, scoring.model, scoring.version)
     rows = predictions.read(settings, scoring.run_id)
-    text = f"{len(rows):,} rows that were scored together ({scoring.source})"
+    text = Message(
+        "{rows:,} rows that were scored together ({source})", rows=len(rows), source=scoring.source
+    )
     return Window(
         rows,
         text,
@@ -121,7 +124,11 @@ def of_log(
     """
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
-        raise InputError(f"The project has no column {', '.join(unknown)} to choose rows by.")
+        raise InputError(
+            Message(
+                "The project has no column {unknown} to choose rows by.", unknown=", ".join(unknown)
+            )
+        )
     filters = Filters(
         since=since,
         until=until,
@@ -138,13 +145,20 @@ def of_log(
     rows = rows.head(last) if last else rows
     text = _text(len(rows), since, until, last, source, chosen)
     if is_capped:
-        text += f"; only the newest {MOST_ROWS:,} were looked at"
+        text += Message("; only the newest {most_rows:,} were looked at", most_rows=MOST_ROWS)
     if unknown_rows:
-        text += f"; {unknown_rows:,} rows left out that the raw data does not have"
+        text += Message(
+            "; {unknown_rows:,} rows left out that the raw data does not have",
+            unknown_rows=unknown_rows,
+        )
     if len(rows) < MIN_ROWS:
         raise NotReadyError(
-            f"Too few rows: {text}. At least {MIN_ROWS} are needed to compare. Score more rows, or "
-            "choose a longer window."
+            Message(
+                "Too few rows: {text}. At least {min_rows} are needed to compare. Score more "
+                "rows, or choose a longer window.",
+                text=text,
+                min_rows=MIN_ROWS,
+            )
         )
     begin, end = float(rows[SCORED_AT].min()), float(rows[SCORED_AT].max())
     if chosen:
@@ -244,12 +258,12 @@ def _text(
     source: str | None,
     chosen: Mapping[str, Sequence[str]],
 ) -> str:
-    parts = [f"{rows:,} predictions of the log"]
+    parts = [Message("{rows:,} predictions of the log", rows=rows)]
     parts += [f"{name} {listed(values)}" for name, values in chosen.items()]
-    parts += ["the newest"] if last else []
-    parts += [f"scored from {_moment(since)}"] if since is not None else []
-    parts += [f"scored before {_moment(until)}"] if until is not None else []
-    parts += [f"source {source}"] if source else []
+    parts += [Message("the newest")] if last else []
+    parts += [Message("scored from {since}", since=_moment(since))] if since is not None else []
+    parts += [Message("scored before {until}", until=_moment(until))] if until is not None else []
+    parts += [Message("source {source}", source=source)] if source else []
     return ", ".join(parts)
 
 
@@ -263,7 +277,7 @@ def listed(values: Sequence[str]) -> str:
     """
     named = list(values[:MOST_NAMED])
     if len(values) > MOST_NAMED + 1:
-        return " or ".join([*named, f"{len(values) - MOST_NAMED:,} others"])
+        return " or ".join([*named, Message("{value:,} others", value=len(values) - MOST_NAMED)])
     return " or ".join(values)
 
 
@@ -273,18 +287,28 @@ def _moment(seconds: float) -> str:
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+        raise NotReadyError(
+            Message("The predictions log holds no rows of the run {value}.", value=run_id[:8])
+        )
     large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]
     few = predictions.scorings(settings, run_id=run_id, limit=1)
     if few:
-        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
-        raise NotReadyError(
-            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
-            "production rows first."
+        count = (
+            Message("1 row was")
+            if few[0].rows == 1
+            else Message("{rows:,} rows were", rows=few[0].rows)
         )
-    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+        raise NotReadyError(
+            Message(
+                "Only {count_value} scored; at least {min_rows} are needed to compare. Score a "
+                "file or the production rows first.",
+                count_value=count,
+                min_rows=MIN_ROWS,
+            )
+        )
+    raise NotReadyError(Message("Nothing was scored yet. Score rows on the Score page first."))
 
 
 def seconds(text: str, name: str) -> float:
@@ -303,9 +327,15 @@ def seconds(text: str, name: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{name}: '{text}' is no moment. Write it as 2026-01-31.") from error
+        raise InputError(
+            Message("{name}: '{text}' is no moment. Write it as 2026-01-31.", name=name, text=text)
+        ) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
-        raise InputError(f"{name}: '{text}' lies outside of the years 1970 to 9998.")
+        raise InputError(
+            Message(
+                "{name}: '{text}' lies outside of the years 1970 to 9998.", name=name, text=text
+            )
+        )
     return stamp

@@ -10,33 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from core.platform.messages import Words, dumps, in_words, loads
+from core.platform.messages import Words, dumps, loads
 
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
 
 TAG = "courtside."
-# longer tags are cut
-MOST_CHARACTERS = 5000
+# what a store takes for a tag
+TAG_CHARACTERS = 5000
 
 Value = TypeVar("Value")
-
-
-def _kept(words: Words) -> str:
-    """Return a message as one text; one too long for a tag in English words."""
-    text = dumps(words)
-    return text if len(text) <= MOST_CHARACTERS else in_words(words, "en")
-
-
 # serialization of fields that are not plain text
 Listed = Annotated[
     tuple[str, ...],
@@ -48,16 +33,23 @@ AsJson = Annotated[
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
 ]
-Worded = Annotated[
+# a message, or a plain text of earlier versions
+AsMessage = Annotated[
     Words,
-    PlainValidator(lambda value: loads(value) if _is_text(value) else value),
-    PlainSerializer(_kept),
+    BeforeValidator(lambda value: loads(value) if _is_text(value) else value),
+    PlainSerializer(lambda value: _tag_of(value)),
 ]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _tag_of(words: Words) -> str:
+    """Return words for a tag; too long ones as a text that is cut off."""
+    text = dumps(words)
+    return text if len(text) <= TAG_CHARACTERS else str(words)[:TAG_CHARACTERS]
 
 
 class RunTags(BaseModel):
@@ -75,7 +67,7 @@ class RunTags(BaseModel):
     Trial(fold=3, columns=('lat',), is_short=False)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
-from core.platform.run_tags import Listed, Moment, RunTags, Worded
+from core.platform.run_tags import Listed, Moment, RunTags, AsMessage
 
 
 class DecisionRun(RunTags):
@@ -17,13 +17,13 @@ class DecisionRun(RunTags):
     """
 
     decision: str = ""
-    decision_title: Worded = ""
-    reason: Worded = ""
-    todo: Worded = ""
+    decision_title: AsMessage = ""
+    reason: AsMessage = ""
+    todo: AsMessage = ""
     evidence: Listed = ()
     trigger: str = ""
     strategy: str = ""
-    decided_by: Worded = ""
+    decided_by: AsMessage = ""
     decided_at: Moment | None = None
     report: str | None = None
     retrained_version: str = ""
@@ -33,14 +33,14 @@ class DecisionRun(RunTags):
     challenger: str = ""
     gate_run: str = ""
     gate: str = ""
-    gate_text: Worded = ""
+    gate_text: AsMessage = ""
     by_kind: str = ""
 
 
 class ReplayRun(RunTags):
     """The conclusion of a replay, in a sentence, and the start of injected drift, if any."""
 
-    answer: Worded = ""
+    answer: AsMessage = ""
     # written empty without drift
     drift_begin: Annotated[float | None, PlainSerializer(lambda at: "" if at is None else at)] = (
         None

@@ -61,7 +61,7 @@ def test_fewer_than_two_candidates_are_not_applicable() -> None:
     ):
         result = check(*pair)
         assert (result.verdict, result.value, result.reference) == ("not_applicable", None, None)
-        assert result.text.startswith("Not available")
+        assert str(result.text).startswith("Not available")
 
 
 def test_limits_set_by_a_person_win() -> None:

@@ -148,8 +148,8 @@ def test_a_reason_makes_every_estimate_not_available_and_never_a_zero() -> None:
                 None,
                 None,
             )
-            assert check.text.startswith("Not available: ")
-            assert "labels" in check.todo
+            assert str(check.text).startswith("Not available: ")
+            assert "labels" in str(check.todo)
 
 
 def test_an_estimate_is_judged_by_the_better_end_of_its_interval() -> None:
