@@ -62,7 +62,7 @@ def made_rule(**values: object) -> Rule:
         return Rule(**values)
     except ValidationError as error:
         raise InputError(
-            Message("The rule cannot be kept: {error}", error=config.sentence(error))
+            Message("The rule cannot be saved: {error}", error=config.sentence(error))
         ) from None
 
 

@@ -62,8 +62,7 @@ def html(
     if not available():
         raise NotReadyError(
             Message(
-                "Evidently is not installed. Run `{install}`, and start the app anew.",
-                install=INSTALL,
+                "Evidently is not installed. Run `{install}`, and restart the app.", install=INSTALL
             )
         )
     # disables evidently's telemetry, whatever the user's setting
@@ -75,15 +74,15 @@ def html(
         raise NotReadyError(
             Message(
                 "This version of evidently cannot be used ({error}). Run `{install}`, and "
-                "start the app anew.",
-                error=error,
+                "restart the app.",
+                error=str(error),
                 install=INSTALL,
             )
         ) from error
     sides = [_ready(frame[list(columns)], seed) for frame in (reference, current)]
     if sides[0].empty or sides[1].empty:
         raise InputError(
-            Message("Evidently compares rows with rows: one side has none. Choose others.")
+            Message("Evidently compares two sets of rows: one is empty. Choose other rows.")
         )
     names = [name for name in sides[0] if all(side[name].notna().any() for side in sides)]
     if not names:
@@ -103,7 +102,7 @@ def html(
             page = Report([DataDriftPreset()]).run(now, before).get_html_str(as_iframe=False)
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
         raise InputError(
-            Message("Evidently could not compare these rows: {error}", error=error)
+            Message("Evidently could not compare these rows: {error}", error=str(error))
         ) from error
     return str(page)
 

@@ -85,9 +85,7 @@ class Sources:
         """Return the test set of a version as a window."""
         rows = self.run.table(version.run_id, "test_predictions")
         moment = version.created
-        text = Message(
-            "the {rows:,} rows of the test set, against the training set", rows=len(rows)
-        )
+        text = Message("{rows:,} rows of the test set, against the training set", rows=len(rows))
         return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
 
     def tested_rows(self, version: ModelVersion) -> pd.DataFrame:
@@ -109,12 +107,12 @@ class Sources:
         if len(forecasts) != len(rows):
             raise NotReadyError(
                 Message(
-                    "Of the {rows:,} rows that version {version} was trained on, {forecasts:,} "
-                    "have a forecast of a fold that had not seen them: it was not fitted on all of "
-                    "them. Train on all rows to compare its test set with its training set.",
-                    rows=len(rows),
+                    "Version {version} has out-of-fold predictions for {predicted:,} of its "
+                    "{rows:,} training rows. Train on all rows to compare its test set with its "
+                    "training set.",
                     version=version.version,
-                    forecasts=len(forecasts),
+                    predicted=len(forecasts),
+                    rows=len(rows),
                 )
             )
         return rows.assign(**{name: forecasts[name].to_numpy() for name in (PROBABILITY, LABEL)})
@@ -129,9 +127,8 @@ class Sources:
         if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
             raise NotReadyError(
                 Message(
-                    "The current raw data does not have the rows that version {version} was "
-                    "trained on. Make the snapshot current that it was trained from, on the "
-                    "Acquire page.",
+                    "The current raw data lacks rows that version {version} was trained on. Make "
+                    "the snapshot of its training current, on the Acquire page.",
                     version=version.version,
                 )
             )

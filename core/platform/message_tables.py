@@ -24,7 +24,7 @@ def to_texts(table: pd.DataFrame) -> pd.DataFrame:
     names = [
         name
         for name, kind in table.dtypes.items()
-        if kind == object and any(isinstance(cell, Message) for cell in table[name])
+        if kind.kind == "O" and any(isinstance(cell, Message) for cell in table[name])
     ]
     if not names:
         return table

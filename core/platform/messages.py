@@ -281,9 +281,9 @@ def dumps(message: Words) -> str:
     return message if isinstance(message, str) else json.dumps(to_data(message), ensure_ascii=False)
 
 
-def loads(text: str) -> Words:
-    """Return the message that `dumps` wrote, or the text itself if it is none."""
-    if not text.startswith('{"msgid"'):
+def loads(text: Words) -> Words:
+    """Return the message that `dumps` wrote, or what is given if that is a message or a text."""
+    if isinstance(text, Message) or not text.startswith('{"msgid"'):
         return text
     try:
         message: Message = from_data(json.loads(text))

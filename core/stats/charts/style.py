@@ -66,6 +66,22 @@ def set_name(code: object) -> str:
     return str(SET_LABELS.get(str(code), code))
 
 
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for a chart, with words for the messages in it.
+
+    Examples
+    --------
+    >>> in_words(pd.DataFrame({"text": [Message("{n} rows", n=2)]}))["text"].tolist()
+    ['2 rows']
+    """
+    texts = {
+        str(name): [str(cell) if isinstance(cell, Message) else cell for cell in table[name]]
+        for name, kind in table.dtypes.items()
+        if kind.kind == "O" and any(isinstance(cell, Message) for cell in table[name])
+    }
+    return table.assign(**texts) if texts else table
+
+
 def finish(
     layers: list[alt.Chart], title: str | None, description: str, *, height: int = HEIGHT
 ) -> alt.LayerChart:
@@ -88,6 +104,9 @@ def finish(
     """
     import altair as alt
 
+    for layer in layers:
+        if isinstance(layer.data, pd.DataFrame):
+            layer.data = in_words(layer.data)
     chart = alt.LayerChart(layer=layers).properties(
         width="container",
         height=height + 34 * bool(title),
