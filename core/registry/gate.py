@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import Message, Words, dumps, plural, sentences
+from core.platform.messages import Message, Words, plural, sentences
 from core.stats.metrics import Floats, Labels, calibration_error
+from core.stats.slices import shown
 
 Interval = tuple[float, float]
 
@@ -286,7 +287,7 @@ def slices(harm: pd.DataFrame) -> Rule:
         Message(
             "{column} = {value} ({difference:+.4f} nats on {rows:,} rows)",
             column=str(row["column"]),
-            value=str(row["value"]),
+            value=shown(row["value"]),
             difference=float(row["difference"]),
             rows=int(row["rows"]),
         )
@@ -500,18 +501,15 @@ def decide(rules: Sequence[Rule]) -> Decision:
 
 
 def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
-    """Return the rules as a table, a column per field; read the texts with `loads`.
+    """Return the rules as a table, a column per field.
 
     Examples
     --------
     >>> as_table([]).columns.tolist()
     ['code', 'title', 'verdict', 'value', 'limit', 'text']
     """
-    lines = [
-        (rule.code, dumps(rule.title), rule.verdict, rule.value, rule.limit, dumps(rule.text))
-        for rule in rules
-    ]
-    table = pd.DataFrame(lines, columns=["code", "title", "verdict", "value", "limit", "text"])
+    names = list(Rule.__dataclass_fields__)
+    table = pd.DataFrame([vars(rule) for rule in rules], columns=names)
     return table.astype({"value": "float64", "limit": "float64"})
 
 

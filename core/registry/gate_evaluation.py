@@ -12,7 +12,7 @@ import pandas as pd
 from core.platform import own_columns, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError, StoreError
-from core.platform.messages import Message, Words, dumps, plural, sentences
+from core.platform.messages import Message, Words, plural, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
@@ -223,7 +223,7 @@ def _compare(
         },
         {
             "comparison": table.rename(columns={"one": "challenger", "other": "champion"}),
-            "slices": harm.assign(text=harm["text"].map(dumps)),
+            "slices": harm,
             "judged_rows": pd.DataFrame(
                 {
                     spec.id: rows[spec.id],

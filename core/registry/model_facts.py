@@ -9,11 +9,12 @@ from typing import Any
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
-from core.platform.messages import Message, loads
+from core.platform.messages import Message
 from core.platform.runs import EveryRun, ModelVersion
 from core.registry import version_files
 from core.registry.records import PromotionRun
 from core.registry.registry import DECISIONS, NOBODY
+from core.stats import slices
 
 
 def decisions(
@@ -163,8 +164,8 @@ def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[Message] 
             Message(
                 "{column} = {value}: {text}",
                 column=str(row["column"]),
-                value=str(row["value"]),
-                text=loads(row["text"]),
+                value=slices.shown(row["value"]),
+                text=row["text"],
             )
             for row in flagged.to_dict("records")
         ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
-from core.platform.run_tags import Listed, Moment, RunTags, AsMessage
+from core.platform.run_tags import AsMessage, Listed, Moment, RunTags
 
 
 class DecisionRun(RunTags):

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from core.data import snapshots
 from core.platform import config, project, tracking
 from core.platform.config import Settings
-from core.platform.messages import Message, Words, dumps, sentences
+from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -396,9 +396,9 @@ def _step(
         "window": span.name,
         "at": span.end,
         "decision": decided.code,
-        "title": dumps(decided.title),
-        "reasons": dumps(sentences(*decided.reasons)),
-        "todo": dumps(decided.todo),
+        "title": decided.title,
+        "reasons": sentences(*decided.reasons),
+        "todo": decided.todo,
         "is_retrained": is_new,
         "version": lane.champion.version,
         "rows_trained": rows,

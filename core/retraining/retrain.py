@@ -15,7 +15,7 @@ from core.monitoring.records import ReportRun
 from core.platform import clock, config, model_store, project, set_aside, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
-from core.platform.messages import Message, Words, dumps, sentences, to_data
+from core.platform.messages import Message, Words, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
@@ -381,9 +381,7 @@ def _record(
         }
         for window in standing.windows
     ]
-    reasons = pd.DataFrame(
-        {"reason": [dumps(reason) for reason in decision.reasons]}, dtype="object"
-    )
+    reasons = pd.DataFrame({"reason": list(decision.reasons)}, dtype="object")
     tracking.log(
         settings,
         run_id,
@@ -404,7 +402,7 @@ def _record(
                 report=options.report,
             ).write(),
             tables={"windows": pd.DataFrame(rows), "reasons": reasons},
-            documents={"decision": to_data(vars(decision))},
+            documents={"decision": vars(decision)},
             is_sample=standing.champion.is_sample,
         ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform import project
-from core.platform.messages import Message, Words, _, dumps, in_words
+from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -135,7 +135,7 @@ def evaluate(
         },
         {
             "model": validated.id,
-            "name": dumps(kinds.title(validated.id)),
+            "name": kinds.title(validated.id),
             "log_loss_cv": float(cv["log_loss"].mean()),
             "log_loss_cv_std": float(cv["log_loss"].std(ddof=0)),
             "threshold": choice.threshold,
@@ -194,7 +194,6 @@ def compare(
         )
         for name in TOGETHER
     }
-    paired = paired.assign(text=paired["text"].map(dumps))
     return {"comparison": table, "paired": paired, **together}, figures
 
 
@@ -251,7 +250,6 @@ def _tables(
         ),
         (TEST, labels, probabilities),
     )
-    flagged = slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold)
     tables = {
         "folds": validated.folds,
         "roc": metrics.roc_points(labels, probabilities),
@@ -263,7 +261,7 @@ def _tables(
         "thresholds": pd.concat(
             [choosing.trade_off(*of).assign(set=name) for name, *of in sides], ignore_index=True
         ),
-        "slices": flagged.assign(text=flagged["text"].map(dumps)),
+        "slices": slices.by_slice(rows, labels, probabilities, spec.slice_columns, threshold),
     }
     court = part(spec.name, "court")
     if spec.court is not None and court is not None:

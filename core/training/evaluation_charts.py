@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from core.platform.messages import Message, Words, _, number
+from core.stats import slices
 from core.stats.charts import style
 from core.stats.metrics import TITLES
 from core.training.learning import SETS
@@ -16,13 +17,8 @@ if TYPE_CHECKING:
 
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 _FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": Message("F1")}
-# name and role of each finding
-_FINDINGS = {
-    "biased": (Message("biased"), "alert"),
-    "no_skill": (Message("no skill"), "warning"),
-    "ok": (Message("ok"), "cool"),
-    "too_few": (Message("too few rows"), "neutral"),
-}
+# colour of each finding
+_FINDINGS = {"biased": "alert", "no_skill": "warning", "ok": "cool", "too_few": "neutral"}
 _ROLES = {"champion": Message("champion"), "challenger": Message("challenger")}
 # A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
 _FAR, _NEAR = 10.0, 0.05
@@ -256,16 +252,20 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
     import altair as alt
 
     drawn = table[table["rows"] > 0].drop(columns="text", errors="ignore").head(most)
-    parts = zip(drawn["column"], drawn["value"], drawn["rows"], strict=True)
+    values = [str(slices.shown(value)) for value in drawn["value"]]
+    parts = zip(drawn["column"], values, drawn["rows"], strict=True)
     shown = [f"{column}: {value}  ({number(rows)})" for column, value, rows in parts]
     drawn = drawn.assign(
         shown=shown,
+        value=values,
         observed_low=(drawn["mean_probability"] - drawn["high"]).clip(0, 1),
         observed_high=(drawn["mean_probability"] - drawn["low"]).clip(0, 1),
-        meaning=[str(_FINDINGS[finding][0]) for finding in drawn["finding"]],
+        meaning=[str(slices.FINDING_LABELS[finding]) for finding in drawn["finding"]],
     )
     roles = {
-        str(name): role for code, (name, role) in _FINDINGS.items() if code in {*drawn["finding"]}
+        str(slices.FINDING_LABELS[code]): role
+        for code, role in _FINDINGS.items()
+        if code in {*drawn["finding"]}
     }
     base = alt.Chart(drawn).encode(
         y=style.names(shown, _("Slice (rows)")),

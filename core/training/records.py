@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.platform.run_tags import RunTags, AsMessage
+from core.platform.run_tags import AsMessage, RunTags
 from core.platform.runs import TrainedModel
 
 

@@ -14,7 +14,7 @@ from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
-from core.platform.messages import Message, _, dumps, in_words
+from core.platform.messages import Message, _, in_words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
@@ -203,10 +203,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     **({} if curve.empty else {"learning": curve}),
                     "test_rows": sets.rows_test,
                     "train_keys": sets.rows_train[[spec.id]],
-                    "left_out": pd.DataFrame(
-                        [(name, dumps(reason)) for name, reason in left_out.items()],
-                        columns=["model", "reason"],
-                    ),
+                    "left_out": pd.DataFrame(left_out.items(), columns=["model", "reason"]),
                 },
                 figures={
                     **figures,

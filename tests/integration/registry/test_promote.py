@@ -19,7 +19,6 @@ from sklearn.tree import DecisionTreeClassifier
 from core.platform import model_files, model_store, project, served_model, storage, tracking
 from core.platform.config import Options, Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
-from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import ModelVersion
@@ -350,7 +349,7 @@ def test_rows_that_one_of_them_does_not_answer_are_left_out(world: World) -> Non
     run = tracking.run(world.settings, result.run_id)
     assert run is not None
     assert (run.metrics["rows_judged"], result.decision) == (len(world.test) - 40, "promote")
-    text = str(loads(world.rules(result).loc["same_rows", "text"]))
+    text = str(world.rules(result).loc["same_rows", "text"])
     assert "40 rows were left out: they lack a value" in text
 
 

@@ -29,10 +29,16 @@ from sklearn import (
 )
 from sklearn.pipeline import Pipeline
 
-from core.platform import mlflow_client, model_files, model_store, served_model, tracking
+from core.platform import (
+    message_tables,
+    mlflow_client,
+    model_files,
+    model_store,
+    served_model,
+    tracking,
+)
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
-from core.platform.messages import dumps
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.platform.runs import ChampionMove, ModelVersion
@@ -616,7 +622,7 @@ def test_the_facts_of_a_version_make_a_card(settings: Settings) -> None:
         0.5,
     )
     with tempfile.TemporaryDirectory() as temporary:
-        judged.assign(text=judged["text"].map(dumps)).to_parquet(Path(temporary) / "slices.parquet")
+        message_tables.to_texts(judged).to_parquet(Path(temporary) / "slices.parquet")
         client.log_artifact(version.run_id, str(Path(temporary) / "slices.parquet"), "tables")
     shown = model_facts.card_facts(settings, version)["slices"]
     assert [str(flagged) for flagged in shown] == [

@@ -14,7 +14,6 @@ from core.jobs import cluster, jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
-from core.platform.messages import loads
 from core.platform.run_record import Progress
 from core.training import train
 from tests.conftest import copy_home
@@ -78,7 +77,7 @@ def test_combined_candidates_are_compared_with_the_others(home: Settings) -> Non
     base = comparison.loc["dummy"]
     assert base["skill_test"] == pytest.approx(0, abs=0.001)
     children = tracking.runs(home, parent=result.run_id)
-    assert {child.name for child in children} == {str(loads(name)) for name in comparison["name"]}
+    assert {child.name for child in children} == {str(name) for name in comparison["name"]}
 
 
 def test_progress_shows_candidate_fold_best_so_far_and_time_left(trained) -> None:
@@ -139,8 +138,8 @@ def test_candidates_without_time_are_left_out_and_reported(
     # a blend needs two, so none was tried
     assert result.left_out == ("nb", "dt")
     reasons = tracking.table(home, result.run_id, "left_out").set_index("model")["reason"]
-    assert str(loads(reasons["nb"])) == "It did not finish within 500 s."
-    assert str(loads(reasons["dt"])) == "No time was left."
+    assert str(reasons["nb"]) == "It did not finish within 500 s."
+    assert str(reasons["dt"]) == "No time was left."
     run = tracking.run(home, result.run_id)
     assert run is not None
     assert run.params["left_out"] == "Naive Bayes, Decision tree"
