@@ -39,7 +39,7 @@ class TrainedModel(RunTags):
     features: Listed = ()
     formulas: AsJson[dict[str, tuple[str, str]]] | None = None
     missing: str = ""
-    rows_name: str = ""
+    rows_name: AsMessage = ""
 
 
 class VersionTags(TrainedModel, Digests):
@@ -53,7 +53,7 @@ class VersionTags(TrainedModel, Digests):
     candidate: str = ""
     train_run: str = ""
     threshold: float | None = None
-    threshold_aim: str = ""
+    threshold_aim: AsMessage = ""
     rows_served: int | None = None
     copied_from: str = ""
     logged_model: str = ""
@@ -69,9 +69,9 @@ class ChampionMove(RunTags):
     champion_from: str = ""
     champion_to: str = ""
     champion_at: Moment = 0.0
-    decided_by: str = ""
+    decided_by: AsMessage = ""
     decision: str = ""
-    reason: str = ""
+    reason: AsMessage = ""
 
 
 @dataclass(frozen=True)
