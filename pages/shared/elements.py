@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
@@ -401,7 +402,12 @@ def localized(drawn: Any) -> Any:
     if isinstance(drawn, Mapping):
         kept = drawn.get("config", {})
         return {**drawn, "config": {**kept, "locale": {"number": numbers}}}
-    return drawn.configure_locale(number=numbers)
+    # a dictionary of it would copy its rows
+    copied = drawn.copy(deep=False)
+    config = {} if drawn.config is alt.Undefined else drawn.config
+    kept = config if isinstance(config, dict) else config.to_dict()
+    copied.config = alt.Config(**{**kept, "locale": {"number": numbers}})
+    return copied
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
