@@ -115,7 +115,7 @@ def ask_in_general(choice: Choice, run: tracking.RunInfo) -> None:
         pressed = st.button(_("Explain"), type="primary", icon=":material/lightbulb:")
     options = {"target": choice.target, "rows": rows}
     takes = duration(choice, run, explain.Options(**options))
-    st.caption(f"{takes} {_('The explanation is kept as a run.')}")
+    st.caption(takes + " " + _("The explanation is kept as a run."))
     if pressed:
         elements.submit(settings, "explain", explain.Options, **options)
 

@@ -164,7 +164,7 @@ def _stages(settings: Settings, chain: Chain, figure: Figure) -> None:
 def _stage_text(settings: Settings, link: Link, figure: Figure) -> str:
     job = link.job
     if job is None:
-        return f":gray[{_('not yet')}]"
+        return _(":gray[not yet]")
     if job.status == "done":
         run = tracking.finished_run(settings, job.run_id) if job.run_id else None
         seconds = (job.ended or 0) - (job.started or 0)

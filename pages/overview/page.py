@@ -168,7 +168,7 @@ def verdict(run: tracking.RunInfo | None, *, is_shown: bool) -> None:
     """Show the newest report's conclusion, unless the end of the chain shows it above."""
     report = ReportRun.of(run) if run else ReportRun()
     if is_shown:
-        st.markdown(f":material/check: **{_('Every stage is done.')}**")
+        st.markdown(_(":material/check: **Every stage is done.**"))
     else:
         title, todo = elements.words(report.verdict_title), elements.words(report.verdict_todo)
         st.markdown(f":material/monitor_heart: **{title}.** {todo}")

@@ -50,7 +50,7 @@ def mlflow_pages(run: tracking.RunInfo | None) -> None:
             if not settings.mlflow_uri.startswith("http"):
                 st.button(_("Stop MLflow's own pages"), on_click=stop_mlflow)
     elif mlflow_ui.starting(settings):
-        st.caption(f":material/hourglass_top: {_('MLflow is starting (about 10 s)')}")
+        st.caption(_(":material/hourglass_top: MLflow is starting (about 10 s)"))
     else:
         st.button(
             _("Start MLflow's own pages"),
@@ -137,10 +137,10 @@ def details(run: tracking.RunInfo) -> None:
         elements.run_link(child.run_id, elements.words(child.name))
     left, right = st.columns(2)
     with left:
-        st.markdown(f"**{_('Metrics')}**")
+        st.markdown(_("**Metrics**"))
         pairs({name: number(value, ",.6g") for name, value in run.metrics.items()}, _("Metric"))
     with right:
-        st.markdown(f"**{_('Parameters')}**")
+        st.markdown(_("**Parameters**"))
         pairs(run.params, _("Parameter"))
     with st.expander(_("Tags")):
         own = {name: text for name, text in run.tags.items() if not name.startswith("mlflow.log-")}

@@ -226,7 +226,8 @@ def form(prepared: storage.Prepared) -> None:
                     _("Balance the class weights"),
                     key="balanced",
                     help=_(
-                        "Only for candidates that support it; it uncalibrates the probabilities."
+                        "Only for candidates that support it; the probabilities are then no "
+                        "longer calibrated."
                     ),
                 )
             calibrate = st.segmented_control(
@@ -489,7 +490,7 @@ def registered(run: tracking.RunInfo) -> None:
             "the model that was fitted on the training rows.",
             rows=served,
         )
-    st.markdown(f"{text} {_('Its model card and its promotion are on Registry.')}")
+    st.markdown(text + " " + _("Its model card and its promotion are on Registry."))
     st.page_link(
         "pages/registry/page.py", label=_("Go to Registry"), icon=":material/arrow_forward:"
     )
