@@ -477,7 +477,7 @@ def registered(run: tracking.RunInfo) -> None:
     version = versions[-1]
     st.subheader(_("4. Registered"), anchor=False)
     served = version.about.rows_served
-    aliases = f" ({listed(version.aliases)})" if version.aliases else ""
+    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
     text = _(
         "The best is **version {version}**{aliases} of {model}.",
         version=version.version,
