@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.platform import storage, tracking
 from core.platform import table_files as export
+from core.platform.messages import Message, _
 from core.platform.own_columns import (
     ALIAS,
     IS_SAMPLE,
@@ -50,27 +51,29 @@ PAGE_ROWS, FILE_ROWS = 100, 100_000
 DAY = 86_400
 SOURCES = {
     "production": spec.rows.production_name.capitalize(),
-    "file": "File",
-    "upload": "File",
-    "page": "Page",
-    "row": "One row",
+    "file": Message("File"),
+    "upload": Message("File"),
+    "page": Message("Page"),
+    "row": Message("One row"),
     "api": "API",
 }
 # texts for coded reasons of a gap
 GAPS = {
-    gap_journal.ENDED: "The endpoint ended while the log was down; at least so many rows waited."
+    gap_journal.ENDED: Message(
+        "The endpoint ended while the log was down; at least so many rows waited."
+    )
 }
 TIMES = {"All": None, "Last hour": 3600, "Last day": DAY, "Last 7 days": 7 * DAY, "Days": 0}
 WHO = {"All": None, "Answers": False, "Shadow answers": True}
 KNOWN = {"All": None, "With label": True, "Without label": False}
 DATA = {"All": None, "Real rows": False, "Sample rows": True}
 OUTCOMES = {
-    "new": ("New", "had no label before"),
-    "repeated": ("Repeated", "known already"),
-    "changed": ("Changed", "replaced an older label"),
-    "outdated": ("Outdated", "a newer label stays"),
-    "unmatched": ("Unmatched", "of predictions not in the log yet; kept"),
-    "rejected": ("Rejected", "could not be used"),
+    "new": (Message("New"), Message("had no label before")),
+    "repeated": (Message("Repeated"), Message("known already")),
+    "changed": (Message("Changed"), Message("replaced an older label")),
+    "outdated": (Message("Outdated"), Message("a newer label stays")),
+    "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
+    "rejected": (Message("Rejected"), Message("could not be used")),
 }
 
 
@@ -85,15 +88,23 @@ def figures(tallies: list[predictions.Tally]) -> None:
     by_source = ", ".join(f"{name} {count:,}" for name, count in day.items())
     since = min((tally.first_at for tally in answers), default=None)
     shown = [
-        ("Predictions", f"{rows:,}", f"since {moment(since)[:10]}" if since else ""),
-        ("With label", f"{known:,}", f"{known / rows:.1%} of them" if rows else ""),
-        ("Last 24 hours", f"{sum(day.values()):,}", by_source or "none asked for"),
+        (
+            _("Predictions"),
+            f"{rows:,}",
+            _("since {value}", value=moment(since)[:10]) if since else "",
+        ),
+        (
+            _("With label"),
+            f"{known:,}",
+            _("{value:.1%} of them", value=known / rows) if rows else "",
+        ),
+        ("Last 24 hours", f"{sum(day.values()):,}", by_source or _("none asked for")),
     ]
     made_up = sum(tally.rows for tally in answers if tally.is_sample)
     if made_up:
-        shown.append(("Of the sample", f"{made_up:,}", "built-in sample, not real data"))
+        shown.append((_("Of the sample"), f"{made_up:,}", _("built-in sample, not real data")))
     if shadows:
-        shown.append(("Shadow answers", f"{shadows:,}", "of a challenger, only recorded"))
+        shown.append((_("Shadow answers"), f"{shadows:,}", _("of a challenger, only recorded")))
     elements.figures(shown)
 
 
@@ -107,12 +118,16 @@ def log_state() -> None:
         return
     state = status.log
     if not state.ok:
-        since = f", since {elements.ago(state.since)}" if state.since else ""
+        since = _(", since {since}", since=elements.ago(state.since)) if state.since else ""
         st.warning(
-            f"**The log is behind{since}.** "
-            f"{elements.plain(state.reason or '')} Requests are still answered; {state.waiting:,} "
-            f"rows are waiting to be written"
-            + (f", {state.lost:,} did not fit and are lost." if state.lost else ".")
+            _(
+                "**The log is behind{since}.** {value} Requests are still answered; "
+                "{waiting:,} rows are waiting to be written",
+                since=since,
+                value=elements.plain(state.reason or ""),
+                waiting=state.waiting,
+            )
+            + (_(", {lost:,} did not fit and are lost.", lost=state.lost) if state.lost else ".")
         )
 
 
@@ -122,10 +137,13 @@ def gaps() -> None:
         return
     lost = sum(gap.rows for gap in log_gaps)
     st.warning(
-        f"**{lost:,} predictions are missing in the log.** They were answered while it could not "
-        "be written. Figures of these times are of the other rows."
+        _(
+            "**{lost:,} predictions are missing in the log.** They were answered while it "
+            "could not be written. Figures of these times are of the other rows.",
+            lost=lost,
+        )
     )
-    with st.expander(f"Gaps ({len(log_gaps)})"):
+    with st.expander(_("Gaps ({log_gaps})", log_gaps=len(log_gaps))):
         st.table(
             pd.DataFrame(
                 {
@@ -145,44 +163,48 @@ def moment(at: float) -> str:
 
 def filters(tallies: list[predictions.Tally]) -> predictions.Filters:
     search = st.text_input(
-        "Search", key="search", placeholder=f"A prediction id, a request id, or a {spec.id}"
+        _("Search"),
+        key="search",
+        placeholder=_("A prediction id, a request id, or a {id}", id=spec.id),
     )
     with st.container(horizontal=True):
-        when = st.selectbox("Time", list(TIMES), key="when", width=150)
+        when = st.selectbox(_("Time"), list(TIMES), key="when", width=150)
         since, until = None, None
         if TIMES[when]:
             # rounded to the minute: otherwise every rerun would be another query
             since = time.time() // 60 * 60 - TIMES[when]
         elif when == "Days":
             today = datetime.now().date()
-            days = st.date_input("From, to", (today - timedelta(6), today), key="days", width=230)
+            days = st.date_input(
+                _("From, to"), (today - timedelta(6), today), key="days", width=230
+            )
             if len(days) == 2:
                 begin, end = (datetime.combine(day, datetime.min.time()) for day in days)
                 since, until = begin.timestamp(), (end + timedelta(1)).timestamp()
         sources = sorted({tally.source for tally in tallies})
         source = st.selectbox(
-            "Source",
+            _("Source"),
             [None, *sources],
             key="source",
             width=150,
-            format_func=lambda name: SOURCES.get(name, name) if name else "All",
+            format_func=lambda name: SOURCES.get(name, name) if name else _("All"),
         )
         versions = sorted(
             {tally.version for tally in tallies}, key=lambda number: (len(number), number)
         )
         version = st.selectbox(
-            "Version",
+            _("Version"),
             [None, *versions],
             key="version",
             width=110,
-            format_func=lambda number: number or "All",
+            format_func=lambda number: number or _("All"),
         )
-        who = st.selectbox("Answers", list(WHO), key="who", width=170)
-        known = st.selectbox("Label", list(KNOWN), key="known", width=150)
-        data = "All"
+        who = st.selectbox(_("Answers"), list(WHO), key="who", width=170)
+        known = st.selectbox(_("Label"), list(KNOWN), key="known", width=150)
+        data = _("All")
         if any(tally.is_sample for tally in tallies):
-            data = st.selectbox("Data", list(DATA), key="data", width=150)
-        low, high = st.slider("Probability", 0.0, 1.0, (0.0, 1.0), 0.01, key="range", width=220)
+            data = st.selectbox(_("Data"), list(DATA), key="data", width=150)
+        low, high = st.slider(_("Probability"), 0.0, 1.0, (0.0, 1.0), 0.01, key="range", width=220)
     return predictions.Filters(
         since=since,
         until=until,
@@ -198,7 +220,7 @@ def filters(tallies: list[predictions.Tally]) -> predictions.Filters:
 
 
 def newest(tallies: list[predictions.Tally]) -> None:
-    st.subheader("Newest predictions", anchor=False)
+    st.subheader(_("Newest predictions"), anchor=False)
     chosen = filters(tallies)
     if st.session_state.get("paged") != chosen:
         st.session_state["paged"], st.session_state["pages"] = chosen, []
@@ -207,23 +229,30 @@ def newest(tallies: list[predictions.Tally]) -> None:
         settings, chosen, before=pages[-1] if pages else None, limit=PAGE_ROWS
     )
     if rows.empty:
-        st.info("No prediction is like that. Choose other filters.")
+        st.info(_("No prediction is like that. Choose other filters."))
         return
     total = predictions.count(settings, chosen, at_most=FILE_ROWS + 1)
     first = len(pages) * PAGE_ROWS + 1
-    of = f"{total:,}" if total != FILE_ROWS + 1 else f"more than {FILE_ROWS:,}"
+    of = (
+        f"{total:,}"
+        if total != FILE_ROWS + 1
+        else _("more than {file_rows:,}", file_rows=FILE_ROWS)
+    )
     show(rows)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Newer", icon=":material/chevron_left:", disabled=not pages, on_click=back)
+        st.button(_("Newer"), icon=":material/chevron_left:", disabled=not pages, on_click=back)
         last = (int(rows[REQUEST].iloc[-1]), int(rows[POSITION].iloc[-1]))
         st.button(
-            "Older",
+            _("Older"),
             icon=":material/chevron_right:",
             disabled=len(rows) < PAGE_ROWS,
             on_click=forth,
             args=(last,),
         )
-        st.caption(f"{first:,} to {first + len(rows) - 1:,} of {of}", width="content")
+        st.caption(
+            _("{first:,} to {value:,} of {of}", first=first, value=first + len(rows) - 1, of=of),
+            width="content",
+        )
         st.download_button(
             "CSV",
             lambda: export.csv(to_keep(chosen)),
@@ -232,16 +261,18 @@ def newest(tallies: list[predictions.Tally]) -> None:
             on_click="ignore",
         )
         st.download_button(
-            "Parquet",
+            _("Parquet"),
             lambda: to_keep(chosen).to_parquet(index=False),
             file_name="predictions.parquet",
             icon=":material/download:",
             on_click="ignore",
         )
     if total > FILE_ROWS:
-        st.caption(f"The files hold the newest {FILE_ROWS:,} of what is filtered.")
+        st.caption(
+            _("The files hold the newest {file_rows:,} of what is filtered.", file_rows=FILE_ROWS)
+        )
     if chosen.search and len(rows) <= 10:
-        for _, row in rows.iterrows():
+        for _unused, row in rows.iterrows():
             history(row)
 
 
@@ -281,19 +312,22 @@ def show(rows: pd.DataFrame) -> None:
             PREDICTION_ID,
         ],
         column_config={
-            SCORED_AT: st.column_config.DatetimeColumn("Time", format="YYYY-MM-DD HH:mm:ss"),
+            SCORED_AT: st.column_config.DatetimeColumn(_("Time"), format="YYYY-MM-DD HH:mm:ss"),
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
-                f"Probability of {spec.positive}", min_value=0, max_value=1, format="percent"
+                _("Probability of {positive}", positive=spec.positive),
+                min_value=0,
+                max_value=1,
+                format="percent",
             ),
-            PREDICTED: "Predicted label",
-            LABEL: "Actual label",
-            VERSION: "Version",
-            IS_SAMPLE: "Data",
-            ALIAS: "As",
-            SOURCE: "Source",
-            LATENCY: st.column_config.NumberColumn("Answered in (ms)", format="%.1f"),
-            PREDICTION_ID: st.column_config.TextColumn("Prediction id", width="large"),
+            PREDICTED: _("Predicted label"),
+            LABEL: _("Actual label"),
+            VERSION: _("Version"),
+            IS_SAMPLE: _("Data"),
+            ALIAS: _("As"),
+            SOURCE: _("Source"),
+            LATENCY: st.column_config.NumberColumn(_("Answered in (ms)"), format="%.1f"),
+            PREDICTION_ID: st.column_config.TextColumn(_("Prediction id"), width="large"),
         },
     )
 
@@ -309,12 +343,17 @@ def history(row: pd.Series) -> None:
     """Show the origin of a prediction, and the history of its label."""
     with st.container(border=True):
         st.markdown(
-            f"**{row[PREDICTION_ID]}**  \nVersion {elements.plain(row[VERSION])} said "
-            f"{row[PROBABILITY]:.1%} on {moment(row[SCORED_AT])}."
+            _(
+                "**{value}**  \nVersion {value_2} said {value_3:.1%} on {value_4}.",
+                value=row[PREDICTION_ID],
+                value_2=elements.plain(row[VERSION]),
+                value_3=row[PROBABILITY],
+                value_4=moment(row[SCORED_AT]),
+            )
             + elements.sample_mark(row[IS_SAMPLE])
         )
         if row[RUN_ID]:
-            elements.run_link(row[RUN_ID], "Scored by")
+            elements.run_link(row[RUN_ID], _("Scored by"))
         reports = labels.history(
             settings,
             prediction_id=row[PREDICTION_ID],
@@ -322,7 +361,7 @@ def history(row: pd.Series) -> None:
             is_sample=bool(row[IS_SAMPLE]),
         )
         if not reports:
-            st.caption("No label was reported yet.")
+            st.caption(_("No label was reported yet."))
             return
         st.table(
             pd.DataFrame(
@@ -341,7 +380,7 @@ def history(row: pd.Series) -> None:
                         for report in reports
                     ],
                     "Named by": [
-                        "prediction id" if report.name == row[PREDICTION_ID] else spec.id
+                        _("prediction id") if report.name == row[PREDICTION_ID] else spec.id
                         for report in reports
                     ],
                 }
@@ -355,55 +394,77 @@ def side_by_side() -> None:
     if pairs.empty:
         return
     champion, challenger = pairs[["champion_version", "challenger_version"]].iloc[0]
-    st.subheader("Champion and challenger on the same requests", anchor=False)
+    st.subheader(_("Champion and challenger on the same requests"), anchor=False)
     st.caption(
-        f"The newest {len(pairs):,} rows that version {champion} answered and version {challenger} "
-        "answered in its shadow. Nobody was sent the shadow's answers."
+        _(
+            "The newest {pairs:,} rows that version {champion} answered and version "
+            "{challenger} answered in its shadow. Nobody was sent the shadow's answers.",
+            pairs=len(pairs),
+            champion=champion,
+            challenger=challenger,
+        )
     )
     summary = agreement.agreement(pairs)
     elements.figures(
         [
             (
-                "Mean difference",
-                f"{100 * summary.difference:+.2f} points",
-                "challenger minus champion, in percent",
+                _("Mean difference"),
+                _("{value:+.2f} points", value=100 * summary.difference),
+                _("challenger minus champion, in percent"),
             ),
-            ("Mean distance", f"{100 * summary.distance:.2f} points", "whichever is higher"),
-            ("Labels that differ", f"{summary.labels_differ:.1%}", f"of {summary.rows:,} rows"),
+            (
+                _("Mean distance"),
+                _("{value:.2f} points", value=100 * summary.distance),
+                _("whichever is higher"),
+            ),
+            (
+                _("Labels that differ"),
+                f"{summary.labels_differ:.1%}",
+                _("of {rows:,} rows", rows=summary.rows),
+            ),
         ]
     )
     with st.container(width=elements.HALF_WIDTH):
         elements.chart(agreement.agreement_chart(pairs))
-    st.caption("On the dashed line both say the same.")
+    st.caption(_("On the dashed line both say the same."))
 
 
 def by_file(tallies: list[predictions.Tally]) -> None:
-    st.subheader("Labels", anchor=False)
+    st.subheader(_("Labels"), anchor=False)
     names = label.fields(spec)
     files = uploads.ask(
         settings,
-        f"CSV or parquet file with the column {names[PREDICTION_ID]} or {spec.id}, and "
-        f"{spec.target} or {names[LABEL]}",
+        _(
+            "CSV or parquet file with the column {value} or {id}, and {target} or {value_2}",
+            value=names[PREDICTION_ID],
+            id=spec.id,
+            target=spec.target,
+            value_2=names[LABEL],
+        ),
         "labels",
         types=["csv", "parquet"],
     )
     st.caption(
-        "Labels may come in any order, late, and before their predictions; the same file again "
-        f"changes nothing. A column {names[LABELLED_AT]} says when each label was found out: the "
-        "newest is the last word, and the time of arrival counts where there is none."
+        _(
+            "Labels may come in any order, late, and before their predictions; the same "
+            "file again changes nothing. A column {value} says when each label was found "
+            "out: the newest is the last word, and the time of arrival counts where there "
+            "is none.",
+            value=names[LABELLED_AT],
+        )
     )
     staged = files[0] if files else None
     written = preview(staged) if staged else {}
     data = whose_keys(tallies)
     if st.button(
-        "Take labels in",
+        _("Take labels in"),
         type="primary",
         icon=":material/new_label:",
         key="take",
         disabled=written is None,
     ):
         if staged is None:
-            st.error("No file is chosen yet. Drop one above.")
+            st.error(_("No file is chosen yet. Drop one above."))
         else:
             values = {"upload": staged.model_dump(), "data": data, **written}
             elements.submit(settings, "label", label.Options, **values)
@@ -419,16 +480,19 @@ def whose_keys(tallies: list[predictions.Tally]) -> str | None:
     """Ask for the data source of a file's keys if the log holds both; None if it holds one."""
     if len({tally.is_sample for tally in tallies}) < 2:
         return None
-    kinds = {"real": "Real rows", "sample": "Sample rows"}
+    kinds = {"real": _("Real rows"), "sample": _("Sample rows")}
     return st.segmented_control(
-        f"Whose rows does a {spec.id} name?",
+        _("Whose rows does a {id} name?", id=spec.id),
         list(kinds),
         format_func=kinds.__getitem__,
         default="real",
         required=True,
         key="whose-keys",
-        help="A key names a row within its own data only: labels of real rows never go to "
-        "predictions of the built-in sample. A prediction_id names its prediction without that.",
+        help=_(
+            "A key names a row within its own data only: labels of real rows never go to "
+            "predictions of the built-in sample. A prediction_id names its prediction "
+            "without that."
+        ),
     )
 
 
@@ -441,8 +505,13 @@ def preview(staged: storage.Upload) -> dict | None:
 
 def outcome(run: tracking.RunInfo) -> None:
     st.markdown(
-        f"**Last file:** {elements.plain(run.params['file'])}, {run.metrics['rows']:,.0f} rows, "
-        f"{elements.ago(run.ended or run.started)}" + elements.sample_mark(run.is_sample)
+        _(
+            "**Last file:** {file}, {rows:,.0f} rows, {value}",
+            file=elements.plain(run.params["file"]),
+            rows=run.metrics["rows"],
+            value=elements.ago(run.ended or run.started),
+        )
+        + elements.sample_mark(run.is_sample)
     )
     elements.figures(
         [
@@ -453,12 +522,16 @@ def outcome(run: tracking.RunInfo) -> None:
     elements.run_link(run.run_id, "RecepcaoRotulos")
     rejected = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
     if len(rejected):
-        with st.expander(f"Rows that could not be used ({len(rejected):,})", expanded=True):
+        with st.expander(
+            _("Rows that could not be used ({rejected:,})", rejected=len(rejected)), expanded=True
+        ):
             st.dataframe(
-                rejected, hide_index=True, column_config={"row": "Row of the file", "reason": "Why"}
+                rejected,
+                hide_index=True,
+                column_config={"row": _("Row of the file"), "reason": _("Why")},
             )
             st.download_button(
-                "Rejected rows (CSV)",
+                _("Rejected rows (CSV)"),
                 lambda: export.csv(rejected),
                 file_name="rejected.csv",
                 icon=":material/download:",
@@ -467,9 +540,11 @@ def outcome(run: tracking.RunInfo) -> None:
 
 
 elements.header(
-    "Predictions",
-    "Every answer of a served model is kept here: what was asked, what was said, by which version, "
-    "and what it turned out to be.",
+    Message("Predictions"),
+    Message(
+        "Every answer of a served model is kept here: what was asked, what was said, "
+        "by which version, and what it turned out to be."
+    ),
 )
 with elements.show_errors():
     tallies = predictions.tallies(settings)
@@ -482,8 +557,14 @@ with elements.show_errors():
         side_by_side()
     else:
         gaps()
-        st.info("Nothing was predicted yet. Serve a model, then score rows or call it yourself.")
-        st.page_link("pages/serve/page.py", label="Go to Serve", icon=":material/arrow_forward:")
+        st.info(
+            Message(
+                "Nothing was predicted yet. Serve a model, then score rows or call it yourself."
+            )
+        )
+        st.page_link(
+            "pages/serve/page.py", label=Message("Go to Serve"), icon=":material/arrow_forward:"
+        )
 with elements.show_errors():
     by_file(predictions.tallies(settings))
 code_snippets.panel(settings, "label")

@@ -8,6 +8,7 @@ import pandas as pd
 from core.jobs import jobs
 from core.platform import model_store
 from core.platform import table_files as export
+from core.platform.messages import Message, _
 from core.registry import promote, registry
 from core.serving import endpoint
 from pages.registry import version_list
@@ -18,8 +19,11 @@ settings, spec = elements.open_app()
 drafts.hold(
     "registry", "gate-aim", "margin", "changes-*", "decided-by", "reason-*", "rollback-note"
 )
-VIEWS = ("Versions", "Compare", "Promote", "Ledger")
-AIMS = {"better": "shown to be better", "not_worse": "not worse by more than a margin"}
+VIEWS = (Message("Versions"), Message("Compare"), Message("Promote"), Message("Ledger"))
+AIMS = {
+    "better": Message("shown to be better"),
+    "not_worse": Message("not worse by more than a margin"),
+}
 # session keys whose selection survives a change of view
 CHOSEN = ("version", "one", "other", "challenger")
 DEFAULTS = {"gate-aim": "better", "margin": 0.002, "decided-by": login.who()}
@@ -35,31 +39,43 @@ def standing() -> None:
             version = None
         if version is None:
             nobody = {
-                model_store.PREVIOUS: "nothing to roll back to",
-                model_store.CHALLENGER: "train a new one",
+                model_store.PREVIOUS: _("nothing to roll back to"),
+                model_store.CHALLENGER: _("train a new one"),
             }
-            rows.append((alias.capitalize(), "none", nobody.get(alias, "the gate promotes one")))
+            rows.append((alias.capitalize(), "none", nobody.get(alias, _("the gate promotes one"))))
         else:
             note = version_list.candidate(version)
             if version.is_sample:
-                note = f"{note}, built-in sample"
-            rows.append((alias.capitalize(), f"version {version.version}", note))
+                note = _("{note}, built-in sample", note=note)
+            rows.append((alias.capitalize(), _("version {version}", version=version.version), note))
     if live is None:
-        rows.append(("Live endpoint", "none", "start it on the page Serve"))
+        rows.append((_("Live endpoint"), "none", _("start it on the page Serve")))
     else:
-        state = {"ready": "answers", "silent": "does not answer"}.get(live.state, live.state)
-        rows.append(("Live endpoint", f"version {live.version}", f"{state} on port {live.port}"))
+        state = {"ready": "answers", "silent": _("does not answer")}.get(live.state, live.state)
+        rows.append(
+            (
+                _("Live endpoint"),
+                _("version {version}", version=live.version),
+                _("{state} on port {port}", state=state, port=live.port),
+            )
+        )
     elements.figures(rows)
     with st.container(horizontal=True):
         for alias in (model_store.CHAMPION, model_store.CHALLENGER, model_store.PREVIOUS):
             if alias in by_alias and (alias == model_store.CHAMPION or by_alias[alias] != champion):
-                elements.run_link(by_alias[alias].run_id, f"{alias.capitalize()}'s run")
+                elements.run_link(
+                    by_alias[alias].run_id, _("{capitalize}'s run", capitalize=alias.capitalize())
+                )
     if champion and live and live.version != champion.version:
         st.warning(
-            f"The live endpoint answers by version {live.version}, but the champion is version "
-            f"{champion.version}. Let it follow on the page Serve."
+            _(
+                "The live endpoint answers by version {version}, but the champion is version "
+                "{version_2}. Let it follow on the page Serve.",
+                version=live.version,
+                version_2=champion.version,
+            )
         )
-        st.page_link("pages/serve/page.py", label="Go to Serve", icon=":material/arrow_forward:")
+        st.page_link("pages/serve/page.py", label=_("Go to Serve"), icon=":material/arrow_forward:")
 
 
 def versions() -> None:
@@ -69,27 +85,31 @@ def versions() -> None:
 
 def compare() -> None:
     if len(listed) < 2:
-        st.info("There is one version only. Train another to compare it with.")
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.info(_("There is one version only. Train another to compare it with."))
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
         return
     default = by_alias.get(model_store.CHALLENGER)
     if default is None or default == champion:
         default = next(version for version in listed if version != champion)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        first = select("Version", "one", list(names), default.version, width=330)
+        first = select(_("Version"), "one", list(names), default.version, width=330)
         rest = [number for number in names if number != first]
         usual = champion.version if champion and champion.version != first else rest[0]
-        other = select("Beside", "other", rest, usual, width=330)
-        pressed = st.button("Compare", icon=":material/compare_arrows:", disabled=going)
+        other = select(_("Beside"), "other", rest, usual, width=330)
+        pressed = st.button(_("Compare"), icon=":material/compare_arrows:", disabled=going)
     st.caption(
-        "Both are asked about the test rows of the first one's training that neither was trained "
-        "on. It takes some seconds, moves nothing, and is kept."
+        _(
+            "Both are asked about the test rows of the first one's training that neither "
+            "was trained on. It takes some seconds, moves nothing, and is kept."
+        )
     )
     kinds = {version.is_sample for version in listed if version.version in (first, other)}
     if len(kinds) > 1:
         st.warning(
-            "Only one of the two learned from the built-in sample. They have no test rows in "
-            "common, so no figure of one can be held against the other's."
+            _(
+                "Only one of the two learned from the built-in sample. They have no test rows "
+                "in common, so no figure of one can be held against the other's."
+            )
         )
     if pressed:
         elements.submit(
@@ -114,12 +134,12 @@ def select(
 def promotion() -> None:
     left, right = elements.side_by_side()
     with left, st.container(border=True):
-        st.subheader("Ask the gate", anchor=False)
+        st.subheader(_("Ask the gate"), anchor=False)
         ask()
     with right, st.container(border=True):
-        st.subheader("Roll back", anchor=False)
+        st.subheader(_("Roll back"), anchor=False)
         rollback()
-    st.subheader("Last answer of the gate", anchor=False)
+    st.subheader(_("Last answer of the gate"), anchor=False)
     version_list.last_answer(settings)
 
 
@@ -129,34 +149,41 @@ def ask() -> None:
     is_sample = champion is not None and champion.is_sample
     others = [version for version in beside if champion is None or version.is_sample == is_sample]
     if not others:
-        st.info("There is no version beside the champion. Train a challenger first.")
+        st.info(_("There is no version beside the champion. Train a challenger first."))
         if beside:
             numbers = ", ".join(version.version for version in beside)
-            kind = "real rows" if is_sample else "the built-in sample"
+            kind = _("real rows") if is_sample else _("the built-in sample")
             st.caption(
-                f"Not offered: version {numbers}, which learned from {kind}. The gate compares "
-                "models on the same test rows, and these have none in common with the champion's."
+                _(
+                    "Not offered: version {numbers}, which learned from {kind}. The gate compares "
+                    "models on the same test rows, and these have none in common with the "
+                    "champion's.",
+                    numbers=numbers,
+                    kind=kind,
+                )
             )
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
         return
     default = by_alias.get(model_store.CHALLENGER)
     usual = default if default in others else others[0]
     number = select(
-        "Challenger", "challenger", [version.version for version in others], usual.version
+        _("Challenger"), "challenger", [version.version for version in others], usual.version
     )
     chosen = next(version for version in others if version.version == number)
     aim = st.segmented_control(
-        "It must be",
+        _("It must be"),
         list(AIMS),
         format_func=AIMS.__getitem__,
         required=True,
         key="gate-aim",
-        help="Judged by its log loss on the same rows, with a 95% interval of a paired bootstrap.",
+        help=_(
+            "Judged by its log loss on the same rows, with a 95% interval of a paired bootstrap."
+        ),
     )
     margin = 0.0
     if aim == "not_worse":
         margin = st.number_input(
-            "Margin (nats of log loss)",
+            _("Margin (nats of log loss)"),
             min_value=0.0,
             max_value=0.1,
             step=0.001,
@@ -164,14 +191,16 @@ def ask() -> None:
             key="margin",
         )
     changes = st.toggle(
-        "Promote it with another threshold",
+        _("Promote it with another threshold"),
         key=f"changes-{number}",
-        help="A copy of the version with that threshold is registered and promoted; a version "
-        "itself never changes.",
+        help=_(
+            "A copy of the version with that threshold is registered and promoted; a "
+            "version itself never changes."
+        ),
     )
     threshold = version_list.threshold(settings, spec, chosen) if changes else None
     by = st.text_input(
-        "Decided by", max_chars=80, key="decided-by", disabled=bool(login.logged_in())
+        _("Decided by"), max_chars=80, key="decided-by", disabled=bool(login.logged_in())
     )
     what = {
         "challenger": number,
@@ -182,29 +211,40 @@ def ask() -> None:
     }
     with st.container(horizontal=True):
         requested = st.button(
-            "Ask the gate", type="primary", icon=":material/gavel:", disabled=going
+            _("Ask the gate"), type="primary", icon=":material/gavel:", disabled=going
         )
-        tried = st.button("Only try", icon=":material/science:", disabled=going)
+        tried = st.button(_("Only try"), icon=":material/science:", disabled=going)
     st.caption(
-        f"**Ask the gate** makes version {number} the champion if no rule is against it"
-        f"{follows(number)}. **Only try** tells what the gate would say, and moves nothing."
+        _(
+            "**Ask the gate** makes version {number} the champion if no rule is against "
+            "it{number_2}. **Only try** tells what the gate would say, and moves nothing.",
+            number=number,
+            number_2=follows(number),
+        )
     )
     if requested or tried:
         elements.submit(settings, "promote", promote.Options, dry_run=tried, **what)
-    with st.expander("Promote against the rules"):
+    with st.expander(_("Promote against the rules")):
         reason = st.text_area(
-            f"Reason, at least {promote.MIN_REASON} characters",
+            _("Reason, at least {min_reason} characters", min_reason=promote.MIN_REASON),
             max_chars=2000,
             key=f"reason-{number}",
-            help="It is kept in the run, in the ledger and in the version's card, with your name.",
+            help=_(
+                "It is kept in the run, in the ledger and in the version's card, with your name."
+            ),
         )
         sent = st.button(
-            f"Promote version {number} anyway", icon=":material/warning:", disabled=going
+            _("Promote version {number} anyway", number=number),
+            icon=":material/warning:",
+            disabled=going,
         )
     if sent and len(reason.strip()) < promote.MIN_REASON:
         st.error(
-            f"Nothing was promoted. Against the rules it needs a written reason of "
-            f"{promote.MIN_REASON} characters or more, for whoever asks later."
+            _(
+                "Nothing was promoted. Against the rules it needs a written reason of "
+                "{min_reason} characters or more, for whoever asks later.",
+                min_reason=promote.MIN_REASON,
+            )
         )
     elif sent:
         elements.submit(
@@ -216,9 +256,10 @@ def follows(number: str) -> str:
     """Return what happens to the live endpoint, as the end of a sentence."""
     if live is None:
         return ""
-    return (
-        f", and the live endpoint on port {live.port} changes to it without a failed request; if "
-        "it does not start, nothing is moved"
+    return _(
+        ", and the live endpoint on port {port} changes to it without a failed "
+        "request; if it does not start, nothing is moved",
+        port=live.port,
     )
 
 
@@ -229,11 +270,15 @@ def last_move() -> None:
         return
     newest = moves.iloc[0]
     st.caption(
-        f"Version {newest['version']} is the champion since "
-        f"{elements.ago(newest['from'].timestamp())}, by {elements.plain(newest['decided_by'])} "
-        f"({newest['decision']})."
+        _(
+            "Version {version} is the champion since {timestamp}, by {decided_by} ({decision}).",
+            version=newest["version"],
+            timestamp=elements.ago(newest["from"].timestamp()),
+            decided_by=elements.plain(newest["decided_by"]),
+            decision=newest["decision"],
+        )
     )
-    elements.run_link(newest["run_id"], "The run that moved it")
+    elements.run_link(newest["run_id"], _("The run that moved it"))
 
 
 def rollback() -> None:
@@ -242,24 +287,40 @@ def rollback() -> None:
     if previous is None or previous == champion:
         nothing_to_roll_back_to()
         return
-    left = f", and version {champion.version} becomes the previous one" if champion else ""
+    left = (
+        _(", and version {version} becomes the previous one", version=champion.version)
+        if champion
+        else ""
+    )
     st.markdown(
-        f"Version **{previous.version}** ({version_list.candidate(previous)}) becomes the champion "
-        f"again{left}. No rule is asked: it was the champion before."
+        _(
+            "Version **{version}** ({previous}) becomes the champion again{left}. No rule "
+            "is asked: it was the champion before.",
+            version=previous.version,
+            previous=version_list.candidate(previous),
+            left=left,
+        )
     )
     if live is None:
-        st.markdown("There is no live endpoint: the aliases alone move.")
+        st.markdown(_("There is no live endpoint: the aliases alone move."))
     elif live.version == previous.version:
-        st.markdown(f"The live endpoint on port {live.port} answers by it already.")
+        st.markdown(_("The live endpoint on port {port} answers by it already.", port=live.port))
     else:
         st.markdown(
-            f"The live endpoint on port {live.port} changes from version {live.version} to "
-            f"{previous.version} without a failed request, in a few seconds. If version "
-            f"{previous.version} does not start, nothing is moved."
+            _(
+                "The live endpoint on port {port} changes from version {version} to "
+                "{version_2} without a failed request, in a few seconds. If version "
+                "{version_2} does not start, nothing is moved.",
+                port=live.port,
+                version=live.version,
+                version_2=previous.version,
+            )
         )
-    note = st.text_input("Note, if you like", max_chars=2000, key="rollback-note")
+    note = st.text_input(_("Note, if you like"), max_chars=2000, key="rollback-note")
     if st.button(
-        f"Roll back to version {previous.version}", icon=":material/undo:", disabled=going
+        _("Roll back to version {version}", version=previous.version),
+        icon=":material/undo:",
+        disabled=going,
     ):
         elements.submit(
             settings,
@@ -278,24 +339,30 @@ def nothing_to_roll_back_to() -> None:
     before = next((number for number in moves["version"] if number != now), None)
     of_sample = {version.version for version in listed if version.is_sample}
     if before is None:
-        st.info("There is nothing to roll back to: no other version was the champion before.")
+        st.info(_("There is nothing to roll back to: no other version was the champion before."))
     elif before in of_sample:
         st.info(
-            f"There is nothing to roll back to: version {before} was the champion before, and it "
-            "learned from the built-in sample. It does not come back in place of one that learned "
-            "from real rows."
+            _(
+                "There is nothing to roll back to: version {before} was the champion before, "
+                "and it learned from the built-in sample. It does not come back in place of "
+                "one that learned from real rows.",
+                before=before,
+            )
         )
     else:
         st.info(
-            f"There is nothing to roll back to: version {before} was the champion before, but does "
-            "not have the alias of the previous one any more."
+            _(
+                "There is nothing to roll back to: version {before} was the champion before, "
+                "but does not have the alias of the previous one any more.",
+                before=before,
+            )
         )
 
 
 def ledger() -> None:
     moves = registry.ledger(settings, spec.model)
     if moves.empty:
-        st.info("No version was the champion yet.")
+        st.info(_("No version was the champion yet."))
         return
     now = pd.Timestamp.now("UTC")
 
@@ -322,23 +389,25 @@ def ledger() -> None:
         hide_index=True,
         column_order=["version", "from", "to", "hours", "decision", "decided_by", "run", "reason"],
         column_config={
-            "version": st.column_config.NumberColumn("Champion", format="version %d"),
-            "from": "From",
-            "to": "To",
-            "hours": st.column_config.NumberColumn("Hours", format="%.2f"),
-            "decision": "Decision",
-            "decided_by": "Decided by",
-            "reason": st.column_config.TextColumn("Reason", width="large"),
-            "run": st.column_config.LinkColumn("Run", display_text="open"),
+            "version": st.column_config.NumberColumn(_("Champion"), format="version %d"),
+            "from": _("From"),
+            "to": _("To"),
+            "hours": st.column_config.NumberColumn(_("Hours"), format="%.2f"),
+            "decision": _("Decision"),
+            "decided_by": _("Decided by"),
+            "reason": st.column_config.TextColumn(_("Reason"), width="large"),
+            "run": st.column_config.LinkColumn(_("Run"), display_text="open"),
         },
     )
     st.caption(
-        "Which version was the champion from when to when, newest first, in this machine's time. "
-        "Double-click a reason to read it whole. 'unknown' is what nobody recorded: a move in "
-        "MLflow's own pages."
+        _(
+            "Which version was the champion from when to when, newest first, in this "
+            "machine's time. Double-click a reason to read it whole. 'unknown' is what "
+            "nobody recorded: a move in MLflow's own pages."
+        )
     )
     st.download_button(
-        "Ledger (CSV)",
+        _("Ledger (CSV)"),
         lambda: export.csv(moves),
         file_name=f"ledger_{spec.model}.csv",
         icon=":material/download:",
@@ -352,14 +421,18 @@ with elements.show_errors():
     by_alias = {alias: version for version in listed for alias in version.aliases}
     champion = by_alias.get(model_store.CHAMPION)
     elements.header(
-        "Registry",
-        "The registered versions, what is known of each, and the decisions which one is the "
-        "champion.",
+        Message("Registry"),
+        Message(
+            "The registered versions, what is known of each, and the decisions which one "
+            "is the champion."
+        ),
         is_sample=bool(champion and champion.is_sample),
     )
     if not listed:
-        st.info("There is no model yet. Train one first.")
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.info(Message("There is no model yet. Train one first."))
+        st.page_link(
+            "pages/train/page.py", label=Message("Go to Train"), icon=":material/arrow_forward:"
+        )
         code_snippets.panel(settings, "promote")
         st.stop()
     for key in (*CHOSEN, *DEFAULTS):
@@ -373,7 +446,7 @@ with elements.show_errors():
     going = any(job.step == "promote" for job in jobs.active(settings))
     standing()
     view = st.segmented_control(
-        "View",
+        Message("View"),
         VIEWS,
         default=VIEWS[0],
         required=True,

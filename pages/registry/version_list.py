@@ -11,6 +11,7 @@ import pandas as pd
 from core.platform import model_store, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion
@@ -24,16 +25,16 @@ from pages.shared import elements
 from pages.shared.bilingual import st
 
 VERDICTS = {
-    "pass": ":green-badge[pass]",
-    "hold": ":orange-badge[hold]",
-    "refuse": ":red-badge[refuse]",
-    "not_applicable": ":gray-badge[not asked]",
+    "pass": Message(":green-badge[pass]"),
+    "hold": Message(":orange-badge[hold]"),
+    "refuse": Message(":red-badge[refuse]"),
+    "not_applicable": Message(":gray-badge[not asked]"),
 }
 DECISIONS = {
     "promote": ("promoted", "green"),
-    "hold": ("held back", "orange"),
+    "hold": (Message("held back"), "orange"),
     "refuse": ("refused", "red"),
-    "override": ("promoted against the rules", "violet"),
+    "override": (Message("promoted against the rules"), "violet"),
     "unchanged": ("unchanged", "gray"),
 }
 # units of the value and the limit of a rule
@@ -42,18 +43,18 @@ UNITS = {
     "better": "nats",
     "slices": "slices",
     "calibration": "",
-    "latency": "ms a row",
+    "latency": Message("ms a row"),
     "size": "MB",
     "schema": "columns",
 }
-LIMITS = {"same_rows": "at least", "better": "interval at most"}
+LIMITS = {"same_rows": Message("at least"), "better": Message("interval at most")}
 Figures = Mapping[str, Mapping[str, float]]
 
 
 def candidate(version: ModelVersion) -> str:
     """Return the display name of a version's candidate."""
     kind = version.about.candidate
-    return kinds.title(kind) if kind else "unknown kind"
+    return kinds.title(kind) if kind else _("unknown kind")
 
 
 def name(version: ModelVersion) -> str:
@@ -103,27 +104,29 @@ def choose(settings: Settings, listed: Sequence[ModelVersion], measured: Figures
         selection_mode="single-row",
         key="versions",
         column_config={
-            "version": number("Version", format="%d", width=70),
-            "aliases": "Aliases",
-            "candidate": "Candidate",
-            "log_loss": number("Log loss, test", format="%.4f"),
+            "version": number(_("Version"), format="%d", width=70),
+            "aliases": _("Aliases"),
+            "candidate": _("Candidate"),
+            "log_loss": number(_("Log loss, test"), format="%.4f"),
             "interval": "95% interval",
-            "roc_auc": number("ROC AUC, test", format="%.3f"),
-            "threshold": number("Threshold", format="%.3f"),
-            "features": number("Features", format="%d"),
-            "data": "Trained on",
-            "copied_from": "Copy of",
-            "made": st.column_config.DatetimeColumn("Registered", format="YYYY-MM-DD HH:mm"),
-            "run": st.column_config.LinkColumn("Run", display_text="open"),
+            "roc_auc": number(_("ROC AUC, test"), format="%.3f"),
+            "threshold": number(_("Threshold"), format="%.3f"),
+            "features": number(_("Features"), format="%d"),
+            "data": _("Trained on"),
+            "copied_from": _("Copy of"),
+            "made": st.column_config.DatetimeColumn(_("Registered"), format="YYYY-MM-DD HH:mm"),
+            "run": st.column_config.LinkColumn(_("Run"), display_text="open"),
         },
     )
     st.caption(
-        "Click the box before a version to read its card; click a heading to sort. Log loss in "
-        "nats on the version's own test set: two versions that were tested on other rows are "
-        "compared on the same ones under Compare."
+        _(
+            "Click the box before a version to read its card; click a heading to sort. Log "
+            "loss in nats on the version's own test set: two versions that were tested on "
+            "other rows are compared on the same ones under Compare."
+        )
     )
     chosen = st.selectbox(
-        "Version",
+        _("Version"),
         numbers,
         key="version",
         format_func=dict(zip(numbers, map(name, listed), strict=True)).__getitem__,
@@ -143,7 +146,7 @@ def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, obje
         "threshold": version.about.threshold,
         "features": len(version.about.features) or None,
         "data": elements.data_word(version.is_sample),
-        "copied_from": f"version {copied}" if copied else "",
+        "copied_from": _("version {copied}", copied=copied) if copied else "",
         "made": datetime.fromtimestamp(version.created).replace(microsecond=0),
         "run": f"/runs?run={version.run_id}",
     }
@@ -151,25 +154,29 @@ def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, obje
 
 def _interval(measured: Mapping[str, float]) -> str:
     ends = [measured.get(f"log_loss_test_{end}") for end in ("low", "high")]
-    return "" if None in ends else f"{ends[0]:.4f} to {ends[1]:.4f}"
+    return "" if None in ends else _("{value:.4f} to {value_2:.4f}", value=ends[0], value_2=ends[1])
 
 
 def card(settings: Settings, version: ModelVersion) -> None:
     """Show the card of a version, and offer it as a file."""
     text = model_card.card(model_facts.card_facts(settings, version))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Model card of version {version.version}", anchor=False, width="content")
+        st.subheader(
+            _("Model card of version {version}", version=version.version),
+            anchor=False,
+            width="content",
+        )
         if version.is_sample:
             elements.sample_badge()
         st.download_button(
-            "Model card (Markdown)",
+            _("Model card (Markdown)"),
             text,
             file_name=f"{version.name}-version-{version.version}.md",
             mime="text/markdown",
             icon=":material/download:",
             on_click="ignore",
         )
-        elements.run_link(version.run_id, "Run of its figures")
+        elements.run_link(version.run_id, _("Run of its figures"))
     with st.container(border=True):
         # below the page's own headings; its first line is on the page already
         st.markdown(re.sub(r"(?m)^(#+) ", r"##\1 ", text.partition("\n\n")[2]))
@@ -179,12 +186,18 @@ def compared(settings: Settings, first: str, other: str) -> None:
     """Show the newest comparison of two versions, if there is any."""
     runs = model_facts.decisions(settings, version=first, against=other)
     if not runs:
-        st.info(f"Version {first} was not compared with version {other} yet. Press Compare.")
+        st.info(
+            _(
+                "Version {first} was not compared with version {other} yet. Press Compare.",
+                first=first,
+                other=other,
+            )
+        )
         return
     run = runs[0]
     rules = elements.table(settings, settings.mlflow_uri, run.run_id, "rules").set_index("code")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"Compared {elements.ago(run.started)}.", width="content")
+        st.caption(_("Compared {started}.", started=elements.ago(run.started)), width="content")
         elements.run_link(run.run_id, "Promocao")
         if run.is_sample:
             elements.sample_badge()
@@ -194,17 +207,20 @@ def compared(settings: Settings, first: str, other: str) -> None:
         st.warning(elements.plain(_why_not(rules)))
         return
     st.markdown(elements.plain(rules.loc["same_rows", "text"]))
-    names = f"version {first}", f"version {other}"
+    names = _("version {first}", first=first), _("version {other}", other=other)
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**Differences on the same rows**")
+        st.markdown(_("**Differences on the same rows**"))
         elements.chart(
             evaluation_charts.paired_differences(
                 table, by="metric", first=names[0], second=names[1]
             )
         )
     with right:
-        better = {"one": f"{names[0]} is better", "other": f"{names[1]} is better"}
+        better = {
+            "one": _("{value} is better", value=names[0]),
+            "other": _("{value} is better", value=names[1]),
+        }
         st.table(
             pd.DataFrame(
                 {
@@ -212,51 +228,75 @@ def compared(settings: Settings, first: str, other: str) -> None:
                     names[0].capitalize(): table["challenger"].map("{:.4f}".format),
                     names[1].capitalize(): table["champion"].map("{:.4f}".format),
                     "Difference": [
-                        f"{value:+.4f}  \n:small[:gray[{low:+.4f} to {high:+.4f}]]"
+                        _(
+                            "{value:+.4f}  \n:small[:gray[{low:+.4f} to {high:+.4f}]]",
+                            value=value,
+                            low=low,
+                            high=high,
+                        )
                         for value, low, high in table[["difference", "low", "high"]].itertuples(
                             index=False
                         )
                     ],
-                    "Meaning": [better.get(who, "may be chance") for who in table["better"]],
+                    "Meaning": [better.get(who, _("may be chance")) for who in table["better"]],
                 }
             ),
             hide_index=True,
         )
         st.caption(
-            f"{names[0].capitalize()} minus {names[1]}, with 95% intervals of a paired bootstrap "
-            "of 500 draws. Log loss in nats; lower is better, and so for the Brier score."
+            _(
+                "{capitalize} minus {value}, with 95% intervals of a paired bootstrap of 500 "
+                "draws. Log loss in nats; lower is better, and so for the Brier score.",
+                capitalize=names[0].capitalize(),
+                value=names[1],
+            )
         )
     _slices(settings, run, names)
-    with st.expander("What the gate would say of it"):
+    with st.expander(_("What the gate would say of it")):
         rule_table(rules.reset_index())
 
 
 def _why_not(rules: pd.DataFrame) -> str:
     """Return why two versions could not be compared."""
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
-    return " ".join(against["text"]) or "They could not be compared."
+    return " ".join(against["text"]) or _("They could not be compared.")
 
 
 def _slices(settings: Settings, run: tracking.RunInfo, names: tuple[str, str]) -> None:
     slices = elements.table(settings, settings.mlflow_uri, run.run_id, "slices")
     if slices.empty:
         return
-    st.markdown("**Slice by slice**")
+    st.markdown(_("**Slice by slice**"))
     harmed = slices[slices["harmed"]]
     judged = int(slices["low"].notna().sum())
     if len(harmed):
         worst = [f"{row['column']} = {row['value']}" for row in harmed.head(3).to_dict("records")]
         st.warning(
-            f"{names[0].capitalize()} is worse than {names[1]} on {len(harmed)} of {judged} "
-            f"slices: {elements.plain(', '.join(worst))}{', ...' if len(harmed) > 3 else ''}."
+            _(
+                "{capitalize} is worse than {value} on {harmed} of {judged} slices: "
+                "{worst}{value_2}.",
+                capitalize=names[0].capitalize(),
+                value=names[1],
+                harmed=len(harmed),
+                judged=judged,
+                worst=elements.plain(", ".join(worst)),
+                value_2=", ..." if len(harmed) > 3 else "",
+            )
         )
     else:
-        st.success(f"On none of {judged} slices is {names[0]} shown to be worse than {names[1]}.")
+        st.success(
+            _(
+                "On none of {judged} slices is {value} shown to be worse than {value_2}.",
+                judged=judged,
+                value=names[0],
+                value_2=names[1],
+            )
+        )
     number = st.column_config.NumberColumn
     st.dataframe(
         slices.assign(
             finding=[
-                "worse" if harm else "too few rows" if pd.isna(low) else "no harm shown"
+                "worse" if harm else _("too few rows") if pd.isna(low) else _("no harm shown")
                 for harm, low in zip(slices["harmed"], slices["low"], strict=True)
             ]
         ),
@@ -274,20 +314,22 @@ def _slices(settings: Settings, run: tracking.RunInfo, names: tuple[str, str]) -
             "high",
         ],
         column_config={
-            "finding": "Finding",
-            "column": "Column",
-            "value": "Value",
-            "rows": number("Rows", format="localized"),
-            "log_loss_challenger": number(f"Log loss, {names[0]}", format="%.4f"),
-            "log_loss_champion": number(f"Log loss, {names[1]}", format="%.4f"),
-            "difference": number("Difference", format="%+.4f"),
-            "low": number("From", format="%+.4f"),
-            "high": number("To", format="%+.4f"),
+            "finding": _("Finding"),
+            "column": _("Column"),
+            "value": _("Value"),
+            "rows": number(_("Rows"), format="localized"),
+            "log_loss_challenger": number(_("Log loss, {value}", value=names[0]), format="%.4f"),
+            "log_loss_champion": number(_("Log loss, {value}", value=names[1]), format="%.4f"),
+            "difference": number(_("Difference"), format="%+.4f"),
+            "low": number(_("From"), format="%+.4f"),
+            "high": number(_("To"), format="%+.4f"),
         },
     )
     st.caption(
-        "Worst first, log loss in nats. The intervals allow for the number of slices that are "
-        "judged. A slice of fewer than 50 rows is not judged."
+        _(
+            "Worst first, log loss in nats. The intervals allow for the number of slices "
+            "that are judged. A slice of fewer than 50 rows is not judged."
+        )
     )
 
 
@@ -295,23 +337,33 @@ def last_answer(settings: Settings) -> None:
     """Show the last gate decision, rule by rule."""
     runs = model_facts.decisions(settings, of_gate=True)
     if not runs:
-        st.info("The gate was not asked yet.")
+        st.info(_("The gate was not asked yet."))
         return
     run = runs[0]
     decided = PromotionRun.of(run)
     word, colour = DECISIONS.get(decided.decision, ("unknown", "gray"))
     with st.container(horizontal=True, vertical_alignment="center"):
-        beside = f" against version {decided.against}" if decided.against else ""
-        if (other := run.params.get("threshold", "None")) != "None":
-            beside += f", with the threshold {other}"
-        st.markdown(f"**Version {decided.version}**{beside}", width="content")
-        st.badge(f"would be {word}" if decided.dry_run else word, color=colour)
+        beside = (
+            (" " + _("against version {against}", against=decided.against))
+            if decided.against
+            else ""
+        )
+        if (other := run.params.get("threshold", _("None"))) != "None":
+            beside += _(", with the threshold {other}", other=other)
+        st.markdown(
+            _("**Version {version}**{beside}", version=decided.version, beside=beside),
+            width="content",
+        )
+        st.badge(_("would be {word}", word=word) if decided.dry_run else word, color=colour)
         if decided.dry_run:
-            st.badge("only tried, nothing was moved", icon=":material/science:", color="gray")
+            st.badge(_("only tried, nothing was moved"), icon=":material/science:", color="gray")
         if run.is_sample:
             elements.sample_badge()
         by = decided.decided_by or registry.UNKNOWN
-        st.caption(f"{elements.ago(run.started)}, asked by {elements.plain(by)}", width="content")
+        st.caption(
+            _("{started}, asked by {by}", started=elements.ago(run.started), by=elements.plain(by)),
+            width="content",
+        )
         elements.run_link(run.run_id, "Promocao")
     text = decided.reason.removeprefix("Only tried, nothing was moved. ")
     st.markdown(elements.plain(text))
@@ -339,7 +391,9 @@ def rule_table(rules: pd.DataFrame) -> None:
                 "Verdict": [VERDICTS[verdict] for verdict in rules["verdict"]],
                 "Found": [number(*of) for of in zip(rules["code"], rules["value"], strict=True)],
                 "Limit": [
-                    "–" if pd.isna(most) else f"{LIMITS.get(code, 'at most')} {number(code, most)}"
+                    "–"
+                    if pd.isna(most)
+                    else f"{LIMITS.get(code, _('at most'))} {number(code, most)}"
                     for code, most in zip(rules["code"], rules["limit"], strict=True)
                 ],
                 "What it means": rules["text"].map(elements.plain),
@@ -362,16 +416,16 @@ def threshold(settings: Settings, spec: ProjectSpec, version: ModelVersion) -> f
 
 @elements.show_errors()
 def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, key: str) -> None:
-    value = st.slider("Threshold", 0.0, 1.0, step=0.01, key=key)
+    value = st.slider(_("Threshold"), 0.0, 1.0, step=0.01, key=key)
     table, rows = _trade_off(settings, settings.mlflow_uri, version.run_id)
     at = table.iloc[(table["threshold"] - value).abs().argmin()]
     own = version.about.threshold
     titles = {
         "f1": "F1",
-        "precision": "Precision",
-        "recall": "Recall",
-        "accuracy": "Accuracy",
-        "share_positive": f"Labelled '{spec.positive}'",
+        "precision": _("Precision"),
+        "recall": _("Recall"),
+        "accuracy": _("Accuracy"),
+        "share_positive": _("Labelled '{positive}'", positive=spec.positive),
     }
     shown = {
         "Figure": list(titles.values()),
@@ -383,7 +437,7 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
         shown["Change"] = [
             "–"
             if pd.isna(at[figure] - kept[figure])
-            else f"{100 * (at[figure] - kept[figure]):+.1f} points"
+            else _("{value:+.1f} points", value=100 * (at[figure] - kept[figure]))
             for figure in titles
         ]
     st.table(pd.DataFrame(shown), hide_index=True)
@@ -394,7 +448,7 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
     elements.chart(model_charts.confusion(counts, positive=spec.positive, negative=spec.negative))
     elements.chart(evaluation_charts.threshold_trade_off(table, value))
     total = int(counts["rows"].sum())
-    st.caption(f"On {total:,} rows of {rows}.")
+    st.caption(_("On {total:,} rows of {rows}.", total=total, rows=rows))
 
 
 def _share(value: float) -> str:
@@ -406,12 +460,12 @@ def _trade_off(_settings: Settings, store: str, run_id: str) -> tuple[pd.DataFra
     """Return the consequences of each threshold, and their rows: validation, or else test."""
     try:
         table = tracking.table(_settings, run_id, "validation")
-        rows = "the validation folds: the test set has not been looked at to choose"
+        rows = _("the validation folds: the test set has not been looked at to choose")
     except NotReadyError:
         table = tracking.table(_settings, run_id, "test_predictions")
-        rows = (
-            "the test set, since its run kept no others: a threshold that is chosen on it looks "
-            "better there than it is"
+        rows = _(
+            "the test set, since its run kept no others: a threshold that is chosen on it "
+            "looks better there than it is"
         )
     labels = table[LABEL].to_numpy(dtype="int64")
     return thresholds.trade_off(labels, table[PROBABILITY].to_numpy(dtype="float64")), rows

@@ -13,6 +13,7 @@ from core.platform import model_store, schema
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import CourtsideError
+from core.platform.messages import Message, _
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
@@ -22,25 +23,39 @@ from pages.shared.bilingual import st
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
 WAYS = {
-    "endpoint": ("Served model", "Every batch goes through the endpoint that others call too."),
-    "in_process": ("In this process", "The same function without the network: for many rows."),
-    "dask": ("Dask cluster", "Parts of the file side by side on its workers: for the largest."),
+    "endpoint": (
+        Message("Served model"),
+        Message("Every batch goes through the endpoint that others call too."),
+    ),
+    "in_process": (
+        Message("In this process"),
+        Message("The same function without the network: for many rows."),
+    ),
+    "dask": (
+        Message("Dask cluster"),
+        Message("Parts of the file side by side on its workers: for the largest."),
+    ),
 }
 KEEPS = {
-    "auto": ("By size", f"Row by row up to {MANY_ROWS:,} rows, else as a file."),
-    "rows": ("Row by row", "Each row has an id and can get its label later."),
-    "file": ("As a file", "The log knows of the file; quick for many rows."),
+    "auto": (
+        Message("By size"),
+        Message("Row by row up to {many_rows:,} rows, else as a file.", many_rows=MANY_ROWS),
+    ),
+    "rows": (Message("Row by row"), Message("Each row has an id and can get its label later.")),
+    "file": (Message("As a file"), Message("The log knows of the file; quick for many rows.")),
 }
 
 
 def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw a file upload with its contents, and the button that scores it."""
-    files = uploads.ask(settings, "CSV or parquet file", "file", types=["csv", "parquet"])
+    files = uploads.ask(settings, _("CSV or parquet file"), "file", types=["csv", "parquet"])
     if not files:
         wanted = ", ".join(inputs_of(settings, served))
-        st.caption(f"Nothing is sent before you press Score. The model takes: {wanted}.")
-        if st.button("Score", type="primary", icon=":material/target:", key="score-upload"):
-            st.error("No file is chosen yet. Drop one above.")
+        st.caption(
+            _("Nothing is sent before you press Score. The model takes: {wanted}.", wanted=wanted)
+        )
+        if st.button(_("Score"), type="primary", icon=":material/target:", key="score-upload"):
+            st.error(_("No file is chosen yet. Drop one above."))
         return
     staged = files[0]
     try:
@@ -58,7 +73,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
     way = choose_way(settings, head.rows, ("endpoint", "in_process"))
     keep = choose_keep("upload")
     if st.button(
-        "Score",
+        _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-upload",
@@ -81,15 +96,15 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
 def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw the input of a path or an address, and the button that scores it."""
     path = st.text_input(
-        "File, folder or address",
+        _("File, folder or address"),
         key="path",
-        placeholder="/data/rows.parquet or s3://bucket/rows",
-        help="On the machine of the app, or any place that fsspec knows.",
+        placeholder=_("/data/rows.parquet or s3://bucket/rows"),
+        help=_("On the machine of the app, or any place that fsspec knows."),
     ).strip()
     destination = st.text_input(
-        "Where the result goes",
+        _("Where the result goes"),
         key="destination",
-        placeholder="Empty: a folder of its own in data/07_model_output",
+        placeholder=_("Empty: a folder of its own in data/07_model_output"),
     ).strip()
     mapping: dict[str, str] | None = {}
     written: dict[str, str] = {}
@@ -107,11 +122,13 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
                 mapping = columns(settings, spec, served, names, first, None)
     else:
         st.caption(
-            "The columns are taken by their names; the inputs are "
-            f"{', '.join(inputs_of(settings, served))}. Look at the first rows to say otherwise. "
-            "What cannot be scored is listed and left out."
+            _(
+                "The columns are taken by their names; the inputs are {settings}. Look at the "
+                "first rows to say otherwise. What cannot be scored is listed and left out.",
+                settings=", ".join(inputs_of(settings, served)),
+            )
         )
-        if st.button("Look at it", icon=":material/visibility:", key="look", disabled=not path):
+        if st.button(_("Look at it"), icon=":material/visibility:", key="look", disabled=not path):
             peek.clear()
             st.session_state["looked-at"] = path
             st.rerun()
@@ -120,14 +137,14 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
     if way == "dask":
         cluster(settings)
     if st.button(
-        "Score",
+        _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-path",
         disabled=mapping is None,
     ):
         if not path:
-            st.error("No place is named yet. Type a path or an address above.")
+            st.error(_("No place is named yet. Type a path or an address above."))
             return
         elements.submit(
             settings,
@@ -152,12 +169,12 @@ def resume(settings: Settings) -> None:
     job = newest[0]
     if job.options.get("source") != "path" and not job.options.get("resume"):
         return
-    st.info("The last scoring was interrupted. What it had finished is kept.")
-    if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
+    st.info(_("The last scoring was interrupted. What it had finished is kept."))
+    if st.button(_("Resume"), icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
         elements.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
 
 
-@st.cache_data(show_spinner="Reading the first rows", max_entries=8)
+@st.cache_data(show_spinner=_("Reading the first rows"), max_entries=8)
 def peek(path: str, given: Given) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
     """Return columns, first rows and dialect at a path or address."""
     return batches.peek(path, csv_format.CHECKED_ROWS, given)
@@ -177,41 +194,51 @@ def columns(
     rows: int | None,
 ) -> dict[str, str] | None:
     """Show the first rows and the column mapping; None while an input is not mapped."""
-    of = "" if rows is None else f" of {rows:,}"
-    st.markdown(f"**The first rows**{of} with {len(names)} columns")
+    of = "" if rows is None else (" " + _("of {rows:,}", rows=rows))
+    st.markdown(_("**The first rows**{of} with {names} columns", of=of, names=len(names)))
     st.dataframe(first.head(10), hide_index=True)
     inputs = inputs_of(settings, served)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
     guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
-    with st.expander("Which column is which", expanded=bool(missing)):
+    with st.expander(_("Which column is which"), expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
-            role = {spec.id: " (key, if any)", spec.target: " (label, if any)"}.get(name, "")
+            role = {
+                spec.id: (" " + _("(key, if any)")),
+                spec.target: (" " + _("(label, if any)")),
+            }.get(name, "")
             at = names.index(guess[name]) if guess[name] in names else None
             chosen[name] = fields.selectbox(
                 f"{name}{role}",
                 names,
                 index=at,
-                placeholder="None",
+                placeholder=_("None"),
                 width=226,
                 help=wanted[name].about,
                 key=f"column-{served.run_id}-{names}-{name}",
             )
     if missing := [name for name in inputs if chosen[name] is None]:
-        st.warning(f"Say which column holds {', '.join(missing)}. Nothing can be scored before.")
+        st.warning(
+            _(
+                "Say which column holds {missing}. Nothing can be scored before.",
+                missing=", ".join(missing),
+            )
+        )
         return None
     taken = {name: column for name, column in chosen.items() if column is not None}
     if twice := sorted(
         {column for column in taken.values() if list(taken.values()).count(column) > 1}
     ):
-        st.warning(f"Column {elements.plain(', '.join(twice))} is chosen more than once.")
+        st.warning(
+            _("Column {twice} is chosen more than once.", twice=elements.plain(", ".join(twice)))
+        )
         return None
     st.caption(
-        "Label: "
-        + (taken.get(spec.target) or "none; it can come later")
-        + " · Key: "
+        (_("Label:") + " ")
+        + (taken.get(spec.target) or _("none; it can come later"))
+        + (" " + _("· Key:") + " ")
         + (taken.get(spec.id) or "none")
     )
     checked(spec, first, taken, inputs, rows)
@@ -229,7 +256,11 @@ def checked(
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
     is_all = rows is not None and rows <= len(first)
-    some = f"all {len(first):,} rows" if is_all else f"the first {len(first):,} rows"
+    some = (
+        _("all {first:,} rows", first=len(first))
+        if is_all
+        else _("the first {first:,} rows", first=len(first))
+    )
     faults = [
         {
             "Column": refusal.column,
@@ -250,13 +281,13 @@ def checked(
                     "Column": name,
                     "Rows": int(empty.sum()),
                     "First row": int(empty.argmax()),
-                    "Why they are left out": "no value, unless the model fills it in itself",
+                    "Why they are left out": _("no value, unless the model fills it in itself"),
                 }
             )
     if not faults:
-        st.success(f"Checked {some}: each can be scored.", icon=":material/verified:")
+        st.success(_("Checked {some}: each can be scored.", some=some), icon=":material/verified:")
         return
-    st.warning(f"Of {some}, some cannot be scored. The others are.")
+    st.warning(_("Of {some}, some cannot be scored. The others are.", some=some))
     st.table(
         pd.DataFrame(faults).assign(Column=lambda f: f["Column"].map(elements.plain)),
         hide_index=True,
@@ -267,7 +298,7 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
     """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
     way = st.segmented_control(
-        "Way",
+        _("Way"),
         offered,
         default=usual,
         required=True,
@@ -281,7 +312,7 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
 def choose_keep(source: str) -> str | None:
     """Draw the choice of what the predictions log stores."""
     keep = st.segmented_control(
-        "Keep",
+        _("Keep"),
         list(KEEPS),
         default="auto",
         required=True,
@@ -295,21 +326,26 @@ def choose_keep(source: str) -> str | None:
 def cluster(settings: Settings) -> None:
     """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
-        st.caption(f"Scheduler: {elements.plain(settings.dask)}")
+        st.caption(_("Scheduler: {dask}", dask=elements.plain(settings.dask)))
         return
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
         if running is None:
-            st.markdown("No Dask cluster runs.", width="content")
-            if st.button("Start two workers here", key="start-cluster"):
-                with elements.show_errors(), st.spinner("Starting a scheduler and two workers"):
+            st.markdown(_("No Dask cluster runs."), width="content")
+            if st.button(_("Start two workers here"), key="start-cluster"):
+                with elements.show_errors(), st.spinner(_("Starting a scheduler and two workers")):
                     local_cluster.start(settings)
                     st.rerun()
             return
         st.markdown(
-            f"{len(running.workers)} workers at {elements.plain(running.address)}", width="content"
+            _(
+                "{workers} workers at {address}",
+                workers=len(running.workers),
+                address=elements.plain(running.address),
+            ),
+            width="content",
         )
-        if st.button("Stop it", key="stop-cluster"):
+        if st.button(_("Stop it"), key="stop-cluster"):
             with suppress(CourtsideError):
                 local_cluster.stop(settings)
             st.rerun()

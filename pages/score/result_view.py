@@ -16,6 +16,7 @@ from core.platform import model_store, storage, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY, ROW_KEY
 from core.platform.project import ProjectSpec
 from core.scoring import score
@@ -28,7 +29,7 @@ from pages.shared import elements, report_view
 from pages.shared.bilingual import st
 
 PAGE_ROWS = 100
-ORDERS = ("As sent", "Highest first", "Lowest first")
+ORDERS = (Message("As sent"), Message("Highest first"), Message("Lowest first"))
 
 
 def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
@@ -38,13 +39,15 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True):
         elements.run_link(run.run_id, "PipelineAplicacao")
         if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, "Model from")
+            elements.run_link(model_run, _("Model from"))
     left_out(settings, run)
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.info("The result has more rows than a page shows. It is kept as parquet at this place:")
+        st.info(
+            _("The result has more rows than a page shows. It is kept as parquet at this place:")
+        )
         st.code(run.params.get("output", "unknown"), language=None)
         return
     rows = read(str(path))
@@ -79,22 +82,34 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
         monitored, report = reports[0], ReportRun.of(reports[0])
         draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
         title = elements.plain(report.verdict_title)
-        draw(f"**{title}**, says Monitor, {elements.ago(monitored.started)}.", icon=icon)
+        draw(
+            _(
+                "**{title}**, says Monitor, {started}.",
+                title=title,
+                started=elements.ago(monitored.started),
+            ),
+            icon=icon,
+        )
         st.page_link(
             "pages/monitor/page.py",
-            label="See the report",
+            label=_("See the report"),
             icon=":material/arrow_forward:",
             query_params={"report": monitored.run_id},
         )
         return
     if run.metrics["rows_scored"] < monitor.MIN_ROWS:
-        st.info(f"Monitor compares {monitor.MIN_ROWS} rows or more: these are too few to judge.")
+        st.info(
+            _(
+                "Monitor compares {min_rows} rows or more: these are too few to judge.",
+                min_rows=monitor.MIN_ROWS,
+            )
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("Whether the model fits these rows is for Monitor to say.", width="content")
+        st.markdown(_("Whether the model fits these rows is for Monitor to say."), width="content")
         st.page_link(
             "pages/monitor/page.py",
-            label="Monitor these rows",
+            label=_("Monitor these rows"),
             icon=":material/monitor_heart:",
             query_params={"scoring": scoring},
         )
@@ -109,16 +124,24 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
     base_rate = of.get(f"base_rate_{source}")
     shown = [
         (
-            "Rows scored",
+            _("Rows scored"),
             f"{of['rows_scored']:,.0f}",
-            f"{of['rows_labelled']:,.0f} with label, {out:,.0f} left out",
+            _(
+                "{rows_labelled:,.0f} with label, {out:,.0f} left out",
+                rows_labelled=of["rows_labelled"],
+                out=out,
+            ),
         ),
         (
-            "Mean probability",
+            _("Mean probability"),
             f"{of['probability_mean']:.1%}",
-            f"{of['predicted_positive']:,.0f} rows labelled {spec.positive}"
+            _(
+                "{predicted_positive:,.0f} rows labelled {positive}",
+                predicted_positive=of["predicted_positive"],
+                positive=spec.positive,
+            )
             if base_rate is None
-            else f"{base_rate:.1%} observed",
+            else _("{base_rate:.1%} observed", base_rate=base_rate),
         ),
     ]
     if base_rate is not None:
@@ -126,18 +149,21 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
             (
                 title,
                 elements.metric_text(of, f"{name}_{source}", digits),
-                f"{_interval(of, f'{name}_{source}', digits)}"
-                f"{elements.metric_text(test, f'{name}_test', digits)} on the test set",
+                _(
+                    "{of}{test} on the test set",
+                    of=_interval(of, f"{name}_{source}", digits),
+                    test=elements.metric_text(test, f"{name}_test", digits),
+                ),
             )
             for name, title, digits in (
-                ("log_loss", "Log loss", 4),
+                ("log_loss", _("Log loss"), 4),
                 ("f1", "F1", 3),
-                ("roc_auc", "ROC AUC", 3),
-                ("skill", "Skill over base rate", 4),
+                ("roc_auc", _("ROC AUC"), 3),
+                ("skill", _("Skill over base rate"), 4),
             )
         ]
     if of.get("rows_per_second"):
-        shown.append(("Speed", f"{of['rows_per_second']:,.0f} rows/s", "reading included"))
+        shown.append((_("Speed"), f"{of['rows_per_second']:,.0f} rows/s", _("reading included")))
     elements.figures(shown)
     if base_rate is not None:
         caution(spec, run, base_rate, test)
@@ -147,7 +173,7 @@ def _interval(of: dict[str, float], name: str, digits: int) -> str:
     low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
     if low is None or high is None:
         return ""
-    return f"{low:.{digits}f} to {high:.{digits}f}; "
+    return _("{low:.{digits}f} to {high:.{digits}f};", low=low, digits=digits, high=high) + " "
 
 
 def caution(
@@ -158,26 +184,44 @@ def caution(
     reached = of.get("predicted_positive", 0)
     if reached == 0:
         sentences.append(
-            f"No row reaches the threshold: every one is called {spec.negative}, so F1 is 0."
+            _(
+                "No row reaches the threshold: every one is called {negative}, so F1 is 0.",
+                negative=spec.negative,
+            )
         )
         sentences.append(THRESHOLD_TODO)
     elif reached == of["rows_scored"]:
-        sentences.append(f"Every row reaches the threshold: all are called {spec.positive}.")
+        sentences.append(
+            _("Every row reaches the threshold: all are called {positive}.", positive=spec.positive)
+        )
         sentences.append(THRESHOLD_TODO)
     elif of.get(f"f1_{source}") == 0:
         sentences.append(
-            f"Only {reached:,.0f} of {of['rows_scored']:,.0f} rows reach the threshold, and none "
-            f"that is known was {spec.positive}, so F1 is 0."
+            _(
+                "Only {reached:,.0f} of {rows_scored:,.0f} rows reach the threshold, and none "
+                "that is known was {positive}, so F1 is 0.",
+                reached=reached,
+                rows_scored=of["rows_scored"],
+                positive=spec.positive,
+            )
         )
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        sentences.append(f"Always saying the base rate would have a log loss of {base:.4f} here.")
+        sentences.append(
+            _("Always saying the base rate would have a log loss of {base:.4f} here.", base=base)
+        )
     if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
         sentences.append(
-            f"Log loss is lower than the {known:.4f} of the test set only because "
-            f"{spec.positive} is rarer here ({base_rate:.1%} against "
-            f"{test['base_rate_test']:.1%}); skill allows for that."
+            _(
+                "Log loss is lower than the {known:.4f} of the test set only because "
+                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}); "
+                "skill allows for that.",
+                known=known,
+                positive=spec.positive,
+                base_rate=base_rate,
+                base_rate_test=test["base_rate_test"],
+            )
         )
     st.caption(" ".join(sentences))
 
@@ -187,20 +231,29 @@ def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     count = run.metrics.get("rows_rejected", 0)
     if not count:
         return
-    st.warning(f"{count:,.0f} rows hold a value that cannot be used. They were left out.")
+    st.warning(
+        _(
+            "{count_value:,.0f} rows hold a value that cannot be used. They were left out.",
+            count_value=count,
+        )
+    )
     with suppress(NotReadyError):
         rejected = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
         st.dataframe(rejected.head(1000), hide_index=True, height=240)
-        more = " The first 1,000 are shown; the file has them all." if len(rejected) > 1000 else ""
-        st.caption(f"Rows are counted from 0, as in the file below its header.{more}")
+        more = (
+            (" " + _("The first 1,000 are shown; the file has them all."))
+            if len(rejected) > 1000
+            else ""
+        )
+        st.caption(_("Rows are counted from 0, as in the file below its header.{more}", more=more))
         st.download_button(
-            "Rows left out (CSV)",
+            _("Rows left out (CSV)"),
             lambda: export.csv(rejected),
             on_click="ignore",
             file_name=f"left_out_{run.run_id[:12]}.csv",
             icon=":material/download:",
         )
-    with st.expander("What the check of all rows found"):
+    with st.expander(_("What the check of all rows found")):
         elements.validation(settings, run.run_id)
 
 
@@ -216,7 +269,7 @@ def charts(
     known = rows[LABEL].notna().to_numpy()
     if known.any():
         with right:
-            st.markdown(f"**The {known.sum():,} rows with label**")
+            st.markdown(_("**The {sum:,} rows with label**", sum=known.sum()))
             table = metrics.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
@@ -229,16 +282,23 @@ def charts(
 
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
     """Show the filtered rows page by page, and offer them as files."""
-    st.markdown("**What the model answered**")
+    st.markdown(_("**What the model answered**"))
     chosen = rows_chosen(spec, rows, run.run_id)
     pages = max(1, -(-len(chosen) // PAGE_ROWS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         # keyed by the filter: another selection starts on its first page
         filter_key = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
         page = st.number_input(
-            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{filter_key}", width=170
+            _("Page, 1 to {pages:,}", pages=pages),
+            1,
+            pages,
+            1,
+            key=f"page-{run.run_id}-{filter_key}",
+            width=170,
         )
-        st.markdown(f"{len(chosen):,} of {len(rows):,} rows", width="content")
+        st.markdown(
+            _("{chosen:,} of {rows:,} rows", chosen=len(chosen), rows=len(rows)), width="content"
+        )
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
     words = {1: spec.positive, 0: spec.negative}
     inputs = [column for column in rows.columns if column in spec.columns]
@@ -249,11 +309,14 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         column_config={
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
-                f"Probability of {spec.positive}", min_value=0, max_value=1, format="percent"
+                _("Probability of {positive}", positive=spec.positive),
+                min_value=0,
+                max_value=1,
+                format="percent",
             ),
-            PREDICTED: "Predicted label",
-            LABEL: "Actual label",
-            PREDICTION_ID: "Prediction id",
+            PREDICTED: _("Predicted label"),
+            LABEL: _("Actual label"),
+            PREDICTION_ID: _("Prediction id"),
         },
     )
     every = len(chosen) == len(rows)
@@ -267,14 +330,14 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
             on_click="ignore",
         )
         st.download_button(
-            "Parquet",
+            _("Parquet"),
             lambda: kept.to_parquet(index=False),
             file_name=f"{name}.parquet",
             icon=":material/download:",
             on_click="ignore",
         )
     if not every:
-        st.caption("The files hold the rows that pass the filters.")
+        st.caption(_("The files hold the rows that pass the filters."))
 
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
@@ -284,14 +347,17 @@ def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarra
             "Probability (%)", 0, 100, (0, 100), key=f"between-{run_id}", width=230
         )
         called = st.pills(
-            "Predicted", [spec.positive, spec.negative], key=f"called-{run_id}", width="content"
+            _("Predicted"), [spec.positive, spec.negative], key=f"called-{run_id}", width="content"
         )
         known = st.pills(
-            "Label", ["known", "unknown", "called wrong"], key=f"known-{run_id}", width="content"
+            _("Label"),
+            ["known", "unknown", _("called wrong")],
+            key=f"known-{run_id}",
+            width="content",
         )
-        order = st.selectbox("Order", ORDERS, key=f"order-{run_id}", width=150)
+        order = st.selectbox(_("Order"), ORDERS, key=f"order-{run_id}", width=150)
         sought = st.text_input(
-            f"{spec.id} or prediction id holds", key=f"sought-{run_id}", width=230
+            _("{id} or prediction id holds", id=spec.id), key=f"sought-{run_id}", width=230
         ).strip()
     probability = rows[PROBABILITY].to_numpy(dtype=float)
     predicted, label = rows[PREDICTED].to_numpy(), rows[LABEL].to_numpy(dtype=float)

@@ -9,6 +9,7 @@ import pandas as pd
 from core.platform import model_store, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import _
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -44,13 +45,13 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> str | N
             name: row_field.field(fields, spec, name, value, known.get(name, []), key=keys[name])
             for name, value in usual.items()
         }
-        if st.button("Score", type="primary", icon=":material/target:", key="score-row"):
+        if st.button(_("Score"), type="primary", icon=":material/target:", key="score-row"):
             elements.submit(
                 settings, "score", score.Options, source="row", port=served.port, row=row
             )
             if all(value is not None for value in row.values()):
                 explain_it(settings, served.version, row)
-        st.caption("The answer is kept in the predictions log. What moves it follows at once.")
+        st.caption(_("The answer is kept in the predictions log. What moves it follows at once."))
     return drawn
 
 
@@ -70,7 +71,7 @@ def court(
     """Draw the clickable court, with the newest map for the same other inputs."""
     court_map = part(spec.name, "court_map")
     place = place_of(spec, now) or st.session_state.get(f"place-{served.run_id}")
-    st.markdown("**Click the place on the court**")
+    st.markdown(_("**Click the place on the court**"))
     map_run = map_for(settings, served.run_id, served.version, now, followers)
     cells = (
         None
@@ -102,19 +103,26 @@ def court(
     off = [name for name in followers if differs(now[name], fitting[name])]
     if off:
         sentences.append(
-            f"{', '.join(off)} as filled in does not belong to this place: no such row exists. "
-            "Click the court to set all of them."
+            _(
+                "{off} as filled in does not belong to this place: no such row exists. Click "
+                "the court to set all of them.",
+                off=", ".join(off),
+            )
         )
     if cells is not None and map_run is not None and len(cells):
         distance = (cells["x"] - place[0]) ** 2 + (cells["y"] - place[1]) ** 2
         here = cells.loc[distance.idxmin(), "probability"]
-        sentences.append(f"The map says {here:.1%} {spec.positive} here.")
+        sentences.append(
+            _("The map says {here:.1%} {positive} here.", here=here, positive=spec.positive)
+        )
         sentences += court_map.support_sentences(cells, place, spec.rows.development_name)
     else:
-        sentences.append("Press Score to see the map of probability for the inputs as they stand.")
+        sentences.append(
+            _("Press Score to see the map of probability for the inputs as they stand.")
+        )
     st.caption(" ".join(sentences))
     if map_run is not None:
-        elements.run_link(map_run.run_id, "Map from")
+        elements.run_link(map_run.run_id, _("Map from"))
     return None if map_run is None else map_run.run_id
 
 
@@ -203,11 +211,29 @@ def show(
     milliseconds = run.metrics.get("latency_ms_median")
     elements.figures(
         [
-            ("Probability", f"{first[PROBABILITY]:.1%}", f"of {spec.positive}"),
-            ("Label", word, f"from {version.threshold:g} on it is {spec.positive}"),
+            (
+                _("Probability"),
+                f"{first[PROBABILITY]:.1%}",
+                _("of {positive}", positive=spec.positive),
+            ),
+            (
+                _("Label"),
+                word,
+                _(
+                    "from {threshold:g} on it is {positive}",
+                    threshold=version.threshold,
+                    positive=spec.positive,
+                ),
+            ),
         ]
         + (
-            [("Answered in", f"{milliseconds:.0f} ms", "one request")]
+            [
+                (
+                    _("Answered in"),
+                    _("{milliseconds:.0f} ms", milliseconds=milliseconds),
+                    _("one request"),
+                )
+            ]
             if milliseconds is not None
             else []
         )
@@ -215,7 +241,7 @@ def show(
     with st.container(horizontal=True, vertical_alignment="center"):
         elements.run_link(run.run_id, "PipelineAplicacao")
         if PREDICTION_ID in rows:
-            st.caption(f"Prediction id `{first[PREDICTION_ID]}`", width="content")
+            st.caption(_("Prediction id `{value}`", value=first[PREDICTION_ID]), width="content")
     with elements.show_errors():
         outcome(settings, spec, run, str(first.get(PREDICTION_ID, "")))
     given = row_of(run)
@@ -232,7 +258,7 @@ def show(
         what_moves_it(settings, spec, explained, version.threshold, drawn)
     elif not going and given and all(value is not None for value in given.values()):
         st.button(
-            "Show what moves it",
+            _("Show what moves it"),
             icon=":material/lightbulb:",
             key=f"explain-{run.run_id}",
             on_click=explain_it,
@@ -251,7 +277,9 @@ def outcome(
     words = {1: spec.positive, 0: spec.negative}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            "How did it come out?" if known != known else f"It came out: **{words[int(known)]}**",
+            _("How did it come out?")
+            if known != known
+            else _("It came out: **{value}**", value=words[int(known)]),
             width="content",
         )
         for label, word in words.items():
@@ -273,23 +301,28 @@ def what_moves_it(
     probability, base = of["probability"], of["base"]
     along = elements.table(settings, store, run.run_id, "along")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("What moves it", anchor=False, width="content")
+        st.subheader(_("What moves it"), anchor=False, width="content")
         elements.run_link(run.run_id, "Explicacao")
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**From the usual to this row**")
+        st.markdown(_("**From the usual to this row**"))
         table = elements.table(settings, store, run.run_id, "contributions")
         elements.chart(explanation_charts.waterfall(table, base, probability))
         st.caption(
-            f"SHAP values, in points: from {base:.1%}, the mean of {of['rows_background']:.0f} "
-            "test rows, to this row. The model knows what comes together, not what causes what."
+            _(
+                "SHAP values, in points: from {base:.1%}, the mean of {rows_background:.0f} "
+                "test rows, to this row. The model knows what comes together, not what causes "
+                "what.",
+                base=base,
+                rows_background=of["rows_background"],
+            )
         )
     with right:
-        st.markdown("**How far each input alone could move it**")
+        st.markdown(_("**How far each input alone could move it**"))
         reaches = explanation.reaches(along)
         elements.chart(explanation_charts.reach_bars(reaches, probability, threshold=threshold))
-        st.caption("Bars reach over the values that the test rows have; the mark is this row.")
-        name = st.selectbox("Along", reaches["feature"].tolist(), key="along")
+        st.caption(_("Bars reach over the values that the test rows have; the mark is this row."))
+        name = st.selectbox(_("Along"), reaches["feature"].tolist(), key="along")
         about = spec.about(name) if name in spec.columns else name
         elements.chart(
             explanation_charts.along(along[along["feature"] == name], axis_title=f"{name}: {about}")
@@ -297,8 +330,10 @@ def what_moves_it(
         court_map = part(spec.name, "court_map")
         if court_map and name in court_map.place_columns(spec, reaches["feature"].tolist()):
             st.caption(
-                "This input belongs to the place: moved alone, it makes rows that do not "
-                "exist. The map moves all of them together."
+                _(
+                    "This input belongs to the place: moved alone, it makes rows that do not "
+                    "exist. The map moves all of them together."
+                )
             )
     if drawn == run.run_id or "cells_map" not in of:
         return
@@ -314,7 +349,7 @@ def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, thresh
         return
     court_map = part(spec.name, "court_map")
     place = place_of(spec, row_of(run))
-    st.markdown("**From every place, all else as in this row**")
+    st.markdown(_("**From every place, all else as in this row**"))
     st.altair_chart(
         court_map.court_chart(
             cells, place, threshold=threshold, positive=spec.positive, clickable=False
