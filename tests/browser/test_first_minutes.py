@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = tuple(title for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();
