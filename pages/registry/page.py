@@ -399,7 +399,7 @@ def ledger() -> None:
         ],
         decision=moves["decision"].map(version_list.move),
         decided_by=moves["decided_by"].map(version_list.person),
-        reason=moves["reason"].map(version_list.words),
+        reason=moves["reason"].map(elements.words),
         run=[f"/runs?run={run_id}" if run_id else None for run_id in moves["run_id"]],
     )
     shown["hours"] = shown["hours"].dt.total_seconds() / 3600

@@ -12,7 +12,7 @@ import streamlit as st
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words, _, in_context, loads, n_, number, p_, sentences
+from core.platform.messages import Message, Words, _, in_context, n_, number, p_, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion
@@ -58,14 +58,9 @@ def candidate(version: ModelVersion) -> str:
     return str(kinds.title(kind)) if kind else _("unknown kind")
 
 
-def words(cell: Words) -> str:
-    """Return a stored text, which may be a message, in words."""
-    return str(loads(cell) if isinstance(cell, str) else cell)
-
-
 def person(name: Words) -> str:
     """Return who decided, in words."""
-    return _("unknown") if name == registry.UNKNOWN else words(name)
+    return _("unknown") if name == registry.UNKNOWN else elements.words(name)
 
 
 def move(decision: str) -> str:
@@ -221,7 +216,7 @@ def compared(settings: Settings, first: str, other: str) -> None:
     except NotReadyError:
         st.warning(elements.plain(_why_not(rules)))
         return
-    st.markdown(elements.plain(words(rules.loc["same_rows", "text"])))
+    st.markdown(elements.plain(elements.words(rules.loc["same_rows", "text"])))
     names = _("version {version}", version=first), _("version {version}", version=other)
     titles = _("Version {version}", version=first), _("Version {version}", version=other)
     left, right = elements.side_by_side()
@@ -274,7 +269,7 @@ def _between(low: float, high: float) -> str:
 def _why_not(rules: pd.DataFrame) -> str:
     """Return why two versions could not be compared."""
     against = rules[rules["verdict"].isin(("hold", "refuse"))]
-    reasons = sentences(*(words(text) for text in against["text"]))
+    reasons = sentences(*(elements.words(text) for text in against["text"]))
     return str(reasons or Message("They could not be compared."))
 
 
@@ -393,7 +388,7 @@ def last_answer(settings: Settings) -> None:
             width="content",
         )
         elements.run_link(run.run_id, "Promocao")
-    st.markdown(elements.plain(words(decided.reason)))
+    st.markdown(elements.plain(elements.words(decided.reason)))
     rule_table(elements.table(settings, settings.mlflow_uri, run.run_id, "rules"))
 
 
@@ -425,7 +420,7 @@ def rule_table(rules: pd.DataFrame) -> None:
     st.table(
         pd.DataFrame(
             {
-                _("Rule"): [words(title) for title in rules["title"]],
+                _("Rule"): [elements.words(title) for title in rules["title"]],
                 _("Verdict"): [str(VERDICTS[verdict]) for verdict in rules["verdict"]],
                 _("Found"): [
                     _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
@@ -433,7 +428,9 @@ def rule_table(rules: pd.DataFrame) -> None:
                 _("Limit"): [
                     _limited(*of) for of in zip(rules["code"], rules["limit"], strict=True)
                 ],
-                _("What it means"): [elements.plain(words(text)) for text in rules["text"]],
+                _("What it means"): [
+                    elements.plain(elements.words(text)) for text in rules["text"]
+                ],
             }
         ),
         hide_index=True,

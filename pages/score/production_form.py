@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.data import snapshots
 from core.platform.config import Settings
 from core.platform.messages import _
@@ -9,7 +11,6 @@ from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.serving import server
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
@@ -22,10 +23,10 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         return
     st.caption(
         _(
-            "All rows of the raw data with {column} = {production}, with and without "
-            "label. Those with a label answer whether the model fits them.",
+            "All rows of the raw data with {column} = {value}, with and without label. Those with "
+            "a label show whether the model fits them.",
             column=spec.rows.column,
-            production=spec.rows.production,
+            value=spec.rows.production,
         )
     )
     if st.button(_("Score"), type="primary", icon=":material/target:", key="score-production"):
