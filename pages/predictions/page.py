@@ -1,13 +1,15 @@
 """Predictions: what was predicted, for whom, and the true labels."""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pandas as pd
+import streamlit as st
 
-from core.platform import storage, tracking
+from core.platform import project, storage, tracking
 from core.platform import table_files as export
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, day, listed, n_, number, plural, sentences
 from core.platform.own_columns import (
     ALIAS,
     IS_SAMPLE,
@@ -31,7 +33,6 @@ from core.scoring import label
 from core.serving import gateway
 from core.stats import agreement
 from pages.shared import code_snippets, csv_format, drafts, elements, set_aside_list, uploads
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -50,28 +51,49 @@ drafts.hold(
 PAGE_ROWS, FILE_ROWS = 100, 100_000
 DAY = 86_400
 SOURCES = {
-    "production": spec.rows.production_name.capitalize(),
-    "file": Message("File"),
-    "upload": Message("File"),
-    "page": Message("Page"),
-    "row": Message("One row"),
-    "api": "API",
+    "production": str(project.words(spec.rows.production_name)).capitalize(),
+    "file": _("File"),
+    "upload": _("File"),
+    "page": _("Page"),
+    "row": _("One row"),
+    "api": _("API"),
 }
+CLASSES = {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
 # texts for coded reasons of a gap
 GAPS = {
     gap_journal.ENDED: Message(
-        "The endpoint ended while the log was down; at least so many rows waited."
+        "The endpoint ended while the log was down; at least this many rows were waiting."
     )
 }
-TIMES = {"All": None, "Last hour": 3600, "Last day": DAY, "Last 7 days": 7 * DAY, "Days": 0}
-WHO = {"All": None, "Answers": False, "Shadow answers": True}
-KNOWN = {"All": None, "With label": True, "Without label": False}
-DATA = {"All": None, "Real rows": False, "Sample rows": True}
+# code of a filter -> its name and its value
+TIMES: dict[str, tuple[Message, int | None]] = {
+    "all": (Message("All"), None),
+    "hour": (Message("Last hour"), 3600),
+    "day": (Message("Last day"), DAY),
+    "week": (Message("Last 7 days"), 7 * DAY),
+    "days": (Message("Days"), 0),
+}
+Filter = dict[str, tuple[Message, bool | None]]
+WHO: Filter = {
+    "all": (Message("All"), None),
+    "answers": (Message("Answers"), False),
+    "shadow": (Message("Shadow answers"), True),
+}
+KNOWN: Filter = {
+    "all": (Message("All"), None),
+    "known": (Message("With label"), True),
+    "unknown": (Message("Without label"), False),
+}
+DATA: Filter = {
+    "all": (Message("All"), None),
+    "real": (Message("Real rows"), False),
+    "sample": (Message("Sample rows"), True),
+}
 OUTCOMES = {
     "new": (Message("New"), Message("had no label before")),
     "repeated": (Message("Repeated"), Message("known already")),
     "changed": (Message("Changed"), Message("replaced an older label")),
-    "outdated": (Message("Outdated"), Message("a newer label stays")),
+    "outdated": (Message("Outdated"), Message("a newer label is kept")),
     "unmatched": (Message("Unmatched"), Message("of predictions not in the log yet; kept")),
     "rejected": (Message("Rejected"), Message("could not be used")),
 }
@@ -81,30 +103,32 @@ def figures(tallies: list[predictions.Tally]) -> None:
     answers = [tally for tally in tallies if not tally.is_shadow]
     rows, known = sum(tally.rows for tally in answers), sum(tally.labels for tally in answers)
     shadows = sum(tally.rows for tally in tallies if tally.is_shadow)
-    day: dict[str, int] = {}
+    latest: dict[str, int] = {}
     for source, count in predictions.by_source(settings, time.time() - DAY).items():
-        name = SOURCES.get(source, source)
-        day[name] = day.get(name, 0) + count
-    by_source = ", ".join(f"{name} {count:,}" for name, count in day.items())
+        kind = "file" if source == "upload" else source
+        latest[kind] = latest.get(kind, 0) + count
+    by_source = listed(
+        [f"{SOURCES.get(kind, kind)} {number(count)}" for kind, count in latest.items()], "unit"
+    )
     since = min((tally.first_at for tally in answers), default=None)
     shown = [
         (
             _("Predictions"),
-            f"{rows:,}",
-            _("since {value}", value=moment(since)[:10]) if since else "",
+            number(rows),
+            _("since {day}", day=datetime.fromtimestamp(since).date()) if since else "",
         ),
         (
             _("With label"),
-            f"{known:,}",
-            _("{value:.1%} of them", value=known / rows) if rows else "",
+            number(known),
+            _("{share:.1%} of them", share=known / rows) if rows else "",
         ),
-        ("Last 24 hours", f"{sum(day.values()):,}", by_source or _("none asked for")),
+        (_("Last 24 hours"), number(sum(latest.values())), by_source),
     ]
     made_up = sum(tally.rows for tally in answers if tally.is_sample)
     if made_up:
-        shown.append((_("Of the sample"), f"{made_up:,}", _("built-in sample, not real data")))
+        shown.append((_("Of the sample"), number(made_up), str(elements.SAMPLE)))
     if shadows:
-        shown.append((_("Shadow answers"), f"{shadows:,}", _("of a challenger, only recorded")))
+        shown.append((_("Shadow answers"), number(shadows), _("of a challenger, sent to nobody")))
     elements.figures(shown)
 
 
@@ -118,17 +142,24 @@ def log_state() -> None:
         return
     state = status.log
     if not state.ok:
-        since = _(", since {since}", since=elements.ago(state.since)) if state.since else ""
-        st.warning(
-            _(
-                "**The log is behind{since}.** {value} Requests are still answered; "
-                "{waiting:,} rows are waiting to be written",
-                since=since,
-                value=elements.plain(state.reason or ""),
-                waiting=state.waiting,
+        behind = Message("**The predictions log cannot be written.**")
+        if state.since:
+            behind = Message(
+                "**The predictions log has not been writable for {time}.**",
+                time=elements.length(time.time() - state.since),
             )
-            + (_(", {lost:,} did not fit and are lost.", lost=state.lost) if state.lost else ".")
+        waiting = plural(
+            "Requests are still answered; {count:,} row waits to be written.",
+            "Requests are still answered; {count:,} rows wait to be written.",
+            state.waiting,
         )
+        lost = plural(
+            "{count:,} row did not fit and is lost.",
+            "{count:,} rows did not fit and are lost.",
+            state.lost,
+        )
+        reason = elements.plain(elements.words(state.reason))
+        st.warning(str(sentences(behind, reason, waiting, lost if state.lost else "")))
 
 
 def gaps() -> None:
@@ -137,20 +168,25 @@ def gaps() -> None:
         return
     lost = sum(gap.rows for gap in log_gaps)
     st.warning(
-        _(
-            "**{lost:,} predictions are missing in the log.** They were answered while it "
-            "could not be written. Figures of these times are of the other rows.",
-            lost=lost,
+        n_(
+            "**{count:,} prediction is missing in the log.** It was answered while the log could "
+            "not be written; metrics exclude it.",
+            "**{count:,} predictions are missing in the log.** They were answered while the log "
+            "could not be written; metrics exclude them.",
+            lost,
         )
     )
-    with st.expander(_("Gaps ({log_gaps})", log_gaps=len(log_gaps))):
+    with st.expander(_("Gaps ({gaps:,})", gaps=len(log_gaps))):
         st.table(
             pd.DataFrame(
                 {
-                    "From": [moment(gap.begun) for gap in log_gaps],
-                    "To": [moment(gap.ended) for gap in log_gaps],
-                    "Rows missing": [f"{gap.rows:,}" for gap in log_gaps],
-                    "Why": [elements.plain(GAPS.get(gap.reason, gap.reason)) for gap in log_gaps],
+                    _("From"): [moment(gap.begun) for gap in log_gaps],
+                    _("To"): [moment(gap.ended) for gap in log_gaps],
+                    _("Rows missing"): [number(gap.rows) for gap in log_gaps],
+                    _("Why"): [
+                        elements.plain(elements.words(GAPS.get(gap.reason, gap.reason)))
+                        for gap in log_gaps
+                    ],
                 }
             ),
             hide_index=True,
@@ -158,28 +194,28 @@ def gaps() -> None:
 
 
 def moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
+    return day(datetime.fromtimestamp(at))
 
 
 def filters(tallies: list[predictions.Tally]) -> predictions.Filters:
     search = st.text_input(
         _("Search"),
         key="search",
-        placeholder=_("A prediction id, a request id, or a {id}", id=spec.id),
+        placeholder=_("A prediction id, a request id, or a {key}", key=spec.id),
     )
     with st.container(horizontal=True):
-        when = st.selectbox(_("Time"), list(TIMES), key="when", width=150)
+        when = choice(_("Time"), TIMES, "when")
         since, until = None, None
-        if TIMES[when]:
+        if seconds := TIMES[when][1]:
             # rounded to the minute: otherwise every rerun would be another query
-            since = time.time() // 60 * 60 - TIMES[when]
-        elif when == "Days":
+            since = time.time() // 60 * 60 - seconds
+        elif when == "days":
             today = datetime.now().date()
             days = st.date_input(
                 _("From, to"), (today - timedelta(6), today), key="days", width=230
             )
             if len(days) == 2:
-                begin, end = (datetime.combine(day, datetime.min.time()) for day in days)
+                begin, end = (datetime.combine(date, datetime.min.time()) for date in days)
                 since, until = begin.timestamp(), (end + timedelta(1)).timestamp()
         sources = sorted({tally.source for tally in tallies})
         source = st.selectbox(
@@ -199,23 +235,32 @@ def filters(tallies: list[predictions.Tally]) -> predictions.Filters:
             width=110,
             format_func=lambda number: number or _("All"),
         )
-        who = st.selectbox(_("Answers"), list(WHO), key="who", width=170)
-        known = st.selectbox(_("Label"), list(KNOWN), key="known", width=150)
-        data = _("All")
+        who = choice(_("Answers"), WHO, "who", width=170)
+        known = choice(_("Label"), KNOWN, "known")
+        data = "all"
         if any(tally.is_sample for tally in tallies):
-            data = st.selectbox(_("Data"), list(DATA), key="data", width=150)
+            data = choice(_("Data"), DATA, "data")
         low, high = st.slider(_("Probability"), 0.0, 1.0, (0.0, 1.0), 0.01, key="range", width=220)
     return predictions.Filters(
         since=since,
         until=until,
         source=source,
         version=version,
-        is_shadow=WHO[who],
-        is_labelled=KNOWN[known],
-        is_sample=DATA[data],
+        is_shadow=WHO[who][1],
+        is_labelled=KNOWN[known][1],
+        is_sample=DATA[data][1],
         low=low,
         high=high,
         search=search.strip() or None,
+    )
+
+
+def choice(
+    label: str, options: Mapping[str, tuple[Message, object]], key: str, width: int = 150
+) -> str:
+    """Draw a filter, and return the code of its selection."""
+    return st.selectbox(
+        label, list(options), format_func=lambda code: str(options[code][0]), key=key, width=width
     )
 
 
@@ -229,15 +274,11 @@ def newest(tallies: list[predictions.Tally]) -> None:
         settings, chosen, before=pages[-1] if pages else None, limit=PAGE_ROWS
     )
     if rows.empty:
-        st.info(_("No prediction is like that. Choose other filters."))
+        st.info(_("No predictions match. Change the filters."))
         return
     total = predictions.count(settings, chosen, at_most=FILE_ROWS + 1)
     first = len(pages) * PAGE_ROWS + 1
-    of = (
-        f"{total:,}"
-        if total != FILE_ROWS + 1
-        else _("more than {file_rows:,}", file_rows=FILE_ROWS)
-    )
+    of = number(total) if total != FILE_ROWS + 1 else _("more than {rows:,}", rows=FILE_ROWS)
     show(rows)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(_("Newer"), icon=":material/chevron_left:", disabled=not pages, on_click=back)
@@ -250,7 +291,7 @@ def newest(tallies: list[predictions.Tally]) -> None:
             args=(last,),
         )
         st.caption(
-            _("{first:,} to {value:,} of {of}", first=first, value=first + len(rows) - 1, of=of),
+            _("{first:,} to {last:,} of {all}", first=first, last=first + len(rows) - 1, all=of),
             width="content",
         )
         st.download_button(
@@ -268,9 +309,7 @@ def newest(tallies: list[predictions.Tally]) -> None:
             on_click="ignore",
         )
     if total > FILE_ROWS:
-        st.caption(
-            _("The files hold the newest {file_rows:,} of what is filtered.", file_rows=FILE_ROWS)
-        )
+        st.caption(_("The files hold the newest {rows:,} predictions that match.", rows=FILE_ROWS))
     if chosen.search and len(rows) <= 10:
         for _unused, row in rows.iterrows():
             history(row)
@@ -291,7 +330,7 @@ def show(rows: pd.DataFrame) -> None:
             **{
                 SCORED_AT: pd.to_datetime(rows[SCORED_AT], unit="s", utc=True),
                 SOURCE: rows[SOURCE].map(lambda name: SOURCES.get(name, name)),
-                ALIAS: rows[ALIAS].where(~rows[IS_SHADOW], "shadow"),
+                ALIAS: rows[ALIAS].where(~rows[IS_SHADOW], _("shadow")),
                 IS_SAMPLE: rows[IS_SAMPLE].map(elements.data_word),
             }
         ),
@@ -315,7 +354,7 @@ def show(rows: pd.DataFrame) -> None:
             SCORED_AT: st.column_config.DatetimeColumn(_("Time"), format="YYYY-MM-DD HH:mm:ss"),
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
-                _("Probability of {positive}", positive=spec.positive),
+                _("Probability of {positive}", positive=CLASSES[1]),
                 min_value=0,
                 max_value=1,
                 format="percent",
@@ -343,12 +382,12 @@ def history(row: pd.Series) -> None:
     """Show the origin of a prediction, and the history of its label."""
     with st.container(border=True):
         st.markdown(
-            _(
-                "**{value}**  \nVersion {value_2} said {value_3:.1%} on {value_4}.",
-                value=row[PREDICTION_ID],
-                value_2=elements.plain(row[VERSION]),
-                value_3=row[PROBABILITY],
-                value_4=moment(row[SCORED_AT]),
+            f"**{row[PREDICTION_ID]}**  \n"
+            + _(
+                "Version {version} predicted {probability:.1%} on {when}.",
+                version=elements.plain(row[VERSION]),
+                probability=row[PROBABILITY],
+                when=moment(row[SCORED_AT]),
             )
             + elements.sample_mark(row[IS_SAMPLE])
         )
@@ -361,25 +400,23 @@ def history(row: pd.Series) -> None:
             is_sample=bool(row[IS_SAMPLE]),
         )
         if not reports:
-            st.caption(_("No label was reported yet."))
+            st.caption(_("No label yet."))
             return
         st.table(
             pd.DataFrame(
                 {
-                    "Received": [moment(report.received_at) for report in reports],
-                    "Label": [
-                        spec.positive if report.label else spec.negative for report in reports
-                    ],
-                    "Known since": [moment(report.labelled_at) for report in reports],
-                    "From": [
+                    _("Received"): [moment(report.received_at) for report in reports],
+                    _("Label"): [CLASSES[int(report.label)] for report in reports],
+                    _("Known since"): [moment(report.labelled_at) for report in reports],
+                    _("Source"): [
                         elements.plain(SOURCES.get(report.source, report.source))
                         for report in reports
                     ],
-                    "What it did": [
+                    _("Effect"): [
                         f"{OUTCOMES[report.outcome][0]}: {OUTCOMES[report.outcome][1]}"
                         for report in reports
                     ],
-                    "Named by": [
+                    _("Identified by"): [
                         _("prediction id") if report.name == row[PREDICTION_ID] else spec.id
                         for report in reports
                     ],
@@ -397,9 +434,9 @@ def side_by_side() -> None:
     st.subheader(_("Champion and challenger on the same requests"), anchor=False)
     st.caption(
         _(
-            "The newest {pairs:,} rows that version {champion} answered and version "
-            "{challenger} answered in its shadow. Nobody was sent the shadow's answers.",
-            pairs=len(pairs),
+            "The newest {rows:,} rows that version {champion} answered and version {challenger} "
+            "scored as its shadow. Shadow answers are sent to nobody.",
+            rows=len(pairs),
             champion=champion,
             challenger=challenger,
         )
@@ -410,23 +447,23 @@ def side_by_side() -> None:
             (
                 _("Mean difference"),
                 _("{value:+.2f} points", value=100 * summary.difference),
-                _("challenger minus champion, in percent"),
+                _("challenger minus champion"),
             ),
             (
-                _("Mean distance"),
+                _("Mean absolute difference"),
                 _("{value:.2f} points", value=100 * summary.distance),
-                _("whichever is higher"),
+                _("regardless of sign"),
             ),
             (
                 _("Labels that differ"),
-                f"{summary.labels_differ:.1%}",
+                number(summary.labels_differ, ".1%"),
                 _("of {rows:,} rows", rows=summary.rows),
             ),
         ]
     )
     with st.container(width=elements.HALF_WIDTH):
         elements.chart(agreement.agreement_chart(pairs))
-    st.caption(_("On the dashed line both say the same."))
+    st.caption(_("On the dashed line both agree."))
 
 
 def by_file(tallies: list[predictions.Tally]) -> None:
@@ -435,29 +472,28 @@ def by_file(tallies: list[predictions.Tally]) -> None:
     files = uploads.ask(
         settings,
         _(
-            "CSV or parquet file with the column {value} or {id}, and {target} or {value_2}",
-            value=names[PREDICTION_ID],
-            id=spec.id,
+            "CSV or parquet file with the column {id} or {key}, and {target} or {label}",
+            id=names[PREDICTION_ID],
+            key=spec.id,
             target=spec.target,
-            value_2=names[LABEL],
+            label=names[LABEL],
         ),
         "labels",
         types=["csv", "parquet"],
     )
     st.caption(
         _(
-            "Labels may come in any order, late, and before their predictions; the same "
-            "file again changes nothing. A column {value} says when each label was found "
-            "out: the newest is the last word, and the time of arrival counts where there "
-            "is none.",
-            value=names[LABELLED_AT],
+            "Labels may arrive late, in any order, or before their predictions; importing a file "
+            "twice changes nothing. The newest label counts, by the column {time}, or by the time "
+            "of arrival without it.",
+            time=names[LABELLED_AT],
         )
     )
     staged = files[0] if files else None
     written = preview(staged) if staged else {}
     data = whose_keys(tallies)
     if st.button(
-        _("Take labels in"),
+        _("Import labels"),
         type="primary",
         icon=":material/new_label:",
         key="take",
@@ -482,16 +518,15 @@ def whose_keys(tallies: list[predictions.Tally]) -> str | None:
         return None
     kinds = {"real": _("Real rows"), "sample": _("Sample rows")}
     return st.segmented_control(
-        _("Whose rows does a {id} name?", id=spec.id),
+        _("Which rows does {key} identify?", key=spec.id),
         list(kinds),
         format_func=kinds.__getitem__,
         default="real",
         required=True,
         key="whose-keys",
         help=_(
-            "A key names a row within its own data only: labels of real rows never go to "
-            "predictions of the built-in sample. A prediction_id names its prediction "
-            "without that."
+            "A key identifies a row within its own data only: labels of real rows never go to "
+            "predictions of the built-in sample. With a prediction_id this does not matter."
         ),
     )
 
@@ -505,25 +540,27 @@ def preview(staged: storage.Upload) -> dict | None:
 
 def outcome(run: tracking.RunInfo) -> None:
     st.markdown(
-        _(
-            "**Last file:** {file}, {rows:,.0f} rows, {value}",
+        n_(
+            "**Last file:** {file}, {count:,} row, {when}",
+            "**Last file:** {file}, {count:,} rows, {when}",
+            int(run.metrics["rows"]),
             file=elements.plain(run.params["file"]),
-            rows=run.metrics["rows"],
-            value=elements.ago(run.ended or run.started),
+            when=elements.ago(run.ended or run.started),
         )
         + elements.sample_mark(run.is_sample)
     )
     elements.figures(
         [
-            (title, f"{run.metrics[f'labels_{name}']:,.0f}", note)
+            (title, number(run.metrics[f"labels_{name}"], ",.0f"), note)
             for name, (title, note) in OUTCOMES.items()
         ]
     )
     elements.run_link(run.run_id, "RecepcaoRotulos")
-    rejected = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+    stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+    rejected = stored.assign(reason=stored["reason"].map(elements.words))
     if len(rejected):
         with st.expander(
-            _("Rows that could not be used ({rejected:,})", rejected=len(rejected)), expanded=True
+            _("Rows that could not be used ({rows:,})", rows=len(rejected)), expanded=True
         ):
             st.dataframe(
                 rejected,
@@ -540,10 +577,10 @@ def outcome(run: tracking.RunInfo) -> None:
 
 
 elements.header(
-    Message("Predictions"),
-    Message(
-        "Every answer of a served model is kept here: what was asked, what was said, "
-        "by which version, and what it turned out to be."
+    _("Predictions"),
+    _(
+        "Every prediction of a served model: its inputs, the probability, the version, and the "
+        "actual label once it is known."
     ),
 )
 with elements.show_errors():
@@ -557,14 +594,8 @@ with elements.show_errors():
         side_by_side()
     else:
         gaps()
-        st.info(
-            Message(
-                "Nothing was predicted yet. Serve a model, then score rows or call it yourself."
-            )
-        )
-        st.page_link(
-            "pages/serve/page.py", label=Message("Go to Serve"), icon=":material/arrow_forward:"
-        )
+        st.info(_("No predictions yet. Serve a model, then score rows or call its API."))
+        st.page_link("pages/serve/page.py", label=_("Go to Serve"), icon=":material/arrow_forward:")
 with elements.show_errors():
     by_file(predictions.tallies(settings))
 code_snippets.panel(settings, "label")

@@ -325,8 +325,8 @@ def what_moves_it(
         elements.chart(explanation_charts.waterfall(table, base, probability))
         st.caption(
             _(
-                "SHAP values in points: from {base:.1%}, the mean of {rows:,.0f} test rows, to this "
-                "row. They show association, not causation.",
+                "SHAP values in points: from {base:.1%}, the mean of {rows:,.0f} test rows, to "
+                "this row. They show association, not causation.",
                 base=base,
                 rows=of["rows_background"],
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.platform.config import Settings
-from core.platform.messages import _
+from core.platform.messages import _, n_
 from core.serving import api_keys
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 SHOWN = "api-key-made"
 
@@ -17,16 +18,17 @@ def section(settings: Settings) -> None:
     st.subheader(_("API keys"), anchor=False)
     keys = api_keys.listed(settings)
     st.markdown(
-        _(
-            "{keys} key{value}: a call needs one of them, in the header `X-Api-Key`. "
-            "`/ping`, `/health` and `/version` answer without.",
-            keys=len(keys),
-            value="s"[: len(keys) != 1],
+        n_(
+            "{count:,} key: a call needs it in the header `X-Api-Key`. `/ping`, `/health` and "
+            "`/version` need none.",
+            "{count:,} keys: a call needs one of them in the header `X-Api-Key`. `/ping`, "
+            "`/health` and `/version` need none.",
+            len(keys),
         )
         if keys
         else _(
-            "There is none: every program on this machine may ask for predictions. As soon "
-            "as there is one, a call without a key is refused (401)."
+            "No keys: every program on this machine may ask for predictions. Once there is a key, "
+            "calls without one are refused (401)."
         )
     )
     form = st.form("api-key", border=False, clear_on_submit=True)
@@ -36,7 +38,7 @@ def section(settings: Settings) -> None:
             max_chars=api_keys.NAME_LENGTH,
             placeholder=_("who or what will use it"),
         )
-        sent = st.form_submit_button(_("Make a key"), icon=":material/key:")
+        sent = st.form_submit_button(_("Create a key"), icon=":material/key:")
     if sent:
         with elements.show_errors():
             st.session_state[SHOWN] = (name, api_keys.create(settings, name))
@@ -45,9 +47,9 @@ def section(settings: Settings) -> None:
     if made is not None:
         st.success(
             _(
-                "The key **{value}**. Copy it now: only its SHA-256 is kept, it cannot be "
-                "shown again.",
-                value=elements.plain(made[0]),
+                "The key **{name}**. Copy it now: only its SHA-256 is kept, so it cannot be shown "
+                "again.",
+                name=elements.plain(made[0]),
             )
         )
         st.code(made[1], language=None)
@@ -55,16 +57,16 @@ def section(settings: Settings) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 _(
-                    "**{name}** · made {created}",
+                    "**{name}** · created {when}",
                     name=elements.plain(key.name),
-                    created=elements.ago(key.created),
+                    when=elements.ago(key.created),
                 ),
                 width="content",
             )
             with st.popover(_("Revoke"), icon=":material/key_off:"):
                 st.markdown(_("Programs that use it are refused from then on."))
                 st.button(
-                    _("Revoke it for good"),
+                    _("Revoke permanently"),
                     key=f"revoke-{key.key_id}",
                     type="primary",
                     on_click=_revoke,

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
+import streamlit as st
+
 from core.jobs import jobs
-from core.platform import model_store, tracking
-from core.platform.messages import Message, _
+from core.platform import messages, model_store, tracking
+from core.platform.messages import _
 from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
 from pages.shared import code_snippets, drafts, elements, set_aside_list
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold("serve", "serve-target", "serve-port", "serve-shadow")
@@ -48,18 +49,18 @@ def form(listed: list[ModelVersion]) -> None:
         step=1,
         placeholder=_("the live endpoint for the champion, else the next free one"),
         help=_(
-            "Without a port the champion answers on the live endpoint, {serve_port} if "
-            "that is free. The previous champion, or any other version, is served beside "
-            "it, to be tried; to bring it back, roll back on the page Registry.",
-            serve_port=settings.serve_port,
+            "Without a port the champion answers on the live endpoint, port {port} if it is free. "
+            "Any other version is served beside it, to try it. To restore the previous champion, "
+            "roll back on the page Registry.",
+            port=settings.serve_port,
         ),
     )
     shadow = st.checkbox(
         _("Send it a copy of every request to the live endpoint (shadow)"),
         key="serve-shadow",
         help=_(
-            "For a challenger beside the champion: it answers the same requests, its "
-            "answers go to the predictions log and to nobody else."
+            "For a challenger: it scores the same requests, and its answers go to the predictions "
+            "log only."
         ),
     )
     sent = st.button(_("Start"), type="primary", icon=":material/play_arrow:")
@@ -82,19 +83,19 @@ def live_endpoint(listed: list[ModelVersion]) -> None:
         return
     st.warning(
         _(
-            "The live endpoint on port {port} answers by version {version}, but the "
-            "champion is version {version_2}.",
+            "The live endpoint on port {port} serves version {served}, but the champion is version "
+            "{champion}.",
             port=live.port,
-            version=live.version,
-            version_2=champion.version,
+            served=live.version,
+            champion=champion.version,
         )
     )
     going = any(job.step in ("serve", "promote") for job in jobs.active(settings))
     if st.button(
-        _("Follow the champion, version {version}", version=champion.version),
+        _("Switch to the champion, version {version}", version=champion.version),
         icon=":material/sync:",
         disabled=going,
-        help=_("The endpoint changes to it without a failed request, in a few seconds."),
+        help=_("Takes a few seconds; no request fails."),
     ):
         elements.submit(settings, "serve", serve.Options, target=model_store.CHAMPION)
 
@@ -103,7 +104,7 @@ def aliases_now(served: server.Server) -> str:
     """Return the version's name with its current aliases."""
     held = next((version.aliases for version in listed if version.version == served.version), ())
     if served.model != spec.model:
-        return served.name
+        return str(served.name)
     return _("{model} version {version}", model=served.model, version=served.version) + (
         f" ({', '.join(in_order(held))})" if held else ""
     )
@@ -128,59 +129,43 @@ def others() -> None:
     if not programs:
         return
     st.subheader(_("Not started by this app"), anchor=False)
-    st.caption(_("Shown so that you know of them. This app does not stop what it did not start."))
+    st.caption(_("For information only: this app stops no program that it did not start."))
     for program in programs:
-        what = (
-            _("MLflow serves a model")
+        facts = [
+            _("MLflow serves a model: port **{port}**", port=program.port)
             if program.is_model
-            else _("A program has one of this app's ports")
-        )
-        who = (
+            else _("A program uses one of this app's ports: port **{port}**", port=program.port),
             _("another person's process")
             if program.pid is None
-            else _("process {pid}", pid=program.pid)
-        )
-        since = (
-            ""
-            if program.since is None
-            else _(", started {since}", since=elements.ago(program.since))
-        )
+            else _("process {pid}", pid=program.pid),
+        ]
+        if program.since is not None:
+            facts.append(_("started {when}", when=elements.ago(program.since)))
         with st.container(border=True):
-            st.markdown(
-                _(
-                    "{what}: port **{port}**, {who}{since}",
-                    what=what,
-                    port=program.port,
-                    who=who,
-                    since=since,
-                )
-            )
+            st.markdown(messages.listed(facts, "unit"))
             if program.command:
                 st.code(program.command, language=None, wrap_lines=True)
 
 
 elements.header(
-    Message("Serve"),
-    Message(
-        "Offer a registered version as an API on this machine. A server goes on when "
-        "the app is closed, is found again when it is opened, and is started again "
-        "when it crashes."
+    _("Serve"),
+    _(
+        "Serve a registered version as an API on this machine. A server keeps running when the app "
+        "is closed, and is restarted when it crashes."
     ),
 )
 with elements.show_errors():
     elements.wait_for_store()
     listed = model_store.versions(settings, spec.model)
     if not listed:
-        st.info(Message("There is no model yet. Train one first."))
-        st.page_link(
-            "pages/train/page.py", label=Message("Go to Train"), icon=":material/arrow_forward:"
-        )
+        st.info(_("There is no model yet. Train one first."))
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
         others()
         code_snippets.panel(settings, "serve")
         st.stop()
     live_endpoint(listed)
     form(listed)
-    st.subheader(Message("Servers"), anchor=False)
+    st.subheader(_("Servers"), anchor=False)
     watch()
     set_aside_list.draw(settings, "predictions", "endpoint", "servers")
     others()
@@ -189,11 +174,10 @@ with elements.show_errors():
     if last is not None:
         seconds = last.metrics["seconds_to_answer"]
         st.caption(
-            Message(
-                "The last start took {seconds:.1f} s until the first answer. What answers is "
-                "MLflow's own scoring server, the program that `mlflow models serve` starts; "
-                "here it is started without the command around it, which imports everything a "
-                "second time first.",
+            _(
+                "The last start took {seconds:.1f} s until the first answer. Requests are answered "
+                "by MLflow's own scoring server, which `mlflow models serve` starts too; started "
+                "without that command it imports everything only once.",
                 seconds=seconds,
             )
         )

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import streamlit as st
+
 from core.monitoring import operation
 from core.platform import process
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import Message, Words, _, listed, number, plural, sentences
 from core.serving import (
     api_keys,
     endpoint,
@@ -21,15 +23,14 @@ from core.serving import (
 )
 from pages.serve import call_examples
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 STATES = {
-    "ready": ("answering", "green", ":material/check_circle:"),
-    "starting": ("starting", "blue", ":material/hourglass_top:"),
+    "ready": (Message("answering"), "green", ":material/check_circle:"),
+    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
     "silent": (Message("not answering"), "red", ":material/heart_broken:"),
-    "restarting": (Message("starting again"), "orange", ":material/autorenew:"),
-    "stopped": ("stopping", "gray", ":material/stop_circle:"),
-    "died": ("died", "red", ":material/error:"),
+    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
+    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
+    "died": (Message("ended"), "red", ":material/error:"),
 }
 
 
@@ -75,12 +76,13 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
                 port=served.port,
             )
         st.markdown(title, width="content")
-        st.badge(word, icon=icon, color=colour)
+        st.badge(str(word), icon=icon, color=colour)
         if served.sample:
             elements.sample_badge()
         if served.state == "died":
             _button(
                 settings,
+                "restart",
                 _("Restart"),
                 served.port,
                 ":material/restart_alt:",
@@ -88,6 +90,7 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
             )
             _button(
                 settings,
+                "dismiss",
                 _("Dismiss"),
                 served.port,
                 ":material/close:",
@@ -96,70 +99,66 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
         elif served.state != "stopped":
             _button(
                 settings,
+                "stop",
                 _("Stop"),
                 served.port,
                 ":material/stop:",
                 lambda: server_process.stop(settings, served.port),
             )
-    restarts = ""
-    if served.restarts:
-        restarts = " " + _("· restarts after a fault: {restarts}", restarts=served.restarts)
-    st.caption(
+    facts = [
+        served.url,
         _(
-            "{url} · version {version} since {started}{restarts}",
-            url=served.url,
+            "version {version}, started {when}",
             version=served.version,
-            started=elements.ago(served.started),
-            restarts=restarts,
-        )
-    )
-    elements.run_link(served.run_id, "Model's run")
+            when=elements.ago(served.started),
+        ),
+    ]
+    if served.restarts:
+        facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))
+    st.caption(" · ".join(facts))
+    elements.run_link(served.run_id, _("Model's run"))
 
 
 def _button(
-    settings: Settings, name: str, port: int, icon: str, action: Callable[[], object]
+    settings: Settings, code: str, label: str, port: int, icon: str, action: Callable[[], object]
 ) -> None:
     def pressed() -> None:
         with elements.show_errors():
             action()
             operation.close_left_alerts(settings)
 
-    st.button(name, key=f"{name.lower()}-{port}", icon=icon, on_click=pressed)
+    st.button(label, key=f"{code}-{port}", icon=icon, on_click=pressed)
 
 
 def _problem(settings: Settings, served: server.Server) -> None:
     if served.state == "silent":
         since = server.silent_since(settings, served)
-        how_long = elements.length(time.time() - since) if since else ""
-        st.error(
-            (
-                (_("It runs, but has not answered for {how_long}.", how_long=how_long) + " ")
-                if how_long
-                else (_("It runs, but does not answer.") + " ")
+        what = Message("It runs, but does not answer.")
+        if since:
+            what = Message(
+                "It runs, but has not answered for {time}.",
+                time=elements.length(time.time() - since),
             )
-            + _(
-                "After {hang_seconds:.0f} s of silence it is ended and started again; one that "
-                "is busy is given ten times as long. Requests wait meanwhile. To end it now, "
-                "press Stop.",
-                hang_seconds=settings.hang_seconds,
-            )
+        then = Message(
+            "After {seconds:.0f} s of silence it is ended and started again, while busy after ten "
+            "times as long. Requests wait meanwhile. To end it now, press Stop.",
+            seconds=settings.hang_seconds,
         )
+        st.error(str(sentences(what, then)))
     elif served.state == "died":
-        st.error(
-            elements.plain(
-                served.problem or _("It ended by itself; the app starts it again in a moment.")
-            )
-            + (" " + _("Its last lines are below."))
-        )
+        usual = Message("It ended by itself; the app restarts it in a moment.")
+        below = Message("The end of its log is below.")
+        st.error(str(sentences(_plain(served.problem or usual), below)))
     elif served.state == "restarting":
-        st.warning(
-            elements.plain(
-                served.problem or _("The model's server has ended. It is started again.")
-            )
-            + (" " + _("Requests wait up to 3 s for it, then they are answered by 503."))
-        )
+        usual = Message("The model's server has ended, and is started again.")
+        wait = Message("Requests wait up to 3 s for it, then fail with 503.")
+        st.warning(str(sentences(_plain(served.problem or usual), wait)))
     elif served.problem:
-        st.warning(elements.plain(served.problem))
+        st.warning(_plain(served.problem))
+
+
+def _plain(fact: Words) -> str:
+    return elements.plain(elements.words(fact))
 
 
 def _figures(settings: Settings, served: server.Server, status: gateway.Status) -> None:
@@ -172,14 +171,17 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
     st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
     if last is not None and used.cpu_seconds >= last[1]:
         load = _(
-            "{value:.0%} of a core", value=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
+            "{share:.0%} of a core", share=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
         )
-    share = f"{counts.faults / counts.requests:.1%}" if counts.requests else "–"
+    share = number(counts.faults / counts.requests, ".1%") if counts.requests else "–"
     faults, refused = (
-        ", ".join(
-            f"{count:,} × {kind}"
-            for kind, count in counts.errors.items()
-            if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+        listed(
+            [
+                f"{number(count)} × {kind}"
+                for kind, count in counts.errors.items()
+                if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+            ],
+            "unit",
         )
         for is_fault in (True, False)
     )
@@ -193,13 +195,13 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
         for label, value, note in (
             (
                 _("Requests"),
-                f"{counts.requests:,}",
+                number(counts.requests),
                 _("{recent:,} in 10 minutes", recent=counts.recent),
             ),
-            (_("Errors"), share, faults or "none"),
-            (_("Refused"), f"{counts.refused:,}", refused or "none"),
+            (_("Errors"), share, faults or _("none")),
+            (_("Refused"), number(counts.refused), refused or _("none")),
             (_("Median latency"), typical, slow),
-            (_("Memory"), _("{value:,.0f} MB", value=used.memory / 1e6), load),
+            (_("Memory"), _("{size:,.0f} MB", size=used.memory / 1e6), load),
         ):
             st.metric(
                 label,
@@ -216,22 +218,24 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
 def _log_state(status: gateway.Status) -> None:
     """State whether predictions are being logged."""
     log = status.log
-    lost = (" " + _("{lost:,} rows did not fit and are lost.", lost=log.lost)) if log.lost else ""
-    if log.ok and not lost:
+    lost = plural(
+        "{count:,} row did not fit and is lost.",
+        "{count:,} rows did not fit and are lost.",
+        log.lost,
+    )
+    if log.ok and not log.lost:
         st.caption(_(":material/check: Every answer is kept in the predictions log."))
     elif log.ok:
-        st.warning(_("The predictions log is written again.{lost}", lost=lost))
+        st.warning(str(sentences(Message("The predictions log is written again."), lost)))
     else:
-        why = f": {elements.plain(log.reason)}" if log.reason else "."
-        st.warning(
-            _(
-                "The predictions log cannot be written{why} Requests are still answered; "
-                "{waiting:,} rows are waiting in memory.{lost}",
-                why=why,
-                waiting=log.waiting,
-                lost=lost,
-            )
+        waiting = plural(
+            "Requests are still answered; {count:,} row is waiting in memory.",
+            "Requests are still answered; {count:,} rows are waiting in memory.",
+            log.waiting,
         )
+        down = Message("The predictions log cannot be written.")
+        reason = _plain(log.reason or "")
+        st.warning(str(sentences(down, reason, waiting, lost if log.lost else "")))
 
 
 def _copies(shadow: gateway.Shadow | None) -> None:
@@ -251,9 +255,7 @@ def _copies(shadow: gateway.Shadow | None) -> None:
         )
     )
     st.page_link(
-        "pages/predictions/page.py",
-        label=_("How far the two agree"),
-        icon=":material/compare_arrows:",
+        "pages/predictions/page.py", label=_("Compare the two"), icon=":material/compare_arrows:"
     )
 
 
@@ -271,8 +273,8 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
         key=key,
         on_change=switched,
         help=_(
-            "Its answers go to the predictions log and to nobody else, to be compared with "
-            "the champion's on the same rows."
+            "Its answers go to the predictions log only, to compare them with the champion's on "
+            "the same rows."
         ),
     )
 
@@ -287,10 +289,11 @@ def _call(settings: Settings, served: server.Server) -> None:
             st.code(examples[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
             st.markdown(
                 _(
-                    'The answer is `{{"predictions": [{{"probability": …, "label": …}}]}}`: for '
-                    "each row the probability of 1 and the label at the threshold {threshold:g}. "
-                    "The header `X-Prediction-Ids` names its line in the predictions log: one id, "
-                    "or the first and the last of several rows. Send the label once it is known:",
+                    "The answer is `{answer}`: for each row the probability of 1 and the label at "
+                    "the threshold {threshold:g}. The header `X-Prediction-Ids` has the prediction "
+                    "id, or the first and the last id of several rows. Send the label once it is "
+                    "known:",
+                    answer='{"predictions": [{"probability": …, "label": …}]}',
                     threshold=served.threshold,
                 )
                 if served.threshold is not None
@@ -300,12 +303,11 @@ def _call(settings: Settings, served: server.Server) -> None:
     if served.key:
         st.caption(
             _(
-                "A request may have the extra column `{key}`, which the model does not see; "
-                'then a label may name the row by it: `{{"{key}": …, "label": 1}}`.',
+                "A request may have the extra column `{key}`, which the model does not see. Then a "
+                "label can identify the row by it: `{label}`.",
                 key=served.key,
+                label=f'{{"{served.key}": …, "label": 1}}',
             )
         )
     if with_key:
-        st.caption(
-            _("Put one of the API keys below in the place of `{key}`.", key=call_examples.KEY)
-        )
+        st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))
