@@ -363,7 +363,7 @@ def show(rows: pd.DataFrame) -> None:
             LABEL: _("Actual label"),
             VERSION: _("Version"),
             IS_SAMPLE: _("Data"),
-            ALIAS: _("As"),
+            ALIAS: _("Alias"),
             SOURCE: _("Source"),
             LATENCY: st.column_config.NumberColumn(_("Answered in (ms)"), format="%.1f"),
             PREDICTION_ID: st.column_config.TextColumn(_("Prediction id"), width="large"),

@@ -235,7 +235,7 @@ def compared(settings: Settings, first: str, other: str) -> None:
         st.table(
             pd.DataFrame(
                 {
-                    _("Figure"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
+                    _("Metric"): [str(metrics.TITLES.get(name, name)) for name in table["metric"]],
                     titles[0]: [number(value, ".4f") for value in table["challenger"]],
                     titles[1]: [number(value, ".4f") for value in table["champion"]],
                     _("Difference"): [
@@ -422,7 +422,7 @@ def rule_table(rules: pd.DataFrame) -> None:
             {
                 _("Rule"): [elements.words(title) for title in rules["title"]],
                 _("Verdict"): [str(VERDICTS[verdict]) for verdict in rules["verdict"]],
-                _("Found"): [
+                _("Measured"): [
                     _measured(*of) for of in zip(rules["code"], rules["value"], strict=True)
                 ],
                 _("Limit"): [
@@ -486,7 +486,7 @@ def _consequences(settings: Settings, spec: ProjectSpec, version: ModelVersion, 
         "share_positive": _("Predicted {positive}", positive=positive),
     }
     shown = {
-        _("Figure"): list(titles.values()),
+        _("Metric"): list(titles.values()),
         _("At {threshold:.2f}", threshold=value): [_share(at[figure]) for figure in titles],
     }
     if own is not None:

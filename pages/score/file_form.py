@@ -213,7 +213,7 @@ def columns(
     guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
-    with st.expander(_("Which column is which"), expanded=bool(missing)):
+    with st.expander(_("Column mapping"), expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
             title = {
@@ -318,7 +318,7 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
     """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
     way = st.segmented_control(
-        _("Way"),
+        _("Mode"),
         offered,
         default=usual,
         required=True,

@@ -50,14 +50,14 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
         if live is not None and served.port != live.port and served.state == "ready":
             _shadow(settings, served, live)
         if served.state == "ready":
-            with st.expander(_("Call it yourself")):
+            with st.expander(_("Example calls")):
                 _call(settings, served)
         with st.expander(_("Log"), expanded=served.state == "died"):
             model, front = st.tabs([_("Model's server"), _("Gateway")])
             for place, is_gateway in ((model, False), (front, True)):
                 place.code(
                     server_process.log_tail(settings, served.port, gateway=is_gateway)
-                    or _("Nothing printed."),
+                    or _("No output."),
                     language=None,
                 )
             st.caption(_("Without this app, MLflow's own command serves the same model:"))

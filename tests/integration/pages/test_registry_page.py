@@ -295,7 +295,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
         str(loads(text)).replace("$", r"\$") for text in rules["text"]
     ]
     rules_shown = shown.set_index("Rule")
-    assert rules_shown.loc["Same rows, new to both", ["Found", "Limit"]].tolist() == [
+    assert rules_shown.loc["Same rows, new to both", ["Measured", "Limit"]].tolist() == [
         "3,000 rows",
         "at least 200 rows",
     ]
@@ -339,7 +339,7 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
         tested["courtside_label"].to_numpy(), tested["courtside_probability"].to_numpy()
     )
     by_threshold = table.set_index("threshold")
-    shown = app.table[0].value.set_index("Figure")
+    shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
         assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
         assert shown.loc[title, "At its own, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
