@@ -42,7 +42,7 @@ def banner(settings: Settings) -> None:
     if names:
         text += f": {'; '.join(names)}"
     if len(named) > SHOWN:
-        text += f"; {n_('{count} more', '{count} more', len(named) - SHOWN)}"
+        text += "; " + n_("{count} more", "{count} more", len(named) - SHOWN)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"{text}.")
         if mark:

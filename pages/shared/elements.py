@@ -471,7 +471,7 @@ def check_table(
     def between(value: float, low: float, high: float) -> str:
         if pd.isna(low):
             return value_text(value)
-        return f"{value_text(value)}{small(_('{low:.4f} to {high:.4f}', low=low, high=high))}"
+        return value_text(value) + small(_("{low:.4f} to {high:.4f}", low=low, high=high))
 
     def meaning(text: object, limit: object) -> str:
         limit = words(limit) if limits else ""
