@@ -16,6 +16,7 @@ from core.predictions_log import gap_journal, labels, predictions
 from core.predictions_log.labels import Report
 from core.predictions_log.predictions import Answer
 from core.scoring import label
+from tests import nonsense
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) ->
 
 
 def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
-    open_page, text_of, settings: Settings
+    open_page, text_of, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_aside.put(settings, "predictions", "ab" * 16, "unwritable", rows=3, error="`odd` *text*")
     set_aside.put(settings, "schedules", "Daily", "unreadable")
@@ -75,14 +76,16 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     app = open_page(settings, "predictions")
     assert not app.exception
     text = text_of(app)
-    assert "**Set aside: 1.**" in text
+    assert "**1 item was set aside**" in text
     assert "They held 3 rows." in text
     assert "**12 predictions are missing in the log.**" in text
-    assert "**Set aside: 2.**" in text_of(open_page(settings, "overview"))
-    assert "Deixados de lado: 1." in text_of(open_page(settings, "alerts", lang="pt"))
+    assert "**2 items were set aside**" in text_of(open_page(settings, "overview"))
+    nonsense.speak(monkeypatch)
+    foreign = text_of(open_page(settings, "alerts", lang="pt"))
+    assert nonsense.nonsense("1 item was set aside") in foreign
     app = open_page(settings, "predictions")
     [button] = [button for button in app.button if button.label == "Dismiss"]
-    assert "Set aside" not in text_of(button.click().run())
+    assert "set aside" not in text_of(button.click().run())
     assert [entry.queue for entry in set_aside.entries(settings)] == ["schedules"]
 
 
