@@ -32,7 +32,15 @@ from core.predictions_log import gap_journal, labels, predictions
 from core.scoring import label
 from core.serving import gateway
 from core.stats import agreement
-from pages.shared import code_snippets, csv_format, drafts, elements, set_aside_list, uploads
+from pages.shared import (
+    aliases,
+    code_snippets,
+    csv_format,
+    drafts,
+    elements,
+    set_aside_list,
+    uploads,
+)
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -330,7 +338,10 @@ def show(rows: pd.DataFrame) -> None:
             **{
                 SCORED_AT: pd.to_datetime(rows[SCORED_AT], unit="s", utc=True),
                 SOURCE: rows[SOURCE].map(lambda name: SOURCES.get(name, name)),
-                ALIAS: rows[ALIAS].where(~rows[IS_SHADOW], _("shadow")),
+                ALIAS: [
+                    called(alias, is_shadow=is_shadow)
+                    for alias, is_shadow in zip(rows[ALIAS], rows[IS_SHADOW], strict=True)
+                ],
                 IS_SAMPLE: rows[IS_SAMPLE].map(elements.data_word),
             }
         ),
@@ -369,6 +380,13 @@ def show(rows: pd.DataFrame) -> None:
             PREDICTION_ID: st.column_config.TextColumn(_("Prediction id"), width="large"),
         },
     )
+
+
+def called(alias: object, *, is_shadow: bool) -> str | None:
+    """Return in which role a version answered, in words."""
+    if is_shadow:
+        return _("shadow")
+    return aliases.words(alias) if isinstance(alias, str) else None
 
 
 def to_keep(chosen: predictions.Filters) -> pd.DataFrame:
@@ -472,7 +490,7 @@ def by_file(tallies: list[predictions.Tally]) -> None:
     files = uploads.ask(
         settings,
         _(
-            "CSV or parquet file with the column {id} or {key}, and {target} or {label}",
+            "CSV or parquet file with the column `{id}` or `{key}`, and `{target}` or `{label}`",
             id=names[PREDICTION_ID],
             key=spec.id,
             target=spec.target,
@@ -484,8 +502,8 @@ def by_file(tallies: list[predictions.Tally]) -> None:
     st.caption(
         _(
             "Labels may arrive late, in any order, or before their predictions; importing a file "
-            "twice changes nothing. The newest label counts, by the column {time}, or by the time "
-            "of arrival without it.",
+            "twice changes nothing. The newest label counts, by the column `{time}`, or by the "
+            "time of arrival without it.",
             time=names[LABELLED_AT],
         )
     )

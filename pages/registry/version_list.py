@@ -22,7 +22,7 @@ from core.stats import metrics, thresholds
 from core.stats.charts import models as model_charts
 from core.training import candidates as kinds
 from core.training import evaluation_charts
-from pages.shared import elements
+from pages.shared import aliases, elements
 
 VERDICTS = {
     "pass": Message(":green-badge[pass]"),
@@ -70,9 +70,9 @@ def move(decision: str) -> str:
 
 def name(version: ModelVersion) -> str:
     """Return a version's label in a selection."""
-    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    held = f" ({aliases.listed(version.aliases)})" if version.aliases else ""
     made_up = f" · {elements.data_word(is_sample=True)}" if version.is_sample else ""
-    return f"{version.version}{aliases} · {candidate(version)}{made_up}"
+    return f"{version.version}{held} · {candidate(version)}{made_up}"
 
 
 def figures(settings: Settings, listed: Sequence[ModelVersion]) -> Figures:
@@ -148,7 +148,7 @@ def _row(version: ModelVersion, measured: Mapping[str, float]) -> dict[str, obje
     copied = version.about.copied_from
     return {
         "version": int(version.version),
-        "aliases": ", ".join(version.aliases),
+        "aliases": aliases.listed(version.aliases),
         "candidate": candidate(version),
         "log_loss": measured.get("log_loss_test"),
         "interval": _interval(measured),

@@ -23,8 +23,8 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
         return
     st.caption(
         _(
-            "All rows of the raw data with {column} = {value}, with and without label. Those with "
-            "a label show whether the model fits them.",
+            "All rows of the raw data with `{column} = {value}`, with and without label. Those "
+            "with a label show whether the model fits them.",
             column=spec.rows.column,
             value=spec.rows.production,
         )

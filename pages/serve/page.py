@@ -10,23 +10,25 @@ from core.platform.messages import _
 from core.platform.runs import ModelVersion
 from core.serving import endpoint, external_servers, serve, server
 from pages.serve import key_list, server_list
-from pages.shared import code_snippets, drafts, elements, set_aside_list
+from pages.shared import aliases, code_snippets, drafts, elements, set_aside_list
 
 settings, spec = elements.open_app()
 drafts.hold("serve", "serve-target", "serve-port", "serve-shadow")
 
 
-def in_order(aliases: Iterable[str]) -> list[str]:
+def in_order(held: Iterable[str]) -> list[str]:
     """Return aliases in a natural order; last those set in MLflow's own pages."""
     known = (model_store.CHAMPION, model_store.CHALLENGER, model_store.PREVIOUS)
-    return sorted(aliases, key=lambda alias: (known.index(alias) if alias in known else 9, alias))
+    return sorted(held, key=lambda alias: (known.index(alias) if alias in known else 9, alias))
 
 
 def form(listed: list[ModelVersion]) -> None:
     names: dict[str, str] = {}
     for version in listed:
         for alias in version.aliases:
-            names[alias] = _("{alias} (version {version})", alias=alias, version=version.version)
+            names[alias] = _(
+                "{alias} (version {version})", alias=aliases.words(alias), version=version.version
+            )
     order = in_order(names)
     names |= {
         version.version: _("version {version}", version=version.version) for version in listed
@@ -106,7 +108,7 @@ def aliases_now(served: server.Server) -> str:
     if served.model != spec.model:
         return str(served.name)
     return _("{model} version {version}", model=served.model, version=served.version) + (
-        f" ({', '.join(in_order(held))})" if held else ""
+        f" ({aliases.listed(in_order(held))})" if held else ""
     )
 
 
