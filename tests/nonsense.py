@@ -124,7 +124,7 @@ def _of_proto(proto: Proto) -> Iterator[str]:
     for field, value in proto.ListFields():
         if field.name in _SILENT or field.name in ("columns", "datasets", "data"):
             continue
-        several = value if field.label == field.LABEL_REPEATED else [value]
+        several = value if field.is_repeated else [value]
         for part in several:
             if isinstance(part, Proto):
                 yield from _of_proto(part)

@@ -6,41 +6,58 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import pandas as pd
+import streamlit as st
 
 from core.data import column_names
 from core.jobs import jobs, local_cluster
-from core.platform import model_store, schema
+from core.platform import model_store, project, schema
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import CourtsideError
+from core.platform.messages import Message, _, n_, number
 from core.platform.project import ProjectSpec
 from core.scoring import batches, score
 from core.serving import server
 from pages.shared import csv_format, elements, uploads
-from pages.shared.bilingual import st
 
 # From here on the result is the file only: browsing that many rows is slow.
 MANY_ROWS = 200_000
 WAYS = {
-    "endpoint": ("Served model", "Every batch goes through the endpoint that others call too."),
-    "in_process": ("In this process", "The same function without the network: for many rows."),
-    "dask": ("Dask cluster", "Parts of the file side by side on its workers: for the largest."),
+    "endpoint": (
+        Message("Served model"),
+        Message("Every batch goes through the endpoint that other clients call."),
+    ),
+    "in_process": (
+        Message("In this process"),
+        Message("The same function without the network: faster for many rows."),
+    ),
+    "dask": (
+        Message("Dask cluster"),
+        Message("Parts of the file in parallel on its workers: for the largest files."),
+    ),
 }
 KEEPS = {
-    "auto": ("By size", f"Row by row up to {MANY_ROWS:,} rows, else as a file."),
-    "rows": ("Row by row", "Each row has an id and can get its label later."),
-    "file": ("As a file", "The log knows of the file; quick for many rows."),
+    "auto": (
+        Message("By size"),
+        Message("Row by row up to {rows:,} rows, else as a file.", rows=MANY_ROWS),
+    ),
+    "rows": (Message("Row by row"), Message("Each row has an id and can get its label later.")),
+    "file": (Message("As a file"), Message("The log refers to the file; fast for many rows.")),
 }
 
 
 def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw a file upload with its contents, and the button that scores it."""
-    files = uploads.ask(settings, "CSV or parquet file", "file", types=["csv", "parquet"])
+    files = uploads.ask(settings, _("CSV or parquet file"), "file", types=["csv", "parquet"])
     if not files:
-        wanted = ", ".join(inputs_of(settings, served))
-        st.caption(f"Nothing is sent before you press Score. The model takes: {wanted}.")
-        if st.button("Score", type="primary", icon=":material/target:", key="score-upload"):
-            st.error("No file is chosen yet. Drop one above.")
+        st.caption(
+            _(
+                "Nothing is sent before you press Score. The model needs {inputs}.",
+                inputs=inputs_of(settings, served),
+            )
+        )
+        if st.button(_("Score"), type="primary", icon=":material/target:", key="score-upload"):
+            st.error(_("No file is chosen yet. Drop one above."))
         return
     staged = files[0]
     try:
@@ -58,7 +75,7 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
     way = choose_way(settings, head.rows, ("endpoint", "in_process"))
     keep = choose_keep("upload")
     if st.button(
-        "Score",
+        _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-upload",
@@ -81,22 +98,23 @@ def ask_upload(settings: Settings, spec: ProjectSpec, served: server.Server) -> 
 def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Draw the input of a path or an address, and the button that scores it."""
     path = st.text_input(
-        "File, folder or address",
+        _("File, folder or address"),
         key="path",
-        placeholder="/data/rows.parquet or s3://bucket/rows",
-        help="On the machine of the app, or any place that fsspec knows.",
+        placeholder=_("/data/rows.parquet or s3://bucket/rows"),
+        help=_("On the app's machine, or any storage that fsspec supports."),
     ).strip()
     destination = st.text_input(
-        "Where the result goes",
+        _("Where the result goes"),
         key="destination",
-        placeholder="Empty: a folder of its own in data/07_model_output",
+        placeholder=_("Empty: a folder of its own in data/07_model_output"),
     ).strip()
     mapping: dict[str, str] | None = {}
     written: dict[str, str] = {}
     if path and st.session_state.get("looked-at") == path:
         with elements.show_errors():
             try:
-                names, first, dialect = peek(path, csv_format.chosen("path"))
+                with st.spinner(_("Reading the first rows")):
+                    names, first, dialect = peek(path, csv_format.chosen("path"))
             except DialectError as error:
                 if error.asks is None:
                     raise
@@ -107,11 +125,13 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
                 mapping = columns(settings, spec, served, names, first, None)
     else:
         st.caption(
-            "The columns are taken by their names; the inputs are "
-            f"{', '.join(inputs_of(settings, served))}. Look at the first rows to say otherwise. "
-            "What cannot be scored is listed and left out."
+            _(
+                "Columns are matched by name; the inputs are {inputs}. Preview the first rows to "
+                "match other names. Rows that cannot be scored are listed and left out.",
+                inputs=inputs_of(settings, served),
+            )
         )
-        if st.button("Look at it", icon=":material/visibility:", key="look", disabled=not path):
+        if st.button(_("Preview"), icon=":material/visibility:", key="look", disabled=not path):
             peek.clear()
             st.session_state["looked-at"] = path
             st.rerun()
@@ -120,14 +140,14 @@ def ask_path(settings: Settings, spec: ProjectSpec, served: server.Server) -> No
     if way == "dask":
         cluster(settings)
     if st.button(
-        "Score",
+        _("Score"),
         type="primary",
         icon=":material/target:",
         key="score-path",
         disabled=mapping is None,
     ):
         if not path:
-            st.error("No place is named yet. Type a path or an address above.")
+            st.error(_("No path given. Type a path or an address above."))
             return
         elements.submit(
             settings,
@@ -152,12 +172,12 @@ def resume(settings: Settings) -> None:
     job = newest[0]
     if job.options.get("source") != "path" and not job.options.get("resume"):
         return
-    st.info("The last scoring was interrupted. What it had finished is kept.")
-    if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
+    st.info(_("The last scoring was interrupted. Its finished parts are kept."))
+    if st.button(_("Resume"), icon=":material/play_arrow:", key=f"resume-{job.job_id}"):
         elements.submit(settings, "score", score.Options, **{**job.options, "resume": job.run_id})
 
 
-@st.cache_data(show_spinner="Reading the first rows", max_entries=8)
+@st.cache_data(show_spinner=False, max_entries=8)
 def peek(path: str, given: Given) -> tuple[tuple[str, ...], pd.DataFrame, Dialect | None]:
     """Return columns, first rows and dialect at a path or address."""
     return batches.peek(path, csv_format.CHECKED_ROWS, given)
@@ -177,42 +197,68 @@ def columns(
     rows: int | None,
 ) -> dict[str, str] | None:
     """Show the first rows and the column mapping; None while an input is not mapped."""
-    of = "" if rows is None else f" of {rows:,}"
-    st.markdown(f"**The first rows**{of} with {len(names)} columns")
+    st.markdown(
+        n_("**First rows**, {count:,} column", "**First rows**, {count:,} columns", len(names))
+        if rows is None
+        else n_(
+            "**First rows** of {rows:,}, {count:,} column",
+            "**First rows** of {rows:,}, {count:,} columns",
+            len(names),
+            rows=rows,
+        )
+    )
     st.dataframe(first.head(10), hide_index=True)
     inputs = inputs_of(settings, served)
     wanted = schema.chosen_columns(spec, (*inputs, spec.id, spec.target))
     guess = column_names.guessed(wanted, names)
     missing = [name for name in inputs if guess[name] is None]
     chosen: dict[str, str | None] = {}
-    with st.expander("Which column is which", expanded=bool(missing)):
+    with st.expander(_("Column mapping"), expanded=bool(missing)):
         fields = st.container(horizontal=True)
         for name in wanted:
-            role = {spec.id: " (key, if any)", spec.target: " (label, if any)"}.get(name, "")
+            title = {
+                spec.id: _("{name} (key, if any)", name=name),
+                spec.target: _("{name} (label, if any)", name=name),
+            }.get(name, name)
             at = names.index(guess[name]) if guess[name] in names else None
             chosen[name] = fields.selectbox(
-                f"{name}{role}",
+                title,
                 names,
                 index=at,
-                placeholder="None",
+                placeholder=_("None"),
                 width=226,
-                help=wanted[name].about,
+                help=str(project.words(wanted[name].about)) or None,
                 key=f"column-{served.run_id}-{names}-{name}",
             )
     if missing := [name for name in inputs if chosen[name] is None]:
-        st.warning(f"Say which column holds {', '.join(missing)}. Nothing can be scored before.")
+        st.warning(
+            n_(
+                "Select the column of {inputs}. Scoring needs it.",
+                "Select the columns of {inputs}. Scoring needs them.",
+                len(missing),
+                inputs=missing,
+            )
+        )
         return None
     taken = {name: column for name, column in chosen.items() if column is not None}
     if twice := sorted(
         {column for column in taken.values() if list(taken.values()).count(column) > 1}
     ):
-        st.warning(f"Column {elements.plain(', '.join(twice))} is chosen more than once.")
+        st.warning(
+            n_(
+                "Column {columns} is selected more than once.",
+                "Columns {columns} are selected more than once.",
+                len(twice),
+                columns=[elements.plain(column) for column in twice],
+            )
+        )
         return None
     st.caption(
-        "Label: "
-        + (taken.get(spec.target) or "none; it can come later")
-        + " · Key: "
-        + (taken.get(spec.id) or "none")
+        _(
+            "Label: {label} · Key: {key}",
+            label=taken.get(spec.target) or _("none; it can come later"),
+            key=taken.get(spec.id) or _("none"),
+        )
     )
     checked(spec, first, taken, inputs, rows)
     return {name: column for name, column in taken.items() if name != column}
@@ -229,14 +275,9 @@ def checked(
     frame = pd.DataFrame({name: first[column] for name, column in taken.items()})
     clean, refused = schema.usable(frame, schema.chosen_columns(spec, list(taken)))
     is_all = rows is not None and rows <= len(first)
-    some = f"all {len(first):,} rows" if is_all else f"the first {len(first):,} rows"
+    # column, rows, why they are left out, the first row
     faults = [
-        {
-            "Column": refusal.column,
-            "Rows": int(refusal.rows.sum()),
-            "Why they are left out": refusal.reason,
-            "First row": int(refusal.rows.argmax()),
-        }
+        (refusal.column, int(refusal.rows.sum()), str(refusal.reason), int(refusal.rows.argmax()))
         for refusal in refused
     ]
     broken = {refusal.column: refusal.rows for refusal in refused}
@@ -245,20 +286,30 @@ def checked(
         if name in broken:
             empty &= ~broken[name]
         if empty.any():
-            faults.append(
-                {
-                    "Column": name,
-                    "Rows": int(empty.sum()),
-                    "First row": int(empty.argmax()),
-                    "Why they are left out": "no value, unless the model fills it in itself",
-                }
-            )
+            why = _("no value, unless the model imputes it")
+            faults.append((name, int(empty.sum()), why, int(empty.argmax())))
     if not faults:
-        st.success(f"Checked {some}: each can be scored.", icon=":material/verified:")
+        st.success(
+            _("All {rows:,} rows can be scored.", rows=len(first))
+            if is_all
+            else _("The first {rows:,} rows can be scored.", rows=len(first)),
+            icon=":material/verified:",
+        )
         return
-    st.warning(f"Of {some}, some cannot be scored. The others are.")
+    st.warning(
+        _("Of all {rows:,} rows, some cannot be scored and are left out.", rows=len(first))
+        if is_all
+        else _("Of the first {rows:,} rows, some cannot be scored.", rows=len(first))
+    )
     st.table(
-        pd.DataFrame(faults).assign(Column=lambda f: f["Column"].map(elements.plain)),
+        pd.DataFrame(
+            {
+                _("Column"): [elements.plain(column) for column, *_rest in faults],
+                _("Rows"): [number(count) for _column, count, _why, _first in faults],
+                _("Why they are left out"): [why for _column, _count, why, _first in faults],
+                _("First row"): [number(place) for *_rest, place in faults],
+            }
+        ),
         hide_index=True,
     )
 
@@ -267,49 +318,55 @@ def choose_way(settings: Settings, rows: int, offered: tuple[str, ...]) -> str:
     """Draw the choice of the way, with a sentence for the selected one."""
     usual = "endpoint" if rows <= MANY_ROWS else "in_process"
     way = st.segmented_control(
-        "Way",
+        _("Mode"),
         offered,
         default=usual,
         required=True,
         key=f"way-{len(offered)}-{usual}",
-        format_func=lambda name: WAYS[name][0],
+        format_func=lambda name: str(WAYS[name][0]),
     )
-    st.caption(WAYS[way][1])
+    st.caption(str(WAYS[way][1]))
     return str(way)
 
 
 def choose_keep(source: str) -> str | None:
     """Draw the choice of what the predictions log stores."""
     keep = st.segmented_control(
-        "Keep",
+        _("Keep"),
         list(KEEPS),
         default="auto",
         required=True,
         key=f"keep-{source}",
-        format_func=lambda name: KEEPS[name][0],
+        format_func=lambda name: str(KEEPS[name][0]),
     )
-    st.caption(KEEPS[keep][1])
+    st.caption(str(KEEPS[keep][1]))
     return None if keep == "auto" else str(keep)
 
 
 def cluster(settings: Settings) -> None:
     """Show the cluster in use, and start or stop a local one."""
     if settings.dask:
-        st.caption(f"Scheduler: {elements.plain(settings.dask)}")
+        st.caption(_("Scheduler: {dask}", dask=elements.plain(settings.dask)))
         return
     running = local_cluster.find(settings)
     with st.container(horizontal=True, vertical_alignment="center"):
         if running is None:
-            st.markdown("No Dask cluster runs.", width="content")
-            if st.button("Start two workers here", key="start-cluster"):
-                with elements.show_errors(), st.spinner("Starting a scheduler and two workers"):
+            st.markdown(_("No Dask cluster is running."), width="content")
+            if st.button(_("Start two workers here"), key="start-cluster"):
+                with elements.show_errors(), st.spinner(_("Starting a scheduler and two workers")):
                     local_cluster.start(settings)
                     st.rerun()
             return
         st.markdown(
-            f"{len(running.workers)} workers at {elements.plain(running.address)}", width="content"
+            n_(
+                "{count} worker at {address}",
+                "{count} workers at {address}",
+                len(running.workers),
+                address=elements.plain(running.address),
+            ),
+            width="content",
         )
-        if st.button("Stop it", key="stop-cluster"):
+        if st.button(_("Stop"), key="stop-cluster"):
             with suppress(CourtsideError):
                 local_cluster.stop(settings)
             st.rerun()

@@ -1,21 +1,23 @@
 """Score: send rows to the served model, and see its predictions."""
 
-from core.platform import tracking
+import streamlit as st
+
+from core.platform import project, tracking
 from core.platform.errors import NotReadyError
+from core.platform.messages import _, n_
 from core.predictions_log import predictions
 from core.scoring import score
 from core.serving import server
 from pages.score import file_form, production_form, result_view, row_form
 from pages.shared import code_snippets, drafts, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold("score", "port", "rows", "path", "destination", "way-*", "keep-*", "column-*", "one-*")
 SOURCES = {
-    "production": spec.rows.production_name.capitalize(),
-    "row": "One row" if spec.court is None else "On the court",
-    "upload": "A file",
-    "path": "A path",
+    "production": str(project.words(spec.rows.production_name)).capitalize(),
+    "row": _("One row") if spec.court is None else _("On the court"),
+    "upload": _("A file"),
+    "path": _("A path"),
 }
 # names of sources in the predictions log
 LOGGED = {"page": "row", "file": "upload"}
@@ -24,11 +26,14 @@ HISTORY = 50
 
 def form(ready: list[server.Server]) -> str | None:
     """Draw the choice of what to score; return the run whose map is on the court."""
-    ports = {served.port: f"{served.name} on port {served.port}" for served in ready}
-    port = st.selectbox("Served model", list(ports), format_func=ports.__getitem__, key="port")
+    ports = {
+        served.port: _("{name} on port {port}", name=served.name, port=served.port)
+        for served in ready
+    }
+    port = st.selectbox(_("Served model"), list(ports), format_func=ports.__getitem__, key="port")
     served = next(listening for listening in ready if listening.port == port)
     source = st.segmented_control(
-        "Rows",
+        _("Rows"),
         list(SOURCES),
         format_func=SOURCES.__getitem__,
         default="production",
@@ -56,16 +61,22 @@ def chosen(last: tracking.RunInfo) -> tracking.RunInfo:
     with elements.show_errors():
         kept = predictions.scorings(settings, limit=HISTORY)
     titles = {
-        scoring.run_id: f"{SOURCES.get(LOGGED.get(scoring.source, scoring.source), scoring.source)}"
-        f": {scoring.rows:,} row{'s' * (scoring.rows != 1)}, version {scoring.version}, "
-        f"{elements.ago(scoring.scored_at)}" + (", sample" if scoring.is_sample else "")
+        scoring.run_id: n_(
+            "{source}: {count:,} row, version {version}, {when}",
+            "{source}: {count:,} rows, version {version}, {when}",
+            scoring.rows,
+            source=SOURCES.get(LOGGED.get(scoring.source, scoring.source), scoring.source),
+            version=scoring.version,
+            when=elements.ago(scoring.scored_at),
+        )
+        + (f", {elements.data_word(is_sample=True)}" if scoring.is_sample else "")
         for scoring in kept
     }
-    titles.setdefault(last.run_id, "The last one")
+    titles.setdefault(last.run_id, _("The last one"))
     if len(titles) == 1:
         return last
     run_id = st.selectbox(
-        "Scoring",
+        _("Scoring"),
         list(titles),
         index=list(titles).index(last.run_id),
         format_func=titles.__getitem__,
@@ -74,7 +85,9 @@ def chosen(last: tracking.RunInfo) -> tracking.RunInfo:
     )
     run = last if run_id == last.run_id else tracking.finished_run(settings, run_id)
     if run is None:
-        st.warning("The run of this scoring has not ended, or is gone. The last one is shown.")
+        st.warning(
+            _("The run of this scoring has not ended, or was deleted. The last one is shown.")
+        )
         return last
     return run
 
@@ -83,8 +96,12 @@ def result(run: tracking.RunInfo, drawn: str | None) -> None:
     source = run.params["source"]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{SOURCES[source]}, scored by version {run.params['version']}, "
-            f"{elements.ago(run.ended or run.started)}",
+            _(
+                "{source}, scored by version {version}, {when}",
+                source=SOURCES[source],
+                version=run.params["version"],
+                when=elements.ago(run.ended or run.started),
+            ),
             width="content",
         )
         if run.is_sample:
@@ -96,15 +113,15 @@ def result(run: tracking.RunInfo, drawn: str | None) -> None:
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.warning("The answer of this scoring is gone from its run.")
+        st.warning(_("The prediction of this scoring is missing in its run."))
         return
     row_form.show(settings, spec, run, result_view.read(str(path)), drawn)
 
 
 with elements.show_errors():
     elements.header(
-        "Score",
-        "Send rows to the served model. What it answers is kept, with the version that said it.",
+        _("Score"),
+        _("Send rows to the served model. Predictions are kept, with the version that made them."),
     )
     ready = elements.ready_servers(settings)
     elements.wait_for_store()
@@ -112,12 +129,12 @@ with elements.show_errors():
     if ready:
         drawn = form(ready)
     else:
-        st.info("No model is served now. Start one first.")
-        st.page_link("pages/serve/page.py", label="Go to Serve", icon=":material/arrow_forward:")
+        st.info(_("No model is served now. Start one first."))
+        st.page_link("pages/serve/page.py", label=_("Go to Serve"), icon=":material/arrow_forward:")
     last = tracking.last_run(settings, "score")
     if last is not None:
-        st.subheader("Scorings", anchor=False)
+        st.subheader(_("Scorings"), anchor=False)
         result(chosen(last), drawn)
     elif ready:
-        st.info("Nothing scored yet. Choose rows and press Score.")
+        st.info(_("Nothing scored yet. Choose rows and press Score."))
 code_snippets.panel(settings, "score")

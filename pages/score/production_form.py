@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.data import snapshots
 from core.platform.config import Settings
+from core.platform.messages import _
 from core.platform.project import ProjectSpec
 from core.scoring import score
 from core.serving import server
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
-        st.info("There is no raw data yet. Acquire it on the Acquire page first.")
+        st.info(_("There is no raw data yet. Acquire it on the Acquire page first."))
         st.page_link(
-            "pages/acquire/page.py", label="Go to Acquire", icon=":material/arrow_forward:"
+            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
         )
         return
     st.caption(
-        f"All rows of the raw data with {spec.rows.column} = {spec.rows.production}, with and "
-        "without label. Those with a label answer whether the model fits them."
+        _(
+            "All rows of the raw data with `{column} = {value}`, with and without label. Those "
+            "with a label show whether the model fits them.",
+            column=spec.rows.column,
+            value=spec.rows.production,
+        )
     )
-    if st.button("Score", type="primary", icon=":material/target:", key="score-production"):
+    if st.button(_("Score"), type="primary", icon=":material/target:", key="score-production"):
         elements.submit(settings, "score", score.Options, source="production", port=served.port)

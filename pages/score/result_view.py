@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from core.monitoring import monitor
 from core.monitoring.records import ReportRun
-from core.platform import model_store, storage, tracking
+from core.platform import model_store, project, storage, tracking
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words, _, current, n_, number, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY, ROW_KEY
 from core.platform.project import ProjectSpec
 from core.scoring import score
@@ -25,10 +27,20 @@ from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.stats.check import THRESHOLD_TODO
 from pages.shared import elements, report_view
-from pages.shared.bilingual import st
 
 PAGE_ROWS = 100
-ORDERS = ("As sent", "Highest first", "Lowest first")
+# rows left out that are shown
+LISTED = 1000
+ORDERS = {
+    "sent": Message("As sent"),
+    "highest": Message("Highest first"),
+    "lowest": Message("Lowest first"),
+}
+KNOWN = {
+    "known": Message("with label"),
+    "unknown": Message("without label"),
+    "wrong": Message("predicted wrong"),
+}
 
 
 def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
@@ -38,14 +50,14 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True):
         elements.run_link(run.run_id, "PipelineAplicacao")
         if model_run := ScoringRun.of(run).model_run:
-            elements.run_link(model_run, "Model from")
+            elements.run_link(model_run, _("Model from"))
     left_out(settings, run)
     name = score.output_name(run.params["source"], run.run_id, is_sample=run.is_sample)
     try:
         path = tracking.artifact(settings, run.run_id, f"files/{name}.parquet")
     except NotReadyError:
-        st.info("The result has more rows than a page shows. It is kept as parquet at this place:")
-        st.code(run.params.get("output", "unknown"), language=None)
+        st.info(_("The result has more rows than a page shows. It is kept as parquet here:"))
+        st.code(run.params.get("output") or _("unknown"), language=None)
         return
     rows = read(str(path))
     charts(settings, spec, run, rows, str(path))
@@ -59,10 +71,10 @@ def read(path: str) -> pd.DataFrame:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def density(path: str, threshold: float) -> Any:
-    """Return the chart of a scoring's probabilities; its file is immutable."""
+def density(path: str, threshold: float, language: str) -> Any:
+    """Return the chart of a scoring's probabilities in a language; its file is immutable."""
     rows = read(path)[[PROBABILITY]]
-    return drift_charts.probability_density(rows.assign(set="scored"), threshold=threshold)
+    return drift_charts.probability_density(rows.assign(set=_("scored")), threshold=threshold)
 
 
 def verdict(settings: Settings, run: tracking.RunInfo) -> None:
@@ -78,23 +90,31 @@ def verdict(settings: Settings, run: tracking.RunInfo) -> None:
     if reports:
         monitored, report = reports[0], ReportRun.of(reports[0])
         draw, icon = report_view.LOOKS.get(report.verdict, report_view.LOOKS["unknown"])
-        title = elements.plain(report.verdict_title)
-        draw(f"**{title}**, says Monitor, {elements.ago(monitored.started)}.", icon=icon)
+        draw(
+            _(
+                "**{title}** (Monitor, {when})",
+                title=elements.plain(elements.words(report.verdict_title)),
+                when=elements.ago(monitored.started),
+            ),
+            icon=icon,
+        )
         st.page_link(
             "pages/monitor/page.py",
-            label="See the report",
+            label=_("See the report"),
             icon=":material/arrow_forward:",
             query_params={"report": monitored.run_id},
         )
         return
     if run.metrics["rows_scored"] < monitor.MIN_ROWS:
-        st.info(f"Monitor compares {monitor.MIN_ROWS} rows or more: these are too few to judge.")
+        st.info(
+            _("Too few rows for Monitor, which compares {rows:,} or more.", rows=monitor.MIN_ROWS)
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("Whether the model fits these rows is for Monitor to say.", width="content")
+        st.markdown(_("Monitor checks whether the model fits these rows."), width="content")
         st.page_link(
             "pages/monitor/page.py",
-            label="Monitor these rows",
+            label=_("Monitor these rows"),
             icon=":material/monitor_heart:",
             query_params={"scoring": scoring},
         )
@@ -109,98 +129,152 @@ def figures(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> Non
     base_rate = of.get(f"base_rate_{source}")
     shown = [
         (
-            "Rows scored",
-            f"{of['rows_scored']:,.0f}",
-            f"{of['rows_labelled']:,.0f} with label, {out:,.0f} left out",
+            _("Rows scored"),
+            number(of["rows_scored"], ",.0f"),
+            _(
+                "{labelled:,.0f} with label, {left_out:,.0f} left out",
+                labelled=of["rows_labelled"],
+                left_out=out,
+            ),
         ),
         (
-            "Mean probability",
-            f"{of['probability_mean']:.1%}",
-            f"{of['predicted_positive']:,.0f} rows labelled {spec.positive}"
+            _("Mean probability"),
+            number(of["probability_mean"], ".1%"),
+            _(
+                "{rows:,.0f} predicted {positive}",
+                rows=of["predicted_positive"],
+                positive=project.words(spec.positive),
+            )
             if base_rate is None
-            else f"{base_rate:.1%} observed",
+            else _("{base_rate:.1%} observed", base_rate=base_rate),
         ),
     ]
     if base_rate is not None:
         shown += [
             (
-                title,
+                str(metrics.TITLES[name]),
                 elements.metric_text(of, f"{name}_{source}", digits),
-                f"{_interval(of, f'{name}_{source}', digits)}"
-                f"{elements.metric_text(test, f'{name}_test', digits)} on the test set",
+                _beside(
+                    of,
+                    f"{name}_{source}",
+                    digits,
+                    elements.metric_text(test, f"{name}_test", digits),
+                ),
             )
-            for name, title, digits in (
-                ("log_loss", "Log loss", 4),
-                ("f1", "F1", 3),
-                ("roc_auc", "ROC AUC", 3),
-                ("skill", "Skill over base rate", 4),
-            )
+            for name, digits in (("log_loss", 4), ("f1", 3), ("roc_auc", 3), ("skill", 4))
         ]
     if of.get("rows_per_second"):
-        shown.append(("Speed", f"{of['rows_per_second']:,.0f} rows/s", "reading included"))
+        speed = _("{rows:,.0f} rows/s", rows=of["rows_per_second"])
+        shown.append((_("Speed"), speed, _("reading included")))
     elements.figures(shown)
     if base_rate is not None:
         caution(spec, run, base_rate, test)
 
 
-def _interval(of: dict[str, float], name: str, digits: int) -> str:
+def _beside(of: dict[str, float], name: str, digits: int, test: str) -> str:
+    """Return the interval of a metric, if it has one, and its value on the test set."""
     low, high = of.get(f"{name}_low"), of.get(f"{name}_high")
     if low is None or high is None:
-        return ""
-    return f"{low:.{digits}f} to {high:.{digits}f}; "
+        return _("{test} on the test set", test=test)
+    return _(
+        "{low} to {high}; {test} on the test set",
+        low=number(low, f".{digits}f"),
+        high=number(high, f".{digits}f"),
+        test=test,
+    )
 
 
 def caution(
     spec: ProjectSpec, run: tracking.RunInfo, base_rate: float, test: dict[str, float]
 ) -> None:
     """State what log loss and F1 alone would hide."""
-    of, source, sentences = run.metrics, run.params["source"], []
+    of, source = run.metrics, run.params["source"]
+    positive, negative = project.words(spec.positive), project.words(spec.negative)
+    facts: list[Words] = []
     reached = of.get("predicted_positive", 0)
     if reached == 0:
-        sentences.append(
-            f"No row reaches the threshold: every one is called {spec.negative}, so F1 is 0."
+        facts.append(
+            Message(
+                "No row reaches the threshold: all are predicted {negative}, so F1 is 0.",
+                negative=negative,
+            )
         )
-        sentences.append(THRESHOLD_TODO)
+        facts.append(THRESHOLD_TODO)
     elif reached == of["rows_scored"]:
-        sentences.append(f"Every row reaches the threshold: all are called {spec.positive}.")
-        sentences.append(THRESHOLD_TODO)
+        facts.append(
+            Message(
+                "Every row reaches the threshold: all are predicted {positive}.", positive=positive
+            )
+        )
+        facts.append(THRESHOLD_TODO)
     elif of.get(f"f1_{source}") == 0:
-        sentences.append(
-            f"Only {reached:,.0f} of {of['rows_scored']:,.0f} rows reach the threshold, and none "
-            f"that is known was {spec.positive}, so F1 is 0."
+        facts.append(
+            Message(
+                "Only {reached:,.0f} of {rows:,.0f} rows reach the threshold, and none with a "
+                "label was {positive}, so F1 is 0.",
+                reached=reached,
+                rows=of["rows_scored"],
+                positive=positive,
+            )
         )
     loss, known = of[f"log_loss_{source}"], test.get("log_loss_test")
     base = metrics.base_rate_log_loss(base_rate)
     if base == base:
-        sentences.append(f"Always saying the base rate would have a log loss of {base:.4f} here.")
-    if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
-        sentences.append(
-            f"Log loss is lower than the {known:.4f} of the test set only because "
-            f"{spec.positive} is rarer here ({base_rate:.1%} against "
-            f"{test['base_rate_test']:.1%}); skill allows for that."
+        facts.append(
+            Message("Always predicting the base rate has a log loss of {base:.4f} here.", base=base)
         )
-    st.caption(" ".join(sentences))
+    if known is not None and loss < known and base_rate < test.get("base_rate_test", 0.0):
+        facts.append(
+            Message(
+                "Lower log loss than on the test set ({test:.4f}) is not an improvement: "
+                "{positive} is rarer here ({base_rate:.1%} against {base_rate_test:.1%}). Skill "
+                "allows for that.",
+                test=known,
+                positive=positive,
+                base_rate=base_rate,
+                base_rate_test=test["base_rate_test"],
+            )
+        )
+    st.caption(str(sentences(*facts)))
 
 
 def left_out(settings: Settings, run: tracking.RunInfo) -> None:
     """List the rows that could not be scored, by row, column, value and reason."""
-    count = run.metrics.get("rows_rejected", 0)
+    count = int(run.metrics.get("rows_rejected", 0))
     if not count:
         return
-    st.warning(f"{count:,.0f} rows hold a value that cannot be used. They were left out.")
+    st.warning(
+        n_(
+            "{count:,} row holds a value that cannot be used, and was left out.",
+            "{count:,} rows hold a value that cannot be used, and were left out.",
+            count,
+        )
+    )
     with suppress(NotReadyError):
-        rejected = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
-        st.dataframe(rejected.head(1000), hide_index=True, height=240)
-        more = " The first 1,000 are shown; the file has them all." if len(rejected) > 1000 else ""
-        st.caption(f"Rows are counted from 0, as in the file below its header.{more}")
+        stored = elements.table(settings, settings.mlflow_uri, run.run_id, "rejected")
+        rejected = stored.assign(reason=stored["reason"].map(elements.words))
+        st.dataframe(
+            rejected.head(LISTED),
+            hide_index=True,
+            height=240,
+            column_config={
+                "row": _("Row"),
+                "column": _("Column"),
+                "value": _("Value"),
+                "reason": _("Reason"),
+            },
+        )
+        counted = Message("Rows are counted from 0, as in the file below its header.")
+        more = Message("The first {rows:,} are shown; the file has them all.", rows=LISTED)
+        st.caption(str(sentences(counted, more if len(rejected) > LISTED else "")))
         st.download_button(
-            "Rows left out (CSV)",
+            _("Rows left out (CSV)"),
             lambda: export.csv(rejected),
             on_click="ignore",
             file_name=f"left_out_{run.run_id[:12]}.csv",
             icon=":material/download:",
         )
-    with st.expander("What the check of all rows found"):
+    with st.expander(_("Checks of all rows")):
         elements.validation(settings, run.run_id)
 
 
@@ -211,36 +285,47 @@ def charts(
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**Probabilities**")
-        elements.chart(density(path, version.threshold))
+        st.markdown(_("**Probabilities**"))
+        elements.chart(density(path, version.threshold, current()))
     known = rows[LABEL].notna().to_numpy()
     if known.any():
         with right:
-            st.markdown(f"**The {known.sum():,} rows with label**")
+            st.markdown(_("**Rows with label: {rows:,}**", rows=int(known.sum())))
             table = metrics.confusion(
                 rows[LABEL].to_numpy()[known].astype(int),
                 rows[PROBABILITY].to_numpy()[known],
                 version.threshold,
             )
             elements.chart(
-                model_charts.confusion(table, positive=spec.positive, negative=spec.negative)
+                model_charts.confusion(
+                    table,
+                    positive=str(project.words(spec.positive)),
+                    negative=str(project.words(spec.negative)),
+                )
             )
 
 
 def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: str) -> None:
     """Show the filtered rows page by page, and offer them as files."""
-    st.markdown("**What the model answered**")
+    st.markdown(_("**Predictions**"))
     chosen = rows_chosen(spec, rows, run.run_id)
     pages = max(1, -(-len(chosen) // PAGE_ROWS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         # keyed by the filter: another selection starts on its first page
         filter_key = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
         page = st.number_input(
-            f"Page, 1 to {pages:,}", 1, pages, 1, key=f"page-{run.run_id}-{filter_key}", width=170
+            _("Page, 1 to {pages:,}", pages=pages),
+            1,
+            pages,
+            1,
+            key=f"page-{run.run_id}-{filter_key}",
+            width=170,
         )
-        st.markdown(f"{len(chosen):,} of {len(rows):,} rows", width="content")
+        st.markdown(
+            _("{shown:,} of {rows:,} rows", shown=len(chosen), rows=len(rows)), width="content"
+        )
     part = rows.iloc[chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]]
-    words = {1: spec.positive, 0: spec.negative}
+    words = _labels(spec)
     inputs = [column for column in rows.columns if column in spec.columns]
     st.dataframe(
         part.assign(**{name: part[name].map(words) for name in (PREDICTED, LABEL)}),
@@ -249,11 +334,14 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
         column_config={
             ROW_KEY: spec.id,
             PROBABILITY: st.column_config.ProgressColumn(
-                f"Probability of {spec.positive}", min_value=0, max_value=1, format="percent"
+                _("Probability of {positive}", positive=words[1]),
+                min_value=0,
+                max_value=1,
+                format="percent",
             ),
-            PREDICTED: "Predicted label",
-            LABEL: "Actual label",
-            PREDICTION_ID: "Prediction id",
+            PREDICTED: _("Predicted label"),
+            LABEL: _("Actual label"),
+            PREDICTION_ID: _("Prediction id"),
         },
     )
     every = len(chosen) == len(rows)
@@ -267,41 +355,59 @@ def answers(spec: ProjectSpec, run: tracking.RunInfo, rows: pd.DataFrame, name: 
             on_click="ignore",
         )
         st.download_button(
-            "Parquet",
+            _("Parquet"),
             lambda: kept.to_parquet(index=False),
             file_name=f"{name}.parquet",
             icon=":material/download:",
             on_click="ignore",
         )
     if not every:
-        st.caption("The files hold the rows that pass the filters.")
+        st.caption(_("The files hold the rows that pass the filters."))
+
+
+def _labels(spec: ProjectSpec) -> dict[int, str]:
+    return {1: str(project.words(spec.positive)), 0: str(project.words(spec.negative))}
 
 
 def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarray:
     """Draw the filters, and return the positions of the matching rows, in the selected order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         low, high = st.slider(
-            "Probability (%)", 0, 100, (0, 100), key=f"between-{run_id}", width=230
+            _("Probability (%)"), 0, 100, (0, 100), key=f"between-{run_id}", width=230
         )
         called = st.pills(
-            "Predicted", [spec.positive, spec.negative], key=f"called-{run_id}", width="content"
+            _("Predicted"),
+            [1, 0],
+            format_func=_labels(spec).__getitem__,
+            key=f"called-{run_id}",
+            width="content",
         )
         known = st.pills(
-            "Label", ["known", "unknown", "called wrong"], key=f"known-{run_id}", width="content"
+            _("Label"),
+            list(KNOWN),
+            format_func=lambda code: str(KNOWN[code]),
+            key=f"known-{run_id}",
+            width="content",
         )
-        order = st.selectbox("Order", ORDERS, key=f"order-{run_id}", width=150)
+        order = st.selectbox(
+            _("Order"),
+            list(ORDERS),
+            format_func=lambda code: str(ORDERS[code]),
+            key=f"order-{run_id}",
+            width=150,
+        )
         sought = st.text_input(
-            f"{spec.id} or prediction id holds", key=f"sought-{run_id}", width=230
+            _("{id} or prediction id contains", id=spec.id), key=f"sought-{run_id}", width=230
         ).strip()
     probability = rows[PROBABILITY].to_numpy(dtype=float)
     predicted, label = rows[PREDICTED].to_numpy(), rows[LABEL].to_numpy(dtype=float)
     keep = (probability >= low / 100) & (probability <= high / 100)
-    if called:
-        keep &= predicted == (called == spec.positive)
+    if called is not None:
+        keep &= predicted == called
     if known:
         is_labelled = ~np.isnan(label)
         wrong = is_labelled & (label != predicted)
-        keep &= {"known": is_labelled, "unknown": ~is_labelled, "called wrong": wrong}[known]
+        keep &= {"known": is_labelled, "unknown": ~is_labelled, "wrong": wrong}[known]
     if sought:
         holds = np.zeros(len(rows), dtype=bool)
         for name in (ROW_KEY, PREDICTION_ID):
@@ -311,7 +417,7 @@ def rows_chosen(spec: ProjectSpec, rows: pd.DataFrame, run_id: str) -> np.ndarra
                 ).to_numpy(dtype=bool)
         keep &= holds
     places = np.flatnonzero(keep)
-    if order != ORDERS[0]:
-        sign = -1 if order == ORDERS[1] else 1
+    if order != "sent":
+        sign = -1 if order == "highest" else 1
         places = places[np.argsort(sign * probability[places], kind="stable")]
     return places

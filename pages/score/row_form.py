@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 
 import pandas as pd
+import streamlit as st
 
-from core.platform import model_store, tracking
+from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words, _, number, plural, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PREDICTION_ID, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -18,7 +20,6 @@ from core.serving import server
 from core.training import explain, explanation, explanation_charts
 from core.training.records import ExplanationRun
 from pages.shared import elements, row_field
-from pages.shared.bilingual import st
 
 Place = tuple[float, float]
 
@@ -44,13 +45,13 @@ def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> str | N
             name: row_field.field(fields, spec, name, value, known.get(name, []), key=keys[name])
             for name, value in usual.items()
         }
-        if st.button("Score", type="primary", icon=":material/target:", key="score-row"):
+        if st.button(_("Score"), type="primary", icon=":material/target:", key="score-row"):
             elements.submit(
                 settings, "score", score.Options, source="row", port=served.port, row=row
             )
             if all(value is not None for value in row.values()):
                 explain_it(settings, served.version, row)
-        st.caption("The answer is kept in the predictions log. What moves it follows at once.")
+        st.caption(_("The prediction is kept in the predictions log and explained below."))
     return drawn
 
 
@@ -70,7 +71,7 @@ def court(
     """Draw the clickable court, with the newest map for the same other inputs."""
     court_map = part(spec.name, "court_map")
     place = place_of(spec, now) or st.session_state.get(f"place-{served.run_id}")
-    st.markdown("**Click the place on the court**")
+    st.markdown(_("**Click the place on the court**"))
     map_run = map_for(settings, served.run_id, served.version, now, followers)
     cells = (
         None
@@ -89,33 +90,57 @@ def court(
         for name, value in values_at(spec, (x, y), followers).items():
             st.session_state[keys[name]] = value
 
+    positive = str(project.words(spec.positive))
     st.altair_chart(
-        court_map.court_chart(cells, place, threshold=threshold, positive=spec.positive),
+        elements.localized(
+            court_map.court_chart(cells, place, threshold=threshold, positive=positive)
+        ),
         width="content",
         key=chart,
         on_select=clicked,
     )
     if place is None:
         return None
-    sentences = [court_map.distance_sentence(place)]
+    facts = [court_map.distance_sentence(place)]
     fitting = values_at(spec, place, followers)
     off = [name for name in followers if differs(now[name], fitting[name])]
     if off:
-        sentences.append(
-            f"{', '.join(off)} as filled in does not belong to this place: no such row exists. "
-            "Click the court to set all of them."
+        facts.append(
+            plural(
+                "The value of {inputs} does not match this place: no such row exists. Click the "
+                "court to set it.",
+                "The values of {inputs} do not match this place: no such row exists. Click the "
+                "court to set them.",
+                len(off),
+                inputs=off,
+            )
         )
     if cells is not None and map_run is not None and len(cells):
         distance = (cells["x"] - place[0]) ** 2 + (cells["y"] - place[1]) ** 2
         here = cells.loc[distance.idxmin(), "probability"]
-        sentences.append(f"The map says {here:.1%} {spec.positive} here.")
-        sentences += court_map.support_sentences(cells, place, spec.rows.development_name)
+        facts.append(
+            Message(
+                "Predicted probability of {positive} here: {here:.1%}.",
+                here=here,
+                positive=project.words(spec.positive),
+            )
+        )
+        facts += support(spec, cells, place)
     else:
-        sentences.append("Press Score to see the map of probability for the inputs as they stand.")
-    st.caption(" ".join(sentences))
+        facts.append(
+            Message("Press Score to see the map of predicted probability for these inputs.")
+        )
+    st.caption(str(sentences(*facts)))
     if map_run is not None:
-        elements.run_link(map_run.run_id, "Map from")
+        elements.run_link(map_run.run_id, _("Map from"))
     return None if map_run is None else map_run.run_id
+
+
+def support(spec: ProjectSpec, cells: pd.DataFrame, place: Place) -> list[Words]:
+    """Return how far the map is supported by known rows, in sentences."""
+    rows_name = str(project.words(spec.rows.development_name))
+    facts: list[Words] = part(spec.name, "court_map").support_sentences(cells, place, rows_name)
+    return facts
 
 
 def values_at(
@@ -199,15 +224,29 @@ def show(
     """Show the prediction first, then its reasons; `drawn` is the run whose map is above."""
     version = model_store.require_version(settings, run.params["model"], run.params["version"])
     first = rows.iloc[0]
-    word = spec.positive if first[PREDICTED] else spec.negative
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     milliseconds = run.metrics.get("latency_ms_median")
     elements.figures(
         [
-            ("Probability", f"{first[PROBABILITY]:.1%}", f"of {spec.positive}"),
-            ("Label", word, f"from {version.threshold:g} on it is {spec.positive}"),
+            (
+                _("Probability"),
+                number(first[PROBABILITY], ".1%"),
+                _("of {positive}", positive=positive),
+            ),
+            (
+                _("Predicted label"),
+                positive if first[PREDICTED] else negative,
+                _("{positive} from {threshold:g}", threshold=version.threshold, positive=positive),
+            ),
         ]
         + (
-            [("Answered in", f"{milliseconds:.0f} ms", "one request")]
+            [
+                (
+                    _("Latency"),
+                    _("{milliseconds:.0f} ms", milliseconds=milliseconds),
+                    _("one request"),
+                )
+            ]
             if milliseconds is not None
             else []
         )
@@ -215,7 +254,7 @@ def show(
     with st.container(horizontal=True, vertical_alignment="center"):
         elements.run_link(run.run_id, "PipelineAplicacao")
         if PREDICTION_ID in rows:
-            st.caption(f"Prediction id `{first[PREDICTION_ID]}`", width="content")
+            st.caption(_("Prediction id `{id}`", id=first[PREDICTION_ID]), width="content")
     with elements.show_errors():
         outcome(settings, spec, run, str(first.get(PREDICTION_ID, "")))
     given = row_of(run)
@@ -232,7 +271,7 @@ def show(
         what_moves_it(settings, spec, explained, version.threshold, drawn)
     elif not going and given and all(value is not None for value in given.values()):
         st.button(
-            "Show what moves it",
+            _("Explain this prediction"),
             icon=":material/lightbulb:",
             key=f"explain-{run.run_id}",
             on_click=explain_it,
@@ -248,10 +287,14 @@ def outcome(
     if stored.empty or not prediction_id:
         return
     known = stored[LABEL].iloc[0]
-    words = {1: spec.positive, 0: spec.negative}
+    words = {
+        label: str(project.words(text)) for label, text in ((1, spec.positive), (0, spec.negative))
+    }
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            "How did it come out?" if known != known else f"It came out: **{words[int(known)]}**",
+            _("What was the outcome?")
+            if known != known
+            else _("Outcome: **{label}**", label=words[int(known)]),
             width="content",
         )
         for label, word in words.items():
@@ -273,32 +316,38 @@ def what_moves_it(
     probability, base = of["probability"], of["base"]
     along = elements.table(settings, store, run.run_id, "along")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("What moves it", anchor=False, width="content")
+        st.subheader(_("Explanation"), anchor=False, width="content")
         elements.run_link(run.run_id, "Explicacao")
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**From the usual to this row**")
+        st.markdown(_("**From the mean prediction to this row**"))
         table = elements.table(settings, store, run.run_id, "contributions")
         elements.chart(explanation_charts.waterfall(table, base, probability))
         st.caption(
-            f"SHAP values, in points: from {base:.1%}, the mean of {of['rows_background']:.0f} "
-            "test rows, to this row. The model knows what comes together, not what causes what."
+            _(
+                "SHAP values in points: from {base:.1%}, the mean of {rows:,.0f} test rows, to "
+                "this row. They show association, not causation.",
+                base=base,
+                rows=of["rows_background"],
+            )
         )
     with right:
-        st.markdown("**How far each input alone could move it**")
+        st.markdown(_("**Effect of each input alone**"))
         reaches = explanation.reaches(along)
         elements.chart(explanation_charts.reach_bars(reaches, probability, threshold=threshold))
-        st.caption("Bars reach over the values that the test rows have; the mark is this row.")
-        name = st.selectbox("Along", reaches["feature"].tolist(), key="along")
-        about = spec.about(name) if name in spec.columns else name
+        st.caption(_("Bars span the values of the test rows; the mark is this row."))
+        name = st.selectbox(_("Input"), reaches["feature"].tolist(), key="along")
+        about = str(project.words(spec.about(name))) if name in spec.columns else name
         elements.chart(
             explanation_charts.along(along[along["feature"] == name], axis_title=f"{name}: {about}")
         )
         court_map = part(spec.name, "court_map")
         if court_map and name in court_map.place_columns(spec, reaches["feature"].tolist()):
             st.caption(
-                "This input belongs to the place: moved alone, it makes rows that do not "
-                "exist. The map moves all of them together."
+                _(
+                    "This input follows from the place: changed alone, it gives rows that do not "
+                    "exist. The map changes all of them together."
+                )
             )
     if drawn == run.run_id or "cells_map" not in of:
         return
@@ -314,12 +363,18 @@ def the_map(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, thresh
         return
     court_map = part(spec.name, "court_map")
     place = place_of(spec, row_of(run))
-    st.markdown("**From every place, all else as in this row**")
+    st.markdown(_("**Every place on the court, other inputs as in this row**"))
     st.altair_chart(
-        court_map.court_chart(
-            cells, place, threshold=threshold, positive=spec.positive, clickable=False
+        elements.localized(
+            court_map.court_chart(
+                cells,
+                place,
+                threshold=threshold,
+                positive=str(project.words(spec.positive)),
+                clickable=False,
+            )
         ),
         width="content",
     )
     if place is not None:
-        st.caption(" ".join(court_map.support_sentences(cells, place, spec.rows.development_name)))
+        st.caption(str(sentences(*support(spec, cells, place))))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.platform.config import Settings
+from core.platform.messages import _, n_
 from core.serving import api_keys
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 SHOWN = "api-key-made"
 
@@ -13,23 +15,30 @@ SHOWN = "api-key-made"
 @elements.show_errors()
 def section(settings: Settings) -> None:
     """Draw the keys that programs need to call an endpoint, if there are any."""
-    st.subheader("API keys", anchor=False)
+    st.subheader(_("API keys"), anchor=False)
     keys = api_keys.listed(settings)
     st.markdown(
-        f"{len(keys)} key{'s'[: len(keys) != 1]}: a call needs one of them, in the header "
-        "`X-Api-Key`. `/ping`, `/health` and `/version` answer without."
+        n_(
+            "{count:,} key: a call needs it in the header `X-Api-Key`. `/ping`, `/health` and "
+            "`/version` need none.",
+            "{count:,} keys: a call needs one of them in the header `X-Api-Key`. `/ping`, "
+            "`/health` and `/version` need none.",
+            len(keys),
+        )
         if keys
-        else "There is none: every program on this machine may ask for predictions. As soon as "
-        "there is one, a call without a key is refused (401)."
+        else _(
+            "No keys: every program on this machine may ask for predictions. Once there is a key, "
+            "calls without one are refused (401)."
+        )
     )
     form = st.form("api-key", border=False, clear_on_submit=True)
     with form.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(
-            "Name of a new key",
+            _("Name of a new key"),
             max_chars=api_keys.NAME_LENGTH,
-            placeholder="who or what will use it",
+            placeholder=_("who or what will use it"),
         )
-        sent = st.form_submit_button("Make a key", icon=":material/key:")
+        sent = st.form_submit_button(_("Create a key"), icon=":material/key:")
     if sent:
         with elements.show_errors():
             st.session_state[SHOWN] = (name, api_keys.create(settings, name))
@@ -37,20 +46,27 @@ def section(settings: Settings) -> None:
     made = st.session_state.pop(SHOWN, None)
     if made is not None:
         st.success(
-            f"The key **{elements.plain(made[0])}**. Copy it now: only its SHA-256 is kept, it "
-            "cannot be shown again."
+            _(
+                "The key **{name}**. Copy it now: only its SHA-256 is kept, so it cannot be shown "
+                "again.",
+                name=elements.plain(made[0]),
+            )
         )
         st.code(made[1], language=None)
     for key in keys:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{elements.plain(key.name)}** · made {elements.ago(key.created)}",
+                _(
+                    "**{name}** · created {when}",
+                    name=elements.plain(key.name),
+                    when=elements.ago(key.created),
+                ),
                 width="content",
             )
-            with st.popover("Revoke", icon=":material/key_off:"):
-                st.markdown("Programs that use it are refused from then on.")
+            with st.popover(_("Revoke"), icon=":material/key_off:"):
+                st.markdown(_("Programs that use it are refused from then on."))
                 st.button(
-                    "Revoke it for good",
+                    _("Revoke permanently"),
                     key=f"revoke-{key.key_id}",
                     type="primary",
                     on_click=_revoke,

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import streamlit as st
+
 from core.monitoring import operation
 from core.platform import process
 from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, listed, number, plural, sentences
 from core.serving import (
     api_keys,
     endpoint,
@@ -20,15 +23,14 @@ from core.serving import (
 )
 from pages.serve import call_examples
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 STATES = {
-    "ready": ("answering", "green", ":material/check_circle:"),
-    "starting": ("starting", "blue", ":material/hourglass_top:"),
-    "silent": ("not answering", "red", ":material/heart_broken:"),
-    "restarting": ("starting again", "orange", ":material/autorenew:"),
-    "stopped": ("stopping", "gray", ":material/stop_circle:"),
-    "died": ("died", "red", ":material/error:"),
+    "ready": (Message("answering"), "green", ":material/check_circle:"),
+    "starting": (Message("starting"), "blue", ":material/hourglass_top:"),
+    "silent": (Message("not answering"), "red", ":material/heart_broken:"),
+    "restarting": (Message("restarting"), "orange", ":material/autorenew:"),
+    "stopped": (Message("stopping"), "gray", ":material/stop_circle:"),
+    "died": (Message("ended"), "red", ":material/error:"),
 }
 
 
@@ -48,17 +50,17 @@ def card(settings: Settings, served: server.Server, name: str, live: server.Serv
         if live is not None and served.port != live.port and served.state == "ready":
             _shadow(settings, served, live)
         if served.state == "ready":
-            with st.expander("Call it yourself"):
+            with st.expander(_("Example calls")):
                 _call(settings, served)
-        with st.expander("Log", expanded=served.state == "died"):
-            model, front = st.tabs(["Model's server", "Gateway"])
+        with st.expander(_("Log"), expanded=served.state == "died"):
+            model, front = st.tabs([_("Model's server"), _("Gateway")])
             for place, is_gateway in ((model, False), (front, True)):
                 place.code(
                     server_process.log_tail(settings, served.port, gateway=is_gateway)
-                    or "Nothing printed.",
+                    or _("No output."),
                     language=None,
                 )
-            st.caption("Without this app, MLflow's own command serves the same model:")
+            st.caption(_("Without this app, MLflow's own command serves the same model:"))
             st.code(server_process.command_line(served), language="bash", wrap_lines=True)
 
 
@@ -66,24 +68,30 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
     word, colour, icon = STATES[served.state]
     with st.container(horizontal=True, vertical_alignment="center"):
         called = elements.plain(name)
-        title = f"**{called}** on port **{served.port}**"
+        title = _("**{called}** on port **{port}**", called=called, port=served.port)
         if served.is_live:
-            title = f"**{called}** on the live endpoint, port **{served.port}**"
+            title = _(
+                "**{called}** on the live endpoint, port **{port}**",
+                called=called,
+                port=served.port,
+            )
         st.markdown(title, width="content")
-        st.badge(word, icon=icon, color=colour)
+        st.badge(str(word), icon=icon, color=colour)
         if served.sample:
             elements.sample_badge()
         if served.state == "died":
             _button(
                 settings,
-                "Restart",
+                "restart",
+                _("Restart"),
                 served.port,
                 ":material/restart_alt:",
                 lambda: endpoint.restart(settings, served.port),
             )
             _button(
                 settings,
-                "Dismiss",
+                "dismiss",
+                _("Dismiss"),
                 served.port,
                 ":material/close:",
                 lambda: server_process.dismiss(settings, served.port),
@@ -91,59 +99,66 @@ def _head(settings: Settings, served: server.Server, name: str) -> None:
         elif served.state != "stopped":
             _button(
                 settings,
-                "Stop",
+                "stop",
+                _("Stop"),
                 served.port,
                 ":material/stop:",
                 lambda: server_process.stop(settings, served.port),
             )
-    restarts = ""
+    facts = [
+        served.url,
+        _(
+            "version {version}, started {when}",
+            version=served.version,
+            when=elements.ago(served.started),
+        ),
+    ]
     if served.restarts:
-        restarts = f" · restarts after a fault: {served.restarts}"
-    st.caption(
-        f"{served.url} · version {served.version} since {elements.ago(served.started)}{restarts}"
-    )
-    elements.run_link(served.run_id, "Model's run")
+        facts.append(_("restarts after a fault: {restarts:,}", restarts=served.restarts))
+    st.caption(" · ".join(facts))
+    elements.run_link(served.run_id, _("Model's run"))
 
 
 def _button(
-    settings: Settings, name: str, port: int, icon: str, action: Callable[[], object]
+    settings: Settings, code: str, label: str, port: int, icon: str, action: Callable[[], object]
 ) -> None:
     def pressed() -> None:
         with elements.show_errors():
             action()
             operation.close_left_alerts(settings)
 
-    st.button(name, key=f"{name.lower()}-{port}", icon=icon, on_click=pressed)
+    st.button(label, key=f"{code}-{port}", icon=icon, on_click=pressed)
 
 
 def _problem(settings: Settings, served: server.Server) -> None:
     if served.state == "silent":
         since = server.silent_since(settings, served)
-        how_long = elements.length(time.time() - since) if since else ""
-        st.error(
-            (
-                f"It runs, but has not answered for {how_long}. "
-                if how_long
-                else "It runs, but does not answer. "
+        what = Message("It runs, but does not answer.")
+        if since:
+            what = Message(
+                "It runs, but has not answered for {time}.",
+                time=elements.length(time.time() - since),
             )
-            + f"After {settings.hang_seconds:.0f} s of silence it is ended and started again; one "
-            "that is busy is given ten times as long. Requests wait meanwhile. To end it now, "
-            "press Stop."
+        then = Message(
+            "After {seconds:.0f} s of silence it is ended and started again, while busy after ten "
+            "times as long. Requests wait meanwhile. To end it now, press Stop.",
+            seconds=settings.hang_seconds,
         )
+        st.error(str(sentences(what, then)))
     elif served.state == "died":
-        st.error(
-            elements.plain(
-                served.problem or "It ended by itself; the app starts it again in a moment."
-            )
-            + " Its last lines are below."
-        )
+        usual = Message("It ended by itself; the app restarts it in a moment.")
+        below = Message("The end of its log is below.")
+        st.error(str(sentences(_plain(served.problem or usual), below)))
     elif served.state == "restarting":
-        st.warning(
-            elements.plain(served.problem or "The model's server has ended. It is started again.")
-            + " Requests wait up to 3 s for it, then they are answered by 503."
-        )
+        usual = Message("The model's server has ended, and is started again.")
+        wait = Message("Requests wait up to 3 s for it, then fail with 503.")
+        st.warning(str(sentences(_plain(served.problem or usual), wait)))
     elif served.problem:
-        st.warning(elements.plain(served.problem))
+        st.warning(_plain(served.problem))
+
+
+def _plain(fact: Words) -> str:
+    return elements.plain(elements.words(fact))
 
 
 def _figures(settings: Settings, served: server.Server, status: gateway.Status) -> None:
@@ -155,25 +170,38 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
     now = time.monotonic()
     st.session_state[f"usage-{served.port}"] = (now, used.cpu_seconds)
     if last is not None and used.cpu_seconds >= last[1]:
-        load = f"{(used.cpu_seconds - last[1]) / max(now - last[0], 0.1):.0%} of a core"
-    share = f"{counts.faults / counts.requests:.1%}" if counts.requests else "–"
+        load = _(
+            "{share:.0%} of a core", share=(used.cpu_seconds - last[1]) / max(now - last[0], 0.1)
+        )
+    share = number(counts.faults / counts.requests, ".1%") if counts.requests else "–"
     faults, refused = (
-        ", ".join(
-            f"{count:,} × {kind}"
-            for kind, count in counts.errors.items()
-            if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+        listed(
+            [
+                f"{number(count)} × {kind}"
+                for kind, count in counts.errors.items()
+                if count and (int(kind) >= gateway_stats.SERVER_FAULTS) == is_fault
+            ],
+            "unit",
         )
         for is_fault in (True, False)
     )
-    typical = "–" if counts.p50 is None else f"{counts.p50:,.0f} ms"
-    slow = "" if counts.p95 is None else f"95%: {counts.p95:,.0f} ms, 99%: {counts.p99:,.0f} ms"
+    typical = "–" if counts.p50 is None else _("{p50:,.0f} ms", p50=counts.p50)
+    slow = (
+        ""
+        if counts.p95 is None
+        else _("95%: {p95:,.0f} ms, 99%: {p99:,.0f} ms", p95=counts.p95, p99=counts.p99)
+    )
     with st.container(horizontal=True):
         for label, value, note in (
-            ("Requests", f"{counts.requests:,}", f"{counts.recent:,} in 10 minutes"),
-            ("Errors", share, faults or "none"),
-            ("Refused", f"{counts.refused:,}", refused or "none"),
-            ("Median latency", typical, slow),
-            ("Memory", f"{used.memory / 1e6:,.0f} MB", load),
+            (
+                _("Requests"),
+                number(counts.requests),
+                _("{recent:,} in 10 minutes", recent=counts.recent),
+            ),
+            (_("Errors"), share, faults or _("none")),
+            (_("Refused"), number(counts.refused), refused or _("none")),
+            (_("Median latency"), typical, slow),
+            (_("Memory"), _("{size:,.0f} MB", size=used.memory / 1e6), load),
         ):
             st.metric(
                 label,
@@ -190,17 +218,24 @@ def _figures(settings: Settings, served: server.Server, status: gateway.Status) 
 def _log_state(status: gateway.Status) -> None:
     """State whether predictions are being logged."""
     log = status.log
-    lost = f" {log.lost:,} rows did not fit and are lost." if log.lost else ""
-    if log.ok and not lost:
-        st.caption(":material/check: Every answer is kept in the predictions log.")
+    lost = plural(
+        "{count:,} row did not fit and is lost.",
+        "{count:,} rows did not fit and are lost.",
+        log.lost,
+    )
+    if log.ok and not log.lost:
+        st.caption(_(":material/check: Every answer is kept in the predictions log."))
     elif log.ok:
-        st.warning(f"The predictions log is written again.{lost}")
+        st.warning(str(sentences(Message("The predictions log is written again."), lost)))
     else:
-        why = f": {elements.plain(log.reason)}" if log.reason else "."
-        st.warning(
-            f"The predictions log cannot be written{why} Requests are still answered; "
-            f"{log.waiting:,} rows are waiting in memory.{lost}"
+        waiting = plural(
+            "Requests are still answered; {count:,} row is waiting in memory.",
+            "Requests are still answered; {count:,} rows are waiting in memory.",
+            log.waiting,
         )
+        down = Message("The predictions log cannot be written.")
+        reason = _plain(log.reason or "")
+        st.warning(str(sentences(down, reason, waiting, lost if log.lost else "")))
 
 
 def _copies(shadow: gateway.Shadow | None) -> None:
@@ -209,11 +244,18 @@ def _copies(shadow: gateway.Shadow | None) -> None:
         return
     missed = shadow.failed + shadow.dropped
     st.caption(
-        f"Copies of its requests go to port {shadow.port}: {shadow.sent:,} answered there, "
-        f"{missed:,} not ({shadow.failed:,} failed, {shadow.dropped:,} dropped while behind)."
+        _(
+            "Copies of its requests go to port {port}: {sent:,} answered there, {missed:,} "
+            "not ({failed:,} failed, {dropped:,} dropped while behind).",
+            port=shadow.port,
+            sent=shadow.sent,
+            missed=missed,
+            failed=shadow.failed,
+            dropped=shadow.dropped,
+        )
     )
     st.page_link(
-        "pages/predictions/page.py", label="How far the two agree", icon=":material/compare_arrows:"
+        "pages/predictions/page.py", label=_("Compare the two"), icon=":material/compare_arrows:"
     )
 
 
@@ -227,11 +269,13 @@ def _shadow(settings: Settings, served: server.Server, live: server.Server) -> N
 
     st.session_state[key] = is_on
     st.toggle(
-        "Send it a copy of every request to the live endpoint",
+        _("Send it a copy of every request to the live endpoint"),
         key=key,
         on_change=switched,
-        help="Its answers go to the predictions log and to nobody else, to be compared with the "
-        "champion's on the same rows.",
+        help=_(
+            "Its answers go to the predictions log only, to compare them with the champion's on "
+            "the same rows."
+        ),
     )
 
 
@@ -244,18 +288,26 @@ def _call(settings: Settings, served: server.Server) -> None:
         with place:
             st.code(examples[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
             st.markdown(
-                'The answer is `{"predictions": [{"probability": …, "label": …}]}`: for each row '
-                f"the probability of 1 and the label at the threshold {served.threshold:g}. The "
-                "header `X-Prediction-Ids` names its line in the predictions log: one id, or the "
-                "first and the last of several rows. Send the label once it is known:"
+                _(
+                    "The answer is `{answer}`: for each row the probability of 1 and the label at "
+                    "the threshold {threshold:g}. The header `X-Prediction-Ids` has the prediction "
+                    "id, or the first and the last id of several rows. Send the label once it is "
+                    "known:",
+                    answer='{"predictions": [{"probability": …, "label": …}]}',
+                    threshold=served.threshold,
+                )
                 if served.threshold is not None
                 else ""
             )
             st.code(labelled[name], language=call_examples.LANGUAGES[name], wrap_lines=True)
     if served.key:
         st.caption(
-            f"A request may have the extra column `{served.key}`, which the model does not see; "
-            f'then a label may name the row by it: `{{"{served.key}": …, "label": 1}}`.'
+            _(
+                "A request may have the extra column `{key}`, which the model does not see. Then a "
+                "label can identify the row by it: `{label}`.",
+                key=served.key,
+                label=f'{{"{served.key}": …, "label": 1}}',
+            )
         )
     if with_key:
-        st.caption(f"Put one of the API keys below in the place of `{call_examples.KEY}`.")
+        st.caption(_("Replace `{key}` with one of the API keys below.", key=call_examples.KEY))

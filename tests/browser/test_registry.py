@@ -94,16 +94,18 @@ def test_a_card_a_comparison_a_promotion_and_the_way_back(two: Settings, page) -
 
     open_view(page, "Promote")
     expect(page.get_by_text("There is nothing to roll back to")).to_be_visible()
-    page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
+    page.get_by_test_id("stMain").get_by_text("Promote with another threshold").click()
     expect(page.get_by_test_id("stSlider")).to_be_visible()
     keep(page, "registry-threshold")
-    page.get_by_test_id("stMain").get_by_text("Promote it with another threshold").click()
+    page.get_by_test_id("stMain").get_by_text("Promote with another threshold").click()
     page.wait_for_timeout(1000)
 
     # the regression is better, but its probabilities are not calibrated
     caller = Caller()
     caller.start()
-    press(page, "Ask the gate")
+    # the last of that name: the one above it chooses the view
+    promote = page.get_by_test_id("stMain").get_by_role("button", name=re.compile("Promote$"))
+    promote.last.click()
     expect(page.get_by_text("Train it with calibration.").first).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("held back", exact=True)).to_be_visible()
     keep(page, "registry-held")

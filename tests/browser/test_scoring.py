@@ -47,11 +47,12 @@ def test_a_click_on_the_court_is_scored_and_explained(trained: Settings, page) -
     expect(distance).not_to_have_value(before)
     press(page, "Score")
     assert figure(page, "Probability").endswith("%")
-    expect(page.get_by_text("From the usual to this row")).to_be_visible(timeout=PATIENCE_MS)
+    reasons = page.get_by_text("From the mean prediction to this row")
+    expect(reasons).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("the prediction is extrapolated").first).to_be_visible()
     keep(page, "score-court")
     press(page, "Missed")
-    expect(page.get_by_text("It came out:")).to_be_visible()
+    expect(page.get_by_text("Outcome:")).to_be_visible()
     assert_endpoint_outlives_the_app(trained)
 
 

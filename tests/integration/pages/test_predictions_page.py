@@ -16,6 +16,7 @@ from core.predictions_log import gap_journal, labels, predictions
 from core.predictions_log.labels import Report
 from core.predictions_log.predictions import Answer
 from core.scoring import label
+from tests import nonsense
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +62,12 @@ def home(module_settings: Settings) -> Settings:
 def test_an_empty_log_says_what_to_do(open_page, text_of, settings: Settings) -> None:
     app = open_page(settings, "predictions")
     assert not app.exception
-    assert "Nothing was predicted yet" in text_of(app)
-    assert app.button(key="take").label == "Take labels in"
+    assert "No predictions yet." in text_of(app)
+    assert app.button(key="take").label == "Import labels"
 
 
 def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
-    open_page, text_of, settings: Settings
+    open_page, text_of, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_aside.put(settings, "predictions", "ab" * 16, "unwritable", rows=3, error="`odd` *text*")
     set_aside.put(settings, "schedules", "Daily", "unreadable")
@@ -75,14 +76,16 @@ def test_entries_set_aside_are_shown_on_their_page_and_can_be_dismissed(
     app = open_page(settings, "predictions")
     assert not app.exception
     text = text_of(app)
-    assert "**Set aside: 1.**" in text
+    assert "**1 item was set aside**" in text
     assert "They held 3 rows." in text
     assert "**12 predictions are missing in the log.**" in text
-    assert "**Set aside: 2.**" in text_of(open_page(settings, "overview"))
-    assert "Deixados de lado: 1." in text_of(open_page(settings, "alerts", lang="pt"))
+    assert "**2 items were set aside**" in text_of(open_page(settings, "overview"))
+    nonsense.speak(monkeypatch)
+    foreign = text_of(open_page(settings, "alerts", lang="pt"))
+    assert nonsense.nonsense("1 item was set aside") in foreign
     app = open_page(settings, "predictions")
     [button] = [button for button in app.button if button.label == "Dismiss"]
-    assert "Set aside" not in text_of(button.click().run())
+    assert "set aside" not in text_of(button.click().run())
     assert [entry.queue for entry in set_aside.entries(settings)] == ["schedules"]
 
 
@@ -108,7 +111,7 @@ def test_the_page_shows_counts_gaps_shadows_and_the_last_file(open_page, text_of
 
 def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of, home) -> None:
     app = open_page(home, "predictions")
-    app.selectbox(key="who").set_value("Answers").run()
+    app.selectbox(key="who").set_value("answers").run()
     shown: list[str] = []
     while True:
         shown += app.dataframe[0].value["courtside_prediction_id"].tolist()
@@ -117,19 +120,19 @@ def test_filters_and_pages_show_every_prediction_once(open_page, press, text_of,
         press(app, "Older")
     assert len(shown) == len(set(shown)) == 240
     assert "201 to 240 of 240" in text_of(app)
-    app.selectbox(key="known").set_value("With label").run()
+    app.selectbox(key="known").set_value("known").run()
     assert "1 to 61 of 61" in text_of(app)  # back at the newest page
     app.slider(key="range").set_value((0.95, 1.0)).run()
-    assert "No prediction is like that" in text_of(app)
+    assert "No predictions match." in text_of(app)
 
 
 def test_a_prediction_shows_the_history_of_its_label(open_page, text_of, home) -> None:
     app = open_page(home, "predictions")
-    app.selectbox(key="who").set_value("Answers")
+    app.selectbox(key="who").set_value("answers")
     app.text_input(key="search").set_value("220").run()
     assert not app.exception
-    history = next(table.value for table in app.table if "What it did" in table.value)
-    assert history["What it did"].tolist() == [
+    history = next(table.value for table in app.table if "Effect" in table.value)
+    assert history["Effect"].tolist() == [
         "Changed: replaced an older label",
         "New: had no label before",
     ]

@@ -21,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 from core.jobs import jobs
 from core.platform import mlflow_client, model_store, project, served_model, tracking
 from core.platform.config import Options, Settings
+from core.platform.messages import loads
 from core.platform.run_record import SILENT, ModelRecord, Record
 from core.platform.run_tags import TAG
 from core.registry import model_card, model_facts, promote, registry
@@ -183,13 +184,13 @@ def test_after_one_training_there_is_a_card_and_nobody_to_promote(
         assert f"#### {part}" in text
     assert card.split("\n\n", 1)[1].replace("\n## ", "\n#### ") in text
     assert [button.label for button in app.get("download_button")] == ["Model card (Markdown)"]
-    text = text_of(view(app, "Compare"))
-    assert "There is one version only" in text
-    text = text_of(view(app, "Promote"))
-    assert "There is no version beside the champion" in text
+    text = text_of(view(app, "compare"))
+    assert "There is only one version" in text
+    text = text_of(view(app, "promote"))
+    assert "There is no challenger to promote" in text
     assert "There is nothing to roll back to" in text
-    assert "The gate was not asked yet." in text
-    assert view(app, "Ledger").dataframe[0].value["decision"].tolist() == ["first"]
+    assert "The gate has not decided yet." in text
+    assert view(app, "ledger").dataframe[0].value["decision"].tolist() == ["first champion"]
 
 
 def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
@@ -221,7 +222,7 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
     assert "Model card of version 1" in text_of(app)
     assert f"{log_losses[3]:.4f}" in text_of(app)
     # the choice survives other views, and an address can name a version
-    assert view(view(app, "Ledger"), "Versions").selectbox(key="version").value == "1"
+    assert view(view(app, "ledger"), "versions").selectbox(key="version").value == "1"
     app = open_page(judged_shared.settings, "registry", version="3")
     assert "Model card of version 3" in text_of(app)
     app = open_page(judged_shared.settings, "registry", version="99")
@@ -231,7 +232,7 @@ def test_the_table_has_all_versions_and_a_card_is_that_of_the_chosen_one(
 def test_two_versions_are_compared_on_the_same_rows(
     judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = view(open_page(judged_shared.settings, "registry"), "Compare")
+    app = view(open_page(judged_shared.settings, "registry"), "compare")
     app = app.selectbox(key="one").select("3").run()
     app = app.selectbox(key="other").select("1").run()
     assert not app.exception
@@ -257,7 +258,7 @@ def test_two_versions_are_compared_on_the_same_rows(
 def test_versions_not_compared_yet_are_compared_on_request(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "Compare")
+    app = view(open_page(judged.settings, "registry"), "compare")
     app = app.selectbox(key="one").select("1").run()
     assert app.selectbox(key="other").value == "2"
     assert "Version 1 was not compared with version 2 yet. Press Compare." in text_of(app)
@@ -275,24 +276,26 @@ def test_versions_not_compared_yet_are_compared_on_request(
 def test_the_last_answer_is_shown_rule_by_rule(
     judged_shared: Judged, open_page: OpenPage, text_of: TextOf
 ) -> None:
-    app = view(open_page(judged_shared.settings, "registry"), "Promote")
+    app = view(open_page(judged_shared.settings, "registry"), "promote")
     text = text_of(app)
     # not the answer for the two that were only compared
     assert judged_shared.tried.run_id in linked_runs(app)
     assert judged_shared.compared.run_id not in linked_runs(app)
     assert "**Version 4** against version 2, with the threshold 0.3" in text
-    assert "only tried, nothing was moved" in text
+    assert "dry run" in text
     assert "would be refused" in text
-    assert "asked by bob" in text
+    assert "requested by bob" in text
     rules = tracking.table(judged_shared.settings, judged_shared.tried.run_id, "rules")
     shown = app.table[-1].value
-    assert shown["Rule"].tolist() == rules["title"].tolist()
+    assert shown["Rule"].tolist() == [str(loads(title)) for title in rules["title"]]
     assert [rule.split("[")[1].rstrip("]") for rule in shown["Verdict"]] == [
-        verdict.replace("not_applicable", "not asked") for verdict in rules["verdict"]
+        verdict.replace("not_applicable", "not applicable") for verdict in rules["verdict"]
     ]
-    assert shown["What it means"].tolist() == [text.replace("$", r"\$") for text in rules["text"]]
+    assert shown["What it means"].tolist() == [
+        str(loads(text)).replace("$", r"\$") for text in rules["text"]
+    ]
     rules_shown = shown.set_index("Rule")
-    assert rules_shown.loc["Same rows, new to both", ["Found", "Limit"]].tolist() == [
+    assert rules_shown.loc["Same rows, new to both", ["Measured", "Limit"]].tolist() == [
         "3,000 rows",
         "at least 200 rows",
     ]
@@ -303,15 +306,15 @@ def test_the_last_answer_is_shown_rule_by_rule(
 def test_the_gate_is_asked_with_what_was_chosen(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "Promote")
+    app = view(open_page(judged.settings, "registry"), "promote")
     assert app.selectbox(key="challenger").value == "4"
     assert "2 (champion)" not in str(app.selectbox(key="challenger").options)
     app = app.selectbox(key="challenger").select("3").run()
     app = app.segmented_control(key="gate-aim").set_value("not_worse").run()
     app = app.number_input(key="margin").set_value(0.01).run()
     app = app.text_input(key="decided-by").set_value("carl").run()
-    assert "**Ask the gate** makes version 3 the champion" in text_of(app)
-    press(app, "Ask the gate")
+    assert "**Promote** makes version 3 the champion" in text_of(app)
+    press(app, "Promote")
     options = submitted(judged.settings)
     assert options["action"] == "gate"
     assert (options["challenger"], options["aim"], options["margin"]) == ("3", "not_worse", 0.01)
@@ -324,7 +327,7 @@ def test_the_gate_is_asked_with_what_was_chosen(
 def test_a_threshold_is_tried_with_its_consequences_in_view(
     judged: Judged, open_page: OpenPage, text_of: TextOf, press: Press
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "Promote")
+    app = view(open_page(judged.settings, "registry"), "promote")
     app = app.selectbox(key="challenger").select("3").run()
     app = app.toggle(key="changes-3").set_value(True).run()
     assert app.slider(key="threshold-3").value == 0.45
@@ -336,14 +339,14 @@ def test_a_threshold_is_tried_with_its_consequences_in_view(
         tested["courtside_label"].to_numpy(), tested["courtside_probability"].to_numpy()
     )
     by_threshold = table.set_index("threshold")
-    shown = app.table[0].value.set_index("Figure")
+    shown = app.table[0].value.set_index("Metric")
     for title, name in (("F1", "f1"), ("Precision", "precision"), ("Recall", "recall")):
         assert shown.loc[title, "At 0.40"] == f"{by_threshold.loc[0.4, name]:.1%}"
         assert shown.loc[title, "At its own, 0.45"] == f"{by_threshold.loc[0.45, name]:.1%}"
         change = 100 * (by_threshold.loc[0.4, name] - by_threshold.loc[0.45, name])
         assert shown.loc[title, "Change"] == f"{change:+.1f} points"
     assert "3,000 rows of the test set, since its run kept no others" in text_of(app)
-    press(app, "Only try")
+    press(app, "Dry run")
     options = submitted(judged.settings)
     assert (options["threshold"], options["dry_run"]) == (0.4, True)
 
@@ -362,7 +365,7 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
     client.create_model_version(
         SPEC.model, version_1.source, run_id=version_1.run_id, tags=dict(version_1.tags)
     )
-    app = view(open_page(copied.settings, "registry"), "Promote")
+    app = view(open_page(copied.settings, "registry"), "promote")
     app = app.toggle(key="changes-2").set_value(True).run()
     assert not app.exception
     assert f"On {len(folds):,} rows of the validation folds" in text_of(app)
@@ -370,7 +373,7 @@ def test_the_threshold_is_shown_on_the_validation_folds_where_the_run_kept_them(
 
 
 def test_an_override_needs_a_reason(judged: Judged, open_page: OpenPage, press: Press) -> None:
-    app = view(open_page(judged.settings, "registry"), "Promote")
+    app = view(open_page(judged.settings, "registry"), "promote")
     for reason in ("", "because", "          "):
         app.text_area(key="reason-4").set_value(reason)
         app = press(app, "Promote version 4 anyway")
@@ -391,11 +394,11 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     press: Press,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app = view(open_page(judged.settings, "registry"), "Promote")
+    app = view(open_page(judged.settings, "registry"), "promote")
     text = text_of(app)
     assert "Version **1** (" in text
     assert "becomes the champion again, and version 2 becomes the previous one." in text
-    assert "There is no live endpoint: the aliases alone move." in text
+    assert "There is no live endpoint: only the aliases move." in text
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "2"))
     text = text_of(app.run())
     assert "on port 5491 changes from version 2 to 1 without a failed request" in text
@@ -407,19 +410,19 @@ def test_a_rollback_says_beforehand_what_it_will_do(
     monkeypatch.setattr(endpoint, "live", lambda _: None)
     done = promote.run(judged.settings, promote.Options(**options))
     assert done.champion == "1"
-    app = view(open_page(judged.settings, "registry"), "Promote")
-    sentence = f"Version 1 is the champion since just now, by {promote.user()} (rollback)."
+    app = view(open_page(judged.settings, "registry"), "promote")
+    sentence = f"Version 1 became the champion just now, decided by {promote.user()} (rollback)."
     assert sentence in text_of(app)
     assert done.run_id in linked_runs(app)
 
 
 def test_the_ledger_is_that_of_the_registry(judged_shared: Judged, open_page: OpenPage) -> None:
-    app = view(open_page(judged_shared.settings, "registry"), "Ledger")
+    app = view(open_page(judged_shared.settings, "registry"), "ledger")
     shown = app.dataframe[0].value
     ledger = registry.ledger(judged_shared.settings, SPEC.model)
     assert shown["version"].tolist() == [int(number) for number in ledger["version"]]
     assert shown["decided_by"].tolist() == ["ann", "the app"]
-    assert shown["decision"].tolist() == ["override", "first"]
+    assert shown["decision"].tolist() == ["promotion against the rules", "first champion"]
     assert shown["to"][0] == "now"
     assert shown["to"][1] == shown["from"][0]
     assert shown["run"].tolist() == [f"/runs?run={run_id}" for run_id in ledger["run_id"]]
@@ -435,7 +438,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
     press: Press,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sentence = "answers by version 1, but the champion is version 2."
+    sentence = "serves version 1, but the champion is version 2."
     monkeypatch.setattr(endpoint, "live", lambda _: live(judged.settings, "1"))
     app = open_page(judged.settings, "registry")
     assert sentence in app.warning[0].value
@@ -449,7 +452,7 @@ def test_an_endpoint_behind_the_champion_is_reported_and_follows_on_request(
         "previous",
         "version",
     ]
-    press(app, "Follow the champion, version 2")
+    press(app, "Switch to the champion, version 2")
     (job,) = jobs.latest(judged.settings)
     wanted = {"target": "champion", "port": None, "shadow": False}
     assert (job.step, job.options) == ("serve", wanted)
@@ -471,7 +474,7 @@ def test_a_version_with_a_missing_run_does_not_hide_the_rest(
     assert not app.exception
     assert pd.isna(app.dataframe[0].value.set_index("version").loc[3, "threshold"])
     assert "Model card of version 3" in text_of(app)
-    app = view(app, "Promote")
+    app = view(app, "promote")
     app = app.selectbox(key="challenger").select("3").run()
     app = app.toggle(key="changes-3").set_value(True).run()
     assert not app.exception
@@ -501,7 +504,7 @@ def test_sixty_versions_and_five_hundred_runs_need_no_more_queries(
     def counted() -> dict[str, int]:
         counts = {}
         app = open_page(judged.settings, "registry")
-        for name in ("Versions", "Compare", "Promote", "Ledger"):
+        for name in ("versions", "compare", "promote", "ledger"):
             questions.clear()
             app = view(app, name)
             counts[name] = len(questions)

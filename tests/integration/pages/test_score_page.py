@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.jobs import jobs
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import Settings
+from core.platform.messages import loads
 from core.predictions_log import predictions
 from core.projects.kobe import court_map
 from core.scoring import score
@@ -60,12 +61,12 @@ def filtered(rows: pd.DataFrame, **values: object) -> list[int]:
     [
         ({}, list(range(9))),
         ({"between": (40, 60)}, [2, 3, 4]),
-        ({"called": "made", "known": "known"}, [1, 2, 8]),
+        ({"called": 1, "known": "known"}, [1, 2, 8]),
         ({"known": "unknown"}, [4, 5]),
-        ({"known": "called wrong"}, [2, 3]),
+        ({"known": "wrong"}, [2, 3]),
         ({"sought": "107"}, [7]),
         ({"sought": "-3"}, [3]),
-        ({"called": "missed", "order": "Highest first"}, [3, 7, 6, 0]),
+        ({"called": 0, "order": "highest"}, [3, 7, 6, 0]),
     ],
 )
 def test_filters_leave_the_rows_that_they_name(rows, values, positions) -> None:
@@ -126,17 +127,17 @@ def test_a_row_is_scored_and_explained_and_its_outcome_is_recorded_later(
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Probability"] == f"{answer:.1%}"
     threshold = model_store.require_version(copied.settings, SPEC.model, "champion").threshold
-    assert shown["Label"] == (SPEC.positive if answer >= threshold else SPEC.negative)
+    assert shown["Predicted label"] == (SPEC.positive if answer >= threshold else SPEC.negative)
     assert explained.metrics["probability"] == pytest.approx(answer)
     text = text_of(app)
     assert logged["courtside_prediction_id"].iloc[0] in text
-    assert "The map says" in text
+    assert "Predicted probability of made here:" in text
     cells = tracking.table(copied.settings, explained.run_id, "map")
     assert len(cells) == len(court_map.grid())
     app = press(app, "Made")
     assert not app.exception
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [1.0]
-    assert "It came out: **made**" in text_of(app)
+    assert "Outcome: **made**" in text_of(app)
     app = press(app, "Missed")
     assert predictions.read(copied.settings, run.run_id)["courtside_label"].tolist() == [0.0]
     # the earlier scoring can be opened again
@@ -166,7 +167,7 @@ def test_columns_of_a_file_are_matched_or_asked_for(
     app.file_uploader(key="file").upload("rows.csv", content.getvalue(), "text/csv")
     app = app.run()
     assert not app.exception
-    assert "Say which column holds period." in text_of(app)
+    assert "Select the column of period." in text_of(app)
     assert next(button for button in app.button if button.label == "Score").disabled
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = app.run()
@@ -187,7 +188,7 @@ def test_a_path_without_a_name_is_refused_and_one_with_a_name_is_submitted(
     app = open_page(copied.settings, "score")
     app = app.segmented_control(key="rows").set_value("path").run()
     app = press(app, "Score")
-    assert "No place is named yet." in app.error[0].value
+    assert "No path given." in app.error[0].value
     app.text_input(key="path").set_value("/data/rows.parquet")
     app = press(app, "Score")
     (job,) = jobs.active(copied.settings)
@@ -213,9 +214,9 @@ def test_the_columns_of_a_path_can_be_listed_and_mapped(
     app = open_page(copied.settings, "score")
     app = app.segmented_control(key="rows").set_value("path").run()
     app.text_input(key="path").set_value(str(path))
-    app = press(app.run(), "Look at it")
+    app = press(app.run(), "Preview")
     assert not app.exception
-    assert "Say which column holds period." in text_of(app)
+    assert "Select the column of period." in text_of(app)
     next(box for box in app.selectbox if box.label == "period").set_value("quarter")
     app = press(app.run(), "Score")
     (job,) = jobs.active(copied.settings)
@@ -244,9 +245,9 @@ def test_the_verdict_on_a_scoring_is_the_one_of_its_monitoring_report(
 ) -> None:
     app = open_page(lived.settings, "score")
     assert not app.exception
-    title = lived.run("monitor").tags["courtside.verdict_title"]
+    title = str(loads(lived.run("monitor").tags["courtside.verdict_title"]))
     (shown,) = [error.value for error in app.error if title in error.value]
-    assert "says Monitor" in shown
+    assert "(Monitor, " in shown
     assert any(link.label == "See the report" for link in app.get("page_link"))
 
 
@@ -255,6 +256,6 @@ def test_a_scoring_without_a_report_offers_to_monitor_it(
 ) -> None:
     scored = score.run(copied.settings, score.Options(way="in_process"))
     app = open_page(copied.settings, "score")
-    assert "for Monitor to say" in text_of(app)
+    assert "Monitor checks whether the model fits these rows." in text_of(app)
     (link,) = [link for link in app.get("page_link") if link.label == "Monitor these rows"]
     assert link.proto.query_string == f"scoring={scored.scoring}"

@@ -234,7 +234,7 @@ def test_foreign_servers_are_shown_without_a_button(
     app = open_page(copied.settings, "serve")
     text = text_of(app)
     assert "MLflow serves a model: port **5009**, process 4711, started" in text
-    assert "A program has one of this app's ports: port **5010**, another person's process" in text
+    assert "A program uses one of this app's ports: port **5010**, another person's process" in text
     assert foreign[0].command in text
     assert not [
         button for button in app.button if button.key and button.key.endswith(("5009", "5010"))
@@ -254,15 +254,15 @@ def test_a_key_is_shown_once_listed_by_its_name_and_revoked(
     app = open_page(settings, "serve")
     assert "every program on this machine may ask" in text_of(app)
     app.text_input[0].input("Ann's [nightly](http://x) job")
-    press(app, "Make a key")
+    press(app, "Create a key")
     assert not app.exception
     (key,) = [block.value for block in app.code if api_keys.accepts(settings, block.value)]
-    assert "1 key: a call needs one of them" in text_of(app)
+    assert "1 key: a call needs it" in text_of(app)
     app.run()
     assert key not in text_of(app)
-    assert "**Ann's \\[nightly\\](http\\://x) job** · made" in text_of(app)
-    press(app, "Revoke it for good")
+    assert "**Ann's \\[nightly\\](http\\://x) job** · created" in text_of(app)
+    press(app, "Revoke permanently")
     assert api_keys.listed(settings) == []
     # an empty name is refused
-    press(app, "Make a key")
+    press(app, "Create a key")
     assert "Give the key a name" in app.error[0].value
