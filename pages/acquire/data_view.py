@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import pandas as pd
+import streamlit as st
 
 from core.data import data_charts, profile
 from core.platform import tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, _
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 VIEWS = {
-    "columns": "Columns",
-    "slices": "Over time and kind",
-    "court": "On the court",
-    "correlation": "Correlation",
-    "leakage": "Leakage",
+    "columns": Message("Columns"),
+    "slices": Message("Over time and kind"),
+    "court": Message("On the court"),
+    "correlation": Message("Correlation"),
+    "leakage": Message("Leakage"),
 }
 SHOWN_POINTS = 1500
 
@@ -31,7 +32,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
         and not (view == "slices" and not spec.slices)
     ]
     view = st.segmented_control(
-        "View",
+        _("View"),
         offered,
         format_func=VIEWS.__getitem__,
         default="columns",
@@ -50,7 +51,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     else:
         kind = _kind(spec)
         if not _of(table("columns"), kind)["rows"].any():
-            st.info("There are no such rows in this data.")
+            st.info(_("There are no such rows in this data."))
         elif view == "columns":
             _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
         elif view == "slices":
@@ -64,10 +65,10 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
     names: dict[profile.Kind, str] = {
         "development": spec.rows.development_name.capitalize(),
         "production": spec.rows.production_name.capitalize(),
-        "all": "All rows",
+        "all": _("All rows"),
     }
     return st.segmented_control(
-        "Rows",
+        _("Rows"),
         list(names),
         format_func=names.__getitem__,
         default="development",
@@ -103,49 +104,61 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
     )
     _balance(spec, bins[bins["column"] == spec.id])
     st.caption(
-        f"The small bars show how the {spec.positive} and the {spec.negative} rows lie over the "
-        "column's values."
+        _(
+            "The small bars show how the {positive} and the {negative} rows lie over the "
+            "column's values.",
+            positive=spec.positive,
+            negative=spec.negative,
+        )
     )
     st.dataframe(
         shown,
         hide_index=True,
         height="content",
         column_config={
-            "column": st.column_config.TextColumn("Column", pinned=True),
-            "type": "Type",
-            "missing": st.column_config.NumberColumn("Missing", format="localized"),
-            "distinct": st.column_config.NumberColumn("Distinct", format="localized"),
+            "column": st.column_config.TextColumn(_("Column"), pinned=True),
+            "type": _("Type"),
+            "missing": st.column_config.NumberColumn(_("Missing"), format="localized"),
+            "distinct": st.column_config.NumberColumn(_("Distinct"), format="localized"),
             "positive": st.column_config.BarChartColumn(spec.positive.capitalize(), y_min=0),
             "negative": st.column_config.BarChartColumn(spec.negative.capitalize(), y_min=0),
             "auc_alone": st.column_config.NumberColumn(
-                "AUC alone",
+                _("AUC alone"),
                 format="%.3f",
-                help="How well the column alone tells the classes apart, on the labelled rows: "
-                "0.5 is nothing, 1 is all. Empty with fewer than 100 of them.",
+                help=_(
+                    "How well the column alone tells the classes apart, on the labelled rows: 0.5 "
+                    "is nothing, 1 is all. Empty with fewer than 100 of them."
+                ),
             ),
             "range": "Range",
-            "mean": "Mean",
-            "usual": "Most frequent",
-            "about": "Meaning",
+            "mean": _("Mean"),
+            "usual": _("Most frequent"),
+            "about": _("Meaning"),
         },
     )
     names = [name for name in columns["column"] if name != spec.target]
     first = names.index(spec.features[0]) if spec.features[0] in names else 0
-    chosen = st.selectbox("A closer look at", names, index=first, key="look")
+    chosen = st.selectbox(_("A closer look at"), names, index=first, key="look")
     about = spec.columns[chosen].about
     column_bins = bins[bins["column"] == chosen]
     left, right = elements.side_by_side()
     with left:
-        st.markdown(f"**Where the {spec.positive} and the {spec.negative} lie**")
+        st.markdown(
+            _(
+                "**Where the {positive} and the {negative} lie**",
+                positive=spec.positive,
+                negative=spec.negative,
+            )
+        )
         elements.chart(
             data_charts.class_density(
                 column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
             )
         )
         if (column_bins["start"] < column_bins["end"]).any():
-            st.caption("A few values far out, 0.2% at each end, are counted in the bins there.")
+            st.caption(_("A few values far out, 0.2% at each end, are counted in the bins there."))
     with right:
-        st.markdown(f"**How often they were {spec.positive}**")
+        st.markdown(_("**How often they were {positive}**", positive=spec.positive))
         _rate(spec, column_bins, about)
 
 
@@ -157,18 +170,22 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     known, rows = positive + negative, positive + negative + unlabelled
     elements.figures(
         [
-            ("Rows shown", f"{rows:,}", f"{known:,} with a label"),
+            (_("Rows shown"), f"{rows:,}", _("{known:,} with a label", known=known)),
             (
                 spec.positive.capitalize(),
                 f"{positive / max(known, 1):.1%}",
-                f"{positive:,} of {known:,} labelled",
+                _("{positive:,} of {known:,} labelled", positive=positive, known=known),
             ),
             (
                 spec.negative.capitalize(),
                 f"{negative / max(known, 1):.1%}",
-                f"{negative:,} of {known:,} labelled",
+                _("{negative:,} of {known:,} labelled", negative=negative, known=known),
             ),
-            ("Without label", f"{unlabelled:,}", f"{unlabelled / max(rows, 1):.1%} of the rows"),
+            (
+                _("Without label"),
+                f"{unlabelled:,}",
+                _("{value:.1%} of the rows", value=unlabelled / max(rows, 1)),
+            ),
         ]
     )
 
@@ -176,7 +193,12 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
 def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     rates = profile.rates(column_bins)
     if rates.empty:
-        st.caption(f"No value has {profile.MIN_ROWS} labelled rows: nothing is to be told.")
+        st.caption(
+            _(
+                "No value has {min_rows} labelled rows: nothing is to be told.",
+                min_rows=profile.MIN_ROWS,
+            )
+        )
         return
     name = str(column_bins["column"].iloc[0])
     number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
@@ -187,18 +209,21 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
             "middle" if number else "label",
             axis_title=about,
             average=float(column_bins["positive"].sum() / rows),
-            rate_title=f"Share {spec.positive}",
+            rate_title=_("Share {positive}", positive=spec.positive),
         )
     )
     st.caption(
-        f"Points with their 95% interval; values with fewer than {profile.MIN_ROWS} labelled rows "
-        "are left out."
+        _(
+            "Points with their 95% interval; values with fewer than {min_rows} labelled "
+            "rows are left out.",
+            min_rows=profile.MIN_ROWS,
+        )
     )
 
 
 def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     chosen = st.segmented_control(
-        "By", list(spec.slices), default=spec.slices[0], required=True, key="slice"
+        _("By"), list(spec.slices), default=spec.slices[0], required=True, key="slice"
     )
     about = spec.columns[chosen].about
     column_bins = bins[bins["column"] == chosen]
@@ -206,41 +231,46 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**How many rows, and how many without label**")
+        st.markdown(_("**How many rows, and how many without label**"))
         elements.chart(
             data_charts.slice_bars(
                 column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
             )
         )
     with right:
-        st.markdown(f"**How often they were {spec.positive}**")
+        st.markdown(_("**How often they were {positive}**", positive=spec.positive))
         _rate(spec, column_bins, about)
 
 
 def _correlation(table: pd.DataFrame) -> None:
     if table.empty:
-        st.caption("No numeric column has more than one value among these rows.")
+        st.caption(_("No numeric column has more than one value among these rows."))
         return
     st.caption(
-        "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among these "
-        "rows are left out; figures below 0.1 are not written."
+        _(
+            "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant "
+            "among these rows are left out; figures below 0.1 are not written."
+        )
     )
     elements.chart(data_charts.correlation_map(table))
 
 
 def _leakage(suspects: pd.DataFrame) -> None:
     st.caption(
-        "Columns that know too much, or name rows instead of describing them. How well each column "
-        "alone tells the classes apart is measured on all labelled rows (0.5 is nothing, 1 is all)."
+        _(
+            "Columns that know too much, or name rows instead of describing them. How well "
+            "each column alone tells the classes apart is measured on all labelled rows "
+            "(0.5 is nothing, 1 is all)."
+        )
     )
     if suspects.empty:
-        st.success("No column looks suspicious.", icon=":material/verified:")
+        st.success(_("No column looks suspicious."), icon=":material/verified:")
         return
     names = {
-        "recorded_after": "known too late",
-        "identifier": "names rows",
+        "recorded_after": _("known too late"),
+        "identifier": _("names rows"),
         "constant": "constant",
-        "too_good": "too good",
+        "too_good": _("too good"),
     }
     st.table(
         pd.DataFrame(
@@ -260,12 +290,15 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
     left, right = elements.side_by_side()
     with right:
         drawn = st.segmented_control(
-            "Draw",
+            _("Draw"),
             ["hexagons", "points"],
             default="hexagons",
             required=True,
             key="court-draw",
-            format_func={"hexagons": "Rates in hexagons", "points": "Single rows"}.__getitem__,
+            format_func={
+                "hexagons": _("Rates in hexagons"),
+                "points": _("Single rows"),
+            }.__getitem__,
         )
         only = {}
         for name in spec.slices:
@@ -275,7 +308,7 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
                 name,
                 values,
                 key=f"court-{name}",
-                placeholder="All",
+                placeholder=_("All"),
                 default=[value for value in usual if value in values],
                 help=spec.columns[name].about,
             )
@@ -287,21 +320,33 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         if spec.court is not None:
             st.markdown(f"**{spec.court.title}**")
         if gathered.empty:
-            st.info("No row has these values. Choose others.")
+            st.info(_("No row has these values. Choose others."))
         elif drawn == "hexagons":
             st.altair_chart(court.shot_chart(gathered, average), width="content")
         else:
             _points(spec, points, only, labelled)
     with right:
-        rate = f"{average:.1%} {spec.positive}" if average is not None else "no label"
-        elements.figures([("On the half court", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        rate = f"{average:.1%} {spec.positive}" if average is not None else _("no label")
+        elements.figures(
+            [
+                (
+                    _("On the half court"),
+                    f"{rows:,}",
+                    _("{labelled:,} labelled: {rate}", labelled=labelled, rate=rate),
+                )
+            ]
+        )
         st.caption(
-            "Rows from beyond the half court, or without one of these values, are not drawn."
+            _("Rows from beyond the half court, or without one of these values, are not drawn.")
         )
         if drawn == "hexagons":
             st.caption(
-                "Each hexagon gathers the rows from there: its size says how many, its colour how "
-                f"often they were {spec.positive}, against the average of the rows that are chosen."
+                _(
+                    "Each hexagon gathers the rows from there: its size says how many, its colour "
+                    "how often they were {positive}, against the average of the rows that are "
+                    "chosen.",
+                    positive=spec.positive,
+                )
             )
 
 
@@ -313,4 +358,10 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
     st.altair_chart(
         court.point_chart(shown, positive=spec.positive, negative=spec.negative), width="content"
     )
-    st.caption(f"{len(shown):,} of {labelled:,} labelled rows, drawn at random.")
+    st.caption(
+        _(
+            "{shown:,} of {labelled:,} labelled rows, drawn at random.",
+            shown=len(shown),
+            labelled=labelled,
+        )
+    )

@@ -1,15 +1,16 @@
 """Replay: labelled history under several retraining policies."""
 
 import pandas as pd
+import streamlit as st
 
 from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
+from core.platform.messages import Message, _
 from core.retraining import replay, replay_charts, replay_store
 from core.retraining.records import ReplayRun
 from pages.replay import options_form
 from pages.shared import code_snippets, drafts, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -35,19 +36,19 @@ drafts.hold(
 )
 STORE = settings.mlflow_uri
 POLL_SECONDS = 1.0
-BASELINE = "Never"
+BASELINE = Message("Never")
 
 
 def form() -> None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
-        st.info("There are no rows to replay yet. Acquire some first.")
+        st.info(_("There are no rows to replay yet. Acquire some first."))
         st.page_link(
-            "pages/acquire/page.py", label="Go to Acquire", icon=":material/arrow_forward:"
+            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
         )
         return
     options = options_form.ask(settings, spec, snapshot.id)
-    pressed = st.button("Replay", type="primary", icon=":material/replay:", key="replay")
+    pressed = st.button(_("Replay"), type="primary", icon=":material/replay:", key="replay")
     if pressed:
         elements.submit(settings, "replay", replay.Options, **options)
 
@@ -66,10 +67,15 @@ def live(job_id: str) -> None:
     day = pd.Timestamp(last["end"], unit="s").date().isoformat()
     counts = progress.groupby("policy", sort=False)[["is_alarm", "is_retrained"]].sum()
     tally = "; ".join(
-        f"{name}: alarms {count.is_alarm:,.0f}, retrainings {count.is_retrained:,.0f}"
+        _(
+            "{name}: alarms {is_alarm:,.0f}, retrainings {is_retrained:,.0f}",
+            name=name,
+            is_alarm=count.is_alarm,
+            is_retrained=count.is_retrained,
+        )
         for name, count in zip(counts.index, counts.itertuples(), strict=True)
     )
-    st.caption(f"It is {day}. {tally}.")
+    st.caption(_("It is {day}. {tally}.", day=day, tally=tally))
     if progress["window"].nunique() > 1:
         elements.chart(replay_charts.log_loss(progress))
 
@@ -82,27 +88,39 @@ def result(run: tracking.RunInfo) -> None:
     of, begin = run.metrics, outcome.drift_begin
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{run.params['candidate_title']} on {run.params['features_used'].count(',') + 1} "
-            f"features, first trained on {of['rows_first_training']:,.0f} rows; "
-            f"{of['rows_replayed']:,.0f} rows in {of['windows']:,.0f} windows from "
-            f"{run.params['from']} to {run.params['until']}.",
+            _(
+                "{candidate_title} on {value} features, first trained on "
+                "{rows_first_training:,.0f} rows; {rows_replayed:,.0f} rows in {windows:,.0f} "
+                "windows from {from_value} to {until}.",
+                candidate_title=run.params["candidate_title"],
+                value=run.params["features_used"].count(",") + 1,
+                rows_first_training=of["rows_first_training"],
+                rows_replayed=of["rows_replayed"],
+                windows=of["windows"],
+                from_value=run.params["from"],
+                until=run.params["until"],
+            ),
             width="content",
         )
         elements.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
     if begin is not None:
-        st.markdown(f":red[:material/bolt:] Put in: {elements.plain(run.params['drift'])}.")
+        st.markdown(
+            _(":red[:material/bolt:] Put in: {drift}.", drift=elements.plain(run.params["drift"]))
+        )
     table(policies, has_drift=begin is not None)
     windows = stored_table(run, "windows")
-    st.markdown("**Log loss of each window**")
+    st.markdown(_("**Log loss of each window**"))
     elements.chart(replay_charts.log_loss(windows, drift_begin=begin))
     st.caption(
-        "By all labels, those that came too late to be acted on too. Where lines lie on each "
-        "other, the policies had the same model."
+        _(
+            "By all labels, those that came too late to be acted on too. Where lines lie "
+            "on each other, the policies had the same model."
+        )
     )
     if len(policies) > 1:
-        st.markdown("**What each policy gained over doing nothing**")
+        st.markdown(_("**What each policy gained over doing nothing**"))
         elements.chart(replay_charts.gain(windows, baseline=BASELINE, drift_begin=begin))
     decided(stored_table(run, "decisions"))
     store(run.run_id)
@@ -112,9 +130,14 @@ def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     gains = [
         "–"
         if row.policy == BASELINE
-        else f"{row.gain:+.4f}  \n:small[:gray[{row.gain_low:+.4f} to {row.gain_high:+.4f}]]"
+        else _(
+            "{gain:+.4f}  \n:small[:gray[{gain_low:+.4f} to {gain_high:+.4f}]]",
+            gain=row.gain,
+            gain_low=row.gain_low,
+            gain_high=row.gain_high,
+        )
         if row.gain_low < row.gain_high
-        else "the same model"
+        else _("the same model")
         for row in policies.itertuples()
     ]
     shown = {
@@ -128,7 +151,9 @@ def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     if has_drift:
         shown |= {
             "First alarm after": [
-                "never" if pd.isna(days) else f"{days:,.0f} days, {rows:,.0f} rows"
+                "never"
+                if pd.isna(days)
+                else _("{days:,.0f} days, {rows:,.0f} rows", days=days, rows=rows)
                 for days, rows in policies[["detection_days", "detection_rows"]].itertuples(
                     index=False
                 )
@@ -137,30 +162,38 @@ def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
         }
     st.table(pd.DataFrame(shown), hide_index=True)
     st.caption(
-        "An alarm is a check of performance in alert. "
+        (_("An alarm is a check of performance in alert.") + " ")
         + (
-            "Those before the drift was put in are counted apart; in real rows one of them may "
-            "still be true."
+            _(
+                "Those before the drift was put in are counted apart; in real rows one of them "
+                "may still be true."
+            )
             if has_drift
-            else "No drift was put in; in real rows an alarm may be true all the same, so none is "
-            "called false."
+            else _(
+                "No drift was put in; in real rows an alarm may be true all the same, so none "
+                "is called false."
+            )
         )
-        + " Below a difference stands its 95% interval."
+        + (" " + _("Below a difference stands its 95% interval."))
     )
 
 
 def decided(decisions: pd.DataFrame) -> None:
-    st.subheader("Decisions", anchor=False)
-    every = st.toggle("All, not only those to retrain", key="every_decision")
+    st.subheader(_("Decisions"), anchor=False)
+    every = st.toggle(_("All, not only those to retrain"), key="every_decision")
     shown = decisions if every else decisions[decisions["decision"] == "retrain"]
     if shown.empty:
-        st.caption("No policy ever saw a reason to retrain.")
+        st.caption(_("No policy ever saw a reason to retrain."))
         return
     days = pd.to_datetime(shown["at"], unit="s").dt.date
     rows = [
-        f"version {row.version} on {row.rows_trained:,} rows"
+        _(
+            "version {version} on {rows_trained:,} rows",
+            version=row.version,
+            rows_trained=row.rows_trained,
+        )
         if row.is_retrained
-        else "nothing: no rows came after"
+        else _("nothing: no rows came after")
         if row.is_too_late
         else "–"
         for row in shown.itertuples()
@@ -189,12 +222,16 @@ def store(run_id: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"Its predictions log takes {logs[0].bytes / 1e6:,.1f} MB; the newest "
-            f"{replay_store.KEPT} are kept. The result stays without it.",
+            _(
+                "Its predictions log takes {value:,.1f} MB; the newest {kept} are kept. The "
+                "result stays without it.",
+                value=logs[0].bytes / 1e6,
+                kept=replay_store.KEPT,
+            ),
             width="content",
         )
         st.button(
-            "Remove its log",
+            _("Remove its log"),
             icon=":material/delete:",
             key="remove",
             on_click=remove,
@@ -216,24 +253,30 @@ def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
     if len(done) == 1:
         return done[0]
     names = {
-        run.run_id: f"{elements.ago(run.started)}: {run.params.get('candidate_title', '')}, "
-        f"{run.params.get('features_used', '').count(',') + 1} features"
-        f"{'' if run.params.get('drift', 'none') == 'none' else ', ' + run.params['drift']}"
+        run.run_id: _(
+            "{started}: {value}, {value_2} features{value_3}",
+            started=elements.ago(run.started),
+            value=run.params.get("candidate_title", ""),
+            value_2=run.params.get("features_used", "").count(",") + 1,
+            value_3="" if run.params.get("drift", "none") == "none" else ", " + run.params["drift"],
+        )
         for run in done
     }
     wanted = st.selectbox(
-        "Replay shown", list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
+        _("Replay shown"), list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
     )
     return next(run for run in done if run.run_id == wanted)
 
 
 with elements.show_errors():
     elements.header(
-        "Replay",
-        "The labelled rows go by once more in the order of time: a model is trained on the first, "
-        "answers the rest, and each policy of retraining sees only the labels that had come by "
-        "then. It shows what monitoring and retraining would have been worth, and leaves your "
-        "models and your predictions log alone.",
+        _("Replay"),
+        _(
+            "The labelled rows go by once more in the order of time: a model is trained on "
+            "the first, answers the rest, and each policy of retraining sees only the "
+            "labels that had come by then. It shows what monitoring and retraining would "
+            "have been worth, and leaves your models and your predictions log alone."
+        ),
     )
     elements.wait_for_store()
     with elements.show_errors():
@@ -246,5 +289,5 @@ with elements.show_errors():
     if done:
         result(choose(done))
     elif snapshots.current(settings) is not None:
-        st.info("No replay yet. Press Replay.")
+        st.info(_("No replay yet. Press Replay."))
 code_snippets.panel(settings, "replay")

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import pandas as pd
+import streamlit as st
 
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _
 from core.registry import promote
 from core.retraining import retrain
 from core.retraining.records import DecisionRun
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 BADGES = {
-    "retrain": ":blue-badge[retrain]",
-    "wait": ":gray-badge[wait]",
-    "investigate": ":orange-badge[investigate]",
-    "person": ":red-badge[a person decides]",
-    "none": ":green-badge[nothing to do]",
+    "retrain": Message(":blue-badge[retrain]"),
+    "wait": Message(":gray-badge[wait]"),
+    "investigate": Message(":orange-badge[investigate]"),
+    "person": Message(":red-badge[a person decides]"),
+    "none": Message(":green-badge[nothing to do]"),
 }
 GATES = {
-    "promote": ":green-badge[lets it pass]",
-    "hold": ":orange-badge[holds it back]",
-    "refuse": ":red-badge[refuses it]",
+    "promote": Message(":green-badge[lets it pass]"),
+    "hold": Message(":orange-badge[holds it back]"),
+    "refuse": Message(":red-badge[refuses it]"),
 }
 SHOWN = 50
 
@@ -43,11 +44,16 @@ def challenger(
         return
     run, decision = judged[0]
     number, old = decision.challenger, decision.retrained_version
-    st.subheader("Challenger and champion", anchor=False)
+    st.subheader(_("Challenger and champion"), anchor=False)
     st.markdown(
-        f"Version **{number}**, retrained from version {old}, {elements.ago(run.started)}. The "
-        f"gate {GATES.get(decision.gate, '')}"
-        + (" It is the champion now." if state.champion.version == number else "")
+        _(
+            "Version **{number}**, retrained from version {old}, {started}. The gate {gate}",
+            number=number,
+            old=old,
+            started=elements.ago(run.started),
+            gate=GATES.get(decision.gate, ""),
+        )
+        + ((" " + _("It is the champion now.")) if state.champion.version == number else "")
     )
     # the gate was a dry run: nothing was promoted yet
     text = decision.gate_text.removeprefix("Only tried, nothing was moved. ")
@@ -58,7 +64,7 @@ def challenger(
     except NotReadyError:
         kinds = pd.DataFrame()
     if len(kinds):
-        st.markdown("**Log loss by kind of row**, on test rows that are new to both")
+        st.markdown(_("**Log loss by kind of row**, on test rows that are new to both"))
         st.table(
             pd.DataFrame(
                 {
@@ -67,7 +73,12 @@ def challenger(
                     f"Version {old}": kinds["log_loss_champion"].map("{:.4f}".format),
                     f"Version {number}": kinds["log_loss_challenger"].map("{:.4f}".format),
                     "Difference": [
-                        f"{row.difference:+.4f}  \n:small[:gray[{row.low:+.4f} to {row.high:+.4f}]]"
+                        _(
+                            "{difference:+.4f}  \n:small[:gray[{low:+.4f} to {high:+.4f}]]",
+                            difference=row.difference,
+                            low=row.low,
+                            high=row.high,
+                        )
                         for row in kinds.itertuples()
                     ],
                     "Harmed": ["yes" if is_harmed else "no" for is_harmed in kinds["harmed"]],
@@ -77,7 +88,7 @@ def challenger(
         )
     with st.container(horizontal=True, vertical_alignment="center"):
         if state.waiting_run == run.run_id and st.button(
-            f"Promote version {number}",
+            _("Promote version {number}", number=number),
             type="primary",
             icon=":material/upgrade:",
             disabled=going,
@@ -89,13 +100,13 @@ def challenger(
                 promote.Options,
                 action="gate",
                 challenger=number,
-                reason=f"Retrained in the run {run.run_id[:8]}.",
+                reason=_("Retrained in the run {value}.", value=run.run_id[:8]),
             )
-        st.page_link("pages/registry/page.py", label="Registry", icon=":material/inventory_2:")
+        st.page_link("pages/registry/page.py", label=_("Registry"), icon=":material/inventory_2:")
         for name, run_id in (
-            ("Preparation", decision.prepare_run),
-            ("Training", decision.train_run),
-            ("Gate", decision.gate_run),
+            (_("Preparation"), decision.prepare_run),
+            (_("Training"), decision.train_run),
+            (_("Gate"), decision.gate_run),
         ):
             if run_id:
                 elements.run_link(run_id, name)
@@ -103,21 +114,21 @@ def challenger(
 
 def decisions(decided: list[tracking.RunInfo]) -> None:
     """Show past decisions, with reasons, evidence and cost."""
-    st.subheader("Decisions so far", anchor=False)
+    st.subheader(_("Decisions so far"), anchor=False)
     if not decided:
-        st.info("Nothing was decided yet.")
+        st.info(_("Nothing was decided yet."))
         return
     for run in decided[:10]:
         decision = DecisionRun.of(run)
         code = decision.decision
-        title = elements.plain(decision.decision_title or "Not decided")
-        badge = ":red-badge[failed]" if run.status != "FINISHED" else BADGES.get(code, "")
+        title = elements.plain(decision.decision_title or _("Not decided"))
+        badge = _(":red-badge[failed]") if run.status != "FINISHED" else BADGES.get(code, "")
         if code == "none" and decision.strategy == "none":
-            badge = ":gray-badge[no policy]"
+            badge = _(":gray-badge[no policy]")
         with st.expander(f"{badge} {title} · {elements.ago(run.started)}"):
             _details(run, decision)
     if len(decided) > 10:
-        st.caption("Older decisions stand on the page Runs.")
+        st.caption(_("Older decisions stand on the page Runs."))
 
 
 def _details(run: tracking.RunInfo, decision: DecisionRun) -> None:
@@ -128,21 +139,32 @@ def _details(run: tracking.RunInfo, decision: DecisionRun) -> None:
         st.error(elements.plain(run.error), icon=":material/error:")
     st.markdown(elements.plain(decision.reason))
     if decision.todo:
-        st.markdown(f"**To do:** {elements.plain(decision.todo)}")
+        st.markdown(_("**To do:** {todo}", todo=elements.plain(decision.todo)))
     if decision.by_kind:
         st.markdown(elements.plain(decision.by_kind))
     cost = f"{of.get('seconds', 0):.1f} s"
     if "rows_fit" in of:
-        cost += (
-            f", {of['rows_fit']:,.0f} rows fitted, {of['labels_used']:,.0f} labels used, "
-            f"{of['labels_new']:,.0f} of them new"
+        cost += _(
+            ", {rows_fit:,.0f} rows fitted, {labels_used:,.0f} labels used, "
+            "{labels_new:,.0f} of them new",
+            rows_fit=of["rows_fit"],
+            labels_used=of["labels_used"],
+            labels_new=of["labels_new"],
         )
     trigger, strategy, who = (
         elements.plain(text or "unknown")
         for text in (decision.trigger, decision.strategy, decision.decided_by)
     )
-    st.caption(f"Asked by {trigger} ({who}), strategy {strategy}. Cost: {cost}.")
+    st.caption(
+        _(
+            "Asked by {trigger} ({who}), strategy {strategy}. Cost: {cost}.",
+            trigger=trigger,
+            who=who,
+            strategy=strategy,
+            cost=cost,
+        )
+    )
     with st.container(horizontal=True):
         elements.run_link(run.run_id, "Retreinamento")
         for report in decision.evidence[:5]:
-            elements.run_link(report, "Report")
+            elements.run_link(report, _("Report"))

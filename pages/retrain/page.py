@@ -1,16 +1,17 @@
 """Retrain: the policy's decision now and why, the policy, and past decisions."""
 
 import pandas as pd
+import streamlit as st
 
 from core.jobs import jobs
 from core.platform import clock, model_store, tracking
 from core.platform.errors import CourtsideError
+from core.platform.messages import _
 from core.retraining import policy_evidence, policy_store, retrain, retrain_charts
 from core.retraining.policy_settings import STRATEGIES, Policy
 from core.stats.forecast import DAY
 from pages.retrain import decision_list, policy_form
 from pages.shared import code_snippets, drafts, elements, set_aside_list
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -19,10 +20,10 @@ drafts.hold(
     "promotes",
     "reason",
     "Windows*",
-    "of the last windows",
-    "Labels a window needs",
-    "Horizon, days",
-    "Days between trainings",
+    _("of the last windows"),
+    _("Labels a window needs"),
+    _("Horizon, days"),
+    _("Days between trainings"),
 )
 CONFIDENCE = 1 - policy_evidence.ERROR_RATE / len(policy_evidence.FORECAST)
 DRAW = {
@@ -58,45 +59,55 @@ def now(state: retrain.State, by: Policy) -> None:
     # without a policy nothing was found to be well
     draw = DRAW[decision.code] if by.is_on or decision.code != "none" else st.info
     draw(f"**{decision.title}.** {elements.plain(' '.join(decision.reasons))}")
-    st.markdown(f"**To do:** {decision.todo}")
+    st.markdown(_("**To do:** {todo}", todo=decision.todo))
     count = len(state.windows)
     labelled = sum(window.labels >= by.min_labels for window in state.windows)
     st.caption(
-        f"Champion: version {state.champion.version}. Strategy: "
-        f"{STRATEGIES[by.strategy][0].lower()}. Windows monitored: {count:,}, with enough "
-        f"labels: {labelled:,}. Computed from the store; nothing is trained for it."
+        _(
+            "Champion: version {version}. Strategy: {lower}. Windows monitored: "
+            "{count_value:,}, with enough labels: {labelled:,}. Computed from the store; "
+            "nothing is trained for it.",
+            version=state.champion.version,
+            lower=STRATEGIES[by.strategy][0].lower(),
+            count_value=count,
+            labelled=labelled,
+        )
     )
     if decision.evidence:
         with st.container(horizontal=True):
             for run_id in decision.evidence[-5:]:
-                elements.run_link(run_id, "Report")
+                elements.run_link(run_id, _("Report"))
 
 
 def buttons(*, going: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button(
-            "Decide now",
+            _("Decide now"),
             icon=":material/gavel:",
             disabled=going,
             key="decide",
-            help="Has the policy decide, as after a report, and keeps that as a run.",
+            help=_("Has the policy decide, as after a report, and keeps that as a run."),
         ):
             elements.submit(settings, "retrain", retrain.Options, trigger="person")
         if going:  # an open popover would hide the progress
-            st.button("Retrain now", icon=":material/autorenew:", disabled=True, key="busy")
+            st.button(_("Retrain now"), icon=":material/autorenew:", disabled=True, key="busy")
             return
-        with st.popover("Retrain now", icon=":material/autorenew:"):
+        with st.popover(_("Retrain now"), icon=":material/autorenew:"):
             st.markdown(
-                "Trains the champion's recipe on its rows and those that got a label since, "
-                "whatever the policy says, and asks the gate. The prepared sets that stand are "
-                "replaced by those of the retraining."
+                _(
+                    "Trains the champion's recipe on its rows and those that got a label since, "
+                    "whatever the policy says, and asks the gate. The prepared sets that stand are "
+                    "replaced by those of the retraining."
+                )
             )
             reason = st.text_area(
-                f"Reason, at least {retrain.MIN_REASON} characters", max_chars=2000, key="reason"
+                _("Reason, at least {min_reason} characters", min_reason=retrain.MIN_REASON),
+                max_chars=2000,
+                key="reason",
             )
-            if st.button("Retrain", type="primary", key="retrain"):
+            if st.button(_("Retrain"), type="primary", key="retrain"):
                 if len(reason.strip()) < retrain.MIN_REASON:
-                    st.error("Nothing was started. A retraining by hand needs a written reason.")
+                    st.error(_("Nothing was started. A retraining by hand needs a written reason."))
                 else:
                     elements.submit(
                         settings, "retrain", retrain.Options, trigger="person", reason=reason
@@ -105,7 +116,7 @@ def buttons(*, going: bool) -> None:
 
 
 def forecast(state: retrain.State, by: Policy) -> None:
-    st.subheader("Forecast", anchor=False)
+    st.subheader(_("Forecast"), anchor=False)
     windows = [window for window in state.windows if window.labels >= by.min_labels]
     codes = [
         code
@@ -114,11 +125,14 @@ def forecast(state: retrain.State, by: Policy) -> None:
     ]
     if not codes:
         st.info(
-            "No window of this champion has enough labels yet. Score rows, bring labels, monitor."
+            _(
+                "No window of this champion has enough labels yet. Score rows, bring labels, "
+                "monitor."
+            )
         )
         return
     code = st.segmented_control(
-        "Metric",
+        _("Metric"),
         codes,
         default=codes[0],
         required=True,
@@ -153,12 +167,19 @@ def forecast(state: retrain.State, by: Policy) -> None:
     if mine:
         st.markdown(elements.plain(policy_evidence.sentence(mine)))
         st.caption(
-            f"Dashed: a straight line through the windows, with its {100 * CONFIDENCE:g}% band; "
-            "red line: the alert limit; red stretch: when the line may cross it."
+            _(
+                "Dashed: a straight line through the windows, with its {value:g}% band; red "
+                "line: the alert limit; red stretch: when the line may cross it.",
+                value=100 * CONFIDENCE,
+            )
         )
     else:
         st.caption(
-            f"{len(own)} of the {by.min_windows} windows, of different moments, that a trend needs."
+            _(
+                "{own} of the {min_windows} windows, of different moments, that a trend needs.",
+                own=len(own),
+                min_windows=by.min_windows,
+            )
         )
 
 
@@ -166,9 +187,11 @@ with elements.show_errors():
     elements.wait_for_store()
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     elements.header(
-        "Retrain",
-        "When the model is trained again, and why. Only performance and calibration can ask for "
-        "it; a changed input asks for a look.",
+        _("Retrain"),
+        _(
+            "When the model is trained again, and why. Only performance and calibration "
+            "can ask for it; a changed input asks for a look."
+        ),
         is_sample=bool(champion and champion.is_sample),
     )
     try:
@@ -177,8 +200,8 @@ with elements.show_errors():
         st.error(elements.plain(error.message), icon=":material/error:")
         by, is_broken = Policy(), True
     if champion is None:
-        st.info("There is no champion yet. Train a model first.")
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.info(_("There is no champion yet. Train a model first."))
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
     else:
         going = any(job.step in ("retrain", "promote") for job in jobs.active(settings))
         place = st.container()
