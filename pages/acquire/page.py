@@ -6,24 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from core.data import acquire, snapshots
-from core.platform import storage, tables, tracking
-from core.platform.messages import Message, _
+from core.platform import project, storage, tables, tracking
+from core.platform.messages import _, n_, number, p_
 from pages.acquire import data_view
+from pages.acquire.sources import ORIGINS, SOURCES
 from pages.shared import code_snippets, csv_format, elements
 
 settings, spec = elements.open_app()
-SOURCES = {
-    "sample": Message("Built-in sample"),
-    "download": Message("Download"),
-    "folder": Message("Folder on this machine"),
-    "upload": Message("Upload files"),
-}
-CAME = {
-    **SOURCES,
-    "upload": Message("Upload"),
-    "folder": Message("Folder"),
-    "file": Message("File"),
-}
 
 
 def source_form() -> bool:
@@ -38,7 +27,7 @@ def source_form() -> bool:
     source = st.segmented_control(
         _("Source"),
         offered,
-        format_func=SOURCES.__getitem__,
+        format_func=lambda name: str(SOURCES[name]),
         default="folder" if settings.raw_dir else offered[0],
         required=True,
         key="source",
@@ -76,30 +65,20 @@ def send(source: str, values: dict) -> None:
 
 def from_sample() -> dict:
     if spec.sample is not None:
-        st.caption(
-            _("{about} Every figure that comes from them is marked.", about=spec.sample.about)
-        )
+        about = str(project.words(spec.sample.about))
+        st.caption(f"{about} {_('All results from the sample are marked.')}")
     return {}
 
 
 def from_network() -> dict:
-    listed = "  \n".join(
-        _("`{url}` · {value:.1f} MB", url=download.url, value=download.size / 1e6)
-        for download in spec.downloads
+    files = "  \n".join(
+        f"`{download.url}` · {megabytes(download.size)}" for download in spec.downloads
     )
-    st.caption(
-        _(
-            "Each file is kept only if its size and its SHA-256 are those of the project "
-            "file.  \n{listed}",
-            listed=listed,
-        )
-    )
+    about = _("Each file is kept only if its size and its SHA-256 are those of the project file.")
+    st.caption(f"{about}  \n{files}")
     if settings.download_mirror:
         st.caption(
-            _(
-                "Taken from the mirror {download_mirror} instead.",
-                download_mirror=settings.download_mirror,
-            )
+            _("Downloaded from the mirror {mirror} instead.", mirror=settings.download_mirror)
         )
     return {}
 
@@ -133,11 +112,11 @@ def from_upload() -> dict | None:
 def from_folder() -> dict | None:
     listed = {path.name: path.stat().st_size for path in tables.list_sources(settings.raw_dir)}
     chosen = st.multiselect(
-        _("Files in {raw_dir}", raw_dir=settings.raw_dir),
+        _("Files in {folder}", folder=settings.raw_dir),
         list(listed),
         default=list(listed),
-        format_func=lambda name: _("{name} ({value:.1f} MB)", name=name, value=listed[name] / 1e6),
-        help=_("The folder that COURTSIDE_RAW_DIR names."),
+        format_func=lambda name: f"{name} ({megabytes(listed[name])})",
+        help=_("The folder in COURTSIDE_RAW_DIR."),
         key="folder-files",
     )
     texts = [settings.raw_dir / name for name in chosen if name.lower().endswith(".csv")]
@@ -154,43 +133,37 @@ def from_folder() -> dict | None:
     return None if values is None else {"files": tuple(chosen), **values}
 
 
+def megabytes(size: float) -> str:
+    return f"{number(size / 1e6, '.1f')} MB"
+
+
 def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
     run = tracking.finished_run(settings, snapshot.run_id)
     size = sum(file.size for file in snapshot.files)
     of = run.metrics if run else {}
     labels = (
-        _("{labels_missing:,.0f} without label", labels_missing=of["labels_missing"])
+        _("{count:,} without label", count=int(of["labels_missing"]))
         if "labels_missing" in of
         else ""
     )
+    expected = _("{count} in the project", count=len(spec.columns))
     elements.figures(
         [
-            (_("Rows"), f"{snapshot.rows:,}", labels),
-            (
-                _("Columns"),
-                f"{snapshot.columns}",
-                _("{columns} in the project", columns=len(spec.columns)),
-            ),
-            (_("Files"), f"{len(snapshot.files)}", _("{value:.1f} MB", value=size / 1e6)),
-            (_("Digest"), snapshot.id, elements.ago(snapshot.acquired_at)),
+            (_("Rows"), number(snapshot.rows), labels),
+            (_("Columns"), number(snapshot.columns), expected),
+            (_("Files"), number(len(snapshot.files)), megabytes(size)),
+            (_("Digest"), snapshot.id, str(elements.ago(snapshot.acquired_at))),
         ]
     )
-    names = ", ".join(file.name for file in snapshot.files)
+    names = elements.plain(", ".join(file.name for file in snapshot.files))
+    caption = f"{ORIGINS[snapshot.source]}: {names}."
     kept = next(
         (stored for stored in snapshots.listed(settings) if stored.digest == snapshot.digest), None
     )
-    again = (
-        (
-            " "
-            + _(
-                "The same bytes were brought in first {acquired_at}; they are kept once.",
-                acquired_at=elements.ago(kept.acquired_at),
-            )
-        )
-        if kept is not None and snapshot.acquired_at - kept.acquired_at > 1
-        else ""
-    )
-    st.caption(f"{CAME[snapshot.source]}: {elements.plain(names)}.{again}")
+    if kept is not None and snapshot.acquired_at - kept.acquired_at > 1:
+        ago = elements.ago(kept.acquired_at)
+        caption += " " + _("First acquired {ago}; the same bytes are kept once.", ago=ago)
+    st.caption(caption)
     elements.run_link(snapshot.run_id, "AquisicaoDados")
     if run is None:
         st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
@@ -198,11 +171,10 @@ def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
     warnings = int(of.get("warnings", 0))
     if warnings:
         st.warning(
-            _(
-                "Validated: no errors, {warnings} warning{value}. Warnings stop nothing, but "
-                "look at them.",
-                warnings=warnings,
-                value="s"[: warnings != 1],
+            n_(
+                "Validated: no errors, {count} warning. You can continue, but check it.",
+                "Validated: no errors, {count} warnings. You can continue, but check them.",
+                warnings,
             )
         )
         elements.validation(settings, run.run_id)
@@ -210,7 +182,7 @@ def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
         st.success(
             _(
                 "Validated: columns, types, ranges, allowed values, unique {id}, labels, "
-                "identities and repeated rows are as they should be.",
+                "identities and repeated rows are as expected.",
                 id=spec.id,
             ),
             icon=":material/verified:",
@@ -220,20 +192,21 @@ def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
 
 def history(snapshot: snapshots.Snapshot) -> None:
     listed = snapshots.listed(settings)
-    with st.expander(_("Snapshots ({listed})", listed=len(listed)), expanded=len(listed) > 1):
+    with st.expander(_("Snapshots ({count})", count=len(listed)), expanded=len(listed) > 1):
         st.caption(
             _(
-                "Raw data is never changed. Each acquisition is a snapshot, named by the "
-                "SHA-256 of its bytes; the same bytes are kept once."
+                "Raw data never changes. Each acquisition is a snapshot, named by the SHA-256 of "
+                "its bytes; the same bytes are kept once."
             )
         )
+        config = st.column_config
         st.dataframe(
             pd.DataFrame(
                 [
                     {
                         "current": "★" if stored.digest == snapshot.digest else "",
                         "id": stored.id,
-                        "source": CAME[stored.source],
+                        "source": str(ORIGINS[stored.source]),
                         "files": ", ".join(file.name for file in stored.files),
                         "rows": stored.rows,
                         "size": sum(file.size for file in stored.files) / 1e6,
@@ -249,26 +222,24 @@ def history(snapshot: snapshots.Snapshot) -> None:
             hide_index=True,
             height="content",
             column_config={
-                "current": st.column_config.TextColumn(_("Current"), width="small"),
+                "current": config.TextColumn(_("Current"), width="small"),
                 "id": _("Snapshot"),
                 "source": _("Source"),
                 "files": _("Files"),
-                "rows": st.column_config.NumberColumn(_("Rows"), format="localized"),
-                "size": st.column_config.NumberColumn(_("Size"), format="%.1f MB"),
-                "acquired": st.column_config.DatetimeColumn(
-                    _("Acquired"), format="YYYY-MM-DD HH:mm:ss"
-                ),
-                "sha256": st.column_config.TextColumn("SHA-256", width="small"),
-                "run": st.column_config.LinkColumn(_("Run"), display_text="open"),
+                "rows": config.NumberColumn(_("Rows"), format="localized"),
+                "size": config.NumberColumn(_("Size"), format="%.1f MB"),
+                "acquired": config.DatetimeColumn(_("Acquired"), format="YYYY-MM-DD HH:mm:ss"),
+                "sha256": config.TextColumn("SHA-256", width="small"),
+                "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
             },
         )
         others = {
             stored.id: _(
-                "{id} · {value} · {rows:,} rows · {acquired_at}",
-                id=stored.id,
-                value=CAME[stored.source],
+                "{snapshot} · {source} · {rows:,} rows · {ago}",
+                snapshot=stored.id,
+                source=ORIGINS[stored.source],
                 rows=stored.rows,
-                acquired_at=elements.ago(stored.acquired_at),
+                ago=elements.ago(stored.acquired_at),
             )
             for stored in listed
             if stored.digest != snapshot.digest
@@ -292,7 +263,7 @@ def make_current(snapshot_id: str) -> None:
 
 elements.header(
     _("Acquire"),
-    _("Bring in raw data, see that it is whole, and get to know it before anything is trained."),
+    _("Import raw data, check it, and explore it before training."),
     is_sample=elements.current_is_sample(settings),
 )
 with elements.show_errors():
@@ -311,8 +282,8 @@ with elements.show_errors():
     if run is not None and snapshot.rules != spec.digest:
         st.warning(
             _(
-                "The project file changed since this was acquired. Validate it again: the same "
-                "bytes, by today's rules."
+                "The project file changed since this was acquired. Validate the same bytes again, "
+                "by today's rules."
             )
         )
         if st.button(_("Validate again"), icon=":material/rule:"):

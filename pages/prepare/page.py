@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from core.data import data_charts, prepare, snapshots, split, split_checks
-from core.platform import storage, tracking
-from core.platform.messages import Message, _
+from core.data import data_charts, prepare, snapshots, split
+from core.platform import project, storage, tracking
+from core.platform.messages import Message, _, loads, n_, number
 from core.stats.charts import drift as drift_charts
+from pages.acquire.sources import ORIGINS
 from pages.shared import code_snippets, drafts, elements
 
 settings, spec = elements.open_app()
@@ -27,12 +28,18 @@ drafts.hold(
     "split-seed",
 )
 STORE = settings.mlflow_uri
-OWN = Message("My own")
+OWN = "own"
 SPLITS = {"random": Message("At random"), "time": Message("By time"), "group": Message("By group")}
 MISSING = {
     "drop": Message("Drop the row"),
     "drop_inputs": Message("Drop it if a feature needs the value"),
     "impute": Message("Impute in the model"),
+}
+# what was done with rows that miss a value
+MISSED = {
+    "drop": Message("dropped, whichever column misses it"),
+    "drop_inputs": Message("dropped where a feature needs the value"),
+    "impute": Message("kept, imputed in the model's pipeline"),
 }
 
 
@@ -44,41 +51,41 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
         missing = st.segmented_control(
             _("A row with a missing value"),
             list(MISSING),
-            format_func=MISSING.__getitem__,
+            format_func=lambda way: str(MISSING[way]),
             default=before.missing,
             required=True,
             key="missing",
             help=_(
-                "Drop every row that misses a value in any of the {columns} columns, or only "
-                "those that miss one that the features come from. Or keep them: the model's "
-                "own pipeline then fills in the median or the most frequent name, in training "
-                "and when it is served. A row without label is always dropped.",
-                columns=len(spec.columns),
+                "Drop every row with a missing value in any of the {count} columns, or only those "
+                "in which a feature needs the missing value. Or keep them: the model's own "
+                "pipeline then imputes the median or the most frequent name, in training and in "
+                "serving. A row without label is always dropped.",
+                count=len(spec.columns),
             ),
         )
         offered = [name for name in SPLITS if name != "group" or spec.group]
         how = st.segmented_control(
             _("Split"),
             offered,
-            format_func=SPLITS.__getitem__,
+            format_func=lambda way: str(SPLITS[way]),
             default=before.split,
             required=True,
             key="split",
             help=_(
                 "At random: the same share of each class in both sets. By time: the earlier "
-                "rows train. By group: no {value} has rows on both sides.",
-                value=spec.group or "group",
+                "rows train. By group: no {group} has rows in both sets.",
+                group=spec.group or Message("group"),
             ),
         )
     test_from = None
     if how == "time":
         test_from = (
             st.text_input(
-                _("First {time} of the test set", time=spec.time),
+                _("First {column} of the test set", column=spec.time),
                 value=before.test_from or "",
                 placeholder=_("by the test share"),
                 key="test-from",
-                help=_("Leave it empty to cut where the test share is met."),
+                help=_("Leave it empty to split by the test share."),
             ).strip()
             or None
         )
@@ -92,7 +99,7 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
         format="%.2f",
         disabled=test_from is not None,
         key="test-share",
-        help=_("Share of the rows that only judges the model."),
+        help=_("Share of the rows that are only used to evaluate the model."),
     )
     seed = right.number_input(
         _("Seed"),
@@ -141,13 +148,15 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
         [spec.features_title, *sets, OWN],
         default=titles.get(last, OWN),
         required=True,
+        format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
         key="feature-set",
     )
     if title == spec.features_title:
         st.caption(", ".join(spec.features))
         return None
     if title in sets:
-        st.caption(f"{sets[title].about}  \n{', '.join(sets[title].features)}")
+        names = ", ".join(sets[title].features)
+        st.caption(f"{project.words(sets[title].about)}  \n{names}")
         return sets[title].features
     kept = (spec.target, spec.id)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
@@ -156,19 +165,22 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
         offered,
         key="features",
         default=[name for name in last if name in offered],
-        format_func=lambda name: f"{name} — {spec.about(name)}",
+        format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
     )
     after = [name for name in chosen if spec.recorded_after(name)]
     if after:
         st.warning(
-            _(
-                "{after}: noted only after what is predicted. A model that uses it describes; "
-                "it does not foresee.",
-                after=", ".join(after),
+            n_(
+                "{features} is recorded only after the outcome. A model that uses it cannot "
+                "predict.",
+                "{features} are recorded only after the outcome. A model that uses them cannot "
+                "predict.",
+                len(after),
+                features=after,
             )
         )
     if spec.group in chosen:
-        st.warning(_("{group} names rows. A model can learn them by heart.", group=spec.group))
+        st.warning(_("{column} identifies rows. A model can memorise them.", column=spec.group))
     return tuple(chosen)
 
 
@@ -181,21 +193,14 @@ def choose_rows(
     counts = values_of(snapshot)
     if column not in counts:
         return None
+    name_of_rows = project.words(spec.rows.development_name)
     # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
-            _(
-                "The raw data holds no {development_name}. Acquire some, or choose others.",
-                development_name=spec.rows.development_name,
-            )
+            _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
-    with st.expander(
-        _(
-            "Rows: {development_name}, unless you choose others",
-            development_name=spec.rows.development_name,
-        )
-    ):
+    with st.expander(_("Rows: {rows}, unless you choose others", rows=name_of_rows)):
         remaining = {
             name: [value for value in values if value in counts.get(name, {})]
             for name, values in last.items()
@@ -207,9 +212,9 @@ def choose_rows(
                 name,
                 list(counts[name]),
                 key=f"rows-{name}",
-                help=spec.columns[name].about,
+                help=str(project.words(spec.columns[name].about)),
                 default=remaining.get(name, []),
-                format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
+                format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
                 placeholder=_("All rows") if name == column else _("All"),
             )
             for name in dict.fromkeys((column, *spec.slices))
@@ -218,7 +223,8 @@ def choose_rows(
     wanted = {name: tuple(values) for name, values in chosen.items() if values}
     if wanted == split.default_rows(spec):
         return None
-    st.caption(_("Rows chosen: {wanted}", wanted=elements.plain(split.filter_text(wanted))))
+    text = elements.plain(str(split.filter_text(wanted)))
+    st.caption(_("Rows chosen: {filter}", filter=text))
     return wanted
 
 
@@ -244,46 +250,46 @@ def prepared_state(prepared: storage.Prepared) -> None:
             )
         )
         return
-    of, word = run.metrics, spec.positive
+    of, positive = run.metrics, project.words(spec.positive)
+
+    def rows(count: float) -> str:
+        return n_("{count:,} row", "{count:,} rows", int(count))
+
+    def share(name: str) -> str:
+        return f"{number(of[f'base_rate_{name}'], '.1%')} {positive}"
+
     elements.figures(
         [
             (
                 _("Filtered"),
                 f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                _("rows, columns; of {rows_raw:,.0f} rows", rows_raw=of["rows_raw"]),
+                _("rows, columns; of {count:,} rows", count=int(of["rows_raw"])),
             ),
-            (
-                _("Train"),
-                _("{rows_train:,.0f} rows", rows_train=of["rows_train"]),
-                f"{of['base_rate_train']:.1%} {word}",
-            ),
-            (
-                _("Test"),
-                _("{rows_test:,.0f} rows", rows_test=of["rows_test"]),
-                f"{of['base_rate_test']:.1%} {word}",
-            ),
+            (_("Training set"), rows(of["rows_train"]), share("train")),
+            (_("Test set"), rows(of["rows_test"]), share("test")),
             (
                 _("Left out"),
-                _("{value:,.0f} rows", value=of["rows_raw"] - of["rows_filtered"]),
+                rows(of["rows_raw"] - of["rows_filtered"]),
                 _(
-                    "{rows_other:,.0f} not wanted, {value:,.0f} without label, {rows_missing:,.0f} "
-                    "miss a value",
-                    rows_other=of["rows_other"],
-                    value=of.get("rows_unlabelled", 0),
-                    rows_missing=of["rows_missing"],
+                    "{other:,} outside the row filter, {unlabelled:,} without label, {missing:,} "
+                    "with a missing value",
+                    other=int(of["rows_other"]),
+                    unlabelled=int(of.get("rows_unlabelled", 0)),
+                    missing=int(of["rows_missing"]),
                 ),
             ),
         ]
     )
     if not prepared.is_complete:
         st.caption(
-            _(
-                "{value:,.0f} missing values stand in the kept rows. The model imputes them.",
-                value=of.get("values_imputed", 0),
+            n_(
+                "The kept rows have {count:,} missing value. The model imputes it.",
+                "The kept rows have {count:,} missing values. The model imputes them.",
+                int(of.get("values_imputed", 0)),
             )
         )
     elements.run_link(prepared.run_id, "PreparacaoDados")
-    st.subheader(_("3. Is the split to be trusted?"), anchor=False)
+    st.subheader(_("3. Split quality"), anchor=False)
     split_state(run)
     st.subheader(_("4. Lineage"), anchor=False)
     lineage(prepared)
@@ -291,18 +297,22 @@ def prepared_state(prepared: storage.Prepared) -> None:
 
 def split_state(run: tracking.RunInfo) -> None:
     checks = elements.table(settings, STORE, run.run_id, "split_checks")
-    elements.check_table(checks, columns=(_("Found"), _("Wanted")), limits=True)
+    elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
     leaks = elements.table(settings, STORE, run.run_id, "leakage")
     for text in leaks["text"]:
-        st.warning(elements.plain(text))
+        st.warning(elements.plain(str(loads(text))))
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**Classes in each set**"))
+        st.markdown(f"**{_('Classes in each set')}**")
         balance = elements.table(settings, STORE, run.run_id, "class_balance")
         elements.chart(
-            data_charts.class_balance(balance, positive=spec.positive, negative=spec.negative)
+            data_charts.class_balance(
+                balance,
+                positive=str(project.words(spec.positive)),
+                negative=str(project.words(spec.negative)),
+            )
         )
-        st.markdown(_("**Missing values in the raw rows**"))
+        st.markdown(f"**{_('Missing values in the raw rows')}**")
         missing = elements.table(settings, STORE, run.run_id, "missing")
         if missing["missing"].any():
             elements.chart(
@@ -313,7 +323,7 @@ def split_state(run: tracking.RunInfo) -> None:
         else:
             st.caption(_("None."))
     with right:
-        st.markdown(_("**How far test lies from train (PSI)**"))
+        st.markdown(f"**{_('Drift between training and test set (PSI)')}**")
         moved = elements.table(settings, STORE, run.run_id, "split_drift")
         elements.chart(drift_charts.psi_bars(moved, sets=("train", "test")))
 
@@ -321,47 +331,35 @@ def split_state(run: tracking.RunInfo) -> None:
 def lineage(prepared: storage.Prepared) -> None:
     options = prepared.options
     cut = (
-        _("from {test_from} on", test_from=options["test_from"])
+        _("from {first} on", first=options["test_from"])
         if options.get("test_from")
-        else (
-            _(
-                "share {test_share:g}, seed {seed}",
-                test_share=options["test_share"],
-                seed=options["seed"],
-            )
-        )
+        else _("share {share:g}, seed {seed}", share=options["test_share"], seed=options["seed"])
     )
-    rows = split.filter_text(options["rows"])
-    missing = {
-        "drop": _("dropped, whichever column misses it"),
-        "drop_inputs": _("dropped where a feature needs the value"),
-        "impute": _("kept, imputed in the model's pipeline"),
-    }[options["missing"]]
+    source = ORIGINS.get(prepared.source, prepared.source)
     facts = [
-        (
-            _("Raw snapshot"),
-            _("{snapshot}, came as {source}", snapshot=prepared.snapshot, source=prepared.source),
-        ),
+        (_("Raw snapshot"), f"{prepared.snapshot} ({source})"),
         (_("Its SHA-256"), f"{prepared.digest[:16]}…"),
-        (_("Rows"), rows),
+        (_("Rows"), str(split.filter_text(options["rows"]))),
         (_("Features"), ", ".join(prepared.features)),
         (_("Columns in the sets"), ", ".join([*prepared.inputs, spec.target])),
-        (_("Rows with missing values"), missing),
-        (_("Split"), f"{split_checks.SPLITS[options['split']]}, {cut}"),
+        (_("Rows with missing values"), str(MISSED[options["missing"]])),
+        (_("Split"), f"{SPLITS[options['split']]}, {cut}"),
         (_("Run"), prepared.run_id),
         (_("Commit of the code"), prepared.commit),
         *(
-            (_("SHA-256 of {name}", name=name), f"{digest[:16]}…")
+            (_("SHA-256 of {file}", file=name), f"{digest[:16]}…")
             for name, digest in prepared.digests.items()
         ),
     ]
-    table = pd.DataFrame(facts, columns=[_("What"), _("Which")])
-    st.table(table.assign(Which=table["Which"].map(elements.plain)), hide_index=True)
+    what, value = zip(*facts, strict=True)
+    st.table(
+        pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
+        hide_index=True,
+    )
     st.caption(
         _(
-            "The same snapshot and the same choices give the same bytes. The run keeps the "
-            "sets and this record, and names the data sets by these digests; the file has "
-            "them in full length."
+            "The same snapshot and the same options give the same bytes. The run keeps the sets "
+            "and this record, and names the data sets by these digests; the file has them in full."
         )
     )
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -381,9 +379,8 @@ def lineage(prepared: storage.Prepared) -> None:
 elements.header(
     _("Prepare"),
     _(
-        "Choose features and rows (the complete {development_name}, unless you choose "
-        "others), and set some aside to test the model on.",
-        development_name=spec.rows.development_name,
+        "Choose features and rows (all {rows}, unless you choose others), and hold out a test set.",
+        rows=project.words(spec.rows.development_name),
     ),
     is_sample=elements.current_is_sample(settings),
 )
