@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.platform import project
 from core.platform.config import Settings
-from core.platform.messages import Message, _
+from core.platform.messages import Message, _, day, p_
 from core.platform.project import ProjectSpec
 from core.retraining import injection, replay_rows
 from core.retraining import simulation as replay
@@ -20,11 +21,11 @@ SPEEDS = {
     5.0: Message("5 windows a second"),
     1.0: Message("1 window a second"),
 }
-CHAMPIONS = Message("The champion's")
-DEFAULTS = Message("Defaults")
+# choices beside the titles of the project
+CHAMPIONS, DEFAULTS = "champion", "defaults"
 
 
-@st.cache_data(show_spinner=_("Looking at the rows"), max_entries=8)
+@st.cache_data(show_spinner=False, max_entries=8)
 def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outlook | None:
     """Return what can be replayed of a snapshot, which is immutable."""
     return replay_rows.outlook(_settings, rows=rows)
@@ -41,19 +42,20 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
             required=True,
             key="rows",
             format_func={
-                "development": spec.rows.development_name.capitalize(),
+                "development": str(project.words(spec.rows.development_name)).capitalize(),
                 "all": _("All"),
             }.__getitem__,
         )
-    prospect = outlook(settings, snapshot, rows)
+    with st.spinner(_("Reading the rows")):
+        prospect = outlook(settings, snapshot, rows)
     if prospect is None:
         return {}
     st.caption(
         _(
             "{rows:,} labelled rows from {first} to {last}.",
             rows=prospect.rows,
-            first=prospect.first,
-            last=prospect.last,
+            first=day(prospect.first),
+            last=day(prospect.last),
         )
     )
     options: dict[str, Any] = {"rows": rows}
@@ -64,28 +66,44 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
         options |= _labels()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
-            _("Policies, beside doing nothing"),
+            _("Policies, besides doing nothing"),
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
-            format_func=replay.STRATEGIES.__getitem__,
+            format_func=lambda name: str(replay.STRATEGIES[name]),
             width=420,
         )
         options["speed"] = st.selectbox(
-            _("Speed"), list(SPEEDS), format_func=SPEEDS.__getitem__, key="speed", width=200
+            _("Speed"),
+            list(SPEEDS),
+            format_func=lambda speed: str(SPEEDS[speed]),
+            key="speed",
+            width=200,
         )
     with st.expander(_("Settings of the policies")):
         options["policies"] = _policies(chosen)
-    with st.expander(_("Put in drift, to see who notices")):
+    with st.expander(_("Inject drift, to see which policy detects it")):
         options["injection"] = _injection(spec, options["features"], prospect)
     return options
 
 
 def _model(spec: ProjectSpec) -> dict[str, Any]:
     sets = {spec.features_title: spec.features, **{s.title: s.features for s in spec.feature_sets}}
-    title = st.selectbox(_("Features"), [CHAMPIONS, *sets], key="features", width=250)
+    title = st.selectbox(
+        _("Features"),
+        [CHAMPIONS, *sets],
+        key="features",
+        width=250,
+        format_func=lambda title: (
+            _("The champion's") if title == CHAMPIONS else str(project.words(title))
+        ),
+    )
     kind = st.selectbox(
-        _("Candidate"), list(kinds.KINDS), format_func=kinds.title, key="candidate", width=220
+        _("Candidate"),
+        list(kinds.KINDS),
+        format_func=lambda kind: str(kinds.title(kind)),
+        key="candidate",
+        width=220,
     )
     presets = {
         preset.title: preset.params[kind] for preset in spec.presets if kind in preset.params
@@ -93,14 +111,20 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
     chosen = DEFAULTS
     if presets:
         chosen = st.selectbox(
-            _("Its parameters"), [DEFAULTS, *presets], key=f"params-{kind}", width=250
+            _("Its parameters"),
+            [DEFAULTS, *presets],
+            key=f"params-{kind}",
+            width=250,
+            format_func=lambda title: (
+                _("Defaults") if title == DEFAULTS else str(project.words(title))
+            ),
         )
     return {"features": sets.get(title), "candidate": kind, "params": presets.get(chosen, {})}
 
 
 def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
     names = {f"column:{name}": _("By {name}", name=name) for name in prospect.dividing}
-    names |= {"year": _("By year"), "month": _("By month"), "rows": _("So many rows each")}
+    names |= {"year": _("By year"), "month": _("By month"), "rows": _("By number of rows")}
     chosen = st.selectbox(
         _("A window"), list(names), format_func=names.__getitem__, key="window", width=180
     )
@@ -126,7 +150,7 @@ def _labels() -> dict[str, Any]:
     delay = st.number_input(
         _("Label delay, days"), 0.0, 3650.0, 0.0, step=10.0, format="%g", key="delay", width=150
     )
-    share = st.number_input(_("Labels that ever come, %"), 1, 100, 100, key="share", width=190)
+    share = st.number_input(_("Labels that arrive, %"), 1, 100, 100, key="share", width=190)
     return {"label_delay_days": delay, "label_share": share / 100}
 
 
@@ -139,16 +163,15 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
         horizon = st.number_input(
             _("Predictive: days ahead"), 1, 3650, 365, step=30, key="horizon", width=190
         )
-        least = st.number_input(_("from so many windows"), 3, 50, 4, key="least", width=180)
+        least = st.number_input(_("from windows"), 3, 50, 4, key="least", width=180)
         every = st.number_input(
-            _("Calendar: every so many days"), 1, 3650, 180, step=30, key="every", width=210
+            _("Calendar: days between"), 1, 3650, 180, step=30, key="every", width=210
         )
     st.caption(
         _(
-            "Reactive retrains when performance was in alert in so many of the last "
-            "windows. Predictive retrains when the trend of a check will cross its limit "
-            "within so many days. The calendar retrains whatever the checks say. Inputs "
-            "alone never retrain."
+            "Reactive retrains when performance was in alert in this many of the last windows. "
+            "Predictive retrains when the trend of a check will cross its limit within these days. "
+            "The calendar retrains regardless of the checks. Inputs alone never retrain."
         )
     )
     settings_of = {
@@ -167,7 +190,7 @@ def _injection(
         ["none", *injection.KINDS],
         key="drift",
         width=220,
-        format_func=lambda drift: injection.KINDS.get(drift, _("None")),
+        format_func=lambda drift: str(injection.KINDS.get(drift) or p_("drift", "None")),
     )
     if kind == "none":
         return None
@@ -198,10 +221,15 @@ def _injection(
         days = date.fromisoformat(prospect.first), date.fromisoformat(prospect.last)
         middle = date.fromordinal((days[0].toordinal() + days[1].toordinal()) // 2)
         begin = st.date_input(
-            _("From"), middle, min_value=days[0], max_value=days[1], key="drift_begin", width=150
+            p_("date", "From"),
+            middle,
+            min_value=days[0],
+            max_value=days[1],
+            key="drift_begin",
+            width=150,
         )
         options["begin"] = begin.isoformat()
         options["ramp_days"] = st.number_input(
-            _("Days until in full; 0 is sudden"), 0, 3650, 0, step=30, key="drift_ramp", width=220
+            _("Days to full size; 0 is sudden"), 0, 3650, 0, step=30, key="drift_ramp", width=220
         )
     return options

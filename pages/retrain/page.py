@@ -6,7 +6,7 @@ import streamlit as st
 from core.jobs import jobs
 from core.platform import clock, model_store, tracking
 from core.platform.errors import CourtsideError
-from core.platform.messages import _
+from core.platform.messages import _, sentences
 from core.retraining import policy_evidence, policy_store, retrain, retrain_charts
 from core.retraining.policy_settings import STRATEGIES, Policy
 from core.stats.forecast import DAY
@@ -14,17 +14,7 @@ from pages.retrain import decision_list, policy_form
 from pages.shared import code_snippets, drafts, elements, set_aside_list
 
 settings, spec = elements.open_app()
-drafts.hold(
-    "retrain",
-    "strategy",
-    "promotes",
-    "reason",
-    "Windows*",
-    _("of the last windows"),
-    _("Labels a window needs"),
-    _("Horizon, days"),
-    _("Days between trainings"),
-)
+drafts.hold("retrain", "strategy", "promotes", "reason", "policy-*")
 CONFIDENCE = 1 - policy_evidence.ERROR_RATE / len(policy_evidence.FORECAST)
 DRAW = {
     "retrain": st.warning,
@@ -58,21 +48,17 @@ def now(state: retrain.State, by: Policy) -> None:
     decision = retrain.decide(settings, by, state)
     # without a policy nothing was found to be well
     draw = DRAW[decision.code] if by.is_on or decision.code != "none" else st.info
-    draw(f"**{decision.title}.** {elements.plain(' '.join(decision.reasons))}")
+    draw(f"**{decision.title}.** {elements.plain(str(sentences(*decision.reasons)))}")
     st.markdown(_("**To do:** {todo}", todo=decision.todo))
-    count = len(state.windows)
-    labelled = sum(window.labels >= by.min_labels for window in state.windows)
-    st.caption(
-        _(
-            "Champion: version {version}. Strategy: {lower}. Windows monitored: "
-            "{count_value:,}, with enough labels: {labelled:,}. Computed from the store; "
-            "nothing is trained for it.",
-            version=state.champion.version,
-            lower=STRATEGIES[by.strategy][0].lower(),
-            count_value=count,
-            labelled=labelled,
-        )
+    champion = _("Champion: version {version}.", version=state.champion.version)
+    strategy = _("Strategy: {strategy}.", strategy=STRATEGIES[by.strategy][0])
+    windows = _(
+        "Windows monitored: {count:,}, with enough labels: {labelled:,}.",
+        count=len(state.windows),
+        labelled=sum(window.labels >= by.min_labels for window in state.windows),
     )
+    note = _("Computed from the store, without training.")
+    st.caption(f"{champion} {strategy} {windows} {note}")
     if decision.evidence:
         with st.container(horizontal=True):
             for run_id in decision.evidence[-5:]:
@@ -86,7 +72,7 @@ def buttons(*, going: bool) -> None:
             icon=":material/gavel:",
             disabled=going,
             key="decide",
-            help=_("Has the policy decide, as after a report, and keeps that as a run."),
+            help=_("Applies the policy, as after a report, and keeps the decision as a run."),
         ):
             elements.submit(settings, "retrain", retrain.Options, trigger="person")
         if going:  # an open popover would hide the progress
@@ -95,19 +81,19 @@ def buttons(*, going: bool) -> None:
         with st.popover(_("Retrain now"), icon=":material/autorenew:"):
             st.markdown(
                 _(
-                    "Trains the champion's recipe on its rows and those that got a label since, "
-                    "whatever the policy says, and asks the gate. The prepared sets that stand are "
-                    "replaced by those of the retraining."
+                    "Trains the champion's recipe on its rows and those labelled since, "
+                    "regardless of the policy, and evaluates the gate. The current prepared sets "
+                    "are replaced by those of the retraining."
                 )
             )
             reason = st.text_area(
-                _("Reason, at least {min_reason} characters", min_reason=retrain.MIN_REASON),
+                _("Reason, at least {count} characters", count=retrain.MIN_REASON),
                 max_chars=2000,
                 key="reason",
             )
             if st.button(_("Retrain"), type="primary", key="retrain"):
                 if len(reason.strip()) < retrain.MIN_REASON:
-                    st.error(_("Nothing was started. A retraining by hand needs a written reason."))
+                    st.error(_("Nothing was started. A manual retraining needs a written reason."))
                 else:
                     elements.submit(
                         settings, "retrain", retrain.Options, trigger="person", reason=reason
@@ -136,7 +122,7 @@ def forecast(state: retrain.State, by: Policy) -> None:
         codes,
         default=codes[0],
         required=True,
-        format_func=policy_evidence.titled,
+        format_func=lambda code: str(policy_evidence.titled(code)),
         key="forecast",
         label_visibility="collapsed",
     )
@@ -157,7 +143,7 @@ def forecast(state: retrain.State, by: Policy) -> None:
             retrain_charts.trend(
                 table,
                 mine.trend if mine else None,
-                name=policy_evidence.titled(str(code)),
+                name=str(policy_evidence.titled(str(code))),
                 low=low,
                 high=high,
                 until=start + by.horizon_days * DAY,
@@ -165,20 +151,20 @@ def forecast(state: retrain.State, by: Policy) -> None:
             )
         )
     if mine:
-        st.markdown(elements.plain(policy_evidence.sentence(mine)))
+        st.markdown(elements.plain(str(policy_evidence.sentence(mine))))
         st.caption(
             _(
-                "Dashed: a straight line through the windows, with its {value:g}% band; red "
-                "line: the alert limit; red stretch: when the line may cross it.",
-                value=100 * CONFIDENCE,
+                "Dashed: the linear trend of the windows, with its {confidence:g}% band; red "
+                "line: the alert limit; red section: when the trend may cross it.",
+                confidence=100 * CONFIDENCE,
             )
         )
     else:
         st.caption(
             _(
-                "{own} of the {min_windows} windows, of different moments, that a trend needs.",
-                own=len(own),
-                min_windows=by.min_windows,
+                "{count} of the {needed} windows, at different times, that a trend needs.",
+                count=len(own),
+                needed=by.min_windows,
             )
         )
 
@@ -189,15 +175,15 @@ with elements.show_errors():
     elements.header(
         _("Retrain"),
         _(
-            "When the model is trained again, and why. Only performance and calibration "
-            "can ask for it; a changed input asks for a look."
+            "When the model is retrained, and why. Only performance and calibration can trigger "
+            "it; changed input is a reason to investigate."
         ),
         is_sample=bool(champion and champion.is_sample),
     )
     try:
         by, is_broken = policy_store.load(settings), False
     except CourtsideError as error:
-        st.error(elements.plain(error.message), icon=":material/error:")
+        st.error(elements.plain(str(error)), icon=":material/error:")
         by, is_broken = Policy(), True
     if champion is None:
         st.info(_("There is no champion yet. Train a model first."))
