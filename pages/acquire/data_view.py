@@ -166,8 +166,9 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
     column_bins = bins[bins["column"] == chosen]
     left, right = elements.side_by_side()
     with left:
-        title = _("Distribution of {positive} and {negative}", positive=positive, negative=negative)
-        st.markdown(f"**{title}**")
+        st.markdown(
+            _("**Distribution of {positive} and {negative}**", positive=positive, negative=negative)
+        )
         elements.chart(
             data_charts.class_density(
                 column_bins, positive=positive, negative=negative, axis_title=about
@@ -176,7 +177,7 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
         if (column_bins["start"] < column_bins["end"]).any():
             st.caption(_("Outliers, 0.2% at each end, are counted in the outermost bins."))
     with right:
-        st.markdown(f"**{_('Share {positive}', positive=positive)}**")
+        st.markdown(_("**Share {positive}**", positive=positive))
         _rate(spec, column_bins, about)
 
 
@@ -233,14 +234,14 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        st.markdown(f"**{_('How many rows, and how many without label')}**")
+        st.markdown(_("**How many rows, and how many without label**"))
         elements.chart(
             data_charts.slice_bars(
                 column_bins, positive=positive, negative=negative, axis_title=about
             )
         )
     with right:
-        st.markdown(f"**{_('Share {positive}', positive=positive)}**")
+        st.markdown(_("**Share {positive}**", positive=positive))
         _rate(spec, column_bins, about)
 
 

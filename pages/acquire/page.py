@@ -66,7 +66,7 @@ def send(source: str, values: dict) -> None:
 def from_sample() -> dict:
     if spec.sample is not None:
         about = str(project.words(spec.sample.about))
-        st.caption(f"{about} {_('All results from the sample are marked.')}")
+        st.caption(about + " " + _("All results from the sample are marked."))
     return {}
 
 

@@ -221,7 +221,7 @@ def messages(settings: Settings) -> None:
     deliveries = deliver.deliveries(settings, limit=20)
     if not deliveries:
         return
-    st.markdown(f"**{_('Messages')}**")
+    st.markdown(_("**Messages**"))
     st.table(
         pd.DataFrame(
             {

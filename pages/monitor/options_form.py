@@ -137,7 +137,7 @@ def _name(scoring: predictions.Scoring) -> str:
         version=scoring.version,
         ago=elements.ago(scoring.scored_at),
     )
-    return f"{name}, {_('sample')}" if scoring.is_sample else name
+    return name + ", " + _("sample") if scoring.is_sample else name
 
 
 def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:

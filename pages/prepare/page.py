@@ -303,7 +303,7 @@ def split_state(run: tracking.RunInfo) -> None:
         st.warning(elements.plain(str(loads(text))))
     left, right = elements.side_by_side()
     with left:
-        st.markdown(f"**{_('Classes in each set')}**")
+        st.markdown(_("**Classes in each set**"))
         balance = elements.table(settings, STORE, run.run_id, "class_balance")
         elements.chart(
             data_charts.class_balance(
@@ -312,7 +312,7 @@ def split_state(run: tracking.RunInfo) -> None:
                 negative=str(project.words(spec.negative)),
             )
         )
-        st.markdown(f"**{_('Missing values in the raw rows')}**")
+        st.markdown(_("**Missing values in the raw rows**"))
         missing = elements.table(settings, STORE, run.run_id, "missing")
         if missing["missing"].any():
             elements.chart(
@@ -323,7 +323,7 @@ def split_state(run: tracking.RunInfo) -> None:
         else:
             st.caption(_("None."))
     with right:
-        st.markdown(f"**{_('Drift between training and test set (PSI)')}**")
+        st.markdown(_("**Drift between training and test set (PSI)**"))
         moved = elements.table(settings, STORE, run.run_id, "split_drift")
         elements.chart(drift_charts.psi_bars(moved, sets=("train", "test")))
 

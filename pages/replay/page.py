@@ -112,10 +112,10 @@ def result(run: tracking.RunInfo) -> None:
             elements.sample_badge()
     if begin is not None:
         drift = elements.plain(drift_of(settings, run.run_id, current()))
-        st.markdown(f":red[:material/bolt:] {_('Injected: {drift}.', drift=drift)}")
+        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
     table(policies, has_drift=begin is not None)
     windows = stored_table(run, "windows")
-    st.markdown(f"**{_('Log loss of each window')}**")
+    st.markdown(_("**Log loss of each window**"))
     elements.chart(replay_charts.log_loss(windows, drift_begin=begin))
     st.caption(
         _(
@@ -124,7 +124,7 @@ def result(run: tracking.RunInfo) -> None:
         )
     )
     if len(policies) > 1:
-        st.markdown(f"**{_('What each policy gained over doing nothing')}**")
+        st.markdown(_("**What each policy gained over doing nothing**"))
         elements.chart(replay_charts.gain(windows, baseline=baseline, drift_begin=begin))
     decided(stored_table(run, "decisions"))
     store(run.run_id)
@@ -275,7 +275,7 @@ def name_of(run: tracking.RunInfo) -> str:
         features=run.params["features_used"].count(",") + 1,
     )
     has_drift = ReplayRun.of(run).drift_begin is not None
-    return f"{name}, {_('with injected drift')}" if has_drift else name
+    return name + ", " + _("with injected drift") if has_drift else name
 
 
 def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
