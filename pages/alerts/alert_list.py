@@ -112,7 +112,7 @@ def _card(settings: Settings, alert: Alert) -> None:
         if alert.is_sample:
             elements.sample_badge()
         elements.run_link(alert.run_id, _("Report"))
-        with st.popover(_("Answer"), icon=":material/reply:"):
+        with st.popover(_("Respond"), icon=":material/reply:"):
             _answer(settings, alert.alert_id, [alert])
 
 

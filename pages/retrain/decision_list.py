@@ -11,7 +11,7 @@ import streamlit as st
 from core.platform import tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
-from core.platform.messages import Message, Words, _, number
+from core.platform.messages import Message, Words, _, number, p_
 from core.registry import promote
 from core.retraining import retrain
 from core.retraining.policy_settings import STRATEGIES
@@ -107,9 +107,9 @@ def challenger(
             )
         st.page_link("pages/registry/page.py", label=_("Registry"), icon=":material/inventory_2:")
         for name, run_id in (
-            (_("Preparation"), decision.prepare_run),
-            (_("Training"), decision.train_run),
-            (_("Gate"), decision.gate_run),
+            (p_("step", "Preparation"), decision.prepare_run),
+            (p_("step", "Training"), decision.train_run),
+            (p_("step", "Gate"), decision.gate_run),
         ):
             if run_id:
                 elements.run_link(run_id, name)

@@ -130,7 +130,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     # the first report is automatic; the schedule is stopped before many more
     expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
     main.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
-    expect(page.get_by_text("Off: no report by itself")).to_be_visible()
+    expect(page.get_by_text("Off: no automatic report")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Open alerts \(\d+\)"))).to_be_visible(timeout=PATIENCE_MS)
     until(lambda: "raised" in receiver.events())
     keep(page, "operation-alerts")
