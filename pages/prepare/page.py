@@ -170,12 +170,9 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
     after = [name for name in chosen if spec.recorded_after(name)]
     if after:
         st.warning(
-            n_(
-                "{features} is recorded only after the outcome. A model that uses it cannot "
-                "predict.",
-                "{features} are recorded only after the outcome. A model that uses them cannot "
-                "predict.",
-                len(after),
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
                 features=after,
             )
         )

@@ -294,7 +294,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     assert "No feature is chosen" in app.error[0].value
     app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
     warned = " ".join(warning.value for warning in app.warning)
-    assert "action_type is recorded only after the outcome" in warned
+    assert "Recorded only after the outcome: action_type." in warned
     assert "game_id identifies rows" in warned
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
@@ -395,7 +395,7 @@ def test_leaking_features_are_marked_beside_the_split(
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in warning.value for warning in app.warning)
     assert any(
-        "divided from the test set by group. Features, 2: action_type, lat." in caption.value
+        "split from the test set by group. Features, 2: action_type and lat." in caption.value
         for caption in app.caption
     )
 
