@@ -246,8 +246,8 @@ def _limits(
             key=f"limits-{last.run_id}",
             disabled=["code", "title", "value", "threshold"],
             placeholder=_("learned"),
-            column_order=["title", *ENDS, "value", "threshold"],
             column_config={
+                "code": None,
                 "title": st.column_config.TextColumn(_("Check"), pinned=True, width="medium"),
                 "value": number(_("Last value"), format="%.4f"),
                 "threshold": _("Limits of the last report"),
@@ -282,7 +282,7 @@ def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -
     for row in lines:
         limits = before.get(str(row["code"])) or {}
         row |= {end: limits.get(end) for end in ENDS}
-    table = pd.DataFrame(lines, columns=["code", "title", "value", "threshold", *ENDS])
+    table = pd.DataFrame(lines, columns=["code", "title", *ENDS, "value", "threshold"])
     return table.astype({"value": float} | dict.fromkeys(ENDS, float))
 
 
