@@ -4,8 +4,9 @@ Streamlit imports this file once, to serve the app, and runs it for every visit,
 """
 
 if __name__ == "__main__":
+    import streamlit as st
+
     from pages.shared import elements
-    from pages.shared.bilingual import st
 
     st.set_page_config(page_title="Courtside", page_icon="🏀", layout="wide")
 

@@ -2,38 +2,45 @@
 
 from itertools import groupby
 
+import streamlit as st
+
 from core.documents import gather as documents
 from core.documents.texts.requirement import Requirement
+from core.platform.messages import Message, _
 from core.platform.plugins import part
 from pages.shared import code_snippets, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 # a project without a checklist has no such page
 checklist = part(spec.name, "checklist")
 
 STATES = {
-    "met": ("met", "green", ":material/check_circle:"),
-    "partly": ("partly met", "orange", ":material/incomplete_circle:"),
-    "missing": ("open", "red", ":material/radio_button_unchecked:"),
+    "met": (Message("met"), "green", ":material/check_circle:"),
+    "partly": (Message("partly met"), "orange", ":material/incomplete_circle:"),
+    "missing": (Message("open"), "red", ":material/radio_button_unchecked:"),
 }
-ALL, OPEN, GRADED = "All", "Open", "What a grader checks"
+SHOWN = {"all": Message("All"), "open": Message("Open"), "graded": Message("What a grader checks")}
 
 
 def counted(requirements: list[Requirement]) -> str:
     """Return how many of the lines are met."""
     met = sum(requirement.state == "met" for requirement in requirements)
-    return f"{met} of {len(requirements)} met"
+    return _("{met} of {number} met", met=met, number=len(requirements))
 
 
 def chosen(requirements: tuple[Requirement, ...]) -> list[Requirement]:
     """Return the lines that match the filter."""
     shown = st.segmented_control(
-        "Show", [ALL, OPEN, GRADED], default=ALL, required=True, key="shown"
+        _("Show"),
+        list(SHOWN),
+        default="all",
+        required=True,
+        format_func=lambda name: str(SHOWN[name]),
+        key="shown",
     )
-    if shown == OPEN:
+    if shown == "open":
         return [requirement for requirement in requirements if requirement.state != "met"]
-    if shown == GRADED:
+    if shown == "graded":
         return [requirement for requirement in requirements if requirement.graded]
     return list(requirements)
 
@@ -43,33 +50,34 @@ def line(requirement: Requirement, *, is_graded: bool) -> None:
     word, colour, icon = STATES[requirement.state]
     with st.container(border=True, gap="xsmall", key=f"line-{requirement.number}"):
         st.markdown(f":{colour}-badge[{icon} {word}] **`{requirement.number}`** {requirement.text}")
-        todo = (
-            f"\n\n:material/arrow_forward: **To do:** {requirement.todo}"
-            if requirement.todo
-            else ""
-        )
+        text = str(requirement.evidence)
+        if requirement.todo:
+            todo = _("**To do:** {todo}", todo=requirement.todo)
+            text += f"\n\n:material/arrow_forward: {todo}"
         with st.container(horizontal=True, gap="small"):
-            st.markdown(requirement.evidence + todo, width="stretch")
+            st.markdown(text, width="stretch")
             with st.container(horizontal=True, gap="small", width="content"):
                 name, page_icon = elements.PAGES[requirement.page]
                 st.page_link(
                     f"pages/{requirement.page}/page.py",
-                    label=f"Page {name}",
+                    label=_("Page {page}", page=name),
                     icon=f":material/{page_icon}:",
                 )
                 if requirement.run_id:
-                    elements.run_link(requirement.run_id, "Run")
+                    elements.run_link(requirement.run_id, _("Run"))
         if requirement.path:
             st.caption(f":material/draft: {elements.plain(requirement.path)}")
         if is_graded:
-            points = ", ".join(checklist.POINTS[point - 1] for point in requirement.graded)
-            st.caption(f"A grader checks: {points}.")
+            points = [checklist.POINTS[point - 1] for point in requirement.graded]
+            st.caption(_("A grader checks: {points}.", points=points))
 
 
 elements.header(
-    "Checklist",
-    "Every requirement of the brief, and what meets it here: looked up in the runs and files that "
-    "are there at this moment.",
+    _("Checklist"),
+    _(
+        "Every requirement of the brief, and what meets it here, looked up in the current runs "
+        "and files."
+    ),
     is_sample=elements.current_is_sample(settings),
 )
 with elements.show_errors():
@@ -78,15 +86,21 @@ with elements.show_errors():
     met, partly, still = (
         sum(requirement.state == state for requirement in requirements) for state in STATES
     )
-    text = f"{met} of {len(requirements)} met, {partly} partly met, {still} open"
+    text = _(
+        "{met} of {number} met, {partly} partly met, {still} open",
+        met=met,
+        number=len(requirements),
+        partly=partly,
+        still=still,
+    )
     st.progress(met / len(requirements), text=text)
     shown = chosen(requirements)
     if not shown:
-        st.success("Every line is met.", icon=":material/check_circle:")
+        st.success(_("Every line is met."), icon=":material/check_circle:")
     for group, lines in groupby(shown, key=lambda requirement: requirement.group):
         listed = list(lines)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(group, anchor=False, width="content")
+            st.subheader(str(group), anchor=False, width="content")
             st.caption(
                 counted(
                     [requirement for requirement in requirements if requirement.group == group]
@@ -94,5 +108,5 @@ with elements.show_errors():
                 width="content",
             )
         for requirement in listed:
-            line(requirement, is_graded=st.session_state.get("shown") == GRADED)
+            line(requirement, is_graded=st.session_state.get("shown") == "graded")
 code_snippets.panel(settings, "checklist")

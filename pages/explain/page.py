@@ -6,23 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
-from core.platform import model_store, storage, tracking
+from core.platform import model_store, project, storage, tracking
+from core.platform.messages import Message, _, listed, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.training import candidates as kinds
 from core.training import explain, explanation, explanation_charts
 from core.training.records import CandidateRun, ExplanationRun
 from pages.shared import code_snippets, drafts, elements, row_field
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold("explain", "rows", "view", "start-*", "input-*")
 STORE = settings.mlflow_uri
-VIEWS = {"model": "In general", "row": "A single row"}
+VIEWS = {"model": Message("In general"), "row": Message("A single row")}
 SIZES = (50, 150, 500)
 # time of a job besides predictions: loading the model, drawing and storing the figures
 FIXED_SECONDS = 3
-LISTED = ("champion", "challenger", "previous")
+ALIASES = {
+    "champion": Message("Champion"),
+    "challenger": Message("Challenger"),
+    "previous": Message("Previous"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Choice:
 def choices() -> dict[str, Choice]:
     """Return what can be explained, by target: aliases first, then the newest training."""
     versions = model_store.versions(settings, spec.model)
-    rank = {alias: place for place, alias in enumerate(LISTED)}
+    rank = {alias: place for place, alias in enumerate(ALIASES)}
     named = sorted(
         (version for version in versions if version.aliases),
         key=lambda version: min(rank.get(alias, len(rank)) for alias in version.aliases),
@@ -47,35 +52,37 @@ def choices() -> dict[str, Choice]:
     explainable = [of_version(version) for version in named]
     newest = tracking.last_run(settings, "train")
     if newest is not None:
-        listed = {choice.run_id for choice in explainable}
+        seen = {choice.run_id for choice in explainable}
         done = tracking.runs(settings, parent=newest.run_id, status="FINISHED")
         done.sort(key=lambda candidate: candidate.metrics.get("log_loss_cv", np.inf))
         explainable += [
             Choice(
                 candidate.run_id,
-                f"{candidate.name}, of the newest training",
+                _("{candidate}, of the newest training", candidate=elements.words(candidate.name)),
                 candidate.run_id,
                 newest.run_id,
             )
             for candidate in done
-            if candidate.run_id not in listed
+            if candidate.run_id not in seen
         ]
-    listed = {choice.run_id for choice in explainable}
+    seen = {choice.run_id for choice in explainable}
     explainable += [
         of_version(version)
         for version in versions
-        if not version.aliases and version.run_id not in listed
+        if not version.aliases and version.run_id not in seen
     ]
     return {choice.target: choice for choice in explainable}
 
 
 def of_version(version: model_store.ModelVersion) -> Choice:
     kind = version.about.candidate
-    called = " and ".join(sorted(version.aliases)).capitalize()
+    called = listed([ALIASES.get(alias, alias) for alias in sorted(version.aliases)])
     title = f"{version.version}, {kinds.title(kind)}" if kind else version.version
     return Choice(
         version.version,
-        f"{called}: version {title}" if called else f"Version {title}",
+        _("{alias}: version {version}", alias=called, version=title)
+        if called
+        else _("Version {version}", version=title),
         version.run_id,
         version.about.train_run,
         version.version,
@@ -98,16 +105,17 @@ def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
 def ask_in_general(choice: Choice, run: tracking.RunInfo) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         rows = st.segmented_control(
-            "Rows of the test set that are explained one by one",
+            _("Test rows to explain individually"),
             SIZES,
             default=SIZES[1],
             required=True,
             key="rows",
-            format_func="{:,}".format,
+            format_func=number,
         )
-        pressed = st.button("Explain", type="primary", icon=":material/lightbulb:")
+        pressed = st.button(_("Explain"), type="primary", icon=":material/lightbulb:")
     options = {"target": choice.target, "rows": rows}
-    st.caption(f"{duration(choice, run, explain.Options(**options))} It is kept as a run.")
+    takes = duration(choice, run, explain.Options(**options))
+    st.caption(takes + " " + _("The explanation is kept as a run."))
     if pressed:
         elements.submit(settings, "explain", explain.Options, **options)
 
@@ -116,7 +124,7 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
     """Estimate the duration: from the last explanation, or from the time of the test set."""
     features, of = len(CandidateRun.of(run).features) or 1, run.metrics
     if not {"seconds_predict_test", "rows_test"} <= of.keys():
-        return "It takes seconds to minutes, longer with more rows."
+        return _("It takes seconds to minutes, longer with more rows.")
     count = explain.predicted_rows(options, features, int(of["rows_test"]))
     seconds = FIXED_SECONDS + count * of["seconds_predict_test"] / of["rows_test"]
     if (last := newest(choice, "model")) and last.ended:
@@ -124,14 +132,20 @@ def duration(choice: Choice, run: tracking.RunInfo, options: explain.Options) ->
         before = explain.predicted_rows(same, features, int(of["rows_test"]))
         seconds = (last.ended - last.started) * count / before
     estimate = (
-        f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{max(round(seconds, -1), 10):.0f} s"
+        n_("{count} minute", "{count} minutes", round(seconds / 60))
+        if seconds > 90
+        else f"{number(max(round(seconds, -1), 10), '.0f')} s"
     )
-    return f"The model is asked about {count:,} times: this takes about {estimate}."
+    return _(
+        "About {predictions:,} predictions are needed: this takes about {estimate}.",
+        predictions=count,
+        estimate=estimate,
+    )
 
 
 def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
     of = explained.metrics
-    same_rows(choice, explained, f"{of['rows_explained']:,.0f} rows")
+    same_rows(choice, explained, int(of["rows_explained"]))
     important, contributions = (
         stored_table(explained, "importance"),
         stored_table(explained, "shap"),
@@ -141,79 +155,112 @@ def in_general(choice: Choice, explained: tracking.RunInfo) -> None:
     elements.figures(
         [
             (
-                "Needed most",
+                _("Most important"),
                 str(first["feature"]),
-                f"log loss +{first['mean']:.4f} when it is shuffled",
+                _("log loss +{increase:.4f} when shuffled", increase=first["mean"]),
             ),
-            ("Moves forecasts most", str(size.idxmax()), f"by {100 * size.max():.1f} points"),
-            ("Base", f"{of['base']:.1%}", f"mean of {of['rows_background']:.0f} rows"),
+            (
+                _("Largest contribution"),
+                str(size.idxmax()),
+                _("{points:.1f} points on average", points=100 * size.max()),
+            ),
+            (
+                _("Base"),
+                number(of["base"], ".1%"),
+                _("mean of {rows:.0f} rows", rows=of["rows_background"]),
+            ),
         ]
     )
     if late := [
-        name for name in important["feature"] if about(name) != name and spec.recorded_after(name)
+        name for name in important["feature"] if is_known(name) and spec.recorded_after(name)
     ]:
         st.caption(
-            f"Noted only after what is predicted: {', '.join(late)}. A model that leans on them "
-            "describes; it does not foresee."
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
+                features=late,
+            )
         )
-    st.markdown("**Which features the model needs**")
+    st.markdown(_("**Feature importance**"))
     elements.chart(explanation_charts.importance_bars(important))
     st.caption(
-        "How much log loss grows when the values of a feature are shuffled among "
-        f"{of['rows_importance']:,.0f} rows of the test set, with its 95% interval; where that "
-        "reaches 0, no need is shown. It does not say that a feature is useless: of two that say "
-        "nearly the same, either can stand in for the other, and both look unimportant."
+        _(
+            "Increase of log loss when a feature is shuffled among {rows:,.0f} test rows, with "
+            "its 95% interval; where that reaches 0, no importance is shown. Of two correlated "
+            "features either can replace the other, so both look unimportant.",
+            rows=of["rows_importance"],
+        )
     )
-    st.markdown("**How far each feature moves single forecasts**")
+    st.markdown(_("**Contribution of each feature to single predictions**"))
     elements.chart(explanation_charts.contribution_strip(contributions))
     st.caption(
-        "SHAP values: a point is a row. To the right, its value raises the probability of "
-        f"{spec.positive}, to the left it lowers it. The points of a row add up to its probability "
-        f"minus the base of {of['base']:.1%}. What moves the forecast need not cause the outcome: "
-        "the model knows what comes together, not what comes of what."
+        _(
+            "SHAP values: a point is a row. To the right, its value raises the probability "
+            "of {positive}; to the left, it lowers it. The points of a row add up to its "
+            "probability minus the base of {base:.1%}. A contribution is not a cause of the "
+            "outcome: the model knows correlations only.",
+            positive=project.words(spec.positive),
+            base=of["base"],
+        )
     )
-    st.markdown("**What the model answers along a feature**")
+    st.markdown(_("**Partial dependence**"))
     table = stored_table(explained, "partial")
     names = [
         name
         for name in size.sort_values(ascending=False, kind="stable").index
         if name in set(table["feature"])
     ]
-    name = st.selectbox("Feature", names, key="feature")
+    name = st.selectbox(_("Feature"), names, key="feature")
     elements.chart(
         explanation_charts.partial_dependence(
             table[table["feature"] == name], axis_title=f"{name}: {about(name)}"
         )
     )
     st.caption(
-        f"Partial dependence: the mean probability of {spec.positive} if rows of the test set all "
-        "had this value and stayed as they are in all else; between the pale ends lie the middle "
-        f"80% of the rows. Such rows may not exist{companions(choice, name)}."
+        _(
+            "The mean probability of {positive} if all test rows had this value and were "
+            "otherwise unchanged; the middle 80% of the rows lie between the pale ends. Such "
+            "rows may not exist.",
+            positive=project.words(spec.positive),
+        )
+        + companions(choice, name)
     )
 
 
+def is_known(name: str) -> bool:
+    """Return whether the project has this feature; a model may have others."""
+    return name in spec.columns or name in spec.engineered
+
+
 def about(name: str) -> str:
-    """Return the description of a feature; a model may have features that the project lost."""
-    return spec.about(name) if name in spec.columns or name in spec.engineered else name
+    """Return the description of a feature, its name if the project has no such feature."""
+    return str(project.words(spec.about(name))) if is_known(name) else name
 
 
 def companions(choice: Choice, name: str) -> str:
-    """Name the inputs that are correlated with a feature."""
+    """Return a sentence on the inputs that are correlated with a feature; empty for none."""
     rows = elements.table(settings, STORE, choice.run_id, "test_predictions")
     rows = rows.drop(columns=[PROBABILITY, PREDICTED, LABEL])
     correlations = explanation.companions(rows, name).head(3)
     if correlations.empty:
         return ""
-    partners = ", ".join(f"{other} ({r:+.2f})" for other, r in correlations.items())
-    return f": {name} changes together with {partners} (correlation)"
+    return " " + _(
+        "{feature} is correlated with {others}.",
+        feature=name,
+        others=[f"{other} ({number(r, '+.2f')})" for other, r in correlations.items()],
+    )
 
 
-def same_rows(choice: Choice, explained: tracking.RunInfo, what: str) -> None:
+def same_rows(choice: Choice, explained: tracking.RunInfo, rows: int) -> None:
     """State when and on which rows it was made, and whether the sets have changed since."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{what} of the test set of its own training, explained "
-            f"{elements.ago(explained.ended or explained.started)}",
+            n_(
+                "{count:,} row of the test set of its own training, explained {ago}",
+                "{count:,} rows of the test set of its own training, explained {ago}",
+                rows,
+                ago=elements.ago(explained.ended or explained.started),
+            ),
             width="content",
         )
         if explained.is_sample:
@@ -223,8 +270,10 @@ def same_rows(choice: Choice, explained: tracking.RunInfo, what: str) -> None:
     prepared = storage.current_prepared(settings)
     if prepared and trained and trained.params.get("prepared_by") != prepared.run_id:
         st.warning(
-            "These are older rows: the prepared sets changed since this model was trained. Train "
-            "again to explain a model of the rows that stand now."
+            _(
+                "The prepared sets changed since this model was trained. Train again to explain a "
+                "model of the current rows."
+            )
         )
 
 
@@ -234,7 +283,7 @@ def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
     ids = rows[spec.id].astype(str).tolist()
     offered = suggestions(tested, ids)
     picked = st.selectbox(
-        f"Start from a row of the test set: choose one, or type its {spec.id}",
+        _("Test row: choose one, or type its {column}", column=spec.id),
         list(offered),
         format_func=lambda row_id: offered.get(row_id, row_id),
         accept_new_options=True,
@@ -242,8 +291,13 @@ def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
     )
     if picked not in ids:
         st.error(
-            f"No row of the test set has the {spec.id} {elements.plain(str(picked))}. It holds "
-            f"{len(ids):,} rows; choose one of those that are offered, or type the id of another."
+            _(
+                "None of the {rows:,} test rows has the {column} {value}. Choose one of the "
+                "suggested rows, or type another.",
+                column=spec.id,
+                value=elements.plain(str(picked)),
+                rows=len(ids),
+            )
         )
         return
     start = {
@@ -265,8 +319,8 @@ def ask_row(choice: Choice, run: tracking.RunInfo) -> None:
         )
         for name, value in start.items()
     }
-    sent = st.button("Explain this row", type="primary", icon=":material/lightbulb:")
-    st.caption("It takes some seconds. Change any value to see what a row that you make up gets.")
+    sent = st.button(_("Explain this row"), type="primary", icon=":material/lightbulb:")
+    st.caption(_("It takes some seconds. Change values to explain a row of your own."))
     if sent:
         given = {"test_row": picked} if row == start else {"row": row}
         elements.submit(settings, "explain", explain.Options, target=choice.target, **given)
@@ -276,27 +330,34 @@ def suggestions(tested: pd.DataFrame, ids: list[str]) -> dict[str, str]:
     """Return some interesting rows, by their id."""
     probability, label = tested[PROBABILITY], tested[LABEL]
     missed, made = probability[label == 0], probability[label == 1]
-    offered = {ids[0]: "the first one"}
+    offered = {ids[0]: _("the first one")}
     for place, why in (
-        (probability.idxmax(), "the highest forecast,"),
-        (probability.idxmin(), "the lowest forecast,"),
-        (missed.idxmax() if len(missed) else None, f"{spec.negative}, with a forecast of"),
-        (made.idxmin() if len(made) else None, f"{spec.positive}, with a forecast of"),
+        (probability.idxmax(), Message("highest probability")),
+        (probability.idxmin(), Message("lowest probability")),
+        (missed.idxmax() if len(missed) else None, project.words(spec.negative)),
+        (made.idxmin() if len(made) else None, project.words(spec.positive)),
     ):
         if place is not None:
-            offered.setdefault(ids[int(place)], f"{why} {probability[place]:.1%}")
+            text = f"{why}, {number(probability[place], '.1%')}"
+            offered.setdefault(ids[int(place)], text)
     return {row_id: f"{row_id}: {why}" for row_id, why in offered.items()}
 
 
 def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
-    of, test_row = explained.metrics, explained.params.get("test_row", "None")
+    of, test_row = explained.metrics, explained.params.get("test_row", "–")
     is_test_row = "label" in of
-    st.subheader("Last explained row", anchor=False)
+    st.subheader(_("Last explained row"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center"):
-        what = f"{spec.id} {test_row} of the test set" if is_test_row else "A row as it was given"
+        ago = elements.ago(explained.ended or explained.started)
         st.markdown(
-            f"{elements.plain(what)}, explained "
-            f"{elements.ago(explained.ended or explained.started)}",
+            _(
+                "{column} {value} of the test set, explained {ago}",
+                column=elements.plain(spec.id),
+                value=elements.plain(test_row),
+                ago=ago,
+            )
+            if is_test_row
+            else _("A row that was typed in, explained {ago}", ago=ago),
             width="content",
         )
         if explained.is_sample:
@@ -304,35 +365,52 @@ def of_row(run: tracking.RunInfo, explained: tracking.RunInfo) -> None:
         elements.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]
     shown = [
-        ("Probability", f"{probability:.1%}", f"of {spec.positive}"),
-        ("Base", f"{base:.1%}", f"mean of {of['rows_background']:.0f} test rows"),
+        (
+            _("Probability"),
+            number(probability, ".1%"),
+            _("of {positive}", positive=project.words(spec.positive)),
+        ),
+        (
+            _("Base"),
+            number(base, ".1%"),
+            _("mean of {rows:.0f} test rows", rows=of["rows_background"]),
+        ),
     ]
     if is_test_row:
         word = spec.positive if of["label"] == 1 else spec.negative
-        shown.append(("It was", word, "its label"))
+        shown.append((_("Actual"), str(project.words(word)), _("its label")))
     elements.figures(shown)
     table = stored_table(explained, "contributions")
     elements.chart(explanation_charts.waterfall(table, base, probability))
     exact = len(table) <= explanation.EXACT_FEATURES
     st.caption(
-        "From the base to this row's probability, the largest step first: the SHAP value of each "
-        f"feature, in percentage points, {'exact' if exact else 'estimated over random orders'}. "
-        "A step says how this value moves this forecast, against rows as they usually are. It does "
-        "not say what another value would have brought about."
+        _(
+            "From the base to this row's probability, the largest step first: the SHAP value "
+            "of each feature, in percentage points, compared with usual rows. A step does not "
+            "show what another value would have caused."
+        )
+        + " "
+        + (
+            _("The values are exact.")
+            if exact
+            else _("The values are estimated over random orders.")
+        )
     )
 
 
 with elements.show_errors():
     elements.header(
-        "Explain",
-        "What a model's probabilities depend on: which features it needs, how far each moves a "
-        "forecast, and why a single row gets the probability it gets.",
+        _("Explain"),
+        _(
+            "What a model's probabilities depend on: the importance of each feature, and its "
+            "contribution to single predictions."
+        ),
     )
     elements.wait_for_store()
     offered = choices()
     if not offered:
-        st.info("There is no model to explain yet. Train one first.")
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.info(_("There is no model to explain yet. Train one first."))
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
         code_snippets.panel(settings, "explain")
         st.stop()
     asked = st.query_params.get("target")  # of a link on another page; may be a run
@@ -341,7 +419,7 @@ with elements.show_errors():
     ]
     choice = offered[
         st.selectbox(
-            "Model",
+            _("Model"),
             list(offered),
             format_func=lambda target: offered[target].title,
             key="model",
@@ -350,14 +428,16 @@ with elements.show_errors():
     ]
     model_run = tracking.run(settings, choice.run_id)
     if model_run is None:
-        st.error("The run that trained this model is gone, and its test set with it. Train again.")
+        st.error(
+            _("The run that trained this model is gone, and its test set with it. Train again.")
+        )
         code_snippets.panel(settings, "explain")
         st.stop()
-    elements.run_link(model_run.run_id, model_run.name)
+    elements.run_link(model_run.run_id, elements.words(model_run.name))
     view = st.segmented_control(
-        "View",
+        _("View"),
         list(VIEWS),
-        format_func=VIEWS.__getitem__,
+        format_func=lambda name: str(VIEWS[name]),
         default="model",
         required=True,
         key="view",
@@ -371,9 +451,9 @@ with elements.show_errors():
     elements.job_panel(settings, "explain")
     explained = newest(choice, view)
     if explained is None and view == "model":
-        st.info("This model is not explained yet. Press Explain.")
+        st.info(_("This model is not explained yet. Press Explain."))
     elif explained is None:
-        st.info("No row of this model is explained yet. Choose one and press Explain this row.")
+        st.info(_("No row of this model is explained yet. Choose one and press Explain this row."))
     elif view == "model":
         in_general(choice, explained)
     else:

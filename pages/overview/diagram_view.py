@@ -1,15 +1,17 @@
 """The diagram of the life cycle."""
 
+import streamlit as st
+
 from core.documents.texts import diagram
-from pages.shared import bilingual
-from pages.shared.bilingual import st
+from core.platform.messages import _
+from pages.shared import elements
 
 
 def draw() -> None:
     """Draw the stages with their outputs, and offer the picture as text."""
-    st.vega_lite_chart(diagram.chart(bilingual.translate), width="stretch", key="life-cycle")
-    with st.expander("The diagram as text"):
-        st.caption("Mermaid, as Markdown pages draw it:")
-        st.code(diagram.mermaid(bilingual.translate), language="mermaid")
+    st.vega_lite_chart(elements.localized(diagram.chart()), width="stretch", key="life-cycle")
+    with st.expander(_("The diagram as text")):
+        st.caption(_("Mermaid, for Markdown pages:"))
+        st.code(diagram.mermaid(), language="mermaid")
         st.caption("Graphviz:")
-        st.code(diagram.dot(bilingual.translate), language="dot")
+        st.code(diagram.dot(), language="dot")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import streamlit as st
+
 from core.data import snapshots
 from core.jobs import chains
 from core.jobs.chains import Chain, Link
 from core.monitoring.records import ReportRun
-from core.platform import lifecycle, tracking
+from core.platform import lifecycle, project, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, Words, _, number
 from core.platform.project import ProjectSpec
 from core.platform.tracking import RunInfo
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 Figure = Callable[[str, RunInfo], tuple[str, str]]
 MARKS = {
@@ -26,12 +28,24 @@ MARKS = {
     "": ":gray[:material/radio_button_unchecked:]",
 }
 TOUR = (
-    ("pages/train/page.py", "Train", "compare candidates, and see where each one errs"),
-    ("pages/explain/page.py", "Explain", "what the probabilities depend on"),
-    ("pages/score/page.py", "Score", "ask the served model for one row, or for a file"),
-    ("pages/monitor/page.py", "Monitor", "the verdict, its evidence, what to do"),
-    ("pages/replay/page.py", "Replay", "let the years pass by, and compare rules of retraining"),
-    ("pages/reports/page.py", "Reports", "the finished documents, to read or to take along"),
+    ("pages/train/page.py", Message("Train"), Message("compare candidates and their errors")),
+    ("pages/explain/page.py", Message("Explain"), Message("what the probabilities depend on")),
+    (
+        "pages/score/page.py",
+        Message("Score"),
+        Message("get predictions from the served model, for a row or a file"),
+    ),
+    ("pages/monitor/page.py", Message("Monitor"), Message("the verdict, its evidence, what to do")),
+    (
+        "pages/replay/page.py",
+        Message("Replay"),
+        Message("simulate past years, and compare retraining policies"),
+    ),
+    (
+        "pages/reports/page.py",
+        Message("Reports"),
+        Message("the finished documents, to read or download"),
+    ),
 )
 
 
@@ -56,30 +70,41 @@ def draw(settings: Settings, spec: ProjectSpec, figure: Figure) -> None:
 
 def _first(settings: Settings, spec: ProjectSpec) -> None:
     with st.container(border=True):
-        st.subheader("What this is", anchor=False)
+        st.subheader(_("What this is"), anchor=False)
         st.markdown(
-            "Courtside takes a classifier from raw data to a model that is served, watched and "
-            "trained again. Each step is a run that can be opened, compared and repeated. The "
-            f"project that comes with it asks: **{spec.question}**"
+            _(
+                "Courtside takes a classifier from raw data to a model that is served, monitored "
+                "and retrained. Each step is a run that can be opened, compared and repeated. "
+                "The question of the included project: **{question}**",
+                question=project.words(spec.question),
+            )
         )
         st.markdown(
-            f"The model learns from {spec.rows.development_name}, and then meets "
-            f"{spec.rows.production_name}. Does it still fit? See for yourself:"
+            _(
+                "The model is trained on {development} and then applied to {production}. Does it "
+                "still fit?",
+                development=project.words(spec.rows.development_name),
+                production=project.words(spec.rows.production_name),
+            )
         )
         if spec.sample is not None:
-            _button(settings, spec, "sample", "Run the whole life cycle on sample data")
+            _button(settings, spec, "sample", Message("Run the whole life cycle on sample data"))
             st.caption(
-                f"{spec.sample.about} It takes about a minute, and you watch each stage finish. "
-                "Nothing leaves this machine."
+                f"{project.words(spec.sample.about)} "
+                + _("It takes about a minute. Nothing leaves this machine.")
             )
-        st.markdown("Or go step by step, with your own data: it begins on the page Acquire.")
+        st.markdown(_("Or go step by step with your own data, starting on the page Acquire."))
 
 
 def _button(
-    settings: Settings, spec: ProjectSpec, data: lifecycle.Source, label: str, kind: str = "primary"
+    settings: Settings,
+    spec: ProjectSpec,
+    data: lifecycle.Source,
+    label: Words,
+    kind: str = "primary",
 ) -> None:
     st.button(
-        label,
+        str(label),
         type=kind,
         icon=":material/play_arrow:",
         key=f"whole-{data}",
@@ -89,7 +114,7 @@ def _button(
 
 
 @elements.show_errors()
-def _start(settings: Settings, data: lifecycle.Source, label: str) -> None:
+def _start(settings: Settings, data: lifecycle.Source, label: Words) -> None:
     chains.start(settings, lifecycle.whole(data), label)
 
 
@@ -115,10 +140,15 @@ def _running(settings: Settings, figure: Figure) -> None:
         seconds = time.time() - chain.began
         st.progress(
             min((done + part) / len(chain.links), 1.0),
-            text=f"Stage {min(done + 1, len(chain.links))} of {len(chain.links)} · {seconds:.0f} s",
+            text=_(
+                "Stage {stage} of {stages} · {seconds:.0f} s",
+                stage=min(done + 1, len(chain.links)),
+                stages=len(chain.links),
+                seconds=seconds,
+            ),
         )
         _stages(settings, chain, figure)
-        st.button("Cancel all of it", icon=":material/close:", on_click=_cancel, args=(settings,))
+        st.button(_("Cancel all"), icon=":material/close:", on_click=_cancel, args=(settings,))
 
 
 def _stages(settings: Settings, chain: Chain, figure: Figure) -> None:
@@ -134,17 +164,17 @@ def _stages(settings: Settings, chain: Chain, figure: Figure) -> None:
 def _stage_text(settings: Settings, link: Link, figure: Figure) -> str:
     job = link.job
     if job is None:
-        return ":gray[not yet]"
+        return _(":gray[not yet]")
     if job.status == "done":
         run = tracking.finished_run(settings, job.run_id) if job.run_id else None
         seconds = (job.ended or 0) - (job.started or 0)
         if run is None:
-            return f"done in {seconds:.0f} s"
+            return _("done in {seconds:.0f} s", seconds=seconds)
         value, meaning = figure(link.step, run)
-        return f"**{value}** {meaning} · {seconds:.0f} s"
+        return f"**{value}** {meaning} · {number(seconds, '.0f')} s"
     if job.status == "queued":
-        return "waits for the worker, which loads its libraries once (about 15 s)"
-    return elements.plain(job.error or job.text)
+        return _("waits for the worker, which loads its libraries once (about 15 s)")
+    return elements.plain(elements.words(job.error or job.text))
 
 
 def _ended(settings: Settings, spec: ProjectSpec, chain: Chain, figure: Figure) -> None:
@@ -153,10 +183,10 @@ def _ended(settings: Settings, spec: ProjectSpec, chain: Chain, figure: Figure) 
             _done(settings, spec, chain)
         else:
             _broken(settings, chain)
-        with st.expander("Each stage, and what it came to", expanded=chain.state != "done"):
+        with st.expander(_("Result of each stage"), expanded=chain.state != "done"):
             _stages(settings, chain, figure)
         st.button(
-            "Put this away",
+            _("Dismiss"),
             icon=":material/close:",
             on_click=_forget,
             args=(settings,),
@@ -170,48 +200,57 @@ def _done(settings: Settings, spec: ProjectSpec, chain: Chain) -> None:
     if run is not None:
         report = ReportRun.of(run)
         st.subheader(
-            f":material/monitor_heart: {report.verdict_title}"
+            f":material/monitor_heart: {elements.words(report.verdict_title)}"
             + elements.sample_mark(run.is_sample),
             anchor=False,
         )
-        st.markdown(report.verdict_text)
-        st.markdown(f"**What to do:** {report.verdict_todo}")
+        st.markdown(elements.words(report.verdict_text))
+        st.markdown(_("**What to do:** {todo}", todo=elements.words(report.verdict_todo)))
         with st.container(horizontal=True):
             st.page_link(
                 "pages/monitor/page.py",
-                label="See the whole report",
+                label=_("See the whole report"),
                 icon=":material/arrow_forward:",
                 query_params={"report": run.run_id},
             )
-            elements.run_link(run.run_id, run.name)
+            elements.run_link(run.run_id, elements.words(run.name))
     snapshot = snapshots.current(settings)
     if snapshot is not None and snapshot.is_sample:
         st.markdown(
-            f"These were rows of the sample. Now the same with real {spec.rows.development_name} "
-            f"and {spec.rows.production_name}:"
+            _(
+                "These results are from the sample. Run it on real {development} and {production}:",
+                development=project.words(spec.rows.development_name),
+                production=project.words(spec.rows.production_name),
+            )
         )
         _button(
-            settings, spec, "folder" if settings.raw_dir else "download", "Now with the real data"
+            settings,
+            spec,
+            "folder" if settings.raw_dir else "download",
+            Message("Run on the real data"),
         )
     else:
-        st.markdown("**Where to go from here**")
+        st.markdown(_("**Next pages**"))
         for page, name, about in TOUR:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.page_link(page, label=name, icon=":material/arrow_forward:", width=140)
-                st.markdown(about)
+                st.page_link(page, label=str(name), icon=":material/arrow_forward:", width=140)
+                st.markdown(str(about))
 
 
 def _broken(settings: Settings, chain: Chain) -> None:
     link = chain.current
     name = elements.STEPS[link.step][1] if link else ""
     if chain.state == "cancelled":
-        st.warning(f"Cancelled at {name}. What was done before stands.")
+        st.warning(_("Cancelled at {step}. Results of earlier steps are unchanged.", step=name))
     else:
-        error = link.job.error if link and link.job else ""
-        st.error(f"**{name} failed.** {elements.plain(error or '')}", icon=":material/error:")
+        reason = elements.words(link.job.error) if link and link.job else ""
+        st.error(
+            _("**{step} failed.** {reason}", step=name, reason=elements.plain(reason)),
+            icon=":material/error:",
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Try again from the start",
+            _("Try again from the start"),
             icon=":material/replay:",
             key="again",
             on_click=_again,
@@ -219,7 +258,7 @@ def _broken(settings: Settings, chain: Chain) -> None:
         )
         if link is not None:
             page, name, icon = elements.STEPS[link.step]
-            st.page_link(page, label=f"Go to {name}", icon=icon)
+            st.page_link(page, label=_("Go to {page}", page=name), icon=icon)
 
 
 @elements.show_errors()

@@ -1,25 +1,35 @@
 """Overview: the state of the life cycle, and the next thing to do."""
 
+import streamlit as st
+
 from core.data import snapshots
 from core.data.records import AcquiredRun
 from core.jobs import chains, jobs
 from core.monitoring import monitor
 from core.monitoring.records import ReportRun
-from core.platform import lifecycle, model_store, steps, storage, tracking
+from core.platform import lifecycle, model_store, project, steps, storage, tracking
+from core.platform.messages import Message, Words, _, number
 from core.predictions_log import predictions
 from pages.overview import diagram_view, first_run, reset_form
 from pages.shared import alert_banner, code_snippets, elements, set_aside_list
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 
 BADGES = {
-    "done": ("done", "green", ":material/check:"),
-    "stale": ("out of date", "orange", ":material/update:"),
-    "todo": ("next", "blue", ":material/arrow_forward:"),
-    "blocked": ("waiting", "gray", ":material/hourglass_empty:"),
-    "running": ("running", "blue", ":material/progress_activity:"),
-    "failed": ("failed", "red", ":material/error:"),
+    "done": (Message("done"), "green", ":material/check:"),
+    "stale": (Message("out of date"), "orange", ":material/update:"),
+    "todo": (Message("next"), "blue", ":material/arrow_forward:"),
+    "blocked": (Message("waiting"), "gray", ":material/hourglass_empty:"),
+    "running": (Message("running"), "blue", ":material/progress_activity:"),
+    "failed": (Message("failed"), "red", ":material/error:"),
+}
+CONCLUSIONS = {
+    "fits": Message("fits"),
+    "watch": Message("watch"),
+    "investigate": Message("investigate"),
+    "does_not_fit": Message("does not fit"),
+    "no_skill": Message("no skill"),
+    "cannot_tell": Message("cannot tell"),
 }
 # dark enough for white text on them (4.5 to 1), in both themes
 FILLS = {
@@ -72,30 +82,34 @@ def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
     """Return the key figure of a step's last run, and its meaning."""
     of = run.metrics
     if step == "acquire":
-        source = AcquiredRun.of(run).source or "a source"
-        return elements.count_text(of, "rows_raw"), f"rows, {source}"
+        source = elements.words(AcquiredRun.of(run).source) or _("a source")
+        return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
     if step == "prepare":
         tested = elements.count_text(of, "rows_test")
-        return elements.count_text(of, "rows_train"), f"rows to train, {tested} to test"
+        return elements.count_text(of, "rows_train"), _(
+            "rows for training, {tested} for testing", tested=tested
+        )
     if step == "train":
         loss = elements.metric_text(of, "log_loss_test")
         skill = of.get("skill_test", 1.0)
-        base = f"{of.get('log_loss_test', 0.0) / (1 - skill):.4f}" if skill < 1 else "–"
-        return loss, f"log loss on test, base rate {base}"
+        base = number(of.get("log_loss_test", 0.0) / (1 - skill), ".4f") if skill < 1 else "–"
+        return loss, _("log loss on test, base rate {base}", base=base)
     if step == "serve":
         port = run.params.get("served_port", "–")
         answers = any(str(server.port) == port for server in elements.ready_servers(settings))
         version = run.params.get("version", "–")
-        return f"version {version}", f"port {port}" if answers else "not served now"
+        where = _("port {port}", port=port) if answers else _("not served now")
+        return _("version {version}", version=version), where
     if step == "score":
         f1 = elements.metric_text(of, f"f1_{run.params.get('source')}", 3)
-        return elements.count_text(of, "rows_scored"), f"rows scored, F1 {f1}"
-    return ReportRun.of(run).verdict.replace("_", " "), elements.checks_text(of)
+        return elements.count_text(of, "rows_scored"), _("rows scored, F1 {f1}", f1=f1)
+    verdict = ReportRun.of(run).verdict
+    return str(CONCLUSIONS.get(verdict, verdict)), elements.checks_text(of)
 
 
 def state_of(
     stage: lifecycle.Stage, run: tracking.RunInfo | None, awaited: set[str]
-) -> tuple[str, str]:
+) -> tuple[str, Words]:
     """Return a stage's state, and why its newest job failed if older results are still in use.
 
     `awaited` are the steps that a running chain has not reached yet.
@@ -125,15 +139,15 @@ def picture(states: dict[str, str]) -> None:
 
 
 def card(
-    number: int, stage: lifecycle.Stage, state: str, problem: str, run: tracking.RunInfo | None
+    place: int, stage: lifecycle.Stage, state: str, problem: Words, run: tracking.RunInfo | None
 ) -> None:
     """Draw one stage: its state, its last run's key figure, and a link."""
     page, name, icon = elements.STEPS[stage.step]
     word, colour, badge_icon = BADGES[state]
     with st.container(border=True, width=312, height="stretch", key=f"stage-{stage.step}"):
         with st.container(horizontal=True, horizontal_alignment="distribute"):
-            st.page_link(page, label=f"**{number} {name}**", icon=icon)
-            st.badge(word, icon=badge_icon, color=colour)
+            st.page_link(page, label=f"**{place} {name}**", icon=icon)
+            st.badge(str(word), icon=badge_icon, color=colour)
         if run is None:
             st.markdown(f"### –\n{stage.todo}")
         else:
@@ -144,19 +158,23 @@ def card(
             st.markdown(f"{text}  \n{mark.strip()}" if mark else text)
             elements.run_link(run.run_id, steps.RUN_NAMES[stage.step])
         if problem:
-            st.caption(
-                f":orange[:material/warning:] The last attempt failed: {elements.plain(problem)}"
+            failed = _(
+                "The last attempt failed: {reason}", reason=elements.plain(elements.words(problem))
             )
+            st.caption(f":orange[:material/warning:] {failed}")
 
 
 def verdict(run: tracking.RunInfo | None, *, is_shown: bool) -> None:
     """Show the newest report's conclusion, unless the end of the chain shows it above."""
     report = ReportRun.of(run) if run else ReportRun()
     if is_shown:
-        st.markdown(":material/check: **Every stage is done.**")
+        st.markdown(_(":material/check: **Every stage is done.**"))
     else:
-        st.markdown(f":material/monitor_heart: **{report.verdict_title}.** {report.verdict_todo}")
-    st.page_link("pages/monitor/page.py", label="See the report", icon=":material/arrow_forward:")
+        title, todo = elements.words(report.verdict_title), elements.words(report.verdict_todo)
+        st.markdown(f":material/monitor_heart: **{title}.** {todo}")
+    st.page_link(
+        "pages/monitor/page.py", label=_("See the report"), icon=":material/arrow_forward:"
+    )
 
 
 @st.fragment(run_every=2)
@@ -172,36 +190,43 @@ def life_cycle() -> None:
         if chain is None or chain.state != "running":
             awaited = set()
         standings = {stage.step: state_of(stage, runs[stage.step], awaited) for stage in listed}
-        states = {step: state for step, (state, _) in standings.items()}
+        states = {step: state for step, (state, _reason) in standings.items()}
         picture(states)
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             running = [step for step, state in states.items() if state == "running"]
             if running:
-                page, name, _ = elements.STEPS[running[0]]
-                st.markdown(f":material/progress_activity: **{name} is running.**")
-                st.page_link(page, label="See how far it is", icon=":material/arrow_forward:")
+                page, name = elements.STEPS[running[0]][:2]
+                text = _("{step} is running.", step=name)
+                st.markdown(f":material/progress_activity: **{text}**")
+                st.page_link(page, label=_("Show progress"), icon=":material/arrow_forward:")
             elif first is None:
                 verdict(runs["monitor"], is_shown=chain is not None and chain.state == "done")
             else:
-                page, name, _ = elements.STEPS[first.step]
-                st.markdown(f":material/flag: **Next: {name}.** {first.todo}")
-                st.page_link(page, label=f"Go to {name}", icon=":material/arrow_forward:")
+                page, name = elements.STEPS[first.step][:2]
+                text = _("**Next: {step}.** {todo}", step=name, todo=first.todo)
+                st.markdown(f":material/flag: {text}")
+                st.page_link(
+                    page, label=_("Go to {page}", page=name), icon=":material/arrow_forward:"
+                )
         with st.container(horizontal=True):
-            for number, stage in enumerate(listed, start=1):
-                card(number, stage, *standings[stage.step], runs[stage.step])
+            for place, stage in enumerate(listed, start=1):
+                card(place, stage, *standings[stage.step], runs[stage.step])
 
 
 elements.header(
-    "Overview",
-    f"From raw data to a monitored model: {spec.rows.development_name} train it, "
-    f"{spec.rows.production_name} are what it meets in operation.",
+    Message("Overview"),
+    Message(
+        "From raw data to a monitored model: trained on {development}, applied to {production}.",
+        development=project.words(spec.rows.development_name),
+        production=project.words(spec.rows.production_name),
+    ),
 )
 reset_form.notice()
 first_run.draw(settings, spec, key_figure)
 alert_banner.banner(settings)
 set_aside_list.draw(settings)
 life_cycle()
-st.subheader("The whole life cycle", anchor=False)
+st.subheader(_("The whole life cycle"), anchor=False)
 diagram_view.draw()
 code_snippets.whole(settings)
 reset_form.draw(settings)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import streamlit as st
+
 from core.platform import process
 from core.platform.config import Settings
+from core.platform.messages import _, day
 from core.runtime import backup
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 
 def draw(settings: Settings) -> None:
     """Draw the reset and the backups, collapsed."""
-    with st.expander("Begin anew, or put a backup back"), elements.show_errors():
+    with st.expander(_("Reset, or restore a backup")), elements.show_errors():
         _reset(settings)
         backups = backup.listed(settings)
         if backups:
@@ -23,17 +25,24 @@ def draw(settings: Settings) -> None:
 def _reset(settings: Settings) -> None:
     megabytes = backup.size(settings) / 1e6
     st.markdown(
-        f"Everything this app wrote ({megabytes:,.1f} MB: data, runs, models, predictions, "
-        f"alerts, logs) is moved into the folder `{backup.FOLDER}`; nothing is deleted. Servers "
-        "are stopped, and the app starts again, empty."
+        _(
+            "Everything this app wrote ({megabytes:,.1f} MB: data, runs, models, "
+            "predictions, alerts, logs) is moved into the folder `{folder}`; nothing is "
+            "deleted. Servers are stopped, and the app restarts empty.",
+            megabytes=megabytes,
+            folder=backup.FOLDER,
+        )
     )
     for left in backup.untouched(settings):
-        st.markdown(f"It does not touch {left}.")
+        st.markdown(_("It does not touch {left}.", left=left))
     name = st.text_input(
-        f"Type {settings.project} to confirm", key="confirm-reset", width=320, autocomplete="off"
+        _("Type {project} to confirm", project=settings.project),
+        key="confirm-reset",
+        width=320,
+        autocomplete="off",
     )
     st.button(
-        "Move everything into a backup",
+        _("Move everything into a backup"),
         icon=":material/inventory:",
         key="reset",
         disabled=name != settings.project,
@@ -44,17 +53,20 @@ def _reset(settings: Settings) -> None:
 
 def _restore(settings: Settings, backups: tuple[backup.Backup, ...]) -> None:
     names = {
-        saved.name: f"{datetime.fromtimestamp(saved.made, UTC):%Y-%m-%d %H:%M} UTC "
-        f"({saved.size / 1e6:,.1f} MB)"
+        saved.name: _(
+            "{moment} UTC ({megabytes:,.1f} MB)",
+            moment=day(datetime.fromtimestamp(saved.made, UTC)),
+            megabytes=saved.size / 1e6,
+        )
         for saved in backups
     }
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            "Backup", list(names), format_func=names.__getitem__, key="backup", width=320
+            _("Backup"), list(names), format_func=names.__getitem__, key="backup", width=320
         )
-        sure = st.checkbox("What stands now becomes a backup itself", key="sure-restore")
+        sure = st.checkbox(_("Back up the current state first"), key="sure-restore")
         st.button(
-            "Put it back",
+            _("Restore"),
             icon=":material/settings_backup_restore:",
             key="restore",
             disabled=not sure,
@@ -73,5 +85,5 @@ def _ask(settings: Settings, restore: str | None) -> None:
 def notice() -> None:
     """Show a message while the app is restarting."""
     if st.session_state.get("restarting"):
-        st.info("The app starts again. This page comes back by itself in some seconds.")
+        st.info(_("The app is restarting. This page reloads by itself in some seconds."))
         st.stop()

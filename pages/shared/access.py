@@ -52,7 +52,7 @@ class Door:
         host = hosts[0] if len(hosts) == 1 else None
         origin = next((value for name, value in headers if name == b"origin"), None)
         if code := same_site.refusal(host, origin, self.hosts):
-            return same_site.sentence(code, host, origin)
+            return str(same_site.sentence(code, host, origin))
         upload = UPLOAD.search(scope["path"])
         if self.asks and upload and scope["method"] != "OPTIONS" and upload[1] not in _admitted:
             return NOT_LOGGED_IN

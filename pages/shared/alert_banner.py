@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.monitoring import alert_store, alerting, alerts
 from core.platform import clock
 from core.platform.config import Settings
+from core.platform.messages import _, n_
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 SHOWN = 3
 
@@ -25,21 +27,26 @@ def banner(settings: Settings) -> None:
     # once if all are of the sample
     mark = elements.sample_mark(all(alert.is_sample for alert in open_alerts))
     names = [
-        elements.plain(alert.title) + ("" if mark else elements.sample_mark(alert.is_sample))
+        elements.plain(elements.words(alert.title))
+        + ("" if mark else elements.sample_mark(alert.is_sample))
         for alert in named[:SHOWN]
     ]
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    count = "1 alert is" if len(open_alerts) == 1 else f"{len(open_alerts)} alerts are"
     since = elements.length(clock.now(settings) - min(alert.at for alert in open_alerts))
+    headline = n_(
+        "**{count} alert is open**, the oldest for {since}",
+        "**{count} alerts are open**, the oldest for {since}",
+        len(open_alerts),
+        since=since,
+    )
+    text = f":red[:material/notifications_active:] {headline}"
+    if names:
+        text += f": {'; '.join(names)}"
+    if len(named) > SHOWN:
+        text += "; " + n_("{count} more", "{count} more", len(named) - SHOWN)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        icon = ":red[:material/notifications_active:]"
-        if names:
-            listed = "; ".join(names)
-            st.markdown(f"{icon} **{count} open**, the oldest for {since}: {listed}{more}.")
-        else:
-            st.markdown(f"{icon} **{count} open**, the oldest for {since}.")
+        st.markdown(f"{text}.")
         if mark:
             st.markdown(mark.strip(), width="content")
         st.page_link(
-            "pages/alerts/page.py", label="See the alerts", icon=":material/arrow_forward:"
+            "pages/alerts/page.py", label=_("See the alerts"), icon=":material/arrow_forward:"
         )

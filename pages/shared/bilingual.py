@@ -84,7 +84,7 @@ def chosen() -> str:
     if get_script_run_ctx(suppress_warning=True) is None:
         return "en"
     asked = streamlit.query_params.get(PARAMETER)
-    if asked in language.LANGUAGES and streamlit.session_state.get(_CHOSEN) is None:
+    if asked in messages.LANGUAGES and streamlit.session_state.get(_CHOSEN) is None:
         return asked
     return str(streamlit.session_state.get(_CHOSEN) or "en")
 
@@ -92,14 +92,14 @@ def chosen() -> str:
 def choose() -> None:
     """Draw the selection; the address keeps it, so a link opens in the same language."""
     asked = streamlit.query_params.get(PARAMETER)
-    if _CHOSEN not in streamlit.session_state and asked in language.LANGUAGES:
+    if _CHOSEN not in streamlit.session_state and asked in messages.LANGUAGES:
         streamlit.session_state[_CHOSEN] = asked
     # a widget that is not drawn for a moment loses its value: a separate key keeps it
     kept = streamlit.session_state.get(_CHOSEN) or "en"
     picked = streamlit.segmented_control(
-        translate("Language"),
-        list(language.LANGUAGES),
-        format_func=language.LANGUAGES.__getitem__,
+        messages._("Language"),
+        list(messages.LANGUAGES),
+        format_func=messages.LANGUAGES.__getitem__,
         default=kept,
         required=True,
         key=f"language-{kept}",

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import streamlit as st
+
 from core.jobs import jobs, schedules
 from core.monitoring import alert_rules
 from core.platform import code_snippets, steps, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, without_secrets
+from core.platform.messages import _
 from core.retraining import policy_store
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 _SECRET = ("_url", "_uri", "_secret", "_password", "emails")
 # pages that read something rather than run a step: imports, call
@@ -49,7 +51,7 @@ def panel(settings: Settings, *steps: str) -> None:
     *steps : str
         Steps, keys of `OTHERS`, or "policy" and "alerts" for what these pages set.
     """
-    with st.expander("The same in code", icon=":material/code:"):
+    with st.expander(_("Show code"), icon=":material/code:"):
         shown = known(settings)
         for step in steps:
             if step in OTHERS:
@@ -57,7 +59,7 @@ def panel(settings: Settings, *steps: str) -> None:
                 line = code_snippets.command(words, {}, shown) if words else None
                 _draw(code_snippets.script(*OTHERS[step], shown), line)
             elif step in ("policy", "alerts"):
-                st.caption("What stands now, set again:")
+                st.caption(_("The current settings:"))
                 _draw(
                     code_snippets.script(
                         *(_policy if step == "policy" else _alerts)(settings), shown
@@ -67,8 +69,10 @@ def panel(settings: Settings, *steps: str) -> None:
                 _step(settings, step, shown)
         if shown is None:
             st.caption(
-                "Settings that may hold a password are not shown: this code reads all settings "
-                "from the environment."
+                _(
+                    "Settings that may hold a password are not shown: this code reads all settings "
+                    "from the environment."
+                )
             )
 
 
@@ -82,7 +86,7 @@ def whole(settings: Settings, data: str = "sample") -> None:
         "    print(module.run(settings, module.Options(**options)))"
     )
     imports = "from core.platform import lifecycle, steps"
-    with st.expander("The same in code", icon=":material/code:"):
+    with st.expander(_("Show code"), icon=":material/code:"):
         line = code_snippets.command("lifecycle", {"data": data}, shown)
         _draw(code_snippets.script(imports, call, shown), line)
 
@@ -91,9 +95,9 @@ def _step(settings: Settings, step: str, shown: Mapping[str, Any] | None) -> Non
     elements.wait_for_store()
     done = last(settings, step)
     if done is None:
-        st.caption("What the button does, as it stands:")
+        st.caption(_("What the button does:"))
     else:
-        st.caption("What was done last:")
+        st.caption(_("The last run:"))
     options = USUAL.get(step, {}) if done is None else changed(step, done)
     _draw(code_snippets.python(step, options, shown), code_snippets.command(step, options, shown))
 

@@ -8,26 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from core.platform import storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, DialectError, Given
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words, _
 from core.platform.storage import Upload
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 FIRST_ROWS = 5
 # further files are imported without a preview
 SHOWN_FILES = 3
 CHECKED_ROWS = 1000
-CHOICES = {
+AS_DETECTED = Message("As detected")
+CHOICES: dict[str, tuple[Message, dict[str, Words]]] = {
     "delimiter": (
-        "Between values",
-        {"comma": "Comma", "semicolon": "Semicolon", "tab": "Tab", "bar": "Vertical bar"},
+        Message("Delimiter"),
+        {
+            "comma": Message("Comma"),
+            "semicolon": Message("Semicolon"),
+            "tab": Message("Tab"),
+            "bar": Message("Vertical bar"),
+        },
     ),
-    "decimal": ("Decimal sign", {"point": "Point", "comma": "Comma"}),
-    "encoding": ("Encoding", {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
+    "decimal": (Message("Decimal sign"), {"point": Message("Point"), "comma": Message("Comma")}),
+    "encoding": (Message("Encoding"), {"utf-8": "UTF-8", "windows-1252": "Windows-1252"}),
 }
 
 
@@ -68,20 +75,17 @@ def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
         Options of a step: only those that the user set.
     """
     if fault is not None:
-        # the ambiguous numbers are shown unchanged in any language
-        text = re.sub(r"\\`([\d.,+-]+)\\`", r"`\1`", elements.plain(fault.message))
+        # ambiguous values in the form of code
+        text = re.sub(r"\\`([\d.,+-]+)\\`", r"`\1`", elements.plain(str(fault)))
         st.warning(text, icon=":material/help:")
-    with (
-        st.expander("How the CSV files are written", expanded=fault is not None),
-        st.container(horizontal=True),
-    ):
+    with st.expander(_("CSV format"), expanded=fault is not None), st.container(horizontal=True):
         for name, (label, options) in CHOICES.items():
             st.selectbox(
-                label,
+                str(label),
                 [None, *options],
                 key=f"csv-{name}-{key}",
                 width=190,
-                format_func=lambda choice, options=options: options.get(choice, "As detected"),
+                format_func=lambda choice, options=options: str(options.get(choice, AS_DETECTED)),
             )
     given = chosen(key)
     return {name: getattr(given, name) for name in CHOICES if getattr(given, name) is not None}
@@ -90,7 +94,13 @@ def ask(key: str, fault: DialectError | None) -> dict[str, Any]:
 def describe(name: str, dialect: Dialect | None) -> None:
     """Describe how a CSV file is read."""
     if dialect is not None:
-        st.caption(f"`{name.replace('`', '')}` is read with {dialect.describe()}.")
+        st.caption(
+            _(
+                "`{file}` is read with {dialect}.",
+                file=name.replace("`", ""),
+                dialect=dialect.describe(),
+            )
+        )
 
 
 def preview(
@@ -115,17 +125,19 @@ def preview(
         except DialectError as error:
             has_csv = True
             if error.asks is None:
-                st.error(elements.plain(error.message), icon=":material/error:")
+                st.error(elements.plain(str(error)), icon=":material/error:")
             else:
                 fault = fault or error
             continue
         except InputError as error:
-            st.error(elements.plain(error.message), icon=":material/error:")
+            st.error(elements.plain(str(error)), icon=":material/error:")
             continue
         has_csv = has_csv or head.dialect is not None
         describe(name, head.dialect)
         st.dataframe(first.head(FIRST_ROWS), hide_index=True)
     if len(files) > SHOWN_FILES:
-        st.caption(f"The first {SHOWN_FILES} of {len(files)} files are shown.")
+        st.caption(
+            _("The first {shown} of {files} files are shown.", shown=SHOWN_FILES, files=len(files))
+        )
     values = ask(key, fault) if has_csv else {}
     return None if fault is not None else values

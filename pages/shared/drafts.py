@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from pages.shared.bilingual import st
+import streamlit as st
 
 _VALUES, _HELD, _LEFT = "drafts", "drafts-held", "drafts-left"
 

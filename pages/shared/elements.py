@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import altair as alt
 import pandas as pd
+import streamlit as st
 from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
@@ -18,6 +20,7 @@ from core.jobs import jobs, leftovers, supervision
 from core.jobs.jobs import Job
 from core.platform import (
     config,
+    messages,
     mlflow_client,
     plugins,
     privacy,
@@ -30,43 +33,48 @@ from core.platform import (
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message, Words, _, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup
 from core.serving import server
 from pages.shared import bilingual, drafts, login, style
-from pages.shared.bilingual import st
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
-SAMPLE = "built-in sample, not real data"
+MLFLOW_RUN = Message("MLflow run")
+# usual columns of a table of checks
+COMPARED = (Message("Current"), Message("Reference"))
+SAMPLE = Message("built-in sample, not real data")
 VERDICTS = {
-    "ok": ":green-badge[ok]",
-    "warning": ":orange-badge[warning]",
-    "alert": ":red-badge[alert]",
-    "not_applicable": ":gray-badge[not applicable]",
+    "ok": Message(":green-badge[ok]"),
+    "warning": Message(":orange-badge[warning]"),
+    "alert": Message(":red-badge[alert]"),
+    "not_applicable": Message(":gray-badge[not applicable]"),
 }
-SEVERITIES = {"error": ":red-badge[error]", "warning": ":orange-badge[warning]"}
-# step -> its page, name and icon
-STEPS = {
+SEVERITIES = {"error": Message(":red-badge[error]"), "warning": Message(":orange-badge[warning]")}
+# step -> its page, name (words, or a message) and icon
+STEPS: dict[str, tuple[str, Words, str]] = {
     step.name: (f"pages/{step.page}/page.py", step.title, f":material/{step.icon}:")
     for step in steps.STEPS
 }
 # folder of a page -> its name and icon, in the order of the sidebar
-_OF_STEPS = {step.page: (step.title, step.icon) for step in steps.STEPS}
-PAGES = {
-    "overview": ("Overview", "home"),
+_OF_STEPS: dict[str, tuple[Words, str]] = {
+    step.page: (step.title, step.icon) for step in steps.STEPS
+}
+PAGES: dict[str, tuple[Words, str]] = {
+    "overview": (Message("Overview"), "home"),
     **{name: _OF_STEPS[name] for name in ("acquire", "prepare", "train", "registry", "explain")},
     **{name: _OF_STEPS[name] for name in ("serve", "score", "predictions", "monitor")},
-    "alerts": ("Alerts", "notifications"),
+    "alerts": (Message("Alerts"), "notifications"),
     **{name: _OF_STEPS[name] for name in ("retrain", "replay")},
-    "reports": ("Reports", "description"),
-    "checklist": ("Checklist", "checklist"),
-    "runs": ("Runs", "history"),
+    "reports": (Message("Reports"), "description"),
+    "checklist": (Message("Checklist"), "checklist"),
+    "runs": (Message("Runs"), "history"),
 }
 
 
-def offered() -> dict[str, tuple[str, str]]:
+def offered() -> dict[str, tuple[Words, str]]:
     """Return the pages of the sidebar; the checklist only if the project has one."""
     with suppress(CourtsideError):  # `open_app` reports invalid settings
         if not plugins.has(Settings.load().project, "checklist"):
@@ -80,7 +88,7 @@ def navigation() -> Any:
         [
             st.Page(
                 f"pages/{name}/page.py",
-                title=title,
+                title=str(title),
                 icon=f":material/{icon}:",
                 url_path=name,
                 default=name == "overview",
@@ -100,16 +108,16 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     try:
         # before anything is started or shown
         login.gate(Settings.load())
-        settings, _ = _start()
+        settings = _start()[0]
         spec = project.load(settings.project)
     except CourtsideError as error:
-        st.error(error.message)
+        st.error(str(error))
         st.stop()
     style.apply()
     drafts.keep()
     with st.sidebar:
         bilingual.choose()
-        st.caption(f"**{spec.title}**  \n{spec.question}")
+        st.caption(f"**{project.words(spec.title)}**  \n{project.words(spec.question)}")
         _worker(settings)
     return settings, spec
 
@@ -136,6 +144,13 @@ def _warm(settings: Settings) -> None:
         return  # the next page that needs it gets the same error and shows it
 
 
+def words(value: object) -> str:
+    """Return a fact in words: a message, or one that was stored as a text; empty for none."""
+    if value is None or value != value:
+        return ""
+    return str(messages.loads(value) if isinstance(value, str) else value)
+
+
 def plain(text: str) -> str:
     """Return a text from a file with all Markdown escaped.
 
@@ -152,11 +167,11 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except CourtsideError as error:
-        st.error(plain(error.message), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
     except OSError as error:
         if (known := store_faults.of_disk(error)) is None:
             raise
-        st.error(plain(known.message), icon=":material/error:")
+        st.error(plain(str(known)), icon=":material/error:")
 
 
 @st.fragment(run_every=5)
@@ -166,50 +181,58 @@ def _worker(settings: Settings) -> None:
     if state.silent_since is not None:
         how_long = length(time.time() - state.silent_since)
         st.caption(
-            f":orange[:material/warning:] Worker not answering for {how_long}. If it stays silent "
-            f"for {settings.hang_seconds:.0f} s it is replaced, and its jobs fail."
+            _(
+                ":orange[:material/warning:] Worker not answering for {how_long}. If it stays "
+                "silent for {hang_seconds:.0f} s it is replaced, and its jobs fail.",
+                how_long=how_long,
+                hang_seconds=settings.hang_seconds,
+            )
         )
     elif state.problem:
-        st.caption(f":orange[:material/warning:] {state.problem}")
+        st.caption(f":orange[:material/warning:] {words(state.problem)}")
     elif state.ready:
-        st.caption(":green[:material/check_circle:] Worker ready")
+        st.caption(_(":green[:material/check_circle:] Worker ready"))
     elif state.alive:
-        st.caption(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
+        st.caption(
+            _(":gray[:material/hourglass_top:] Worker is loading its libraries (about 15 s)")
+        )
     else:
-        st.caption(":gray[:material/hourglass_top:] Worker is starting")
+        st.caption(_(":gray[:material/hourglass_top:] Worker is starting"))
 
 
 def wait_for_store() -> None:
     """Wait, with a message, until MLflow is imported and its store is open."""
-    _, opening = _start()
+    opening = _start()[1]
     if opening.is_alive():
-        notice = st.info("Opening the MLflow store. This takes some seconds, once after the start.")
+        notice = st.info(
+            _("Opening the MLflow store. This takes some seconds, once after the start.")
+        )
         opening.join()
         notice.empty()
 
 
-def header(title: str, about: str, *, is_sample: bool = False) -> None:
+def header(title: Words, about: Words, *, is_sample: bool = False) -> None:
     """Draw a page's title, its purpose, and whether its figures are from the sample."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(title, width="content", anchor=False)
+        st.title(str(title), width="content", anchor=False)
         if is_sample:
             sample_badge()
-    st.markdown(about)
+    st.markdown(str(about))
 
 
 def sample_badge() -> None:
     """Mark the element beside it as sample data."""
-    st.badge(SAMPLE, icon=":material/science:", color="orange")
+    st.badge(str(SAMPLE), icon=":material/science:", color="orange")
 
 
 def sample_mark(is_sample: bool) -> str:
     """Return the same mark, short, as the end of a line of text; empty for real data."""
-    return " :orange[:material/science: sample data]" if is_sample else ""
+    return (" " + _(":orange[:material/science: sample data]")) if is_sample else ""
 
 
 def data_word(is_sample: bool) -> str:
-    """Return the data source of rows, as a table cell."""
-    return "sample" if is_sample else "real"
+    """Return the data source of rows, in words for a table cell."""
+    return _("sample") if is_sample else _("real")
 
 
 def submit(settings: Settings, step: str, options: type[config.Options], **values: Any) -> None:
@@ -219,7 +242,7 @@ def submit(settings: Settings, step: str, options: type[config.Options], **value
     try:
         chosen = options(**values)
     except ValidationError as error:
-        st.error(plain(config.sentence(error)), icon=":material/error:")
+        st.error(plain(str(config.sentence(error))), icon=":material/error:")
         return
     with show_errors():
         jobs.submit(settings, step, chosen.model_dump(mode="json"))
@@ -247,14 +270,17 @@ def _running(settings: Settings, job_id: str) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         if job.status == "queued":
             ready = supervision.worker_state(settings).ready
-            why = "it waits for its turn" if ready else "the worker is loading its libraries"
-            text = f"Queued: {why}"
+            text = (
+                _("Queued: it waits for its turn")
+                if ready
+                else _("Queued: the worker is loading its libraries")
+            )
         else:
-            text = plain(job.text) or "Starting"
+            text = plain(words(job.text)) or _("Starting")
         seconds = time.time() - (job.started or job.created)
-        st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {seconds:.0f} s")
+        st.progress(min(max(job.fraction, 0.0), 1.0), text=f"{text} · {number(seconds, '.0f')} s")
         st.button(
-            "Cancel",
+            _("Cancel"),
             icon=":material/close:",
             key=f"cancel-{job_id}",
             on_click=_cancel,
@@ -272,19 +298,22 @@ def _ended(settings: Settings, job: Job) -> None:
     if job.status not in ("failed", "cancelled"):
         return
     if job.status == "failed":
-        st.error(f"**{name} failed.** {plain(job.error or '')}", icon=":material/error:")
+        st.error(
+            _("**{step} failed.** {reason}", step=name, reason=plain(words(job.error))),
+            icon=":material/error:",
+        )
     else:
-        st.warning(f"{name} was cancelled. What stood before still stands.")
+        st.warning(_("{step} was cancelled. Earlier results are unchanged.", step=name))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Put away",
+            _("Dismiss"),
             icon=":material/close:",
             key=f"put-away-{job.job_id}",
             on_click=_put_away,
             args=(job.job_id,),
         )
         if job.run_id:
-            run_link(job.run_id, "Its run")
+            run_link(job.run_id, _("Its run"))
     if job.run_id and job.status == "failed":
         validation(settings, job.run_id)
 
@@ -313,16 +342,16 @@ def validation(settings: Settings, run_id: str) -> None:
     st.table(
         pd.DataFrame(
             {
-                "Finding": [SEVERITIES[severity] for severity in findings["severity"]],
-                "Rows": [f"{rows:,.0f}" if rows == rows else "–" for rows in counts],
-                "First rows": findings["where"].map(plain),
-                "What it means": findings["text"].map(plain),
+                _("Finding"): [str(SEVERITIES[severity]) for severity in findings["severity"]],
+                _("Rows"): [number(rows, ",.0f") if rows == rows else "–" for rows in counts],
+                _("First rows"): [plain(words(where)) for where in findings["where"]],
+                _("What it means"): [plain(words(text)) for text in findings["text"]],
             }
         ),
         hide_index=True,
     )
     st.download_button(
-        "Validation report (CSV)",
+        _("Validation report (CSV)"),
         lambda: export.csv(findings),
         file_name=f"validation_{run_id[:12]}.csv",
         icon=":material/download:",
@@ -331,7 +360,7 @@ def validation(settings: Settings, run_id: str) -> None:
     )
 
 
-def run_link(run_id: str, name: str = "MLflow run") -> None:
+def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:
     """Link to a run."""
     st.page_link(
         "pages/runs/page.py",
@@ -341,10 +370,10 @@ def run_link(run_id: str, name: str = "MLflow run") -> None:
     )
 
 
-def figures(rows: Sequence[tuple[str, str, str]]) -> None:
+def figures(rows: Sequence[tuple[Words, Words, Words]]) -> None:
     """Draw metrics side by side: a label, a value with its unit, and a comparison."""
     with st.container(horizontal=True):
-        for label, value, note in rows:
+        for label, value, note in (map(str, row) for row in rows):
             st.metric(
                 label,
                 value,
@@ -363,8 +392,22 @@ def side_by_side() -> tuple[DeltaGenerator, DeltaGenerator]:
 
 
 def chart(drawn: Any) -> None:
-    """Draw a chart as wide as its column."""
-    st.altair_chart(drawn, width="stretch")
+    """Draw an Altair chart as wide as its column, its numbers in the form of the language."""
+    st.altair_chart(localized(drawn), width="stretch")
+
+
+def localized(drawn: Any) -> Any:
+    """Return a chart, or its specification, that writes numbers as the visit's language does."""
+    numbers = messages.d3_locale(messages.current())
+    if isinstance(drawn, Mapping):
+        kept = drawn.get("config", {})
+        return {**drawn, "config": {**kept, "locale": {"number": numbers}}}
+    # a dictionary of it would copy its rows
+    copied = drawn.copy(deep=False)
+    config = {} if drawn.config is alt.Undefined else drawn.config
+    kept = config if isinstance(config, dict) else config.to_dict()
+    copied.config = alt.Config(**{**kept, "locale": {"number": numbers}})
+    return copied
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -396,21 +439,18 @@ def known_texts(settings: Settings, run_id: str) -> dict[str, list[str]]:
 def length(seconds: float) -> str:
     """Return a duration in words, rounded down to its largest unit."""
     if seconds >= 86400:
-        days = int(seconds // 86400)
-        return f"{days:,} days" if days > 1 else "1 day"
+        return n_("{count:,} day", "{count:,} days", int(seconds // 86400))
     if seconds >= 3600:
-        hours = int(seconds // 3600)
-        return f"{hours} hours" if hours > 1 else "1 hour"
+        return n_("{count} hour", "{count} hours", int(seconds // 3600))
     if seconds >= 60:
-        minutes = int(seconds // 60)
-        return f"{minutes} minutes" if minutes > 1 else "1 minute"
-    return "less than a minute"
+        return n_("{count} minute", "{count} minutes", int(seconds // 60))
+    return _("less than a minute")
 
 
 def ago(moment: float) -> str:
     """Return the time since then, in words."""
     seconds = max(0.0, time.time() - moment)
-    return f"{length(seconds)} ago" if seconds >= 60 else "just now"
+    return _("{length} ago", length=length(seconds)) if seconds >= 60 else _("just now")
 
 
 def ready_servers(settings: Settings) -> list[server.Server]:
@@ -420,53 +460,64 @@ def ready_servers(settings: Settings) -> list[server.Server]:
 
 
 def check_table(
-    checks: pd.DataFrame,
-    *,
-    columns: tuple[str, str] = ("Current", "Reference"),
-    limits: bool = False,
+    checks: pd.DataFrame, *, columns: tuple[Words, Words] = COMPARED, limits: bool = False
 ) -> None:
     """Show checks with their verdicts, from `core.stats.checks.as_table`."""
 
-    def number(value: float) -> str:
+    def value_text(value: float) -> str:
         count = value == value and float(value).is_integer() and value != 1
-        return "–" if pd.isna(value) else f"{value:,.0f}" if count else f"{value:.4f}"
+        return "–" if pd.isna(value) else number(value, ",.0f" if count else ".4f")
 
     def between(value: float, low: float, high: float) -> str:
-        interval = "" if pd.isna(low) else f"  \n:small[:gray[{low:.4f} to {high:.4f}]]"
-        return number(value) + interval
+        if pd.isna(low):
+            return value_text(value)
+        return value_text(value) + small(_("{low:.4f} to {high:.4f}", low=low, high=high))
 
-    limit_notes = [
-        f"  \n:small[:gray[Limits: {text}]]" if limits and text else ""
-        for text in checks["threshold"]
-    ]
+    def meaning(text: object, limit: object) -> str:
+        limit = words(limit) if limits else ""
+        note = small(_("Limits: {limits}", limits=plain(limit))) if limit else ""
+        return plain(words(text)) + note
+
     st.table(
         pd.DataFrame(
             {
-                "Check": checks["title"],
-                "Verdict": [VERDICTS[verdict] for verdict in checks["verdict"]],
-                columns[0]: [
+                _("Check"): [words(title) for title in checks["title"]],
+                _("Verdict"): [str(VERDICTS[verdict]) for verdict in checks["verdict"]],
+                str(columns[0]): [
                     between(*row)
                     for row in checks[["value", "low", "high"]].itertuples(index=False)
                 ],
-                columns[1]: checks["reference"].map(number),
-                "What it means": checks["text"].map(plain) + limit_notes,
+                str(columns[1]): checks["reference"].map(value_text),
+                _("What it means"): list(map(meaning, checks["text"], checks["threshold"])),
             }
         ),
         hide_index=True,
     )
 
 
+def small(text: str) -> str:
+    """Return a note for a line of its own in a table cell, small and grey."""
+    return f"  \n:small[:gray[{text}]]"
+
+
 def checks_text(values: Mapping[str, float]) -> str:
     """Return the number of a report's checks beyond their limits; alerts are raised by rules."""
-    bad, doubtful = (count_text(values, f"checks_{name}") for name in ("alert", "warning"))
-    return f"{bad} checks in alert, {doubtful} in warning"
+    bad, doubtful = values.get("checks_alert"), values.get("checks_warning")
+    if bad is None or doubtful is None:
+        return "–"
+    return n_(
+        "{count:,} check in alert, {warnings:,} in warning",
+        "{count:,} checks in alert, {warnings:,} in warning",
+        int(bad),
+        warnings=int(doubtful),
+    )
 
 
 def count_text(values: Mapping[str, float], name: str) -> str:
     """Return a count as text, a dash for none."""
-    return f"{values[name]:,.0f}" if name in values else "–"
+    return number(values[name], ",.0f") if name in values else "–"
 
 
 def metric_text(values: Mapping[str, float], name: str, digits: int = 4) -> str:
     """Return a metric as text, a dash for none."""
-    return f"{values[name]:.{digits}f}" if name in values else "–"
+    return number(values[name], f".{digits}f") if name in values else "–"

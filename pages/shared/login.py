@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import streamlit as st
+
 from core.platform.config import Settings
+from core.platform.messages import _
 from core.registry import promote
 from pages.shared import access, bilingual
-from pages.shared.bilingual import st
 
 CALLBACK = "/oauth2callback"
 # whoever guesses the cookie's secret can impersonate anybody
@@ -41,9 +43,9 @@ def gate(settings: Settings) -> None:
         _end()
     if not st.user.get("is_logged_in"):
         st.title("Courtside")
-        st.write("This app is for people who are known here: please log in.")
+        st.write(_("Please log in to use this app."))
         for name in providers:
-            label = f"Log in with {name}" if name else "Log in"
+            label = _("Log in with {name}", name=name) if name else _("Log in")
             st.button(
                 label,
                 key=f"log-in-{name}",
@@ -90,26 +92,28 @@ def _refusal(settings: Settings) -> str:
     if settings.allowed_emails is None:
         return ""
     if not email:
-        return (
-            "The provider does not tell your e-mail address, so nobody can say whether you may "
-            "come in. Ask who runs this app to let the provider tell it."
+        return _(
+            "The provider did not pass on your e-mail address, so access cannot be checked. "
+            "Ask the administrator of this app to request it from the provider."
         )
     # some providers let users put any address into their profile
     if st.user.get("email_verified") is False:
-        return (
-            f"Your provider has not confirmed that `{_quoted(email)}` is yours. Confirm the "
-            "address there, and log in again."
+        return _(
+            "Your provider has not confirmed that `{email}` is yours. Confirm the address "
+            "there, and log in again.",
+            email=_quoted(email),
         )
     if not settings.admits(email):
-        return (
-            f"`{_quoted(email)}` may not open this app. Ask who runs it to let you in, or log out "
-            "and come in as somebody else."
+        return _(
+            "`{email}` may not open this app. Ask its administrator for access, or log "
+            "out and use another account.",
+            email=_quoted(email),
         )
     return ""
 
 
 def _log_out() -> None:
-    st.button("Log out", key="log-out", icon=":material/logout:", on_click=st.logout)
+    st.button(_("Log out"), key="log-out", icon=":material/logout:", on_click=st.logout)
 
 
 def _quoted(text: str) -> str:
@@ -123,9 +127,11 @@ def _providers() -> tuple[list[str], str]:
     auth: Mapping[str, Any] = st.secrets.get("auth", {}) if has_secrets else {}
     if not auth:
         return [], (
-            "People must log in to this app (COURTSIDE_LOGIN=true), but `.streamlit/secrets.toml` "
-            "does not say where. Write this into it, with what your provider gives you, and start "
-            "the app again."
+            _(
+                "Log-in is required (COURTSIDE_LOGIN=true), but `.streamlit/secrets.toml` names "
+                "no provider. Add these settings with your provider's values, and restart "
+                "the app."
+            )
         )
     named = {key: section for key, section in auth.items() if isinstance(section, Mapping)}
     named = {
@@ -135,8 +141,11 @@ def _providers() -> tuple[list[str], str]:
     }
     if odd := [key for key in named if "_" in key]:
         return [], (
-            f"Nobody can log in: Streamlit takes no `_` in the name of a provider. Call "
-            f"`auth.{odd[0]}` in `.streamlit/secrets.toml` otherwise."
+            _(
+                "Nobody can log in: a provider's name must not contain `_`. Rename "
+                "`auth.{provider}` in `.streamlit/secrets.toml`.",
+                provider=odd[0],
+            )
         )
     places = named or {"": auth}
     missing = [f"auth.{key}" for key in SHARED if not auth.get(key)]
@@ -148,18 +157,27 @@ def _providers() -> tuple[list[str], str]:
     ]
     if missing:
         return [], (
-            f"Nobody can log in: `{', '.join(missing)}` is missing in `.streamlit/secrets.toml`. "
-            "Write it there as below, and start the app again."
+            _(
+                "Nobody can log in: `{missing}` is missing in `.streamlit/secrets.toml`. Add it "
+                "as below, and restart the app.",
+                missing=", ".join(missing),
+            )
         )
     if len(str(auth["cookie_secret"])) < SECRET_LENGTH:
         return [], (
-            f"Nobody can log in: the `cookie_secret` in `.streamlit/secrets.toml` has fewer than "
-            f"{SECRET_LENGTH} characters, and whoever guesses it can be anybody. Take what "
-            '`python -c "import secrets; print(secrets.token_hex(32))"` prints.'
+            _(
+                "Nobody can log in: the `cookie_secret` in `.streamlit/secrets.toml` has fewer "
+                "than {shortest} characters and could be guessed. Use the output of "
+                '`python -c "import secrets; print(secrets.token_hex(32))"`.',
+                shortest=SECRET_LENGTH,
+            )
         )
     if not str(auth["redirect_uri"]).endswith(CALLBACK):
         return [], (
-            "Nobody can log in: the `redirect_uri` in `.streamlit/secrets.toml` must be the app's "
-            f"own address with `{CALLBACK}` at its end."
+            _(
+                "Nobody can log in: the `redirect_uri` in `.streamlit/secrets.toml` must be "
+                "the app's own address with `{callback}` at its end.",
+                callback=CALLBACK,
+            )
         )
     return list(places), ""

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from core.monitoring import report_tables
 from core.monitoring.records import ReportRun
-from core.platform import tracking
+from core.platform import messages, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words, _, n_, sentences
+from core.platform.messages import number as number_text
 from core.platform.own_columns import PROBABILITY, shown
 from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
 from core.stats.charts import models as model_charts
 from core.training import evaluation_charts
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 LOOKS = {
     "fits": (st.success, ":material/check_circle:"),
@@ -29,26 +31,35 @@ LOOKS = {
     "cannot_tell": (st.info, ":material/help:"),
     "unknown": (st.info, ":material/help:"),
 }
-VIEWS = ("Performance", "Columns", "Answers and support")
-FIGURES = (
-    ("skill", "Skill over base rate", 4),
+VIEWS = {
+    "performance": Message("Performance"),
+    "columns": Message("Columns"),
+    "answers": Message("Predictions and support"),
+}
+FIGURES: tuple[tuple[str, Words, int], ...] = (
+    ("skill", Message("Skill over base rate"), 4),
     ("roc_auc", "ROC AUC", 3),
     ("f1", "F1", 3),
-    ("log_loss", "Log loss", 4),
+    ("log_loss", Message("Log loss"), 4),
 )
 # most changes to list, before the rest is left to the evidence
 FIRST = 6
 WORST_SLICES = 12
-COLUMN_KINDS = {
+COLUMN_KINDS: dict[str, tuple[Words, str]] = {
     "psi": ("PSI", "%.3f"),
     "ks": ("KS", "%.3f"),
     "js": ("JS", "%.3f"),
-    "chi2": ("Cramér's V", "%.3f"),
-    "missing": ("Missing", "percent"),
-    "unseen": ("Unseen", "percent"),
-    "range": ("Out of range", "percent"),
+    "chi2": (Message("Cramér's V"), "%.3f"),
+    "missing": (Message("Missing"), "percent"),
+    "unseen": (Message("Unseen"), "percent"),
+    "range": (Message("Out of range"), "percent"),
 }
-WORDS = {"alert": "alert", "warning": "warning", "ok": "ok", "not_applicable": "not applicable"}
+WORDS = {
+    "alert": Message("alert"),
+    "warning": Message("warning"),
+    "ok": Message("ok"),
+    "not_applicable": Message("not applicable"),
+}
 
 
 @st.cache_data(show_spinner=False, max_entries=256)
@@ -77,8 +88,9 @@ def checks_of(_settings: Settings, store: str, run_id: str) -> pd.DataFrame | No
 
 
 def draw(build: Callable[[], Any], *key: str) -> None:
-    """Draw an immutable chart, cached by its key, which includes its run."""
-    st.vega_lite_chart(_drawn(key, build), width="stretch")
+    """Draw an immutable chart, cached by the language and its key, which includes its run."""
+    drawn = _drawn((messages.current(), *key), build)
+    st.vega_lite_chart(elements.localized(drawn), width="stretch")
 
 
 @st.cache_data(show_spinner=False, max_entries=128)
@@ -91,13 +103,13 @@ def show(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Show a finished report from the top."""
     checks = checks_of(settings, settings.mlflow_uri, run.run_id)
     if checks is None:
-        st.error("The checks of this report are gone. Press Monitor for a new one.")
+        st.error(_("The checks of this report are gone. Press Monitor for a new one."))
         return
     verdict(run)
-    st.subheader("What changed", anchor=False)
+    st.subheader(_("What changed"), anchor=False)
     changed(checks)
     st.caption(f"{elements.checks_text(run.metrics)}.")
-    st.subheader("Evidence", anchor=False)
+    st.subheader(_("Evidence"), anchor=False)
     figures(run)
     promise(settings, run)
     labels(settings, run)
@@ -108,12 +120,13 @@ def verdict(run: tracking.RunInfo) -> None:
     """State in one sentence whether the model fits, and for which rows."""
     report = ReportRun.of(run)
     draw, icon = LOOKS.get(report.verdict, LOOKS["unknown"])
-    title = elements.plain(report.verdict_title or "This report has no verdict")
-    draw(f"## {title}\n\n{elements.plain(report.verdict_text)}", icon=icon)
+    title = elements.words(report.verdict_title) or _("This report has no verdict")
+    text = elements.words(report.verdict_text)
+    draw(f"## {elements.plain(title)}\n\n{elements.plain(text)}", icon=icon)
     about = [
-        f"{report.model} version {report.version}",
-        report.window,
-        f"made {elements.ago(run.started)}",
+        _("{model} version {version}", model=report.model, version=report.version),
+        elements.words(report.window),
+        _("made {ago}", ago=elements.ago(run.started)),
     ]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
@@ -122,25 +135,33 @@ def verdict(run: tracking.RunInfo) -> None:
         )
         elements.run_link(run.run_id, "Monitoramento")
         if report.scoring_run:
-            elements.run_link(report.scoring_run, "Scored by")
+            elements.run_link(report.scoring_run, _("Scored by"))
         if report.model_run:
-            elements.run_link(report.model_run, "Reference from")
+            elements.run_link(report.model_run, _("Reference from"))
 
 
 def changed(checks: pd.DataFrame) -> None:
     """List what is beyond its limits, the worst first."""
     beyond = report_tables.beyond(checks)
     if not beyond:
-        st.markdown("Nothing: no check is beyond its limits.")
+        st.markdown(_("Nothing: no check is beyond its limits."))
         return
     st.markdown(
         "\n".join(
-            f"- {elements.VERDICTS[verdict]} **{elements.plain(name)}**: {elements.plain(text)}"
+            f"- {elements.VERDICTS[verdict]} **{elements.plain(elements.words(name))}**: "
+            f"{elements.plain(elements.words(text))}"
             for verdict, name, text in beyond[:FIRST]
         )
     )
     if len(beyond) > FIRST:
-        st.caption(f"And {len(beyond) - FIRST} more, in the tables below.")
+        more = len(beyond) - FIRST
+        st.caption(
+            n_(
+                "And {count} more, in the tables below.",
+                "And {count} more, in the tables below.",
+                more,
+            )
+        )
 
 
 def figures(run: tracking.RunInfo) -> None:
@@ -148,17 +169,20 @@ def figures(run: tracking.RunInfo) -> None:
     of = run.metrics
     rows = [
         (
-            "Current rows",
-            f"{of.get('rows_current', 0):,.0f}",
-            f"{of.get('rows_labelled', 0):,.0f} with label; reference "
-            f"{of.get('rows_reference', 0):,.0f}",
+            _("Current rows"),
+            number_text(of.get("rows_current", 0), ",.0f"),
+            _(
+                "{labelled:,.0f} with label; reference {reference:,.0f}",
+                labelled=of.get("rows_labelled", 0),
+                reference=of.get("rows_reference", 0),
+            ),
         )
     ]
     rows += [
         (
             title,
-            f"{of[f'{name}_current']:.{digits}f}",
-            f"{of[f'{name}_reference']:.{digits}f} in the reference",
+            elements.metric_text(of, f"{name}_current", digits),
+            _("reference {value}", value=elements.metric_text(of, f"{name}_reference", digits)),
         )
         for name, title, digits in FIGURES
         if f"{name}_current" in of and f"{name}_reference" in of
@@ -172,16 +196,18 @@ def promise(settings: Settings, run: tracking.RunInfo) -> None:
     rate = measured.get("rate", run.metrics.get("false_alarms"))
     if rate is None:
         st.caption(
-            "How often these limits would alarm for nothing was not measured in this report. "
-            "Press Monitor for one that tells it."
+            _("The false alarm rate was not measured in this report. Press Monitor to measure it.")
         )
         return
     target = measured.get("target", run.metrics.get("false_alarms_target"))
-    aim = f" The limits were set for {target:.1%} at most." if target is not None else ""
-    st.markdown(
-        f":material/verified: Where nothing has changed, at most **{rate:.1%}** of windows of this "
-        f"size raise an alert of performance or of a column by chance.{aim}"
+    text = _(
+        "False alarm rate: without any change, at most **{rate:.1%}** of windows of this size "
+        "raise an alert of performance or of a column.",
+        rate=rate,
     )
+    if target is not None:
+        text += " " + _("The limits are set for at most {target:.1%}.", target=target)
+    st.markdown(f":material/verified: {text}")
 
 
 def labels(settings: Settings, run: tracking.RunInfo) -> None:
@@ -192,11 +218,25 @@ def labels(settings: Settings, run: tracking.RunInfo) -> None:
     needed = document(settings, settings.mlflow_uri, run.run_id).get("labels_needed")
     if needed is None:
         needed = of.get("labels_needed")
-    text = f":material/label: Labels: **{known:,.0f}** are in, {missing:,.0f} are missing."
+    text = _(
+        "Labels: **{known:,.0f}** received, {missing:,.0f} missing.", known=known, missing=missing
+    )
     if isinstance(needed, int | float) and needed == needed:
-        enough = ", which are in" if known >= needed else f"; {needed - known:,.0f} more"
-        text += f" To see a skill that is gone, an alarm needs about {needed:,.0f} labels{enough}."
-    st.markdown(text)
+        text += " " + (
+            _(
+                "To detect a loss of all skill, about {needed:,.0f} labels are needed: enough "
+                "were received.",
+                needed=needed,
+            )
+            if known >= needed
+            else _(
+                "To detect a loss of all skill, about {needed:,.0f} labels are needed: "
+                "{lacking:,.0f} more.",
+                needed=needed,
+                lacking=needed - known,
+            )
+        )
+    st.markdown(f":material/label: {text}")
 
 
 def evidence(
@@ -205,16 +245,17 @@ def evidence(
     """Show the checks of one kind, and their evidence."""
     judged = checks[checks["group"] == "performance"]["verdict"].ne("not_applicable").any()
     view = st.segmented_control(
-        "Evidence",
-        VIEWS,
-        default=VIEWS[0 if judged else 1],
+        _("Evidence"),
+        list(VIEWS),
+        default="performance" if judged else "columns",
         required=True,
+        format_func=lambda view: str(VIEWS[view]),
         key="evidence",
         label_visibility="collapsed",
     )
-    if view == VIEWS[0]:
+    if view == "performance":
         performance(settings, spec, run, checks[checks["group"] == "performance"])
-    elif view == VIEWS[1]:
+    elif view == "columns":
         columns(settings, run, checks)
     else:
         answers(settings, run, checks[checks["group"].isin(("output", "support"))])
@@ -226,12 +267,19 @@ def performance(
     """Show the checks with labels."""
     reasons = checks["text"].unique()
     if len(reasons) == 1 and checks["verdict"].eq("not_applicable").all():
-        st.info(f"No check of performance can be made. {elements.plain(_joined(checks)[0])}")
+        st.info(
+            _(
+                "No check of performance is possible. {reason}",
+                reason=elements.plain(_joined(checks)[0]),
+            )
+        )
         return
     check_table(checks)
     st.caption(
-        "What chance alone does is no alarm: it is in the limits that were learned from the "
-        "reference, or the better end of the interval is judged."
+        _(
+            "The limits allow for chance: they were learned from the reference, or the better "
+            "end of the interval is compared with them."
+        )
     )
     store = settings.mlflow_uri
     confusion = stored_table(settings, store, run.run_id, "confusion")
@@ -240,27 +288,31 @@ def performance(
     left, right = elements.side_by_side()
     if confusion is not None and len(confusion):
         with left:
-            st.markdown("**Labels at the threshold, current rows**")
+            st.markdown(_("**Confusion matrix at the threshold, current rows**"))
             counts = of_current(confusion)
             draw(
                 lambda: model_charts.confusion(
-                    counts, positive=spec.positive, negative=spec.negative
+                    counts,
+                    positive=str(project.words(spec.positive)),
+                    negative=str(project.words(spec.negative)),
                 ),
                 run.run_id,
                 "confusion",
             )
     if reliability is not None and len(reliability):
         with right:
-            st.markdown("**Forecast against observed**")
+            st.markdown(_("**Predicted probability against observed share**"))
             named = reliability.rename(columns={"set": "model"})
             if "model" not in named:
                 named = named.assign(model="current")
+            sides = {"current": _("current"), "reference": _("reference")}
+            named = named.assign(model=named["model"].replace(sides))
             draw(lambda: model_charts.calibration_curve(named), run.run_id, "reliability")
     if slices is not None and len(slices):
-        st.markdown("**Where it errs: the worst slices**")
+        st.markdown(_("**Worst slices**"))
         worst = report_tables.standing_out(of_current(slices), checks)
         if worst.empty:
-            st.markdown("No slice stands out.")
+            st.markdown(_("No slice stands out."))
             return
         draw(lambda: evaluation_charts.slice_gaps(worst, most=WORST_SLICES), run.run_id, "slices")
 
@@ -276,42 +328,45 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
     """Show one line per input column, and the distribution of the selected one."""
     by_column = report_tables.by_column(checks)
     kinds = [kind for kind in report_tables.KINDS if by_column[kind].notna().any()]
+    named = {code: str(word) for code, word in WORDS.items()}
     st.dataframe(
         pd.DataFrame(
             {
-                "Column": by_column["column"],
-                "Verdict": [[WORDS.get(verdict, verdict)] for verdict in by_column["verdict"]],
-                **{COLUMN_KINDS[kind][0]: by_column[kind] for kind in kinds},
-                "What it means": _joined(by_column),
+                "column": by_column["column"],
+                "verdict": [[named.get(verdict, verdict)] for verdict in by_column["verdict"]],
+                **{kind: by_column[kind] for kind in kinds},
+                "text": _joined(by_column),
             }
         ),
         hide_index=True,
         width="stretch",
         placeholder="–",
         column_config={
-            "Column": st.column_config.TextColumn(pinned=True),
-            "Verdict": st.column_config.MultiselectColumn(
-                options=list(WORDS.values()), color=["red", "orange", "green", "gray"]
+            "column": st.column_config.TextColumn(_("Column"), pinned=True),
+            "verdict": st.column_config.MultiselectColumn(
+                _("Verdict"), options=list(named.values()), color=["red", "orange", "green", "gray"]
             ),
             **{
-                title: st.column_config.NumberColumn(format=form)
-                for title, form in COLUMN_KINDS.values()
+                kind: st.column_config.NumberColumn(str(title), format=form)
+                for kind, (title, form) in COLUMN_KINDS.items()
             },
-            "What it means": st.column_config.TextColumn(width="large"),
+            "text": st.column_config.TextColumn(_("What it means"), width="large"),
         },
     )
     st.caption(
-        "PSI compares shares in ten bins of the reference; KS is the largest distance between the "
-        "two distribution functions, JS the Jensen-Shannon distance, Cramér's V the size of a "
-        "chi-square of values, all three 0 to 1. Usual limits: PSI and KS 0.1 and 0.2. The verdict "
-        "is the worst of a column's checks."
+        _(
+            "PSI compares shares in ten bins of the reference; KS is the largest distance "
+            "between the two distribution functions, JS the Jensen-Shannon distance, "
+            "Cramér's V the size of a chi-square of values, all three 0 to 1. Usual "
+            "limits: PSI and KS 0.1 and 0.2. The verdict is the worst of a column's checks."
+        )
     )
     drift = stored_table(settings, settings.mlflow_uri, run.run_id, "drift")
     if drift is None:
         return
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**How far each column moved (PSI)**")
+        st.markdown(_("**Drift of each column (PSI)**"))
         draw(lambda: drift_charts.psi_bars(drift), run.run_id, "psi")
     with right:
         _density(settings, run, drift)
@@ -321,7 +376,9 @@ def columns(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 @elements.show_errors()
 def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> None:
     ordered = drift.sort_values("psi", ascending=False, kind="stable")["feature"].tolist()
-    chosen = st.selectbox("Reference and current of", ordered, format_func=shown, key="feature")
+    chosen = st.selectbox(
+        _("Distribution of"), ordered, format_func=lambda name: str(shown(name)), key="feature"
+    )
     densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None:
         draw(lambda: drift_charts.feature_density(densities, chosen), run.run_id, "density", chosen)
@@ -330,66 +387,74 @@ def _density(settings: Settings, run: tracking.RunInfo, drift: pd.DataFrame) -> 
 def answers(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Show the model's predictions, and whether the rows are within its support."""
     if checks.empty:
-        st.caption("This report made no such checks. Press Monitor for one that does.")
+        st.caption(_("This report has no such checks. Press Monitor for a new one."))
     else:
         check_table(checks)
     densities = stored_table(settings, settings.mlflow_uri, run.run_id, "densities")
     if densities is not None and (densities["feature"] == PROBABILITY).any():
-        st.markdown("**Predicted probability, reference and current**")
+        st.markdown(_("**Predicted probability, reference and current**"))
         draw(
             lambda: drift_charts.feature_density(
-                densities, PROBABILITY, axis_title="Predicted probability"
+                densities, PROBABILITY, axis_title=_("Predicted probability")
             ),
             run.run_id,
             "answers",
         )
     ranking = stored_table(settings, settings.mlflow_uri, run.run_id, "ranking")
     if ranking is not None and len(ranking):
-        st.markdown("**What tells reference and current rows apart**")
+        st.markdown(_("**What separates reference and current rows**"))
         st.dataframe(
             ranking,
             hide_index=True,
             column_config={
-                "feature": "Column",
-                "auc": st.column_config.NumberColumn("ROC AUC of it alone", format="%.3f"),
-                "importance": st.column_config.NumberColumn("Share of the gain", format="percent"),
+                "feature": _("Column"),
+                "auc": st.column_config.NumberColumn(_("Its ROC AUC alone"), format="%.3f"),
+                "importance": st.column_config.NumberColumn(
+                    _("Share of the gain"), format="percent"
+                ),
             },
         )
 
 
 def check_table(checks: pd.DataFrame) -> None:
     """Show checks in four columns: the meaning fits even in a narrow window."""
-    titles = [
-        f"**{elements.plain(row.title)}**  \n{elements.plain(f'{row.text} {row.todo}'.strip())}"
-        + (f"  \n:small[:gray[Limits: {elements.plain(row.threshold)}]]" if row.threshold else "")
-        for row in checks.itertuples()
-    ]
+    titles = [_title(row.title, row.text, row.todo, row.threshold) for row in checks.itertuples()]
     st.table(
         pd.DataFrame(
             {
-                "Check": titles,
-                "Verdict": checks["verdict"].map(elements.VERDICTS),
-                "Current, with 95% interval": [
-                    number(row.value)
-                    + (
-                        f"  \n:small[:gray[{number(row.low)} to {number(row.high)}]]"
-                        if row.low == row.low
-                        else ""
-                    )
-                    for row in checks.itertuples()
+                _("Check"): titles,
+                _("Verdict"): [str(elements.VERDICTS[verdict]) for verdict in checks["verdict"]],
+                _("Current, with 95% interval"): [
+                    number(row.value) + _interval(row.low, row.high) for row in checks.itertuples()
                 ],
-                "Reference": checks["reference"].map(number),
+                _("Reference"): checks["reference"].map(number),
             }
         ),
         hide_index=True,
     )
 
 
+def _title(title: object, text: object, todo: object, threshold: object) -> str:
+    name, limits = elements.plain(elements.words(title)), elements.words(threshold)
+    note = _("Limits: {limits}", limits=elements.plain(limits)) if limits else ""
+    meaning = elements.plain(_sentences(text, todo))
+    return f"**{name}**  \n{meaning}" + (elements.small(note) if note else "")
+
+
+def _interval(low: float, high: float) -> str:
+    if pd.isna(low):
+        return ""
+    return elements.small(_("{low:.4f} to {high:.4f}", low=low, high=high))
+
+
 def number(value: float, sign: str = "") -> str:
     """Return a value as text, a dash for none."""
-    return "–" if pd.isna(value) else f"{value:{sign}.4f}"
+    return "–" if pd.isna(value) else number_text(value, f"{sign}.4f")
 
 
 def _joined(rows: pd.DataFrame) -> list[str]:
-    pairs = zip(rows["text"], rows["todo"], strict=True)
-    return [f"{text} {todo}".strip() for text, todo in pairs]
+    return list(map(_sentences, rows["text"], rows["todo"]))
+
+
+def _sentences(text: object, todo: object) -> str:
+    return str(sentences(elements.words(text), elements.words(todo)))

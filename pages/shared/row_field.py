@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.platform import project
+from core.platform.messages import _
 from core.platform.project import ProjectSpec
-from pages.shared.bilingual import st
 
 Value = float | str | None
 WIDTH = 226
@@ -45,10 +47,10 @@ def field(
             offered,
             index=None,
             key=key,
-            help=column.about,
+            help=str(project.words(column.about)),
             width=WIDTH,
             accept_new_options=not column.categories,
-            placeholder="Missing",
+            placeholder=_("Missing"),
         )
     value = place.number_input(
         name,
@@ -58,8 +60,8 @@ def field(
         key=key,
         step=kind(1) if kind is int else 0.001,
         format=None if kind is int else "%.4f",
-        help=column.about,
-        placeholder="Missing",
+        help=str(project.words(column.about)),
+        placeholder=_("Missing"),
         width=WIDTH,
     )
     return None if value is None else float(value)

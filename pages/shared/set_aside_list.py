@@ -5,36 +5,40 @@ from __future__ import annotations
 from datetime import datetime
 
 import pandas as pd
+import streamlit as st
 
 from core.platform import set_aside
 from core.platform.config import Settings
+from core.platform.messages import Message, _, day, n_, number
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 QUEUES = {
-    "predictions": "Predictions log",
-    "labels": "Labels",
-    "endpoint": "Endpoint",
-    "servers": "Servers",
-    "messages": "Messages",
-    "schedules": "Schedules",
-    "alerts": "Alerts",
-    "jobs": "Jobs",
-    "chain": "Chain of jobs",
-    "retraining": "Retraining",
-    "sweep": "Clean-up",
+    "predictions": Message("Predictions log"),
+    "labels": Message("Labels"),
+    "endpoint": Message("Endpoint"),
+    "servers": Message("Servers"),
+    "messages": Message("Messages"),
+    "schedules": Message("Schedules"),
+    "alerts": Message("Alerts"),
+    "jobs": Message("Jobs"),
+    "chain": Message("Chain of jobs"),
+    "retraining": Message("Retraining"),
+    "sweep": Message("Clean-up"),
 }
 REASONS = {
-    "not_an_answer": "The model's answer holds no usable probability. Check the version that is "
-    "served.",
-    "answer_unreadable": "The model's answer cannot be read. Check the version that is served.",
-    "unwritable": "The database takes other rows, but not this one.",
-    "unreadable": "It is damaged and cannot be read. Save or send it again.",
-    "gone": "Its file is gone. Put it back, or score again.",
-    "undeletable": "It cannot be removed. Check who owns it.",
-    "refused": "It was refused.",
-    "unexpected": "The program met a fault of its own. Its log says more.",
-    "folded": "Older entries, counted together.",
+    "not_an_answer": Message(
+        "The model's answer holds no usable probability. Check the version that is served."
+    ),
+    "answer_unreadable": Message(
+        "The model's answer cannot be read. Check the version that is served."
+    ),
+    "unwritable": Message("The database rejects this row."),
+    "unreadable": Message("It is damaged. Save or send it again."),
+    "gone": Message("Its file is gone. Put it back, or score again."),
+    "undeletable": Message("It cannot be removed. Check who owns it."),
+    "refused": Message("It was refused."),
+    "unexpected": Message("Unexpected error. See the program's log."),
+    "folded": Message("Older entries, counted together."),
 }
 SHOWN = 100
 
@@ -45,32 +49,36 @@ def draw(settings: Settings, *queues: set_aside.Queue) -> None:
     if not entries:
         return
     count, rows = sum(entry.count for entry in entries), sum(entry.rows for entry in entries)
-    held = f" They held {rows:,} rows." if rows else ""
-    st.warning(
-        f"**Set aside: {count:,}.** These items could not be worked on; all others were.{held}",
-        icon=":material/report:",
+    text = n_(
+        "**{count:,} item was set aside**: it could not be processed. All others were.",
+        "**{count:,} items were set aside**: they could not be processed. All others were.",
+        count,
     )
-    with st.expander(f"Set aside ({count:,})"):
+    if rows:
+        text += " " + n_("They held {count:,} row.", "They held {count:,} rows.", rows)
+    st.warning(text, icon=":material/report:")
+    with st.expander(_("Set aside ({items:,})", items=count)):
+        first = entries[:SHOWN]
         st.table(
             pd.DataFrame(
                 {
-                    "When": [_moment(entry.at) for entry in entries[:SHOWN]],
-                    "Where": [QUEUES.get(entry.queue, entry.queue) for entry in entries[:SHOWN]],
-                    "Why": [REASONS.get(entry.code, entry.code) for entry in entries[:SHOWN]],
-                    "What": [_code(entry.item) for entry in entries[:SHOWN]],
-                    "Rows": [f"{entry.rows:,}" if entry.rows else "–" for entry in entries[:SHOWN]],
-                    "Detail": [_code(entry.detail) for entry in entries[:SHOWN]],
+                    _("When"): [_moment(entry.at) for entry in first],
+                    _("Where"): [str(QUEUES.get(entry.queue, entry.queue)) for entry in first],
+                    _("Why"): [str(REASONS.get(entry.code, entry.code)) for entry in first],
+                    _("What"): [_code(elements.words(entry.item)) for entry in first],
+                    _("Rows"): [number(entry.rows) if entry.rows else "–" for entry in first],
+                    _("Detail"): [_code(elements.words(entry.detail)) for entry in first],
                 }
             ),
             hide_index=True,
         )
         st.button(
-            "Dismiss",
+            _("Dismiss"),
             key=f"dismiss-{'-'.join(queues) or 'all'}",
             icon=":material/close:",
             on_click=_dismiss,
             args=(settings, queues),
-            help="Forgets these entries. What is still bad is listed again.",
+            help=_("Clears this list. Items that still fail are listed again."),
         )
 
 
@@ -80,9 +88,9 @@ def _dismiss(settings: Settings, queues: tuple[set_aside.Queue, ...]) -> None:
 
 
 def _code(text: str) -> str:
-    """Return a technical text unchanged: not translated, and without Markdown."""
+    """Return a technical text as code, without Markdown."""
     return f"`{text.replace('`', chr(39))}`" if text else "–"
 
 
 def _moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}" if at else "–"
+    return day(datetime.fromtimestamp(at)) if at else "–"

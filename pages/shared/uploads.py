@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import streamlit as st
+
 from core.platform.config import Settings
+from core.platform.messages import Words, _
 from core.platform.storage import Upload
 from pages.shared import csv_format, elements
-from pages.shared.bilingual import st
 
 _KEPT = "uploads"
 
 
 def ask(
-    settings: Settings, label: str, key: str, *, types: list[str], several: bool = False
+    settings: Settings, label: Words, key: str, *, types: list[str], several: bool = False
 ) -> list[Upload]:
     """Draw an uploader, and return its files, even after a visit to another page.
 
@@ -30,7 +32,7 @@ def ask(
             stored.pop(key, None)
 
     uploaded: Any = st.file_uploader(
-        label,
+        str(label),
         type=types,
         accept_multiple_files=several,
         key=key,
@@ -46,9 +48,11 @@ def ask(
     elif key in stored:
         names = ", ".join(elements.plain(upload.name) for upload in stored[key])
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/draft: Chosen before: **{names}**", width="content")
+            st.markdown(
+                _(":material/draft: Chosen before: **{names}**", names=names), width="content"
+            )
             st.button(
-                "Remove",
+                _("Remove"),
                 icon=":material/close:",
                 key=f"remove-{key}",
                 on_click=stored.pop,

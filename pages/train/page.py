@@ -1,16 +1,17 @@
 """Train: fit candidates, compare them, and register the best."""
 
 import pandas as pd
+import streamlit as st
 
 from core.data import prepare, snapshots, split_checks
 from core.jobs import chains, jobs
-from core.platform import model_store, storage, tracking
+from core.platform import model_store, project, storage, tracking
+from core.platform.messages import Message, Words, _, listed, number, sentences
 from core.stats import metrics, performance
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO
 from core.training import candidates as kinds
 from core.training import train
 from pages.shared import code_snippets, drafts, elements
-from pages.shared.bilingual import st
 from pages.train import evaluation_view
 
 settings, spec = elements.open_app()
@@ -36,33 +37,58 @@ drafts.hold(
     "refit",
 )
 STORE = settings.mlflow_uri
-AIMS = {
-    "project": ("the project", f"the project's own, {spec.threshold:g}."),
-    "f1": ("F1", "the highest F1, the harmonic mean of precision and recall."),
-    "balanced": (
-        "balance",
-        "the highest sum of the shares that are labelled rightly in each class.",
+AIMS: dict[str, tuple[Words, Words]] = {
+    "project": (
+        Message("the project"),
+        Message("the project's own threshold, {threshold:g}.", threshold=spec.threshold),
     ),
-    "cost": ("cost", "the lowest cost of mistakes, by the two costs below."),
+    "f1": ("F1", Message("the highest F1, the harmonic mean of precision and recall.")),
+    "balanced": (
+        Message("balance"),
+        Message("the highest sum of the shares predicted correctly in each class."),
+    ),
+    "cost": (Message("cost"), Message("the lowest cost of errors, by the two costs below.")),
+}
+CALIBRATIONS: dict[str, Words] = {
+    "none": Message("none"),
+    "sigmoid": "sigmoid",
+    "isotonic": Message("isotonic"),
+}
+APPROACHES = {
+    "regression": Message("regression"),
+    "classification": Message("classification"),
+    "both": Message("both"),
 }
 
 
 def training_set(prepared: storage.Prepared) -> None:
     """Describe the training data and its source."""
-    count = len(prepared.features)
-    missing = "" if prepared.is_complete else " Missing values are imputed in the model."
-    how = split_checks.SPLITS[prepared.options["split"]]
-    st.caption(
-        f"Training set: {prepared.rows_train:,} rows, divided from the test set {how}. "
-        f"Features, {count}: {', '.join(prepared.features)}.{missing}"
+    text = _(
+        "Training set: {rows:,} rows, split from the test set {how}. "
+        "Features, {number}: {features}.",
+        rows=prepared.rows_train,
+        how=split_checks.SPLITS[prepared.options["split"]],
+        number=len(prepared.features),
+        features=list(prepared.features),
     )
+    if not prepared.is_complete:
+        text += " " + _("Missing values are imputed in the model.")
+    st.caption(text)
     if after := [name for name in prepared.features if spec.recorded_after(name)]:
         st.warning(
-            f"{', '.join(after)}: noted only after what is predicted. A model that uses it "
-            "describes; it does not foresee."
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
+                features=after,
+            )
         )
     if settings.dask:
-        st.caption(f"Candidates are fitted side by side on the Dask cluster at {settings.dask}.")
+        st.caption(
+            _(
+                "Candidates are fitted in parallel on the Dask cluster at {address}.",
+                address=settings.dask,
+            )
+        )
     elements.run_link(prepared.run_id, "PreparacaoDados")
 
 
@@ -71,17 +97,18 @@ def presets() -> None:
     if not spec.presets:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        listed = {preset.title: preset for preset in spec.presets}
-        chosen = listed[
+        offered = {preset.title: preset for preset in spec.presets}
+        chosen = offered[
             st.selectbox(
-                "Preset",
-                list(listed),
+                _("Preset"),
+                list(offered),
+                format_func=lambda title: str(project.words(title)),
                 key="preset",
-                help="Prepares the sets and trains on them, both as the project says.",
+                help=_("Prepares the sets and trains on them, with the project's settings."),
             )
         ]
-        pressed = st.button("Prepare and train", icon=":material/bolt:")
-    st.caption(chosen.about)
+        pressed = st.button(_("Prepare and train"), icon=":material/bolt:")
+    st.caption(str(project.words(chosen.about)))
     if pressed:
         elements.submit(
             settings,
@@ -107,146 +134,162 @@ def form(prepared: storage.Prepared) -> None:
     # not a Streamlit form: its unsent values would be lost by a visit to another page
     with st.container():
         chosen = st.pills(
-            "Candidates",
+            _("Candidates"),
             list(kinds.KINDS),
             selection_mode="multi",
             default=list(kinds.DEFAULT),
-            format_func=kinds.title,
+            format_func=lambda name: str(kinds.title(name)),
             key="candidates",
         )
-        with st.expander("What each of them is"):
-            described = [(kind.title, kind.about) for kind in kinds.KINDS.values()]
+        with st.expander(_("About the candidates")):
+            described = [(str(kind.title), str(kind.about)) for kind in kinds.KINDS.values()]
             st.table(
-                pd.DataFrame(described, columns=["Candidate", "What it does"]), hide_index=True
+                pd.DataFrame(described, columns=[_("Candidate"), _("What it does")]),
+                hide_index=True,
             )
             everything = st.checkbox(
-                f"Compare all {len(kinds.KINDS)}",
+                _("Compare all {number}", number=len(kinds.KINDS)),
                 key="everything",
-                help="Set 'Seconds for all' beside it: on many rows some of them take minutes.",
+                help=_("Set 'Time limit (s)' too: on many rows some of them take minutes."),
             )
-        with st.expander("Cross-validation and rows"):
+        with st.expander(_("Cross-validation and rows")):
             left, middle, right = st.columns(3)
             folds = left.number_input(
-                "Folds", min_value=2, max_value=20, value=10, step=1, key="folds"
+                _("Folds"), min_value=2, max_value=20, value=10, step=1, key="folds"
             )
             seed = middle.number_input(
-                "Seed", min_value=0, max_value=2**31 - 1, value=42, step=1, key="train-seed"
+                _("Seed"), min_value=0, max_value=2**31 - 1, value=42, step=1, key="train-seed"
             )
             share = right.number_input(
-                "Share of the training rows to fit on",
+                _("Share of the training rows to fit on"),
                 min_value=0.1,
                 max_value=1.0,
                 value=1.0,
                 step=0.1,
                 format="%.2f",
                 key="fit-share",
-                help="PyCaret by itself fits on 0.70 and keeps the rest as a hold-out. We have a "
-                "test set of our own, so all training rows are used unless you say otherwise.",
+                help=_(
+                    "PyCaret's default is 0.70, with the rest as a hold-out. There is a separate "
+                    "test set here, so the default is all training rows."
+                ),
             )
             st.caption(
-                f"There are {prepared.rows_train:,} training rows; the result says how many of "
-                "them each model saw. The folds are drawn at random from them, whichever way the "
-                "test set was divided."
+                _(
+                    "There are {rows:,} training rows; the result shows how many of them each "
+                    "model was fitted on. The folds are drawn from them at random, however the "
+                    "test set was split.",
+                    rows=prepared.rows_train,
+                )
             )
-        with st.expander("Tune, combine, calibrate"):
+        with st.expander(_("Tune, combine, calibrate")):
             left, middle, right = st.columns(3)
             trials = left.number_input(
-                "Trials of a search",
+                _("Tuning trials"),
                 min_value=0,
                 max_value=500,
                 value=0,
                 step=5,
                 key="trials",
-                help="Optuna looks for better parameters of the best candidate; 0 does not.",
+                help=_("Optuna tunes the best candidate; 0 means no tuning."),
             )
             seconds = middle.number_input(
-                "Seconds for the search",
+                _("Time limit for tuning (s)"),
                 min_value=1,
                 max_value=86_400,
                 value=60,
                 step=30,
-                help="No trial is begun after so long.",
+                help=_("No trial starts after this time."),
                 key="tune-seconds",
             )
             budget = right.number_input(
-                "Seconds for all",
+                _("Time limit (s)"),
                 min_value=1,
                 max_value=86_400,
                 value=None,
                 step=60,
-                placeholder="no limit",
+                placeholder=_("no limit"),
                 key="budget",
-                help="The fold that ends after so long is the last; what is done is compared.",
+                help=_("Training stops at the end of a fold; finished candidates are compared."),
             )
             with st.container(horizontal=True):
                 blend = st.checkbox(
-                    "Blend the best three", key="blend", help="The mean of their probabilities."
+                    _("Blend the best three"),
+                    key="blend",
+                    help=_("The mean of their probabilities."),
                 )
                 stack = st.checkbox(
-                    "Stack the best three",
+                    _("Stack the best three"),
                     key="stack",
-                    help="A logistic regression on their forecasts.",
+                    help=_("A logistic regression on their probabilities."),
                 )
                 balanced = st.checkbox(
-                    "Weigh the classes alike",
+                    _("Balance the class weights"),
                     key="balanced",
-                    help="Only in candidates that can. The probabilities are not the shares then.",
+                    help=_(
+                        "Only for candidates that support it; the probabilities are then no "
+                        "longer calibrated."
+                    ),
                 )
             calibrate = st.segmented_control(
-                "Calibrate the best",
-                ["none", "sigmoid", "isotonic"],
+                _("Calibrate the best"),
+                list(CALIBRATIONS),
                 default="none",
                 required=True,
+                format_func=lambda name: str(CALIBRATIONS[name]),
                 key="calibrate",
-                help="Adds the best candidate with its probabilities calibrated on inner folds.",
+                help=_("Adds the best candidate with its probabilities calibrated on inner folds."),
             )
-        with st.expander("Threshold and more"):
+        with st.expander(_("Threshold and more")):
             aim = st.segmented_control(
-                "Choose the threshold by",
+                _("Choose the threshold by"),
                 list(AIMS),
                 default="project",
                 required=True,
-                format_func=lambda name: AIMS[name][0],
+                format_func=lambda name: str(AIMS[name][0]),
                 key="aim",
-                help="It is chosen on the forecasts of the validation folds, never on the test "
-                "set, for each candidate by itself; the served model labels by it.",
+                help=_(
+                    "Chosen on the validation folds, never on the test set, separately for each "
+                    "candidate; the served model uses it."
+                ),
             )
             st.caption(" ".join(f"**{title}**: {about}" for title, about in AIMS.values()))
             left, middle, right = st.columns(3)
             false_positive = left.number_input(
-                f"Cost of a wrong '{spec.positive}'",
+                _("Cost of a false '{positive}'", positive=project.words(spec.positive)),
                 min_value=0.0,
                 value=1.0,
                 key="cost-fp",
-                help="In any unit; only for the lowest cost.",
+                help=_("In any unit; used only by the aim cost."),
             )
             false_negative = middle.number_input(
-                f"Cost of a wrong '{spec.negative}'",
+                _("Cost of a false '{negative}'", negative=project.words(spec.negative)),
                 min_value=0.0,
                 value=1.0,
                 key="cost-fn",
-                help="In the same unit.",
+                help=_("In the same unit."),
             )
             learning = right.number_input(
-                "Seconds for the learning curve",
+                _("Time limit for the learning curve (s)"),
                 min_value=0,
                 max_value=3600,
                 value=20,
                 step=10,
                 key="learning",
-                help="Of the best candidate; 0 draws none.",
+                help=_("For the best candidate; 0 for none."),
             )
             refit = st.checkbox(
-                "Serve the best fitted again on all labelled rows",
+                _("Refit the best on all labelled rows for serving"),
                 key="refit",
-                help="The test rows too. The figures stay those of the model that was fitted on "
-                "the training rows; both models are kept and never confused.",
+                help=_(
+                    "Including the test rows. The metrics remain those of the model that was "
+                    "fitted on the training rows; both models are kept."
+                ),
             )
-        sent = st.button("Train", type="primary", icon=":material/model_training:", key="train")
+        sent = st.button(_("Train"), type="primary", icon=":material/model_training:", key="train")
     if sent:
         chosen = list(kinds.KINDS) if everything else chosen
         if not chosen:
-            st.error("No candidate is chosen. Tick at least one.")
+            st.error(_("No candidate is selected. Select at least one."))
         else:
             elements.submit(
                 settings,
@@ -279,13 +322,22 @@ def kept_of_cancelled() -> None:
     done = tracking.runs(settings, parent=last.run_id, status="FINISHED")
     if done:
         st.info(
-            "The training that ended early is not compared and registers nothing. What it had "
-            "done is kept:"
+            _(
+                "The training ended early: nothing was compared or registered. Its finished "
+                "candidates:"
+            )
         )
         with st.container(horizontal=True):
             for candidate in reversed(done):
                 loss = candidate.metrics.get("log_loss_cv", float("nan"))
-                elements.run_link(candidate.run_id, f"{candidate.name}, CV log loss {loss:.4f},")
+                elements.run_link(
+                    candidate.run_id,
+                    _(
+                        "{candidate}, CV log loss {loss:.4f},",
+                        candidate=elements.words(candidate.name),
+                        loss=loss,
+                    ),
+                )
 
 
 def comparison(run: tracking.RunInfo) -> None:
@@ -295,39 +347,55 @@ def comparison(run: tracking.RunInfo) -> None:
     threshold = float(run.params["threshold"])
     elements.figures(
         [
-            ("Best candidate", best["name"], "lowest log loss in cross-validation"),
             (
-                "Log loss, test set",
-                f"{best['log_loss_test']:.4f}",
-                f"{_interval(best, 'log_loss')}base rate {base:.4f}",
+                _("Best candidate"),
+                str(kinds.title(best["model"])),
+                _("lowest log loss in cross-validation"),
             ),
             (
-                "ROC AUC, test set",
-                f"{best['roc_auc_test']:.3f}",
-                f"{_interval(best, 'roc_auc')}0.5 is chance",
+                _("Log loss, test set"),
+                number(best["log_loss_test"], ".4f"),
+                _noted(best, "log_loss", _("base rate {base:.4f}", base=base)),
             ),
             (
-                "F1, test set",
-                f"{best['f1_test']:.3f}",
-                f"{_interval(best, 'f1')}threshold {threshold:.3g}",
+                _("ROC AUC, test set"),
+                number(best["roc_auc_test"], ".3f"),
+                _noted(best, "roc_auc", _("0.5 is chance")),
             ),
-            ("Rows fitted on", f"{best['rows_fit']:,}", f"of {run.metrics['rows_train']:,.0f}"),
+            (
+                _("F1, test set"),
+                number(best["f1_test"], ".3f"),
+                _noted(best, "f1", _("threshold {threshold:.3g}", threshold=threshold)),
+            ),
+            (
+                _("Rows fitted on"),
+                number(best["rows_fit"]),
+                _("of {rows:,.0f}", rows=run.metrics["rows_train"]),
+            ),
         ]
     )
     if state := performance.threshold_state(
         {"positive_rate": best.get("positive_rate_test", 0.5), "f1": best["f1_test"]}
     ):
-        st.warning(f"{THRESHOLD_TEXTS[state]} {THRESHOLD_TODO}", icon=":material/tune:")
+        text = str(sentences(THRESHOLD_TEXTS[state], THRESHOLD_TODO))
+        st.warning(text, icon=":material/tune:")
     for model, reason in _left_out(run):
-        st.warning(f"{kinds.title(model)} was left out: {elements.plain(reason)}")
+        st.warning(
+            _(
+                "{model} was left out: {reason}",
+                model=kinds.title(model),
+                reason=elements.plain(elements.words(reason)),
+            )
+        )
     with st.container(horizontal=True, vertical_alignment="center"):
         elements.run_link(run.run_id, "Treinamento")
         if run.is_sample:
             elements.sample_badge()
-    number = st.column_config.NumberColumn
+    column = st.column_config.NumberColumn
     shown = table.assign(
+        name=[str(kinds.title(model)) for model in table["model"]],
         best=["★" if model == run.params["best"] else "" for model in table["model"]],
-        view=[_view(model) for model in table["model"]],
+        view=[str(APPROACHES[_view(model)]) for model in table["model"]],
         run=[f"/runs?run={run_id}" for run_id in table["run_id"]],
     )
     st.dataframe(
@@ -347,34 +415,41 @@ def comparison(run: tracking.RunInfo) -> None:
         ],
         column_config={
             "best": st.column_config.TextColumn("", width=30),
-            "name": "Candidate",
+            "name": _("Candidate"),
             "view": st.column_config.TextColumn(
-                "Approach",
-                help="Regression fits the probability itself by a weighted sum; classification "
-                "sorts rows into groups and takes the share in each.",
+                _("Approach"),
+                help=_(
+                    "Regression fits the probability itself by a weighted sum; classification "
+                    "sorts rows into groups and takes the share in each."
+                ),
             ),
-            "log_loss_cv": number("Log loss, CV", format="%.4f"),
-            "log_loss_cv_std": number("± SD", format="%.4f"),
+            "log_loss_cv": column(_("Log loss, CV"), format="%.4f"),
+            "log_loss_cv_std": column(_("± SD"), format="%.4f"),
             **{
-                f"{name}_test": number(title, format="%.4f")
+                f"{name}_test": column(str(title), format="%.4f")
                 for name, title in metrics.TITLES.items()
             },
-            "threshold": number("Threshold", format="%.3f"),
-            "rows_fit": number("Rows fitted on", format="localized"),
-            "seconds_fit": number("Seconds", format="%.1f"),
-            "run": st.column_config.LinkColumn("Run", display_text="open"),
+            "threshold": column(_("Threshold"), format="%.3f"),
+            "rows_fit": column(_("Rows fitted on"), format="localized"),
+            "seconds_fit": column(_("Seconds"), format="%.1f"),
+            "run": st.column_config.LinkColumn(_("Run"), display_text=_("open")),
         },
     )
     st.caption(
-        "CV is the cross-validation on the training set, by which the best is chosen. The other "
-        "figures are on the test set, which no choice has looked at. Log loss in nats, of "
-        "probabilities; lower is better, and so for the Brier score."
+        _(
+            "CV is the cross-validation on the training set, by which the best is chosen. "
+            "The other metrics are on the test set, which no choice was based on. Log loss in "
+            "nats; lower log loss and Brier score are better."
+        )
     )
 
 
-def _interval(row: pd.Series, name: str) -> str:
+def _noted(row: pd.Series, name: str, note: str) -> str:
+    """Return the interval of a metric, if it is known, and a note."""
     low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
-    return "" if pd.isna(low) or pd.isna(high) else f"{low:.3f} to {high:.3f}; "
+    if pd.isna(low) or pd.isna(high):
+        return note
+    return _("{low:.3f} to {high:.3f}; {note}", low=low, high=high, note=note)
 
 
 def _view(model: str) -> str:
@@ -400,20 +475,25 @@ def registered(run: tracking.RunInfo) -> None:
     if not versions:
         return
     version = versions[-1]
-    st.subheader("4. Registered", anchor=False)
+    st.subheader(_("4. Registered"), anchor=False)
     served = version.about.rows_served
-    again = (
-        f" The served one was fitted again on all {served:,} labelled rows; the figures above "
-        "are of the one that was fitted on the training rows."
-        if version.about.evaluated_model and served
-        else ""
+    aliases = f" ({listed(version.aliases, 'unit')})" if version.aliases else ""
+    text = _(
+        "The best is **version {version}**{aliases} of {model}.",
+        version=version.version,
+        aliases=aliases,
+        model=spec.model,
     )
-    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    st.markdown(
-        f"The best is **version {version.version}**{aliases} of {spec.model}.{again} Registry has "
-        "its card, and decides whether it takes the champion's place."
+    if version.about.evaluated_model and served:
+        text += " " + _(
+            "It was refitted on all {rows:,} labelled rows for serving; the metrics above are of "
+            "the model that was fitted on the training rows.",
+            rows=served,
+        )
+    st.markdown(text + " " + _("Its model card and its promotion are on Registry."))
+    st.page_link(
+        "pages/registry/page.py", label=_("Go to Registry"), icon=":material/arrow_forward:"
     )
-    st.page_link("pages/registry/page.py", label="Go to Registry", icon=":material/arrow_forward:")
 
 
 def is_awaited() -> bool:
@@ -426,23 +506,23 @@ def is_awaited() -> bool:
 with elements.show_errors():
     prepared = storage.current_prepared(settings)
     elements.header(
-        "Train",
-        "Fit candidates on the training set, compare them on the test set, register the best.",
+        _("Train"),
+        _("Fit candidates on the training set, compare them on the test set, register the best."),
         is_sample=bool(prepared and prepared.is_sample),
     )
     if prepared is None:
-        st.info("There is no training set yet. Prepare the data first.")
+        st.info(_("There is no training set yet. Prepare the data first."))
         st.page_link(
-            "pages/prepare/page.py", label="Go to Prepare", icon=":material/arrow_forward:"
+            "pages/prepare/page.py", label=_("Go to Prepare"), icon=":material/arrow_forward:"
         )
         if snapshots.current(settings) is not None and spec.presets:
-            st.markdown("Or let a preset do both:")
+            st.markdown(_("Or do both with a preset:"))
             presets()
             elements.job_panel(settings, "prepare")
             elements.job_panel(settings, "train")
         code_snippets.panel(settings, "train")
         st.stop()
-    st.subheader("1. Choices", anchor=False)
+    st.subheader(_("1. Choices"), anchor=False)
     presets()
     training_set(prepared)
     form(prepared)
@@ -454,22 +534,22 @@ with elements.show_errors():
         kept_of_cancelled()
     last = tracking.last_run(settings, "train")
     if last is None:
-        st.info("Nothing trained yet. Choose candidates and press Train.")
+        st.info(_("Nothing is trained yet. Choose candidates and press Train."))
         code_snippets.panel(settings, "train")
         st.stop()
     if prepared.rules != spec.digest:
-        st.warning("The project file changed since these sets were made. Prepare again.")
+        st.warning(_("The project file changed since these sets were made. Prepare again."))
     elif last.params.get("prepared_by") != prepared.run_id:
         coming = running or preparing or is_awaited()
         if coming:
-            st.info("Below is the training before; that on the new sets comes next.")
+            st.info(_("This is the previous training; the training on the new sets comes next."))
         else:
-            st.warning("The prepared sets changed since this training. Train again.")
-    st.subheader("2. Comparison", anchor=False)
+            st.warning(_("The prepared sets changed since this training. Train again."))
+    st.subheader(_("2. Comparison"), anchor=False)
     comparison(last)
     evaluation_view.paired(settings, last)
     evaluation_view.curves(settings, spec, last)
-    st.subheader("3. One candidate in depth", anchor=False)
+    st.subheader(_("3. One candidate in detail"), anchor=False)
     evaluation_view.in_depth(settings, spec, last)
     registered(last)
 code_snippets.panel(settings, "train")

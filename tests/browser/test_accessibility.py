@@ -20,7 +20,7 @@ from tests.conftest import copy_home
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-PAGES = tuple(title for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
 WATCH = """() => {
   window.shifted = [];
   window.watching = new PerformanceObserver(list => {

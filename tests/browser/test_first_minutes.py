@@ -20,7 +20,7 @@ expect = playwright.expect
 BUTTON = "Run the whole life cycle on sample data"
 # what Streamlit itself says at its start
 BANNER = re.compile(r"You can now view your Streamlit app|URL: http://127\.0\.0\.1:\d+$")
-PAGES = tuple(title for title, _ in elements.PAGES.values())
+PAGES = tuple(str(title) for title, _ in elements.PAGES.values())
 LINKS = """
 new MutationObserver(() => {
   window.linked = window.linked || new Set();
@@ -135,14 +135,14 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
 
 def test_a_reset_leads_back_to_the_button(page, folder: Path) -> None:
     button = page.get_by_role("button", name=BUTTON)
-    page.get_by_text("Begin anew, or put a backup back").click()
+    page.get_by_text("Reset, or restore a backup").click()
     name = page.get_by_label("Type kobe to confirm")
     name.fill("kobe")
     name.press("Enter")
     press(page, "Move everything into a backup")
     button.wait_for(timeout=PATIENCE_MS)
-    page.get_by_text("Begin anew, or put a backup back").click()
-    expect(page.get_by_role("button", name="Put it back")).to_be_disabled()
+    page.get_by_text("Reset, or restore a backup").click()
+    expect(page.get_by_role("button", name="Restore")).to_be_disabled()
     keep(page, "first-4-anew")
     # all the while the terminal has shown the address, and nothing else
     assert terminal(folder) == []

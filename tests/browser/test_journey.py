@@ -37,7 +37,7 @@ def journey(page) -> dict[str, str]:
     keep(page, "3-prepare")
 
     go(page, "Train")
-    expect(page.get_by_text("Nothing trained yet")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Nothing is trained yet")).to_be_visible(timeout=PATIENCE_MS)
     press(page, "Train")
     shown["best"] = figure(page, "Best candidate")
     shown["log_loss"] = figure(page, "Log loss, test set")

@@ -35,11 +35,11 @@ def test_only_allowed_people_see_the_app(app: str, page, provider: Provider) -> 
         # the session forgets at once, the browser with this response
         with page.expect_response(lambda response: "/auth/logout" in response.url):
             among.get_by_role("button", name="Log out").click()
-        expect(page.get_by_text("please log in")).to_be_visible()
+        expect(page.get_by_text("Please log in")).to_be_visible()
 
     # a link into the app needs a log-in too
     page.goto(f"{app}/runs")
-    expect(page.get_by_text("please log in")).to_be_visible()
+    expect(page.get_by_text("Please log in")).to_be_visible()
     expect(page.get_by_role("heading", name="Runs")).to_have_count(0)
     assert CLIENT_SECRET not in page.content()
 
@@ -64,5 +64,5 @@ def test_only_allowed_people_see_the_app(app: str, page, provider: Provider) -> 
     expect(side.get_by_text("ana@example.org")).to_be_visible()
     log_out(side)
     page.goto(f"{app}/registry")
-    expect(page.get_by_text("please log in")).to_be_visible()
+    expect(page.get_by_text("Please log in")).to_be_visible()
     assert provider.failures == []

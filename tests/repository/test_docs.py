@@ -261,7 +261,7 @@ def test_every_figure_for_prometheus_is_documented() -> None:
 
 def titles() -> list[str]:
     """Return the titles of the pages in the sidebar."""
-    return [title for title, _ in elements.PAGES.values()]
+    return [str(title) for title, _ in elements.PAGES.values()]
 
 
 def test_every_page_has_its_section_of_the_guide() -> None:

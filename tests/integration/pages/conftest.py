@@ -16,7 +16,7 @@ from streamlit.util import calc_hash
 
 from core.jobs import supervision
 from core.monitoring import monitor
-from core.platform import mlflow_client, tracking
+from core.platform import messages, mlflow_client, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.scoring import score
 from core.serving import serve, server_process
@@ -48,6 +48,11 @@ class Lived:
         run = tracking.last_run(self.settings, step)
         assert run is not None
         return run
+
+
+def said(run: tracking.RunInfo, name: str) -> str:
+    """Return a fact that a run keeps as a tag, in words."""
+    return str(messages.loads(run.tags[f"courtside.{name}"]))
 
 
 @pytest.fixture(autouse=True)

@@ -48,8 +48,8 @@ def test_a_life_cycle_links_to_its_runs_and_the_filter_leaves_what_is_open(
     dimension = next(line for line in lines if line.number == "6.8")
     assert dimension.state == "partly"
     assert "built-in sample" in dimension.evidence
-    app = app.segmented_control(key="shown").set_value("Open").run()
+    app = app.segmented_control(key="shown").set_value("open").run()
     assert numbers(app) == [line.number for line in lines if line.state != "met"]
-    app = app.segmented_control(key="shown").set_value("What a grader checks").run()
+    app = app.segmented_control(key="shown").set_value("graded").run()
     assert numbers(app) == [line.number for line in lines if line.graded]
     assert "A grader checks: dimension stated." in text_of(app)

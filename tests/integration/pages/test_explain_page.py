@@ -98,7 +98,7 @@ def test_explainable_models_are_listed_with_the_champion_first(
 ) -> None:
     app = open_page(home.settings, "explain")
     assert app.selectbox(key="model").options == [
-        "Challenger and champion: version 1, Logistic regression",
+        "Challenger and Champion: version 1, Logistic regression",
         "Base rate, of the newest training",
     ]
 
@@ -110,24 +110,24 @@ def test_the_newest_explanation_is_shown_with_its_run_and_what_it_does_not_mean(
     assert not app.exception
     shown = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     strongest = tracking.table(home.settings, home.general.run_id, "importance").iloc[0]
-    assert shown["Needed most"] == (
+    assert shown["Most important"] == (
         strongest["feature"],
-        f"log loss +{strongest['mean']:.4f} when it is shuffled",
+        f"log loss +{strongest['mean']:.4f} when shuffled",
     )
-    assert shown["Moves forecasts most"][0] == home.general.strongest
+    assert shown["Largest contribution"][0] == home.general.strongest
     assert shown["Base"][0] == f"{home.general.base:.1%}"
     assert len(charts(app)) == 3
     assert {home.general.run_id, home.version.run_id} <= linked(app)
     text = text_of(app)
     for sentence in (
         "20 rows of the test set of its own training",
-        "It does not say that a feature is useless",
-        "need not cause the outcome",
+        "either can replace the other",
+        "not a cause of the outcome",
         "Such rows may not exist",
         "built-in sample, not real data",
     ):
         assert sentence in text
-    assert "older rows" not in text
+    assert "changed since this model was trained" not in text
 
 
 def test_partial_dependence_is_of_the_feature_that_is_chosen(
@@ -137,7 +137,7 @@ def test_partial_dependence_is_of_the_feature_that_is_chosen(
     assert app.selectbox(key="feature").value == home.general.strongest
     app = app.selectbox(key="feature").set_value("lat").run()
     assert charts(app)[-1]["layer"][0]["encoding"]["x"]["title"] == "lat: latitude, degrees"
-    assert "lat changes together with shot_distance (-0." in text_of(app)
+    assert "lat is correlated with shot_distance (-0." in text_of(app)
 
 
 def test_an_unexplained_candidate_says_so_and_is_explained_by_its_run_id(
@@ -163,7 +163,7 @@ def test_the_expected_time_is_shown_and_grows_with_the_rows(
     for rows in (50, 500):
         app.segmented_control(key="rows").set_value(rows).run()
         count = explain.predicted_rows(explain.Options(rows=rows), 6, int(run.metrics["rows_test"]))
-        sentences.append(f"The model is asked about {count:,} times: this takes about ")
+        sentences.append(f"About {count:,} predictions are needed: this takes about ")
         assert sentences[-1] in text_of(app)
     assert sentences[0] != sentences[1]
 
@@ -190,7 +190,7 @@ def test_older_rows_are_marked(
 ) -> None:
     settings = copy_home(home.settings, tmp_path / "home")
     prepare.run(settings, prepare.Options(rows={"season": ("2000-01",)}))
-    assert "These are older rows" in text_of(open_page(settings, "explain"))
+    assert "changed since this model was trained" in text_of(open_page(settings, "explain"))
 
 
 def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probability(
@@ -202,7 +202,7 @@ def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probabilit
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions").iloc[3]
     assert shown["Probability"] == f"{tested['courtside_probability']:.1%}"
     assert shown["Base"] == f"{home.row.base:.1%}"
-    assert shown["It was"] == (SPEC.positive if tested["courtside_label"] else SPEC.negative)
+    assert shown["Actual"] == (SPEC.positive if tested["courtside_label"] else SPEC.negative)
     (chart,) = charts(app)
     assert chart["layer"][0]["encoding"]["y"]["sort"][-1] == (
         f"This row  {tested['courtside_probability']:.1%}"
@@ -210,7 +210,7 @@ def test_the_explained_row_is_shown_with_its_label_and_its_way_to_the_probabilit
     assert home.row.run_id in linked(app)
     text = text_of(app)
     assert f"{SPEC.id} {home.row_id} of the test set" in text
-    assert "percentage points, exact" in text
+    assert "The values are exact." in text
 
 
 def test_a_row_of_the_test_set_is_submitted_by_its_id_and_a_changed_one_by_its_values(
@@ -253,7 +253,7 @@ def test_an_id_that_is_not_in_the_test_set_is_refused_at_once(
     start.options.append("**no**")  # as the browser does with typed text
     app = start.set_value("**no**").run()
     assert not app.exception
-    assert r"has the shot_id \*\*no\*\*. It holds" in app.error[0].value
+    assert r"has the shot_id \*\*no\*\*. Choose" in app.error[0].value
     assert not jobs.active(home.settings)
 
 
@@ -263,12 +263,11 @@ def test_notable_rows_are_offered(home: Home, open_page: Callable[..., AppTest])
     tested = tracking.table(home.settings, home.version.run_id, "test_predictions")
     missed = tested[tested["courtside_label"] == 0]["courtside_probability"].max()
     assert any(
-        f"the highest forecast, {tested['courtside_probability'].max():.1%}" in text
+        f"highest probability, {tested['courtside_probability'].max():.1%}" in text
         for text in offered
     )
     assert any(
-        f"{missed:.1%}" in text and ("missed, with" in text or "highest" in text)
-        for text in offered
+        f"{missed:.1%}" in text and ("missed, " in text or "highest" in text) for text in offered
     )
 
 

@@ -21,7 +21,7 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
-    (panel,) = [expander for expander in app.expander if expander.label == "The same in code"]
+    (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
     return "\n".join(str(block.value) for block in panel.code)
 
 

@@ -73,7 +73,7 @@ def texts(app: AppTest) -> str:
             },
             "auth.house.client_secret` is missing",
         ),
-        ({**AUTH, "my_house": {"client_id": "x"}}, "Call `auth.my_house`"),
+        ({**AUTH, "my_house": {"client_id": "x"}}, "Rename `auth.my_house`"),
     ],
     ids=["no file", "no secret", "short secret", "no callback", "named provider", "odd name"],
 )
@@ -91,7 +91,7 @@ def test_a_visitor_who_is_not_logged_in_sees_one_sentence_and_a_button(
     visit: Callable[..., AppTest],
 ) -> None:
     app = visit(AUTH)
-    assert texts(app) == "Courtside\nThis app is for people who are known here: please log in."
+    assert texts(app) == "Courtside\nPlease log in to use this app."
     assert [button.label for button in app.button] == ["Log in"]
 
 

@@ -200,23 +200,23 @@ def test_the_newest_report_reads_from_the_verdict_down_to_what_to_do(page, text_
     text = text_of(app)
     assert ":red-badge[alert] **lat**: Moved far." in text
     assert (
-        "Where nothing has changed, at most **0.4%** of windows of this size raise an alert of "
-        "performance or of a column by chance. The limits were set for 1.0% at most." in text
+        "at most **0.4%** of windows of this size raise an alert of performance or of a column. "
+        "The limits are set for at most 1.0%." in text
     )
-    assert "Labels: **0** are in, 400 are missing." in text
-    assert "an alarm needs about 1,400 labels; 1,400 more" in text
+    assert "Labels: **0** received, 400 missing." in text
+    assert "about 1,400 labels are needed: 1,400 more" in text
     assert "**Do it.**" in text
     assert {"Look at the raw data", "Bring labels"} <= set(links(app))
 
 
 def test_without_labels_the_columns_come_first_and_performance_says_why_not(page, text_of) -> None:
     app = page()
-    assert app.segmented_control(key="evidence").value == "Columns"
-    (table,) = (table.value for table in app.dataframe if "PSI" in table.value)
-    assert table["Column"].tolist() == ["lat"]
-    assert table["Verdict"].tolist() == [["alert"]]
-    app = app.segmented_control(key="evidence").set_value("Performance").run()
-    assert "No check of performance can be made. No labels. Bring labels." in text_of(app)
+    assert app.segmented_control(key="evidence").value == "columns"
+    (table,) = (table.value for table in app.dataframe if "psi" in table.value)
+    assert table["column"].tolist() == ["lat"]
+    assert table["verdict"].tolist() == [["alert"]]
+    app = app.segmented_control(key="evidence").set_value("performance").run()
+    assert "No check of performance is possible. No labels. Bring labels." in text_of(app)
 
 
 def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of) -> None:
@@ -247,7 +247,7 @@ def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None
 
 def test_answers_and_support_are_beside_the_density_of_the_probability(page) -> None:
     app = page()
-    app = app.segmented_control(key="evidence").set_value("Answers and support").run()
+    app = app.segmented_control(key="evidence").set_value("answers").run()
     titles = app.table[0].value["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
     assert titles.tolist() == ["PSI: predicted probability", "Domain AUC"]
     assert len(app.get("vega_lite_chart")) == 2
@@ -376,7 +376,7 @@ def test_a_report_of_an_older_app_that_kept_less_is_shown(copied, open_page, tex
     for name in ("drift", "densities", "confusion"):
         path.with_name(f"{name}.parquet").unlink()
     app = open_page(copied.settings, "monitor")
-    for view in ("Columns", "Answers and support"):
+    for view in ("columns", "answers"):
         app = app.segmented_control(key="evidence").set_value(view).run()
         assert not app.exception
     assert not app.error

@@ -22,7 +22,7 @@ NEXT = {
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
     "monitor": ("Nothing to compare yet.", "Go to Score"),
-    "runs": ("No run yet.", None),
+    "runs": ("There are no runs yet.", None),
 }
 CHARTS = ("vega_lite_chart", "arrow_vega_lite_chart")
 

@@ -16,6 +16,7 @@ from core.platform.config import Settings
 from core.predictions_log import predictions
 from core.serving import server
 from tests.conftest import copy_home
+from tests.integration.pages.conftest import said
 
 SPEC = project.load("kobe")
 SAMPLE = "built-in sample, not real data"
@@ -176,11 +177,9 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     run, shown = lived.run("monitor"), metrics_of(app)
     assert run.tags["courtside.verdict"] == "does_not_fit"
     verdict = app.error[0].value
-    assert verdict.startswith(f"## {run.tags['courtside.verdict_title']}\n")
-    assert run.tags["courtside.verdict_text"] in verdict
-    assert f"**{run.tags['courtside.verdict_todo']}**" in [
-        element.value for element in app.markdown
-    ]
+    assert verdict.startswith(f"## {said(run, 'verdict_title')}\n")
+    assert said(run, "verdict_text") in verdict
+    assert f"**{said(run, 'verdict_todo')}**" in [element.value for element in app.markdown]
     assert shown["Current rows"][0] == f"{run.metrics['rows_current']:,.0f}"
     for label, name, digits in (
         ("Skill over base rate", "skill", 4),
@@ -190,7 +189,7 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     ):
         current, reference = (run.metrics[f"{name}_{side}"] for side in ("current", "reference"))
         assert shown[label][0] == f"{current:.{digits}f}"
-        assert shown[label][1].startswith(f"{reference:.{digits}f} ")
+        assert shown[label][1].endswith(f" {reference:.{digits}f}")
     of_model = model_store.require_version(lived.settings, SPEC.model, "champion").run_id
     assert {run.run_id, lived.run("score").run_id, of_model} <= linked_runs(app)
     stored = tracking.table(lived.settings, run.run_id, "checks")
@@ -204,7 +203,7 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
 
 def test_monitor_draws_the_column_that_is_chosen(lived, open_page: Callable[..., AppTest]) -> None:
     app = open_page(lived.settings, "monitor")
-    app = app.segmented_control(key="evidence").set_value("Columns").run()
+    app = app.segmented_control(key="evidence").set_value("columns").run()
     assert len(app.get("vega_lite_chart")) == 2
     chosen = app.selectbox(key="feature")
     assert sorted(chosen.options) == sorted([*SPEC.features, "predicted probability"])
@@ -227,8 +226,8 @@ def test_the_overview_shows_each_stage_done_and_the_verdict(
     runs = {step: lived.run(step) for step in STEP_OF}
     assert {run.run_id for run in runs.values()} <= linked_runs(app)
     monitored = runs["monitor"]
-    assert monitored.tags["courtside.verdict_title"] in text
-    assert monitored.tags["courtside.verdict_todo"] in text
+    assert said(monitored, "verdict_title") in text
+    assert said(monitored, "verdict_todo") in text
     # six stages and the alerts
     assert text.count("sample data") == 7
     for figure in (
@@ -266,12 +265,13 @@ def test_runs_shows_one_runs_metrics_parameters_and_files(
     assert run.run_id in text
     assert SAMPLE in text
     assert "settings.json" in text
-    tables = {table.value.columns[0]: table.value for table in app.dataframe}
-    metrics = tables["Metric"].set_index("Metric")["Value"]
+    metrics, parameters = (
+        table.value.set_index("name")["value"] for table in list(app.dataframe)[:2]
+    )
     assert {name: float(value.replace(",", "")) for name, value in metrics.items()} == {
         name: pytest.approx(value, rel=1e-5) for name, value in run.metrics.items()
     }
-    assert dict(tables["Parameter"].itertuples(index=False)) == dict(run.params)
+    assert parameters.to_dict() == dict(run.params)
 
 
 def test_the_training_run_links_to_its_candidate_and_back(

@@ -277,7 +277,7 @@ def test_train_without_a_candidate_is_refused_in_words(
     app.pills(key="candidates").set_value([])
     press(app, "Train")
     assert not app.exception
-    assert "No candidate is chosen" in app.error[0].value
+    assert "No candidate is selected" in app.error[0].value
     assert not jobs.latest(copied.settings)
 
 

@@ -22,6 +22,7 @@ from core.monitoring import monitor
 from core.platform import model_store, project, storage, tracking
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message
 from core.training import train
 from pages.shared import elements
 
@@ -197,7 +198,7 @@ def test_only_a_project_with_a_checklist_has_its_page(
         shown[name] = elements.offered()
     assert shown["kobe"] == elements.PAGES
     assert elements.PAGES.items() - shown["rain"].items() == {
-        ("checklist", ("Checklist", "checklist"))
+        ("checklist", (Message("Checklist"), "checklist"))
     }
     monkeypatch.setenv("COURTSIDE_PROJECT", "No such name")
     assert elements.offered() == elements.PAGES

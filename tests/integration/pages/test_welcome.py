@@ -11,10 +11,10 @@ from core.jobs import chains, jobs
 from core.platform import lifecycle, process
 from core.platform.config import Settings
 from core.runtime import backup
-from tests.integration.pages.conftest import Lived
+from tests.integration.pages.conftest import Lived, said
 
 BUTTON = "Run the whole life cycle on sample data"
-REAL = "Now with the real data"
+REAL = "Run on the real data"
 SAMPLE_MARK = ":orange[:material/science: sample data]"
 STEPS = [step for step, _ in lifecycle.whole()]
 
@@ -54,8 +54,8 @@ def test_a_newcomer_presses_one_button_and_sees_every_stage(
     text = text_of(app.run())
     assert "Stage 3 of 6" in text
     assert text.count("not yet") == 3
-    app = press(app, "Cancel all of it")
-    assert "Cancelled at Train. What was done before stands." in text_of(app)
+    app = press(app, "Cancel all")
+    assert "Cancelled at Train. Results of earlier steps are unchanged." in text_of(app)
     assert not jobs.active(settings)
 
 
@@ -91,8 +91,8 @@ def test_it_ends_with_the_verdict_and_the_real_data_come_next(
     run = copied.run("monitor")
     text = text_of(app)
     # on sample rows, and marked so
-    assert app.subheader[0].value.endswith(f": {run.tags['courtside.verdict_title']} {SAMPLE_MARK}")
-    assert f"**What to do:** {run.tags['courtside.verdict_todo']}" in text
+    assert app.subheader[0].value.endswith(f": {said(run, 'verdict_title')} {SAMPLE_MARK}")
+    assert f"**What to do:** {said(run, 'verdict_todo')}" in text
     assert "See the whole report" in text
     assert f"**{copied.run('train').metrics['log_loss_test']:.4f}** log loss on test" in text
     app = press(app, REAL)
@@ -115,7 +115,7 @@ def test_a_reset_asks_for_the_name_and_restarts_the_app(
     assert app.button(key="reset").disabled
     app.text_input(key="confirm-reset").set_value(settings.project).run()
     app = press(app, "Move everything into a backup")
-    assert "The app starts again." in text_of(app)
+    assert "The app is restarting." in text_of(app)
     assert restarts == [settings.environment()]
     # as the app does when it starts
     name = backup.finish(settings)
@@ -125,7 +125,7 @@ def test_a_reset_asks_for_the_name_and_restarts_the_app(
     assert stored.name == name
     assert app.button(key="restore").disabled
     app.checkbox(key="sure-restore").check().run()
-    app = press(app, "Put it back")
+    app = press(app, "Restore")
     backup.finish(settings)
     assert backup.size(settings) > 0
     assert BUTTON not in labels(open_page(settings, "overview", warm=False))

@@ -1,0 +1,84 @@
+"""What pages say comes from the catalogue alone: with one of nonsense, no English word is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.platform import project
+from core.platform.config import CODE_ROOT, Settings
+from tests import nonsense
+
+PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.py"))
+
+
+@pytest.fixture(scope="module")
+def words() -> set[str]:
+    return nonsense.vocabulary()
+
+
+@pytest.fixture(scope="module")
+def data(shots: pd.DataFrame) -> set[str]:
+    """Names and values of the table, which are the same in every language."""
+    spec = project.load("kobe")
+    texts = shots.select_dtypes("object")
+    values = {value for name in texts for value in texts[name].dropna().unique()}
+    return {*shots.columns, *spec.engineered, *map(str, values)}
+
+
+def kinds(app: AppTest) -> list[str]:
+    return [type(element).__name__ for element in app._tree]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("home", ["full", "empty"])
+def test_only_the_words_of_a_page_change(
+    page: str,
+    home: str,
+    request: pytest.FixtureRequest,
+    open_page: Callable[..., AppTest],
+    monkeypatch: pytest.MonkeyPatch,
+    words: set[str],
+    data: set[str],
+) -> None:
+    settings: Settings = (
+        request.getfixturevalue("lived").settings
+        if home == "full"
+        else request.getfixturevalue("settings")
+    )
+    english = open_page(settings, page)
+    assert not english.exception
+    nonsense.speak(monkeypatch)
+    app = open_page(settings, page, lang="pt")
+    assert not app.exception
+    assert kinds(app) == kinds(english)
+    texts = [*nonsense.texts_of(app)]
+    assert len(texts) > 10
+    assert nonsense.english_in(texts, words, data) == []
+
+
+def test_the_language_is_kept_in_the_address_and_between_pages(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, "acquire", lang="pt")
+    assert app.title[0].value == "Adquirir"
+    app.switch_page("pages/prepare/page.py").run()
+    assert app.title[0].value == "Preparar"
+    assert app.query_params["lang"] in ("pt", ["pt"])
+
+
+def test_english_is_the_language_of_a_visit_that_names_none(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    app = open_page(settings, "acquire")
+    assert app.title[0].value == "Acquire"
+    assert "lang" not in app.query_params
+
+
+def test_a_language_that_does_not_exist_is_english(
+    settings: Settings, open_page: Callable[..., AppTest]
+) -> None:
+    assert open_page(settings, "acquire", lang="xx").title[0].value == "Acquire"
