@@ -17,6 +17,7 @@ from core.platform import bounds, csv_dialect, project, schema, storage, tables,
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -71,7 +72,7 @@ class Result:
     snapshot: str
     rows: int
     columns: int
-    warnings: tuple[str, ...]
+    warnings: tuple[Words, ...]
     dialects: tuple[str, ...] = ()
 
 
@@ -113,9 +114,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         brought = _collect(settings, spec, options, Path(temporary), progress)
         files, left_out = _unpacked(settings, spec, options, brought, Path(temporary))
         _refuse_twins(files)
-        progress.update(0.4, "Reading the files")
+        progress.update(0.4, Message("Reading the files"))
         raw, notes, columns, dialects = _read(settings, spec, files, options)
-        progress.update(0.5, f"Checking {len(raw):,} rows")
+        progress.update(0.5, Message("Checking {rows:,} rows", rows=len(raw)))
         unread = [name for name in columns if name not in raw]
         inspected = schema.inspect_source(raw, spec, unread)
         findings = (*inspected.findings, *notes, *left_out)
@@ -134,14 +135,16 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         inspected.required()
         snapshot = _snapshot(settings, spec, options, files, rows_raw, width, run_id, dialects)
-        progress.update(0.6, "Gathering the picture of the data")
+        progress.update(0.6, Message("Describing the data"))
         record = _record(spec, inspected.frame, snapshot, options)
-        progress.update(0.85, "Recording the run")
+        progress.update(0.85, Message("Recording the run"))
         tracking.log(settings, run_id, record)
         snapshots.keep(settings, snapshot, [file.path for file in files])
         if options.source == "download":
             storage.forget_downloads(settings)
-        progress.update(1.0, f"{rows_raw:,} rows, {width} columns")
+        progress.update(
+            1.0, Message("{rows:,} rows, {columns:,} columns", rows=rows_raw, columns=width)
+        )
     warnings = tuple(finding.text for finding in findings if finding.severity == "warning")
     written = tuple(dict.fromkeys(dialect.code for dialect in dialects if dialect is not None))
     return Result(run_id, snapshot.id, rows_raw, width, warnings, written)
@@ -237,12 +240,15 @@ def _collect(
 ) -> list[_File]:
     """Return the files of the source; zip files are not unpacked yet."""
     if options.source == "sample":
-        progress.update(0.1, "Making the sample")
+        progress.update(0.1, Message("Creating the sample"))
         tables = project.sample_tables(settings.project)
         sample = part(spec.name, "sample")
         if sample is None:
             raise InputError(
-                f"The project '{spec.name}' has no built-in sample. Acquire a file instead."
+                Message(
+                    "The project '{name}' has no built-in sample. Acquire a file instead.",
+                    name=spec.name,
+                )
             )
         frame = sample.generate(tables, seed=options.seed)
         path = temporary / "sample.parquet"
@@ -250,7 +256,7 @@ def _collect(
         return [_File(f"sample-{options.seed}.parquet", path)]
     if options.source == "snapshot":
         if options.snapshot is None:
-            raise InputError("No snapshot is named. Choose one that is listed.")
+            raise InputError(Message("No snapshot is named. Choose one that is listed."))
         stands = snapshots.find(settings, options.snapshot)
         paths = snapshots.paths(settings, stands)
         return [
@@ -259,10 +265,10 @@ def _collect(
         ]
     if options.source == "download":
         return _downloaded(settings, spec, progress)
-    progress.update(0.1, "Looking for the files")
+    progress.update(0.1, Message("Looking for the files"))
     if options.source == "upload":
         if not options.uploads:
-            raise InputError("No file was uploaded. Choose one or several files.")
+            raise InputError(Message("No file was uploaded. Choose one or several files."))
         return [
             _File(upload.name, storage.uploaded(settings, upload)) for upload in options.uploads
         ]
@@ -281,7 +287,9 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     path = options.path or settings.raw_dir
     if path is None:
         raise NotReadyError(
-            "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
+            Message(
+                "No folder is set. Start the app with COURTSIDE_RAW_DIR=<folder with the files>."
+            )
         )
     if options.source == "file":
         return [_File(path.name, path)]
@@ -289,14 +297,21 @@ def _in_the_folder(settings: Settings, options: Options) -> list[_File]:
     missing = [name for name in options.files if name not in by_name]
     if missing:
         raise InputError(
-            f"There is no {', '.join(missing)} in {path} any more. Found: {', '.join(by_name)}."
+            Message(
+                "{missing} is no longer in {path}. Found: {files}.",
+                missing=missing,
+                path=path,
+                files=list(by_name),
+            )
         )
     return [_File(name, by_name[name]) for name in options.files or by_name]
 
 
 def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> list[_File]:
     if not spec.downloads:
-        raise InputError(f"The project '{spec.name}' names no files to download.")
+        raise InputError(
+            Message("The project '{name}' names no files to download.", name=spec.name)
+        )
     total = sum(item.size for item in spec.downloads)
     before = 0
     files = []
@@ -307,7 +322,12 @@ def _downloaded(settings: Settings, spec: ProjectSpec, progress: Progress) -> li
             done = (before + have) / 1e6
             progress.update(
                 0.05 + 0.35 * (before + have) / total,
-                f"Downloading {name}: {done:.1f} of {total / 1e6:.1f} MB",
+                Message(
+                    "Downloading {name}: {done:.1f} of {total:.1f} MB",
+                    name=name,
+                    done=done,
+                    total=total / 1e6,
+                ),
             )
 
         report(0)
@@ -344,7 +364,11 @@ def _unpacked(
         taken += fitting
         for member in members:
             if member not in fitting:
-                text = f"'{member.name}' in '{file.name}' was left out: it has other columns."
+                text = Message(
+                    "'{name}' in '{archive}' was skipped: it has other columns.",
+                    name=member.name,
+                    archive=file.name,
+                )
                 left_out.append(Finding("warning", "file", "", None, "", "", text))
     return taken, left_out
 
@@ -364,7 +388,13 @@ def _refuse_twins(files: Sequence[_File]) -> None:
     for file in files:
         digest = storage.sha256(file.path)
         if digest in seen:
-            raise InputError(f"'{file.name}' is the same file as '{seen[digest]}'. Bring it once.")
+            raise InputError(
+                Message(
+                    "'{name}' is the same file as '{other}'. Bring it once.",
+                    name=file.name,
+                    other=seen[digest],
+                )
+            )
         seen[digest] = file.name
 
 
@@ -385,7 +415,7 @@ def _read(
         except InputError as error:
             faults.append(error.message)
     if faults:
-        raise InputError(" ".join(faults))
+        raise InputError(sentences(*faults))
     # the size of unpacked files has not been checked yet
     size = sum(file.path.stat().st_size for file in files)
     bounds.check_bytes(", ".join(file.name for file in files), size, storage.upload_limit(settings))
@@ -396,11 +426,21 @@ def _read(
         shapes.append({taken.get(name, name) for name in head.columns})
         if shapes[-1] != shapes[0]:
             raise InputError(
-                f"'{file.name}' has other columns than '{files[0].name}' "
-                f"({', '.join(sorted(shapes[-1] ^ shapes[0])[:5])}). Bring files of one shape."
+                Message(
+                    "'{name}' has other columns than '{other}' ({columns}). Bring files with the "
+                    "same columns.",
+                    name=file.name,
+                    other=files[0].name,
+                    columns=sorted(shapes[-1] ^ shapes[0])[:5],
+                )
             )
         for alias, name in taken.items():
-            text = f"In '{file.name}' the column '{alias}' is taken as '{name}'."
+            text = Message(
+                "In '{name}' the column '{alias}' is read as '{column}'.",
+                name=file.name,
+                alias=alias,
+                column=name,
+            )
             notes.append(Finding("warning", "alias", name, None, "", "", text))
         notes += [Finding("warning", "file", "", None, "", "", text) for text in head.notes]
     frames = [

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.tables import SUFFIXES
 
 MAX_MEMBERS = 200
@@ -54,7 +55,7 @@ def unpack(path: Path, name: str, folder: Path, *, limit: int) -> list[tuple[str
     """
     tables = list(_members(path, name, folder, _Room(limit, limit), deep=True))
     if not tables:
-        raise InputError(f"'{name}' holds no .csv or .parquet file.")
+        raise InputError(Message("'{name}' holds no .csv or .parquet file.", name=name))
     return tables
 
 
@@ -72,7 +73,9 @@ def _members(
     try:
         archive = zipfile.ZipFile(path)
     except (*_BROKEN, OSError) as error:
-        raise InputError(f"'{name}' is not a zip file, or a broken one.") from error
+        raise InputError(
+            Message("'{name}' is not a zip file, or a broken one.", name=name)
+        ) from error
     with archive:
         infos = archive.infolist()
         _refuse(infos, name, room)
@@ -90,16 +93,29 @@ def _members(
             except (*_BROKEN, OSError) as error:
                 if getattr(error, "errno", None):  # an error of the disk, not of the file
                     raise
-                raise InputError(f"'{label}' in '{name}' is broken and cannot be read.") from error
+                raise InputError(
+                    Message(
+                        "'{label}' in '{name}' is broken and cannot be read.",
+                        label=label,
+                        name=name,
+                    )
+                ) from error
             if suffix == ".zip":
-                yield from _members(target, f"{label} in {name}", folder, room, deep=False)
+                yield from _members(target, f"{name}/{label}", folder, room, deep=False)
             else:
                 yield label, target
 
 
 def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
     if len(infos) > MAX_MEMBERS:
-        raise InputError(f"'{name}' holds {len(infos):,} files; at most {MAX_MEMBERS} are taken.")
+        raise InputError(
+            Message(
+                "'{name}' contains {files:,} files; the limit is {most:,}.",
+                name=name,
+                files=len(infos),
+                most=MAX_MEMBERS,
+            )
+        )
     for info in infos:
         # ZipInfo turns a backslash into a slash on Windows only
         given = info.orig_filename.replace("\\", "/")
@@ -107,11 +123,17 @@ def _refuse(infos: list[zipfile.ZipInfo], name: str, room: _Room) -> None:
         link = stat.S_ISLNK(info.external_attr >> 16)
         if out or link or PureWindowsPath(given).drive:
             raise InputError(
-                f"'{name}' holds a path that leads out of it ({given[:60]!r}). Nothing was "
-                "unpacked. Pack the tables alone, without their folders."
+                Message(
+                    "'{name}' contains a path that leads out of it ({path!r}). Nothing was "
+                    "unpacked. Pack the tables alone, without their folders.",
+                    name=name,
+                    path=given[:60],
+                )
             )
         if info.flag_bits & 1:
-            raise InputError(f"'{name}' is encrypted. Unpack it and bring the files.")
+            raise InputError(
+                Message("'{name}' is encrypted. Unpack it and bring the files.", name=name)
+            )
     size = sum(info.file_size for info in infos)
     if size > room.left:
         raise InputError(_too_large(name, room.limit - room.left + size, room.limit))
@@ -127,8 +149,10 @@ def _copy(source: IO[bytes], target: Path, name: str, room: _Room) -> None:
             file.write(block)
 
 
-def _too_large(name: str, size: int, limit: int) -> str:
-    return (
-        f"'{name}' holds {size / 1e6:,.1f} MB or more once it is unpacked; at most "
-        f"{limit / 1e6:,.1f} are taken."
+def _too_large(name: str, size: int, limit: int) -> Message:
+    return Message(
+        "'{name}' has {size:,.1f} MB or more once it is unpacked; the limit is {most:,.1f} MB.",
+        name=name,
+        size=size / 1e6,
+        most=limit / 1e6,
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
+from core.stats.drift import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,7 +24,7 @@ def class_balance(
     Parameters
     ----------
     counts : DataFrame
-        Columns `set`, `label` (class names), `rows`.
+        Columns `set` (a code of `style.SET_LABELS`), `label` (class names), `rows`.
 
     Examples
     --------
@@ -32,6 +34,7 @@ def class_balance(
     """
     import altair as alt
 
+    counts = counts.assign(set=counts["set"].map(style.set_name))
     sets = counts["set"].unique().tolist()
     table = counts.assign(
         share=counts["rows"] / counts.groupby("set")["rows"].transform("sum"),
@@ -40,25 +43,25 @@ def class_balance(
     after = table.groupby("set")["share"].cumsum()
     table = table.assign(start=after - table["share"], end=after, middle=after - table["share"] / 2)
     base = alt.Chart(table).encode(
-        y=alt.Y("set:N", title="Set", sort=sets),
+        y=alt.Y("set:N", title=_("Set"), sort=sets),
         tooltip=[
-            alt.Tooltip("set:N", title="Set"),
-            alt.Tooltip("label:N", title="Label"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
-            alt.Tooltip("share:Q", title="Share", format=".1%"),
+            alt.Tooltip("set:N", title=_("Set")),
+            alt.Tooltip("label:N", title=_("Label")),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
+            alt.Tooltip("share:Q", title=_("Share"), format=".1%"),
         ],
     )
     bars = base.mark_bar().encode(
-        x=style.share_x("start:Q", "Share of rows (%)", domain=[0, 1]),
+        x=style.share_x("start:Q", _("Share of rows (%)"), domain=[0, 1]),
         x2=alt.X2("end:Q"),
-        color=style.pair("label:N", "Label", {positive: "made", negative: "missed"}),
+        color=style.pair("label:N", _("Label"), {positive: "made", negative: "missed"}),
     )
     # a narrow segment has no room for its text; the tooltip shows it
     words = base.transform_filter("datum.share > 0.15").mark_text(color=style.ON_DARK)
     return style.finish(
         [bars, words.encode(x=alt.X("middle:Q"), text=alt.Text("share:Q", format=".1%"))],
         title,
-        "Share of each label in each set",
+        _("Share of each label in each set"),
         height=style.height_of(len(sets), band=48, legend=True),
     )
 
@@ -69,7 +72,7 @@ def make_rate_by(
     *,
     axis_title: str | None = None,
     average: float | None = None,
-    rate_title: str = "Make rate",
+    rate_title: str = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Show a rate with its interval for each value of a column.
@@ -84,6 +87,8 @@ def make_rate_by(
         Meaning of the column, with its unit.
     average : float, optional
         Drawn as a rule.
+    rate_title : str
+        Meaning of the rate; by default the make rate.
 
     Examples
     --------
@@ -95,7 +100,8 @@ def make_rate_by(
     import altair as alt
 
     numeric = pd.api.types.is_numeric_dtype(table[by]) and len(table) > 10
-    name = axis_title or by
+    name, rate_title = axis_title or by, rate_title or _("Make rate")
+    table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     if numeric:
         scale = alt.Scale(zero=False, nice=False, padding=12)
         x = alt.X(f"{by}:Q", title=name, sort=None, scale=scale)
@@ -107,14 +113,16 @@ def make_rate_by(
         tooltip=[
             alt.Tooltip(f"{by}:{'Q' if numeric else 'N'}", title=name),
             alt.Tooltip("rate:Q", title=rate_title, format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
-            alt.Tooltip("rows:Q", title="Rows with a label", format=","),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
+            alt.Tooltip("rows:Q", title=_("Rows with a label"), format=","),
         ],
     )
     layers: list[alt.Chart] = []
     if average is not None:
-        layers.append(style.rule("y", average, f"Average of all rows: {average:.1%}"))
+        layers.append(
+            style.rule("y", average, _("Average of all rows: {average:.1%}", average=average))
+        )
     low, rate = (
         style.share_y(field, f"{rate_title} (%)", zero=False) for field in ("low:Q", "rate:Q")
     )
@@ -122,7 +130,9 @@ def make_rate_by(
     spread = base.mark_rule(color=accent, opacity=0.55, strokeWidth=2)
     points = base.mark_point(color=accent, filled=True, size=70, opacity=1)
     layers += [spread.encode(y=low, y2=alt.Y2("high:Q")), points.encode(y=rate)]
-    return style.finish(layers, title, f"{rate_title} by {name}")
+    return style.finish(
+        layers, title, _("{rate_title} by {name}", rate_title=rate_title, name=name)
+    )
 
 
 def missing_bars(
@@ -156,27 +166,27 @@ def missing_bars(
     table = table.assign(shown=shown, share=share)
     top = max(int(table["missing"].max()) if len(table) else 0, 1)
     tooltip = [
-        alt.Tooltip("column:N", title="Column"),
-        alt.Tooltip("missing:Q", title="Missing values", format=","),
+        alt.Tooltip("column:N", title=_("Column")),
+        alt.Tooltip("missing:Q", title=_("Missing values"), format=","),
     ]
     if rows:
-        tooltip.append(alt.Tooltip("share:Q", title="Share of rows", format=".1%"))
+        tooltip.append(alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"))
     bars = (
         alt.Chart(table)
         .mark_bar(color=style.PALETTE["accent"])
         .encode(
             x=alt.X(
                 "missing:Q",
-                title="Missing values (rows)",
+                title=_("Missing values (rows)"),
                 scale=alt.Scale(domain=[0, top]),
                 axis=alt.Axis(format=",d", values=[0, 1] if top == 1 else alt.Undefined),
             ),
-            y=style.names(shown, "Column"),
+            y=style.names(shown, _("Column")),
             tooltip=tooltip,
         )
     )
     return style.finish(
-        [bars], title, "Missing values by column", height=style.height_of(len(table))
+        [bars], title, _("Missing values by column"), height=style.height_of(len(table))
     )
 
 
@@ -208,8 +218,10 @@ def class_density(
         for word, name in ((positive, "positive"), (negative, "negative"))
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
-    layers = density_charts.layers(table, axis_title, roles, of="the class")
-    return style.finish(layers, title, f"Distribution of {axis_title} by label")
+    layers = density_charts.layers(table, axis_title, roles, of=_("the class"))
+    return style.finish(
+        layers, title, _("Distribution of {axis_title} by label", axis_title=axis_title)
+    )
 
 
 def slice_bars(
@@ -229,7 +241,8 @@ def slice_bars(
     """
     import altair as alt
 
-    words = {positive: "made", negative: "missed", "without label": "neutral"}
+    words = {positive: "made", negative: "missed", _("without label"): "neutral"}
+    binned = binned.assign(label=binned["label"].replace(OTHERS, _("others")))
     columns = ("positive", "negative", "unlabelled")
     parts = [
         binned[["place", "label"]].assign(result=word, rows=binned[name], order=order)
@@ -241,17 +254,17 @@ def slice_bars(
         .mark_bar()
         .encode(
             x=style.labels(labels, axis_title),
-            y=alt.Y("rows:Q", title="Rows", axis=alt.Axis(format=",d")),
+            y=alt.Y("rows:Q", title=_("Rows"), axis=alt.Axis(format=",d")),
             order=alt.Order("order:Q"),
-            color=style.pair("result:N", "Label", words),
+            color=style.pair("result:N", _("Label"), words),
             tooltip=[
                 alt.Tooltip("label:N", title=axis_title),
-                alt.Tooltip("result:N", title="Label"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("result:N", title=_("Label")),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )
-    return style.finish([bars], title, f"Rows by {axis_title} and label")
+    return style.finish([bars], title, _("Rows by {axis_title} and label", axis_title=axis_title))
 
 
 def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.LayerChart:
@@ -275,26 +288,26 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     base = alt.Chart(table).encode(
         x=alt.X(
             "one:N",
-            title="Column",
+            title=_("Column"),
             sort=names,
             axis=alt.Axis(labelAngle=-45, labelLimit=160, labelOverlap=False),
         ),
         y=alt.Y(
             "other:N",
-            title="Other column",
+            title=_("Other column"),
             sort=names,
             axis=alt.Axis(labelLimit=160, labelOverlap=False),
         ),
         tooltip=[
-            alt.Tooltip("one:N", title="Column"),
-            alt.Tooltip("other:N", title="and"),
-            alt.Tooltip("correlation:Q", title="Correlation", format=".3f"),
+            alt.Tooltip("one:N", title=_("Column")),
+            alt.Tooltip("other:N", title=_("Other column")),
+            alt.Tooltip("correlation:Q", title=_("Correlation"), format=".3f"),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "correlation:Q",
-            title="Correlation",
+            title=_("Correlation"),
             scale=alt.Scale(
                 domain=[-1, 0, 1],
                 range=[style.PALETTE["below"], style.SHARES[0], style.PALETTE["above"]],
@@ -314,6 +327,6 @@ def correlation_map(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     return style.finish(
         [cells, words],
         title,
-        "Correlation of each pair of columns",
+        _("Correlation of each pair of columns"),
         height=style.height_of(len(names), band=22, legend=True) + 60,
     )

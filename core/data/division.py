@@ -13,6 +13,7 @@ from core.data.prepare_inputs import Earlier, Inputs
 from core.data.split_checks import Split
 from core.platform import schema
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 
 
@@ -78,12 +79,19 @@ def refuse(plan: Plan) -> None:
     """
     spec = plan.spec
     if fault := spec.fault_of(plan.features):
-        raise InputError(f"These features cannot be used: {fault}. Choose others.")
+        raise InputError(
+            Message("These features cannot be used: {fault}. Choose others.", fault=fault)
+        )
     if unknown := [name for name in plan.rows if name not in spec.columns]:
-        raise InputError(f"The project has no column {', '.join(unknown)} to filter rows by.")
+        raise InputError(
+            Message("The project has no column {columns} to filter rows by.", columns=unknown)
+        )
     if plan.split == "group" and spec.group is None:
         raise InputError(
-            f"The project '{spec.name}' names no column of groups. Split at random or by time."
+            Message(
+                "The project '{name}' names no column of groups. Split at random or by time.",
+                name=spec.name,
+            )
         )
 
 

@@ -15,6 +15,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from core.platform.errors import DownloadError
+from core.platform.messages import Message
 from core.platform.project import Download
 
 CONNECT_SECONDS = 10.0
@@ -29,7 +30,7 @@ _BUSY = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _EARLY = "it ended too early"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_LATER = "Press Acquire again later, or bring the file as an upload."
+_LATER = Message("Press Acquire again later, or bring the file as an upload.")
 
 
 def fetch(
@@ -84,8 +85,14 @@ def fetch(
             return whole
     part.unlink()
     raise DownloadError(
-        f"What {_host(url)} sent for {item.name} is not the file that the project names (SHA-256 "
-        f"{digest[:12]}…, not {item.sha256[:12]}…). Nothing was changed. Bring it as an upload."
+        Message(
+            "What {host} sent for {name} is not the file that the project names (SHA-256 "
+            "{digest}…, not {expected}…). Nothing was changed. Bring it as an upload.",
+            host=_host(url),
+            name=item.name,
+            digest=digest[:12],
+            expected=item.sha256[:12],
+        )
     )
 
 
@@ -126,14 +133,20 @@ def _receive(
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _follow(session, url, headers, timeout) as answer:
         if answer.status_code in _BUSY:
-            raise requests.HTTPError(f"it answers {answer.status_code}", response=answer)
+            raise requests.HTTPError(f"{answer.status_code}", response=answer)
         taken_up = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
             f"bytes {have}-"
         )
         if not taken_up and answer.status_code != 200:
             part.unlink(missing_ok=True)
             raise DownloadError(
-                f"{_host(url)} does not give {item.name}: it answers {answer.status_code}. {_LATER}"
+                Message(
+                    "{host} does not provide {name}: it answers {status}. {later}",
+                    host=_host(url),
+                    name=item.name,
+                    status=answer.status_code,
+                    later=_LATER,
+                )
             )
         have = have if taken_up else 0
         offered = answer.headers.get("Content-Length", "")
@@ -145,7 +158,9 @@ def _receive(
                 if have > item.size:
                     break
                 if time.monotonic() > deadline:
-                    raise DownloadError(f"{_host(url)} is too slow. {_LATER}")
+                    raise DownloadError(
+                        Message("{host} is too slow. {later}", host=_host(url), later=_LATER)
+                    )
                 file.write(block)
                 report(have)
     if have > item.size:
@@ -170,9 +185,17 @@ def _follow(
             target = urljoin(url, answer.headers.get("Location", ""))
             _refuse_private(target)
         except ValueError as error:  # invalid brackets or port; requests parses it as well
-            raise DownloadError(f"{_host(url)} redirects to what is no web address.") from error
+            raise DownloadError(
+                Message("{host} redirects to an address that is not of the web.", host=_host(url))
+            ) from error
         url = target
-    raise DownloadError(f"{_host(url)} redirects more than {REDIRECTS} times. Nothing was changed.")
+    raise DownloadError(
+        Message(
+            "{host} redirects more than {redirects} times. Nothing was changed.",
+            host=_host(url),
+            redirects=REDIRECTS,
+        )
+    )
 
 
 def _refuse_private(url: str) -> None:
@@ -180,7 +203,9 @@ def _refuse_private(url: str) -> None:
     parts = urlsplit(url)
     port = parts.port or 0  # raises if invalid
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DownloadError(f"A redirect leads to {url[:80]}, which is no web address.")
+        raise DownloadError(
+            Message("A redirect leads to {address}, which is not of the web.", address=url[:80])
+        )
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -190,8 +215,11 @@ def _refuse_private(url: str) -> None:
     for *_, place in addresses:
         if not _is_public(ipaddress.ip_address(str(place[0]).partition("%")[0])):
             raise DownloadError(
-                f"A redirect leads to {parts.hostname}, an address in a private network. It was "
-                "not followed, and nothing was changed."
+                Message(
+                    "A redirect leads to {host}, an address in a private network. It was not "
+                    "followed, and nothing was changed.",
+                    host=parts.hostname,
+                )
             )
 
 
@@ -207,26 +235,51 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global
 
 
-def _why(url: str, error: requests.RequestException) -> str:
+def _why(url: str, error: requests.RequestException) -> Message:
     host = _host(url)
     if isinstance(error, requests.exceptions.SSLError):
-        return f"The certificate of {host} cannot be verified. Nothing was changed. {_LATER}"
+        return Message(
+            "The certificate of {host} cannot be verified. Nothing was changed. {later}",
+            host=host,
+            later=_LATER,
+        )
     # requests reports any error in the middle of a response as a lost connection
     cause = error.args[0] if error.args else None
     if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
-        return f"{host} does not answer in time. What came so far is kept. {_LATER}"
+        return Message(
+            "{host} does not answer in time. The downloaded part is kept. {later}",
+            host=host,
+            later=_LATER,
+        )
     if isinstance(error, requests.HTTPError):
-        return f"{host} is busy: {error}. What came so far is kept. {_LATER}"
+        return Message(
+            "{host} is busy: it answers {status}. The downloaded part is kept. {later}",
+            host=host,
+            status=str(error),
+            later=_LATER,
+        )
     broken = requests.exceptions.ChunkedEncodingError
     if isinstance(error, broken) or isinstance(cause, ProtocolError) or cause == _EARLY:
-        return f"{host} broke off the download. What came so far is kept. {_LATER}"
-    return f"{host} cannot be reached. Is this machine offline? What came so far is kept. {_LATER}"
+        return Message(
+            "{host} broke off the download. The downloaded part is kept. {later}",
+            host=host,
+            later=_LATER,
+        )
+    return Message(
+        "{host} cannot be reached. Is this machine offline? The downloaded part is kept. {later}",
+        host=host,
+        later=_LATER,
+    )
 
 
-def _wrong_size(url: str, item: Download, size: int) -> str:
-    return (
-        f"{_host(url)} offers {size:,} bytes for {item.name}; the project names {item.size:,}. "
-        "Nothing was changed. Bring the file as an upload."
+def _wrong_size(url: str, item: Download, size: int) -> Message:
+    return Message(
+        "{host} offers {size:,} bytes for {name}; the project names {expected:,}. Nothing was "
+        "changed. Bring the file as an upload.",
+        host=_host(url),
+        size=size,
+        name=item.name,
+        expected=item.size,
     )
 
 

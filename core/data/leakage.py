@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform.project import ProjectSpec
+from core.platform.messages import Message
+from core.platform.project import ProjectSpec, words
 
 # A single column whose AUC is this high is suspicious.
 TOO_GOOD = 0.80
@@ -119,7 +120,7 @@ def _bins(values: pd.Series[Any]) -> npt.NDArray[np.int64]:
 
 def _findings(
     name: str, values: pd.Series[Any], measured: pd.Series[float], spec: ProjectSpec
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Message]]:
     column = spec.columns.get(name)
     distinct = values.nunique()
     findings = []
@@ -127,8 +128,12 @@ def _findings(
         findings.append(
             (
                 "recorded_after",
-                f"'{name}' is noted only after what is predicted ({spec.about(name)}). A model "
-                "that uses it describes; it does not foresee.",
+                Message(
+                    "'{feature}' is recorded only after the predicted event ({meaning}). A model "
+                    "that uses it cannot predict beforehand.",
+                    feature=name,
+                    meaning=words(spec.about(name)),
+                ),
             )
         )
     whole = column is not None and column.type in ("integer", "text")
@@ -137,20 +142,45 @@ def _findings(
         findings.append(
             (
                 "identifier",
-                f"'{name}' names rows ({distinct:,} values in {len(values):,} rows). A model can "
-                "learn them by heart, and new rows have new ones.",
+                Message(
+                    "'{feature}' identifies rows ({values:,} values in {rows:,} rows). A model can "
+                    "memorize them, and new rows have new values.",
+                    feature=name,
+                    values=distinct,
+                    rows=len(values),
+                ),
             )
         )
     if distinct == 1 and len(values) > 1:
-        findings.append(("constant", f"'{name}' is the same in every row. A model learns nothing."))
+        findings.append(
+            (
+                "constant",
+                Message(
+                    "'{feature}' has the same value in every row. A model learns nothing from it.",
+                    feature=name,
+                ),
+            )
+        )
     if measured[name] >= TOO_GOOD:
         others = measured.drop(name).dropna()
-        beside = f", the next best column with {others.max():.2f}" if len(others) else ""
         findings.append(
             (
                 "too_good",
-                f"'{name}' alone tells the classes apart with a ROC AUC of {measured[name]:.2f}"
-                f"{beside}. Make sure that it is known before what is predicted.",
+                Message(
+                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f} (the next "
+                    "best column: {next_auc:.2f}). Make sure that it is known before the "
+                    "predicted event.",
+                    feature=name,
+                    auc=float(measured[name]),
+                    next_auc=float(others.max()),
+                )
+                if len(others)
+                else Message(
+                    "'{feature}' alone separates the classes with a ROC AUC of {auc:.2f}. Make "
+                    "sure that it is known before the predicted event.",
+                    feature=name,
+                    auc=float(measured[name]),
+                ),
             )
         )
     return findings

@@ -12,6 +12,7 @@ from core.data.division import Plan
 from core.data.snapshots import Archive
 from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message
 from core.platform.run_record import SILENT, Progress
 from core.predictions_log.known_labels import KnownLabels
 
@@ -59,13 +60,13 @@ class Options(config.Options):
     ) -> dict[str, tuple[str, ...]] | None:
         empty = [column for column, values in (value or {}).items() if not values]
         if empty:
-            raise ValueError(f"no value of {', '.join(empty)} is chosen")
+            raise ValueError(Message("no value of {columns} is chosen", columns=empty))
         return value
 
     @model_validator(mode="after")
     def _moment_needs_time(self) -> Options:
         if self.test_from is not None and self.split != "time":
-            raise ValueError("test_from is for a split by time")
+            raise ValueError(Message("test_from is for a split by time"))
         return self
 
 
@@ -114,23 +115,28 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     with tracking.open_step(settings, "prepare", options, progress) as run:
         division.refuse(plan)
         test_from = division.first_moment(plan)
-        progress.update(0.1, "Reading the raw rows")
+        progress.update(0.1, Message("Reading the raw rows"))
         inputs = prepare_inputs.gather(archive, run, known, spec, options.continues)
         raw = inputs.raw
-        progress.update(0.4, f"Filtering and splitting {len(raw):,} rows")
+        progress.update(0.4, Message("Filtering and splitting {rows:,} rows", rows=len(raw)))
         divided = division.divide(inputs, plan, test_from)
         sets = division.prepared_sets(divided, plan)
-        progress.update(0.6, "Looking at the split")
+        progress.update(0.6, Message("Checking the split"))
         prepared = prepare_record.prepared(
             plan, options.model_dump(mode="json"), inputs.snapshot, sets, run.run_id
         )
         record = prepare_record.of_division(plan, divided, len(raw))
         with storage.staged(settings, *sets, divided.train, divided.test) as ready:
             prepared = replace(prepared, digests=ready.digests, project=settings.project)
-            progress.update(0.8, "Recording the run")
+            progress.update(0.8, Message("Recording the run"))
             run.log(record)
             run.log(prepare_record.lineage(plan, inputs, prepared, sets, ready.paths))
             ready.keep(prepared)
         train, test = sets[1:]
-        progress.update(1.0, f"{len(train):,} rows to train on, {len(test):,} to test on")
+        progress.update(
+            1.0,
+            Message(
+                "{train:,} rows to train on, {test:,} to test on", train=len(train), test=len(test)
+            ),
+        )
     return Result(run.run_id, len(sets[0]), len(plan.columns), len(train), len(test))

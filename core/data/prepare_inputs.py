@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.data.snapshots import Archive, Snapshot
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.tracking import OpenRun
 from core.predictions_log.known_labels import KnownLabels
@@ -82,10 +83,12 @@ def _keys(
     """Return the ids of the rows that a training learned from, and of those that tested it."""
     before = run.earlier(run_id)
     if before is None or before.step != "train":
-        raise InputError(f"There is no training {run_id[:8]} to continue from.")
+        raise InputError(Message("There is no training {run} to continue from.", run=run_id[:8]))
     if before.is_sample != is_sample:
         raise InputError(
-            "Only one of the raw data and the training to continue from is the built-in sample. "
-            "Acquire the other data, or prepare and train anew."
+            Message(
+                "Either the raw data or the training to continue from is the built-in sample, not "
+                "both. Acquire the other data, or prepare and train again."
+            )
         )
     return run.table(run_id, "train_keys")[spec.id], run.table(run_id, "test_rows")[spec.id]

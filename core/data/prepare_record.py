@@ -16,6 +16,7 @@ from core.data.records import PreparedRun
 from core.data.snapshots import Snapshot
 from core.platform import storage, tracking
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Dataset, Record
 from core.platform.storage import Prepared
@@ -61,7 +62,7 @@ def of_division(plan: Plan, divided: Division, rows_raw: int) -> Record:
     leaks = leakage.inspect(train, leakage.alone(train, divided.train[spec.target]), spec)
     values = {check.code: check.value for check in judged if check.value is not None}
     return Record(
-        params={"inputs": ",".join(inputs), "rows_kept": split.filter_text(plan.rows)},
+        params={"inputs": ",".join(inputs), "rows_kept": str(split.filter_text(plan.rows))},
         metrics={
             "rows_raw": rows_raw,
             "rows_other": divided.kept.rows_other,
@@ -173,15 +174,23 @@ def _refuse_empty(
     """Refuse features without any value, and computed ones without a value in complete rows."""
     if empty := train.columns[train.isna().all()].tolist():
         raise InputError(
-            f"{', '.join(empty)}: no row of the training set has a value. Choose other features."
+            Message(
+                "No row of the training set has a value of {features}. Choose other features.",
+                features=empty,
+            )
         )
     rows = train.isna().sum() + test.isna().sum()
     if is_complete and rows.any():
         name = str(rows.idxmax())
         formula = spec.engineered[name].formula
         raise InputError(
-            f"'{name}' ({formula}) has no value in {int(rows[name]):,} complete rows. Have missing "
-            "values imputed, or leave it out."
+            Message(
+                "'{feature}' ({formula}) has no value in {rows:,} complete rows. Impute missing "
+                "values, or leave it out.",
+                feature=name,
+                formula=formula,
+                rows=int(rows[name]),
+            )
         )
 
 

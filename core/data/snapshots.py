@@ -17,6 +17,7 @@ from core.platform import schema, storage, tables
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import Message
 from core.platform.project import Column, ProjectSpec
 
 
@@ -103,7 +104,9 @@ class Archive:
         """Return the snapshot that stands; raises as the function of that name does."""
         snapshot = self.current()
         if snapshot is None:
-            raise NotReadyError("No raw data yet. Acquire a source on the Acquire page first.")
+            raise NotReadyError(
+                Message("No raw data yet. Acquire a source on the Acquire page first.")
+            )
         return snapshot
 
     def paths(self, snapshot: Snapshot) -> list[Path]:
@@ -112,8 +115,12 @@ class Archive:
         if not _is_whole(place, snapshot):
             names = ", ".join(f"'{file.name}'" for file in snapshot.files[:5])
             raise StoreError(
-                f"The snapshot {snapshot.id} ({names}) was changed or removed on disk. Raw data "
-                "must stay as it came: acquire it again from its source."
+                Message(
+                    "The snapshot {snapshot} ({files}) was changed or removed on disk. Raw data "
+                    "must not change: acquire it again from its source.",
+                    snapshot=snapshot.id,
+                    files=names,
+                )
             )
         return [place / file.stored for file in snapshot.files]
 
@@ -284,7 +291,9 @@ def find(settings: Settings, snapshot_id: str) -> Snapshot:
     for snapshot in listed(settings):
         if snapshot.id == snapshot_id:
             return snapshot
-    raise InputError(f"There is no snapshot {snapshot_id}. Choose one that is listed.")
+    raise InputError(
+        Message("There is no snapshot {snapshot}. Choose one that is listed.", snapshot=snapshot_id)
+    )
 
 
 def paths(settings: Settings, snapshot: Snapshot) -> list[Path]:
@@ -349,4 +358,4 @@ def _read(path: Path) -> Snapshot | None:
         files = tuple(SourceFile(**file) for file in written.pop("files"))
         return Snapshot(files=files, **written)
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path.name} is damaged. Acquire again.") from error
+        raise StoreError(Message("{name} is damaged. Acquire again.", name=path.name)) from error

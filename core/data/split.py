@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.errors import InputError
-from core.platform.project import ProjectSpec
+from core.platform.messages import Message, Words, in_context
+from core.platform.project import ProjectSpec, words
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,16 @@ class Filtered:
     rows_missing: int
 
 
-def filter_text(rows: Mapping[str, Sequence[str]]) -> str:
+def filter_text(rows: Mapping[str, Sequence[str]]) -> Words:
     """Return a row filter in words.
 
     Examples
     --------
-    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), filter_text({})
-    ('period = 1 or 4; playoffs = 0', 'all')
+    >>> filter_text({"period": ["1", "4"], "playoffs": ["0"]}), str(filter_text({}))
+    ('period = 1, 4; playoffs = 0', 'all')
     """
-    parts = (f"{column} = {' or '.join(values)}" for column, values in rows.items())
-    return "; ".join(parts) or "all"
+    parts = (f"{column} = {', '.join(values)}" for column, values in rows.items())
+    return "; ".join(parts) or in_context("rows", "all")
 
 
 def default_rows(spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
@@ -87,14 +88,22 @@ def filter_rows(
     for column, values in (default_rows(spec) if only is None else only).items():
         before, chosen = chosen, chosen[as_text(chosen[column]).isin(list(values))]
         if chosen.empty:
-            kinds = ", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "none"
-            wanted = " or ".join(f"'{value}'" for value in values) or "none of its values"
-            raise InputError(f"No row has {column} = {wanted} (found: {kinds}).")
+            raise InputError(
+                Message(
+                    "No row has {column} = {wanted}. Its values are: {present}.",
+                    column=column,
+                    wanted=", ".join(f"'{value}'" for value in values) or "''",
+                    present=", ".join(sorted(as_text(before[column]).dropna().unique())[:5]) or "–",
+                )
+            )
     labelled = chosen[chosen[spec.target].notna()]
     if labelled.empty:
         raise InputError(
-            f"None of the {len(chosen):,} rows has a label ('{spec.target}'). There is nothing to "
-            "train on."
+            Message(
+                "None of the {rows:,} rows has a label ('{target}'). There is nothing to train on.",
+                rows=len(chosen),
+                target=spec.target,
+            )
         )
     if needed is None:
         needed = [str(name) for name in labelled if name in used or labelled[name].notna().any()]
@@ -102,16 +111,24 @@ def filter_rows(
     if complete.empty:
         holes = labelled[list(needed)].isna().sum()
         raise InputError(
-            f"Every row lacks a value that is needed (column '{holes.idxmax()}' misses "
-            f"{holes.max():,} of {len(labelled):,}). Choose another way with missing values, other "
-            "features or another split."
+            Message(
+                "Every row lacks a required value (column '{column}' lacks {missing:,} of "
+                "{rows:,}). Impute missing values, or choose other features or another split.",
+                column=str(holes.idxmax()),
+                missing=int(holes.max()),
+                rows=len(labelled),
+            )
         )
     frame = complete.reset_index(drop=True).astype({spec.target: "int64"})
     labels = frame[spec.target].unique()
     if len(labels) < 2:
         name = spec.positive if labels[0] == 1 else spec.negative
         raise InputError(
-            f"All {len(frame):,} rows are '{name}'. A classifier needs rows of both classes."
+            Message(
+                "All {rows:,} rows are '{label}'. A classifier needs rows of both classes.",
+                rows=len(frame),
+                label=words(name),
+            )
         )
     return Filtered(
         frame,
@@ -189,15 +206,25 @@ def by_time(
         later = (moments >= test_from).to_numpy()
         if later.all() or not later.any():
             raise InputError(
-                f"No row lies on one side of {time} = {test_from}; the rows reach from "
-                f"{moments.min()} to {moments.max()}. Choose a moment in between."
+                Message(
+                    "No row lies on one side of {time} = {test_from}; the rows are from {first} to "
+                    "{last}. Choose a moment in between.",
+                    time=time,
+                    test_from=str(test_from),
+                    first=str(moments.min()),
+                    last=str(moments.max()),
+                )
             )
     else:
         counts = moments.value_counts().sort_index(ascending=False).cumsum()
         # the earliest moment would leave nothing for training
         shares = (counts.iloc[:-1] / len(frame) - test_share).abs()
         if shares.empty:
-            raise InputError(f"All rows have the same {time}. Split them at random, or by group.")
+            raise InputError(
+                Message(
+                    "All rows have the same {time}. Split them at random, or by group.", time=time
+                )
+            )
         later = (moments >= shares.idxmin()).to_numpy()
     return _with_both_labels(frame[~later], frame[later], target, test_share)
 
@@ -234,8 +261,13 @@ def by_group(
     except ValueError as error:
         count = frame[group].nunique()
         raise InputError(
-            f"A test share of {test_share:g} cannot be taken from {count:,} values of {group}. "
-            "Choose another share, or split at random."
+            Message(
+                "A test share of {share:g} cannot be taken from {values:,} values of {group}. "
+                "Choose another share, or split at random.",
+                share=test_share,
+                values=count,
+                group=group,
+            )
         ) from error
     return _with_both_labels(
         frame.iloc[np.sort(first)], frame.iloc[np.sort(second)], target, test_share
@@ -280,8 +312,10 @@ def continued(
     fresh = ~(to_train | to_test)
     if not fresh.any():
         raise InputError(
-            "There is nothing new to learn from: no row got a label since the champion was "
-            "trained. Bring labels, or acquire newer data."
+            Message(
+                "No row got a label since the champion was trained. Bring labels, or acquire newer "
+                "data."
+            )
         )
     if split == "group":
         groups = frame[spec.group]
@@ -333,8 +367,12 @@ def _with_both_labels(
 
 def _too_few(frame: pd.DataFrame, test_share: float) -> InputError:
     return InputError(
-        f"A test share of {test_share:g} cannot be taken from {len(frame):,} rows so that both "
-        "sets hold both labels. Choose another share or bring more rows."
+        Message(
+            "A test share of {share:g} of {rows:,} rows does not leave both labels in both sets. "
+            "Choose another share or bring more rows.",
+            share=test_share,
+            rows=len(frame),
+        )
     )
 
 

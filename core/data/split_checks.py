@@ -7,15 +7,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Message, Words, sentences
+from core.platform.project import words
 from core.stats.checks import PSI_ALERT, PSI_WARNING, Check, Verdict
 
-SPLITS = {"random": "at random", "time": "in time", "group": "by group"}
+SPLITS = {"random": Message("at random"), "time": Message("by time"), "group": Message("by group")}
 Split = Literal["random", "time", "group"]
 # Difference of the base rates of train and test (percentage points / 100).
 BALANCE_WARNING, BALANCE_ALERT = 0.02, 0.05
 # Difference of the test share from the requested one (percentage points / 100).
 SHARE_WARNING = 0.05
-_NONE_SHARED = "warning from 1; alert where the split is by group"
+_NONE_SHARED = Message("warning from 1; alert if split by group")
 _Z = 1.959964
 
 
@@ -70,11 +72,11 @@ def judge(
 
 def _check(
     code: str,
-    title: str,
+    title: Words,
     value: float | None,
-    threshold: str,
+    threshold: Words,
     verdict: Verdict,
-    text: str,
+    text: Words,
     *,
     reference: float | None = None,
     low: float | None = None,
@@ -85,12 +87,16 @@ def _check(
 
 def _share(rows_train: int, rows_test: int, wanted: float | None) -> Check:
     share = rows_test / (rows_train + rows_test)
-    text = f"{rows_test:,} of {rows_train + rows_test:,} rows test the model."
-    title = "Share of the test set"
+    text = Message(
+        "{test:,} of {rows:,} rows test the model.", test=rows_test, rows=rows_train + rows_test
+    )
+    title = Message("Share of the test set")
     if wanted is None:
-        return _check("share", title, share, "", "ok", f"{text} The moment was chosen.")
+        return _check(
+            "share", title, share, "", "ok", sentences(text, Message("The moment was chosen."))
+        )
     verdict: Verdict = "warning" if abs(share - wanted) > SHARE_WARNING else "ok"
-    limits = f"warning beyond {SHARE_WARNING:g} from the share asked for"
+    limits = Message("warning beyond {limit:g} from the requested share", limit=SHARE_WARNING)
     return _check("share", title, share, limits, verdict, text, reference=wanted)
 
 
@@ -124,11 +130,20 @@ def balance(train: pd.Series[Any], test: pd.Series[Any], positive: str) -> Check
     )
     return _check(
         "balance",
-        "Class balance, test minus train",
+        Message("Class balance, test minus train"),
         gap,
-        f"warning beyond {BALANCE_WARNING:g}, alert beyond {BALANCE_ALERT:g}",
+        Message(
+            "warning beyond {warning:g}, alert beyond {alert:g}",
+            warning=BALANCE_WARNING,
+            alert=BALANCE_ALERT,
+        ),
         verdict,
-        f"{before:.1%} {positive} in the training set, {after:.1%} in the test set.",
+        Message(
+            "{train:.1%} {positive} in the training set, {test:.1%} in the test set.",
+            train=before,
+            positive=words(positive),
+            test=after,
+        ),
         reference=0.0,
         low=low,
         high=high,
@@ -143,19 +158,29 @@ def _drift(drift: pd.DataFrame, split: Split) -> Check:
     )
     moved = [str(name) for name in ranked.loc[ranked["psi"] >= PSI_WARNING, "feature"]]
     text = (
-        f"Moved between the sets: {', '.join(moved)}. Test figures then tell of other rows than "
-        "those that trained."
+        Message(
+            "Shifted between the sets: {columns}. Test metrics are then about other rows than the "
+            "training rows.",
+            columns=list(moved),
+        )
         if moved
-        else f"The columns lie alike in both sets; {worst} differs most."
+        else Message("The columns are alike in both sets; {column} differs most.", column=worst)
     )
     if moved and split == "time":
-        text += " A column that goes with time (a season) tells a model nothing of what comes."
-    limits = f"largest PSI: warning from {PSI_WARNING:g}, alert from {PSI_ALERT:g}"
-    return _check("drift", "Drift between train and test", value, limits, verdict, text)
+        text = sentences(
+            text,
+            Message("A column that changes with time (a season) does not help with the future."),
+        )
+    limits = Message(
+        "largest PSI: warning from {warning:g}, alert from {alert:g}",
+        warning=PSI_WARNING,
+        alert=PSI_ALERT,
+    )
+    return _check("drift", Message("Drift between train and test"), value, limits, verdict, text)
 
 
 def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: Split) -> Check:
-    title = "Groups on both sides"
+    title = Message("Groups in both sets")
     if group is None:
         return _check(
             "groups_shared",
@@ -163,7 +188,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             None,
             "",
             "not_applicable",
-            "The project names no column of groups.",
+            Message("The project names no column of groups."),
         )
     sides = set(train[group].dropna()), set(test[group].dropna())
     shared, all_of_them = len(sides[0] & sides[1]), len(sides[0] | sides[1])
@@ -174,21 +199,28 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
             0.0,
             _NONE_SHARED,
             "ok",
-            f"No {group} has rows on both sides ({all_of_them:,} in all).",
+            Message(
+                "No {group} has rows in both sets ({groups:,} in all).",
+                group=group,
+                groups=all_of_them,
+            ),
             reference=0.0,
         )
-    text = (
-        f"{shared:,} of {all_of_them:,} values of {group} have rows on both sides. If rows of one "
-        "resemble each other, the test set flatters the model."
+    text = Message(
+        "{shared:,} of {groups:,} values of {group} have rows in both sets. If rows of one value "
+        "resemble each other, the test metrics are too good.",
+        shared=shared,
+        groups=all_of_them,
+        group=group,
     )
     verdict: Verdict = "alert" if split == "group" else "warning"
     if split == "random":
-        text += " Split by group to see how much."
+        text = sentences(text, Message("Split by group to see how much."))
     return _check("groups_shared", title, float(shared), _NONE_SHARED, verdict, text, reference=0.0)
 
 
 def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
-    title = "Test rows that are not later than all training rows"
+    title = Message("Test rows that are not later than all training rows")
     if split != "time":
         return _check(
             "time_shared",
@@ -196,7 +228,9 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
             None,
             "",
             "not_applicable",
-            f"The rows were divided {SPLITS[split]}: both sets reach over the same time.",
+            Message(
+                "The rows were split {split}: both sets cover the same time.", split=SPLITS[split]
+            ),
         )
     last = train.max()
     early = int((test <= last).sum())
@@ -205,8 +239,10 @@ def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
         "time_shared",
         title,
         float(early),
-        "alert from 1",
+        Message("alert from 1"),
         verdict,
-        f"Trained up to {last}, tested from {test.min()} on.",
+        Message(
+            "Trained up to {last}, tested from {first} on.", last=str(last), first=str(test.min())
+        ),
         reference=0.0,
     )

@@ -16,9 +16,10 @@ import sqlalchemy as sql
 
 from core.jobs import jobs
 from core.jobs.jobs import Job
-from core.platform import set_aside, state
+from core.platform import messages, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import JobError, StoreError
+from core.platform.messages import Message, Words
 
 NAME = "chain"
 _KEYS = {"chain_id", "title", "began", "cancelled", "steps", "jobs"}
@@ -41,7 +42,7 @@ class Chain:
 
     Parameters
     ----------
-    title : str
+    title : Words
         Its purpose, in the words of whoever started it.
     state : {"running", "done", "failed", "cancelled"}
         Running while jobs of it are left.
@@ -50,7 +51,7 @@ class Chain:
     """
 
     chain_id: str
-    title: str
+    title: Words
     state: State
     began: float
     links: tuple[Link, ...]
@@ -63,7 +64,7 @@ class Chain:
         )
 
 
-def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> str:
+def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], title: Words) -> str:
     """Start a chain, queue its first job, and return the chain's id.
 
     Raises
@@ -81,13 +82,16 @@ def start(settings: Settings, steps: Sequence[tuple[str, Mapping[str, Any]]], ti
         before = None if stored is None else _chain(connection, stored)
         if before is not None and before.state == "running":
             raise JobError(
-                f"{before.title}: still running. Wait until it is done, or cancel it first."
+                Message(
+                    "{title}: still running. Wait until it is done, or cancel it first.",
+                    title=before.title,
+                )
             )
         for step, _ in steps:
             jobs.require_step(step)
         wanted = {
             "chain_id": uuid.uuid4().hex,
-            "title": title,
+            "title": messages.dumps(title),
             "began": time.time(),
             "cancelled": False,
             "steps": [[step, dict(options)] for step, options in steps],
@@ -151,7 +155,13 @@ def _chain(connection: sql.Connection, stored: Mapping[str, Any]) -> Chain:
         Link(step, options, jobs.find(connection, ids[place]) if place < len(ids) else None)
         for place, (step, options) in enumerate(stored["steps"])
     )
-    return Chain(stored["chain_id"], stored["title"], _state(stored, links), stored["began"], links)
+    return Chain(
+        stored["chain_id"],
+        messages.loads(stored["title"]),
+        _state(stored, links),
+        stored["began"],
+        links,
+    )
 
 
 def _state(stored: Mapping[str, Any], links: Sequence[Link]) -> State:
@@ -173,5 +183,5 @@ def _read(settings: Settings, connection: sql.Connection) -> dict[str, Any] | No
         return None
     if not isinstance(stored, dict) or not stored.keys() >= _KEYS or not stored["jobs"]:
         set_aside.put(settings, "chain", NAME, "unreadable")
-        raise StoreError("The chain of steps cannot be read. Start the steps again.")
+        raise StoreError(Message("The chain of steps cannot be read. Start the steps again."))
     return stored

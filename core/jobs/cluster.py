@@ -17,11 +17,13 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.platform.errors import InputError, JobError
+from core.platform.messages import Message, Words
 
 SETTING = "COURTSIDE_DASK"
+AGAIN = {"train": Message("train again"), "score": Message("score again")}
 # to connect, and for a first worker
 ANSWER_SECONDS = 5.0
 # for a worker's result to arrive
@@ -54,12 +56,12 @@ async def _kind_of(address: str) -> str:
 
 
 @contextmanager
-def connected(address: str, instead: str) -> Iterator[Any]:
+def connected(address: str, instead: Words) -> Iterator[Any]:
     """Yield a client of the scheduler at an address.
 
     Parameters
     ----------
-    instead : str
+    instead : Words
         What a person can do without a cluster, as the end of a sentence.
 
     Raises
@@ -82,7 +84,12 @@ def connected(address: str, instead: str) -> Iterator[Any]:
             )
     except Exception as error:
         raise InputError(
-            f"No Dask scheduler answers at {address} ({SETTING}). Start it, {instead}"
+            Message(
+                "No Dask scheduler answers at {address} ({setting}). Start it, {instead}",
+                address=address,
+                setting=SETTING,
+                instead=instead,
+            )
         ) from error
     try:
         yield client
@@ -92,20 +99,26 @@ def connected(address: str, instead: str) -> Iterator[Any]:
 
 
 @contextmanager
-def loss_reported(address: str, again: str, instead: str) -> Iterator[None]:
-    """Raise JobError if the cluster is lost inside; `again` is the verb of what to do then."""
+def loss_reported(address: str, again: Literal["train", "score"], instead: Words) -> Iterator[None]:
+    """Raise JobError if the cluster is lost inside; `again` is the work to repeat then."""
     try:
         yield
     except (OSError, CancelledError) as error:
         raise JobError(
-            f"The Dask cluster at {address} was lost, or all workers that held what it works on "
-            f"ended ({type(error).__name__}). What is done is kept in its runs. See whether it "
-            f"runs, and in the workers' logs why one ended (memory, perhaps); {again} again, "
-            f"{instead}"
+            Message(
+                "The Dask cluster at {address} was lost, or all workers that held its data ended "
+                "({error_type}). Finished work is kept in its runs. Check that the cluster runs, "
+                "and look in the workers' logs for why one ended (memory, perhaps); then "
+                "{repeat}, {instead}",
+                address=address,
+                error_type=type(error).__name__,
+                repeat=AGAIN[again],
+                instead=instead,
+            )
         ) from error
 
 
-def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> None:
+def check(client: Any, address: str, instead: Words, modules: tuple[str, ...]) -> None:
     """Refuse a cluster that would run other code or packages.
 
     Parameters
@@ -124,33 +137,54 @@ def check(client: Any, address: str, instead: str, modules: tuple[str, ...]) -> 
         client.wait_for_workers(1, timeout=ANSWER_SECONDS)
     except distributed.TimeoutError as error:
         raise InputError(
-            f"The Dask scheduler at {address} has no workers. Start some in the app's folder, as "
-            f"the README tells at {SETTING}, {instead}"
+            Message(
+                "The Dask scheduler at {address} has no workers. Start some in the app's "
+                "folder, as the README says at {setting}, {instead}",
+                address=address,
+                setting=SETTING,
+                instead=instead,
+            )
         ) from error
     here = _about(modules)
     # the scheduler reads the tasks too
-    answers = {f"scheduler at {address}": _scheduler_versions(client, modules)}
-    answers |= {
-        f"worker at {worker}": reply
+    answers = [
+        (Message("scheduler at {address}", address=address), _scheduler_versions(client, modules))
+    ]
+    answers += [
+        (Message("worker at {address}", address=worker), reply)
         for worker, reply in client.run(_about, modules, on_error="return").items()
-    }
-    for which, answer in answers.items():
+    ]
+    for which, answer in answers:
         if isinstance(answer, Exception):
             reason = " ".join(str(answer).split())[:200]
             raise InputError(
-                f"The Dask {which} does not find this app's code, or what it needs "
-                f"({reason}). Start it in the app's folder, with `PYTHONPATH=.` and the packages "
-                f"of requirements.txt, {instead}"
+                Message(
+                    "The Dask {which} does not find this app's code, or what it needs ({reason}). "
+                    "Start it in the app's folder, with `PYTHONPATH=.` and the packages of "
+                    "requirements.txt, {instead}",
+                    which=which,
+                    reason=reason,
+                    instead=instead,
+                )
             )
         if others := [
-            f"{name} {answer.get(name)} instead of {version}"
+            Message(
+                "{package} {other} instead of {version}",
+                package=name,
+                other=answer.get(name),
+                version=version,
+            )
             for name, version in here.items()
             if answer.get(name) != version
         ]:
             raise InputError(
-                f"The Dask {which} has {', '.join(others)}; its figures could differ. "
-                "Give it the app's code and the packages of requirements.txt, start it again, "
-                f"{instead}"
+                Message(
+                    "The Dask {which} has {others}; its metrics could differ. Give it the app's "
+                    "code and the packages of requirements.txt, start it again, {instead}",
+                    which=which,
+                    others=others,
+                    instead=instead,
+                )
             )
 
 

@@ -16,9 +16,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, process, set_aside, state, steps
+from core.platform import identity, messages, process, set_aside, state, steps
 from core.platform.config import Settings
 from core.platform.errors import InputError, JobError
+from core.platform.messages import Message, Words
 
 # step -> steps whose earlier jobs it waits for, as they replace what it reads or writes
 WAITS_FOR = {
@@ -94,11 +95,11 @@ class Job:
         queued, running, done, failed or cancelled.
     fraction : float
         Progress, 0 to 1.
-    text : str
+    text : Words
         What it is doing now, in one line.
     run_id : str or None
         Its MLflow run, once there is one.
-    error : str or None
+    error : Words or None
         Why it failed, for the person.
     result : dict or None
         What its step returned.
@@ -109,9 +110,9 @@ class Job:
     options: dict[str, Any]
     status: str
     fraction: float
-    text: str
+    text: Words
     run_id: str | None
-    error: str | None
+    error: Words | None
     created: float
     started: float | None
     ended: float | None
@@ -151,7 +152,7 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
         options=body,
         fingerprint=fingerprint,
         status=QUEUED,
-        text="Waiting to start.",
+        text=messages.dumps(Message("Waiting to start.")),
         created=time.time(),
     )
     connection.execute(new.on_conflict_do_nothing())
@@ -162,7 +163,11 @@ def put(connection: sa.Connection, step: str, options: Mapping[str, Any]) -> Job
 def require_step(step: str) -> None:
     """Raise an InputError for an unknown step."""
     if step not in steps.RUN_NAMES:
-        raise InputError(f"There is no step '{step}'. Known: {', '.join(steps.RUN_NAMES)}.")
+        raise InputError(
+            Message(
+                "There is no step '{step}'. Known: {names}.", step=step, names=list(steps.RUN_NAMES)
+            )
+        )
 
 
 def get(settings: Settings, job_id: str) -> Job | None:
@@ -208,13 +213,21 @@ def cancel(settings: Settings, job_id: str) -> None:
     running = sa.update(_table).where(mine, _table.c.status == RUNNING)
     with state.transaction(settings) as connection:
         gone = connection.execute(
-            waiting.values(status=CANCELLED, text="Cancelled.", ended=time.time())
+            waiting.values(
+                status=CANCELLED, text=messages.dumps(Message("Cancelled.")), ended=time.time()
+            )
         )
         if gone.rowcount:
             return
-        asked = connection.execute(running.values(cancel_requested=True, text="Cancelling."))
+        asked = connection.execute(
+            running.values(cancel_requested=True, text=messages.dumps(Message("Cancelling.")))
+        )
     if not asked.rowcount and get(settings, job_id) is None:
-        raise JobError(f"There is no job {job_id[:8]}. Reload the page to see the jobs there are.")
+        raise JobError(
+            Message(
+                "There is no job {job}. Reload the page to see the list of jobs.", job=job_id[:8]
+            )
+        )
 
 
 def claim(settings: Settings, job_id: str | None = None) -> Job | None:
@@ -235,24 +248,21 @@ def claim(settings: Settings, job_id: str | None = None) -> Job | None:
         if connection.execute(ready).scalar() is None:
             return None
     change = sa.update(_table).where(_table.c.number == ready.scalar_subquery())
-    change = change.values(status=RUNNING, started=time.time(), text="Starting.")
+    starting = messages.dumps(Message("Starting."))
+    change = change.values(status=RUNNING, started=time.time(), text=starting)
     with state.transaction(settings) as connection:
         row = connection.execute(change.returning(_table)).one_or_none()
     if row is None or _parsed(row.options) is not None:
         return _job(row) if row else None
     set_aside.put(settings, "jobs", row.job_id, "unreadable")
-    reason = "What the job was asked cannot be read. Start it again on its page."
+    reason = Message("The options of the job cannot be read. Start it again on its page.")
     finish(settings, row.job_id, FAILED, error=reason)
     return claim(settings, job_id)
 
 
 def update(settings: Settings, job_id: str, **values: Any) -> None:
     """Write columns of a running job; any other job is not changed."""
-    values = {
-        # lone surrogates, as in a file name that is not UTF-8: no database accepts them
-        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    values = {name: _column(value) for name, value in values.items()}
     change = sa.update(_table).where(_table.c.job_id == job_id, _table.c.status == RUNNING)
     with state.transaction(settings) as connection:
         connection.execute(change.values(**values))
@@ -263,19 +273,19 @@ def finish(
     job_id: str,
     status: str,
     *,
-    error: str | None = None,
+    error: Words | None = None,
     result: Mapping[str, Any] | None = None,
 ) -> None:
     """Set a running job's final status; a job that has ended keeps its own."""
     values: dict[str, Any] = {"status": status, "error": error, "ended": time.time()}
     if status == DONE:
-        values |= {"fraction": 1.0, "text": "Done."}
+        values |= {"fraction": 1.0, "text": Message("Done.")}
         if result is not None:
-            values["result"] = json.dumps(result, default=str)
+            values["result"] = json.dumps(messages.to_data(result))
             if result.get("run_id"):
                 values["run_id"] = str(result["run_id"])
     elif status == CANCELLED:
-        values["text"] = "Cancelled."
+        values["text"] = Message("Cancelled.")
     # a failed job keeps its last line, which says where it was
     update(settings, job_id, **values)
 
@@ -317,11 +327,19 @@ def take_over(settings: Settings) -> None:
         connection.execute(sa.insert(_owner).values(**here))
 
 
+def _column(value: Any) -> Any:
+    text = messages.dumps(value) if isinstance(value, Message) else value
+    # lone surrogates, as in a file name that is not UTF-8: no database accepts them
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
 def _canonical(step: str, options: Mapping[str, Any]) -> str:
     try:
         return json.dumps(dict(options), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"The options of {step} cannot be kept: {error}.") from error
+        raise InputError(
+            Message("The options of {step} cannot be kept: {error}.", step=step, error=error)
+        ) from error
 
 
 def _parsed(text: str | None) -> dict[str, Any] | None:
@@ -340,12 +358,12 @@ def _job(row: sa.Row[Any]) -> Job:
         options=_parsed(row.options) or {},
         status=row.status,
         fraction=row.fraction,
-        text=row.text,
+        text=messages.loads(row.text),
         run_id=row.run_id,
-        error=row.error,
+        error=None if row.error is None else messages.loads(row.error),
         created=row.created,
         started=row.started,
         ended=row.ended,
         pid=row.pid,
-        result=_parsed(row.result),
+        result=messages.from_data(_parsed(row.result)),
     )

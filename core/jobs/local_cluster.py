@@ -19,6 +19,7 @@ from filelock import FileLock
 from core.platform import identity, process, state
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import InputError, JobError, NotReadyError
+from core.platform.messages import Message
 from core.platform.process import HOST, Process
 
 NAME = "dask"
@@ -75,7 +76,7 @@ def address(settings: Settings) -> str:
     running = find(settings)
     if running is None or not running.workers:
         raise NotReadyError(
-            "No Dask cluster runs. Start one on the Score page, or set COURTSIDE_DASK."
+            Message("No Dask cluster runs. Start one on the Score page, or set COURTSIDE_DASK.")
         )
     return running.address
 
@@ -93,11 +94,13 @@ def start(
         If they do not start; nothing is left running.
     """
     if not 1 <= workers <= MOST_WORKERS:
-        raise InputError(f"A cluster has 1 to {MOST_WORKERS} workers.")
+        raise InputError(
+            Message("A cluster has 1 to {most_workers} workers.", most_workers=MOST_WORKERS)
+        )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.state_dir / "dask.lock", timeout=START_SECONDS):
         if find(settings) is not None:
-            raise InputError("A Dask cluster runs already. Stop it first.")
+            raise InputError(Message("A Dask cluster runs already. Stop it first."))
         stop(settings)
         port = process.free_port(min(settings.serve_port + PORT_OFFSET, 65_000))
         where = f"tcp://{HOST}:{port}"
@@ -178,8 +181,10 @@ def _wait(
     while not is_so():
         if not all(process.is_alive(program) for program in started) or time.monotonic() > until:
             raise JobError(
-                "The Dask cluster did not start. Its logs are in "
-                f"{_log(settings, 'scheduler').parent}, named dask-*.log."
+                Message(
+                    "The Dask cluster did not start. Its logs are in {parent}, named dask-*.log.",
+                    parent=_log(settings, "scheduler").parent,
+                )
             )
         if on_wait is not None:
             on_wait()

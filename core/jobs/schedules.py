@@ -24,9 +24,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from sqlalchemy.dialects.sqlite import insert
 
 from core.jobs import jobs
-from core.platform import clock, config, set_aside, state, steps
+from core.platform import clock, config, messages, set_aside, state, steps
 from core.platform.config import Options, Settings
-from core.platform.errors import CourtsideError, InputError, StoreError
+from core.platform.errors import CourtsideError, InputError, StoreError, words_of
+from core.platform.messages import Message, Words, plural
 
 # 29 February can be eight years away
 DAYS_AHEAD = 9 * 366
@@ -87,7 +88,11 @@ class Schedule(Options):
     @classmethod
     def _is_a_step(cls, value: str) -> str:
         if value not in steps.RUN_NAMES:
-            raise ValueError(f"there is no step of that name; known: {', '.join(steps.RUN_NAMES)}")
+            raise ValueError(
+                Message(
+                    "there is no step of that name; known: {names}", names=list(steps.RUN_NAMES)
+                )
+            )
         return value
 
     @field_validator("cron")
@@ -101,7 +106,9 @@ class Schedule(Options):
     @model_validator(mode="after")
     def _has_interval_or_cron(self) -> Schedule:
         if (self.every_seconds is None) == (self.cron is None):
-            raise ValueError("a schedule has either an interval or times of the day (cron)")
+            raise ValueError(
+                Message("a schedule has either an interval or times of the day (cron)")
+            )
         return self
 
 
@@ -119,7 +126,7 @@ class Scheduled:
         That job.
     runs, skipped : int
         Jobs submitted, and due times that passed while the last job still ran.
-    problem : str or None
+    problem : Words or None
         Why the last job could not be submitted.
     """
 
@@ -130,7 +137,7 @@ class Scheduled:
     job_id: str | None
     runs: int
     skipped: int
-    problem: str | None
+    problem: Words | None
 
 
 def made(**values: object) -> Schedule:
@@ -145,7 +152,7 @@ def made(**values: object) -> Schedule:
     --------
     >>> made(name="Weekly", step="monitor", cron="0 6 * * 8")
     Traceback (most recent call last):
-    core.platform.errors.InputError: cron: '0 6 * * 8' is no time: 8 is not a valid input...
+    core.platform.errors.InputError: cron: '0 6 * * 8' is not a time: 8 is not a valid input...
     """
     try:
         return Schedule(**values)
@@ -249,23 +256,29 @@ def following(schedule: Schedule, now: float, due: float | None = None) -> float
     return _next_of(str(schedule.cron), now)
 
 
-def in_words(schedule: Schedule) -> str:
+_INTERVALS = (
+    (86400, "every day", "every {count} days"),
+    (3600, "every hour", "every {count} hours"),
+    (60, "every minute", "every {count} minutes"),
+)
+
+
+def in_words(schedule: Schedule) -> Message:
     """Return when a schedule runs, in words.
 
     Examples
     --------
-    >>> in_words(Schedule(name="a", step="monitor", every_seconds=7200))
+    >>> str(in_words(Schedule(name="a", step="monitor", every_seconds=7200)))
     'every 2 hours'
-    >>> in_words(Schedule(name="a", step="monitor", cron="0 6 * * 1"))
+    >>> str(in_words(Schedule(name="a", step="monitor", cron="0 6 * * 1")))
     'at the times 0 6 * * 1 (cron, UTC)'
     """
     if schedule.every_seconds is None:
-        return f"at the times {schedule.cron} (cron, UTC)"
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        return Message("at the times {cron} (cron, UTC)", cron=schedule.cron)
+    for size, one, many in _INTERVALS:
         if schedule.every_seconds % size == 0:
-            count = int(schedule.every_seconds // size)
-            return f"every {unit}" if count == 1 else f"every {count} {unit}s"
-    return f"every {schedule.every_seconds:g} seconds"
+            return plural(one, many, int(schedule.every_seconds // size))
+    return Message("every {seconds:g} seconds", seconds=schedule.every_seconds)
 
 
 def _read(settings: Settings, where: sql.ColumnElement[bool]) -> list[Scheduled]:
@@ -286,6 +299,8 @@ def _read(settings: Settings, where: sql.ColumnElement[bool]) -> list[Scheduled]
     for name, body, *values in map(tuple, rows):
         schedule = _parsed(body)
         if isinstance(schedule, Schedule):
+            if values[-1] is not None:
+                values[-1] = messages.loads(values[-1])
             listed.append(Scheduled(schedule, *values))
         else:
             set_aside.put(settings, "schedules", name, "unreadable", error=schedule)
@@ -322,7 +337,7 @@ def _queue(settings: Settings, due: Scheduled, now: float) -> None:
         # store errors are transient, and the next tick retries; any other would recur
         then: dict[str, Any] = {} if isinstance(error, StoreError) else dict(passed)
         if isinstance(error, CourtsideError):
-            then["problem"] = error.message
+            then["problem"] = messages.dumps(error.message)
         with state.transaction(settings) as connection:
             connection.execute(still_due.values(then))
         if not isinstance(error, CourtsideError):
@@ -343,7 +358,7 @@ def _next_of(cron: str, now: float) -> float:
             moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
             if moment >= start:
                 return moment.timestamp()
-    raise ValueError(f"'{cron}' is no time: no day is so")
+    raise ValueError(Message("'{cron}' is not a time: no day matches it", cron=cron))
 
 
 @lru_cache(maxsize=64)
@@ -352,13 +367,19 @@ def _fields(cron: str) -> list[set[int]]:
     fields = cron.split()
     if len(fields) != 5:
         raise ValueError(
-            f"'{cron}' is no time: it has {len(fields)} fields, not minute, hour, day, month and "
-            "day of the week"
+            Message(
+                "'{cron}' is not a time: it has {fields} fields instead of minute, hour, day, "
+                "month and day of the week",
+                cron=cron,
+                fields=len(fields),
+            )
         )
     try:
         *others, weekdays = map(_values, fields, FIELDS)
     except ValueError as error:
-        raise ValueError(f"'{cron}' is no time: {error}") from None
+        raise ValueError(
+            Message("'{cron}' is not a time: {reason}", cron=cron, reason=words_of(error))
+        ) from None
     return [*others, {day % 7 for day in weekdays}]
 
 
@@ -380,8 +401,8 @@ def _values(field: str, allowed: range) -> set[int]:
         elif re.fullmatch(r"\d\d?(-\d\d?)?", part, re.ASCII):
             span = range(int(first), int(last or first) + 1)
             if not span or span[0] not in allowed or span[-1] not in allowed:
-                raise ValueError(f"{part} is not a valid input")
+                raise ValueError(Message("{part} is not a valid input", part=part))
             values |= set(span)
         else:
-            raise ValueError(f"{part} is not a valid input")
+            raise ValueError(Message("{part} is not a valid input", part=part))
     return values

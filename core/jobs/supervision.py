@@ -26,10 +26,11 @@ import psutil
 from filelock import FileLock, Timeout
 
 from core.jobs import heartbeat, jobs
-from core.platform import identity, process, set_aside, store_faults
+from core.platform import identity, messages, process, set_aside, store_faults
 from core.platform.config import CODE_ROOT, PREFIX, Settings
 from core.platform.errors import CourtsideError, JobError
 from core.platform.liveness import Pulse
+from core.platform.messages import Message, Words
 from core.platform.process import Process, is_alive
 
 # requests to the supervisor: end the jobs and exit, or let them finish and exit
@@ -57,7 +58,7 @@ class WorkerState:
         Whether the slow imports are done, so that jobs start at once.
     since : float or None
         Its start time, seconds since 1970.
-    problem : str or None
+    problem : Words or None
         Why jobs start more slowly than they should.
     silent_since : float or None
         Since when it is alive without answering, seconds since 1970; None while it answers.
@@ -67,7 +68,7 @@ class WorkerState:
     ready: bool
     pid: int | None
     since: float | None
-    problem: str | None = None
+    problem: Words | None = None
     silent_since: float | None = None
 
 
@@ -126,7 +127,9 @@ def ensure_supervisor(settings: Settings, arguments: Sequence[str] = ()) -> None
             if not worker_state(settings).alive:
                 _start_supervisor(settings, arguments)
     except (OSError, Timeout) as error:
-        raise JobError(f"The background worker cannot be started: {error}.") from error
+        raise JobError(
+            Message("The background worker cannot be started: {error}.", error=error)
+        ) from error
 
 
 def keep_supervisor(settings: Settings, arguments: Sequence[str] = (), every: float = BEAT) -> None:
@@ -173,7 +176,12 @@ def stop_supervisor(settings: Settings, timeout: float = 40.0) -> None:
             hung = worker.silent_since is not None and worker.silent_since < began
             if hung and written and process.kill(_process(written)):
                 continue
-            raise JobError(f"The background worker (process {pid}) does not stop. End it yourself.")
+            raise JobError(
+                Message(
+                    "The background worker (process {pid}) does not stop. End that process.",
+                    pid=pid,
+                )
+            )
         if (started := _started.get(settings.home)) is not None:
             started.poll()
         time.sleep(0.02)
@@ -232,8 +240,8 @@ def read_state(settings: Settings) -> dict[str, Any] | None:
         whole = {"stamp": None, "boot": "", **written}
         _process(whole)
         is_whole = isinstance(whole["ready"], bool) and isinstance(whole["since"], float | int)
-        problem = whole["problem"]
-    except (OSError, ValueError, TypeError, KeyError):
+        problem = None if whole["problem"] is None else messages.loads(whole["problem"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         # the next supervisor rewrites a damaged one
         return None
     if not is_whole or not identity.is_ours(whole, settings.state_dir):
@@ -246,7 +254,7 @@ def _process(written: Mapping[str, Any]) -> Process:
 
 
 def write_state(
-    settings: Settings, pid: int, since: float, *, ready: bool, problem: str | None = None
+    settings: Settings, pid: int, since: float, *, ready: bool, problem: Words | None = None
 ) -> dict[str, Any]:
     """Write the supervisor's state for pages, and return it."""
     facts = {
@@ -256,7 +264,7 @@ def write_state(
         "home": identity.of_home(settings.state_dir),
         "since": since,
         "ready": ready,
-        "problem": problem,
+        "problem": None if problem is None else messages.dumps(problem),
         "stamp": stamp(settings),
     }
     place = settings.state_dir / "supervisor.json"

@@ -13,6 +13,7 @@ from core.monitoring.alerting import Rule
 from core.platform import clock, config, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message
 
 # state key of the user's rules, in order; the built-in rules apply until some are saved
 RULES = "alert_rules"
@@ -34,7 +35,7 @@ def save(settings: Settings, chosen: Sequence[Rule]) -> None:
     """
     names = [rule.name for rule in chosen]
     if len(set(names)) < len(names):
-        raise InputError("Two rules have the same name. Give each its own.")
+        raise InputError(Message("Two rules have the same name. Give each its own."))
     with state.transaction(settings) as connection:
         state.keep_document(connection, RULES, [rule.model_dump(mode="json") for rule in chosen])
         for alert in alert_store.read_alerts(
@@ -60,7 +61,9 @@ def made_rule(**values: object) -> Rule:
     try:
         return Rule(**values)
     except ValidationError as error:
-        raise InputError(f"The rule cannot be kept: {config.sentence(error)}") from None
+        raise InputError(
+            Message("The rule cannot be saved: {error}", error=config.sentence(error))
+        ) from None
 
 
 def stored(settings: Settings, connection: sql.Connection) -> list[Rule]:

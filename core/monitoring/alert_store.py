@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sql
 
 from core.monitoring import alert_tables as tables
 from core.monitoring.alerting import State
+from core.platform.messages import Words, loads
 
 OPEN, ACKNOWLEDGED, CLEARED = "open", "acknowledged", "cleared"
 STANDING = (OPEN, ACKNOWLEDGED)
@@ -25,8 +27,10 @@ class Event:
     ----------
     kind : str
         raised, reminded, cleared (by reports), acknowledged (by a person), closed.
-    code, title : str
+    code : str
         The check.
+    title : Message or str
+        Its name.
     run_id : str or None
         The report; None for an action of a person.
     is_told : bool
@@ -44,7 +48,7 @@ class Event:
     alert_id: str
     kind: str
     code: str
-    title: str
+    title: Words
     run_id: str | None
     value: float | None
     is_told: bool
@@ -67,7 +71,9 @@ class Alert:
         open, acknowledged or cleared.
     verdict, value, run_id
         Of the report that raised it.
-    limit : str
+    title : Message or str
+        The name of the check.
+    limit : Message or str
         The limit of the value, in words; of that report.
     last_verdict, last_value, last_run_id
         Of the newest report to which the check was applicable.
@@ -84,12 +90,12 @@ class Alert:
     alert_id: str
     code: str
     group: str | None
-    title: str
+    title: Words
     rule: str
     state: str
     verdict: str
     value: float | None
-    limit: str
+    limit: Words
     run_id: str
     at: float
     real: float
@@ -148,7 +154,7 @@ def read_alerts(connection: sql.Connection, where: sql.ColumnElement[bool]) -> l
     answers = {row.alert_id: (row.person, row.note) for row in connection.execute(answering)}
     read = []
     for row in connection.execute(query.order_by(tables.alerts.c.number)):
-        values = {key: value for key, value in row._mapping.items() if key != "number"}
+        values = _values(row)
         person, note = answers.get(row.alert_id, (None, None))
         read.append(Alert(**values, person=person, note=note))
     return read
@@ -170,7 +176,9 @@ def read_events(
     )
     if where is not None:
         query = query.where(where).order_by(None).order_by(of.number)
-    return [
-        Event(**{key: value for key, value in row._mapping.items() if key != "number"})
-        for row in connection.execute(query)
-    ]
+    return [Event(**_values(row)) for row in connection.execute(query)]
+
+
+def _values(row: sql.Row[Any]) -> dict[str, Any]:
+    values = {key: value for key, value in row._mapping.items() if key != "number"}
+    return values | {name: loads(values[name]) for name in ("title", "limit") if name in values}

@@ -1,5 +1,7 @@
 """The database tables of alerts and their deliveries.
 
+Columns with words (`title`, `limit`, `problem`) hold what `core.platform.messages.dumps` writes.
+
 Times named `at` are of `core.platform.clock`, those named `real` are wall time; seconds since 1970.
 """
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from core.platform import config
+from core.platform.messages import Message, in_context
 
 Level = Literal["warning", "alert"]
 Kind = Literal["raised", "reminded", "cleared"]
@@ -55,17 +56,39 @@ class Rule(config.Options):
     is_on: bool = True
 
 
+# names of the built-in rules
+_NAMES = {
+    "verdict": in_context("rule", "The verdict of a report"),
+    "performance": in_context("rule", "Performance"),
+    "support": in_context("rule", "Support of the reference"),
+    "drift": in_context("rule", "Input and predictions"),
+    "missing": in_context("rule", "Missing values"),
+    "unseen": in_context("rule", "New values"),
+    "estimates": in_context("rule", "Estimates"),
+    "disagreement": in_context("rule", "Disagreement"),
+}
 DEFAULTS = (
-    Rule(name="The verdict of a report", pattern=VERDICT, clear_after=1),
-    Rule(name="Performance", pattern="performance"),
-    Rule(name="Support of the reference", pattern="support"),
+    Rule(name=_NAMES["verdict"].msgid, pattern=VERDICT, clear_after=1),
+    Rule(name=_NAMES["performance"].msgid, pattern="performance"),
+    Rule(name=_NAMES["support"].msgid, pattern="support"),
     # one measure of drift is enough: KS and Jensen-Shannon would raise alerts with it
-    Rule(name="Input and answers", pattern="psi.*", raise_after=2),
-    Rule(name="Missing values", pattern="missing.*", raise_after=2),
-    Rule(name="New values", pattern="unseen.*", raise_after=2),
-    Rule(name="Estimates", pattern="estimated_*", raise_after=2),
-    Rule(name="Disagreement", pattern="disagreement", raise_after=2),
+    Rule(name=_NAMES["drift"].msgid, pattern="psi.*", raise_after=2),
+    Rule(name=_NAMES["missing"].msgid, pattern="missing.*", raise_after=2),
+    Rule(name=_NAMES["unseen"].msgid, pattern="unseen.*", raise_after=2),
+    Rule(name=_NAMES["estimates"].msgid, pattern="estimated_*", raise_after=2),
+    Rule(name=_NAMES["disagreement"].msgid, pattern="disagreement", raise_after=2),
 )
+
+
+def name_in_words(rule: str) -> Message:
+    """Return the name of a rule as a message: the built-in ones have a translation.
+
+    Examples
+    --------
+    >>> str(name_in_words("Performance")), str(name_in_words("My {rule}"))
+    ('Performance', 'My {rule}')
+    """
+    return in_context("rule", rule)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from core.monitoring.deliver import deliveries as deliveries
 from core.platform import clock, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message, Words, dumps
 
 PERSON_LENGTH, NOTE_LENGTH = 80, 500
 DRAIN_SECONDS = 5.0
@@ -47,14 +48,14 @@ def report(
     settings: Settings,
     run_id: str,
     verdicts: Mapping[str, str],
-    titles: Mapping[str, str],
+    titles: Mapping[str, Words],
     values: Mapping[str, float | None],
     *,
     subject: Subject,
-    verdict_title: str,
+    verdict_title: Words,
     now: float,
     groups: Mapping[str, str] | None = None,
-    limits: Mapping[str, str] | None = None,
+    limits: Mapping[str, Words] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> list[Event]:
     """Process a report's verdicts, and return the events. The same run again changes nothing.
@@ -72,7 +73,7 @@ def report(
     titles, values, limits, groups : mapping
         By code: display name, value, limit in words, and the group (performance, input, output,
         support) for rules.
-    verdict_title : str
+    verdict_title : Message or str
         The report's conclusion in a few words.
     now : float
         Seconds since 1970 by `core.platform.clock`.
@@ -88,7 +89,9 @@ def report(
     real = time.time()
     names = _channels(settings)
     with state.transaction(settings) as connection:
-        new = insert(tables.reports).values(run_id=run_id, title=verdict_title, at=now, real=real)
+        new = insert(tables.reports).values(
+            run_id=run_id, title=dumps(verdict_title), at=now, real=real
+        )
         # takes the write lock: concurrent reports are processed one after the other
         if connection.execute(new.on_conflict_do_nothing()).rowcount == 0:
             return alert_store.read_events(connection, tables.events.c.run_id == run_id)
@@ -101,11 +104,11 @@ def report(
             finding = {
                 "code": code,
                 "group": groups.get(code),
-                "title": titles.get(code, code),
+                "title": dumps(titles.get(code, code)),
                 "rule": rule.name,
                 "verdict": verdict,
                 "value": None if value is None or not math.isfinite(value) else float(value),
-                "limit": limits.get(code, ""),
+                "limit": dumps(limits.get(code, "")),
                 "run_id": run_id,
                 "at": now,
                 "real": real,
@@ -183,7 +186,7 @@ def _post(
     names: Sequence[str],
     events: Sequence[Event],
     subject: Subject,
-    verdict_title: str,
+    verdict_title: Words,
     run_id: str,
     now: float,
 ) -> None:
@@ -311,9 +314,15 @@ def close_left(settings: Settings, model: str, in_operation: Collection[str]) ->
 def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str) -> None:
     person, note = " ".join(person.split()), note.strip()
     if not person or len(person) > PERSON_LENGTH or not person.isprintable():
-        raise InputError(f"Say who you are, in 1 to {PERSON_LENGTH} letters.")
+        raise InputError(Message("Enter your name: 1 to {most} characters.", most=PERSON_LENGTH))
     if len(note) > NOTE_LENGTH:
-        raise InputError(f"A note has at most {NOTE_LENGTH} letters; this one has {len(note):,}.")
+        raise InputError(
+            Message(
+                "A note has at most {most} characters; this one has {length:,}.",
+                most=NOTE_LENGTH,
+                length=len(note),
+            )
+        )
     at, real = clock.now(settings), time.time()
     of = tables.alerts.c
     mine = of.alert_id == alert_id
@@ -325,7 +334,9 @@ def _answer(settings: Settings, alert_id: str, kind: str, person: str, note: str
         if not connection.execute(
             sql.update(tables.alerts).where(mine, of.state.in_(allowed)).values(change)
         ).rowcount:
-            raise InputError("This alert was cleared or acknowledged meanwhile. Reload the page.")
+            raise InputError(
+                Message("This alert was cleared or acknowledged in the meantime. Reload the page.")
+            )
         subject, code = connection.execute(sql.select(of.subject, of.code).where(mine)).one()
         fresh: dict[str, Any] = {"is_acknowledged": True}
         if kind == "closed":

@@ -15,26 +15,30 @@ from pydantic import Field, ValidationError, field_validator
 from core.platform import config, state
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250})")
 NAME = "channels"
 Name = Literal["webhook", "mail"]
+Language = Literal["en", "pt"]
 T = TypeVar("T", bound=Options)
 
 
 def _checked_url(url: str) -> str:
     """Return an address that a message may be sent to; ValueError says why it is invalid."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("the address has characters that no address has")
+        raise ValueError(Message("the address has characters that are not allowed"))
     try:
         parts = urlsplit(url)
         port = parts.port  # accessed since only this validates it
     except ValueError as error:
-        raise ValueError("the address cannot be read, see its port and brackets") from error
+        raise ValueError(
+            Message("the address cannot be read: check its port and brackets")
+        ) from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("the address begins with http:// or https:// and names a machine")
+        raise ValueError(Message("the address begins with http:// or https:// and names a host"))
     if parts.username is not None or parts.password is not None:
-        raise ValueError("the address holds a name or password; leave them out")
+        raise ValueError(Message("the address contains a user name or password; leave them out"))
     return url
 
 
@@ -47,10 +51,13 @@ class Webhook(Options):
         Address to POST to; http or https, without user name or password.
     is_on : bool
         Whether messages are sent there.
+    language : {"en", "pt"}
+        Language of the messages.
     """
 
     url: str = Field(max_length=2000)
     is_on: bool = True
+    language: Language = "en"
 
     @field_validator("url")
     @classmethod
@@ -77,6 +84,8 @@ class Mail(Options):
         Login name; without it there is no login.
     is_on : bool
         Whether messages are sent there.
+    language : {"en", "pt"}
+        Language of the messages.
     """
 
     host: str = Field(pattern=r"^[A-Za-z0-9.:_-]{1,255}$")
@@ -86,6 +95,7 @@ class Mail(Options):
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = Field(None, pattern=r"^[^\x00-\x1f\x7f]{1,255}$")
     is_on: bool = True
+    language: Language = "en"
 
     @field_validator("sender", "to")
     @classmethod
@@ -93,7 +103,7 @@ class Mail(Options):
         # a line break in an address would allow header injection
         for address in (value,) if isinstance(value, str) else value:
             if not ADDRESS.fullmatch(address):
-                raise ValueError("an address is name@machine, without spaces or line breaks")
+                raise ValueError(Message("an address is name@host, without spaces or line breaks"))
         return value
 
 
@@ -147,7 +157,10 @@ def load(settings: Settings) -> Channels:
         return Channels() if kept is None else Channels.model_validate(kept)
     except ValueError as error:
         raise StoreError(
-            "The channels cannot be read, so alerts are only on the page. Set the channels again."
+            Message(
+                "The channels cannot be read: alerts are shown only on the page. Set the channels "
+                "again."
+            )
         ) from error
 
 
@@ -182,5 +195,6 @@ def made(kind: type[T], **values: object) -> T:
         first = error.errors()[0]
         if first["type"] == "value_error":  # without the input value: it may contain a password
             where = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"{where}: {first['ctx']['error']}.") from None
+            (reason,) = first["ctx"]["error"].args
+            raise InputError(Message("{field}: {reason}.", field=where, reason=reason)) from None
         raise InputError(config.sentence(error)) from None

@@ -38,8 +38,17 @@ from core.monitoring.channels import Channels, Mail, Name, Webhook
 from core.platform import set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
+from core.platform.messages import Message, Words, _, dumps, from_data, loads, speaking, to_data
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+STATE_LABELS = {WAITING: Message("waiting"), SENT: Message("sent"), GIVEN_UP: Message("given up")}
+EVENT_LABELS = {
+    "raised": Message("raised"),
+    "reminded": Message("reminder"),
+    "cleared": Message("cleared"),
+    "acknowledged": Message("acknowledged"),
+    "closed": Message("closed"),
+}
 TRIES = 12
 FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0
 CLAIM_SECONDS = 60.0
@@ -57,14 +66,14 @@ class _FaultError(Exception):
 
     Parameters
     ----------
-    reason : str
-        In words, without the receiver's response and without the address.
+    reason : Message
+        Without the receiver's response and without the address.
     is_final : bool
         Whether another try is pointless.
     """
 
-    def __init__(self, reason: str, *, is_final: bool) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: Message, *, is_final: bool) -> None:
+        super().__init__(str(reason))
         self.reason, self.is_final = reason, is_final
 
 
@@ -82,26 +91,27 @@ class Delivery:
         Number of tries so far.
     created, next_try, ended : float
         Seconds since 1970, wall time; `next_try` only matters while it waits.
-    problem : str or None
+    problem : Message, str or None
         Why the last try failed.
     """
 
     delivery_id: str
     channel: str
-    title: str
+    title: Words
     is_test: bool
     state: str
     tries: int
     created: float
     next_try: float
     ended: float | None
-    problem: str | None
+    problem: Words | None
 
 
 def put(connection: sql.Connection, name: str, body: Mapping[str, Any]) -> str:
     """Put a message into the outbox within the caller's transaction, and return its id."""
     delivery_id, real = uuid.uuid4().hex, time.time()
-    text = json.dumps({"delivery_id": delivery_id, **body}, separators=(",", ":"), allow_nan=False)
+    content = to_data({"delivery_id": delivery_id, **body})
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     connection.execute(
         sql.insert(tables.outbox).values(
             delivery_id=delivery_id,
@@ -128,9 +138,14 @@ def send_test(settings: Settings, name: Name) -> str:
         When that channel is not active.
     """
     if name not in channels.load(settings).on:
-        raise InputError("This channel is off. Set its address and turn it on first.")
+        raise InputError(Message("This channel is off. Set its address and turn it on first."))
     with state.transaction(settings) as connection:
-        body = {"kind": "test", "title": "A test from Courtside", "alerts": [], "at": time.time()}
+        body = {
+            "kind": "test",
+            "title": Message("Test message from Courtside"),
+            "alerts": [],
+            "at": time.time(),
+        }
         return put(connection, name, body)
 
 
@@ -144,16 +159,18 @@ def deliveries(settings: Settings, limit: int = 50) -> list[Delivery]:
         values = {
             key: value for key, value in row._mapping.items() if key not in ("number", "body")
         }
-        title, is_test = _told_of(row.body)
+        title, is_test = _title_of(row.body)
+        values["problem"] = None if row.problem is None else loads(row.problem)
         newest.append(Delivery(title=title, is_test=is_test, **values))
     return newest
 
 
-def _told_of(body: str) -> tuple[str, bool]:
+def _title_of(body: str) -> tuple[Words, bool]:
     """Return the title of a message, empty if unreadable, and whether it is a test."""
     try:
-        content = json.loads(body)
-        return str(content["title"]), content["kind"] == "test"
+        content = from_data(json.loads(body))
+        title = content["title"]
+        return title if isinstance(title, Message) else str(title), content["kind"] == "test"
     except (ValueError, KeyError, TypeError):
         return "", False
 
@@ -230,7 +247,7 @@ def _claimed(settings: Settings) -> sql.Row[Any] | None:
 
 
 def _try(settings: Settings, row: sql.Row[Any]) -> bool:
-    problem = None
+    problem: Words | None = None
     try:
         _send(settings, channels.load(settings), row.channel, row.delivery_id, row.body)
         values: dict[str, Any] = {"state": SENT, "ended": time.time()}
@@ -245,14 +262,15 @@ def _try(settings: Settings, row: sql.Row[Any]) -> bool:
         _log.warning("message %s by %s: %s", row.delivery_id[:8], row.channel, problem)
     except Exception as error:  # noqa: BLE001
         # cannot be turned into a request or a mail; no retry will change that
-        problem = "It cannot be made into a message."
+        problem = Message("The message cannot be created.")
         values = {"state": GIVEN_UP, "ended": time.time()}
-        code: set_aside.Code = "unreadable" if not _told_of(row.body)[0] else "unexpected"
+        code: set_aside.Code = "unreadable" if not _title_of(row.body)[0] else "unexpected"
         set_aside.put(settings, "messages", row.delivery_id, code, error=error)
     with state.transaction(settings) as connection:
         # a message whose claim expired and that another sender has sent stays sent
         mine = sql.and_(_box.number == row.number, _box.state == WAITING)
-        connection.execute(sql.update(tables.outbox).where(mine).values(**values, problem=problem))
+        values["problem"] = None if problem is None else dumps(problem)
+        connection.execute(sql.update(tables.outbox).where(mine).values(values))
     return values.get("state") == SENT
 
 
@@ -263,17 +281,28 @@ def _wait(tries: int) -> float:
 
 def _send(settings: Settings, chosen: Channels, name: str, delivery_id: str, body: str) -> None:
     if name not in chosen.on:
-        raise _FaultError("The channel was turned off.", is_final=True)
+        raise _FaultError(Message("The channel was turned off."), is_final=True)
     content = json.loads(body)
     if not isinstance(content, dict):
         raise TypeError(type(content).__name__)
     if chosen.app_url and content.get("report"):
         content["link"] = f"{chosen.app_url}/runs?run={content['report']}"
+    content = from_data(content)
     if name == "webhook" and chosen.webhook is not None:
-        text = json.dumps(content, separators=(",", ":"))
+        with speaking(chosen.webhook.language):
+            text = json.dumps(_in_words(content), separators=(",", ":"))
         _post(chosen.webhook, settings.webhook_secret, delivery_id, text.encode())
     elif chosen.mail is not None:
         _mail(chosen.mail, settings.smtp_password, message(chosen.mail, delivery_id, content))
+
+
+def _in_words(value: Any) -> Any:
+    """Return the content of a message with words of the current language for its messages."""
+    if isinstance(value, Message):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _in_words(part) for name, part in value.items()}
+    return [_in_words(part) for part in value] if isinstance(value, list) else value
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
@@ -315,64 +344,85 @@ def _post(to: Webhook, secret: str | None, delivery_id: str, body: bytes) -> Non
             code = answer.status_code
     except requests.exceptions.SSLError:
         raise _FaultError(
-            "Its certificate is not to be trusted, or it has none.", is_final=False
+            Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except requests.Timeout:
-        raise _FaultError("It did not answer in time.", is_final=False) from None
+        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
     except requests.ConnectionError:
-        raise _FaultError("Nothing answers at its address.", is_final=False) from None
+        raise _FaultError(Message("Nothing answers at its address."), is_final=False) from None
     except (requests.RequestException, ValueError) as error:
         raise _FaultError(
-            f"Its address cannot be used ({type(error).__name__}).", is_final=True
+            Message("Its address cannot be used ({error}).", error=type(error).__name__),
+            is_final=True,
         ) from None
     if 300 <= code < 400:
-        reason = f"It sends us elsewhere (HTTP {code}), which is not followed. Set the new address."
+        reason = Message(
+            "It redirects (HTTP {code}), which is not followed. Set the new address.", code=code
+        )
         raise _FaultError(reason, is_final=True)
     if 400 <= code < 500 and code not in PASSING:
-        raise _FaultError(f"It refuses the message (HTTP {code}).", is_final=True)
+        raise _FaultError(
+            Message("It refuses the message (HTTP {code}).", code=code), is_final=True
+        )
     if not 200 <= code < 300:
-        raise _FaultError(f"It cannot take the message now (HTTP {code}).", is_final=False)
+        raise _FaultError(
+            Message("It cannot take the message now (HTTP {code}).", code=code), is_final=False
+        )
 
 
 def message(to: Mail, delivery_id: str, content: Mapping[str, Any]) -> EmailMessage:
-    """Return a message as mail.
+    """Return a message as mail, in the language of the channel.
 
     Titles come from data: anything that could end a header line is removed from the subject.
     """
     mail = EmailMessage()
-    title = " ".join("".join(c if c.isprintable() else " " for c in content["title"]).split())
-    mail["Subject"] = f"Courtside: {title}"[:200]
+    with speaking(to.language):
+        words = str(content["title"])
+        title = " ".join("".join(c if c.isprintable() else " " for c in words).split())
+        mail["Subject"] = f"Courtside: {title}"[:200]
+        lines = _lines(content)
     mail["From"] = to.sender
     mail["To"] = ", ".join(to.to)
     mail["Date"] = datetime.now(UTC)
     mail["Message-ID"] = f"<{delivery_id}@{to.sender.partition('@')[2]}>"
     mail["X-Courtside-Delivery"] = delivery_id
     mail["Auto-Submitted"] = "auto-generated"
-    lines = [content["title"], ""]
-    for alert in content["alerts"]:
-        value = "" if alert["value"] is None else f": {alert['value']:.4g}"
-        limit = f" (limits: {alert['limit']})" if alert["limit"] else ""
-        since = datetime.fromtimestamp(alert["since"], UTC)
-        lines.append(
-            f"- {alert['event']}: {alert['title']}{value}{limit}, since {since:%Y-%m-%d %H:%M} UTC"
-        )
-    if content["kind"] == "test":
-        lines.append("If you can read this, alerts reach you.")
-    if content.get("report"):
-        lines += ["", f"Report: run {content['report']}"]
-    if content.get("link"):
-        lines.append(content["link"])
     mail.set_content("\n".join(lines) + "\n")
     return mail
+
+
+def _lines(content: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a mail, in the current language."""
+    lines = [str(content["title"]), ""]
+    for alert in content["alerts"]:
+        check = alert["title"]
+        if alert["value"] is not None:
+            check = Message("{check}: {value:.4g}", check=check, value=alert["value"])
+        if alert["limit"]:
+            check = Message("{check} (limits: {limit})", check=check, limit=alert["limit"])
+        line = _(
+            "{event}: {check}, since {since} UTC",
+            event=EVENT_LABELS.get(alert["event"], alert["event"]),
+            check=check,
+            since=datetime.fromtimestamp(alert["since"], UTC),
+        )
+        lines.append(f"- {line}")
+    if content["kind"] == "test":
+        lines.append(_("If you can read this, alerts reach you."))
+    if content.get("report"):
+        lines += ["", _("Report: run {run}", run=content["report"])]
+    if content.get("link"):
+        lines.append(content["link"])
+    return lines
 
 
 def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
     if to.user is not None and password is None:
         raise _FaultError(
-            "COURTSIDE_SMTP_PASSWORD is not set; start the app with it.", is_final=True
+            Message("COURTSIDE_SMTP_PASSWORD is not set; start the app with it."), is_final=True
         )
     if to.user is not None and to.security == "none":
-        raise _FaultError("The password is not sent without encryption.", is_final=True)
+        raise _FaultError(Message("The password is not sent without encryption."), is_final=True)
     context = ssl.create_default_context()
     try:
         plain = to.security != "tls"
@@ -389,26 +439,34 @@ def _mail(to: Mail, password: str | None, mail: EmailMessage) -> None:
             refused = server.send_message(mail)
         if refused:
             raise _FaultError(
-                f"It refuses {len(refused)} of {len(to.to)} people; the others got it.",
+                Message(
+                    "It refuses {refused} of {recipients} recipients; the others received it.",
+                    refused=len(refused),
+                    recipients=len(to.to),
+                ),
                 is_final=True,
             )
     except smtplib.SMTPNotSupportedError:
-        raise _FaultError("It knows no STARTTLS, or no way to log in.", is_final=True) from None
+        raise _FaultError(
+            Message("It does not support STARTTLS, or has no login."), is_final=True
+        ) from None
     except smtplib.SMTPAuthenticationError as error:
-        reason = f"It does not accept the user or the password (SMTP {error.smtp_code})."
+        reason = Message(
+            "It does not accept the user or the password (SMTP {code}).", code=error.smtp_code
+        )
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        reason = f"It refuses all people it is for (SMTP {codes[0]})."
+        codes = [code for code, _unused in error.recipients.values()]
+        reason = Message("It refuses all recipients (SMTP {code}).", code=codes[0])
         raise _FaultError(reason, is_final=min(codes) >= 500) from None
     except smtplib.SMTPResponseException as error:
-        reason = f"It refuses the message (SMTP {error.smtp_code})."
+        reason = Message("It refuses the message (SMTP {code}).", code=error.smtp_code)
         raise _FaultError(reason, is_final=error.smtp_code >= 500) from None
     except ssl.SSLError:
         raise _FaultError(
-            "Its certificate is not to be trusted, or it has none.", is_final=False
+            Message("Its certificate is missing or not trusted."), is_final=False
         ) from None
     except TimeoutError:
-        raise _FaultError("It did not answer in time.", is_final=False) from None
+        raise _FaultError(Message("It did not answer in time."), is_final=False) from None
     except (OSError, smtplib.SMTPException):
-        raise _FaultError("No mail server answers there.", is_final=False) from None
+        raise _FaultError(Message("No mail server answers there."), is_final=False) from None

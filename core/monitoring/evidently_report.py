@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message
 
 VERSION = "0.7.23"
 # with the app's pinned versions, none of which it changes
@@ -59,7 +60,11 @@ def html(
         When a side has no row, no column is left, or evidently cannot compare them.
     """
     if not available():
-        raise NotReadyError(f"Evidently is not installed. Run `{INSTALL}`, and start the app anew.")
+        raise NotReadyError(
+            Message(
+                "Evidently is not installed. Run `{install}`, and restart the app.", install=INSTALL
+            )
+        )
     # disables evidently's telemetry, whatever the user's setting
     os.environ.setdefault("DO_NOT_TRACK", "1")
     try:
@@ -67,15 +72,23 @@ def html(
         from evidently.presets import DataDriftPreset
     except ImportError as error:
         raise NotReadyError(
-            f"This version of evidently cannot be used ({error}). Run `{INSTALL}`, and start the "
-            "app anew."
+            Message(
+                "This version of evidently cannot be used ({error}). Run `{install}`, and "
+                "restart the app.",
+                error=str(error),
+                install=INSTALL,
+            )
         ) from error
     sides = [_ready(frame[list(columns)], seed) for frame in (reference, current)]
     if sides[0].empty or sides[1].empty:
-        raise InputError("Evidently compares rows with rows: one side has none. Choose others.")
+        raise InputError(
+            Message("Evidently compares two sets of rows: one is empty. Choose other rows.")
+        )
     names = [name for name in sides[0] if all(side[name].notna().any() for side in sides)]
     if not names:
-        raise InputError("No column has values on both sides. Choose other columns or rows.")
+        raise InputError(
+            Message("No column has values on both sides. Choose other columns or rows.")
+        )
     numbers = [name for name in names if pd.api.types.is_numeric_dtype(sides[0][name])]
     described = DataDefinition(
         numerical_columns=numbers,
@@ -88,7 +101,9 @@ def html(
             warnings.simplefilter("ignore")
             page = Report([DataDriftPreset()]).run(now, before).get_html_str(as_iframe=False)
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
-        raise InputError(f"Evidently could not compare these rows: {error}") from error
+        raise InputError(
+            Message("Evidently could not compare these rows: {error}", error=str(error))
+        ) from error
     return str(page)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from core.monitoring.windows import Window
 from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import Message, Words, plural, sentences, to_data
 from core.platform.own_columns import PROBABILITY
 from core.platform.project import Rows
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -51,7 +52,7 @@ class Limits(config.Options):
             (self.warning_high, self.alert_high, 1),
         ):
             if warning is not None and alert is not None and sign * warning > sign * alert:
-                raise ValueError("a warning lies beyond the alert: it would never be seen")
+                raise ValueError(Message("the warning limit is beyond the alert limit"))
         return self
 
 
@@ -99,13 +100,15 @@ class Options(config.Options):
     def _suits_the_window(self) -> Options:
         of_log = [self.since, self.until, self.last, self.source, self.where or None]
         if self.window != "log" and any(choice is not None for choice in of_log):
-            raise ValueError("a time, a number of rows, a source and values are for the log")
+            raise ValueError(
+                Message("times, a number of rows, a source and values need the window log")
+            )
         if self.window != "scoring" and self.scoring_run is not None:
-            raise ValueError("a scoring is named, and other rows are asked for")
+            raise ValueError(Message("a scoring run needs the window scoring"))
         if self.window == "scoring" and self.version is not None:
-            raise ValueError("a scoring has its version: leave the version out")
+            raise ValueError(Message("a scoring has its version: leave the version out"))
         if any(not values for values in self.where.values()):
-            raise ValueError("no value is chosen")
+            raise ValueError(Message("no value is chosen"))
         return self
 
 
@@ -115,7 +118,7 @@ class Result:
 
     run_id: str
     verdict: str
-    title: str
+    title: Words
     alerts: int
     warnings: int
 
@@ -148,7 +151,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     outlets = Outlets(settings)
     with tracking.open_step(settings, "monitor", options, progress) as run:
         sources = Sources(settings, spec, run, Archive.of(settings))
-        progress.update(0.05, "Reading reference and current rows")
+        progress.update(0.05, Message("Reading reference and current rows"))
         window = _window(sources, options)
         version = window.version
         reference = (
@@ -157,7 +160,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             else sources.tested_rows(version)
         )
         sides = sources.sides(reference, window)
-        count = f"{len(sides.current):,} rows with {len(sides.reference):,}"
+        count = Message(
+            "{current:,} current and {reference:,} reference rows",
+            current=len(sides.current),
+            reference=len(sides.reference),
+        )
         compared = report.build(
             sides,
             chosen={
@@ -169,7 +176,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             ),
             by=sources.slices(reference, window),
             trained_on=_known(sources, version, options),
-            progress=lambda share, text: progress.update(0.1 + 0.65 * share, f"{text}: {count}"),
+            progress=lambda share, text: progress.update(
+                0.1 + 0.65 * share, Message("{step}: {rows}", step=text, rows=count)
+            ),
         )
         context = _ReportContext(
             compared,
@@ -177,14 +186,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             _conclude(spec.rows, compared, window, options, len(sides.labelled())),
             window.is_sample,
         )
-        progress.update(0.8, "Writing the report")
+        progress.update(0.8, Message("Writing the report"))
         document = _document(run.run_id, context, sides, options)
         run.log(_record(context, sides, options, document))
         run.log(Record(files=(outlets.save_report(run.run_id, document),)))
         _evidently(outlets, run, sides, progress)
-    # reports of the past (by a value of the rows) and of the test set ring for nobody
+    # reports of the past (by a value of the rows) and of the test set alert nobody
     if options.window != "test" and not options.where:
-        progress.update(0.95, "Raising alerts")
+        progress.update(0.95, Message("Raising alerts"))
         outlets.pass_on(
             run.run_id, compared.checks, context.conclusion, version, is_sample=context.is_sample
         )
@@ -245,24 +254,27 @@ def _disagreement(
         disagreements.append(disagreement.measure(forecasts, [model.threshold for model in loaded]))
     check = disagreement.check(disagreements[0], disagreements[1], limits)
     if lost:
-        names = "1 candidate" if lost == 1 else f"{lost} candidates"
-        check = replace(check, text=f"{check.text} {names} could not be loaded.")
+        note = plural(
+            "{count} candidate could not be loaded.",
+            "{count} candidates could not be loaded.",
+            lost,
+        )
+        check = replace(check, text=sentences(check.text, note))
     return check
 
 
 def _conclude(
     names: Rows, compared: Report, window: Window, options: Options, labels: int
 ) -> Conclusion:
-    name = "scored rows"
+    name: Words = Message("scored rows")
     if options.window == "test":
-        name = "test set"
+        name = Message("test set")
     elif options.where:
-        name = " and ".join(
-            f"rows of {windows.listed(values)}" for values in options.where.values()
-        )
+        values = [windows.listed(values) for values in options.where.values()]
+        name = Message("rows of {values}", values=values)
     elif window.source == "production":
-        name = names.production_name
-    trained_on = window.version.about.rows_name or names.development_name
+        name = project.words(names.production_name)
+    trained_on = project.words(window.version.about.rows_name or names.development_name)
     return checks.conclude(compared.checks, name, trained_on, labels=labels)
 
 
@@ -270,7 +282,7 @@ def _document(
     run_id: str, context: _ReportContext, sides: Sides, options: Options
 ) -> dict[str, Any]:
     window, learned = context.window, context.report.learned
-    return {
+    document = {
         "run_id": run_id,
         "scoring_run": window.scoring_run or "",
         "window": window.text,
@@ -289,7 +301,7 @@ def _document(
             "labelled": len(sides.labelled()),
         },
         "sample": context.is_sample,
-        "conclusion": asdict(context.conclusion),
+        "conclusion": _as_mapping(context.conclusion),
         "false_alarms": {
             "target": learned.target,
             "rate": learned.false_alarms,
@@ -297,8 +309,15 @@ def _document(
         },
         "labels_needed": learned.labels_needed.get("skill"),
         "labels_needed_by_check": dict(learned.labels_needed),
-        "checks": [asdict(check) for check in context.report.checks],
+        "checks": [_as_mapping(check) for check in context.report.checks],
     }
+    kept: dict[str, Any] = to_data(document)
+    return kept
+
+
+def _as_mapping(record: Check | Conclusion) -> dict[str, Any]:
+    # not `asdict`, which would take messages apart
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _record(
@@ -385,7 +404,7 @@ def _evidently(outlets: Outlets, run: OpenRun, sides: Sides, progress: Progress)
     """Store evidently's report of the same rows beside ours, if that extra is installed."""
     if not evidently_report.available():
         return
-    progress.update(0.9, "Making evidently's report")
+    progress.update(0.9, Message("Creating Evidently's report"))
     columns = [*sides.features, PROBABILITY]
     # the extra must not make the report fail
     with suppress(InputError, NotReadyError):

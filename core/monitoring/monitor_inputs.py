@@ -16,6 +16,7 @@ from core.monitoring.windows import Window
 from core.platform import model_store, schema, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.runs import ModelVersion
@@ -84,7 +85,7 @@ class Sources:
         """Return the test set of a version as a window."""
         rows = self.run.table(version.run_id, "test_predictions")
         moment = version.created
-        text = f"the {len(rows):,} rows of the test set, against the training set"
+        text = Message("{rows:,} rows of the test set, against the training set", rows=len(rows))
         return Window(rows, text, moment, moment, "test", version, is_sample=version.is_sample)
 
     def tested_rows(self, version: ModelVersion) -> pd.DataFrame:
@@ -105,10 +106,14 @@ class Sources:
         forecasts = self.run.table(version.run_id, "validation")
         if len(forecasts) != len(rows):
             raise NotReadyError(
-                f"Of the {len(rows):,} rows that version {version.version} was trained on, "
-                f"{len(forecasts):,} have a forecast of a fold that had not seen them: it was not "
-                "fitted on all of them. Train on all rows to compare its test set with its "
-                "training set."
+                Message(
+                    "Version {version} has out-of-fold predictions for {predicted:,} of its "
+                    "{rows:,} training rows. Train on all rows to compare its test set with its "
+                    "training set.",
+                    version=version.version,
+                    predicted=len(forecasts),
+                    rows=len(rows),
+                )
             )
         return rows.assign(**{name: forecasts[name].to_numpy() for name in (PROBABILITY, LABEL)})
 
@@ -121,9 +126,11 @@ class Sources:
         # the same keys in the sample and in real rows are other rows
         if snapshot.is_sample != version.is_sample or not keys.isin(raw.index).all():
             raise NotReadyError(
-                f"The current raw data does not have the rows that version {version.version} was "
-                "trained on. Make the snapshot current that it was trained from, on the Acquire "
-                "page."
+                Message(
+                    "The current raw data lacks rows that version {version} was trained on. Make "
+                    "the snapshot of its training current, on the Acquire page.",
+                    version=version.version,
+                )
             )
         return raw.loc[keys].reset_index()
 
@@ -132,7 +139,7 @@ class Sources:
         from core.platform import served_model
 
         kinds = self.spec.kinds_of(version.inputs)
-        inputs, _ = served_model.settled(rows, kinds, is_complete=False)
+        inputs, _unused = served_model.settled(rows, kinds, is_complete=False)
         return served_model.with_features(inputs, version.features, version.formulas)
 
     def sides(self, reference: pd.DataFrame, window: Window) -> Sides:

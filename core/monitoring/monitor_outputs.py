@@ -41,9 +41,9 @@ class Outlets:
         *,
         is_sample: bool,
     ) -> None:
-        """Raise alerts, and ask for the decision about retraining; the report stands in any case.
+        """Raise alerts, and ask for the decision about retraining; the report is kept in any case.
 
-        Reports of a version that is not in operation ring for nobody.
+        Reports of a version that is not in operation alert nobody.
         """
         settings = self.settings
         # a locked database shows where alerts are read

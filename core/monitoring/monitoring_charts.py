@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.platform.messages import Message, Words, _
 from core.stats.charts import style
+from core.stats.check import VERDICT_LABELS
 
 if TYPE_CHECKING:
     import altair as alt
 
+# colour and shape of each verdict
 _VERDICTS = {
-    "ok": ("ok", "ok", "circle"),
-    "warning": ("warning", "warning", "triangle-up"),
-    "alert": ("alert", "alert", "diamond"),
-    "not_applicable": ("not applicable", "neutral", "cross"),
+    "ok": ("ok", "circle"),
+    "warning": ("warning", "triangle-up"),
+    "alert": ("alert", "diamond"),
+    "not_applicable": ("neutral", "cross"),
 }
+_BANDS = {"warning": Message("warning band"), "alert": Message("alert band")}
 _ENDS = ("value", "low", "high", "warning_low", "warning_high", "alert_low", "alert_high")
 
 
 def check_over_time(
-    table: pd.DataFrame, *, by: str = "When the report was made", title: str | None = None
+    table: pd.DataFrame, *, by: Words = "", title: str | None = None
 ) -> alt.LayerChart:
     """Show a check across all reports: value, 95% interval, and the warning and alert zones.
 
@@ -33,8 +37,8 @@ def check_over_time(
         A row per report, the oldest first: `at` (seconds since 1970), `report` (its name), `title`,
         `value`, `low`, `high`, `warning_low`, `warning_high`, `alert_low`, `alert_high`, `verdict`;
         NaN where there is none. Reports without a value are left out.
-    by : str
-        Title of the time axis.
+    by : Message or str
+        Title of the time axis; by default the time of the report.
 
     Examples
     --------
@@ -48,17 +52,16 @@ def check_over_time(
     import altair as alt
 
     drawn = table[table["value"].notna()].sort_values("at", kind="stable")
-    name = str(drawn["title"].iloc[-1]) if len(drawn) else "Value"
-    drawn = drawn.assign(
+    axis_title = str(by or _("Time of the report"))
+    name = str(drawn["title"].iloc[-1]) if len(drawn) else _("Value")
+    drawn = drawn[["at", "report", "verdict", *_ENDS]].assign(
         time=pd.to_datetime(drawn["at"], unit="s"),
-        told=[
-            _VERDICTS.get(verdict, _VERDICTS["not_applicable"])[0] for verdict in drawn["verdict"]
-        ],
+        word=[_word(verdict) for verdict in drawn["verdict"]],
     )
     domain = _domain(drawn)
     span = _span(drawn)
     x: dict[str, Any] = {
-        "title": by,
+        "title": axis_title,
         "scale": alt.Scale(domain=[_moment(end) for end in span]),
         "axis": alt.Axis(labelOverlap=True, tickCount=6),
     }
@@ -77,9 +80,9 @@ def check_over_time(
                 y2=alt.Y2("top:Q"),
                 color=_colour("band:N", bands["band"].unique().tolist()),
                 tooltip=[
-                    alt.Tooltip("band:N", title="Band"),
-                    alt.Tooltip("report:N", title="Report"),
-                    alt.Tooltip("limit:Q", title="Begins at", format=".4f"),
+                    alt.Tooltip("band:N", title=_("Band")),
+                    alt.Tooltip("report:N", title=_("Report")),
+                    alt.Tooltip("limit:Q", title=_("Starts at"), format=".4f"),
                 ],
             )
         )
@@ -96,12 +99,12 @@ def check_over_time(
     base = alt.Chart(drawn).encode(
         x=alt.X("time:T", **x),
         tooltip=[
-            alt.Tooltip("report:N", title="Report"),
-            alt.Tooltip("time:T", title=by, format="%Y-%m-%d %H:%M"),
+            alt.Tooltip("report:N", title=_("Report")),
+            alt.Tooltip("time:T", title=axis_title, format="%Y-%m-%d %H:%M"),
             alt.Tooltip("value:Q", title=name, format=".4f"),
-            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-            alt.Tooltip("told:N", title="Verdict"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".4f"),
+            alt.Tooltip("word:N", title=_("Verdict")),
         ],
     )
     line = base.mark_line(strokeWidth=1.5, color=style.PALETTE["line"]).encode(y=y)
@@ -111,33 +114,37 @@ def check_over_time(
         .encode(y=alt.Y("low:Q", scale=scale, title=name), y2=alt.Y2("high:Q"))
     )
     seen = [kind for kind in _VERDICTS if kind in set(drawn["verdict"])]
-    words = [_VERDICTS[kind][0] for kind in seen]
+    words = [_word(kind) for kind in seen]
     point = base.mark_point(filled=True, size=110, opacity=1).encode(
         y=y,
         fill=alt.Fill(
-            "told:N",
-            title="Verdict",
+            "word:N",
+            title=_("Verdict"),
             legend=style.legend(4),
             scale=alt.Scale(
-                domain=words, range=[style.PALETTE[_VERDICTS[kind][1]] for kind in seen]
+                domain=words, range=[style.PALETTE[_VERDICTS[kind][0]] for kind in seen]
             ),
         ),
         shape=alt.Shape(
-            "told:N",
-            title="Verdict",
+            "word:N",
+            title=_("Verdict"),
             legend=style.legend(4),
-            scale=alt.Scale(domain=words, range=[_VERDICTS[kind][2] for kind in seen]),
+            scale=alt.Scale(domain=words, range=[_VERDICTS[kind][1] for kind in seen]),
         ),
     )
     return style.finish(
-        [*layers, line, whisker, point], title, f"{name} through all reports", height=300
+        [*layers, line, whisker, point], title, _("{name} in all reports", name=name), height=300
     )
+
+
+def _word(verdict: str) -> str:
+    return str(VERDICT_LABELS.get(verdict, VERDICT_LABELS["not_applicable"]))
 
 
 def _colour(field: str, bands: list[str]) -> alt.Color:
     import altair as alt
 
-    roles = {f"{kind} band": kind for kind in ("warning", "alert")}
+    roles = {str(words): kind for kind, words in _BANDS.items()}
     known = [name for name in roles if name in bands]
     return alt.Color(
         field,
@@ -186,7 +193,7 @@ def _bands(table: pd.DataFrame, domain: list[float], span: tuple[float, float]) 
                 if limit == limit and limit is not None:
                     bands.append(
                         {
-                            "band": f"{kind} band",
+                            "band": str(_BANDS[kind]),
                             "kind": f"{kind}_{side}",
                             "limit": limit,
                             "bottom": min(limit, other),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from core.platform.run_tags import Listed, RunTags
+from core.platform.run_tags import AsMessage, Listed, RunTags
 from core.platform.runs import RunInfo
 
 
@@ -16,15 +16,15 @@ class ReportRun(RunTags):
     """
 
     verdict: str = ""
-    verdict_title: str = ""
-    verdict_text: str = ""
-    verdict_todo: str = ""
+    verdict_title: AsMessage = ""
+    verdict_text: AsMessage = ""
+    verdict_todo: AsMessage = ""
     source: str = ""
     scoring_run: str = ""
     model_run: str = ""
     model: str = ""
     version: str = ""
-    window: str = ""
+    window: AsMessage = ""
     window_begin: float | None = None
     window_end: float | None = None
     alerts: Listed = ()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform.errors import CourtsideError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.stats import (
     checks,
@@ -91,7 +92,7 @@ def build(
     disagreement: Callable[[Mapping[str, Limit]], Check] | None = None,
     by: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     trained_on: pd.DataFrame | None = None,
-    progress: Callable[[float, str], None] = lambda share, text: None,
+    progress: Callable[[float, Message], None] = lambda share, text: None,
     seed: int = 0,
 ) -> Report:
     """Run all checks.
@@ -109,7 +110,7 @@ def build(
     trained_on : DataFrame, optional
         Features of the training rows, which define the support.
     progress : function
-        Called with the share done, 0 to 1, and a text.
+        Called with the share done, 0 to 1, and a message.
 
     Examples
     --------
@@ -123,11 +124,11 @@ def build(
     given = dict(chosen or {})
     reference, current, known = sides.reference, sides.current, sides.labelled()
     columns = [*sides.features, PROBABILITY]
-    progress(0.0, "Comparing column by column")
+    progress(0.0, Message("Comparing column by column"))
     moved = drift.by_feature(reference[columns], current[columns], columns)
-    progress(0.1, "Looking for rows that the model was never tested on")
+    progress(0.1, Message("Looking for rows outside the tested range"))
     apart = _apart(sides, trained_on, seed)
-    progress(0.35, "Learning from the reference what chance alone does")
+    progress(0.35, Message("Learning limits from the reference"))
     learned = limits.learn(
         reference,
         features=sides.features,
@@ -139,7 +140,7 @@ def build(
         seed=seed,
     )
     held = {**given, **learned.limits}
-    progress(0.8, "Judging")
+    progress(0.8, Message("Running the checks"))
     on_reference = figures(reference, sides.threshold)
     on_current = figures(known, sides.threshold) if len(known) else {}
     between = figure_intervals.of(*_forecast(known), sides.threshold, seed=seed)
@@ -148,7 +149,9 @@ def build(
     if by is not None:
         both = _slices(sides, by)
         if both is None:
-            judged.append(checks.not_applicable("slice", "Slices", "performance", "failed"))
+            judged.append(
+                checks.not_applicable("slice", Message("Slices"), "performance", "failed")
+            )
         else:
             judged += performance.slices(both[1], both[0])
             tables["slices"] = _both(both)
@@ -158,7 +161,7 @@ def build(
         *checks.outputs(moved, held),
         *_alone(
             "estimated_log_loss",
-            "Estimated performance",
+            Message("Estimated performance"),
             "output",
             lambda: estimation.checks(
                 labels,
@@ -181,7 +184,9 @@ def build(
     return Report(all_checks, learned, apart, on_reference, on_current, tables)
 
 
-def _alone(code: str, title: str, group: Group, compute: Callable[[], list[Check]]) -> list[Check]:
+def _alone(
+    code: str, title: Message, group: Group, compute: Callable[[], list[Check]]
+) -> list[Check]:
     """Return checks; an unexpected error affects these checks only.
 
     An error that says what a person can do is theirs to read, and ends the report.

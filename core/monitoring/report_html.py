@@ -14,15 +14,10 @@ import pandas as pd
 
 from core.monitoring import report_tables
 from core.platform import templates
+from core.platform.messages import Message, Words, _, current, from_data, number, sentences
+from core.platform.own_columns import shown
+from core.stats.check import CONCLUSION_LABELS, GROUP_LABELS, VERDICT_LABELS, Limit
 
-WORDS = {"ok": "ok", "warning": "warning", "alert": "alert", "not_applicable": "not applicable"}
-GROUPS = {
-    "performance": "Performance, with labels",
-    "output": "What the model answers, without labels",
-    "support": "Whether the rows lie where the model was tested",
-    "input": "The columns",
-    "split": "The split",
-}
 # appearance of each verdict of the report
 LOOKS = {
     "fits": "ok",
@@ -34,9 +29,9 @@ LOOKS = {
     "unknown": "not_applicable",
 }
 FIGURES = {
-    "psi": "How far each column moved (PSI)",
-    "probability": "Predicted probabilities",
-    "reliability": "Forecast against observed",
+    "psi": Message("Drift of each column (PSI)"),
+    "probability": Message("Predicted probabilities"),
+    "reliability": Message("Predicted against observed"),
 }
 MOST_ROWS = 200
 ELEMENTS = {
@@ -57,26 +52,34 @@ ELEMENTS = {
     "stop",
 }
 _SVG = "http://www.w3.org/2000/svg"
-# fixed texts of a report, and the heads of its table of checks
+# fixed texts of a report, and the heads of its table of checks, with whether they are numbers
 TEXTS = {
-    "kind": "Monitoring report",
-    "verdict": "Verdict",
-    "sample": "The rows are of the built-in sample: this says nothing about real rows.",
-    "changed": "What changed",
-    "unchanged": "No check is beyond its limits.",
-    "evidence": "Evidence",
-    "no_evidence": "The checks below are all that was kept.",
-    "no_chart": "This chart cannot be shown.",
-    "todo": "What to do",
-    "checks": "All checks",
-    "no_checks": "No check was made.",
-    "made": "How this report was made",
-    "judged": "A check is judged by the better end of its interval where it has one, so that few "
-    "rows alone raise no alarm. A check that is not applicable says why; it is neither good nor "
-    "bad news.",
+    "kind": Message("Monitoring report"),
+    "verdict": Message("Verdict"),
+    "sample": Message("The rows are of the built-in sample: this says nothing about real rows."),
+    "changed": Message("What changed"),
+    "unchanged": Message("No check is beyond its limits."),
+    "evidence": Message("Evidence"),
+    "no_evidence": Message("Only the checks below were kept."),
+    "no_chart": Message("This chart cannot be shown."),
+    "todo": Message("What to do"),
+    "checks": Message("All checks"),
+    "no_checks": Message("There are no checks."),
+    "made": Message("About this report"),
+    "judged": Message(
+        "A check is judged by the better end of its interval where it has one, so that "
+        "few rows alone raise no alarm. A check that is not applicable says why; it is "
+        "neither good nor bad news."
+    ),
 }
-HEADS = ("Check", "Verdict", "Value", "95% interval", "Reference", "Limits")
-NUMBERS = {"Value", "95% interval", "Reference"}
+HEADS = (
+    (Message("Check"), False),
+    (Message("Verdict"), False),
+    (Message("Value"), True),
+    (Message("95% interval"), True),
+    (Message("Reference"), True),
+    (Message("Limits"), False),
+)
 
 
 def render(
@@ -85,7 +88,7 @@ def render(
     figures: Mapping[str, str] | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> str:
-    """Return a report as one HTML document, light or dark by the reader's settings.
+    """Return a report as one HTML document in the current language, light or dark as read.
 
     From the top: the verdict in a sentence, what changed, the evidence, what to do; then all
     checks with value, interval and limits, and facts about the report.
@@ -93,10 +96,11 @@ def render(
     Parameters
     ----------
     report : mapping
-        `conclusion` (code, title, text, todo). Optional: `run_id`, `scoring_run`, `window` (a
-        sentence), `source`, `created` (seconds since 1970), `sample` (bool), `model` (name,
-        version, run_id), `rows` (reference, current, labelled), `false_alarms` (target, rate:
-        shares).
+        As stored, or with its messages.
+        `conclusion` (code; title, text, todo, each a message or a text). Optional: `run_id`,
+        `scoring_run`, `window` (a message or a text), `source`, `created` (seconds since 1970),
+        `sample` (bool), `model` (name, version, run_id), `rows` (reference, current, labelled),
+        `false_alarms` (target, rate: shares).
     checks : DataFrame
         As returned by `checks.as_table`; older ones without todo or limits too.
     figures : mapping of str to str, optional
@@ -114,23 +118,25 @@ def render(
     >>> "It &lt;fits&gt; not" in page, "<script" in page, "://" in page
     (True, False, False)
     """
+    report = from_data(report)
     conclusion = report["conclusion"]
     rows = [_known(row) for row in checks.to_dict("records")]
     return templates.render(
         "monitoring/report.html",
         texts=TEXTS,
-        words=WORDS,
-        heads=[(name, name in NUMBERS) for name in HEADS],
-        title=f"{TEXTS['kind']}: {conclusion.get('title', '')}",
+        language=current().replace("pt", "pt-BR"),
+        words=VERDICT_LABELS,
+        heads=HEADS,
+        title=_("Monitoring report: {verdict}", verdict=conclusion.get("title", "")),
         head=_head(report),
         conclusion=conclusion,
-        verdict=str(conclusion.get("code", "unknown")).replace("_", " "),
+        verdict=CONCLUSION_LABELS.get(str(conclusion.get("code")), conclusion.get("code", "")),
         look=LOOKS.get(str(conclusion.get("code")), "not_applicable"),
         is_sample=bool(report.get("sample")),
         changed=_changed(rows),
         figures=_figures(figures or {}),
         tables=[_table(_named(name), frame) for name, frame in (tables or {}).items()],
-        todo=_todo(conclusion, rows),
+        todo=_steps(conclusion, rows),
         groups=_groups(rows),
         facts=_facts(report),
         number=_number,
@@ -185,7 +191,7 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
         elif "url(#" in value:
             element.set(name, value.replace("url(#", f"url(#{prefix}"))
     for child in list(element):
-        namespace, _, name = str(child.tag).rpartition("}")
+        namespace, _unused, name = str(child.tag).rpartition("}")
         if namespace != "{" + _SVG or name not in ELEMENTS:
             element.remove(child)
         else:
@@ -198,15 +204,19 @@ def _head(report: Mapping[str, Any]) -> str:
     facts = [_model(model), str(report.get("window") or "")]
     if report.get("created") is not None:
         when = datetime.fromtimestamp(float(report["created"]), UTC)
-        facts.append(when.strftime("%Y-%m-%d %H:%M UTC"))
-    return " · ".join([TEXTS["kind"], " · ".join(fact for fact in facts if fact)])
+        facts.append(_("{moment} UTC", moment=when))
+    return " · ".join([str(TEXTS["kind"]), *(fact for fact in facts if fact)])
 
 
 def _model(model: Mapping[str, Any]) -> str:
-    return f"{model['name']}, version {model.get('version', '')}" if model.get("name") else ""
+    return (
+        _("{name}, version {version}", name=model["name"], version=model.get("version", ""))
+        if model.get("name")
+        else ""
+    )
 
 
-def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Words, str]]:
     """Return verdict, name and text of everything beyond its limits, alerts first."""
     beyond = [row for verdict in ("alert", "warning") for row in rows if row["verdict"] == verdict]
     # several checks of one column are summarized once
@@ -225,50 +235,51 @@ def _changed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
             if row["group"] == "input" and column in (row["code"].partition(".")[2], row["code"])
         ]
         values = ", ".join(f"{row['title']} {_number(row['value'])}" for row in mine)
-        texts = " ".join(dict.fromkeys(row["text"] for row in mine))
-        changed.append((mine[0]["verdict"], column, f"{values}. {texts}"))
+        texts = sentences(*dict.fromkeys(row["text"] for row in mine))
+        changed.append((mine[0]["verdict"], shown(column), f"{values}. {texts}"))
     return sorted(changed, key=lambda change: change[0] != "alert")
 
 
-def _figures(figures: Mapping[str, str]) -> list[tuple[str, str | None]]:
+def _figures(figures: Mapping[str, str]) -> list[tuple[Words, str | None]]:
     return [
         (FIGURES.get(name) or _named(name), drawing(svg, f"f{place}-"))
         for place, (name, svg) in enumerate(figures.items())
     ]
 
 
-def _todo(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _steps(conclusion: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[Words]:
     """Return what to do, the conclusion's own advice first."""
-    todo = [str(conclusion.get("todo") or "Nothing to do.")]
+    todo = [conclusion.get("todo") or Message("Nothing to do.")]
     for verdict in ("alert", "warning"):
         todo += [row["todo"] for row in rows if row["verdict"] == verdict and row["todo"]]
     return list(dict.fromkeys(todo))
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+def _groups(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Words, list[Mapping[str, Any]]]]:
     """Return the checks of each nonempty group, by title."""
-    groups = dict.fromkeys([*GROUPS, *(row["group"] for row in rows)])
+    groups = dict.fromkeys([*GROUP_LABELS, *(row["group"] for row in rows)])
     grouped = [(group, [row for row in rows if row["group"] == group]) for group in groups]
-    return [(GROUPS.get(group, group), mine) for group, mine in grouped if mine]
+    return [(GROUP_LABELS.get(group, group), mine) for group, mine in grouped if mine]
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """Return name and value of facts about the report, and whether the value is an id."""
     model, rows = report.get("model") or {}, report.get("rows") or {}
-    counts = ", ".join(
-        f"{int(rows[name]):,} {name}"
-        for name in ("current", "labelled", "reference")
-        if rows.get(name) is not None
-    )
+    of_rows = {name: int(count) for name, count in rows.items() if count is not None}
+    counts = [
+        _("{rows:,} current", rows=of_rows["current"]) if "current" in of_rows else "",
+        _("{rows:,} labelled", rows=of_rows["labelled"]) if "labelled" in of_rows else "",
+        _("{rows:,} reference", rows=of_rows["reference"]) if "reference" in of_rows else "",
+    ]
     facts = [
-        ("Run of this report", report.get("run_id"), True),
-        ("Run that scored the rows", report.get("scoring_run"), True),
-        ("Model", _model(model), False),
-        ("Run of the model", model.get("run_id"), True),
-        ("Rows", counts, False),
-        ("Source of the rows", report.get("source"), False),
-        ("Window", report.get("window"), False),
-        ("False alarms", _promise(report.get("false_alarms") or {}), False),
+        (_("Run of this report"), report.get("run_id"), True),
+        (_("Run that scored the rows"), report.get("scoring_run"), True),
+        (_("Model"), _model(model), False),
+        (_("Run of the model"), model.get("run_id"), True),
+        (_("Rows"), ", ".join(filter(None, counts)), False),
+        (_("Source of the rows"), report.get("source"), False),
+        (_("Window"), report.get("window"), False),
+        (_("False alarms"), _promise(report.get("false_alarms") or {}), False),
     ]
     return [(name, str(value), is_id) for name, value, is_id in facts if value]
 
@@ -276,23 +287,29 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
 def _promise(false_alarms: Mapping[str, Any]) -> str:
     if not false_alarms or false_alarms.get("rate") is None:
         return ""
-    text = (
-        f"at most {float(false_alarms['rate']):.2%} of windows in which nothing changed raise "
-        "an alert of performance or of a column"
+    rate, target = float(false_alarms["rate"]), false_alarms.get("target")
+    if target is None:
+        return _(
+            "At most {rate:.2%} of windows without a change raise an alert of performance or of a "
+            "column.",
+            rate=rate,
+        )
+    return _(
+        "At most {rate:.2%} of windows without a change raise an alert of performance or of a "
+        "column; the target is {target:.2%}.",
+        rate=rate,
+        target=float(target),
     )
-    if false_alarms.get("target") is not None:
-        text += f"; at most {float(false_alarms['target']):.2%} were asked for"
-    return f"{text}."
 
 
 def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
     """Return a table's title, note, heads and rows, and whether each column is numeric."""
-    shown = frame.head(MOST_ROWS)
+    first = frame.head(MOST_ROWS)
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
     return {
         "title": title,
-        "note": f" (the first {MOST_ROWS:,} of {len(frame):,} rows)"
-        if len(frame) > len(shown)
+        "note": _("the first {most:,} of {rows:,} rows", most=MOST_ROWS, rows=len(frame))
+        if len(frame) > len(first)
         else "",
         "heads": [
             (str(name).replace("_", " "), is_number)
@@ -303,62 +320,59 @@ def _table(title: str, frame: pd.DataFrame) -> dict[str, Any]:
                 (_number(value) if is_number else "" if value is None else str(value), is_number)
                 for value, is_number in zip(row, numeric, strict=True)
             ]
-            for row in shown.itertuples(index=False, name=None)
+            for row in first.itertuples(index=False, name=None)
         ],
     }
 
 
 def _known(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a check's fields; texts as texts, None for missing numbers."""
+    """Return a check's fields; messages or texts, None for missing numbers."""
     texts = ("code", "title", "group", "threshold", "verdict", "text", "todo")
-    values: dict[str, Any] = {name: _plain(row.get(name)) for name in texts}
+    values: dict[str, Any] = {name: _words(row.get(name)) for name in texts}
     for name in report_tables.NUMBERS:
         value = row.get(name)
         values[name] = None if value is None or pd.isna(value) else float(value)
     return values
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _words(value: object) -> Words:
+    return value if isinstance(value, str | Message) else ""
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
     if row["value"] is None:
         return ""
-    between = f" ({_interval(row)})" if row["low"] is not None else ""
-    before = (
-        f", {_number(row['reference'])} on the reference" if row["reference"] is not None else ""
-    )
-    return f"{_number(row['value'])}{between}{before}."
+    value = _number(row["value"])
+    if row["low"] is not None:
+        value += f" ({_interval(row)})"
+    if row["reference"] is None:
+        return f"{value}."
+    reference = _number(row["reference"])
+    return _("{value}, {reference} on the reference.", value=value, reference=reference)
 
 
 def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None or row["high"] is None:
         return "–"
-    return f"{_number(row['low'])} to {_number(row['high'])}"
+    return _("{low} to {high}", low=_number(row["low"]), high=_number(row["high"]))
 
 
 def _limits(row: Mapping[str, Any]) -> str:
     if row["threshold"]:
         return str(row["threshold"])
-    limits = [
-        f"{name} {side} {_number(row[f'{name}_{end}'])}"
-        for name in ("warning", "alert")
-        for end, side in (("low", "below"), ("high", "above"))
-        if row[f"{name}_{end}"] is not None
-    ]
-    return ", ".join(limits) or "–"
+    ends = ("warning_low", "warning_high", "alert_low", "alert_high")
+    return str(Limit(**{end: row[end] for end in ends}).words()) or "–"
 
 
 def _number(value: object) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if not isinstance(value, int | float) or pd.isna(value):
         return "–"
-    number = float(value)
-    if number.is_integer() and (abs(number) >= 1 or not number):
-        return f"{int(number):,}"
-    return f"{number:.2g}" if abs(number) < 5e-5 else f"{number:,.4f}"
+    size = abs(float(value))
+    if float(value).is_integer() and (size >= 1 or not size):
+        return number(int(value))
+    return number(float(value), ".2g" if size < 5e-5 else ",.4f")
 
 
 def _named(name: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Words, sentences
 from core.platform.own_columns import shown
 from core.stats.checks import Check
 
@@ -63,8 +64,8 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
     -------
     DataFrame
         `column`, `verdict` (the worst of its checks), a column for each of KINDS (the value; NaN
-        where it does not apply), `text` and `todo` of its worst checks; if all are ok, of the
-        first.
+        where it does not apply), `text` and `todo` of its worst checks, as messages; if all are
+        ok, of the first.
 
     Examples
     --------
@@ -73,8 +74,8 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
     >>> columns = by_column(pd.DataFrame(
     ...     [{"code": code, "group": "input", "value": value, "verdict": verdict, "text": text}
     ...      for code, value, verdict, text in rows]))
-    >>> columns[["column", "verdict", "psi", "text"]].values.tolist()
-    [['lat', 'alert', 2.4, 'Far.'], ['period', 'ok', 0.0, 'Stable.']]
+    >>> columns.assign(text=columns["text"].map(str))[["column", "psi", "text"]].values.tolist()
+    [['lat', 2.4, 'Far.'], ['period', 0.0, 'Stable.']]
     """
     mine = complete(checks)
     mine = mine[mine["group"] == group]
@@ -92,8 +93,8 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
                 "column": name,
                 "verdict": verdict,
                 **{kind: values.get(kind, np.nan) for kind in KINDS},
-                "text": " ".join(dict.fromkeys(worst["text"])),
-                "todo": " ".join(dict.fromkeys(text for text in worst["todo"] if text)),
+                "text": sentences(*dict.fromkeys(worst["text"])),
+                "todo": sentences(*dict.fromkeys(worst["todo"])),
             }
         )
     table = pd.DataFrame(table_rows, columns=["column", "verdict", *KINDS, "text", "todo"])
@@ -103,7 +104,7 @@ def by_column(checks: pd.DataFrame, group: str = "input") -> pd.DataFrame:
     )
 
 
-def beyond(checks: pd.DataFrame) -> list[tuple[str, str, str]]:
+def beyond(checks: pd.DataFrame) -> list[tuple[str, Words, Words]]:
     """Return verdict, name and text of everything beyond its limits, the worst first.
 
     Several checks of one column are summarized once.

@@ -13,6 +13,7 @@ from core.data.snapshots import Archive
 from core.platform import model_store, schema
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import MODEL, ROW_KEY, SCORED_AT, SOURCE
 from core.platform.project import ProjectSpec
 from core.platform.rows import key_text
@@ -40,7 +41,7 @@ class Window:
         The row's key, its probability and label (0, 1 or NaN) by their names in
         `core.platform.own_columns`, and the inputs, in no particular order; and any requested
         columns of the project that are known.
-    text : str
+    text : Message
         Description of the rows.
     begin, end : float
         Seconds since 1970: when the first and the last was scored, or, if the rows were selected
@@ -52,7 +53,7 @@ class Window:
     """
 
     rows: pd.DataFrame
-    text: str
+    text: Message
     begin: float
     end: float
     source: str
@@ -72,7 +73,7 @@ def of_scoring(settings: Settings, run_id: str | None) -> Window:
     scoring = _scoring(settings, run_id)
     version = model_store.require_version(settings, scoring.model, scoring.version)
     rows = predictions.read(settings, scoring.run_id)
-    text = f"{len(rows):,} rows that were scored together ({scoring.source})"
+    text = Message("{rows:,} rows of one scoring ({source})", rows=len(rows), source=scoring.source)
     return Window(
         rows,
         text,
@@ -121,7 +122,14 @@ def of_log(
     """
     chosen = where or {}
     if unknown := [name for name in chosen if name not in spec.columns]:
-        raise InputError(f"The project has no column {', '.join(unknown)} to choose rows by.")
+        raise InputError(
+            plural(
+                "The project has no column {columns} to choose rows by.",
+                "The project has no columns {columns} to choose rows by.",
+                len(unknown),
+                columns=unknown,
+            )
+        )
     filters = Filters(
         since=since,
         until=until,
@@ -138,13 +146,22 @@ def of_log(
     rows = rows.head(last) if last else rows
     text = _text(len(rows), since, until, last, source, chosen)
     if is_capped:
-        text += f"; only the newest {MOST_ROWS:,} were looked at"
+        text = Message("{rows}; only the newest {most:,} were read", rows=text, most=MOST_ROWS)
     if unknown_rows:
-        text += f"; {unknown_rows:,} rows left out that the raw data does not have"
+        text = plural(
+            "{rows}; without {count:,} row that the raw data does not have",
+            "{rows}; without {count:,} rows that the raw data does not have",
+            unknown_rows,
+            rows=text,
+        )
     if len(rows) < MIN_ROWS:
         raise NotReadyError(
-            f"Too few rows: {text}. At least {MIN_ROWS} are needed to compare. Score more rows, or "
-            "choose a longer window."
+            Message(
+                "Too few rows: {rows}. At least {least} are needed to compare. Score more rows, or "
+                "choose a longer window.",
+                rows=text,
+                least=MIN_ROWS,
+            )
         )
     begin, end = float(rows[SCORED_AT].min()), float(rows[SCORED_AT].max())
     if chosen:
@@ -243,48 +260,67 @@ def _text(
     last: int | None,
     source: str | None,
     chosen: Mapping[str, Sequence[str]],
-) -> str:
-    parts = [f"{rows:,} predictions of the log"]
-    parts += [f"{name} {listed(values)}" for name, values in chosen.items()]
-    parts += ["the newest"] if last else []
-    parts += [f"scored from {_moment(since)}"] if since is not None else []
-    parts += [f"scored before {_moment(until)}"] if until is not None else []
-    parts += [f"source {source}"] if source else []
-    return ", ".join(parts)
+) -> Message:
+    text = plural("{count:,} prediction of the log", "{count:,} predictions of the log", rows)
+    for name, values in chosen.items():
+        text = Message("{rows}, {column} {values}", rows=text, column=name, values=listed(values))
+    if last:
+        text = Message("{rows}, the newest", rows=text)
+    if since is not None:
+        text = Message("{rows}, scored from {moment} UTC", rows=text, moment=_moment(since))
+    if until is not None:
+        text = Message("{rows}, scored before {moment} UTC", rows=text, moment=_moment(until))
+    if source:
+        text = Message("{rows}, source {source}", rows=text, source=source)
+    return text
 
 
-def listed(values: Sequence[str]) -> str:
+def listed(values: Sequence[str]) -> Words:
     """Return wanted values in words, shortened if there are many.
 
     Examples
     --------
-    >>> listed(["2004-05", "2005-06"]), listed([str(number) for number in range(9)])
-    ('2004-05 or 2005-06', '0 or 1 or 2 or 3 or 4 or 4 others')
+    >>> str(listed(["2004-05", "2005-06"])), str(listed([str(number) for number in range(9)]))
+    ('2004-05 or 2005-06', '0, 1, 2, 3, 4 or 4 others')
     """
-    named = list(values[:MOST_NAMED])
     if len(values) > MOST_NAMED + 1:
-        return " or ".join([*named, f"{len(values) - MOST_NAMED:,} others"])
-    return " or ".join(values)
+        named, last = ", ".join(values[:MOST_NAMED]), _others(len(values) - MOST_NAMED)
+    elif len(values) > 1:
+        named, last = ", ".join(values[:-1]), values[-1]
+    else:
+        return "".join(values)
+    return Message("{values} or {last}", values=named, last=last)
+
+
+def _others(count: int) -> Words:
+    return plural("{count:,} other", "{count:,} others", count)
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _scoring(settings: Settings, run_id: str | None) -> Scoring:
     if run_id is not None and not predictions.scorings(settings, run_id=run_id):
-        raise NotReadyError(f"The predictions log holds no rows of the run {run_id[:8]}.")
+        raise NotReadyError(
+            Message("The predictions log has no rows of the run {run}.", run=run_id[:8])
+        )
     large = predictions.scorings(settings, run_id=run_id, min_rows=MIN_ROWS, limit=1)
     if large:
         return large[0]
     few = predictions.scorings(settings, run_id=run_id, limit=1)
     if few:
-        count = "1 row was" if few[0].rows == 1 else f"{few[0].rows:,} rows were"
         raise NotReadyError(
-            f"Only {count} scored; at least {MIN_ROWS} are needed to compare. Score a file or the "
-            "production rows first."
+            plural(
+                "Only {count:,} row was scored; at least {least} are needed to compare. Score a "
+                "file or the production rows first.",
+                "Only {count:,} rows were scored; at least {least} are needed to compare. Score a "
+                "file or the production rows first.",
+                few[0].rows,
+                least=MIN_ROWS,
+            )
         )
-    raise NotReadyError("Nothing was scored yet. Score rows on the Score page first.")
+    raise NotReadyError(Message("Nothing was scored yet. Score rows on the Score page first."))
 
 
 def seconds(text: str, name: str) -> float:
@@ -303,9 +339,13 @@ def seconds(text: str, name: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{name}: '{text}' is no moment. Write it as 2026-01-31.") from error
+        raise InputError(
+            Message("{name}: '{text}' is not a date. Write it as 2026-01-31.", name=name, text=text)
+        ) from error
     aware: Any = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     stamp = float(aware.timestamp())
     if not 0 <= stamp < _YEAR_9999:
-        raise InputError(f"{name}: '{text}' lies outside of the years 1970 to 9998.")
+        raise InputError(
+            Message("{name}: '{text}' is outside the years 1970 to 9998.", name=name, text=text)
+        )
     return stamp

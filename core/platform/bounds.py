@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.platform.errors import InputError
+from core.platform.messages import Message
 
 # A table in memory: its file (`upload_limit_mb` is checked before), its values, its columns, one
 # line of a CSV.
@@ -32,66 +33,59 @@ MAX_REQUEST_CELLS = 1_000_000
 MAX_REQUEST_DECODED = 100_000_000
 
 FAULTS = {
-    "absent": "There is no file {name}.",
-    "not_regular": "'{name}' is not a file of rows but a folder, a pipe or a device.",
-    "unreadable": "'{name}' cannot be read by this user: {reason}.",
-    "changed": "'{name}' was changed while it was read. Try again when it stays as it is.",
-    "bytes": "'{name}' holds {size} MB; at most {most} MB are taken. Divide it into several files.",
-    "columns": "'{name}' has {columns} columns; at most {most} are taken.",
-    "cells": (
-        "'{name}' has {rows} rows of {columns} columns; at most {most} cells are taken. Bring "
+    "absent": Message("There is no file {name}."),
+    "not_regular": Message("'{name}' is not a file of rows but a folder, a pipe or a device."),
+    "unreadable": Message("'{name}' cannot be read by this user: {reason}."),
+    "changed": Message("'{name}' was changed while it was read. Try again when it stays as it is."),
+    "bytes": Message(
+        "'{name}' holds {size:,.1f} MB; the limit is {most:,.1f} MB. Divide it into several files."
+    ),
+    "columns": Message("'{name}' has {columns:,} columns; the limit is {most:,}."),
+    "cells": Message(
+        "'{name}' has {rows:,} rows of {columns:,} columns; the limit is {most:,} cells. Bring "
         "fewer rows or columns."
     ),
-    "together": (
-        "The files have {cells} cells together; at most {most} are taken at once. Bring fewer of "
-        "them."
+    "together": Message(
+        "The files have {cells:,} cells together; the limit is {most:,}. Bring fewer of them."
     ),
-    "text": (
-        "The texts of '{name}' take {size} MB once they are decoded; at most {most} MB are taken. "
-        "Bring fewer rows or columns."
+    "text": Message(
+        "The texts of '{name}' take {size:,.1f} MB once they are decoded; the limit is "
+        "{most:,.1f} MB. Bring fewer rows or columns."
     ),
-    "line": "'{name}' has a line of more than {most} characters. It is no table.",
-    "request_cells": (
-        "The request holds {cells} values; at most {most} are taken. Send fewer rows at a time."
+    "line": Message("'{name}' has a line of more than {most:,} characters. It is not a table."),
+    "request_cells": Message(
+        "The request holds {cells:,} values; the limit is {most:,}. Send fewer rows at a time."
     ),
-    "request_columns": "The request has {columns} columns; at most {most} are taken.",
-    "request_text": (
-        "The request takes {size} MB once it is decoded; at most {most} MB are taken. Send fewer "
-        "rows at a time."
+    "request_columns": Message("The request has {columns:,} columns; the limit is {most:,}."),
+    "request_text": Message(
+        "The request takes {size:,.1f} MB once it is decoded; the limit is {most:,.1f} MB. Send "
+        "fewer rows at a time."
     ),
 }
 
 
 class FileError(InputError):
-    """A refused file: a code with its values, and the sentence built from them.
+    """A refused file: a code with its values, and the message built from them.
 
     Parameters
     ----------
     code : str
         A key of `sentences`.
     values : mapping
-        Plain numbers; the sentence adds separators.
+        Plain numbers; the message adds separators.
 
     Examples
     --------
     >>> fault = FileError("columns", name="a.csv", columns=3000, most=2000)
     >>> fault.code, str(fault)
-    ('columns', "'a.csv' has 3,000 columns; at most 2,000 are taken.")
+    ('columns', "'a.csv' has 3,000 columns; the limit is 2,000.")
     """
 
-    sentences: Mapping[str, str] = FAULTS
+    sentences: Mapping[str, Message] = FAULTS
 
-    def __init__(self, code: str, **values: object) -> None:
+    def __init__(self, code: str, **values: Any) -> None:
         self.code, self.values = code, values
-        shown = {
-            key: f"{value:,}"
-            if isinstance(value, int)
-            else f"{value:,.1f}"
-            if isinstance(value, float)
-            else str(value)
-            for key, value in values.items()
-        }
-        super().__init__(self.sentences[code].format(**shown))
+        super().__init__(Message(self.sentences[code].msgid, **values))
 
 
 def check_bytes(name: str, size: int, most: int | None = None) -> None:

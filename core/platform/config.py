@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from core.platform.errors import InputError
+from core.platform.errors import InputError, words_of
+from core.platform.messages import Message, sentences
 
 PREFIX = "COURTSIDE_"
 SQLITE = "sqlite:///"
@@ -78,6 +79,8 @@ class Settings(Options):
         Comma-separated host names by which a proxy calls the app or an endpoint:
         `courtside.example.org`, `192.168.1.5:8501`. Without it only 127.0.0.1 and localhost are
         accepted, as protection against DNS rebinding.
+    language : {"en", "pt"}
+        Language of the commands' answers, progress and errors. The app follows the reader's choice.
     allowed_emails : str or None
         Comma-separated addresses that may log in: `ana@example.org`, or `@example.org` for a
         domain. None admits everybody whom the provider knows. Not recorded in runs.
@@ -106,6 +109,7 @@ class Settings(Options):
     login: bool = False
     allowed_hosts: str | None = None
     allowed_emails: str | None = Field(None, repr=False)
+    language: Literal["en", "pt"] = "en"
 
     @field_validator("predictions_url")
     @classmethod
@@ -113,8 +117,10 @@ class Settings(Options):
         known = r"(postgresql\+psycopg://[^/\s]+/|sqlite:////)"
         if value is not None and not re.match(known, value):
             raise ValueError(
-                "the predictions log is postgresql+psycopg://name:password@host/database, or "
-                "sqlite:////absolute/path.db"
+                Message(
+                    "the predictions log is postgresql+psycopg://name:password@host/database, or "
+                    "sqlite:////absolute/path.db"
+                )
             )
         return value
 
@@ -124,7 +130,7 @@ class Settings(Options):
         address = re.fullmatch(r"(?:tcp|tls)://[^@\s/]+:(\d{1,5})", value or "")
         if value is not None and not (address and 1 <= int(address[1]) <= 65535):
             raise ValueError(
-                "the address of a Dask scheduler is tcp://host:port or tls://host:port"
+                Message("the address of a Dask scheduler is tcp://host:port or tls://host:port")
             )
         return value
 
@@ -137,8 +143,10 @@ class Settings(Options):
         name = r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?"
         if not hosts or any(not re.fullmatch(name, host) for host in hosts):
             raise ValueError(
-                "names have commas between and no scheme or path, as in courtside.example.org, "
-                "192.168.1.5:8501"
+                Message(
+                    "names have commas between and no scheme or path, as in courtside.example.org, "
+                    "192.168.1.5:8501"
+                )
             )
         return ",".join(hosts)
 
@@ -151,8 +159,10 @@ class Settings(Options):
         odd = [address for address in addresses if not re.fullmatch(r"[^@\s]*@[^@\s]+", address)]
         if odd or not addresses:
             raise ValueError(
-                "addresses have commas between, as in ana@example.org, @example.com (which lets in "
-                "everybody of example.com)"
+                Message(
+                    "addresses have commas between, as in ana@example.org, @example.com (which "
+                    "lets in everybody of example.com)"
+                )
             )
         return ",".join(addresses)
 
@@ -161,8 +171,7 @@ class Settings(Options):
         if self.allowed_emails and not self.login:
             # a list without a login would look like protection
             raise ValueError(
-                "COURTSIDE_ALLOWED_EMAILS says who may come in, but nobody is asked who they are. "
-                "Set COURTSIDE_LOGIN=true too"
+                Message("COURTSIDE_ALLOWED_EMAILS needs a login. Set COURTSIDE_LOGIN=true too")
             )
         return self
 
@@ -258,9 +267,12 @@ class Settings(Options):
             if key not in names:
                 ends = [name.removeprefix(PREFIX) for name in names]
                 close = difflib.get_close_matches(key.removeprefix(PREFIX), ends, n=1)
-                known = f" Known: {', '.join(names)}."
-                hint = f" Did you mean {PREFIX}{close[0]}?" if close else known
-                raise InputError(f"{key} is not a setting.{hint}")
+                hint = (
+                    Message("Did you mean {setting}?", setting=PREFIX + close[0])
+                    if close
+                    else Message("Known: {names}.", names=names)
+                )
+                raise InputError(sentences(Message("{key} is not a setting.", key=key), hint))
             values[key.removeprefix(PREFIX).lower()] = value
         if environ.get("MLFLOW_TRACKING_URI"):
             values["tracking_uri"] = environ["MLFLOW_TRACKING_URI"]
@@ -277,7 +289,7 @@ class Settings(Options):
         return settings.model_copy(update=update)
 
 
-def sentence(error: ValidationError, prefix: str = "") -> str:
+def sentence(error: ValidationError, prefix: str = "") -> Message:
     """Return the first fault of a pydantic error as a sentence.
 
     Examples
@@ -285,17 +297,25 @@ def sentence(error: ValidationError, prefix: str = "") -> str:
     >>> try:
     ...     Settings(workers=99)
     ... except ValidationError as error:
-    ...     sentence(error)
+    ...     str(sentence(error))
     'workers: input should be less than or equal to 16 (given: 99).'
     """
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     where = prefix + where.upper() if prefix and where else where
     own = first["type"] == "value_error"
-    reason = str(first["ctx"]["error"]) if own else first["msg"]
+    # pydantic's own texts are English only
+    reason = words_of(first["ctx"]["error"]) if own else first["msg"]
+    if isinstance(reason, str):
+        reason = f"{reason[:1].lower()}{reason[1:]}"
     if not where:
         # concerns several choices together: the input is all of them
-        return f"{reason[0].upper()}{reason[1:]}."
+        return Message("{reason!c}.", reason=reason)
     if str(first["loc"][-1]).endswith(("_url", "_secret", "_password")):  # it may hold a password
-        return f"{where}: {reason[0].lower()}{reason[1:]}."
-    return f"{where}: {reason[0].lower()}{reason[1:]} (given: {first['input']!r})."
+        return Message("{where}: {reason}.", where=where, reason=reason)
+    return Message(
+        "{where}: {reason} (given: {given}).",
+        where=where,
+        reason=reason,
+        given=repr(first["input"]),
+    )

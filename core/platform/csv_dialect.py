@@ -12,10 +12,11 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.platform import config
 from core.platform.bounds import FileError
+from core.platform.messages import Message, Words
 
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 POINTS = {"point": ".", "comma": ","}
@@ -28,38 +29,41 @@ Delimiter = Literal["comma", "semicolon", "tab", "bar"]
 Decimal = Literal["point", "comma"]
 Encoding = Literal["utf-8", "windows-1252"]
 
-SHOWN = {
-    "comma": "commas",
-    "semicolon": "semicolons",
-    "tab": "tabs",
-    "bar": "bars",
+SHOWN: Mapping[str, Words] = {
+    "comma": Message("commas"),
+    "semicolon": Message("semicolons"),
+    "tab": Message("tabs"),
+    "bar": Message("bars"),
     "utf-8": "UTF-8",
     "windows-1252": "Windows-1252",
 }
 FAULTS = {
-    "delimiter_unclear": (
-        "The values of '{name}' may be divided by {choices}: its lines fit each of them. Choose "
-        "which, or give --delimiter."
+    "delimiter_unclear": Message(
+        "The values of '{name}' may be separated by any of these signs: {choices}. Choose one, "
+        "or give --delimiter."
     ),
-    "decimal_unclear": (
-        "In '{name}' the value `{example}` may be `{as_point}` or `{as_comma}`. Choose the decimal "
-        "sign, or give --decimal point or --decimal comma."
+    "decimal_unclear": Message(
+        "In '{name}' the value `{example}` may be `{as_point}` or `{as_comma}`. Choose "
+        "the decimal sign, or give --decimal point or --decimal comma."
     ),
-    "decimal_mixed": (
-        "'{name}' writes some numbers with a decimal comma (`{as_comma}`) and others with a "
-        "decimal point (`{as_point}`). Choose the decimal sign, or give --decimal point or "
-        "--decimal comma."
+    "decimal_mixed": Message(
+        "'{name}' writes some numbers with a decimal comma (`{as_comma}`) and others "
+        "with a decimal point (`{as_point}`). Choose the decimal sign, or give "
+        "--decimal point or --decimal comma."
     ),
-    "encoding_unclear": (
-        "'{name}' is not UTF-8 text: it is damaged, cut off within a character, or in another "
-        "encoding. Save it as CSV UTF-8, or give --encoding windows-1252 if it is that."
+    "encoding_unclear": Message(
+        "'{name}' is not UTF-8 text: it is damaged, cut off within a character, or in "
+        "another encoding. Save it as CSV UTF-8, or give --encoding windows-1252 if it "
+        "is that."
     ),
-    "not_utf8": "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose another encoding.",
-    "not_text": "'{name}' is text of an encoding that is not read. Save it as CSV UTF-8.",
-    "utf16": "'{name}' is UTF-16 text. Save it as CSV UTF-8.",
-    "binary": "'{name}' holds binary data, not text. Choose a CSV file.",
-    "not_csv": "'{name}' cannot be read as CSV: {reason}.",
-    "no_header": "'{name}' has no line with the names of its columns.",
+    "not_utf8": Message(
+        "'{name}' is not UTF-8 text. Save it as CSV UTF-8, or choose another encoding."
+    ),
+    "not_text": Message("'{name}' is text of an encoding that is not read. Save it as CSV UTF-8."),
+    "utf16": Message("'{name}' is UTF-16 text. Save it as CSV UTF-8."),
+    "binary": Message("'{name}' holds binary data, not text. Choose a CSV file."),
+    "not_csv": Message("'{name}' cannot be read as CSV: {reason}."),
+    "no_header": Message("'{name}' has no line with the names of its columns."),
 }
 # the question to the person if a fault says that the file is ambiguous
 QUESTIONS = {
@@ -93,11 +97,11 @@ class DialectError(FileError):
     ('delimiter', ('comma', 'semicolon'))
     """
 
-    sentences: Mapping[str, str] = FAULTS
+    sentences: Mapping[str, Message] = FAULTS
 
     def __init__(self, code: str, *, choices: Sequence[str] = (), **values: object) -> None:
         self.choices = tuple(choices)
-        super().__init__(code, **values, choices=" or ".join(SHOWN[choice] for choice in choices))
+        super().__init__(code, **values, choices=[SHOWN[choice] for choice in choices])
 
     @property
     def asks(self) -> str | None:
@@ -122,7 +126,7 @@ class Dialect:
 
     Examples
     --------
-    >>> Dialect("semicolon", "comma").describe()
+    >>> str(Dialect("semicolon", "comma").describe())
     'semicolons, decimal commas, UTF-8'
     """
 
@@ -152,11 +156,16 @@ class Dialect:
         """The byte that ends a line."""
         return b"\r" if self.old_mac else b"\n"
 
-    def describe(self) -> str:
+    def describe(self) -> Message:
         """Return it in words, for runs, commands and captions."""
-        parts = [SHOWN[self.delimiter], SHOWN_POINTS[self.decimal]]
-        parts += ["groups of thousands"] if self.thousands else []
-        return ", ".join([*parts, SHOWN[self.encoding]])
+        parts: dict[str, Any] = {
+            "delimiters": SHOWN[self.delimiter],
+            "decimals": SHOWN_POINTS[self.decimal],
+            "encoding": SHOWN[self.encoding],
+        }
+        if self.thousands:
+            return Message("{delimiters}, {decimals}, groups of thousands, {encoding}", **parts)
+        return Message("{delimiters}, {decimals}, {encoding}", **parts)
 
     @property
     def code(self) -> str:
@@ -164,7 +173,7 @@ class Dialect:
         return f"{self.delimiter} {self.decimal} {self.encoding}"
 
 
-SHOWN_POINTS = {"point": "decimal points", "comma": "decimal commas"}
+SHOWN_POINTS = {"point": Message("decimal points"), "comma": Message("decimal commas")}
 PLAIN = Dialect()
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
+from datetime import date
+from numbers import Real
 from typing import Any
 
 from core.platform.messages import Message, Words
@@ -34,6 +37,30 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def words_of(error: BaseException) -> Words:
+    """Return what an error says: its message, or the text of an error that is not ours.
+
+    Examples
+    --------
+    >>> words_of(ValueError("no day")), words_of(ValueError(Message("no day"))).msgid
+    ('no day', 'no day')
+    """
+    own = len(error.args) == 1 and isinstance(error.args[0], Message)
+    return error.args[0] if own else str(error)
+
+
+def masked(words: Words) -> Words:
+    """Return words that can be stored, with secrets masked in their parameters.
+
+    Examples
+    --------
+    >>> str(masked(Message("No answer: {error}.", error=OSError("postgresql://ann:s3cret@db"))))
+    'No answer: postgresql://ann:***@db.'
+    """
+    cleared: Words = _masked(words)
+    return cleared
+
+
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
         return without_secrets(value)
@@ -41,8 +68,14 @@ def _masked(value: Any) -> Any:
         params = {name: _masked(part) for name, part in value.params.items()}
         return Message(value.msgid, plural=value.plural, context=value.context, **params)
     if isinstance(value, list | tuple):
-        return type(value)(_masked(part) for part in value)
-    return value
+        return [_masked(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _masked(part) for name, part in value.items()}
+    if isinstance(value, BaseException):
+        return _masked(words_of(value))
+    if value is None or isinstance(value, Real | date):
+        return value
+    return without_secrets(str(value))
 
 
 class CourtsideError(Exception):
@@ -61,7 +94,7 @@ class CourtsideError(Exception):
     """
 
     def __init__(self, message: Words) -> None:
-        self.message: Words = _masked(message)
+        self.message: Words = masked(message)
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.platform.errors import NotReadyError
+from core.platform.messages import Words
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def exclusive(
     *,
     poll: float = 0.1,
     patience: float = math.inf,
-    busy: str = "",
+    busy: Words = "",
 ) -> Iterator[None]:
     """Hold the lock of this file; wait while another holds it.
 
@@ -33,7 +34,7 @@ def exclusive(
         Called every `poll` seconds while waiting; may raise to give up.
     patience : float
         Maximum wait in seconds.
-    busy : str
+    busy : Words
         Message of the error: who holds it, and what to do.
 
     Raises

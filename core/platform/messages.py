@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ def in_words(message: Words, language: str) -> str:
 
 
 def to_data(value: Any) -> Any:
-    """Return a value for JSON: messages in it become mappings.
+    """Return a value for JSON: messages in it become mappings, other objects their text.
 
     Examples
     --------
@@ -247,7 +247,11 @@ def to_data(value: Any) -> Any:
         return {name: to_data(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [to_data(part) for part in value]
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Real):  # of numpy
+        return int(value) if isinstance(value, Integral) else float(value)
+    return str(value)
 
 
 def from_data(value: Any) -> Any:
@@ -274,14 +278,17 @@ def dumps(message: Words) -> str:
     >>> dumps("Kobe"), loads(dumps(Message("{n} rows", n=2))) == Message("{n} rows", n=2)
     ('Kobe', True)
     """
-    return message if isinstance(message, str) else json.dumps(to_data(message), allow_nan=True)
+    return message if isinstance(message, str) else json.dumps(to_data(message), ensure_ascii=False)
 
 
-def loads(text: str) -> Words:
-    """Return the message that `dumps` wrote, or the text itself if it is none."""
-    if not text.startswith('{"msgid"'):
+def loads(text: Words) -> Words:
+    """Return the message that `dumps` wrote, or what is given if that is a message or a text."""
+    if isinstance(text, Message) or not text.startswith('{"msgid"'):
         return text
-    message: Message = from_data(json.loads(text))
+    try:
+        message: Message = from_data(json.loads(text))
+    except ValueError:  # cut off
+        return text
     return message
 
 
@@ -300,6 +307,12 @@ class _Filler(string.Formatter):
 
     def __init__(self, language: str) -> None:
         self.language = language
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion == "c":  # with a capital, at the beginning of a sentence
+            text = str(self.format_field(value, ""))
+            return text[:1].upper() + text[1:]
+        return super().convert_field(value, conversion)
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):

@@ -17,6 +17,7 @@ from urllib.request import url2pathname
 from core.platform import mlflow_client
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message
 from core.platform.model_files import Digests
 from core.platform.runs import ModelVersion, RunInfo
 
@@ -71,8 +72,21 @@ def require_version(settings: Settings, model: str, alias_or_version: str) -> Mo
     """
     version = find_version(settings, model, alias_or_version)
     if version is None:
-        what = f"version {alias_or_version}" if alias_or_version.isdigit() else alias_or_version
-        raise NotReadyError(f"There is no {what} of {model} yet. Train a model first.")
+        if alias_or_version.isdigit():
+            raise NotReadyError(
+                Message(
+                    "There is no version {version} of {model} yet. Train a model first.",
+                    version=alias_or_version,
+                    model=model,
+                )
+            )
+        raise NotReadyError(
+            Message(
+                "There is no {alias} of {model} yet. Train a model first.",
+                alias=alias_or_version,
+                model=model,
+            )
+        )
     return version
 
 

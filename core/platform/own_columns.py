@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.platform.messages import Message, Words
+
 PREFIX: Final = "courtside_"
 
 PREDICTION_ID: Final = "courtside_prediction_id"
@@ -41,12 +43,12 @@ def is_own(name: str) -> bool:
     return name.casefold().startswith(PREFIX)
 
 
-def shown(name: str) -> str:
+def shown(name: str) -> Words:
     """Return a column's name for people: Courtside's own columns in words.
 
     Examples
     --------
-    >>> shown(PROBABILITY), shown("probability")
+    >>> str(shown(PROBABILITY)), shown("probability")
     ('predicted probability', 'probability')
     """
-    return "predicted probability" if name == PROBABILITY else name
+    return Message("predicted probability") if name == PROBABILITY else name

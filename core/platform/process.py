@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from core.platform.errors import InputError
+from core.platform.messages import Message
 
 HOST = "127.0.0.1"
 # the addresses at which a program listens on this machine
@@ -291,7 +292,13 @@ def free_port(first: int, excluded: Collection[int] = ()) -> int:
     for port in range(first, last + 1):
         if port not in excluded and port_is_free(port):
             return port
-    raise InputError(f"None of the ports {first} to {last} is free. Stop a program that uses one.")
+    raise InputError(
+        Message(
+            "None of the ports {first} to {last} is free. Stop a program that uses one.",
+            first=first,
+            last=last,
+        )
+    )
 
 
 def _listening() -> set[tuple[int, int | None]]:

@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from core.platform import formulas, own_columns, toml_lines
 from core.platform.config import Options, sentence
-from core.platform.errors import InputError
-from core.platform.messages import Message, in_context
+from core.platform.errors import InputError, words_of
+from core.platform.messages import Message, Words, in_context
 from core.platform.rows import Rule, label_word
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects"
@@ -29,7 +29,7 @@ _IN_FOLDER = "project.toml"
 class _FaultError(ValueError):
     """A violated rule of the project file, and the key that violates it."""
 
-    def __init__(self, text: str, *key: str | int) -> None:
+    def __init__(self, text: Message, *key: str | int) -> None:
         super().__init__(text)
         self.key = key
 
@@ -90,23 +90,37 @@ class Column(Options):
     @model_validator(mode="after")
     def _rules_suit_the_type(self) -> Column:
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+            raise ValueError(
+                Message("min {min:g} is above max {max:g}", min=self.min, max=self.max)
+            )
         if (self.min, self.max) != (None, None) and self.type not in ("integer", "number"):
-            raise ValueError(f"min and max are for numbers, not for type {self.type}")
+            raise ValueError(
+                Message("min and max are for numbers, not for type {type}", type=self.type)
+            )
         if (self.categories or self.pattern) and self.type != "text":
-            raise ValueError(f"categories and pattern are for text, not for type {self.type}")
+            raise ValueError(
+                Message("categories and pattern are for text, not for type {type}", type=self.type)
+            )
         if (self.positive_values or self.negative_values) and self.type != "label":
-            raise ValueError(f"values of a label are for type label, not for type {self.type}")
+            raise ValueError(
+                Message("values of a label are for type label, not for type {type}", type=self.type)
+            )
         if bool(self.positive_values) != bool(self.negative_values):
-            raise ValueError("positive_values and negative_values are given together")
+            raise ValueError(Message("positive_values and negative_values are given together"))
         both = {label_word(word) for word in self.positive_values}
         both &= {label_word(word) for word in self.negative_values}
         if both:
-            raise ValueError(f"both positive and negative: {', '.join(sorted(both))}")
+            raise ValueError(Message("both positive and negative: {values}", values=sorted(both)))
         try:
             re.compile(self.pattern or "")
         except re.error as error:
-            raise ValueError(f"the pattern {self.pattern} is none: {error}") from error
+            raise ValueError(
+                Message(
+                    "the pattern {pattern} is invalid: {error}",
+                    pattern=self.pattern,
+                    error=str(error),
+                )
+            ) from error
         return self
 
 
@@ -283,19 +297,27 @@ class ProjectSpec(Options):
         missing = {name: key for key, name in self._named() if name not in self.columns}
         if missing:
             first = next(iter(missing.values()))
-            raise _FaultError(f"not in [columns]: {', '.join(missing)}", *first)
+            raise _FaultError(Message("not in [columns]: {names}", names=list(missing)), *first)
         if self.columns[self.target].type != "label":
             raise _FaultError(
-                f"the target {self.target} must be of type label", "columns", self.target, "type"
+                Message("the target {target} must be of type label", target=self.target),
+                "columns",
+                self.target,
+                "type",
             )
         if self.columns[self.rows.column].type != "text":
             raise _FaultError(
-                f"the column of [rows], {self.rows.column}, must be of type text", "rows", "column"
+                Message(
+                    "the column of [rows], {column}, must be of type text", column=self.rows.column
+                ),
+                "rows",
+                "column",
             )
         places = [self.court.x, self.court.y] if self.court else []
         if any(self.columns[name].type not in ("integer", "number") for name in places):
             raise _FaultError(
-                f"the columns of [court] must be numbers: {', '.join(places)}", "court"
+                Message("the columns of [court] must be numbers: {columns}", columns=list(places)),
+                "court",
             )
         return self
 
@@ -325,14 +347,14 @@ class ProjectSpec(Options):
 
     @model_validator(mode="after")
     def _formulas_give_what_they_say(self) -> ProjectSpec:
-        tried: list[tuple[tuple[str | int, ...], str, str, str]] = [
+        tried: list[tuple[tuple[str | int, ...], Words, str, str]] = [
             (("engineered", name, "formula"), name, feature.type, feature.formula)
             for name, feature in self.engineered.items()
         ]
         tried += [
             (
                 ("identities", place, "formula"),
-                f"identity of {identity.column}",
+                Message("identity of {column}", column=identity.column),
                 "number",
                 identity.formula,
             )
@@ -344,7 +366,8 @@ class ProjectSpec(Options):
                     formula, kind, {name: column.type for name, column in self.columns.items()}
                 )
             except ValueError as error:
-                raise _FaultError(f"{name}: {error}", *key) from error
+                fault = Message("{name}: {reason}", name=name, reason=words_of(error))
+                raise _FaultError(fault, *key) from error
         return self
 
     @model_validator(mode="after")
@@ -354,13 +377,19 @@ class ProjectSpec(Options):
                 raise _FaultError(fault, *key)
         if self.rows.development == self.rows.production:
             raise _FaultError(
-                f"development and production are the same: {self.rows.production}",
+                Message(
+                    "development and production are the same: {production}",
+                    production=self.rows.production,
+                ),
                 "rows",
                 "production",
             )
         if self.positive == self.negative:
             raise _FaultError(
-                f"positive and negative are the same word: {self.positive}", "negative"
+                Message(
+                    "positive and negative are the same word: {positive}", positive=self.positive
+                ),
+                "negative",
             )
         return self
 
@@ -371,18 +400,26 @@ class ProjectSpec(Options):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _FaultError(
-                f"names with more than one meaning: {', '.join(twice)}", *self._place_of(twice[0])
+                Message("names with more than one meaning: {names}", names=list(twice)),
+                *self._place_of(twice[0]),
             )
         if reserved := sorted(name for name in names if own_columns.is_own(name)):
             raise _FaultError(
-                f"names that begin with {own_columns.PREFIX} are Courtside's own: "
-                f"{', '.join(reserved)} (give the column another name, in the source too)",
+                Message(
+                    "names that begin with {prefix} are reserved for Courtside: {names} (rename "
+                    "the column, in the source too)",
+                    prefix=own_columns.PREFIX,
+                    names=list(reserved),
+                ),
                 *self._place_of(reserved[0]),
             )
         if self.id in ("prediction_id", "label", "labelled_at"):
             raise _FaultError(
-                f"the id must not be called {self.id}: a label that is sent to /labels has a field "
-                "of that name",
+                Message(
+                    "the id must not be called {id}: a label that is sent to /labels has a field "
+                    "of that name",
+                    id=self.id,
+                ),
                 "id",
             )
         # a run's metric is named after its column, and MLflow allows no other characters
@@ -393,26 +430,35 @@ class ProjectSpec(Options):
         )
         if odd:
             raise _FaultError(
-                f"names may hold letters, digits, spaces and _.-/ only: {', '.join(odd)} (say the "
-                "source's name as an alias)",
+                Message(
+                    "names may contain letters, digits, spaces and _.-/ only: {names} (give the "
+                    "source's name as an alias)",
+                    names=list(odd),
+                ),
                 *self._place_of(odd[0]),
             )
         titles = [self.features_title, *(feature_set.title for feature_set in self.feature_sets)]
         if len(set(titles)) < len(titles):
             raise _FaultError(
-                f"two sets of features have one title: {', '.join(titles)}", "feature_sets", 0
+                Message("two sets of features have the same title: {titles}", titles=list(titles)),
+                "feature_sets",
+                0,
             )
         if unknown := [preset.features for preset in self.presets if preset.features not in titles]:
             place = [preset.features for preset in self.presets].index(unknown[0])
             raise _FaultError(
-                f"presets of features that are none: {', '.join(unknown)}",
+                Message("presets of unknown features: {names}", names=list(unknown)),
                 "presets",
                 place,
                 "features",
             )
         presets = [preset.title for preset in self.presets]
         if len(set(presets)) < len(presets):
-            raise _FaultError(f"two presets have one title: {', '.join(presets)}", "presets", 0)
+            raise _FaultError(
+                Message("two presets have the same title: {titles}", titles=list(presets)),
+                "presets",
+                0,
+            )
         return self
 
     def _place_of(self, name: str) -> tuple[str, ...]:
@@ -445,24 +491,24 @@ class ProjectSpec(Options):
         """Columns by which errors are analysed, including the kind of row."""
         return tuple(dict.fromkeys([*(self.error_slices or self.slices), self.rows.column]))
 
-    def fault_of(self, features: Sequence[str]) -> str | None:
+    def fault_of(self, features: Sequence[str]) -> Message | None:
         """Return why these cannot be a model's features; None if they can.
 
         Examples
         --------
-        >>> load("kobe").fault_of(["lat", "shot_id"])
+        >>> str(load("kobe").fault_of(["lat", "shot_id"]))
         'the id shot_id must not be a feature'
         """
         known = {*self.columns, *self.engineered}
         if unknown := [name for name in features if name not in known]:
-            return f"not in [columns]: {', '.join(unknown)}"
+            return Message("not in [columns]: {names}", names=unknown)
         needed = {*features, *self.inputs_of(features)}
         if self.target in needed:
-            return f"the target {self.target} must not be a feature"
+            return Message("the target {target} must not be a feature", target=self.target)
         if self.id in needed:
-            return f"the id {self.id} must not be a feature"
+            return Message("the id {id} must not be a feature", id=self.id)
         twice = sorted({name for name in features if list(features).count(name) > 1})
-        return f"features stand there more than once: {', '.join(twice)}" if twice else None
+        return Message("repeated features: {names}", names=twice) if twice else None
 
     def features_called(self, title: str) -> tuple[str, ...]:
         """Return the feature set with this title.
@@ -565,8 +611,9 @@ def _file(name: str, folder: Path) -> Path:
             return path
     names = {path.stem for path in folder.glob("*.toml")}
     names |= {path.parent.name for path in folder.glob(f"*/{_IN_FOLDER}")}
-    known = ", ".join(sorted(names))
-    raise InputError(f"There is no project '{name}'. Known: {known}.")
+    raise InputError(
+        Message("There is no project '{name}'. Known: {names}.", name=name, names=sorted(names))
+    )
 
 
 @lru_cache
@@ -577,20 +624,31 @@ def _read(project: str, folder: Path) -> ProjectSpec:
         text = path.read_text(encoding="utf-8")
         return ProjectSpec(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"The project file {name} is not TOML: {error}.") from error
+        raise InputError(
+            Message("The project file {name} is not TOML: {error}.", name=name, error=error)
+        ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"The project file {name} is not UTF-8 text: {error}.") from error
+        raise InputError(
+            Message("The project file {name} is not UTF-8 text: {error}.", name=name, error=error)
+        ) from error
     except ValidationError as error:
         fault, key = _fault(error)
         line = toml_lines.line_of(toml_lines.lines(text), key)
         if line is None:
-            raise InputError(f"The project file {name} cannot be used: {fault}") from error
+            raise InputError(
+                Message("The project file {name} cannot be used: {fault}", name=name, fault=fault)
+            ) from error
         raise InputError(
-            f"The project file {name} cannot be used in line {line}: {fault}"
+            Message(
+                "The project file {name} cannot be used in line {line}: {fault}",
+                name=name,
+                line=line,
+                fault=fault,
+            )
         ) from error
 
 
-def _fault(error: ValidationError) -> tuple[str, tuple[str | int, ...]]:
+def _fault(error: ValidationError) -> tuple[Message, tuple[str | int, ...]]:
     """Return the fault in a sentence, and the key of the file that it concerns."""
     first = error.errors()[0]
     if first["type"] != "value_error":
@@ -598,7 +656,10 @@ def _fault(error: ValidationError) -> tuple[str, tuple[str | int, ...]]:
     # one of our own rules; pydantic would append the whole file
     where = ".".join(str(part) for part in first["loc"])
     fault = first["ctx"]["error"]
-    return f"{where}{': ' if where else ''}{fault}.", (*first["loc"], *getattr(fault, "key", ()))
+    key = (*first["loc"], *getattr(fault, "key", ()))
+    if where:
+        return Message("{where}: {reason}.", where=where, reason=words_of(fault)), key
+    return Message("{reason}.", reason=words_of(fault)), key
 
 
 def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
@@ -612,7 +673,11 @@ def sample_tables(name: str, folder: Path | None = None) -> dict[str, Any]:
     folder = folder or FOLDER
     spec = load(name, folder)
     if spec.sample is None:
-        raise InputError(f"The project '{name}' has no built-in sample. Acquire a file instead.")
+        raise InputError(
+            Message(
+                "The project '{name}' has no built-in sample. Acquire a file instead.", name=name
+            )
+        )
     return _tables(_file(name, folder).with_name(spec.sample.tables))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from core.platform.classifier import Classifier
+from core.platform.messages import Words
 from core.platform.rows import Rule
 
 
@@ -131,8 +132,8 @@ class Progress:
 
     job_id: str | None = None
 
-    def update(self, fraction: float, text: str) -> None:
-        """Report the progress: a fraction from 0 to 1 and a line of text."""
+    def update(self, fraction: float, text: Words) -> None:
+        """Report the progress: a fraction from 0 to 1 and a line of words."""
 
     def run_started(self, run_id: str) -> None:
         """Report the id of the MLflow run that records the work."""

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from core.platform.messages import Words, dumps, loads
+
 if TYPE_CHECKING:
     from core.platform.runs import RunInfo
 
 TAG = "courtside."
+# what a store takes for a tag
+TAG_CHARACTERS = 5000
 
 Value = TypeVar("Value")
 # serialization of fields that are not plain text
@@ -29,11 +33,23 @@ AsJson = Annotated[
     BeforeValidator(lambda value: json.loads(value) if _is_text(value) else value),
     PlainSerializer(json.dumps),
 ]
+# a message, or a plain text of earlier versions
+AsMessage = Annotated[
+    Words,
+    BeforeValidator(lambda value: loads(value) if _is_text(value) else value),
+    PlainSerializer(lambda value: _tag_of(value)),
+]
 Moment = Annotated[float, PlainSerializer("{:.3f}".format)]
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _tag_of(words: Words) -> str:
+    """Return words for a tag; too long ones as a text that is cut off."""
+    text = dumps(words)
+    return text if len(text) <= TAG_CHARACTERS else str(words)[:TAG_CHARACTERS]
 
 
 class RunTags(BaseModel):
@@ -51,7 +67,7 @@ class RunTags(BaseModel):
     Trial(fold=3, columns=('lat',), is_short=False)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     @classmethod
     def of(cls, run: RunInfo) -> Self:

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TypeVar
 
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words
 from core.platform.model_files import Digests
-from core.platform.run_tags import AsJson, Listed, Moment, RunTags
+from core.platform.run_tags import AsJson, AsMessage, Listed, Moment, RunTags
 
 Known = TypeVar("Known")
 
@@ -23,7 +24,7 @@ class EveryRun(RunTags):
     job_id: str | None = None
     # set if anything comes from the built-in sample
     sample: bool = False
-    error: str = ""
+    error: AsMessage = ""
 
 
 class TrainedModel(RunTags):
@@ -38,7 +39,7 @@ class TrainedModel(RunTags):
     features: Listed = ()
     formulas: AsJson[dict[str, tuple[str, str]]] | None = None
     missing: str = ""
-    rows_name: str = ""
+    rows_name: AsMessage = ""
 
 
 class VersionTags(TrainedModel, Digests):
@@ -52,7 +53,7 @@ class VersionTags(TrainedModel, Digests):
     candidate: str = ""
     train_run: str = ""
     threshold: float | None = None
-    threshold_aim: str = ""
+    threshold_aim: AsMessage = ""
     rows_served: int | None = None
     copied_from: str = ""
     logged_model: str = ""
@@ -68,9 +69,9 @@ class ChampionMove(RunTags):
     champion_from: str = ""
     champion_to: str = ""
     champion_at: Moment = 0.0
-    decided_by: str = ""
+    decided_by: AsMessage = ""
     decision: str = ""
-    reason: str = ""
+    reason: AsMessage = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class RunInfo:
         return self._own.git_commit
 
     @property
-    def error(self) -> str:
+    def error(self) -> Words:
         """Why it failed; may be empty."""
         return self._own.error
 
@@ -184,7 +185,11 @@ class ModelVersion:
     def _required(self, known: Known | None) -> Known:
         if known is None or known == ():
             raise NotReadyError(
-                f"Version {self.version} of {self.name} does not say which columns it needs, "
-                "because Courtside did not register it. Train again."
+                Message(
+                    "Version {version} of {name} does not say which columns it needs, because "
+                    "Courtside did not register it. Train again.",
+                    version=self.version,
+                    name=self.name,
+                )
             )
         return known

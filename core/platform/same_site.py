@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from core.platform.messages import Message
+
 LOCAL = ("127.0.0.1", "localhost", "::1")
 SENTENCES = {
-    "foreign_host": (
-        "This server is not called {value}. Call it by 127.0.0.1 or localhost; a name that a proxy "
-        "passes on belongs into COURTSIDE_ALLOWED_HOSTS."
+    "foreign_host": Message(
+        "This server is not called {host}. Call it by 127.0.0.1 or localhost; a name "
+        "that a proxy passes on belongs in COURTSIDE_ALLOWED_HOSTS."
     ),
-    "foreign_origin": (
-        "Pages of {value} may not use this server. An address that may belongs into "
+    "foreign_origin": Message(
+        "Pages of {origin} may not use this server. Addresses that may belong in "
         "COURTSIDE_ALLOWED_HOSTS."
     ),
 }
@@ -53,16 +55,16 @@ def refusal(host: str | None, origin: str | None, allowed: Collection[str]) -> s
     return None
 
 
-def sentence(code: str, host: str | None, origin: str | None) -> str:
+def sentence(code: str, host: str | None, origin: str | None) -> Message:
     """Return the reason for a refusal in words.
 
     Examples
     --------
-    >>> sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example")[:46]
+    >>> str(sentence("foreign_origin", "127.0.0.1:5001", "https://evil.example"))[:46]
     'Pages of https://evil.example may not use this'
     """
-    value = (host or "so") if code == "foreign_host" else (origin or "")
-    return SENTENCES[code].format(value=value[:80])
+    shown = {"host": (host or "?")[:80], "origin": (origin or "")[:80]}
+    return Message(SENTENCES[code].msgid, **shown)
 
 
 def _place(text: str | None) -> tuple[str, int | None] | None:

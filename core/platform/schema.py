@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform import rows
+from core.platform import row_faults, rows
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words, plural, sentences
 from core.platform.project import Column, Identity, ProjectSpec
+from core.platform.project import words as words_of_project
 from core.platform.rows import Fault, label_word
 
 EXAMPLES = 3
@@ -39,9 +41,9 @@ class Finding:
         Number of rows; None if it is not about rows.
     examples : str
         Up to three values.
-    where : str
+    where : Words
         The first of these rows, by id or number.
-    text : str
+    text : Words
         A sentence for people.
     """
 
@@ -50,8 +52,8 @@ class Finding:
     column: str
     rows: int | None
     examples: str
-    where: str
-    text: str
+    where: Words
+    text: Words
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ class Validated:
     findings: tuple[Finding, ...] = ()
 
     @property
-    def errors(self) -> tuple[str, ...]:
+    def errors(self) -> tuple[Words, ...]:
         """A sentence per error."""
         return tuple(finding.text for finding in self.findings if finding.severity == "error")
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Words, ...]:
         """A sentence per warning."""
         return tuple(finding.text for finding in self.findings if finding.severity == "warning")
 
@@ -90,8 +92,8 @@ class Validated:
         """
         if errors := self.errors:
             more = len(errors) - TOLD
-            end = f" And {more:,} more: see the validation report." if more > 0 else ""
-            raise InputError(" ".join(errors[:TOLD]) + end)
+            end = Message("And {more:,} more: see the validation report.", more=more)
+            raise InputError(sentences(*errors[:TOLD], end if more > 0 else ""))
         return self
 
 
@@ -104,7 +106,9 @@ def as_table(findings: Sequence[Finding]) -> pd.DataFrame:
     ['severity', 'check', 'column', 'rows', 'examples', 'where', 'text']
     """
     names = list(Finding.__dataclass_fields__)
-    table = pd.DataFrame([asdict(finding) for finding in findings], columns=names)
+    # not `asdict`, which takes messages apart
+    lines = [[getattr(finding, name) for name in names] for finding in findings]
+    table = pd.DataFrame(lines, columns=names)
     return table.astype({"rows": "Int64"})
 
 
@@ -155,7 +159,7 @@ def inspect(
     if named is None:
         return Validated(frame.iloc[:, :0], tuple(findings))
     if frame.empty:
-        findings.append(_whole("no_rows", "", "The data has no rows."))
+        findings.append(_whole("no_rows", "", Message("The data has no rows.")))
     present = {name: column for name, column in columns.items() if name in named.columns}
     by = unique if unique in present else None
     settled: dict[str, pd.Series[Any]] = {}
@@ -222,7 +226,7 @@ class Refused:
     """
 
     column: str
-    reason: str
+    reason: Message
     rows: Bools
     fault: Fault
 
@@ -256,7 +260,7 @@ def usable(
         for fault in faults:
             wrong = np.zeros(len(frame), dtype=bool)
             wrong[fault.rows] = True
-            refused.append(Refused(name, rows.reason(fault), wrong, fault))
+            refused.append(Refused(name, row_faults.reason(fault), wrong, fault))
     return pd.DataFrame(settled, index=frame.index, copy=False), refused
 
 
@@ -306,8 +310,12 @@ def chosen_columns(spec: ProjectSpec, names: Sequence[str]) -> dict[str, Column]
     """
     if unknown := [name for name in names if name not in spec.columns]:
         raise InputError(
-            f"The project '{spec.name}' has no column {', '.join(unknown)} any more. Prepare and "
-            "train again."
+            Message(
+                "The project '{name}' no longer has the columns {columns}. Prepare and train "
+                "again.",
+                name=spec.name,
+                columns=unknown,
+            )
         )
     return {name: spec.columns[name] for name in names}
 
@@ -350,27 +358,42 @@ def _by_their_names(
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         return None, [
-            _whole("repeated_column", name, f"Column '{name}' stands there more than once.")
+            _whole(
+                "repeated_column",
+                name,
+                Message("Column '{column}' is there more than once.", column=name),
+            )
             for name in repeated
         ]
     taken = taken_aliases(names, columns)
     named = frame.set_axis([taken.get(name, name) for name in names], axis="columns")
     twice = [name for name, count in named.columns.value_counts().items() if count > 1]
     if twice:
-        both = ", ".join(f"'{alias}'" for alias, name in taken.items() if name in twice)
-        text = f"{both} stand for the same column '{twice[0]}'. Keep one of them."
+        text = Message(
+            "{names} are the same column '{column}'. Keep one of them.",
+            names=[f"'{alias}'" for alias, name in taken.items() if name in twice],
+            column=str(twice[0]),
+        )
         return None, [_whole("repeated_column", str(twice[0]), text)]
     findings = [
-        _whole("alias", name, f"Column '{alias}' is taken as '{name}'.", "warning")
+        _whole(
+            "alias",
+            name,
+            Message("Column '{alias}' is read as '{column}'.", alias=alias, column=name),
+            "warning",
+        )
         for alias, name in taken.items()
     ]
     names = [str(name) for name in named.columns]
     missing = [name for name in columns if name not in names and name not in optional]
     extra = [*(name for name in names if name not in columns), *unread]
     if len(missing) > 5 and len(missing) > len(columns) / 2:
-        text = (
-            f"{len(missing)} of {len(columns)} columns are missing: {_listed(missing)}. "
-            f"Found: {_listed([*names, *unread])}."
+        text = Message(
+            "{missing} of {columns} columns are missing: {names}. Found: {others}.",
+            missing=len(missing),
+            columns=len(columns),
+            names=_listed(missing),
+            others=_listed([*names, *unread]),
         )
         return None, [_whole("missing_column", "", text)]
     for name in missing:
@@ -379,12 +402,17 @@ def _by_their_names(
         close += [
             heading for heading in extra if len(heading) >= 4 and heading.lower() in name.lower()
         ]
-        hint = f" Is it '{close[0]}'?" if close else ""
-        findings.append(_whole("missing_column", name, f"Column '{name}' is missing.{hint}"))
+        hint = Message("Is it '{column}'?", column=close[0]) if close else ""
+        text = sentences(Message("Column '{column}' is missing.", column=name), hint)
+        findings.append(_whole("missing_column", name, text))
     if extra:
-        quoted = _listed([f"'{name}'" for name in extra])
-        count = "1 column is" if len(extra) == 1 else f"{len(extra)} columns are"
-        findings.append(_whole("extra_column", "", f"{count} not used: {quoted}.", "warning"))
+        text = plural(
+            "{count} column is not used: {names}.",
+            "{count} columns are not used: {names}.",
+            len(extra),
+            names=_listed([f"'{name}'" for name in extra]),
+        )
+        findings.append(_whole("extra_column", "", text, "warning"))
     return named, findings
 
 
@@ -416,18 +444,25 @@ def _of_labels(labels: pd.Series[Any], spec: ProjectSpec) -> list[Finding]:
         return []
     if len(distinct) == 1:
         name = spec.positive if distinct[0] == 1 else spec.negative
-        text = f"All labels are '{name}'. A model cannot be trained on these rows alone."
+        text = Message(
+            "All labels are '{label}'. A model cannot be trained on these rows alone.",
+            label=words_of_project(name),
+        )
     else:
-        text = f"No row has a label ('{spec.target}'). A model cannot be trained on these rows."
+        text = Message(
+            "No row has a label ('{target}'). A model cannot be trained on these rows.",
+            target=spec.target,
+        )
     return [_whole("labels", spec.target, text, "warning")]
 
 
 def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> list[Finding]:
-    def tell(rows: int, _: str) -> str:
-        verb = "has" if rows == 1 else "have"
-        return (
-            f"{_rows(rows)} {verb} no '{name}'. A preparation drops such rows, unless it is "
-            "told otherwise."
+    def tell(rows: int, _: str) -> Message:
+        return plural(
+            "{count:,} row has no '{column}'. Prepare drops such rows, unless it imputes them.",
+            "{count:,} rows have no '{column}'. Prepare drops such rows, unless it imputes them.",
+            rows,
+            column=name,
         )
 
     return _of_rows("missing", name, empty, raw, unique, tell)
@@ -436,17 +471,27 @@ def _empty(name: str, empty: Bools, raw: pd.DataFrame, unique: str | None) -> li
 def _repeated_values(values: pd.Series[Any], raw: pd.DataFrame) -> list[Finding]:
     name = str(values.name)
 
-    def tell(rows: int, few: str) -> str:
-        return f"Column '{name}' must not repeat a value: it does in {_rows(rows)} ({few})."
+    def tell(rows: int, few: str) -> Message:
+        return plural(
+            "Column '{column}' must not repeat a value: it does in {count:,} row ({examples}).",
+            "Column '{column}' must not repeat a value: it does in {count:,} rows ({examples}).",
+            rows,
+            column=name,
+            examples=few,
+        )
 
     wrong = (values.notna() & values.duplicated()).to_numpy()
     return _of_rows("unique", name, wrong, raw, name, tell, "error")
 
 
 def _repeated_rows(clean: pd.DataFrame, raw: pd.DataFrame, unique: str) -> list[Finding]:
-    def tell(rows: int, _: str) -> str:
-        verb = "repeats" if rows == 1 else "repeat"
-        return f"{_rows(rows)} {verb} another row in all columns but '{unique}'."
+    def tell(rows: int, _: str) -> Message:
+        return plural(
+            "{count:,} row repeats another row in all columns but '{unique}'.",
+            "{count:,} rows repeat another row in all columns but '{unique}'.",
+            rows,
+            unique=unique,
+        )
 
     wrong = clean.drop(columns=unique).duplicated().to_numpy()
     return _of_rows("duplicate_row", "", wrong, raw, unique, tell)
@@ -467,9 +512,14 @@ def _not_equal(
         wrong,
         raw,
         unique,
-        lambda rows, few: (
-            f"Column '{identity.column}' is not {identity.formula} in {_rows(rows)} ({few}): "
-            f"{identity.about}."
+        lambda rows, few: plural(
+            "Column '{column}' is not {formula} in {count:,} row ({examples}): {about}.",
+            "Column '{column}' is not {formula} in {count:,} rows ({examples}): {about}.",
+            rows,
+            column=identity.column,
+            formula=identity.formula,
+            examples=few,
+            about=words_of_project(identity.about),
         ),
     )
 
@@ -480,7 +530,7 @@ def _of_rows(
     wrong: Bools,
     raw: pd.DataFrame,
     unique: str | None,
-    tell: Callable[[int, str], str],
+    tell: Callable[[int, str], Message],
     severity: Literal["error", "warning"] = "warning",
 ) -> list[Finding]:
     """Return the finding about these rows, if any; `tell` words it from number and examples."""
@@ -499,27 +549,24 @@ def _of_rows(
 
 def _of_fault(fault: Fault, raw: pd.DataFrame, unique: str | None) -> Finding:
     where = _first(fault.rows, fault.column, raw, unique)
-    few, text = ", ".join(fault.examples), rows.sentence(fault)
+    few, text = ", ".join(fault.examples), row_faults.message(fault)
     return Finding("error", fault.code, fault.column, len(fault.rows), few, where, text)
 
 
-def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> str:
+def _first(places: Any, column: str, raw: pd.DataFrame, unique: str | None) -> Words:
     """Return the first of some rows, by id if available."""
     first = places[:EXAMPLES]
     if unique is not None and column != unique:
         return f"{unique} " + ", ".join(raw[unique].iloc[first].map(str))
-    return "row " + ", ".join(f"{place + 1:,}" for place in first)
+    numbers = ", ".join(str(place + 1) for place in first)
+    return plural("row {numbers}", "rows {numbers}", len(first), numbers=numbers)
 
 
 def _whole(
-    check: str, column: str, text: str, severity: Literal["error", "warning"] = "error"
+    check: str, column: str, text: Words, severity: Literal["error", "warning"] = "error"
 ) -> Finding:
     return Finding(severity, check, column, None, "", "", text)
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

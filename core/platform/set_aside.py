@@ -19,9 +19,10 @@ from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
 
-from core.platform import privacy
+from core.platform import messages, privacy
 from core.platform.config import Settings
-from core.platform.errors import CourtsideError, StoreError, without_secrets
+from core.platform.errors import CourtsideError, StoreError, without_secrets, words_of
+from core.platform.messages import Message, Words
 
 Queue = Literal[
     "predictions",
@@ -73,7 +74,7 @@ class SetAside:
         The reason, see `Code`.
     rows : int
         Predictions or labels in it; may be 0.
-    detail : str
+    detail : Words
         The error, truncated and without secrets.
     count : int
         Number of items; more than one if older entries were merged.
@@ -84,7 +85,7 @@ class SetAside:
     item: str
     code: str
     rows: int = 0
-    detail: str = ""
+    detail: Words = ""
     count: int = 1
 
 
@@ -149,7 +150,9 @@ def dismiss(settings: Settings, queues: Collection[str] = ()) -> None:
         with _locked(settings):
             _write(path, [entry for entry in _read(path) if queues and entry.queue not in queues])
     except (OSError, Timeout) as error:
-        raise StoreError(f"{path.name} cannot be written: {error}. Try again.") from error
+        raise StoreError(
+            Message("{name} cannot be written: {error}. Try again.", name=path.name, error=error)
+        ) from error
 
 
 @contextmanager
@@ -262,8 +265,9 @@ def _read(path: Path) -> list[SetAside]:
     listed = []
     for line in lines:
         try:
-            listed.append(SetAside(**json.loads(line)))
-        except (ValueError, TypeError):
+            entry = SetAside(**json.loads(line))
+            listed.append(replace(entry, detail=messages.loads(str(entry.detail))))
+        except (ValueError, TypeError, AttributeError):
             # a line cut off by a crash
             listed.append(SetAside(0.0, "sweep", path.name, "unreadable"))
     return listed
@@ -274,14 +278,16 @@ def _write(path: Path, listed: Sequence[SetAside]) -> None:
 
 
 def _line(entry: SetAside) -> bytes:
-    return json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+    facts = asdict(entry) | {"detail": messages.dumps(entry.detail)}
+    return json.dumps(facts, separators=(",", ":")).encode() + b"\n"
 
 
-def _detail(error: object) -> str:
+def _detail(error: object) -> Words:
     # SQLAlchemy's message repeats the statement with all its values
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, CourtsideError):
-        return _bounded(cause.message, DETAIL_CHARACTERS)
+        words = words_of(cause)
+        return words if len(str(words)) <= DETAIL_CHARACTERS else _bounded(words, DETAIL_CHARACTERS)
     if isinstance(cause, Exception):
         return _bounded(f"{type(cause).__name__}: {cause}", DETAIL_CHARACTERS)
     return _bounded(cause, DETAIL_CHARACTERS)

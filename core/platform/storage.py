@@ -23,6 +23,7 @@ from filelock import FileLock
 from core.platform import bounds, store_faults, tables
 from core.platform.config import Options, Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import Message
 
 RAW, PRIMARY, MODEL_INPUT = "01_raw", "03_primary", "05_model_input"
 MODEL_OUTPUT, REPORTING = "07_model_output", "08_reporting"
@@ -170,8 +171,11 @@ def stage_upload(settings: Settings, name: str, content: bytes) -> Upload:
     suffix = Path(name).suffix.lower()
     if suffix not in UPLOADS:
         raise InputError(
-            f"'{name}' is not a CSV or parquet file, nor a zip of them. Choose a .csv, .parquet "
-            "or .zip file."
+            Message(
+                "'{name}' is not a CSV or parquet file, nor a zip of them. Choose a .csv, "
+                ".parquet or .zip file.",
+                name=name,
+            )
         )
     bounds.check_bytes(name, len(content), upload_limit(settings))
     place = settings.state_dir / "uploads"
@@ -212,7 +216,9 @@ def uploaded(settings: Settings, upload: Upload) -> Path:
     """
     path = settings.state_dir / "uploads" / upload.stored
     if Path(upload.stored).name != upload.stored or not path.is_file():
-        raise InputError(f"The uploaded file '{upload.name}' is gone. Upload it again.")
+        raise InputError(
+            Message("The uploaded file '{name}' is gone. Upload it again.", name=upload.name)
+        )
     return path
 
 
@@ -300,7 +306,7 @@ def current_prepared(settings: Settings) -> Prepared | None:
         lists = {name: tuple(written[name]) for name in ("features", "inputs")}
         prepared = Prepared(**{**written, **lists})
     except (KeyError, TypeError) as error:
-        raise StoreError("prepared.json is damaged, or too old. Prepare again.") from error
+        raise StoreError(Message("prepared.json is damaged, or too old. Prepare again.")) from error
     return prepared if prepared.project == settings.project else None
 
 
@@ -326,7 +332,7 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[pd.DataFrame, pd.
     """
     standing, train, test = _read_files(settings, TRAIN_ROWS_FILE, TEST_ROWS_FILE)
     if standing.run_id != prepared.run_id:
-        raise NotReadyError("Another preparation came in between. Train again.")
+        raise NotReadyError(Message("Another preparation came in between. Train again."))
     return train, test
 
 
@@ -337,14 +343,17 @@ def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
         prepared = current_prepared(settings)
         if prepared is None or not all((place / name).is_file() for name in names):
             raise NotReadyError(
-                "No prepared data yet. Run the preparation on the Prepare page first."
+                Message("No prepared data yet. Run the preparation on the Prepare page first.")
             )
         # hash the same bytes that are used
         contents = {name: (place / name).read_bytes() for name in names}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != prepared.digests.get(name):
             raise NotReadyError(
-                f"{name} is not the file that the last preparation wrote. Prepare again."
+                Message(
+                    "{name} is not the file that the last preparation wrote. Prepare again.",
+                    name=name,
+                )
             )
     return prepared, *(pd.read_parquet(io.BytesIO(content)) for content in contents.values())
 

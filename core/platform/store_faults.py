@@ -15,6 +15,7 @@ from typing import Literal
 
 from core.platform.config import SQLITE
 from core.platform.errors import StoreError
+from core.platform.messages import Message
 
 Kind = Literal["damaged", "full", "read_only", "forbidden", "locked", "unknown"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -62,86 +63,123 @@ def of_file(path: Path, error: BaseException) -> StoreError:
         return DamagedError(damage(path))
     if kind == "full":
         return StoreError(
-            f"The disk is full: {name} cannot be written. What was kept before can still be read. "
-            f"Make room in {path.parent}, then try again."
+            Message(
+                "The disk is full: {name} cannot be written. Earlier data can still be read. Make "
+                "room in {folder}, then try again.",
+                name=name,
+                folder=path.parent,
+            )
         )
     if kind == "read_only":
         return StoreError(
-            f"{name} in {path.parent} cannot be written: the folder is read-only. What is there "
-            "can be read; make the folder writable for anything new, then try again."
+            Message(
+                "{name} in {folder} cannot be written: the folder is read-only. Make it writable, "
+                "then try again.",
+                name=name,
+                folder=path.parent,
+            )
         )
     if kind == "forbidden":
         return StoreError(
-            f"{name} in {path.parent} may not be used by this user. Give its owner the right to "
-            "read and write it, then try again."
+            Message(
+                "This user may not use {name} in {folder}. Grant read and write permission, then "
+                "try again.",
+                name=name,
+                folder=path.parent,
+            )
         )
     if kind == "locked":
         return StoreError(
-            f"Another program holds {name}. Close what has it open, then try again. Nothing was "
-            "changed."
+            Message(
+                "Another program locks {name}. Close that program, then try again. Nothing was "
+                "changed.",
+                name=name,
+            )
         )
     first = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-    return StoreError(f"{name} cannot be used: {first}. Try again, or restore a backup.")
+    return StoreError(
+        Message(
+            "{name} cannot be used: {reason}. Try again, or restore a backup.",
+            name=name,
+            reason=first,
+        )
+    )
 
 
-def damage(path: Path) -> str:
+def damage(path: Path) -> Message:
     """Return the sentence on a damaged file: its contents, what still works, what to do.
 
     Examples
     --------
-    >>> damage(Path("/srv/state/state.db"))[:59]
+    >>> str(damage(Path("/srv/state/state.db")))[:59]
     'state.db is damaged: jobs, schedules, alerts, API keys and '
     """
     name = path.name
     known = {
-        "state.db": (
-            "state.db is damaged: jobs, schedules, alerts, API keys and endpoints cannot be read. "
-            "Results are untouched, and running endpoints keep answering."
+        "state.db": Message(
+            "state.db is damaged: jobs, schedules, alerts, API keys and endpoints cannot "
+            "be read. Results are untouched, and running endpoints keep answering."
         ),
-        "mlflow.db": (
-            "mlflow.db is damaged: runs and models cannot be read. Served models keep answering, "
-            "and the data and the predictions log are untouched."
+        "mlflow.db": Message(
+            "mlflow.db is damaged: runs and models cannot be read. Served models keep "
+            "answering, and the data and the predictions log are untouched."
         ),
-        "predictions.db": (
-            "predictions.db is damaged: scored rows and labels cannot be read or kept. Served "
-            "models go on answering; training and runs still work."
+        "predictions.db": Message(
+            "predictions.db is damaged: scored rows and labels cannot be read or kept. "
+            "Served models go on answering; training and runs still work."
         ),
     }
     if name in known:
-        return (
-            f"{known[name]} Close the app; then restore {path} from a backup, or move it away: an "
-            "empty one is made at the next start."
+        return Message(
+            "{damage} Close the app; then restore {path} from a backup, or move it away: the next "
+            "start creates an empty one.",
+            damage=known[name],
+            path=str(path),
         )
     return _damaged_json(path)
 
 
-def damaged_document(name: str) -> str:
+def damaged_document(name: str) -> Message:
     """Return the sentence on a value in state.db that cannot be read.
 
     Examples
     --------
-    >>> damaged_document("policy")
+    >>> str(damaged_document("policy"))
     "The entry 'policy' in state.db cannot be read. Save it again on its page."
     """
-    return f"The entry '{name}' in state.db cannot be read. Save it again on its page."
+    return Message(
+        "The entry '{name}' in state.db cannot be read. Save it again on its page.", name=name
+    )
 
 
-def _damaged_json(path: Path) -> str:
+def _damaged_json(path: Path) -> Message:
     name = path.name
     known = {
-        "clock.json": (
-            f"{name} is damaged: schedules and alerts do not know the time. Delete {path}; the "
-            "clock starts again."
+        "clock.json": Message(
+            "{name} is damaged: schedules and alerts do not know the time. Delete {path}; "
+            "the clock starts again.",
+            name=name,
+            path=path,
         ),
-        "reset.json": (
-            f"{name} is damaged: a reset was under way. Everything is either in its place or in "
-            f"the newest folder of {path.parent / 'backups'}. Delete {path}, and reset again."
+        "reset.json": Message(
+            "{name} is damaged: a reset was under way. Everything is either in its place "
+            "or in the newest folder of {folder}. Delete {path}, and reset again.",
+            name=name,
+            folder=str(path.parent / "backups"),
+            path=path,
         ),
-        "snapshot.json": f"{name} is damaged. Acquire the data again.",
-        "current.json": f"{name} is damaged. Acquire the data again.",
-        "prepared.json": f"{name} is damaged. Prepare again.",
+        "snapshot.json": Message("{name} is damaged. Acquire the data again.", name=name),
+        "current.json": Message("{name} is damaged. Acquire the data again.", name=name),
+        "prepared.json": Message("{name} is damaged. Prepare again.", name=name),
     }
-    return known.get(name, f"{name} is damaged. Restore {path} from a backup, or delete it.")
+    return known.get(
+        name,
+        Message(
+            "{name} is damaged. Restore {path} from a backup, or delete it.",
+            name=name,
+            path=str(path),
+        ),
+    )
 
 
 def of_disk(error: OSError) -> StoreError | None:
@@ -168,7 +206,7 @@ def of_mlflow(uri: str, error: BaseException) -> StoreError:
         return of_file(Path(uri.removeprefix(SQLITE)), error)
     # only the first line: SQL follows
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return StoreError(f"The MLflow store cannot be used: {first}")
+    return StoreError(Message("The MLflow store cannot be used: {reason}", reason=first))
 
 
 @contextmanager

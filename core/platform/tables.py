@@ -16,6 +16,7 @@ import pandas as pd
 from core.platform import bounds, csv_dialect, csv_numbers
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, Given
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words
 from core.platform.project import Column
 from core.platform.rows import MISSING_MARKS, arrow
 
@@ -34,7 +35,7 @@ class Head:
     ----------
     rows : int
         For CSV the lines after the header, an upper bound of the rows.
-    notes : tuple of str
+    notes : tuple of Words
         Harmless oddities, a sentence each.
     dialect : Dialect or None
         None for parquet.
@@ -42,7 +43,7 @@ class Head:
 
     columns: tuple[str, ...]
     rows: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
     dialect: Dialect | None = None
 
 
@@ -55,11 +56,15 @@ def list_sources(path: Path) -> list[Path]:
         If there is no such folder, or no such file in it.
     """
     if not path.is_dir():
-        raise InputError(f"There is no folder {path}.")
+        raise InputError(Message("There is no folder {path}.", path=path))
     wanted = (*SUFFIXES, ".zip")
     sources = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in wanted)
     if not sources:
-        raise InputError(f"The folder {path} holds no .csv or .parquet file, nor a zip of them.")
+        raise InputError(
+            Message(
+                "The folder {path} holds no .csv or .parquet file, nor a zip of them.", path=path
+            )
+        )
     return sources
 
 
@@ -85,18 +90,26 @@ def read_head(path: Path, name: str | None = None, given: Given = NOTHING) -> He
     name = name or path.name
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.")
+        raise InputError(
+            Message(
+                "'{name}' is not a CSV or parquet file. Choose a .csv or .parquet file.", name=name
+            )
+        )
     with bounds.opened(path, name) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            raise InputError(f"'{name}' is empty.")
+            raise InputError(Message("'{name}' is empty.", name=name))
         bounds.check_bytes(name, size)
         is_parquet = file.read(4) == b"PAR1"
         file.seek(0)
         if suffix == ".parquet" and not is_parquet:
-            raise InputError(f"'{name}' is not a parquet file, whatever its name says.")
+            raise InputError(
+                Message("'{name}' is not a parquet file, whatever its name says.", name=name)
+            )
         if suffix == ".csv" and is_parquet:
-            raise InputError(f"'{name}' is a parquet file. Rename it to .parquet.")
+            raise InputError(
+                Message("'{name}' is a parquet file. Rename it to .parquet.", name=name)
+            )
         head = _parquet_head(file, name) if is_parquet else _csv_head(file, name, given)
     bounds.check_table(name, head.rows, len(head.columns), is_csv=not is_parquet)
     return head
@@ -142,9 +155,13 @@ def read(
     try:
         frame = _read_csv(path, name, head, texts, kept)
     except pd.errors.EmptyDataError as error:
-        raise InputError(f"'{name}' is empty.") from error
+        raise InputError(Message("'{name}' is empty.", name=name)) from error
     except (pd.errors.ParserError, ValueError) as error:
-        raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
+        raise InputError(
+            Message(
+                "'{name}' cannot be read as CSV: {reason}", name=name, reason=_fault_of_csv(error)
+            )
+        ) from error
     numbers = [heading for heading in kept if heading in names and heading not in texts]
     return csv_numbers.with_plain_numbers(frame, head.dialect or PLAIN, numbers)
 
@@ -183,7 +200,13 @@ def preview(
                 first_rows, dialect, first_rows.columns.astype(str).tolist()
             )
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise InputError(f"'{name}' cannot be read as CSV: {_fault_of_csv(error)}") from error
+            raise InputError(
+                Message(
+                    "'{name}' cannot be read as CSV: {reason}",
+                    name=name,
+                    reason=_fault_of_csv(error),
+                )
+            ) from error
     import pyarrow
     import pyarrow.parquet
 
@@ -197,7 +220,9 @@ def preview(
             first = next(opened.iter_batches(rows, columns=list(head.columns)), None)
             _check_texts(name, [] if first is None else first.columns)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+        raise InputError(
+            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+        ) from error
     if first is None:
         return head, pd.DataFrame(columns=list(head.columns))
     return head, _without_categories(first.to_pandas(date_as_object=False))
@@ -213,11 +238,18 @@ def _csv_head(file: IO[bytes], name: str, given: Given) -> Head:
     dialect, header = csv_dialect.detect(
         sample, name, is_whole=is_whole, encoding=encoding, given=given
     )
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
     if sample.startswith(_BOM):
-        notes = (f"'{name}' starts with a byte-order mark, as Excel writes it; it was left out.",)
+        notes = (
+            Message(
+                "'{name}' starts with a byte-order mark, as Excel writes it; it was removed.",
+                name=name,
+            ),
+        )
     if dialect != PLAIN:
-        notes += (f"'{name}' was read with {dialect.describe()}.",)
+        notes += (
+            Message("'{name}' was read with {dialect}.", name=name, dialect=dialect.describe()),
+        )
     # pandas names a column without a name; a trailing comma is not a column
     columns = tuple(column for column in header if column.strip())
     if not columns:
@@ -280,7 +312,9 @@ def _read_csv(
         # values to other columns; only empty ones at the end, from a trailing comma, can be left
         # out
         if frame.iloc[:, -frame.index.nlevels :].notna().any(axis=None):
-            raise InputError(f"'{name}' has rows with more values than it has columns.")
+            raise InputError(
+                Message("'{name}' has rows with more values than it has columns.", name=name)
+            )
         del frame
         file.seek(0)
         with warnings.catch_warnings():
@@ -290,14 +324,22 @@ def _read_csv(
         return shorter[list(kept)]
 
 
-def _fault_of_csv(error: Exception) -> str:
+def _fault_of_csv(error: Exception) -> Words:
     """Return pandas' complaint about a CSV, with the line if it names one."""
     text = str(error)
     if match := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text):
         wanted, line, seen = (int(number) for number in match.groups())
-        return f"line {line:,} has {seen:,} values where {wanted:,} are expected."
+        return Message(
+            "line {line:,} has {seen:,} values instead of {wanted:,}.",
+            line=line,
+            seen=seen,
+            wanted=wanted,
+        )
     if match := re.search(r"EOF inside string starting at row (\d+)", text):
-        return f'a quote (") opens in row {int(match[1]):,} below the header and is never closed.'
+        return Message(
+            'a quote (") opens in row {row:,} below the header and is never closed.',
+            row=int(match[1]),
+        )
     return _reason(error)
 
 
@@ -312,13 +354,18 @@ def _parquet_head(file: IO[bytes], name: str) -> Head:
                 metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)
             )
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+        raise InputError(
+            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+        ) from error
     bounds.check_bytes(name, size, bounds.MAX_DECODED)
     nested = [field.name for field in schema if pyarrow.types.is_nested(field.type)]
     if nested:
-        quoted = ", ".join(f"'{column}'" for column in nested[:5])
         raise InputError(
-            f"'{name}' holds lists or structures in {quoted}. Give each value a column of its own."
+            Message(
+                "'{name}' has lists or structures in {columns}. Give each value its own column.",
+                name=name,
+                columns=[f"'{column}'" for column in nested[:5]],
+            )
         )
     columns = tuple(field.name for field in schema if not field.name.startswith(_INDEX))
     bounds.check_columns(name, len(columns))
@@ -358,7 +405,9 @@ def _read_parquet(
             copy=False,
         )
     except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
-        raise InputError(f"'{name}' is a broken parquet file: {_reason(error)}") from error
+        raise InputError(
+            Message("'{name}' is a broken parquet file: {reason}", name=name, reason=_reason(error))
+        ) from error
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
@@ -383,15 +432,25 @@ def _refuse_bytes(schema: Any, name: str, columns: Sequence[str]) -> None:
         if kinds.is_dictionary(kind):
             kind = kind.value_type
         if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
-            raise InputError(f"'{name}' holds bytes in '{column}'. Write them as text.")
+            raise InputError(
+                Message(
+                    "'{name}' has bytes in '{column}'. Write them as text.",
+                    name=name,
+                    column=column,
+                )
+            )
 
 
 def _refuse_repeated(columns: Sequence[str], name: str) -> None:
     repeated = sorted({column for column in columns if columns.count(column) > 1})
     if repeated:
-        quoted = ", ".join(f"'{column}'" for column in repeated[:5])
-        verb = "stands" if len(repeated) == 1 else "stand"
-        raise InputError(f"In '{name}' {quoted} {verb} there more than once. Name each once.")
+        raise InputError(
+            Message(
+                "'{name}' has repeated columns: {columns}. Name each once.",
+                name=name,
+                columns=[f"'{column}'" for column in repeated[:5]],
+            )
+        )
 
 
 def _reason(error: Exception) -> str:

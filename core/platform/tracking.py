@@ -18,11 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from core.platform import mlflow_client, model_files, set_aside, steps
+from core.platform import message_tables, messages, mlflow_client, model_files, set_aside, steps
 from core.platform.config import Options, Settings
-from core.platform.errors import CourtsideError, NotReadyError, without_secrets
+from core.platform.errors import CourtsideError, NotReadyError, without_secrets, words_of
 from core.platform.git import git_commit as git_commit
+from core.platform.messages import Message, Words
 from core.platform.run_record import Dataset, Progress, Record
+from core.platform.run_tags import TAG_CHARACTERS
 from core.platform.runs import EveryRun
 from core.platform.runs import RunInfo as RunInfo
 
@@ -145,7 +147,7 @@ def log(settings: Settings, run_id: str, record: Record) -> str | None:
             if math.isfinite(value)
         ],
         params=[Param(name, _param(value)) for name, value in record.params.items()],
-        tags=[RunTag(name, value[:5000]) for name, value in tags.items()],
+        tags=[RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()],
     )
     with tempfile.TemporaryDirectory() as temporary:
         _write_artifacts(Path(temporary), record)
@@ -164,7 +166,7 @@ def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     mlflow_client.client(settings).log_batch(
-        run_id, tags=[RunTag(name, value[:5000]) for name, value in tags.items()]
+        run_id, tags=[RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
     )
 
 
@@ -260,7 +262,8 @@ def table(settings: Settings, run_id: str, name: str) -> pd.DataFrame:
     NotReadyError
         If the run has no such table.
     """
-    return pd.read_parquet(artifact(settings, run_id, f"tables/{name}.parquet"))
+    path = artifact(settings, run_id, f"tables/{name}.parquet")
+    return message_tables.to_messages(pd.read_parquet(path))
 
 
 def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
@@ -272,7 +275,7 @@ def document(settings: Settings, run_id: str, name: str) -> dict[str, Any]:
         If the run has no such document.
     """
     path = artifact(settings, run_id, f"documents/{name}.json")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = messages.from_data(json.loads(path.read_text(encoding="utf-8")))
     return content
 
 
@@ -292,7 +295,9 @@ def artifact(settings: Settings, run_id: str, path: str) -> Path:
     try:
         return Path(mlflow_client.client(settings).download_artifacts(run_id, path))
     except (MlflowException, OSError) as error:
-        raise NotReadyError(f"The run {run_id[:8]} kept no {path}. Run its step again.") from error
+        raise NotReadyError(
+            Message("The run {run} kept no {path}. Run its step again.", run=run_id[:8], path=path)
+        ) from error
 
 
 @mlflow_client.wrap_store_errors()
@@ -311,14 +316,14 @@ def artifacts(settings: Settings, run_id: str) -> list[str]:
 
 
 @mlflow_client.wrap_store_errors()
-def end_runs(settings: Settings, job_id: str, outcome: str, reason: str) -> list[str]:
+def end_runs(settings: Settings, job_id: str, outcome: str, reason: Words) -> list[str]:
     """End the runs that a dead job left active.
 
     Parameters
     ----------
     outcome : str
         `cancelled` ends them KILLED, anything else FAILED.
-    reason : str
+    reason : Words
         Recorded as the tag `courtside.error`.
 
     Returns
@@ -344,11 +349,11 @@ def _run(mlflow: Any, name: str, tags: dict[str, str], nested: bool) -> Iterator
         yield started.info.run_id
     except BaseException as error:
         reason = (
-            error.message
+            words_of(error)
             if isinstance(error, CourtsideError)
             else without_secrets(f"{type(error).__name__}: {error}")
         )
-        mlflow.set_tags(EveryRun(error=reason[:5000]).write())
+        mlflow.set_tags(EveryRun(error=reason).write())
         mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     mlflow.end_run("FINISHED")
@@ -374,10 +379,11 @@ def _data_set(mlflow: Any, dataset: Dataset) -> Any:
 def _write_artifacts(place: Path, record: Record) -> None:
     for name, frame in record.tables.items():
         (place / "tables").mkdir(exist_ok=True)
-        frame.to_parquet(place / "tables" / f"{name}.parquet")
+        stored = message_tables.to_texts(frame)
+        stored.to_parquet(place / "tables" / f"{name}.parquet")
     for name, document in record.documents.items():
         (place / "documents").mkdir(exist_ok=True)
-        text = json.dumps(document, indent=2, default=str)
+        text = json.dumps(messages.to_data(document), indent=2, default=str)
         (place / "documents" / f"{name}.json").write_text(text, encoding="utf-8")
     if record.figures:
         import vl_convert

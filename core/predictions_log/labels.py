@@ -20,6 +20,7 @@ import sqlalchemy as sql
 from core.platform import set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError
+from core.platform.messages import Message, Words
 from core.predictions_log import label_matching, log_store, log_writer
 from core.predictions_log.log_store import BY_ID, key_text
 
@@ -68,7 +69,7 @@ class Refusal:
     """
 
     index: int
-    reason: str
+    reason: Words
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def report(
     bad = set_aside.sift(usable, take, is_of_the_label) if usable else []
     for (index, claim), error in bad:
         set_aside.put(settings, "labels", claim.name, "unwritable", rows=1, error=error)
-        refusals.append(Refusal(index, "the log does not take this label; it was set aside"))
+        refusals.append(Refusal(index, Message("the log refuses this label; it was set aside")))
     return Counts(
         new=outcomes["new"],
         repeated=outcomes["repeated"],
@@ -292,20 +293,22 @@ def resolved(
     return labels.fillna(own.astype("float64"))
 
 
-def _fault(reported: Report, now: float) -> str | None:
+def _fault(reported: Report, now: float) -> Message | None:
     """Return why a report is invalid."""
     if (reported.prediction_id is None) == (reported.key is None):
-        return "names a prediction id or a key, not both and not neither"
+        return Message("needs either a prediction id or a key")
     if reported.label != 0 and reported.label != 1:
-        return "the label is neither 0 nor 1"
+        return Message("the label is neither 0 nor 1")
     if reported.prediction_id is not None:
         if not PREDICTION_ID.fullmatch(reported.prediction_id):
-            return "is not the id of a prediction: a request id, a dash and the row's number"
+            return Message(
+                "the id is not one of a prediction: a request id, a dash and the row's number"
+            )
     elif key_text(reported.key) is None:
-        return "the key is empty"
+        return Message("the key is empty")
     at = reported.labelled_at
     if at is not None and not (math.isfinite(at) and 0 <= at <= now + AHEAD_SECONDS):
-        return "the time of the label is in the future, or no time"
+        return Message("the time of the label is invalid or in the future")
     return None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sql
 from filelock import FileLock, Timeout
@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.platform import store_faults
 from core.platform.config import SQLITE, Settings
 from core.platform.errors import StoreError
+from core.platform.messages import Message, Words
 from core.platform.rows import key_text as key_text
 
 # Default wait for another writer, seconds.
@@ -182,12 +183,17 @@ def url(settings: Settings) -> str:
     return settings.predictions_url or f"{SQLITE}{_default(settings).as_posix()}"
 
 
-def place(settings: Settings) -> str:
+def place(settings: Settings) -> Words:
     """Return the log's location for people, without a password."""
     address = make_url(url(settings))
     if address.drivername.startswith("sqlite"):
         return str(address.database)
-    return f"PostgreSQL on {address.host}:{address.port or 5432}, database {address.database}"
+    return Message(
+        "PostgreSQL on {host}:{port}, database {database}",
+        host=address.host,
+        port=str(address.port or 5432),
+        database=address.database,
+    )
 
 
 def is_there(settings: Settings) -> bool:
@@ -399,48 +405,71 @@ def _database_errors(address: str) -> tuple[type[Exception], ...]:
     return (*errors, psycopg.Error)
 
 
+_FAILED = {
+    "read": Message("The predictions log cannot be read: {reason}"),
+    "written": Message("The predictions log cannot be written: {reason}"),
+    "opened": Message("The predictions log cannot be opened: {reason}"),
+}
+
+
 @contextmanager
 def _wrap_log_errors(
-    settings: Settings, done: str, seconds: float = WAIT_SECONDS
+    settings: Settings, done: Literal["read", "written", "opened"], seconds: float = WAIT_SECONDS
 ) -> Iterator[None]:
     address = url(settings)
     try:
         yield
     except _database_errors(address) as error:
-        sentence = _why(error, place(settings), address.startswith(SQLITE), seconds)
+        cause: Any = getattr(error, "orig", None) or error
+        text = " ".join(str(cause).split())[:200].rstrip(".")
         password = make_url(address).password
         if password:
-            sentence = sentence.replace(str(password), "***")
-        raise StoreError(f"The predictions log cannot be {done}: {sentence}") from error
+            text = text.replace(str(password), "***")
+        reason = _why(error, text, place(settings), address.startswith(SQLITE), seconds)
+        raise StoreError(Message(_FAILED[done].msgid, reason=reason)) from error
 
 
-def _why(error: Exception, where: str, is_file: bool, seconds: float) -> str:
+def _why(error: Exception, text: str, where: Words, is_file: bool, seconds: float) -> Words:
     cause: Any = getattr(error, "orig", None) or error
     state = getattr(cause, "sqlstate", None) or ""
-    text = " ".join(str(cause).split())[:200].rstrip(".")
     low = text.lower()
     if isinstance(error, Timeout) or "locked" in low or state in ("55P03", "57014"):
-        return (
-            f"another program has held it for more than {seconds:g} s. Close what has {where} "
-            "open, then try again."
+        return Message(
+            "another program has locked it for more than {seconds:g} s. Close the program that "
+            "uses {where}, then try again.",
+            seconds=seconds,
+            where=where,
         )
     if "is full" in low or "disk i/o" in low or "no space" in low or state.startswith("53100"):
-        return (
-            f"the disk is full or cannot be written. Make room where {where} lies, then try again. "
-            "What was kept before can still be read."
+        return Message(
+            "the disk is full or cannot be written. Make room for {where}, then try again. Earlier "
+            "data can still be read.",
+            where=where,
         )
     if is_file and ("not a database" in low or "malformed" in low):
-        return store_faults.damage(Path(where))
+        return store_faults.damage(Path(str(where)))
     if is_file and ("readonly" in low or "unable to open" in low or isinstance(cause, OSError)):
-        return f"{where} may not be used ({low}). Give its owner the right to read and write it."
+        return Message(
+            "this user may not use {where} ({error}). Grant read and write permission.",
+            where=where,
+            error=low,
+        )
     if state.startswith("28") or "password" in low or "authentication" in low:
-        return f"{where} refuses the name or the password. Correct COURTSIDE_PREDICTIONS_URL."
+        return Message(
+            "{where} refuses the name or the password. Correct COURTSIDE_PREDICTIONS_URL.",
+            where=where,
+        )
     if state == "3D000" or ("does not exist" in low and "database" in low):
-        return (
-            f"{where} does not exist. Make it with createdb, or correct COURTSIDE_PREDICTIONS_URL."
+        return Message(
+            "{where} does not exist. Create it with createdb, or correct "
+            "COURTSIDE_PREDICTIONS_URL.",
+            where=where,
         )
     if state == "42501":
-        return f"the account may not do that in {where}. Give it the rights, or take another."
+        return Message(
+            "the account lacks permission in {where}. Grant it, or use another account.",
+            where=where,
+        )
     gone = isinstance(cause, Exception) and type(cause).__name__ in (
         "OperationalError",
         "AdminShutdown",
@@ -450,5 +479,7 @@ def _why(error: Exception, where: str, is_file: bool, seconds: float) -> str:
         "CannotConnectNow",
     )
     if not is_file and gone:
-        return f"{where} does not answer. Start it again; what it kept before is still there."
+        return Message(
+            "{where} does not answer. Start it again; its data is still there.", where=where
+        )
     return f"{text}."

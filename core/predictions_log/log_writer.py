@@ -16,6 +16,7 @@ import sqlalchemy as sql
 
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words, dumps, loads
 from core.predictions_log import gap_journal, label_matching, log_store
 
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
@@ -40,7 +41,10 @@ class ConflictError(InputError):
         self.kept = kept
         some = ", ".join(request_ids[:3])
         super().__init__(
-            f"The request id {some} was used before, for other rows. Send these with a new id."
+            Message(
+                "The request id {ids} was used before for other rows. Send these with a new id.",
+                ids=some,
+            )
         )
 
 
@@ -105,7 +109,7 @@ class Gap:
     begun: float
     ended: float
     rows: int
-    reason: str
+    reason: Words
 
 
 def write(
@@ -172,17 +176,25 @@ class _Ready:
     def __init__(self, answer: Answer, project: str) -> None:
         count = len(answer.features)
         if not REQUEST_ID.fullmatch(answer.request_id):
-            raise InputError("A request id is 32 hexadecimal digits, in small letters.")
+            raise InputError(Message("A request id has 32 hexadecimal digits in lower case."))
         keys = [None] * count if answer.row_keys is None else answer.row_keys
         probabilities = [float(value) for value in answer.probabilities]
         if not count == len(probabilities) == len(answer.predicted) == len(keys):
             raise InputError(
-                f"The request {answer.request_id} has {count:,} rows and {len(probabilities):,} "
-                "answers. Each row has one."
+                Message(
+                    "The request {request} has {rows:,} rows and {answers:,} answers. Each row "
+                    "has one.",
+                    request=answer.request_id,
+                    rows=count,
+                    answers=len(probabilities),
+                )
             )
         if not all(0.0 <= value <= 1.0 for value in probabilities):
             raise InputError(
-                f"An answer to the request {answer.request_id} is not a probability from 0 to 1."
+                Message(
+                    "An answer to the request {request} is not a probability from 0 to 1.",
+                    request=answer.request_id,
+                )
             )
         columns, features = _as_text(answer.features)
         self.answer = answer
@@ -361,7 +373,9 @@ def gaps(settings: Settings, limit: int = 100) -> list[Gap]:
     query = sql.select(table.begun, table.ended, table.rows, table.reason)
     query = query.order_by(table.number.desc()).limit(limit)
     with log_store.reading(settings) as connection:
-        return [*unwritten, *(Gap(*row) for row in connection.execute(query))]
+        rows = connection.execute(query).all()
+        gaps_written = [Gap(row.begun, row.ended, row.rows, loads(row.reason)) for row in rows]
+        return [*unwritten, *gaps_written]
 
 
 def note_gap(
@@ -369,7 +383,7 @@ def note_gap(
     begun: float,
     ended: float,
     rows: int,
-    reason: str,
+    reason: Words,
     *,
     wait_seconds: float | None = None,
 ) -> None:
@@ -386,8 +400,9 @@ def note_gap(
         If the log cannot be written.
     """
     table = log_store.gaps
-    reason = reason[:500].encode("utf-8", "replace").decode()
-    values = {"begun": begun, "ended": ended, "rows": rows, "reason": reason}
+    text = dumps(reason[:500] if isinstance(reason, str) else reason)
+    text = text.encode("utf-8", "replace").decode()
+    values = {"begun": begun, "ended": ended, "rows": rows, "reason": text}
     with log_store.writing(settings, wait_seconds=wait_seconds) as connection:
         same = sql.and_(*(table.c[name] == value for name, value in values.items()))
         if connection.execute(sql.select(table.c.number).where(same)).first() is None:

@@ -17,6 +17,7 @@ import sqlalchemy as sql
 from core.platform import own_columns, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL
 from core.predictions_log import labels as late_labels
 from core.predictions_log import log_search, log_store
@@ -186,7 +187,11 @@ def _file(path: str) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise UnreadableFileError(
-            f"The rows of a scoring cannot be read from {path}. Put the file back, or score again."
+            Message(
+                "The rows of a scoring cannot be read from {path}. Put the file back, or score "
+                "again.",
+                path=path,
+            )
         ) from error
 
 

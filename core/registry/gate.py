@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Message, Words, plural, sentences
 from core.stats.metrics import Floats, Labels, calibration_error
+from core.stats.slices import shown
 
 Interval = tuple[float, float]
 
 Verdict = Literal["pass", "hold", "refuse", "not_applicable"]
 Aim = Literal["better", "not_worse"]
 TITLES = {
-    "same_rows": "Same rows, new to both",
-    "better": "Log loss",
-    "slices": "No slice is harmed",
-    "calibration": "Calibration",
-    "latency": "Time per row",
-    "size": "Size of the model",
-    "schema": "Columns that callers send",
+    "same_rows": Message("Same rows, new to both"),
+    "better": Message("Log loss"),
+    "slices": Message("No slice is harmed"),
+    "calibration": Message("Calibration"),
+    "latency": Message("Time per row"),
+    "size": Message("Model size"),
+    "schema": Message("Columns that callers send"),
 }
+# types of columns
+KINDS = {"number": Message("number"), "text": Message("text")}
 
 
 @dataclass(frozen=True)
@@ -68,21 +72,21 @@ class Rule:
     ----------
     code : str
         A key of TITLES.
-    title : str
+    title : Message
         Its value in TITLES.
     verdict : {"pass", "hold", "refuse", "not_applicable"}
     value, limit : float or None
         The measured value and its limit; None where there is none.
-    text : str
+    text : Message
         What it means; for `not_applicable` the reason.
     """
 
     code: str
-    title: str
+    title: Words
     verdict: Verdict
     value: float | None
     limit: float | None
-    text: str
+    text: Words
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Decision:
     """The decision that all rules add up to, and the reason."""
 
     code: Literal["promote", "hold", "refuse", "unchanged"]
-    text: str
+    text: Words
 
 
 def calibration_change(
@@ -139,7 +143,7 @@ def same_rows(
     trained_on: int,
     unanswered: int,
     *,
-    problem: str | None = None,
+    problem: Words | None = None,
     limits: Limits = DEFAULT,
 ) -> Rule:
     """Check that there are enough rows that both models can score and neither was trained on.
@@ -151,32 +155,53 @@ def same_rows(
     trained_on, unanswered : int
         Excluded rows of the challenger's test set: one of the two was trained on them, or cannot
         score them.
-    problem : str, optional
+    problem : Message, optional
         Why there are no such rows, in a sentence.
 
     Examples
     --------
-    >>> same_rows(150, 1000, 0).text
-    'Only 150 rows are new to both; 200 are needed to tell two models apart. 1,000 rows were left
-    out: one of the two was trained on them. Train the challenger on the split of the champion, or
-    prepare a larger test set.'
+    >>> str(same_rows(150, 1000, 0).text)
+    "Only 150 rows are new to both models; at least 200 are needed. 1,000 rows were left out: one
+    of the two was trained on them. Train the challenger on the champion's split, or prepare a
+    larger test set."
     """
     if problem is not None:
         return _rule("same_rows", "hold", None, limits.min_rows, problem)
-    left = ""
+    left_out = []
     if trained_on:
-        left += f" {_rows(trained_on)} left out: one of the two was trained on them."
+        left_out.append(
+            plural(
+                "{count:,} row was left out: one of the two was trained on it.",
+                "{count:,} rows were left out: one of the two was trained on them.",
+                trained_on,
+            )
+        )
     if unanswered:
-        left += f" {_rows(unanswered)} left out: a value is missing that one of the two needs."
+        left_out.append(
+            plural(
+                "{count:,} row was left out: it lacks a value that one of the two needs.",
+                "{count:,} rows were left out: they lack a value that one of the two needs.",
+                unanswered,
+            )
+        )
     if rows < limits.min_rows:
-        text = (
-            f"Only {rows:,} rows are new to both; {limits.min_rows:,} are needed to tell two "
-            f"models apart.{left} Train the challenger on the split of the champion, or prepare a "
-            "larger test set."
+        text = sentences(
+            plural(
+                "Only {count:,} row is new to both models; at least {min_rows:,} are needed.",
+                "Only {count:,} rows are new to both models; at least {min_rows:,} are needed.",
+                rows,
+                min_rows=limits.min_rows,
+            ),
+            *left_out,
+            Message("Train the challenger on the champion's split, or prepare a larger test set."),
         )
         return _rule("same_rows", "hold", rows, limits.min_rows, text)
-    text = f"Both were asked on the same {rows:,} rows, which neither was trained on.{left}"
-    return _rule("same_rows", "pass", rows, limits.min_rows, text)
+    compared = plural(
+        "Compared on {count:,} row that neither model was trained on.",
+        "Compared on {count:,} rows that neither model was trained on.",
+        rows,
+    )
+    return _rule("same_rows", "pass", rows, limits.min_rows, sentences(compared, *left_out))
 
 
 def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> Rule:
@@ -199,30 +224,33 @@ def better(difference: float, interval: Interval, limits: Limits = DEFAULT) -> R
     low, high = interval
     strictly = limits.aim == "better"
     margin = 0.0 if strictly else limits.margin
-    figures = (
-        f"Challenger minus champion is {difference:+.4f} nats (95% interval {low:+.4f} to "
-        f"{high:+.4f})."
+    figures = Message(
+        "Challenger minus champion is {difference:+.4f} nats (95% interval {low:+.4f} to "
+        "{high:+.4f}).",
+        difference=float(difference),
+        low=float(low),
+        high=float(high),
     )
     if high < 0 if strictly else high <= margin:
         means = (
-            "The challenger is better."
+            Message("The challenger is better.")
             if strictly
-            else f"The challenger is not worse by more than {margin:g}."
+            else Message("The challenger is not worse by more than {margin:g}.", margin=margin)
         )
-        return _rule("better", "pass", difference, margin, f"{means} {figures}")
+        return _rule("better", "pass", difference, margin, sentences(means, figures))
     if low > margin:
         means = (
-            "The challenger is worse."
+            Message("The challenger is worse.")
             if strictly
-            else f"The challenger is worse by more than {margin:g}."
+            else Message("The challenger is worse by more than {margin:g}.", margin=margin)
         )
-        return _rule("better", "refuse", difference, margin, f"{means} {figures}")
+        return _rule("better", "refuse", difference, margin, sentences(means, figures))
     means = (
-        "The challenger is not shown to be better: the interval holds zero."
+        Message("The challenger is not shown to be better: the interval contains zero.")
         if strictly
-        else f"The challenger may be worse by more than {margin:g}."
+        else Message("The challenger may be worse by more than {margin:g}.", margin=margin)
     )
-    return _rule("better", "hold", difference, margin, f"{means} {figures}")
+    return _rule("better", "hold", difference, margin, sentences(means, figures))
 
 
 def slices(harm: pd.DataFrame) -> Rule:
@@ -237,30 +265,44 @@ def slices(harm: pd.DataFrame) -> Rule:
     Examples
     --------
     >>> slices(pd.DataFrame({"column": ["period"], "value": ["4"], "rows": [900],
-    ...     "difference": [0.02], "low": [0.01], "high": [0.03], "harmed": [True]})).text
-    'The challenger is worse on period = 4 (+0.0200 nats on 900 rows). Look at these rows before it
-    answers for them.'
+    ...     "difference": [0.02], "low": [0.01], "high": [0.03], "harmed": [True]})).verdict
+    'hold'
     """
     judged = int(harm["low"].notna().sum())
     if not judged:
-        text = "There is no slice with enough rows to compare on."
+        text = Message("No slice has enough rows to compare on.")
         return _rule("slices", "not_applicable", None, 0, text)
     harmed = harm[harm["harmed"].astype(bool)].sort_values(
         "difference", ascending=False, kind="stable"
     )
     count = len(harmed)
     if not count:
-        text = f"On none of {judged:,} slices is the challenger shown to be worse."
+        text = plural(
+            "The challenger is not shown to be worse on the one slice.",
+            "The challenger is not shown to be worse on any of {count:,} slices.",
+            judged,
+        )
         return _rule("slices", "pass", 0, 0, text)
-    named = [
-        f"{row['column']} = {row['value']} ({row['difference']:+.4f} nats on {row['rows']:,} rows)"
+    worst = [
+        Message(
+            "{column} = {value} ({difference:+.4f} nats on {rows:,} rows)",
+            column=str(row["column"]),
+            value=shown(row["value"]),
+            difference=float(row["difference"]),
+            rows=int(row["rows"]),
+        )
         for row in harmed.head(3).to_dict("records")
     ]
-    more = f" and {count - 3:,} more" if count > 3 else ""
-    text = (
-        f"The challenger is worse on {', '.join(named)}{more}. Look at these rows before it "
-        "answers for them."
+    worse = (
+        Message("The challenger is worse on {slices}.", slices=worst)
+        if count <= 3
+        else Message(
+            "The challenger is worse on {number:,} slices, most on {slices}.",
+            number=count,
+            slices=worst,
+        )
     )
+    text = sentences(worse, Message("Inspect these rows before promoting it."))
     return _rule("slices", "hold", count, 0, text)
 
 
@@ -288,23 +330,38 @@ def calibration(error: float, floor: float, difference: float, interval: Interva
     >>> calibration(0.05, 0.02, 0.001, (-0.01, 0.012)).verdict
     'pass'
     """
-    figures = f"Its calibration error is {error:.4f}"
     if error <= floor:
-        text = f"{figures}, within what chance gives a calibrated model ({floor:.4f})."
-        return _rule("calibration", "pass", error, floor, text)
-    low, high = interval
-    against = (
-        f"({difference:+.4f} against the champion, 95% of resamples {low:+.4f} to {high:+.4f})"
-    )
-    if low <= 0:
-        text = (
-            f"{figures}, above what chance gives a calibrated model ({floor:.4f}), but not clearly "
-            f"above the champion's {against}."
+        text = Message(
+            "The calibration error, {error:.4f}, is within what chance gives a calibrated model "
+            "({floor:.4f}).",
+            error=float(error),
+            floor=float(floor),
         )
         return _rule("calibration", "pass", error, floor, text)
-    text = (
-        f"{figures}, above what chance gives a calibrated model ({floor:.4f}) and above the "
-        f"champion's {against}. Train it with calibration."
+    low, high = interval
+    figures: dict[str, Any] = {
+        "error": float(error),
+        "floor": float(floor),
+        "difference": float(difference),
+        "low": float(low),
+        "high": float(high),
+    }
+    if low <= 0:
+        text = Message(
+            "The calibration error, {error:.4f}, is above what chance gives a calibrated model "
+            "({floor:.4f}), but not clearly above the champion's ({difference:+.4f}, 95% of "
+            "resamples {low:+.4f} to {high:+.4f}).",
+            **figures,
+        )
+        return _rule("calibration", "pass", error, floor, text)
+    text = sentences(
+        Message(
+            "The calibration error, {error:.4f}, is above what chance gives a calibrated model "
+            "({floor:.4f}), and above the champion's ({difference:+.4f}, 95% of resamples "
+            "{low:+.4f} to {high:+.4f}).",
+            **figures,
+        ),
+        Message("Train it with calibration."),
     )
     return _rule("calibration", "hold", error, floor, text)
 
@@ -324,7 +381,7 @@ def latency(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rul
         limits.factor,
         limits.free_ms,
         limits.max_ms,
-        lambda ms: f"{ms:.3g} ms a row",
+        lambda ms: Message("{ms:.3g} ms per row", ms=float(ms)),
     )
 
 
@@ -333,7 +390,7 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
 
     Examples
     --------
-    >>> size(60e6, 12e3).text
+    >>> str(size(60e6, 12e3).text)
     'The challenger takes 60 MB, the champion 0.012 MB: more than 3 times as much.'
     """
     return _within(
@@ -343,7 +400,11 @@ def size(challenger: float, champion: float, limits: Limits = DEFAULT) -> Rule:
         limits.factor,
         limits.free_bytes,
         limits.max_bytes,
-        lambda count: f"{count / 1e6:.2g} MB" if count < 1e8 else f"{count / 1e6:,.0f} MB",
+        lambda count: (
+            Message("{size:.2g} MB", size=count / 1e6)
+            if count < 1e8
+            else Message("{size:,.0f} MB", size=count / 1e6)
+        ),
     )
 
 
@@ -370,38 +431,47 @@ def schema(
     >>> both = {"lat": "number", "zone": "text"}
     >>> schema({"lat": "number"}, both, both).verdict
     'pass'
-    >>> schema(both, {"lat": "number"}, both).text
-    'The challenger needs columns that callers of the champion do not send: zone. Let them send
-    these first.'
+    >>> str(schema(both, {"lat": "number"}, both).text)
+    'The challenger needs columns that callers of the champion do not send: zone. Have them sent
+    first.'
     """
     unknown = [name for name in challenger if name not in columns]
     if unknown:
-        text = f"The challenger takes what are no columns of the project: {', '.join(unknown)}."
+        text = Message("The project does not have these columns: {columns}.", columns=unknown)
         return _rule("schema", "refuse", len(unknown), 0, text)
     known = {**columns, **champion}
     other = [name for name, kind in challenger.items() if known[name] != kind]
     if other:
-        types = [f"{name} as {challenger[name]} instead of {known[name]}" for name in other]
-        text = f"The challenger takes columns as another type: {', '.join(types)}."
+        types = [
+            Message(
+                "{name} as {kind} instead of {known}",
+                name=name,
+                kind=KINDS[challenger[name]],
+                known=KINDS[known[name]],
+            )
+            for name in other
+        ]
+        text = Message("The challenger takes columns as another type: {types}.", types=types)
         return _rule("schema", "refuse", len(other), 0, text)
     new = [name for name in challenger if name not in champion]
     if new:
-        text = (
-            "The challenger needs columns that callers of the champion do not send: "
-            f"{', '.join(new)}. Let them send these first."
+        text = Message(
+            "The challenger needs columns that callers of the champion do not send: {columns}. "
+            "Have them sent first.",
+            columns=new,
         )
         return _rule("schema", "hold", len(new), 0, text)
     if more_complete:
-        text = (
-            "The champion answers rows with missing values, the challenger refuses them. Have "
-            "missing values imputed when you prepare, and train again."
+        text = Message(
+            "The champion scores rows with missing values; the challenger refuses them. Prepare "
+            "with imputation and train again."
         )
         return _rule("schema", "hold", None, None, text)
-    text = "The challenger takes no column that callers of the champion do not send."
+    text = Message("Callers of the champion send every column that the challenger takes.")
     return _rule("schema", "pass", 0, 0, text)
 
 
-def not_applicable(code: str, reason: str) -> Rule:
+def not_applicable(code: str, reason: Words) -> Rule:
     """Return a rule that could not be checked, with the reason."""
     return _rule(code, "not_applicable", None, None, reason)
 
@@ -413,21 +483,21 @@ def decide(rules: Sequence[Rule]) -> Decision:
     --------
     >>> decide([better(-0.001, (-0.003, 0.001))]).code
     'hold'
-    >>> decide([not_applicable("better", "There is no champion yet.")]).code
+    >>> decide([not_applicable("better", Message("There is no champion yet."))]).code
     'promote'
     """
-    refused = [rule for rule in rules if rule.verdict == "refuse"]
-    held = [rule for rule in rules if rule.verdict == "hold"]
+    refused = [rule.text for rule in rules if rule.verdict == "refuse"]
+    held = [rule.text for rule in rules if rule.verdict == "hold"]
     if refused:
-        return Decision("refuse", " ".join(["Refused.", *(rule.text for rule in refused + held)]))
+        return Decision("refuse", sentences(Message("Refused."), *refused, *held))
     if held:
-        return Decision("hold", " ".join(["Held back.", *(rule.text for rule in held)]))
+        return Decision("hold", sentences(Message("Held back."), *held))
     passed = [rule for rule in rules if rule.verdict == "pass"]
     if not passed:
         reasons = dict.fromkeys(rule.text for rule in rules)
-        return Decision("promote", " ".join(["Promoted.", *reasons]))
+        return Decision("promote", sentences(Message("Promoted."), *reasons))
     better_rule = [rule.text for rule in passed if rule.code == "better"]
-    return Decision("promote", " ".join(["Promoted: no rule is against it.", *better_rule]))
+    return Decision("promote", sentences(Message("Promoted: no rule objects."), *better_rule))
 
 
 def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
@@ -439,11 +509,13 @@ def as_table(rules: Sequence[Rule]) -> pd.DataFrame:
     ['code', 'title', 'verdict', 'value', 'limit', 'text']
     """
     names = list(Rule.__dataclass_fields__)
-    table = pd.DataFrame([asdict(rule) for rule in rules], columns=names)
+    table = pd.DataFrame([vars(rule) for rule in rules], columns=names)
     return table.astype({"value": "float64", "limit": "float64"})
 
 
-def _rule(code: str, verdict: Verdict, value: float | None, limit: float | None, text: str) -> Rule:
+def _rule(
+    code: str, verdict: Verdict, value: float | None, limit: float | None, text: Words
+) -> Rule:
     return Rule(code, TITLES[code], verdict, value, limit, text)
 
 
@@ -454,18 +526,24 @@ def _within(
     factor: float,
     free: float,
     most: float,
-    words: Callable[[float], str],
+    words: Callable[[float], Message],
 ) -> Rule:
-    both = f"The challenger takes {words(challenger)}, the champion {words(champion)}"
+    sizes: dict[str, Any] = {"challenger": words(challenger), "champion": words(champion)}
     if challenger > most:
-        text = f"{both}; at most {words(most)} are taken."
+        text = Message(
+            "The challenger takes {challenger}, the champion {champion}: the limit is {most}.",
+            **sizes,
+            most=words(most),
+        )
         return _rule(code, "refuse", challenger, most, text)
     limit = max(factor * champion, free)
     if challenger > limit:
-        text = f"{both}: more than {factor:g} times as much."
+        text = Message(
+            "The challenger takes {challenger}, the champion {champion}: more than {factor:g} "
+            "times as much.",
+            **sizes,
+            factor=factor,
+        )
         return _rule(code, "hold", challenger, limit, text)
-    return _rule(code, "pass", challenger, limit, f"{both}.")
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row was" if count == 1 else f"{count:,} rows were"
+    text = Message("The challenger takes {challenger}, the champion {champion}.", **sizes)
+    return _rule(code, "pass", challenger, limit, text)

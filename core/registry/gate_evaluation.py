@@ -12,6 +12,7 @@ import pandas as pd
 from core.platform import own_columns, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError, StoreError
+from core.platform.messages import Message, Words, plural, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 # rows per timed prediction, and repetitions
 TIMED_ROWS, TIMED_TIMES = 1000, 7
-NO_CHAMPION = "There is no champion yet."
+NO_CHAMPION = Message("There is no champion yet.")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ class _Rows:
         All of the project's columns.
     trained_on, unanswered : int
         Rows that one of the two was trained on; that one of the two cannot score.
-    problem : str or None
+    problem : Message or None
         Why there are no rows, in a sentence.
     """
 
     rows: pd.DataFrame
     trained_on: int = 0
     unanswered: int = 0
-    problem: str | None = None
+    problem: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate all rules; loading refuses files that are not the registered ones."""
     limits = Limits(aim=options.aim, margin=options.margin)
-    progress.update(0.05, f"Loading version {version.version}")
+    progress.update(0.05, Message("Loading version {version}", version=version.version))
     served = version_files.load(settings, version)
     if champion is None:
         return Evaluation(not_evaluated(NO_CHAMPION), {}, {})
-    progress.update(0.1, f"Loading version {champion.version}")
+    progress.update(0.1, Message("Loading version {version}", version=champion.version))
     try:
         old_served = version_files.load(settings, champion)
         both = [
@@ -84,7 +85,7 @@ def evaluate(
     except StoreError as error:
         # a person may still replace a broken champion with the challenger
         first = gate.same_rows(0, 0, 0, problem=error.message)
-        return Evaluation(not_evaluated("One of the two cannot be asked.", first), {}, {})
+        return Evaluation(not_evaluated(Message("One of the two cannot be loaded."), first), {}, {})
     schema = gate.schema(
         served.inputs,
         old_served.inputs,
@@ -98,7 +99,9 @@ def evaluate(
     }
     if schema.verdict == "refuse":
         return Evaluation(
-            not_evaluated("It cannot be asked: its columns do not fit.", size, schema), measured, {}
+            not_evaluated(Message("Not compared: its columns do not fit."), size, schema),
+            measured,
+            {},
         )
     frozen = _frozen(settings, spec, version, champion, both)
     measured |= {
@@ -113,15 +116,22 @@ def evaluate(
         limits=limits,
     )
     if first.verdict != "pass":
-        rest = not_evaluated("There are not enough rows to judge by.", first, size, schema)
+        rest = not_evaluated(
+            Message("There are not enough rows to compare on."), first, size, schema
+        )
         return Evaluation(rest, measured, {})
-    progress.update(0.2, f"Asking both about {len(frozen.rows):,} rows")
+    progress.update(
+        0.2,
+        plural(
+            "Scoring {count:,} row with both", "Scoring {count:,} rows with both", len(frozen.rows)
+        ),
+    )
     thresholds = (
         served.threshold if options.threshold is None else options.threshold,
         old_served.threshold,
     )
     compared = _compare(spec, frozen.rows, both, thresholds, limits, progress)
-    progress.update(0.8, "Measuring the time of an answer")
+    progress.update(0.8, Message("Measuring the latency"))
     new, old = (_milliseconds(loaded, frozen.rows) for loaded in (served, old_served))
     times = {"ms_per_row_challenger": new, "ms_per_row_champion": old}
     latency = gate.latency(new, old, limits)
@@ -132,7 +142,7 @@ def evaluate(
     )
 
 
-def not_evaluated(reason: str, *evaluated: Rule) -> list[Rule]:
+def not_evaluated(reason: Words, *evaluated: Rule) -> list[Rule]:
     """Return all rules in their order, those that were not evaluated with the reason."""
     by_code = {rule.code: rule for rule in evaluated}
     return [by_code.get(code) or gate.not_applicable(code, reason) for code in gate.TITLES]
@@ -148,8 +158,12 @@ def _frozen(
     """Return the challenger's test rows that are new to both models and scorable by both."""
     empty = pd.DataFrame(columns=list(spec.columns))
     if version.is_sample != champion.is_sample:
-        which = "challenger" if version.is_sample else "champion"
-        return _Rows(empty, problem=f"Only the {which} was trained on the built-in sample.")
+        problem = (
+            Message("Only the challenger was trained on the built-in sample.")
+            if version.is_sample
+            else Message("Only the champion was trained on the built-in sample.")
+        )
+        return _Rows(empty, problem=problem)
     try:
         rows = _kept(settings, version, "test_rows")
         keys = pd.concat(
@@ -158,9 +172,12 @@ def _frozen(
     except NotReadyError as error:
         return _Rows(
             empty,
-            problem=(
-                "Which rows are new to both cannot be determined: the tables of a training are "
-                f"gone. Train both again. {error.message}"
+            problem=sentences(
+                Message(
+                    "It is unknown which rows are new to both: the tables of a training are gone. "
+                    "Train both again."
+                ),
+                error.message,
             ),
         )
     trained_on = rows[spec.id].isin(keys)
@@ -189,9 +206,9 @@ def _compare(
     new, old = (loaded.predict(rows) for loaded in both)
     table = comparison.paired(labels, new, old, *thresholds)
     losses = table.set_index("metric").loc["log_loss"]
-    progress.update(0.4, "Comparing slice by slice")
+    progress.update(0.4, Message("Comparing the slices"))
     harm = slices.harm(rows, labels, new, old, spec.slice_columns)
-    progress.update(0.6, "Comparing calibration")
+    progress.update(0.6, Message("Comparing the calibration"))
     calibration, errors = _calibration(labels, new, old)
     better = gate.better(losses["difference"], (losses["low"], losses["high"]), limits)
     return Evaluation(
@@ -223,7 +240,7 @@ def _calibration(labels: Labels, new: Floats, old: Floats) -> tuple[Rule, dict[s
     error, champion = (
         metrics.calibration_error(labels, probabilities) for probabilities in (new, old)
     )
-    _, floor = metrics.calibration_floor(new)
+    floor = metrics.calibration_floor(new)[1]
     difference, interval = gate.calibration_change(labels, new, old)
     rule = gate.calibration(error, floor, difference, interval)
     return rule, {

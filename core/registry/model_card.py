@@ -9,17 +9,35 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from core.platform.messages import Message, Words, _, day, in_context, n_, number, p_
+from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
 
-ABSENT = "not recorded"
+ABSENT = Message("not recorded")
 # metrics of a card that are in no comparison
 OTHER_TITLES = {
-    "brier_reliability": "Brier: reliability",
-    "brier_resolution": "Brier: resolution",
-    "brier_uncertainty": "Brier: uncertainty",
-    "calibration": "Mean forecast minus observed",
-    "calibration_floor": "Calibration error that chance stays below in 95% of cases",
-    "calibration_floor_mean": "Calibration error by chance alone, mean",
+    "brier_reliability": Message("Brier: reliability"),
+    "brier_resolution": Message("Brier: resolution"),
+    "brier_uncertainty": Message("Brier: uncertainty"),
+    "calibration": Message("Mean predicted probability minus base rate"),
+    "calibration_floor": Message("Calibration error by chance alone, 95% quantile"),
+    "calibration_floor_mean": Message("Calibration error by chance alone, mean"),
+}
+ALIASES = {
+    "champion": Message("champion"),
+    "challenger": Message("challenger"),
+    "previous": Message("previous"),
+}
+SPLIT = {
+    "split": Message("Split"),
+    "test_share": Message("Share of the test set"),
+    "test_from": Message("Test set from"),
+    "seed": Message("Random seed"),
+}
+SPLITS = {
+    "random": in_context("split", "random"),
+    "time": in_context("split", "by time"),
+    "group": in_context("split", "by group"),
 }
 
 
@@ -35,7 +53,7 @@ class Facts:
         Seconds since 1970.
     aliases : sequence of str
         champion, challenger, previous.
-    question, positive, negative : str
+    question, positive, negative : str or Message
         What is predicted, and the names of classes 1 and 0.
     candidate : str
         Kind of classifier.
@@ -59,7 +77,7 @@ class Facts:
         Features that are known only after the predicted event.
     is_complete : bool
         Whether it refuses rows with a missing value.
-    rows_name : str
+    rows_name : str or Message
         Name of the training rows, e.g. `2-point shots`.
     rows_train, rows_test, rows_served : int or None
         Rows of the evaluated fit, of the test set, and of the served fit.
@@ -67,15 +85,15 @@ class Facts:
         How training and test set were split.
     metrics : sequence of (name, value, low, high)
         On the test set; low and high are None without an interval.
-    slices : sequence of str
+    slices : sequence of Message
         Flagged slices, in words.
     threshold, metrics_threshold : float or None
         Lowest probability labelled 1, and the threshold behind the metrics.
-    aim : str
+    aim : Message
         How the threshold was chosen, in sentences.
     copied_from : str
         The version that it copies with another threshold.
-    decisions : sequence of str
+    decisions : sequence of Message
         Decisions of the gate, or of a person, about it.
     example : mapping of str to value
         The inputs of one row.
@@ -87,9 +105,9 @@ class Facts:
     version: str
     created: float
     aliases: Sequence[str] = ()
-    question: str = ""
-    positive: str = "1"
-    negative: str = "0"
+    question: Words = ""
+    positive: Words = "1"
+    negative: Words = "0"
     candidate: str = ""
     run_id: str = ""
     train_run: str = ""
@@ -104,25 +122,26 @@ class Facts:
     formulas: Mapping[str, str] = field(default_factory=dict)
     late: Sequence[str] = ()
     is_complete: bool = True
-    rows_name: str = ""
+    rows_name: Words = ""
     rows_train: int | None = None
     rows_test: int | None = None
     rows_served: int | None = None
     split: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[tuple[str, float, float | None, float | None]] = ()
-    slices: Sequence[str] | None = None
+    slices: Sequence[Words] | None = None
     threshold: float | None = None
     metrics_threshold: float | None = None
-    aim: str = ""
+    aim: Words = ""
     copied_from: str = ""
-    decisions: Sequence[str] = ()
+    decisions: Sequence[Words] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
     url: str = "http://127.0.0.1:5001"
 
 
 def card(facts: Mapping[str, Any]) -> str:
-    """Return the card as Markdown, after Mitchell et al., Model Cards for Model Reporting (2019).
+    """Return the card as Markdown, in the current language.
 
+    After Mitchell et al., Model Cards for Model Reporting (2019).
     Texts from people or data are escaped: none becomes a picture, a link, a heading or HTML.
 
     Parameters
@@ -138,15 +157,18 @@ def card(facts: Mapping[str, Any]) -> str:
     known = Facts(**facts)
     parts = [
         _head(known),
-        ("What it is for", _use(known)),
-        ("Data", _data(known)),
-        ("Features", _features(known)),
-        ("How good it is", _figures(known)),
-        ("Where it is weak", _slices(known)),
-        ("Threshold", _threshold(known)),
-        ("Limits", _limits(known)),
-        ("Decisions", _list([_plain(decision) for decision in known.decisions]) or "None yet."),
-        ("How to call it", _call(known)),
+        (_("What it is for"), _use(known)),
+        (_("Data"), _data(known)),
+        (_("Features"), _features(known)),
+        (_("How good it is"), _figures(known)),
+        (_("Where it is weak"), _slices(known)),
+        (_("Threshold"), _threshold(known)),
+        (_("Limits"), _limits(known)),
+        (
+            _("Decisions"),
+            _list([_plain(decision) for decision in known.decisions]) or _("None yet."),
+        ),
+        (_("How to call it"), _call(known)),
     ]
     return "\n\n".join(
         part if isinstance(part, str) else f"## {part[0]}\n\n{part[1]}" for part in parts
@@ -154,26 +176,36 @@ def card(facts: Mapping[str, Any]) -> str:
 
 
 def _head(known: Facts) -> str:
-    when = datetime.fromtimestamp(known.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    aliases = f", now {' and '.join(known.aliases)}" if known.aliases else ""
-    lines = [f"# {known.model}, version {known.version}", f"Registered {when}{aliases}."]
+    when = day(datetime.fromtimestamp(known.created, UTC))
+    lines = [
+        _("# {model}, version {version}", model=known.model, version=known.version),
+        _(
+            "Registered {when} UTC, now {aliases}.",
+            when=when,
+            aliases=[ALIASES.get(alias, alias) for alias in known.aliases],
+        )
+        if known.aliases
+        else _("Registered {when} UTC.", when=when),
+    ]
     if known.is_sample:
         lines.append(
-            "**It learned from the built-in sample: its figures say nothing of real rows.**"
+            _("**Trained on the built-in sample: its metrics say nothing about real rows.**")
         )
     lines.append(
         _table(
-            ("Fact", "Value"),
+            (_("Fact"), _("Value")),
             [
-                ("Classifier", _plain(known.candidate) or ABSENT),
-                ("Run of the figures", _code(known.run_id)),
-                ("Run of the training", _code(known.train_run)),
-                ("Code", _code(known.commit)),
-                ("SHA-256 of its file", _code(known.sha256)),
+                (_("Classifier"), _plain(known.candidate) or str(ABSENT)),
+                (_("Run of the metrics"), _code(known.run_id)),
+                (_("Run of the training"), _code(known.train_run)),
+                (_("Code"), _code(known.commit)),
+                (_("SHA-256 of its file"), _code(known.sha256)),
                 (
-                    "Format of its file",
-                    "skops: it names the types it is made of and runs no code when it is read, as "
-                    "a pickle would",
+                    _("Format of its file"),
+                    _(
+                        "skops: it names the types that it consists of, and runs no code when it "
+                        "is read, as a pickle would"
+                    ),
                 ),
             ],
         )
@@ -182,122 +214,171 @@ def _head(known: Facts) -> str:
 
 
 def _use(known: Facts) -> str:
-    asked = f" of **{_plain(known.question)}**" if known.question else ""
-    rows = f" for {_plain(known.rows_name)}" if known.rows_name else ""
+    labels = {"positive": _plain(known.positive), "negative": _plain(known.negative)}
+    question, rows = _plain(known.question), _plain(known.rows_name)
+    if question and rows:
+        predicts = _(
+            "It predicts the probability of **{question}** for {rows}: 1 is {positive}, 0 is "
+            "{negative}.",
+            question=question,
+            rows=rows,
+            **labels,
+        )
+    elif question:
+        predicts = _(
+            "It predicts the probability of **{question}**: 1 is {positive}, 0 is {negative}.",
+            question=question,
+            **labels,
+        )
+    elif rows:
+        predicts = _(
+            "It predicts a probability for {rows}: 1 is {positive}, 0 is {negative}.",
+            rows=rows,
+            **labels,
+        )
+    else:
+        predicts = _("It predicts a probability: 1 is {positive}, 0 is {negative}.", **labels)
     return (
-        f"It answers with the probability{asked}{rows}: 1 is {_plain(known.positive)}, 0 is "
-        f"{_plain(known.negative)}. It is meant for forecasts of many rows of that kind, and for "
-        "people who read the probability beside the label. It is not meant for rows of another "
-        "kind, nor as the only reason for a decision about a person."
+        predicts
+        + " "
+        + _(
+            "It is meant for many rows of that kind, and for people who read the probability with "
+            "the label. It is not meant for other rows, nor as the only reason for a decision "
+            "about a person."
+        )
     )
 
 
 def _data(known: Facts) -> str:
     rows = [
-        ("Source", _plain(known.source) or ABSENT),
-        ("SHA-256 of the raw data", _code(known.digest)),
-        ("Run of the preparation", _code(known.prepare_run)),
-        ("Rows", _plain(known.rows_name) or ABSENT),
-        ("Rows to train on", _count(known.rows_train)),
-        ("Rows to test on", _count(known.rows_test)),
-        *((f"Split: {name}", _plain(value)) for name, value in known.split.items()),
-        ("Missing values", "refused" if known.is_complete else "imputed"),
+        (_("Source"), _plain(known.source) or str(ABSENT)),
+        (_("SHA-256 of the raw data"), _code(known.digest)),
+        (_("Run of the preparation"), _code(known.prepare_run)),
+        (_("Rows"), _plain(known.rows_name) or str(ABSENT)),
+        (_("Training rows"), _count(known.rows_train)),
+        (_("Test rows"), _count(known.rows_test)),
+        *(
+            (_plain(SPLIT.get(name, name)), _plain(SPLITS.get(value, value)))
+            for name, value in known.split.items()
+        ),
+        (_("Missing values"), _("refused") if known.is_complete else _("imputed")),
     ]
-    text = _table(("Fact", "Value"), rows)
+    text = _table((_("Fact"), _("Value")), rows)
     if known.rows_served is not None:
-        text += (
-            f"\n\nThe served classifier was fitted again on all {known.rows_served:,} labelled "
-            "rows, with the same settings. The figures below are of the one that was fitted on the "
-            f"{_count(known.rows_train)} rows to train on: no row is left to measure the served "
-            "one with."
+        text += "\n\n" + n_(
+            "The served classifier was refitted on the {count:,} labelled row with the same "
+            "settings. The metrics below are of the classifier that was fitted on the training "
+            "rows alone: no row is left to evaluate the served one.",
+            "The served classifier was refitted on all {count:,} labelled rows with the same "
+            "settings. The metrics below are of the classifier that was fitted on the training "
+            "rows alone: no row is left to evaluate the served one.",
+            known.rows_served,
         )
     return text
 
 
 def _features(known: Facts) -> str:
     if not known.features:
-        return f"{ABSENT[0].upper()}{ABSENT[1:]}."
+        return _("Not recorded.")
     rows = [
         (
             _code(name),
-            _code(known.formulas[name]) if name in known.formulas else "as it is sent",
-            "after" if name in known.late else "before",
+            _code(known.formulas[name]) if name in known.formulas else _("as sent"),
+            p_("known", "after") if name in known.late else p_("known", "before"),
         )
         for name in known.features
     ]
-    return _table(("Feature", "Computed as", "Known before or after"), rows)
+    return _table((_("Feature"), _("Computed as"), _("Known before or after the event")), rows)
 
 
 def _figures(known: Facts) -> str:
     if not known.metrics:
-        return f"{ABSENT[0].upper()}{ABSENT[1:]}."
+        return _("Not recorded.")
     order = {name: place for place, name in enumerate(TITLES)}
     ranked = sorted(known.metrics, key=lambda metric: (order.get(metric[0], len(order)), metric[0]))
+    titles: dict[str, Words] = {**TITLES, **OTHER_TITLES}
     rows = [
         (
-            {**TITLES, **OTHER_TITLES}.get(name, name.replace("_", " ").capitalize()),
-            f"{value:.4f}",
-            "–" if low is None or high is None else f"{low:.4f} to {high:.4f}",
+            str(titles.get(name, name.replace("_", " ").capitalize())),
+            number(value, ".4f"),
+            "–"
+            if low is None or high is None
+            else _("{low:.4f} to {high:.4f}", low=low, high=high),
         )
         for name, value, low, high in ranked
     ]
-    text = _table(("Figure on the test set", "Value", "95% interval"), rows)
+    text = _table((_("Metric on the test set"), _("Value"), _("95% interval")), rows)
     if known.copied_from:
-        text += (
-            f"\n\nIt is the classifier of version {known.copied_from} with another threshold. "
-            "Figures that need a threshold (F1, precision, recall, accuracy) were computed with "
-            f"{_number(known.metrics_threshold)}, not with {_number(known.threshold)}."
+        text += "\n\n" + _(
+            "It is the classifier of version {copied_from} with another threshold. Metrics that "
+            "need a threshold (F1, precision, recall, accuracy) were computed with "
+            "{metrics_threshold}, not with {threshold}.",
+            copied_from=known.copied_from,
+            metrics_threshold=_number(known.metrics_threshold),
+            threshold=_number(known.threshold),
         )
     return text
 
 
 def _slices(known: Facts) -> str:
     if known.slices is None:
-        return f"Errors by slice: {ABSENT}."
-    return _list([_plain(flagged) for flagged in known.slices]) or "No slice is flagged."
+        return _("Errors by slice: not recorded.")
+    return _list([_plain(flagged) for flagged in known.slices]) or _("No slice is flagged.")
 
 
 def _threshold(known: Facts) -> str:
-    aim = " How it was chosen is not recorded."
     if known.copied_from:
-        aim = " A person chose it when the version was promoted."
+        aim = _("A person chose it when the version was promoted.")
     elif known.aim:
-        aim = f" How it was chosen, without a look at the test set: {_plain(known.aim)}"
-    return (
-        f"From a probability of {_number(known.threshold)} on, a row is labelled "
-        f"{_plain(known.positive)}.{aim}"
+        aim = _("How it was chosen, without the test set: {aim}", aim=_plain(known.aim))
+    else:
+        aim = _("How it was chosen is not recorded.")
+    labelled = _(
+        "From a probability of {threshold} on, a row is labelled {positive}.",
+        threshold=_number(known.threshold),
+        positive=_plain(known.positive),
     )
+    return f"{labelled} {aim}"
 
 
 def _limits(known: Facts) -> str:
     limits = []
     if known.rows_name:
         limits.append(
-            f"It has seen {_plain(known.rows_name)} only. On other rows its probabilities are a "
-            "guess."
+            _(
+                "It was trained on {rows_name} only. On other rows its probabilities are a guess.",
+                rows_name=_plain(known.rows_name),
+            )
         )
     if known.split.get("split") == "random":
         limits.append(
-            "Train and test set were cut at random: the figures say how it does on rows of the "
-            "same time, not on those to come."
+            _(
+                "Training and test set were split at random: the metrics hold for rows of the "
+                "same time, not for later ones."
+            )
         )
     if known.late:
         limits.append(
-            f"It needs {', '.join(known.late)}, noted only after what is predicted: it cannot "
-            "forecast."
+            _(
+                "It needs {late}, recorded only after the event: it cannot predict in advance.",
+                late=list(known.late),
+            )
         )
     if known.is_complete:
-        limits.append("A row with a missing value gets no answer.")
+        limits.append(_("It refuses rows with a missing value."))
     if known.is_sample:
-        limits.append("It learned from the built-in sample. Train on real rows before you use it.")
-    limits.append("What changes after the training it does not know. Watch it by the monitoring.")
+        limits.append(_("It was trained on the built-in sample. Train on real rows before use."))
+    limits.append(_("It does not know what changed after its training: monitor it."))
     return _list(limits)
 
 
 def _call(known: Facts) -> str:
     if not known.inputs:
-        return f"Its inputs are {ABSENT}."
-    inputs = _table(("Input", "Type"), [(_code(name), kind) for name, kind in known.inputs.items()])
+        return _("Its inputs are not recorded.")
+    inputs = _table(
+        (_("Input"), _("Type")),
+        [(_code(name), str(KINDS.get(kind, kind))) for name, kind in known.inputs.items()],
+    )
     if not known.example:
         return inputs
     row = {"columns": list(known.inputs), "data": [[known.example.get(n) for n in known.inputs]]}
@@ -306,10 +387,10 @@ def _call(known: Facts) -> str:
     answer = '{"predictions": [{"probability": ..., "label": ...}]}'
     parts = [
         inputs,
-        "Once it is served:",
+        _("Once it is served:"),
         f"```bash\ncurl -s {known.url}/invocations \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'\n```",
-        f"The answer is `{answer}`, an entry per row.",
+        _("The answer is `{answer}`, an entry per row.", answer=answer),
     ]
     return "\n\n".join(parts)
 
@@ -321,9 +402,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 
-def _plain(text: str) -> str:
+def _plain(words: Words) -> str:
     """Return a text on one line with all Markdown syntax escaped."""
-    text = re.sub(r"([\\`*\[\]$~<>@])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"([\\`*\[\]$~<>@])", r"\\\1", " ".join(str(words).split()))
     # otherwise an address becomes a link
     return text.replace("://", "\\://").replace("www.", "www\\.")
 
@@ -333,12 +414,12 @@ def _list(items: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text else ABSENT
+    return f"`{text}`" if text else str(ABSENT)
 
 
 def _count(rows: int | None) -> str:
-    return ABSENT if rows is None else f"{rows:,}"
+    return str(ABSENT) if rows is None else number(rows)
 
 
 def _number(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:g}"
+    return str(ABSENT) if value is None else number(value, "g")

@@ -9,10 +9,12 @@ from typing import Any
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message
 from core.platform.runs import EveryRun, ModelVersion
 from core.registry import version_files
 from core.registry.records import PromotionRun
-from core.registry.registry import UNKNOWN
+from core.registry.registry import DECISIONS, NOBODY
+from core.stats import slices
 
 
 def decisions(
@@ -77,9 +79,9 @@ def card_facts(settings: Settings, version: ModelVersion) -> dict[str, Any]:
         "version": version.version,
         "created": version.created,
         "aliases": version.aliases,
-        "question": spec.question,
-        "positive": spec.positive,
-        "negative": spec.negative,
+        "question": project.words(spec.question),
+        "positive": project.words(spec.positive),
+        "negative": project.words(spec.negative),
         "candidate": fitted.name if fitted else about.candidate,
         "run_id": version.run_id,
         "train_run": about.train_run,
@@ -150,7 +152,7 @@ def _figures(run: tracking.RunInfo) -> list[tuple[str, float, float | None, floa
     ]
 
 
-def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | None:
+def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[Message] | None:
     """Return the slices that the model serves badly, in words; None if they were not computed.
 
     From the table `slices` of its run, as returned by `core.stats.slices.by_slice`.
@@ -158,14 +160,22 @@ def _flagged(settings: Settings, run: tracking.RunInfo | None) -> list[str] | No
     try:
         table = tracking.table(settings, run.run_id if run else "", "slices")
         flagged = table[table["finding"].isin(("biased", "no_skill"))]
-        return [f"{row['column']} = {row['value']}: {row['text']}" for _, row in flagged.iterrows()]
+        return [
+            Message(
+                "{column} = {value}: {text}",
+                column=str(row["column"]),
+                value=slices.shown(row["value"]),
+                text=row["text"],
+            )
+            for row in flagged.to_dict("records")
+        ]
     except (CourtsideError, KeyError, OSError):
         return None
 
 
 def _decisions(
     settings: Settings, version: ModelVersion, trained: tracking.RunInfo | None
-) -> list[str]:
+) -> list[Message]:
     """Return the decisions about a version, oldest first, a sentence each."""
     judged = version.about.copied_from or version.version
     wanted = [*PromotionRun.where(version=judged), *EveryRun.where(step="promote")]
@@ -174,7 +184,13 @@ def _decisions(
     if trained and PromotionRun.of(trained).champion_to == version.version:
         decided.append((PromotionRun.of(trained), trained.run_id))
     return [
-        f"{made.decision}, by {made.decided_by or UNKNOWN}: {made.reason} (run {run_id[:8]})"
+        Message(
+            "{decision}, by {decided_by}: {reason} (run {run})",
+            decision=DECISIONS.get(made.decision, made.decision),
+            decided_by=made.decided_by or NOBODY,
+            reason=made.reason,
+            run=run_id[:8],
+        )
         for made, run_id in reversed(decided)
         if made.decision and not made.dry_run
     ]

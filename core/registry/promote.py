@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
+from core.platform.messages import Message, Words, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion
@@ -73,19 +74,26 @@ class Options(config.Options):
     @classmethod
     def _says_something(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
-            raise ValueError("nothing but spaces stands there")
+            raise ValueError(Message("it contains only spaces"))
         return value.strip() if value is not None else None
 
     @model_validator(mode="after")
     def _suits_the_action(self) -> Options:
         if self.action == "override" and len(self.reason or "") < MIN_REASON:
             raise ValueError(
-                f"an override needs a written reason of {MIN_REASON} characters or more"
+                Message(
+                    "an override needs a written reason of {min_reason} characters or more",
+                    min_reason=MIN_REASON,
+                )
             )
         if self.action == "rollback" and self.threshold is not None:
-            raise ValueError("a rollback brings a version back as it was, with its own threshold")
+            raise ValueError(Message("a rollback restores a version with its own threshold"))
         if self.against != model_store.CHAMPION and not (self.dry_run and self.action == "gate"):
-            raise ValueError("only a dry run of the gate compares with another than the champion")
+            raise ValueError(
+                Message(
+                    "only a dry run of the gate compares with a version other than the champion"
+                )
+            )
         return self
 
 
@@ -101,7 +109,7 @@ class Result:
         The version decided about; with another threshold, the promoted copy.
     champion : str or None
         The champion now, None if there is none.
-    text : str
+    text : Message
         The reason, in sentences.
     """
 
@@ -109,10 +117,25 @@ class Result:
     decision: str
     version: str
     champion: str | None
-    text: str
+    text: Words
 
 
-def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Result:
+@dataclass(frozen=True)
+class _Author:
+    """Who decides, and the reason in words of their own, empty for none."""
+
+    name: Words
+    reason: Words
+
+
+def run(
+    settings: Settings,
+    options: Options,
+    progress: Progress = SILENT,
+    *,
+    reason: Words | None = None,
+    decided_by: Words | None = None,
+) -> Result:
     """Decide about the champion, as the run `Promocao`; aliases move last, after recording.
 
     If this model has a live endpoint, it switches to the new champion before the aliases move. If
@@ -122,6 +145,11 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     Challenger and champion are compared on the test rows of the challenger's training, without
     rows that either was trained on. If the served classifier was refitted on all labelled rows,
     the one fitted on the training rows is compared in its place.
+
+    Parameters
+    ----------
+    reason, decided_by : Message, optional
+        Instead of those of the options, where the app itself decides.
 
     Raises
     ------
@@ -136,6 +164,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         When the live endpoint cannot follow.
     """
     spec = project.load(settings.project)
+    author = _Author(decided_by or options.decided_by, reason or options.reason or "")
     with tracking.step_run(settings, "promote", options, progress) as run_id:
         champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
         if options.action == "rollback":
@@ -146,25 +175,35 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             other = _other(settings, spec, options, version, champion)
             if other is None and _is_same(version, champion):
                 judged = Evaluation(
-                    gate_evaluation.not_evaluated("A champion is not compared with itself."), {}, {}
+                    gate_evaluation.not_evaluated(
+                        Message("The champion is not compared with itself.")
+                    ),
+                    {},
+                    {},
                 )
                 decision = _unchanged(version)
             else:
                 judged = gate_evaluation.evaluate(settings, spec, options, version, other, progress)
                 decision = gate.decide(judged.rules)
-        code, text = _final(options, decision)
-        progress.update(0.9, "Recording the decision")
-        _record(settings, run_id, options, version, other, judged, (code, text))
+        code, text = _final(options, author, decision)
+        progress.update(0.9, Message("Recording the decision"))
+        _record(settings, run_id, options, author, version, other, judged, (code, text))
         moves = code not in ("hold", "refuse", "unchanged") and not options.dry_run
         if moves:
             copy = _with_threshold(settings, options, version, run_id)
             if copy != version:
-                text += (
-                    f" It is registered anew as version {copy.version}, with the threshold "
-                    f"{copy.threshold:g} instead of {version.threshold:g}."
+                text = sentences(
+                    text,
+                    Message(
+                        "It is registered again as version {version}, with the threshold {new:g} "
+                        "instead of {old:g}.",
+                        version=copy.version,
+                        new=copy.threshold,
+                        old=version.threshold,
+                    ),
                 )
             version = copy
-            text += _move(settings, options, run_id, version, champion, (code, text), progress)
+            text = _move(settings, author, run_id, version, champion, (code, text), progress)
             now: str | None = version.version
         else:
             now = champion.version if champion else None
@@ -187,12 +226,20 @@ def _other(
             if options.dry_run and options.action == "gate":
                 return None
             raise InputError(
-                f"Version {version.version} is the champion already. Choose another challenger."
+                Message(
+                    "Version {version} is the champion already. Choose another challenger.",
+                    version=version.version,
+                )
             )
         return champion
     other = model_store.require_version(settings, spec.model, options.against)
     if other.version == version.version:
-        raise InputError(f"Version {version.version} is compared with itself. Choose another.")
+        raise InputError(
+            Message(
+                "Version {version} is compared with itself. Choose another.",
+                version=version.version,
+            )
+        )
     return other
 
 
@@ -203,37 +250,41 @@ def _is_same(version: ModelVersion, champion: ModelVersion | None) -> bool:
 def _unchanged(version: ModelVersion) -> Decision:
     return Decision(
         "unchanged",
-        f"Version {version.version} is the champion already, so there is nothing to decide.",
+        Message(
+            "Version {version} is the champion already, so there is nothing to decide.",
+            version=version.version,
+        ),
     )
 
 
 def _move(
     settings: Settings,
-    options: Options,
+    author: _Author,
     run_id: str,
     version: ModelVersion,
     champion: ModelVersion | None,
-    final: tuple[str, str],
+    final: tuple[str, Words],
     progress: Progress,
-) -> str:
-    """Move the live endpoint, then the aliases; return a sentence about the endpoint, if any."""
+) -> Words:
+    """Move the live endpoint, then the aliases; return the reason, with what the endpoint did."""
     instead_of = champion.version if champion else None
     code, text = final
-    waiting = "Waiting for another change of the champion to end"
+    waiting = Message("Waiting for another change of the champion to end")
     with registry.exclusive(settings, lambda: progress.update(0.9, waiting)):
         # before the endpoint switches needlessly
         registry.check_champion(settings, version, instead_of=instead_of)
-        with hook("champion_moves")(settings, version, progress) as sentence:
+        with hook("champion_moves")(settings, version, progress) as switched:
+            reason = sentences(text, switched)
             registry.move_champion(
                 settings,
                 version,
                 run_id,
                 instead_of=instead_of,
-                decided_by=options.decided_by,
+                decided_by=author.name,
                 decision=code,
-                reason=text + sentence,
+                reason=reason,
             )
-    return str(sentence)
+    return reason
 
 
 def _rollback(
@@ -242,32 +293,48 @@ def _rollback(
     version = registry.require_previous(settings, spec.model)
     if champion is not None and champion.version == version.version:
         raise NotReadyError(
-            f"There is nothing to roll back to: version {version.version} is the champion and the "
-            "previous one."
+            Message(
+                "There is nothing to roll back to: version {version} is both the champion and the "
+                "previous champion.",
+                version=version.version,
+            )
         )
     # a version with changed files must not be restored
     version_files.check(settings, version)
-    left = f" instead of version {champion.version}" if champion else ""
     return version, Decision(
-        "promote", f"Rolled back: version {version.version} is the champion again{left}."
+        "promote",
+        Message(
+            "Rolled back: version {version} is the champion again instead of version {old}.",
+            version=version.version,
+            old=champion.version,
+        )
+        if champion
+        else Message(
+            "Rolled back: version {version} is the champion again.", version=version.version
+        ),
     )
 
 
-def _final(options: Options, decision: Decision) -> tuple[str, str]:
+def _final(options: Options, author: _Author, decision: Decision) -> tuple[str, Words]:
     """Return the final decision and its reason: by the rules, or by a person against them."""
-    code, text = _by_person(options, decision)
-    return code, f"Only tried, nothing was moved. {text}" if options.dry_run else text
+    code, text = _by_person(options.action, author, decision)
+    if options.dry_run:
+        return code, sentences(Message("Dry run: nothing was changed."), text)
+    return code, text
 
 
-def _by_person(options: Options, decision: Decision) -> tuple[str, str]:
-    if options.action == "gate":
-        own = f" {options.decided_by} adds: {options.reason}" if options.reason else ""
-        return decision.code, decision.text + own
-    if options.action == "rollback":
-        own = f" {options.reason}" if options.reason else ""
-        return "rollback", decision.text + own
-    said = f"The rules say {decision.code}: {decision.text}"
-    return "override", f"{options.decided_by} decides: {options.reason} {said}"
+def _by_person(action: str, author: _Author, decision: Decision) -> tuple[str, Words]:
+    if action == "rollback":
+        return "rollback", sentences(decision.text, author.reason)
+    said: dict[str, Any] = {"decided_by": author.name, "reason": author.reason}
+    if action == "override":
+        return "override", sentences(
+            Message("{decided_by} decides: {reason}", **said),
+            Message("By the rules: {text}", text=decision.text),
+        )
+    if not author.reason:
+        return decision.code, decision.text
+    return decision.code, sentences(decision.text, Message("{decided_by} adds: {reason}", **said))
 
 
 def _with_threshold(
@@ -282,10 +349,11 @@ def _record(
     settings: Settings,
     run_id: str,
     options: Options,
+    author: _Author,
     version: ModelVersion,
     champion: ModelVersion | None,
     judged: Evaluation,
-    final: tuple[str, str],
+    final: tuple[str, Words],
 ) -> None:
     code, text = final
     tracking.log(
@@ -307,7 +375,7 @@ def _record(
                 against=champion.version if champion else "",
                 decision=code,
                 reason=text,
-                decided_by=options.decided_by,
+                decided_by=author.name,
                 dry_run=options.dry_run,
             ).write(),
             tables={"rules": gate.as_table(judged.rules), **judged.tables},

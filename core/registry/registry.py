@@ -18,6 +18,7 @@ from filelock import FileLock
 from core.platform import locks, mlflow_client, model_store, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import Message, Words, in_context
 from core.platform.model_store import CHALLENGER, CHAMPION, PREVIOUS
 from core.platform.run_record import ModelRecord, Record
 from core.platform.runs import ChampionMove, EveryRun, ModelVersion, VersionTags
@@ -25,6 +26,18 @@ from core.registry import version_files
 
 LEDGER = ("version", "from", "to", "decided_by", "decision", "reason", "run_id")
 UNKNOWN = "unknown"
+DECISIONS = {
+    "first": in_context("decision", "first"),
+    "promote": in_context("decision", "promote"),
+    "hold": in_context("decision", "hold"),
+    "refuse": in_context("decision", "refuse"),
+    "unchanged": in_context("decision", "unchanged"),
+    "override": in_context("decision", "override"),
+    "rollback": in_context("decision", "rollback"),
+    UNKNOWN: in_context("decision", "unknown"),
+}
+# who decided, where nobody is recorded
+NOBODY = in_context("person", "unknown")
 TURN_SECONDS = 300.0
 # the most runs that MLflow returns for one query
 MOST_MOVES = 50_000
@@ -69,16 +82,16 @@ def register(
         champion = model_store.find_version(settings, model, CHAMPION)
         if champion is None or (champion.is_sample and not EveryRun.read(tags).sample):
             old, why = (
-                (champion.version, "The champion was trained on the built-in sample.")
+                (champion.version, Message("The champion was trained on the built-in sample."))
                 if champion
-                else ("", "There was no champion yet.")
+                else ("", Message("There was no champion yet."))
             )
             move = ChampionMove(
                 champion_of=model,
                 champion_from=old,
                 champion_to=number,
                 champion_at=time.time(),
-                decided_by="the app",
+                decided_by=Message("the app"),
                 decision="first",
                 reason=why,
             )
@@ -154,8 +167,11 @@ def exclusive(settings: Settings, on_wait: Callable[[], None] | None = None) -> 
         on_wait,
         patience=TURN_SECONDS,
         busy=(
-            "Another change of the champion has been under way for "
-            f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+            Message(
+                "Another change of the champion has been running for {minutes:g} minutes. Check "
+                "the jobs, and try again when it has ended.",
+                minutes=TURN_SECONDS / 60,
+            )
         ),
     ):
         yield
@@ -179,13 +195,21 @@ def check_champion(
     aliases = model_store.aliases(settings, version.name)
     old = aliases.get(CHAMPION)
     if old != instead_of:
+        named = [
+            Message("version {version}", version=number) if number else Message("no version")
+            for number in (old, instead_of)
+        ]
         raise InputError(
-            f"Meanwhile {f'version {old}' if old else 'no version'} is the champion, no longer "
-            f"{f'version {instead_of}' if instead_of else 'none'}. Nothing was moved. Decide "
-            "again."
+            Message(
+                "The champion has changed to {new}; it was {old}. Nothing was moved. Decide again.",
+                new=named[0],
+                old=named[1],
+            )
         )
     if old == version.version:
-        raise InputError(f"Version {old} is the champion already. Nothing was moved.")
+        raise InputError(
+            Message("Version {version} is the champion already. Nothing was moved.", version=old)
+        )
     return aliases
 
 
@@ -195,9 +219,9 @@ def move_champion(
     run_id: str,
     *,
     instead_of: str | None,
-    decided_by: str,
+    decided_by: Words,
     decision: str,
-    reason: str,
+    reason: Words,
 ) -> None:
     """Make a version the champion and the old champion `previous`; it loses `challenger`.
 
@@ -256,8 +280,8 @@ def ledger(settings: Settings, model: str) -> pd.DataFrame:
     -------
     DataFrame
         Newest first: `version`, `from` and `to` (UTC; missing where unknown, and `to` of the
-        current champion), `decided_by`, `decision` (first, promote, override, rollback, unknown),
-        `reason`, `run_id` (empty when unknown).
+        current champion), `decided_by` (a name or a message), `decision` (a key of DECISIONS),
+        `reason` (a message), `run_id` (empty when unknown).
     """
     matching = ChampionMove.where(champion_of=model)
     runs = tracking.runs(settings, matching=matching, limit=MOST_MOVES, with_deleted=True)
@@ -271,7 +295,7 @@ def ledger(settings: Settings, model: str) -> pd.DataFrame:
                 "version": move.champion_to,
                 "from": move.champion_at,
                 "to": None,
-                "decided_by": move.decided_by or UNKNOWN,
+                "decided_by": move.decided_by or NOBODY,
                 "decision": move.decision or UNKNOWN,
                 "reason": move.reason,
                 "run_id": run_id,
@@ -296,8 +320,11 @@ def require_previous(settings: Settings, model: str) -> ModelVersion:
     previous = model_store.find_version(settings, model, PREVIOUS)
     if previous is None:
         raise NotReadyError(
-            f"There is nothing to roll back to: no other version of {model} was the champion "
-            "before."
+            Message(
+                "There is nothing to roll back to: no other version of {model} was the "
+                "champion before.",
+                model=model,
+            )
         )
     return previous
 
@@ -310,9 +337,9 @@ def _follow(rows: list[dict[str, Any]], version: str, when: float | None) -> Non
                 "version": version,
                 "from": None,
                 "to": None,
-                "decided_by": UNKNOWN,
+                "decided_by": NOBODY,
                 "decision": UNKNOWN,
-                "reason": "Moved outside of this app, or by an older one.",
+                "reason": Message("Moved outside of this app, or by an older version of it."),
                 "run_id": "",
             }
         )

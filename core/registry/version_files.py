@@ -28,14 +28,15 @@ from core.platform import model_files, model_store, tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.platform.messages import Message
 from core.platform.rows import Rule, rule_of
 from core.platform.runs import ModelVersion, VersionTags
 
 # name of each file, at the start of a sentence
 FILES = {
-    "artifacts/pipeline.skops": "The classifier's file",
-    "served_model.py": "The code",
-    "MLmodel": "The configuration",
+    "artifacts/pipeline.skops": Message("The classifier's file"),
+    "served_model.py": Message("The code"),
+    "MLmodel": Message("The configuration"),
 }
 # libraries that every model's code needs
 ALWAYS_NEEDED = ("mlflow", "pandas", "numpy", "skops")
@@ -106,7 +107,7 @@ class Loaded:
             with model_files.wrap_refusals():
                 served_model.checked(inputs, self.inputs)
             if empty := features.columns[features.isna().any()].tolist():
-                raise InputError(f"No value for {', '.join(empty)}.")
+                raise InputError(Message("No value for {columns}.", columns=empty))
         return features
 
     def probabilities(self, features: pd.DataFrame) -> Floats:
@@ -152,7 +153,9 @@ def load(settings: Settings, version: ModelVersion, *, evaluated: bool = False) 
     try:
         estimator = loads(content, trusted=list(served_model.TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
-        raise StoreError(f"{_called(version)} is not loaded: {error}") from error
+        raise StoreError(
+            Message("{model} cannot be loaded: {error}", model=_called(version), error=str(error))
+        ) from error
     config = described.config
     names = [line.partition("==")[0] for line in needed]
     return Loaded(
@@ -184,11 +187,16 @@ def candidate(settings: Settings, model: str, run_id: str) -> ModelVersion:
     run = tracking.run(settings, run_id)
     if run is None or run.parent is None or run.step != "train":
         raise NotReadyError(
-            f"The run {run_id[:8]} is none of a candidate of a training. Choose another one."
+            Message(
+                "The run {run} is not of a candidate of a training. Choose another one.",
+                run=run_id[:8],
+            )
         )
     logged = model_store.logged_by(settings, run)
     if logged is None:
-        raise NotReadyError(f"The run {run_id[:8]} kept no model: it did not end. Train again.")
+        raise NotReadyError(
+            Message("The run {run} has no model: it did not finish. Train again.", run=run_id[:8])
+        )
     own = VersionTags(
         candidate=run.params.get("model", ""),
         threshold=run.params.get("threshold"),
@@ -306,8 +314,12 @@ def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
         contents = {path: (folder / path).read_bytes() for path in wanted}
     except OSError as error:
         raise StoreError(
-            f"A file of {_called(version, is_first=False)} is gone ({error}). Roll back to another "
-            "version, or train again."
+            Message(
+                "A file of {model} is missing ({error}). Roll back to another version, or train "
+                "again.",
+                model=_called(version, is_first=False),
+                error=str(error),
+            )
         ) from error
     for path, content in contents.items():
         if hashlib.sha256(content).hexdigest() != wanted[path]:
@@ -315,25 +327,29 @@ def _checked(version: ModelVersion, folder: Path, *, evaluated: bool) -> bytes:
     return contents["artifacts/pipeline.skops"]
 
 
-def _called(version: ModelVersion, *, is_first: bool = True) -> str:
+def _called(version: ModelVersion, *, is_first: bool = True) -> Message:
     """Return the display name of a version, capitalized to start a sentence or not."""
-    named = (
-        f"version {version.version} of {version.name}"
-        if version.version
-        else f"candidate {version.run_id[:8]}"
+    if version.version:
+        named = {"version": version.version, "name": version.name}
+        if is_first:
+            return Message("Version {version} of {name}", **named)
+        return Message("version {version} of {name}", **named)
+    run = version.run_id[:8]
+    return Message("Candidate {run}", run=run) if is_first else Message("candidate {run}", run=run)
+
+
+def _changed(version: ModelVersion, file: Message) -> Message:
+    return Message(
+        "{file} of {model} was changed after its registration, and is neither loaded nor served. "
+        "Roll back to another version, or train again.",
+        file=file,
+        model=_called(version, is_first=False),
     )
-    return f"{named[0].upper()}{named[1:]}" if is_first else named
 
 
-def _changed(version: ModelVersion, what: str) -> str:
-    return (
-        f"{what} of {_called(version, is_first=False)} is not what was registered: it was changed "
-        "since, and is neither loaded nor served. Roll back to another version, or train again."
-    )
-
-
-def _foreign(version: ModelVersion) -> str:
-    return (
-        f"{_called(version)} is neither loaded nor served: it was not registered by "
-        "this app, or by an older one, which kept no digest of all its files. Train again."
+def _foreign(version: ModelVersion) -> Message:
+    return Message(
+        "{model} is neither loaded nor served: it was not registered by this app, or by an older "
+        "version of it that kept no digest of all files. Train again.",
+        model=_called(version),
     )

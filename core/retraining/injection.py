@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,15 @@ from pydantic import Field, model_validator
 
 from core.platform import config
 from core.platform.errors import InputError
+from core.platform.messages import Message, sentences
 
 Floats = npt.NDArray[np.float64]
 DAY = 86_400.0
 KINDS = {
-    "shift": "Shift a column",
-    "scale": "Scale a column",
-    "label_flip": "Flip labels",
-    "missing_feature": "Lose a column",
+    "shift": Message("Shift a column"),
+    "scale": Message("Scale a column"),
+    "label_flip": Message("Flip labels"),
+    "missing_feature": Message("Remove a column"),
 }
 
 
@@ -50,33 +51,40 @@ class Injection(config.Options):
     @model_validator(mode="after")
     def _fits_together(self) -> Injection:
         if self.kind != "label_flip" and self.column is None:
-            raise ValueError("a column has to be named that drifts")
+            raise ValueError(Message("name the column that drifts"))
         if self.kind == "shift" and not 0 < abs(self.size) <= 20:
-            raise ValueError("a shift is -20 to 20 standard deviations, and not 0")
+            raise ValueError(Message("a shift is -20 to 20 standard deviations, and not 0"))
         if self.kind == "scale" and (self.size < 0 or self.size == 1):
-            raise ValueError("a scale is a factor of 0 to 100, and not 1")
+            raise ValueError(Message("a scale is a factor of 0 to 100, and not 1"))
         if self.kind in ("label_flip", "missing_feature") and not 0 < self.size <= 1:
-            raise ValueError("the share of rows is above 0 and at most 1")
+            raise ValueError(Message("the share of rows is above 0 and at most 1"))
         seconds(self.begin)
         return self
 
     @property
-    def text(self) -> str:
+    def text(self) -> Message:
         """Description in words.
 
         Examples
         --------
-        >>> Injection(kind="shift", column="x", size=2, begin="2005-01-01").text
+        >>> str(Injection(kind="shift", column="x", size=2, begin="2005-01-01").text)
         'x moved by +2 standard deviations from 2005-01-01, suddenly'
         """
-        how = f"over {self.ramp_days:g} days" if self.ramp_days else "suddenly"
+        given: dict[str, Any] = {"column": self.column, "size": self.size}
         change = {
-            "shift": f"{self.column} moved by {self.size:+g} standard deviations",
-            "scale": f"{self.column} multiplied by {self.size:g}",
-            "label_flip": f"{self.size:.0%} of the labels turned round",
-            "missing_feature": f"{self.size:.0%} of {self.column} missing",
+            "shift": Message("{column} moved by {size:+g} standard deviations", **given),
+            "scale": Message("{column} multiplied by {size:g}", **given),
+            "label_flip": Message("{size:.0%} of the labels flipped", size=self.size),
+            "missing_feature": Message("{size:.0%} of {column} missing", **given),
         }[self.kind]
-        return f"{change} from {self.begin}, {how}"
+        if not self.ramp_days:
+            return Message("{change} from {begin}, suddenly", change=change, begin=self.begin)
+        return Message(
+            "{change} from {begin}, over {days:g} days",
+            change=change,
+            begin=self.begin,
+            days=self.ramp_days,
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ def seconds(moment: str) -> float:
         stamp = pd.Timestamp(moment)
         return float((stamp if stamp.tzinfo else stamp.tz_localize("UTC")).timestamp())
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"'{moment}' is not a day such as 2004-11-02") from error
+        raise ValueError(
+            Message("'{moment}' is not a day such as 2004-11-02", moment=moment)
+        ) from error
 
 
 def strength(moments: Floats, injection: Injection) -> Floats:
@@ -147,14 +157,25 @@ def check(
     )
     if not moments[first] <= begin <= moments[-1]:
         raise InputError(
-            f"The drift begins {injection.begin}, but the rows after the first training are from "
-            f"{first_day} to {last_day}. Choose a day among them."
+            Message(
+                "The drift begins on {begin}, but the rows after the first training are from "
+                "{first_day} to {last_day}. Choose a day in between.",
+                begin=injection.begin,
+                first_day=first_day,
+                last_day=last_day,
+            )
         )
     if injection.kind == "label_flip":
         return
     if column == target or column not in rows:
-        known = ", ".join(str(name) for name in rows if name != target)
-        raise InputError(f"The model does not take a column '{column}'. It takes {known}.")
+        known = [str(name) for name in rows if name != target]
+        raise InputError(
+            Message(
+                "The model does not take the column '{column}'. It takes {known}.",
+                column=column,
+                known=known,
+            )
+        )
     if injection.kind == "missing_feature":
         return
     if not pd.api.types.is_numeric_dtype(rows[column]):
@@ -163,12 +184,21 @@ def check(
             for name in rows
             if name != target and pd.api.types.is_numeric_dtype(rows[name])
         ]
-        raise InputError(
-            f"'{column}' is not a number, so it cannot be moved or multiplied. Choose one of "
-            f"{', '.join(numbers) or 'the other kinds of drift'}."
+        problem = Message(
+            "'{column}' is not a number, so it cannot be moved or multiplied.", column=column
         )
+        choice = (
+            Message("Choose one of {columns}.", columns=numbers)
+            if numbers
+            else Message("Choose another kind of drift.")
+        )
+        raise InputError(sentences(problem, choice))
     if injection.kind == "shift" and not float(rows[column].iloc[:first].std()) > 0:
-        raise InputError(f"'{column}' is constant before the drift begins; it has no scale.")
+        raise InputError(
+            Message(
+                "'{column}' is constant before the drift begins; it has no scale.", column=column
+            )
+        )
 
 
 def inject(

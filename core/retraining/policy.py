@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import PROBABILITY
 from core.retraining.policy_evidence import Window, forecasts, listed, sentence, with_labels
 from core.retraining.policy_settings import Policy as Policy
@@ -18,6 +19,10 @@ from core.stats.forecast import DAY
 Code = Literal["retrain", "wait", "investigate", "person", "none"]
 # Evidence that supports a forecast, and is never a reason alone.
 SUPPORTING = ("psi." + PROBABILITY, "ks." + PROBABILITY)
+NOTHING = Message("Nothing to do.")
+RETRAINED = Message(
+    "A challenger with the same recipe is trained on the newer labels and goes through the gate."
+)
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,21 @@ class Decision:
     code : {"retrain", "wait", "investigate", "person", "none"}
         "wait" lacks evidence; "person" leaves a performance alert to a person, as the strategy does
         not handle it; "none" has no reason to act.
-    title : str
+    title : Message
         In a few words.
-    reasons : tuple of str
+    reasons : tuple of Message
         A sentence each.
     evidence : tuple of str
         Run ids of the reports.
-    todo : str
+    todo : Message
         What to do next.
     """
 
     code: Code
-    title: str
-    reasons: tuple[str, ...]
+    title: Words
+    reasons: tuple[Words, ...]
     evidence: tuple[str, ...]
-    todo: str
+    todo: Words
 
 
 def decide(
@@ -54,7 +59,7 @@ def decide(
     now: float,
     used: Collection[str] = (),
     retrained_at: float | None = None,
-    waiting: str | None = None,
+    waiting: Words | None = None,
 ) -> Decision:
     """Decide whether to retrain.
 
@@ -69,7 +74,7 @@ def decide(
         count twice, so reactive ignores them, and a forecast waits for n new ones.
     retrained_at : float, optional
         When this champion was last retrained, without being replaced.
-    waiting : str, optional
+    waiting : str or Message, optional
         Name of a challenger that passed the gate and waits for a person: nothing is retrained
         meanwhile.
 
@@ -88,10 +93,10 @@ def decide(
     if not policy.is_on:
         decided = Decision(
             "none",
-            "No policy: a person decides",
-            ("The strategy is set to none.",),
+            Message("No policy: a person decides"),
+            (Message("The strategy is none."),),
             (),
-            "Choose a strategy, or retrain by hand with a reason.",
+            Message("Choose a strategy, or retrain by hand with a reason."),
         )
     elif strategy:
         decided = strategy(policy, windows, used=used, now=now)
@@ -101,26 +106,35 @@ def decide(
     if decided.code == "none" and bad and not strategy:
         return Decision(
             "person",
-            "The model does not fit: a person decides",
-            (f"In alert in the newest report: {listed(bad)}.", *decided.reasons),
+            Message("The model does not fit: a person decides"),
+            (
+                Message("In alert in the newest report: {checks}.", checks=listed(bad)),
+                *decided.reasons,
+            ),
             (windows[-1].run_id,),
-            "Retrain by hand with a reason, or choose a strategy that answers to performance.",
+            Message(
+                "Retrain by hand with a reason, or choose a strategy that reacts to performance."
+            ),
         )
     if decided.code in ("retrain", "wait") and waiting is not None:
         return Decision(
             "wait",
-            "A challenger waits already",
-            (f"{waiting} waits.", *decided.reasons),
+            Message("A challenger is waiting"),
+            (
+                Message("{challenger} is waiting for a person.", challenger=waiting),
+                *decided.reasons,
+            ),
             decided.evidence,
-            "Promote it, or retrain by hand with a reason.",
+            Message("Promote it, or retrain by hand with a reason."),
         )
     decided = _unshown(policy, windows, decided)
     moved = windows[-1].alerts(performance=False) if windows else []
     if decided.code == "retrain" or not moved or windows[-1].run_id in used:
         return decided
-    reason = (
-        f"In alert, but not performance: {listed(moved)}. That alone is no reason to retrain: the "
-        "model may still be right, or the input be wrong."
+    reason = Message(
+        "In alert, but not performance: {checks}. That alone is no reason to retrain: the model "
+        "may still be right, or the input wrong.",
+        checks=listed(moved),
     )
     if any(windows[-1].alerts(performance=True)):
         return Decision(
@@ -128,11 +142,13 @@ def decide(
         )
     return Decision(
         "investigate",
-        "Investigate the input, do not retrain",
+        Message("Investigate the input, do not retrain"),
         (reason, *decided.reasons),
         tuple(dict.fromkeys((windows[-1].run_id, *decided.evidence))),
-        "Find out why it changed (a recording change, a new kind of row, no rows of some kind), "
-        "and bring labels.",
+        Message(
+            "Find out why it changed (another way of recording, new or missing kinds of rows), and "
+            "bring labels."
+        ),
     )
 
 
@@ -148,45 +164,59 @@ def _unshown(policy: Policy, windows: Sequence[Window], decided: Decision) -> De
     if newest.verdict == "cannot_tell":
         return Decision(
             "wait",
-            "Wait for labels: no skill is shown yet",
+            Message("Wait for labels: no skill shown yet"),
             (
-                "The newest window has too few labels to show a skill over the base rate.",
+                Message("The newest window has too few labels to show a skill over the base rate."),
                 *decided.reasons,
             ),
             (newest.run_id,),
-            "Bring more labels, then monitor again.",
+            Message("Bring more labels, then monitor again."),
         )
     if newest.verdict == "no_skill":
         return Decision(
             "investigate",
-            "Investigate: no skill is shown",
+            Message("Investigate: no skill shown"),
             (
-                "In the newest window the model does no better than always forecasting the base "
-                "rate.",
+                Message("In the newest window the model is not better than the base rate."),
                 *decided.reasons,
             ),
             (newest.run_id,),
-            "Train on better features or other rows; a person decides.",
+            Message("Train on better features or other rows; a person decides."),
         )
     return decided
 
 
-def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int, noun: str) -> Decision:
+def _no_windows(policy: Policy, windows: Sequence[Window], wanted: int) -> Decision:
     """Wait for windows: state how many more."""
     labelled = with_labels(policy, windows)
-    more = wanted - len(labelled)
     few = len(windows) - len(labelled)
-    reasons = [f"This champion has {_count(len(labelled))} {noun}, of {wanted} that it takes."]
+    reasons = [
+        plural(
+            "This champion has {count:,} window with enough labels; {wanted} are needed.",
+            "This champion has {count:,} windows with enough labels; {wanted} are needed.",
+            len(labelled),
+            wanted=wanted,
+        )
+    ]
     if few:
         reasons.append(
-            f"Of fewer than {policy.min_labels} labels, and so not counted: {_count(few)}."
+            plural(
+                "{count:,} window has fewer than {min_labels:,} labels and does not count.",
+                "{count:,} windows have fewer than {min_labels:,} labels and do not count.",
+                few,
+                min_labels=policy.min_labels,
+            )
         )
     return Decision(
         "wait",
-        f"Wait for {_count(more, 'more window')}",
+        plural(
+            "Wait for {count:,} more window",
+            "Wait for {count:,} more windows",
+            wanted - len(labelled),
+        ),
         tuple(reasons),
         tuple(window.run_id for window in labelled),
-        "Score rows, bring their labels, and monitor.",
+        Message("Score rows, bring their labels, and monitor."),
     )
 
 
@@ -196,55 +226,77 @@ def _reactive(
     labelled = with_labels(policy, windows)
     fresh = [window for window in labelled if window.run_id not in used][-policy.n :]
     bad = [window for window in fresh if window.alerts(performance=True)]
-    rule = f"{policy.k} of the last {policy.n}"
     if len(bad) >= policy.k:
         codes = list(
             dict.fromkeys(code for window in bad for code in window.alerts(performance=True))
         )
         return Decision(
             "retrain",
-            "Retrain: performance is in alert",
+            Message("Retrain: performance is in alert"),
             (
-                f"In alert in {len(bad)} of {_count(len(fresh))} ({rule} ask for a retraining): "
-                f"{listed(codes)}.",
+                Message(
+                    "In alert in {bad} of {windows} windows: {checks}. {k} of the last {n} trigger "
+                    "a retraining.",
+                    bad=len(bad),
+                    windows=len(fresh),
+                    checks=listed(codes),
+                    k=policy.k,
+                    n=policy.n,
+                ),
             ),
             tuple(window.run_id for window in bad),
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
+            RETRAINED,
         )
     if labelled and not fresh:
         return Decision(
             "wait",
-            "Wait for new windows",
+            Message("Wait for new windows"),
             (
-                "A retraining has answered all windows there are; the same evidence does not ask "
-                "twice.",
+                Message(
+                    "All windows were the basis of an earlier retraining; the same evidence does "
+                    "not count twice."
+                ),
             ),
             tuple(window.run_id for window in labelled[-policy.n :]),
-            "Monitor when new rows are scored and labelled.",
+            Message("Monitor when new rows are scored and labelled."),
         )
     if bad:
         return Decision(
             "wait",
-            f"In alert in {_count(len(bad))}; {policy.k} are needed",
+            plural(
+                "In alert in {count:,} window; {k} are needed",
+                "In alert in {count:,} windows; {k} are needed",
+                len(bad),
+                k=policy.k,
+            ),
             (
-                f"In alert: {listed(bad[-1].alerts(performance=True))}. {rule} ask for a "
-                "retraining: one window may be chance.",
+                Message(
+                    "In alert: {checks}. {k} of the last {n} windows trigger a retraining: a "
+                    "single one may be chance.",
+                    checks=listed(bad[-1].alerts(performance=True)),
+                    k=policy.k,
+                    n=policy.n,
+                ),
             ),
             tuple(window.run_id for window in bad),
-            "Monitor again when new rows are scored and labelled.",
+            Message("Monitor again when new rows are scored and labelled."),
         )
     if len(fresh) < policy.k:
-        return _no_windows(policy, windows, policy.k, "with enough labels")
+        return _no_windows(policy, windows, policy.k)
     return Decision(
         "none",
-        "No reason to retrain",
+        Message("No reason to retrain"),
         (
-            f"No check of performance or calibration is in alert in the last {_count(len(fresh))} "
-            "with enough labels.",
+            plural(
+                "No check of performance or calibration is in alert in the last window with "
+                "enough labels.",
+                "No check of performance or calibration is in alert in the last {count:,} windows "
+                "with enough labels.",
+                len(fresh),
+            ),
         ),
         tuple(window.run_id for window in fresh),
-        "Nothing to do.",
+        NOTHING,
     )
 
 
@@ -255,19 +307,19 @@ def _predictive(
     if after_the_fact.code == "retrain":
         return Decision(
             "retrain",
-            "Retrain: performance is in alert already",
-            ("No forecast is needed any more.", *after_the_fact.reasons),
+            Message("Retrain: performance is in alert already"),
+            (Message("No trend is needed any more."), *after_the_fact.reasons),
             after_the_fact.evidence,
             after_the_fact.todo,
         )
     labelled = with_labels(policy, windows)
     if len(labelled) < policy.min_windows:
-        return _no_windows(policy, windows, policy.min_windows, "with enough labels")
+        return _no_windows(policy, windows, policy.min_windows)
     # a trend is as recent as its newest window
     start = min(now, labelled[-1].end)
     known = forecasts(policy, windows, now=start)
     evidence = tuple(window.run_id for window in labelled)
-    sentences = tuple(f"{sentence(expected)}" for expected in known)
+    trends = tuple(sentence(expected) for expected in known)
     horizon = start + policy.horizon_days * DAY
     near = [
         expected
@@ -280,54 +332,54 @@ def _predictive(
         if used and fresh < policy.n:
             return Decision(
                 "wait",
-                f"Wait for {_count(policy.n - fresh, 'new window')}",
-                ("A retraining has seen this trend already.", *reasons),
+                plural(
+                    "Wait for {count:,} new window",
+                    "Wait for {count:,} new windows",
+                    policy.n - fresh,
+                ),
+                (Message("This trend was the basis of an earlier retraining."), *reasons),
                 evidence,
-                "Monitor when new rows are scored and labelled.",
+                Message("Monitor when new rows are scored and labelled."),
             )
         return Decision(
             "retrain",
-            "Retrain: a limit will be crossed within the horizon",
+            Message("Retrain: a limit will be crossed within the horizon"),
             reasons,
             evidence,
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
+            RETRAINED,
         )
     if after_the_fact.code == "wait":
         return after_the_fact
     return Decision(
         "none",
-        f"No limit is surely crossed within {policy.horizon_days:g} days",
-        sentences or ("The reports hold none of the metrics whose trend is looked at.",),
+        Message("No limit is certain to be crossed within {days:g} days", days=policy.horizon_days),
+        trends or (Message("The reports have none of the metrics whose trends count."),),
         evidence,
-        "Nothing to do.",
+        NOTHING,
     )
 
 
-def _supporting(newest: Window) -> tuple[str, ...]:
+def _supporting(newest: Window) -> tuple[Message, ...]:
     moved = [code for code in SUPPORTING if newest.verdicts.get(code) in ("warning", "alert")]
     if not moved:
         return ()
-    return (f"Supported by what the model answers, which moved too: {listed(moved)}.",)
+    return (
+        Message(
+            "The predicted probabilities moved too, which supports it: {checks}.",
+            checks=listed(moved),
+        ),
+    )
 
 
 def _calendar(policy: Policy, *, trained_at: float, now: float) -> Decision:
     days = (now - trained_at) / DAY
-    reason = f"{days:,.1f} days have passed since the last training; {policy.every_days:g} are set."
-    if days >= policy.every_days:
-        return Decision(
-            "retrain",
-            "Retrain: the time has come",
-            (reason,),
-            (),
-            "A challenger of the same recipe is trained on the newer labels, and the gate is "
-            "asked.",
-        )
-    left = policy.every_days - days
-    return Decision(
-        "none", f"Not before {left:,.1f} days have passed", (reason,), (), "Nothing to do."
+    reason = Message(
+        "{days:,.1f} days have passed since the last training; a retraining is due every "
+        "{every_days:g} days.",
+        days=days,
+        every_days=policy.every_days,
     )
-
-
-def _count(count: int, noun: str = "window") -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if days >= policy.every_days:
+        return Decision("retrain", Message("Retrain: it is due"), (reason,), (), RETRAINED)
+    left = policy.every_days - days
+    return Decision("none", Message("Due in {days:,.1f} days", days=left), (reason,), (), NOTHING)

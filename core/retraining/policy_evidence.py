@@ -5,16 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.platform.messages import Message, Words, plural
 from core.platform.own_columns import shown
 from core.retraining.policy_settings import Policy
 from core.stats import forecast
 from core.stats.forecast import Trend
-from core.stats.metrics import TITLES
+from core.stats.performance import NAMES
 
 # Metrics of a window whose trend is estimated.
 FORECAST = ("log_loss", "skill", "roc_auc", "calibration_error")
 # Joint error rate of all their slopes, shared equally (Bonferroni).
 ERROR_RATE = 0.05
+# Names of checks within a sentence.
+CHECKS = {
+    "log_loss": Message("log loss"),
+    "skill": Message("skill over base rate"),
+    "skill_reference_rate": Message("skill over the reference's base rate"),
+    "roc_auc": Message("ROC AUC"),
+    "brier_score": Message("Brier score"),
+    "calibration": Message("calibration"),
+    "calibration_error": Message("calibration error"),
+    "f1": Message("F1"),
+    "precision": Message("precision"),
+    "recall": Message("recall"),
+    "estimated_log_loss": Message("estimated log loss"),
+    "estimated_roc_auc": Message("estimated ROC AUC"),
+    "domain_auc": Message("domain AUC"),
+    "outside_support": Message("rows outside the support"),
+}
 # An estimate without labels does not count as performance.
 ESTIMATED = "estimated_"
 
@@ -125,40 +143,45 @@ def apart(windows: Sequence[Window]) -> list[Window]:
     return sorted(distinct, key=lambda window: window.end)
 
 
-def listed(codes: Sequence[str], most: int = 4) -> str:
-    """Return check codes in words, shortened if there are many.
+def listed(codes: Sequence[str], most: int = 4) -> list[Words]:
+    """Return the names of checks as a parameter of a message, shortened if there are many.
 
     Examples
     --------
-    >>> listed(["log_loss", "psi.x"]), listed(list("abcdef"))
+    >>> def words(codes):
+    ...     return str(Message("{checks}", checks=listed(codes)))
+    >>> words(["log_loss", "psi.x"]), words(list("abcdef"))
     ('log loss and PSI of x', 'a, b, c, d and 2 more')
     """
     names = [titled(code) for code in codes]
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) <= most:
+        return names
+    return [*names[:most], plural("{count:,} more", "{count:,} more", len(names) - most)]
 
 
-def titled(code: str) -> str:
+def titled(code: str) -> Words:
     """Return the name of a check within a sentence.
 
     Examples
     --------
-    >>> titled("roc_auc"), titled("slice.period=4"), titled("calibration")
+    >>> str(titled("roc_auc")), str(titled("slice.period=4")), str(titled("calibration"))
     ('ROC AUC', 'slice period=4', 'calibration')
     """
-    kind, _, rest = code.partition(".")
-    words = {
-        "psi": "PSI",
-        "ks": "KS distance",
-        "js": "JS distance",
-        "range": "values out of range",
-        "chi2": "chi-square",
+    kind, _dot, rest = code.partition(".")
+    if not rest:
+        return CHECKS.get(code, code.replace("_", " "))
+    column = shown(rest)
+    of_columns = {
+        "psi": Message("PSI of {column}", column=column),
+        "ks": Message("KS distance of {column}", column=column),
+        "js": Message("JS distance of {column}", column=column),
+        "range": Message("values out of range of {column}", column=column),
+        "chi2": Message("Cramer's V of {column}", column=column),
+        "missing": Message("missing values of {column}", column=column),
+        "unseen": Message("new values of {column}", column=column),
+        "slice": Message("slice {slice}", slice=rest),
     }
-    if rest:
-        return f"{kind} {rest}" if kind == "slice" else f"{words.get(kind, kind)} of {shown(rest)}"
-    name = TITLES.get(code, code.replace("_", " ").replace("auc", "AUC"))
-    return name if name[1:2].isupper() or name == "F1" else name[:1].lower() + name[1:]
+    return of_columns.get(kind, code)
 
 
 def _overlap(window: Window, other: Window) -> bool:
@@ -173,15 +196,14 @@ def with_labels(policy: Policy, windows: Sequence[Window]) -> list[Window]:
     return [window for window in windows if window.labels >= policy.min_labels]
 
 
-def sentence(expected: Forecast) -> str:
+def sentence(expected: Forecast) -> Message:
     """Return a trend as a sentence about its metric.
 
     Examples
     --------
     >>> days = [0, forecast.DAY, 2 * forecast.DAY]
     >>> flat = forecast.trend(days, [1, 1, 1], low=None, high=2, now=0)
-    >>> sentence(Forecast("log_loss", flat))
-    'Log loss: no trend beyond chance: 0 a day (95% interval 0 to 0).'
+    >>> str(sentence(Forecast("log_loss", flat)))
+    'Log loss: No trend beyond chance: 0 a day (95% interval 0 to 0).'
     """
-    name, text = titled(expected.code), expected.trend.text
-    return f"{name[:1].upper()}{name[1:]}: {text[:1].lower()}{text[1:]}"
+    return Message("{metric}: {trend}", metric=NAMES[expected.code], trend=expected.trend.text)

@@ -7,33 +7,43 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from core.platform.config import Options
+from core.platform.messages import Message, in_context
 
 Strategy = Literal["none", "reactive", "predictive", "calendar"]
 # name and description of each
-STRATEGIES: dict[str, tuple[str, str]] = {
+STRATEGIES: dict[str, tuple[Message, Message]] = {
     "none": (
-        "None",
-        "Nothing is decided by itself. Reports and alerts still come; a person decides.",
+        in_context("strategy", "None"),
+        Message(
+            "Nothing is decided automatically. Reports and alerts are still created; a person "
+            "decides."
+        ),
     ),
     "reactive": (
-        "Reactive",
-        "Retrain after the model got worse: when a check of performance or calibration was in "
-        "alert in k of the last n windows that have enough labels. It needs no assumption, but "
-        "acts only after the harm, and as late as labels come. More than one window guards "
-        "against a retraining for chance alone.",
+        Message("Reactive"),
+        Message(
+            "Retrain after the model got worse: when a check of performance or calibration was in "
+            "alert in k of the last n windows with enough labels. It needs no assumption, but acts "
+            "only after the harm, and as late as the labels arrive. Several windows guard against "
+            "a retraining by chance."
+        ),
     ),
     "predictive": (
-        "Predictive",
-        "Retrain before the model gets too bad: a straight line through log loss, skill, ROC AUC "
-        "and calibration error of the windows says when the alert limit will be crossed. Retrain "
-        "when that falls within the horizon, with its whole range, and the slope is more than "
-        "chance. It can act before the harm, but only where decay is gradual: a sudden change has "
-        "no trend. So alerts in k of n windows count here too.",
+        Message("Predictive"),
+        Message(
+            "Retrain before the model gets too bad: a straight line through log loss, skill, ROC "
+            "AUC and calibration error of the windows estimates when the alert limit will be "
+            "crossed. Retrain when the whole interval of that day is within the horizon and the "
+            "slope is more than chance. It can act before the harm, but only on gradual decay: a "
+            "sudden change has no trend. So alerts in k of n windows count here too."
+        ),
     ),
     "calendar": (
-        "Calendar",
-        "Retrain when a fixed time has passed since the last training, needed or not. Simple and "
-        "plannable, blind to what happens. A schedule on the page Alerts asks it.",
+        Message("Calendar"),
+        Message(
+            "Retrain when a fixed time has passed since the last training, needed or not. Simple "
+            "and predictable, but blind to what happens. A schedule on the page Alerts starts it."
+        ),
     ),
 }
 
@@ -71,7 +81,13 @@ class Policy(Options):
     @model_validator(mode="after")
     def _k_of_n(self) -> Policy:
         if self.k > self.n:
-            raise ValueError(f"alerts in {self.k} of {self.n} windows cannot be: k is at most n")
+            raise ValueError(
+                Message(
+                    "alerts in {k} of {n} windows are impossible: k is at most n",
+                    k=self.k,
+                    n=self.n,
+                )
+            )
         return self
 
     @property

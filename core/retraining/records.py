@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer
 
-from core.platform.run_tags import Listed, Moment, RunTags
+from core.platform.run_tags import AsMessage, Listed, Moment, RunTags
 
 
 class DecisionRun(RunTags):
@@ -17,13 +17,13 @@ class DecisionRun(RunTags):
     """
 
     decision: str = ""
-    decision_title: str = ""
-    reason: str = ""
-    todo: str = ""
+    decision_title: AsMessage = ""
+    reason: AsMessage = ""
+    todo: AsMessage = ""
     evidence: Listed = ()
     trigger: str = ""
     strategy: str = ""
-    decided_by: str = ""
+    decided_by: AsMessage = ""
     decided_at: Moment | None = None
     report: str | None = None
     retrained_version: str = ""
@@ -33,14 +33,14 @@ class DecisionRun(RunTags):
     challenger: str = ""
     gate_run: str = ""
     gate: str = ""
-    gate_text: str = ""
+    gate_text: AsMessage = ""
     by_kind: str = ""
 
 
 class ReplayRun(RunTags):
     """The conclusion of a replay, in a sentence, and the start of injected drift, if any."""
 
-    answer: str = ""
+    answer: AsMessage = ""
     # written empty without drift
     drift_begin: Annotated[float | None, PlainSerializer(lambda at: "" if at is None else at)] = (
         None

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from core.data import snapshots
 from core.platform import config, project, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, Words, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -100,27 +101,28 @@ class Options(config.Options):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if value not in kinds.KINDS:
-            raise ValueError("no candidate is called so")
+            raise ValueError(Message("no candidate has this name"))
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Options:
         if self.train_share is not None and self.train_until is not None:
-            raise ValueError("the first training takes a share or ends on a day, not both")
+            raise ValueError(Message("the first training takes a share or ends on a day, not both"))
         if self.train_until is not None:
             drifts.seconds(self.train_until)
-        titles = [replay.titled(policy) for policy in self.policies]
-        if len(set(titles)) < len(titles):
-            raise ValueError(f"two policies are the same: {', '.join(titles)}")
+        codes = [replay.policy_code(policy) for policy in self.policies]
+        if len(set(codes)) < len(codes):
+            titles = [replay.titled(code) for code in codes]
+            raise ValueError(Message("two policies are the same: {titles}", titles=titles))
         return self
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result; log losses are means over all replayed rows."""
+    """The result, by `simulation.policy_code`; log losses are means over all replayed rows."""
 
     run_id: str
-    answer: str
+    answer: Words
     windows: int
     rows: int
     retrainings: dict[str, int]
@@ -131,7 +133,7 @@ class Result:
 class _Lane:
     """The course of one policy through time."""
 
-    title: str
+    code: str
     policy: Policy
     champion: Champion
     reports: list[Window] = field(default_factory=list)
@@ -229,7 +231,7 @@ class _ReplayRun:
                 self.recipe,
                 current.assign(**{PROBABILITY: answers[PROBABILITY]}),
                 old[old["is_new"] & old[LABEL].notna()],
-                name=f"window {span.name}",
+                name=Message("window {name}", name=span.name),
             )
         return self.reports[key]
 
@@ -248,7 +250,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "replay", options, progress) as run_id:
-        progress.update(0.01, "Reading the rows")
+        progress.update(0.01, Message("Reading the rows"))
         snapshot = snapshots.require_current(settings)
         raw = snapshots.validated(settings, snapshot, spec)
         features = options.features or replay_rows.champions_features(settings, spec)
@@ -271,7 +273,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         with replay_store.opened(settings, run_id) as store:
             course = _ReplayRun(spec, store, stream, recipe, spans)
             windows, decisions = _go(settings, run_id, course, lanes_of, options, progress)
-            progress.update(0.95, "Comparing the policies")
+            progress.update(0.95, Message("Comparing the policies"))
             record, answer, summary = _record(
                 course, options, lanes_of, windows, decisions, changed
             )
@@ -298,9 +300,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
 
 
 def _policies(options: Options) -> dict[str, Policy]:
-    """Return the policies by their titles; doing nothing comes first, requested or not."""
+    """Return the policies by their codes; doing nothing comes first, requested or not."""
     others = [policy for policy in options.policies if policy.strategy != "none"]
-    return {replay.titled(policy): policy for policy in (Policy(), *others)}
+    return {replay.policy_code(policy): policy for policy in (Policy(), *others)}
 
 
 def _go(
@@ -314,9 +316,12 @@ def _go(
     """Replay the windows for all policies in parallel; return windows and decisions."""
     spans, stream = course.spans, course.stream
     start = float(stream.moments[spans[0].first - 1])
-    progress.update(0.03, f"Training on {spans[0].first:,} rows, until {day_of(start)}")
+    progress.update(
+        0.03,
+        Message("Training on {rows:,} rows until {day}", rows=spans[0].first, day=day_of(start)),
+    )
     first = course.trained(-1, start, spans[0].first)
-    lanes = [_Lane(title, policy, first) for title, policy in policies.items()]
+    lanes = [_Lane(code, policy, first) for code, policy in policies.items()]
     windows: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
     began, reported_at, since = time.monotonic(), 0.0, start
@@ -334,7 +339,13 @@ def _go(
             reported_at = time.monotonic()
         done = (place + 1) / len(spans)
         progress.update(
-            0.05 + 0.9 * done, f"{day_of(span.end)}: window {place + 1} of {len(spans)}"
+            0.05 + 0.9 * done,
+            Message(
+                "{end}: window {number} of {windows}",
+                end=day_of(span.end),
+                number=place + 1,
+                windows=len(spans),
+            ),
         )
         if options.speed:
             wait = began + (place + 1) / options.speed - time.monotonic()
@@ -362,7 +373,7 @@ def _step(
         seconds, rows = lane.champion.seconds, lane.champion.rows
     key = champion.version, place
     window = {
-        "policy": lane.title,
+        "policy": lane.code,
         "window": span.name,
         "begin": span.begin,
         "end": span.end,
@@ -381,12 +392,12 @@ def _step(
         "seconds": seconds,
     }
     decision = {
-        "policy": lane.title,
+        "policy": lane.code,
         "window": span.name,
         "at": span.end,
         "decision": decided.code,
         "title": decided.title,
-        "reasons": " ".join(decided.reasons),
+        "reasons": sentences(*decided.reasons),
         "todo": decided.todo,
         "is_retrained": is_new,
         "version": lane.champion.version,
@@ -397,9 +408,9 @@ def _step(
 
 
 def _losses(course: _ReplayRun, windows: pd.DataFrame) -> Iterator[tuple[str, Floats]]:
-    for title, part in windows.groupby("policy", sort=False):
+    for code, part in windows.groupby("policy", sort=False):
         own = [course.losses[version, place] for place, version in enumerate(part["version"])]
-        yield str(title), np.concatenate(own)
+        yield str(code), np.concatenate(own)
 
 
 def _record(
@@ -409,7 +420,7 @@ def _record(
     windows: pd.DataFrame,
     decisions: pd.DataFrame,
     changed: Any,
-) -> tuple[dict[str, Any], str, pd.DataFrame]:
+) -> tuple[dict[str, Any], Words, pd.DataFrame]:
     """Return the contents of the run, the conclusion, and the table of policies."""
     first = course.spans[0].first
     baseline = next(iter(policies))
@@ -429,8 +440,8 @@ def _record(
     record = {
         "params": {
             "features_used": ",".join(course.recipe.features),
-            "candidate_title": kinds.title(options.candidate),
-            "drift": options.injection.text if options.injection else "none",
+            "candidate_title": str(kinds.title(options.candidate)),
+            "drift": str(options.injection.text) if options.injection else "none",
             "from": day_of(moments[0]),
             "until": day_of(moments[-1]),
         },

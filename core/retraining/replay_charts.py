@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.platform.messages import Message, _
+from core.retraining.simulation import titled
 from core.stats.charts import style
 
 if TYPE_CHECKING:
     import altair as alt
 
-ALARM, RETRAINED = "alarm", "retrained"
+# code -> name in the legend, shape, column and size
+MARKS = {
+    "alarm": (Message("alarm"), "cross", "is_alarm", 70),
+    "retrained": (Message("retrained"), "triangle-up", "is_retrained", 130),
+}
 
 
 def log_loss(
@@ -24,8 +30,8 @@ def log_loss(
     Parameters
     ----------
     windows : DataFrame
-        A row per policy and window: policy, window, end (seconds since 1970), rows, log_loss,
-        is_alarm, is_retrained.
+        A row per policy and window: policy (a code, as from `simulation.policy_code`), window,
+        end (seconds since 1970), rows, log_loss, is_alarm, is_retrained.
     drift_begin : float, optional
         When drift was injected, seconds since 1970; drawn as a rule.
 
@@ -38,7 +44,9 @@ def log_loss(
     300
     """
     policies = windows["policy"].unique().tolist()
-    return _over_time(windows, policies, "log_loss", "Log loss of the window", drift_begin, title)
+    return _over_time(
+        windows, policies, "log_loss", _("Log loss of the window"), drift_begin, title
+    )
 
 
 def gain(
@@ -69,7 +77,7 @@ def gain(
     # a window is identified by its end
     table = windows.assign(gain=(windows["end"].map(base) - windows["log_loss"]).round(12))
     table = table[table["policy"] != baseline]
-    name = f"Less log loss than “{baseline}”"
+    name = _("Reduction of log loss against “{baseline}”", baseline=titled(baseline))
     policies = windows["policy"].unique().tolist()
     return _over_time(table, policies, "gain", name, drift_begin, title)
 
@@ -84,38 +92,43 @@ def _over_time(
 ) -> alt.LayerChart:
     import altair as alt
 
-    table = windows.assign(time=pd.to_datetime(windows["end"], unit="s"))
+    titles = {policy: str(titled(policy)) for policy in policies}
+    table = windows.assign(
+        time=pd.to_datetime(windows["end"], unit="s"), policy=windows["policy"].map(titles)
+    )
     scale = alt.Scale(
-        domain=policies, range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
+        domain=list(titles.values()), range=[style.CATEGORIES[i % 6] for i in range(len(policies))]
     )
     colour = alt.Color("policy:N", title=None, scale=scale, legend=style.legend(2))
     x = alt.X("time:T", title=None, axis=alt.Axis(format="%Y-%m", labelOverlap=True))
     y = alt.Y(f"{column}:Q", title=name, scale=alt.Scale(zero=column == "gain", nice=True))
     tooltip: list[Any] = [
-        alt.Tooltip("policy:N", title="Policy"),
-        alt.Tooltip("window:N", title="Window"),
-        alt.Tooltip("time:T", title="Ends", format="%Y-%m-%d"),
-        alt.Tooltip("rows:Q", title="Rows", format=","),
+        alt.Tooltip("policy:N", title=_("Policy")),
+        alt.Tooltip("window:N", title=_("Window")),
+        alt.Tooltip("time:T", title=_("Ends"), format="%Y-%m-%d"),
+        alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         alt.Tooltip(f"{column}:Q", title=name, format=".4f"),
     ]
     layers = (
-        [] if column == "log_loss" else [style.rule("y", 0.0, "no difference", in_legend=False)]
+        [] if column == "log_loss" else [style.rule("y", 0.0, _("no difference"), in_legend=False)]
     )
-    for place, policy in enumerate(policies):
+    for place, policy in enumerate(titles.values()):
         base = alt.Chart(table[table["policy"] == policy]).encode(
             x=x, y=y, color=colour, tooltip=tooltip
         )
         layers.append(base.mark_line(strokeWidth=max(7 - 2 * place, 1.5), opacity=1))
-    marks = {ALARM: ("cross", "is_alarm", 70), RETRAINED: ("triangle-up", "is_retrained", 130)}
     shapes = alt.Shape(
         "what:N",
         title=None,
-        scale=alt.Scale(domain=list(marks), range=[shape for shape, _, _ in marks.values()]),
+        scale=alt.Scale(
+            domain=[str(label) for label, *_rest in MARKS.values()],
+            range=[shape for _label, shape, *_rest in MARKS.values()],
+        ),
         legend=alt.Legend(orient="top", symbolFillColor=style.PALETTE["line"], symbolSize=90),
     )
     parts = [
-        table[table[flag].astype(bool)].assign(what=label, size=size)
-        for label, (_, flag, size) in marks.items()
+        table[table[flag].astype(bool)].assign(what=str(label), size=size)
+        for label, _shape, flag, size in MARKS.values()
     ]
     marked = pd.concat(parts, ignore_index=True)
     layers.append(
@@ -127,12 +140,12 @@ def _over_time(
             color=colour,
             shape=shapes,
             size=alt.Size("size:Q", scale=None),
-            tooltip=[*tooltip, alt.Tooltip("what:N", title="What")],
+            tooltip=[*tooltip, alt.Tooltip("what:N", title=_("Event"))],
         )
     )
     if drift_begin is not None:
         begin = pd.DataFrame(
-            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": ["drift put in"]}
+            {"time": [pd.Timestamp(drift_begin, unit="s")], "text": [_("injected drift")]}
         )
         key = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolSize=250)
         layers.append(

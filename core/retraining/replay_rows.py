@@ -12,6 +12,7 @@ from core.data import snapshots, split
 from core.platform import model_store, project
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.retraining import injection as drifts
 from core.retraining import simulation as replay
@@ -49,7 +50,9 @@ def rows_and_windows(
 ) -> tuple[pd.DataFrame, list[Span]]:
     """Return the replayed rows in order, and the windows after the first training."""
     if fault := spec.fault_of(features):
-        raise InputError(f"These features cannot be used: {fault}. Choose others.")
+        raise InputError(
+            Message("These features cannot be used: {fault}. Choose others.", fault=fault)
+        )
     rows, moments = in_order(raw, spec, options.rows)
     column = options.window_column
     by = options.window
@@ -58,7 +61,11 @@ def rows_and_windows(
         if column is None:
             by = "year"
         elif column not in rows:
-            raise InputError(f"The project has no column '{column}' to cut windows by.")
+            raise InputError(
+                Message(
+                    "The project has no column '{column}' to cut the windows by.", column=column
+                )
+            )
     names = rows[column] if by == "column" else pd.Series(dtype=object)
     how = {"by": by, "rows": options.window_rows}
     if options.train_until is not None:
@@ -70,8 +77,14 @@ def rows_and_windows(
         first = replay.first_of(moments, names, windows=options.train_windows, **how)  # type: ignore[arg-type]
     if not 0 < first < len(rows):
         raise InputError(
-            f"The first training would take {first:,} of {len(rows):,} rows, from "
-            f"{rows[spec.time].iloc[0]} to {rows[spec.time].iloc[-1]}. Leave rows on both sides."
+            Message(
+                "The first training would take {first:,} of {rows:,} rows, from {begin} to "
+                "{end}. Leave rows on both sides.",
+                first=first,
+                rows=len(rows),
+                begin=str(rows[spec.time].iloc[0]),
+                end=str(rows[spec.time].iloc[-1]),
+            )
         )
     return rows, replay.cut(moments, first, names=names, **how)  # type: ignore[arg-type]
 

@@ -23,6 +23,7 @@ import psutil
 from core.platform import set_aside, storage
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.process import Process, is_alive
 from core.predictions_log import labels as late_labels
@@ -77,7 +78,13 @@ def opened(settings: Settings, run_id: str) -> Iterator[Settings]:
         owner = {"pid": os.getpid(), "created": psutil.Process().create_time()}
         storage.write_json(place / _OWNER, owner)
     except OSError as error:
-        raise StoreError(f"The store of the replay cannot be made in {place}: {error}.") from error
+        raise StoreError(
+            Message(
+                "The store of the replay cannot be created in {place}: {error}.",
+                place=str(place),
+                error=str(error),
+            )
+        ) from error
     try:
         # wherever the user's log is, the replay's is a separate file
         yield settings.model_copy(update={"home": place, "predictions_url": None})
@@ -100,8 +107,14 @@ def check_size(rows: int, policies: int) -> None:
     """
     if rows * policies > MOST_PREDICTIONS:
         raise InputError(
-            f"{rows:,} rows under {policies} policies may make {rows * policies:,} predictions; a "
-            f"replay keeps at most {MOST_PREDICTIONS:,}. Compare fewer policies, or fewer rows."
+            Message(
+                "{rows:,} rows under {policies} policies may make {predictions:,} predictions; a "
+                "replay keeps at most {most:,}. Compare fewer policies, or fewer rows.",
+                rows=rows,
+                policies=policies,
+                predictions=rows * policies,
+                most=MOST_PREDICTIONS,
+            )
         )
 
 
@@ -218,7 +231,9 @@ def remove(settings: Settings, run_id: str) -> None:
         # an unreadable store may be removed on a person's request
         is_open = _is_open(place)
     if is_open:
-        raise InputError("This replay is still running. Cancel it first; its store goes with it.")
+        raise InputError(
+            Message("This replay is still running. Cancel it first; its store goes with it.")
+        )
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -239,7 +254,9 @@ def _is_open(place: Path) -> bool:
     try:
         return is_alive(Process(int(owner["pid"]), float(owner["created"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{_OWNER} of the replay {place.name} is damaged.") from error
+        raise StoreError(
+            Message("{owner} of the replay {name} is damaged.", owner=_OWNER, name=place.name)
+        ) from error
 
 
 def _may_be_open(place: Path) -> bool:
@@ -255,7 +272,7 @@ def _home(settings: Settings) -> Path:
 
 def _folder(settings: Settings, run_id: str) -> Path:
     if not _RUN_ID.fullmatch(run_id):
-        raise InputError("A replay is named by its run: 32 hexadecimal digits.")
+        raise InputError(Message("A replay is named by its run: 32 hexadecimal digits."))
     return _home(settings) / run_id
 
 

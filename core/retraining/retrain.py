@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,6 +15,7 @@ from core.monitoring.records import ReportRun
 from core.platform import clock, config, model_store, project, set_aside, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message, Words, sentences
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion, RunInfo
@@ -22,6 +23,7 @@ from core.registry import promote
 from core.retraining import policy, policy_evidence, policy_store
 from core.retraining.policy import Decision, Policy
 from core.retraining.policy_evidence import Window
+from core.retraining.policy_settings import STRATEGIES
 from core.retraining.records import DecisionRun
 from core.training import train
 
@@ -62,13 +64,15 @@ class Options(config.Options):
     @classmethod
     def _is_a_reason(cls, value: str | None) -> str | None:
         if value is not None and len(value.strip()) < MIN_REASON:
-            raise ValueError(f"write a reason of {MIN_REASON} characters or more")
+            raise ValueError(
+                Message("write a reason of {min_reason} characters or more", min_reason=MIN_REASON)
+            )
         return value.strip() if value is not None else None
 
     @model_validator(mode="after")
     def _only_a_person_has_reasons(self) -> Options:
         if self.reason is not None and self.trigger != "person":
-            raise ValueError("only a person retrains by a reason; others follow the policy")
+            raise ValueError(Message("only a person gives a reason; others follow the policy"))
         return self
 
 
@@ -86,7 +90,7 @@ class Result:
 
     run_id: str
     decision: str
-    title: str
+    title: Words
     version: str = ""
     gate: str = ""
     is_promoted: bool = False
@@ -104,7 +108,7 @@ class State:
         Those that its last retraining was based on.
     retrained_at : float or None
         Time of that retraining, seconds since 1970.
-    waiting : str or None
+    waiting : Message or None
         Name of a challenger that passed the gate and waits for a person.
     waiting_run : str or None
         The run that trained it.
@@ -114,21 +118,21 @@ class State:
     windows: tuple[Window, ...]
     used: frozenset[str]
     retrained_at: float | None
-    waiting: str | None
+    waiting: Words | None
     waiting_run: str | None = None
 
 
 class _Part(Progress):
     """A section of a progress: inner steps report 0 to 1 of theirs, and not their runs."""
 
-    def __init__(self, outer: Progress, begin: float, end: float, name: str) -> None:
+    def __init__(self, outer: Progress, begin: float, end: float, name: Message) -> None:
         self.job_id = outer.job_id
         self._outer, self._begin, self._end, self._name = outer, begin, end, name
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: Words) -> None:
         share = min(max(fraction, 0.0), 1.0)
         done = self._begin + (self._end - self._begin) * share
-        self._outer.update(done, f"{self._name}: {text}")
+        self._outer.update(done, Message("{step}: {progress}", step=self._name, progress=text))
 
 
 def state(settings: Settings, spec: ProjectSpec) -> State:
@@ -156,7 +160,7 @@ def state(settings: Settings, spec: ProjectSpec) -> State:
         tuple(separate),
         used,
         retrained_at,
-        f"Version {waiting.version}, which the gate let pass," if waiting else None,
+        Message("Version {version}", version=waiting.version) if waiting else None,
         last.run_id if waiting and last else None,
     )
 
@@ -249,14 +253,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
 
     def waits() -> None:
-        progress.update(0.0, "Waiting for another retraining to end")
+        progress.update(0.0, Message("Waiting for another retraining to end"))
 
     with (
         policy_store.turn(settings, waits),
         tracking.step_run(settings, "retrain", options, progress) as run_id,
     ):
         began = time.perf_counter()
-        progress.update(0.02, "Reading the reports")
+        progress.update(0.02, Message("Reading the reports"))
         by = policy_store.load(settings) if options.policy is None else options.policy
         standing = state(settings, spec)
         decision = _decided(options, decide(settings, by, standing))
@@ -288,9 +292,9 @@ def _retrain(
         tracking.log(settings, run_id, Record(tags=done.write()))
 
     with storage.prepared_put_back(settings):
-        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, "Preparing"))
+        prepared = prepare.run(settings, sets, _Part(progress, 0.05, 0.25, Message("Preparing")))
         note(DecisionRun(prepare_run=prepared.run_id))
-        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, "Training"))
+        trained = train.run(settings, recipe, _Part(progress, 0.25, 0.8, Message("Training")))
     note(DecisionRun(train_run=trained.run_id, challenger=trained.version))
     itself = by.promotes == "itself"
     judged = promote.run(
@@ -298,14 +302,21 @@ def _retrain(
         promote.Options(
             action="gate",
             challenger=trained.version,
-            reason=f"Retrained from version {champion.version}: {decision.title}."[:2000],
-            decided_by=options.decided_by if options.reason else f"policy: {by.strategy}",
+            decided_by=options.decided_by,
             dry_run=not itself,
         ),
-        _Part(progress, 0.8, 0.98, "Asking the gate"),
+        _Part(progress, 0.8, 0.98, Message("Evaluating the gate")),
+        reason=Message(
+            "Retrained from version {version}: {title}.",
+            version=champion.version,
+            title=decision.title,
+        ),
+        decided_by=None
+        if options.reason
+        else Message("policy: {strategy}", strategy=STRATEGIES[by.strategy][0]),
     )
     is_promoted = itself and judged.decision == "promote"
-    kinds, by_kind = _by_kind(settings, spec, judged.run_id)
+    table, by_kind = _by_kind(settings, spec, judged.run_id)
     note(
         DecisionRun(
             gate_run=judged.run_id, gate=judged.decision, gate_text=judged.text, by_kind=by_kind
@@ -320,15 +331,17 @@ def _retrain(
         "log_loss_test": trained.log_loss_test,
     }
     is_sample = bool(fitted and fitted.is_sample)
-    tables = {} if kinds.empty else {"by_kind": kinds}
+    tables = {} if table.empty else {"by_kind": table}
     tracking.log(settings, run_id, Record(metrics=metrics, tables=tables, is_sample=is_sample))
     _cost(settings, run_id, began)
-    then = {
-        "promote": "is the champion now" if is_promoted else "waits for a person to promote it",
-        "hold": "is held back by the gate",
-        "refuse": "is refused by the gate",
+    new = {"version": trained.version}
+    title = {
+        "promote": Message("Version {version} was trained and is the champion now", **new)
+        if is_promoted
+        else Message("Version {version} was trained and waits for a person to promote it", **new),
+        "hold": Message("Version {version} was trained and is held back by the gate", **new),
+        "refuse": Message("Version {version} was trained and is refused by the gate", **new),
     }[judged.decision]
-    title = f"Version {trained.version} was trained and {then}"
     return Result(run_id, "retrain", title, trained.version, judged.decision, is_promoted)
 
 
@@ -336,13 +349,13 @@ def _decided(options: Options, decision: Decision) -> Decision:
     """Return the policy's decision, or a person's instead."""
     if options.reason is None:
         return decision
-    policy_says = f"The policy says: {decision.title}."
+    policy_says = Message("By the policy: {title}.", title=decision.title)
     return Decision(
         "retrain",
-        f"{options.decided_by} asks for it",
+        Message("Requested by {decided_by}", decided_by=options.decided_by),
         (options.reason, policy_says, *decision.reasons),
         decision.evidence,
-        "The gate is asked about the challenger.",
+        Message("The challenger goes through the gate."),
     )
 
 
@@ -377,7 +390,7 @@ def _record(
             tags=DecisionRun(
                 decision=decision.code,
                 decision_title=decision.title,
-                reason=" ".join(decision.reasons),
+                reason=sentences(*decision.reasons),
                 todo=decision.todo,
                 evidence=decision.evidence,
                 trigger=options.trigger,
@@ -389,7 +402,7 @@ def _record(
                 report=options.report,
             ).write(),
             tables={"windows": pd.DataFrame(rows), "reasons": reasons},
-            documents={"decision": asdict(decision)},
+            documents={"decision": vars(decision)},
             is_sample=standing.champion.is_sample,
         ),
     )
@@ -431,8 +444,11 @@ def _recipe(
     trained = tracking.run(settings, champion.trained_by)
     if trained is None or trained.step != "train":
         raise NotReadyError(
-            f"Version {champion.version} was not trained here, so its training cannot be "
-            "repeated. Train a challenger on the page Train."
+            Message(
+                "Version {version} was not trained here, so its training cannot be repeated. "
+                "Train a challenger on the page Train.",
+                version=champion.version,
+            )
         )
     sets = _options(settings, prepare.Options, trained.params.get("prepared_by", ""))
     recipe = _options(settings, train.Options, trained.run_id)
@@ -455,8 +471,12 @@ def _recipe(
         )
     except ValidationError as error:
         raise NotReadyError(
-            f"Version {champion.version} was trained with choices that this app does not take: "
-            f"{config.sentence(error)} Train a challenger on the page Train."
+            Message(
+                "Version {version} was trained with options that this app does not accept: "
+                "{error} Train a challenger on the page Train.",
+                version=champion.version,
+                error=config.sentence(error),
+            )
         ) from error
 
 
@@ -466,14 +486,16 @@ def _options(settings: Settings, kind: type[config.Options], run_id: str) -> dic
         path = tracking.artifact(settings, run_id, "settings.json")
     except CourtsideError as error:
         raise NotReadyError(
-            "The run that made the champion does not tell its choices, so it cannot be repeated. "
-            "Train a challenger on the page Train."
+            Message(
+                "The run that trained the champion does not record its options, so it cannot be "
+                "repeated. Train a challenger on the page Train."
+            )
         ) from error
     stored = json.loads(path.read_text(encoding="utf-8"))["options"]
     return {name: value for name, value in stored.items() if name in kind.model_fields}
 
 
-def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.DataFrame, str]:
+def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.DataFrame, Words]:
     """Return the gate's results on each kind of row, as a table and in a sentence."""
     try:
         slices = tracking.table(settings, gate_run, "slices")
@@ -483,8 +505,13 @@ def _by_kind(settings: Settings, spec: ProjectSpec, gate_run: str) -> tuple[pd.D
     if kinds.empty:
         return kinds, ""
     parts = [
-        f"{row['value']}: log loss {row['log_loss_champion']:.4f} before, "
-        f"{row['log_loss_challenger']:.4f} after ({int(row['rows']):,} rows)"
+        Message(
+            "{kind}: log loss {before:.4f} before, {after:.4f} after ({rows:,} rows).",
+            kind=str(row["value"]),
+            before=float(row["log_loss_champion"]),
+            after=float(row["log_loss_challenger"]),
+            rows=int(row["rows"]),
+        )
         for row in kinds.to_dict("records")
     ]
-    return kinds.reset_index(drop=True), f"{'; '.join(parts)}."
+    return kinds.reset_index(drop=True), sentences(*parts)

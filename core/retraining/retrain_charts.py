@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats import forecast
 from core.stats.charts import style
 from core.stats.forecast import Trend
@@ -89,20 +90,22 @@ def trend(
             x=x,
             y=y,
             tooltip=[
-                alt.Tooltip("time:T", title="Window", format="%Y-%m-%d %H:%M"),
+                alt.Tooltip("time:T", title=_("Window"), format="%Y-%m-%d %H:%M"),
                 alt.Tooltip("value:Q", title=name, format=".4f"),
-                alt.Tooltip("run:N", title="Report"),
+                alt.Tooltip("run:N", title=_("Report")),
             ],
         )
     )
     layers += [
-        alt.Chart(pd.DataFrame({"value": [limit], "text": [f"alert limit {limit:.4g}"]}))
+        alt.Chart(
+            pd.DataFrame({"value": [limit], "text": [_("alert limit {limit:.4g}", limit=limit)]})
+        )
         .mark_rule(color=style.PALETTE["alert"], strokeWidth=2)
         .encode(y=y, tooltip=alt.Tooltip("text:N"))
         for limit in (low, high)
         if limit is not None
     ]
-    return style.finish(layers, title, f"{name} of each window")
+    return style.finish(layers, title, _("{name} of each window", name=name))
 
 
 def _moments(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words, plural, sentences
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.retraining.injection import DAY
 from core.retraining.policy import Policy
@@ -37,12 +38,14 @@ FOLDS = 5
 DRAWS = 200
 # Limits are learned for window sizes in steps of this factor; the next smaller size applies.
 SIZE_STEP = 1.5
+# The policy that others are compared with: no retraining.
+BASELINE = "none"
 # name of each strategy in titles
 STRATEGIES = {
-    "none": "Never",
-    "reactive": "Reactive",
-    "predictive": "Predictive",
-    "calendar": "Calendar",
+    "none": Message("Never"),
+    "reactive": Message("Reactive"),
+    "predictive": Message("Predictive"),
+    "calendar": Message("Calendar"),
 }
 
 
@@ -158,21 +161,39 @@ class Report:
         return bool(self.codes("alert", "performance"))
 
 
-def titled(policy: Policy) -> str:
-    """Return the name of a policy in tables and charts.
+def policy_code(policy: Policy) -> str:
+    """Return the code of a policy in tables and charts; `titled` puts it into words.
 
     Examples
     --------
-    >>> titled(Policy()), titled(Policy(strategy="reactive", k=2, n=3))
-    ('Never', 'Reactive (2 of 3)')
+    >>> policy_code(Policy()), policy_code(Policy(strategy="reactive", k=2, n=3))
+    ('none', 'reactive:2:3')
     """
-    how = {
-        "none": "",
-        "reactive": f" ({policy.k} of {policy.n})",
-        "predictive": f" ({policy.horizon_days:g} days ahead)",
-        "calendar": f" (every {policy.every_days:g} days)",
-    }
-    return STRATEGIES[policy.strategy] + how[policy.strategy]
+    numbers = {
+        "none": (),
+        "reactive": (policy.k, policy.n),
+        "predictive": (policy.horizon_days,),
+        "calendar": (policy.every_days,),
+    }[policy.strategy]
+    return ":".join([policy.strategy, *(f"{number:g}" for number in numbers)])
+
+
+def titled(code: str) -> Words:
+    """Return the name of a policy by its code; another text as it is.
+
+    Examples
+    --------
+    >>> str(titled("none")), str(titled("reactive:2:3")), titled("gone")
+    ('Never', 'Reactive (2 of 3)', 'gone')
+    """
+    strategy, *numbers = code.split(":")
+    if strategy == "reactive" and len(numbers) == 2:
+        return Message("Reactive ({k} of {n})", k=numbers[0], n=numbers[1])
+    if strategy == "predictive" and len(numbers) == 1:
+        return Message("Predictive ({days:g} days ahead)", days=float(numbers[0]))
+    if strategy == "calendar" and len(numbers) == 1:
+        return Message("Calendar (every {days:g} days)", days=float(numbers[0]))
+    return STRATEGIES.get(code, code)
 
 
 def moments_of(values: pd.Series[Any]) -> Floats:
@@ -193,8 +214,12 @@ def moments_of(values: pd.Series[Any]) -> Floats:
     parsed = pd.to_datetime(values, utc=True, errors="coerce", format=form)
     if parsed.isna().any():
         raise InputError(
-            f"{int(parsed.isna().sum()):,} rows have no moment in '{values.name}'. A replay needs "
-            "one for each row."
+            plural(
+                "{count:,} row has no time in '{column}'. A replay needs one for each row.",
+                "{count:,} rows have no time in '{column}'. A replay needs one for each row.",
+                int(parsed.isna().sum()),
+                column=str(values.name),
+            )
         )
     return ((parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
 
@@ -212,7 +237,7 @@ def coded(features: pd.DataFrame, texts: Sequence[str]) -> pd.DataFrame:
     """
     numeric = features.copy()
     for name in texts:
-        codes, _ = pd.factorize(features[name], sort=True)
+        codes = pd.factorize(features[name], sort=True)[0]
         numeric[name] = np.where(codes < 0, np.nan, codes)
     return numeric
 
@@ -278,16 +303,25 @@ def cut(
         if len(set(known)) < len(known):
             twice = next(name for name in known if known.count(name) > 1)
             raise InputError(
-                f"'{values.name}' is no division of time: {twice} comes back after other values. "
-                "Cut the windows by month, year or rows."
+                Message(
+                    "'{column}' does not divide time: {twice} recurs after other values. Cut the "
+                    "windows by month, year or rows.",
+                    column=str(values.name),
+                    twice=twice,
+                )
             )
         starts = [max(start, first) for start in all_starts if start >= first]
         starts = starts if starts and starts[0] == first else [first, *starts]
         labels = [values.iloc[start] for start in starts]
     if not MIN_WINDOWS <= len(starts) <= MOST_WINDOWS:
         raise InputError(
-            f"The rows after the first training make {len(starts)} windows; a replay needs "
-            f"{MIN_WINDOWS} to {MOST_WINDOWS:,}. Choose other windows, or another first training."
+            Message(
+                "The rows after the first training give {windows:,} windows; a replay needs "
+                "{fewest} to {most:,}. Choose other windows, or another first training.",
+                windows=len(starts),
+                fewest=MIN_WINDOWS,
+                most=MOST_WINDOWS,
+            )
         )
     ends = [*starts[1:], count]
     return [
@@ -312,8 +346,12 @@ def first_of(moments: Floats, names: pd.Series[Any], *, windows: int, by: str, r
     spans = cut(moments, 0, by=by, rows=rows, names=names)
     if windows >= len(spans):
         raise InputError(
-            f"There are {len(spans)} windows in all; the first training cannot take {windows} of "
-            "them. Choose fewer."
+            Message(
+                "There are {all} windows in all; the first training cannot take {windows} of them. "
+                "Choose fewer.",
+                all=len(spans),
+                windows=windows,
+            )
         )
     return spans[windows].first
 
@@ -345,9 +383,16 @@ def train(
     fewest = int(np.bincount(labels, minlength=2).min())
     if count < MIN_TRAIN or fewest < FOLDS:
         raise InputError(
-            f"By {_day(at)} only {count:,} labels are known, {fewest:,} of the rarer class; a "
-            f"model needs {MIN_TRAIN}, and {FOLDS} of each class. Have the first training take "
-            "more rows, or labels come sooner."
+            Message(
+                "By {day} only {labels:,} labels are known, {fewest:,} of the rarer class; a "
+                "model needs {min_train}, and {folds} of each class. Let the first training take "
+                "more rows, or labels arrive sooner.",
+                day=_day(at),
+                labels=count,
+                fewest=fewest,
+                min_train=MIN_TRAIN,
+                folds=FOLDS,
+            )
         )
 
     def new_estimator() -> Unfitted:
@@ -370,7 +415,11 @@ def train(
         estimator = new_estimator().fit(codes, labels)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{recipe.kind}' cannot be fitted on these rows: {reason}") from error
+        raise InputError(
+            Message(
+                "'{kind}' cannot be fitted on these rows: {reason}", kind=recipe.kind, reason=reason
+            )
+        ) from error
     reference = (
         stream.features[known]
         .reset_index(drop=True)
@@ -395,7 +444,12 @@ def forecast(champion: Champion, codes: pd.DataFrame) -> Floats:
 
 
 def judge(
-    champion: Champion, recipe: Recipe, current: pd.DataFrame, labelled: pd.DataFrame, *, name: str
+    champion: Champion,
+    recipe: Recipe,
+    current: pd.DataFrame,
+    labelled: pd.DataFrame,
+    *,
+    name: Words,
 ) -> Report:
     """Compare a window with the champion's reference, using what is known at its end.
 
@@ -406,7 +460,7 @@ def judge(
     labelled : DataFrame
         Probability and label of rows that this champion scored and whose labels arrived in
         the window; with a delay they are older than the window.
-    name : str
+    name : Message
         Name of the window.
     """
     reference = champion.reference
@@ -572,7 +626,7 @@ def compare(
     return pd.DataFrame(compared)
 
 
-def answer(summary: pd.DataFrame, *, baseline: str) -> str:
+def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     """Return in a sentence or two whether any policy was worth it.
 
     Parameters
@@ -582,72 +636,92 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> str:
 
     Examples
     --------
-    >>> summary = pd.DataFrame({"policy": ["Never", "Calendar"], "log_loss": [0.65, 0.63],
+    >>> summary = pd.DataFrame({"policy": ["none", "calendar:90"], "log_loss": [0.65, 0.63],
     ...     "gain": [0, 0.02], "gain_low": [0, 0.01], "gain_high": [0, 0.03],
     ...     "retrainings": [0, 3], "detection_days": np.nan, "false_alarms": np.nan})
-    >>> answer(summary, baseline="Never")
-    'Calendar beat doing nothing: log loss 0.6300 against 0.6500, 0.0200 less (95% interval 0.0100 \
-to 0.0300), for 3 retrainings.'
+    >>> str(answer(summary, baseline="none"))
+    'Calendar (every 90 days) beats no retraining: log loss 0.6300 instead of 0.6500, 0.0200 lower \
+(95% interval 0.0100 to 0.0300), with 3 retrainings.'
     """
     base = summary[summary["policy"] == baseline].iloc[0]
     others = summary[summary["policy"] != baseline].sort_values("log_loss", kind="stable")
+    without = float(base["log_loss"])
     if others.empty:
-        return f"Without retraining the log loss was {base['log_loss']:.4f}.{_detected(summary)}"
+        alone = Message("Without retraining, the log loss was {log_loss:.4f}.", log_loss=without)
+        return sentences(alone, _detected(summary))
     better = others[others["gain_low"] > 0]
     worse = others[others["gain_high"] < 0]
     if len(better):
-        best = better.iloc[0]
-        sentence = (
-            f"{best['policy']} beat doing nothing: log loss {best['log_loss']:.4f} against "
-            f"{base['log_loss']:.4f}, {_span(best)}, for {_times(best['retrainings'])}."
-        )
+        found = [
+            Message(
+                "{policy} beats no retraining: log loss {log_loss:.4f} instead of {without:.4f}, "
+                "{difference:.4f} lower (95% interval {low:.4f} to {high:.4f}), with "
+                "{retrainings}.",
+                without=without,
+                **_figures_of(better.iloc[0]),
+            )
+        ]
     else:
-        tried = others[others["retrainings"] > 0]
-        sentence = (
-            f"No policy beat doing nothing: log loss {base['log_loss']:.4f} without retraining"
-        )
-        sentence += (
-            "; none of them retrained."
-            if tried.empty
-            else f"; the best that retrained, {tried.iloc[0]['policy']}, had "
-            f"{tried.iloc[0]['log_loss']:.4f}, {_span(tried.iloc[0])}, for "
-            f"{_times(tried.iloc[0]['retrainings'])}."
-        )
+        found = [
+            Message("No policy beats no retraining: log loss {log_loss:.4f}.", log_loss=without),
+            _best_retrained(others[others["retrainings"] > 0]),
+        ]
     if len(worse):
-        sentence += f" Worse than doing nothing: {', '.join(worse['policy'])}."
-    return sentence + _detected(summary)
+        named = [titled(code) for code in worse["policy"]]
+        found.append(Message("Worse than no retraining: {policies}.", policies=named))
+    return sentences(*found, _detected(summary))
 
 
-def _detected(summary: pd.DataFrame) -> str:
+def _best_retrained(tried: pd.DataFrame) -> Message:
+    if tried.empty:
+        return Message("None of them retrained.")
+    figures = _figures_of(tried.iloc[0])
+    if tried.iloc[0]["gain"] < 0:
+        return Message(
+            "The best that retrained, {policy}, had {log_loss:.4f}, {difference:.4f} higher (95% "
+            "interval {low:.4f} to {high:.4f}), with {retrainings}.",
+            **figures,
+        )
+    return Message(
+        "The best that retrained, {policy}, had {log_loss:.4f}, {difference:.4f} lower (95% "
+        "interval {low:.4f} to {high:.4f}), with {retrainings}.",
+        **figures,
+    )
+
+
+def _figures_of(row: pd.Series[Any]) -> dict[str, Any]:
+    """Return the parameters of a sentence about a policy; its difference as 0 or more."""
+    gain, low, high = (float(row[name]) for name in ("gain", "gain_low", "gain_high"))
+    return {
+        "policy": titled(str(row["policy"])),
+        "log_loss": float(row["log_loss"]),
+        "difference": abs(gain),
+        "low": low if gain >= 0 else -high,
+        "high": high if gain >= 0 else -low,
+        "retrainings": plural(
+            "{count:,} retraining", "{count:,} retrainings", int(row["retrainings"])
+        ),
+    }
+
+
+def _detected(summary: pd.DataFrame) -> Words:
     """Describe how long the drift lasted until the first alarm; empty without injected drift."""
     if summary["false_alarms"].isna().all():
         return ""
     days = summary["detection_days"].min()
     if days != days:
-        return " The drift that was put in raised no alarm."
+        return Message("The injected drift raised no alarm.")
     first = summary[summary["detection_days"] == days].iloc[0]
-    return (
-        f" The drift that was put in raised the first alarm after {days:,.0f} days and "
-        f"{first['detection_rows']:,.0f} rows."
+    return Message(
+        "The injected drift raised the first alarm after {days:,.0f} days and {rows:,.0f} rows.",
+        days=float(days),
+        rows=float(first["detection_rows"]),
     )
 
 
 def _columns(codes: str) -> set[str]:
     """Return the columns of input checks."""
     return {code.split(".", 1)[1] for code in codes.split(",") if "." in code}
-
-
-def _span(row: pd.Series[Any]) -> str:
-    if row["gain"] < 0:
-        return (
-            f"{-row['gain']:.4f} more (95% interval {-row['gain_high']:.4f} to "
-            f"{-row['gain_low']:.4f})"
-        )
-    return f"{row['gain']:.4f} less (95% interval {row['gain_low']:.4f} to {row['gain_high']:.4f})"
-
-
-def _times(count: float) -> str:
-    return "1 retraining" if count == 1 else f"{count:,.0f} retrainings"
 
 
 def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float]:
@@ -664,7 +738,7 @@ def mean_gain(differences: Floats, moments: Floats) -> tuple[float, float, float
     from scipy import stats
 
     mean = float(differences.mean())
-    _, place = np.unique(moments, return_inverse=True)
+    place = np.unique(moments, return_inverse=True)[1]
     sums = np.bincount(place, weights=differences - mean)
     if len(sums) < 2:
         return mean, -np.inf, np.inf

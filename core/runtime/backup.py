@@ -19,6 +19,7 @@ from core.jobs import chains, jobs, local_cluster, supervision
 from core.platform import state, storage
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
+from core.platform.messages import Message, Words
 from core.serving import endpoint, server, server_process
 
 FOLDER = "backups"
@@ -54,13 +55,13 @@ def size(settings: Settings) -> int:
     return sum(_size(path) for path in _own(settings))
 
 
-def untouched(settings: Settings) -> tuple[str, ...]:
+def untouched(settings: Settings) -> tuple[Words, ...]:
     """Return, in words, what a reset leaves alone because it is elsewhere."""
-    elsewhere = []
+    elsewhere: list[Words] = []
     if settings.tracking_uri and not settings.tracking_uri.startswith("sqlite:"):
-        elsewhere.append("the MLflow store, which is on a server of its own")
+        elsewhere.append(Message("the MLflow store, which is on a server of its own"))
     if settings.predictions_url:
-        elsewhere.append("the predictions log, which is in a database of its own")
+        elsewhere.append(Message("the predictions log, which is in a database of its own"))
     return tuple(elsewhere)
 
 
@@ -83,10 +84,17 @@ def ask(settings: Settings, restore: str | None = None) -> str:
     """
     chain = chains.current(settings)
     if jobs.active(settings) or (chain is not None and chain.state == "running"):
-        raise JobError("A job is under way. Wait until it is done, or cancel it; then reset.")
+        raise JobError(
+            Message("A job is under way. Wait until it is done, or cancel it; then reset.")
+        )
     known = {backup.name for backup in listed(settings)}
     if restore is not None and restore not in known:
-        raise StoreError(f"There is no backup {restore}. Reload the page to see those there are.")
+        raise StoreError(
+            Message(
+                "There is no backup {backup}. Reload the page to see the list of backups.",
+                backup=restore,
+            )
+        )
     base = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     name = next(name for name in _names(base) if name not in known)
     storage.write_json(_journal(settings), {"backup": name, "restore": restore})
@@ -121,8 +129,12 @@ def finish(settings: Settings) -> str | None:
         _journal(settings).unlink()
     except OSError as error:
         raise StoreError(
-            f"The reset could not be finished: {error.strerror} ({error.filename}). "
-            "Start the app again, and it goes on."
+            Message(
+                "The reset could not be finished: {reason} ({file}). Start the app again to "
+                "continue it.",
+                reason=error.strerror,
+                file=str(error.filename),
+            )
         ) from error
     return str(wanted["backup"])
 
@@ -136,7 +148,7 @@ def now(settings: Settings, restore: str | None = None) -> str:
         While an app of this home is open, or a job is queued or running.
     """
     if time.time() - supervision.last_beat(settings) < _SILENCE:
-        raise JobError("The app is open. Reset on its Overview page, or close it first.")
+        raise JobError(Message("The app is open. Reset on its Overview page, or close it first."))
     ask(settings, restore)
     name = finish(settings)
     assert name is not None

@@ -17,14 +17,16 @@ import time
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from core.platform import privacy, steps, store_faults
+from core.platform import messages, privacy, steps, store_faults
 from core.platform.config import PREFIX, Options, Settings, sentence
-from core.platform.errors import CourtsideError, InputError, StoreError, without_secrets
+from core.platform.errors import CourtsideError, InputError, StoreError, masked
+from core.platform.messages import Message, Words
 from core.platform.run_record import Progress
 
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -50,9 +52,9 @@ class _PrintedProgress(Progress):
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.run_id: str | None = None
-        self._last = ""
+        self._last: Words = ""
 
-    def update(self, fraction: float, text: str) -> None:
+    def update(self, fraction: float, text: Words) -> None:
         """Print the progress."""
         if not self.quiet and text != self._last:
             self._last = text
@@ -104,9 +106,19 @@ def main(arguments: Sequence[str]) -> int:
 def _done(
     name: str, given: argparse.Namespace, progress: _PrintedProgress
 ) -> tuple[int, dict[str, Any]]:
-    """Run the command, and return the exit code and the output."""
+    """Run the command, and return the exit code and the output, in the language of the settings."""
+    with ExitStack() as language:
+        code, answer = _ran(name, given, progress, language)
+        shown: dict[str, Any] = _in_words(answer)
+    return code, shown
+
+
+def _ran(
+    name: str, given: argparse.Namespace, progress: _PrintedProgress, language: ExitStack
+) -> tuple[int, dict[str, Any]]:
     try:
         settings = _settings(given)
+        language.enter_context(messages.speaking(settings.language))
         done = _COMMANDS[name](settings, given, progress) if name in OTHERS else None
         if done is None:
             done = _step(settings, name, _options(name, given, settings), progress)
@@ -121,8 +133,21 @@ def _done(
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
         if known is not None:
             return REFUSED, {"status": "refused", "command": name, "error": known.message}
-        reason = f"It met an unexpected fault. {type(error).__name__}: {error}"
-        return REFUSED, {"status": "failed", "command": name, "error": without_secrets(reason)}
+        reason = Message(
+            "The command failed unexpectedly. {error_type}: {error}",
+            error_type=type(error).__name__,
+            error=error,
+        )
+        return REFUSED, {"status": "failed", "command": name, "error": masked(reason)}
+
+
+def _in_words(value: Any) -> Any:
+    """Return an answer with its messages in words."""
+    if isinstance(value, Message):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _in_words(part) for name, part in value.items()}
+    return [_in_words(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 class _UsageError(Exception):
@@ -256,7 +281,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     environ = dict(os.environ)
     if given.home is not None:
         if not given.home.is_dir():
-            raise InputError(f"There is no folder {given.home}.")
+            raise InputError(Message("There is no folder {path}.", path=given.home))
         environ[f"{PREFIX}HOME"] = str(given.home)
     return Settings.load(environ)
 
@@ -290,7 +315,7 @@ def _options(name: str, given: argparse.Namespace, settings: Settings) -> Option
     try:
         return options(**values)
     except ValidationError as error:
-        raise _UsageError(sentence(error)) from error
+        raise _UsageError(str(sentence(error))) from error
 
 
 def _mapping(words: Sequence[str]) -> Any:
@@ -339,7 +364,8 @@ def _step(
     from core.serving.records import ServingRun
 
     result = _module(name).run(settings, options, progress)
-    answer: dict[str, Any] = {"result": dataclasses.asdict(result)}
+    # `asdict` takes messages apart too
+    answer: dict[str, Any] = {"result": messages.from_data(dataclasses.asdict(result))}
     run = tracking.run(settings, progress.run_id) if progress.run_id else None
     if run is not None:
         answer |= {"run": run.name, "run_id": run.run_id, "metrics": dict(run.metrics)}
@@ -391,7 +417,9 @@ def _documents(
         with privacy.umask(given.umask):
             given.out.write_bytes(content)
     except OSError as error:
-        raise InputError(f"{given.out} cannot be written: {error.strerror}.") from error
+        raise InputError(
+            Message("{path} cannot be written: {reason}.", path=given.out, reason=error.strerror)
+        ) from error
     return {
         "file": str(given.out),
         "bytes": len(content),
@@ -412,7 +440,7 @@ def _status(
     runs = {step: tracking.last_run(settings, step) for step in steps.RUN_NAMES}
     report = ReportRun.of(runs["monitor"]) if runs["monitor"] else ReportRun()
     return {
-        "project": spec.title,
+        "project": project.words(spec.title),
         "snapshot": snapshot.id if snapshot else None,
         "prepared": prepared.run_id if prepared else None,
         "champion": champion.version if champion else None,

@@ -37,6 +37,7 @@ from core.platform import clock, log_files, privacy, set_aside, state, steps
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, JobError, StoreError
 from core.platform.liveness import Pulse
+from core.platform.messages import Message, Words, sentences
 from core.platform.process import Process, cpu_seconds, end_children, lead_group, signal_group
 from core.serving import restarts
 
@@ -76,8 +77,8 @@ SWEEP = 2.0
 GRACE = 5.0
 CLEAN_UP_LIMIT = 30.0
 SEND_LIMIT = 90.0
-LOST = "The job's process ended before it was done (the app or machine was stopped)."
-STOPPED = "The background worker was stopped before the job was done."
+LOST = Message("The job's process ended before it was done (the app or machine was stopped).")
+STOPPED = Message("The background worker was stopped before the job was done.")
 # Exits after this long without a readable state and without jobs.
 BROKEN_SECONDS = 60.0
 ROTATE_SECONDS, TIDY_SECONDS = 30.0, 3600.0
@@ -93,7 +94,7 @@ class _Running:
     process: BaseProcess
     pid_created: float | None
     pulse: Pulse
-    ending: tuple[str, str] | None = None
+    ending: tuple[str, Words] | None = None
     kill_at: float | None = None
 
 
@@ -103,7 +104,7 @@ class _Cleaning:
 
     job_id: str
     outcome: str
-    reason: str
+    reason: Words
     process: BaseProcess | None
     deadline: float
 
@@ -154,7 +155,7 @@ class Supervisor:
         self.sender: BaseProcess | None = None
         self.sender_until = 0.0
         self.since = self.idle_from = time.time()
-        self.problem: str | None = None
+        self.problem: Words | None = None
         self.ready = False
         self.stopping = False
         self.retiring = False
@@ -372,7 +373,10 @@ class Supervisor:
             process = self._fork("core.runtime.worker:run_job", self.environ, job_id, self.target)
         except (OSError, EOFError) as error:
             _log.error("job %s cannot be started: %s", job_id, error)
-            reason = f"No process could be started for the job: {error or 'the server died'}."
+            reason = Message(
+                "No process could be started for the job: {reason}.",
+                reason=str(error) or Message("the server of processes died"),
+            )
             jobs.finish(self.settings, job_id, jobs.FAILED, error=reason)
             return
         created = supervision.process_created(process.pid or 0)
@@ -393,8 +397,8 @@ class Supervisor:
 
     def _end_unwanted(self) -> None:
         """End the processes of cancelled jobs, or of all jobs on exit."""
-        wanted_gone = dict.fromkeys(
-            jobs.to_cancel(self.settings), (jobs.CANCELLED, "The job was cancelled.")
+        wanted_gone: dict[str, tuple[str, Words]] = dict.fromkeys(
+            jobs.to_cancel(self.settings), (jobs.CANCELLED, Message("The job was cancelled."))
         )
         if self.stopping:
             others = dict.fromkeys((item.job_id for item in self.running), (jobs.FAILED, STOPPED))
@@ -434,7 +438,7 @@ class Supervisor:
             item.ending = (jobs.FAILED, STOPPED)
         self._begin_clean_up(item.job_id, *(item.ending or (jobs.FAILED, _why(code))))
 
-    def _begin_clean_up(self, job_id: str, outcome: str, reason: str) -> None:
+    def _begin_clean_up(self, job_id: str, outcome: str, reason: Words) -> None:
         process = None
         try:
             process = self._fork(self.clean_up, self.environ, job_id, outcome, reason)
@@ -485,11 +489,17 @@ class Supervisor:
         except (OSError, EOFError):
             if self.stopping or self.retiring:
                 return  # the fork server was stopped, see `run`
-            missing = {"all modules": "the server of processes died while it imported them"}
+            missing = {}
+            self.problem = Message(
+                "Jobs start slowly: the server of processes died while it imported the modules."
+            )
+            _log.error("%s", self.problem)
             self.context.set_forkserver_preload([])
         if missing:
-            lacking = "; ".join(f"{name} ({why})" for name, why in missing.items())
-            self.problem = f"Jobs start slowly, not imported beforehand: {lacking}."
+            self.problem = Message(
+                "Jobs start slowly, as these modules could not be imported: {modules}.",
+                modules=[f"{name} ({why})" for name, why in missing.items()],
+            )
             _log.error("%s", self.problem)
         _log.info("ready after %.1f s", time.monotonic() - start)
 
@@ -588,19 +598,21 @@ def _number(path: Path) -> int:
         return 0
 
 
-def _hung(seconds: float) -> str:
-    return (
-        f"The job's process did not answer for {seconds:.0f} seconds and was ended. Start it again."
+def _hung(seconds: float) -> Message:
+    return Message(
+        "The job's process did not answer for {seconds:.0f} s and was ended. Start it again.",
+        seconds=seconds,
     )
 
 
-def _why(code: int | None) -> str:
+def _why(code: int | None) -> Message:
     if code is not None and code < 0:
-        hint = " Memory may have run out." if -code == signal.SIGKILL else ""
-        return f"The job's process was killed (signal {-code}).{hint}"
+        killed = Message("The job's process was killed (signal {signal}).", signal=-code)
+        hint = Message("Memory may have run out.") if -code == signal.SIGKILL else ""
+        return sentences(killed, hint)
     if code == 0:
-        return "The job's process ended without a result."
-    return f"The job's process ended with code {code}."
+        return Message("The job's process ended without a result.")
+    return Message("The job's process ended with code {code}.", code=code)
 
 
 if __name__ == "__main__":

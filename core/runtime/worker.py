@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from core.jobs import heartbeat, jobs, supervision
 from core.platform import steps, store_faults
 from core.platform.config import Settings, sentence
-from core.platform.errors import CourtsideError, InputError, StoreError, without_secrets
+from core.platform.errors import CourtsideError, InputError, StoreError, masked, without_secrets
+from core.platform.messages import Message, Words
 from core.platform.run_record import Progress
 
 PAUSE = 0.1
@@ -36,14 +37,15 @@ class JobProgress(Progress):
         self.job_id = job_id
         self._settings = settings
         self._lock = threading.Lock()
-        self._next: tuple[float, str] | None = None
+        self._next: tuple[float, Words] | None = None
         self._timer: threading.Timer | None = None
         self._written = 0.0
 
-    def update(self, fraction: float, text: str) -> None:
-        """Report the progress: a fraction from 0 to 1 and a line of text."""
+    def update(self, fraction: float, text: Words) -> None:
+        """Report the progress: a fraction from 0 to 1 and a line of words."""
+        line = text.strip()[:500] if isinstance(text, str) else text
         with self._lock:
-            self._next = (min(max(fraction, 0.0), 1.0), text.strip()[:500])
+            self._next = (min(max(fraction, 0.0), 1.0), line)
             wait = self._written + PAUSE - time.monotonic()
             if wait <= 0:
                 self._write()
@@ -101,9 +103,13 @@ def run_job(environ: Mapping[str, str], job_id: str, target: str) -> None:
     except Exception as error:  # noqa: BLE001  every error must reach the person
         print(without_secrets(traceback.format_exc()), file=sys.stderr)  # noqa: T201
         known = store_faults.of_disk(error) if isinstance(error, OSError) else None
-        reason = f"The step met an unexpected fault. {type(error).__name__}: {error}"
-        reason = known.message if known else reason
-        jobs.finish(settings, job_id, jobs.FAILED, error=without_secrets(reason))
+        unexpected = Message(
+            "The step failed unexpectedly. {error_type}: {error}",
+            error_type=type(error).__name__,
+            error=error,
+        )
+        reason = known.message if known else masked(unexpected)
+        jobs.finish(settings, job_id, jobs.FAILED, error=reason)
     sys.stdout.flush()
     sys.stderr.flush()
     # at once: leftover library threads must not occupy the slot of a finished job
@@ -126,14 +132,14 @@ def run_step(settings: Settings, step: str, options: Mapping[str, Any], progress
     return module.run(settings, checked, progress)
 
 
-def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: str) -> None:
+def clean_up(environ: Mapping[str, str], job_id: str, outcome: str, reason: Words) -> None:
     """End what a dead job process left behind: runs, servers, a replay's store.
 
     Parameters
     ----------
     outcome : str
         `failed` or `cancelled`.
-    reason : str
+    reason : Words
         Recorded in the runs.
     """
     from core.platform import tracking

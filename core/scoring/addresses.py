@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from core.platform import bounds
 from core.platform.errors import InputError
+from core.platform.messages import Message
 
 # supported network protocols, and the package that fsspec needs for each
 PROTOCOLS = {
@@ -64,32 +65,57 @@ def resolve(address: str) -> tuple[Any, str]:
     import fsspec  # type: ignore[import-untyped]
 
     if "::" in address or "\0" in address:
-        raise InputError(f"'{address[:80]}' is no path or address of a file or folder.")
+        raise InputError(
+            Message(
+                "'{address}' is not a path or address of a file or folder.", address=address[:80]
+            )
+        )
     if "://" not in address or address.startswith("file://"):
         path = Path(address.removeprefix("file://")).expanduser()
         if not path.is_absolute():
-            raise InputError(f"'{address}' is not a whole path. Begin with {os.sep}.")
+            raise InputError(
+                Message(
+                    "'{path}' is not an absolute path. Begin with {separator}.",
+                    path=address,
+                    separator=os.sep,
+                )
+            )
         return fsspec.filesystem("file"), str(path.resolve())
     protocol = address.split("://", 1)[0].lower()
     if protocol not in PROTOCOLS:
         raise InputError(
-            f"Addresses of '{protocol}' are not read. Known: {', '.join(sorted(PROTOCOLS))}."
+            Message(
+                "Addresses of '{protocol}' are not supported. Known: {protocols}.",
+                protocol=protocol,
+                protocols=sorted(PROTOCOLS),
+            )
         )
     if holds_credentials(address):
         raise InputError(
-            f"The address of '{protocol}' holds a password or key. Leave it out: credentials are "
-            "taken from the environment, as its package documents it."
+            Message(
+                "The address of '{protocol}' contains a password or key. Leave it out: "
+                "credentials are taken from the environment, as its package documents it.",
+                protocol=protocol,
+            )
         )
     try:
         fs, path_in = fsspec.core.url_to_fs(address)
     except ImportError as error:
         package = PROTOCOLS[protocol]
         raise InputError(
-            f"Addresses of '{protocol}' need the package {package}, which is not installed. "
-            f"Install it (pip install {package}), start the app again, and score again."
+            Message(
+                "Addresses of '{protocol}' need the package {package}, which is not installed. "
+                "Install it (pip install {package}), start the app again, and score again.",
+                protocol=protocol,
+                package=package,
+            )
         ) from error
     except Exception as error:
-        raise InputError(f"'{address}' cannot be opened: {_reason(error)}") from error
+        raise InputError(
+            Message(
+                "'{address}' cannot be opened: {reason}", address=address, reason=_reason(error)
+            )
+        ) from error
     return fs, str(path_in)
 
 
@@ -102,11 +128,11 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
     """Return the files to read: the single file, or those of a folder by name."""
     if is_local(fs):
         if not os.path.lexists(path):
-            raise InputError(f"There is no file or folder '{shown}'.")
+            raise InputError(Message("There is no file or folder '{path}'.", path=shown))
         if not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
-            raise InputError(f"'{shown}' cannot be read by this user.")
+            raise InputError(Message("This user cannot read '{path}'.", path=shown))
     elif not fs.exists(path):
-        raise InputError(f"There is no file or folder '{shown}'.")
+        raise InputError(Message("There is no file or folder '{path}'.", path=shown))
     if fs.isdir(path):
         every = sorted(fs.find(path))
         hidden = [file[len(path) :].split("/") for file in every]
@@ -117,11 +143,15 @@ def files_at(fs: Any, path: str, shown: str) -> list[str]:
             and not any(name.startswith((".", "_")) for name in names)
         ]
         if not files:
-            raise InputError(f"The folder '{shown}' holds no .parquet or .csv file.")
+            raise InputError(
+                Message("The folder '{path}' has no .parquet or .csv file.", path=shown)
+            )
     else:
         files = [path]
         if not path.lower().endswith((".parquet", ".csv")):
-            raise InputError(f"'{shown}' is not a parquet or CSV file, by its name.")
+            raise InputError(
+                Message("'{path}' is not a parquet or CSV file, by its name.", path=shown)
+            )
     for file in files if is_local(fs) else ():
         bounds.size_of(file)
     return files
@@ -152,9 +182,13 @@ def wrap_read_errors(shown: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise InputError(f"'{shown}' is not UTF-8 text. Save it as CSV UTF-8.") from error
+        raise InputError(
+            Message("'{path}' is not UTF-8 text. Save it as CSV UTF-8.", path=shown)
+        ) from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"'{shown}' cannot be read: {_reason(error)}") from error
+        raise InputError(
+            Message("'{path}' cannot be read: {reason}", path=shown, reason=_reason(error))
+        ) from error
 
 
 def _reason(error: Exception) -> str:

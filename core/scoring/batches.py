@@ -19,6 +19,7 @@ import pandas as pd
 from core.platform import bounds, csv_dialect, csv_numbers, rows
 from core.platform.csv_dialect import NOTHING, PLAIN, Dialect, DialectError, Given
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.rows import Fault, Rule, arrow
 from core.scoring import addresses
 
@@ -131,7 +132,12 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
         files = addresses.files_at(fs, path, shown)
         kind = "csv" if files[0].lower().endswith(".csv") else "parquet"
         if any((file.lower().endswith(".csv")) != (kind == "csv") for file in files):
-            raise InputError(f"'{shown}' holds parquet and CSV files. Keep one kind in a folder.")
+            raise InputError(
+                Message(
+                    "'{path}' contains parquet and CSV files. Keep one kind in a folder.",
+                    path=shown,
+                )
+            )
         digest = hashlib.sha256(
             json.dumps([addresses.fingerprint(fs, file) for file in files], default=str).encode()
         ).hexdigest()
@@ -146,14 +152,18 @@ def inspect(address: str, *, part_rows: int = PART_ROWS, given: Given = NOTHING)
             if columns is not None and set(named) != set(columns):
                 other = sorted(set(named) ^ set(columns))
                 raise InputError(
-                    f"The files in '{shown}' differ in their columns ({', '.join(other[:5])}). "
-                    "Give them the same."
+                    Message(
+                        "The files in '{shown}' differ in their columns ({value}). Give them the "
+                        "same.",
+                        shown=shown,
+                        value=", ".join(other[:5]),
+                    )
                 )
             columns = columns or named
             parts += cut
             rows += sum(part.rows for part in cut)
     if not rows:
-        raise InputError(f"'{shown}' has no rows.")
+        raise InputError(Message("'{path}' has no rows.", path=shown))
     return Source(shown, kind, columns or (), rows, tuple(files), digest, tuple(parts))
 
 
@@ -198,8 +208,13 @@ def read(
             first += len(frame)
     if first != part.first_row + part.rows:
         raise InputError(
-            f"'{part.file}' has {first - part.first_row:,} rows where {part.rows:,} were counted: "
-            "it changes, or a line of it is broken."
+            Message(
+                "'{file}' has {value:,} rows where {rows:,} were counted: it changes, or a "
+                "line of it is broken.",
+                file=part.file,
+                value=first - part.first_row,
+                rows=part.rows,
+            )
         )
 
 
@@ -288,11 +303,15 @@ def _cut_parquet(
     kinds = pyarrow.types
     if nested := [field.name for field in schema if kinds.is_nested(field.type)]:
         raise InputError(
-            f"'{file}' holds lists or structures in '{nested[0]}'. Give each value a column."
+            Message(
+                "'{file}' has lists or structures in '{column}'. Give each value its own column.",
+                file=file,
+                column=nested[0],
+            )
         )
     names = [name for name in schema.names if not name.startswith("__index_level_")]
     if len(set(names)) < len(names):
-        raise InputError(f"In '{file}' a column stands there more than once. Name each once.")
+        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
     parts: list[Part] = []
     groups: list[int] = []
     held = 0
@@ -374,7 +393,9 @@ def _cut_csv(
             at += len(block)
         rows += is_open
     if quoted:
-        raise InputError(f"'{file}' cannot be read as CSV: a quote is never closed.")
+        raise InputError(
+            Message("'{file}' cannot be read as CSV: a quote is never closed.", file=file)
+        )
     if rows:
         parts.append(Part(number + len(parts), file, first, rows, (), begin, at))
     encoding = check.encoding()
@@ -394,7 +415,7 @@ def _header(
     if not all(name.strip() for name in names):
         raise DialectError("no_header", name=file)
     if len(set(names)) < len(names):
-        raise InputError(f"In '{file}' a column stands there more than once. Name each once.")
+        raise InputError(Message("'{file}' has repeated columns. Name each once.", file=file))
     return dialect, names
 
 
@@ -446,7 +467,7 @@ def _frame(table: Any, texts: Sequence[str], dialect: Dialect = PLAIN) -> pd.Dat
         values = table.column(name)
         kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
         if kinds.is_binary(kind) or kinds.is_large_binary(kind):
-            raise InputError(f"Column '{name}' holds bytes. Write them as text.")
+            raise InputError(Message("Column '{name}' holds bytes. Write them as text.", name=name))
         if kinds.is_string(values.type) and name not in texts:
             values = csv_numbers.plain_numbers(values, dialect)
         # invalid numbers are reported per row, by the caller, which knows the column

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, JobError
+from core.platform.messages import Message
 from core.scoring import scorer
 from core.scoring.batches import Part
 
@@ -20,7 +21,7 @@ MODULES = (
     "core.platform.schema",
     "core.platform.own_columns",
 )
-_INSTEAD = "or score in process."
+_INSTEAD = Message("or score in process.")
 
 
 def score_all(
@@ -66,8 +67,11 @@ def score_all(
                 if error is not None:
                     reason = " ".join(str(error).split())[:300]
                     raise JobError(
-                        f"A part cannot be scored on a Dask worker: {reason} Finished parts are "
-                        "kept. Set that right, and go on with this scoring."
+                        Message(
+                            "A part cannot be scored on a Dask worker: {reason} Finished parts "
+                            "are kept. Repair that, then continue this scoring.",
+                            reason=reason,
+                        )
                     ) from error
                 done.append(future.result(timeout=cluster.FETCH_SECONDS))
                 on_rows(rows[done[-1].number])

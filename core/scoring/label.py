@@ -12,6 +12,7 @@ from core.platform import csv_dialect, model_store, project, schema, storage, ta
 from core.platform.config import Settings
 from core.platform.csv_dialect import NOTHING, Given
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, LABELLED_AT, PREDICTION_ID
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Rule, empty_rows, key_text, label_word, read
@@ -92,7 +93,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "label", options, progress) as run_id:
-        progress.update(0.05, "Reading the file")
+        progress.update(0.05, Message("Reading the file"))
         path, name = storage.uploaded(settings, options.upload), options.upload.name
         frame, dialect = read_file(path, name, spec, options.given)
         is_sample = _is_sample(settings, spec, options)
@@ -111,10 +112,14 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             ]
             taken = min(start + BLOCK, len(reports))
             progress.update(
-                0.1 + 0.8 * taken / len(reports), f"{taken:,} of {len(reports):,} labels taken in"
+                0.1 + 0.8 * taken / len(reports),
+                Message(
+                    "{taken:,} of {labels:,} labels imported", taken=taken, labels=len(reports)
+                ),
             )
         done["rejected"] = len(rejected)
-        listed = pd.DataFrame(sorted(rejected)[:LISTED], columns=["row", "reason"])
+        rejected.sort(key=lambda refusal: refusal[0])
+        listed = pd.DataFrame(rejected[:LISTED], columns=["row", "reason"])
         tracking.log(
             settings,
             run_id,
@@ -131,11 +136,21 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         )
         if len(rejected) == len(frame):
             raise InputError(
-                f"No row of '{name}' can be used: row {listed['row'][0]:,} "
-                f"{listed['reason'][0]}. Correct the file and bring it again."
+                Message(
+                    "No row of '{name}' can be used. Row {row:,}: {reason}. Correct the file and "
+                    "bring it again.",
+                    name=name,
+                    row=rejected[0][0],
+                    reason=rejected[0][1],
+                )
             )
         predictions.recount(settings)
-        progress.update(1.0, f"{done['new']:,} new labels, {done['changed']:,} changed")
+        progress.update(
+            1.0,
+            Message(
+                "{new:,} new labels, {changed:,} changed", new=done["new"], changed=done["changed"]
+            ),
+        )
     return Result(run_id, len(frame), **done)
 
 
@@ -176,13 +191,25 @@ def read_file(
     present = {renamed.get(column, column) for column in names}
     if not present & {PREDICTION_ID, spec.id}:
         raise InputError(
-            f"'{name}' does not say of which predictions: it has no column "
-            f"'{asked[PREDICTION_ID]}' or '{spec.id}'. It has {_some(names)}."
+            Message(
+                "'{name}' does not identify predictions: it has no column '{prediction_id}' or "
+                "'{id}'. Its columns: {columns}.",
+                name=name,
+                prediction_id=asked[PREDICTION_ID],
+                id=spec.id,
+                columns=_some(names),
+            )
         )
     if not present & {LABEL, spec.target}:
         raise InputError(
-            f"'{name}' has no column '{spec.target}' or '{asked[LABEL]}' with the labels. It has "
-            f"{_some(names)}."
+            Message(
+                "'{name}' has no column '{target}' or '{label}' with the labels. Its columns: "
+                "{columns}.",
+                name=name,
+                target=spec.target,
+                label=asked[LABEL],
+                columns=_some(names),
+            )
         )
     wanted = {
         field: Column(
@@ -204,7 +231,7 @@ def read_file(
                 lambda label: words.get(label_word(label), label), na_action="ignore"
             )
     if frame.empty:
-        raise InputError(f"'{name}' has no rows.")
+        raise InputError(Message("'{name}' has no rows.", name=name))
     labels_frame = frame[
         [column for column in (PREDICTION_ID, spec.id, LABEL, LABELLED_AT) if column in frame]
     ]
@@ -224,13 +251,12 @@ def fields(spec: ProjectSpec) -> dict[str, str]:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(f"'{name}'" for name in names[:8]) + more
+    return ", ".join(f"'{name}'" for name in names[:8]) + (" ..." if len(names) > 8 else "")
 
 
 def _reports(
     frame: pd.DataFrame, spec: ProjectSpec
-) -> tuple[list[labels.Report], list[int], list[tuple[int, str]]]:
+) -> tuple[list[labels.Report], list[int], list[tuple[int, Words]]]:
     """Return the reports, the file row of each from 1, and the invalid rows with reasons."""
     values, faults = read(frame[LABEL], Rule("label"))
     numbers, missing = values.tolist(), empty_rows(values, faults)
@@ -243,15 +269,27 @@ def _reports(
         _seconds(frame[LABELLED_AT]) if has_times else pd.Series(float("nan"), index=frame.index)
     )
     untold = times.isna() & (frame[LABELLED_AT].map(_text).notna() if has_times else False)
-    reports, places, rejected = [], [], []
+    reports, places = [], []
+    rejected: list[tuple[int, Words]] = []
     parts = zip(ids, keys, numbers, missing, times, untold, strict=True)
     for row, (identity, key, number, is_missing, at, is_untold) in enumerate(parts, start=1):
         if is_missing:
-            rejected.append((row, "the label is missing"))
+            rejected.append((row, Message("the label is missing")))
         elif is_untold:
-            rejected.append((row, f"{TIME} is no time of the form 2026-01-31T12:00:00Z"))
+            rejected.append(
+                (row, Message("{column} is not a time like 2026-01-31T12:00:00Z", column=TIME))
+            )
         elif identity is None and key is None:
-            rejected.append((row, f"names no prediction: its {ID} or {spec.id} is missing"))
+            rejected.append(
+                (
+                    row,
+                    Message(
+                        "no prediction is named: {prediction_id} or {id} is missing",
+                        prediction_id=ID,
+                        id=spec.id,
+                    ),
+                )
+            )
         else:
             by_id = identity is not None
             reports.append(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import loads
 from core.stats import metrics
 from core.stats.metrics import Floats, Labels
 
@@ -88,4 +89,5 @@ def every(rows: int, most: int) -> int:
 
 def rejected_table(listed: list[tuple[int, str, str, str]]) -> pd.DataFrame:
     """Return the rejected rows as a table: row, column, value, reason."""
-    return pd.DataFrame(listed, columns=["row", "column", "value", "reason"])
+    table = pd.DataFrame(listed, columns=["row", "column", "value", "reason"])
+    return table.assign(reason=table["reason"].map(loads).astype("object"))

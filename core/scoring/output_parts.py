@@ -21,6 +21,7 @@ import pandas as pd
 
 from core.platform import own_columns
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 from core.scoring import addresses
 
 MANIFEST = "_manifest.json"
@@ -207,13 +208,20 @@ def place(address: str, scoring: str) -> Place:
     with wrap_write_errors(shown):
         if fs.exists(path) and (not fs.isdir(path) or fs.ls(path, detail=False)):
             raise InputError(
-                f"'{shown}' is there already, and nothing is written over. Name a folder that does "
-                "not exist or is empty."
+                Message(
+                    "'{path}' exists already and is not overwritten. Name a folder that does not "
+                    "exist or is empty.",
+                    path=shown,
+                )
             )
     if is_local:
         parent = next(folder for folder in Path(path).parents if folder.exists())
         if not os.access(parent, os.W_OK | os.X_OK):
-            raise InputError(f"This user cannot write into '{parent}'. Name another folder.")
+            raise InputError(
+                Message(
+                    "This user cannot write to '{folder}'. Name another folder.", folder=str(parent)
+                )
+            )
     return Place(shown, beside(shown, scoring))
 
 
@@ -236,11 +244,19 @@ def wrap_write_errors(shown: str) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        reason = (
-            "there is no space left on the disk" if full else " ".join(str(error).split())[:200]
-        )
-        todo = "Make room" if full else "Set that right"
+        if full:
+            raise StoreError(
+                Message(
+                    "The result cannot be written to '{path}': no space is left on the disk. "
+                    "Finished parts are kept. Make room, then continue this scoring.",
+                    path=shown,
+                )
+            ) from error
         raise StoreError(
-            f"The result cannot be written to '{shown}': {reason.rstrip('.')}. The parts that are "
-            f"finished are kept. {todo}, then go on with this scoring."
+            Message(
+                "The result cannot be written to '{path}': {reason}. Finished parts are kept. "
+                "Repair that, then continue this scoring.",
+                path=shown,
+                reason=" ".join(str(error).split())[:200].rstrip("."),
+            )
         ) from error

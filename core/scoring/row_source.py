@@ -12,6 +12,7 @@ from core.data import snapshots
 from core.platform import schema, storage, tables, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message, loads
 from core.platform.project import Column, ProjectSpec
 from core.platform.rows import Fault, key_text, read
 from core.platform.run_record import Record
@@ -105,7 +106,11 @@ def gather(
         frame = raw[raw[spec.rows.column] == spec.rows.production].reset_index(drop=True)
         if frame.empty:
             raise InputError(
-                f"The raw data has no row with {spec.rows.column} = '{spec.rows.production}'."
+                Message(
+                    "The raw data has no row with {column} = '{production}'.",
+                    column=spec.rows.column,
+                    production=spec.rows.production,
+                )
             )
         is_sample = snapshot.is_sample
     keys = fault = None
@@ -181,8 +186,12 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
     }
     if missing := [name for name in columns if name not in names]:
         raise InputError(
-            f"'{source.address}' has no column {', '.join(missing)}, which the model needs. Say "
-            "which of its columns it is."
+            Message(
+                "'{address}' has no column {columns}, which the model needs. Choose the column to "
+                "use.",
+                address=source.address,
+                columns=missing,
+            )
         )
     target = spec.target if spec.target in names else None
     usable = {name: column for name, column in wanted.items() if name in columns or name == target}
@@ -201,7 +210,11 @@ def _of_path(spec: ProjectSpec, options: Options, columns: Mapping[str, Column])
 
 def _refuse_absent(mapped: Mapping[str, str], present: Iterable[object], name: str) -> None:
     if absent := [theirs for theirs in mapped.values() if theirs not in set(present)]:
-        raise InputError(f"'{name}' has no column {', '.join(absent)}. Choose another one.")
+        raise InputError(
+            Message(
+                "'{name}' has no column {columns}. Choose another one.", name=name, columns=absent
+            )
+        )
 
 
 def refuse_nothing_left(rows: Rows, total: Done) -> None:
@@ -211,6 +224,12 @@ def refuse_nothing_left(rows: Rows, total: Done) -> None:
     if total.listed:
         row, column, value, reason = total.listed[0]
         raise InputError(
-            f"No row can be scored. Row {row:,}, column '{column}': '{value}' {reason}."
+            Message(
+                "No row can be scored. Row {row:,}, column '{column}': '{value}' {reason}.",
+                row=row,
+                column=column,
+                value=value,
+                reason=loads(reason),
+            )
         )
-    raise InputError("Every row misses the value of a feature. There is nothing to score.")
+    raise InputError(Message("Every row lacks the value of a feature. There is nothing to score."))

@@ -19,6 +19,7 @@ from core.jobs import local_cluster
 from core.platform import csv_dialect, model_store, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PREDICTION_ID, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
@@ -110,24 +111,31 @@ class Options(csv_dialect.Options):
         ):
             # so that no run, job or log sees it
             raise ValueError(
-                "an address must not hold a password or key: credentials belong to the environment"
+                Message(
+                    "an address must not hold a password or key: credentials belong to the "
+                    "environment"
+                )
             )
         if self.resume is not None:
             return self
         if self.source == "upload" and self.upload is None:
-            raise ValueError("no file was uploaded")
+            raise ValueError(Message("no file was uploaded"))
         if self.source == "row" and self.row is None:
-            raise ValueError("no values were given")
+            raise ValueError(Message("no values were given"))
         if self.source == "path" and self.path is None:
-            raise ValueError("no path was given")
+            raise ValueError(Message("no path was given"))
         if self.source != "path" and self.destination is not None:
-            raise ValueError("only the result of a path has a destination")
+            raise ValueError(Message("only the result of a path has a destination"))
         if self.way == "dask" and self.source != "path":
-            raise ValueError("only a path can be scored on a Dask cluster")
+            raise ValueError(Message("only a path can be scored on a Dask cluster"))
         if self.way == "dask" and self.keep == "rows":
-            raise ValueError("what a Dask cluster scores is kept as a file, not row by row")
+            raise ValueError(
+                Message("what a Dask cluster scores is kept as a file, not row by row")
+            )
         if self.way == "endpoint" and self.keep == "file":
-            raise ValueError("what an endpoint answers is logged row by row: score in process")
+            raise ValueError(
+                Message("what an endpoint answers is logged row by row: score in process")
+            )
         return self
 
 
@@ -220,7 +228,7 @@ class _Scoring:
     def run(self, place: Place | None) -> Result:
         """Score the remaining rows, and store the result."""
         options, progress = self.options, self.progress
-        progress.update(0.05, "Reading the rows")
+        progress.update(0.05, Message("Reading the rows"))
         rows = row_source.gather(
             self.settings, self.spec, options, self.version.inputs, self.run_id
         )
@@ -239,13 +247,13 @@ class _Scoring:
             if not total.rows:
                 row_source.refuse_nothing_left(rows, total)
             rate = (rows.count - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-            progress.update(0.8, "Comparing with the labels")
+            progress.update(0.8, Message("Comparing with the labels"))
             figures = self._figures(place, total)
             frame = place.frame() if total.rows <= KEPT_ROWS else None
             kept = place.address
             if frame is not None and not options.destination:
                 kept = str(storage.folder(self.settings, storage.MODEL_OUTPUT) / f"{name}.parquet")
-            progress.update(0.9, "Keeping the predictions")
+            progress.update(0.9, Message("Keeping the predictions"))
             # the log first: if it fails, the parts are there to resume from
             self._log(place, total, None if keeps_rows else kept)
             self._keep(place, name, frame, kept)
@@ -254,7 +262,14 @@ class _Scoring:
                 place.forget()
             raise
         self._record(name, frame, kept, total, figures, rate, rows.dialects)
-        progress.update(1.0, f"{total.rows:,} rows scored, {total.labelled:,} of them labelled")
+        progress.update(
+            1.0,
+            Message(
+                "{rows:,} rows scored, {labelled:,} of them labelled",
+                rows=total.rows,
+                labelled=total.labelled,
+            ),
+        )
         return Result(
             self.run_id,
             total.rows,
@@ -318,10 +333,12 @@ class _Scoring:
             return {}
         changed = [name for name in manifest if before.get(name) != manifest[name]]
         if changed:
-            what = "source" if "source" in changed else "model"
             raise InputError(
-                f"The {what} has changed since this scoring was interrupted, so it cannot go on. "
-                "Score anew."
+                Message("The source has changed since this scoring was interrupted. Score again.")
+                if "source" in changed
+                else Message(
+                    "The model has changed since this scoring was interrupted. Score again."
+                )
             )
         finished = {number: Done(**note) for number, note in work.place.notes().items()}
         done = sum(part.rows for part in rows.parts if part.number in finished)
@@ -377,11 +394,23 @@ class _Scoring:
 
     def _report(self, total: int) -> None:
         rate = (self.rows_done - self.rows_before) / max(time.monotonic() - self.begun, 1e-9)
-        text = f"{self.rows_done:,} of {total:,} rows scored"
+        about: dict[str, Any] = {"done": self.rows_done, "rows": total, "rate": rate}
+        text = Message("{done:,} of {rows:,} rows scored", **about)
         if rate > 0:
             seconds = (total - self.rows_done) / rate
-            left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-            text += f", {rate:,.0f} rows/s, {left} left"
+            text = (
+                Message(
+                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {seconds:.0f} s left",
+                    seconds=seconds,
+                    **about,
+                )
+                if seconds < 90
+                else Message(
+                    "{done:,} of {rows:,} rows scored, {rate:,.0f} rows/s, {minutes:.0f} min left",
+                    minutes=seconds / 60,
+                    **about,
+                )
+            )
         self.progress.update(0.1 + 0.7 * self.rows_done / total, text)
 
     def _answerer(self, keeps_rows: bool) -> scorer.Answerer:
@@ -419,7 +448,9 @@ class _Scoring:
         )
 
     def _report_wait(self) -> None:
-        text = f"{self.rows_done:,} rows scored; the server has fallen and is put up again"
+        text = Message(
+            "{rows:,} rows scored; the server ended and is started again", rows=self.rows_done
+        )
         self.progress.update(0.1, text)
 
     def _log(self, place: Place, total: Done, path: str | None) -> None:
@@ -541,8 +572,14 @@ def _server(settings: Settings, options: Options) -> server.Server | None:
     if not ready:
         if options.way != "endpoint" and options.port is None:
             return None
-        where = f" on port {options.port}" if options.port is not None else ""
-        raise NotReadyError(f"No model is served{where}. Start one on the Serve page first.")
+        if options.port is not None:
+            raise NotReadyError(
+                Message(
+                    "No model is served on port {port}. Start one on the Serve page first.",
+                    port=options.port,
+                )
+            )
+        raise NotReadyError(Message("No model is served. Start one on the Serve page first."))
     # public endpoints first
     return max(ready, key=lambda serving: (serving.is_live, serving.started))
 
@@ -556,14 +593,25 @@ def _interrupted(settings: Settings, run_id: str) -> tuple[Options, str, Place]:
         else None
     )
     if interrupted is None or recorded is None or recorded.staging is None:
-        raise InputError(f"The run {run_id[:8]} is no scoring that could go on. Score anew.")
+        raise InputError(
+            Message(
+                "The run {run} is not a scoring that can continue. Score again.", run=run_id[:8]
+            )
+        )
     if interrupted.status == "FINISHED":
-        raise InputError(f"The scoring {run_id[:8]} is finished. There is nothing left to do.")
+        raise InputError(
+            Message("The scoring {run} is finished. There is nothing left to do.", run=run_id[:8])
+        )
     scoring, place = recorded.scoring, Place(*recorded.staging)
     given = tracking.artifact(settings, scoring, "settings.json").read_text(encoding="utf-8")
     options = Options(**json.loads(given)["options"])
     if options.source != "path" or place.manifest() is None:
-        raise InputError(f"Nothing is left of the scoring {run_id[:8]} to go on from. Score anew.")
+        raise InputError(
+            Message(
+                "Nothing is left of the scoring {run} to continue from. Score again.",
+                run=run_id[:8],
+            )
+        )
     return options, scoring, place
 
 
@@ -576,7 +624,7 @@ def _alone(settings: Settings, scoring: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError("This scoring goes on already, in another job.") from error
+        raise InputError(Message("This scoring runs already, in another job.")) from error
     try:
         yield
     finally:

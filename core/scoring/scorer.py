@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.platform import model_files, own_columns, schema
-from core.platform import rows as rows_
+from core.platform import model_files, own_columns, row_faults, schema
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
+from core.platform.messages import Message, dumps
 from core.platform.project import Column
 from core.platform.rows import Rule
 from core.platform.runs import ModelVersion
@@ -181,7 +181,7 @@ class Done:
     ----------
     rows, labelled, skipped, rejected : int
         Scored; of these with a label; left out for a missing value; left out for an invalid one.
-    listed : list of [row, column, value, reason]
+    listed : list of [row, column, value, reason], the reason for `messages.loads`
         The first of the rejected.
     probability : float
         Sum over the rows.
@@ -358,7 +358,7 @@ def _prepared(work: Work, batch: Batch, done: Done) -> _Request:
         wrong = np.zeros(len(clean), dtype=bool)
         wrong[fault.rows] = True
         given = pd.Series(batch.keys.to_pylist(), name=fault.column, dtype="object")
-        _list(done, batch, given, wrong & keeps, rows_.reason(fault))
+        _list(done, batch, given, wrong & keeps, row_faults.reason(fault))
         keeps &= ~wrong
     if work.is_complete:
         for name in work.inputs:
@@ -422,19 +422,19 @@ def _leave_out_gaps(
     for name in computed:
         empty = _missing(features[name]) & keeps
         if empty.any():
-            _list(done, batch, features[name], empty, "cannot be computed for this row")
+            _list(done, batch, features[name], empty, Message("cannot be computed for this row"))
             keeps &= ~empty
 
 
 def _list(
-    done: Done, batch: Batch, values: pd.Series[Any], wrong: npt.NDArray[np.bool_], reason: str
+    done: Done, batch: Batch, values: pd.Series[Any], wrong: npt.NDArray[np.bool_], reason: Message
 ) -> None:
-    places = np.flatnonzero(wrong)
+    places, stored = np.flatnonzero(wrong), dumps(reason)
     done.rejected += len(places)
     for place in places[: LISTED - len(done.listed)].tolist():
         value = values.iloc[place]
         shown = "" if pd.isna(value) else str(value)[:80]
-        done.listed.append((batch.first_row + place, str(values.name), shown, reason))
+        done.listed.append((batch.first_row + place, str(values.name), shown, stored))
 
 
 def _missing(values: pd.Series[Any]) -> npt.NDArray[np.bool_]:

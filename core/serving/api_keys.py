@@ -18,6 +18,7 @@ from filelock import FileLock
 from core.platform import state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message
 
 NAME_LENGTH = 60
 _table = sql.Table(
@@ -69,14 +70,16 @@ def create(settings: Settings, name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH or not name.isprintable():
         raise InputError(
-            f"Give the key a name of 1 to {NAME_LENGTH} letters: who will call with it."
+            Message("Name the key after its user, in 1 to {most} characters.", most=NAME_LENGTH)
         )
     key = MARK + secrets.token_urlsafe(32)
     new_key = ApiKey(uuid.uuid4().hex[:8], name, time.time(), _digest(key))
 
     with state.transaction(settings) as connection:
         if connection.execute(sql.select(_table).where(_table.c.name == name)).first():
-            raise InputError(f"There is a key named '{name}'. Revoke it, or use another name.")
+            raise InputError(
+                Message("There is a key named '{name}'. Revoke it, or use another name.", name=name)
+            )
         connection.execute(sql.insert(_table).values(asdict(new_key)))
     return key
 
@@ -131,8 +134,10 @@ def _known(settings: Settings) -> list[ApiKey]:
             return _read[place][1]
         # without the path in the original message: callers see this
         raise StoreError(
-            "The API keys cannot be read, so no call is accepted. Repair state.db, or move it away "
-            "and create new keys."
+            Message(
+                "The API keys cannot be read, so no call is accepted. Repair state.db, or move "
+                "it away and create new keys."
+            )
         ) from error
     return _read[place][1]
 
@@ -161,7 +166,9 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
         os.replace(temporary, path)
     except OSError as error:
-        raise StoreError(f"{path.name} cannot be written: {error.strerror}.") from error
+        raise StoreError(
+            Message("{path} cannot be written: {reason}.", path=path.name, reason=error.strerror)
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -17,8 +17,9 @@ import pandas as pd
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from core.platform import rows
+from core.platform import row_faults, rows
 from core.platform.errors import InputError, ServerError
+from core.platform.messages import Message, Words
 from core.platform.rows import Fault, Rule, rule_of
 
 CONNECT_SECONDS = 3.0
@@ -249,7 +250,7 @@ def _checked(frame: pd.DataFrame, contract: Mapping[str, Rule], is_complete: boo
     """Return the inputs, numbers as floats; refuse what the endpoint would refuse."""
     if absent := [name for name in contract if name not in frame.columns]:
         names = {"absent": absent, "wanted": list(contract)}
-        raise InputError(rows.sentence(Fault("absent_columns", params=names)))
+        raise InputError(row_faults.message(Fault("absent_columns", params=names)))
     checked: dict[str, pd.Series[Any]] = {}
     faults: list[Fault] = []
     for name, rule in contract.items():
@@ -258,7 +259,7 @@ def _checked(frame: pd.DataFrame, contract: Mapping[str, Rule], is_complete: boo
         faults += [*column_faults, *([empty] if empty else [])]
         checked[name] = values if rule.is_text else values.astype("float64", copy=False)
     if faults:
-        raise InputError(" ".join(rows.sentence(fault) for fault in faults))
+        raise InputError(row_faults.all_of(faults))
     return pd.DataFrame(checked, index=frame.index, copy=False)
 
 
@@ -275,12 +276,22 @@ def _post(
                 allow_redirects=False,
             )
             if answer.status_code in AWAY:
-                raise UnreachableError(f"No model answers behind {url} now: {_reason(answer)}")
+                raise UnreachableError(
+                    Message(
+                        "No model answers behind {url} now: {reason}",
+                        url=url,
+                        reason=_reason(answer),
+                    )
+                )
             return answer
         except requests.ReadTimeout as error:
             raise ServerError(
-                f"The model at {url} did not answer within {timeout:g} seconds. "
-                "Send fewer rows at a time, or look at its log on the Serve page."
+                Message(
+                    "The model at {url} did not answer within {timeout:g} seconds. Send fewer rows "
+                    "at a time, or see its log on the Serve page.",
+                    url=url,
+                    timeout=timeout,
+                )
             ) from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             if attempt == TRIES:
@@ -289,13 +300,14 @@ def _post(
     raise AssertionError("unreachable")
 
 
-def _lost(url: str, error: requests.RequestException) -> str:
+def _lost(url: str, error: requests.RequestException) -> Message:
     cause = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError):
-        return f"No model answers at {url}. Start one on the Serve page."
-    return (
-        f"The model at {url} broke off the connection {TRIES} times. "
-        "Look at its log on the Serve page."
+        return Message("No model answers at {url}. Start one on the Serve page.", url=url)
+    return Message(
+        "The model at {url} broke off the connection {tries} times. See its log on the Serve page.",
+        url=url,
+        tries=TRIES,
     )
 
 
@@ -303,11 +315,19 @@ def _read(
     answer: requests.Response, url: str, rows: int
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]]]:
     if 400 <= answer.status_code < 500:
-        raise ServerError(f"The model at {url} refused the rows: {_reason(answer)}")
+        raise ServerError(
+            Message(
+                "The model at {url} refused the rows: {reason}", url=url, reason=_reason(answer)
+            )
+        )
     if answer.status_code != 200:
         raise ServerError(
-            f"The model at {url} failed with {answer.status_code}: {_reason(answer)} "
-            "Look at its log on the Serve page."
+            Message(
+                "The model at {url} failed with {status}: {reason} See its log on the Serve page.",
+                url=url,
+                status=answer.status_code,
+                reason=_reason(answer),
+            )
         )
     try:
         predictions = answer.json()["predictions"]
@@ -315,20 +335,33 @@ def _read(
         label = np.array([row["label"] for row in predictions], dtype="int64")
     except (ValueError, KeyError, TypeError) as error:
         raise ServerError(
-            f"What answers at {url} gives no probability and label for each row. Is it a model "
-            "of this app? Start one on the Serve page."
+            Message(
+                "The program at {url} gives no probability and label for each row. Start a model "
+                "on the Serve page.",
+                url=url,
+            )
         ) from error
     if len(probability) != rows:
-        raise ServerError(f"The model at {url} answered {len(probability)} rows for {rows} sent.")
+        raise ServerError(
+            Message(
+                "The model at {url} answered {answered:,} rows for {sent:,} sent.",
+                url=url,
+                answered=len(probability),
+                sent=rows,
+            )
+        )
     if not ((probability >= 0) & (probability <= 1)).all() or not np.isin(label, (0, 1)).all():
         raise ServerError(
-            f"The model at {url} answered values that are no probability from 0 to 1, or no "
-            "label 0 or 1. Serve another version."
+            Message(
+                "The model at {url} answered with values that are not probabilities from 0 to 1 or "
+                "labels 0 or 1. Serve another version.",
+                url=url,
+            )
         )
     return probability, label
 
 
-def _reason(answer: requests.Response) -> str:
+def _reason(answer: requests.Response) -> Words:
     """Return the server's own reason as one sentence, without its traceback and data."""
     try:
         text = str(answer.json()["message"])
@@ -337,7 +370,7 @@ def _reason(answer: requests.Response) -> str:
     # MLflow puts the rows and the schema before the reason
     text = " ".join(text.split()).rpartition("'. Error: ")[2]
     if not text:
-        return "it gave no reason."
+        return Message("it gave no reason.")
     if len(text) > REASON_LENGTH:
         text = text[: REASON_LENGTH - 1] + "…"
     return text if text[-1] in ".!?…" else text + "."

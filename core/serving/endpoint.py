@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from core.platform import process, project
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError
+from core.platform.messages import Message, sentences
 from core.platform.model_store import CHAMPION
 from core.platform.runs import ModelVersion
 from core.registry import version_files
@@ -147,7 +148,9 @@ def restart(settings: Settings, port: int) -> None:
     """
     front = server.find(settings, port)
     if front is None or front.backend is None:
-        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+        raise NotReadyError(
+            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
+        )
     # its watch counts restarts from zero again
     server.change(settings, front, state="ready", problem=None, restarts=0)
     restarts.begin(settings, port)
@@ -169,7 +172,9 @@ def set_shadow(settings: Settings, port: int, *, on: bool) -> Server:
     if not on:
         return server.change(settings, front, shadow=None) if front.shadow == port else front
     if other is None or other.backend is None:
-        raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+        raise NotReadyError(
+            Message("There is no endpoint on port {port}. It may be stopped already.", port=port)
+        )
     _check_shadow(front, _version_of(other))
     return server.change(settings, front, shadow=port)
 
@@ -189,7 +194,7 @@ def stop(settings: Settings) -> Server:
     """
     front = live(settings)
     if front is None:
-        raise NotReadyError("There is no live endpoint. It may be stopped already.")
+        raise NotReadyError(Message("There is no live endpoint. It may be stopped already."))
     return server_process.stop(settings, front.port)
 
 
@@ -269,7 +274,9 @@ def _follow(change: _Change, port: int) -> Server:
     settings = change.settings
     front = server.find(settings, port)
     if front is None or front.state == "stopped":
-        raise NotReadyError(f"The endpoint on port {port} was stopped meanwhile.")
+        raise NotReadyError(
+            Message("The endpoint on port {port} was stopped meanwhile.", port=port)
+        )
     if server.is_alive(front) and not _answers(change, front):
         process.kill(front.process)
     old = server.behind(settings, front)
@@ -285,10 +292,10 @@ def _follow(change: _Change, port: int) -> Server:
     except CourtsideError as error:
         if old is None:
             raise
-        reason = error.message if error.message.endswith((".", "!", "?")) else error.message + "."
-        raise type(error)(
-            f"{reason} Version {old.version} goes on answering on port {port}."
-        ) from error
+        still = Message(
+            "Version {version} keeps answering on port {port}.", version=old.version, port=port
+        )
+        raise type(error)(sentences(error.message, still)) from error
     if old is not None:
         _drain(change, now, old)
         _stop_quietly(settings, old.port)
@@ -367,7 +374,7 @@ def _shadowed(settings: Settings) -> Server:
     front = live(settings)
     if front is None:
         raise NotReadyError(
-            "There is no live endpoint whose requests could be copied. Serve the champion first."
+            Message("There is no live endpoint to copy requests from. Serve the champion first.")
         )
     return front
 
@@ -375,8 +382,11 @@ def _shadowed(settings: Settings) -> Server:
 def _check_shadow(front: Server, version: tuple[str, str, str]) -> None:
     if _version_of(front) == version:
         raise InputError(
-            f"The live endpoint answers by version {front.version} itself: a copy of its requests "
-            "to the same version tells nothing."
+            Message(
+                "The live endpoint serves version {version} itself: copying its requests to the "
+                "same version shows nothing.",
+                version=front.version,
+            )
         )
 
 

@@ -8,18 +8,19 @@ from contextlib import contextmanager
 from core.platform import model_store
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
+from core.platform.messages import Message, Words, sentences
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
 from core.serving import endpoint
 
 
 @contextmanager
-def followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[str]:
+def followed(settings: Settings, version: ModelVersion, progress: Progress) -> Iterator[Words]:
     """Switch this model's live endpoint, if any, to a version; switch back if the body fails.
 
     Yields
     ------
-    str
+    Words
         A sentence about the switch, empty if there is no live endpoint.
     """
     before = endpoint.live(settings)
@@ -33,7 +34,11 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
         def waited(seconds: float) -> None:
             progress.update(
                 0.92,
-                f"Waiting for version {version.version} on the live endpoint ({seconds:.0f} s)",
+                Message(
+                    "Waiting for version {version} on the live endpoint ({seconds:.0f} s)",
+                    version=version.version,
+                    seconds=seconds,
+                ),
             )
 
         endpoint.follow(settings, version, waited, job_id=progress.job_id)
@@ -41,22 +46,33 @@ def followed(settings: Settings, version: ModelVersion, progress: Progress) -> I
     try:
         follow(version)
     except CourtsideError as error:
-        raise type(error)(f"Nothing was moved. {error.message}") from error
+        raise type(error)(sentences(Message("Nothing was moved."), error.message)) from error
     try:
-        yield f" The live endpoint on port {before.port} answers by version {version.version}."
+        yield Message(
+            "The live endpoint on port {port} serves version {version}.",
+            port=before.port,
+            version=version.version,
+        )
     except BaseException as error:
-        back = "The live endpoint"
         try:
             if old is None:
-                raise NotReadyError(f"there is no version {before.version} any more")
+                raise NotReadyError(
+                    Message("There is no version {version} any more.", version=before.version)
+                )
             if old.version != version.version:
                 follow(old)
-            back += f" answers by version {old.version}, as before."
+            back = Message(
+                "The live endpoint serves version {version}, as before.", version=old.version
+            )
         except CourtsideError as again:
-            back += (
-                f" still answers by version {version.version}, which is not the champion, since it "
-                f"could not go back: {again.message} Let it follow the champion on the page Serve."
+            back = sentences(
+                Message(
+                    "The live endpoint still serves version {version}, which is not the champion:",
+                    version=version.version,
+                ),
+                again.message,
+                Message("Let it follow the champion on the Serve page."),
             )
         if isinstance(error, CourtsideError):
-            raise type(error)(f"{error.message} {back}") from error
+            raise type(error)(sentences(error.message, back)) from error
         raise

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
+from core.platform.messages import Message, Words, sentences
 from core.platform.rows import Fault
 from core.serving import api_keys, contract, request_bounds
 from core.serving import server as servers
@@ -99,20 +100,17 @@ OURS = frozenset(
 OF_BODY = ("content-type", "content-length", "content-encoding")
 # Headers that aiohttp would add to a request without them.
 NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-BROKEN = (
-    "The model broke off the connection before it had answered. Send the request again; if that "
-    "does not help, start the model again."
+BROKEN = Message(
+    "The model broke off the connection before it had answered. Send the request "
+    "again; if that does not help, start the model again."
 )
-CUT_OFF = "The connection broke off before the request was whole. Send it again."
-FAULT = (
-    "The endpoint met a fault of its own and did not answer this request. Its log says more, under "
-    "the request id {name}. Send the request again; if it fails again, change what it asks."
+CUT_OFF = Message("The connection broke off before the request was whole. Send it again.")
+UNREAD = Message(
+    "The request cannot be read: neither the endpoint nor the model found rows in "
+    "it. Send rows as JSON, CSV or parquet, in one of the forms that the Serve "
+    "page shows."
 )
-UNREAD = (
-    "The request cannot be read: neither the endpoint nor the model found rows in it. Send rows as "
-    "JSON, CSV or parquet, in one of the forms that the Serve page shows."
-)
-REPLACED = "This gateway was replaced by another one. Send the request again."
+REPLACED = Message("This gateway was replaced by another one. Send the request again.")
 KINDS = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -199,7 +197,9 @@ class Gateway:
             request.writer.output_size = 0
             return None
         self.statistics.answered(request.path, 417, 0.0)
-        return _sentence(417, "The only value of `Expect` that is known is `100-continue`.")
+        return _sentence(
+            417, Message("The only value of `Expect` that is known is `100-continue`.")
+        )
 
     async def _fault(self, request: web.Request, error: Exception) -> web.Response:
         """Return a response for an unexpected error, and record it where the operator looks."""
@@ -208,14 +208,21 @@ class Gateway:
         if isinstance(error, web.HTTPException | web.RequestPayloadError):
             # the body does not match its headers
             code = error.status if isinstance(error, web.HTTPException) else 400
-            return _sentence(code, f"The request cannot be read: {error}.")
+            return _sentence(
+                code, Message("The request cannot be read: {reason}.", reason=str(error))
+            )
         name = _request_id(request)
         trace = without_secrets("".join(traceback.format_exception(error)))
         print(f"{name}\n{trace}", file=sys.stderr)  # noqa: T201
         await asyncio.to_thread(
             set_aside.put, self.settings, "endpoint", name, "unexpected", error=error
         )
-        return _sentence(500, FAULT.format(name=name), {REQUEST_ID: name})
+        failed = Message(
+            "The endpoint failed on this request. See its log for the request id {request}. Send "
+            "the request again; if it fails again, change it.",
+            request=name,
+        )
+        return _sentence(500, failed, {REQUEST_ID: name})
 
     async def _routed(self, request: web.Request, path: str, rows: list[int]) -> web.Response:
         from aiohttp import web
@@ -262,14 +269,20 @@ class Gateway:
         except web.HTTPRequestEntityTooLarge:
             limit = request_limit(self.settings) // 1_000_000
             return _sentence(
-                413, f"The request is larger than {limit} MB. Send fewer rows at a time."
+                413,
+                Message(
+                    "The request is larger than {limit} MB. Send fewer rows at a time.", limit=limit
+                ),
             )
         except bounds.FileError as error:
             return _sentence(413, error.message)
         except TimeoutError:
             late = _sentence(
                 408,
-                f"The request did not come whole within {BODY_SECONDS:g} seconds. Send it again.",
+                Message(
+                    "The request was not complete within {seconds:g} seconds. Send it again.",
+                    seconds=BODY_SECONDS,
+                ),
             )
             late.force_close()
             return late
@@ -290,12 +303,16 @@ class Gateway:
                 return None
         except StoreError as error:
             return _sentence(503, error.message)
-        what = "This API key is not accepted" if key else "This endpoint needs an API key"
-        refused = _sentence(
-            401,
-            f"{what}. Send one that was made on the Serve page, as `Authorization: Bearer <key>` "
-            "or `X-Api-Key: <key>`.",
+        what = (
+            Message("This API key is not accepted.")
+            if key
+            else Message("This endpoint needs an API key.")
         )
+        todo = Message(
+            "Send one created on the Serve page, as `Authorization: Bearer <key>` or "
+            "`X-Api-Key: <key>`."
+        )
+        refused = _sentence(401, sentences(what, todo))
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
 
@@ -460,8 +477,11 @@ class Gateway:
                 except TimeoutError:
                     return _sentence(
                         504,
-                        f"The model did not answer within {ANSWER_SECONDS:g} seconds. Send fewer "
-                        "rows at a time.",
+                        Message(
+                            "The model did not answer within {seconds:g} seconds. Send fewer rows "
+                            "at a time.",
+                            seconds=ANSWER_SECONDS,
+                        ),
                         added,
                     )
                 except ClientError:
@@ -469,8 +489,10 @@ class Gateway:
             if time.monotonic() >= end:
                 return _sentence(
                     503,
-                    "No model answers now: its server is starting or has ended. Try again in a "
-                    "minute; if that does not help, start the model again.",
+                    Message(
+                        "No model answers now: its server is starting or has ended. Try again in a "
+                        "minute, or start the model again."
+                    ),
                     added,
                 )
             await asyncio.sleep(PAUSE_SECONDS)
@@ -551,13 +573,16 @@ class Gateway:
         from aiohttp import web
 
         if request.method != "POST":
-            refusal = _sentence(405, "Labels are sent by POST.")
+            refusal = _sentence(405, Message("Labels are sent by POST."))
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
             # a page of another site may send any other content type without a preflight request
             return _sentence(
-                415, f"Labels are sent as JSON. Add the header `Content-Type: {JSON}`."
+                415,
+                Message(
+                    "Labels are sent as JSON. Add the header `Content-Type: {json}`.", json=JSON
+                ),
             )
         from core.serving import gateway_labels
 
@@ -680,10 +705,12 @@ def run(settings: Settings, port: int) -> None:
     )
 
 
-def _unequal(asked: int, count: int) -> str:
-    return (
-        f"The model reads another number of rows in this request than are written in it: "
-        f"{count:,}, not {asked:,}. Send each row once in `data`, without `index`."
+def _unequal(asked: int, count: int) -> Message:
+    return Message(
+        "The model reads {read:,} rows in this request, which has {rows:,}. Send each row once in "
+        "`data`, without `index`.",
+        read=count,
+        rows=asked,
     )
 
 
@@ -714,13 +741,13 @@ def _end_to_end(
     return [(name, value) for name, value in read if name.lower() not in dropped]
 
 
-def _sentence(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def _sentence(code: int, message: Words, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an error response of the gateway itself, in the shape of MLflow's errors."""
     from aiohttp import web
 
     content = {
         "error_code": KINDS.get(code, "TEMPORARILY_UNAVAILABLE"),
-        "message": message[:SENTENCE_CHARACTERS],
+        "message": str(message)[:SENTENCE_CHARACTERS],
     }
     return web.json_response(content, status=code, headers=headers)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from core.platform import project
 from core.platform.config import Settings
-from core.platform.errors import StoreError
+from core.platform.errors import StoreError, words_of
+from core.platform.messages import Message
 from core.platform.rows import key_text, label_of
 
 MOST = 10_000
@@ -40,17 +41,23 @@ def take(
     """
     from core.predictions_log import labels
 
-    names = "prediction_id" if key is None else f"prediction_id or {key}"
-    shape = f'{{"labels": [{{"prediction_id": "...", "label": 1}}]}}, each with its {names}'
+    names = "prediction_id" if key is None else f"prediction_id / {key}"
+    shape = '{"labels": [{"prediction_id": "...", "label": 1}]}'
     try:
         content = json.loads(body)
         given = content["labels"] if isinstance(content, dict) else None
     except (ValueError, KeyError, RecursionError):
         given = None
     if not isinstance(given, list) or not given:
-        return 400, f"Send JSON of the form {shape}."
+        return 400, Message(
+            "Send JSON of the form {form}; each label needs its {names}.", form=shape, names=names
+        )
     if len(given) > MOST:
-        return 413, f"{len(given):,} labels are too many for one request. Send at most {MOST:,}."
+        return 413, Message(
+            "{labels:,} labels are too many for one request. Send at most {most:,}.",
+            labels=len(given),
+            most=MOST,
+        )
     columns = project.load(settings.project).columns
     key_type = columns[key].type if key in columns else "text"
     reports, places, refused = [], [], []
@@ -65,7 +72,8 @@ def take(
     except StoreError as error:
         return 503, error.message
     refused += [
-        {"index": places[refusal.index], "reason": refusal.reason} for refusal in counts.refusals
+        {"index": places[refusal.index], "reason": str(refusal.reason)}
+        for refusal in counts.refusals
     ]
     answer = asdict(counts)
     del answer["refusals"]
@@ -75,22 +83,30 @@ def take(
 
 
 def _reason(error: Exception) -> str:
-    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
+    if isinstance(error, RecursionError):
+        return str(Message("it is nested too deeply"))
+    return str(words_of(error))[:300]
 
 
 def _report(kind: Any, entry: Any, key: str | None, names: str, key_type: str) -> Any:
     if not isinstance(entry, dict):
-        raise ValueError(f"is no object with {names} and label")
+        raise ValueError(Message("it is not an object with {names} and label", names=names))
     known = {"prediction_id", "label", "labelled_at", key}
     if unknown := [name for name in entry if name not in known]:
         extra = ", ".join(map(str, unknown))
-        raise ValueError(f"has {extra}; known are {names}, label, labelled_at")
+        raise ValueError(
+            Message(
+                "unknown fields: {fields}; known: {names}, label, labelled_at",
+                fields=extra,
+                names=names,
+            )
+        )
     label = label_of(entry.get("label"))
     if label is None:
-        raise ValueError("the label is neither 0 nor 1")
+        raise ValueError(Message("the label is neither 0 nor 1"))
     identity = entry.get("prediction_id")
     if identity is not None and not isinstance(identity, str):
-        raise ValueError("the prediction_id is no text")
+        raise ValueError(Message("the prediction_id is not a text"))
     at = entry.get("labelled_at")
     return kind(
         label=label,
@@ -105,4 +121,6 @@ def _seconds(at: Any) -> float:
         read = datetime.fromisoformat(at)
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("labelled_at is no time of the form 2026-01-31T12:00:00Z") from error
+        raise ValueError(
+            Message("{column} is not a time like 2026-01-31T12:00:00Z", column="labelled_at")
+        ) from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from core.platform import set_aside
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, StoreError
+from core.platform.messages import Message, Words
 from core.predictions_log.gap_journal import Journal
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LogState:
         Rows in memory that are not written yet.
     lost : int
         Rows dropped for lack of memory since the gateway was started.
-    reason : str or None
+    reason : Words or None
         Why it is down, as a sentence.
     set_aside : int
         Rows that the log rejected, since the gateway was started.
@@ -64,7 +65,7 @@ class LogState:
     since: float | None = None
     waiting: int = 0
     lost: int = 0
-    reason: str | None = None
+    reason: Words | None = None
     set_aside: int = 0
 
 
@@ -119,9 +120,9 @@ class Recorder:
         # rows of the open gap
         self._missing = 0
         self._since: float | None = None
-        self._reason: str | None = None
+        self._reason: Words | None = None
         # start and reason of the open gap
-        self._gap: tuple[float, str] | None = None
+        self._gap: tuple[float, Words] | None = None
         self._set_aside = 0
         self._is_closed = False
         self._journal = Journal(settings)
@@ -290,7 +291,7 @@ class Recorder:
         with self._changed:
             missing, gap = self._missing, self._gap
         if missing:
-            start, reason = gap or (time.time(), "The log was down.")
+            start, reason = gap or (time.time(), Message("The log was down."))
             note_gap(self.settings, start, time.time(), missing, reason, wait_seconds=LOCK_SECONDS)
         with self._changed:
             self._missing -= missing
@@ -332,7 +333,7 @@ class Recorder:
                 self._out -= item.rows * item.is_out
                 self.written += item.rows * (outcome != "set_aside")
             if self._since is not None and self._gap is None:
-                self._gap = (self._since, self._reason or "The log was down.")
+                self._gap = (self._since, self._reason or Message("The log was down."))
             self._since, self._reason = None, None
         waiting = [
             (item.done, outcome)
@@ -345,7 +346,7 @@ class Recorder:
                 self._loop.call_soon_threadsafe(_set_results, waiting)
 
     def _fail(self, error: Exception) -> None:
-        reason = error.message if isinstance(error, CourtsideError) else type(error).__name__
+        reason: Words = error.message if isinstance(error, CourtsideError) else type(error).__name__
         with self._changed:
             self._since = self._since or time.time()
             self._reason = reason

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
+from core.platform.messages import from_data
 from core.serving.gateway_log import LogState
 from core.serving.gateway_stats import Recent
 
@@ -63,7 +64,8 @@ def status(port: int, timeout: float = 2.0) -> Status | None:
         content["in_flight"] = {
             int(name): int(count) for name, count in content["in_flight"].items()
         }
-        content["counts"], content["log"] = Recent(**content["counts"]), LogState(**content["log"])
+        content["counts"] = Recent(**content["counts"])
+        content["log"] = LogState(**from_data(content["log"]))
         content["shadow"] = Shadow(**content["shadow"]) if content["shadow"] else None
         return Status(**content)
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):

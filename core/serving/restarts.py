@@ -24,6 +24,7 @@ from core.platform import log_files, process, set_aside
 from core.platform.config import CODE_ROOT, Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, ServerError, StoreError
 from core.platform.liveness import SHOWN_SECONDS, Pulse, Question
+from core.platform.messages import Message, Words, sentences
 from core.serving import server, server_process
 from core.serving.server import Server
 
@@ -194,7 +195,11 @@ def revive(settings: Settings, port: int, on_wait: Callable[[], None] | None = N
     with server.exclusive(settings, str(port), on_wait):
         front = server.find(settings, port)
         if front is None or front.backend is None or front.state in ("starting", "stopped"):
-            raise NotReadyError(f"There is no endpoint on port {port}. It may be stopped already.")
+            raise NotReadyError(
+                Message(
+                    "There is no endpoint on port {port}. It may be stopped already.", port=port
+                )
+            )
         try:
             if not server.is_alive(front):
                 front = start_gateway(settings, front, on_wait)
@@ -234,8 +239,11 @@ def start_gateway(
             time.sleep(POLL_SECONDS)
             continue
         raise InputError(
-            f"Port {front.port} of the endpoint is in use by another program. Stop that program; "
-            "or stop the endpoint and start it on another port."
+            Message(
+                "Port {port} of the endpoint is in use by another program. Stop that program; "
+                "or stop the endpoint and start it on another port.",
+                port=front.port,
+            )
         )
     log = server_process.gateway_log(settings, front.port)
     started = process.start(
@@ -265,10 +273,15 @@ def start_gateway(
         process.stop(started)
         raise
     process.stop(started)
-    last_line = process.log_tail(log, 1) or "it did not answer"
+    last_line = process.log_tail(log, 1).rstrip(".") or Message("it did not answer")
     raise ServerError(
-        f"The endpoint could not be started on port {front.port}: {last_line.rstrip('.')}. "
-        f"Its log is {log.name}. Start it again."
+        Message(
+            "The endpoint could not be started on port {port}: {reason}. Its log is {log}. "
+            "Start it again.",
+            port=front.port,
+            reason=last_line,
+            log=log.name,
+        )
     )
 
 
@@ -284,6 +297,9 @@ class _Keeper:
     trying: process.Process | None = None
     trying_since: float = 0.0
     watched: Watched | None = None
+    # why its model's server ended, and that with the next try, as the record has it
+    reason: Words = ""
+    announced: Words | None = None
 
     def tend(self, now: float) -> None:
         """Check whether the server behind runs; restart it when it is time to."""
@@ -308,17 +324,25 @@ class _Keeper:
         if self.next_try is None:
             self.failures += 1
             self.since = now
+            if front.problem is None:
+                self.reason = ""
+            elif front.problem != self.announced:
+                self.reason = front.problem
             if self.failures > TRIES:
-                _give_up(self.settings, front)
+                _give_up(self.settings, front, self.reason)
                 return
             wait = wait_before(self.failures)
             self.next_try = now + wait
             if wait:
-                problem = front.problem or "The model's server has ended."
-                retry = f" It is started again in {wait:.0f} s, try {self.failures} of {TRIES}."
-                server.change(
-                    self.settings, front, problem=problem.partition(" It is started")[0] + retry
+                retry = Message(
+                    "It is started again in {wait:.0f} s, try {failures} of {tries}.",
+                    wait=wait,
+                    failures=self.failures,
+                    tries=TRIES,
                 )
+                reason = self.reason or Message("The model's server has ended.")
+                self.reason, self.announced = reason, sentences(reason, retry)
+                server.change(self.settings, front, problem=self.announced)
         if now >= self.next_try:
             self.next_try = None
             self.since = now
@@ -336,18 +360,20 @@ class _Keeper:
             server.change(
                 self.settings,
                 front,
-                problem="The model's server lived, but did not answer, and was ended.",
+                problem=Message("The model's server did not answer and was ended."),
             )
 
 
-def _give_up(settings: Settings, front: Server) -> None:
-    reason = (front.problem or "").partition(" It is started")[0]
+def _give_up(settings: Settings, front: Server, reason: Words) -> None:
     server.change(
         settings,
         front,
         state="died",
-        problem=f"It was started {TRIES} times in a row and ended each time, so that nobody starts "
-        f"it any more. {reason} Look at its log, then restart it or serve another version.",
+        problem=sentences(
+            Message("It ended {tries} times in a row and is not started again.", tries=TRIES),
+            reason,
+            Message("See its log, then restart it or serve another version."),
+        ),
     )
     for other in server.servers(settings):
         if other.shadow == front.port:
@@ -418,14 +444,23 @@ def check(described: Server) -> None:
             content = (folder / name).read_bytes() if folder else b""
         except OSError as error:
             raise StoreError(
-                f"A file of version {described.version} of {described.model} is gone ({error}). "
-                "Roll back to another version, or train again."
+                Message(
+                    "A file of version {version} of {model} is gone ({error}). Roll back to "
+                    "another version, or train again.",
+                    version=described.version,
+                    model=described.model,
+                    error=error,
+                )
             ) from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise StoreError(
-                f"{Path(name).name} of version {described.version} of {described.model} is not "
-                "what was registered: it was changed since, and is not served. Roll back to "
-                "another version, or train again."
+                Message(
+                    "{file} of version {version} of {model} was changed since the registration "
+                    "and is not served. Roll back to another version, or train again.",
+                    file=Path(name).name,
+                    version=described.version,
+                    model=described.model,
+                )
             )
 
 

@@ -17,6 +17,7 @@ from core.platform import config, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
 from core.platform.hooks import hook
+from core.platform.messages import Message
 from core.platform.run_record import SILENT, Progress, Record
 from core.platform.runs import ModelVersion
 from core.registry import registry
@@ -49,7 +50,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _is_no_shadow_of_itself(self) -> Options:
         if self.shadow and self.is_live:
-            raise ValueError("the live endpoint cannot shadow itself; choose another target")
+            raise ValueError(
+                Message("the live endpoint cannot shadow itself; choose another target")
+            )
         return self
 
     @property
@@ -97,7 +100,12 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
         with place(settings, options, version, progress) as ready:
             seconds = time.perf_counter() - start
             _record(settings, run_id, version, ready, seconds)
-        progress.update(1.0, f"Version {version.version} on port {ready.port} answers")
+        progress.update(
+            1.0,
+            Message(
+                "Version {version} on port {port} answers", version=version.version, port=ready.port
+            ),
+        )
     hook("operation_changed")(settings)
     return Result(run_id, ready.port, ready.url, version.version, seconds)
 
@@ -106,7 +114,7 @@ def _turn(settings: Settings, options: Options, progress: Progress) -> AbstractC
     """Lock the champion until the live endpoint serves it."""
     if not options.is_live:
         return nullcontext()
-    text = "Waiting for another change of the champion to end"
+    text = Message("Waiting for another change of the champion")
     return registry.exclusive(settings, lambda: progress.update(0.02, text))
 
 
@@ -115,7 +123,7 @@ def _live(
     settings: Settings, options: Options, version: ModelVersion, progress: Progress
 ) -> Iterator[server.Server]:
     before = endpoint.live(settings)
-    on_wait = _reporter(progress, f"version {version.version}")
+    on_wait = _reporter(progress, Message("version {version}", version=version.version))
     ready = endpoint.follow(
         settings, version, on_wait, alias=options.target, job_id=progress.job_id
     )
@@ -137,7 +145,7 @@ def _alone(
     if options.shadow:
         # before a server is started needlessly
         endpoint.check_shadow(settings, version)
-    on_wait = _reporter(progress, f"version {version.version}")
+    on_wait = _reporter(progress, Message("version {version}", version=version.version))
     ready = endpoint.begin(
         settings, version, options.port, on_wait, alias=alias, job_id=progress.job_id
     )
@@ -152,10 +160,13 @@ def _alone(
         raise
 
 
-def _reporter(progress: Progress, name: str) -> Callable[[float], None]:
+def _reporter(progress: Progress, name: Message) -> Callable[[float], None]:
     def on_wait(seconds: float) -> None:
         fraction = min(0.95, 0.05 + 0.9 * seconds / USUAL_SECONDS)
-        progress.update(fraction, f"Waiting for {name} to answer ({seconds:.0f} s)")
+        progress.update(
+            fraction,
+            Message("Waiting for {name} to answer ({seconds:.0f} s)", name=name, seconds=seconds),
+        )
 
     return on_wait
 

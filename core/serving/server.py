@@ -19,9 +19,10 @@ from typing import Any, Literal
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
-from core.platform import identity, locks, process, set_aside, state
+from core.platform import identity, locks, messages, process, set_aside, state
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, Words
 from core.platform.rows import Rule, rule_of
 
 State = Literal["starting", "ready", "silent", "restarting", "stopped", "died"]
@@ -86,7 +87,7 @@ class Server:
         The port of another endpoint that gets a copy of every request.
     restarts : int
         Automatic restarts of the server behind it since a person started it.
-    problem : str or None
+    problem : Words or None
         Why it is down, or cannot be restarted, as a sentence.
     folder : Path or None
         The local files of the version.
@@ -124,7 +125,7 @@ class Server:
     key: str | None = None
     shadow: int | None = None
     restarts: int = 0
-    problem: str | None = None
+    problem: Words | None = None
     folder: Path | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     boot: str = ""
@@ -143,9 +144,12 @@ class Server:
         return {name: rule_of(about) for name, about in {**self.inputs, **self.rules}.items()}
 
     @property
-    def name(self) -> str:
+    def name(self) -> Message:
         """Display name, e.g. `kobe-shots version 3 (champion)`."""
-        return f"{self.model} version {self.version}" + (f" ({self.alias})" if self.alias else "")
+        about = {"model": self.model, "version": self.version}
+        if self.alias:
+            return Message("{model} version {version} ({alias})", **about, alias=self.alias)
+        return Message("{model} version {version}", **about)
 
     @property
     def process(self) -> process.Process:
@@ -254,7 +258,13 @@ def change(settings: Settings, server: Server, **values: Any) -> Server:
         # the gateway of an endpoint may be another process by now
         other = standing is not None and not server.backend and standing.process != server.process
         if standing is None or standing.state == "stopped" or other:
-            raise NotReadyError(f"{server.name} on port {server.port} was stopped meanwhile.")
+            raise NotReadyError(
+                Message(
+                    "{name} on port {port} was stopped meanwhile.",
+                    name=server.name,
+                    port=server.port,
+                )
+            )
         changed = replace(standing, **values)
         keep_within(settings, connection, changed)
     return changed
@@ -274,7 +284,8 @@ def keep(settings: Settings, server: Server) -> None:
 def keep_within(settings: Settings, connection: sql.Connection, server: Server) -> None:
     """Like `keep`, within the caller's transaction."""
     home = identity.of_home(settings.state_dir)
-    body = json.dumps(asdict(server) | {"home": home}, default=str)
+    facts = asdict(server) | {"home": home, "problem": messages.to_data(server.problem)}
+    body = json.dumps(facts, default=str)
     new = insert(_table).values(port=server.port, body=body)
     connection.execute(
         new.on_conflict_do_update(index_elements=["port"], set_={"body": new.excluded.body})
@@ -309,8 +320,11 @@ def exclusive(
         on_wait,
         patience=TURN_SECONDS,
         busy=(
-            "Another change of this endpoint has been under way for "
-            f"{TURN_SECONDS / 60:g} minutes. Look at the jobs, and try again when it is done."
+            Message(
+                "Another change of this endpoint has been under way for {minutes:g} minutes. "
+                "Try again when its job is done.",
+                minutes=TURN_SECONDS / 60,
+            )
         ),
     ):
         yield
@@ -342,6 +356,7 @@ def _content(body: str) -> Server | None:
         content = json.loads(body)
         content["log_path"] = Path(content["log_path"])
         content["folder"] = Path(content["folder"]) if content.get("folder") else None
+        content["problem"] = messages.from_data(content.get("problem"))
         return Server(**content)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

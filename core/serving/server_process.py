@@ -18,6 +18,7 @@ from pathlib import Path
 from core.platform import process, state
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, ServerError, without_secrets
+from core.platform.messages import Message, Words
 from core.serving import server as servers
 from core.serving.server import Server
 
@@ -49,18 +50,27 @@ def check_port(settings: Settings, port: int) -> None:
         When the port is in use; the message names our own server there, if any.
     """
     if not 1024 <= port <= 65535:
-        raise InputError(f"Port {port} cannot be used. Choose one from 1024 to 65535.")
+        raise InputError(
+            Message("Port {port} cannot be used. Choose one from 1024 to 65535.", port=port)
+        )
     for server in servers.servers(settings):
         # the gateway of an endpoint outlives the server behind it
         if server.port == port and (server.state != "died" or servers.is_alive(server)):
-            doing = "is starting there" if server.state == "starting" else "is served there"
             raise InputError(
-                f"Port {port} is in use: {server.name} {doing}. Stop it, or choose another port."
+                Message(
+                    "Port {port} is in use by {server}. Stop it, or choose another port.",
+                    port=port,
+                    server=server.name,
+                )
             )
     if port in _backends(settings):
-        raise InputError(f"Port {port} belongs to an endpoint. Choose another port.")
+        raise InputError(
+            Message("Port {port} belongs to an endpoint. Choose another port.", port=port)
+        )
     if not process.port_is_free(port):
-        raise InputError(f"Port {port} is in use by another program. Choose another port.")
+        raise InputError(
+            Message("Port {port} is in use by another program. Choose another port.", port=port)
+        )
 
 
 def free_port(settings: Settings, offset: int = 1) -> int:
@@ -127,7 +137,9 @@ def start(settings: Settings, described: Server) -> Server:
     with state.transaction(settings) as connection:
         port, front = described.port, described.front
         if front is not None and not _is_wanted(settings, front):
-            raise NotReadyError(f"The endpoint on port {front} was stopped meanwhile.")
+            raise NotReadyError(
+                Message("The endpoint on port {front} was stopped meanwhile.", front=front)
+            )
         if not port:
             port = free_port(settings, BACKEND_OFFSET)
         check_port(settings, port)
@@ -182,15 +194,23 @@ def wait_until_ready(
         if waited > timeout:
             _end(settings, server)
             raise ServerError(
-                f"{server.name} did not answer on port {server.port} within {timeout:g} seconds "
-                f"and was stopped. Its log is {server.log_path.name}."
+                Message(
+                    "{server} did not answer on port {port} within {timeout:g} seconds and was "
+                    "stopped. Its log is {log}.",
+                    server=server.name,
+                    port=server.port,
+                    timeout=timeout,
+                    log=server.log_path.name,
+                )
             )
         if on_wait is not None:
             on_wait(waited)
         time.sleep(POLL_SECONDS)
     _end(settings, server)
     reason = _reason(process.log_tail(server.log_path, 200), server.port)
-    raise ServerError(f"{server.name} could not be served: {reason}")
+    raise ServerError(
+        Message("{server} could not be served: {reason}.", server=server.name, reason=reason)
+    )
 
 
 def stop(settings: Settings, port: int) -> Server:
@@ -205,7 +225,9 @@ def stop(settings: Settings, port: int) -> Server:
     """
     server = servers.find(settings, port)
     if server is None:
-        raise NotReadyError(f"No model is served on port {port}. It may be stopped already.")
+        raise NotReadyError(
+            Message("No model is served on port {port}. It may be stopped already.", port=port)
+        )
     _end(settings, server)
     return replace(server, state="stopped")
 
@@ -222,7 +244,9 @@ def dismiss(settings: Settings, port: int) -> None:
     if server is None:
         return
     if servers.current_state(settings, server) in ("starting", "ready"):
-        raise InputError(f"{server.name} runs on port {port}. Stop it instead.")
+        raise InputError(
+            Message("{server} runs on port {port}. Stop it instead.", server=server.name, port=port)
+        )
     _end(settings, server)
 
 
@@ -350,7 +374,7 @@ def _end(settings: Settings, server: Server) -> None:
                     servers.keep_within(settings, connection, replace(now, shadow=None))
 
 
-def _reason(log: str, port: int) -> str:
+def _reason(log: str, port: int) -> Words:
     r"""Return why a server ended, according to its log.
 
     Examples
@@ -359,10 +383,10 @@ def _reason(log: str, port: int) -> str:
     'ValueError: bad file'
     """
     if "address already in use" in log:
-        return f"another program took port {port} meanwhile. Choose another port."
+        return Message("another program took port {port} meanwhile; choose another port", port=port)
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     if not lines:
-        return "it ended without a word."
+        return Message("it ended and its log is empty")
     # mlflow's own line about its child only repeats that it ended
     named = [
         line
@@ -370,4 +394,4 @@ def _reason(log: str, port: int) -> str:
         if re.match(r"[\w.]*(Error|Exception|Exit)\b.*: ", line)
         and not line.startswith("Exception: Command ")
     ]
-    return (named or lines)[-1][:500]
+    return (named or lines)[-1][:500].rstrip(".")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ def per_minute(counts: Sequence[int], *, title: str | None = None) -> alt.LayerC
         alt.Chart(table)
         .mark_bar(color=style.PALETTE["cool"])
         .encode(
-            x=style.labels(shown, "Minutes"),
-            y=alt.Y("requests:Q", title="Requests", axis=alt.Axis(tickMinStep=1, tickCount=3)),
-            tooltip=[alt.Tooltip("label", title="Minute"), alt.Tooltip("requests", format=",")],
+            x=style.labels(shown, _("Minutes")),
+            y=alt.Y("requests:Q", title=_("Requests"), axis=alt.Axis(tickMinStep=1, tickCount=3)),
+            tooltip=[
+                alt.Tooltip("label", title=_("Minute")),
+                alt.Tooltip("requests", title=_("Requests"), format=","),
+            ],
         )
     )
-    return style.finish([bars], title, "Requests in each of the last minutes", height=120)
+    return style.finish([bars], title, _("Requests in each of the last minutes"), height=120)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import _
 from core.stats.charts import style
 
 if TYPE_CHECKING:
@@ -93,20 +94,20 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         alt.Chart(cells)
         .mark_rect()
         .encode(
-            x=alt.X("champion:Q", title="Champion's probability", scale=scale, axis=axis),
+            x=alt.X("champion:Q", title=_("Champion's probability"), scale=scale, axis=axis),
             x2=alt.X2("champion_to:Q"),
-            y=alt.Y("challenger:Q", title="Challenger's probability", scale=scale, axis=axis),
+            y=alt.Y("challenger:Q", title=_("Challenger's probability"), scale=scale, axis=axis),
             y2=alt.Y2("challenger_to:Q"),
             color=alt.Color(
                 "rows:Q",
-                title="Rows",
+                title=_("Rows"),
                 legend=alt.Legend(orient="top", titleOrient="left"),
                 scale=alt.Scale(type="sqrt", range=["#C9CEF0", "#3F4DB0"]),
             ),
             tooltip=[
-                alt.Tooltip("champion:Q", title="Champion from", format=".0%"),
-                alt.Tooltip("challenger:Q", title="Challenger from", format=".0%"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("champion:Q", title=_("Champion from"), format=".0%"),
+                alt.Tooltip("challenger:Q", title=_("Challenger from"), format=".0%"),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )
@@ -116,5 +117,5 @@ def agreement_chart(pairs: pd.DataFrame, *, title: str | None = None) -> alt.Lay
         .mark_line(color=style.PALETTE["challenger"], strokeDash=[5, 4], tooltip=None)
         .encode(x=alt.X("along:Q", scale=scale), y=alt.Y("along:Q", scale=scale))
     )
-    description = "Rows by the probabilities of champion and challenger"
+    description = _("Rows by the probabilities of champion and challenger")
     return style.finish([drawn, same], title, description)

@@ -6,19 +6,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from core.platform.messages import Message, Words
+
 Verdict = Literal["ok", "warning", "alert", "not_applicable"]
 Group = Literal["performance", "input", "output", "support", "split"]
 VerdictCode = Literal[
     "fits", "watch", "investigate", "does_not_fit", "no_skill", "cannot_tell", "unknown"
 ]
 Interval = tuple[float, float]
-# What a threshold does if precision and recall are uninformative.
-THRESHOLD_TEXTS = {
-    "none_positive": "No row reaches the threshold: it labels every row 0.",
-    "all_positive": "Every row reaches the threshold: it labels every row 1.",
-    "no_true_positive": "No true positives: none of the rows that it labels 1 is a 1.",
+VERDICT_LABELS: dict[str, Message] = {
+    "ok": Message("ok"),
+    "warning": Message("warning"),
+    "alert": Message("alert"),
+    "not_applicable": Message("not applicable"),
 }
-THRESHOLD_TODO = "Choose another threshold, by F1 or by cost: on Registry, or when you train."
+CONCLUSION_LABELS: dict[str, Message] = {
+    "fits": Message("fits"),
+    "watch": Message("watch"),
+    "investigate": Message("investigate"),
+    "does_not_fit": Message("does not fit"),
+    "no_skill": Message("no skill"),
+    "cannot_tell": Message("cannot tell"),
+    "unknown": Message("unknown"),
+}
+GROUP_LABELS: dict[str, Message] = {
+    "performance": Message("Performance, with labels"),
+    "output": Message("Predictions, without labels"),
+    "support": Message("Support: are the rows within the training data?"),
+    "input": Message("Input columns"),
+    "split": Message("Split quality"),
+}
+# What a threshold does if precision and recall are uninformative.
+THRESHOLD_TEXTS: dict[str, Message] = {
+    "none_positive": Message("No row reaches the threshold: every row is predicted 0."),
+    "all_positive": Message("Every row reaches the threshold: every row is predicted 1."),
+    "no_true_positive": Message("No true positives: no row that is predicted 1 is a 1."),
+}
+THRESHOLD_TODO = Message("Choose another threshold, by F1 or by cost: on Registry, or in training.")
 
 
 @dataclass(frozen=True)
@@ -58,30 +82,43 @@ class Limit:
                 return verdict  # type: ignore[return-value]
         return "ok"
 
-    def words(self) -> str:
-        """Return the limits in words.
+    def words(self) -> Message:
+        """Return the limits in words; empty if there are none.
 
         Examples
         --------
-        >>> Limit(warning_high=0.1, alert_high=0.2).words()
+        >>> str(Limit(warning_high=0.1, alert_high=0.2).words())
         'warning above 0.1, alert above 0.2'
-        >>> Limit(-0.02, 0.02, -0.05, 0.05, "learned").words()
-        'warning below -0.02 or above 0.02, alert below -0.05 or above 0.05; as chance alone allows'
+        >>> str(Limit(-0.02, 0.02, -0.05, 0.05, "learned").words())
+        'warning below -0.02 or above 0.02, alert below -0.05 or above 0.05; adjusted for chance'
         """
-        parts = []
-        for name, below, above in (
-            ("warning", self.warning_low, self.warning_high),
-            ("alert", self.alert_low, self.alert_high),
-        ):
-            sides = [
-                f"{side} {value:.3g}"
-                for side, value in (("below", below), ("above", above))
-                if value is not None
-            ]
-            if sides:
-                parts.append(f"{name} {' or '.join(sides)}")
-        end = {"fixed": "", "learned": "; as chance alone allows", "set": "; set by a person"}
-        return ", ".join(parts) + (end[self.source] if parts else "")
+        warning = _warning(self.warning_low, self.warning_high)
+        alert = _alert(self.alert_low, self.alert_high)
+        if warning and alert:
+            limits = Message("{warning}, {alert}", warning=warning, alert=alert)
+        else:
+            limits = warning or alert
+        if not limits or self.source == "fixed":
+            return limits
+        if self.source == "learned":
+            return Message("{limits}; adjusted for chance", limits=limits)
+        return Message("{limits}; set by a person", limits=limits)
+
+
+def _warning(low: float | None, high: float | None) -> Message:
+    if low is not None and high is not None:
+        return Message("warning below {low:.3g} or above {high:.3g}", low=low, high=high)
+    if low is not None:
+        return Message("warning below {low:.3g}", low=low)
+    return Message("") if high is None else Message("warning above {high:.3g}", high=high)
+
+
+def _alert(low: float | None, high: float | None) -> Message:
+    if low is not None and high is not None:
+        return Message("alert below {low:.3g} or above {high:.3g}", low=low, high=high)
+    if low is not None:
+        return Message("alert below {low:.3g}", low=low)
+    return Message("") if high is None else Message("alert above {high:.3g}", high=high)
 
 
 @dataclass(frozen=True)
@@ -92,7 +129,7 @@ class Check:
     ----------
     code : str
         Stable name, e.g. `skill`, `psi.lat`.
-    title : str
+    title : Message or str
         Name shown to people.
     group : {"performance", "input", "output", "support", "split"}
         Only performance checks need labels. Input checks look at the columns, output checks at the
@@ -102,11 +139,11 @@ class Check:
         On the current and on the reference rows.
     low, high : float or None
         95% interval of the value.
-    threshold : str
+    threshold : Message or str
         The limits in words.
-    text : str
+    text : Message or str
         What the result means; for `not_applicable` the reason.
-    todo : str
+    todo : Message or str
         What to do about it; may be empty.
     warning_low, warning_high, alert_low, alert_high : float or None
         The limits as numbers, in the value's unit: an alert below `alert_low` or above
@@ -119,16 +156,16 @@ class Check:
     """
 
     code: str
-    title: str
+    title: Words
     group: Group
     value: float | None
     reference: float | None
-    threshold: str
+    threshold: Words
     verdict: Verdict
-    text: str
+    text: Words
     low: float | None = None
     high: float | None = None
-    todo: str = ""
+    todo: Words = ""
     warning_low: float | None = None
     warning_high: float | None = None
     alert_low: float | None = None
@@ -143,14 +180,14 @@ class Conclusion:
     Parameters
     ----------
     code : {"fits", "watch", "investigate", "does_not_fit", "no_skill", "cannot_tell", "unknown"}
-    title, text, todo : str
-        The verdict in a few words, why, and what to do next, from `verdicts.sentences`.
+    title, text, todo : Message or str
+        The verdict in a few words, why, and what to do next, from `verdicts.wording`.
     params : mapping
         The values in those sentences, from `verdicts.conclude`.
     """
 
     code: VerdictCode
-    title: str
-    text: str
-    todo: str
+    title: Words
+    text: Words
+    todo: Words
     params: Mapping[str, Any] = field(default_factory=dict)

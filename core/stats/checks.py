@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
 
+from core.platform.messages import Message, Words
 from core.platform.own_columns import PROBABILITY, shown
 from core.stats.check import Check as Check
 from core.stats.check import Conclusion as Conclusion
@@ -35,30 +36,35 @@ USUAL = {
     "range": Limit(warning_high=0.01, alert_high=0.05),
 }
 # Why a check is not applicable: the text, and what to do.
-REASONS = {
+REASONS: dict[str, tuple[Message, Words]] = {
     "reference_empty": (
-        "No row of the reference has a value here.",
-        "Leave the column out of the model, or train on rows that have it.",
+        Message("No row of the reference has a value here."),
+        Message("Leave the column out of the model, or train on rows that have it."),
     ),
     "current_empty": (
-        "No current row has a value here.",
-        "Find out why it is missing: the source, or how it is read.",
+        Message("No current row has a value here."),
+        Message("Find out why it is missing: at the source, or in reading it."),
     ),
-    "no_limit": ("Nearly every row has a value of its own, so that new ones say nothing.", ""),
+    "no_limit": (Message("Nearly every value is distinct: new values mean nothing."), ""),
     "failed": (
-        "It could not be computed; the log of this run says why.",
-        "Report the error with its log, and read the other checks.",
+        Message("It could not be computed; the log of this run says why."),
+        Message("Report the error with its log. The other checks are valid."),
     ),
+}
+_CHANGES = {
+    "ok": Message("Stable"),
+    "warning": Message("Changed"),
+    "alert": Message("Changed a lot"),
 }
 # code -> title, and column of `drift.by_feature`
 _OF_COLUMN = {
     "psi": ("PSI", "psi"),
-    "ks": ("KS distance", "ks"),
-    "js": ("Jensen-Shannon distance", "js"),
-    "chi2": ("Cramer's V", "cramers_v"),
-    "missing": ("Missing values", "missing_current"),
-    "unseen": ("Values the reference does not have", "unseen"),
-    "range": ("Values out of the reference's range", "out_of_range"),
+    "ks": (Message("KS distance"), "ks"),
+    "js": (Message("Jensen-Shannon distance"), "js"),
+    "chi2": (Message("Cramér's V"), "cramers_v"),
+    "missing": (Message("Missing values"), "missing_current"),
+    "unseen": (Message("New values"), "unseen"),
+    "range": (Message("Values out of range"), "out_of_range"),
 }
 
 
@@ -67,7 +73,7 @@ def usual(kind: str, missing: float = 0.0) -> Limit:
 
     Examples
     --------
-    >>> usual("missing", 0.25).words(), usual("psi", 0.25).words()
+    >>> str(usual("missing", 0.25).words()), str(usual("psi", 0.25).words())
     ('warning above 0.26, alert above 0.3', 'warning above 0.1, alert above 0.2')
     """
     limit = USUAL[kind]
@@ -130,24 +136,23 @@ def _of_column(
     for kind, (title, column) in _OF_COLUMN.items():
         value = float(row.get(column, float("nan")))
         code = f"{kind}.{name}"
+        heading = Message("{title}: {column}", title=title, column=shown(name))
         if value != value:  # a text has no KS distance
             if kind == "psi" and reason in REASONS:
-                checks.append(not_applicable(code, f"{title}: {name}", group, reason))
+                checks.append(not_applicable(code, heading, group, reason))
             continue
         limit = (limits or {}).get(code)
         before = row.get("missing_reference") if kind == "missing" else None
         if limit is None:
             limit = usual(kind, before or 0.0)
         if limit.source == "learned" and limit.warning_high is None and limit.alert_high is None:
-            checks.append(
-                replace(not_applicable(code, f"{title}: {name}", group, "no_limit"), value=value)
-            )
+            checks.append(replace(not_applicable(code, heading, group, "no_limit"), value=value))
             continue
         verdict = _at_least(value, limit)
         checks.append(
             Check(
                 code,
-                f"{title}: {shown(name)}",
+                heading,
                 group,
                 value,
                 before,
@@ -162,13 +167,13 @@ def _of_column(
     return checks
 
 
-def not_applicable(code: str, title: str, group: Group, reason: str) -> Check:
+def not_applicable(code: str, title: Words, group: Group, reason: str) -> Check:
     """Return a check that could not be done, with the code and text of the reason.
 
     Examples
     --------
     >>> check = not_applicable("psi.x", "PSI: x", "input", "reference_empty")
-    >>> check.verdict, check.text
+    >>> check.verdict, str(check.text)
     ('not_applicable', 'No row of the reference has a value here.')
     """
     text, todo = REASONS[reason]
@@ -184,31 +189,36 @@ def _at_least(value: float, limit: Limit) -> Verdict:
     return "warning" if limit.warning_high is not None and value >= limit.warning_high else "ok"
 
 
-def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> str:
+def _sentence(kind: str, value: float, verdict: Verdict, row: Mapping[Any, Any]) -> Message:
     if kind == "missing":
-        return f"{value:.1%} of the rows have no value."
+        return Message("{share:.1%} of the rows have no value.", share=value)
     if kind == "unseen":
-        return f"{value:.1%} of the rows have a value that the reference does not have."
+        return Message("{share:.1%} of the rows have a value that is new.", share=value)
     if kind == "range":
-        return f"{value:.1%} of the rows lie beyond the reference's least and largest value."
+        return Message("{share:.1%} of the rows lie outside the reference's range.", share=value)
     before, now = float(row["mean_reference"]), float(row["mean_current"])
-    means = (
-        f"mean {before:.6g} in the reference, {now:.6g} now"
-        if before == before
-        else "the shares of its values"
+    change = _CHANGES[verdict]
+    if before != before:
+        return Message("{change}: the shares of its values.", change=change)
+    return Message(
+        "{change}: mean {before:.6g} in the reference, {now:.6g} now.",
+        change=change,
+        before=before,
+        now=now,
     )
-    words = {"ok": "Stable", "warning": "Has moved", "alert": "Has moved far"}[verdict]
-    return f"{words}: {means}."
 
 
-def _todo(kind: str, group: str, name: str) -> str:
+def _todo(kind: str, group: str, name: str) -> Message:
     if group == "output":
-        return "See which columns moved: what the model answers follows them."
+        return Message("See which columns changed: the predictions follow them.")
     if kind == "missing":
-        return f"Find out why {name} is missing: the source, or how it is read."
-    return f"Find out why {name} changed: a change of recording, or other rows than before."
+        return Message(
+            "Find out why {name} is missing: at the source, or in reading it.", name=name
+        )
+    return Message("Find out why {name} changed: the recording, or a new kind of row.", name=name)
 
 
 def as_table(checks: Sequence[Check]) -> pd.DataFrame:
     """Return the checks as a table, one column per field."""
-    return pd.DataFrame([asdict(check) for check in checks])
+    names = [field.name for field in fields(Check)]
+    return pd.DataFrame([{name: getattr(check, name) for name in names} for check in checks])

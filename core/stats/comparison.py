@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message
 from core.stats import intervals, metrics
 
 Floats = npt.NDArray[np.float64]
@@ -70,14 +72,16 @@ def paired(
 
 def _ends(name: str, labels: Labels, sides: Sequence[tuple[Floats, float]]) -> tuple[float, float]:
     """Return the 95% interval of a metric's difference, first minus second side."""
-    first, second = (side for side, _ in sides)
+    first, second = (side for side, _unused in sides)
     if name == "log_loss":
         losses = metrics.log_losses(labels, first) - metrics.log_losses(labels, second)
         return intervals.difference(losses, labels)
     if name == "brier_score":
         return intervals.difference((first - labels) ** 2 - (second - labels) ** 2, labels)
     if name == "roc_auc":
-        placed = [intervals.placements(side[labels == 0], side[labels == 1]) for side, _ in sides]
+        placed = [
+            intervals.placements(side[labels == 0], side[labels == 1]) for side, _unused in sides
+        ]
         above, below = (left - right for left, right in zip(*placed, strict=True))
         rarer = min(len(above), len(below))
         reach = intervals.student(rarer - 1) * intervals.placement_error(above, below)
@@ -119,7 +123,7 @@ def against_best(labels: Labels, probabilities: Mapping[str, Floats], best: str)
     DataFrame
         A row per other model, lowest log loss first: `model`, `log_loss`, `difference` (its log
         loss minus that of the best), `low`, `high`, `better` ("model", "best" or "alike") and
-        `text`, a sentence.
+        `text`, a message.
 
     Examples
     --------
@@ -151,15 +155,24 @@ def _better(low: float, high: float, *, lower_is_better: bool) -> str:
     return "one" if (high < 0) == lower_is_better else "other"
 
 
-def _sentence(better: str, gap: float, low: float, high: float) -> str:
+def _sentence(better: str, gap: float, low: float, high: float) -> Message:
     if better == "alike":
         if max(abs(low), abs(high)) <= metrics.ROUNDING:
-            return "Alike: the log loss is the same."
-        return (
-            f"Alike: the difference of {gap:+.4f} may be chance (95%: {low:+.4f} to {high:+.4f})."
+            return Message("Alike: the log loss is the same.")
+        return Message(
+            "Alike: the difference of {gap:+.4f} may be chance (95%: {low:+.4f} to {high:+.4f}).",
+            gap=gap,
+            low=low,
+            high=high,
         )
     low, high = sorted((abs(low), abs(high)))
-    span = f"by {abs(gap):.4f} (95%: {low:.4f} to {high:.4f}), more than chance"
+    ends: dict[str, Any] = {"gap": abs(gap), "low": low, "high": high}
     if better == "best":
-        return f"Worse {span}."
-    return f"Better on these rows {span}. It was not chosen, as the choice did not look at them."
+        return Message(
+            "Worse by {gap:.4f} (95%: {low:.4f} to {high:.4f}), more than chance.", **ends
+        )
+    return Message(
+        "Better on these rows by {gap:.4f} (95%: {low:.4f} to {high:.4f}), more than chance. Not "
+        "chosen: the choice did not use these rows.",
+        **ends,
+    )

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.platform.messages import Message
 from core.stats.check import Check, Limit
 from core.stats.metrics import Floats
 
-TITLE = "Disagreement among candidates"
+TITLE = Message("Disagreement among candidates")
 # Ratio to the reference's disagreement; smaller ones do not matter in practice.
 WARNING, ALERT = 1.25, 1.5
 # Exceeded by one in a thousand windows of the reference's own rows (normal distribution).
@@ -101,8 +102,8 @@ def check(
             None,
             "",
             "not_applicable",
-            "Not available: fewer than two candidates of the training can be asked.",
-            todo="Train two kinds of classifiers or more to see where they part ways.",
+            Message("Not available: fewer than two candidates can be loaded."),
+            todo=Message("Train at least two kinds of classifiers."),
         )
     chance = _CHANCE * reference.spread_of_rows * np.sqrt(1 / current.rows + 1 / reference.rows)
     warning, alert = (
@@ -113,11 +114,15 @@ def check(
     limit = (limits or {}).get("disagreement", usual)
     verdict = limit.judge(current.spread)
     half = _Z * current.spread_of_rows / np.sqrt(current.rows)
-    now, before = f"{current.labels_differ:.0%}", f"{reference.labels_differ:.0%}"
-    text = (
-        f"The {current.candidates} candidates of the training differ by {current.spread:.3f} in "
-        f"probability, {reference.spread:.3f} on the reference; they label {now} of the rows "
-        f"differently ({before} there)."
+    text = Message(
+        "The {candidates} candidates differ by {spread:.3f} in probability ({spread_before:.3f} on "
+        "the reference) and in the predicted class of {share:.0%} of the rows "
+        "({share_before:.0%}).",
+        candidates=current.candidates,
+        spread=current.spread,
+        spread_before=reference.spread,
+        share=current.labels_differ,
+        share_before=reference.labels_differ,
     )
     return Check(
         "disagreement",
@@ -130,7 +135,7 @@ def check(
         text,
         float(current.spread - half),
         float(current.spread + half),
-        "" if verdict == "ok" else "Look at the rows they disagree on, and label some of those.",
+        "" if verdict == "ok" else Message("Look at the rows they disagree on, and label some."),
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )

@@ -19,6 +19,8 @@ SHARE_FLOOR = 1e-4
 MIN_EXPECTED = 5
 # ... unless it has this many rows, which chance does not produce if fewer than 5 are expected.
 MANY = 20
+# what the rarer values of a text column are counted as
+OTHERS = "others"
 
 _log = logging.getLogger(__name__)
 
@@ -420,12 +422,9 @@ def _count_numbers(old: Any, new: Any, bins: int) -> dict[str, Any]:
 
 def _count_names(old: pd.Series[Any], new: pd.Series[Any]) -> dict[str, Any]:
     names = usual_names(old, new, intervals.DISCRETE)
-    labels = [*names, "others"]
+    labels = [*names, OTHERS]
     rows = [
-        side.where(side.isin(names), "others")
-        .value_counts()
-        .reindex(labels, fill_value=0)
-        .to_numpy()
+        side.where(side.isin(names), OTHERS).value_counts().reindex(labels, fill_value=0).to_numpy()
         for side in (old, new)
     ]
     if not rows[0][-1] and not rows[1][-1]:

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from core.platform.messages import Message, Words
 from core.stats import metrics
 from core.stats.check import Check, Limit
 from core.stats.metrics import Floats, Labels
 
 TITLES = {
-    "estimated_log_loss": "Log loss, estimated without labels",
-    "estimated_roc_auc": "ROC AUC, estimated without labels",
-    "estimated_f1": "F1, estimated without labels",
+    "estimated_log_loss": Message("Log loss, estimated without labels"),
+    "estimated_roc_auc": Message("ROC AUC, estimated without labels"),
+    "estimated_f1": Message("F1, estimated without labels"),
 }
 # An estimate further than this from the reference's actual value is not used.
 POOR_LOG_LOSS, POOR_SHARE = 0.02, 0.02
@@ -56,7 +57,7 @@ def cbpe(probabilities: Floats, threshold: float) -> dict[str, float]:
     {'log_loss': 0.484, 'brier_score': 0.155, 'f1': 0.81, 'precision': 0.85, 'recall': 0.773,
      'accuracy': 0.8, 'roc_auc': 0.828}
     """
-    return {name: value for name, (value, _) in _figures(probabilities, threshold).items()}
+    return {name: value for name, (value, _unused) in _figures(probabilities, threshold).items()}
 
 
 def intervals(probabilities: Floats, threshold: float) -> dict[str, tuple[float, float]]:
@@ -85,7 +86,7 @@ def checks(
     reference_probabilities: Floats,
     current_probabilities: Floats,
     threshold: float,
-    reason: str | None = None,
+    reason: Words | None = None,
     limits: Mapping[str, Limit] | None = None,
 ) -> list[Check]:
     """Compare the estimates on the current rows with those on the reference.
@@ -100,7 +101,7 @@ def checks(
     ----------
     reference_labels, reference_probabilities : array
         Of the rows that the model was tested on.
-    reason : str, optional
+    reason : Message or str, optional
         Why nothing can be estimated, from `support.is_outside`.
     limits : mapping of str to Limit, optional
         By code, replacing these; they apply to the value itself.
@@ -119,11 +120,11 @@ def checks(
     >>> labels = (rng.uniform(size=2000) < p).astype(int)
     >>> [(check.code, check.verdict) for check in checks(labels, p, np.full(500, 0.5), 0.5)]
     [('estimated_log_loss', 'alert'), ('estimated_roc_auc', 'alert'), ('estimated_f1', 'ok')]
-    >>> checks(labels, p, p, 0.5, "the rows are of another kind")[0].text
+    >>> str(checks(labels, p, p, 0.5, "the rows are of another kind")[0].text)
     'Not available: the rows are of another kind.'
     """
     if reason is None and not len(current_probabilities):
-        reason = "there are no rows"
+        reason = Message("there are no rows")
     reason = reason or why_not(reference_labels, reference_probabilities)
     old = cbpe(reference_probabilities, threshold) if len(reference_probabilities) else {}
     if reason is not None:
@@ -136,8 +137,8 @@ def checks(
                 old.get(code.removeprefix("estimated_")),
                 "",
                 "not_applicable",
-                f"Not available: {reason}.",
-                todo="Bring labels: only they can say how good the model is here.",
+                Message("Not available: {reason}.", reason=reason),
+                todo=Message("Add labels: only they show how good the model is here."),
             )
             for code, title in TITLES.items()
         ]
@@ -153,7 +154,7 @@ def checks(
     ]
 
 
-def why_not(labels: Labels, probabilities: Floats) -> str | None:
+def why_not(labels: Labels, probabilities: Floats) -> Message | None:
     """Return why a model's probabilities cannot be used for estimation; None if they can.
 
     They cannot if, on labelled rows, the estimate misses the actual log loss by more than 2%, or
@@ -166,21 +167,30 @@ def why_not(labels: Labels, probabilities: Floats) -> str | None:
     >>> labels = (rng.uniform(size=2000) < p).astype(int)
     >>> why_not(labels, p) is None
     True
-    >>> why_not(labels, np.where(p < 0.5, 0.01, 0.99))
-    "the model's probabilities are not calibrated on the reference: they estimate a log loss of
-     0.056 where 1.671 came out"
+    >>> str(why_not(labels, np.where(p < 0.5, 0.01, 0.99)))
+    'the probabilities are not calibrated on the reference: estimated log loss 0.056, observed
+     1.671'
     """
     if not len(labels):
-        return "there are no labels to compare the model's probabilities with"
-    start = "the model's probabilities are not calibrated on the reference: they"
+        return Message("there are no labels to compare the probabilities with")
     came_out = float(metrics.log_losses(labels, probabilities).mean())
     estimate, error = _figures(probabilities, 0.5)["log_loss"]
     if abs(estimate - came_out) > max(POOR_LOG_LOSS * came_out, 2 * _Z * error):
-        return f"{start} estimate a log loss of {estimate:.3f} where {came_out:.3f} came out"
+        return Message(
+            "the probabilities are not calibrated on the reference: estimated log loss "
+            "{estimated:.3f}, observed {observed:.3f}",
+            estimated=estimate,
+            observed=came_out,
+        )
     share, forecast = float(labels.mean()), float(probabilities.mean())
     chance = float(np.sqrt(np.mean(probabilities * (1 - probabilities)) / len(labels)))
     if abs(share - forecast) > max(POOR_SHARE, 2 * _Z * chance):
-        return f"{start} forecast {forecast:.1%} where {share:.1%} came out"
+        return Message(
+            "the probabilities are not calibrated on the reference: mean {predicted:.1%}, observed "
+            "{observed:.1%}",
+            predicted=forecast,
+            observed=share,
+        )
     return None
 
 
@@ -250,9 +260,13 @@ def _log_loss(
     before = _skill(old["log_loss"], float(reference.mean()))
     base = _base(float(current.mean()))
     now = _skill(new["log_loss"], float(current.mean()))
-    text = (
-        f"Always forecasting the expected base rate ({current.mean():.1%}) gives {base:.4f}: an "
-        f"estimated skill of {now:.2%}, {before:.2%} on the reference."
+    text = Message(
+        "Always predicting the expected base rate ({rate:.1%}) gives {base:.4f}: an estimated "
+        "skill of {now:.2%}, {before:.2%} on the reference.",
+        rate=float(current.mean()),
+        base=base,
+        now=now,
+        before=before,
     )
     return _check(
         "estimated_log_loss",
@@ -280,17 +294,21 @@ def _roc_auc(
             old.get("roc_auc"),
             "",
             "not_applicable",
-            "Not available: all probabilities are 0, or all are 1.",
+            Message("Not available: all probabilities are 0, or all are 1."),
         )
     lead = old["roc_auc"] - 0.5
-    text = f"The lead over chance (0.5) is estimated at {new['roc_auc'] - 0.5:.3f}, {lead:.3f} on "
+    text = Message(
+        "The lead over chance (0.5) is estimated at {now:.3f}, {before:.3f} on the reference.",
+        now=new["roc_auc"] - 0.5,
+        before=lead,
+    )
     return _check(
         "estimated_roc_auc",
         old["roc_auc"],
         new["roc_auc"],
         between["roc_auc"],
         limits,
-        f"{text}the reference.",
+        text,
         low=(0.5 + 0.8 * lead, 0.5 + 0.5 * lead),
     )
 
@@ -302,9 +320,13 @@ def _f1(
     limits: Mapping[str, Limit],
 ) -> Check:
     text = (
-        "No row reaches the threshold."
+        Message("No row reaches the threshold.")
         if new["precision"] == 0
-        else f"Precision {new['precision']:.2f} and recall {new['recall']:.2f} are expected."
+        else Message(
+            "Precision {precision:.2f} and recall {recall:.2f} are expected.",
+            precision=new["precision"],
+            recall=new["recall"],
+        )
     )
     return _check(
         "estimated_f1",
@@ -323,7 +345,7 @@ def _check(
     value: float,
     between: tuple[float, float],
     limits: Mapping[str, Limit],
-    text: str,
+    text: Message,
     *,
     low: tuple[float | None, float | None] = (None, None),
     high: tuple[float | None, float | None] = (None, None),
@@ -331,8 +353,12 @@ def _check(
     usual = Limit(low[0], high[0], low[1], high[1])
     limit = limits.get(code, usual)
     verdict = limit.judge(value, between if limit is usual else None)
-    words = f"better end of the interval: {limit.words()}" if limit is usual else limit.words()
-    todo = "" if verdict == "ok" else "Bring labels for these rows to see whether it is so."
+    words = (
+        Message("better end of the interval: {limits}", limits=limit.words())
+        if limit is usual
+        else limit.words()
+    )
+    todo = "" if verdict == "ok" else Message("Add labels for these rows to check the estimate.")
     return Check(
         code,
         TITLES[code],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.platform.errors import InputError
+from core.platform.messages import Message, sentences
 from core.stats.metrics import Floats
 
 DAY = 86_400.0
@@ -31,7 +33,7 @@ class Trend:
     crossing, crossing_low, crossing_high : float or None
         When the line crosses the limit, with its range, in seconds since 1970; None if the slope
         may be chance, or no limit lies ahead. In the past if the line is already beyond its limit.
-    text : str
+    text : Message
         The result in a sentence or two.
     limit : float or None
         The limit that the line approaches.
@@ -43,7 +45,7 @@ class Trend:
     crossing: float | None
     crossing_low: float | None
     crossing_high: float | None
-    text: str
+    text: Message
     limit: float | None = None
 
 
@@ -101,26 +103,45 @@ def trend(
     >>> line = trend([d * DAY for d in days], [0.60, 0.61, 0.62, 0.63], low=None, high=0.66, now=0)
     >>> round(line.slope_per_day, 4), round(line.crossing / DAY, 4)
     (0.01, 6.0)
-    >>> trend([d * DAY for d in days], [0.60, 0.62, 0.59, 0.61], low=None, high=0.66, now=0).text
+    >>> flat = trend([d * DAY for d in days], [0.60, 0.62, 0.59, 0.61], low=None, high=0.66, now=0)
+    >>> str(flat.text)
     'No trend beyond chance: 0 a day (95% interval -0.03 to 0.03).'
     """
     line = _fit(times, values, confidence)
     error = line.noise / np.sqrt(line.spread)
     slope, reach = line.slope, line.reach * error
     slope_low, slope_high = slope - reach, slope + reach
-    rate = (
-        f"{slope:.2g} a day ({100 * confidence:.3g}% interval {slope_low:.2g} to {slope_high:.2g})"
-    )
+    rate: dict[str, Any] = {
+        "slope": abs(slope),
+        "percent": 100 * confidence,
+        "low": min(abs(slope_low), abs(slope_high)),
+        "high": max(abs(slope_low), abs(slope_high)),
+    }
     if not (slope_low > 0 or slope_high < 0):
-        text = f"No trend beyond chance: {rate}."
+        text = Message(
+            "No trend beyond chance: {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to "
+            "{high:.2g}).",
+            slope=slope,
+            percent=100 * confidence,
+            low=slope_low,
+            high=slope_high,
+        )
         return Trend(slope, slope_low, slope_high, None, None, None, text)
-    way = "Rises" if slope > 0 else "Falls"
+    change = (
+        Message(
+            "Rises by {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to {high:.2g}).", **rate
+        )
+        if slope > 0
+        else Message(
+            "Falls by {slope:.2g} a day ({percent:.3g}% interval {low:.2g} to {high:.2g}).", **rate
+        )
+    )
     limit = high if slope > 0 else low
     if limit is None:
-        text = f"{way} by {rate}; no limit lies on that way."
+        text = sentences(change, Message("There is no limit on that side."))
         return Trend(slope, slope_low, slope_high, None, None, None, text)
     at, first, last = _crossing(line, limit)
-    text = f"{way} by {rate}: {_when(at, first, last, now)} (limit {limit:.4g})."
+    text = sentences(change, _when(at, first, last, now, limit))
     return Trend(slope, slope_low, slope_high, at, first, last, text, limit)
 
 
@@ -163,7 +184,12 @@ def _fit(
     moments = np.asarray(times, dtype=np.float64)
     numbers = np.asarray(values, dtype=np.float64)
     if len(moments) < MIN_POINTS or moments.min() == moments.max():
-        raise InputError(f"A trend needs {MIN_POINTS} windows or more, of different moments.")
+        raise InputError(
+            Message(
+                "A trend needs {min_points} windows or more, of different moments.",
+                min_points=MIN_POINTS,
+            )
+        )
     start = float(moments.min())
     days = (moments - start) / DAY
     centre, mean = float(days.mean()), float(numbers.mean())
@@ -197,12 +223,30 @@ def _crossing(line: _Line, limit: float) -> tuple[float, float, float]:
     return moment(at), moment(ends[0]), moment(ends[1])
 
 
-def _when(at: float, first: float, last: float, now: float) -> str:
+def _when(at: float, first: float, last: float, now: float, limit: float) -> Message:
     """Return when a limit is crossed, relative to now."""
-    days = [(moment - now) / DAY for moment in (at, first, last)]
-    if days[0] <= 0:
-        return "the line is beyond its limit already"
-    if days[1] > FAR_DAYS:
-        return "it crosses its limit in more than ten years"
-    ends = [f"{day:,.0f}" if day < FAR_DAYS else "more than 3,650" for day in days]
-    return f"it crosses its limit in {ends[0]} days ({max(days[1], 0):,.0f} to {ends[2]})"
+    days, earliest, latest = ((moment - now) / DAY for moment in (at, first, last))
+    if days <= 0:
+        return Message("The line is beyond the limit {limit:.4g} already.", limit=limit)
+    if earliest > FAR_DAYS:
+        return Message("It reaches the limit {limit:.4g} in more than ten years.", limit=limit)
+    range_of_days: dict[str, Any] = {"limit": limit, "low": max(earliest, 0.0)}
+    if days >= FAR_DAYS:
+        return Message(
+            "It reaches the limit {limit:.4g} in more than ten years, at the earliest in "
+            "{low:,.0f} days.",
+            **range_of_days,
+        )
+    if latest >= FAR_DAYS:
+        return Message(
+            "It reaches the limit {limit:.4g} in {days:,.0f} days ({low:,.0f} to more than ten "
+            "years).",
+            days=days,
+            **range_of_days,
+        )
+    return Message(
+        "It reaches the limit {limit:.4g} in {days:,.0f} days ({low:,.0f} to {high:,.0f}).",
+        days=days,
+        high=latest,
+        **range_of_days,
+    )

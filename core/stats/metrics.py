@@ -8,20 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message
+
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 # Title of each metric on a page.
-TITLES = {
-    "log_loss": "Log loss",
-    "skill": "Skill over base rate",
-    "roc_auc": "ROC AUC",
-    "average_precision": "Average precision",
-    "brier_score": "Brier score",
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "accuracy": "Accuracy",
+TITLES: dict[str, Message] = {
+    "log_loss": Message("Log loss"),
+    "skill": Message("Skill over base rate"),
+    "roc_auc": Message("ROC AUC"),
+    "average_precision": Message("Average precision"),
+    "brier_score": Message("Brier score"),
+    "f1": Message("F1"),
+    "precision": Message("Precision"),
+    "recall": Message("Recall"),
+    "accuracy": Message("Accuracy"),
 }
 # A smaller difference is rounding, whatever its interval says.
 ROUNDING = 1e-9

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Message, plural, sentences
 from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Interval, Limit
 from core.stats.metrics import TITLES, base_rate_log_loss
+from core.stats.slices import shown
 
 # With fewer labels the standard error of a rate is above 5 points.
 MIN_LABELS = 100
@@ -17,40 +20,42 @@ MIN_LABELS = 100
 BASE_RATE_SHIFT = 0.05
 # Slices with fewer labels are not judged; at most this many are reported.
 MIN_SLICE, WORST_SLICES = 100, 3
-NAMES = {
-    "log_loss": "Log loss",
+NAMES: dict[str, Message] = {
+    "log_loss": Message("Log loss"),
     "skill": TITLES["skill"],
-    "skill_reference_rate": "Skill over the reference's base rate",
+    "skill_reference_rate": Message("Skill over the reference's base rate"),
     "roc_auc": TITLES["roc_auc"],
     "brier_score": TITLES["brier_score"],
-    "calibration": "Calibration in the large",
-    "calibration_error": "Calibration error",
-    "f1": "F1 at the threshold",
-    "precision": "Precision at the threshold",
-    "recall": "Recall at the threshold",
+    "calibration": Message("Calibration in the large"),
+    "calibration_error": Message("Calibration error"),
+    "f1": Message("F1 at the threshold"),
+    "precision": Message("Precision at the threshold"),
+    "recall": Message("Recall at the threshold"),
 }
-_REASONS = {
-    "few_labels": "Only {labels:,} labels are in; at least {needed} are needed.",
-    "one_class": "All labels that are in are the same; nothing can be told from that.",
-}
-_TODO_BOTH = (
-    "Precision and recall both fell: another threshold helps one at the cost of the other. Retrain "
-    "on such rows."
+_TODO_BOTH = Message(
+    "Precision and recall both fell: another threshold helps one at the cost of "
+    "the other. Retrain on such rows."
 )
 QUICK = ("log_loss", "skill", "roc_auc", "calibration", "f1")
 # a change caused by the base rate, not by the model
 _OF_BASE_RATE = ("log_loss", "brier_score")
 _TODO = {
-    "log_loss": "Look at the skill, and at where the model errs.",
-    "skill": "Do not act on the probabilities before the cause is known; consider to retrain.",
-    "skill_reference_rate": "Do not act on the probabilities before the cause is known.",
-    "roc_auc": "Its order of rows is worth less here: look at which features moved.",
-    "brier_score": "Look at the calibration and at the ROC AUC: one of them explains it.",
-    "calibration": "Forecasts are too high or too low as a whole: recalibrate or retrain.",
-    "calibration_error": "Look at the reliability curve; recalibrate or retrain.",
-    "f1": "Do not act on its labels here: choose another threshold, or train on such rows.",
-    "precision": "More of its labels 1 are wrong here: choose a higher threshold, or retrain.",
-    "recall": "It misses more here: choose a lower threshold, or train on such rows.",
+    "log_loss": Message("Look at the skill, and at where the model errs."),
+    "skill": Message("Don't use the probabilities before the cause is known; consider retraining."),
+    "skill_reference_rate": Message("Don't use the probabilities before the cause is known."),
+    "roc_auc": Message("It ranks these rows worse: look at which features changed."),
+    "brier_score": Message("Look at the calibration and at the ROC AUC: one of them explains it."),
+    "calibration": Message(
+        "Predicted probabilities are too high or too low overall: recalibrate or retrain."
+    ),
+    "calibration_error": Message("Look at the reliability curve; recalibrate or retrain."),
+    "f1": Message(
+        "Don't use its predicted classes here: choose another threshold, or train on such rows."
+    ),
+    "precision": Message("More false positives here: choose a higher threshold, or retrain."),
+    "recall": Message(
+        "More false negatives here: choose a lower threshold, or train on such rows."
+    ),
 }
 
 
@@ -102,7 +107,16 @@ def performance(
     elif "skill" not in current:
         state = "one_class"
     if state or current is None:
-        reason = _REASONS[state].format(labels=labels, needed=MIN_LABELS)
+        reason = (
+            plural(
+                "Only {count:,} label; at least {needed} are needed.",
+                "Only {count:,} labels; at least {needed} are needed.",
+                labels,
+                needed=MIN_LABELS,
+            )
+            if state == "few_labels"
+            else Message("All labels are the same: performance needs both.")
+        )
         return [
             Check(
                 code,
@@ -113,7 +127,7 @@ def performance(
                 "",
                 "not_applicable",
                 reason,
-                todo="Bring labels for these rows.",
+                todo=Message("Add labels for these rows."),
                 state=state,
             )
             for code in codes
@@ -167,7 +181,7 @@ def _of_threshold(checks: list[Check], state: str) -> list[Check]:
     advised = []
     for check in checks:
         if state and check.code in ("precision", "recall"):
-            text = f"{THRESHOLD_TEXTS[state]} F1 says what that means."
+            text = sentences(THRESHOLD_TEXTS[state], Message("See F1."))
             check = replace(check, verdict="not_applicable", text=text, todo="", state=state)
         elif state and check.code == "f1":
             if check.verdict != "ok":
@@ -273,26 +287,40 @@ def slices(current: pd.DataFrame, reference: pd.DataFrame) -> list[Check]:
         if abs(gap - usual) - reach <= 0.05:
             continue
         few = int(old_rows.get((row["column"], row["value"]), {"rows": 0})["rows"])
-        was = (
-            f"{usual:+.1%} in the reference"
-            if before
-            else f"only {few:,} labels in the reference, too few to compare"
-            if few
-            else "not in the reference"
-        )
+        change: dict[str, Any] = {"gap": gap, "rows": int(row["rows"])}
+        if before:
+            text = Message(
+                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, {usual:+.1%} in the "
+                "reference.",
+                usual=usual,
+                **change,
+            )
+        elif few:
+            text = Message(
+                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, only {few:,} labels "
+                "in the reference: too few to compare.",
+                few=few,
+                **change,
+            )
+        else:
+            text = Message(
+                "Mean predicted minus observed {gap:+.1%} on {rows:,} labels, not in the "
+                "reference.",
+                **change,
+            )
         checks.append(
             Check(
                 f"slice.{name}",
-                name.replace("=", " "),
+                Message("{column}: {value}", column=row["column"], value=shown(row["value"])),
                 "performance",
                 gap,
                 usual if before else None,
-                "warning where the gap moved by more than 0.05, beyond chance",
+                Message("warning where the gap changed by more than 0.05, beyond chance"),
                 "warning",
-                f"Mean forecast minus observed {gap:+.1%} on {int(row['rows']):,} labels, {was}.",
+                text,
                 low,
                 float(row["high"]),
-                "Look at these rows: something about them is new to the model.",
+                Message("Look at these rows: they are new to the model in some way."),
             )
         )
     return sorted(checks, key=lambda check: -abs((check.value or 0) - (check.reference or 0)))[
@@ -354,61 +382,95 @@ def _check(
     )
 
 
-def _no_limit(code: str) -> str:
+def _no_limit(code: str) -> Message:
     if code == "roc_auc":
-        return "The reference itself has no lead over chance (0.5)."
-    return "The reference itself has none, so that there is nothing to lose."
+        return Message("The reference itself has no lead over chance (0.5).")
+    return Message("The reference itself has none: nothing to compare with.")
 
 
-def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]) -> str:
+def _text(code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]) -> Message:
     value, before = new[code], old[code]
     if code in _OF_BASE_RATE:
         return _of_base_rate(code, verdict, old, new)
     if code == "skill":
         if value < 0:
-            return (
-                f"The model adds {-value:.2%} to the base rate's log loss; it removed {before:.2%} "
-                "before."
+            return Message(
+                "Log loss {value:.2%} above the base rate's; {before:.2%} below it before.",
+                value=-value,
+                before=before,
             )
-        return f"The model removes {value:.2%} of the base rate's log loss, {before:.2%} before."
+        return Message(
+            "Log loss {value:.2%} below the base rate's, {before:.2%} before.",
+            value=value,
+            before=before,
+        )
     if code == "skill_reference_rate":
         if value < 0:
-            return (
-                f"Against always forecasting {old['base_rate']:.1%}, the reference's base rate, it "
-                f"adds {-value:.2%} to the log loss; it removed {before:.2%} before."
+            return Message(
+                "Log loss {value:.2%} above that of always predicting {base_rate:.1%}, the "
+                "reference's base rate; {before:.2%} below it before.",
+                base_rate=old["base_rate"],
+                value=-value,
+                before=before,
             )
-        return (
-            f"Against always forecasting {old['base_rate']:.1%}, the reference's base rate, it "
-            f"removes {value:.2%} of the log loss, {before:.2%} before."
+        return Message(
+            "Log loss {value:.2%} below that of always predicting {base_rate:.1%}, the "
+            "reference's base rate; {before:.2%} before.",
+            base_rate=old["base_rate"],
+            value=value,
+            before=before,
         )
     if code == "roc_auc":
         left = (value - 0.5) / (before - 0.5) if before > 0.5 else 0.0
-        return f"{max(left, 0):.0%} of its lead over chance (0.5) is left."
+        return Message("{share:.0%} of its lead over chance (0.5) is left.", share=max(left, 0.0))
     if code == "calibration":
-        return f"Forecast {new['mean_probability']:.1%}, observed {new['base_rate']:.1%}."
+        return Message(
+            "Mean predicted {predicted:.1%}, observed {observed:.1%}.",
+            predicted=new["mean_probability"],
+            observed=new["base_rate"],
+        )
     if code == "calibration_error":
-        return f"Forecasts are {value:.1%} off on average, bin by bin; {before:.1%} before."
-    return f"{value / before:.0%} of the reference." if before else "The reference has none."
+        return Message(
+            "Predicted probabilities are {value:.1%} off on average, bin by bin; {before:.1%} "
+            "before.",
+            value=value,
+            before=before,
+        )
+    return (
+        Message("{share:.0%} of the reference.", share=value / before)
+        if before
+        else Message("It is 0 on the reference.")
+    )
 
 
 def _of_base_rate(
     code: str, verdict: str, old: Mapping[str, float], new: Mapping[str, float]
-) -> str:
+) -> Message:
     """Return what log loss or Brier score mean given the change of the base rate."""
     rate, before = new["base_rate"], old["base_rate"]
     alone = base_rate_log_loss(rate) if code == "log_loss" else rate * (1 - rate)
     if code == "log_loss" and verdict == "alert" and new["log_loss"] >= alone:
-        return f"Worse than always forecasting the base rate ({alone:.4f})."
+        return Message("Worse than always predicting the base rate ({alone:.4f}).", alone=alone)
+    of_base_rate = Message("Always predicting the base rate gives {alone:.4f}.", alone=alone)
     if verdict != "not_applicable":
-        return f"Always forecasting the base rate gives {alone:.4f}."
-    lower = new[code] < old[code]
-    return (
-        f"Not comparable: the base rate went from {before:.1%} to {rate:.1%}, which alone moves "
-        f"{'log loss' if code == 'log_loss' else 'it'}. "
-        + (
-            f"It is lower for that reason: always forecasting the base rate gives {alone:.4f}. "
-            if lower
-            else ""
+        return of_base_rate
+    rates: dict[str, Any] = {"before": before, "rate": rate}
+    if new[code] >= old[code]:
+        return Message(
+            "Not comparable: the base rate changed from {before:.1%} to {rate:.1%}. Compare the "
+            "skill.",
+            **rates,
         )
-        + "The skill is what counts."
-    )
+    if code == "log_loss":
+        change = Message(
+            "Lower log loss is not an improvement: the base rate changed from {before:.1%} to "
+            "{rate:.1%}.",
+            **rates,
+        )
+    else:
+        change = Message(
+            "Lower Brier score is not an improvement: the base rate changed from {before:.1%} to "
+            "{rate:.1%}.",
+            **rates,
+        )
+    return sentences(change, of_base_rate)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message, Words, plural
 from core.stats import intervals, metrics
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +22,17 @@ BANDS = 5
 BIAS = 0.05
 # Error rate of all judged slices together.
 ERROR_RATE = 0.05
+# the slice of the rows that have no value
+MISSING = "missing"
 _WORST_FIRST = ("biased", "no_skill", "ok", "too_few")
+
+
+FINDING_LABELS: dict[str, Message] = {
+    "biased": Message("biased"),
+    "no_skill": Message("no skill"),
+    "ok": Message("ok"),
+    "too_few": Message("too few rows"),
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,17 @@ def by_slice(
     return ranked[names].astype({"rows": "int64"})
 
 
+def shown(value: object) -> Words:
+    """Return the value of a slice for people.
+
+    Examples
+    --------
+    >>> str(shown("3 – 5")), str(shown(MISSING))
+    ('3 – 5', 'missing')
+    """
+    return Message("missing") if value == MISSING else str(value)
+
+
 def in_bands(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return both with slice names as values, so that bands are the same in both.
 
@@ -138,7 +160,7 @@ def in_bands(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFra
     --------
     >>> old, new = pd.DataFrame({"x": np.arange(50)}), pd.DataFrame({"x": [49, 50]})
     >>> [side["x"].iloc[-1] for side in in_bands(old, new)]
-    ['42 to 50', '42 to 50']
+    ['42 – 50', '42 – 50']
     """
     names: dict[str, list[str | None]] = {}
     for column in reference:
@@ -202,11 +224,17 @@ def harm(
                 (first - second)[group.places], labels[group.places], outside=ERROR_RATE / judged
             )
         harmed = bool(low > margin + metrics.ROUNDING)
-        text = f"No harm shown: the log loss changes by {ours - theirs:+.4f}."
-        if harmed:
-            text = f"Harmed: the log loss rises by {ours - theirs:.4f}, surely by {low:.4f}."
+        rise: dict[str, Any] = {"difference": ours - theirs}
         if count < min_rows:
             text = _too_few(count, min_rows)
+        elif harmed:
+            text = Message(
+                "Harmed: the log loss rises by {difference:.4f}, by at least {low:.4f} (95%).",
+                low=float(low),
+                **rise,
+            )
+        else:
+            text = Message("No harm shown: the log loss changes by {difference:+.4f}.", **rise)
         lines.append(
             (group.column, group.value, count, ours, theirs, ours - theirs, low, high, harmed, text)
         )
@@ -233,7 +261,7 @@ def _slices(rows: pd.DataFrame, labels: npt.NDArray[Any], columns: Sequence[str]
         names, place = _values(rows[column])
         if (place < 0).any():
             place = np.where(place < 0, len(names), place)
-            names = [*names, "missing"]
+            names = [*names, MISSING]
         slices += [
             _Slice(column, name, np.flatnonzero((place == number) & labelled))
             for number, name in enumerate(names)
@@ -260,7 +288,7 @@ def _values(column: pd.Series[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
     text_of = dict(zip(written, _distinct_texts(written), strict=True))
     ends = zip(firsts, lasts, strict=True)
     names = [
-        text_of[low] if low == high else f"{text_of[low]} to {text_of[high]}" for low, high in ends
+        text_of[low] if low == high else f"{text_of[low]} – {text_of[high]}" for low, high in ends
     ]
     return names, place
 
@@ -331,31 +359,66 @@ def _reach(rows: int, judged: int) -> float:
     return float(stats.t.ppf(1 - ERROR_RATE / (2 * judged), rows - 1))
 
 
-def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str, float, str]:
+def _judge(figures: dict[str, Any], surely: float, at_most: float) -> tuple[str, float, Message]:
     """Return the finding, its severity among findings of its kind, and a sentence."""
-    gap = figures["gap"]
-    means = f"{figures['mean_probability']:.1%} forecast, {figures['base_rate']:.1%} observed"
-    side = f"{100 * abs(gap):.1f} points too {'high' if gap > 0 else 'low'}"
+    shares: dict[str, Any] = {
+        "predicted": figures["mean_probability"],
+        "observed": figures["base_rate"],
+    }
+    points: dict[str, Any] = {"gap": 100 * abs(figures["gap"]), "least": 100 * surely, **shares}
+    is_high = figures["gap"] > 0
     if surely > BIAS:
-        text = f"Forecasts are {side}, surely {100 * surely:.1f}: {means}."
+        text = (
+            Message(
+                "Predicted {gap:.1f} points too high, at least {least:.1f} (95%): "
+                "{predicted:.1%} predicted, {observed:.1%} observed.",
+                **points,
+            )
+            if is_high
+            else Message(
+                "Predicted {gap:.1f} points too low, at least {least:.1f} (95%): "
+                "{predicted:.1%} predicted, {observed:.1%} observed.",
+                **points,
+            )
+        )
         return "biased", surely, text
     if at_most < -metrics.ROUNDING:
-        text = (
-            f"Its own base rate would forecast this slice better: skill {figures['skill']:.3f}, "
-            f"surely below {at_most:.3f}."
+        text = Message(
+            "Worse than this slice's own base rate: skill {skill:.3f}, at most {most:.3f} (95%).",
+            skill=figures["skill"],
+            most=at_most,
         )
         return "no_skill", -at_most, text
     if surely > 0:
         text = (
-            f"Forecasts are {side}, but surely only {100 * surely:.1f}, and up to "
-            f"{100 * BIAS:.0f} count as none: {means}."
+            Message(
+                "Predicted {gap:.1f} points too high, at least {least:.1f} (95%), within the "
+                "tolerance of {tolerance:.0f}: {predicted:.1%} predicted, {observed:.1%} observed.",
+                tolerance=100 * BIAS,
+                **points,
+            )
+            if is_high
+            else Message(
+                "Predicted {gap:.1f} points too low, at least {least:.1f} (95%), within the "
+                "tolerance of {tolerance:.0f}: {predicted:.1%} predicted, {observed:.1%} observed.",
+                tolerance=100 * BIAS,
+                **points,
+            )
         )
         return "ok", surely, text
-    return "ok", 0.0, f"Nothing wrong beyond chance: {means}."
+    text = Message(
+        "No bias beyond chance: {predicted:.1%} predicted, {observed:.1%} observed.", **shares
+    )
+    return "ok", 0.0, text
 
 
-def _too_few(rows: int, wanted: int) -> str:
-    return f"Not judged: {rows:,} labelled {'row' if rows == 1 else 'rows'} of {wanted:,} needed."
+def _too_few(rows: int, wanted: int) -> Message:
+    return plural(
+        "Not judged: {count:,} labelled row of {needed:,} needed.",
+        "Not judged: {count:,} labelled rows of {needed:,} needed.",
+        rows,
+        needed=wanted,
+    )
 
 
 def _mean(values: Floats) -> float:

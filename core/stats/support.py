@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message, Words
 from core.stats import checks as judging
 from core.stats import intervals
 from core.stats.alignment import aligned_frame
@@ -223,7 +224,7 @@ def checks(support: Support, limits: Mapping[str, Limit] | None = None) -> list[
     return [_domain_check(support, given), _outside_check(support, given)]
 
 
-def is_outside(support: Support) -> str | None:
+def is_outside(support: Support) -> Message | None:
     """Return why performance cannot be estimated without labels on these rows; None if it can.
 
     It cannot if significantly more than 5% of the rows lie outside the support: predictions there
@@ -233,24 +234,27 @@ def is_outside(support: Support) -> str | None:
     --------
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"x": rng.normal(size=400)})
-    >>> is_outside(measure(old, old + 8, ["x"]))
+    >>> str(is_outside(measure(old, old + 8, ["x"])))
     '100.0% of the rows lie where the model was never tested'
     >>> is_outside(measure(old, old, ["x"])) is None
     True
     """
     if np.isnan(support.outside_share):
-        return "there are too few rows to tell whether they lie where the model was tested"
+        return Message("too few rows to know whether they lie where the model was tested")
     if support.outside_low <= SHARE_WARNING:
         return None
-    return f"{support.outside_share:.1%} of the rows lie where the model was never tested"
+    return Message(
+        "{outside_share:.1%} of the rows lie where the model was never tested",
+        outside_share=support.outside_share,
+    )
 
 
 def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = "AUC of telling current from reference rows"
+    title = Message("AUC of a classifier of current against reference rows")
     if support.failed:
         return judging.not_applicable("domain_auc", title, "support", "failed")
     if np.isnan(support.domain_auc):
-        text = f"At least {MIN_ROWS} rows are needed on either side."
+        text = Message("At least {min_rows} rows are needed on either side.", min_rows=MIN_ROWS)
         return _too_few("domain_auc", title, 0.5, text)
     limit, verdict, words = _judged(
         "domain_auc",
@@ -259,11 +263,13 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=AUC_WARNING, alert_high=AUC_ALERT),
     )
-    names = " and ".join(map(str, support.ranking["feature"].head(2)))
+    names = [str(name) for name in support.ranking["feature"].head(2)]
     text = {
-        "ok": "The current rows look like the reference.",
-        "warning": f"The current rows can be told from the reference, most of all by {names}.",
-        "alert": f"The current rows are another kind of rows, told apart by {names}.",
+        "ok": Message("The current rows look like the reference."),
+        "warning": Message(
+            "The current rows differ from the reference, most of all in {columns}.", columns=names
+        ),
+        "alert": Message("The current rows are of another kind: see {columns}.", columns=names),
     }[verdict]
     return Check(
         "domain_auc",
@@ -276,18 +282,22 @@ def _domain_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         text,
         support.domain_low,
         support.domain_high,
-        "" if verdict == "ok" else f"Find out what happened to {names} before you trust the model.",
+        ""
+        if verdict == "ok"
+        else Message("Find out why {columns} changed before you use the model.", columns=names),
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )
 
 
 def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
-    title = "Rows outside the reference's support"
+    title = Message("Rows outside the reference's support")
     if support.failed:
         return judging.not_applicable("outside_support", title, "support", "failed")
     if np.isnan(support.outside_share):
-        text = f"At least {MIN_ROWS} known rows and one current row are needed."
+        text = Message(
+            "At least {min_rows} known rows and one current row are needed.", min_rows=MIN_ROWS
+        )
         return _too_few("outside_support", title, None, text)
     limit, verdict, words = _judged(
         "outside_support",
@@ -296,20 +306,32 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         limits,
         Limit(warning_high=SHARE_WARNING, alert_high=SHARE_ALERT),
     )
-    share = f"{support.outside_share:.1%} of the rows lie where the model was never tested"
-    usual = f"{support.outside_reference:.1%} of the reference"
+    shares: dict[str, Any] = {"share": support.outside_share, "usual": support.outside_reference}
     text = {
-        "ok": f"The rows lie among those that are known: {support.outside_share:.1%} outside, "
-        f"{usual}.",
-        "warning": f"{share} ({usual}).",
-        "alert": f"{share} ({usual}). What it answers there is a guess.",
+        "ok": Message(
+            "The rows lie within the tested range: {share:.1%} outside, {usual:.1%} of the "
+            "reference.",
+            **shares,
+        ),
+        "warning": Message(
+            "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
+            "reference).",
+            **shares,
+        ),
+        "alert": Message(
+            "{share:.1%} of the rows lie where the model was never tested ({usual:.1%} of the "
+            "reference). Its predictions there are extrapolated.",
+            **shares,
+        ),
     }[verdict]
-    todo = {
+    todo: dict[str, Words] = {
         "ok": "",
-        "warning": "Look at which rows are new, and bring labels for them.",
-        "alert": "Do not act on the model's answers for these rows before labels show how good "
-        "they are. Label some, and train on them.",
-    }[verdict]
+        "warning": Message("Look at the new rows, and add labels for them."),
+        "alert": Message(
+            "Don't use the predictions for these rows until labels show how good they are. Label "
+            "some, and train on them."
+        ),
+    }
     return Check(
         "outside_support",
         title,
@@ -321,25 +343,29 @@ def _outside_check(support: Support, limits: Mapping[str, Limit]) -> Check:
         text,
         support.outside_low,
         support.outside_high,
-        todo,
+        todo[verdict],
         warning_high=limit.warning_high,
         alert_high=limit.alert_high,
     )
 
 
-def _too_few(code: str, title: str, reference: float | None, text: str) -> Check:
-    todo = "Wait for more rows, or choose a longer window."
+def _too_few(code: str, title: Words, reference: float | None, text: Words) -> Check:
+    todo = Message("Wait for more rows, or choose a longer window.")
     return Check(code, title, "support", None, reference, "", "not_applicable", text, todo=todo)
 
 
 def _judged(
     code: str, value: float, interval: Interval, limits: Mapping[str, Limit], usual: Limit
-) -> tuple[Limit, Verdict, str]:
+) -> tuple[Limit, Verdict, Message]:
     """Return the limit that applies, the verdict, and the limit in words."""
     given = limits.get(code)
     if given is not None:
-        return given, given.judge(value), given.words() or "no limit is set"
-    return usual, usual.judge(value, interval), f"lower end of the interval: {usual.words()}"
+        return given, given.judge(value), given.words() or Message("no limit is set")
+    return (
+        usual,
+        usual.judge(value, interval),
+        Message("lower end of the interval: {limits}", limits=usual.words()),
+    )
 
 
 def _drawn(frame: pd.DataFrame, rows: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message, sentences
+
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Aim = Literal["f1", "cost", "balanced"]
@@ -27,13 +29,13 @@ class Choice:
         Rows of this probability or more are labelled 1; 0 to 1.
     value : float
         F1, cost per row, or sensitivity + specificity - 1; NaN if nothing could be chosen.
-    text : str
+    text : Message
         What was chosen, and what that means.
     """
 
     threshold: float
     value: float
-    text: str
+    text: Message
 
 
 def choose(
@@ -66,16 +68,15 @@ def choose(
     >>> labels, forecast = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
     >>> choose(labels, forecast, "f1").threshold
     0.35
-    >>> choose(labels, forecast, "cost", cost_false_positive=5.0)
-    Choice(threshold=0.5, value=0.25, text='The lowest cost is 0.2500 per row, at 0.500. It labels
-     25.0% of the rows positive.')
+    >>> str(choose(labels, forecast, "cost", cost_false_positive=5.0).text)
+    'Lowest cost per row: 0.2500, at 0.500. 25.0% of the rows are predicted 1.'
     """
     ones = int(np.sum(labels == 1))
     if not 0 < ones < len(labels):
         return Choice(
             0.5,
             float("nan"),
-            "There are no labels of both classes to choose by, so the threshold stays at 0.5.",
+            Message("The threshold stays at 0.5: labels of both classes are needed to choose."),
         )
     tried = _tried(probabilities)
     tp, fp, fn, tn = _counts(labels, probabilities, tried)
@@ -89,7 +90,9 @@ def choose(
     place = good[np.argmin(np.abs(tried[good] - 0.5))]
     threshold = float(tried[place])
     share = float(tp[place] + fp[place]) / len(labels)
-    return Choice(threshold, float(value[place]), _sentence(aim, value[place], threshold, share))
+    return Choice(
+        threshold, float(value[place]), _sentence(aim, float(value[place]), threshold, share)
+    )
 
 
 def trade_off(labels: Labels, probabilities: Floats, points: int = 101) -> pd.DataFrame:
@@ -158,16 +161,32 @@ def _share(part: Labels, whole: Labels) -> Floats:
     return shares
 
 
-def _sentence(aim: Aim, value: float, threshold: float, share: float) -> str:
+def _sentence(aim: Aim, value: float, threshold: float, share: float) -> Message:
     reached = {
-        "f1": f"The highest F1 is {value:.3f}",
-        "cost": f"The lowest cost is {value:.4f} per row",
-        "balanced": f"The highest sensitivity + specificity - 1 is {value:.3f}",
+        "f1": Message(
+            "Highest F1: {value:.3f}, at {threshold:.3f}.", value=value, threshold=threshold
+        ),
+        "cost": Message(
+            "Lowest cost per row: {value:.4f}, at {threshold:.3f}.",
+            value=value,
+            threshold=threshold,
+        ),
+        "balanced": Message(
+            "Highest sensitivity + specificity - 1: {value:.3f}, at {threshold:.3f}.",
+            value=value,
+            threshold=threshold,
+        ),
     }[aim]
+    if share == 0:
+        positive = Message("No row is predicted 1.")
+    elif share == 1:
+        positive = Message("Every row is predicted 1.")
+    else:
+        positive = Message("{share:.1%} of the rows are predicted 1.", share=share)
     if 0.05 < share < 0.95:
-        return f"{reached}, at {threshold:.3f}. It labels {share:.1%} of the rows positive."
-    which = {0.0: "no row", 1.0: "every row"}.get(share, f"{share:.1%} of the rows")
-    return (
-        f"{reached}, at {threshold:.3f}. It labels {which} positive, so that the model decides "
-        "next to nothing: consider another aim."
+        return sentences(reached, positive)
+    return sentences(
+        reached,
+        positive,
+        Message("The model hardly separates the rows there: consider another criterion."),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
+from core.platform.messages import Message, Words, sentences
 from core.stats.check import (
     THRESHOLD_TEXTS,
     THRESHOLD_TODO,
@@ -18,11 +19,11 @@ from core.stats.check import (
 _Z = 1.959964
 _POWER_Z = 0.8416  # one-sided 80% of the normal distribution
 Params = Mapping[str, Any]
-Sentences = tuple[str, str, str]
+Wording = tuple[Words, Words, Words]
 
 
 def conclude(
-    checks: Sequence[Check], current_name: str, reference_name: str, *, labels: int = 0
+    checks: Sequence[Check], current_name: Words, reference_name: Words, *, labels: int = 0
 ) -> Conclusion:
     """Return the overall verdict.
 
@@ -75,7 +76,7 @@ def conclude(
         **(_skill(skill, labels) if has_labels else {}),
     }
     code = _code(params, has_labels=has_labels)
-    return Conclusion(code, *sentences(code, params), params)
+    return Conclusion(code, *wording(code, params), params)
 
 
 def labels_needed(half_width: float, labels: int, skill: float) -> int:
@@ -139,13 +140,14 @@ def _code(params: Params, *, has_labels: bool) -> VerdictCode:
     return "watch" if params["warnings"] or params["odd"] or params["threshold"] else "fits"
 
 
-def sentences(code: str, params: Params) -> Sentences:
+def wording(code: str, params: Params) -> Wording:
     """Return title, reason and next step of a verdict; its only wording.
 
     Examples
     --------
-    >>> sentences("no_skill", {"rows": "new rows", "reference": "old rows", "skill": -0.02,
-    ...     "skill_low": -0.09, "skill_high": 0.01, "skill_reference": 0.02, "labels": 400})[0]
+    >>> title, *_rest = wording("no_skill", {"rows": "new rows", "reference": "old rows",
+    ...     "skill": -0.02, "skill_low": -0.09, "skill_high": 0.01, "skill_reference": 0.02})
+    >>> str(title)
     'The model shows no skill on the new rows'
     """
     full = {
@@ -154,124 +156,157 @@ def sentences(code: str, params: Params) -> Sentences:
         ),
         **params,
     }
-    title, text, todo = _WORDS[code](full)
+    title, text, todo = _WORDING[code](full)
     threshold = full.get("threshold")
     if threshold:
-        text = f"{text} {THRESHOLD_TEXTS[threshold]}"
-        todo = f"{todo} {THRESHOLD_TODO}".strip()
+        text = sentences(text, THRESHOLD_TEXTS[threshold])
+        todo = sentences(todo, THRESHOLD_TODO)
     return title, text, todo
 
 
-def _does_not_fit(params: Params) -> Sentences:
-    weak = params["warnings"]
-    text = f"In alert: {_listed(params['alerts'])}." + (
-        f" Weaker: {_listed(weak)}." if weak else ""
-    )
-    if params.get("log_loss_is_lower"):
-        text += " ".join([" The log loss is no comfort.", *params["details"]])
+def _does_not_fit(params: Params) -> Wording:
     return (
-        f"The model does not fit the {params['rows']}",
-        f"{text}{_moved(params)}",
-        f"Do not act on its labels for these rows. Train on labelled {params['rows']}, or keep "
-        f"the model to {params['reference']}.",
+        Message("The model does not fit the {rows}", rows=params["rows"]),
+        sentences(
+            Message("In alert: {checks}.", checks=params["alerts"]),
+            _weaker(params),
+            *(params["details"] if params.get("log_loss_is_lower") else ()),
+            *_moved(params),
+        ),
+        Message(
+            "Don't use its predicted classes for these rows. Train on labelled {rows}, or use the "
+            "model for {reference} only.",
+            rows=params["rows"],
+            reference=params["reference"],
+        ),
     )
 
 
-def _no_skill(params: Params) -> Sentences:
+def _no_skill(params: Params) -> Wording:
     known = params["skill_reference"]
     why = (
-        f"That is less than the {known:.2%} that it removes on the {params['reference']}."
+        Message(
+            "That is below the {skill:.2%} on the {reference}.",
+            skill=known,
+            reference=params["reference"],
+        )
         if known > 0
-        else f"It has none on the {params['reference']} either."
+        else Message("It has none on the {reference} either.", reference=params["reference"])
     )
     return (
-        f"The model shows no skill on the {params['rows']}",
-        f"{_interval(params)} {why}{_moved(params)}",
-        "Do not act on its probabilities: always forecasting the base rate does as well. Train on "
-        "better features or other rows.",
+        Message("The model shows no skill on the {rows}", rows=params["rows"]),
+        sentences(_interval(params), why, *_moved(params)),
+        Message(
+            "Don't use its probabilities: always predicting the base rate does as well. Train on "
+            "better features or other rows."
+        ),
     )
 
 
-def _cannot_tell(params: Params) -> Sentences:
+def _cannot_tell(params: Params) -> Wording:
+    title = Message("Cannot tell whether the model fits the {rows}", rows=params["rows"])
     if "skill" not in params:
         return (
-            f"Not known whether the model fits the {params['rows']}",
-            "The skill over the base rate has no interval here.",
-            "Monitor again with more labels.",
+            title,
+            Message("The skill over the base rate has no interval here."),
+            Message("Monitor again with more labels."),
         )
     needed, labels = params.get("labels_needed", 0), params.get("labels", 0)
-    sentence = (
-        f" A skill as on the {params['reference']} ({params['skill_reference']:.2%}) takes about "
-        f"{needed:,} labels to show; {labels:,} are in."
-    )
-    if needed <= labels:
-        sentence = f" {labels:,} labels usually show a skill as on the {params['reference']}."
-    weak = f" Weaker: {_listed(params['warnings'])}." if params["warnings"] else ""
+    of_labels: Words = ""
+    if labels and needed > labels:
+        of_labels = Message(
+            "About {needed:,} labels would show the skill of the {reference} "
+            "({skill:.2%}); there are {labels:,}.",
+            reference=params["reference"],
+            skill=params["skill_reference"],
+            needed=needed,
+            labels=labels,
+        )
+    elif labels:
+        of_labels = Message(
+            "{labels:,} labels are usually enough to show the skill of the {reference}.",
+            labels=labels,
+            reference=params["reference"],
+        )
     return (
-        f"Cannot tell whether the model fits the {params['rows']}",
-        f"{_interval(params)}{sentence if labels else ''}{weak}",
-        f"Bring about {needed - labels:,} more labels, then monitor again."
+        title,
+        sentences(_interval(params), of_labels, _weaker(params)),
+        Message("Add about {missing:,} more labels, then monitor again.", missing=needed - labels)
         if needed > labels
-        else "Bring more labels, then monitor again.",
+        else Message("Add more labels, then monitor again."),
     )
 
 
-def _unknown(params: Params) -> Sentences:
+def _unknown(params: Params) -> Wording:
     return (
-        "Not known whether the model still fits",
-        f"{params.get('reason') or 'There are no labels.'} The input looks as it did, but only "
-        "labels can say more.",
-        "Bring labels for these rows, then monitor again.",
+        Message("Unknown whether the model still fits"),
+        sentences(_reason(params), Message("The input is stable, but only labels show skill.")),
+        Message("Add labels for these rows, then monitor again."),
     )
 
 
-def _investigate(params: Params) -> Sentences:
+def _investigate(params: Params) -> Wording:
     if "is_skill_shown" not in params:
         return (
-            "The model leaves what it knows, and labels cannot say what that does"
+            Message("Rows outside the training data, and no labels to judge by")
             if params["support"]
-            else "The input has changed, and labels cannot say what that does",
-            f"{params.get('reason') or 'There are no labels.'}{_moved(params)}",
-            "Find out why the input changed, and bring labels before you trust or retrain.",
+            else Message("The input changed, and there are no labels to judge by"),
+            sentences(_reason(params), *_moved(params)),
+            Message("Find out why the input changed, and add labels before you retrain."),
         )
-    if params["warnings"]:
-        performance = f"Weaker: {_listed(params['warnings'])}."
-    else:
-        performance = "No performance check is beyond its limits."
-    if not params["is_skill_shown"] and "skill" in params:
-        performance += f" {_interval(params)}"
+    has_interval = not params["is_skill_shown"] and "skill" in params
     return (
-        "The input has changed; performance has not collapsed",
-        f"{performance}{_moved(params)}",
-        "Find out why the input changed (a recording change, a new kind of row). Inputs alone "
-        "are no reason to retrain.",
+        Message("The input changed; performance is not in alert"),
+        sentences(
+            _weaker(params) or Message("No performance check is beyond its limits."),
+            _interval(params) if has_interval else "",
+            *_moved(params),
+        ),
+        Message(
+            "Find out why the input changed: the recording, or a new kind of row. Changed input "
+            "alone is no reason to retrain."
+        ),
     )
 
 
-def _watch(params: Params) -> Sentences:
-    known, parts = params["reference"], []
+def _watch(params: Params) -> Wording:
+    parts = []
     if params["warnings"]:
-        parts.append(f"Weaker than on the {known}: {_listed(params['warnings'])}.")
+        parts.append(
+            Message(
+                "Weaker than on the {reference}: {checks}.",
+                reference=params["reference"],
+                checks=params["warnings"],
+            )
+        )
     if params["odd"]:
-        parts.append(f"Not quite as on the {known}: {_listed(params['odd'])}.")
+        parts.append(
+            Message(
+                "Different from the {reference}: {checks}.",
+                reference=params["reference"],
+                checks=params["odd"],
+            )
+        )
     return (
-        f"The model fits the {params['rows']}, but watch it",
-        " ".join(parts) or "Its probabilities have skill.",
-        "Monitor again with more labels before you decide to retrain." if parts else "",
+        Message("The model fits the {rows}, but watch it", rows=params["rows"]),
+        sentences(*parts) if parts else Message("Its probabilities have skill."),
+        Message("Monitor again with more labels before you retrain.") if parts else "",
     )
 
 
-def _fits(params: Params) -> Sentences:
+def _fits(params: Params) -> Wording:
     stirred = params["stirred"]
     return (
-        f"The model fits the {params['rows']}",
-        "No performance check is beyond its limits."
-        + (f" Moved somewhat: {_listed(stirred)}." if stirred else ""),
-        "Nothing to do. Monitor again when new rows were scored.",
+        Message("The model fits the {rows}", rows=params["rows"]),
+        sentences(
+            Message("No performance check is beyond its limits."),
+            Message("Changed somewhat: {columns}.", columns=stirred) if stirred else "",
+        ),
+        Message("Nothing to do. Monitor again when new rows are scored."),
     )
 
 
-_WORDS = {
+_WORDING = {
     "does_not_fit": _does_not_fit,
     "no_skill": _no_skill,
     "cannot_tell": _cannot_tell,
@@ -282,21 +317,39 @@ _WORDS = {
 }
 
 
-def _interval(params: Params) -> str:
-    return (
-        f"Its skill over the base rate is {params['skill']:.2%} (95% interval "
-        f"{params['skill_low']:.2%} to {params['skill_high']:.2%}), so that no skill is shown."
+def _reason(params: Params) -> Words:
+    reason: Words = params.get("reason") or Message("There are no labels.")
+    return reason
+
+
+def _weaker(params: Params) -> Words:
+    checks = params["warnings"]
+    return Message("Weaker: {checks}.", checks=checks) if checks else ""
+
+
+def _interval(params: Params) -> Message:
+    return Message(
+        "Its skill over the base rate is {skill:.2%} (95% interval {low:.2%} to {high:.2%}).",
+        skill=params["skill"],
+        low=params["skill_low"],
+        high=params["skill_high"],
     )
 
 
-def _moved(params: Params) -> str:
+def _moved(params: Params) -> list[Words]:
     """Return sentences about all alerts of checks without labels; may be empty."""
-    parts = [f" {text}" for text in params["support"]]
+    parts: list[Words] = list(params["support"])
     if params["columns"]:
-        parts.append(f" Moved far from the {params['reference']}: {_listed(params['columns'])}.")
+        parts.append(
+            Message(
+                "Far from the {reference}: {columns}.",
+                reference=params["reference"],
+                columns=params["columns"],
+            )
+        )
     if params["outputs"]:
-        parts.append(f" Its answers moved too: {_listed(params['outputs'])}.")
-    return "".join(parts)
+        parts.append(Message("Its predictions changed: {checks}.", checks=params["outputs"]))
+    return parts
 
 
 def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:
@@ -308,7 +361,3 @@ def _columns(checks: Sequence[Check], verdict: Verdict) -> list[str]:
             if check.group == "input" and check.verdict == verdict
         }
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.platform.classifier import Classifier, Transformer
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.platform.own_columns import LABEL, PROBABILITY
 
 if TYPE_CHECKING:
@@ -224,8 +225,13 @@ class Trainer:
         seconds = time.perf_counter() - start
         if len(self._seen) != self._folds:
             raise InputError(
-                f"'{name}' was fitted in {len(self._seen)} of {self._folds} folds only. Choose "
-                "fewer folds, or leave it out."
+                Message(
+                    "'{name}' was fitted in {seen} of {folds} folds only. Choose fewer folds, or "
+                    "leave it out.",
+                    name=name,
+                    seen=len(self._seen),
+                    folds=self._folds,
+                )
             )
         self._made[name] = (estimator, libraries)
         table = self._experiment.pull().drop(index=["Mean", "Std"])
@@ -338,7 +344,9 @@ def _wrap_fit_errors(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{name}' cannot be fitted on these rows: {reason}") from error
+        raise InputError(
+            Message("'{name}' cannot be fitted on these rows: {reason}", name=name, reason=reason)
+        ) from error
 
 
 def _whole(experiment: Any, estimator: Any, preprocessor: Transformer | None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.platform.messages import Message, Words
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -12,9 +14,9 @@ class Kind:
 
     Parameters
     ----------
-    title : str
+    title : Message or str
         Display name.
-    about : str
+    about : Message
         How it works, with its strengths and weaknesses, in a sentence.
     weighs : bool
         Whether it supports class weights.
@@ -23,8 +25,8 @@ class Kind:
         in groups of rows.
     """
 
-    title: str
-    about: str
+    title: Words
+    about: Message
     weighs: bool = False
     approach: Literal["regression", "classification"] = "classification"
 
@@ -32,75 +34,100 @@ class Kind:
 # by PyCaret's id
 KINDS: dict[str, Kind] = {
     "lr": Kind(
-        "Logistic regression",
-        "A weighted sum of the features, turned into a probability; simple, and well calibrated.",
+        Message("Logistic regression"),
+        Message(
+            "A weighted sum of the features, turned into a probability; simple, and well "
+            "calibrated."
+        ),
         weighs=True,
         approach="regression",
     ),
     "dt": Kind(
-        "Decision tree",
-        "One tree of questions, grown to the end; it learns the training rows by heart.",
+        Message("Decision tree"),
+        Message("A single tree of questions, grown to the end; it overfits the training rows."),
         weighs=True,
     ),
     "knn": Kind(
-        "K nearest neighbours",
-        "The share among the five rows that resemble most; its probabilities come in steps of 0.2.",
+        Message("K nearest neighbours"),
+        Message(
+            "The share among the five most similar rows; its probabilities come in steps of 0.2."
+        ),
     ),
     "lightgbm": Kind(
         "LightGBM",
-        "Many small trees, each mending what the ones before got wrong; fast on tables.",
+        Message("Many small trees, each correcting the errors of those before; fast on tables."),
         weighs=True,
     ),
     "gbc": Kind(
-        "Gradient boosting",
-        "As LightGBM, in scikit-learn's older and slower way, with shallow trees.",
+        Message("Gradient boosting"),
+        Message("Like LightGBM, in scikit-learn's older and slower form, with shallow trees."),
     ),
     "rf": Kind(
-        "Random forest",
-        "The mean of a hundred deep trees on drawn rows; robust, with large model files.",
+        Message("Random forest"),
+        Message(
+            "The mean of a hundred deep trees on random samples of the rows; robust, with large "
+            "files."
+        ),
         weighs=True,
     ),
     "et": Kind(
-        "Extra trees",
-        "As a random forest, with questions drawn at random; smoother, and larger still.",
+        Message("Extra trees"),
+        Message("Like a random forest, with random questions; smoother, and even larger."),
         weighs=True,
     ),
     "ada": Kind(
         "AdaBoost",
-        "Stumps that look at the rows the ones before got wrong; its probabilities crowd at 0.5.",
+        Message(
+            "Stumps that focus on the errors of those before; its probabilities are close to 0.5."
+        ),
     ),
     "lda": Kind(
-        "Linear discriminant analysis",
-        "A line between two clouds of one shape; close to logistic regression.",
+        Message("Linear discriminant analysis"),
+        Message("A line between two clouds of the same shape; close to logistic regression."),
     ),
     "qda": Kind(
-        "Quadratic discriminant analysis",
-        "A curve between two clouds of their own shapes; sensitive to columns that repeat others.",
+        Message("Quadratic discriminant analysis"),
+        Message("A curve between two clouds of different shapes; sensitive to redundant columns."),
     ),
     "nb": Kind(
-        "Naive Bayes", "Each feature by itself, multiplied; very fast, and too sure of itself."
+        Message("Naive Bayes"),
+        Message("Treats features as independent; very fast, and overconfident."),
     ),
     "mlp": Kind(
-        "Neural network", "One hidden layer of a hundred units; it wants features of one scale."
+        Message("Neural network"),
+        Message("One hidden layer of a hundred units; it needs features of the same scale."),
     ),
-    "dummy": Kind("Base rate", "The same probability for every row: what any other has to beat."),
+    "dummy": Kind(
+        Message("Base rate"),
+        Message("The same probability for every row: the baseline for all others."),
+    ),
 }
 DEFAULT = ("lr", "dt", "knn", "lightgbm")
 # combinations of candidates
 BLEND, STACK = "blend", "stack"
-DERIVED = {BLEND: "Blend of the best", STACK: "Stack of the best"}
+DERIVED = {BLEND: Message("Blend of the best"), STACK: Message("Stack of the best")}
+# what was done to a candidate, after the dot of its id
+VARIANTS: dict[str, Words] = {
+    "tuned": Message("tuned"),
+    "sigmoid": Message("calibrated (sigmoid)"),
+    "isotonic": Message("calibrated (isotonic)"),
+}
 # how many of the best a blend or a stack combines
 MEMBERS = 3
 
 
-def title(model: str) -> str:
-    """Return the display name of a candidate.
+def title(model: str) -> Words:
+    """Return the display name of a candidate by its id; another text as it is.
 
     Examples
     --------
-    >>> title("lr"), title("lightgbm.tuned"), title("blend"), title("lr.sigmoid")
-    ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'Logistic regression, sigmoid')
+    >>> str(title("lr")), str(title("lightgbm.tuned")), str(title("blend")), title("gone")
+    ('Logistic regression', 'LightGBM, tuned', 'Blend of the best', 'gone')
     """
-    base, _, variant = model.partition(".")
-    name = KINDS[base].title if base in KINDS else DERIVED[base]
-    return f"{name}, {variant}" if variant else name
+    base, _dot, variant = model.partition(".")
+    name = KINDS[base].title if base in KINDS else DERIVED.get(base)
+    if name is None:
+        return model
+    if not variant:
+        return name
+    return Message("{name}, {variant}", name=name, variant=VARIANTS.get(variant, variant))

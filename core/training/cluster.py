@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from core.jobs import cluster
 from core.platform.errors import CourtsideError, InputError, JobError
+from core.platform.messages import Message, Words
 from core.training import automl
 
 # their code must be the same on the workers
@@ -25,7 +26,9 @@ MODULES = (
 # a worker that dies may be restarted by its nanny
 LONELY_SECONDS = 10.0
 POLL_SECONDS = 0.5
-_INSTEAD = f"or take {cluster.SETTING} away: then the candidates are fitted one by one, here."
+_INSTEAD = Message(
+    "or unset {setting}: then the candidates are fitted one by one, here.", setting=cluster.SETTING
+)
 # one training at a time per worker process: PyCaret sets the seeds of the whole process
 _ALONE = threading.Lock()
 _TRAINERS: WeakKeyDictionary[Callable[..., automl.Trainer], automl.Trainer] = WeakKeyDictionary()
@@ -100,10 +103,16 @@ def fit_all(
                 alone_since = None if workers else alone_since or time.monotonic()
                 if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
                     raise JobError(
-                        f"No worker is left on the Dask cluster at {address}, and {len(waiting)} "
-                        f"of {len(candidates)} candidates are not fitted. What is done is kept in "
-                        "its runs. Start a worker (its log may say why the last one ended) and "
-                        f"train again, {_INSTEAD}"
+                        Message(
+                            "No worker is left on the Dask cluster at {address}: {waiting} of "
+                            "{candidates} candidates are not fitted. Finished ones are kept in "
+                            "their runs. Start a worker (the log may say why the last one ended) "
+                            "and train again, {instead}",
+                            address=address,
+                            waiting=len(waiting),
+                            candidates=len(candidates),
+                            instead=_INSTEAD,
+                        )
                     )
                 tasks.fill(workers)
                 if on_wait is not None:
@@ -178,8 +187,12 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         error = future.exception(timeout=cluster.FETCH_SECONDS)
         if isinstance(error, distributed.KilledWorker):
             error = InputError(
-                f"'{name}' was given to {error.allowed_failures + 1} Dask workers, and each of "
-                "them ended: out of memory, perhaps. Give them more, or leave it out."
+                Message(
+                    "'{name}' was given to {workers} Dask workers, and each of them ended, perhaps "
+                    "out of memory. Give them more, or leave it out.",
+                    name=name,
+                    workers=error.allowed_failures + 1,
+                )
             )
     else:
         outcome = future.result(timeout=cluster.FETCH_SECONDS)
@@ -191,14 +204,18 @@ def _outcome(name: str, future: Any) -> Callable[[], automl.Fitted]:
         if isinstance(error, CourtsideError):
             raise error
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"'{name}' cannot be fitted on a Dask worker: {reason}") from error
+        raise InputError(
+            Message(
+                "'{name}' cannot be fitted on a Dask worker: {reason}", name=name, reason=reason
+            )
+        ) from error
 
     return result
 
 
 def _fit(
     new_trainer: Callable[..., automl.Trainer], name: str, params: Mapping[str, Any]
-) -> automl.Fitted | str:
+) -> automl.Fitted | Words:
     """Fit a candidate in a worker; return it, or the reason why it cannot be fitted."""
     with _ALONE:
         try:
@@ -211,7 +228,7 @@ def _fit(
         except InputError as error:
             return error.message
         except automl.OutOfTime:
-            return f"'{name}' was cancelled."
+            return Message("'{name}' was cancelled.", name=name)
 
 
 def _end_if_unwanted() -> None:

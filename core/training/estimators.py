@@ -7,6 +7,7 @@ from typing import Any
 
 from core.platform.classifier import Unfitted
 from core.platform.errors import InputError
+from core.platform.messages import Message
 from core.training.candidates import KINDS
 from core.training.preprocessing import preprocessor
 
@@ -53,7 +54,13 @@ def unfitted(
     try:
         classifier: Unfitted = _classifier(kind, dict(params or {}), seed)
     except TypeError as error:
-        raise InputError(f"{KINDS[kind].title} does not take these parameters: {error}.") from error
+        raise InputError(
+            Message(
+                "{title} does not take these parameters: {error}.",
+                title=KINDS[kind].title,
+                error=str(error),
+            )
+        ) from error
     before = preprocessor(numbers, texts, impute=impute)
     if before is None:
         return classifier
@@ -103,4 +110,6 @@ def _classifier(kind: str, params: dict[str, Any], seed: int) -> Any:
             return neural_network.MLPClassifier(**{"max_iter": 500, **seeded})
         case "dummy":
             return dummy.DummyClassifier(**{"strategy": "prior", **seeded})
-    raise InputError(f"There is no candidate '{kind}'. Known: {', '.join(KINDS)}.")
+    raise InputError(
+        Message("There is no candidate '{kind}'. Known: {kinds}.", kind=kind, kinds=list(KINDS))
+    )

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from core.platform import project
+from core.platform.messages import Message, Words, _, in_words
 from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -83,7 +85,7 @@ class Evaluated:
     figures: Mapping[str, dict[str, Any]]
 
     @property
-    def title(self) -> str:
+    def title(self) -> Words:
         """The display name."""
         return kinds.title(self.id)
 
@@ -119,7 +121,7 @@ def evaluate(
     spans = figure_intervals.of(labels, probabilities, choice.threshold)
     cv = validated.folds.drop(columns="fold")
     tables = _tables(spec, validated, choice.threshold, labels, probabilities, rows)
-    name = kinds.title(validated.id)
+    name = in_words(kinds.title(validated.id), "en")
     return Evaluated(
         validated.id,
         choice,
@@ -133,7 +135,7 @@ def evaluate(
         },
         {
             "model": validated.id,
-            "name": name,
+            "name": kinds.title(validated.id),
             "log_loss_cv": float(cv["log_loss"].mean()),
             "log_loss_cv_std": float(cv["log_loss"].std(ddof=0)),
             "threshold": choice.threshold,
@@ -148,7 +150,9 @@ def evaluate(
                 tables["calibration"].assign(model=name)
             ).to_dict(),
             "confusion": model_charts.confusion(
-                tables["confusion"], positive=spec.positive, negative=spec.negative
+                tables["confusion"],
+                positive=str(project.words(spec.positive)),
+                negative=str(project.words(spec.negative)),
             ).to_dict(),
         },
     )
@@ -163,34 +167,45 @@ def compare(
     -------
     (tables, figures) : tuple of dict
         `comparison` (one row per candidate), `paired` (`comparison.against_best`), and each table
-        of TOGETHER with a column `model`; the charts `comparison` and, with several candidates,
-        `paired`.
+        of TOGETHER with a column `model` of ids, see `named`; the charts `comparison` and, with
+        several candidates, `paired`.
     """
     table = pd.DataFrame([candidate.summary for candidate in done])
     paired = comparison.against_best(
-        labels, {candidate.title: candidate.probabilities for candidate in done}, best.title
+        labels, {candidate.id: candidate.probabilities for candidate in done}, best.id
     )
     base = float(labels.mean())
     figures = {
         "comparison": model_charts.metric_bars(
-            table[["name", "log_loss_test"]].set_axis(["model", "value"], axis="columns"),
-            "Log loss on the test set (nats)",
+            named(table[["model", "log_loss_test"]].rename(columns={"log_loss_test": "value"})),
+            _("Log loss on the test set (nats)"),
             higher_is_better=False,
             baseline=metrics.base_rate_log_loss(base),
         ).to_dict()
     }
     if len(paired):
         figures["paired"] = evaluation_charts.paired_differences(
-            paired, by="model", first="candidate", second="the best"
+            named(paired), by="model", first=_("candidate"), second=_("the best")
         ).to_dict()
     together = {
         name: pd.concat(
-            [candidate.tables[name].assign(model=candidate.title) for candidate in done],
+            [candidate.tables[name].assign(model=candidate.id) for candidate in done],
             ignore_index=True,
         )
         for name in TOGETHER
     }
     return {"comparison": table, "paired": paired, **together}, figures
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the names of candidates for the ids in its column `model`.
+
+    Examples
+    --------
+    >>> named(pd.DataFrame({"model": ["lr", "blend"]}))["model"].tolist()
+    ['Logistic regression', 'Blend of the best']
+    """
+    return table.assign(model=[str(kinds.title(model)) for model in table["model"]])
 
 
 def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
@@ -205,7 +220,9 @@ def choose(spec: ProjectSpec, aim: Aim, forecasts: pd.DataFrame) -> Choice:
     [0.5, 0.35]
     """
     if aim.name == "project":
-        text = f"The project's own threshold, {spec.threshold:g}, was taken."
+        text = Message(
+            "The project's own threshold, {threshold:g}, was used.", threshold=spec.threshold
+        )
         return Choice(spec.threshold, float("nan"), text)
     return choosing.choose(
         forecasts[LABEL].to_numpy(dtype=np.int64),

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from core.platform.messages import Message, Words, _, number
+from core.stats import slices
 from core.stats.charts import style
 from core.stats.metrics import TITLES
+from core.training.learning import SETS
 
 if TYPE_CHECKING:
     import altair as alt
 
 _DASHES = ([1, 0], [1, 0], [1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-_FIGURES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
-_FINDINGS = {
-    "biased": ("biased", "alert"),
-    "no_skill": ("no skill", "warning"),
-    "ok": ("ok", "cool"),
-    "too_few": ("too few rows", "neutral"),
-}
+_FIGURES = {"precision": Message("Precision"), "recall": Message("Recall"), "f1": Message("F1")}
+# colour of each finding
+_FINDINGS = {"biased": "alert", "no_skill": "warning", "ok": "cool", "too_few": "neutral"}
+_ROLES = {"champion": Message("champion"), "challenger": Message("challenger")}
 # A log loss difference beyond this multiple of the smallest one, and above this many nats, is cut.
 _FAR, _NEAR = 10.0, 0.05
 
@@ -46,22 +46,26 @@ def pr_curve(
     """
     import altair as alt
 
-    rule_name = None if base_rate is None else f"Base rate, by guessing: {base_rate:.1%}"
+    rule_name = (
+        None
+        if base_rate is None
+        else _("Base rate, by guessing: {base_rate:.1%}", base_rate=base_rate)
+    )
     kinds = _by_model(points, rule_name)
     lines = (
-        alt.Chart(points)
+        alt.Chart(_named(points))
         # steps: a straight line between two points would promise what no threshold reaches
         .mark_line(strokeWidth=2.5, interpolate="step-before")
         .encode(
-            x=style.share_x("recall:Q", "Recall (%)", domain=[0, 1]),
-            y=style.share_y("precision:Q", "Precision (%)", domain=[0, 1]),
+            x=style.share_x("recall:Q", _("Recall (%)"), domain=[0, 1]),
+            y=style.share_y("precision:Q", _("Precision (%)"), domain=[0, 1]),
             **kinds,
             # from low recall to high: the threshold falls along the curve
             order=alt.Order("recall:Q"),
             tooltip=[
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("recall:Q", title="Recall", format=".1%"),
-                alt.Tooltip("precision:Q", title="Precision", format=".1%"),
+                alt.Tooltip("model:N", title=_("Model")),
+                alt.Tooltip("recall:Q", title=_("Recall"), format=".1%"),
+                alt.Tooltip("precision:Q", title=_("Precision"), format=".1%"),
                 *_threshold(points),
             ],
         )
@@ -70,7 +74,7 @@ def pr_curve(
     if base_rate is not None:
         layers.insert(0, _rule("y", base_rate, "model", str(rule_name), kinds))
     return style.finish(
-        layers, title, "Precision against recall of each model", height=style.HEIGHT + 40
+        layers, title, _("Precision against recall of each model"), height=style.HEIGHT + 40
     )
 
 
@@ -94,18 +98,18 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
     import altair as alt
 
     tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("share_rows:Q", title="Share of rows", format=".1%"),
-        alt.Tooltip("share_found:Q", title="Share of positives found", format=".1%"),
+        alt.Tooltip("model:N", title=_("Model")),
+        alt.Tooltip("share_rows:Q", title=_("Share of rows"), format=".1%"),
+        alt.Tooltip("share_found:Q", title=_("Share of positives found"), format=".1%"),
     ]
     lines = (
-        alt.Chart(points)
+        alt.Chart(_named(points))
         .mark_line(strokeWidth=2.5)
         .encode(
             x=style.share_x(
-                "share_rows:Q", "Share of rows, most probable first (%)", domain=[0, 1]
+                "share_rows:Q", _("Share of rows, most probable first (%)"), domain=[0, 1]
             ),
-            y=style.share_y("share_found:Q", "Share of positives found (%)", domain=[0, 1]),
+            y=style.share_y("share_found:Q", _("Share of positives found (%)"), domain=[0, 1]),
             **_by_model(points),
             order=alt.Order("share_rows:Q"),
             tooltip=[*tooltip, *_threshold(points)],
@@ -120,7 +124,7 @@ def gain_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCh
     return style.finish(
         [diagonal, lines],
         title,
-        "Share of positives found in the most probable rows",
+        _("Share of positives found in the most probable rows"),
         height=style.HEIGHT + 40,
     )
 
@@ -147,27 +151,28 @@ def threshold_trade_off(
     import altair as alt
 
     long = table.melt("threshold", list(_FIGURES), "figure", "value").dropna(subset=["value"])
-    long["figure"] = long["figure"].map(_FIGURES)
-    names = list(_FIGURES.values())
-    rule_name = f"Chosen threshold: {threshold:.3f}"
+    titles = {code: str(title) for code, title in _FIGURES.items()}
+    long["figure"] = long["figure"].map(titles)
+    names = list(titles.values())
+    rule_name = _("Chosen threshold: {threshold:.3f}", threshold=threshold)
     dashes = [[6, 3], [2, 2], [1, 0]]
     kinds = _kinds("figure", names, list(style.CATEGORIES[:3]), dashes, rule_name)
     lines = (
         alt.Chart(long)
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=alt.X("threshold:Q", title="Threshold", scale=alt.Scale(domain=[0, 1])),
-            y=style.share_y("value:Q", "Value (%)", domain=[0, 1]),
+            x=alt.X("threshold:Q", title=_("Threshold"), scale=alt.Scale(domain=[0, 1])),
+            y=style.share_y("value:Q", _("Value (%)"), domain=[0, 1]),
             **kinds,
             tooltip=[
-                alt.Tooltip("figure:N", title="Figure"),
-                alt.Tooltip("threshold:Q", title="Threshold", format=".2f"),
-                alt.Tooltip("value:Q", title="Value", format=".1%"),
+                alt.Tooltip("figure:N", title=_("Metric")),
+                alt.Tooltip("threshold:Q", title=_("Threshold"), format=".2f"),
+                alt.Tooltip("value:Q", title=_("Value"), format=".1%"),
             ],
         )
     )
     rule = _rule("x", threshold, "figure", rule_name, kinds)
-    return style.finish([lines, rule], title, "Precision, recall and F1 over the threshold")
+    return style.finish([lines, rule], title, _("Precision, recall and F1 over the threshold"))
 
 
 def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
@@ -176,7 +181,8 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     Parameters
     ----------
     table : DataFrame
-        Columns `rows`, `set` (up to six, e.g. "train" and "validation"), `mean`, `low`, `high`.
+        Columns `rows`, `set` (a key of `learning.SETS`, or a name; up to six), `mean`, `low`,
+        `high`.
     metric : str
         Display name of the metric, with its unit if it has one.
 
@@ -189,22 +195,23 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     """
     import altair as alt
 
-    sets = table["set"].unique().tolist()
+    titles = {code: str(SETS.get(code, code)) for code in table["set"].unique()}
+    table, sets = table.assign(set=table["set"].map(titles)), list(titles.values())
     scale = alt.Scale(domain=sets, range=list(style.CATEGORIES[: len(sets)]))
     base = alt.Chart(table).encode(
         x=alt.X(
             "rows:Q",
-            title="Rows trained on",
+            title=_("Rows trained on"),
             scale=alt.Scale(zero=False),
             axis=alt.Axis(format=",d", tickCount=6),
         ),
-        color=alt.Color("set:N", title="Set", scale=scale, legend=style.legend()),
+        color=alt.Color("set:N", title=_("Set"), scale=scale, legend=style.legend()),
         tooltip=[
-            alt.Tooltip("set:N", title="Set"),
-            alt.Tooltip("rows:Q", title="Rows trained on", format=","),
-            alt.Tooltip("mean:Q", title=f"{metric}, mean", format=".4f"),
-            alt.Tooltip("low:Q", title="From", format=".4f"),
-            alt.Tooltip("high:Q", title="To", format=".4f"),
+            alt.Tooltip("set:N", title=_("Set")),
+            alt.Tooltip("rows:Q", title=_("Rows trained on"), format=","),
+            alt.Tooltip("mean:Q", title=_("{metric}, mean", metric=metric), format=".4f"),
+            alt.Tooltip("low:Q", title=_("From"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("To"), format=".4f"),
         ],
     )
     y: dict[str, Any] = {"scale": alt.Scale(zero=False), "title": metric}
@@ -212,9 +219,13 @@ def learning_curve(table: pd.DataFrame, metric: str, *, title: str | None = None
     line = base.mark_line(strokeWidth=2.5).encode(y=alt.Y("mean:Q", **y))
     point = base.mark_point(filled=True, size=55, opacity=1).encode(
         y=alt.Y("mean:Q", **y),
-        shape=alt.Shape("set:N", title="Set", scale=alt.Scale(domain=sets), legend=style.legend()),
+        shape=alt.Shape(
+            "set:N", title=_("Set"), scale=alt.Scale(domain=sets), legend=style.legend()
+        ),
     )
-    return style.finish([band, line, point], title, f"{metric} over the rows trained on")
+    return style.finish(
+        [band, line, point], title, _("{metric} over the rows trained on", metric=metric)
+    )
 
 
 def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None) -> alt.LayerChart:
@@ -240,45 +251,51 @@ def slice_gaps(table: pd.DataFrame, *, most: int = 25, title: str | None = None)
     """
     import altair as alt
 
-    drawn = table[table["rows"] > 0].head(most)
-    parts = zip(drawn["column"], drawn["value"], drawn["rows"], strict=True)
-    shown = [f"{column}: {value}  ({rows:,})" for column, value, rows in parts]
+    drawn = table[table["rows"] > 0].drop(columns="text", errors="ignore").head(most)
+    values = [str(slices.shown(value)) for value in drawn["value"]]
+    parts = zip(drawn["column"], values, drawn["rows"], strict=True)
+    shown = [f"{column}: {value}  ({number(rows)})" for column, value, rows in parts]
     drawn = drawn.assign(
         shown=shown,
+        value=values,
         observed_low=(drawn["mean_probability"] - drawn["high"]).clip(0, 1),
         observed_high=(drawn["mean_probability"] - drawn["low"]).clip(0, 1),
-        meaning=[_FINDINGS[finding][0] for finding in drawn["finding"]],
+        meaning=[str(slices.FINDING_LABELS[finding]) for finding in drawn["finding"]],
     )
-    roles = {name: role for code, (name, role) in _FINDINGS.items() if code in {*drawn["finding"]}}
+    roles = {
+        str(slices.FINDING_LABELS[code]): role
+        for code, role in _FINDINGS.items()
+        if code in {*drawn["finding"]}
+    }
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, "Slice (rows)"),
-        color=style.pair("meaning:N", "Finding", roles),
+        y=style.names(shown, _("Slice (rows)")),
+        color=style.pair("meaning:N", _("Finding"), roles),
         tooltip=[
-            alt.Tooltip("column:N", title="Column"),
-            alt.Tooltip("value:N", title="Value"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
-            alt.Tooltip("base_rate:Q", title="Observed", format=".1%"),
-            alt.Tooltip("mean_probability:Q", title="Mean forecast", format=".1%"),
-            alt.Tooltip("gap:Q", title="Forecast minus observed", format="+.1%"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.1%"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.1%"),
-            alt.Tooltip("meaning:N", title="Finding"),
+            alt.Tooltip("column:N", title=_("Column")),
+            alt.Tooltip("value:N", title=_("Value")),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
+            alt.Tooltip("base_rate:Q", title=_("Observed"), format=".1%"),
+            alt.Tooltip("mean_probability:Q", title=_("Mean predicted probability"), format=".1%"),
+            alt.Tooltip("gap:Q", title=_("Predicted minus observed"), format="+.1%"),
+            alt.Tooltip("low:Q", title=_("95% from"), format="+.1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format="+.1%"),
+            alt.Tooltip("meaning:N", title=_("Finding")),
         ],
     )
-    x_title = "Observed (dot), mean forecast (bar), %"
+    x_title = _("Observed (dot), mean predicted probability (bar), %")
     spread = base.mark_rule(strokeWidth=2).encode(
         x=style.share_x("observed_low:Q", x_title), x2=alt.X2("observed_high:Q")
     )
     observed = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=style.share_x("base_rate:Q", x_title),
-        shape=style.shapes("meaning:N", "Finding", list(roles)),
+        shape=style.shapes("meaning:N", _("Finding"), list(roles)),
     )
     # in the text colour: distinct from the intervals, whatever their finding
     forecast = base.mark_tick(thickness=3, size=18, opacity=1).encode(
         x=style.share_x("mean_probability:Q", x_title), color=alt.value(style.PALETTE["line"])
     )
     height = style.height_of(len(drawn), band=24, legend=True)
-    description = "Observed share against mean forecast by slice"
+    description = _("Observed share and mean predicted probability by slice")
     return style.finish([spread, observed, forecast], title, description, height=height)
 
 
@@ -314,36 +331,41 @@ def paired_differences(
     """
     import altair as alt
 
-    known = table["metric"].map(TITLES) if by == "metric" else table["model"]
-    name_of = {"one": first, "model": first, "other": second, "best": second}
-    names = {better: f"{name} is better" for better, name in name_of.items()} | {
-        "alike": "may be chance"
+    titles: list[Words] = (
+        [TITLES[metric] for metric in table["metric"]] if by == "metric" else [*table["model"]]
+    )
+    known = [str(title) for title in titles]
+    first_better, second_better = (_("{name} is better", name=name) for name in (first, second))
+    chance = _("may be chance")
+    names = {
+        "one": first_better,
+        "model": first_better,
+        "other": second_better,
+        "best": second_better,
+        "alike": chance,
     }
     pairs = zip(known, table["difference"], strict=True)
-    shown = [f"{name}  {difference:+.4f}" for name, difference in pairs]
-    drawn = table.assign(
+    shown = [f"{name}  {number(difference, '+.4f')}" for name, difference in pairs]
+    drawn = table.drop(columns="text", errors="ignore").assign(
         name=known, shown=shown, meaning=[names[better] for better in table["better"]]
     )
-    roles = {
-        f"{first} is better": "accent",
-        f"{second} is better": "cool",
-        "may be chance": "neutral",
-    }
+    roles = {first_better: "accent", second_better: "cool", chance: "neutral"}
     roles = {name: role for name, role in roles.items() if name in {*drawn["meaning"]}}
-    x_title = f"{first} minus {second}"
+    x_title = _("{first} minus {second}", first=first, second=second)
     scale: Any = alt.Undefined
     if by == "model" and (cut := _cut(table)) is not None:
         scale = alt.Scale(domain=cut, nice=False, clamp=True)
-        x_title += f" (cut at {cut[1]:.2g})"
+        x_title = _("{axis} (cut at {value:.2g})", axis=x_title, value=cut[1])
+    what = _("Metric") if by == "metric" else _("Model")
     base = alt.Chart(drawn).encode(
-        y=style.names(shown, by.capitalize()),
-        color=style.pair("meaning:N", "Meaning", roles),
+        y=style.names(shown, what),
+        color=style.pair("meaning:N", _("Meaning"), roles),
         tooltip=[
-            alt.Tooltip("name:N", title=by.capitalize()),
-            alt.Tooltip("difference:Q", title="Difference", format="+.4f"),
-            alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
-            alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
-            alt.Tooltip("meaning:N", title="Meaning"),
+            alt.Tooltip("name:N", title=what),
+            alt.Tooltip("difference:Q", title=_("Difference"), format="+.4f"),
+            alt.Tooltip("low:Q", title=_("95% from"), format="+.4f"),
+            alt.Tooltip("high:Q", title=_("95% to"), format="+.4f"),
+            alt.Tooltip("meaning:N", title=_("Meaning")),
         ],
     )
     spread = base.mark_rule(strokeWidth=3).encode(
@@ -351,12 +373,15 @@ def paired_differences(
     )
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=alt.X("difference:Q", title=x_title, scale=scale),
-        shape=style.shapes("meaning:N", "Meaning", list(roles)),
+        shape=style.shapes("meaning:N", _("Meaning"), list(roles)),
     )
-    rule = style.rule("x", 0.0, "No difference", in_legend=False)
+    rule = style.rule("x", 0.0, _("No difference"), in_legend=False)
     height = style.height_of(len(drawn), legend=True)
     return style.finish(
-        [rule, spread, point], title, f"Differences, {x_title}, with intervals", height=height
+        [rule, spread, point],
+        title,
+        _("Differences, {axis}, with intervals", axis=x_title),
+        height=height,
     )
 
 
@@ -369,6 +394,15 @@ def _cut(table: pd.DataFrame) -> list[float] | None:
     return [max(float(table["low"].min()), -reach) - 0.05 * reach, reach]
 
 
+def _named(points: pd.DataFrame) -> pd.DataFrame:
+    """Return points with the names of champion and challenger in words."""
+    return points.assign(model=[_name(model) for model in points["model"]])
+
+
+def _name(model: str) -> str:
+    return str(_ROLES.get(model, model))
+
+
 def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, Any]:
     """Return a colour and a dash pattern per model; champion and challenger have fixed ones."""
     models = points["model"].unique().tolist()
@@ -378,7 +412,7 @@ def _by_model(points: pd.DataFrame, rule_name: str | None = None) -> dict[str, A
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in places]
     dashes = [_DASHES[place % len(_DASHES)] for place in places]
-    return _kinds("model", models, colours, dashes, rule_name)
+    return _kinds("model", [_name(model) for model in models], colours, dashes, rule_name)
 
 
 def _kinds(
@@ -390,7 +424,8 @@ def _kinds(
     if rule_name is not None:
         names, dashes = [*names, rule_name], [*dashes, [5, 4]]
         colours = [*colours, style.PALETTE["line"]]
-    key: dict[str, Any] = {"title": field.capitalize(), "legend": style.legend(2)}
+    title = _("Model") if field == "model" else _("Metric")
+    key: dict[str, Any] = {"title": title, "legend": style.legend(2)}
     return {
         "color": alt.Color(f"{field}:N", scale=alt.Scale(domain=names, range=colours), **key),
         "strokeDash": alt.StrokeDash(
@@ -407,7 +442,7 @@ def _rule(axis: str, value: float, field: str, rule_name: str, kinds: dict[str, 
     drawn: alt.Chart = (
         alt.Chart(pd.DataFrame({"value": [value], field: [rule_name]}))
         .mark_rule(strokeWidth=2)
-        .encode(**{axis: place}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title="Line"))
+        .encode(**{axis: place}, **kinds, tooltip=alt.Tooltip(f"{field}:N", title=_("Line")))
     )
     return drawn
 
@@ -416,4 +451,4 @@ def _threshold(points: pd.DataFrame) -> list[alt.Tooltip]:
     import altair as alt
 
     known = "threshold" in points
-    return [alt.Tooltip("threshold:Q", title="Threshold", format=".3f")] if known else []
+    return [alt.Tooltip("threshold:Q", title=_("Threshold"), format=".3f")] if known else []

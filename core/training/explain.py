@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import Field, model_validator
 from core.platform import config, model_store, project, schema, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message, Words
 from core.platform.own_columns import LABEL, PROBABILITY, ROW
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
@@ -71,9 +73,9 @@ class Options(config.Options):
     @model_validator(mode="after")
     def _has_a_single_row(self) -> Options:
         if self.row is not None and self.test_row is not None:
-            raise ValueError("give a row, or the id of one of the test set, not both")
+            raise ValueError(Message("give a row, or the id of one of the test set, not both"))
         if self.around and not self.is_single:
-            raise ValueError("only around a single row is there something to answer")
+            raise ValueError(Message("surroundings exist for a single row only"))
         return self
 
     @property
@@ -144,7 +146,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     spec = project.load(settings.project)
     with tracking.step_run(settings, "explain", options, progress) as run_id:
         version = find(settings, spec.model, options.target)
-        progress.update(0.02, f"Loading {called(version)}")
+        progress.update(0.02, Message("Loading {model}", model=called(version)))
         model = version_files.load(settings, version, evaluated=options.row is None)
         frame = None if options.row is None else _as_frame(spec, version, options.row)
         single = None if frame is None else model.features(frame)
@@ -165,17 +167,17 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             single, label = features.iloc[[place]], float(tested[LABEL].iloc[place])
             frame = tested.iloc[[place]][list(version.inputs)]
         if single is not None:
-            progress.update(0.3, "Asking the model about the row")
+            progress.update(0.3, Message("Explaining the row"))
             contributions, record = _of_row(subject, single, label, options)
             if options.around and frame is not None:
-                progress.update(0.6, "Asking what it would get if it were otherwise")
+                progress.update(0.6, Message("Varying the row"))
                 record = _with_surroundings(record, spec, model, frame, tested)
         else:
             contributions, record = _in_general(subject, options, progress)
-        progress.update(0.97, "Keeping the explanation")
+        progress.update(0.97, Message("Recording the explanation"))
         tracking.log(settings, run_id, record)
         strongest = str(explanation.global_contributions(contributions.values)["feature"].iloc[0])
-        progress.update(1.0, f"{strongest} moves the probability most")
+        progress.update(1.0, Message("{feature} moves the probability most", feature=strongest))
     probability = None if single is None else float(contributions.probabilities[0])
     return Result(
         run_id,
@@ -194,11 +196,13 @@ def find(settings: Settings, model: str, target: str) -> ModelVersion:
     return model_store.require_version(settings, model, target)
 
 
-def called(version: ModelVersion) -> str:
+def called(version: ModelVersion) -> Words:
     """Return the display name of a version, or of a candidate without a number."""
     kind = version.about.candidate
-    title = kinds.title(kind) if kind else "a model"
-    return f"version {version.version}, {title}" if version.version else title
+    title = kinds.title(kind) if kind else Message("a model")
+    if not version.version:
+        return title
+    return Message("version {version}, {title}", version=version.version, title=title)
 
 
 def predicted_rows(options: Options, features: int, rows: int) -> int:
@@ -226,8 +230,12 @@ def _place(settings: Settings, spec: ProjectSpec, version: ModelVersion, test_ro
     places = np.flatnonzero(ids == test_row)
     if not len(places):
         raise InputError(
-            f"No row of the test set has the {spec.id} {test_row}. Choose another, or fill in its "
-            "values."
+            Message(
+                "No row of the test set has the {column} {id}. Choose another, or fill in its "
+                "values.",
+                column=spec.id,
+                id=test_row,
+            )
         )
     return int(places[0])
 
@@ -245,14 +253,21 @@ def _as_frame(
     columns = schema.chosen_columns(spec, version.inputs)
     if unknown := [name for name in row if name not in columns]:
         raise InputError(
-            f"The model takes no {', '.join(unknown)}. It takes: {', '.join(version.inputs)}."
+            Message(
+                "The model does not take {unknown}. It takes: {inputs}.",
+                unknown=unknown,
+                inputs=list(version.inputs),
+            )
         )
     frame = pd.DataFrame({name: [row.get(name)] for name in version.inputs})
     settled = schema.validate(frame, columns).frame
     if version.is_complete and (empty := settled.columns[settled.isna().any()].tolist()):
         raise InputError(
-            f"The row has no value for {', '.join(empty)}, and this model imputes none. Fill in "
-            "what is missing."
+            Message(
+                "The row has no value for {columns}, and this model imputes none. Fill in what is "
+                "missing.",
+                columns=empty,
+            )
         )
     return settled
 
@@ -302,7 +317,7 @@ def _with_surroundings(
             cells,
             None if place.isna().any() else (float(place["x"]), float(place["y"])),
             threshold=model.threshold,
-            positive=spec.positive,
+            positive=str(project.words(spec.positive)),
             clickable=False,
         ).to_dict()
     return replace(
@@ -324,7 +339,7 @@ def _in_general(
         subject.tested[LABEL].to_numpy(dtype=np.int64)[shuffled],
         repeats=options.repeats,
         seed=options.seed,
-        on_feature=_reporter(progress, 0.05, 0.3, "Shuffling features: {} of {}"),
+        on_feature=_reporter(progress, 0.05, 0.3, _shuffled),
     )
     chosen = _drawn(subject.features, options.rows, rng)
     rows = subject.features.iloc[chosen]
@@ -334,9 +349,9 @@ def _in_general(
         subject.background,
         seed=options.seed,
         orders=options.orders or 1,
-        on_row=_reporter(progress, 0.3, 0.8, "Contributions: {} of {} rows"),
+        on_row=_reporter(progress, 0.3, 0.8, _explained),
     )
-    report = _reporter(progress, 0.8, 0.97, "Partial dependence: {} of {} features")
+    report = _reporter(progress, 0.8, 0.97, _varied)
     parts = []
     for place, name in enumerate(subject.features):
         part = explanation.partial_dependence(
@@ -418,8 +433,22 @@ def _drawn(features: pd.DataFrame, rows: int, rng: np.random.Generator) -> Place
     return np.sort(rng.choice(count, min(rows, count), replace=False))
 
 
-def _reporter(progress: Progress, start: float, end: float, text: str) -> explanation.OnProgress:
+def _reporter(
+    progress: Progress, start: float, end: float, text: Callable[[int, int], Message]
+) -> explanation.OnProgress:
     def report(done: int, total: int) -> None:
-        progress.update(start + (end - start) * done / total, text.format(done, total))
+        progress.update(start + (end - start) * done / total, text(done, total))
 
     return report
+
+
+def _shuffled(done: int, total: int) -> Message:
+    return Message("Shuffling features: {done} of {total}", done=done, total=total)
+
+
+def _explained(done: int, total: int) -> Message:
+    return Message("Contributions: {done} of {total} rows", done=done, total=total)
+
+
+def _varied(done: int, total: int) -> Message:
+    return Message("Partial dependence: {done} of {total} features", done=done, total=total)

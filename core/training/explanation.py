@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.platform.messages import Message, Words
 from core.stats import intervals
 
 Floats = npt.NDArray[np.float64]
@@ -23,6 +24,8 @@ BACKGROUND_ROWS = 100
 EXACT_FEATURES = 6
 GRID_POINTS = 20
 STRONG_CORRELATION = 0.5
+# label of a missing value
+MISSING = "missing"
 # Numbers are varied between these quantiles: few rows lie beyond.
 GRID_REACH = (0.025, 0.975)
 
@@ -343,7 +346,7 @@ def reaches(table: pd.DataFrame) -> pd.DataFrame:
         lines.append(
             (
                 name,
-                own.iloc[0] if len(own) else "missing",
+                own.iloc[0] if len(own) else MISSING,
                 low["probability"],
                 low["label"],
                 high["probability"],
@@ -380,7 +383,7 @@ def companions(rows: pd.DataFrame, name: str) -> pd.Series[float]:
 
 
 def shown(value: Any) -> str:
-    """Return a feature's value as display text.
+    """Return a feature's value as a label; `worded` puts a missing one into words.
 
     Examples
     --------
@@ -388,8 +391,19 @@ def shown(value: Any) -> str:
     ('7', '-118.27', 'BOS', 'missing')
     """
     if pd.isna(value):
-        return "missing"
+        return MISSING
     return value if isinstance(value, str) else f"{value:.5g}"
+
+
+def worded(label: str) -> Words:
+    """Return a label as from `shown` for people.
+
+    Examples
+    --------
+    >>> str(worded("missing")), worded("7")
+    ('missing', '7')
+    """
+    return Message("missing") if label == MISSING else label
 
 
 def long(explained: Contributions, rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Message, _, n_, number
 from core.stats.charts import style
+from core.training.explanation import worded
 
 if TYPE_CHECKING:
     import altair as alt
@@ -18,7 +20,7 @@ MOST_STEPS = 12
 NAME_LENGTH = 34
 # Altair refuses more than 5,000, and a larger file is slow to open.
 MOST_POINTS = 4000
-COMPARED = "Mean of background"
+COMPARED = Message("Mean of background")
 # How much taller a legend of colours is than one of names.
 GRADIENT = 70
 # Bins along the axis, within which points are spread out.
@@ -48,18 +50,18 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     pairs = zip(drawn["feature"], drawn["mean"], strict=True)
     # adding 0 removes the sign of a rounded zero
     figures = [
-        (feature, f"{round(mean, 4) + 0.0:.4f}".replace("-", "−")) for feature, mean in pairs
+        (feature, number(round(mean, 4) + 0.0, ".4f").replace("-", "−")) for feature, mean in pairs
     ]
     names = [f"{feature}  {figure}" for feature, figure in figures]
-    axis = "Increase of log loss when shuffled (nats)"
+    axis = _("Increase of log loss when shuffled (nats)")
     base = alt.Chart(drawn.assign(shown=names)).encode(
-        y=style.names(names, "Feature"),
+        y=style.names(names, _("Feature")),
         tooltip=[
-            alt.Tooltip("feature:N", title="Feature"),
-            alt.Tooltip("mean:Q", title="Increase of log loss", format=".4f"),
-            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-            alt.Tooltip("sd:Q", title="SD of the shuffles", format=".4f"),
+            alt.Tooltip("feature:N", title=_("Feature")),
+            alt.Tooltip("mean:Q", title=_("Increase of log loss"), format=".4f"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".4f"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".4f"),
+            alt.Tooltip("sd:Q", title=_("SD of the shuffles"), format=".4f"),
         ],
     )
     bars = base.mark_bar(color=style.PALETTE["cool"]).encode(
@@ -71,7 +73,7 @@ def importance_bars(table: pd.DataFrame, *, title: str | None = None) -> alt.Lay
     return style.finish(
         [bars, reach],
         title,
-        "Increase of log loss when each feature is shuffled",
+        _("Increase of log loss when each feature is shuffled"),
         height=style.height_of(len(drawn), band=24),
     )
 
@@ -97,7 +99,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
 
     size = table["contribution"].abs().groupby(table["feature"], sort=False).mean()
     size = size.sort_values(ascending=False, kind="stable").head(MOST_FEATURES)
-    shown = {name: f"{name}  {100 * mean:.1f}" for name, mean in size.items()}
+    shown = {name: f"{name}  {number(100 * mean, '.1f')}" for name, mean in size.items()}
     rows = table["row"].unique()
     sampled = rows[:: -(-len(rows) * len(size) // MOST_POINTS) or 1]
     drawn = table[table["feature"].isin(size.index) & table["row"].isin(sampled)]
@@ -108,7 +110,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
         {
             "shown": drawn["feature"].map(shown),
             "feature": drawn["feature"],
-            "value": drawn["value_shown"],
+            "value": [str(worded(label)) for label in drawn["value_shown"]],
             # a single value is in the middle
             "rank": ((rank - 0.5) / count).round(3),
             "points": (100 * drawn["contribution"]).round(3),
@@ -119,7 +121,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     # Vega draws no point without a colour value
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
-    axis = "Contribution to the probability (percentage points)"
+    axis = _("Contribution to the probability (percentage points)")
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
@@ -128,7 +130,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
             x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8)),
             y=alt.Y(
                 "shown:N",
-                title="Feature, mean absolute contribution",
+                title=_("Feature, mean absolute contribution"),
                 sort=names,
                 axis=alt.Axis(labelLimit=260, labelOverlap=False),
                 scale=alt.Scale(paddingInner=0.25),
@@ -138,7 +140,7 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
                 "datum.known",
                 alt.Color(
                     "rank:Q",
-                    title="Value of the feature (grey: text or missing)",
+                    title=_("Value of the feature (grey: text or missing)"),
                     scale=alt.Scale(domain=[0, 0.5, 1], range=list(RANKS), interpolate="lab"),
                     legend=alt.Legend(
                         orient="top",
@@ -152,16 +154,16 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
                 alt.value(style.PALETTE["neutral"]),
             ),
             tooltip=[
-                alt.Tooltip("feature:N", title="Feature"),
-                alt.Tooltip("value:N", title="Value"),
-                alt.Tooltip("points:Q", title="Contribution, points", format="+.1f"),
+                alt.Tooltip("feature:N", title=_("Feature")),
+                alt.Tooltip("value:N", title=_("Value")),
+                alt.Tooltip("points:Q", title=_("Contribution, points"), format="+.1f"),
             ],
         )
     )
     chart = style.finish(
         [zero.encode(x=alt.X("x:Q", title=axis)), marks],
         title,
-        "Contributions of each feature, a point per row",
+        _("Contributions of each feature, a point per row"),
         height=style.height_of(len(names), band=28, legend=True) + GRADIENT,
     )
     # from 2,000 points on, a page would use a canvas, which ignores the theme's text colour
@@ -194,31 +196,31 @@ def waterfall(
 
     steps = _steps(table, base, probability)
     names = steps["shown"].tolist()
-    kinds = {"raises": "above", "lowers": "below"}
+    kinds = {_("raises"): "above", _("lowers"): "below"}
     reach = [*steps["start"], *steps["end"]]
     first, last = min(reach), max(reach)
     room = 0.05 * (last - first) or 0.01
     # intermediate sums may leave the range 0 to 1
     domain = [max(first - room, min(first, 0.0)), min(last + room, max(last, 1.0))]
     encoded = alt.Chart(steps).encode(
-        x=style.share_x("start:Q", "Probability (%)", domain=domain),
+        x=style.share_x("start:Q", _("Probability (%)"), domain=domain),
         y=alt.Y(
             "shown:N",
-            title="Change (points), feature and value",
+            title=_("Change (points), feature and value"),
             sort=names,
             # Vega measures long labels with another font, and the title would overlap them
             axis=alt.Axis(labelLimit=260, titlePadding=22),
         ),
         tooltip=[
-            alt.Tooltip("name:N", title="Step"),
-            alt.Tooltip("points:Q", title="Change, points", format="+.2f"),
-            alt.Tooltip("end:Q", title="Probability after it", format=".1%"),
+            alt.Tooltip("name:N", title=_("Step")),
+            alt.Tooltip("points:Q", title=_("Change, points"), format="+.2f"),
+            alt.Tooltip("end:Q", title=_("Probability after it"), format=".1%"),
         ],
     )
     bars = (
         encoded.transform_filter("datum.kind != 'end'")
         .mark_bar()
-        .encode(x2=alt.X2("end:Q"), color=style.pair("kind:N", "Step", kinds))
+        .encode(x2=alt.X2("end:Q"), color=style.pair("change:N", _("Step"), kinds))
     )
     ends = encoded.transform_filter("datum.kind == 'end'").mark_tick(
         color=style.PALETTE["neutral"], thickness=4, size=18
@@ -226,7 +228,7 @@ def waterfall(
     return style.finish(
         [bars, ends],
         title,
-        f"Steps from {base:.1%} to {probability:.1%}",
+        _("Steps from {base:.1%} to {probability:.1%}", base=base, probability=probability),
         height=style.height_of(len(steps), band=26, legend=True),
     )
 
@@ -253,7 +255,7 @@ def partial_dependence(
     name = axis_title or str(table["feature"].iloc[0])
     draw = _points if table["value"].isna().any() else _line
     layers, height = draw(table, name)
-    return style.finish(layers, title, f"Mean probability by {name}", height=height)
+    return style.finish(layers, title, _("Mean probability by {name}", name=name), height=height)
 
 
 def reach_bars(
@@ -281,15 +283,17 @@ def reach_bars(
     import altair as alt
 
     drawn = table.head(MOST_FEATURES)
-    names = [_short(f"{row.feature} = {row.own}") for row in drawn.itertuples()]
-    base = alt.Chart(drawn.assign(shown=names, now=probability)).encode(
-        y=style.names(names, "Input and its value"),
+    pairs = zip(drawn["feature"], drawn["own"], strict=True)
+    names = [_short(f"{feature} = {worded(own)}") for feature, own in pairs]
+    labels = {end: [str(worded(label)) for label in drawn[end]] for end in ("low_at", "high_at")}
+    base = alt.Chart(drawn.assign(shown=names, now=probability, **labels)).encode(
+        y=style.names(names, _("Input and its value")),
         tooltip=[
-            alt.Tooltip("feature:N", title="Input"),
-            alt.Tooltip("low:Q", title="Lowest probability", format=".1%"),
-            alt.Tooltip("low_at:N", title="at"),
-            alt.Tooltip("high:Q", title="Highest probability", format=".1%"),
-            alt.Tooltip("high_at:N", title="at"),
+            alt.Tooltip("feature:N", title=_("Input")),
+            alt.Tooltip("low:Q", title=_("Lowest probability"), format=".1%"),
+            alt.Tooltip("low_at:N", title=_("at")),
+            alt.Tooltip("high:Q", title=_("Highest probability"), format=".1%"),
+            alt.Tooltip("high_at:N", title=_("at")),
         ],
     )
     low, now = _probability("low"), _probability("now")
@@ -299,11 +303,14 @@ def reach_bars(
     ticks = base.mark_tick(color=style.PALETTE["accent"], thickness=4, size=20).encode(x=now)
     layers = [bars, ticks]
     if drawn["low"].min() <= threshold <= drawn["high"].max():
-        layers.append(style.rule("x", threshold, f"Threshold {threshold:g}"))
+        layers.append(style.rule("x", threshold, _("Threshold {threshold:g}", threshold=threshold)))
     return style.finish(
         layers,
         title,
-        f"From {probability:.1%}, how far each input alone moves the probability",
+        _(
+            "From {probability:.1%}, how far each input alone moves the probability",
+            probability=probability,
+        ),
         height=style.height_of(len(drawn), band=26, legend=len(layers) > 2),
     )
 
@@ -331,9 +338,9 @@ def along(
     is_text = bool(table["value"].isna().any())
     tooltip = [
         alt.Tooltip("label:N", title=name),
-        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+        alt.Tooltip("probability:Q", title=_("Probability"), format=".1%"),
     ]
-    y = style.share_y("probability:Q", "Probability (%)", zero=False)
+    y = style.share_y("probability:Q", _("Probability (%)"), zero=False)
     x: alt.X
     if is_text:
         table = table.sort_values("probability", ascending=False, kind="stable")
@@ -349,7 +356,7 @@ def along(
     own = base.transform_filter("datum.is_own").mark_point(
         color=style.PALETTE["accent"], filled=True, size=160, shape="diamond", opacity=1
     )
-    return style.finish([others, own], title, f"Probability of this row along {name}")
+    return style.finish([others, own], title, _("Probability of this row along {name}", name=name))
 
 
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
@@ -360,7 +367,7 @@ def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
         tooltip=_partial_tooltip(name),
     )
     low, mean = (
-        style.share_y(f"{end}:Q", "Probability (%)", zero=False) for end in ("low", "mean")
+        style.share_y(f"{end}:Q", _("Probability (%)"), zero=False) for end in ("low", "mean")
     )
     band = base.mark_area(color=style.PALETTE["cool"], opacity=0.2).encode(
         y=low, y2=alt.Y2("high:Q")
@@ -375,7 +382,8 @@ def _points(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
 
     ranked = table.sort_values("mean", ascending=False, kind="stable")
     names = [
-        f"{label}  {mean:.1%}" for label, mean in zip(ranked["label"], ranked["mean"], strict=True)
+        f"{label}  {number(mean, '.1%')}"
+        for label, mean in zip(ranked["label"], ranked["mean"], strict=True)
     ]
     base = alt.Chart(ranked.assign(shown=names)).encode(
         y=style.names(names, name), tooltip=_partial_tooltip(name)
@@ -394,7 +402,7 @@ def _probability(field: str) -> alt.X:
 
     return alt.X(
         f"{field}:Q",
-        title="Probability (%)",
+        title=_("Probability (%)"),
         axis=alt.Axis(format="~%"),
         scale=alt.Scale(zero=False),
     )
@@ -405,22 +413,25 @@ def _partial_tooltip(name: str) -> list[alt.Tooltip]:
 
     return [
         alt.Tooltip("label:N", title=name),
-        alt.Tooltip("mean:Q", title="Mean probability", format=".1%"),
-        alt.Tooltip("low:Q", title="Middle 80 % from", format=".1%"),
-        alt.Tooltip("high:Q", title="Middle 80 % to", format=".1%"),
+        alt.Tooltip("mean:Q", title=_("Mean probability"), format=".1%"),
+        alt.Tooltip("low:Q", title=_("Middle 80% from"), format=".1%"),
+        alt.Tooltip("high:Q", title=_("Middle 80% to"), format=".1%"),
     ]
 
 
 def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame:
-    """Return start and end of each step: `shown`, `name`, `kind`, `points`, `start`, `end`."""
+    """Return start and end of each step: `shown`, `name`, `kind` and so on."""
     order = table["contribution"].abs().sort_values(ascending=False, kind="stable").index
     ranked = table.loc[order]
     pairs = zip(ranked["feature"], ranked["value_shown"], strict=True)
-    names = [_short(f"{feature} = {value}") for feature, value in pairs]
+    names = [_short(f"{feature} = {worded(value)}") for feature, value in pairs]
     changes = ranked["contribution"].tolist()
     if len(names) > MOST_STEPS:
         rest = sum(changes[MOST_STEPS - 1 :])
-        names = [*names[: MOST_STEPS - 1], f"{len(names) - MOST_STEPS + 1} other features"]
+        names = [
+            *names[: MOST_STEPS - 1],
+            n_("{count} other feature", "{count} other features", len(names) - MOST_STEPS + 1),
+        ]
         changes = [*changes[: MOST_STEPS - 1], rest]
     ends = base + np.cumsum(changes)
     steps = pd.DataFrame(
@@ -428,6 +439,7 @@ def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame
             "shown": [f"{_signed(c)}  {name}" for c, name in zip(changes, names, strict=True)],
             "name": names,
             "kind": ["raises" if change >= 0 else "lowers" for change in changes],
+            "change": [_("raises") if change >= 0 else _("lowers") for change in changes],
             "points": [100 * change for change in changes],
             "start": [base, *ends[:-1]] if changes else [],
             "end": ends,
@@ -436,15 +448,16 @@ def _steps(table: pd.DataFrame, base: float, probability: float) -> pd.DataFrame
     first, last = (
         pd.DataFrame(
             {
-                "shown": [f"{text}  {at:.1%}"],
+                "shown": [f"{text}  {number(at, '.1%')}"],
                 "name": [text],
                 "kind": ["end"],
+                "change": [""],
                 "points": [0.0],
                 "start": [at],
                 "end": [at],
             }
         )
-        for text, at in ((COMPARED, base), ("This row", probability))
+        for text, at in ((str(COMPARED), base), (_("This row"), probability))
     )
     return pd.concat([first, steps, last], ignore_index=True)
 
@@ -454,7 +467,7 @@ def _short(name: str) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{100 * change:+.1f}".replace("-", "−")
+    return number(100 * change, "+.1f").replace("-", "−")
 
 
 def _beside(table: pd.DataFrame) -> pd.Series[float]:

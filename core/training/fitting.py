@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from core.platform import tracking
 from core.platform.classifier import Classifier
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError
+from core.platform.messages import Message, Words, in_words, plural, sentences
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import ModelRecord, Progress, Record
@@ -27,6 +28,9 @@ from core.training.training_sets import TrainingSets
 
 if TYPE_CHECKING:
     from core.training.train import Options
+
+
+NO_TIME = Message("No time was left.")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def fit_all(
     sets: TrainingSets,
     tags: Mapping[str, str],
     progress: Progress,
-) -> tuple[list[Candidate], dict[str, str]]:
+) -> tuple[list[Candidate], dict[str, Words]]:
     """Fit the candidates, each in its own run; return them, and why others are left out.
 
     Raises
@@ -77,7 +81,7 @@ def fit_all(
         for name in options.candidates
     }
     done: list[Candidate] = []
-    left_out: dict[str, str] = {}
+    left_out: dict[str, Words] = {}
 
     @cache
     def trainer() -> automl.Trainer:
@@ -90,10 +94,13 @@ def fit_all(
     def fit(name: str, fitting: Callable[[], automl.Fitted]) -> bool:
         """Fit one candidate and record it; return whether there is time for more."""
         try:
-            with tracking.child_run(settings, kinds.title(name), progress, tags) as child:
+            run_name = in_words(kinds.title(name), "en")
+            with tracking.child_run(settings, run_name, progress, tags) as child:
                 done.append(_record(settings, spec, aim, fitting(), child, sets))
         except automl.OutOfTime:
-            left_out[name] = f"not finished within {options.budget_seconds} s"
+            left_out[name] = Message(
+                "It did not finish within {seconds} s.", seconds=options.budget_seconds
+            )
             return False
         except CourtsideError as error:
             left_out[name] = error.message
@@ -106,12 +113,14 @@ def fit_all(
                 clock.begin(name, done)
                 in_time = fit(name, fitting)
             else:
-                left_out[name] = "no time was left"
+                left_out[name] = NO_TIME
         return in_time
 
     def in_parallel(address: str) -> bool:
         in_time = True
-        progress.update(0.05, f"Asking the Dask cluster at {address}")
+        progress.update(
+            0.05, Message("Connecting to the Dask cluster at {address}", address=address)
+        )
         arriving = cluster.fit_all(address, new_trainer, wanted, deadline=end, on_wait=clock.waited)
         with closing(arriving):
             for name, fitting in arriving:
@@ -129,10 +138,13 @@ def fit_all(
     if in_time:
         in_sequence(further)
     else:
-        left_out |= {name: "no time was left" for name, _ in further}
+        left_out |= {name: NO_TIME for name, _ in further}
     if not done:
-        reasons = " ".join(f"{kinds.title(name)}: {why}." for name, why in left_out.items())
-        raise InputError(f"No candidate was fitted. {reasons}")
+        reasons = [
+            Message("{candidate}: {reason}", candidate=kinds.title(name), reason=why)
+            for name, why in left_out.items()
+        ]
+        raise InputError(sentences(Message("No candidate was fitted."), *reasons))
     return done, left_out
 
 
@@ -263,7 +275,8 @@ class _TrainingProgress:
         self._start = time.monotonic()
         self._done = 0
         self._of_one = self._arrived = self._workers = 0
-        self._title = self._best = ""
+        self._title: Words = ""
+        self._best: Message | None = None
 
     def begin(self, name: str, done: list[Candidate]) -> None:
         """Start a candidate."""
@@ -293,23 +306,45 @@ class _TrainingProgress:
         if done:
             best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
             loss = best.evaluated.log_loss_cv
-            self._best = f" · best so far {kinds.title(best.fitted.id)}, {loss:.4f}"
+            self._best = Message(
+                "best so far {candidate}, {loss:.4f}",
+                candidate=kinds.title(best.fitted.id),
+                loss=loss,
+            )
 
-    def _fold(self) -> str:
+    def _fold(self) -> Message:
         if self._of_one > self._folds:
-            return f"{self._title}: trial {self._of_one // self._folds + 1}"
-        return f"{self._title}: fold {min(self._of_one + 1, self._folds)} of {self._folds}"
+            return Message(
+                "{candidate}: trial {number}",
+                candidate=self._title,
+                number=self._of_one // self._folds + 1,
+            )
+        return Message(
+            "{candidate}: fold {number} of {folds}",
+            candidate=self._title,
+            number=min(self._of_one + 1, self._folds),
+            folds=self._folds,
+        )
 
-    def _side_by_side(self) -> str:
-        workers = f"{self._workers} Dask worker{'s'[: self._workers != 1]}"
-        on = f", side by side on {workers}" if self._workers else ""
-        return f"{self._arrived} of {self._candidates} candidates done{on}"
+    def _side_by_side(self) -> Message:
+        counts: dict[str, Any] = {"arrived": self._arrived, "candidates": self._candidates}
+        if not self._workers:
+            return Message("{arrived} of {candidates} candidates done", **counts)
+        return plural(
+            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask worker",
+            "{arrived} of {candidates} candidates done, in parallel on {count:,} Dask workers",
+            self._workers,
+            **counts,
+        )
 
-    def _report(self, text: str, *, foresees: bool = True) -> None:
+    def _report(self, text: Message, *, foresees: bool = True) -> None:
         # in parallel, the last candidate decides, and the progress of its folds is unknown
         share = min(self._done / self._all, 1.0)
-        text += self._best
+        if self._best is not None:
+            text = Message("{now} · {more}", now=text, more=self._best)
         if foresees and self._done >= self._folds:
             left = (time.monotonic() - self._start) * (1 - share) / max(share, 1e-9)
-            text += f" · about {left:.0f} s left"
+            text = Message(
+                "{now} · {more}", now=text, more=Message("about {left:.0f} s left", left=left)
+            )
         self._progress.update(0.05 + 0.85 * share, text)

@@ -10,10 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.platform.classifier import Classifier, Unfitted
+from core.platform.messages import Message
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 FOLDS = 3
+# codes of the column `set`
 TRAINED, HELD_OUT = "trained on", "held out"
+SETS = {TRAINED: Message("trained on"), HELD_OUT: Message("held out")}
 
 
 def learning_curve(
@@ -93,30 +96,39 @@ def learning_curve(
     return _curve(points)
 
 
-def sentence(curve: pd.DataFrame) -> str:
+def sentence(curve: pd.DataFrame) -> Message:
     """Return what the last step of the curve says about more rows.
 
     Examples
     --------
-    >>> sentence(pd.DataFrame({"rows": [50, 100], "set": "held out", "mean": [0.66, 0.65],
-    ...                        "low": [0.65, 0.645], "high": [0.67, 0.655]}))
-    'From 50 to 100 rows the held-out log loss fell by 0.0100, more than the folds differ by at the\
- end (0.0100): more rows may still help.'
+    >>> str(sentence(pd.DataFrame({"rows": [50, 100], "set": "held out", "mean": [0.66, 0.65],
+    ...                            "low": [0.65, 0.645], "high": [0.67, 0.655]})))
+    'From 50 to 100 rows, the held-out log loss fell by 0.0100, at least the spread of the folds at\
+ the end (0.0100): more rows may help.'
     """
     held_out = curve[curve["set"] == HELD_OUT]
     if len(held_out) < 2:
-        return "There are too few points to say what more rows would bring."
+        return Message("There are too few points to judge the effect of more rows.")
     before, last = held_out.iloc[-2], held_out.iloc[-1]
-    fell, spread = before["mean"] - last["mean"], last["high"] - last["low"]
-    step = f"From {before['rows']:,} to {last['rows']:,} rows the held-out log loss"
+    fell, spread = float(before["mean"] - last["mean"]), float(last["high"] - last["low"])
+    step: dict[str, Any] = {
+        "before": int(before["rows"]),
+        "rows": int(last["rows"]),
+        "spread": spread,
+    }
     if fell >= spread:
-        return (
-            f"{step} fell by {fell:.4f}, more than the folds differ by at the end "
-            f"({spread:.4f}): more rows may still help."
+        return Message(
+            "From {before:,} to {rows:,} rows, the held-out log loss fell by {fell:.4f}, at least "
+            "the spread of the folds at the end ({spread:.4f}): more rows may help.",
+            fell=fell,
+            **step,
         )
-    return (
-        f"{step} changed by {-fell:+.4f}, and the folds differ by {spread:.4f} at the end: more "
-        "rows of the same kind would bring little."
+    return Message(
+        "From {before:,} to {rows:,} rows, the held-out log loss changed by {change:+.4f}; the "
+        "spread of the folds at the end is {spread:.4f}: more rows of the same kind would help "
+        "little.",
+        change=-fell,
+        **step,
     )
 
 

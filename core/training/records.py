@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.platform.run_tags import RunTags
+from core.platform.run_tags import AsMessage, RunTags
 from core.platform.runs import TrainedModel
 
 
@@ -15,7 +15,7 @@ class TrainingRun(TrainedModel):
 class CandidateRun(TrainedModel):
     """The training data of a candidate, and how its threshold was chosen, in a sentence."""
 
-    threshold_choice: str = ""
+    threshold_choice: AsMessage = ""
 
 
 class ExplanationRun(RunTags):

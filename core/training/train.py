@@ -14,11 +14,13 @@ from core.platform import config, project, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
 from core.platform.hooks import hook
+from core.platform.messages import Message, _, in_words
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.platform.runs import EveryRun, ModelVersion, TrainedModel, VersionTags
 from core.platform.storage import Prepared
 from core.registry import registry
+from core.registry.model_card import SPLITS
 from core.stats import metrics
 from core.training import automl, evaluation, evaluation_charts, fitting, learning, training_sets
 from core.training import candidates as kinds
@@ -93,21 +95,25 @@ class Options(config.Options):
     @classmethod
     def _known_and_none_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [name for name in value if name not in kinds.KINDS]:
-            raise ValueError(f"no candidate is called {', '.join(unknown)}")
+            raise ValueError(Message("no candidate is called {unknown}", unknown=unknown))
         if len(set(value)) < len(value):
-            raise ValueError("a candidate stands there twice")
+            raise ValueError(Message("a candidate is given twice"))
         return value
 
     @model_validator(mode="after")
     def _mistakes_cost_something(self) -> Options:
         if self.aim == "cost" and self.cost_false_positive + self.cost_false_negative == 0:
-            raise ValueError("neither kind of mistake costs anything: give one of them a cost")
+            raise ValueError(
+                Message("neither kind of error costs anything: give one of them a cost")
+            )
         return self
 
     @model_validator(mode="after")
     def _params_are_of_candidates(self) -> Options:
         if unknown := [name for name in self.params if name not in self.candidates]:
-            raise ValueError(f"parameters of {', '.join(unknown)}, which is no candidate")
+            raise ValueError(
+                Message("parameters of {unknown}, which is not a candidate", unknown=unknown)
+            )
         return self
 
 
@@ -136,7 +142,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
     """
     spec = project.load(settings.project)
     with tracking.step_run(settings, "train", options, progress) as run_id:
-        progress.update(0.02, "Reading the prepared sets")
+        progress.update(0.02, Message("Reading the prepared sets"))
         sets = training_sets.read(settings, spec)
         prepared, train, test = sets.prepared, sets.train, sets.test
         _check_preset(spec, prepared, options)
@@ -147,9 +153,9 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             features=prepared.features,
             formulas=spec.formulas_of(prepared.features),
             missing="drop" if prepared.is_complete else "impute",
-            rows_name=spec.rows.development_name
+            rows_name=project.words(spec.rows.development_name)
             if prepared.is_default_rows
-            else "rows it was trained on",
+            else Message("selected rows"),
         ).write()
         if prepared.is_sample:
             # the child runs and the version carry the tags too
@@ -163,7 +169,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
             )
         )
         done, left_out = fitting.fit_all(settings, spec, options, sets, tags, progress)
-        progress.update(0.9, "Comparing the candidates")
+        progress.update(0.9, Message("Comparing the candidates"))
         best = min(done, key=lambda candidate: candidate.evaluated.log_loss_cv)
         tables, figures = evaluation.compare(
             [candidate.evaluated for candidate in done], best.evaluated, sets.labels(spec)
@@ -178,7 +184,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                     "chosen_by": "log_loss_cv",
                     "prepared_by": prepared.run_id,
                     "threshold": best.evaluated.choice.threshold,
-                    "left_out": ", ".join(kinds.title(name) for name in left_out),
+                    "left_out": ", ".join(in_words(kinds.title(name), "en") for name in left_out),
                 },
                 metrics={
                     "rows_train": len(train),
@@ -206,7 +212,7 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                         if curve.empty
                         else {
                             "learning": evaluation_charts.learning_curve(
-                                curve, "Log loss (nats)"
+                                curve, _("Log loss (nats)")
                             ).to_dict()
                         }
                     ),
@@ -214,11 +220,17 @@ def run(settings: Settings, options: Options, progress: Progress = SILENT) -> Re
                 datasets=datasets,
             ),
         )
-        progress.update(0.96, f"Registering {best.evaluated.title}")
+        progress.update(0.96, Message("Registering {title}", title=best.evaluated.title))
         version = _register(settings, spec, options, best, sets, tags, run_id)
         loss = float(best.evaluated.summary["log_loss_test"])
         progress.update(
-            1.0, f"{best.evaluated.title} is version {version.version}, log loss {loss:.4f}"
+            1.0,
+            Message(
+                "{title} is version {version}, log loss {loss:.4f}",
+                title=best.evaluated.title,
+                version=version.version,
+                loss=loss,
+            ),
         )
     # if there was no champion, or only the sample's, the new version is the champion now
     hook("operation_changed")(settings)
@@ -264,7 +276,7 @@ def _learning_curve(
 ) -> pd.DataFrame:
     if not options.learning_seconds:
         return pd.DataFrame()
-    progress.update(0.92, f"Learning curve of {best.evaluated.title}")
+    progress.update(0.92, Message("Learning curve of {title}", title=best.evaluated.title))
     return learning.learning_curve(
         best.fitted.estimator,
         sets.features_train,
@@ -280,13 +292,18 @@ def _check_preset(spec: ProjectSpec, prepared: Prepared, options: Options) -> No
         return
     chosen = next((preset for preset in spec.presets if preset.title == options.preset), None)
     if chosen is None:
-        raise InputError(f"The project has no preset '{options.preset}'.")
+        raise InputError(Message("The project has no preset '{preset}'.", preset=options.preset))
     wanted = (spec.features_called(chosen.features), chosen.split, chosen.test_from)
     prepared_as = (prepared.features, prepared.options["split"], prepared.options.get("test_from"))
     if wanted != prepared_as or not prepared.is_default_rows:
         raise NotReadyError(
-            f"The prepared sets are not those of '{chosen.title}' ({chosen.features}, split "
-            f"{chosen.split}). Prepare by this preset first."
+            Message(
+                "The prepared sets are not those of '{title}' ({features}, split {split}). "
+                "Prepare with this preset first.",
+                title=project.words(chosen.title),
+                features=project.words(chosen.features),
+                split=SPLITS[chosen.split],
+            )
         )
 
 
@@ -295,8 +312,13 @@ def _check_folds(train: pd.DataFrame, spec: ProjectSpec, options: Options) -> No
     counts = train[spec.target].value_counts() * options.fit_share
     for label, count in counts.items():
         if int(count) < options.folds:
-            word = spec.positive if label == 1 else spec.negative
+            word = project.words(spec.positive if label == 1 else spec.negative)
             raise InputError(
-                f"Only {int(count):,} of the rows to fit on are '{word}'; {options.folds} folds "
-                f"need at least {options.folds}. Choose fewer folds, or prepare a larger set."
+                Message(
+                    "Only {rows:,} of the training rows are '{label}'; {folds} folds need at least "
+                    "{folds}. Choose fewer folds, or prepare a larger set.",
+                    rows=int(count),
+                    label=word,
+                    folds=options.folds,
+                )
             )

@@ -10,6 +10,7 @@ import pandas as pd
 from core.platform import schema, storage
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message
 from core.platform.project import ProjectSpec
 from core.platform.storage import Prepared
 from core.stats.metrics import Labels
@@ -45,7 +46,9 @@ def read(settings: Settings, spec: ProjectSpec) -> TrainingSets:
     prepared, train, test = storage.read_prepared(settings)
     rows = storage.read_rows(settings, prepared)
     if prepared.rules != spec.digest:
-        raise NotReadyError("The project file changed since these sets were made. Prepare again.")
+        raise NotReadyError(
+            Message("The project file changed since these sets were made. Prepare again.")
+        )
     wanted = schema.chosen_columns(spec, [*prepared.inputs, spec.target])
     complete = list(wanted) if prepared.is_complete else [spec.target]
     types, engineered = spec.kinds_of(prepared.inputs), spec.formulas_of(prepared.features)

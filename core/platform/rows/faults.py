@@ -1,13 +1,14 @@
 """Faults of rows: code, column, rows and parameters, and the only place that words them.
 
-Copied into every registered model, so it imports nothing of core.
+Copied into every registered model, so it imports nothing of core: `core.platform.row_faults` makes
+messages of these words, and a model, which speaks English only, sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +31,11 @@ class Fault:
     ----------
     code : str
         For values: type, magnitude, digits, range, category, pattern, spreadsheet_formula,
-        unreadable, years or missing; see `sentence` for those of whole rows.
+        unreadable, years or missing; see `words` for those of whole rows.
     rows : array of int
         Their positions, from 0.
     params : mapping
-        Parameters of the sentence.
+        Parameters of the words.
     examples : tuple of str
         Some of the values, formatted for display.
     """
@@ -46,8 +47,42 @@ class Fault:
     examples: tuple[str, ...] = ()
 
 
+class Phrase(NamedTuple):
+    """Words with their parameters, which can be phrases too.
+
+    Parameters
+    ----------
+    one : str
+        English, with places as of `str.format`.
+    many : str
+        For other values than 1 of the parameter `count`; empty if it does not matter.
+    params : mapping
+        Values for the places.
+    """
+
+    one: str
+    many: str
+    params: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        count = self.params.get("count", 1)
+        return (self.many if self.many and count != 1 else self.one).format(**self.params)
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+
+def _both(one: str, many: str) -> tuple[str, str]:
+    return one, many
+
+
+# mark texts for translators
+N_ = str
+N2_ = _both
+
+
 def sentence(fault: Fault) -> str:
-    """Return the fault in words, for people.
+    """Return the fault in English, for people.
 
     Examples
     --------
@@ -56,126 +91,164 @@ def sentence(fault: Fault) -> str:
     >>> sentence(Fault("missing", "lat", np.array([0, 2])))
     "Column 'lat' must not be missing: 2 rows are empty, first row 1."
     """
-    name, rows = fault.column, len(fault.rows)
+    return str(words(fault))
+
+
+def words(fault: Fault) -> Phrase:
+    """Return the fault in words with their parameters."""
+    about = {
+        "column": fault.column,
+        "count": len(fault.rows),
+        "row": int(fault.rows[0]) + 1 if len(fault.rows) else 0,
+        "examples": ", ".join(fault.examples),
+    }
     if fault.code in _WHOLE_ROWS:
-        return _WHOLE_ROWS[fault.code](fault)
-    where = _where(fault.rows)
-    few = ", ".join(fault.examples)
+        return _WHOLE_ROWS[fault.code](fault, about)
     if fault.code == "missing":
-        verb = "is" if rows == 1 else "are"
-        return f"Column '{name}' must not be missing: {_rows(rows)} {verb} empty, {where}."
-    if fault.code == "spreadsheet_formula":
-        return (
-            f"Column '{name}' has cells that a spreadsheet would run as a formula, in "
-            f"{_rows(rows)} ({few}), {where}. Take them out."
+        both = N2_(
+            "Column '{column}' must not be missing: {count:,} row is empty, row {row:,}.",
+            "Column '{column}' must not be missing: {count:,} rows are empty, first row {row:,}.",
         )
-    rule = reason(fault)
-    return f"Column '{name}' {rule}: not so in {_rows(rows)} ({few}), {where}."
+    elif fault.code == "spreadsheet_formula":
+        both = N2_(
+            "Column '{column}' has a value that a spreadsheet would run as a formula, in "
+            "{count:,} row ({examples}), row {row:,}. Remove it.",
+            "Column '{column}' has values that a spreadsheet would run as formulas, in "
+            "{count:,} rows ({examples}), first row {row:,}. Remove them.",
+        )
+    else:
+        about["reason"] = reason(fault)
+        both = N2_(
+            "Column '{column}' {reason}: not so in {count:,} row ({examples}), row {row:,}.",
+            "Column '{column}' {reason}: not so in {count:,} rows ({examples}), first row {row:,}.",
+        )
+    return Phrase(*both, about)
 
 
-def reason(fault: Fault) -> str:
+def reason(fault: Fault) -> Phrase:
     """Return the violated requirement, without the column.
 
     Examples
     --------
-    >>> reason(Fault("type", "lat", params={"type": "number"}))
+    >>> str(reason(Fault("type", "lat", params={"type": "number"})))
     'must be a number'
     """
     given = fault.params
     if fault.code == "type" and given.get("words"):
-        return f"must be one of {_quoted(given['words'])} or empty"
+        labels = {"values": _quoted(given["words"])}
+        return Phrase(N_("must be one of {values} or empty"), "", labels)
     if fault.code == "type":
-        return f"must be {_WANTED[given['type']]}"
+        return Phrase(_WANTED[given["type"]], "", {})
     if fault.code == "magnitude":
-        return f"must be a number from -{LARGEST:g} to {LARGEST:g}"
+        text = N_("must be a number from -{largest:g} to {largest:g}")
+        return Phrase(text, "", {"largest": LARGEST})
     if fault.code == "digits":
-        return f"must be a whole number below {EXACT_LIMIT:,}, to keep all its digits"
+        text = N_("must be a whole number below {limit:,}, to keep all its digits")
+        return Phrase(text, "", {"limit": EXACT_LIMIT})
     if fault.code == "range":
-        low, high = ("" if end is None else f"{end:.10g}" for end in (given["min"], given["max"]))
-        return f"must lie in {low}..{high}"
+        return _range(given["min"], given["max"])
     if fault.code == "category":
-        return f"must be one of {_quoted(given['categories'])}"
+        values = {"values": _quoted(given["categories"])}
+        return Phrase(N_("must be one of {values}"), "", values)
     if fault.code == "pattern":
-        return f"must look like {given['pattern']}"
+        return Phrase(N_("must match the pattern {pattern}"), "", {"pattern": given["pattern"]})
     if fault.code == "years":
-        return f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
+        years = {"first": FIRST_YEAR, "last": LAST_YEAR}
+        return Phrase(N_("must lie in the years {first} to {last}"), "", years)
     if fault.code == "unreadable":
-        return "must be text without broken characters"
+        return Phrase(N_("must be text without broken characters"), "", {})
     if fault.code == "spreadsheet_formula":
-        return "would be run as a formula by a spreadsheet"
-    return "must not be missing"
+        return Phrase(N_("would be run as a formula by a spreadsheet"), "", {})
+    return Phrase(N_("must not be missing"), "", {})
 
 
 _WANTED = {
-    "number": "a number",
-    "integer": "a whole number",
-    "label": "0, 1 or empty",
-    "text": "text",
-    "date": "a day like 2000-10-31, or a time like 2000-10-31T19:30:00",
+    "number": N_("must be a number"),
+    "integer": N_("must be a whole number"),
+    "label": N_("must be 0, 1 or empty"),
+    "text": N_("must be text"),
+    "date": N_("must be a day like 2000-10-31, or a time like 2000-10-31T19:30:00"),
 }
 
 
-def _absent(fault: Fault) -> str:
-    absent, wanted = (", ".join(fault.params[name]) for name in ("absent", "wanted"))
-    return f"Missing columns: {absent}. The model takes {wanted}."
+def _range(low: float | None, high: float | None) -> Phrase:
+    if low is None:
+        return Phrase(N_("must be at most {max:.10g}"), "", {"max": high})
+    if high is None:
+        return Phrase(N_("must be at least {min:.10g}"), "", {"min": low})
+    return Phrase(N_("must lie in {min:.10g}..{max:.10g}"), "", {"min": low, "max": high})
 
 
-def _ragged(fault: Fault) -> str:
-    width, verb = fault.params["width"], "has" if len(fault.rows) == 1 else "have"
-    columns = "1 column" if width == 1 else f"{width} columns"
-    return (
-        f"Each row needs a value for each of {columns}: {_rows(len(fault.rows))} {verb} another "
-        f"number of values, {_where(fault.rows)}."
+def _absent(fault: Fault, about: dict[str, Any]) -> Phrase:
+    names = {name: ", ".join(fault.params[name]) for name in ("absent", "wanted")}
+    return Phrase(N_("Missing columns: {absent}. The model takes {wanted}."), "", names)
+
+
+def _ragged(fault: Fault, about: dict[str, Any]) -> Phrase:
+    both = N2_(
+        "{count:,} row has another number of values than the {width} columns, row {row:,}. Send a "
+        "value for each column.",
+        "{count:,} rows have another number of values than the {width} columns, first row "
+        "{row:,}. Send a value for each column.",
     )
+    return Phrase(*both, about | {"width": fault.params["width"]})
 
 
-def _different(fault: Fault) -> str:
-    names, verb = ", ".join(fault.params["columns"]), "lacks" if len(fault.rows) == 1 else "lack"
-    return (
-        f"Each row needs the same columns: {_rows(len(fault.rows))} {verb} some of {names}, "
-        f"{_where(fault.rows)}. Send null for a value that is missing."
+def _different(fault: Fault, about: dict[str, Any]) -> Phrase:
+    both = N2_(
+        "Each row needs the same columns: {count:,} row lacks some of {columns}, row {row:,}. "
+        "Send null for a value that is missing.",
+        "Each row needs the same columns: {count:,} rows lack some of {columns}, first row "
+        "{row:,}. Send null for a value that is missing.",
     )
+    return Phrase(*both, about | {"columns": ", ".join(fault.params["columns"])})
 
 
-def _unequal(fault: Fault) -> str:
+def _unequal(fault: Fault, about: dict[str, Any]) -> Phrase:
     sizes = ", ".join(f"{name} {size:,}" for name, size in fault.params["sizes"].items())
-    return f"Each column needs the same number of values, but they have: {sizes}."
+    text = N_("Each column needs the same number of values, but they have: {sizes}.")
+    return Phrase(text, "", {"sizes": sizes})
 
 
-def _repeated(fault: Fault) -> str:
-    names = ", ".join(fault.params["columns"])
-    return f"Columns are there twice: {names}. Send each of them once."
+def _repeated(fault: Fault, about: dict[str, Any]) -> Phrase:
+    names = {"columns": ", ".join(fault.params["columns"])}
+    return Phrase(N_("Repeated columns: {columns}. Send each of them once."), "", names)
 
 
-def _unread(fault: Fault) -> str:
-    return "The request cannot be read: it is nested too deep, or has a number of too many digits."
+def _unread(fault: Fault, about: dict[str, Any]) -> Phrase:
+    text = N_(
+        "The request cannot be read: it is nested too deeply, or has a number of too many digits."
+    )
+    return Phrase(text, "", {})
 
 
-def _shape(fault: Fault) -> str:
-    return (
+def _shape(fault: Fault, about: dict[str, Any]) -> Phrase:
+    text = N_(
         "The request has no rows that can be read. Send `dataframe_split`, `dataframe_records`, "
         "`instances` or `inputs` with a value for each column, CSV or parquet."
     )
+    return Phrase(text, "", {})
 
 
-def _many_labels(fault: Fault) -> str:
-    given = fault.params
-    return (
-        f"Column '{fault.column}' has {given['count']:,} values: {_quoted(given['values'])}. A "
-        "binary classifier needs two. Choose another target, leave the cells of rows without a "
-        "label empty, or group the values in the project file, with positive_values and "
-        "negative_values of this column."
+def _many_labels(fault: Fault, about: dict[str, Any]) -> Phrase:
+    text = N_(
+        "Column '{column}' has {labels:,} values: {values}. A binary classifier needs two. Choose "
+        "another target, leave the cells of rows without a label empty, or group the values in "
+        "the project file, with positive_values and negative_values of this column."
     )
+    values = {"labels": fault.params["count"], "values": _quoted(fault.params["values"])}
+    return Phrase(text, "", {"column": fault.column, **values})
 
 
-def _other_labels(fault: Fault) -> str:
-    given = fault.params
-    wanted = " and ".join(f"'{word}'" for word in given["words"]) or "0 and 1"
-    return (
-        f"Column '{fault.column}' holds {_quoted(given['values'])} where {wanted} are expected. "
-        "Say in the project file which value counts as 1 and which as 0, with positive_values and "
-        "negative_values of this column."
+def _other_labels(fault: Fault, about: dict[str, Any]) -> Phrase:
+    text = N_(
+        "Column '{column}' holds {values} instead of {labels}. Say in the project file which "
+        "value counts as 1 and which as 0, with positive_values and negative_values of this "
+        "column."
     )
+    labels = _quoted(fault.params["words"] or ("0", "1"))
+    values = {"labels": labels, "values": _quoted(fault.params["values"])}
+    return Phrase(text, "", {"column": fault.column, **values})
 
 
 def _quoted(values: Sequence[str], most: int = 8) -> str:
@@ -183,7 +256,7 @@ def _quoted(values: Sequence[str], most: int = 8) -> str:
     return listed + (" ..." if len(values) > most else "")
 
 
-_WHOLE_ROWS: Mapping[str, Callable[[Fault], str]] = {
+_WHOLE_ROWS: Mapping[str, Callable[[Fault, dict[str, Any]], Phrase]] = {
     "absent_columns": _absent,
     "ragged_rows": _ragged,
     "different_columns": _different,
@@ -194,12 +267,3 @@ _WHOLE_ROWS: Mapping[str, Callable[[Fault], str]] = {
     "many_labels": _many_labels,
     "other_labels": _other_labels,
 }
-
-
-def _where(rows: npt.NDArray[np.intp]) -> str:
-    first = f"row {int(rows[0]) + 1:,}" if len(rows) else ""
-    return first if len(rows) == 1 else f"first {first}"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

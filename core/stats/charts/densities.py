@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.platform.messages import Words, _
 from core.stats.charts import style
+from core.stats.drift import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt
 
 
 def layers(
-    table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: str = "rows"
+    table: pd.DataFrame, axis_title: str, roles: dict[str, str], *, of: Words = ""
 ) -> list[alt.Chart]:
     """Return the layers that show a column's distribution in each set.
 
@@ -24,8 +26,8 @@ def layers(
         category), `rows`, `share`.
     roles : dict of str to str
         The role of each set, a key of `style.PALETTE`.
-    of : str
-        What the shares are of, for the axis title.
+    of : Message or str
+        What the shares are of, for the axis title; by default rows.
 
     Examples
     --------
@@ -36,7 +38,8 @@ def layers(
     """
     is_binned = bool((table["end"] > table["start"]).any())
     draw = _histogram if is_binned else _value_bars
-    return draw(table, axis_title, roles, f"Share of {of} (%)")
+    y_title = _("Share of {of} (%)", of=of) if of else _("Share of rows (%)")
+    return draw(table, axis_title, roles, y_title)
 
 
 def _histogram(
@@ -57,7 +60,7 @@ def _histogram(
         axis=alt.Axis(tickCount=10),
     )
     y = style.share_y("share:Q", y_title, stack=None)
-    color = style.pair("set:N", "Set", roles)
+    color = style.pair("set:N", _("Set"), roles)
     bars = (
         alt.Chart(table)
         .mark_bar(opacity=0.25, binSpacing=0)
@@ -67,17 +70,17 @@ def _histogram(
             y=y,
             color=color,
             tooltip=[
-                alt.Tooltip("set:N", title="Set"),
-                alt.Tooltip("start:Q", title="From", format=".5~g"),
-                alt.Tooltip("end:Q", title="To below", format=".5~g"),
-                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("set:N", title=_("Set")),
+                alt.Tooltip("start:Q", title=_("From"), format=".5~g"),
+                alt.Tooltip("end:Q", title=_("To below"), format=".5~g"),
+                alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )
     line = alt.Chart(outline).mark_line(interpolate="step-after", strokeWidth=2, tooltip=None)
     unbinned = alt.X("start:Q", title=axis_title)
-    dashes = style.dashes("set:N", "Set", list(roles))
+    dashes = style.dashes("set:N", _("Set"), list(roles))
     return [bars, line.encode(x=unbinned, y=y, color=color, strokeDash=dashes)]
 
 
@@ -87,6 +90,7 @@ def _value_bars(
     """Return grouped bars: for each value, one bar per set."""
     import altair as alt
 
+    table = table.assign(label=table["label"].replace(OTHERS, _("others")))
     bars = (
         alt.Chart(table)
         .mark_bar()
@@ -94,12 +98,12 @@ def _value_bars(
             x=style.labels(table["label"].unique().tolist(), axis_title),
             xOffset=alt.XOffset("set:N", sort=list(roles)),
             y=style.share_y("share:Q", y_title),
-            color=style.pair("set:N", "Set", roles),
+            color=style.pair("set:N", _("Set"), roles),
             tooltip=[
-                alt.Tooltip("set:N", title="Set"),
+                alt.Tooltip("set:N", title=_("Set")),
                 alt.Tooltip("label:N", title=axis_title),
-                alt.Tooltip("share:Q", title="Share of rows", format=".1%"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
+                alt.Tooltip("share:Q", title=_("Share of rows"), format=".1%"),
+                alt.Tooltip("rows:Q", title=_("Rows"), format=","),
             ],
         )
     )

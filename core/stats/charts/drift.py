@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.platform import own_columns
+from core.platform.messages import Words, _, number
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 
@@ -47,14 +48,17 @@ def probability_density(
         )
     table = pd.concat(parts, ignore_index=True)
     roles = _set_roles(table["set"].unique().tolist())
-    layers = density_charts.layers(table, "Predicted probability", roles)
+    table = table.assign(set=table["set"].map(style.set_name))
+    layers = density_charts.layers(table, _("Predicted probability"), roles)
     if threshold is not None:
-        layers.append(style.rule("x", threshold, f"Threshold: {threshold:.2f}"))
-    return style.finish(layers, title, "Distribution of the predicted probability")
+        layers.append(
+            style.rule("x", threshold, _("Threshold: {threshold:.2f}", threshold=threshold))
+        )
+    return style.finish(layers, title, _("Distribution of the predicted probability"))
 
 
 def feature_density(
-    table: pd.DataFrame, feature: str, *, axis_title: str | None = None, title: str | None = None
+    table: pd.DataFrame, feature: str, *, axis_title: Words | None = None, title: str | None = None
 ) -> alt.LayerChart:
     """Plot the distribution of a feature in two sets, as shares of each set's rows.
 
@@ -74,10 +78,12 @@ def feature_density(
     'Latitude (degrees)'
     """
     rows = table[table["feature"] == feature]
-    name = axis_title or own_columns.shown(feature)
-    layers = density_charts.layers(rows, name, _set_roles(rows["set"].unique().tolist()))
-    sets = " and ".join(rows["set"].unique())
-    return style.finish(layers, title, f"Distribution of {name} in {sets}")
+    name = str(axis_title or own_columns.shown(feature))
+    roles = _set_roles(rows["set"].unique().tolist())
+    rows = rows.assign(set=rows["set"].map(style.set_name))
+    layers = density_charts.layers(rows, name, roles)
+    sets = list(roles)
+    return style.finish(layers, title, _("Distribution of {name} in {sets}", name=name, sets=sets))
 
 
 def psi_bars(
@@ -110,11 +116,15 @@ def psi_bars(
     """
     import altair as alt
 
-    levels = [f"stable < {warn:g}", f"watch ≥ {warn:g}", f"shifted ≥ {alert:g}"]
+    levels = [
+        _("stable < {limit:g}", limit=warn),
+        _("changed ≥ {limit:g}", limit=warn),
+        _("changed a lot ≥ {limit:g}", limit=alert),
+    ]
     # a column that could not be compared has no bar
     ranked = table.dropna(subset=["psi"]).sort_values("psi", ascending=False, kind="stable")
     pairs = zip(ranked["feature"], ranked["psi"], strict=True)
-    shown = [f"{own_columns.shown(feature)}  {psi:.3f}" for feature, psi in pairs]
+    shown = [f"{own_columns.shown(feature)}  {number(psi, '.3f')}" for feature, psi in pairs]
     level = np.digitize(ranked["psi"].to_numpy(dtype=float), [warn, alert])
     floor = 0.001
     ranked = ranked.assign(
@@ -126,27 +136,31 @@ def psi_bars(
     )
     top = max(float(ranked["psi"].max()) * 1.2 if len(ranked) else 1.0, 1.0)
     tooltip = [
-        alt.Tooltip("feature:N", title="Feature"),
+        alt.Tooltip("feature:N", title=_("Feature")),
         alt.Tooltip("psi:Q", title="PSI", format=".4f"),
-        alt.Tooltip("level:N", title="Reading"),
+        alt.Tooltip("level:N", title=_("Reading")),
     ]
     if "ks" in ranked:
-        tooltip.append(alt.Tooltip("ks:Q", title="KS distance", format=".3f"))
+        tooltip.append(alt.Tooltip("ks:Q", title=_("KS distance"), format=".3f"))
     bars = (
         alt.Chart(ranked)
         .mark_bar()
         .encode(
             x=alt.X(
                 "start:Q",
-                title=f"PSI, {sets[1]} against {sets[0]} (log scale)",
+                title=_(
+                    "PSI, {current} against {reference} (log scale)",
+                    current=style.set_name(sets[1]),
+                    reference=style.set_name(sets[0]),
+                ),
                 scale=alt.Scale(type="log", domain=[floor, top], nice=False),
                 axis=alt.Axis(values=[0.001, 0.01, warn, alert, 1, 10], format="~g"),
             ),
             x2=alt.X2("end:Q"),
-            y=style.names(shown, "Feature"),
+            y=style.names(shown, _("Feature")),
             color=alt.Color(
                 "level:N",
-                title="Reading",
+                title=_("Reading"),
                 sort=levels,
                 scale=alt.Scale(
                     domain=levels,
@@ -160,17 +174,21 @@ def psi_bars(
     return style.finish(
         [
             bars,
-            style.rule("x", warn, f"Watch from {warn:g}", in_legend=False),
-            style.rule("x", alert, f"Shifted from {alert:g}", in_legend=False),
+            style.rule("x", warn, _("Changed from {limit:g}", limit=warn), in_legend=False),
+            style.rule("x", alert, _("Changed a lot from {limit:g}", limit=alert), in_legend=False),
         ],
         title,
-        "Population stability index of each feature",
+        _("Population stability index of each feature"),
         height=style.height_of(len(ranked), legend=True),
     )
 
 
 def _set_roles(names: list[str]) -> dict[str, str]:
-    """Return the role, and so the colour, of each set; the first is the reference."""
+    """Return the role, and so the colour, of each set by its shown name.
+
+    The first is the reference.
+    """
+    shown = [style.set_name(name) for name in names]
     if len(names) == 1 and names != ["reference"]:
-        return {names[0]: "current"}
-    return dict(zip(names, ("reference", "current"), strict=False))
+        return {shown[0]: "current"}
+    return dict(zip(shown, ("reference", "current"), strict=False))

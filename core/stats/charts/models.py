@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.platform.messages import Words, _, number
 from core.stats import intervals
 from core.stats.charts import style
 
@@ -33,19 +34,20 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
     import altair as alt
 
     models = points["model"].unique().tolist()
+    points = points.assign(model=points["model"].map(style.set_name))
     tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("fpr:Q", title="False positive rate", format=".1%"),
-        alt.Tooltip("tpr:Q", title="True positive rate", format=".1%"),
+        alt.Tooltip("model:N", title=_("Model")),
+        alt.Tooltip("fpr:Q", title=_("False positive rate"), format=".1%"),
+        alt.Tooltip("tpr:Q", title=_("True positive rate"), format=".1%"),
     ]
     if "threshold" in points:
-        tooltip.append(alt.Tooltip("threshold:Q", title="Threshold", format=".3f"))
+        tooltip.append(alt.Tooltip("threshold:Q", title=_("Threshold"), format=".3f"))
     lines = (
         alt.Chart(points)
         .mark_line(strokeWidth=2.5)
         .encode(
-            x=style.share_x("fpr:Q", "False positive rate (%)", domain=[0, 1]),
-            y=style.share_y("tpr:Q", "True positive rate (%)", domain=[0, 1]),
+            x=style.share_x("fpr:Q", _("False positive rate (%)"), domain=[0, 1]),
+            y=style.share_y("tpr:Q", _("True positive rate (%)"), domain=[0, 1]),
             color=_models(models),
             strokeDash=_dashes(models),
             order=alt.Order("fpr:Q"),
@@ -53,7 +55,7 @@ def roc_curve(points: pd.DataFrame, *, title: str | None = None) -> alt.LayerCha
         )
     )
     return style.finish(
-        [_diagonal(0.0, 1.0), lines], title, "ROC curve of each model", height=style.HEIGHT + 40
+        [_diagonal(0.0, 1.0), lines], title, _("ROC curve of each model"), height=style.HEIGHT + 40
     )
 
 
@@ -76,25 +78,25 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
 
     models = bins["model"].unique().tolist()
     low, high = intervals.share(bins["observed"], bins["rows"])
-    table = bins.assign(low=low, high=high)
+    table = bins.assign(low=low, high=high, model=bins["model"].map(style.set_name))
     reach = table[["mean_predicted", "observed", "low", "high"]].to_numpy()
     first = max(float(np.floor(np.nanmin(reach) * 20) / 20), 0.0)
     last = min(float(np.ceil(np.nanmax(reach) * 20) / 20), 1.0)
     domain = [first, max(last, first + 0.05)]
     base = alt.Chart(table).encode(
-        x=style.share_x("mean_predicted:Q", "Mean predicted probability (%)", domain=domain),
+        x=style.share_x("mean_predicted:Q", _("Mean predicted probability (%)"), domain=domain),
         color=_models(models),
         tooltip=[
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("mean_predicted:Q", title="Mean predicted", format=".1%"),
-            alt.Tooltip("observed:Q", title="Observed", format=".1%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".1%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".1%"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
+            alt.Tooltip("model:N", title=_("Model")),
+            alt.Tooltip("mean_predicted:Q", title=_("Mean predicted"), format=".1%"),
+            alt.Tooltip("observed:Q", title=_("Observed"), format=".1%"),
+            alt.Tooltip("low:Q", title=_("95% from"), format=".1%"),
+            alt.Tooltip("high:Q", title=_("95% to"), format=".1%"),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
         ],
     )
     from_low, observed = (
-        style.share_y(field, "Observed share (%)", domain=domain)
+        style.share_y(field, _("Observed share (%)"), domain=domain)
         for field in ("low:Q", "observed:Q")
     )
     spread = base.mark_rule(opacity=0.5, strokeWidth=1.5).encode(y=from_low, y2=alt.Y2("high:Q"))
@@ -103,13 +105,13 @@ def calibration_curve(bins: pd.DataFrame, *, title: str | None = None) -> alt.La
     return style.finish(
         [_diagonal(*domain), spread, line, point],
         title,
-        "Observed share against predicted probability",
+        _("Observed share against predicted probability"),
         height=style.HEIGHT + 40,
     )
 
 
 def confusion(
-    table: pd.DataFrame, *, positive: str, negative: str, title: str | None = None
+    table: pd.DataFrame, *, positive: Words, negative: Words, title: str | None = None
 ) -> alt.LayerChart:
     """Plot the confusion matrix, coloured by the share of the actual label.
 
@@ -130,37 +132,41 @@ def confusion(
     """
     import altair as alt
 
-    names = {1: positive, 0: negative}
+    names = {1: str(positive), 0: str(negative)}
     total = table.groupby("actual")["rows"].transform("sum")
     shown = table.assign(
         actual=table["actual"].map(names),
         predicted=table["predicted"].map(names),
         share=(table["rows"] / total.where(total > 0)).fillna(0.0),
     )
-    shown["count"] = [f"{rows:,}" for rows in shown["rows"]]
+    shown["count"] = [number(int(rows)) for rows in shown["rows"]]
     pairs = zip(shown["share"], shown["actual"], strict=True)
-    shown["part"] = [f"{share:.1%} of {actual}" for share, actual in pairs]
-    order = [positive, negative]
+    shown["part"] = [
+        _("{share:.1%} of {actual}", share=share, actual=actual) for share, actual in pairs
+    ]
+    order = list(names.values())
     base = alt.Chart(shown).encode(
         x=alt.X(
             "predicted:N",
-            title="Predicted label",
+            title=_("Predicted class"),
             sort=order,
             axis=alt.Axis(labelAngle=0),
             scale=alt.Scale(paddingInner=0.01),
         ),
-        y=alt.Y("actual:N", title="Actual label", sort=order, scale=alt.Scale(paddingInner=0.02)),
+        y=alt.Y(
+            "actual:N", title=_("Actual class"), sort=order, scale=alt.Scale(paddingInner=0.02)
+        ),
         tooltip=[
-            alt.Tooltip("actual:N", title="Actual"),
-            alt.Tooltip("predicted:N", title="Predicted"),
-            alt.Tooltip("rows:Q", title="Rows", format=","),
-            alt.Tooltip("share:Q", title="Share of the actual label", format=".1%"),
+            alt.Tooltip("actual:N", title=_("Actual")),
+            alt.Tooltip("predicted:N", title=_("Predicted")),
+            alt.Tooltip("rows:Q", title=_("Rows"), format=","),
+            alt.Tooltip("share:Q", title=_("Share of the actual class"), format=".1%"),
         ],
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "share:Q",
-            title="Share of the actual label (%)",
+            title=_("Share of the actual class (%)"),
             scale=alt.Scale(domain=[0, 1], range=list(style.SHARES)),
             legend=None,
         )
@@ -171,16 +177,16 @@ def confusion(
         text=alt.Text("count:N"), color=ink
     )
     part = base.mark_text(dy=13, fontSize=12).encode(text=alt.Text("part:N"), color=ink)
-    return style.finish([cells, count, part], title, "Rows by actual and predicted label")
+    return style.finish([cells, count, part], title, _("Rows by actual and predicted class"))
 
 
 def metric_bars(
     table: pd.DataFrame,
-    metric: str,
+    metric: Words,
     *,
     higher_is_better: bool,
     baseline: float | None = None,
-    baseline_title: str = "Base rate",
+    baseline_title: Words = "",
     title: str | None = None,
 ) -> alt.LayerChart:
     """Plot one metric of each model as bars from zero, best first and in the accent colour.
@@ -189,10 +195,12 @@ def metric_bars(
     ----------
     table : DataFrame
         Columns `model`, `value`.
-    metric : str
+    metric : Message or str
         Title of the value axis, with the unit.
     baseline : float, optional
         Drawn as a rule.
+    baseline_title : Message or str
+        By default "Base rate".
 
     Examples
     --------
@@ -207,40 +215,44 @@ def metric_bars(
         "value", ascending=not higher_is_better, kind="stable"
     )
     pairs = zip(ranked["model"], ranked["value"], strict=True)
-    shown = [f"{model}  {value:.3f}" for model, value in pairs]
+    shown = [f"{model}  {number(value, '.3f')}" for model, value in pairs]
     ranked = ranked.assign(shown=shown, best=np.arange(len(ranked)) == 0)
     bars = (
         alt.Chart(ranked)
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title=metric, axis=alt.Axis(tickCount=8)),
-            y=style.names(shown, "Model"),
+            x=alt.X("value:Q", title=str(metric), axis=alt.Axis(tickCount=8)),
+            y=style.names(shown, _("Model")),
             color=alt.condition(
                 "datum.best",
                 alt.value(style.PALETTE["accent"]),
                 alt.value(style.PALETTE["neutral"]),
             ),
             tooltip=[
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("value:Q", title=metric, format=".4f"),
+                alt.Tooltip("model:N", title=_("Model")),
+                alt.Tooltip("value:Q", title=str(metric), format=".4f"),
             ],
         )
     )
     layers = [bars]
     if baseline is not None:
-        layers.append(style.rule("x", baseline, f"{baseline_title}: {baseline:.4f}"))
+        layers.append(
+            style.rule(
+                "x", baseline, f"{baseline_title or _('Base rate')}: {number(baseline, '.4f')}"
+            )
+        )
     height = style.height_of(len(ranked), legend=baseline is not None)
-    return style.finish(layers, title, f"{metric} of each model", height=height)
+    return style.finish(layers, title, _("{metric} of each model", metric=metric), height=height)
 
 
-def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> alt.LayerChart:
+def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -> alt.LayerChart:
     """Plot one metric in every fold of each model, with mean and one standard deviation.
 
     Parameters
     ----------
     folds : DataFrame
         Columns `model`, `fold`, `value`.
-    metric : str
+    metric : Message or str
         Title of the value axis, with the unit.
 
     Examples
@@ -252,7 +264,7 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
     import altair as alt
 
     models = folds["model"].unique().tolist()
-    y = alt.Y("model:N", title="Model", sort=models, axis=alt.Axis(labelLimit=260))
+    y = alt.Y("model:N", title=_("Model"), sort=models, axis=alt.Axis(labelLimit=260))
     means = folds.groupby("model", sort=False)["value"].agg(["mean", "std"]).reset_index()
     means["std"] = means["std"].fillna(0.0)
     means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
@@ -262,24 +274,24 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
         .encode(
             x=alt.X(
                 "value:Q",
-                title=f"{metric}, by fold",
+                title=_("{metric}, by fold", metric=metric),
                 scale=alt.Scale(zero=False),
                 axis=alt.Axis(tickCount=8),
             ),
             y=y,
             tooltip=[
-                alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("fold:Q", title="Fold"),
-                alt.Tooltip("value:Q", title=metric, format=".4f"),
+                alt.Tooltip("model:N", title=_("Model")),
+                alt.Tooltip("fold:Q", title=_("Fold")),
+                alt.Tooltip("value:Q", title=str(metric), format=".4f"),
             ],
         )
     )
     base = alt.Chart(means).encode(
         y=y,
         tooltip=[
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("mean:Q", title=f"{metric}, mean", format=".4f"),
-            alt.Tooltip("std:Q", title="Standard deviation", format=".4f"),
+            alt.Tooltip("model:N", title=_("Model")),
+            alt.Tooltip("mean:Q", title=_("{metric}, mean", metric=metric), format=".4f"),
+            alt.Tooltip("std:Q", title=_("Standard deviation"), format=".4f"),
         ],
     )
     accent = style.PALETTE["accent"]
@@ -288,7 +300,9 @@ def cv_spread(folds: pd.DataFrame, metric: str, *, title: str | None = None) -> 
     )
     mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q"))
     height = style.height_of(len(means))
-    return style.finish([spread, points, mean], title, f"{metric} by fold", height=height)
+    return style.finish(
+        [spread, points, mean], title, _("{metric} by fold", metric=metric), height=height
+    )
 
 
 def _models(models: list[str]) -> alt.Color:
@@ -299,8 +313,8 @@ def _models(models: list[str]) -> alt.Color:
         colours = [style.PALETTE[model] for model in models]
     else:
         colours = [style.CATEGORIES[place % len(style.CATEGORIES)] for place in range(len(models))]
-    scale = alt.Scale(domain=models, range=colours)
-    return alt.Color("model:N", title="Model", scale=scale, legend=style.legend(2))
+    scale = alt.Scale(domain=[style.set_name(model) for model in models], range=colours)
+    return alt.Color("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 
 def _dashes(models: list[str]) -> alt.StrokeDash:
@@ -309,7 +323,7 @@ def _dashes(models: list[str]) -> alt.StrokeDash:
 
     dashes = [_DASHES[place % len(_DASHES)] for place in range(len(models))]
     scale = alt.Scale(domain=models, range=dashes)
-    return alt.StrokeDash("model:N", title="Model", scale=scale, legend=style.legend(2))
+    return alt.StrokeDash("model:N", title=_("Model"), scale=scale, legend=style.legend(2))
 
 
 def _diagonal(start: float, end: float) -> alt.Chart:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from core.platform.messages import Message, _
+
 if TYPE_CHECKING:
     import altair as alt
 
@@ -39,8 +41,45 @@ CATEGORIES = ("#5666CE", "#C2511A", "#12897F", "#C860A8", "#B07F10", "#7C8797")
 SHARES = ("#EEF0FB", "#3F4DB0")
 ON_LIGHT, ON_DARK = "#000000", "#FFFFFF"
 
+# sets of rows and roles of models, by their code; other names are shown as they are
+SET_LABELS: dict[str, Message] = {
+    "reference": Message("reference"),
+    "current": Message("current"),
+    "train": Message("train"),
+    "test": Message("test"),
+    "scored": Message("scored"),
+    "champion": Message("champion"),
+    "challenger": Message("challenger"),
+}
 HEIGHT = 280
 _WIDTH = 640
+
+
+def set_name(code: object) -> str:
+    """Return the name of a set of rows, or of a model by its role, in words.
+
+    Examples
+    --------
+    >>> set_name("reference"), set_name("lr")
+    ('reference', 'lr')
+    """
+    return str(SET_LABELS.get(str(code), code))
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for a chart, with words for the messages in it.
+
+    Examples
+    --------
+    >>> in_words(pd.DataFrame({"text": [Message("{n} rows", n=2)]}))["text"].tolist()
+    ['2 rows']
+    """
+    texts = {
+        str(name): [str(cell) if isinstance(cell, Message) else cell for cell in table[name]]
+        for name, kind in table.dtypes.items()
+        if kind.kind == "O" and any(isinstance(cell, Message) for cell in table[name])
+    }
+    return table.assign(**texts) if texts else table
 
 
 def finish(
@@ -65,6 +104,9 @@ def finish(
     """
     import altair as alt
 
+    for layer in layers:
+        if isinstance(layer.data, pd.DataFrame):
+            layer.data = in_words(layer.data)
     chart = alt.LayerChart(layer=layers).properties(
         width="container",
         height=height + 34 * bool(title),
@@ -190,7 +232,7 @@ def rule(axis: str, value: float, text: str, *, in_legend: bool = True) -> alt.C
 
     base = alt.Chart(pd.DataFrame({"value": [value], "text": [text]}))
     rule = base.mark_rule(color=PALETTE["line"], strokeDash=[5, 4], strokeWidth=2)
-    tooltip = alt.Tooltip("text:N", title="Line")
+    tooltip = alt.Tooltip("text:N", title=_("Line"))
     dash: Any = alt.Undefined
     if in_legend:
         key = alt.Legend(

@@ -142,7 +142,7 @@ def test_an_acknowledged_alert_records_the_person_and_the_note(settings: Setting
     # days later it stays silent; the unacknowledged verdict reminds
     later = report_unsent(settings, "run-2", 3 * DAY)
     assert kinds(later) == {("verdict", "reminded")}
-    with pytest.raises(InputError, match="meanwhile"):
+    with pytest.raises(InputError, match="in the meantime"):
         alerts.acknowledge(settings, alert.alert_id, "Bob", "Me too")
     assert alerts.history(settings)[1].person == "Ann Lee"
 
@@ -165,7 +165,11 @@ def report_unsent(settings: Settings, run: str, at: float) -> list[Event]:
 
 @pytest.mark.parametrize(
     ("person", "note", "reason"),
-    [("  ", "x", "Say who"), ("A" * 81, "x", "Say who"), ("Ann", "x" * 501, "500 letters")],
+    [
+        ("  ", "x", "Enter your name"),
+        ("A" * 81, "x", "Enter your name"),
+        ("Ann", "x" * 501, "500 characters"),
+    ],
 )
 def test_an_acknowledgement_needs_a_name(
     settings: Settings, person: str, note: str, reason: str

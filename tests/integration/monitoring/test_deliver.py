@@ -18,13 +18,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sql
 
-from core.monitoring import alerts, channels, deliver
+from core.monitoring import alert_tables, alerts, channels, deliver
 from core.monitoring.alerting import Subject
 from core.monitoring.channels import Channels, Mail, Webhook
 from core.platform import state
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message, Words
 
 SECRET, PASSWORD = "a secret of a test", "a password of a test"
 ABOUT = Subject("kobe", "m", "1", is_sample=False)
@@ -37,7 +39,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(home=tmp_path, webhook_secret=SECRET, smtp_password=PASSWORD)
 
 
-def raised(settings: Settings, title: str = "The model does not fit") -> None:
+def raised(settings: Settings, title: Words = "The model does not fit") -> None:
     """Submit a report that raises two alerts, and send nothing yet."""
     alerts.report(
         settings,
@@ -184,7 +186,7 @@ def test_an_unanswered_message_waits_longer_each_time_and_is_then_given_up(
     assert deliver.drain(settings) == 0
     delivery = only(settings)
     assert (delivery.state, delivery.tries) == ("given up", deliver.TRIES)
-    assert delivery.problem == "Nothing answers at its address."
+    assert str(delivery.problem) == "Nothing answers at its address."
     assert "127.0.0.1" not in str(delivery.problem)
     monkeypatch.setattr(deliver, "FIRST_WAIT", 15.0)
     deliver.send_test(settings, "webhook")
@@ -389,10 +391,46 @@ def test_a_mail_names_the_alerts_and_the_link(settings: Settings, post: Post) ->
     assert not any(line.upper().startswith("AUTH") for line in post.commands)
 
 
+TITLE = Message("{share:.1%} of the rows are predicted 1.", share=0.125)
+
+
+def test_a_mail_is_in_the_language_of_its_channel(settings: Settings, post: Post) -> None:
+    channels.save(settings, Channels(mail=mail_to(post, language="pt")))
+    raised(settings, TITLE)
+    assert str(only(settings).title) == str(TITLE)
+    assert deliver.drain(settings) == 1
+    mail = message_from_bytes(post.mails[0], policy=policy.default)
+    assert "12,5%" in mail["Subject"]
+    text = mail.get_content()
+    assert "F1 at the threshold: 0,125" in text
+    assert "01/01/1970 00:00 UTC" in text
+
+
+def test_a_webhook_is_in_the_language_of_its_channel(
+    settings: Settings, receiver: Receiver
+) -> None:
+    channels.save(settings, Channels(webhook=Webhook(url=receiver.url, language="pt")))
+    raised(settings, TITLE)
+    assert deliver.drain(settings) == 1
+    message = json.loads(receiver.received[-1][1])
+    assert message["title"].startswith("12,5%")
+    assert message["alerts"][0]["title"] == message["title"]
+    assert message["alerts"][1]["value"] == 0.125
+
+
+def test_problems_and_titles_of_earlier_versions_are_read_as_they_are(settings: Settings) -> None:
+    channels.save(settings, Channels(webhook=Webhook(url="http://127.0.0.1:9/hook")))
+    deliver.send_test(settings, "webhook")
+    with state.transaction(settings) as connection:
+        old = {"problem": "It was old.", "body": '{"kind": "alerts", "title": "An old title"}'}
+        connection.execute(sql.update(alert_tables.outbox).values(old))
+    assert (only(settings).problem, only(settings).title) == ("It was old.", "An old title")
+
+
 @pytest.mark.parametrize(
     ("refuses", "state", "reason"),
     [
-        ("people", "given up", "It refuses all people it is for (SMTP 550)."),
+        ("people", "given up", "It refuses all recipients (SMTP 550)."),
         ("time", "waiting", "(SMTP 451)"),
     ],
 )
@@ -450,7 +488,7 @@ def test_a_refused_password_is_given_up_and_not_shown(
     with caplog.at_level(logging.DEBUG):
         deliver.drain(settings)
     delivery = only(settings)
-    assert (delivery.state, delivery.problem) == (
+    assert (delivery.state, str(delivery.problem)) == (
         "given up",
         "It does not accept the user or the password (SMTP 535).",
     )
@@ -462,7 +500,7 @@ def test_a_refused_password_is_given_up_and_not_shown(
     [
         ({"user": "ann", "security": "starttls"}, False, "COURTSIDE_SMTP_PASSWORD is not set"),
         ({"user": "ann", "security": "none"}, True, "not sent without encryption"),
-        ({"security": "starttls"}, True, "It knows no STARTTLS"),
+        ({"security": "starttls"}, True, "does not support STARTTLS"),
     ],
 )
 def test_a_password_is_never_sent_unencrypted(
@@ -484,7 +522,7 @@ def test_no_mail_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPa
     channels.save(settings, Channels(mail=mail_to(Post(port=9))))
     deliver.send_test(settings, "mail")
     deliver.drain(settings)
-    assert (only(settings).state, only(settings).problem) == (
+    assert (only(settings).state, str(only(settings).problem)) == (
         "waiting",
         "No mail server answers there.",
     )
@@ -512,7 +550,7 @@ def test_no_mail_server_answers(settings: Settings, monkeypatch: pytest.MonkeyPa
 def test_an_invalid_address_of_a_webhook_is_refused(url: str) -> None:
     with pytest.raises(InputError) as caught:
         channels.made(Webhook, url=url)
-    assert "pw" not in caught.value.message
+    assert "pw" not in str(caught.value.message)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from core.jobs import jobs
 from core.monitoring import alerts, monitor, report_html
+from core.monitoring.records import ReportRun
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError, StoreError
+from core.platform.messages import speaking
 from core.platform.runs import ModelVersion
 from core.predictions_log import predictions
 from core.registry import version_files
@@ -71,8 +73,9 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
 ) -> None:
     tags, checks = production.tags, scored.checks(production)
     assert tags["courtside.verdict"] == "does_not_fit"
-    assert "log loss is no comfort" in tags["courtside.verdict_text"]
-    assert "where the model was never tested" in tags["courtside.verdict_text"]
+    text = str(ReportRun.of(production).verdict_text)
+    assert "Lower log loss is not an improvement" in text
+    assert "where the model was never tested" in text
     assert checks.loc["f1", ["value", "verdict"]].tolist() == [0.0, "alert"]
     assert checks.loc["log_loss", "verdict"] == "not_applicable"
     assert checks.loc["log_loss", "value"] < checks.loc["log_loss", "reference"]
@@ -80,13 +83,13 @@ def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
     assert checks.loc["outside_support", "verdict"] == "alert"
     for code in ("estimated_log_loss", "estimated_roc_auc", "estimated_f1"):
         assert checks.loc[code, "verdict"] == "not_applicable"
-        assert "never tested" in checks.loc[code, "text"]
+        assert "never tested" in str(checks.loc[code, "text"])
     assert checks.loc["disagreement", "verdict"] != "not_applicable"
     groups = checks["group"].drop_duplicates().tolist()
     assert groups == ["performance", "output", "support", "input"]
     alarmed = checks[checks["verdict"].isin(["alert", "warning"])]
-    assert (alarmed["todo"] != "").all()
-    assert (alarmed["text"] != "").all()
+    assert alarmed["todo"].map(str).all()
+    assert alarmed["text"].map(str).all()
 
 
 def test_a_report_records_all_that_pages_and_policies_read(
@@ -118,6 +121,13 @@ def test_a_report_records_all_that_pages_and_policies_read(
     assert (
         json.loads((reports / f"monitoring_{production.run_id[:12]}.json").read_text()) == document
     )
+    again = tracking.document(scored.settings, production.run_id, "report")
+    stored = ReportRun.of(production)
+    assert again["conclusion"]["text"] == stored.verdict_text
+    assert again["checks"][0]["title"] == codes["title"].iloc[0]
+    assert page == report_html.render(again, codes.reset_index())
+    with speaking("pt"):
+        assert 'lang="pt-BR"' in report_html.render(again, codes.reset_index())
 
 
 def test_the_test_set_against_the_training_set_is_all_ok(scored: Scored) -> None:
@@ -201,13 +211,13 @@ def test_limits_of_a_person_and_the_rate_of_false_alarms_are_used(scored: Scored
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"window": "test", "last": 500}, "are for the log"),
-        ({"window": "log", "scoring_run": "0" * 32}, "other rows are asked for"),
+        ({"window": "test", "last": 500}, "need the window log"),
+        ({"window": "log", "scoring_run": "0" * 32}, "needs the window scoring"),
         ({"window": "log", "where": {"season": ()}}, "no value is chosen"),
         ({"version": "1"}, "a scoring has its version"),
         ({"false_alarms": 0.5}, "less than or equal to 0.2"),
         ({"limits": {"f1": {"alert_low": float("nan")}}}, "finite number"),
-        ({"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}}, "never be seen"),
+        ({"limits": {"f1": {"warning_low": 0.1, "alert_low": 0.3}}}, "beyond the alert limit"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], words: str) -> None:
@@ -218,9 +228,9 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], word
 def test_unknown_columns_and_moments_are_refused(scored: Scored) -> None:
     with pytest.raises(InputError, match="no column colour"):
         scored.report(window="log", where={"colour": ("red",)})
-    with pytest.raises(InputError, match="'tomorrow' is no moment"):
+    with pytest.raises(InputError, match="'tomorrow' is not a date"):
         scored.report(window="log", since="tomorrow")
-    with pytest.raises(InputError, match="outside of the years"):
+    with pytest.raises(InputError, match="outside the years"):
         scored.report(window="log", since="0001-01-01T00:00:00+14:00")
     failed = tracking.last_run(scored.settings, "monitor", status=None)
     assert failed is not None
@@ -265,4 +275,4 @@ def test_a_report_survives_failed_alerts_and_damaged_candidates(
     assert run.status == "FINISHED"
     disagreement = scored.checks(run).loc["disagreement"]
     assert disagreement["verdict"] == "not_applicable"
-    assert disagreement["text"].endswith("2 candidates could not be loaded.")
+    assert str(disagreement["text"]).endswith("2 candidates could not be loaded.")

@@ -12,8 +12,10 @@ from core.jobs import jobs
 from core.platform import model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, NotReadyError
+from core.platform.messages import loads
 from core.predictions_log import predictions
 from core.retraining import replay, replay_rows, replay_store
+from core.retraining import simulation as replay_codes
 from core.retraining.injection import DAY, Injection, seconds
 from core.retraining.policy import Policy
 from tests.conftest import copy_home
@@ -60,14 +62,14 @@ def test_flipped_labels_are_detected_and_the_reactive_policy_gains(
     home: Settings, flipped: replay.Result
 ) -> None:
     policies = tables(home, flipped.run_id)["policies"].set_index("policy")
-    never, reactive = policies.loc["Never"], policies.loc["Reactive (2 of 3)"]
+    never, reactive = policies.loc[replay_codes.BASELINE], policies.loc["reactive:2:3"]
     assert never["retrainings"] == 0
     assert reactive["retrainings"] >= 1
     # the drift can be seen once the labels of a whole window have arrived
     assert 20 <= reactive["detection_days"] < 400
     assert reactive["false_alarms"] == never["false_alarms"] == 0
     assert reactive["gain_low"] > 0
-    assert flipped.answer.startswith("Reactive (2 of 3) beat doing nothing")
+    assert str(flipped.answer).startswith("Reactive (2 of 3) beats no retraining")
 
 
 def test_a_run_leaves_windows_decisions_figures_and_metrics(
@@ -76,16 +78,16 @@ def test_a_run_leaves_windows_decisions_figures_and_metrics(
     run = tracking.run(home, flipped.run_id)
     assert run is not None
     assert (run.name, run.status, run.is_sample) == ("Simulacao", "FINISHED", True)
-    assert run.tags["courtside.answer"] == flipped.answer
+    assert loads(run.tags["courtside.answer"]) == flipped.answer
     recorded = tables(home, flipped.run_id)
     windows = recorded["windows"]
     assert len(windows) == len(recorded["decisions"]) == 2 * flipped.windows
-    never = windows[windows["policy"] == "Never"]
+    never = windows[windows["policy"] == replay_codes.BASELINE]
     assert never["rows"].sum() == flipped.rows == run.metrics["rows_replayed"]
-    assert run.metrics["retrainings_reactive"] == flipped.retrainings["Reactive (2 of 3)"]
+    assert run.metrics["retrainings_reactive"] == flipped.retrainings["reactive:2:3"]
     assert run.metrics["rows_changed"] > 0
     weighed = np.average(never["log_loss"], weights=never["rows"])
-    assert flipped.log_losses["Never"] == pytest.approx(weighed)
+    assert flipped.log_losses[replay_codes.BASELINE] == pytest.approx(weighed)
     assert {"figures/log_loss.svg", "figures/gain.svg"} <= set(
         tracking.artifacts(home, flipped.run_id)
     )
@@ -97,12 +99,12 @@ def test_a_report_counts_only_labels_that_had_arrived(
     home: Settings, flipped: replay.Result
 ) -> None:
     windows = tables(home, flipped.run_id)["windows"]
-    never = windows[windows["policy"] == "Never"].reset_index(drop=True)
+    never = windows[windows["policy"] == replay_codes.BASELINE].reset_index(drop=True)
     # 80% arrive at all; those of the last 20 days had not arrived yet
     assert never["labels"].sum() < 0.82 * never["rows"].sum()
     assert never["labels"].iloc[0] < 0.8 * never["rows"].iloc[0]
     # a model that was trained in between is judged by its own answers only
-    after = windows[(windows["policy"] != "Never") & (windows["version"] > 1)]
+    after = windows[(windows["policy"] != replay_codes.BASELINE) & (windows["version"] > 1)]
     assert after["labels"].iloc[0] < never["labels"].mean()
 
 
@@ -145,9 +147,9 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
     assert (after[0]["log_loss"].to_numpy() != after[1]["log_loss"].to_numpy()).any()
     policies = tables(home, plain.run_id)["policies"]
     assert policies["policy"].tolist() == [
-        "Never",
-        "Reactive (2 of 3)",
-    ]  # "Never" is always included
+        replay_codes.BASELINE,
+        "reactive:2:3",
+    ]  # it is always included
     assert policies["false_alarms"].isna().all()
 
 
@@ -156,15 +158,15 @@ def test_later_rows_change_nothing_before_them(home: Settings, flipped: replay.R
     [
         (
             {"injection": {"kind": "shift", "column": "season", "size": 1, "begin": "2008-01-01"}},
-            "The model does not take a column 'season'",
+            "The model does not take the column 'season'",
         ),
         (
             {"injection": {"kind": "shift", "column": "lat", "size": 1, "begin": "1990-01-01"}},
-            "Choose a day among them",
+            "Choose a day in between",
         ),
         ({"train_share": 0.01, "window": "month"}, "needs 200, and 5 of each class"),
         ({"train_until": "1990-01-01"}, "Leave rows on both sides"),
-        ({"window_column": "period"}, "'period' is no division of time"),
+        ({"window_column": "period"}, "'period' does not divide time"),
         ({"window_column": "gone"}, "no column 'gone'"),
         ({"features": ("lat", "gone")}, "These features cannot be used"),
         ({"params": {"leaves": 3}}, "does not take these parameters"),
@@ -185,7 +187,7 @@ def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"candidate": "gone"}, "no candidate is called so"),
+        ({"candidate": "gone"}, "no candidate has this name"),
         ({"train_share": 0.5, "train_until": "2001-01-01"}, "not both"),
         ({"train_until": "soon"}, "is not a day"),
         ({"policies": (REACTIVE, REACTIVE)}, "two policies are the same"),
@@ -219,15 +221,15 @@ def real(acquired_real: Settings, tmp_path_factory: pytest.TempPathFactory) -> S
 def test_logistic_regression_of_six_needs_no_retraining_in_fifteen_seasons(real: Settings) -> None:
     result = replay.run(real, replay.Options(features=SIX, policies=(REACTIVE, CALENDAR)))
     assert result.windows == 15
-    assert result.retrainings["Reactive (2 of 3)"] == 0
+    assert result.retrainings["reactive:2:3"] == 0
     recorded = tables(real, result.run_id)
     policies = recorded["policies"].set_index("policy")
-    assert policies.loc["Never", "alarms"] == 0
+    assert policies.loc[replay_codes.BASELINE, "alarms"] == 0
     # retraining fourteen times gains nothing beyond chance
-    assert policies.loc["Calendar (every 180 days)", "retrainings"] == 14
-    assert policies.loc["Calendar (every 180 days)", "gain_low"] < 0
+    assert policies.loc["calendar:180", "retrainings"] == 14
+    assert policies.loc["calendar:180", "gain_low"] < 0
     windows = recorded["windows"]
-    never = windows[windows["policy"] == "Never"].set_index("window")
+    never = windows[windows["policy"] == replay_codes.BASELINE].set_index("window")
     # a season's loss against the reference's, relative to the error of so few rows
     run = tracking.run(real, result.run_id)
     assert run is not None
@@ -263,9 +265,7 @@ def test_boosting_of_all_columns_gains_from_retraining_each_season(real: Setting
             },
         ),
     )
-    gain = (
-        tables(real, result.run_id)["policies"].set_index("policy").loc["Calendar (every 180 days)"]
-    )
+    gain = tables(real, result.run_id)["policies"].set_index("policy").loc["calendar:180"]
     assert gain["retrainings"] == 14
     assert 0.008 < gain["gain"] < 0.016
     assert gain["gain_low"] > 0.005
@@ -275,16 +275,16 @@ def test_an_input_that_shifts_alone_is_investigated_and_retrains_nothing(real: S
     """The model hardly uses the minutes left: its forecasts stay right when they shift."""
     shift = Injection(kind="shift", column="minutes_remaining", size=1.5, begin="2005-10-01")
     result = replay.run(real, replay.Options(features=SIX, injection=shift, policies=(REACTIVE,)))
-    assert result.retrainings["Reactive (2 of 3)"] == 0
+    assert result.retrainings["reactive:2:3"] == 0
     recorded = tables(real, result.run_id)
     after = recorded["windows"][recorded["windows"]["begin"] > seconds(shift.begin)]
     assert after["input_alerts"].str.contains("psi.minutes_remaining").all()
     assert not after["is_alarm"].any()
     decided = recorded["decisions"][
-        (recorded["decisions"]["policy"] != "Never")
+        (recorded["decisions"]["policy"] != replay_codes.BASELINE)
         & (recorded["decisions"]["at"] > seconds(shift.begin))
     ]
     assert set(decided["decision"]) == {"investigate"}
-    noticed = recorded["policies"].set_index("policy").loc["Reactive (2 of 3)"]
+    noticed = recorded["policies"].set_index("policy").loc["reactive:2:3"]
     assert np.isnan(noticed["detection_days"])
     assert 0 < noticed["noticed_days"] < 365

@@ -14,6 +14,7 @@ from core.monitoring import monitor
 from core.platform import model_store, project, state, storage, tracking
 from core.platform.config import Settings
 from core.platform.errors import InputError, StoreError
+from core.platform.messages import Message, loads
 from core.platform.run_record import Progress
 from core.predictions_log import labels
 from core.retraining import policy_store, retrain
@@ -192,7 +193,7 @@ def test_a_decision_without_a_policy_is_recorded_and_trains_nothing(home: Settin
     result = retrain.run(home, retrain.Options(trigger="schedule"))
     assert result.decision == untrained(home)
     run = run_of(home, result.run_id)
-    assert run.tags["courtside.decision_title"] == result.title
+    assert loads(run.tags["courtside.decision_title"]) == result.title
     assert len(tracking.runs(home, step="train")) == 1
 
 
@@ -218,7 +219,7 @@ def test_a_training_that_fails_changes_nothing(
     versions = [version.version for version in model_store.versions(home, SPEC.model)]
 
     def fails(*_: object, **__: object) -> None:
-        raise InputError("No candidate was fitted.")
+        raise InputError(Message("No candidate was fitted."))
 
     monkeypatch.setattr(fitting, "fit_all", fails)
     with pytest.raises(InputError, match="No candidate"):
@@ -249,7 +250,7 @@ def test_policies_are_stored_completely_and_a_damaged_one_is_reported(settings: 
     assert policy_store.load(settings) == NOW
     for damaged in ({"strategy": "always"}, ["none"]):
         state.save(settings, policy_store.NAME, damaged)
-        with pytest.raises(StoreError, match="policy cannot be used"):
+        with pytest.raises(StoreError, match="saved policy is not usable"):
             policy_store.load(settings)
 
 

@@ -77,12 +77,12 @@ def test_combined_candidates_are_compared_with_the_others(home: Settings) -> Non
     base = comparison.loc["dummy"]
     assert base["skill_test"] == pytest.approx(0, abs=0.001)
     children = tracking.runs(home, parent=result.run_id)
-    assert {child.name for child in children} == set(comparison["name"])
+    assert {child.name for child in children} == {str(name) for name in comparison["name"]}
 
 
 def test_progress_shows_candidate_fold_best_so_far_and_time_left(trained) -> None:
     _, progress = trained
-    texts = [text for _, text in progress.updates]
+    texts = [str(text) for _, text in progress.updates]
     assert "Logistic regression: fold 1 of 2" in texts
     assert any("fold 2 of 2" in text and "s left" in text for text in texts)
     assert any("LightGBM: fold" in text and "best so far Logistic reg" in text for text in texts)
@@ -138,8 +138,8 @@ def test_candidates_without_time_are_left_out_and_reported(
     # a blend needs two, so none was tried
     assert result.left_out == ("nb", "dt")
     reasons = tracking.table(home, result.run_id, "left_out").set_index("model")["reason"]
-    assert reasons["nb"] == "not finished within 500 s"
-    assert reasons["dt"] == "no time was left"
+    assert str(reasons["nb"]) == "It did not finish within 500 s."
+    assert str(reasons["dt"]) == "No time was left."
     run = tracking.run(home, result.run_id)
     assert run is not None
     assert run.params["left_out"] == "Naive Bayes, Decision tree"
@@ -177,9 +177,12 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"candidates": ("lr", "lr")}, "stands there twice"),
+        ({"candidates": ("lr", "lr")}, "is given twice"),
         ({"candidates": ("magic",)}, "no candidate is called magic"),
-        ({"candidates": ("lr",), "params": {"dt": {"max_depth": 3}}}, "dt, which is no candidate"),
+        (
+            {"candidates": ("lr",), "params": {"dt": {"max_depth": 3}}},
+            "dt, which is not a candidate",
+        ),
         ({"calibrate": "magic"}, "'none', 'sigmoid' or 'isotonic'"),
     ],
 )

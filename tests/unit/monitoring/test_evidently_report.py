@@ -132,7 +132,7 @@ def test_of_many_rows_some_are_drawn_the_same_each_time(
 
 
 def test_what_cannot_be_compared_is_reported(captured: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="one side has none"):
+    with pytest.raises(InputError, match="one is empty"):
         evidently_report.html(rows(9), rows(0), ["x"])
     with pytest.raises(InputError, match="No column has values on both sides"):
         evidently_report.html(rows(9), rows(9), ["empty"])

@@ -119,13 +119,13 @@ def test_the_verdict_comes_first_and_everything_follows_in_order(page: str) -> N
         CONCLUSION["text"],
         "What changed",
         "Evidence",
-        "How far each column moved (PSI)",
+        "Drift of each column (PSI)",
         "What differs",
         "What to do",
         CONCLUSION["todo"],
         "Do not act on its labels.",
         "All checks",
-        "How this report was made",
+        "About this report",
     ]
     body = text[text.index("Verdict:") :]
     places = [body.index(part) for part in parts]
@@ -136,10 +136,10 @@ def test_each_check_is_shown_with_value_interval_limits_and_words(page: str) -> 
     text = " ".join(Reader(page).texts)
     for check in CHECKS:
         assert text.count(check.code) >= 1
-        assert check.text in text
+        assert str(check.text) in text
     assert "0 to 0.0020" in text
     # no words for its limits: the numbers
-    assert "warning below 0.4600, alert below 0.2500" in text
+    assert "warning below 0.46, alert below 0.25" in text
     assert "warning below half" in text
     assert "not applicable" in text
     # a text that two checks share appears once
@@ -163,8 +163,8 @@ def test_the_runs_the_counts_and_the_promise_are_in_it(page: str) -> None:
         "5,412 current, 5,000 labelled, 4,057 reference",
         "1,234",
         "yes",
-        "at most 0.60% of windows in which nothing changed raise an alert of performance or of a "
-        "column; at most 1.00% were asked for.",
+        "At most 0.60% of windows without a change raise an alert of performance or of a column; "
+        "the target is 1.00%.",
     ):
         assert part in text
 
@@ -226,7 +226,7 @@ def test_an_empty_report_and_one_of_an_older_app_are_pages_too() -> None:
         "It fits",
         "No check is beyond its limits.",
         "Nothing to do.",
-        "No check was made.",
+        "There are no checks.",
     ):
         assert part in text
     older = checks.as_table(CHECKS)[

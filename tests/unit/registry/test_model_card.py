@@ -48,23 +48,23 @@ def test_the_card_has_all_that_a_reader_asks_for() -> None:
         "# m, version 4",
         "Registered 2023-11-14 22:13 UTC, now champion.",
         "**Does it rain tomorrow?** for coast days: 1 is wet, 0 is dry.",
-        "| Rows to train on | 16,000 |",
-        "| Split: split | random |",
+        "| Training rows | 16,000 |",
+        "| Split | random |",
         f"`{'c' * 64}`",
         f"`{'d' * 64}`",
         "| `month` | `date.str.slice(5, 7)` | before |",
-        "| `pressure` | as it is sent | before |",
+        "| `pressure` | as sent | before |",
         "| Log loss | 0.6123 | 0.6000 to 0.6200 |",
         "| F1 | 0.5000 | – |",
         "- place = north|west: log loss 0.7 on 90 rows",
         "From a probability of 0.3 on, a row is labelled wet.",
-        "How it was chosen, without a look at the test set: The highest F1 is 0.612",
-        "cut at random",
+        "How it was chosen, without the test set: The highest F1 is 0.612",
+        "split at random",
         "- promote, by ann: Better.",
     ):
         assert part in text
     assert "built-in" not in text
-    assert "fitted again" not in text
+    assert "refitted" not in text
     assert "not recorded" not in text.replace(
         "| Run of the preparation | not recorded |", ""
     ).replace("| Code | not recorded |", "")
@@ -83,7 +83,7 @@ def test_the_call_survives_a_shell_and_the_server_accepts_it() -> None:
 
 def test_what_is_not_known_is_stated() -> None:
     text = model_card.card({"model": "m", "version": "1", "created": 0.0})
-    assert text.count("not recorded") >= 10
+    assert text.lower().count("not recorded") >= 10
     assert "None yet." in text
     assert "Its inputs are not recorded." in text
     assert "Errors by slice: not recorded." in text
@@ -96,8 +96,8 @@ def test_no_flag_differs_from_not_evaluated(slices: list[str], words: str) -> No
 
 def test_what_was_evaluated_and_what_is_served_are_not_confused() -> None:
     text = model_card.card({**FACTS, "rows_served": 20_000})
-    assert "fitted again on all 20,000 labelled rows" in text
-    assert "The figures below are of the one that was fitted on the 16,000 rows" in text
+    assert "refitted on all 20,000 labelled rows" in text
+    assert "The metrics below are of the classifier that was fitted on the training rows" in text
 
 
 def test_a_copy_says_which_threshold_its_figures_had() -> None:
@@ -111,12 +111,12 @@ def test_warnings_appear_where_they_apply() -> None:
     text = model_card.card(
         {**FACTS, "is_sample": True, "late": ["month"], "is_complete": False, "split": {}}
     )
-    assert "**It learned from the built-in sample" in text
-    assert "It needs month, noted only after what is predicted: it cannot forecast." in text
+    assert "**Trained on the built-in sample" in text
+    assert "It needs month, recorded only after the event: it cannot predict in advance." in text
     assert "| `month` | `date.str.slice(5, 7)` | after |" in text
     assert "| Missing values | imputed |" in text
-    assert "gets no answer" not in text
-    assert "cut at random" not in text
+    assert "It refuses rows" not in text
+    assert "split at random" not in text
 
 
 def test_a_fact_that_no_card_has_is_a_mistake() -> None:

@@ -99,7 +99,7 @@ def test_a_gradual_drift_grows_evenly_and_then_stays(moments: np.ndarray) -> Non
         ({"kind": "scale", "size": 1}, "a scale is a factor"),
         ({"kind": "label_flip", "size": 1.5}, "above 0 and at most 1"),
         ({"kind": "missing_feature", "size": 0}, "above 0 and at most 1"),
-        ({"kind": "missing_feature", "size": 1, "column": None}, "a column has to be named"),
+        ({"kind": "missing_feature", "size": 1, "column": None}, "name the column that drifts"),
         ({"kind": "shift", "size": float("nan")}, "finite number"),
         ({"kind": "shift", "size": 1, "begin": "soon"}, "is not a day"),
     ],
@@ -113,10 +113,10 @@ def test_what_is_no_drift_is_refused(fields: dict, message: str) -> None:
     ("fields", "message"),
     [
         ({"kind": "shift", "size": 1, "column": "name"}, "'name' is not a number"),
-        ({"kind": "scale", "size": 2, "column": "gone"}, "does not take a column 'gone'"),
-        ({"kind": "missing_feature", "size": 1, "column": "label"}, "does not take a column"),
-        ({"kind": "shift", "size": 1, "begin": "1970-01-02"}, "Choose a day among them"),
-        ({"kind": "label_flip", "size": 1, "begin": "2030-01-01"}, "Choose a day among them"),
+        ({"kind": "scale", "size": 2, "column": "gone"}, "does not take the column 'gone'"),
+        ({"kind": "missing_feature", "size": 1, "column": "label"}, "does not take the column"),
+        ({"kind": "shift", "size": 1, "begin": "1970-01-02"}, "Choose a day in between"),
+        ({"kind": "label_flip", "size": 1, "begin": "2030-01-01"}, "Choose a day in between"),
     ],
 )
 def test_a_drift_that_these_rows_cannot_have_is_refused(

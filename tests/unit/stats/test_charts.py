@@ -278,9 +278,9 @@ def test_psi_bars_read_every_feature_against_the_thresholds():
 
     assert drawn["level"].to_dict() == {
         "a": "stable < 0.1",
-        "b": "shifted ≥ 0.2",
-        "c": "watch ≥ 0.1",
-        "d": "shifted ≥ 0.2",
+        "b": "changed a lot ≥ 0.2",
+        "c": "changed ≥ 0.1",
+        "d": "changed a lot ≥ 0.2",
     }
     assert (drawn["end"] > 0).all()
     low, high = chart.to_dict()["layer"][0]["encoding"]["x"]["scale"]["domain"]

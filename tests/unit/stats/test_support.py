@@ -56,10 +56,10 @@ def test_a_shifted_column_is_named_first(reference: pd.DataFrame, name: str) -> 
     assert result.ranking["auc"][0] > 0.99
     checks = support.checks(result)
     assert [check.verdict for check in checks] == ["alert", "alert"]
-    assert all(name in check.text for check in checks if check.code == "domain_auc")
-    assert "where the model was never tested" in checks[1].text
+    assert all(name in str(check.text) for check in checks if check.code == "domain_auc")
+    assert "where the model was never tested" in str(checks[1].text)
     assert all(check.todo for check in checks)
-    assert "never tested" in (support.is_outside(result) or "")
+    assert "never tested" in str(support.is_outside(result))
 
 
 def test_a_shift_that_no_single_column_shows_is_detected() -> None:
@@ -159,8 +159,8 @@ def test_too_few_rows_are_reported(reference: pd.DataFrame) -> None:
     none = support.measure(reference.head(20), reference, ["x", "y"])
     for check in support.checks(none):
         assert (check.verdict, check.value, check.low) == ("not_applicable", None, None)
-        assert f"{support.MIN_ROWS}" in check.text
-    assert "too few" in (support.is_outside(none) or "")
+        assert f"{support.MIN_ROWS}" in str(check.text)
+    assert "too few" in str(support.is_outside(none))
     assert support.measure(reference, reference.head(0), ["x"]).rows == 0
 
 
@@ -207,7 +207,9 @@ def test_limits_set_by_a_person_win_and_apply_to_the_value_itself(reference: pd.
     assert "set by a person" in auc.threshold
     assert outside.verdict == "ok"
     none = support.checks(result, {"domain_auc": Limit(), "outside_support": Limit()})
-    assert [(check.verdict, check.threshold) for check in none] == [("ok", "no limit is set")] * 2
+    assert [(check.verdict, str(check.threshold)) for check in none] == [
+        ("ok", "no limit is set")
+    ] * 2
 
 
 def test_the_real_rows_give_the_known_results(real_dir: Path) -> None:
@@ -229,7 +231,9 @@ def test_the_real_rows_give_the_known_results(real_dir: Path) -> None:
     assert result.outside_reference == pytest.approx(0.0086, abs=0.001)
     assert result.ranking["feature"].tolist()[:2] == ["shot_distance", "lat"]
     assert verdicts(result) == {"domain_auc": "alert", "outside_support": "alert"}
-    assert support.checks(result)[1].text.startswith("59.7% of the rows lie where the model was")
+    assert str(support.checks(result)[1].text).startswith(
+        "59.7% of the rows lie where the model was"
+    )
     # the fewer rows are known, the wider is the net; what it says stays
     alone = support.measure(test, three_pointers, SIX)
     assert alone.outside_share == pytest.approx(0.496, abs=0.002)

@@ -60,7 +60,7 @@ def test_labelling_nothing_is_tried_too() -> None:
     labels, forecast = np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6])
     choice = thresholds.choose(labels, forecast, "cost", 10.0, 1.0)
     assert (choice.threshold, choice.value) == (1.0, 0.25)
-    assert "no row" in choice.text
+    assert "No row is predicted 1." in str(choice.text)
     surely = thresholds.choose(labels, np.array([1.0, 0.8, 0.7, 0.6]), "cost", 10.0, 1.0)
     assert surely.value == pytest.approx(11 / 4)
 
@@ -71,7 +71,7 @@ def test_a_threshold_that_labels_nearly_all_rows_alike_is_reported() -> None:
     labels = rng.integers(0, 2, 1000)
     choice = thresholds.choose(labels, forecast, "f1")
     assert np.mean(forecast >= choice.threshold) > 0.95
-    assert "next to nothing" in choice.text
+    assert "hardly separates" in str(choice.text)
 
 
 @pytest.mark.parametrize("aim", ["f1", "cost", "balanced"])
@@ -81,7 +81,7 @@ def test_without_both_classes_nothing_is_chosen(aim: str, labels: list[int]) -> 
     choice = thresholds.choose(np.array(labels, dtype=np.int64), forecast, aim)
     assert choice.threshold == 0.5
     assert np.isnan(choice.value)
-    assert "stays at 0.5" in choice.text
+    assert "stays at 0.5" in str(choice.text)
 
 
 def test_the_trade_off_counts_as_the_confusion_matrix_does() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.platform import messages
 from core.retraining import policy
 from core.retraining.policy import DAY, Policy
 from core.retraining.policy_evidence import Window
 from core.stats import checks, figure_intervals, metrics, performance, slices, verdicts
-from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Limit, VerdictCode
+from core.stats.check import THRESHOLD_TEXTS, THRESHOLD_TODO, Check, Conclusion, Limit, VerdictCode
 
 REFERENCE = {
     "log_loss": 0.68,
@@ -58,7 +61,7 @@ def test_a_model_without_shown_skill_never_fits(
 ) -> None:
     conclusion = checks.conclude([check, *others], *NAMES, labels=400)
     assert conclusion.code == code
-    assert (conclusion.title, conclusion.text, conclusion.todo) == verdicts.sentences(
+    assert (conclusion.title, conclusion.text, conclusion.todo) == verdicts.wording(
         conclusion.code, conclusion.params
     )
 
@@ -88,12 +91,13 @@ def test_the_labels_needed_show_the_skill_in_four_of_five_samples() -> None:
 def test_cannot_tell_says_how_many_labels_are_missing() -> None:
     conclusion = checks.conclude([skill(0.01, -0.02, 0.04)], *NAMES, labels=500)
     assert conclusion.params["labels_needed"] == 2300
-    assert "about 2,300 labels to show; 500 are in" in conclusion.text
-    assert conclusion.todo == "Bring about 1,800 more labels, then monitor again."
+    assert "About 2,300 labels would show the skill" in str(conclusion.text)
+    assert "there are 500." in str(conclusion.text)
+    assert str(conclusion.todo) == "Add about 1,800 more labels, then monitor again."
 
 
 def test_every_verdict_has_words() -> None:
-    assert set(verdicts._WORDS) == set(get_args(VerdictCode))
+    assert set(verdicts._WORDING) == set(get_args(VerdictCode))
 
 
 @pytest.mark.parametrize(
@@ -115,8 +119,8 @@ def test_a_threshold_that_separates_no_rows_is_one_state_with_one_advice(
     for code in ("precision", "recall"):
         assert (by_code[code].verdict, by_code[code].todo) == ("not_applicable", "")
     conclusion = checks.conclude(results, *NAMES, labels=900)
-    assert THRESHOLD_TEXTS[state] in conclusion.text
-    assert conclusion.todo.count(THRESHOLD_TODO) == 1
+    assert str(THRESHOLD_TEXTS[state]) in str(conclusion.text)
+    assert str(conclusion.todo).count(str(THRESHOLD_TODO)) == 1
 
 
 def test_a_threshold_that_never_labels_any_row_is_reported_without_a_change() -> None:
@@ -139,8 +143,8 @@ def test_a_threshold_that_never_labels_any_row_is_reported_without_a_change() ->
     )
     conclusion = checks.conclude(results, *NAMES, labels=900)
     assert conclusion.code == "watch"
-    assert THRESHOLD_TEXTS["none_positive"] in conclusion.text
-    assert conclusion.todo == THRESHOLD_TODO
+    assert str(THRESHOLD_TEXTS["none_positive"]) in str(conclusion.text)
+    assert str(conclusion.todo) == str(THRESHOLD_TODO)
 
 
 def test_precision_and_recall_that_both_fell_are_not_advised_against_each_other() -> None:
@@ -148,7 +152,7 @@ def test_precision_and_recall_that_both_fell_are_not_advised_against_each_other(
     results = performance.performance(
         REFERENCE, REFERENCE | {"precision": 0.2, "recall": 0.2}, 900, None, limits
     )
-    todo = {check.todo for check in results if check.code in ("precision", "recall")}
+    todo = {str(check.todo) for check in results if check.code in ("precision", "recall")}
     assert len(todo) == 1
     assert "both fell" in todo.pop()
 
@@ -156,7 +160,7 @@ def test_precision_and_recall_that_both_fell_are_not_advised_against_each_other(
 def test_a_skill_below_zero_is_no_removed_loss() -> None:
     results = performance.performance(REFERENCE, REFERENCE | {"skill": -0.89, "log_loss": 1.3}, 900)
     text = next(check.text for check in results if check.code == "skill")
-    assert text == "The model adds 89.00% to the base rate's log loss; it removed 2.00% before."
+    assert str(text) == "Log loss 89.00% above the base rate's; 2.00% below it before."
 
 
 def test_a_slice_of_few_labels_in_the_reference_is_not_called_missing() -> None:
@@ -165,7 +169,7 @@ def test_a_slice_of_few_labels_in_the_reference_is_not_called_missing() -> None:
         [("sex", "female", 300, 0.3, 0.2, 0.4), ("sex", "other", 300, 0.3, 0.2, 0.4)], columns=names
     )
     reference = pd.DataFrame([("sex", "female", 63, 0.0, -0.1, 0.1)], columns=names)
-    texts = {check.code: check.text for check in checks.slices(current, reference)}
+    texts = {check.code: str(check.text) for check in checks.slices(current, reference)}
     assert "only 63 labels in the reference" in texts["slice.sex=female"]
     assert "not in the reference" in texts["slice.sex=other"]
 
@@ -210,3 +214,36 @@ def test_a_constant_forecast_never_shows_skill() -> None:
             low, _ = figure_intervals.of(labels, np.full(300, rate), 0.5, resamples=2)["skill"]
             assert low <= 0
             assert metrics.classification(labels, np.full(300, rate), 0.5)["skill"] <= 1e-12
+
+
+def every_conclusion() -> list[Conclusion]:
+    """Return a conclusion of every verdict, some with all that it can say."""
+    weak = Check("f1", "F1", "performance", 0.1, 0.5, "", "alert", "", state="none_positive")
+    bare = Check("skill", "Skill", "performance", None, 0.02, "", "not_applicable", "No labels.")
+    cases: list[list[Check]] = [
+        [skill(0.02, 0.01, 0.03)],
+        [replace(skill(0.02, 0.01, 0.03), verdict="warning")],
+        [skill(0.02, 0.01, 0.03), moved()],
+        [skill(0.02, 0.01, 0.03), moved(), weak],
+        [skill(-0.02, -0.09, 0.06, reference=-0.01)],
+        [skill(0.01, -0.02, 0.04)],
+        [bare],
+        [bare, moved()],
+    ]
+    return [checks.conclude(case, *NAMES, labels=400) for case in cases]
+
+
+def test_every_verdict_is_a_short_headline_of_plain_words() -> None:
+    conclusions = every_conclusion()
+    assert {conclusion.code for conclusion in conclusions} == set(get_args(VerdictCode))
+    for conclusion in conclusions:
+        assert len(str(conclusion.title).split()) <= 12, str(conclusion.title)
+
+
+def test_a_stored_verdict_reads_as_the_same_message() -> None:
+    for conclusion in every_conclusion():
+        parts = [conclusion.title, conclusion.text, conclusion.todo]
+        assert [messages.loads(messages.dumps(part)) for part in parts] == parts
+        kept = json.loads(json.dumps(messages.to_data(conclusion.params)))
+        again = verdicts.wording(conclusion.code, messages.from_data(kept))
+        assert [str(part) for part in again] == [str(part) for part in parts]

@@ -180,7 +180,13 @@ def test_a_strip_of_many_rows_stays_small(rows, features):
 
 def test_a_waterfall_leads_from_the_base_to_the_probability_largest_step_first():
     steps = steps_of(single_row([0.1, -0.2, 0.05]), 0.45, 0.4)
-    assert steps["name"].tolist() == [charts.COMPARED, "x1 = 1", "x0 = 1", "x2 = 1", "This row"]
+    assert steps["name"].tolist() == [
+        str(charts.COMPARED),
+        "x1 = 1",
+        "x0 = 1",
+        "x2 = 1",
+        "This row",
+    ]
     assert steps["start"].tolist() == pytest.approx([0.45, 0.45, 0.25, 0.35, 0.4])
     assert steps["end"].tolist() == pytest.approx([0.45, 0.25, 0.35, 0.4, 0.4])
     assert steps["kind"].tolist() == ["end", "lowers", "raises", "raises", "end"]

@@ -55,7 +55,7 @@ def test_labels_too_rare_for_the_folds_draw_nothing() -> None:
     labels[0] = 1
     curve = learning.learning_curve(LogisticRegression(), features, labels)
     assert curve.empty
-    assert "too few points" in learning.sentence(curve)
+    assert "too few points" in str(learning.sentence(curve))
 
 
 def test_a_step_smaller_than_what_the_folds_differ_by_promises_nothing() -> None:
@@ -68,7 +68,7 @@ def test_a_step_smaller_than_what_the_folds_differ_by_promises_nothing() -> None
             "high": [0.67, 0.668],
         }
     )
-    assert learning.sentence(curve) == (
-        "From 50 to 100 rows the held-out log loss changed by -0.0010, and the folds differ by "
-        "0.0180 at the end: more rows of the same kind would bring little."
+    assert str(learning.sentence(curve)) == (
+        "From 50 to 100 rows, the held-out log loss changed by -0.0010; the spread of the folds at "
+        "the end is 0.0180: more rows of the same kind would help little."
     )
