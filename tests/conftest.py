@@ -344,6 +344,6 @@ def last_error():
     def ask(settings: Settings, step: str) -> tuple[str, str]:
         run = tracking.last_run(settings, step, status=None)
         assert run is not None
-        return run.status, run.error
+        return run.status, str(run.error)
 
     return ask

@@ -17,7 +17,7 @@ from core.platform import bounds, csv_dialect, project, schema, storage, tables,
 from core.platform.config import Settings
 from core.platform.csv_dialect import Dialect, Given
 from core.platform.errors import InputError, NotReadyError
-from core.platform.messages import Message, sentences
+from core.platform.messages import Message, Words, sentences
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record

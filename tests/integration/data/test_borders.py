@@ -141,7 +141,7 @@ def passes(home: Settings, step: str, call: Any) -> bool:
     try:
         call()
     except InputError as error:
-        message = error.message
+        message = str(error)
     assert not list(home.data_dir.rglob("*.tmp"))
     if message is None:
         return True

@@ -58,7 +58,7 @@ def test_a_hung_worker_is_replaced_and_its_job_is_not_stuck(home: Settings) -> N
     )
     failed = until(lambda: (j := jobs.get(home, under_way.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
-    assert failed.error.startswith("The job's process ended before it was done")
+    assert str(failed.error).startswith("The job's process ended before it was done")
     done = until(lambda: (j := jobs.get(home, waiting.job_id)) and j.ended and j, SLOWLY)
     assert done.status == "done"
     # once, not twice
@@ -72,8 +72,8 @@ def test_a_hung_job_fails_with_a_message_and_a_long_one_goes_on(home: Settings) 
     os.kill(running(home, hung).pid or 0, signal.SIGSTOP)
     failed = until(lambda: (j := jobs.get(home, hung.job_id)) and j.ended and j, SLOWLY)
     assert failed.status == "failed"
-    assert "did not answer for" in failed.error
-    assert "Start it again." in failed.error
+    assert "did not answer for" in str(failed.error)
+    assert "Start it again." in str(failed.error)
     # a job that works for longer than the patience goes on
     long = running(home, jobs.submit(home, "train", {"do": "wait", "until": "go"}))
     began = heartbeat.last(supervision.heart(home, long.job_id)) or time.time()

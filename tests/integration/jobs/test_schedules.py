@@ -261,7 +261,7 @@ def test_the_next_time_is_ahead_by_no_more_than_the_interval(
     [
         ({"cron": "61 * * * *"}, "61 is not a valid input"),
         ({"cron": "* * * *"}, "it has 4 fields"),
-        ({"cron": "0 0 31 2 *"}, "no day is so"),
+        ({"cron": "0 0 31 2 *"}, "no day matches it"),
         ({"cron": "0 0 * * mon"}, "mon is not a valid input"),
         ({"every_seconds": 59}, "greater than or equal to 60"),
         ({}, "either an interval or times"),

@@ -52,7 +52,7 @@ def sentence(call: Callable[[], object], name: str) -> str:
     """Return the message a person gets; it names the file and holds no raw error text."""
     with pytest.raises(StoreError) as caught:
         call()
-    text = caught.value.message
+    text = str(caught.value)
     assert name in text
     assert not RAW.search(text), text
     assert "\n" not in text

@@ -96,7 +96,7 @@ def test_an_entry_is_bounded_private_and_without_secrets(settings: Settings) -> 
     [entry] = set_aside.entries(settings)
     assert len(entry.item) == set_aside.ITEM_CHARACTERS
     assert len(entry.detail) == set_aside.DETAIL_CHARACTERS
-    assert "s3cret" not in entry.detail
+    assert "s3cret" not in str(entry.detail)
     path = settings.state_dir / "set_aside.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -198,7 +198,7 @@ def test_rows_that_the_database_refuses_are_set_aside(settings: Settings) -> Non
     assert log_search.count(settings) == 10
     [entry] = set_aside.entries(settings)
     assert (entry.code, entry.rows) == ("unwritable", 1)
-    assert "this one never" in entry.detail
+    assert "this one never" in str(entry.detail)
 
 
 def test_a_log_that_is_down_sets_no_answer_aside(settings: Settings) -> None:

@@ -141,4 +141,4 @@ def test_data_elsewhere_is_reported(home: Settings) -> None:
     )
     texts = backup.untouched(elsewhere)
     assert len(texts) == 2
-    assert "b@host" not in " ".join(texts)
+    assert "b@host" not in " ".join(map(str, texts))

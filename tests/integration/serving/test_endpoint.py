@@ -437,7 +437,7 @@ def test_a_version_that_does_not_start_leaves_the_old_one(settings):
     (settings.state_dir / "broken-2").touch()
     with pytest.raises(ServerError) as caught:
         endpoint.follow(settings, version(2))
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "shots version 2 (champion) could not be served: OSError: no such model. Version 1 goes on "
         f"answering on port {first.port}."
     )

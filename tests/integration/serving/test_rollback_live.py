@@ -215,13 +215,13 @@ def test_a_version_that_does_not_start_moves_nothing_and_the_run_says_so(
     monkeypatch.setattr(server_process, "_command", lambda *_: broken)
     with live.under_load(), pytest.raises(ServerError) as caught:
         live.gate(action="rollback")
-    assert caught.value.message.startswith("Nothing was moved. ")
-    assert "OSError: no such model" in caught.value.message
+    assert str(caught.value).startswith("Nothing was moved. ")
+    assert "OSError: no such model" in str(caught.value)
     port = live.settings.serve_port
-    assert caught.value.message.endswith(f"Version 1 goes on answering on port {port}.")
+    assert str(caught.value).endswith(f"Version 1 goes on answering on port {port}.")
     failed = tracking.last_run(live.settings, "promote", status=None)
     assert failed is not None
-    assert (failed.status, failed.error) == ("FAILED", caught.value.message)
+    assert (failed.status, str(failed.error)) == ("FAILED", str(caught.value))
     assert live.ask() == live.behind() == "1"
     assert aliases(live.settings) == before
     pd.testing.assert_frame_equal(registry.ledger(live.settings, SPEC.model), ledger)
@@ -240,7 +240,7 @@ def test_where_the_aliases_cannot_be_moved_the_endpoint_goes_back(
     with live.under_load(), pytest.raises(StoreError) as caught:
         live.gate(action="rollback")
     assert live_versions == ["2"]
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "The MLflow registry cannot be used: disk full. The live endpoint answers by version 1, as "
         "before."
     )
@@ -338,7 +338,7 @@ def test_an_endpoint_that_cannot_go_back_is_reported(
     with pytest.raises(StoreError) as caught:
         promote.run(settings, promote.Options(action="override", reason=REASON))
     assert followed == ["2", "1"]
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "The disk is full. The live endpoint still answers by version 2, which is not the "
         "champion, since it could not go back: It could not be served. Let it follow the champion "
         "on the page Serve."

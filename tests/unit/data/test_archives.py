@@ -39,8 +39,8 @@ def unpack(tmp_path: Path):
 def refused(unpack, content: bytes, limit: int = LIMIT) -> str:
     with pytest.raises(InputError) as caught:
         unpack(content, limit)
-    assert "kobe.zip'" in caught.value.message
-    return caught.value.message
+    assert "'kobe.zip" in str(caught.value)
+    return str(caught.value)
 
 
 def test_tables_are_unpacked_and_other_files_ignored(unpack) -> None:
@@ -89,7 +89,7 @@ def test_a_zip_within_a_zip_within_a_zip_is_not_opened(unpack) -> None:
 )
 def test_paths_that_lead_out_are_refused(unpack, name: str) -> None:
     message = refused(unpack, zipped({"good.csv": TABLE, name: TABLE}))
-    assert "holds a path that leads out of it" in message
+    assert "contains a path that leads out of it" in message
     assert "Nothing was unpacked" in message
 
 
@@ -105,9 +105,7 @@ def test_a_link_is_refused(unpack) -> None:
 def test_a_bomb_is_refused_by_what_it_claims(unpack) -> None:
     bomb = zipped({"data.csv": b"0" * 50_000_000})
     assert len(bomb) < 100_000
-    assert "holds 50.0 MB or more once it is unpacked; at most 1.0 are taken" in refused(
-        unpack, bomb
-    )
+    assert "has 50.0 MB or more once it is unpacked; the limit is 1.0 MB" in refused(unpack, bomb)
 
 
 def test_a_bomb_that_claims_little_is_stopped_while_it_is_unpacked(unpack) -> None:
@@ -123,7 +121,7 @@ def test_a_claim_of_two_gigabytes_is_refused_at_once(unpack) -> None:
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = claims.index(mark) + place
         claims[start : start + 4] = struct.pack("<I", 2**31)
-    assert "holds 2,147.5 MB or more" in refused(unpack, bytes(claims))
+    assert "has 2,147.5 MB or more" in refused(unpack, bytes(claims))
 
 
 def test_bombs_within_are_counted_together(unpack) -> None:
@@ -137,7 +135,7 @@ def test_bombs_within_are_counted_together(unpack) -> None:
         (b"no zip at all", "is not a zip file, or a broken one"),
         (zipped({"data.csv": TABLE})[:-10], "is not a zip file, or a broken one"),
         (zipped({"a.txt": b"x"}), "holds no .csv or .parquet file"),
-        (zipped({f"{i}.csv": TABLE for i in range(300)}), "holds 300 files; at most 200"),
+        (zipped({f"{i}.csv": TABLE for i in range(300)}), "contains 300 files; the limit is 200"),
     ],
     ids=["text", "cut short", "no table", "many files"],
 )

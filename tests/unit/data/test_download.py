@@ -140,7 +140,7 @@ def test_a_broken_download_resumes_where_it_ended(stub, fetch) -> None:
 
 def test_the_next_attempt_continues_a_failed_download(stub, fetch, tmp_path: Path) -> None:
     stub.plan = ["broken", (503, 10)]
-    with pytest.raises(DownloadError, match="What came so far is kept"):
+    with pytest.raises(DownloadError, match="The downloaded part is kept"):
         fetch()
     (part,) = (tmp_path / "downloads").iterdir()
     size = part.stat().st_size
@@ -172,7 +172,7 @@ def test_another_file_is_refused_and_nothing_is_left(stub, fetch, tmp_path: Path
     stub.plan = ["other"]
     with pytest.raises(DownloadError, match="is not the file that the project names") as caught:
         fetch()
-    assert "Nothing was changed" in caught.value.message
+    assert "Nothing was changed" in str(caught.value)
     assert list((tmp_path / "downloads").iterdir()) == []
 
 
@@ -195,9 +195,9 @@ def test_errors_name_the_server_and_the_remedy(stub, fetch, plan: Any, words: st
     stub.plan = [plan]
     with pytest.raises(DownloadError) as caught:
         fetch()
-    assert words in caught.value.message
-    assert "127.0.0.1" in caught.value.message
-    assert "upload" in caught.value.message
+    assert words in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert "upload" in str(caught.value)
 
 
 def test_a_refusal_is_not_retried_and_a_busy_server_is(stub, fetch) -> None:
@@ -257,7 +257,7 @@ def test_a_redirect_into_a_private_network_is_not_followed(stub, fetch, address:
 )
 def test_only_web_addresses_are_followed(stub, fetch, address: str) -> None:
     stub.plan = [address]
-    with pytest.raises(DownloadError, match="is no web address"):
+    with pytest.raises(DownloadError, match="not of the web"):
         fetch()
 
 

@@ -61,7 +61,7 @@ def test_a_split_by_time_trains_on_the_earlier_ones(rows: pd.DataFrame) -> None:
     assert len(test) / len(rows) == pytest.approx(0.2, abs=0.002)
     by_code = judge(train, test, "time")
     assert by_code["time_shared"].verdict == by_code["groups_shared"].verdict == "ok"
-    assert str(train[SPEC.time].max()) in by_code["time_shared"].text
+    assert str(train[SPEC.time].max()) in str(by_code["time_shared"].text)
 
 
 def test_a_split_from_a_moment_on_cuts_there(rows: pd.DataFrame) -> None:
@@ -69,7 +69,7 @@ def test_a_split_from_a_moment_on_cuts_there(rows: pd.DataFrame) -> None:
         rows, SPEC.target, SPEC.time, test_share=0.2, test_from="2010-12-01"
     )
     assert train[SPEC.time].max() < "2010-12-01" <= test[SPEC.time].min()
-    assert judge(train, test, "time", None)["share"].text.endswith("The moment was chosen.")
+    assert str(judge(train, test, "time", None)["share"].text).endswith("The moment was chosen.")
 
 
 def test_a_split_by_group_keeps_each_group_whole(rows: pd.DataFrame) -> None:
@@ -95,7 +95,7 @@ def test_different_classes_and_columns_are_detected(rows: pd.DataFrame) -> None:
     near = rows["shot_distance"] < 8
     by_code = judge(rows[~near], rows[near], "random", None)
     assert by_code["drift"].verdict == "alert"
-    assert "shot_distance" in by_code["drift"].text
+    assert "shot_distance" in str(by_code["drift"].text)
     assert by_code["balance"].verdict == "alert"
     assert by_code["balance"].low > 0.05
 
@@ -139,7 +139,7 @@ def test_rows_with_missing_values_are_kept_where_the_model_imputes(shots: pd.Dat
     assert imputed.rows_missing == 0 < dropped.rows_missing
     assert imputed.rows_unlabelled == dropped.rows_unlabelled > 0
     assert len(imputed.frame) == len(dropped.frame) + dropped.rows_missing
-    with pytest.raises(InputError, match="'lat' misses"):
+    with pytest.raises(InputError, match="'lat' lacks"):
         split.filter_rows(shots.assign(lat=None), SPEC, needed=["lat", SPEC.target])
 
 
@@ -149,7 +149,7 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
     empty = shots.assign(opponent=None)
     result = split.filter_rows(empty, SPEC, used=["lat", SPEC.target])
     assert len(result.frame) == len(split.filter_rows(shots, SPEC).frame)
-    with pytest.raises(InputError, match="'opponent' misses"):
+    with pytest.raises(InputError, match="'opponent' lacks"):
         split.filter_rows(empty, SPEC, used=["opponent", SPEC.target])
 
 
@@ -160,7 +160,7 @@ def test_a_column_that_is_empty_in_every_row_drops_none_unless_it_is_used(
         (lambda f: split.by_time(f.assign(day="a"), "y", "day", test_share=0.2), "the same day"),
         (
             lambda f: split.by_time(f, "y", "day", test_share=0.1, test_from="d"),
-            "so that both sets hold both labels",
+            "does not leave both labels in both sets",
         ),
         (lambda f: split.by_group(f, "y", "game", test_share=0.2, seed=1), "1 values of game"),
     ],
@@ -169,4 +169,4 @@ def test_an_impossible_split_is_reported(call, words: str) -> None:
     frame = pd.DataFrame({"day": list("aabbccd"), "y": [0, 1] * 3 + [1], "game": 1})
     with pytest.raises(InputError) as caught:
         call(frame)
-    assert words in caught.value.message
+    assert words in str(caught.value)

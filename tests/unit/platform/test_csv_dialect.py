@@ -92,7 +92,7 @@ def test_what_a_file_leaves_ambiguous_is_asked(
 ) -> None:
     fault = question_of(text)
     assert (fault.code, fault.asks, fault.choices) == (code, asks, choices)
-    assert f"--{asks}" in fault.message
+    assert f"--{asks}" in str(fault)
 
 
 @pytest.mark.parametrize(("decimal", "value"), [("comma", 1.234), ("point", 1234.0)])

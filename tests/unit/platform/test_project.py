@@ -21,12 +21,12 @@ FEATURES = 'features = ["pressure", "humidity"]'
     [
         (FEATURES, 'features = ["pressure", "rained"]', "the target rained must not be a feature"),
         (FEATURES, 'features = ["day"]', "the id day must not be a feature"),
-        (FEATURES, 'features = ["pressure", "pressure"]', "more than once: pressure"),
+        (FEATURES, 'features = ["pressure", "pressure"]', "repeated features: pressure"),
         ('column = "place"', 'column = "humidity"', "humidity, must be of type text"),
         ('production = "hills"', 'production = "coast"', "development and production are the same"),
         ('negative = "dry"', 'negative = "wet"', "positive and negative are the same word: wet"),
         ("min = 900", "min = 1200", "columns.pressure: min 1200 is above max 1100"),
-        ("[rows]", COURT, "columns of [court] must be numbers: date, pressure"),
+        ("[rows]", COURT, "columns of [court] must be numbers: date and pressure"),
         ("[rows]", COURT.replace("date", "wind"), "not in [columns]: wind"),
         (FEATURES, FEATURES + '\nseason = "date"', "season"),
         ("[rows]", '[sample]\ntables = "rain.json"\n\n[rows]', "sample.about"),
@@ -39,7 +39,7 @@ def test_a_project_file_that_contradicts_itself_is_refused(
     (tmp_path / "rain.toml").write_text(RAIN.replace(text, replacement), encoding="utf-8")
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
-    message = caught.value.message
+    message = str(caught.value)
     match = re.fullmatch(r"The project file rain.toml cannot be used in line (\d+): .*", message)
     assert match is not None, message
     # the line that was changed, or one of them
@@ -79,7 +79,7 @@ def test_a_project_with_code_of_its_own_has_its_file_in_a_folder(tmp_path: Path)
     # its tables are beside it
     assert project.sample_tables("rain", tmp_path) == {"days": 3}
     (tmp_path / "snow.toml").write_text("name =", encoding="utf-8")
-    with pytest.raises(InputError, match=r"no project 'hail'\. Known: rain, snow\."):
+    with pytest.raises(InputError, match=r"no project 'hail'\. Known: rain and snow\."):
         project.load("hail", tmp_path)
     (tmp_path / "sun").mkdir()
     (tmp_path / "sun" / "project.toml").write_text("name =", encoding="utf-8")

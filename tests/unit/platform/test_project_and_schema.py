@@ -33,7 +33,7 @@ NUMBER = Column(type="number", about="x", min=0, max=10)
 def test_an_unusable_setting_is_reported(environ: dict[str, str], words: str) -> None:
     with pytest.raises(InputError) as caught:
         Settings.load(environ)
-    assert words in caught.value.message
+    assert words in str(caught.value)
 
 
 def test_settings_do_not_change_and_do_not_hide_a_typing_mistake() -> None:
@@ -116,7 +116,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
             'place = { max = 3, type = "text"',
             "min and max are for numbers, not for type text",
         ),
-        ("place = { type", 'place = { pattern = "(", type', "the pattern ( is none"),
+        ("place = { type", 'place = { pattern = "(", type', "the pattern ( is invalid"),
         ("rained = { type", 'rained = { aliases = ["date"], type', "more than one meaning: date"),
         ("[rows]", '[engineered]\nx = { formula = "wind", about = "x" }\n[rows]', "wind"),
         (
@@ -134,7 +134,7 @@ def test_a_second_project_is_a_second_file(tmp_path: Path) -> None:
             '[[downloads]]\nname = "../x.csv"\nurl = "http://x"\nsize = 1\n[rows]',
             "downloads.0.name",
         ),
-        ("[columns]", '[columns]\n"a:b" = { type = "text", about = "x" }', "names may hold"),
+        ("[columns]", '[columns]\n"a:b" = { type = "text", about = "x" }', "names may contain"),
         ("[rows]", 'slices = ["wind"]\n[rows]', r"not in \[columns\]: wind"),
         ("[rows]", 'group = "wind"\n[rows]', r"not in \[columns\]: wind"),
         ("threshold = 0.3", "threshold = 3", "threshold"),
@@ -149,7 +149,7 @@ def test_an_invalid_project_file_is_reported(
     (tmp_path / "rain.toml").write_text(SECOND.replace(text, replacement, 1))
     with pytest.raises(InputError) as caught:
         project.load("rain", tmp_path)
-    assert words.replace("\\", "") in caught.value.message
+    assert words.replace("\\", "") in str(caught.value)
 
 
 def test_all_faults_of_a_frame_are_reported_at_once() -> None:
@@ -157,9 +157,9 @@ def test_all_faults_of_a_frame_are_reported_at_once() -> None:
     columns = {"a": NUMBER, "b": NUMBER, "c": Column(type="integer", about="x")}
     with pytest.raises(InputError) as caught:
         schema.validate(frame, columns, unique="c")
-    assert "'a' must lie in 0..10: not so in 1 row (99)" in caught.value.message
-    assert "'b' must be a number: not so in 1 row ('x')" in caught.value.message
-    assert "'c' must not repeat a value: it does in 1 row" in caught.value.message
+    assert "'a' must lie in 0..10: not so in 1 row (99)" in str(caught.value)
+    assert "'b' must be a number: not so in 1 row ('x')" in str(caught.value)
+    assert "'c' must not repeat a value: it does in 1 row" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
@@ -172,7 +172,7 @@ def test_lists_in_a_column_are_reported() -> None:
     for value in ([1.5], {"x": 1}):
         with pytest.raises(InputError) as caught:
             schema.validate(pd.DataFrame({"a": [value, value]}), {"a": NUMBER})
-        assert f"'a' must be a number: not so in 2 rows ({value})" in caught.value.message
+        assert f"'a' must be a number: not so in 2 rows ({value})" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["number", "integer", "label"])
@@ -229,12 +229,12 @@ def test_a_missing_id_is_reported_as_missing() -> None:
     ):
         with pytest.raises(InputError) as caught:
             schema.validate(pd.DataFrame({"a": values}), WHOLE, unique="a")
-        assert caught.value.message == f"Column 'a' must not be missing: {words}."
+        assert str(caught.value) == f"Column 'a' must not be missing: {words}."
 
 
 def test_a_duplicate_column_is_reported() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
-    with pytest.raises(InputError, match="'a' stands there more than once"):
+    with pytest.raises(InputError, match="'a' is there more than once"):
         schema.validate(frame, {"a": NUMBER})
 
 
@@ -262,12 +262,12 @@ def test_rows_come_in_the_order_of_their_id(few_shots: pd.DataFrame) -> None:
 def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
-    assert config.sentence(caught.value) == (
+    assert str(config.sentence(caught.value)) == (
         "Neither kind of mistake costs anything: give one of them a cost."
     )
     with pytest.raises(ValidationError) as caught:
         train.Options(candidates=("lr", "lr"))
-    assert config.sentence(caught.value) == (
+    assert str(config.sentence(caught.value)) == (
         "candidates: a candidate stands there twice (given: ('lr', 'lr'))."
     )
 
@@ -306,8 +306,8 @@ def test_true_and_false_may_stand_for_either() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (["Y", "N"] * 50, ["holds 'N', 'Y' where 0 and 1 are expected", "positive_values"]),
-        ([1, 2] * 50, ["holds '1', '2' where 0 and 1 are expected", "negative_values"]),
+        (["Y", "N"] * 50, ["holds 'N', 'Y' instead of '0', '1'", "positive_values"]),
+        ([1, 2] * 50, ["holds '1', '2' instead of '0', '1'", "negative_values"]),
         (["a", "b", "c"] * 50, ["has 3 values: 'a', 'b', 'c'. A binary classifier needs two"]),
         ([0, 1, 2] * 50, ["has 3 values: '0', '1', '2'. A binary classifier needs two"]),
         ([*range(60)], ["has 60 values: ", " ...", "Choose another target"]),
@@ -320,7 +320,7 @@ def test_errors_of_a_target_name_its_values(values: list[object], words: list[st
     with pytest.raises(InputError) as caught:
         schema.validate(pd.DataFrame({"a": values}), {"a": Column(type="label", about="x")})
     for word in words:
-        assert word in caught.value.message
+        assert word in str(caught.value)
 
 
 def test_declared_labels_must_be_unambiguous() -> None:

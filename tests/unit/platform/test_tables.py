@@ -31,9 +31,9 @@ def refused(path: Path) -> str:
         tables.read_head(path)
     with pytest.raises(InputError) as again:
         tables.read(path)
-    assert again.value.message == caught.value.message
-    assert f"'{path.name}'" in caught.value.message
-    return caught.value.message
+    assert str(again.value) == str(caught.value)
+    assert f"'{path.name}'" in str(caught.value)
+    return str(caught.value)
 
 
 def test_a_folder_lists_the_files_that_can_be_acquired(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_csv_with_a_byte_order_mark_keeps_its_first_column_and_says_so(tmp_pat
     path = csv(tmp_path, b"\xef\xbb\xbfx,y\n1,2\n")
     head = tables.read_head(path)
     assert head.columns == ("x", "y")
-    assert "byte-order mark" in head.notes[0]
+    assert "byte-order mark" in str(head.notes[0])
     assert list(tables.read(path).columns) == ["x", "y"]
 
 
@@ -79,7 +79,7 @@ def test_the_dialect_of_a_csv_is_detected_reported_and_read(
 ) -> None:
     path = csv(tmp_path, text)
     head = tables.read_head(path)
-    assert head.dialect.describe() == description
+    assert str(head.dialect.describe()) == description
     assert head.notes == (f"'a.csv' was read with {description}.",)
     frame = tables.read(path)
     assert frame.columns.tolist() == ["x", "y"]
@@ -116,9 +116,9 @@ def test_a_number_with_another_decimal_sign_is_not_a_number(tmp_path: Path) -> N
         (b"name,x\na,\0\n", "holds binary data"),
         (b"x,y\n1,2\n" + b"9" * 1_100_000 + b",1\n", "a line of more than 1,000,000"),
         (b"9" * 3_000_000, "a line of more than 1,000,000"),
-        (",".join(f"c{i}" for i in range(3000)) + "\n", "has 3,000 columns; at most 2,000"),
-        ("x,y,x\n1,2,3\n", "In 'a.csv' 'x' stands there more than once"),
-        ("x,y,x,y\n1,2,3,4\n", "'x', 'y' stand there more than once"),
+        (",".join(f"c{i}" for i in range(3000)) + "\n", "has 3,000 columns; the limit is 2,000"),
+        ("x,y,x\n1,2,3\n", "'a.csv' has repeated columns: 'x'"),
+        ("x,y,x,y\n1,2,3,4\n", "repeated columns: 'x' and 'y'"),
         ('"' + "x" * 200_000, "cannot be read as CSV"),
     ],
     ids=[
@@ -147,13 +147,13 @@ def test_what_is_no_csv_is_refused_before_it_is_read(
     [
         ('x,y\n"1,2\n3,4\n', 'a quote (") opens in row 1 below the header and is never closed'),
         ('x,y\n1,2\n3,"4\n', 'a quote (") opens in row 2 below the header and is never closed'),
-        ("x,y\n1,2\n3,4,5\n", "line 3 has 3 values where 2 are expected"),
+        ("x,y\n1,2\n3,4,5\n", "line 3 has 3 values instead of 2"),
     ],
 )
 def test_an_ambiguous_row_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         tables.read(csv(tmp_path, text))
-    assert caught.value.message == f"'a.csv' cannot be read as CSV: {words}."
+    assert str(caught.value) == f"'a.csv' cannot be read as CSV: {words}."
 
 
 def test_quoted_newlines_commas_and_quotes_belong_to_their_cell(tmp_path: Path) -> None:
@@ -192,14 +192,14 @@ def test_blank_lines_before_the_header_hide_nothing(tmp_path: Path, start: str) 
     path = csv(tmp_path, start + "x,y\n1,2\n")
     assert tables.read_head(path).columns == ("x", "y")
     assert tables.read(path).to_dict("list") == {"x": [1], "y": [2]}
-    assert "'x' stands there more than once" in refused(csv(tmp_path, start + "x,x\n1,2\n"))
+    assert "repeated columns: 'x'" in refused(csv(tmp_path, start + "x,x\n1,2\n"))
 
 
 def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "MAX_CELLS", 1000)
-    assert "has 501 rows of 2 columns; at most 1,000" in refused(
+    assert "has 501 rows of 2 columns; the limit is 1,000" in refused(
         csv(tmp_path, "x,y\n" + "1,2\n" * 501)
     )
     path = tmp_path / "b.parquet"
@@ -250,7 +250,7 @@ def test_a_parquet_file_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
         try:
             tables.read(path)
         except InputError as error:
-            refusals.append(error.message)
+            refusals.append(str(error))
     assert refusals
     assert all("'a.parquet'" in message for message in refusals)
 
@@ -267,13 +267,13 @@ def test_a_parquet_file_cut_short_or_damaged_is_refused(tmp_path: Path) -> None:
 def test_nested_columns_are_refused_by_name(tmp_path: Path, values: pa.Array) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": [1, 2], "inner": values}), path)
-    assert "holds lists or structures in 'inner'" in refused(path)
+    assert "has lists or structures in 'inner'" in refused(path)
 
 
 def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"]), path)
-    assert "'x' stands there more than once" in refused(path)
+    assert "repeated columns: 'x'" in refused(path)
 
 
 def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         for _ in range(5):
             writer.write_table(zeros)
     assert path.stat().st_size < 1_000_000
-    assert "has 12,500,000 rows of 10 columns; at most 10,000,000 cells" in refused(path)
+    assert "has 12,500,000 rows of 10 columns; the limit is 10,000,000 cells" in refused(path)
     plain = pa.table({"c": pa.array(np.zeros(30_000_000, "int64"))})
     with pq.ParquetWriter(path, plain.schema, compression="zstd", use_dictionary=False) as writer:
         for _ in range(5):
