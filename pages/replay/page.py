@@ -14,6 +14,7 @@ from core.platform.messages import _, current, day, loads, number
 from core.retraining import replay, replay_charts, replay_store
 from core.retraining.injection import Injection
 from core.retraining.records import ReplayRun
+from core.retraining.simulation import titled
 from core.training import candidates as kinds
 from pages.replay import options_form
 from pages.shared import code_snippets, drafts, elements
@@ -73,7 +74,7 @@ def live(job_id: str) -> None:
     tally = [
         _(
             "{policy}: alarms {alarms:,}, retrainings {retrainings:,}",
-            policy=loads(policy),
+            policy=titled(policy),
             alarms=int(count.is_alarm),
             retrainings=int(count.is_retrained),
         )
@@ -132,7 +133,7 @@ def result(run: tracking.RunInfo) -> None:
 
 def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
     shown = {
-        _("Policy"): [str(loads(policy)) for policy in policies["policy"]],
+        _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
         _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
         _("Less than doing nothing"): ["–", *map(gain, policies.iloc[1:].itertuples())],
         _("Retrainings"): policies["retrainings"].map(number).to_list(),
@@ -196,7 +197,7 @@ def decided(decisions: pd.DataFrame) -> None:
             {
                 "window": shown["window"].to_list(),
                 "day": pd.to_datetime(shown["at"], unit="s").dt.date.to_list(),
-                "policy": [str(loads(policy)) for policy in shown["policy"]],
+                "policy": [str(titled(policy)) for policy in shown["policy"]],
                 "decision": [str(loads(title)) for title in shown["title"]],
                 "reasons": [str(loads(reasons)) for reasons in shown["reasons"]],
                 "trained": [trained(row) for row in shown.itertuples()],
