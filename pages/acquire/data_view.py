@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import pandas as pd
+import streamlit as st
 
 from core.data import data_charts, profile
-from core.platform import tracking
+from core.platform import project, tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, _, loads, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 VIEWS = {
-    "columns": "Columns",
-    "slices": "Over time and kind",
-    "court": "On the court",
-    "correlation": "Correlation",
-    "leakage": "Leakage",
+    "columns": Message("Columns"),
+    "slices": Message("Over time and kind"),
+    "court": Message("On the court"),
+    "correlation": Message("Correlation"),
+    "leakage": Message("Leakage"),
 }
+TYPES = {
+    "text": Message("text"),
+    "integer": Message("integer"),
+    "number": Message("number"),
+    "label": Message("label"),
+    "date": Message("date"),
+}
+DRAWN = {"hexagons": Message("Rates in hexagons"), "points": Message("Single rows")}
+FINDINGS = {
+    "recorded_after": Message("known too late"),
+    "identifier": Message("identifies rows"),
+    "constant": Message("constant"),
+    "too_good": Message("too good"),
+}
+
 SHOWN_POINTS = 1500
 
 
@@ -31,9 +47,9 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
         and not (view == "slices" and not spec.slices)
     ]
     view = st.segmented_control(
-        "View",
+        _("View"),
         offered,
-        format_func=VIEWS.__getitem__,
+        format_func=lambda view: str(VIEWS[view]),
         default="columns",
         required=True,
         key="view",
@@ -50,7 +66,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     else:
         kind = _kind(spec)
         if not _of(table("columns"), kind)["rows"].any():
-            st.info("There are no such rows in this data.")
+            st.info(_("There are no such rows in this data."))
         elif view == "columns":
             _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
         elif view == "slices":
@@ -60,14 +76,18 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     elements.run_link(run.run_id, "AquisicaoDados")
 
 
+def _capitalized(text: str) -> str:
+    return str(project.words(text)).capitalize()
+
+
 def _kind(spec: ProjectSpec) -> profile.Kind:
     names: dict[profile.Kind, str] = {
-        "development": spec.rows.development_name.capitalize(),
-        "production": spec.rows.production_name.capitalize(),
-        "all": "All rows",
+        "development": _capitalized(spec.rows.development_name),
+        "production": _capitalized(spec.rows.production_name),
+        "all": _("All rows"),
     }
     return st.segmented_control(
-        "Rows",
+        _("Rows"),
         list(names),
         format_func=names.__getitem__,
         default="development",
@@ -81,71 +101,83 @@ def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
     shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
     known = columns["rows"] - columns["missing"]
     shown = pd.DataFrame(
         {
             "column": columns["column"],
-            "type": columns["type"],
+            "type": [str(TYPES.get(name, name)) for name in columns["type"]],
             "missing": columns["missing"],
             "distinct": columns["distinct"],
             "positive": columns["column"].map(shares["positive"]),
             "negative": columns["column"].map(shares["negative"]),
             "auc_alone": columns["auc_alone"],
             "range": columns["low"].str.cat(columns["high"], sep=" … ").where(known > 0, "–"),
-            "mean": columns["mean"].map(lambda mean: f"{mean:.5g}" if mean == mean else "–"),
+            "mean": columns["mean"].map(lambda mean: number(mean, ".5g") if mean == mean else "–"),
             "usual": columns["usual"].str.cat(
-                columns["usual_share"].map(lambda share: f" ({share:.0%})" if share > 0 else "–")
+                columns["usual_share"].map(
+                    lambda share: f" ({number(share, '.0%')})" if share > 0 else "–"
+                )
             ),
-            "about": columns["about"],
+            "about": [str(project.words(about)) for about in columns["about"]],
         }
     )
     _balance(spec, bins[bins["column"] == spec.id])
     st.caption(
-        f"The small bars show how the {spec.positive} and the {spec.negative} rows lie over the "
-        "column's values."
+        _(
+            "The small bars show how the {positive} and the {negative} rows are distributed over "
+            "the column's values.",
+            positive=positive,
+            negative=negative,
+        )
     )
+    config = st.column_config
     st.dataframe(
         shown,
         hide_index=True,
         height="content",
         column_config={
-            "column": st.column_config.TextColumn("Column", pinned=True),
-            "type": "Type",
-            "missing": st.column_config.NumberColumn("Missing", format="localized"),
-            "distinct": st.column_config.NumberColumn("Distinct", format="localized"),
-            "positive": st.column_config.BarChartColumn(spec.positive.capitalize(), y_min=0),
-            "negative": st.column_config.BarChartColumn(spec.negative.capitalize(), y_min=0),
-            "auc_alone": st.column_config.NumberColumn(
-                "AUC alone",
+            "column": config.TextColumn(_("Column"), pinned=True),
+            "type": _("Type"),
+            "missing": config.NumberColumn(_("Missing"), format="localized"),
+            "distinct": config.NumberColumn(_("Distinct"), format="localized"),
+            "positive": config.BarChartColumn(positive.capitalize(), y_min=0),
+            "negative": config.BarChartColumn(negative.capitalize(), y_min=0),
+            "auc_alone": config.NumberColumn(
+                _("AUC alone"),
                 format="%.3f",
-                help="How well the column alone tells the classes apart, on the labelled rows: "
-                "0.5 is nothing, 1 is all. Empty with fewer than 100 of them.",
+                help=_(
+                    "How well the column alone separates the classes, on the labelled rows: 0.5 "
+                    "is not at all, 1 is perfectly. Empty with fewer than 100 of them."
+                ),
             ),
-            "range": "Range",
-            "mean": "Mean",
-            "usual": "Most frequent",
-            "about": "Meaning",
+            "range": _("Range"),
+            "mean": _("Mean"),
+            "usual": _("Most frequent"),
+            "about": _("Meaning"),
         },
     )
     names = [name for name in columns["column"] if name != spec.target]
     first = names.index(spec.features[0]) if spec.features[0] in names else 0
-    chosen = st.selectbox("A closer look at", names, index=first, key="look")
-    about = spec.columns[chosen].about
+    chosen = st.selectbox(_("A closer look at"), names, index=first, key="look")
+    about = str(project.words(spec.columns[chosen].about))
     column_bins = bins[bins["column"] == chosen]
     left, right = elements.side_by_side()
     with left:
-        st.markdown(f"**Where the {spec.positive} and the {spec.negative} lie**")
+        st.markdown(
+            _("**Distribution of {positive} and {negative}**", positive=positive, negative=negative)
+        )
         elements.chart(
             data_charts.class_density(
-                column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
+                column_bins, positive=positive, negative=negative, axis_title=about
             )
         )
         if (column_bins["start"] < column_bins["end"]).any():
-            st.caption("A few values far out, 0.2% at each end, are counted in the bins there.")
+            st.caption(_("Outliers, 0.2% at each end, are counted in the outermost bins."))
     with right:
-        st.markdown(f"**How often they were {spec.positive}**")
+        st.markdown(_("**Share {positive}**", positive=positive))
         _rate(spec, column_bins, about)
 
 
@@ -155,100 +187,95 @@ def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
         int(bins[name].sum()) for name in ("positive", "negative", "unlabelled")
     )
     known, rows = positive + negative, positive + negative + unlabelled
-    elements.figures(
-        [
-            ("Rows shown", f"{rows:,}", f"{known:,} with a label"),
-            (
-                spec.positive.capitalize(),
-                f"{positive / max(known, 1):.1%}",
-                f"{positive:,} of {known:,} labelled",
-            ),
-            (
-                spec.negative.capitalize(),
-                f"{negative / max(known, 1):.1%}",
-                f"{negative:,} of {known:,} labelled",
-            ),
-            ("Without label", f"{unlabelled:,}", f"{unlabelled / max(rows, 1):.1%} of the rows"),
-        ]
-    )
+    figures = [(_("Rows shown"), number(rows), _("{count:,} with a label", count=known))]
+    for name, count in ((spec.positive, positive), (spec.negative, negative)):
+        note = _("{count:,} of {known:,} labelled", count=count, known=known)
+        figures.append((_capitalized(name), number(count / max(known, 1), ".1%"), note))
+    share = unlabelled / max(rows, 1)
+    note = _("{share:.1%} of the rows", share=share)
+    figures.append((_("Without label"), number(unlabelled), note))
+    elements.figures(figures)
 
 
 def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     rates = profile.rates(column_bins)
     if rates.empty:
-        st.caption(f"No value has {profile.MIN_ROWS} labelled rows: nothing is to be told.")
+        st.caption(_("No value has {min_rows} labelled rows or more.", min_rows=profile.MIN_ROWS))
         return
     name = str(column_bins["column"].iloc[0])
-    number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
+    is_number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
     rows = column_bins["positive"].sum() + column_bins["negative"].sum()
     elements.chart(
         data_charts.make_rate_by(
             rates,
-            "middle" if number else "label",
+            "middle" if is_number else "label",
             axis_title=about,
             average=float(column_bins["positive"].sum() / rows),
-            rate_title=f"Share {spec.positive}",
+            rate_title=_("Share {positive}", positive=project.words(spec.positive)),
         )
     )
     st.caption(
-        f"Points with their 95% interval; values with fewer than {profile.MIN_ROWS} labelled rows "
-        "are left out."
+        _(
+            "Points with their 95% interval; values with fewer than {min_rows} labelled rows are "
+            "left out.",
+            min_rows=profile.MIN_ROWS,
+        )
     )
 
 
 def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     chosen = st.segmented_control(
-        "By", list(spec.slices), default=spec.slices[0], required=True, key="slice"
+        _("By"), list(spec.slices), default=spec.slices[0], required=True, key="slice"
     )
-    about = spec.columns[chosen].about
+    about = str(project.words(spec.columns[chosen].about))
     column_bins = bins[bins["column"] == chosen]
     column_bins = column_bins[column_bins[["positive", "negative", "unlabelled"]].sum(axis=1) > 0]
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**How many rows, and how many without label**")
+        st.markdown(_("**How many rows, and how many without label**"))
         elements.chart(
             data_charts.slice_bars(
-                column_bins, positive=spec.positive, negative=spec.negative, axis_title=about
+                column_bins, positive=positive, negative=negative, axis_title=about
             )
         )
     with right:
-        st.markdown(f"**How often they were {spec.positive}**")
+        st.markdown(_("**Share {positive}**", positive=positive))
         _rate(spec, column_bins, about)
 
 
 def _correlation(table: pd.DataFrame) -> None:
     if table.empty:
-        st.caption("No numeric column has more than one value among these rows.")
+        st.caption(_("No numeric column has more than one value among these rows."))
         return
     st.caption(
-        "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among these "
-        "rows are left out; figures below 0.1 are not written."
+        _(
+            "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among "
+            "these rows are left out; values below 0.1 are not written."
+        )
     )
     elements.chart(data_charts.correlation_map(table))
 
 
 def _leakage(suspects: pd.DataFrame) -> None:
     st.caption(
-        "Columns that know too much, or name rows instead of describing them. How well each column "
-        "alone tells the classes apart is measured on all labelled rows (0.5 is nothing, 1 is all)."
+        _(
+            "Columns that know too much, or identify rows instead of describing them. How well "
+            "each column alone separates the classes is measured on all labelled rows (0.5 is "
+            "not at all, 1 is perfectly)."
+        )
     )
     if suspects.empty:
-        st.success("No column looks suspicious.", icon=":material/verified:")
+        st.success(_("No column looks suspicious."), icon=":material/verified:")
         return
-    names = {
-        "recorded_after": "known too late",
-        "identifier": "names rows",
-        "constant": "constant",
-        "too_good": "too good",
-    }
     st.table(
         pd.DataFrame(
             {
-                "Column": suspects["feature"],
-                "Finding": suspects["finding"].map(names),
-                "AUC alone": suspects["auc_alone"].map("{:.3f}".format),
-                "What it means": suspects["text"].map(elements.plain),
+                _("Column"): suspects["feature"].to_list(),
+                _("Finding"): [str(FINDINGS[code]) for code in suspects["finding"]],
+                _("AUC alone"): [number(auc, ".3f") for auc in suspects["auc_alone"]],
+                _("What it means"): [elements.plain(str(loads(text))) for text in suspects["text"]],
             }
         ),
         hide_index=True,
@@ -257,15 +284,16 @@ def _leakage(suspects: pd.DataFrame) -> None:
 
 def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None:
     court = part(spec.name, "court")
+    positive = str(project.words(spec.positive))
     left, right = elements.side_by_side()
     with right:
         drawn = st.segmented_control(
-            "Draw",
-            ["hexagons", "points"],
+            _("Draw"),
+            list(DRAWN),
             default="hexagons",
             required=True,
             key="court-draw",
-            format_func={"hexagons": "Rates in hexagons", "points": "Single rows"}.__getitem__,
+            format_func=lambda kind: str(DRAWN[kind]),
         )
         only = {}
         for name in spec.slices:
@@ -275,9 +303,9 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
                 name,
                 values,
                 key=f"court-{name}",
-                placeholder="All",
+                placeholder=_("All"),
                 default=[value for value in usual if value in values],
-                help=spec.columns[name].about,
+                help=str(project.words(spec.columns[name].about)),
             )
             if chosen:
                 only[name] = chosen
@@ -285,23 +313,27 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
     rows, labelled, average = court.totals(gathered)
     with left:
         if spec.court is not None:
-            st.markdown(f"**{spec.court.title}**")
+            st.markdown(f"**{project.words(spec.court.title)}**")
         if gathered.empty:
-            st.info("No row has these values. Choose others.")
+            st.info(_("No row has these values. Choose others."))
         elif drawn == "hexagons":
             st.altair_chart(court.shot_chart(gathered, average), width="content")
         else:
             _points(spec, points, only, labelled)
     with right:
-        rate = f"{average:.1%} {spec.positive}" if average is not None else "no label"
-        elements.figures([("On the half court", f"{rows:,}", f"{labelled:,} labelled: {rate}")])
+        rate = f"{number(average, '.1%')} {positive}" if average is not None else _("no label")
+        note = _("{count:,} labelled: {rate}", count=labelled, rate=rate)
+        elements.figures([(_("On the half court"), number(rows), note)])
         st.caption(
-            "Rows from beyond the half court, or without one of these values, are not drawn."
+            _("Rows from beyond the half court, or without one of these values, are not drawn.")
         )
         if drawn == "hexagons":
             st.caption(
-                "Each hexagon gathers the rows from there: its size says how many, its colour how "
-                f"often they were {spec.positive}, against the average of the rows that are chosen."
+                _(
+                    "Each hexagon gathers the rows from there: its size shows how many, its colour "
+                    "the share {positive}, compared with the average of the chosen rows.",
+                    positive=positive,
+                )
             )
 
 
@@ -310,7 +342,12 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
         points = points[points[name].isin(values)]
     court = part(spec.name, "court")
     shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
-    st.altair_chart(
-        court.point_chart(shown, positive=spec.positive, negative=spec.negative), width="content"
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    st.altair_chart(court.point_chart(shown, positive=positive, negative=negative), width="content")
+    st.caption(
+        _(
+            "{count:,} of {labelled:,} labelled rows, drawn at random.",
+            count=len(shown),
+            labelled=labelled,
+        )
     )
-    st.caption(f"{len(shown):,} of {labelled:,} labelled rows, drawn at random.")

@@ -3,21 +3,16 @@
 from datetime import datetime
 
 import pandas as pd
+import streamlit as st
 
 from core.data import acquire, snapshots
-from core.platform import storage, tables, tracking
+from core.platform import project, storage, tables, tracking
+from core.platform.messages import _, n_, number, p_
 from pages.acquire import data_view
+from pages.acquire.sources import ORIGINS, SOURCES
 from pages.shared import code_snippets, csv_format, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
-SOURCES = {
-    "sample": "Built-in sample",
-    "download": "Download",
-    "folder": "Folder on this machine",
-    "upload": "Upload files",
-}
-CAME = {**SOURCES, "upload": "Upload", "folder": "Folder", "file": "File"}
 
 
 def source_form() -> bool:
@@ -30,9 +25,9 @@ def source_form() -> bool:
     }
     offered = [name for name in SOURCES if available[name]]
     source = st.segmented_control(
-        "Source",
+        _("Source"),
         offered,
-        format_func=SOURCES.__getitem__,
+        format_func=lambda name: str(SOURCES[name]),
         default="folder" if settings.raw_dir else offered[0],
         required=True,
         key="source",
@@ -47,7 +42,7 @@ def source_form() -> bool:
         values = draw[source]()
         # an ambiguous CSV format must be set first
         if st.button(
-            "Acquire",
+            _("Acquire"),
             type="primary",
             icon=":material/download:",
             key="acquire",
@@ -59,9 +54,9 @@ def source_form() -> bool:
 
 def send(source: str, values: dict) -> None:
     if source == "upload" and not values["uploads"]:
-        st.error("No file is chosen yet. Drop one or several files above.")
+        st.error(_("No file is chosen yet. Drop one or several files above."))
     elif source == "folder" and not values["files"]:
-        st.error("No file of the folder is chosen. Choose at least one.")
+        st.error(_("No file of the folder is chosen. Choose at least one."))
     else:
         if source == "upload":
             values["uploads"] = [staged(file).model_dump() for file in values["uploads"]]
@@ -70,20 +65,21 @@ def send(source: str, values: dict) -> None:
 
 def from_sample() -> dict:
     if spec.sample is not None:
-        st.caption(f"{spec.sample.about} Every figure that comes from them is marked.")
+        about = str(project.words(spec.sample.about))
+        st.caption(about + " " + _("All results from the sample are marked."))
     return {}
 
 
 def from_network() -> dict:
-    listed = "  \n".join(
-        f"`{download.url}` · {download.size / 1e6:.1f} MB" for download in spec.downloads
+    files = "  \n".join(
+        f"`{download.url}` · {megabytes(download.size)}" for download in spec.downloads
     )
-    st.caption(
-        "Each file is kept only if its size and its SHA-256 are those of the project file.  \n"
-        f"{listed}"
-    )
+    about = _("Each file is kept only if its size and its SHA-256 are those of the project file.")
+    st.caption(f"{about}  \n{files}")
     if settings.download_mirror:
-        st.caption(f"Taken from the mirror {settings.download_mirror} instead.")
+        st.caption(
+            _("Downloaded from the mirror {mirror} instead.", mirror=settings.download_mirror)
+        )
     return {}
 
 
@@ -93,7 +89,7 @@ def staged(file) -> storage.Upload:
 
 def from_upload() -> dict | None:
     files = st.file_uploader(
-        "CSV or parquet files with the project's columns, or a zip of them",
+        _("CSV or parquet files with the project's columns, or a zip of them"),
         type=["csv", "parquet", "zip"],
         accept_multiple_files=True,
         max_upload_size=settings.upload_limit_mb,
@@ -116,11 +112,11 @@ def from_upload() -> dict | None:
 def from_folder() -> dict | None:
     listed = {path.name: path.stat().st_size for path in tables.list_sources(settings.raw_dir)}
     chosen = st.multiselect(
-        f"Files in {settings.raw_dir}",
+        _("Files in {folder}", folder=settings.raw_dir),
         list(listed),
         default=list(listed),
-        format_func=lambda name: f"{name} ({listed[name] / 1e6:.1f} MB)",
-        help="The folder that COURTSIDE_RAW_DIR names.",
+        format_func=lambda name: f"{name} ({megabytes(listed[name])})",
+        help=_("The folder in COURTSIDE_RAW_DIR."),
         key="folder-files",
     )
     texts = [settings.raw_dir / name for name in chosen if name.lower().endswith(".csv")]
@@ -137,45 +133,58 @@ def from_folder() -> dict | None:
     return None if values is None else {"files": tuple(chosen), **values}
 
 
+def megabytes(size: float) -> str:
+    return f"{number(size / 1e6, '.1f')} MB"
+
+
 def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
     run = tracking.finished_run(settings, snapshot.run_id)
     size = sum(file.size for file in snapshot.files)
     of = run.metrics if run else {}
-    labels = f"{of['labels_missing']:,.0f} without label" if "labels_missing" in of else ""
+    labels = (
+        _("{count:,} without label", count=int(of["labels_missing"]))
+        if "labels_missing" in of
+        else ""
+    )
+    expected = _("{count} in the project", count=len(spec.columns))
     elements.figures(
         [
-            ("Rows", f"{snapshot.rows:,}", labels),
-            ("Columns", f"{snapshot.columns}", f"{len(spec.columns)} in the project"),
-            ("Files", f"{len(snapshot.files)}", f"{size / 1e6:.1f} MB"),
-            ("Digest", snapshot.id, elements.ago(snapshot.acquired_at)),
+            (_("Rows"), number(snapshot.rows), labels),
+            (_("Columns"), number(snapshot.columns), expected),
+            (_("Files"), number(len(snapshot.files)), megabytes(size)),
+            (_("Digest"), snapshot.id, str(elements.ago(snapshot.acquired_at))),
         ]
     )
-    names = ", ".join(file.name for file in snapshot.files)
+    names = elements.plain(", ".join(file.name for file in snapshot.files))
+    caption = f"{ORIGINS[snapshot.source]}: {names}."
     kept = next(
         (stored for stored in snapshots.listed(settings) if stored.digest == snapshot.digest), None
     )
-    again = (
-        f" The same bytes were brought in first {elements.ago(kept.acquired_at)}; they are kept "
-        "once."
-        if kept is not None and snapshot.acquired_at - kept.acquired_at > 1
-        else ""
-    )
-    st.caption(f"{CAME[snapshot.source]}: {elements.plain(names)}.{again}")
+    if kept is not None and snapshot.acquired_at - kept.acquired_at > 1:
+        ago = elements.ago(kept.acquired_at)
+        caption += " " + _("First acquired {ago}; the same bytes are kept once.", ago=ago)
+    st.caption(caption)
     elements.run_link(snapshot.run_id, "AquisicaoDados")
     if run is None:
-        st.info("The run that acquired these rows is not in this MLflow store. Acquire again.")
+        st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
         return None
     warnings = int(of.get("warnings", 0))
     if warnings:
         st.warning(
-            f"Validated: no errors, {warnings} warning{'s'[: warnings != 1]}. Warnings stop "
-            "nothing, but look at them."
+            n_(
+                "Validated: no errors, {count} warning. You can continue, but check it.",
+                "Validated: no errors, {count} warnings. You can continue, but check them.",
+                warnings,
+            )
         )
         elements.validation(settings, run.run_id)
     else:
         st.success(
-            "Validated: columns, types, ranges, allowed values, unique "
-            f"{spec.id}, labels, identities and repeated rows are as they should be.",
+            _(
+                "Validated: columns, types, ranges, allowed values, unique {id}, labels, "
+                "identities and repeated rows are as expected.",
+                id=spec.id,
+            ),
             icon=":material/verified:",
         )
     return run
@@ -183,18 +192,21 @@ def in_use(snapshot: snapshots.Snapshot) -> tracking.RunInfo | None:
 
 def history(snapshot: snapshots.Snapshot) -> None:
     listed = snapshots.listed(settings)
-    with st.expander(f"Snapshots ({len(listed)})", expanded=len(listed) > 1):
+    with st.expander(_("Snapshots ({count})", count=len(listed)), expanded=len(listed) > 1):
         st.caption(
-            "Raw data is never changed. Each acquisition is a snapshot, named by the SHA-256 of "
-            "its bytes; the same bytes are kept once."
+            _(
+                "Raw data never changes. Each acquisition is a snapshot, named by the SHA-256 of "
+                "its bytes; the same bytes are kept once."
+            )
         )
+        config = st.column_config
         st.dataframe(
             pd.DataFrame(
                 [
                     {
                         "current": "★" if stored.digest == snapshot.digest else "",
                         "id": stored.id,
-                        "source": CAME[stored.source],
+                        "source": str(ORIGINS[stored.source]),
                         "files": ", ".join(file.name for file in stored.files),
                         "rows": stored.rows,
                         "size": sum(file.size for file in stored.files) / 1e6,
@@ -210,31 +222,37 @@ def history(snapshot: snapshots.Snapshot) -> None:
             hide_index=True,
             height="content",
             column_config={
-                "current": st.column_config.TextColumn("Current", width="small"),
-                "id": "Snapshot",
-                "source": "Source",
-                "files": "Files",
-                "rows": st.column_config.NumberColumn("Rows", format="localized"),
-                "size": st.column_config.NumberColumn("Size", format="%.1f MB"),
-                "acquired": st.column_config.DatetimeColumn(
-                    "Acquired", format="YYYY-MM-DD HH:mm:ss"
-                ),
-                "sha256": st.column_config.TextColumn("SHA-256", width="small"),
-                "run": st.column_config.LinkColumn("Run", display_text="open"),
+                "current": config.TextColumn(_("Current"), width="small"),
+                "id": _("Snapshot"),
+                "source": _("Source"),
+                "files": _("Files"),
+                "rows": config.NumberColumn(_("Rows"), format="localized"),
+                "size": config.NumberColumn(_("Size"), format="%.1f MB"),
+                "acquired": config.DatetimeColumn(_("Acquired"), format="YYYY-MM-DD HH:mm:ss"),
+                "sha256": config.TextColumn("SHA-256", width="small"),
+                "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
             },
         )
         others = {
-            stored.id: f"{stored.id} · {CAME[stored.source]} · {stored.rows:,} rows · "
-            f"{elements.ago(stored.acquired_at)}"
+            stored.id: _(
+                "{snapshot} · {source} · {rows:,} rows · {ago}",
+                snapshot=stored.id,
+                source=ORIGINS[stored.source],
+                rows=stored.rows,
+                ago=elements.ago(stored.acquired_at),
+            )
             for stored in listed
             if stored.digest != snapshot.digest
         }
         if others:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 chosen = st.selectbox(
-                    "Another snapshot", list(others), format_func=others.__getitem__, key="snapshot"
+                    _("Another snapshot"),
+                    list(others),
+                    format_func=others.__getitem__,
+                    key="snapshot",
                 )
-                if st.button("Make current", icon=":material/restore:"):
+                if st.button(_("Make current"), icon=":material/restore:"):
                     make_current(chosen)
 
 
@@ -244,35 +262,37 @@ def make_current(snapshot_id: str) -> None:
 
 
 elements.header(
-    "Acquire",
-    "Bring in raw data, see that it is whole, and get to know it before anything is trained.",
+    _("Acquire"),
+    _("Import raw data, check it, and explore it before training."),
     is_sample=elements.current_is_sample(settings),
 )
 with elements.show_errors():
-    st.subheader("1. Source", anchor=False)
+    st.subheader(_("1. Source"), anchor=False)
     running = source_form()
     snapshot = snapshots.current(settings)
     if snapshot is None:
         if not running:
-            st.info("No raw data yet. Choose a source and press Acquire.")
+            st.info(_("No raw data yet. Choose a source and press Acquire."))
         code_snippets.panel(settings, "acquire")
         st.stop()
     elements.wait_for_store()
-    st.subheader("2. Raw data in use", anchor=False)
+    st.subheader(_("2. Raw data in use"), anchor=False)
     run = in_use(snapshot)
     history(snapshot)
     if run is not None and snapshot.rules != spec.digest:
         st.warning(
-            "The project file changed since this was acquired. Validate it again: the same bytes, "
-            "by today's rules."
+            _(
+                "The project file changed since this was acquired. Validate the same bytes again, "
+                "by today's rules."
+            )
         )
-        if st.button("Validate again", icon=":material/rule:"):
+        if st.button(_("Validate again"), icon=":material/rule:"):
             make_current(snapshot.id)
     elif run is not None:
-        st.subheader("3. What the data looks like", anchor=False)
+        st.subheader(_("3. What the data looks like"), anchor=False)
         data_view.draw(settings, spec, run)
     with st.container(horizontal=True):
         st.page_link(
-            "pages/prepare/page.py", label="Go to Prepare", icon=":material/arrow_forward:"
+            "pages/prepare/page.py", label=_("Go to Prepare"), icon=":material/arrow_forward:"
         )
 code_snippets.panel(settings, "acquire")

@@ -1,17 +1,21 @@
 """Alerts: open alerts, report schedules, rules and channels."""
 
+import streamlit as st
+
+from core.platform.messages import _
 from pages.alerts import alert_list, channel_form, rule_form, schedule_form
 from pages.shared import code_snippets, drafts, elements, set_aside_list
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold("alerts", "schedule-*", "channel-*")
 
 with elements.show_errors():
     elements.header(
-        "Alerts",
-        "Reports of the Monitor page open an alert when a check is bad for long enough, and clear "
-        "it when it is well again. A person acknowledges one, with a note.",
+        _("Alerts"),
+        _(
+            "Reports of the Monitor page open an alert when a check is bad for long enough, and "
+            "clear it when it is ok again. You acknowledge an alert, with a note."
+        ),
     )
     alert_list.standing(settings)
     set_aside_list.draw(settings, "alerts", "messages", "schedules", "jobs")

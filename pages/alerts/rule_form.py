@@ -2,87 +2,101 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+import streamlit as st
 
 from core.monitoring import alert_rules
 from core.monitoring.alerting import HOUR, Rule
 from core.platform.config import Settings
+from core.platform.messages import Message, _
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 SAVED = "rules-saved"
-COLUMNS = {
-    "is_on": st.column_config.CheckboxColumn("On", default=True, width="small"),
-    "name": st.column_config.TextColumn("Name", required=True, max_chars=80),
-    "pattern": st.column_config.TextColumn(
-        "Watches",
-        required=True,
-        max_chars=200,
-        help="A code of a check, * for any text: psi.*, roc_auc. Or a group: performance, input, "
-        "output, support. Or verdict: the report as a whole.",
-    ),
-    "level": st.column_config.SelectboxColumn(
-        "From",
-        options=["warning", "alert"],
-        default="alert",
-        required=True,
-        help="The mildest verdict that counts.",
-    ),
-    "raise_after": st.column_config.NumberColumn(
-        "Opens after",
-        min_value=1,
-        max_value=50,
-        step=1,
-        default=1,
-        required=True,
-        help="Reports in a row that find it.",
-    ),
-    "clear_after": st.column_config.NumberColumn(
-        "Clears after",
-        min_value=1,
-        max_value=50,
-        step=1,
-        default=2,
-        required=True,
-        help="Reports in a row that find it ok.",
-    ),
-    "quiet_hours": st.column_config.NumberColumn(
-        "Quiet hours",
-        min_value=0.0,
-        max_value=8760.0,
-        default=24.0,
-        required=True,
-        help="After it was told, how long the same check is not told of again.",
-    ),
-}
+LEVELS = {"warning": Message("warning"), "alert": Message("alert")}
+COLUMNS = ("is_on", "name", "pattern", "level", "raise_after", "clear_after", "quiet_hours")
 
 
 @elements.show_errors()
 def section(settings: Settings) -> None:
     """Draw the rules and save changes."""
-    st.subheader("Rules", anchor=False)
+    st.subheader(_("Rules"), anchor=False)
     st.markdown(
-        "The first rule that is on and names a check decides about it. An alert opens and clears "
-        "only after so many reports in a row, so that a figure that swings about its limit does "
-        "not ring each time; a check that cannot be judged changes nothing. With level *alert*, a "
-        "*warning* neither opens nor clears."
+        _(
+            "The first rule that is on and matches a check decides about it. An alert opens "
+            "and clears only after so many reports in a row, so that a value that swings "
+            "around its limit does not alert each time; a check that cannot be judged "
+            "changes nothing. With level *alert*, a *warning* neither opens nor clears."
+        )
     )
     kept = alert_rules.load(settings)
     edited = st.data_editor(
         _as_table(kept),
-        column_config=COLUMNS,
+        column_config=_columns(),
         num_rows="dynamic",
         hide_index=True,
         width="stretch",
         key="rules",
     )
-    if st.button("Save the rules", icon=":material/save:", key="save-rules"):
+    if st.button(_("Save the rules"), icon=":material/save:", key="save-rules"):
         with elements.show_errors():
             alert_rules.save(settings, _as_rules(edited))
             st.session_state[SAVED] = True
             st.rerun()
     if st.session_state.pop(SAVED, False):
-        st.success("Saved. They hold from the next report on.", icon=":material/check:")
+        st.success(_("Saved. They apply from the next report on."), icon=":material/check:")
+
+
+def _columns() -> dict[str, Any]:
+    config = st.column_config
+    return {
+        "is_on": config.CheckboxColumn(_("On"), default=True, width="small"),
+        "name": config.TextColumn(_("Name"), required=True, max_chars=80),
+        "pattern": config.TextColumn(
+            _("Watches"),
+            required=True,
+            max_chars=200,
+            help=_(
+                "A code of a check, * for any text: psi.*, roc_auc. Or a group: performance, "
+                "input, output, support. Or verdict: the report as a whole."
+            ),
+        ),
+        "level": config.SelectboxColumn(
+            _("Level"),
+            options=list(LEVELS),
+            default="alert",
+            required=True,
+            format_func=lambda level: str(LEVELS[level]),
+            help=_("The mildest verdict that counts."),
+        ),
+        "raise_after": config.NumberColumn(
+            _("Opens after"),
+            min_value=1,
+            max_value=50,
+            step=1,
+            default=1,
+            required=True,
+            help=_("Reports in a row in which the check is at this level."),
+        ),
+        "clear_after": config.NumberColumn(
+            _("Clears after"),
+            min_value=1,
+            max_value=50,
+            step=1,
+            default=2,
+            required=True,
+            help=_("Reports in a row in which the check is ok."),
+        ),
+        "quiet_hours": config.NumberColumn(
+            _("Quiet hours"),
+            min_value=0.0,
+            max_value=8760.0,
+            default=24.0,
+            required=True,
+            help=_("How long no further message is sent about the same check."),
+        ),
+    }
 
 
 def _as_table(rules: list[Rule]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import streamlit as st
 from pydantic import ValidationError
 
 from core.jobs import jobs, schedules
@@ -10,34 +11,47 @@ from core.monitoring import monitor
 from core.platform import clock, config
 from core.platform.config import Settings
 from core.platform.errors import InputError
+from core.platform.messages import Message, _
 from pages.alerts.alert_list import moment
 from pages.shared import elements
-from pages.shared.bilingual import st
 
-UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
-WINDOWS = {"scoring": "The newest scored rows", "log": "The last predictions of the log"}
+UNITS = {
+    "minutes": (60, Message("minutes")),
+    "hours": (3600, Message("hours")),
+    "days": (86400, Message("days")),
+}
+KINDS = {"interval": Message("Every so often"), "cron": Message("At times of the day")}
+WINDOWS = {
+    "scoring": Message("The newest scored rows"),
+    "log": Message("The last predictions of the log"),
+}
 ENDED = {
-    "done": ":green-badge[done]",
-    "failed": ":red-badge[failed]",
-    "cancelled": ":gray-badge[cancelled]",
-    "running": ":blue-badge[running]",
-    "queued": ":blue-badge[waiting]",
+    "done": Message(":green-badge[done]"),
+    "failed": Message(":red-badge[failed]"),
+    "cancelled": Message(":gray-badge[cancelled]"),
+    "running": Message(":blue-badge[running]"),
+    "queued": Message(":blue-badge[waiting]"),
 }
 
 
 def section(settings: Settings) -> None:
     """Draw the schedules, and the form for a new one."""
-    st.subheader("Schedule", anchor=False)
+    st.subheader(_("Schedule"), anchor=False)
     st.markdown(
-        "Reports by themselves, one at a time: a time that comes while the last report is still "
-        "made is skipped. **While the app is closed nothing runs**, unless the schedule goes on "
-        "without it; what was missed is made up for once."
+        _(
+            "Automatic reports, one at a time: a time that comes while the last report is still "
+            "running is skipped. **While the app is closed nothing runs**, unless the schedule "
+            "goes on without it; missed reports are made up for once."
+        )
     )
     if settings.clock_speed != 1:
         st.info(
-            f"The clock of schedules and alerts runs {settings.clock_speed:,g} times as fast as "
-            f"real time (COURTSIDE_CLOCK_SPEED): an hour passes in "
-            f"{clock.real_seconds(settings, 3600):,.3g} seconds.",
+            _(
+                "The clock of schedules and alerts runs {speed:,g} times as fast as real "
+                "time (COURTSIDE_CLOCK_SPEED): an hour passes in {seconds:,.3g} seconds.",
+                speed=settings.clock_speed,
+                seconds=clock.real_seconds(settings, 3600),
+            ),
             icon=":material/fast_forward:",
         )
     _listed(settings)
@@ -53,7 +67,7 @@ def _listed(settings: Settings) -> None:
         if scheduled.schedule.step == "monitor"
     ]
     if not timetable:
-        st.caption("No schedule yet: a report is made when somebody presses Monitor.")
+        st.caption(_("No schedule yet: a report is made when somebody presses Monitor."))
     newest = jobs.latest(settings, "monitor", limit=200) if timetable else []
     for scheduled in timetable:
         _schedule(
@@ -68,54 +82,62 @@ def _of(job: jobs.Job) -> str | None:
 
 def _schedule(settings: Settings, scheduled: Scheduled, runs: list[jobs.Job]) -> None:
     schedule = scheduled.schedule
-    now = clock.now(settings)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.toggle(
-                "On",
+                _("On"),
                 value=schedule.is_on,
                 key=f"on-{schedule.name}-{schedule.is_on}",
                 on_change=_turn,
                 args=(settings, schedule),
             )
-            window = schedule.options.get("window", "scoring")
-            what = WINDOWS.get(window, window).lower()
-            if schedule.options.get("last"):
-                what = f"the last {schedule.options['last']:,} predictions of the log"
-            stays = ", also without the app" if schedule.stays else ""
-            st.markdown(
-                f"**{elements.plain(schedule.name)}**: "
-                f"{elements.plain(schedules.in_words(schedule))}, {what}{stays}.",
-                width=560,
-            )
+            parts = [elements.plain(str(schedules.in_words(schedule))), _rows(schedule)]
+            if schedule.stays:
+                parts.append(_("also without the app"))
+            st.markdown(f"**{elements.plain(schedule.name)}**: {', '.join(parts)}.", width=560)
             st.button(
-                "Remove",
+                _("Remove"),
                 icon=":material/delete:",
                 key=f"remove-{schedule.name}",
                 on_click=_remove,
                 args=(settings, schedule.name),
             )
-        remarks = []
-        if schedule.is_on:
-            ahead = scheduled.next_at - now
-            when = f"in {elements.length(ahead)}" if ahead > 0 else "now"
-            remarks.append(f"Next report {when} ({moment(scheduled.next_at)})")
-        else:
-            remarks.append("Off: no report by itself")
-        remarks.append(f"Reports so far: {scheduled.runs:,}")
-        if scheduled.skipped:
-            remarks.append(f"{scheduled.skipped:,} skipped, since the last was still being made")
-        st.markdown(":small[" + " · ".join(remarks) + ".]")
+        st.markdown(f":small[{' · '.join(_remarks(settings, scheduled))}.]")
         if scheduled.problem:
-            st.error(elements.plain(scheduled.problem), icon=":material/error:")
+            st.error(elements.plain(str(scheduled.problem)), icon=":material/error:")
         for job in runs[:3]:
             with st.container(horizontal=True, vertical_alignment="center"):
-                why = f": {elements.plain(job.error)}" if job.error else ""
+                why = f": {elements.plain(str(job.error))}" if job.error else ""
                 st.markdown(
                     f"{ENDED[job.status]} :small[{elements.ago(job.created)}{why}]", width="content"
                 )
                 if job.run_id:
-                    elements.run_link(job.run_id, "Report")
+                    elements.run_link(job.run_id, _("Report"))
+
+
+def _rows(schedule: Schedule) -> str:
+    if last := schedule.options.get("last"):
+        return _("the last {count:,} predictions of the log", count=last)
+    if schedule.options.get("window", "scoring") == "scoring":
+        return _("the newest scored rows")
+    return _("the last predictions of the log")
+
+
+def _remarks(settings: Settings, scheduled: Scheduled) -> list[str]:
+    remarks = [_("Off: no automatic report")]
+    if scheduled.schedule.is_on:
+        ahead, at = scheduled.next_at - clock.now(settings), moment(scheduled.next_at)
+        remarks = [
+            _("Next report in {duration} ({at})", duration=elements.length(ahead), at=at)
+            if ahead > 0
+            else _("Next report now ({at})", at=at)
+        ]
+    remarks.append(_("Reports so far: {count:,}", count=scheduled.runs))
+    if scheduled.skipped:
+        remarks.append(
+            _("{count:,} skipped, since the last was still running", count=scheduled.skipped)
+        )
+    return remarks
 
 
 @elements.show_errors()
@@ -129,39 +151,51 @@ def _remove(settings: Settings, name: str) -> None:
 
 
 def _form(settings: Settings) -> None:
-    with st.expander("Set a schedule", icon=":material/add_alarm:"):
+    with st.expander(_("Set a schedule"), icon=":material/add_alarm:"):
         kind = st.segmented_control(
-            "When",
-            ["interval", "cron"],
+            _("When"),
+            list(KINDS),
             default="interval",
             key="schedule-kind",
-            format_func={"interval": "Every so often", "cron": "At times of the day"}.__getitem__,
+            format_func=lambda kind: str(KINDS[kind]),
         )
         window = st.selectbox(
-            "Which rows", list(WINDOWS), format_func=WINDOWS.__getitem__, key="schedule-window"
+            _("Which rows"),
+            list(WINDOWS),
+            format_func=lambda window: str(WINDOWS[window]),
+            key="schedule-window",
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            name = st.text_input("Name", "Monitoring", max_chars=80, width=220, key="schedule-name")
+            name = st.text_input(
+                _("Name"), _("Monitoring"), max_chars=80, width=220, key="schedule-name"
+            )
             if kind == "cron":
                 cron = st.text_input(
-                    "Minute, hour, day, month, day of the week (UTC)",
+                    _("Minute, hour, day, month, day of the week (UTC)"),
                     "0 6 * * *",
                     key="schedule-cron",
                     width=320,
-                    help="As in cron: `0 6 * * 1` is Mondays at 6, `*/15 * * * *` each quarter "
-                    "of an hour. Sunday is 0.",
+                    help=_(
+                        "As in cron: `0 6 * * 1` is Mondays at 6, `*/15 * * * *` every quarter of "
+                        "an hour. Sunday is 0."
+                    ),
                 )
                 times = {"cron": cron}
             else:
-                count = st.number_input("Every", 1, 1000, 1, width=140, key="schedule-count")
+                count = st.number_input(_("Every"), 1, 1000, 1, width=140, key="schedule-count")
                 unit = st.segmented_control(
-                    "Unit", list(UNITS), default="days", required=True, key="schedule-unit"
+                    _("Unit"),
+                    list(UNITS),
+                    default="days",
+                    required=True,
+                    key="schedule-unit",
+                    format_func=lambda unit: str(UNITS[unit][1]),
                 )
-                times = {"every_seconds": count * UNITS[unit]}
+                times = {"every_seconds": count * UNITS[unit][0]}
             last = None
             if window == "log":
                 last = st.number_input(
-                    "Predictions",
+                    _("Predictions"),
                     monitor.MIN_ROWS,
                     1_000_000,
                     2000,
@@ -170,12 +204,14 @@ def _form(settings: Settings) -> None:
                     key="schedule-last",
                 )
         stays = st.checkbox(
-            "Go on without the app",
+            _("Go on without the app"),
             key="schedule-stays",
-            help="The background worker then stays when the app is closed, for as long as "
-            "this schedule is on. After a restart of the machine, open the app once.",
+            help=_(
+                "The background worker then keeps running when the app is closed, for as long as "
+                "this schedule is on. After a restart of the machine, open the app once."
+            ),
         )
-        sent = st.button("Save the schedule", icon=":material/save:")
+        sent = st.button(_("Save the schedule"), icon=":material/save:")
         if sent:
             with elements.show_errors():
                 options = _options(window, last, name)

@@ -8,65 +8,78 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from core.monitoring import evidently_report, report_html, report_tables
 from core.monitoring.records import ReportRun
-from core.platform import tracking
+from core.platform import messages, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _, n_
 from pages.shared import elements, report_view
-from pages.shared.bilingual import st
 
 HALF = 640
 FIGURES = ("probability", "psi", "reliability", "slices")
 SLICE_COLUMNS = ("column", "value", "rows", "base_rate", "mean_probability", "gap", "low", "high")
 LINKS = {
-    "labels": ("pages/predictions/page.py", "Bring labels", ":material/label:"),
-    "score": ("pages/score/page.py", "Score more rows", ":material/target:"),
-    "retrain": ("pages/retrain/page.py", "Go to Retrain", ":material/autorenew:"),
-    "prepare": ("pages/prepare/page.py", "Choose other rows", ":material/filter_alt:"),
-    "acquire": ("pages/acquire/page.py", "Look at the raw data", ":material/download:"),
-    "registry": ("pages/registry/page.py", "Choose a threshold", ":material/inventory_2:"),
+    "labels": ("pages/predictions/page.py", Message("Bring labels"), ":material/label:"),
+    "score": ("pages/score/page.py", Message("Score more rows"), ":material/target:"),
+    "retrain": ("pages/retrain/page.py", Message("Go to Retrain"), ":material/autorenew:"),
+    "prepare": ("pages/prepare/page.py", Message("Choose other rows"), ":material/filter_alt:"),
+    "acquire": ("pages/acquire/page.py", Message("Look at the raw data"), ":material/download:"),
+    "registry": ("pages/registry/page.py", Message("Choose a threshold"), ":material/inventory_2:"),
 }
 
 
 def show(settings: Settings, run: tracking.RunInfo) -> None:
     """State what to do next, with links to the pages for it."""
-    st.subheader("What to do", anchor=False)
-    st.markdown(f"**{elements.plain(ReportRun.of(run).verdict_todo)}**")
+    st.subheader(_("What to do"), anchor=False)
+    st.markdown(f"**{elements.plain(str(ReportRun.of(run).verdict_todo))}**")
     for name, why in _reasons(settings, run):
         page, label, icon = LINKS[name]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link(page, label=label, icon=icon, width=200)
+            st.page_link(page, label=str(label), icon=icon, width=200)
             st.markdown(why, width=HALF)
 
 
 def _reasons(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
     """Return what helps with this verdict, the most important first, and why."""
     code = ReportRun.of(run).verdict or "unknown"
-    missing = run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0)
+    missing = int(run.metrics.get("rows_current", 0) - run.metrics.get("rows_labelled", 0))
     labels = (
         "labels",
-        f"{missing:,.0f} of these rows have no label; only labels say whether the model is right.",
+        n_(
+            "{count:,} of these rows has no label; only labels show whether the model is right.",
+            "{count:,} of these rows have no label; only labels show whether the model is right.",
+            missing,
+        ),
     )
     reasons: list[tuple[str, str]] = []
     if code in ("does_not_fit", "no_skill"):
         reasons = [
-            ("retrain", "Start a challenger on newer labelled rows; it waits for your promotion."),
-            ("prepare", "Take rows such as these into the training set, then train again."),
+            (
+                "retrain",
+                _("Train a challenger on newer labelled rows; it waits for your promotion."),
+            ),
+            ("prepare", _("Add rows such as these to the training set, then train again.")),
         ]
     elif code == "investigate":
-        reasons = [("acquire", "See in the raw data what came in differently, and since when.")]
+        reasons = [("acquire", _("See in the raw data what changed, and since when."))]
         reasons += [labels] if missing else []
     elif code == "watch":
-        reasons = [("score", "More rows make the intervals narrower; then press Monitor again.")]
+        reasons = [("score", _("More rows make the intervals narrower; then press Monitor again."))]
         reasons += [labels] if missing else []
     elif code in ("unknown", "cannot_tell"):
         reasons = [labels]
     else:
-        reasons = [("score", "Press Monitor again when new rows were scored.")]
+        reasons = [("score", _("Press Monitor again when new rows were scored."))]
     if _is_at_threshold(settings, run):
-        reasons.append(("registry", "Its labels fail at the threshold; the probabilities may not."))
+        reasons.append(
+            (
+                "registry",
+                _("Its predicted classes fail at the threshold; the probabilities may not."),
+            )
+        )
     return reasons
 
 
@@ -83,10 +96,17 @@ def _is_at_threshold(settings: Settings, run: tracking.RunInfo) -> bool:
 def files(settings: Settings, run: tracking.RunInfo) -> None:
     """Offer the report as a self-contained page, as JSON, and evidently's beside it."""
     name = f"monitoring_{run.run_id[:12]}"
+    # a file is built after this visit's script has ended
+    language = messages.current()
+
+    def in_this_language() -> bytes:
+        with messages.speaking(language):
+            return as_html(settings, run)
+
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            "Report (HTML)",
-            lambda: as_html(settings, run),
+            _("Report (HTML)"),
+            in_this_language,
             file_name=f"{name}.html",
             mime="text/html",
             icon=":material/download:",
@@ -94,7 +114,7 @@ def files(settings: Settings, run: tracking.RunInfo) -> None:
             key="html",
         )
         st.download_button(
-            "Report (JSON)",
+            _("Report (JSON)"),
             lambda: as_json(settings, run),
             file_name=f"{name}.json",
             mime="application/json",
@@ -105,7 +125,7 @@ def files(settings: Settings, run: tracking.RunInfo) -> None:
         beside = _evidently(settings, settings.mlflow_uri, run.run_id)
         if beside:
             st.download_button(
-                "Evidently's report (HTML)",
+                _("Evidently's report (HTML)"),
                 Path(beside).read_bytes,
                 file_name=f"evidently_{run.run_id[:12]}.html",
                 mime="text/html",
@@ -115,10 +135,13 @@ def files(settings: Settings, run: tracking.RunInfo) -> None:
             )
     if not beside:
         note = (
-            "Evidently is installed; the next report keeps its own beside it."
+            _("Evidently is installed; the next report keeps its own beside it.")
             if evidently_report.available()
-            else f"For evidently's report beside ours, run `{evidently_report.INSTALL}`, start the "
-            "app anew and press Monitor."
+            else _(
+                "For evidently's report beside ours, run `{command}`, restart the app and "
+                "press Monitor.",
+                command=evidently_report.INSTALL,
+            )
         )
         st.caption(note)
 
@@ -128,7 +151,7 @@ def as_json(settings: Settings, run: tracking.RunInfo) -> bytes:
     report = report_view.document(settings, settings.mlflow_uri, run.run_id) or _report_of(
         settings, run
     )
-    return json.dumps(report, indent=2, default=str).encode()
+    return json.dumps(messages.to_data(report), indent=2, default=str).encode()
 
 
 def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
@@ -143,15 +166,18 @@ def as_html(settings: Settings, run: tracking.RunInfo) -> bytes:
     tables = {}
     if checks is not None:
         moved = report_tables.by_column(checks)
-        tables["The columns, the worst first"] = moved.drop(columns=["text", "todo"])
+        tables[_("The columns, the worst first")] = moved.drop(columns=["text", "todo"])
     slices = report_view.stored_table(settings, store, run.run_id, "slices")
     if slices is not None and len(slices):
         worst = report_view.of_current(slices).reindex(columns=list(SLICE_COLUMNS))
-        tables["The worst slices of the current rows"] = worst.head(report_view.WORST_SLICES)
+        worst = worst.head(report_view.WORST_SLICES)
+        tables[_("The worst slices of the current rows")] = worst
     confusion = report_view.stored_table(settings, store, run.run_id, "confusion")
     if confusion is not None and len(confusion):
-        tables["Labels at the threshold, current rows"] = report_view.of_current(confusion)
-    report = _report_of(settings, run) | report_view.document(settings, store, run.run_id)
+        of_current = report_view.of_current(confusion)
+        tables[_("Labels at the threshold, current rows")] = of_current
+    stored = messages.from_data(report_view.document(settings, store, run.run_id))
+    report = _report_of(settings, run) | stored
     return report_html.render(
         report, checks if checks is not None else pd.DataFrame(), figures, tables
     ).encode()

@@ -7,39 +7,43 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 from core.data import snapshots
 from core.monitoring import monitor, report_tables
-from core.platform import tracking
+from core.platform import messages, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import NotReadyError
+from core.platform.messages import Message, _, n_, p_
 from core.platform.project import ProjectSpec
 from core.predictions_log import predictions
 from pages.shared import elements, report_view
-from pages.shared.bilingual import st
 
 WINDOWS = {
-    "scoring": "A scoring",
-    "last": "Newest rows",
-    "time": "A time",
-    "slice": "A slice",
-    "test": "The test set itself",
+    "scoring": Message("A scoring"),
+    "last": Message("Newest rows"),
+    "time": Message("A period"),
+    "slice": Message("A slice"),
+    "test": Message("The test set itself"),
 }
 ABOUT = {
-    "scoring": "All rows of one scoring run.",
-    "last": "The newest predictions of the log, however they were asked for.",
-    "time": "The predictions of the log that were asked for in a time.",
-    "slice": "The predictions of the log whose rows have chosen values.",
-    "test": "The test set of the model against its training set: a trial of the checks themselves. "
-    "Where both are drawn from the same rows, all must be ok.",
+    "scoring": Message("All rows of one scoring run."),
+    "last": Message("The newest predictions of the log, from any source."),
+    "time": Message("The predictions of the log from a period."),
+    "slice": Message("The predictions of the log for rows with chosen values."),
+    "test": Message(
+        "The test set of the model against its training set: a trial of the checks "
+        "themselves. Where both are drawn from the same rows, all must be ok."
+    ),
 }
 ENDS = {
-    "warning_low": "Warning below",
-    "warning_high": "Warning above",
-    "alert_low": "Alert below",
-    "alert_high": "Alert above",
+    "warning_low": Message("Warning below"),
+    "warning_high": Message("Warning above"),
+    "alert_low": Message("Alert below"),
+    "alert_high": Message("Alert above"),
 }
-ALL = "All"
+# choices of a source and of a version; a version is a number
+ALL, CHAMPION = "*", "champion"
 
 
 def ask(
@@ -54,16 +58,16 @@ def ask(
     kinds = [kind for kind in WINDOWS if kind != "slice" or spec.slices]
     default = "scoring" if scorings else "last" if tallies else "test"
     kind = st.segmented_control(
-        "Rows to compare",
+        _("Rows to compare"),
         kinds,
         default=default,
         required=True,
-        format_func=WINDOWS.__getitem__,
+        format_func=lambda kind: str(WINDOWS[kind]),
         key="window",
     )
     # a container keeps what follows in its state, open or not, when the window changes
     with st.container():
-        st.caption(ABOUT[kind])
+        st.caption(str(ABOUT[kind]))
         chosen = _window(settings, spec, kind, scorings, tallies)
     chosen |= _limits(settings, last, before)
     return chosen
@@ -77,18 +81,18 @@ def _window(
     tallies: list[predictions.Tally],
 ) -> dict[str, Any]:
     if kind == "scoring":
-        names = {
-            scoring.run_id: f"{scoring.rows:,} rows ({scoring.source}), {scoring.labels:,} "
-            f"labelled, version {scoring.version}, {elements.ago(scoring.scored_at)}"
-            + (", sample" if scoring.is_sample else "")
-            for scoring in scorings
-        }
+        names = {scoring.run_id: _name(scoring) for scoring in scorings}
         if not names:
-            st.info(f"No scoring of {monitor.MIN_ROWS} rows or more. Choose other rows.")
+            st.info(
+                _(
+                    "No scoring of {min_rows} rows or more. Choose other rows.",
+                    min_rows=monitor.MIN_ROWS,
+                )
+            )
             return {}
         linked = st.query_params.get("scoring", "")  # of a link on Score
         run_id = st.selectbox(
-            "Scored rows",
+            _("Scored rows"),
             list(names),
             format_func=names.get,
             key="scoring",
@@ -101,15 +105,17 @@ def _window(
     if kind == "last":
         options["last"] = int(
             st.number_input(
-                "Rows", monitor.MIN_ROWS, 1_000_000, 2000, step=100, width=160, key="last"
+                _("Rows"), monitor.MIN_ROWS, 1_000_000, 2000, step=100, width=160, key="last"
             )
         )
     elif kind == "time":
         today = date.today()
         with st.container(horizontal=True):
-            since = st.date_input("From", today - timedelta(days=7), width=160, key="since")
+            since = st.date_input(
+                p_("date", "From"), today - timedelta(days=7), width=160, key="since"
+            )
             until = st.date_input(
-                "To the end of", today, width=160, key="until", help="Days are those of UTC."
+                _("To the end of"), today, width=160, key="until", help=_("Days are in UTC.")
             )
         if isinstance(since, date) and isinstance(until, date):
             options["since"] = f"{since.isoformat()}T00:00:00+00:00"
@@ -122,19 +128,31 @@ def _window(
     return options | _whose(tallies)
 
 
+def _name(scoring: predictions.Scoring) -> str:
+    name = _(
+        "{rows:,} rows ({source}), {labels:,} labelled, version {version}, {ago}",
+        rows=scoring.rows,
+        source=scoring.source,
+        labels=scoring.labels,
+        version=scoring.version,
+        ago=elements.ago(scoring.scored_at),
+    )
+    return name + ", " + _("sample") if scoring.is_sample else name
+
+
 def _slice(settings: Settings, spec: ProjectSpec) -> dict[str, tuple[str, ...]]:
     counts = values(settings)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        column = st.selectbox("Column", list(spec.slices), width=200, key="slice-column")
+        column = st.selectbox(_("Column"), list(spec.slices), width=200, key="slice-column")
         offered = list(counts.get(column, {}))
         chosen = st.multiselect(
-            "Values",
+            _("Values"),
             offered,
             key=f"slice-{column}",
             width=420,
             accept_new_options=not offered,
-            help=spec.columns[column].about,
-            placeholder="Choose one or more",
+            help=str(project.words(spec.columns[column].about)),
+            placeholder=_("Choose one or more"),
         )
     return {column: tuple(chosen)} if chosen else {}
 
@@ -158,19 +176,26 @@ def _whose(tallies: list[predictions.Tally], *, is_source: bool = True) -> dict[
     with st.container(horizontal=True):
         if is_source:
             sources = sorted({tally.source for tally in tallies})
-            source = st.selectbox("Source", [ALL, *sources], width=200, key="source")
+            source = st.selectbox(
+                _("Source"),
+                [ALL, *sources],
+                width=200,
+                key="source",
+                format_func=lambda source: _("All") if source == ALL else source,
+            )
             options |= {"source": source} if source != ALL else {}
         versions = sorted(
             {tally.version for tally in tallies}, key=lambda number: (len(number), number)
         )
         version = st.selectbox(
-            "Version",
-            ["The champion", *versions],
+            _("Version"),
+            [CHAMPION, *versions],
             width=200,
             key="version",
-            help="A report is of one version: its own reference stands against its own answers.",
+            format_func=lambda version: _("The champion") if version == CHAMPION else version,
+            help=_("A report covers one version and compares it with its own reference."),
         )
-        options |= {"version": version} if version != "The champion" else {}
+        options |= {"version": version} if version != CHAMPION else {}
     return options
 
 
@@ -179,47 +204,55 @@ def _limits(
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     set_before = before.get("limits") or {}
-    with st.expander(f"Limits{f': {len(set_before)} set by a person' if set_before else ''}"):
+    heading = (
+        n_("Limits: {count} set by a person", "Limits: {count} set by a person", len(set_before))
+        if set_before
+        else _("Limits")
+    )
+    with st.expander(heading):
         target = st.number_input(
-            "False alarms, at most (% of windows like the reference)",
+            _("False alarms, at most (% of windows like the reference)"),
             0.1,
             20.0,
             min(max(100 * float(before.get("false_alarms") or 0.01), 0.1), 20.0),
             0.1,
             key="false-alarms",
             width=360,
-            help="Limits are learned so that of windows of fresh rows in which nothing has changed "
-            "at most so many raise an alert. A lower share sees real changes later.",
+            help=_(
+                "Limits are learned so that at most this share of windows of new rows, in which "
+                "nothing has changed, raises an alert. A lower share detects real changes later."
+            ),
         )
         share = round(target / 100, 5)
         options |= {"false_alarms": share} if share != 0.01 else {}
         if last is None:
-            st.caption("The first report shows the limits; then you can set your own here.")
+            st.caption(_("The first report shows the limits; then you can set your own here."))
             return options
         checks = report_view.checks_of(settings, settings.mlflow_uri, last.run_id)
         if checks is None:
             return options
         st.caption(
-            "Fill in what shall hold instead of what is learned, in the check's own unit; leave "
-            "the rest empty. What you set stays for the next reports."
+            _(
+                "Enter limits to use instead of the learned ones, in the check's own unit; "
+                "leave the rest empty. They apply to the next reports too."
+            )
         )
-        shown = editable(checks, set_before)
+        number = st.column_config.NumberColumn
         edited = st.data_editor(
-            shown,
+            editable(checks, set_before),
             hide_index=True,
             width="stretch",
             height=320,
             key=f"limits-{last.run_id}",
-            disabled=["code", "Check", "Value", "Now"],
-            placeholder="learned",
-            column_order=["Check", *ENDS.values(), "Value", "Now"],
+            disabled=["code", "title", "value", "threshold"],
+            placeholder=_("learned"),
             column_config={
-                "Check": st.column_config.TextColumn(pinned=True, width="medium"),
-                "Value": st.column_config.NumberColumn("Last value", format="%.4f"),
-                "Now": "Limits of the last report",
+                "code": None,
+                "title": st.column_config.TextColumn(_("Check"), pinned=True, width="medium"),
+                "value": number(_("Last value"), format="%.4f"),
+                "threshold": _("Limits of the last report"),
                 **{
-                    name: st.column_config.NumberColumn(name, format="%.4g", width=140)
-                    for name in ENDS.values()
+                    end: number(str(label), format="%.4g", width=140) for end, label in ENDS.items()
                 },
             },
         )
@@ -234,16 +267,23 @@ def editable(checks: pd.DataFrame, before: dict[str, dict[str, float | None]]) -
     rows = rows[~rows["code"].str.startswith("slice.") & (rows["group"] != "split")]
     known = set(rows["code"])
     lines = [
-        {"code": row.code, "Check": row.title, "Value": row.value, "Now": row.threshold}
+        {
+            "code": row.code,
+            "title": str(messages.loads(row.title)),
+            "value": row.value,
+            "threshold": str(messages.loads(row.threshold)),
+        }
         for row in rows.itertuples()
     ]
     # a check that is not in the last report
-    lines += [{"code": code, "Check": code, "Now": ""} for code in before if code not in known]
+    lines += [
+        {"code": code, "title": code, "threshold": ""} for code in before if code not in known
+    ]
     for row in lines:
         limits = before.get(str(row["code"])) or {}
-        row |= {name: limits.get(end) for end, name in ENDS.items()}
-    table = pd.DataFrame(lines, columns=["code", "Check", "Value", "Now", *ENDS.values()])
-    return table.astype({"Value": float} | dict.fromkeys(ENDS.values(), float))
+        row |= {end: limits.get(end) for end in ENDS}
+    table = pd.DataFrame(lines, columns=["code", "title", *ENDS, "value", "threshold"])
+    return table.astype({"value": float} | dict.fromkeys(ENDS, float))
 
 
 def chosen_limits(edited: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -251,9 +291,9 @@ def chosen_limits(edited: pd.DataFrame) -> dict[str, dict[str, float]]:
     by_check = {}
     for row in edited.to_dict("records"):
         limits = {
-            end: float(row[name])
-            for end, name in ENDS.items()
-            if row.get(name) is not None and not pd.isna(row[name])
+            end: float(row[end])
+            for end in ENDS
+            if row.get(end) is not None and not pd.isna(row[end])
         }
         if limits:
             by_check[str(row["code"])] = limits

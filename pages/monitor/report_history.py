@@ -5,27 +5,28 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pandas as pd
+import streamlit as st
 
 from core.monitoring import monitoring_charts, report_tables
 from core.monitoring.records import ReportRun
 from core.platform import tracking
 from core.platform.config import Settings
+from core.platform.messages import Message, _, current, day, loads, n_, p_
 from core.platform.own_columns import PROBABILITY
 from pages.shared import elements, report_view
-from pages.shared.bilingual import st
 
 MOST = 60
-VIEWS = ("Over time", "List", "Two side by side")
+VIEWS = {"time": Message("Over time"), "list": Message("List"), "two": Message("Two side by side")}
 WORDS = {
-    "fits": "fits",
-    "watch": "watch",
-    "investigate": "investigate the input",
-    "does_not_fit": "does not fit",
-    "no_skill": "no skill shown",
-    "cannot_tell": "cannot tell",
-    "unknown": "not known",
+    "fits": Message("fits"),
+    "watch": Message("watch"),
+    "investigate": Message("investigate the input"),
+    "does_not_fit": Message("does not fit"),
+    "no_skill": Message("no skill shown"),
+    "cannot_tell": Message("cannot tell"),
+    "unknown": Message("not known"),
 }
-TIMES = {"made": "When the report was made", "rows": "When the rows came"}
+TIMES = {"made": Message("When the report was made"), "rows": Message("When the rows came")}
 FIRST_CHECKS = ("skill", "log_loss", "roc_auc", "calibration", "psi." + PROBABILITY)
 
 
@@ -52,23 +53,24 @@ def checks_of(
 @elements.show_errors()
 def show(settings: Settings, last: tracking.RunInfo) -> None:
     """Show earlier reports."""
-    st.subheader("All reports", anchor=False)
+    st.subheader(_("All reports"), anchor=False)
     runs = reports(settings, settings.mlflow_uri, last.run_id)
     if len(runs) < 2:
-        st.caption("Every report is kept. From the second on, they can be compared here.")
+        st.caption(_("Every report is kept. From the second on, they can be compared here."))
         _list(runs)
         return
     view = st.segmented_control(
-        "History",
-        VIEWS,
-        default=VIEWS[0],
+        _("History"),
+        list(VIEWS),
+        default="time",
         required=True,
+        format_func=lambda view: str(VIEWS[view]),
         key="history",
         label_visibility="collapsed",
     )
-    if view == VIEWS[0]:
+    if view == "time":
         _over_time(settings, runs)
-    elif view == VIEWS[1]:
+    elif view == "list":
         _list(runs)
     else:
         _two(settings, runs)
@@ -76,11 +78,14 @@ def show(settings: Settings, last: tracking.RunInfo) -> None:
 
 def name_of(run: tracking.RunInfo) -> str:
     """Return the name of a report in a list."""
-    made = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M")
     report = ReportRun.of(run)
-    verdict = WORDS.get(report.verdict, "no verdict")
-    window = report.window or report.source
-    return f"{made}, {verdict}{f', {window}' if window else ''} ({run.run_id[:8]})"
+    verdict = str(WORDS.get(report.verdict) or _("no verdict"))
+    parts = [day(datetime.fromtimestamp(run.started, UTC)), verdict, _window_of(report)]
+    return f"{', '.join(part for part in parts if part)} ({run.run_id[:8]})"
+
+
+def _window_of(report: ReportRun) -> str:
+    return str(report.window or report.source or "")
 
 
 def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
@@ -90,12 +95,12 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
         kind = "made"
         if any(end is not None for end in has_times):
             kind = st.segmented_control(
-                "By",
+                _("By"),
                 list(TIMES),
                 default="made",
                 required=True,
                 key="history-by",
-                format_func=TIMES.__getitem__,
+                format_func=lambda kind: str(TIMES[kind]),
             )
     runs = tuple(
         (run.run_id, run.started if kind == "made" else end, name_of(run))
@@ -104,30 +109,38 @@ def _over_time(settings: Settings, listed: list[tracking.RunInfo]) -> None:
     )
     table = checks_of(settings, settings.mlflow_uri, runs)
     titles = {
-        code: part.iloc[-1]
+        code: str(loads(part.iloc[-1]))
         for code, part in table[table["value"].notna()].groupby("code", sort=False)["title"]
     }
     if not titles:
-        st.caption("No report has a value to draw.")
+        st.caption(_("No report has a value to draw."))
         return
     first = [code for code in FIRST_CHECKS if code in titles]
     order = [*first, *(code for code in titles if code not in first)]
     with place:
-        code = st.selectbox("Check", order, format_func=titles.__getitem__, key="history-check")
+        code = st.selectbox(_("Check"), order, format_func=titles.__getitem__, key="history-check")
     drawn = table[table["code"] == code]
     report_view.draw(
-        lambda: monitoring_charts.check_over_time(drawn, by=TIMES[kind]),
+        lambda: monitoring_charts.check_over_time(drawn, by=str(TIMES[kind])),
         "history",
         code,
         kind,
-        *(run_id for run_id, _, _ in runs),
+        current(),
+        *(run_id for run_id, _unused, _unused in runs),
     )
     without = len(runs) - int(drawn["value"].notna().sum())
-    st.caption(
+    caption = _(
         "Whiskers are 95% intervals. Limits depend on the size of the window and on the model, so "
         "each report has its own."
-        + (f" {without} of {len(runs)} reports have no value of this check." if without else "")
     )
+    if without:
+        caption += " " + n_(
+            "{count} of {reports} reports has no value of this check.",
+            "{count} of {reports} reports have no value of this check.",
+            without,
+            reports=len(runs),
+        )
+    st.caption(caption)
 
 
 def _list(runs: list[tracking.RunInfo]) -> None:
@@ -135,32 +148,39 @@ def _list(runs: list[tracking.RunInfo]) -> None:
         return run.metrics.get(name)
 
     reports = [ReportRun.of(run) for run in runs]
+    config = st.column_config
     st.dataframe(
         pd.DataFrame(
             {
-                "Made (UTC)": pd.to_datetime([run.started for run in runs], unit="s"),
-                "Verdict": [WORDS.get(report.verdict, "–") for report in reports],
-                "Window": [report.window or report.source for report in reports],
-                "Version": [report.version for report in reports],
-                "Data": [elements.data_word(run.is_sample) for run in runs],
-                "Rows": [counted(run, "rows_current") for run in runs],
-                "Labels": [counted(run, "rows_labelled") for run in runs],
-                "Checks in alert": [counted(run, "checks_alert") for run in runs],
-                "In warning": [counted(run, "checks_warning") for run in runs],
-                "Report": [f"/monitor?report={run.run_id}" for run in runs],
+                "made": pd.to_datetime([run.started for run in runs], unit="s"),
+                "verdict": [str(WORDS.get(report.verdict, "–")) for report in reports],
+                "window": [_window_of(report) for report in reports],
+                "version": [report.version for report in reports],
+                "data": [str(elements.data_word(run.is_sample)) for run in runs],
+                "rows": [counted(run, "rows_current") for run in runs],
+                "labels": [counted(run, "rows_labelled") for run in runs],
+                "alerts": [counted(run, "checks_alert") for run in runs],
+                "warnings": [counted(run, "checks_warning") for run in runs],
+                "report": [f"/monitor?report={run.run_id}" for run in runs],
             }
         ),
         hide_index=True,
         width="stretch",
         column_config={
-            "Made (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-            "Rows": st.column_config.NumberColumn(format="localized"),
-            "Labels": st.column_config.NumberColumn(format="localized"),
-            "Report": st.column_config.LinkColumn(display_text="open"),
+            "made": config.DatetimeColumn(_("Made (UTC)"), format="YYYY-MM-DD HH:mm"),
+            "verdict": _("Verdict"),
+            "window": _("Window"),
+            "version": _("Version"),
+            "data": _("Data"),
+            "rows": config.NumberColumn(_("Rows"), format="localized"),
+            "labels": config.NumberColumn(_("Labels"), format="localized"),
+            "alerts": _("Checks in alert"),
+            "warnings": _("In warning"),
+            "report": config.LinkColumn(_("Report"), display_text=p_("link", "open")),
         },
     )
     if len(runs) == MOST:
-        st.caption(f"The newest {MOST}; all are on the Runs page.")
+        st.caption(_("The newest {count}; all are on the Runs page.", count=MOST))
 
 
 def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
@@ -168,41 +188,53 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
     order = list(names)
     with st.container(horizontal=True):
         before = st.selectbox(
-            "Before", order, index=1, format_func=names.__getitem__, key="before", width=460
+            _("Before"), order, index=1, format_func=names.__getitem__, key="before", width=460
         )
         now = st.selectbox(
-            "After", order, index=0, format_func=names.__getitem__, key="after", width=460
+            _("After"), order, index=0, format_func=names.__getitem__, key="after", width=460
         )
     sides = [
         report_view.checks_of(settings, settings.mlflow_uri, run_id) for run_id in (before, now)
     ]
     if sides[0] is None or sides[1] is None:
-        st.error("The checks of one of these reports are gone. Choose another.")
+        st.error(_("The checks of one of these reports are gone. Choose another."))
         return
     table = report_tables.changes(sides[0], sides[1])
     changed = table[table["is_changed"]]
     if before == now:
-        st.caption("Choose two different reports.")
+        st.caption(_("Choose two different reports."))
     elif changed.empty:
-        st.markdown(f"No verdict changed, in {len(table)} checks.")
+        st.markdown(
+            n_(
+                "No verdict changed, in {count} check.",
+                "No verdict changed, in {count} checks.",
+                len(table),
+            )
+        )
     else:
-        worse = int(changed["is_worse"].sum())
-        count = "1 verdict" if len(changed) == 1 else f"{len(changed)} verdicts"
-        st.markdown(f"**{count} changed** of {len(table)} checks; {worse} for the worse.")
-    every = st.toggle("All checks, not only those that changed", key="every-check")
+        st.markdown(
+            n_(
+                "**{count} verdict changed** of {checks} checks; {worse} for the worse.",
+                "**{count} verdicts changed** of {checks} checks; {worse} for the worse.",
+                len(changed),
+                checks=len(table),
+                worse=int(changed["is_worse"].sum()),
+            )
+        )
+    every = st.toggle(_("All checks, not only those that changed"), key="every-check")
     shown = table if every else changed
     if len(shown):
         st.table(
             pd.DataFrame(
                 {
-                    "Check": shown["title"].map(elements.plain),
-                    "Before": shown["before"].map(report_view.number),
-                    "After": shown["now"].map(report_view.number),
-                    "Difference": shown["difference"].map(
-                        lambda value: report_view.number(value, "+")
-                    ),
-                    "Verdict before": shown["verdict_before"].map(_badge),
-                    "Verdict after": shown["verdict_now"].map(_badge),
+                    _("Check"): [elements.plain(str(loads(title))) for title in shown["title"]],
+                    _("Before"): shown["before"].map(report_view.number).to_list(),
+                    _("After"): shown["now"].map(report_view.number).to_list(),
+                    _("Difference"): [
+                        report_view.number(value, "+") for value in shown["difference"]
+                    ],
+                    _("Verdict before"): shown["verdict_before"].map(_badge).to_list(),
+                    _("Verdict after"): shown["verdict_now"].map(_badge).to_list(),
                 }
             ),
             hide_index=True,
@@ -210,4 +242,4 @@ def _two(settings: Settings, runs: list[tracking.RunInfo]) -> None:
 
 
 def _badge(verdict: str) -> str:
-    return elements.VERDICTS.get(verdict, ":gray-badge[not made]")
+    return str(elements.VERDICTS.get(verdict) or _(":gray-badge[not made]"))

@@ -5,13 +5,15 @@ from contextlib import suppress
 from dataclasses import asdict
 
 import pandas as pd
+import streamlit as st
 from pydantic import ValidationError
 
-from core.data import data_charts, prepare, snapshots, split, split_checks
-from core.platform import storage, tracking
+from core.data import data_charts, prepare, snapshots, split
+from core.platform import project, storage, tracking
+from core.platform.messages import Message, _, loads, n_, number
 from core.stats.charts import drift as drift_charts
+from pages.acquire.sources import ORIGINS
 from pages.shared import code_snippets, drafts, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -26,12 +28,18 @@ drafts.hold(
     "split-seed",
 )
 STORE = settings.mlflow_uri
-OWN = "My own"
-SPLITS = {"random": "At random", "time": "By time", "group": "By group"}
+OWN = "own"
+SPLITS = {"random": Message("At random"), "time": Message("By time"), "group": Message("By group")}
 MISSING = {
-    "drop": "Drop the row",
-    "drop_inputs": "Drop it if a feature needs the value",
-    "impute": "Impute in the model",
+    "drop": Message("Drop the row"),
+    "drop_inputs": Message("Drop it if a feature needs the value"),
+    "impute": Message("Impute in the model"),
+}
+# what was done with rows that miss a value
+MISSED = {
+    "drop": Message("dropped, whichever column misses it"),
+    "drop_inputs": Message("dropped where a feature needs the value"),
+    "impute": Message("kept, imputed in the model's pipeline"),
 }
 
 
@@ -41,43 +49,49 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
     rows = choose_rows(snapshot, before)
     with st.container(horizontal=True):
         missing = st.segmented_control(
-            "A row with a missing value",
+            _("A row with a missing value"),
             list(MISSING),
-            format_func=MISSING.__getitem__,
+            format_func=lambda way: str(MISSING[way]),
             default=before.missing,
             required=True,
             key="missing",
-            help=f"Drop every row that misses a value in any of the {len(spec.columns)} columns, "
-            "or only those that miss one that the features come from. Or keep them: the model's "
-            "own pipeline then fills in the median or the most frequent name, in training and "
-            "when it is served. A row without label is always dropped.",
+            help=_(
+                "Drop every row with a missing value in any of the {count} columns, or only those "
+                "in which a feature needs the missing value. Or keep them: the model's own "
+                "pipeline then imputes the median or the most frequent name, in training and in "
+                "serving. A row without label is always dropped.",
+                count=len(spec.columns),
+            ),
         )
         offered = [name for name in SPLITS if name != "group" or spec.group]
         how = st.segmented_control(
-            "Split",
+            _("Split"),
             offered,
-            format_func=SPLITS.__getitem__,
+            format_func=lambda way: str(SPLITS[way]),
             default=before.split,
             required=True,
             key="split",
-            help="At random: the same share of each class in both sets. By time: the "
-            f"earlier rows train. By group: no {spec.group or 'group'} has rows on both sides.",
+            help=_(
+                "At random: the same share of each class in both sets. By time: the earlier "
+                "rows train. By group: no {group} has rows in both sets.",
+                group=spec.group or Message("group"),
+            ),
         )
     test_from = None
     if how == "time":
         test_from = (
             st.text_input(
-                f"First {spec.time} of the test set",
+                _("First {column} of the test set", column=spec.time),
                 value=before.test_from or "",
-                placeholder="by the test share",
+                placeholder=_("by the test share"),
                 key="test-from",
-                help="Leave it empty to cut where the test share is met.",
+                help=_("Leave it empty to split by the test share."),
             ).strip()
             or None
         )
     left, right = st.columns(2)
     share = left.number_input(
-        "Test share",
+        _("Test share"),
         min_value=0.0,
         max_value=1.0,
         value=before.test_share,
@@ -85,20 +99,20 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
         format="%.2f",
         disabled=test_from is not None,
         key="test-share",
-        help="Share of the rows that only judges the model.",
+        help=_("Share of the rows that are only used to evaluate the model."),
     )
     seed = right.number_input(
-        "Seed",
+        _("Seed"),
         min_value=0,
         max_value=2**32 - 1,
         value=before.seed,
         step=1,
         key="split-seed",
-        help="The same seed draws the same rows.",
+        help=_("The same seed draws the same rows."),
     )
-    if st.button("Prepare", type="primary", icon=":material/filter_alt:"):
+    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:"):
         if features is not None and not features:
-            st.error("No feature is chosen. Choose at least one.")
+            st.error(_("No feature is chosen. Choose at least one."))
         else:
             elements.submit(
                 settings,
@@ -130,35 +144,40 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
     last = before.features or spec.features
     titles = {spec.features: spec.features_title, **{sets[name].features: name for name in sets}}
     title = st.segmented_control(
-        "Features",
+        _("Features"),
         [spec.features_title, *sets, OWN],
         default=titles.get(last, OWN),
         required=True,
+        format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
         key="feature-set",
     )
     if title == spec.features_title:
         st.caption(", ".join(spec.features))
         return None
     if title in sets:
-        st.caption(f"{sets[title].about}  \n{', '.join(sets[title].features)}")
+        names = ", ".join(sets[title].features)
+        st.caption(f"{project.words(sets[title].about)}  \n{names}")
         return sets[title].features
     kept = (spec.target, spec.id)
     offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
     chosen = st.multiselect(
-        "Columns and computed features",
+        _("Columns and computed features"),
         offered,
         key="features",
         default=[name for name in last if name in offered],
-        format_func=lambda name: f"{name} — {spec.about(name)}",
+        format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
     )
     after = [name for name in chosen if spec.recorded_after(name)]
     if after:
         st.warning(
-            f"{', '.join(after)}: noted only after what is predicted. A model that uses it "
-            "describes; it does not foresee."
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
+                features=after,
+            )
         )
     if spec.group in chosen:
-        st.warning(f"{spec.group} names rows. A model can learn them by heart.")
+        st.warning(_("{column} identifies rows. A model can memorise them.", column=spec.group))
     return tuple(chosen)
 
 
@@ -171,13 +190,14 @@ def choose_rows(
     counts = values_of(snapshot)
     if column not in counts:
         return None
+    name_of_rows = project.words(spec.rows.development_name)
     # offered even if there are none: all rows are kept only on an explicit choice
     counts[column].setdefault(spec.rows.development, 0)
     if not counts[column][spec.rows.development]:
         st.warning(
-            f"The raw data holds no {spec.rows.development_name}. Acquire some, or choose others."
+            _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
         )
-    with st.expander(f"Rows: {spec.rows.development_name}, unless you choose others"):
+    with st.expander(_("Rows: {rows}, unless you choose others", rows=name_of_rows)):
         remaining = {
             name: [value for value in values if value in counts.get(name, {})]
             for name, values in last.items()
@@ -189,10 +209,10 @@ def choose_rows(
                 name,
                 list(counts[name]),
                 key=f"rows-{name}",
-                help=spec.columns[name].about,
+                help=str(project.words(spec.columns[name].about)),
                 default=remaining.get(name, []),
-                format_func=lambda value, name=name: f"{value} ({counts[name][value]:,})",
-                placeholder="All rows" if name == column else "All",
+                format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
+                placeholder=_("All rows") if name == column else _("All"),
             )
             for name in dict.fromkeys((column, *spec.slices))
             if name in counts
@@ -200,7 +220,8 @@ def choose_rows(
     wanted = {name: tuple(values) for name, values in chosen.items() if values}
     if wanted == split.default_rows(spec):
         return None
-    st.caption(f"Rows chosen: {elements.plain(split.filter_text(wanted))}")
+    text = elements.plain(str(split.filter_text(wanted)))
+    st.caption(_("Rows chosen: {filter}", filter=text))
     return wanted
 
 
@@ -220,54 +241,75 @@ def prepared_state(prepared: storage.Prepared) -> None:
     run = tracking.finished_run(settings, prepared.run_id)
     if run is None:
         st.info(
-            "The run that prepared these sets has not ended yet, or is not in this MLflow store. "
-            "If nothing is running, prepare again."
+            _(
+                "The run that prepared these sets has not ended yet, or is not in this MLflow "
+                "store. If nothing is running, prepare again."
+            )
         )
         return
-    of, word = run.metrics, spec.positive
+    of, positive = run.metrics, project.words(spec.positive)
+
+    def rows(count: float) -> str:
+        return n_("{count:,} row", "{count:,} rows", int(count))
+
+    def share(name: str) -> str:
+        return f"{number(of[f'base_rate_{name}'], '.1%')} {positive}"
+
     elements.figures(
         [
             (
-                "Filtered",
+                _("Filtered"),
                 f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                f"rows, columns; of {of['rows_raw']:,.0f} rows",
+                _("rows, columns; of {count:,} rows", count=int(of["rows_raw"])),
             ),
-            ("Train", f"{of['rows_train']:,.0f} rows", f"{of['base_rate_train']:.1%} {word}"),
-            ("Test", f"{of['rows_test']:,.0f} rows", f"{of['base_rate_test']:.1%} {word}"),
+            (_("Training set"), rows(of["rows_train"]), share("train")),
+            (_("Test set"), rows(of["rows_test"]), share("test")),
             (
-                "Left out",
-                f"{of['rows_raw'] - of['rows_filtered']:,.0f} rows",
-                f"{of['rows_other']:,.0f} not wanted, {of.get('rows_unlabelled', 0):,.0f} without "
-                f"label, {of['rows_missing']:,.0f} miss a value",
+                _("Left out"),
+                rows(of["rows_raw"] - of["rows_filtered"]),
+                _(
+                    "{other:,} outside the row filter, {unlabelled:,} without label, {missing:,} "
+                    "with a missing value",
+                    other=int(of["rows_other"]),
+                    unlabelled=int(of.get("rows_unlabelled", 0)),
+                    missing=int(of["rows_missing"]),
+                ),
             ),
         ]
     )
     if not prepared.is_complete:
         st.caption(
-            f"{of.get('values_imputed', 0):,.0f} missing values stand in the kept rows. The model "
-            "imputes them."
+            n_(
+                "The kept rows have {count:,} missing value. The model imputes it.",
+                "The kept rows have {count:,} missing values. The model imputes them.",
+                int(of.get("values_imputed", 0)),
+            )
         )
     elements.run_link(prepared.run_id, "PreparacaoDados")
-    st.subheader("3. Is the split to be trusted?", anchor=False)
+    st.subheader(_("3. Split quality"), anchor=False)
     split_state(run)
-    st.subheader("4. Lineage", anchor=False)
+    st.subheader(_("4. Lineage"), anchor=False)
     lineage(prepared)
 
 
 def split_state(run: tracking.RunInfo) -> None:
     checks = elements.table(settings, STORE, run.run_id, "split_checks")
-    elements.check_table(checks, columns=("Found", "Wanted"), limits=True)
+    elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
     leaks = elements.table(settings, STORE, run.run_id, "leakage")
     for text in leaks["text"]:
-        st.warning(elements.plain(text))
+        st.warning(elements.plain(str(loads(text))))
     left, right = elements.side_by_side()
     with left:
-        st.markdown("**Classes in each set**")
+        st.markdown(_("**Classes in each set**"))
         balance = elements.table(settings, STORE, run.run_id, "class_balance")
         elements.chart(
-            data_charts.class_balance(balance, positive=spec.positive, negative=spec.negative)
+            data_charts.class_balance(
+                balance,
+                positive=str(project.words(spec.positive)),
+                negative=str(project.words(spec.negative)),
+            )
         )
-        st.markdown("**Missing values in the raw rows**")
+        st.markdown(_("**Missing values in the raw rows**"))
         missing = elements.table(settings, STORE, run.run_id, "missing")
         if missing["missing"].any():
             elements.chart(
@@ -276,9 +318,9 @@ def split_state(run: tracking.RunInfo) -> None:
                 )
             )
         else:
-            st.caption("None.")
+            st.caption(_("None."))
     with right:
-        st.markdown("**How far test lies from train (PSI)**")
+        st.markdown(_("**Drift between training and test set (PSI)**"))
         moved = elements.table(settings, STORE, run.run_id, "split_drift")
         elements.chart(drift_charts.psi_bars(moved, sets=("train", "test")))
 
@@ -286,37 +328,40 @@ def split_state(run: tracking.RunInfo) -> None:
 def lineage(prepared: storage.Prepared) -> None:
     options = prepared.options
     cut = (
-        f"from {options['test_from']} on"
+        _("from {first} on", first=options["test_from"])
         if options.get("test_from")
-        else (f"share {options['test_share']:g}, seed {options['seed']}")
+        else _("share {share:g}, seed {seed}", share=options["test_share"], seed=options["seed"])
     )
-    rows = split.filter_text(options["rows"])
-    missing = {
-        "drop": "dropped, whichever column misses it",
-        "drop_inputs": "dropped where a feature needs the value",
-        "impute": "kept, imputed in the model's pipeline",
-    }[options["missing"]]
+    source = ORIGINS.get(prepared.source, prepared.source)
     facts = [
-        ("Raw snapshot", f"{prepared.snapshot}, came as {prepared.source}"),
-        ("Its SHA-256", f"{prepared.digest[:16]}…"),
-        ("Rows", rows),
-        ("Features", ", ".join(prepared.features)),
-        ("Columns in the sets", ", ".join([*prepared.inputs, spec.target])),
-        ("Rows with missing values", missing),
-        ("Split", f"{split_checks.SPLITS[options['split']]}, {cut}"),
-        ("Run", prepared.run_id),
-        ("Commit of the code", prepared.commit),
-        *((f"SHA-256 of {name}", f"{digest[:16]}…") for name, digest in prepared.digests.items()),
+        (_("Raw snapshot"), f"{prepared.snapshot} ({source})"),
+        (_("Its SHA-256"), f"{prepared.digest[:16]}…"),
+        (_("Rows"), str(split.filter_text(options["rows"]))),
+        (_("Features"), ", ".join(prepared.features)),
+        (_("Columns in the sets"), ", ".join([*prepared.inputs, spec.target])),
+        (_("Rows with missing values"), str(MISSED[options["missing"]])),
+        (_("Split"), f"{SPLITS[options['split']]}, {cut}"),
+        (_("Run"), prepared.run_id),
+        (_("Commit of the code"), prepared.commit),
+        *(
+            (_("SHA-256 of {file}", file=name), f"{digest[:16]}…")
+            for name, digest in prepared.digests.items()
+        ),
     ]
-    table = pd.DataFrame(facts, columns=["What", "Which"])
-    st.table(table.assign(Which=table["Which"].map(elements.plain)), hide_index=True)
+    what, value = zip(*facts, strict=True)
+    st.table(
+        pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
+        hide_index=True,
+    )
     st.caption(
-        "The same snapshot and the same choices give the same bytes. The run keeps the sets and "
-        "this record, and names the data sets by these digests; the file has them in full length."
+        _(
+            "The same snapshot and the same options give the same bytes. The run keeps the sets "
+            "and this record, and names the data sets by these digests; the file has them in full."
+        )
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            "Lineage (JSON)",
+            _("Lineage (JSON)"),
             json.dumps(asdict(prepared), indent=2),
             file_name=f"lineage_{prepared.run_id[:12]}.json",
             icon=":material/download:",
@@ -329,31 +374,33 @@ def lineage(prepared: storage.Prepared) -> None:
 
 
 elements.header(
-    "Prepare",
-    f"Choose features and rows (the complete {spec.rows.development_name}, unless you choose "
-    "others), and set some aside to test the model on.",
+    _("Prepare"),
+    _(
+        "Choose features and rows (all {rows}, unless you choose others), and hold out a test set.",
+        rows=project.words(spec.rows.development_name),
+    ),
     is_sample=elements.current_is_sample(settings),
 )
 with elements.show_errors():
     snapshot = snapshots.current(settings)
     if snapshot is None:
-        st.info("No raw data yet. Acquire it first.")
+        st.info(_("No raw data yet. Acquire it first."))
         st.page_link(
-            "pages/acquire/page.py", label="Go to Acquire", icon=":material/arrow_forward:"
+            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
         )
         code_snippets.panel(settings, "prepare")
         st.stop()
     elements.wait_for_store()
-    st.subheader("1. Choices", anchor=False)
+    st.subheader(_("1. Choices"), anchor=False)
     prepared = storage.current_prepared(settings)
     form(snapshot, last_choices(prepared))
-    st.subheader("2. Train and test set", anchor=False)
+    st.subheader(_("2. Train and test set"), anchor=False)
     if prepared is None:
-        st.info("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
+        st.info(_("Nothing prepared yet. By default 20% of the rows are set aside as test set."))
     else:
         if prepared.digest != snapshot.digest:
-            st.warning("The raw data changed since these sets were made. Prepare again.")
+            st.warning(_("The raw data changed since these sets were made. Prepare again."))
         elif prepared.rules != spec.digest:
-            st.warning("The project file changed since these sets were made. Prepare again.")
+            st.warning(_("The project file changed since these sets were made. Prepare again."))
         prepared_state(prepared)
 code_snippets.panel(settings, "prepare")

@@ -5,20 +5,27 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import streamlit as st
+
+from core.platform import project
 from core.platform.config import Settings
+from core.platform.messages import Message, _, day, p_
 from core.platform.project import ProjectSpec
 from core.retraining import injection, replay_rows
 from core.retraining import simulation as replay
 from core.training import candidates as kinds
-from pages.shared.bilingual import st
 
 STRATEGIES = ("reactive", "predictive", "calendar")
-SPEEDS = {0.0: "As fast as possible", 5.0: "5 windows a second", 1.0: "1 window a second"}
-CHAMPIONS = "The champion's"
-DEFAULTS = "Defaults"
+SPEEDS = {
+    0.0: Message("As fast as possible"),
+    5.0: Message("5 windows a second"),
+    1.0: Message("1 window a second"),
+}
+# choices beside the titles of the project
+CHAMPIONS, DEFAULTS = "champion", "defaults"
 
 
-@st.cache_data(show_spinner="Looking at the rows", max_entries=8)
+@st.cache_data(show_spinner=False, max_entries=8)
 def outlook(_settings: Settings, snapshot: str, rows: str) -> replay_rows.Outlook | None:
     """Return what can be replayed of a snapshot, which is immutable."""
     return replay_rows.outlook(_settings, rows=rows)
@@ -29,20 +36,28 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
     first = st.container(horizontal=True, vertical_alignment="bottom")
     with first:
         rows = st.segmented_control(
-            "Rows",
+            _("Rows"),
             ("development", "all"),
             default="development",
             required=True,
             key="rows",
             format_func={
-                "development": spec.rows.development_name.capitalize(),
-                "all": "All",
+                "development": str(project.words(spec.rows.development_name)).capitalize(),
+                "all": _("All"),
             }.__getitem__,
         )
-    prospect = outlook(settings, snapshot, rows)
+    with st.spinner(_("Reading the rows")):
+        prospect = outlook(settings, snapshot, rows)
     if prospect is None:
         return {}
-    st.caption(f"{prospect.rows:,} labelled rows from {prospect.first} to {prospect.last}.")
+    st.caption(
+        _(
+            "{rows:,} labelled rows from {first} to {last}.",
+            rows=prospect.rows,
+            first=day(prospect.first),
+            last=day(prospect.last),
+        )
+    )
     options: dict[str, Any] = {"rows": rows}
     with first:
         options |= _model(spec)
@@ -51,28 +66,44 @@ def ask(settings: Settings, spec: ProjectSpec, snapshot: str) -> dict[str, Any]:
         options |= _labels()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
-            "Policies, beside doing nothing",
+            _("Policies, besides doing nothing"),
             STRATEGIES,
             default=STRATEGIES,
             key="policies",
-            format_func=replay.STRATEGIES.__getitem__,
+            format_func=lambda name: str(replay.STRATEGIES[name]),
             width=420,
         )
         options["speed"] = st.selectbox(
-            "Speed", list(SPEEDS), format_func=SPEEDS.__getitem__, key="speed", width=200
+            _("Speed"),
+            list(SPEEDS),
+            format_func=lambda speed: str(SPEEDS[speed]),
+            key="speed",
+            width=200,
         )
-    with st.expander("Settings of the policies"):
+    with st.expander(_("Settings of the policies")):
         options["policies"] = _policies(chosen)
-    with st.expander("Put in drift, to see who notices"):
+    with st.expander(_("Inject drift, to see which policy detects it")):
         options["injection"] = _injection(spec, options["features"], prospect)
     return options
 
 
 def _model(spec: ProjectSpec) -> dict[str, Any]:
     sets = {spec.features_title: spec.features, **{s.title: s.features for s in spec.feature_sets}}
-    title = st.selectbox("Features", [CHAMPIONS, *sets], key="features", width=250)
+    title = st.selectbox(
+        _("Features"),
+        [CHAMPIONS, *sets],
+        key="features",
+        width=250,
+        format_func=lambda title: (
+            _("The champion's") if title == CHAMPIONS else str(project.words(title))
+        ),
+    )
     kind = st.selectbox(
-        "Candidate", list(kinds.KINDS), format_func=kinds.title, key="candidate", width=220
+        _("Candidate"),
+        list(kinds.KINDS),
+        format_func=lambda kind: str(kinds.title(kind)),
+        key="candidate",
+        width=220,
     )
     presets = {
         preset.title: preset.params[kind] for preset in spec.presets if kind in preset.params
@@ -80,30 +111,36 @@ def _model(spec: ProjectSpec) -> dict[str, Any]:
     chosen = DEFAULTS
     if presets:
         chosen = st.selectbox(
-            "Its parameters", [DEFAULTS, *presets], key=f"params-{kind}", width=250
+            _("Its parameters"),
+            [DEFAULTS, *presets],
+            key=f"params-{kind}",
+            width=250,
+            format_func=lambda title: (
+                _("Defaults") if title == DEFAULTS else str(project.words(title))
+            ),
         )
     return {"features": sets.get(title), "candidate": kind, "params": presets.get(chosen, {})}
 
 
 def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
-    names = {f"column:{name}": f"By {name}" for name in prospect.dividing}
-    names |= {"year": "By year", "month": "By month", "rows": "So many rows each"}
+    names = {f"column:{name}": _("By {name}", name=name) for name in prospect.dividing}
+    names |= {"year": _("By year"), "month": _("By month"), "rows": _("By number of rows")}
     chosen = st.selectbox(
-        "A window", list(names), format_func=names.__getitem__, key="window", width=180
+        _("A window"), list(names), format_func=names.__getitem__, key="window", width=180
     )
-    by, _, column = chosen.partition(":")
+    by, _unused, column = chosen.partition(":")
     options: dict[str, Any] = {"window": by, "window_column": column or None}
     if by == "rows":
         options["window_rows"] = st.number_input(
-            "Rows of a window", 50, 100_000, 500, step=50, key="window_rows", width=150
+            _("Rows of a window"), 50, 100_000, 500, step=50, key="window_rows", width=150
         )
     if by in ("column", "year"):
         options["train_windows"] = st.number_input(
-            "First training, windows", 1, 100, 5, key="train_windows", width=170
+            _("First training, windows"), 1, 100, 5, key="train_windows", width=170
         )
     else:
         share = st.number_input(
-            "First training, % of rows", 1, 95, 20, key="train_share", width=180
+            _("First training, % of rows"), 1, 95, 20, key="train_share", width=180
         )
         options["train_share"] = share / 100
     return options
@@ -111,9 +148,9 @@ def _windows(prospect: replay_rows.Outlook) -> dict[str, Any]:
 
 def _labels() -> dict[str, Any]:
     delay = st.number_input(
-        "Label delay, days", 0.0, 3650.0, 0.0, step=10.0, format="%g", key="delay", width=150
+        _("Label delay, days"), 0.0, 3650.0, 0.0, step=10.0, format="%g", key="delay", width=150
     )
-    share = st.number_input("Labels that ever come, %", 1, 100, 100, key="share", width=190)
+    share = st.number_input(_("Labels that arrive, %"), 1, 100, 100, key="share", width=190)
     return {"label_delay_days": delay, "label_share": share / 100}
 
 
@@ -121,19 +158,21 @@ def _policies(chosen: list[str]) -> list[dict[str, Any]]:
     """Return the policies with their settings; doing nothing is always compared."""
     policies: list[dict[str, Any]] = [{"strategy": "none"}]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        k = st.number_input("Reactive: alarms", 1, 20, 2, key="k", width=150)
-        n = st.number_input("among the last windows", 1, 20, 3, key="n", width=190)
+        k = st.number_input(_("Reactive: alarms"), 1, 20, 2, key="k", width=150)
+        n = st.number_input(_("among the last windows"), 1, 20, 3, key="n", width=190)
         horizon = st.number_input(
-            "Predictive: days ahead", 1, 3650, 365, step=30, key="horizon", width=190
+            _("Predictive: days ahead"), 1, 3650, 365, step=30, key="horizon", width=190
         )
-        least = st.number_input("from so many windows", 3, 50, 4, key="least", width=180)
+        least = st.number_input(_("from windows"), 3, 50, 4, key="least", width=180)
         every = st.number_input(
-            "Calendar: every so many days", 1, 3650, 180, step=30, key="every", width=210
+            _("Calendar: days between"), 1, 3650, 180, step=30, key="every", width=210
         )
     st.caption(
-        "Reactive retrains when performance was in alert in so many of the last windows. "
-        "Predictive retrains when the trend of a check will cross its limit within so many days. "
-        "The calendar retrains whatever the checks say. Inputs alone never retrain."
+        _(
+            "Reactive retrains when performance was in alert in this many of the last windows. "
+            "Predictive retrains when the trend of a check will cross its limit within these days. "
+            "The calendar retrains regardless of the checks. Inputs alone never retrain."
+        )
     )
     settings_of = {
         "reactive": {"k": k, "n": n},
@@ -147,11 +186,11 @@ def _injection(
     spec: ProjectSpec, features: tuple[str, ...] | None, prospect: replay_rows.Outlook
 ) -> dict[str, Any] | None:
     kind = st.selectbox(
-        "Drift",
+        _("Drift"),
         ["none", *injection.KINDS],
         key="drift",
         width=220,
-        format_func=lambda drift: injection.KINDS.get(drift, "None"),
+        format_func=lambda drift: str(injection.KINDS.get(drift) or p_("drift", "None")),
     )
     if kind == "none":
         return None
@@ -162,13 +201,14 @@ def _injection(
             fitting = [
                 name for name in inputs if kind == "missing_feature" or not spec.is_text(name)
             ]
-            options["column"] = st.selectbox("Column", fitting, key="drift_column", width=220)
+            options["column"] = st.selectbox(_("Column"), fitting, key="drift_column", width=220)
         if kind in ("label_flip", "missing_feature"):
             options["size"] = (
-                st.number_input("Share of rows, %", 1, 100, 100, key="drift_share", width=160) / 100
+                st.number_input(_("Share of rows, %"), 1, 100, 100, key="drift_share", width=160)
+                / 100
             )
         else:
-            what = "Standard deviations" if kind == "shift" else "Factor"
+            what = _("Standard deviations") if kind == "shift" else _("Factor")
             options["size"] = st.number_input(
                 what,
                 -20.0 if kind == "shift" else 0.0,
@@ -181,10 +221,15 @@ def _injection(
         days = date.fromisoformat(prospect.first), date.fromisoformat(prospect.last)
         middle = date.fromordinal((days[0].toordinal() + days[1].toordinal()) // 2)
         begin = st.date_input(
-            "From", middle, min_value=days[0], max_value=days[1], key="drift_begin", width=150
+            p_("date", "From"),
+            middle,
+            min_value=days[0],
+            max_value=days[1],
+            key="drift_begin",
+            width=150,
         )
         options["begin"] = begin.isoformat()
         options["ramp_days"] = st.number_input(
-            "Days until in full; 0 is sudden", 0, 3650, 0, step=30, key="drift_ramp", width=220
+            _("Days to full size; 0 is sudden"), 0, 3650, 0, step=30, key="drift_ramp", width=220
         )
     return options

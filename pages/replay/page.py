@@ -1,15 +1,23 @@
 """Replay: labelled history under several retraining policies."""
 
+import json
+from typing import Any
+
 import pandas as pd
+import streamlit as st
 
 from core.data import snapshots
 from core.jobs import jobs
 from core.platform import tracking
+from core.platform.config import Settings
+from core.platform.messages import _, current, day, loads, number
 from core.retraining import replay, replay_charts, replay_store
+from core.retraining.injection import Injection
 from core.retraining.records import ReplayRun
+from core.retraining.simulation import titled
+from core.training import candidates as kinds
 from pages.replay import options_form
 from pages.shared import code_snippets, drafts, elements
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
 drafts.hold(
@@ -35,19 +43,18 @@ drafts.hold(
 )
 STORE = settings.mlflow_uri
 POLL_SECONDS = 1.0
-BASELINE = "Never"
 
 
 def form() -> None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
-        st.info("There are no rows to replay yet. Acquire some first.")
+        st.info(_("There are no rows to replay yet. Acquire some first."))
         st.page_link(
-            "pages/acquire/page.py", label="Go to Acquire", icon=":material/arrow_forward:"
+            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
         )
         return
     options = options_form.ask(settings, spec, snapshot.id)
-    pressed = st.button("Replay", type="primary", icon=":material/replay:", key="replay")
+    pressed = st.button(_("Replay"), type="primary", icon=":material/replay:", key="replay")
     if pressed:
         elements.submit(settings, "replay", replay.Options, **options)
 
@@ -62,14 +69,18 @@ def live(job_id: str) -> None:
     progress = replay_store.progress_of(settings, job.run_id)
     if progress.empty:
         return
-    last = progress.iloc[-1]
-    day = pd.Timestamp(last["end"], unit="s").date().isoformat()
+    end = pd.Timestamp(progress["end"].iloc[-1], unit="s").date()
     counts = progress.groupby("policy", sort=False)[["is_alarm", "is_retrained"]].sum()
-    tally = "; ".join(
-        f"{name}: alarms {count.is_alarm:,.0f}, retrainings {count.is_retrained:,.0f}"
-        for name, count in zip(counts.index, counts.itertuples(), strict=True)
-    )
-    st.caption(f"It is {day}. {tally}.")
+    tally = [
+        _(
+            "{policy}: alarms {alarms:,}, retrainings {retrainings:,}",
+            policy=titled(policy),
+            alarms=int(count.is_alarm),
+            retrainings=int(count.is_retrained),
+        )
+        for policy, count in zip(counts.index, counts.itertuples(), strict=True)
+    ]
+    st.caption(_("Replayed until {day}. {tally}.", day=end, tally="; ".join(tally)))
     if progress["window"].nunique() > 1:
         elements.chart(replay_charts.log_loss(progress))
 
@@ -77,108 +88,142 @@ def live(job_id: str) -> None:
 def result(run: tracking.RunInfo) -> None:
     outcome = ReplayRun.of(run)
     policies = stored_table(run, "policies")
-    draw = st.info if outcome.answer.startswith("No policy") or len(policies) == 1 else st.success
+    # doing nothing comes first
+    baseline = policies["policy"].iloc[0]
+    draw = st.success if (policies["gain_low"].iloc[1:] > 0).any() else st.info
     draw(f"**{outcome.answer}**", icon=":material/gavel:")
     of, begin = run.metrics, outcome.drift_begin
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"{run.params['candidate_title']} on {run.params['features_used'].count(',') + 1} "
-            f"features, first trained on {of['rows_first_training']:,.0f} rows; "
-            f"{of['rows_replayed']:,.0f} rows in {of['windows']:,.0f} windows from "
-            f"{run.params['from']} to {run.params['until']}.",
+            _(
+                "{model} on {features} features, first trained on {first:,} rows; {rows:,} rows "
+                "in {windows:,} windows from {begin} to {end}.",
+                model=kinds.title(run.params["candidate"]),
+                features=run.params["features_used"].count(",") + 1,
+                first=int(of["rows_first_training"]),
+                rows=int(of["rows_replayed"]),
+                windows=int(of["windows"]),
+                begin=day(run.params["from"]),
+                end=day(run.params["until"]),
+            ),
             width="content",
         )
         elements.run_link(run.run_id, "Simulacao")
         if run.is_sample:
             elements.sample_badge()
     if begin is not None:
-        st.markdown(f":red[:material/bolt:] Put in: {elements.plain(run.params['drift'])}.")
+        drift = elements.plain(drift_of(settings, run.run_id, current()))
+        st.markdown(_(":red[:material/bolt:] Injected: {drift}.", drift=drift))
     table(policies, has_drift=begin is not None)
     windows = stored_table(run, "windows")
-    st.markdown("**Log loss of each window**")
+    st.markdown(_("**Log loss of each window**"))
     elements.chart(replay_charts.log_loss(windows, drift_begin=begin))
     st.caption(
-        "By all labels, those that came too late to be acted on too. Where lines lie on each "
-        "other, the policies had the same model."
+        _(
+            "By all labels, including those that came too late to act on. Where lines overlap, "
+            "the policies had the same model."
+        )
     )
     if len(policies) > 1:
-        st.markdown("**What each policy gained over doing nothing**")
-        elements.chart(replay_charts.gain(windows, baseline=BASELINE, drift_begin=begin))
+        st.markdown(_("**What each policy gained over doing nothing**"))
+        elements.chart(replay_charts.gain(windows, baseline=baseline, drift_begin=begin))
     decided(stored_table(run, "decisions"))
     store(run.run_id)
 
 
 def table(policies: pd.DataFrame, *, has_drift: bool) -> None:
-    gains = [
-        "–"
-        if row.policy == BASELINE
-        else f"{row.gain:+.4f}  \n:small[:gray[{row.gain_low:+.4f} to {row.gain_high:+.4f}]]"
-        if row.gain_low < row.gain_high
-        else "the same model"
-        for row in policies.itertuples()
-    ]
     shown = {
-        "Policy": policies["policy"],
-        "Mean log loss": policies["log_loss"].map("{:.4f}".format),
-        "Less than doing nothing": gains,
-        "Retrainings": policies["retrainings"].map("{:,}".format),
-        "Windows with an alarm": policies["alarms"].map("{:,}".format),
-        "Only the input in alert": policies["input_alerts"].map("{:,}".format),
+        _("Policy"): [str(titled(policy)) for policy in policies["policy"]],
+        _("Mean log loss"): [number(loss, ".4f") for loss in policies["log_loss"]],
+        _("Less than doing nothing"): ["–", *map(gain, policies.iloc[1:].itertuples())],
+        _("Retrainings"): policies["retrainings"].map(number).to_list(),
+        _("Windows with an alarm"): policies["alarms"].map(number).to_list(),
+        _("Only the input in alert"): policies["input_alerts"].map(number).to_list(),
     }
     if has_drift:
         shown |= {
-            "First alarm after": [
-                "never" if pd.isna(days) else f"{days:,.0f} days, {rows:,.0f} rows"
+            _("First alarm after"): [
+                _("never")
+                if pd.isna(days)
+                else _("{days:,} days, {rows:,} rows", days=round(days), rows=round(rows))
                 for days, rows in policies[["detection_days", "detection_rows"]].itertuples(
                     index=False
                 )
             ],
-            "Alarms before the drift": policies["false_alarms"].map("{:,.0f}".format),
+            _("Alarms before the drift"): [
+                number(count, ",.0f") for count in policies["false_alarms"]
+            ],
         }
     st.table(pd.DataFrame(shown), hide_index=True)
-    st.caption(
-        "An alarm is a check of performance in alert. "
-        + (
-            "Those before the drift was put in are counted apart; in real rows one of them may "
-            "still be true."
-            if has_drift
-            else "No drift was put in; in real rows an alarm may be true all the same, so none is "
+    about_alarms = (
+        _(
+            "Those before the injected drift are counted separately; in real rows they may still "
+            "be true."
+        )
+        if has_drift
+        else _(
+            "No drift was injected; in real rows an alarm may be true all the same, so none is "
             "called false."
         )
-        + " Below a difference stands its 95% interval."
+    )
+    st.caption(
+        " ".join(
+            (
+                _("An alarm is a check of performance in alert."),
+                about_alarms,
+                _("Below each difference is its 95% interval."),
+            )
+        )
     )
 
 
+def gain(row: Any) -> str:
+    if not row.gain_low < row.gain_high:
+        return _("the same model")
+    interval = _("{low:+.4f} to {high:+.4f}", low=row.gain_low, high=row.gain_high)
+    return f"{number(row.gain, '+.4f')}  \n:small[:gray[{interval}]]"
+
+
 def decided(decisions: pd.DataFrame) -> None:
-    st.subheader("Decisions", anchor=False)
-    every = st.toggle("All, not only those to retrain", key="every_decision")
+    st.subheader(_("Decisions"), anchor=False)
+    every = st.toggle(_("All, not only those to retrain"), key="every_decision")
     shown = decisions if every else decisions[decisions["decision"] == "retrain"]
     if shown.empty:
-        st.caption("No policy ever saw a reason to retrain.")
+        st.caption(_("No policy decided to retrain."))
         return
-    days = pd.to_datetime(shown["at"], unit="s").dt.date
-    rows = [
-        f"version {row.version} on {row.rows_trained:,} rows"
-        if row.is_retrained
-        else "nothing: no rows came after"
-        if row.is_too_late
-        else "–"
-        for row in shown.itertuples()
-    ]
+    config = st.column_config
     st.dataframe(
         pd.DataFrame(
             {
-                "At the end of": shown["window"],
-                "Day": days,
-                "Policy": shown["policy"],
-                "Decision": shown["title"],
-                "Why": shown["reasons"],
-                "Trained": rows,
+                "window": shown["window"].to_list(),
+                "day": pd.to_datetime(shown["at"], unit="s").dt.date.to_list(),
+                "policy": [str(titled(policy)) for policy in shown["policy"]],
+                "decision": [str(loads(title)) for title in shown["title"]],
+                "reasons": [str(loads(reasons)) for reasons in shown["reasons"]],
+                "trained": [trained(row) for row in shown.itertuples()],
             }
         ),
         hide_index=True,
         width="stretch",
+        column_config={
+            "window": _("At the end of"),
+            "day": config.DateColumn(_("Day")),
+            "policy": _("Policy"),
+            "decision": _("Decision"),
+            "reasons": _("Why"),
+            "trained": _("Trained"),
+        },
     )
+
+
+def trained(decision: Any) -> str:
+    if decision.is_retrained:
+        return _(
+            "version {version} on {rows:,} rows",
+            version=decision.version,
+            rows=decision.rows_trained,
+        )
+    return _("nothing: no rows came after") if decision.is_too_late else "–"
 
 
 def store(run_id: str) -> None:
@@ -189,12 +234,16 @@ def store(run_id: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"Its predictions log takes {logs[0].bytes / 1e6:,.1f} MB; the newest "
-            f"{replay_store.KEPT} are kept. The result stays without it.",
+            _(
+                "Its predictions log takes {size:,.1f} MB; the newest {count} are kept. The "
+                "result stays without it.",
+                size=logs[0].bytes / 1e6,
+                count=replay_store.KEPT,
+            ),
             width="content",
         )
         st.button(
-            "Remove its log",
+            _("Remove its log"),
             icon=":material/delete:",
             key="remove",
             on_click=remove,
@@ -211,29 +260,45 @@ def stored_table(run: tracking.RunInfo, name: str) -> pd.DataFrame:
     return elements.table(settings, STORE, run.run_id, name)
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def drift_of(_settings: Settings, run_id: str, language: str) -> str:
+    """Return the injected drift of a replay in words."""
+    text = tracking.artifact(_settings, run_id, "settings.json").read_text(encoding="utf-8")
+    return str(Injection(**json.loads(text)["options"]["injection"]).text)
+
+
+def name_of(run: tracking.RunInfo) -> str:
+    """Return the name of a replay in a list."""
+    name = _(
+        "{ago}: {model}, {features} features",
+        ago=elements.ago(run.started),
+        model=kinds.title(run.params["candidate"]),
+        features=run.params["features_used"].count(",") + 1,
+    )
+    has_drift = ReplayRun.of(run).drift_begin is not None
+    return name + ", " + _("with injected drift") if has_drift else name
+
+
 def choose(done: list[tracking.RunInfo]) -> tracking.RunInfo:
     """Return the requested replay, by default the newest."""
     if len(done) == 1:
         return done[0]
-    names = {
-        run.run_id: f"{elements.ago(run.started)}: {run.params.get('candidate_title', '')}, "
-        f"{run.params.get('features_used', '').count(',') + 1} features"
-        f"{'' if run.params.get('drift', 'none') == 'none' else ', ' + run.params['drift']}"
-        for run in done
-    }
+    names = {run.run_id: name_of(run) for run in done}
     wanted = st.selectbox(
-        "Replay shown", list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
+        _("Replay shown"), list(names), format_func=names.__getitem__, key=f"shown-{done[0].run_id}"
     )
     return next(run for run in done if run.run_id == wanted)
 
 
 with elements.show_errors():
     elements.header(
-        "Replay",
-        "The labelled rows go by once more in the order of time: a model is trained on the first, "
-        "answers the rest, and each policy of retraining sees only the labels that had come by "
-        "then. It shows what monitoring and retraining would have been worth, and leaves your "
-        "models and your predictions log alone.",
+        _("Replay"),
+        _(
+            "Replays the labelled rows in the order of time: a model is trained on the first, "
+            "predicts the rest, and each retraining policy sees only the labels known by then. It "
+            "shows what monitoring and retraining would have gained. Your models and your "
+            "predictions log stay as they are."
+        ),
     )
     elements.wait_for_store()
     with elements.show_errors():
@@ -246,5 +311,5 @@ with elements.show_errors():
     if done:
         result(choose(done))
     elif snapshots.current(settings) is not None:
-        st.info("No replay yet. Press Replay.")
+        st.info(_("No replay yet. Press Replay."))
 code_snippets.panel(settings, "replay")

@@ -1,29 +1,20 @@
 """Retrain: the policy's decision now and why, the policy, and past decisions."""
 
 import pandas as pd
+import streamlit as st
 
 from core.jobs import jobs
 from core.platform import clock, model_store, tracking
 from core.platform.errors import CourtsideError
+from core.platform.messages import _, sentences
 from core.retraining import policy_evidence, policy_store, retrain, retrain_charts
 from core.retraining.policy_settings import STRATEGIES, Policy
 from core.stats.forecast import DAY
 from pages.retrain import decision_list, policy_form
 from pages.shared import code_snippets, drafts, elements, set_aside_list
-from pages.shared.bilingual import st
 
 settings, spec = elements.open_app()
-drafts.hold(
-    "retrain",
-    "strategy",
-    "promotes",
-    "reason",
-    "Windows*",
-    "of the last windows",
-    "Labels a window needs",
-    "Horizon, days",
-    "Days between trainings",
-)
+drafts.hold("retrain", "strategy", "promotes", "reason", "policy-*")
 CONFIDENCE = 1 - policy_evidence.ERROR_RATE / len(policy_evidence.FORECAST)
 DRAW = {
     "retrain": st.warning,
@@ -57,46 +48,52 @@ def now(state: retrain.State, by: Policy) -> None:
     decision = retrain.decide(settings, by, state)
     # without a policy nothing was found to be well
     draw = DRAW[decision.code] if by.is_on or decision.code != "none" else st.info
-    draw(f"**{decision.title}.** {elements.plain(' '.join(decision.reasons))}")
-    st.markdown(f"**To do:** {decision.todo}")
-    count = len(state.windows)
-    labelled = sum(window.labels >= by.min_labels for window in state.windows)
-    st.caption(
-        f"Champion: version {state.champion.version}. Strategy: "
-        f"{STRATEGIES[by.strategy][0].lower()}. Windows monitored: {count:,}, with enough "
-        f"labels: {labelled:,}. Computed from the store; nothing is trained for it."
+    draw(f"**{decision.title}.** {elements.plain(str(sentences(*decision.reasons)))}")
+    st.markdown(_("**To do:** {todo}", todo=decision.todo))
+    champion = _("Champion: version {version}.", version=state.champion.version)
+    strategy = _("Strategy: {strategy}.", strategy=STRATEGIES[by.strategy][0])
+    windows = _(
+        "Windows monitored: {count:,}, with enough labels: {labelled:,}.",
+        count=len(state.windows),
+        labelled=sum(window.labels >= by.min_labels for window in state.windows),
     )
+    note = _("Computed from the store, without training.")
+    st.caption(f"{champion} {strategy} {windows} {note}")
     if decision.evidence:
         with st.container(horizontal=True):
             for run_id in decision.evidence[-5:]:
-                elements.run_link(run_id, "Report")
+                elements.run_link(run_id, _("Report"))
 
 
 def buttons(*, going: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button(
-            "Decide now",
+            _("Decide now"),
             icon=":material/gavel:",
             disabled=going,
             key="decide",
-            help="Has the policy decide, as after a report, and keeps that as a run.",
+            help=_("Applies the policy, as after a report, and keeps the decision as a run."),
         ):
             elements.submit(settings, "retrain", retrain.Options, trigger="person")
         if going:  # an open popover would hide the progress
-            st.button("Retrain now", icon=":material/autorenew:", disabled=True, key="busy")
+            st.button(_("Retrain now"), icon=":material/autorenew:", disabled=True, key="busy")
             return
-        with st.popover("Retrain now", icon=":material/autorenew:"):
+        with st.popover(_("Retrain now"), icon=":material/autorenew:"):
             st.markdown(
-                "Trains the champion's recipe on its rows and those that got a label since, "
-                "whatever the policy says, and asks the gate. The prepared sets that stand are "
-                "replaced by those of the retraining."
+                _(
+                    "Trains the champion's recipe on its rows and those labelled since, "
+                    "regardless of the policy, and evaluates the gate. The current prepared sets "
+                    "are replaced by those of the retraining."
+                )
             )
             reason = st.text_area(
-                f"Reason, at least {retrain.MIN_REASON} characters", max_chars=2000, key="reason"
+                _("Reason, at least {count} characters", count=retrain.MIN_REASON),
+                max_chars=2000,
+                key="reason",
             )
-            if st.button("Retrain", type="primary", key="retrain"):
+            if st.button(_("Retrain"), type="primary", key="retrain"):
                 if len(reason.strip()) < retrain.MIN_REASON:
-                    st.error("Nothing was started. A retraining by hand needs a written reason.")
+                    st.error(_("Nothing was started. A manual retraining needs a written reason."))
                 else:
                     elements.submit(
                         settings, "retrain", retrain.Options, trigger="person", reason=reason
@@ -105,7 +102,7 @@ def buttons(*, going: bool) -> None:
 
 
 def forecast(state: retrain.State, by: Policy) -> None:
-    st.subheader("Forecast", anchor=False)
+    st.subheader(_("Forecast"), anchor=False)
     windows = [window for window in state.windows if window.labels >= by.min_labels]
     codes = [
         code
@@ -114,15 +111,18 @@ def forecast(state: retrain.State, by: Policy) -> None:
     ]
     if not codes:
         st.info(
-            "No window of this champion has enough labels yet. Score rows, bring labels, monitor."
+            _(
+                "No window of this champion has enough labels yet. Score rows, bring labels, "
+                "monitor."
+            )
         )
         return
     code = st.segmented_control(
-        "Metric",
+        _("Metric"),
         codes,
         default=codes[0],
         required=True,
-        format_func=policy_evidence.titled,
+        format_func=lambda code: str(policy_evidence.titled(code)),
         key="forecast",
         label_visibility="collapsed",
     )
@@ -143,7 +143,7 @@ def forecast(state: retrain.State, by: Policy) -> None:
             retrain_charts.trend(
                 table,
                 mine.trend if mine else None,
-                name=policy_evidence.titled(str(code)),
+                name=str(policy_evidence.titled(str(code))),
                 low=low,
                 high=high,
                 until=start + by.horizon_days * DAY,
@@ -151,14 +151,21 @@ def forecast(state: retrain.State, by: Policy) -> None:
             )
         )
     if mine:
-        st.markdown(elements.plain(policy_evidence.sentence(mine)))
+        st.markdown(elements.plain(str(policy_evidence.sentence(mine))))
         st.caption(
-            f"Dashed: a straight line through the windows, with its {100 * CONFIDENCE:g}% band; "
-            "red line: the alert limit; red stretch: when the line may cross it."
+            _(
+                "Dashed: the linear trend of the windows, with its {confidence:g}% band; red "
+                "line: the alert limit; red section: when the trend may cross it.",
+                confidence=100 * CONFIDENCE,
+            )
         )
     else:
         st.caption(
-            f"{len(own)} of the {by.min_windows} windows, of different moments, that a trend needs."
+            _(
+                "{count} of the {needed} windows, at different times, that a trend needs.",
+                count=len(own),
+                needed=by.min_windows,
+            )
         )
 
 
@@ -166,19 +173,21 @@ with elements.show_errors():
     elements.wait_for_store()
     champion = model_store.find_version(settings, spec.model, model_store.CHAMPION)
     elements.header(
-        "Retrain",
-        "When the model is trained again, and why. Only performance and calibration can ask for "
-        "it; a changed input asks for a look.",
+        _("Retrain"),
+        _(
+            "When the model is retrained, and why. Only performance and calibration can trigger "
+            "it; changed input is a reason to investigate."
+        ),
         is_sample=bool(champion and champion.is_sample),
     )
     try:
         by, is_broken = policy_store.load(settings), False
     except CourtsideError as error:
-        st.error(elements.plain(error.message), icon=":material/error:")
+        st.error(elements.plain(str(error)), icon=":material/error:")
         by, is_broken = Policy(), True
     if champion is None:
-        st.info("There is no champion yet. Train a model first.")
-        st.page_link("pages/train/page.py", label="Go to Train", icon=":material/arrow_forward:")
+        st.info(_("There is no champion yet. Train a model first."))
+        st.page_link("pages/train/page.py", label=_("Go to Train"), icon=":material/arrow_forward:")
     else:
         going = any(job.step in ("retrain", "promote") for job in jobs.active(settings))
         place = st.container()

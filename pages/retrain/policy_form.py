@@ -4,67 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
+import streamlit as st
 from pydantic import ValidationError
 
 from core.platform import config
 from core.platform.config import Settings
+from core.platform.messages import Message, _
 from core.retraining import policy_store
 from core.retraining.policy_settings import STRATEGIES, Policy
 from pages.shared import elements
-from pages.shared.bilingual import st
 
 SAVED = "policy-saved"
 PROMOTES = {
-    "person": "waits for a person, whatever the gate says",
-    "itself": "becomes the champion by itself when the gate lets it pass",
+    "person": Message("waits for a person, regardless of the gate"),
+    "itself": Message("becomes the champion automatically when it passes the gate"),
 }
 
 
 def section(settings: Settings, policy: Policy) -> None:
     """Draw the settings and save them on request."""
-    st.subheader("Policy", anchor=False)
+    st.subheader(_("Policy"), anchor=False)
     strategy = st.radio(
-        "When to retrain",
+        _("When to retrain"),
         list(STRATEGIES),
         index=list(STRATEGIES).index(policy.strategy),
-        format_func=lambda name: STRATEGIES[name][0],
-        captions=[about for _, about in STRATEGIES.values()],
+        format_func=lambda name: str(STRATEGIES[name][0]),
+        captions=[str(about) for _unused, about in STRATEGIES.values()],
         key="strategy",
     )
     chosen: dict[str, Any] = policy.model_dump() | {"strategy": strategy}
     if strategy in ("reactive", "predictive"):
         with st.container(horizontal=True):
-            chosen["k"] = _number("Windows in alert", policy.k, 1, 20)
-            chosen["n"] = _number("of the last windows", policy.n, 1, 50)
-            chosen["min_labels"] = _number("Labels a window needs", policy.min_labels, 100, 10**6)
+            chosen["k"] = _number(_("Windows in alert"), "k", policy.k, 1, 20)
+            chosen["n"] = _number(_("of the last windows"), "n", policy.n, 1, 50)
+            chosen["min_labels"] = _number(
+                _("Labels a window needs"), "min_labels", policy.min_labels, 100, 10**6
+            )
     if strategy == "predictive":
         with st.container(horizontal=True):
-            chosen["horizon_days"] = _days("Horizon, days", policy.horizon_days)
-            chosen["min_windows"] = _number("Windows a trend needs", policy.min_windows, 3, 100)
+            chosen["horizon_days"] = _days(_("Horizon, days"), "horizon_days", policy.horizon_days)
+            chosen["min_windows"] = _number(
+                _("Windows a trend needs"), "min_windows", policy.min_windows, 3, 100
+            )
     if strategy == "calendar":
-        chosen["every_days"] = _days("Days between trainings", policy.every_days)
+        chosen["every_days"] = _days(_("Days between trainings"), "every_days", policy.every_days)
     chosen["promotes"] = st.radio(
-        "A challenger that was retrained",
+        _("A retrained challenger"),
         list(PROMOTES),
         index=list(PROMOTES).index(policy.promotes),
-        format_func=PROMOTES.__getitem__,
+        format_func=lambda name: str(PROMOTES[name]),
         key="promotes",
     )
-    if st.button("Save the policy", icon=":material/save:", key="save-policy"):
+    if st.button(_("Save the policy"), icon=":material/save:", key="save-policy"):
         try:
             policy_store.save(settings, Policy(**chosen))
         except ValidationError as error:
-            st.error(elements.plain(config.sentence(error)), icon=":material/error:")
+            st.error(elements.plain(str(config.sentence(error))), icon=":material/error:")
         else:
             st.session_state[SAVED] = True
             st.rerun()
     if st.session_state.pop(SAVED, False):
-        st.success("Saved. It holds from the next report on.", icon=":material/check:")
+        st.success(_("Saved. It applies from the next report on."), icon=":material/check:")
 
 
-def _number(label: str, value: int, low: int, high: int) -> int:
-    return int(st.number_input(label, low, high, value, step=1, width=190, key=label))
+def _number(label: str, name: str, value: int, low: int, high: int) -> int:
+    key = f"policy-{name}"
+    return int(st.number_input(label, low, high, value, step=1, width=190, key=key))
 
 
-def _days(label: str, value: float) -> float:
-    return float(st.number_input(label, 0.01, 3650.0, value, width=190, key=label))
+def _days(label: str, name: str, value: float) -> float:
+    return float(st.number_input(label, 0.01, 3650.0, value, width=190, key=f"policy-{name}"))

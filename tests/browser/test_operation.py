@@ -110,7 +110,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
         main.get_by_role("spinbutton", name=label).fill("1")
         main.get_by_role("spinbutton", name=label).press("Enter")
     press(page, "Save the policy")
-    expect(page.get_by_text("It holds from the next report on.")).to_be_visible()
+    expect(page.get_by_text("It applies from the next report on.")).to_be_visible()
     assert policy_store.load(scored) == Policy(strategy="reactive", k=1, n=1, promotes="person")
 
     go(page, "Alerts")
@@ -130,7 +130,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     # the first report is automatic; the schedule is stopped before many more
     expect(main.get_by_role("link", name="Report").first).to_be_visible(timeout=PATIENCE_MS)
     main.get_by_test_id("stCheckbox").get_by_text("On", exact=True).first.click()
-    expect(page.get_by_text("Off: no report by itself")).to_be_visible()
+    expect(page.get_by_text("Off: no automatic report")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Open alerts \(\d+\)"))).to_be_visible(timeout=PATIENCE_MS)
     until(lambda: "raised" in receiver.events())
     keep(page, "operation-alerts")
@@ -155,7 +155,7 @@ def test_a_schedule_reports_an_alert_is_sent_and_a_challenger_is_promoted(
     assert decided.count("retrain") == 1
     go(page, "Retrain")
     expect(page.get_by_text(re.compile("^Champion: version 1"))).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("lets it pass", exact=True)).to_be_visible()
+    expect(page.get_by_text("passed the gate", exact=True)).to_be_visible()
     keep(page, "operation-retrain")
     press(page, "Promote version 2")
     champion = page.get_by_text(re.compile("^Champion: version 2"))

@@ -92,12 +92,12 @@ def test_a_person_acknowledges_with_a_name_and_a_note(
     app.text_area(key=f"note-{f1.alert_id}").input("See ![x](http://evil.example/x.png)")
     app = button(app, "Acknowledge", position)
     text = text_of(app)
-    assert ":blue-badge[seen by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in text
+    assert ":blue-badge[acknowledged by Ann]: “See !\\[x\\](http\\://evil.example/x.png)”" in text
     assert "Open alerts (1)" in text
     assert alerts.history(settings)[0].kind == "acknowledged"
 
 
-def test_all_are_acknowledged_at_once_and_one_is_put_away(
+def test_all_are_acknowledged_at_once_and_one_is_dismissed(
     settings: Settings, now: float, open_page: OpenPage, text_of
 ) -> None:
     raised(settings, now - DAY, f1="alert")
@@ -106,7 +106,7 @@ def test_all_are_acknowledged_at_once_and_one_is_put_away(
     app = button(app, "Acknowledge")
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"acknowledged"}
     assert "stay quiet until they clear" in text_of(app)
-    app = button(app, "Put away")
+    app = button(app, "Dismiss")
     assert len(alerts.open_alerts(settings)) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_schedule_is_set_turned_off_and_removed(
     assert "Next report in 1 day (2026-03-02 12:00 UTC) · Reports so far: 0" in text
     app = app.toggle(key="on-Monitoring-True").set_value(False).run()
     assert not schedules.schedules(settings)[0].schedule.is_on
-    assert "Off: no report by itself" in text_of(app)
+    assert "Off: no automatic report" in text_of(app)
     press(app, "Remove")
     assert schedules.schedules(settings) == []
 
@@ -214,7 +214,7 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
             "Mail server": "mail.example",
             "From": sender,
             "User": "ann",
-            "To, divided by commas": "ann@club.example, bob@club.example",
+            "To, separated by commas": "ann@club.example, bob@club.example",
         }.items():
             next(field for field in app.text_input if field.label == label).input(value)
         return press(app, "Save the mail")

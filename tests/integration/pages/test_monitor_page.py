@@ -241,7 +241,7 @@ def test_an_older_report_is_shown_by_its_link_and_says_so(page, reports, text_of
 
 def test_a_link_to_a_report_that_is_gone_shows_the_newest(page, text_of) -> None:
     app = page(report="0" * 32)
-    assert "The report that was asked for is not there. This is the newest." in text_of(app)
+    assert "The requested report does not exist. This is the newest." in text_of(app)
     assert app.warning[0].value.startswith("## The input has changed\n")
 
 
@@ -305,8 +305,8 @@ def test_limits_set_by_a_person_apply_to_the_next_report(page, reports) -> None:
         "psi.lat": {"alert_high": 0.4},
         "ks.gone": {"alert_high": 1.0},
     }
-    shown.loc[shown["code"] == "skill", "Warning below"] = 0.015
-    shown.loc[shown["code"] == "psi.lat", "Alert above"] = float("nan")
+    shown.loc[shown["code"] == "skill", "warning_low"] = 0.015
+    shown.loc[shown["code"] == "psi.lat", "alert_high"] = float("nan")
     assert options_form.chosen_limits(shown) == {
         "skill": {"warning_low": 0.015},
         "ks.gone": {"alert_high": 1.0},
@@ -316,31 +316,31 @@ def test_limits_set_by_a_person_apply_to_the_next_report(page, reports) -> None:
 def test_a_check_is_drawn_across_all_reports_by_report_time_or_by_window(page, text_of) -> None:
     app = page()
     assert app.selectbox(key="history-check").value == "skill"
-    assert "1 of 4 reports have no value of this check." in text_of(app)
+    assert "1 of 4 reports has no value of this check." in text_of(app)
     app = app.segmented_control(key="history-by").set_value("rows").run()
     assert not app.exception
-    assert "reports have no value" not in text_of(app)
+    assert "no value of this check" not in text_of(app)
 
 
 def test_the_list_leads_to_every_report(page, reports) -> None:
     app = page()
-    app = app.segmented_control(key="history").set_value("List").run()
-    (table,) = (table.value for table in app.dataframe if "Report" in table.value)
+    app = app.segmented_control(key="history").set_value("list").run()
+    (table,) = (table.value for table in app.dataframe if "report" in table.value)
     expected = [f"/monitor?report={run_id}" for run_id in reversed(reports[1])]
-    assert table["Report"].tolist()[:3] == expected
-    assert table["Verdict"].tolist() == [
+    assert table["report"].tolist()[:3] == expected
+    assert table["verdict"].tolist() == [
         "investigate the input",
         "does not fit",
         "fits",
         "does not fit",
     ]
-    assert table["Labels"].tolist()[:2] == [0, 300]
+    assert table["labels"].tolist()[:2] == [0, 300]
 
 
 def test_two_reports_side_by_side_show_what_changed(page, reports, text_of) -> None:
     fits, does_not_fit, _ = reports[1]
     app = page()
-    app = app.segmented_control(key="history").set_value("Two side by side").run()
+    app = app.segmented_control(key="history").set_value("two").run()
     app.selectbox(key="before").set_value(fits)
     app = app.selectbox(key="after").set_value(does_not_fit).run()
     assert "**2 verdicts changed** of 5 checks; 2 for the worse." in text_of(app)

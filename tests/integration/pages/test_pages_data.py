@@ -190,7 +190,7 @@ def refused(settings: Settings, few_shots: pd.DataFrame, tmp_path: Path) -> str:
     faulty.to_csv(tmp_path / "bad.csv", index=False)
     with pytest.raises(InputError) as caught:
         acquire.run(settings, acquire.Options(source="file", path=tmp_path / "bad.csv"))
-    return caught.value.message
+    return str(caught.value)
 
 
 def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
@@ -286,7 +286,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     app = open_page(copied.settings, "prepare")
-    app.segmented_control(key="feature-set").set_value("My own").run()
+    app.segmented_control(key="feature-set").set_value("own").run()
     own = app.multiselect(key="features")
     assert own.value == list(SPEC.features)
     own.set_value([]).run()
@@ -294,8 +294,8 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
     assert "No feature is chosen" in app.error[0].value
     app.multiselect(key="features").set_value(["angle", "action_type", "game_id"]).run()
     warned = " ".join(warning.value for warning in app.warning)
-    assert "action_type: noted only after what is predicted" in warned
-    assert "game_id names rows" in warned
+    assert "Recorded only after the outcome: action_type." in warned
+    assert "game_id identifies rows" in warned
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     assert job.options["features"] == ["angle", "action_type", "game_id"]
@@ -366,15 +366,15 @@ def test_the_split_is_checked_and_the_sets_show_their_lineage(
     checks, lineage = (table.value for table in app.table)
     assert len(checks) == 5
     assert "warning" in checks.set_index("Check").loc["Groups on both sides", "Verdict"]
-    lineage_rows = lineage.set_index("What")["Which"]
+    lineage_rows = lineage.set_index("Property")["Value"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
     assert raw is not None
-    assert lineage_rows["Raw snapshot"] == f"{raw.id}, came as sample"
+    assert lineage_rows["Raw snapshot"] == f"{raw.id} (Built-in sample)"
     assert lineage_rows["Its SHA-256"] == f"{raw.digest[:16]}…"
     assert lineage_rows["Run"] == prepared.run_id
     assert lineage_rows["Commit of the code"] == prepared.commit
-    assert lineage_rows["Split"] == "at random, share 0.2, seed 42"
+    assert lineage_rows["Split"] == "At random, share 0.2, seed 42"
     assert (
         lineage_rows["SHA-256 of train_data.parquet"]
         == f"{prepared.digests['train_data.parquet'][:16]}…"
@@ -395,7 +395,7 @@ def test_leaking_features_are_marked_beside_the_split(
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in warning.value for warning in app.warning)
     assert any(
-        "divided from the test set by group. Features, 2: action_type, lat." in caption.value
+        "split from the test set by group. Features, 2: action_type and lat." in caption.value
         for caption in app.caption
     )
 

@@ -67,8 +67,8 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     app = open_page(home.settings, "replay")
     assert not app.exception
     text = text_of(app)
-    assert home.result.answer in text
-    assert "Put in: 100% of the labels turned round from 2008-01-01, suddenly." in text
+    assert str(home.result.answer) in text
+    assert "Injected: 100% of the labels turned round from 2008-01-01, suddenly." in text
     assert len(charts(app)) == 2
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
@@ -79,7 +79,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     decided = app.dataframe[0].value
     # the last decision is too late to be carried out
     retrained = home.result.retrainings["Calendar (every 180 days)"]
-    assert decided["Trained"].str.startswith("version").sum() == retrained
+    assert decided["trained"].str.startswith("version").sum() == retrained
     assert len(decided) == retrained + 1
     app.toggle(key="every_decision").set_value(True).run()
     assert len(app.dataframe[0].value) == 2 * home.result.windows
@@ -144,7 +144,7 @@ def test_a_running_replay_shows_its_day_and_windows_and_then_why_it_failed(
         app = open_page(home.settings, "replay")
         assert "There was no tomorrow." in app.error[0].value
         # the earlier result is still shown
-        assert home.result.answer in text_of(app)
+        assert str(home.result.answer) in text_of(app)
     finally:
         replay_store.remove(home.settings, run_id)
 
@@ -157,5 +157,5 @@ def test_its_log_can_be_removed_and_the_result_stays(
 ) -> None:
     app = press(open_page(home.settings, "replay"), "Remove its log")
     assert replay_store.stores(home.settings) == []
-    assert home.result.answer in text_of(app)
+    assert str(home.result.answer) in text_of(app)
     assert "Remove its log" not in [button.label for button in app.button]

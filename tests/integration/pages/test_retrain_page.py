@@ -81,7 +81,7 @@ def test_a_rising_figure_is_shown_with_its_forecast(
     text = text_of(app)
     assert "a limit will be crossed within the horizon" in text
     assert "Windows monitored: 6, with enough labels: 6" in text
-    assert "Nothing was decided yet" in text
+    assert "No decision yet" in text
     assert len(tracking.runs(home, step="retrain")) == 0
 
 
@@ -93,12 +93,12 @@ def test_a_valid_policy_is_saved_and_an_invalid_one_is_refused(
 ) -> None:
     app = open_page(home, "retrain")
     app = app.radio(key="strategy").set_value("reactive").run()
-    app.number_input(key="Windows in alert").set_value(3)
-    app.number_input(key="of the last windows").set_value(2)
+    app.number_input(key="policy-k").set_value(3)
+    app.number_input(key="policy-n").set_value(2)
     app = press(app, "Save the policy")
     assert "k is at most n" in text_of(app)
     assert policy_store.load(home) == Policy()
-    app.number_input(key="of the last windows").set_value(4)
+    app.number_input(key="policy-n").set_value(4)
     app = press(app, "Save the policy")
     assert not app.exception
     assert policy_store.load(home) == Policy(strategy="reactive", k=3, n=4)

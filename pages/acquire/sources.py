@@ -1,0 +1,18 @@
+"""Names of the sources of raw data."""
+
+from core.platform.messages import Message
+
+# as choices
+SOURCES = {
+    "sample": Message("Built-in sample"),
+    "download": Message("Download"),
+    "folder": Message("Folder on this machine"),
+    "upload": Message("Upload files"),
+}
+# of rows that were acquired
+ORIGINS = {
+    **SOURCES,
+    "upload": Message("Upload"),
+    "folder": Message("Folder"),
+    "file": Message("File"),
+}
