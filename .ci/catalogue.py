@@ -131,10 +131,12 @@ def updated(path: Path, language: str, template: Catalog) -> Catalog:
     for message in sorted(template, key=lambda message: (str(message.id), message.context or "")):
         if not message.id:
             continue
+        empty: str | tuple[str, ...] = ("", "") if isinstance(message.id, tuple) else ""
         before = known.get(message.id, message.context)
+        is_known = before is not None and isinstance(before.string, type(empty))
         catalogue.add(
             message.id,
-            before.string if before else "",
+            before.string if before is not None and is_known else empty,
             locations=sorted({(name, 1) for name, _ in message.locations}),
             context=message.context,
         )

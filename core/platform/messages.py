@@ -123,6 +123,8 @@ class Message:
         return hash((self.msgid, self.plural, self.context, repr(sorted(self.params.items()))))
 
 
+# no words at all
+NOTHING = Message("")
 # words of a message, or a text that is not ours: a name, data
 Words = str | Message
 
@@ -147,7 +149,7 @@ def sentences(*parts: Words) -> Message:
     'Trained. 2 rows.'
     """
     present = [part for part in parts if part]
-    return Message("", sentences=present) if present else Message("")
+    return Message(NOTHING.msgid, sentences=present) if present else NOTHING
 
 
 def _(msgid: str, /, **params: Any) -> str:

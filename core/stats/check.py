@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.platform.messages import Message, Words
+from core.platform.messages import NOTHING, Message, Words
 
 Verdict = Literal["ok", "warning", "alert", "not_applicable"]
 Group = Literal["performance", "input", "output", "support", "split"]
@@ -110,7 +110,7 @@ def _warning(low: float | None, high: float | None) -> Message:
         return Message("warning below {low:.3g} or above {high:.3g}", low=low, high=high)
     if low is not None:
         return Message("warning below {low:.3g}", low=low)
-    return Message("") if high is None else Message("warning above {high:.3g}", high=high)
+    return NOTHING if high is None else Message("warning above {high:.3g}", high=high)
 
 
 def _alert(low: float | None, high: float | None) -> Message:
@@ -118,7 +118,7 @@ def _alert(low: float | None, high: float | None) -> Message:
         return Message("alert below {low:.3g} or above {high:.3g}", low=low, high=high)
     if low is not None:
         return Message("alert below {low:.3g}", low=low)
-    return Message("") if high is None else Message("alert above {high:.3g}", high=high)
+    return NOTHING if high is None else Message("alert above {high:.3g}", high=high)
 
 
 @dataclass(frozen=True)

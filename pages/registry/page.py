@@ -9,7 +9,7 @@ import streamlit as st
 from core.jobs import jobs
 from core.platform import model_store
 from core.platform import table_files as export
-from core.platform.messages import Message, _, day, p_, sentences
+from core.platform.messages import NOTHING, Message, _, day, p_, sentences
 from core.registry import promote, registry
 from core.serving import endpoint
 from pages.registry import version_list
@@ -272,7 +272,7 @@ def ask() -> None:
 def follows() -> Message:
     """Return what happens to the live endpoint; empty without one."""
     if live is None:
-        return Message("")
+        return NOTHING
     return Message(
         "The live endpoint on port {port} changes to it without a failed request; if it does not "
         "start, nothing is moved.",
