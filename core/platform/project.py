@@ -576,7 +576,7 @@ class ProjectSpec(Options):
         return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
 
 
-def words(text: str) -> Message:
+def words(text: Words) -> Message:
     """Return a text of a project file as a message: the shipped project's have a translation.
 
     Examples
@@ -584,7 +584,7 @@ def words(text: str) -> Message:
     >>> str(words("Kobe Bryant's shots"))
     "Kobe Bryant's shots"
     """
-    return in_context("project", text)
+    return text if isinstance(text, Message) else in_context("project", text)
 
 
 def load(name: str, folder: Path | None = None) -> ProjectSpec:

@@ -38,7 +38,7 @@ from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup
 from core.serving import server
-from pages.shared import bilingual, drafts, login, style
+from pages.shared import drafts, language, login, style
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
@@ -116,7 +116,7 @@ def open_app() -> tuple[Settings, ProjectSpec]:
     style.apply()
     drafts.keep()
     with st.sidebar:
-        bilingual.choose()
+        language.choose()
         st.caption(f"**{project.words(spec.title)}**  \n{project.words(spec.question)}")
         _worker(settings)
     return settings, spec

@@ -15,7 +15,7 @@ import streamlit as st
 from core.platform.config import Settings
 from core.platform.messages import _
 from core.registry import promote
-from pages.shared import access, bilingual
+from pages.shared import access, language
 
 CALLBACK = "/oauth2callback"
 # whoever guesses the cookie's secret can impersonate anybody
@@ -82,7 +82,7 @@ def logged_in() -> str:
 def _end() -> None:
     """End the page, with only the language selection in the sidebar."""
     with st.sidebar:
-        bilingual.choose()
+        language.choose()
     access.admit(False)
     st.stop()
 

@@ -32,13 +32,14 @@ assert not heavy, heavy
 from importlib.metadata import entry_points
 from pathlib import Path
 from core.documents import inventory
-from core.platform import git, language, templates
+from core.platform import git, messages, templates
 
 settings = core.Settings()
 print(Path(core.__file__).parents[1])
 print(settings.home)
 print(core.load_project(settings).target, git.git_commit(), sorted(inventory.shipped()))
-print(language.translate("What changed", "pt"))
+with messages.speaking("pt"):
+    print(messages._("What changed"))
 print(entry_points(group="console_scripts", name="courtside")["courtside"].load().__module__)
 """
 

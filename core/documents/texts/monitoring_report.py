@@ -132,7 +132,11 @@ def _compared(facts: Facts, run: RunFacts) -> list[Block]:
         )
     return [
         Heading(_("What was compared")),
-        Table((_("What"), _("Which")), tuple(rows), _("From {run}.", run=link(run))),
+        Table(
+            (_("What"), _("Which")),
+            tuple((what, str(which)) for what, which in rows),
+            _("From {run}.", run=link(run)),
+        ),
         Paragraph(
             _(
                 "Each check is ok, warning, alert or not applicable, by limits learned "
@@ -370,7 +374,7 @@ def _todo(run: RunFacts, checks: pd.DataFrame) -> list[Block]:
         )
     return [
         Heading(_("What to do")),
-        Bullets(tuple(dict.fromkeys(step for step in steps if step)), numbered=True),
+        Bullets(tuple(dict.fromkeys(str(step) for step in steps if step)), numbered=True),
     ]
 
 
@@ -385,7 +389,7 @@ def _history(facts: Facts) -> list[Block]:
             tuple(
                 (
                     moment(run.started),
-                    report.window or number(metric(run, "rows_current")),
+                    str(report.window) or number(metric(run, "rows_current")),
                     str(VERDICT_WORDS.get(report.verdict, report.verdict_title)),
                     number(metric(run, "checks_alert"), 0),
                     number(metric(run, "checks_warning"), 0),
@@ -415,8 +419,8 @@ def _decisions(facts: Facts) -> list[Block]:
                 (
                     moment(run.started),
                     str(STRATEGIES.get(decision.strategy, (decision.strategy, ""))[0]),
-                    decision.decision_title,
-                    decision.reason,
+                    str(decision.decision_title),
+                    str(decision.reason),
                     link(run),
                 )
                 for run, decision in shown
@@ -425,7 +429,7 @@ def _decisions(facts: Facts) -> list[Block]:
         )
     )
     if todo := shown[0][1].todo:
-        blocks.append(Paragraph(todo))
+        blocks.append(Paragraph(str(todo)))
     return blocks
 
 

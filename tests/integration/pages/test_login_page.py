@@ -29,9 +29,10 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """A function that opens a page that begins with the login gate."""
 
     def script() -> None:
+        import streamlit as st
+
         from core.platform.config import Settings
         from pages.shared import login
-        from pages.shared.bilingual import st
 
         login.gate(Settings.load())
         st.title("Inside")
