@@ -319,7 +319,8 @@ def _slices(settings: Settings, run: tracking.RunInfo, versions: tuple[str, str]
         )
     column = st.column_config.NumberColumn
     st.dataframe(
-        slices.assign(
+        # the finding says what these two columns do
+        slices.drop(columns=["text", "harmed"], errors="ignore").assign(
             finding=[
                 _("worse") if harm else _("too few rows") if pd.isna(low) else _("no harm shown")
                 for harm, low in zip(slices["harmed"], slices["low"], strict=True)
