@@ -78,8 +78,9 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
     assert shown["Left out"][1] == (
-        f"{prepared['rows_other']:,.0f} outside the row filter, {prepared['rows_unlabelled']:,.0f} without "
-        f"label, {prepared['rows_missing']:,.0f} with a missing value"
+        f"{prepared['rows_other']:,.0f} outside the row filter, "
+        f"{prepared['rows_unlabelled']:,.0f} without label, "
+        f"{prepared['rows_missing']:,.0f} with a missing value"
     )
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
