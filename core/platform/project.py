@@ -576,15 +576,17 @@ class ProjectSpec(Options):
         return any(self.columns[column].recorded == "after" for column in self.inputs_of([name]))
 
 
-def words(text: str) -> Message:
+def words(text: Words) -> Message:
     """Return a text of a project file as a message: the shipped project's have a translation.
+
+    A message stays as it is.
 
     Examples
     --------
     >>> str(words("Kobe Bryant's shots"))
     "Kobe Bryant's shots"
     """
-    return in_context("project", text)
+    return text if isinstance(text, Message) else in_context("project", text)
 
 
 def load(name: str, folder: Path | None = None) -> ProjectSpec:

@@ -68,7 +68,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert not app.exception
     text = text_of(app)
     assert str(home.result.answer) in text
-    assert "Injected: 100% of the labels" in text
+    assert "Injected: 100% of the labels flipped" in text
     assert len(charts(app)) == 2
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
