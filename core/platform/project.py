@@ -579,6 +579,8 @@ class ProjectSpec(Options):
 def words(text: Words) -> Message:
     """Return a text of a project file as a message: the shipped project's have a translation.
 
+    A message stays as it is.
+
     Examples
     --------
     >>> str(words("Kobe Bryant's shots"))

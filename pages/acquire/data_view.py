@@ -317,7 +317,8 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         if gathered.empty:
             st.info(_("No row has these values. Choose others."))
         elif drawn == "hexagons":
-            st.altair_chart(court.shot_chart(gathered, average), width="content")
+            shots = elements.localized(court.shot_chart(gathered, average))
+            st.altair_chart(shots, width="content")
         else:
             _points(spec, points, only, labelled)
     with right:
@@ -343,7 +344,8 @@ def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) 
     court = part(spec.name, "court")
     shown = points.sample(min(len(points), SHOWN_POINTS), random_state=0)
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
-    st.altair_chart(court.point_chart(shown, positive=positive, negative=negative), width="content")
+    drawn = court.point_chart(shown, positive=positive, negative=negative)
+    st.altair_chart(elements.localized(drawn), width="content")
     st.caption(
         _(
             "{count:,} of {labelled:,} labelled rows, drawn at random.",

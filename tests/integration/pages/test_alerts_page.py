@@ -86,7 +86,7 @@ def test_a_person_acknowledges_with_a_name_and_a_note(
         if f1.alert_id in button.form_id
     )
     app = button(app, "Acknowledge", position)
-    assert "Say who you are" in text_of(app)
+    assert "Enter your name" in text_of(app)
     assert {alert.state for alert in alerts.open_alerts(settings)} == {"open"}
     name_field(app, f1.alert_id).input("Ann")
     app.text_area(key=f"note-{f1.alert_id}").input("See ![x](http://evil.example/x.png)")
@@ -189,7 +189,7 @@ def test_a_webhook_is_set_and_tested_without_waiting(
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://ann:pw12345@a.example/")
     app = press(app, "Save the webhook")
-    assert "holds a name or password" in text_of(app)
+    assert "contains a user name or password" in text_of(app)
     (address,) = (field for field in app.text_input if field.label == "Address")
     address.input("http://127.0.0.1:9/hook")
     app = press(app, "Save the webhook")
@@ -220,7 +220,7 @@ def test_mail_is_set(settings: Settings, open_page: OpenPage, text_of, press) ->
         return press(app, "Save the mail")
 
     app = fill("nobody")
-    assert "name\\@machine" in text_of(app)
+    assert "name\\@host" in text_of(app)
     fill("courtside@club.example")
     mail = channels.load(settings).mail
     assert mail is not None

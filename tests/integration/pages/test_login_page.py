@@ -63,7 +63,7 @@ def texts(app: AppTest) -> str:
 @pytest.mark.parametrize(
     ("auth", "words"),
     [
-        (None, "does not say where"),
+        (None, "names no provider"),
         ({**AUTH, "client_secret": ""}, "auth.client_secret` is missing"),
         ({**AUTH, "cookie_secret": "short"}, "fewer than 32 characters"),
         ({**AUTH, "redirect_uri": "https://courtside.example.org/"}, "/oauth2callback` at its end"),
@@ -108,9 +108,9 @@ def test_each_provider_has_a_button(visit: Callable[..., AppTest]) -> None:
     [
         ({"email": "eve@example.org"}, "`eve@example.org` may not open this app"),
         ({"email": "ana@example.org", "email_verified": False}, "has not confirmed"),
-        ({"name": "ana@example.org"}, "does not tell your e-mail address"),
+        ({"name": "ana@example.org"}, "did not pass on your e-mail address"),
         # a name that anyone can choose is not an address
-        ({"preferred_username": "ana@example.org"}, "does not tell your e-mail address"),
+        ({"preferred_username": "ana@example.org"}, "did not pass on your e-mail address"),
     ],
 )
 def test_a_refused_user_sees_the_reason(

@@ -71,15 +71,16 @@ def test_prepare_shows_what_was_acquired_and_what_became_of_it(
         shown["Filtered"][0]
         == f"({prepared['rows_filtered']:.0f}, {prepared['columns_filtered']:.0f})"
     )
-    for label, name in (("Train", "train"), ("Test", "test")):
+    for label, name in (("Training set", "train"), ("Test set", "test")):
         assert shown[label][0].startswith(f"{prepared[f'rows_{name}']:,.0f} ")
         assert shown[label][1].startswith(f"{prepared[f'base_rate_{name}']:.1%} ")
     assert shown["Left out"][0].startswith(
         f"{prepared['rows_raw'] - prepared['rows_filtered']:,.0f} "
     )
     assert shown["Left out"][1] == (
-        f"{prepared['rows_other']:,.0f} not wanted, {prepared['rows_unlabelled']:,.0f} without "
-        f"label, {prepared['rows_missing']:,.0f} miss a value"
+        f"{prepared['rows_other']:,.0f} outside the row filter, "
+        f"{prepared['rows_unlabelled']:,.0f} without label, "
+        f"{prepared['rows_missing']:,.0f} with a missing value"
     )
     snapshot = snapshots.current(lived.settings)
     assert snapshot is not None
@@ -196,7 +197,7 @@ def test_monitor_draws_its_verdict_the_checks_and_where_they_come_from(
     drawn = pd.concat([table.value for table in app.table])
     performance = stored[stored["group"] == "performance"]
     titles = drawn["Check"].str.extract(r"^\*\*(.*)\*\*")[0]
-    assert sorted(titles) == sorted(performance["title"])
+    assert sorted(titles) == sorted(map(str, performance["title"]))
     alerts = drawn["Verdict"].str.contains("alert").sum()
     assert alerts == (performance["verdict"] == "alert").sum()
 
@@ -319,7 +320,6 @@ def test_a_dead_server_is_shown_and_can_be_dismissed(
     for gone in server.kept(copied.settings):
         server.keep(copied.settings, replace(gone, create_time=gone.create_time + 1e10))
     app = open_page(copied.settings, "serve")
-    assert "died" in text_of(app)
     assert "ended by itself" in app.error[0].value
     assert "No model is served now" in text_of(open_page(copied.settings, "score"))
     assert "Next: Serve." in text_of(open_page(copied.settings, "overview"))
@@ -346,5 +346,5 @@ def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
     app = open_page(settings, "prepare")
     shown = metrics_of(app)
     assert shown["Filtered"][0] == "(20285, 7)"
-    assert (shown["Train"][0], shown["Test"][0]) == ("16,228 rows", "4,057 rows")
+    assert (shown["Training set"][0], shown["Test set"][0]) == ("16,228 rows", "4,057 rows")
     assert SAMPLE not in text_of(app)

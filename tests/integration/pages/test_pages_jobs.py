@@ -449,6 +449,6 @@ def test_a_cancelled_training_shows_what_it_finished(
     assert run.status == "KILLED"
     app = open_page(settings, "train")
     assert not app.exception
-    assert any("had done is kept" in info.value for info in app.info)
+    assert any("finished candidates:" in info.value for info in app.info)
     labels = [link.label for link in app.get("page_link")]
     assert any(label.startswith("Logistic regression, CV log loss 0.6771") for label in labels)

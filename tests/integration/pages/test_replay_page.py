@@ -68,7 +68,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert not app.exception
     text = text_of(app)
     assert str(home.result.answer) in text
-    assert "Injected: 100% of the labels turned round from 2008-01-01, suddenly." in text
+    assert "Injected: 100% of the labels flipped" in text
     assert len(charts(app)) == 2
     shown = app.table[0].value
     assert shown["Policy"].tolist() == ["Never", "Calendar (every 180 days)"]
@@ -78,7 +78,7 @@ def test_the_answer_the_table_the_charts_and_the_run_are_shown(
     assert f"run={home.result.run_id}" in [link.proto.query_string for link in app.page_link]
     decided = app.dataframe[0].value
     # the last decision is too late to be carried out
-    retrained = home.result.retrainings["Calendar (every 180 days)"]
+    retrained = home.result.retrainings["calendar:180"]
     assert decided["trained"].str.startswith("version").sum() == retrained
     assert len(decided) == retrained + 1
     app.toggle(key="every_decision").set_value(True).run()

@@ -129,6 +129,6 @@ def test_a_damaged_policy_is_reported_and_can_be_saved_again(
 ) -> None:
     state.save(home, policy_store.NAME, {"strategy": "always"})
     app = open_page(home, "retrain")
-    assert "The policy cannot be used" in text_of(app)
+    assert "The saved policy is not usable" in text_of(app)
     press(app, "Save the policy")
     assert policy_store.load(home) == Policy()
