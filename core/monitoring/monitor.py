@@ -274,7 +274,7 @@ def _conclude(
         name = Message("rows of {values}", values=values)
     elif window.source == "production":
         name = project.words(names.production_name)
-    trained_on = project.words(window.version.about.rows_name or names.development_name)
+    trained_on = window.version.about.rows_name or project.words(names.development_name)
     return checks.conclude(compared.checks, name, trained_on, labels=labels)
 
 

@@ -455,7 +455,7 @@ def test_a_move_that_fails_halfway_changes_nothing(
         patched.setattr(MlflowClient, "set_registered_model_alias", failing)
         with pytest.raises(StoreError, match=r"disk is full: mlflow\.db cannot be w") as caught:
             move(settings, versions[2], champion)
-        assert "INSERT" not in caught.value.message
+        assert "INSERT" not in str(caught.value.message)
     # the champion's alias is the last to move, and there was one at each moment
     assert [alias for alias, _ in moves][:2] == ["previous", "champion"]
     assert {champion_then for _, champion_then in moves} == {champion}

@@ -92,7 +92,7 @@ def test_a_run_leaves_windows_decisions_figures_and_metrics(
         tracking.artifacts(home, flipped.run_id)
     )
     retrained = recorded["decisions"][recorded["decisions"]["is_retrained"]]
-    assert retrained["reasons"].str.len().gt(0).all()
+    assert retrained["reasons"].map(str).str.len().gt(0).all()
 
 
 def test_a_report_counts_only_labels_that_had_arrived(

@@ -15,6 +15,7 @@ from core.data import acquire, prepare
 from core.platform import mlflow_client, model_store, project, tracking
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, InputError, NotReadyError, StoreError
+from core.platform.messages import listed
 from core.platform.run_record import Progress
 from core.platform.runs import ModelVersion
 from core.registry import version_files
@@ -264,7 +265,7 @@ def test_a_bad_row_is_refused_with_a_message(
 def test_the_refusal_of_an_empty_row_names_all_missing_inputs(home: Settings) -> None:
     with pytest.raises(InputError) as caught:
         explain.run(home, explain.Options(target=SAMPLE, row={}))
-    assert ", ".join(version_of(home, SAMPLE).inputs) in caught.value.message
+    assert listed(version_of(home, SAMPLE).inputs) in str(caught.value)
 
 
 @pytest.mark.parametrize("target", ["champion", "7", "previous"])
