@@ -186,10 +186,9 @@ def _absent(fault: Fault, about: dict[str, Any]) -> Phrase:
 
 def _ragged(fault: Fault, about: dict[str, Any]) -> Phrase:
     both = N2_(
-        "{count:,} row has another number of values than the {width} columns, row {row:,}. Send a "
-        "value for each column.",
-        "{count:,} rows have another number of values than the {width} columns, first row "
-        "{row:,}. Send a value for each column.",
+        "Each row needs {width:,} values: {count:,} row has another number of values, row {row:,}.",
+        "Each row needs {width:,} values: {count:,} rows have another number of values, first row "
+        "{row:,}.",
     )
     return Phrase(*both, about | {"width": fault.params["width"]})
 

@@ -319,7 +319,7 @@ def test_a_test_share_that_leaves_no_rows_is_refused(
 ) -> None:
     options = prepare.Options(test_share=share)
     message = refused(unharmed, last_error, "prepare", lambda: prepare.run(unharmed, options))
-    assert f"A test share of {share:g} cannot be taken" in message
+    assert f"A test share of {share:g} of 555 rows" in message
 
 
 def test_a_label_too_rare_for_the_test_set_is_refused() -> None:
@@ -494,7 +494,7 @@ def test_an_upload_with_missing_values_in_every_row_is_refused(
     upload = storage.stage_upload(trained, "rows.csv", rows.to_csv(index=False).encode())
     options = score.Options(source="upload", upload=upload)
     message = refused(trained, last_error, "score", lambda: score.run(trained, options))
-    assert "Every row misses the value of a feature" in message
+    assert "Every row lacks the value of a feature" in message
 
 
 def test_a_row_with_a_value_out_of_range_is_refused(

@@ -227,7 +227,7 @@ def test_a_byte_order_mark_and_newlines_in_unused_cells_do_no_harm(
     result = upload_all(settings, {"excel.csv": b"\xef\xbb\xbf" + csv(odd)})
     assert result.rows == len(few_shots)
     assert [str(text).split("'")[1] for text in result.warnings] == ["note", "excel.csv"]
-    assert "starts with a byte-order mark" in result.warnings[1]
+    assert "starts with a byte-order mark" in str(result.warnings[1])
     snapshot = snapshots.current(settings)
     assert snapshot is not None
     rows = snapshots.read(settings, snapshot, SPEC.columns)

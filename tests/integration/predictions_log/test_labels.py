@@ -169,8 +169,8 @@ def test_unusable_labels_are_refused_and_the_rest_is_stored(log: Settings) -> No
     )
     assert (counts.new, counts.rejected, counts.unmatched) == (1, 8, 1)
     assert [refusal.index for refusal in counts.refusals] == list(range(8))
-    assert "neither 0 nor 1" in counts.refusals[0].reason
-    assert "in the future" in counts.refusals[6].reason
+    assert "neither 0 nor 1" in str(counts.refusals[0].reason)
+    assert "in the future" in str(counts.refusals[6].reason)
     assert labels.report(log, [], source="api") == Counts()
 
 

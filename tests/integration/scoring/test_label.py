@@ -74,9 +74,9 @@ def test_labels_by_key_are_read_and_counted(home: Settings, ids: list[str], suff
     }
     rejected = tracking.table(home, result.run_id, "rejected")
     assert rejected["row"].tolist() == [3, 5, 6]
-    assert rejected["reason"].tolist() == [
+    assert rejected["reason"].map(str).tolist() == [
         "the label is missing",
-        "names no prediction: its prediction_id or shot_id is missing",
+        "no prediction is named: prediction_id or shot_id is missing",
         "the label is neither 0 nor 1",
     ]
     again = report_file(home, frame, suffix)
@@ -110,7 +110,7 @@ def test_times_decide_which_label_is_the_newest(home: Settings, ids: list[str]) 
         (pd.DataFrame({"shot": [1], "label": [1]}), "no column 'prediction_id' or 'shot_id'"),
         (pd.DataFrame({"shot_id": [1], "made": [1]}), "no column 'shot_made_flag' or 'label'"),
         (pd.DataFrame({"shot_id": [], "label": []}), "has no rows"),
-        (pd.DataFrame({"shot_id": [1], "label": [7]}), "No row of 'labels.csv' can be used: row 1"),
+        (pd.DataFrame({"shot_id": [1], "label": [7]}), "No row of 'labels.csv' can be used. Row 1"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(

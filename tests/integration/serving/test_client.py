@@ -217,8 +217,8 @@ def test_an_answer_of_the_wrong_shape_is_refused(stub, body):
     ("row", "times", "words"),
     [
         ({"probability": 0.5, "label": 1}, 1, "answered 1 rows for 3"),
-        ({"probability": 1.5, "label": 1}, 3, "no probability from 0 to 1"),
-        ({"probability": 0.5, "label": 2}, 3, "no label 0 or 1"),
+        ({"probability": 1.5, "label": 1}, 3, "not probabilities from 0 to 1"),
+        ({"probability": 0.5, "label": 2}, 3, "or labels 0 or 1"),
         ({"probability": 0.5, "label": None}, 3, "no probability and label"),
         ({"probability": 0.5}, 3, "no probability and label"),
         ({"probability": float("nan"), "label": 1}, 3, "no probability"),

@@ -163,7 +163,7 @@ SCORED = [
     # with the first column as an index, so that each value stands for another column
     (b"distance,minutes\n3,5,9\n4,5,9\n", CSV, "2 rows have another number of values, first row 1"),
     # by the first of two
-    (b"distance,minutes,minutes\n3,5,9\n", CSV, "twice: minutes"),
+    (b"distance,minutes,minutes\n3,5,9\n", CSV, "Repeated columns: minutes"),
 ]
 # What it refuses in words that do not say which column or row is at fault, or repeat all rows.
 NAMED = [
@@ -193,7 +193,7 @@ NAMED = [
     (split([[{"a": 3}, 5]]), JSON, "'distance' must be a number: not so in 1 row"),
     (split([[3]], ["distance"]), JSON, "Missing columns: minutes"),
     (split([[3, 5]], ["Distance", "minutes"]), JSON, "Missing columns: distance"),
-    (split([[3, 5, 7]], ["distance", "minutes", "distance"]), JSON, "twice: distance"),
+    (split([[3, 5, 7]], ["distance", "minutes", "distance"]), JSON, "Repeated columns: distance"),
     (split([[3, 5], [3]]), JSON, "1 row has another number of values, row 2"),
     (split([[3, 5, 9], [3, 5]]), JSON, "1 row has another number of values, row 1"),
     (

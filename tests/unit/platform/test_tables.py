@@ -80,7 +80,7 @@ def test_the_dialect_of_a_csv_is_detected_reported_and_read(
     path = csv(tmp_path, text)
     head = tables.read_head(path)
     assert str(head.dialect.describe()) == description
-    assert head.notes == (f"'a.csv' was read with {description}.",)
+    assert list(map(str, head.notes)) == [f"'a.csv' was read with {description}."]
     frame = tables.read(path)
     assert frame.columns.tolist() == ["x", "y"]
     assert frame["x"].tolist() in ([1], [1.5])
@@ -206,7 +206,7 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
     pd.DataFrame({"x": range(600), "y": 1}).to_parquet(path)
     assert "has 600 rows of 2 columns" in refused(path)
     monkeypatch.setattr(bounds, "MAX_BYTES", 100)
-    assert "MB; at most 0.0 MB are taken" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
+    assert "MB; the limit is 0.0 MB" in refused(csv(tmp_path, "x,y\n" + "1,2\n" * 100))
 
 
 def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         for _ in range(5):
             writer.write_table(plain)
     assert path.stat().st_size < 5_000_000
-    assert re.search(r"holds 1,20\d\.\d MB; at most 400.0 MB are taken", refused(path))
+    assert re.search(r"holds 1,20\d\.\d MB; the limit is 400.0 MB", refused(path))
 
 
 def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(

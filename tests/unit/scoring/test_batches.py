@@ -183,7 +183,7 @@ def test_what_cannot_be_read_is_reported(address: str, words: str) -> None:
         (",".join(f"c{i}" for i in range(100_000)), "has 100,000 columns; the limit is 2,000"),
         ("a,b\n" + "9" * 1_100_000 + ",1\n", "a line of more than 1,000,000"),
         ('a,b\n1,"' + "9\n" * 600_000 + '"\n', "a line of more than 1,000,000"),
-        ("a,a\n1,2\n", "more than once"),
+        ("a,a\n1,2\n", "repeated columns"),
         ('a,b\n1,"2\n', "a quote is never closed"),
         ("a,b\n1,2,3\n", "Expected 2 columns"),
         (b"a,b\n1,\x81\xfe\n", "an encoding that is not read"),
