@@ -7,7 +7,7 @@ import pandas as pd
 from core.platform.messages import Message, dumps, loads
 
 # the columns with messages, in the attributes of the stored table
-_COLUMNS = "courtside.messages"
+_COLUMNS = "messages"
 
 
 def to_texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from core.platform.config import CODE_ROOT
 
 PLACE = re.compile(r"\{(\w*)(![rsa])?(:[^{}]*(?:\{\w+\})?[^{}]*)?\}")
-MARKUP = re.compile(r":material/\w+:|:[a-z]+(?:-badge)?\[|\*\*|^#+ |`[^`]+`")
+MARKUP = re.compile(r":material/\w+:|:[a-z]+(?:-badge)?\[|\*\*|^#+ |`[^` ]+`")
 
 
 @pytest.fixture(scope="module")

@@ -56,8 +56,8 @@ def misspelt(texts: Iterable[str], language: str) -> dict[str, str]:
 
 
 @cache
-def collector() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("messages", CODE_ROOT / ".ci" / "messages.py")
+def extraction() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("catalogue", CODE_ROOT / ".ci" / "catalogue.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -68,16 +68,16 @@ def collector() -> ModuleType:
 def app_texts(language: str) -> list[str]:
     """Return all texts of the app in a language."""
     if language == "en":
-        return list(collector().messages())
-    from babel.messages.pofile import read_po
+        kept = [entry.id for entry in extraction().extracted() if entry.id]
+    else:
+        from babel.messages.pofile import read_po
 
-    path = CODE_ROOT / "core" / "locale" / language / "LC_MESSAGES" / "courtside.po"
-    with path.open("rb") as file:
-        return [
-            str(entry.string)
-            for entry in read_po(file, locale=language)
-            if entry.id and entry.string
-        ]
+        path = CODE_ROOT / "core" / "locale" / language / "LC_MESSAGES" / "courtside.po"
+        with path.open("rb") as file:
+            kept = [entry.string for entry in read_po(file, locale=language) if entry.id]
+    return [
+        text for texts in kept for text in (texts if isinstance(texts, tuple) else (texts,)) if text
+    ]
 
 
 def documents(language: str) -> list[str]:
