@@ -16,7 +16,6 @@ __all__ = [
     "errors",
     "hooks",
     "identity",
-    "language",
     "lifecycle",
     "liveness",
     "locks",

@@ -19,7 +19,7 @@ from core.platform.own_columns import LABEL, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.platform.run_record import SILENT, Dataset, Progress, Record
 from core.retraining import injection as drifts
-from core.retraining import replay_charts, replay_rows, replay_store
+from core.retraining import replay_answer, replay_charts, replay_rows, replay_store
 from core.retraining import simulation as replay
 from core.retraining.injection import Injection
 from core.retraining.policy import Policy, decide
@@ -434,7 +434,7 @@ def _record(
         drift_begin=begin,
         drift_column=options.injection.column if options.injection else None,
     )
-    answer = replay.answer(summary, baseline=baseline)
+    answer = replay_answer.answer(summary, baseline=baseline)
     initial = course.champions[-1]
     learned = next(iter(initial.learned.values()), None)
     record = {

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hmac
-import json
 import os
 import re
 import signal
@@ -20,7 +19,7 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -28,9 +27,9 @@ from typing import TYPE_CHECKING
 from core.platform import bounds, privacy, same_site, set_aside
 from core.platform.config import Settings
 from core.platform.errors import StoreError, without_secrets
-from core.platform.messages import Message, Words, sentences
+from core.platform.messages import Message, sentences
 from core.platform.rows import Fault
-from core.serving import api_keys, contract, request_bounds
+from core.serving import api_keys, contract, gateway_answers, request_bounds
 from core.serving import server as servers
 from core.serving.gateway_log import Recorder
 from core.serving.gateway_stats import Statistics
@@ -74,24 +73,6 @@ LARGE_BODY = 100_000
 # Most concurrent copies for a challenger; more are dropped and counted.
 SHADOWS = 32
 SHADOW_SECONDS = 60.0
-# A column's name, which a message may repeat, can be as long as a request.
-SENTENCE_CHARACTERS = 2000
-# Headers of a connection, not of the message (RFC 9110, section 7.6.1). The gateway answers
-# `100 Continue` itself, as it reads the complete body first.
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
 # Headers for the gateway, not for the model.
 OURS = frozenset(
     {"authorization", "x-api-key", *map(str.lower, (TOKEN, SOURCE, RUN, SHADOW, SAMPLE))}
@@ -111,17 +92,6 @@ UNREAD = Message(
     "page shows."
 )
 REPLACED = Message("This gateway was replaced by another one. Send the request again.")
-KINDS = {
-    400: "BAD_REQUEST",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    408: "DEADLINE_EXCEEDED",
-    409: "RESOURCE_CONFLICT",
-    413: "REQUEST_LIMIT_EXCEEDED",
-    415: "BAD_REQUEST",
-    500: "INTERNAL_ERROR",
-    504: "DEADLINE_EXCEEDED",
-}
 
 
 class Gateway:
@@ -179,7 +149,7 @@ class Gateway:
         except ConnectionResetError:
             # the caller has gone
             self.statistics.answered(path, 499, time.perf_counter() - started)
-            return _sentence(400, CUT_OFF)
+            return gateway_answers.error(400, CUT_OFF)
         except Exception as error:  # noqa: BLE001  any error is answered and logged
             answer = await self._fault(request, error)
         self.statistics.answered(path, answer.status, time.perf_counter() - started, rows[0])
@@ -197,7 +167,7 @@ class Gateway:
             request.writer.output_size = 0
             return None
         self.statistics.answered(request.path, 417, 0.0)
-        return _sentence(
+        return gateway_answers.error(
             417, Message("The only value of `Expect` that is known is `100-continue`.")
         )
 
@@ -208,7 +178,7 @@ class Gateway:
         if isinstance(error, web.HTTPException | web.RequestPayloadError):
             # the body does not match its headers
             code = error.status if isinstance(error, web.HTTPException) else 400
-            return _sentence(
+            return gateway_answers.error(
                 code, Message("The request cannot be read: {reason}.", reason=str(error))
             )
         name = _request_id(request)
@@ -222,7 +192,7 @@ class Gateway:
             "the request again; if it fails again, change it.",
             request=name,
         )
-        return _sentence(500, failed, {REQUEST_ID: name})
+        return gateway_answers.error(500, failed, {REQUEST_ID: name})
 
     async def _routed(self, request: web.Request, path: str, rows: list[int]) -> web.Response:
         from aiohttp import web
@@ -232,7 +202,7 @@ class Gateway:
         if path not in OPEN and (refused := self._guard(request)):
             return refused
         if self.is_replaced():
-            return _sentence(503, REPLACED)
+            return gateway_answers.error(503, REPLACED)
         if path == STATUS_PATH:
             return web.json_response(asdict(self.status()))
         if path == "/metrics" and request.method == "GET":
@@ -255,7 +225,7 @@ class Gateway:
         hosts = request.headers.getall("Host", [])
         host, origin = hosts[0] if len(hosts) == 1 else None, request.headers.get("Origin")
         code = same_site.refusal(host, origin, self.settings.hosts)
-        return _sentence(403, same_site.sentence(code, host, origin)) if code else None
+        return gateway_answers.error(403, same_site.sentence(code, host, origin)) if code else None
 
     async def _body(self, request: web.Request) -> bytes | web.Response:
         """Return the body of a request, or its refusal if it is too slow or too large."""
@@ -268,16 +238,16 @@ class Gateway:
                 await asyncio.to_thread(request_bounds.check, body)
         except web.HTTPRequestEntityTooLarge:
             limit = request_limit(self.settings) // 1_000_000
-            return _sentence(
+            return gateway_answers.error(
                 413,
                 Message(
                     "The request is larger than {limit} MB. Send fewer rows at a time.", limit=limit
                 ),
             )
         except bounds.FileError as error:
-            return _sentence(413, error.message)
+            return gateway_answers.error(413, error.message)
         except TimeoutError:
-            late = _sentence(
+            late = gateway_answers.error(
                 408,
                 Message(
                     "The request was not complete within {seconds:g} seconds. Send it again.",
@@ -302,7 +272,7 @@ class Gateway:
             if key and api_keys.accepts(self.settings, key):
                 return None
         except StoreError as error:
-            return _sentence(503, error.message)
+            return gateway_answers.error(503, error.message)
         what = (
             Message("This API key is not accepted.")
             if key
@@ -312,7 +282,7 @@ class Gateway:
             "Send one created on the Serve page, as `Authorization: Bearer <key>` or "
             "`X-Api-Key: <key>`."
         )
-        refused = _sentence(401, sentences(what, todo))
+        refused = gateway_answers.error(401, sentences(what, todo))
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
 
@@ -356,7 +326,7 @@ class Gateway:
                 answer, by = reply
                 if answer.status >= 500 and rows is None and by.inputs:
                     # MLflow's error for a body that it could not parse either
-                    return _sentence(400, UNREAD, ids)
+                    return gateway_answers.error(400, UNREAD, ids)
                 if answer.status != 200:
                     return answer
                 if server is not None and (by.contract, by.key) == (server.contract, server.key):
@@ -366,11 +336,15 @@ class Gateway:
                 # the model has scored rows that nobody has validated
                 raise contract.RefusedError(Fault("shape"))
         except contract.RefusedError as refusal:
-            return _sentence(400, str(refusal), ids)
+            return gateway_answers.error(400, str(refusal), ids)
         content = answer.body if isinstance(answer.body, bytes) else b""
         try:
             large = len(content) > LARGE_BODY
-            scores = await asyncio.to_thread(_scores, content) if large else _scores(content)
+            scores = (
+                await asyncio.to_thread(gateway_answers.scores, content)
+                if large
+                else gateway_answers.scores(content)
+            )
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             # if nothing is known of the model, its response may have no probabilities to log
             if by.inputs:
@@ -386,11 +360,13 @@ class Gateway:
                 answer.headers[LOG] = "set-aside"
             return answer
         if self.is_replaced():
-            return _sentence(503, REPLACED, ids)
+            return gateway_answers.error(503, REPLACED, ids)
         probabilities, predicted = scores
         count = len(probabilities)
         if rows is not None and len(rows.features) != count:
-            return _sentence(400, _unequal(len(rows.features), count), ids)
+            return gateway_answers.error(
+                400, gateway_answers.unequal(len(rows.features), count), ids
+            )
         is_ours = self._is_ours(request)
         source = request.headers.get(SOURCE, "") if is_ours else ""
         run = request.headers.get(RUN, "") if is_ours else ""
@@ -419,7 +395,7 @@ class Gateway:
             )
         )
         if outcome == "conflict":
-            return _sentence(
+            return gateway_answers.error(
                 409,
                 f"The request id {request_id} was used before for other rows. Send each request "
                 f"under an id of its own, or without the header {REQUEST_ID}.",
@@ -472,10 +448,10 @@ class Gateway:
                 except (ClientOSError, ServerDisconnectedError):
                     # the server was killed or stopped: retry once, as these rows may be the cause
                     if not may_repeat:
-                        return _sentence(502, BROKEN, added)
+                        return gateway_answers.error(502, BROKEN, added)
                     may_repeat = False
                 except TimeoutError:
-                    return _sentence(
+                    return gateway_answers.error(
                         504,
                         Message(
                             "The model did not answer within {seconds:g} seconds. Send fewer rows "
@@ -485,9 +461,9 @@ class Gateway:
                         added,
                     )
                 except ClientError:
-                    return _sentence(502, BROKEN, added)
+                    return gateway_answers.error(502, BROKEN, added)
             if time.monotonic() >= end:
-                return _sentence(
+                return gateway_answers.error(
                     503,
                     Message(
                         "No model answers now: its server is starting or has ended. Try again in a "
@@ -509,10 +485,10 @@ class Gateway:
         from yarl import URL
 
         assert self._session is not None  # created before the first request, see `connected`
-        headers = _end_to_end(request.raw_headers, OURS)
+        headers = gateway_answers.end_to_end(request.raw_headers, OURS)
         if instead is not None:
             body, kind = instead
-            headers = _end_to_end(request.raw_headers, OURS.union(OF_BODY))
+            headers = gateway_answers.end_to_end(request.raw_headers, OURS.union(OF_BODY))
             headers.append(("Content-Type", kind))
         # counted in one step with the choice of the backend, so that no request is missed
         self.in_flight[backend] += 1
@@ -528,7 +504,7 @@ class Gateway:
                 return web.Response(
                     status=answer.status,
                     reason=answer.reason,
-                    headers=[*_end_to_end(answer.raw_headers), *added.items()],
+                    headers=[*gateway_answers.end_to_end(answer.raw_headers), *added.items()],
                     body=await answer.read(),
                 )
         finally:
@@ -573,12 +549,12 @@ class Gateway:
         from aiohttp import web
 
         if request.method != "POST":
-            refusal = _sentence(405, Message("Labels are sent by POST."))
+            refusal = gateway_answers.error(405, Message("Labels are sent by POST."))
             refusal.headers["Allow"] = "POST"
             return refusal
         if request.content_type != JSON:
             # a page of another site may send any other content type without a preflight request
-            return _sentence(
+            return gateway_answers.error(
                 415,
                 Message(
                     "Labels are sent as JSON. Add the header `Content-Type: {json}`.", json=JSON
@@ -592,7 +568,11 @@ class Gateway:
         code, outcome = await asyncio.to_thread(
             gateway_labels.take, self.settings, body, key, is_sample=is_sample
         )
-        return web.json_response(outcome, status=code) if code == 200 else _sentence(code, outcome)
+        return (
+            web.json_response(outcome, status=code)
+            if code == 200
+            else gateway_answers.error(code, outcome)
+        )
 
     def status(self) -> Status:
         """Return the gateway's current status."""
@@ -705,51 +685,10 @@ def run(settings: Settings, port: int) -> None:
     )
 
 
-def _unequal(asked: int, count: int) -> Message:
-    return Message(
-        "The model reads {read:,} rows in this request, which has {rows:,}. Send each row once in "
-        "`data`, without `index`.",
-        read=count,
-        rows=asked,
-    )
-
-
 def _request_id(request: web.Request) -> str:
     """Return the id that a caller gave its request, or a new one."""
     own = request.headers.get(REQUEST_ID, "").lower()
     return own if re.fullmatch("[0-9a-f]{32}", own) else uuid.uuid4().hex
-
-
-def _scores(answer: bytes) -> tuple[list[float], list[int]]:
-    """Return the probabilities and labels of MLflow's response."""
-    rows = json.loads(answer)["predictions"]
-    return [float(row["probability"]) for row in rows], [int(row["label"]) for row in rows]
-
-
-def _end_to_end(
-    headers: Iterable[tuple[bytes, bytes]], without: Iterable[str] = ()
-) -> list[tuple[str, str]]:
-    """Return the end-to-end headers of a message, with the original case of their names."""
-    read = [
-        (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
-        for name, value in headers
-    ]
-    dropped = HOP_BY_HOP.union(without)
-    for name, value in read:
-        if name.lower() == "connection":
-            dropped = dropped.union(token.strip().lower() for token in value.split(","))
-    return [(name, value) for name, value in read if name.lower() not in dropped]
-
-
-def _sentence(code: int, message: Words, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an error response of the gateway itself, in the shape of MLflow's errors."""
-    from aiohttp import web
-
-    content = {
-        "error_code": KINDS.get(code, "TEMPORARILY_UNAVAILABLE"),
-        "message": str(message)[:SENTENCE_CHARACTERS],
-    }
-    return web.json_response(content, status=code, headers=headers)
 
 
 def _main() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from core.platform.errors import InputError
+from core.retraining import replay_answer
 from core.retraining import simulation as replay
 from core.retraining.injection import DAY
 from core.retraining.simulation import Recipe, Stream
@@ -290,7 +291,7 @@ def summary(**gains: tuple[float, float, float, int]) -> pd.DataFrame:
 
 
 def answer(table: pd.DataFrame) -> str:
-    return str(replay.answer(table, baseline=replay.BASELINE))
+    return str(replay_answer.answer(table, baseline=replay.BASELINE))
 
 
 def test_the_answer_says_what_was_worth_it_and_what_was_not() -> None:
