@@ -31,6 +31,13 @@ CONCLUSIONS = {
     "no_skill": Message("no skill"),
     "cannot_tell": Message("cannot tell"),
 }
+SOURCES = {
+    "sample": Message("sample"),
+    "folder": Message("folder"),
+    "file": Message("file"),
+    "upload": Message("uploaded files"),
+    "download": Message("download"),
+}
 # dark enough for white text on them (4.5 to 1), in both themes
 FILLS = {
     "done": "#0F766E",
@@ -82,7 +89,8 @@ def key_figure(step: str, run: tracking.RunInfo) -> tuple[str, str]:
     """Return the key figure of a step's last run, and its meaning."""
     of = run.metrics
     if step == "acquire":
-        source = elements.words(AcquiredRun.of(run).source) or _("a source")
+        code = AcquiredRun.of(run).source
+        source = SOURCES.get(code) or elements.words(code) or _("a source")
         return elements.count_text(of, "rows_raw"), _("rows, {source}", source=source)
     if step == "prepare":
         tested = elements.count_text(of, "rows_test")
