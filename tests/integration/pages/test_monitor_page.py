@@ -362,7 +362,7 @@ def test_a_report_is_available_as_standalone_html_and_as_json(page, reports) -> 
     assert run is not None
     html = next_steps.as_html(settings, run).decode()
     assert "It fits the &lt;b&gt;new&lt;/b&gt; rows" in html
-    assert "at most 0.40% of windows in which nothing changed" in html
+    assert "At most 0.40% of windows without a change" in html
     assert "<script" not in html
     assert "400 rows for fits" in html
     assert json.loads(next_steps.as_json(settings, run))["labels_needed"] == 1400
