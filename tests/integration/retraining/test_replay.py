@@ -180,7 +180,7 @@ def test_an_impossible_replay_fails_with_a_message_and_leaves_no_store(
         replay.run(home, replay.Options(**{"features": SIX, **values}))
     status, error = last_error(home, "replay")
     assert status == "FAILED"
-    assert message in error
+    assert message in str(error)
     assert len(replay_store.stores(home)) == before
 
 

@@ -224,7 +224,8 @@ def test_a_training_that_fails_changes_nothing(
     monkeypatch.setattr(fitting, "fit_all", fails)
     with pytest.raises(InputError, match="No candidate"):
         retrain.run(home, retrain.Options(reason=REASON))
-    assert last_error(home, "retrain") == ("FAILED", "No candidate was fitted.")
+    status, error = last_error(home, "retrain")
+    assert (status, str(error)) == ("FAILED", "No candidate was fitted.")
     assert last_error(home, "prepare")[0] == "FINISHED"
     assert storage.current_prepared(home) == before
     storage.read_prepared(home)

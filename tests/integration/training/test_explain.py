@@ -259,7 +259,7 @@ def test_a_bad_row_is_refused_with_a_message(
         explain.run(home, explain.Options(target=SAMPLE, row=row))
     status, error = last_error(home, "explain")
     assert status == "FAILED"
-    assert message in error
+    assert message in str(error)
 
 
 def test_the_refusal_of_an_empty_row_names_all_missing_inputs(home: Settings) -> None:

@@ -169,7 +169,7 @@ def test_a_cluster_that_does_not_answer_leaves_nothing_half_written(
     last = tracking.last_run(home, "train", status=None)
     assert last is not None
     assert last.status == "FAILED"
-    assert "COURTSIDE_DASK" in last.error
+    assert "COURTSIDE_DASK" in str(last.error)
     assert tracking.runs(home, parent=last.run_id) == []
     assert [version.version for version in model_store.versions(home, SPEC.model)] == before
 
