@@ -324,7 +324,7 @@ def detect(
     Examples
     --------
     >>> dialect, names = detect(b"lat;lon\n33,9;-118,2\n", "a.csv", is_whole=True)
-    >>> dialect.describe(), names
+    >>> str(dialect.describe()), names
     ('semicolons, decimal commas, UTF-8', ('lat', 'lon'))
     """
     text = sample_text(sample, name, encoding)
