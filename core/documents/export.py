@@ -175,7 +175,7 @@ def _contents(filled: Iterable[Document]) -> str:
         f"- [{document.title}](markdown/{document.name}.md): {document.about}"
         for document in filled
     ]
-    return "\n".join([f"# {_('Documents')}", "", *lines, ""])
+    return "\n".join(["# " + _("Documents"), "", *lines, ""])
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

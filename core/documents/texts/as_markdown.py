@@ -83,7 +83,8 @@ def _block(block: Block, figures: Mapping[str, str]) -> str:
     if isinstance(block, Code):
         return f"```{block.language}\n{block.text}\n```"
     if isinstance(block, Missing):
-        return f"> **{_('Not there yet.')}** {missing(block)}"
+        absent = _("Not there yet.")
+        return f"> **{absent}** {missing(block)}"
     return _figure(block, figures)
 
 
@@ -95,7 +96,7 @@ def missing(block: Missing) -> str:
     >>> missing(Missing("No model yet.", "train"))
     'No model yet. The step `train` supplies it.'
     """
-    return f"{block.text} {_('The step `{step}` supplies it.', step=block.step)}"
+    return " ".join([block.text, _("The step `{step}` supplies it.", step=block.step)])
 
 
 def _figure(block: Figure, figures: Mapping[str, str]) -> str:

@@ -142,7 +142,8 @@ def _block(pages: _Pages, block: Block, link: Link | None, pictures: Mapping[str
         pages.ln(3)
     elif isinstance(block, Missing):
         pages.set_fill_color(*BAND)
-        body = _plain(f"**{_('Not there yet.')}** {missing(block)}", link)
+        absent = _("Not there yet.")
+        body = _plain(f"**{absent}** {missing(block)}", link)
         _text(pages, body, fill=True)
         pages.ln(2)
     elif isinstance(block, Figure):

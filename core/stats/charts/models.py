@@ -238,7 +238,9 @@ def metric_bars(
     if baseline is not None:
         layers.append(
             style.rule(
-                "x", baseline, f"{baseline_title or _('Base rate')}: {number(baseline, '.4f')}"
+                "x",
+                baseline,
+                _("{name}: {value:.4f}", name=baseline_title or _("Base rate"), value=baseline),
             )
         )
     height = style.height_of(len(ranked), legend=baseline is not None)
