@@ -133,6 +133,7 @@ def test_a_full_page_has_no_grave_fault_and_fits_a_narrow_window(
         window.set_viewport_size({"width": 1440, "height": 1000})
 
 
+@pytest.mark.long
 def test_a_reset_leads_back_to_the_button(page, folder: Path) -> None:
     button = page.get_by_role("button", name=BUTTON)
     page.get_by_text("Reset, or restore a backup").click()

@@ -480,7 +480,7 @@ def test_stopped_supervisor_fails_what_runs_and_keeps_what_waits_or_serves(setti
     assert ended(settings, waiting).status == "done"
 
 
-@pytest.mark.parametrize("way", ["signal", "request"])
+@pytest.mark.parametrize("way", [pytest.param("signal", marks=pytest.mark.long), "request"])
 def test_supervisor_stopped_during_its_imports_leaves_nothing(settings, monkeypatch, way):
     (settings.home / "slow_import.py").write_text(
         "import pathlib, time\n"

@@ -14,7 +14,7 @@ import requests
 from core.data import prepare, snapshots
 from core.documents import gather as documents
 from core.monitoring import monitor
-from core.platform import model_store, project, schema, storage, tables, tracking
+from core.platform import artifacts, model_store, project, schema, storage, tables, tracking
 from core.platform.config import Settings
 from core.platform.steps import STEPS
 from core.predictions_log import predictions
@@ -253,18 +253,20 @@ def test_test_rows_scored_by_the_server_fit(life_cycle: LifeCycle) -> None:
     assert (report.verdict, report.alerts, report.warnings) == ("fits", 0, 0)
 
 
-def test_a_second_training_is_challenger_and_leaves_the_champion(life_cycle: LifeCycle) -> None:
-    before = model_store.require_version(life_cycle.settings, SPEC.model, "champion").version
+def test_a_second_training_is_challenger_and_leaves_the_champion(
+    trained_few: Settings, tmp_path: Path
+) -> None:
+    settings = copy_home(trained_few, tmp_path / "home")
+    before = model_store.require_version(settings, SPEC.model, "champion").version
     again = train.run(
-        life_cycle.settings,
-        train.Options(candidates=("dt",), folds=2, fit_share=0.5, learning_seconds=0),
+        settings, train.Options(candidates=("dt",), folds=2, fit_share=0.5, learning_seconds=0)
     )
     assert again.aliases == ("challenger",)
+    assert model_store.require_version(settings, SPEC.model, "champion").version == before
+    child = tracking.runs(settings, parent=again.run_id)[0]
     assert (
-        model_store.require_version(life_cycle.settings, SPEC.model, "champion").version == before
+        child.metrics["rows_fit"] == len(pd.read_parquet(settings.home / artifacts.TRAIN_SET)) // 2
     )
-    child = tracking.runs(life_cycle.settings, parent=again.run_id)[0]
-    assert child.metrics["rows_fit"] == life_cycle.prepared.rows_train // 2
 
 
 @pytest.mark.real

@@ -39,7 +39,7 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Scored:
-    """A champion of the built-in sample, and its production rows, scored in process."""
+    """A champion, and production rows of the built-in sample, scored in process."""
 
     settings: Settings
     scored: score.Result
@@ -54,13 +54,18 @@ class Scored:
         return tracking.table(self.settings, run.run_id, "checks").set_index("code")
 
 
-@pytest.fixture(scope="module")
-def scored(prepared_sample: Settings, tmp_path_factory: pytest.TempPathFactory) -> Scored:
-    settings = copy_home(prepared_sample, tmp_path_factory.mktemp("monitor") / "home")
+def champion_that_scored(prepared: Settings, folder: Path) -> Scored:
+    settings = copy_home(prepared, folder / "home")
     train.run(settings, train.Options(candidates=("lr", "nb"), folds=3, learning_seconds=0))
     return Scored(
         settings, score.run(settings, score.Options(source="production", way="in_process"))
     )
+
+
+@pytest.fixture(scope="module")
+def scored(prepared_seasons: Settings, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """A champion of three seasons."""
+    return champion_that_scored(prepared_seasons, tmp_path_factory.mktemp("monitor"))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +74,11 @@ def production(scored: Scored) -> tracking.RunInfo:
 
 
 def test_a_scoring_of_other_rows_does_not_fit_with_labels_and_without(
-    scored: Scored, production: tracking.RunInfo
+    prepared_sample: Settings, tmp_path: Path
 ) -> None:
-    tags, checks = production.tags, scored.checks(production)
+    whole = champion_that_scored(prepared_sample, tmp_path)
+    production = whole.report()
+    tags, checks = production.tags, whole.checks(production)
     assert tags["courtside.verdict"] == "does_not_fit"
     text = str(ReportRun.of(production).verdict_text)
     assert "Lower log loss is not an improvement" in text

@@ -165,4 +165,4 @@ def test_a_picture_leaves_the_rows_as_they_are(shots: pd.DataFrame) -> None:
     profile.bins(shots, SPEC)
     profile.columns(shots, SPEC)
     profile.correlation(shots, SPEC)
-    pd.testing.assert_frame_equal(shots, before)
+    assert shots.equals(before)

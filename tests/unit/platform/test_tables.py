@@ -210,9 +210,9 @@ def test_more_cells_than_the_limit_are_refused_before_they_are_read(
 
 
 def test_previewing_a_large_csv_needs_little_memory(tmp_path: Path) -> None:
-    path = csv(tmp_path, b"x,y\n" + b"123456,abcdefgh\n" * 2_000_000)
+    path = csv(tmp_path, b"x,y\n" + b"123456,abcdefgh\n" * 1_500_000)
     tracemalloc.start()
-    assert tables.read_head(path).rows == 2_000_000
+    assert tables.read_head(path).rows == 1_500_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < path.stat().st_size / 2
@@ -278,18 +278,16 @@ def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
 
 def test_a_small_file_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    zeros = pa.table({f"c{i}": pa.array(np.zeros(2_500_000, "int64")) for i in range(10)})
-    with pq.ParquetWriter(path, zeros.schema, compression="zstd") as writer:
-        for _ in range(5):
-            writer.write_table(zeros)
+    zeros = pa.table({f"c{i}": pa.array(np.zeros(1_250_000, "int64")) for i in range(10)})
+    pq.write_table(zeros, path, compression="zstd")
     assert path.stat().st_size < 1_000_000
-    assert "has 12,500,000 rows of 10 columns; the limit is 10,000,000 cells" in refused(path)
+    assert "has 1,250,000 rows of 10 columns; the limit is 10,000,000 cells" in refused(path)
     plain = pa.table({"c": pa.array(np.zeros(30_000_000, "int64"))})
     with pq.ParquetWriter(path, plain.schema, compression="zstd", use_dictionary=False) as writer:
-        for _ in range(5):
+        for _ in range(2):
             writer.write_table(plain)
     assert path.stat().st_size < 5_000_000
-    assert re.search(r"holds 1,20\d\.\d MB; the limit is 400.0 MB", refused(path))
+    assert re.search(r"holds 48\d\.\d MB; the limit is 400.0 MB", refused(path))
 
 
 def test_a_long_text_in_a_million_rows_is_refused_before_it_is_a_million_texts(
@@ -335,6 +333,6 @@ def test_a_parquet_file_named_csv_is_recognised(tmp_path: Path) -> None:
 def test_the_real_files_are_read_as_pandas_does(real_dir: Path) -> None:
     columns = project.load("kobe").columns
     for path in real_dir.glob("*.parquet"):
-        pd.testing.assert_frame_equal(
-            tables.read(path, columns=columns), pd.read_parquet(path).reset_index(drop=True)
+        assert tables.read(path, columns=columns).equals(
+            pd.read_parquet(path).reset_index(drop=True)
         )

@@ -78,12 +78,12 @@ def test_columns_and_types_are_those_of_the_project(shots, spec):
 def test_passes_the_projects_validation_unchanged(shots, spec):
     validated = validate_source(shots, spec)
     assert validated.warnings == ()
-    pd.testing.assert_frame_equal(validated.frame, shots)
+    assert validated.frame.equals(shots)
 
 
 def test_survives_parquet(shots, tmp_path):
     shots.to_parquet(tmp_path / "shots.parquet", index=False)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "shots.parquet"), shots)
+    assert pd.read_parquet(tmp_path / "shots.parquet").equals(shots)
 
 
 def test_same_seed_same_bytes_and_tables_left_alone(tables):
