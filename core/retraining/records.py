@@ -34,7 +34,7 @@ class DecisionRun(RunTags):
     gate_run: str = ""
     gate: str = ""
     gate_text: AsMessage = ""
-    by_kind: str = ""
+    by_kind: AsMessage = ""
 
 
 class ReplayRun(RunTags):
