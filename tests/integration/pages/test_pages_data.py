@@ -72,7 +72,7 @@ def test_any_column_can_be_shown(column: str, lived, open_page: Callable[..., Ap
         ("slices", 2, "How many rows, and how many without label"),
         ("correlation", 1, "Pearson's correlation"),
         ("court", 1, SPEC.court.title if SPEC.court else ""),
-        ("leakage", 0, "'action_type' is noted only after what is predicted"),
+        ("leakage", 0, "'action_type' is recorded only after the predicted event"),
     ],
 )
 def test_each_view_draws_from_the_run(
@@ -274,7 +274,7 @@ def test_the_form_begins_with_the_choices_of_the_current_sets(
     assert not app.exception
     assert app.multiselect(key="rows-period").value == ["1", "2"]
     assert app.number_input(key="test-share").disabled
-    assert any("period = 1 or 2; playoffs = 0" in caption.value for caption in app.caption)
+    assert any("period = 1, 2; playoffs = 0" in caption.value for caption in app.caption)
     press(app, "Prepare")
     (job,) = jobs.latest(copied.settings)
     again = prepare.Options(**job.options)
@@ -365,7 +365,7 @@ def test_the_split_is_checked_and_the_sets_show_their_lineage(
     app = open_page(lived.settings, "prepare")
     checks, lineage = (table.value for table in app.table)
     assert len(checks) == 5
-    assert "warning" in checks.set_index("Check").loc["Groups on both sides", "Verdict"]
+    assert "warning" in checks.set_index("Check").loc["Groups in both sets", "Verdict"]
     lineage_rows = lineage.set_index("Property")["Value"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
@@ -390,8 +390,8 @@ def test_leaking_features_are_marked_beside_the_split(
     prepare.run(copied.settings, prepare.Options(features=("action_type", "lat"), split="group"))
     app = open_page(copied.settings, "prepare")
     assert not app.exception
-    assert any("noted only after what is predicted" in warning.value for warning in app.warning)
-    assert "ok" in app.table[0].value.set_index("Check").loc["Groups on both sides", "Verdict"]
+    assert any("recorded only after the predicted event" in warning.value for warning in app.warning)
+    assert "ok" in app.table[0].value.set_index("Check").loc["Groups in both sets", "Verdict"]
     app = open_page(copied.settings, "train")
     assert any("changed since this training" in warning.value for warning in app.warning)
     assert any(
