@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po
 from google.protobuf.message import Message as Proto
 from streamlit.testing.v1 import AppTest
 
-from core.platform import messages
+from core.platform import messages, steps
 
 _LETTERS = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -26,24 +26,29 @@ _KEPT = re.compile(
     r"|\]\([^)]*\))"
 )
 _WORD = re.compile(r"(?<![\w./:=$-])[A-Za-z]{3,}(?![\w/=-]|\.\w)")
-_BARE = re.compile(r"`[^`]*`|https?:\S+|</?[a-z][^>]*>|:material/\w+:|:[a-z]+(-badge)?\[")
+_BARE = re.compile(
+    r"<style>.*?</style>|`[^`]*`|https?:\S+|</?[a-z][^>]*>|:material/\w+:|:[a-z]+(-badge)?\[",
+    re.DOTALL,
+)
 # of an element: what no person reads
 _SILENT = {
-    "id",
-    "icon",
-    "url",
+    "column_order",
     "element_id",
     "form_id",
-    "script",
+    "icon",
+    "id",
+    "page",
     "page_script_hash",
     "query_string",
+    "type",
+    "url",
 }
 # in messages, but the same in every language
 NAMES = set(
     """
 AUC CSV Courtside Docker Excel GET HTML HTTP JSON KNN MLflow Markdown NBA PDF POST PSI PyCaret
 Prometheus PostgreSQL Python README ROC SHA SHAP SQLite Slack Streamlit Bryant Kobe URL UTC UTF
-bytes parquet log skops webhook
+LightGBM AdaBoost STARTTLS bytes champion challenger log parquet sigmoid skops webhook
 """.lower().split()
 )
 
@@ -96,16 +101,17 @@ def vocabulary() -> set[str]:
         for text in texts:
             bare = "".join(_KEPT.split(text)[::2])
             words |= {word.lower() for word in _WORD.findall(bare)}
-    return words - NAMES
+    return words - NAMES - {name.lower() for name in steps.RUN_NAMES.values()}
 
 
 def english_in(texts: Iterable[str], words: set[str], data: set[str]) -> list[str]:
-    """Return the texts that still have a word of a message; data are what they are."""
+    """Return the texts that still have a word of a message, outside of what is data."""
+    values = sorted((value for value in data if " " in value or "(" in value), key=len)
+    known = re.compile("|".join(map(re.escape, reversed(values))) or r"(?!)")
     left = []
     for text in texts:
-        bare = _BARE.sub(" ", text)
-        english = (word for word in _WORD.findall(bare) if word.lower() in words)
-        if text.strip() not in data and any(word not in data for word in english):
+        bare = known.sub(" ", _BARE.sub(" ", text))
+        if any(word.lower() in words and word not in data for word in _WORD.findall(bare)):
             left.append(text)
     return left
 
@@ -113,6 +119,8 @@ def english_in(texts: Iterable[str], words: set[str], data: set[str]) -> list[st
 def texts_of(app: AppTest) -> Iterator[str]:
     """Yield every text that a page draws: of elements, of tables and of charts."""
     for element in app._tree:
+        if type(element).__name__ == "Code":
+            continue
         proto = getattr(element, "proto", None)
         if isinstance(proto, Proto):
             yield from _of_proto(proto)
@@ -149,6 +157,9 @@ def _of_table(rows: Any, config: dict[str, Any]) -> Iterator[str]:
 
 def _of_chart(part: Any, key: str = "") -> Iterator[str]:
     if isinstance(part, dict):
+        if part.get("legend", part) is None:
+            # a scale that nothing names: its values are codes
+            part = {name: value for name, value in part.items() if name != "scale"}
         for name, value in part.items():
             if name not in ("$schema", "data", "datasets", "field", "as", "format", "type", "name"):
                 yield from _of_chart(value, name)

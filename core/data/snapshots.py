@@ -20,6 +20,15 @@ from core.platform.errors import InputError, NotReadyError, StoreError
 from core.platform.messages import Message
 from core.platform.project import Column, ProjectSpec
 
+# where raw data came from, by the code that a snapshot keeps
+SOURCE_LABELS = {
+    "sample": Message("built-in sample"),
+    "download": Message("download"),
+    "folder": Message("folder"),
+    "upload": Message("uploaded files"),
+    "file": Message("file"),
+}
+
 
 @dataclass(frozen=True)
 class SourceFile:

@@ -73,7 +73,8 @@ def of_scoring(settings: Settings, run_id: str | None) -> Window:
     scoring = _scoring(settings, run_id)
     version = model_store.require_version(settings, scoring.model, scoring.version)
     rows = predictions.read(settings, scoring.run_id)
-    text = Message("{rows:,} rows of one scoring ({source})", rows=len(rows), source=scoring.source)
+    source = predictions.SOURCE_LABELS.get(scoring.source, scoring.source)
+    text = Message("{rows:,} rows of one scoring ({source})", rows=len(rows), source=source)
     return Window(
         rows,
         text,

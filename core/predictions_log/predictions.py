@@ -36,6 +36,15 @@ from core.predictions_log.log_writer import gaps as gaps
 from core.predictions_log.log_writer import note_gap as note_gap
 from core.predictions_log.log_writer import write as write
 
+# where scored rows came from, by the code of the log
+SOURCE_LABELS = {
+    "production": Message("production rows"),
+    "file": Message("a file"),
+    "upload": Message("a file"),
+    "page": Message("the page"),
+    "row": Message("one row"),
+    "api": Message("the API"),
+}
 COLUMNS = (
     own_columns.PREDICTION_ID,
     own_columns.ROW_KEY,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from core.data.snapshots import SOURCE_LABELS
 from core.platform.messages import Message, Words, _, day, in_context, n_, number, p_
 from core.registry.gate import KINDS
 from core.stats.metrics import TITLES
@@ -251,7 +252,7 @@ def _use(known: Facts) -> str:
 
 def _data(known: Facts) -> str:
     rows = [
-        (_("Source"), _plain(known.source) or str(ABSENT)),
+        (_("Source"), _plain(str(SOURCE_LABELS.get(known.source, known.source))) or str(ABSENT)),
         (_("SHA-256 of the raw data"), _code(known.digest)),
         (_("Run of the preparation"), _code(known.prepare_run)),
         (_("Rows"), _plain(known.rows_name) or str(ABSENT)),

@@ -22,7 +22,7 @@ def answer(summary: pd.DataFrame, *, baseline: str) -> Message:
     --------
     >>> summary = pd.DataFrame({"policy": ["none", "calendar:90"], "log_loss": [0.65, 0.63],
     ...     "gain": [0, 0.02], "gain_low": [0, 0.01], "gain_high": [0, 0.03],
-    ...     "retrainings": [0, 3], "detection_days": np.nan, "false_alarms": np.nan})
+    ...     "retrainings": [0, 3], "detection_days": float("nan"), "false_alarms": float("nan")})
     >>> str(answer(summary, baseline="none"))
     'Calendar (every 90 days) beats no retraining: log loss 0.6300 instead of 0.6500, 0.0200 lower \
 (95% interval 0.0100 to 0.0300), with 3 retrainings.'

@@ -132,7 +132,7 @@ def _name(scoring: predictions.Scoring) -> str:
     name = _(
         "{rows:,} rows ({source}), {labels:,} labelled, version {version}, {ago}",
         rows=scoring.rows,
-        source=scoring.source,
+        source=predictions.SOURCE_LABELS.get(scoring.source, scoring.source),
         labels=scoring.labels,
         version=scoring.version,
         ago=elements.ago(scoring.scored_at),

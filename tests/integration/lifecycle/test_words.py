@@ -18,9 +18,7 @@ from tests import nonsense
 from tests.conftest import copy_home
 
 # what differs between two runs of the same: ids, digests, moments, paths, versions
-SAME = re.compile(
-    r"verdict|alerts|warnings|labels|decision|state|aliases|best|features|step|status"
-)
+SAME = re.compile(r"verdict|alerts|warnings|labels|decision|state|aliases|features|step|status")
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_two_versions_are_compared_on_the_same_rows(
     app = app.selectbox(key="other").select("1").run()
     assert not app.exception
     text = text_of(app)
-    assert "Both were asked on the same 3,000 rows, which neither was trained on." in text
+    assert "Compared on 3,000 rows" in text
     assert judged_shared.compared.run_id in linked_runs(app)
     compared = tracking.table(judged_shared.settings, judged_shared.compared.run_id, "comparison")
     table = app.table[0].value
@@ -300,7 +300,7 @@ def test_the_last_answer_is_shown_rule_by_rule(
         "at least 200 rows",
     ]
     assert rules_shown.loc["Log loss", "Limit"] == "interval at most 0 nats"
-    assert rules_shown.loc["Size of the model", "Limit"] == "at most 10 MB"
+    assert rules_shown.loc["Model size", "Limit"] == "at most 10 MB"
 
 
 def test_the_gate_is_asked_with_what_was_chosen(

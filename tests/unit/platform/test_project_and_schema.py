@@ -263,7 +263,7 @@ def test_a_rule_about_several_choices_is_reported_in_a_sentence() -> None:
     with pytest.raises(ValidationError) as caught:
         train.Options(aim="cost", cost_false_positive=0.0, cost_false_negative=0.0)
     assert str(config.sentence(caught.value)) == (
-        "Neither kind of mistake costs anything: give one of them a cost."
+        "Neither kind of error costs anything: give one of them a cost."
     )
     with pytest.raises(ValidationError) as caught:
         train.Options(candidates=("lr", "lr"))
