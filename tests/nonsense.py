@@ -32,6 +32,7 @@ _BARE = re.compile(
 )
 # of an element: what no person reads
 _SILENT = {
+    "autocomplete",
     "column_order",
     "element_id",
     "form_id",
@@ -125,7 +126,11 @@ def texts_of(app: AppTest) -> Iterator[str]:
         if isinstance(proto, Proto):
             yield from _of_proto(proto)
         if type(element).__name__ in ("Dataframe", "Table"):
-            yield from _of_table(element.value, json.loads(getattr(proto, "columns", "") or "{}"))
+            yield from _of_table(
+                element.value,
+                json.loads(getattr(proto, "columns", "") or "{}"),
+                list(getattr(proto, "column_order", ())),
+            )
 
 
 def _of_proto(proto: Proto) -> Iterator[str]:
@@ -142,14 +147,14 @@ def _of_proto(proto: Proto) -> Iterator[str]:
                 yield part
 
 
-def _of_table(rows: Any, config: dict[str, Any]) -> Iterator[str]:
+def _of_table(rows: Any, config: dict[str, Any], order: list[str]) -> Iterator[str]:
     if not isinstance(rows, pd.DataFrame):
         return
     for name in rows.columns:
         shown = config.get(name) or {}
-        if shown.get("hidden"):
+        if shown.get("hidden") or (order and name not in order):
             continue
-        yield str(shown.get("label") or name)
+        yield str(shown.get("label", name))
         if shown.get("help"):
             yield shown["help"]
         yield from {value for value in rows[name].dropna() if isinstance(value, str)}

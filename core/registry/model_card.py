@@ -17,6 +17,10 @@ from core.stats.metrics import TITLES
 ABSENT = Message("not recorded")
 # metrics of a card that are in no comparison
 OTHER_TITLES = {
+    "base_rate": Message("Base rate"),
+    "calibration_error": Message("Calibration error"),
+    "mean_probability": Message("Mean predicted probability"),
+    "positive_rate": Message("Share predicted as 1"),
     "brier_reliability": Message("Brier: reliability"),
     "brier_resolution": Message("Brier: resolution"),
     "brier_uncertainty": Message("Brier: uncertainty"),
