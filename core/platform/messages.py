@@ -336,11 +336,13 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 
 
 def _localized(text: str, language: str) -> str:
-    if language == "en":
-        return text
+    return text if language == "en" else text.translate(_signs(language))
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _signs(language: str) -> dict[int, str]:
     locale = LOCALES[language]
-    signs = {",": get_group_symbol(locale), ".": get_decimal_symbol(locale)}
-    return "".join(str(signs.get(sign, sign)) for sign in text)
+    return str.maketrans({",": get_group_symbol(locale), ".": get_decimal_symbol(locale)})
 
 
 def _day(value: date, language: str) -> str:
