@@ -77,6 +77,7 @@ class Step:
     outputs: tuple[Artifact, ...]
     next: tuple[str, ...]
     phase: Literal["development", "operation"] = "development"
+    view: str = ""
 
 
 STEPS: tuple[Step, ...] = (
