@@ -63,8 +63,6 @@ STEPS: dict[str, tuple[str, Words, str]] = {
 PAGES: dict[str, tuple[Words, str]] = {
     "overview": (Message("Overview"), "home"),
     "data": (Message("Data"), "table_rows"),
-    "acquire": (Message("Acquire"), "download"),
-    "prepare": (Message("Prepare"), "filter_alt"),
     "train": (Message("Train"), "model_training"),
     "explain": (Message("Explain"), "lightbulb"),
     "registry": (Message("Registry"), "inventory_2"),
@@ -83,7 +81,7 @@ PAGES: dict[str, tuple[Words, str]] = {
 # groups of the sidebar, in its order
 GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
-    (Message("Build"), ("data", "acquire", "prepare", "train", "explain", "registry")),
+    (Message("Build"), ("data", "train", "explain", "registry")),
     (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
     (
         Message("Improve and document"),

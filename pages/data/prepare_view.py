@@ -1,4 +1,6 @@
-"""Prepare: select features and rows, and split them into a training and a test set."""
+"""The view Prepare: choose features, rows and split; what came of them beside it."""
+
+from __future__ import annotations
 
 import json
 from contextlib import suppress
@@ -9,15 +11,18 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.data import data_charts, prepare, snapshots, split
+from core.jobs import jobs
 from core.platform import project, storage, tracking
-from core.platform.messages import Message, _, loads, n_, number
+from core.platform.config import Settings
+from core.platform.messages import Message, _, n_, number
+from core.platform.project import ProjectSpec
 from core.stats.charts import drift as drift_charts
-from pages.acquire.sources import ORIGINS
-from pages.shared import code_snippets, drafts, elements
+from pages.data import chips
+from pages.data.sources import ORIGINS
+from pages.shared import elements
 
-settings, spec = elements.open_app()
-drafts.hold(
-    "prepare",
+# of the form's widgets
+KEYS = (
     "feature-set",
     "features",
     "rows-*",
@@ -27,7 +32,6 @@ drafts.hold(
     "test-share",
     "split-seed",
 )
-STORE = settings.mlflow_uri
 OWN = "own"
 SPLITS = {"random": Message("At random"), "time": Message("By time"), "group": Message("By group")}
 MISSING = {
@@ -43,40 +47,101 @@ MISSED = {
 }
 
 
-def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the form, and the current training and test set beside it."""
+    snapshot = snapshots.current(settings)
+    if snapshot is None:
+        st.info(_("No raw data yet. Acquire it first."))
+        elements.step_link("acquire", _("Go to Acquire"))
+        return
+    running = elements.job_panel(settings, "prepare")
+    prepared = None
+    with elements.show_errors():
+        prepared = storage.current_prepared(settings)
+    if prepared is not None and prepared.digest != snapshot.digest:
+        st.warning(_("The raw data changed since these sets were made. Prepare again."))
+    elif prepared is not None and prepared.rules != spec.digest:
+        st.warning(_("The project file changed since these sets were made. Prepare again."))
+    left, right = elements.side_by_side()
+    with left:
+        st.subheader(_("Choices"), anchor=False)
+        before = last_choices(settings, prepared)
+        form(settings, spec, snapshot, before, disabled=running)
+    run = None
+    with right:
+        st.subheader(_("Training and test set"), anchor=False)
+        if prepared is None:
+            st.info(
+                _("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
+            )
+            return
+        run = tracking.finished_run(settings, prepared.run_id)
+        if run is None:
+            st.info(
+                _(
+                    "The run that prepared these sets has not ended yet, or is not in this MLflow "
+                    "store. If nothing is running, prepare again."
+                )
+            )
+            return
+        sizes(spec, prepared, run)
+        st.subheader(_("Split quality"), anchor=False)
+        checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
+        quality(settings, run, checks)
+        elements.step_link("train", _("Go to Train"))
+    charts(settings, spec, run)
+    with st.expander(_("All checks")):
+        elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
+    with st.expander(_("Lineage")):
+        lineage(prepared, spec)
+
+
+def is_busy(settings: Settings) -> bool:
+    """Return whether a preparation waits or runs."""
+    return any(job.step == "prepare" for job in jobs.active(settings))
+
+
+def form(
+    settings: Settings,
+    spec: ProjectSpec,
+    snapshot: snapshots.Snapshot,
+    before: prepare.Options,
+    *,
+    disabled: bool,
+) -> None:
     """Draw the options, as last used, and the button that prepares."""
-    features = choose_features(before)
-    rows = choose_rows(snapshot, before)
-    with st.container(horizontal=True):
-        missing = st.segmented_control(
-            _("A row with a missing value"),
-            list(MISSING),
-            format_func=lambda way: str(MISSING[way]),
-            default=before.missing,
-            required=True,
-            key="missing",
-            help=_(
-                "Drop every row with a missing value in any of the {count} columns, or only those "
-                "in which a feature needs the missing value. Or keep them: the model's own "
-                "pipeline then imputes the median or the most frequent name, in training and in "
-                "serving. A row without label is always dropped.",
-                count=len(spec.columns),
-            ),
-        )
-        offered = [name for name in SPLITS if name != "group" or spec.group]
-        how = st.segmented_control(
-            _("Split"),
-            offered,
-            format_func=lambda way: str(SPLITS[way]),
-            default=before.split,
-            required=True,
-            key="split",
-            help=_(
-                "At random: the same share of each class in both sets. By time: the earlier "
-                "rows train. By group: no {group} has rows in both sets.",
-                group=spec.group or Message("group"),
-            ),
-        )
+    features = choose_features(spec, before, disabled=disabled)
+    rows = choose_rows(settings, spec, snapshot, before, disabled=disabled)
+    missing = st.segmented_control(
+        _("A row with a missing value"),
+        list(MISSING),
+        format_func=lambda way: str(MISSING[way]),
+        default=before.missing,
+        required=True,
+        key="missing",
+        disabled=disabled,
+        help=_(
+            "Drop every row with a missing value in any of the {count} columns, or only those "
+            "in which a feature needs the missing value. Or keep them: the model's own "
+            "pipeline then imputes the median or the most frequent name, in training and in "
+            "serving. A row without label is always dropped.",
+            count=len(spec.columns),
+        ),
+    )
+    how = st.segmented_control(
+        _("Split"),
+        [name for name in SPLITS if name != "group" or spec.group],
+        format_func=lambda way: str(SPLITS[way]),
+        default=before.split,
+        required=True,
+        key="split",
+        disabled=disabled,
+        help=_(
+            "At random: the same share of each class in both sets. By time: the earlier "
+            "rows train. By group: no {group} has rows in both sets.",
+            group=spec.group or Message("group"),
+        ),
+    )
     test_from = None
     if how == "time":
         test_from = (
@@ -85,6 +150,7 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
                 value=before.test_from or "",
                 placeholder=_("by the test share"),
                 key="test-from",
+                disabled=disabled,
                 help=_("Leave it empty to split by the test share."),
             ).strip()
             or None
@@ -97,7 +163,7 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
         value=before.test_share,
         step=0.05,
         format="%.2f",
-        disabled=test_from is not None,
+        disabled=disabled or test_from is not None,
         key="test-share",
         help=_("Share of the rows that are only used to evaluate the model."),
     )
@@ -108,28 +174,30 @@ def form(snapshot: snapshots.Snapshot, before: prepare.Options) -> None:
         value=before.seed,
         step=1,
         key="split-seed",
+        disabled=disabled,
         help=_("The same seed draws the same rows."),
     )
-    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:"):
+    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:", disabled=disabled):
         if features is not None and not features:
             st.error(_("No feature is chosen. Choose at least one."))
-        else:
-            elements.submit(
-                settings,
-                "prepare",
-                prepare.Options,
-                features=features,
-                rows=rows,
-                missing=missing,
-                split=how,
-                test_share=share,
-                test_from=test_from,
-                seed=int(seed),
-            )
-    elements.job_panel(settings, "prepare")
+            return
+        elements.submit(
+            settings,
+            "prepare",
+            prepare.Options,
+            features=features,
+            rows=rows,
+            missing=missing,
+            split=how,
+            test_share=share,
+            test_from=test_from,
+            seed=int(seed),
+        )
+        if is_busy(settings):
+            st.rerun()
 
 
-def last_choices(prepared: storage.Prepared | None) -> prepare.Options:
+def last_choices(settings: Settings, prepared: storage.Prepared | None) -> prepare.Options:
     """Return the options of the current sets; the defaults without any."""
     if prepared is None or prepared.project != settings.project:
         return prepare.Options()
@@ -138,7 +206,9 @@ def last_choices(prepared: storage.Prepared | None) -> prepare.Options:
     return prepare.Options()
 
 
-def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
+def choose_features(
+    spec: ProjectSpec, before: prepare.Options, *, disabled: bool
+) -> tuple[str, ...] | None:
     """Return the selected features; None for the project's own."""
     sets = {feature_set.title: feature_set for feature_set in spec.feature_sets}
     last = before.features or spec.features
@@ -150,6 +220,7 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
         required=True,
         format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
         key="feature-set",
+        disabled=disabled,
     )
     if title == spec.features_title:
         st.caption(", ".join(spec.features))
@@ -164,6 +235,7 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
         _("Columns and computed features"),
         offered,
         key="features",
+        disabled=disabled,
         default=[name for name in last if name in offered],
         format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
     )
@@ -182,12 +254,17 @@ def choose_features(before: prepare.Options) -> tuple[str, ...] | None:
 
 
 def choose_rows(
-    snapshot: snapshots.Snapshot, before: prepare.Options
+    settings: Settings,
+    spec: ProjectSpec,
+    snapshot: snapshots.Snapshot,
+    before: prepare.Options,
+    *,
+    disabled: bool,
 ) -> dict[str, tuple[str, ...]] | None:
     """Return the selected filter; None for the project's development rows."""
     column = spec.rows.column
     last = split.default_rows(spec) if before.rows is None else before.rows
-    counts = values_of(snapshot)
+    counts = values_of(settings, snapshot)
     if column not in counts:
         return None
     name_of_rows = project.words(spec.rows.development_name)
@@ -209,6 +286,7 @@ def choose_rows(
                 name,
                 list(counts[name]),
                 key=f"rows-{name}",
+                disabled=disabled,
                 help=str(project.words(spec.columns[name].about)),
                 default=remaining.get(name, []),
                 format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
@@ -225,28 +303,20 @@ def choose_rows(
     return wanted
 
 
-def values_of(snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
+def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
     """Return the values of the filter columns, and how many rows have each."""
     run = tracking.finished_run(settings, snapshot.run_id)
     if run is None:
         return {}
-    table = elements.table(settings, STORE, run.run_id, "values")
+    table = elements.table(settings, settings.mlflow_uri, run.run_id, "values")
     return {
         str(name): dict(zip(part["value"], part["rows"], strict=True))
         for name, part in table.groupby("column", sort=False)
     }
 
 
-def prepared_state(prepared: storage.Prepared) -> None:
-    run = tracking.finished_run(settings, prepared.run_id)
-    if run is None:
-        st.info(
-            _(
-                "The run that prepared these sets has not ended yet, or is not in this MLflow "
-                "store. If nothing is running, prepare again."
-            )
-        )
-        return
+def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) -> None:
+    """Draw how many rows are in each set, and why others were left out."""
     of, positive = run.metrics, project.words(spec.positive)
 
     def rows(count: float) -> str:
@@ -257,26 +327,33 @@ def prepared_state(prepared: storage.Prepared) -> None:
 
     elements.figures(
         [
-            (
-                _("Filtered"),
-                f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
-                _("rows, columns; of {count:,} rows", count=int(of["rows_raw"])),
-            ),
             (_("Training set"), rows(of["rows_train"]), share("train")),
             (_("Test set"), rows(of["rows_test"]), share("test")),
             (
+                _("Filtered"),
+                f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
+                _("rows, columns"),
+            ),
+            (
                 _("Left out"),
                 rows(of["rows_raw"] - of["rows_filtered"]),
-                _(
-                    "{other:,} outside the row filter, {unlabelled:,} without label, {missing:,} "
-                    "with a missing value",
-                    other=int(of["rows_other"]),
-                    unlabelled=int(of.get("rows_unlabelled", 0)),
-                    missing=int(of["rows_missing"]),
-                ),
+                _("of {count:,} rows", count=int(of["rows_raw"])),
             ),
         ]
     )
+    other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
+    missing = int(of["rows_missing"])
+    reasons = [
+        text
+        for count, text in (
+            (other, Message("{count:,} outside the row filter", count=other)),
+            (unlabelled, Message("{count:,} without label", count=unlabelled)),
+            (missing, Message("{count:,} with a missing value", count=missing)),
+        )
+        if count
+    ]
+    if reasons:
+        st.caption(_("Left out: {reasons}.", reasons=reasons))
     if not prepared.is_complete:
         st.caption(
             n_(
@@ -285,32 +362,45 @@ def prepared_state(prepared: storage.Prepared) -> None:
                 int(of.get("values_imputed", 0)),
             )
         )
-    elements.run_link(prepared.run_id, "PreparacaoDados")
-    st.subheader(_("3. Split quality"), anchor=False)
-    split_state(run)
-    st.subheader(_("4. Lineage"), anchor=False)
-    lineage(prepared)
 
 
-def split_state(run: tracking.RunInfo) -> None:
-    checks = elements.table(settings, STORE, run.run_id, "split_checks")
-    elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
-    leaks = elements.table(settings, STORE, run.run_id, "leakage")
-    for text in leaks["text"]:
-        st.warning(elements.plain(str(loads(text))))
+def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+    """Draw a chip for each check of the split, and what those say that are not ok."""
+    told = [
+        (elements.words(title), str(verdict), elements.words(text))
+        for title, verdict, text in zip(
+            checks["title"], checks["verdict"], checks["text"], strict=True
+        )
+    ]
+    chips.draw(told)
+    for title, verdict, text in told:
+        if verdict in ("warning", "alert"):
+            (st.error if verdict == "alert" else st.warning)(
+                f"**{elements.plain(title)}.** {elements.plain(text)}"
+            )
+    leaks = elements.table(settings, settings.mlflow_uri, run.run_id, "leakage")
+    if not leaks.empty:
+        st.warning("\n".join(f"- {elements.plain(elements.words(text))}" for text in leaks["text"]))
+
+
+def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw the classes and the drift of the two sets, and the missing values of the raw rows."""
     left, right = elements.side_by_side()
+
+    def table(name: str) -> pd.DataFrame:
+        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+
     with left:
-        st.markdown(_("**Classes in each set**"))
-        balance = elements.table(settings, STORE, run.run_id, "class_balance")
+        st.markdown(_("**Do both sets have the same classes?**"))
         elements.chart(
             data_charts.class_balance(
-                balance,
+                table("class_balance"),
                 positive=str(project.words(spec.positive)),
                 negative=str(project.words(spec.negative)),
             )
         )
-        st.markdown(_("**Missing values in the raw rows**"))
-        missing = elements.table(settings, STORE, run.run_id, "missing")
+        st.markdown(_("**Which raw columns miss values?**"))
+        missing = table("missing")
         if missing["missing"].any():
             elements.chart(
                 data_charts.missing_bars(
@@ -320,12 +410,12 @@ def split_state(run: tracking.RunInfo) -> None:
         else:
             st.caption(_("None."))
     with right:
-        st.markdown(_("**Drift between training and test set (PSI)**"))
-        moved = elements.table(settings, STORE, run.run_id, "split_drift")
-        elements.chart(drift_charts.psi_bars(moved, sets=("train", "test")))
+        st.markdown(_("**Are the features alike in both sets?**"))
+        elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
 
 
-def lineage(prepared: storage.Prepared) -> None:
+def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
+    """Draw what the sets were made of."""
     options = prepared.options
     cut = (
         _("from {first} on", first=options["test_from"])
@@ -349,58 +439,23 @@ def lineage(prepared: storage.Prepared) -> None:
         ),
     ]
     what, value = zip(*facts, strict=True)
+    st.caption(
+        _("The same snapshot and the same options give the same bytes."),
+        help=_("The file under More has the digests in full; the run keeps the same record."),
+    )
     st.table(
         pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
         hide_index=True,
     )
-    st.caption(
-        _(
-            "The same snapshot and the same options give the same bytes. The run keeps the sets "
-            "and this record, and names the data sets by these digests; the file has them in full."
-        )
+
+
+def lineage_file(prepared: storage.Prepared) -> None:
+    """Draw the download of what the sets were made of."""
+    st.download_button(
+        _("Lineage (JSON)"),
+        json.dumps(asdict(prepared), indent=2),
+        file_name=f"lineage_{prepared.run_id[:12]}.json",
+        icon=":material/download:",
+        on_click="ignore",
+        type="tertiary",
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            _("Lineage (JSON)"),
-            json.dumps(asdict(prepared), indent=2),
-            file_name=f"lineage_{prepared.run_id[:12]}.json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        raw = snapshots.current(settings)
-        if raw is not None and raw.id == prepared.snapshot:
-            elements.run_link(raw.run_id, "AquisicaoDados")
-        elements.run_link(prepared.run_id, "PreparacaoDados")
-
-
-elements.header(
-    _("Prepare"),
-    _(
-        "Choose features and rows (all {rows}, unless you choose others), and hold out a test set.",
-        rows=project.words(spec.rows.development_name),
-    ),
-    is_sample=elements.current_is_sample(settings),
-)
-with elements.show_errors():
-    snapshot = snapshots.current(settings)
-    if snapshot is None:
-        st.info(_("No raw data yet. Acquire it first."))
-        st.page_link(
-            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
-        )
-        code_snippets.panel(settings, "prepare")
-        st.stop()
-    elements.wait_for_store()
-    st.subheader(_("1. Choices"), anchor=False)
-    prepared = storage.current_prepared(settings)
-    form(snapshot, last_choices(prepared))
-    st.subheader(_("2. Train and test set"), anchor=False)
-    if prepared is None:
-        st.info(_("Nothing prepared yet. By default 20% of the rows are set aside as test set."))
-    else:
-        if prepared.digest != snapshot.digest:
-            st.warning(_("The raw data changed since these sets were made. Prepare again."))
-        elif prepared.rules != spec.digest:
-            st.warning(_("The project file changed since these sets were made. Prepare again."))
-        prepared_state(prepared)
-code_snippets.panel(settings, "prepare")
