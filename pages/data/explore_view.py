@@ -79,9 +79,10 @@ def draw(settings: Settings, spec: ProjectSpec) -> None:
         return
     if view == "glance" and spec.court is not None and part(spec.name, "court") is not None:
         _court(spec, table("court_cells"), table("court_points"))
-    if view == "glance":
-        _ask_difference(spec)
-    kind = _kind(spec)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if view == "glance":
+            _ask_difference(spec)
+        kind = _kind(spec)
     if not _of(table("columns"), kind)["rows"].any():
         st.info(_("There are no such rows in this data."))
     elif view == "glance":
@@ -100,7 +101,8 @@ def _ask_difference(spec: ProjectSpec) -> None:
             "**How do {positive} and {negative} differ?**",
             positive=project.words(spec.positive),
             negative=project.words(spec.negative),
-        )
+        ),
+        width="content",
     )
 
 
@@ -145,6 +147,7 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
         default="development",
         required=True,
         key="kind",
+        label_visibility="collapsed",
     )
 
 
