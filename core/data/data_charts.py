@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import _, number
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 from core.stats.drift import OTHERS
@@ -163,7 +163,9 @@ def missing_bars(
         table = table[table["missing"] > 0]
     share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)
     shown = [
-        f"{column}  {count:,} ({part:.1%})" if rows else f"{column}  {count:,}"
+        f"{column}  {number(count)} ({number(part, '.1%')})"
+        if rows
+        else f"{column}  {number(count)}"
         for column, count, part in zip(table["column"], table["missing"], share, strict=True)
     ]
     table = table.assign(shown=shown, share=share)

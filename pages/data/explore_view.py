@@ -47,6 +47,9 @@ TABLE_HEIGHT = 460
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw one picture of the raw data in use, as selected."""
     snapshot = snapshots.current(settings)
+    running = elements.job_panel(settings, "acquire")
+    if snapshot is None and running:
+        return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.step_link("acquire", _("Go to Acquire"))
@@ -218,8 +221,12 @@ def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) 
             "type": _("Type"),
             "missing": config.NumberColumn(_("Missing"), format="localized"),
             "distinct": config.NumberColumn(_("Distinct"), format="localized"),
-            "positive": config.BarChartColumn(positive.capitalize(), y_min=0, help=shown_as),
-            "negative": config.BarChartColumn(negative.capitalize(), y_min=0, help=shown_as),
+            "positive": config.BarChartColumn(
+                positive.capitalize(), width="small", y_min=0, help=shown_as
+            ),
+            "negative": config.BarChartColumn(
+                negative.capitalize(), width="small", y_min=0, help=shown_as
+            ),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
                 format="%.3f",

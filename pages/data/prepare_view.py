@@ -50,6 +50,8 @@ MISSED = {
 def draw(settings: Settings, spec: ProjectSpec) -> None:
     """Draw the form, and the current training and test set beside it."""
     snapshot = snapshots.current(settings)
+    if snapshot is None and elements.job_panel(settings, "acquire"):
+        return
     if snapshot is None:
         st.info(_("No raw data yet. Acquire it first."))
         elements.step_link("acquire", _("Go to Acquire"))
@@ -386,19 +388,17 @@ def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> 
 def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     """Draw the classes and the drift of the two sets, and the missing values of the raw rows."""
     left, right = elements.side_by_side()
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    words = {spec.positive: positive, spec.negative: negative}
 
     def table(name: str) -> pd.DataFrame:
         return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
     with left:
         st.markdown(_("**Do both sets have the same classes?**"))
-        elements.chart(
-            data_charts.class_balance(
-                table("class_balance"),
-                positive=str(project.words(spec.positive)),
-                negative=str(project.words(spec.negative)),
-            )
-        )
+        balance = table("class_balance")
+        balance = balance.assign(label=balance["label"].replace(words))
+        elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
         st.markdown(_("**Which raw columns miss values?**"))
         missing = table("missing")
         if missing["missing"].any():
