@@ -368,14 +368,14 @@ def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) 
 
 def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
     """Draw a chip for each check of the split, and what those say that are not ok."""
-    told = [
+    judged = [
         (elements.words(title), str(verdict), elements.words(text))
         for title, verdict, text in zip(
             checks["title"], checks["verdict"], checks["text"], strict=True
         )
     ]
-    chips.draw(told)
-    for title, verdict, text in told:
+    chips.draw(judged)
+    for title, verdict, text in judged:
         if verdict in ("warning", "alert"):
             (st.error if verdict == "alert" else st.warning)(
                 f"**{elements.plain(title)}.** {elements.plain(text)}"

@@ -133,8 +133,8 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     """
     key, kept = f"{page}-view", f"{page}-view-address"
     asked = st.query_params.get("view", "")
-    # a link to a view counts more than what was chosen before
-    if asked in labels and asked != st.session_state.get(kept):
+    # a link to a view counts more than what was chosen before, also after a visit to another page
+    if asked in labels and (key not in st.session_state or asked != st.session_state.get(kept)):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
         st.session_state[key] = default or next(iter(labels))
