@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.platform.messages import _
+from core.platform.messages import _, number
 from core.stats.charts import densities as density_charts
 from core.stats.charts import style
 from core.stats.drift import OTHERS
 
 if TYPE_CHECKING:
     import altair as alt
+
+# height of one of several charts side by side
+SMALL = 170
 
 
 def class_balance(
@@ -160,7 +163,9 @@ def missing_bars(
         table = table[table["missing"] > 0]
     share = table["missing"] / rows if rows else pd.Series(np.nan, index=table.index)
     shown = [
-        f"{column}  {count:,} ({part:.1%})" if rows else f"{column}  {count:,}"
+        f"{column}  {number(count)} ({number(part, '.1%')})"
+        if rows
+        else f"{column}  {number(count)}"
         for column, count, part in zip(table["column"], table["missing"], share, strict=True)
     ]
     table = table.assign(shown=shown, share=share)
@@ -191,7 +196,13 @@ def missing_bars(
 
 
 def class_density(
-    binned: pd.DataFrame, *, positive: str, negative: str, axis_title: str, title: str | None = None
+    binned: pd.DataFrame,
+    *,
+    positive: str,
+    negative: str,
+    axis_title: str,
+    title: str | None = None,
+    is_small: bool = False,
 ) -> alt.LayerChart:
     """Show the distribution of a column within each class, as shares of the class.
 
@@ -201,6 +212,8 @@ def class_density(
         Rows of `core.data.profile.bins` for one column and kind.
     axis_title : str
         Meaning of the column, with its unit.
+    is_small : bool
+        One of several side by side: lower, and without a legend of its own.
 
     Examples
     --------
@@ -219,9 +232,15 @@ def class_density(
     ]
     table = pd.concat(parts, ignore_index=True).sort_values(["set", "place"], kind="stable")
     layers = density_charts.layers(table, axis_title, roles, of=_("the class"))
-    return style.finish(
-        layers, title, _("Distribution of {axis_title} by label", axis_title=axis_title)
-    )
+    about = _("Distribution of {axis_title} by label", axis_title=axis_title)
+    if not is_small:
+        return style.finish(layers, title, about)
+    for layer in layers:
+        layer.encoding.color.legend = None
+        layer.encoding.y.title = None
+        if "strokeDash" in layer.encoding.to_dict():
+            layer.encoding.strokeDash.legend = None
+    return style.finish(layers, title, about, height=SMALL)
 
 
 def slice_bars(

@@ -114,7 +114,7 @@ class Archive:
         snapshot = self.current()
         if snapshot is None:
             raise NotReadyError(
-                Message("No raw data yet. Acquire a source on the Acquire page first.")
+                Message("No raw data yet. Acquire a source on the Data page first.")
             )
         return snapshot
 

@@ -220,7 +220,7 @@ def _groups(train: pd.DataFrame, test: pd.DataFrame, group: str | None, split: S
 
 
 def _time(train: pd.Series[Any], test: pd.Series[Any], split: Split) -> Check:
-    title = Message("Test rows that are not later than all training rows")
+    title = Message("Overlap in time")
     if split != "time":
         return _check(
             "time_shared",

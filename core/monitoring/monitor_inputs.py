@@ -128,7 +128,7 @@ class Sources:
             raise NotReadyError(
                 Message(
                     "The current raw data lacks rows that version {version} was trained on. Make "
-                    "the snapshot of its training current, on the Acquire page.",
+                    "the snapshot of its training current, on the Data page.",
                     version=version.version,
                 )
             )

@@ -160,7 +160,7 @@ class Identity(Formula):
 
 
 class FeatureSet(Options):
-    """Features that can be chosen together on the Prepare page."""
+    """Features that can be chosen together on the Data page."""
 
     title: str
     about: str

@@ -77,6 +77,7 @@ class Step:
     outputs: tuple[Artifact, ...]
     next: tuple[str, ...]
     phase: Literal["development", "operation"] = "development"
+    view: str = ""
 
 
 STEPS: tuple[Step, ...] = (
@@ -84,7 +85,7 @@ STEPS: tuple[Step, ...] = (
         "acquire",
         "AquisicaoDados",
         "data",
-        "acquire",
+        "data",
         Message("Acquire"),
         "download",
         "import raw data: the sample, files, or the project's download",
@@ -95,12 +96,13 @@ STEPS: tuple[Step, ...] = (
         (SOURCE,),
         artifacts.ACQUIRE,
         ("prepare", "replay"),
+        view="source",
     ),
     Step(
         "prepare",
         "PreparacaoDados",
         "data",
-        "prepare",
+        "data",
         Message("Prepare"),
         "filter_alt",
         "choose rows and columns, and split them into a training and a test set",
@@ -111,6 +113,7 @@ STEPS: tuple[Step, ...] = (
         (RAW, CURRENT),
         artifacts.PREPARE,
         ("train",),
+        view="prepare",
     ),
     Step(
         "train",

@@ -343,7 +343,7 @@ def _read_files(settings: Settings, *names: str) -> tuple[Any, ...]:
         prepared = current_prepared(settings)
         if prepared is None or not all((place / name).is_file() for name in names):
             raise NotReadyError(
-                Message("No prepared data yet. Run the preparation on the Prepare page first.")
+                Message("No prepared data yet. Run the preparation on the Data page first.")
             )
         # hash the same bytes that are used
         contents = {name: (place / name).read_bytes() for name in names}

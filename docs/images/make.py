@@ -73,7 +73,7 @@ SHOTS = (
     Shot("welcome", "", after=""),
     Shot("progress", "", after="prepare", height=760),
     Shot("verdict", "", after=WHOLE),
-    Shot("acquire", "acquire", choose="On the court", at="3. What the data looks like"),
+    Shot("acquire", "data?view=explore"),
     Shot("train", "train", at="2. Comparison"),
     Shot("explain", "explain"),
     Shot("score", "score", choose="On the court"),

@@ -25,8 +25,8 @@ LINKS = {
     "labels": ("pages/predictions/page.py", Message("Bring labels"), ":material/label:"),
     "score": ("pages/score/page.py", Message("Score more rows"), ":material/target:"),
     "retrain": ("pages/retrain/page.py", Message("Go to Retrain"), ":material/autorenew:"),
-    "prepare": ("pages/prepare/page.py", Message("Choose other rows"), ":material/filter_alt:"),
-    "acquire": ("pages/acquire/page.py", Message("Look at the raw data"), ":material/download:"),
+    "prepare": ("pages/data/page.py", Message("Choose other rows"), ":material/filter_alt:"),
+    "acquire": ("pages/data/page.py", Message("Look at the raw data"), ":material/download:"),
     "registry": ("pages/registry/page.py", Message("Choose a threshold"), ":material/inventory_2:"),
 }
 

@@ -93,7 +93,7 @@ def _first(settings: Settings, spec: ProjectSpec) -> None:
                 f"{project.words(spec.sample.about)} "
                 + _("It takes about a minute. Nothing leaves this machine.")
             )
-        st.markdown(_("Or go step by step with your own data, starting on the page Acquire."))
+        st.markdown(_("Or go step by step with your own data, starting on the page Data."))
 
 
 def _button(

@@ -49,9 +49,7 @@ def form() -> None:
     snapshot = snapshots.current(settings)
     if snapshot is None:
         st.info(_("There are no rows to replay yet. Acquire some first."))
-        st.page_link(
-            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
-        )
+        elements.step_link("acquire", _("Go to Acquire"))
         return
     options = options_form.ask(settings, spec, snapshot.id)
     pressed = st.button(_("Replay"), type="primary", icon=":material/replay:", key="replay")

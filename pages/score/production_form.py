@@ -16,10 +16,8 @@ from pages.shared import elements
 def ask(settings: Settings, spec: ProjectSpec, served: server.Server) -> None:
     """Describe the production rows, and score them on request."""
     if snapshots.current(settings) is None:
-        st.info(_("There is no raw data yet. Acquire it on the Acquire page first."))
-        st.page_link(
-            "pages/acquire/page.py", label=_("Go to Acquire"), icon=":material/arrow_forward:"
-        )
+        st.info(_("There is no raw data yet. Acquire it on the Data page first."))
+        elements.step_link("acquire", _("Go to Acquire"))
         return
     st.caption(
         _(

@@ -42,6 +42,12 @@ USUAL: dict[str, dict[str, Any]] = {
 }
 
 
+def button(settings: Settings, *steps: str) -> None:
+    """Draw a button that shows the code of these steps, for a page's menu; see `panel`."""
+    if st.button(_("Show code"), icon=":material/code:", key="show-code", type="tertiary"):
+        st.dialog(_("Show code"), width="large", position="right")(_draw_all)(settings, *steps)
+
+
 @elements.show_errors()
 def panel(settings: Settings, *steps: str) -> None:
     """Draw the code of the last run of each of these steps, or of what its button would do.
@@ -52,28 +58,31 @@ def panel(settings: Settings, *steps: str) -> None:
         Steps, keys of `OTHERS`, or "policy" and "alerts" for what these pages set.
     """
     with st.expander(_("Show code"), icon=":material/code:"):
-        shown = known(settings)
-        for step in steps:
-            if step in OTHERS:
-                words = SHELL.get(step)
-                line = code_snippets.command(words, {}, shown) if words else None
-                _draw(code_snippets.script(*OTHERS[step], shown), line)
-            elif step in ("policy", "alerts"):
-                st.caption(_("The current settings:"))
-                _draw(
-                    code_snippets.script(
-                        *(_policy if step == "policy" else _alerts)(settings), shown
-                    )
-                )
-            else:
-                _step(settings, step, shown)
-        if shown is None:
-            st.caption(
-                _(
-                    "Settings that may hold a password are not shown: this code reads all settings "
-                    "from the environment."
-                )
+        _draw_all(settings, *steps)
+
+
+@elements.show_errors()
+def _draw_all(settings: Settings, *steps: str) -> None:
+    shown = known(settings)
+    for step in steps:
+        if step in OTHERS:
+            words = SHELL.get(step)
+            line = code_snippets.command(words, {}, shown) if words else None
+            _draw(code_snippets.script(*OTHERS[step], shown), line)
+        elif step in ("policy", "alerts"):
+            st.caption(_("The current settings:"))
+            _draw(
+                code_snippets.script(*(_policy if step == "policy" else _alerts)(settings), shown)
             )
+        else:
+            _step(settings, step, shown)
+    if shown is None:
+        st.caption(
+            _(
+                "Settings that may hold a password are not shown: this code reads all settings "
+                "from the environment."
+            )
+        )
 
 
 @elements.show_errors()

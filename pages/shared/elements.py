@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,7 +22,6 @@ from core.platform import (
     config,
     messages,
     mlflow_client,
-    plugins,
     privacy,
     project,
     steps,
@@ -33,7 +32,7 @@ from core.platform import (
 from core.platform import table_files as export
 from core.platform.config import Settings
 from core.platform.errors import CourtsideError, NotReadyError
-from core.platform.messages import Message, Words, _, n_, number
+from core.platform.messages import NOTHING, Message, Words, _, n_, number
 from core.platform.own_columns import LABEL, PREDICTED, PROBABILITY
 from core.platform.project import ProjectSpec
 from core.runtime import backup
@@ -42,6 +41,8 @@ from pages.shared import drafts, language, login, style
 
 POLL_SECONDS = 0.5
 HALF_WIDTH = 470
+# four beside each other at 1440 px, two at 800
+FIGURE_WIDTH = 222
 MLFLOW_RUN = Message("MLflow run")
 # usual columns of a table of checks
 COMPARED = (Message("Current"), Message("Reference"))
@@ -58,45 +59,108 @@ STEPS: dict[str, tuple[str, Words, str]] = {
     step.name: (f"pages/{step.page}/page.py", step.title, f":material/{step.icon}:")
     for step in steps.STEPS
 }
-# folder of a page -> its name and icon, in the order of the sidebar
-_OF_STEPS: dict[str, tuple[Words, str]] = {
-    step.page: (step.title, step.icon) for step in steps.STEPS
-}
+# folder of a page -> its name and icon
 PAGES: dict[str, tuple[Words, str]] = {
     "overview": (Message("Overview"), "home"),
-    **{name: _OF_STEPS[name] for name in ("acquire", "prepare", "train", "registry", "explain")},
-    **{name: _OF_STEPS[name] for name in ("serve", "score", "predictions", "monitor")},
+    "data": (Message("Data"), "table_rows"),
+    "train": (Message("Train"), "model_training"),
+    "explain": (Message("Explain"), "lightbulb"),
+    "registry": (Message("Registry"), "inventory_2"),
+    "serve": (Message("Serve"), "dns"),
+    "score": (Message("Score"), "target"),
+    "predictions": (Message("Predictions"), "table_view"),
+    "monitor": (Message("Monitor"), "monitoring"),
     "alerts": (Message("Alerts"), "notifications"),
-    **{name: _OF_STEPS[name] for name in ("retrain", "replay")},
+    "retrain": (Message("Retrain"), "autorenew"),
+    "replay": (Message("Replay"), "replay"),
+    "documents": (Message("Documents"), "description"),
     "reports": (Message("Reports"), "description"),
     "checklist": (Message("Checklist"), "checklist"),
     "runs": (Message("Runs"), "history"),
 }
+# groups of the sidebar, in its order
+GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
+    (NOTHING, ("overview",)),
+    (Message("Build"), ("data", "train", "explain", "registry")),
+    (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
+    (
+        Message("Improve and document"),
+        ("retrain", "replay", "documents", "reports", "checklist", "runs"),
+    ),
+)
 
 
 def offered() -> dict[str, tuple[Words, str]]:
-    """Return the pages of the sidebar; the checklist only if the project has one."""
-    with suppress(CourtsideError):  # `open_app` reports invalid settings
-        if not plugins.has(Settings.load().project, "checklist"):
-            return {name: page for name, page in PAGES.items() if name != "checklist"}
-    return PAGES
+    """Return the pages of the sidebar."""
+    pages = config.CODE_ROOT / "pages"
+    return {name: page for name, page in PAGES.items() if (pages / name / "page.py").is_file()}
 
 
 def navigation() -> Any:
     """Return the requested page, with all pages of the project in the sidebar."""
+    pages = offered()
     return st.navigation(
-        [
-            st.Page(
-                f"pages/{name}/page.py",
-                title=str(title),
-                icon=f":material/{icon}:",
-                url_path=name,
-                default=name == "overview",
-            )
-            for name, (title, icon) in offered().items()
-        ],
+        {
+            str(group): [
+                st.Page(
+                    f"pages/{name}/page.py",
+                    title=str(pages[name][0]),
+                    icon=f":material/{pages[name][1]}:",
+                    url_path=name,
+                    default=name == "overview",
+                )
+                for name in names
+                if name in pages
+            ]
+            for group, names in GROUPS
+        },
         # otherwise the last of many pages hide behind "View 4 more"
         expanded=True,
+    )
+
+
+def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
+    """Draw the choice of a page's view, which its address keeps, and return the chosen one.
+
+    Parameters
+    ----------
+    page : str
+        The folder of the page.
+    labels : mapping
+        The name of each view by its code; the first is the default if none is given.
+    default : str
+        The view that matters now, where the address names none.
+    """
+    key, kept = f"{page}-view", f"{page}-view-address"
+    asked = st.query_params.get("view", "")
+    # a link to a view counts more than what was chosen before, also after a visit to another page
+    if asked in labels and (key not in st.session_state or asked != st.session_state.get(kept)):
+        st.session_state[key] = asked
+    if st.session_state.get(key) not in labels:
+        st.session_state[key] = default or next(iter(labels))
+    chosen = st.segmented_control(
+        _("View"),
+        list(labels),
+        format_func=lambda code: str(labels[code]),
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+    )
+    if asked != chosen:
+        st.query_params["view"] = chosen
+    st.session_state[kept] = chosen
+    return str(chosen)
+
+
+def step_link(step: str, label: Words = NOTHING, *, icon: str = "", **query: str) -> None:
+    """Link to a step's page, at the view that it has to itself."""
+    of = next(known for known in steps.STEPS if known.name == step)
+    view = {"view": of.view} if of.view else {}
+    st.page_link(
+        f"pages/{of.page}/page.py",
+        label=str(label or of.title),
+        icon=icon or ":material/arrow_forward:",
+        query_params={**view, **query} or None,
     )
 
 
@@ -211,13 +275,30 @@ def wait_for_store() -> None:
         notice.empty()
 
 
-def header(title: Words, about: Words, *, is_sample: bool = False) -> None:
-    """Draw a page's title, its purpose, and whether its figures are from the sample."""
+def header(
+    title: Words, about: Words, *, is_sample: bool = False, menu: Callable[[], object] | None = None
+) -> None:
+    """Draw a page's title, its purpose in a line, and its menu.
+
+    Parameters
+    ----------
+    is_sample : bool
+        Whether the page's figures are of the built-in sample.
+    menu : function, optional
+        Draws what is seldom needed, in a popover at the right: the code, downloads, runs.
+    """
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(str(title), width="content", anchor=False)
-        if is_sample:
-            sample_badge()
-    st.markdown(str(about))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.title(str(title), width="content", anchor=False)
+            if is_sample:
+                sample_badge()
+        if menu is not None:
+            with st.popover(
+                _("More"), icon=":material/more_vert:", type="tertiary", width="content"
+            ):
+                menu()
+    if about:
+        st.caption(str(about))
 
 
 def sample_badge() -> None:
@@ -371,17 +452,18 @@ def run_link(run_id: str, name: Words = MLFLOW_RUN) -> None:
 
 
 def figures(rows: Sequence[tuple[Words, Words, Words]]) -> None:
-    """Draw metrics side by side: a label, a value with its unit, and a comparison."""
-    with st.container(horizontal=True):
-        for label, value, note in (map(str, row) for row in rows):
+    """Draw metrics in an even grid: a label, a value with its unit, and a comparison."""
+    with st.container(horizontal=True, gap="small"):
+        for label, value, note in rows:
             st.metric(
-                label,
-                value,
-                delta=note or None,
+                str(label),
+                str(value),
+                delta=str(note) or None,
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
-                width=max(170, 62 + 8 * len(note), 46 + 16 * len(value)),
+                height="stretch",
+                width=FIGURE_WIDTH,
             )
 
 

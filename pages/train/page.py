@@ -512,9 +512,7 @@ with elements.show_errors():
     )
     if prepared is None:
         st.info(_("There is no training set yet. Prepare the data first."))
-        st.page_link(
-            "pages/prepare/page.py", label=_("Go to Prepare"), icon=":material/arrow_forward:"
-        )
+        elements.step_link("prepare", _("Go to Prepare"))
         if snapshots.current(settings) is not None and spec.presets:
             st.markdown(_("Or do both with a preset:"))
             presets()

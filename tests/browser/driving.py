@@ -60,6 +60,12 @@ def visit(page, name: str) -> None:
     settle(page)
 
 
+def view(page, name: str) -> None:
+    """Choose a view of the page."""
+    page.get_by_test_id("stMain").get_by_role("radio", name=name, exact=True).click()
+    settle(page)
+
+
 def press(page, name: str) -> None:
     """Press the last button of that name."""
     page.get_by_test_id("stMain").get_by_role("button", name=name).last.click()

@@ -159,7 +159,7 @@ PLACE = """() => {
 
 
 def test_the_main_button_is_reached_and_pressed_by_keys_alone(page) -> None:
-    visit(page, "Acquire")
+    visit(page, "Data")
     reached, unseen = [], []
     page.evaluate("() => document.activeElement.blur()")
     for _ in range(60):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, view
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 playwright = pytest.importorskip("playwright.sync_api")
@@ -21,18 +21,20 @@ def journey(page) -> dict[str, str]:
     expect(page.get_by_text("Next: Acquire.")).to_be_visible(timeout=PATIENCE_MS)
     keep(page, "1-overview-empty")
 
-    go(page, "Acquire")
+    go(page, "Data")
     expect(page.get_by_text("No raw data yet")).to_be_visible()
     press(page, "Acquire")
     shown["rows"] = figure(page, "Rows")
-    expect(page.get_by_text("Validated: columns, types")).to_be_visible()
+    expect(page.get_by_text("Validated: no errors, no warnings")).to_be_visible()
+    keep(page, "2-data-source")
+    view(page, "Explore")
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
-    keep(page, "2-acquire")
+    keep(page, "2-data-explore")
 
-    go(page, "Prepare")
+    view(page, "Prepare")
     press(page, "Prepare")
     shown["filtered"] = figure(page, "Filtered")
-    shown["train"], shown["test"] = figure(page, "Train"), figure(page, "Test")
+    shown["train"], shown["test"] = figure(page, "Training set"), figure(page, "Test set")
     expect(page.get_by_test_id("stVegaLiteChart").last).to_be_visible()
     keep(page, "3-prepare")
 
@@ -85,7 +87,7 @@ def test_the_sample_is_taken_from_acquiring_to_the_verdict_by_clicking(page) -> 
     assert 0.66 < float(shown["log_loss"]) < 0.70
     assert shown["scored"] == "6,426"
     assert float(shown["f1_production"]) < 0.01
-    go(page, "Prepare")
+    go(page, "Data")
     expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
 
 

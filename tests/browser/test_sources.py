@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.browser.driving import PATIENCE_MS, figure, go, keep, press
+from tests.browser.driving import PATIENCE_MS, figure, go, keep, press, view
 from tests.conftest import PROCESS
 from tests.zips import zipped
 
@@ -46,14 +46,18 @@ def upload(page, *paths: Path) -> None:
 
 def acquired(page) -> tuple[str, str]:
     """Press Acquire, wait for a new run, and return the rows and the digest shown."""
-    before = page.get_by_role("link", name=re.compile("^.*AquisicaoDados ")).all_inner_texts()
     press(page, "Acquire")
-    link = page.get_by_role("link", name=re.compile("AquisicaoDados ")).first
-    link.wait_for(timeout=PATIENCE_MS)
-    if before:
-        previous = re.compile(re.escape(before[0].split("AquisicaoDados ")[1][:8]))
-        expect(link).not_to_have_text(previous, timeout=PATIENCE_MS)
-    return figure(page, "Rows"), figure(page, "Digest")
+    # its panel is there while it runs, and the form cannot be used
+    expect(page.get_by_test_id("stProgress").first).to_be_visible()
+    expect(page.get_by_test_id("stProgress")).to_have_count(0, timeout=PATIENCE_MS)
+    return figure(page, "Rows"), digest(page)
+
+
+def digest(page) -> str:
+    """Return the digest of the raw data in use, from its details, which are folded."""
+    details = page.get_by_test_id("stExpander").filter(has_text="Details").first
+    row = details.locator("tr").filter(has_text=re.compile("^Digest"))
+    return (row.locator("td").last.text_content(timeout=PATIENCE_MS) or "").strip()
 
 
 def refused(page, words: str) -> None:
@@ -87,11 +91,12 @@ def mirror() -> Iterator[ThreadingHTTPServer]:
     indirect=True,
 )
 def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) -> None:
-    go(page, "Acquire")
+    go(page, "Data")
+    view(page, "Source")
     choose(page, "Download")
     expect(page.get_by_text("https://github.com/tciodaro/eng_ml").first).to_be_visible()
     assert acquired(page) == ("30,697", "75df905efe29")
-    expect(page.get_by_text("Validated: columns, types")).to_be_visible()
+    expect(page.get_by_text("Validated: no errors, no warnings")).to_be_visible()
     expect(page.get_by_text("Snapshots (1)")).to_be_visible()
 
     # the same bytes by other ways are the same snapshot
@@ -108,18 +113,17 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     kaggle = tmp_path / "kobe-bryant-shot-selection.zip"
     kaggle.write_bytes(zipped({"data.csv.zip": inner}))
     upload(page, kaggle)
-    rows, digest = acquired(page)
+    rows, other = acquired(page)
     assert rows == "30,697"
-    assert digest != "75df905efe29"
+    assert other != "75df905efe29"
     expect(page.get_by_text("Snapshots (2)")).to_be_visible()
     keep(page, "acquire-two-snapshots")
 
     # an older snapshot can be made current again
+    page.get_by_text("Snapshots (2)").click()
     press(page, "Make current")
-    # while the page is redrawn, the old figure may be beside it for a moment
-    expect(page.get_by_test_id("stMetric").filter(has_text="Digest").first).to_contain_text(
-        "75df905efe29", timeout=PATIENCE_MS
-    )
+    details = page.get_by_test_id("stExpander").filter(has_text="Details").first
+    expect(details).to_contain_text("75df905efe29", timeout=PATIENCE_MS)
 
     # a file with faults gets a report, and nothing changes
     faulty_file = tmp_path / "bad.csv"
@@ -132,16 +136,17 @@ def test_the_real_files_come_in_by_every_source(mirror, page, tmp_path: Path) ->
     with page.expect_download() as report:
         page.get_by_role("button", name="Validation report (CSV)").first.click()
     assert "period,1,'first'" in Path(report.value.path()).read_text().replace('"', "")
-    assert figure(page, "Digest") == "75df905efe29"
+    assert digest(page) == "75df905efe29"
     keep(page, "acquire-refused")
 
     # the charts, and one of them in a narrow window
-    for view in ("Over time and kind", "On the court", "Correlation", "Leakage"):
-        choose(page, view)
+    view(page, "Explore")
+    for picture in ("Over time and kind", "Columns", "Correlation", "Leakage", "At a glance"):
+        choose(page, picture)
         expect(page.get_by_test_id("stMain").get_by_text("Traceback")).to_have_count(0)
-        keep(page, f"acquire-{view.lower().replace(' ', '-')}")
+        keep(page, f"explore-{picture.lower().replace(' ', '-')}")
     page.set_viewport_size({"width": 800, "height": 1000})
-    choose(page, "On the court")
+    choose(page, "At a glance")
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
     keep(page, "acquire-narrow", width=800)
 
@@ -169,7 +174,8 @@ HOSTILE = {
 def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
     page, tmp_path: Path
 ) -> None:
-    go(page, "Acquire")
+    go(page, "Data")
+    view(page, "Source")
     current = acquired(page)
     assert current[0] == "30,697"
     expect(page.get_by_text("built-in sample, not real data").first).to_be_visible()
@@ -179,10 +185,10 @@ def test_the_sample_comes_in_and_what_is_hostile_or_offline_gets_a_sentence(
         (tmp_path / name).write_bytes(content)
         upload(page, tmp_path / name)
         refused(page, words)
-        assert (figure(page, "Rows"), figure(page, "Digest")) == current
+        assert (figure(page, "Rows"), digest(page)) == current
     keep(page, "acquire-hostile")
 
-    go(page, "Prepare")
+    view(page, "Prepare")
     for choice in ("All, with the kind of shot", "Impute in the model", "By group"):
         page.get_by_test_id("stMain").get_by_role("radio", name=choice, exact=True).click()
         page.wait_for_timeout(500)

@@ -166,7 +166,7 @@ def psi_bars(
                     domain=levels,
                     range=[style.PALETTE["ok"], style.PALETTE["warning"], style.PALETTE["alert"]],
                 ),
-                legend=style.legend(),
+                legend=style.legend(2 if sum(map(len, levels)) > 40 else 3),
             ),
             tooltip=tooltip,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 OpenPage = Callable[..., AppTest]
 CHOSEN: tuple[tuple[str, str, str, Any], ...] = (
-    ("prepare", "number_input", "split-seed", 7),
+    ("data?view=prepare", "number_input", "split-seed", 7),
     ("train", "number_input", "folds", 4),
     ("train", "checkbox", "blend", True),
     ("monitor", "number_input", "false-alarms", 2.5),
@@ -36,7 +37,10 @@ def test_a_value_survives_a_visit_to_another_page(
     assert widget(app, kind, key).value != value
     widget(app, kind, key).set_value(value).run()
     for other in ("runs", page):
-        app.switch_page(f"pages/{other}/page.py").run()
+        name, _mark, asked = other.partition("?")
+        app.switch_page(f"pages/{name}/page.py")
+        app.query_params.update(dict(parse_qsl(asked)))
+        app.run()
         assert not app.exception
     assert widget(app, kind, key).value == value
     # the kept value does not override the person: the next change stays

@@ -21,6 +21,12 @@ PAGES = sorted(path.parent.name for path in (CODE_ROOT / "pages").glob("*/page.p
 
 
 def codes(app: AppTest) -> str:
+    opened = [button for button in app.button if button.key == "show-code"]
+    if opened:
+        # in a drawer, from the page's menu
+        app = opened[0].click().run()
+        assert not app.exception
+        return "\n".join(str(block.value) for block in app.code)
     (panel,) = [expander for expander in app.expander if expander.label == "Show code"]
     return "\n".join(str(block.value) for block in panel.code)
 
@@ -40,13 +46,13 @@ def test_the_code_of_the_last_action_has_its_options(
     acquired_few: Settings, tmp_path: Path, open_page: Callable[..., AppTest]
 ) -> None:
     settings = copy_home(acquired_few, tmp_path / "home")
-    assert "prepare.Options()" in codes(open_page(settings, "prepare"))
+    assert "prepare.Options()" in codes(open_page(settings, "data", view="prepare"))
     # by a command, which leaves a run and no job
     prepare.run(settings, prepare.Options(test_share=0.25))
-    assert "--test-share 0.25" in codes(open_page(settings, "prepare"))
+    assert "--test-share 0.25" in codes(open_page(settings, "data", view="prepare"))
     # by the page's button
     jobs.submit(settings, "prepare", {"test_share": 0.35, "seed": 42})
-    shown = codes(open_page(settings, "prepare"))
+    shown = codes(open_page(settings, "data", view="prepare"))
     assert "prepare.Options(test_share=0.35)" in shown
     assert "python -m core prepare --test-share 0.35" in shown
 
@@ -56,7 +62,7 @@ def test_a_secret_is_nowhere(
 ) -> None:
     hidden = settings.model_copy(update={"webhook_secret": "do-not-show-this"})
     assert code_snippets.known(hidden) is None
-    for page in ("prepare", "alerts", "reports"):
+    for page in ("data", "alerts", "reports"):
         shown = codes(open_page(hidden, page))
         assert "settings = Settings.load()" in shown
         assert "do-not-show-this" not in shown

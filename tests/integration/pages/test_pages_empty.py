@@ -14,8 +14,10 @@ from core.platform.config import Settings
 # page -> the next step it names, and the link to it
 NEXT = {
     "overview": ("Next: Acquire.", "Go to Acquire"),
-    "acquire": ("No raw data yet. Choose a source and press Acquire.", None),
-    "prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
+    "data": ("No raw data yet. Choose a source and press Acquire.", None),
+    "data?view=source": ("No raw data yet. Choose a source and press Acquire.", None),
+    "data?view=explore": ("No raw data yet. Acquire it first.", "Go to Acquire"),
+    "data?view=prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
     "registry": ("There is no model yet. Train one first.", "Go to Train"),
     "explain": ("There is no model to explain yet. Train one first.", "Go to Train"),
@@ -40,7 +42,7 @@ def test_an_empty_page_says_what_to_do_next_and_shows_no_figures(
     sentence, link = NEXT[page]
     text = text_of(app)
     assert sentence in text
-    assert app.title[0].value == page.capitalize()
+    assert app.title[0].value == page.partition("?")[0].capitalize()
     if link:
         assert link in [target.value for target in app.page_link]
     assert not app.metric
@@ -80,17 +82,17 @@ def test_every_page_names_the_project_and_the_worker_in_the_sidebar(
 def test_the_folder_of_the_operator_is_offered_first_where_there_is_one(
     settings: Settings, open_page: Callable[..., AppTest], tmp_path: Path
 ) -> None:
-    without = open_page(settings, "acquire").segmented_control(key="source")
+    without = open_page(settings, "data", view="source").segmented_control(key="source")
     assert without.value == "sample"
     assert "Folder on this machine" not in without.options
     (tmp_path / "raw").mkdir()
     chosen = settings.model_copy(update={"raw_dir": tmp_path / "raw"})
-    app = open_page(chosen, "acquire")
+    app = open_page(chosen, "data", view="source")
     assert app.segmented_control(key="source").value == "folder"
     assert "holds no .csv or .parquet file" in app.error[0].value
     for name in ("b.csv", "a.parquet"):
         (tmp_path / "raw" / name).touch()
-    files = open_page(chosen, "acquire").multiselect(key="folder-files")
+    files = open_page(chosen, "data", view="source").multiselect(key="folder-files")
     assert str(tmp_path / "raw") in files.label
     assert files.value == ["a.parquet", "b.csv"]
 

@@ -16,8 +16,9 @@ from core.serving import server_process
 
 PAGES = (
     "overview",
-    "acquire",
-    "prepare",
+    "data?view=source",
+    "data?view=explore",
+    "data?view=prepare",
     "train",
     "registry",
     "explain",
@@ -80,7 +81,9 @@ def test_a_damaged_mlflow_store_is_reported(
     assert any("mlflow.db is damaged" in error.value for error in app.error)
 
 
-@pytest.mark.parametrize("page", ["overview", "acquire", "prepare", "serve", "runs"])
+@pytest.mark.parametrize(
+    "page", ["overview", "data?view=source", "data?view=prepare", "serve", "runs"]
+)
 def test_an_mlflow_store_that_breaks_while_the_app_runs_is_reported(
     page: str, copied, open_page: Callable[..., AppTest]
 ) -> None:
@@ -132,7 +135,7 @@ def test_score_without_raw_data_says_where_to_get_it(
     (copied.settings.data_dir / "01_raw" / "current.json").unlink()
     app = open_page(copied.settings, "score")
     assert not app.exception
-    assert any("Acquire it on the Acquire page first." in info.value for info in app.info)
+    assert any("Acquire it on the Data page first." in info.value for info in app.info)
     assert not [button for button in app.button if button.label == "Score"]
 
 

@@ -22,14 +22,15 @@ SPEC = project.load("kobe")
 SAMPLE = "built-in sample, not real data"
 # page -> the step whose run it shows
 STEP_OF = {
-    "acquire": "acquire",
-    "prepare": "prepare",
+    "data?view=source": "acquire",
+    "data?view=explore": "acquire",
+    "data?view=prepare": "prepare",
     "train": "train",
     "serve": "serve",
     "score": "score",
     "monitor": "monitor",
 }
-CHARTS = {"acquire": 2, "prepare": 3, "train": 2, "score": 1}
+CHARTS = {"data?view=explore": 7, "data?view=prepare": 3, "train": 2, "score": 1}
 
 
 def metrics_of(app: AppTest) -> dict[str, tuple[str, str]]:
@@ -61,8 +62,8 @@ def test_a_page_shows_figures_their_run_and_that_they_come_from_the_sample(
 def test_prepare_shows_what_was_acquired_and_what_became_of_it(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    shown = metrics_of(open_page(lived.settings, "acquire"))
-    shown |= metrics_of(open_page(lived.settings, "prepare"))
+    shown = metrics_of(open_page(lived.settings, "data", view="source"))
+    shown |= metrics_of(open_page(lived.settings, "data", view="prepare"))
     acquired, prepared = lived.run("acquire").metrics, lived.run("prepare").metrics
     assert shown["Rows"][0] == f"{acquired['rows_raw']:,.0f}"
     assert shown["Rows"][1].startswith(f"{acquired['labels_missing']:,.0f} ")
@@ -296,9 +297,9 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     copied, few_file: Path, open_page: Callable[..., AppTest], text_of: Callable[[AppTest], str]
 ) -> None:
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     assert any("raw data changed" in warning.value for warning in app.warning)
-    assert metrics_of(open_page(copied.settings, "acquire"))["Rows"][0] == "800"
+    assert metrics_of(open_page(copied.settings, "data", view="source"))["Rows"][0] == "800"
     # the sets below are still those of the sample
     assert SAMPLE in text_of(app)
     app = open_page(copied.settings, "overview")
@@ -309,7 +310,7 @@ def test_new_raw_data_marks_what_depends_on_it_out_of_date(
     app = open_page(copied.settings, "train")
     assert any("Train again" in warning.value for warning in app.warning)
     assert SAMPLE in text_of(app)
-    assert SAMPLE not in text_of(open_page(copied.settings, "prepare"))
+    assert SAMPLE not in text_of(open_page(copied.settings, "data", view="prepare"))
     assert "Next: Train." in text_of(open_page(copied.settings, "overview"))
 
 
@@ -339,11 +340,11 @@ def test_prepare_shows_the_known_size_of_the_filtered_real_rows(
     text_of: Callable[[AppTest], str],
 ) -> None:
     settings = copy_home(prepared_real, tmp_path / "home")
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     assert metrics_of(app)["Rows"][0] == "30,697"
-    assert "Validated: columns, types" in app.success[0].value
+    assert "**Validated: no errors, no warnings**" in text_of(app)
     assert SAMPLE not in text_of(app)
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "data", view="prepare")
     shown = metrics_of(app)
     assert shown["Filtered"][0] == "(20285, 7)"
     assert (shown["Training set"][0], shown["Test set"][0]) == ("16,228 rows", "4,057 rows")

@@ -19,8 +19,8 @@ from tests.integration.pages.conftest import LIVED_PORT
 SPEC = project.load("kobe")
 # step -> the page that runs it and what its panel calls it
 PANELS = {
-    "acquire": ("acquire", "Acquire"),
-    "prepare": ("prepare", "Prepare"),
+    "acquire": ("data?view=source", "Acquire"),
+    "prepare": ("data?view=prepare", "Prepare"),
     "train": ("train", "Train"),
     "serve": ("serve", "Serve"),
     "score": ("score", "Score"),
@@ -120,7 +120,7 @@ def test_all_jobs_of_a_step_are_shown_and_what_ended_badly_can_be_put_away(
 ) -> None:
     first = running(copied.settings, "prepare", text="Filtering")
     second = jobs.submit(copied.settings, "prepare", {"seed": 7})
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     assert not app.exception
     assert [bar.text.split(" ·")[0] for bar in app.progress] == [
         "Filtering",
@@ -129,7 +129,7 @@ def test_all_jobs_of_a_step_are_shown_and_what_ended_badly_can_be_put_away(
     jobs.finish(copied.settings, first.job_id, jobs.DONE)
     assert jobs.claim(copied.settings, second.job_id)
     jobs.finish(copied.settings, second.job_id, jobs.FAILED, error="No row has these values.")
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     assert "No row has these values." in app.error[0].value
     app.button(key=f"put-away-{second.job_id}").click().run()
     assert not app.exception
@@ -163,7 +163,7 @@ def test_cancelling_a_running_job_asks_for_its_end_and_says_so(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
     job = running(settings, "acquire", fraction=0.5, text="Checking 10 rows")
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     app.button(key=f"cancel-{job.job_id}").click().run()
     assert jobs.to_cancel(settings) == [job.job_id]
     assert app.progress[0].text.startswith("Cancelling")
@@ -183,7 +183,7 @@ def test_a_job_that_ends_while_the_page_is_drawn_is_shown_as_ended(
         return get(settings, job_id)
 
     monkeypatch.setattr(jobs, "get", ended)
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     assert not app.exception
     assert not app.progress
     assert "It ended just now." in app.error[0].value
@@ -195,7 +195,7 @@ def test_a_finished_job_leaves_no_panel(
 ) -> None:
     job = running(settings, "acquire")
     jobs.finish(settings, job.job_id, "done", result={"rows": 1})
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     assert not app.progress
     assert not app.error
     assert not app.warning
@@ -225,8 +225,8 @@ def test_a_button_submits_one_job_with_the_options_of_its_form(
 def test_reloading_a_page_or_pressing_in_another_window_makes_no_second_job(
     settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = press(open_page(settings, "acquire"), "Acquire").run()
-    other = press(open_page(settings, "acquire"), "Acquire")
+    app = press(open_page(settings, "data", view="source"), "Acquire").run()
+    other = press(open_page(settings, "data", view="source"), "Acquire")
     assert not app.exception
     assert not other.exception
     assert len(jobs.latest(settings)) == 1
@@ -245,7 +245,7 @@ def test_monitor_submits_the_scoring_that_is_chosen(
 def test_prepare_submits_the_share_and_the_seed_that_were_typed(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     share, seed = app.number_input
     share.set_value(0.35)
     seed.set_value(7)
@@ -262,7 +262,7 @@ def test_a_share_that_leaves_a_set_empty_is_refused_in_words(
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
 ) -> None:
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     app.number_input[0].set_value(share)
     press(app, "Prepare")
     assert not app.exception
@@ -340,7 +340,7 @@ def test_serve_submits_the_version_and_the_port_that_were_chosen(
     assert job.options == {"target": "1", "port": 5432, "shadow": True}
 
 
-@pytest.mark.parametrize(("page", "control"), [("acquire", "source"), ("score", "rows")])
+@pytest.mark.parametrize(("page", "control"), [("data?view=source", "source"), ("score", "rows")])
 def test_an_upload_without_a_file_is_refused_in_words(
     page: str,
     control: str,
@@ -350,7 +350,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
 ) -> None:
     app = open_page(copied.settings, page)
     app.segmented_control(key=control).set_value("upload").run()
-    press(app, "Acquire" if page == "acquire" else "Score")
+    press(app, "Score" if page == "score" else "Acquire")
     assert not app.exception
     assert "No file is chosen yet." in app.error[0].value
     assert not jobs.latest(copied.settings)
@@ -359,7 +359,7 @@ def test_an_upload_without_a_file_is_refused_in_words(
 def test_uploaded_files_are_kept_for_the_job_that_acquires_them(
     settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     app.segmented_control(key="source").set_value("upload").run()
     contents = {"a.csv": b"x,y\n1,2\n", "../b.csv": b"x,y\n3,4\n"}
     app.file_uploader(key="files").set_value(

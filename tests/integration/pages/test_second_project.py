@@ -29,8 +29,9 @@ from pages.shared import elements
 RAIN = CODE_ROOT / "tests" / "rain.toml"
 PAGES = (
     "overview",
-    "acquire",
-    "prepare",
+    "data?view=source",
+    "data?view=explore",
+    "data?view=prepare",
     "train",
     "registry",
     "explain",
@@ -167,8 +168,8 @@ def test_its_pages_after_training_mention_no_other_project(
     assert not FOREIGN.findall(shown)
     words = {
         "overview": "coast days",
-        "acquire": "wet",
-        "prepare": "wet",
+        "data?view=explore": "wet",
+        "data?view=prepare": "wet",
         "train": "Logistic regression",
         "serve": "champion (version 1)",
         "monitor": "coast days",
@@ -210,7 +211,7 @@ def test_only_sources_that_exist_are_offered(
     open_page: Callable[..., AppTest],
     press: Callable[[AppTest, str], AppTest],
 ) -> None:
-    app = open_page(empty, "acquire")
+    app = open_page(empty, "data", view="source")
     choice = app.segmented_control(key="source")
     assert (choice.options, choice.value) == (["Upload files"], "upload")
     app = press(app, "Acquire")
@@ -219,10 +220,10 @@ def test_only_sources_that_exist_are_offered(
         "No file is chosen yet. Drop one or several files above."
     ]
     chosen = empty.model_copy(update={"raw_dir": tmp_path})
-    choice = open_page(chosen, "acquire").segmented_control(key="source")
+    choice = open_page(chosen, "data", view="source").segmented_control(key="source")
     assert choice.value == "folder"
     assert choice.options == ["Folder on this machine", "Upload files"]
     with_sample = empty.model_copy(update={"project": "kobe"})
-    app = open_page(with_sample, "acquire")
+    app = open_page(with_sample, "data", view="source")
     assert app.segmented_control(key="source").value == "sample"
     assert any("30,697 generated shots" in caption.value for caption in app.caption)

@@ -66,22 +66,22 @@ def test_only_the_words_of_a_page_change(
 def test_the_language_is_kept_in_the_address_and_between_pages(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(settings, "acquire", lang="pt")
-    assert app.title[0].value == "Adquirir"
-    app.switch_page("pages/prepare/page.py").run()
-    assert app.title[0].value == "Preparar"
+    app = open_page(settings, "data", lang="pt")
+    assert app.title[0].value == "Dados"
+    app.switch_page("pages/train/page.py").run()
+    assert app.title[0].value == "Treinar"
     assert app.query_params["lang"] in ("pt", ["pt"])
 
 
 def test_english_is_the_language_of_a_visit_that_names_none(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(settings, "acquire")
-    assert app.title[0].value == "Acquire"
+    app = open_page(settings, "data")
+    assert app.title[0].value == "Data"
     assert "lang" not in app.query_params
 
 
 def test_a_language_that_does_not_exist_is_english(
     settings: Settings, open_page: Callable[..., AppTest]
 ) -> None:
-    assert open_page(settings, "acquire", lang="xx").title[0].value == "Acquire"
+    assert open_page(settings, "data", lang="xx").title[0].value == "Data"

@@ -1,22 +1,23 @@
-"""The data view of the Acquire page, drawn from the profile of an acquisition."""
+"""The view Explore: what the data looks like, drawn from the profile of its acquisition."""
 
 from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
 
-from core.data import data_charts, profile
+from core.data import data_charts, profile, snapshots
 from core.platform import project, tracking
 from core.platform.config import Settings
 from core.platform.messages import Message, _, loads, number
 from core.platform.plugins import part
 from core.platform.project import ProjectSpec
+from core.stats.charts import style
 from pages.shared import elements
 
 VIEWS = {
+    "glance": Message("At a glance"),
     "columns": Message("Columns"),
     "slices": Message("Over time and kind"),
-    "court": Message("On the court"),
     "correlation": Message("Correlation"),
     "leakage": Message("Leakage"),
 }
@@ -36,21 +37,38 @@ FINDINGS = {
 }
 
 SHOWN_POINTS = 1500
+# histograms at a glance; the others are under Columns
+MOST_HISTOGRAMS = 6
+HISTOGRAM_WIDTH = 312
+FEW_COLUMNS = ("column", "missing", "positive", "negative", "auc_alone", "range")
+TABLE_HEIGHT = 460
 
 
-def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
-    """Draw one view of the data that a run acquired, as selected."""
-    offered = [
-        view
-        for view in VIEWS
-        if not (view == "court" and (spec.court is None or part(spec.name, "court") is None))
-        and not (view == "slices" and not spec.slices)
-    ]
-    view = st.segmented_control(
-        _("View"),
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw one picture of the raw data in use, as selected."""
+    snapshot = snapshots.current(settings)
+    running = elements.job_panel(settings, "acquire")
+    if snapshot is None and running:
+        return
+    if snapshot is None:
+        st.info(_("No raw data yet. Acquire it first."))
+        elements.step_link("acquire", _("Go to Acquire"))
+        return
+    run = tracking.finished_run(settings, snapshot.run_id)
+    if run is None:
+        st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
+        elements.step_link("acquire", _("Go to Acquire"))
+        return
+    if snapshot.rules != spec.digest:
+        st.warning(_("The project file changed since this was acquired. Validate it again first."))
+        elements.step_link("acquire", _("Go to Acquire"))
+        return
+    offered = [view for view in VIEWS if view != "slices" or spec.slices]
+    view = st.pills(
+        _("Picture"),
         offered,
         format_func=lambda view: str(VIEWS[view]),
-        default="columns",
+        default="glance",
         required=True,
         key="view",
         label_visibility="collapsed",
@@ -59,21 +77,60 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
     def table(name: str) -> pd.DataFrame:
         return elements.table(settings, settings.mlflow_uri, run.run_id, name)
 
-    if view == "court":
-        _court(spec, table("court_cells"), table("court_points"))
-    elif view == "leakage":
+    if view == "leakage":
         _leakage(table("leakage"))
-    else:
+        return
+    if view == "glance" and spec.court is not None and part(spec.name, "court") is not None:
+        _court(spec, table("court_cells"), table("court_points"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if view == "glance":
+            _ask_difference(spec)
         kind = _kind(spec)
-        if not _of(table("columns"), kind)["rows"].any():
-            st.info(_("There are no such rows in this data."))
-        elif view == "columns":
-            _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
-        elif view == "slices":
-            _slices(spec, _of(table("bins"), kind))
-        else:
-            _correlation(_of(table("correlation"), kind))
-    elements.run_link(run.run_id, "AquisicaoDados")
+    if not _of(table("columns"), kind)["rows"].any():
+        st.info(_("There are no such rows in this data."))
+    elif view == "glance":
+        _glance(spec, _of(table("bins"), kind))
+    elif view == "columns":
+        _columns(spec, _of(table("columns"), kind), _of(table("bins"), kind))
+    elif view == "slices":
+        _slices(spec, _of(table("bins"), kind))
+    else:
+        _correlation(_of(table("correlation"), kind))
+
+
+def _ask_difference(spec: ProjectSpec) -> None:
+    st.markdown(
+        _(
+            "**How do {positive} and {negative} differ?**",
+            positive=project.words(spec.positive),
+            negative=project.words(spec.negative),
+        ),
+        width="content",
+    )
+
+
+def _glance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
+    """Draw the class balance, and a histogram by class of each of the project's features."""
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    _balance(spec, bins[bins["column"] == spec.id])
+    marks = " &nbsp; ".join(
+        f'<span style="color:{style.PALETTE[role]}">■</span> {word}'
+        for word, role in ((positive, "made"), (negative, "missed"))
+    )
+    st.html(f"<small>{marks}</small>")
+    known = [name for name in spec.features if name in spec.columns][:MOST_HISTOGRAMS]
+    with st.container(horizontal=True):
+        for name in known:
+            with st.container(width=HISTOGRAM_WIDTH):
+                elements.chart(
+                    data_charts.class_density(
+                        bins[bins["column"] == name],
+                        positive=positive,
+                        negative=negative,
+                        axis_title=str(project.words(spec.columns[name].about)),
+                        is_small=True,
+                    )
+                )
 
 
 def _capitalized(text: str) -> str:
@@ -93,6 +150,7 @@ def _kind(spec: ProjectSpec) -> profile.Kind:
         default="development",
         required=True,
         key="kind",
+        label_visibility="collapsed",
     )
 
 
@@ -101,6 +159,32 @@ def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
+    """Draw one column by class, and below it the table of all columns."""
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    names = [name for name in columns["column"] if name != spec.target]
+    first = names.index(spec.features[0]) if spec.features[0] in names else 0
+    chosen = st.selectbox(_("Column"), names, index=first, key="look")
+    about = str(project.words(spec.columns[chosen].about))
+    column_bins = bins[bins["column"] == chosen]
+    left, right = elements.side_by_side()
+    with left:
+        st.markdown(
+            _("**How do {positive} and {negative} differ?**", positive=positive, negative=negative),
+            help=_("Outliers, 0.2% at each end, are counted in the outermost bins.")
+            if (column_bins["start"] < column_bins["end"]).any()
+            else None,
+        )
+        elements.chart(
+            data_charts.class_density(
+                column_bins, positive=positive, negative=negative, axis_title=about
+            )
+        )
+    with right:
+        _rate(spec, column_bins, about)
+    _column_table(spec, columns, bins)
+
+
+def _column_table(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> None:
     positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
     shape = bins.sort_values("place").groupby("column", sort=False)[["positive", "negative"]]
     shares = shape.agg(lambda counts: (counts / max(int(counts.sum()), 1)).tolist())
@@ -124,27 +208,25 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
             "about": [str(project.words(about)) for about in columns["about"]],
         }
     )
-    _balance(spec, bins[bins["column"] == spec.id])
-    st.caption(
-        _(
-            "The small bars show how the {positive} and the {negative} rows are distributed over "
-            "the column's values.",
-            positive=positive,
-            negative=negative,
-        )
-    )
+    shown_as = _("How these rows are distributed over the column's values.")
+    every = st.toggle(_("All columns"), key="all-columns")
     config = st.column_config
     st.dataframe(
         shown,
         hide_index=True,
-        height="content",
+        height=TABLE_HEIGHT,
+        column_order=None if every else FEW_COLUMNS,
         column_config={
             "column": config.TextColumn(_("Column"), pinned=True),
             "type": _("Type"),
             "missing": config.NumberColumn(_("Missing"), format="localized"),
             "distinct": config.NumberColumn(_("Distinct"), format="localized"),
-            "positive": config.BarChartColumn(positive.capitalize(), y_min=0),
-            "negative": config.BarChartColumn(negative.capitalize(), y_min=0),
+            "positive": config.BarChartColumn(
+                positive.capitalize(), width="small", y_min=0, help=shown_as
+            ),
+            "negative": config.BarChartColumn(
+                negative.capitalize(), width="small", y_min=0, help=shown_as
+            ),
             "auc_alone": config.NumberColumn(
                 _("AUC alone"),
                 format="%.3f",
@@ -159,26 +241,6 @@ def _columns(spec: ProjectSpec, columns: pd.DataFrame, bins: pd.DataFrame) -> No
             "about": _("Meaning"),
         },
     )
-    names = [name for name in columns["column"] if name != spec.target]
-    first = names.index(spec.features[0]) if spec.features[0] in names else 0
-    chosen = st.selectbox(_("A closer look at"), names, index=first, key="look")
-    about = str(project.words(spec.columns[chosen].about))
-    column_bins = bins[bins["column"] == chosen]
-    left, right = elements.side_by_side()
-    with left:
-        st.markdown(
-            _("**Distribution of {positive} and {negative}**", positive=positive, negative=negative)
-        )
-        elements.chart(
-            data_charts.class_density(
-                column_bins, positive=positive, negative=negative, axis_title=about
-            )
-        )
-        if (column_bins["start"] < column_bins["end"]).any():
-            st.caption(_("Outliers, 0.2% at each end, are counted in the outermost bins."))
-    with right:
-        st.markdown(_("**Share {positive}**", positive=positive))
-        _rate(spec, column_bins, about)
 
 
 def _balance(spec: ProjectSpec, bins: pd.DataFrame) -> None:
@@ -205,20 +267,22 @@ def _rate(spec: ProjectSpec, column_bins: pd.DataFrame, about: str) -> None:
     name = str(column_bins["column"].iloc[0])
     is_number = spec.columns[name].type in ("integer", "number") and len(rates) > 10
     rows = column_bins["positive"].sum() + column_bins["negative"].sum()
+    positive = project.words(spec.positive)
+    st.markdown(
+        _("**How does the share {positive} vary?**", positive=positive),
+        help=_(
+            "Points with their 95% interval; values with fewer than {min_rows} labelled rows are "
+            "left out.",
+            min_rows=profile.MIN_ROWS,
+        ),
+    )
     elements.chart(
         data_charts.make_rate_by(
             rates,
             "middle" if is_number else "label",
             axis_title=about,
             average=float(column_bins["positive"].sum() / rows),
-            rate_title=_("Share {positive}", positive=project.words(spec.positive)),
-        )
-    )
-    st.caption(
-        _(
-            "Points with their 95% interval; values with fewer than {min_rows} labelled rows are "
-            "left out.",
-            min_rows=profile.MIN_ROWS,
+            rate_title=_("Share {positive}", positive=positive),
         )
     )
 
@@ -234,14 +298,13 @@ def _slices(spec: ProjectSpec, bins: pd.DataFrame) -> None:
     _balance(spec, column_bins)
     left, right = elements.side_by_side()
     with left:
-        st.markdown(_("**How many rows, and how many without label**"))
+        st.markdown(_("**How many rows, and how many without label?**"))
         elements.chart(
             data_charts.slice_bars(
                 column_bins, positive=positive, negative=negative, axis_title=about
             )
         )
     with right:
-        st.markdown(_("**Share {positive}**", positive=positive))
         _rate(spec, column_bins, about)
 
 
@@ -249,22 +312,23 @@ def _correlation(table: pd.DataFrame) -> None:
     if table.empty:
         st.caption(_("No numeric column has more than one value among these rows."))
         return
-    st.caption(
-        _(
+    st.markdown(
+        _("**Which columns carry the same information?**"),
+        help=_(
             "Pearson's correlation of numeric columns, -1 to 1. Columns that are constant among "
             "these rows are left out; values below 0.1 are not written."
-        )
+        ),
     )
     elements.chart(data_charts.correlation_map(table))
 
 
 def _leakage(suspects: pd.DataFrame) -> None:
-    st.caption(
-        _(
-            "Columns that know too much, or identify rows instead of describing them. How well "
-            "each column alone separates the classes is measured on all labelled rows (0.5 is "
-            "not at all, 1 is perfectly)."
-        )
+    st.markdown(
+        _("**Which columns give the answer away, or only identify rows?**"),
+        help=_(
+            "AUC alone: how well the column alone separates the classes, on all labelled rows; "
+            "0.5 is not at all, 1 is perfectly."
+        ),
     )
     if suspects.empty:
         st.success(_("No column looks suspicious."), icon=":material/verified:")
@@ -293,6 +357,12 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
             default="hexagons",
             required=True,
             key="court-draw",
+            help=_(
+                "Each hexagon gathers the rows from there: its size shows how many, its colour the "
+                "share {positive}, compared with the average of the chosen rows. Rows from beyond "
+                "the half court, or without one of these values, are not drawn.",
+                positive=positive,
+            ),
             format_func=lambda kind: str(DRAWN[kind]),
         )
         only = {}
@@ -325,17 +395,6 @@ def _court(spec: ProjectSpec, cells: pd.DataFrame, points: pd.DataFrame) -> None
         rate = f"{number(average, '.1%')} {positive}" if average is not None else _("no label")
         note = _("{count:,} labelled: {rate}", count=labelled, rate=rate)
         elements.figures([(_("On the half court"), number(rows), note)])
-        st.caption(
-            _("Rows from beyond the half court, or without one of these values, are not drawn.")
-        )
-        if drawn == "hexagons":
-            st.caption(
-                _(
-                    "Each hexagon gathers the rows from there: its size shows how many, its colour "
-                    "the share {positive}, compared with the average of the chosen rows.",
-                    positive=positive,
-                )
-            )
 
 
 def _points(spec: ProjectSpec, points: pd.DataFrame, only: dict, labelled: int) -> None:

@@ -1,4 +1,4 @@
-"""What the pages Acquire and Prepare offer, show and submit, beyond the default path."""
+"""What the page Data offers, show and submit, beyond the default path."""
 
 from __future__ import annotations
 
@@ -38,13 +38,45 @@ def failed_job(settings: Settings, step: str, run_id: str, error: str) -> None:
     jobs.finish(settings, job.job_id, "failed", error=error)
 
 
+# --- which view ---------------------------------------------------------------------------------
+
+
+def test_the_view_that_matters_now_is_shown_first(
+    settings: Settings, copied, few_file: Path, open_page: Callable[..., AppTest]
+) -> None:
+    def shown_view(home: Settings) -> str:
+        app = open_page(home, "data")
+        assert not app.exception
+        return str(app.segmented_control(key="data-view").value)
+
+    assert shown_view(settings) == "source"
+    acquire.run(settings, acquire.Options(source="file", path=few_file))
+    assert shown_view(settings) == "prepare"
+    assert shown_view(copied.settings) == "explore"
+    acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
+    assert shown_view(copied.settings) == "prepare"
+    jobs.submit(copied.settings, "acquire", {})
+    assert shown_view(copied.settings) == "source"
+
+
+def test_a_running_step_disables_its_form(copied, open_page: Callable[..., AppTest]) -> None:
+    for step in ("acquire", "prepare"):
+        jobs.submit(copied.settings, step, {})
+    for view, label in (("source", "Acquire"), ("prepare", "Prepare")):
+        app = open_page(copied.settings, "data", view=view)
+        (button,) = [button for button in app.button if button.label == label]
+        assert button.disabled
+        assert app.progress
+
+
 # --- the picture ------------------------------------------------------------------------------
 
 
 def test_columns_are_shown_with_what_the_run_gathered(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "acquire")
+    app = open_page(lived.settings, "data", view="explore")
+    app.pills(key="view").set_value("columns").run()
     recorded = tracking.table(lived.settings, lived.run("acquire").run_id, "columns")
     recorded = recorded[recorded["kind"] == "development"].set_index("column")
     table = next(table.value for table in app.dataframe if "distinct" in table.value)
@@ -53,6 +85,10 @@ def test_columns_are_shown_with_what_the_run_gathered(
     assert table["missing"].tolist() == recorded["missing"].tolist()
     for name in ("positive", "negative"):
         assert all(abs(sum(shares) - 1) < 1e-9 for shares in table[name].dropna())
+    shown_columns = app.dataframe[0].proto.column_order
+    assert len(shown_columns) == 6
+    app.toggle(key="all-columns").set_value(True).run()
+    assert not app.dataframe[0].proto.column_order
     app.segmented_control(key="kind").set_value("production").run()
     again = next(table.value for table in app.dataframe if "distinct" in table.value)
     assert again.loc[again["column"] == "shot_type", "distinct"].tolist() == [1]
@@ -60,7 +96,8 @@ def test_columns_are_shown_with_what_the_run_gathered(
 
 @pytest.mark.parametrize("column", ["season", "lat", "game_date", "action_type", "team_id"])
 def test_any_column_can_be_shown(column: str, lived, open_page: Callable[..., AppTest]) -> None:
-    app = open_page(lived.settings, "acquire")
+    app = open_page(lived.settings, "data", view="explore")
+    app.pills(key="view").set_value("columns").run()
     app.selectbox(key="look").set_value(column).run()
     assert not app.exception
     assert charts(app) == 2
@@ -69,17 +106,17 @@ def test_any_column_can_be_shown(column: str, lived, open_page: Callable[..., Ap
 @pytest.mark.parametrize(
     ("view", "count", "words"),
     [
-        ("slices", 2, "How many rows, and how many without label"),
-        ("correlation", 1, "Pearson's correlation"),
-        ("court", 1, SPEC.court.title if SPEC.court else ""),
+        ("glance", 7, SPEC.court.title if SPEC.court else ""),
+        ("slices", 2, "How many rows, and how many without label?"),
+        ("correlation", 1, "Which columns carry the same information?"),
         ("leakage", 0, "'action_type' is recorded only after the predicted event"),
     ],
 )
 def test_each_view_draws_from_the_run(
     view: str, count: int, words: str, lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "acquire")
-    app.segmented_control(key="view").set_value(view).run()
+    app = open_page(lived.settings, "data", view="explore")
+    app.pills(key="view").set_value(view).run()
     assert not app.exception
     assert charts(app) == count
     text = shown(app) + "".join(table.value.to_string() for table in app.table)
@@ -91,8 +128,7 @@ def test_each_view_draws_from_the_run(
 def test_the_court_is_filtered_and_shows_rates_or_single_rows(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "acquire")
-    app.segmented_control(key="view").set_value("court").run()
+    app = open_page(lived.settings, "data", view="explore")
     every = {metric.label: metric for metric in app.metric}
     app.multiselect(key="court-season").set_value(["2000-01"]).run()
     app.multiselect(key="court-shot_type").set_value(["3PT Field Goal"]).run()
@@ -116,7 +152,7 @@ def test_a_download_is_offered_with_its_addresses(
     settings: Settings, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
     mirrored = settings.model_copy(update={"download_mirror": "http://10.0.0.7/kobe"})
-    app = open_page(mirrored, "acquire")
+    app = open_page(mirrored, "data", view="source")
     app.segmented_control(key="source").set_value("download").run()
     text = shown(app)
     for download in SPEC.downloads:
@@ -135,7 +171,7 @@ def test_the_files_of_the_folder_can_be_chosen(
 ) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).touch()
-    app = open_page(settings.model_copy(update={"raw_dir": tmp_path}), "acquire")
+    app = open_page(settings.model_copy(update={"raw_dir": tmp_path}), "data", view="source")
     files = app.multiselect(key="folder-files")
     files.set_value([]).run()
     press(app, "Acquire")
@@ -156,7 +192,7 @@ def test_snapshots_are_listed_and_another_can_become_current(
     sample = snapshots.current(copied.settings)
     assert sample is not None
     acquire.run(copied.settings, acquire.Options(source="file", path=few_file))
-    app = open_page(copied.settings, "acquire")
+    app = open_page(copied.settings, "data", view="source")
     listed = next(table.value for table in app.dataframe if "sha256" in table.value)
     assert listed["source"].tolist() == ["File", "Built-in sample"]
     assert listed["current"].tolist() == ["★", ""]
@@ -199,7 +235,7 @@ def test_a_refused_source_shows_all_findings_and_no_markdown_of_a_file(
     run = tracking.last_run(settings, "acquire", status=None)
     assert run is not None
     failed_job(settings, "acquire", run.run_id, refused)
-    app = open_page(settings, "acquire")
+    app = open_page(settings, "data", view="source")
     assert not app.exception
     error = app.error[0].value
     assert "Acquire failed." in error
@@ -222,13 +258,14 @@ def test_warnings_of_the_data_in_use_are_shown(
     odd.loc[3, "lat"] += 0.01
     odd.to_csv(tmp_path / "odd.csv", index=False)
     acquire.run(settings, acquire.Options(source="file", path=tmp_path / "odd.csv"))
-    app = open_page(settings, "acquire")
-    assert any("no errors, 1 warning." in warning.value for warning in app.warning)
+    app = open_page(settings, "data", view="source")
+    assert "**Validated: no errors, 1 warning**" in shown(app)
+    marked = [line.value for line in app.markdown if ":orange-badge[" in line.value]
+    assert ["Identities" in line for line in marked] == [True]
+    (findings,) = [table.value for table in app.table if "Finding" in table.value]
     assert (
-        "Column 'lat' is not 34.0443 - loc_y / 1000 in 1 row"
-        in (app.table[0].value["What it means"].iloc[0])
+        "Column 'lat' is not 34.0443 - loc_y / 1000 in 1 row" in findings["What it means"].iloc[0]
     )
-    assert not app.success
 
 
 # --- preparation ------------------------------------------------------------------------------
@@ -237,7 +274,7 @@ def test_warnings_of_the_data_in_use_are_shown(
 def test_prepare_submits_what_was_chosen(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     app.segmented_control(key="feature-set").set_value("All known before the shot").run()
     app.segmented_control(key="missing").set_value("impute").run()
     app.segmented_control(key="split").set_value("time").run()
@@ -270,7 +307,7 @@ def test_the_form_begins_with_the_choices_of_the_current_sets(
         seed=7,
     )
     prepare.run(copied.settings, chosen)
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     assert not app.exception
     assert app.multiselect(key="rows-period").value == ["1", "2"]
     assert app.number_input(key="test-share").disabled
@@ -285,7 +322,7 @@ def test_the_form_begins_with_the_choices_of_the_current_sets(
 def test_own_features_are_chosen_from_columns_and_computed_ones(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     app.segmented_control(key="feature-set").set_value("own").run()
     own = app.multiselect(key="features")
     assert own.value == list(SPEC.features)
@@ -304,7 +341,7 @@ def test_own_features_are_chosen_from_columns_and_computed_ones(
 def test_no_row_filter_is_all_rows(
     copied, open_page: Callable[..., AppTest], press: Callable[[AppTest, str], AppTest]
 ) -> None:
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     rows = app.multiselect(key="rows-shot_type")
     assert rows.value == [SPEC.rows.development]
     rows.set_value([]).run()
@@ -323,7 +360,7 @@ def test_missing_development_rows_are_reported_and_not_replaced(
     path = tmp_path / "threes.csv"
     few_shots[few_shots["shot_type"] == SPEC.rows.production].to_csv(path, index=False)
     acquire.run(settings, acquire.Options(source="file", path=path))
-    app = open_page(settings, "prepare")
+    app = open_page(settings, "data", view="prepare")
     assert any("holds no 2-point shots" in warning.value for warning in app.warning)
     press(app, "Prepare")
     (job,) = jobs.latest(settings)
@@ -341,7 +378,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     fewer = {name: column for name, column in SPEC.columns.items() if name != "team_name"}
     changed = SPEC.model_copy(update={"columns": fewer})
     monkeypatch.setattr(project, "load", lambda name, folder=None: changed)
-    app = open_page(copied.settings, "acquire")
+    app = open_page(copied.settings, "data", view="source")
     assert not app.exception
     assert any(
         "project file changed since this was acquired" in warning.value for warning in app.warning
@@ -351,7 +388,7 @@ def test_a_project_file_that_changed_asks_for_another_validation(
     current = snapshots.current(copied.settings)
     assert current is not None
     assert job.options["snapshot"] == current.id
-    for page in ("prepare", "train"):
+    for page in ("data?view=prepare", "train"):
         app = open_page(copied.settings, page)
         assert not app.exception
         assert any(
@@ -362,10 +399,15 @@ def test_a_project_file_that_changed_asks_for_another_validation(
 def test_the_split_is_checked_and_the_sets_show_their_lineage(
     lived, open_page: Callable[..., AppTest]
 ) -> None:
-    app = open_page(lived.settings, "prepare")
+    app = open_page(lived.settings, "data", view="prepare")
     checks, lineage = (table.value for table in app.table)
     assert len(checks) == 5
     assert "warning" in checks.set_index("Check").loc["Groups in both sets", "Verdict"]
+    assert [":orange-badge[" in line.value for line in app.markdown if "Groups" in line.value] == [
+        True
+    ]
+    assert "**Groups in both sets.** 1,402 of 1,557 values" in app.warning[0].value
+    assert "6,426 outside the row filter and 3,986 without label" in shown(app)
     lineage_rows = lineage.set_index("Property")["Value"]
     prepared, raw = storage.current_prepared(lived.settings), snapshots.current(lived.settings)
     assert prepared is not None
@@ -388,7 +430,7 @@ def test_leaking_features_are_marked_beside_the_split(
     copied, open_page: Callable[..., AppTest]
 ) -> None:
     prepare.run(copied.settings, prepare.Options(features=("action_type", "lat"), split="group"))
-    app = open_page(copied.settings, "prepare")
+    app = open_page(copied.settings, "data", view="prepare")
     assert not app.exception
     assert any(
         "recorded only after the predicted event" in warning.value for warning in app.warning
@@ -408,7 +450,7 @@ def test_sets_of_an_older_app_are_reported(copied, open_page: Callable[..., AppT
     prepared = json.loads(record.read_text())
     del prepared["inputs"]
     record.write_text(json.dumps(prepared))
-    for page in ("prepare", "train", "overview"):
+    for page in ("data?view=prepare", "train", "overview"):
         app = open_page(copied.settings, page)
         assert not app.exception
         assert any("Prepare again" in error.value for error in app.error)

@@ -1,0 +1,461 @@
+"""The view Prepare: choose features, rows and split; what came of them beside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from core.data import data_charts, prepare, snapshots, split
+from core.jobs import jobs
+from core.platform import project, storage, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, _, n_, number
+from core.platform.project import ProjectSpec
+from core.stats.charts import drift as drift_charts
+from pages.data import chips
+from pages.data.sources import ORIGINS
+from pages.shared import elements
+
+# of the form's widgets
+KEYS = (
+    "feature-set",
+    "features",
+    "rows-*",
+    "missing",
+    "split",
+    "test-from",
+    "test-share",
+    "split-seed",
+)
+OWN = "own"
+SPLITS = {"random": Message("At random"), "time": Message("By time"), "group": Message("By group")}
+MISSING = {
+    "drop": Message("Drop the row"),
+    "drop_inputs": Message("Drop it if a feature needs the value"),
+    "impute": Message("Impute in the model"),
+}
+# what was done with rows that miss a value
+MISSED = {
+    "drop": Message("dropped, whichever column misses it"),
+    "drop_inputs": Message("dropped where a feature needs the value"),
+    "impute": Message("kept, imputed in the model's pipeline"),
+}
+
+
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the form, and the current training and test set beside it."""
+    snapshot = snapshots.current(settings)
+    if snapshot is None and elements.job_panel(settings, "acquire"):
+        return
+    if snapshot is None:
+        st.info(_("No raw data yet. Acquire it first."))
+        elements.step_link("acquire", _("Go to Acquire"))
+        return
+    running = elements.job_panel(settings, "prepare")
+    prepared = None
+    with elements.show_errors():
+        prepared = storage.current_prepared(settings)
+    if prepared is not None and prepared.digest != snapshot.digest:
+        st.warning(_("The raw data changed since these sets were made. Prepare again."))
+    elif prepared is not None and prepared.rules != spec.digest:
+        st.warning(_("The project file changed since these sets were made. Prepare again."))
+    left, right = elements.side_by_side()
+    with left:
+        st.subheader(_("Choices"), anchor=False)
+        before = last_choices(settings, prepared)
+        form(settings, spec, snapshot, before, disabled=running)
+    run = None
+    with right:
+        st.subheader(_("Training and test set"), anchor=False)
+        if prepared is None:
+            st.info(
+                _("Nothing prepared yet. By default 20% of the rows are set aside as test set.")
+            )
+            return
+        run = tracking.finished_run(settings, prepared.run_id)
+        if run is None:
+            st.info(
+                _(
+                    "The run that prepared these sets has not ended yet, or is not in this MLflow "
+                    "store. If nothing is running, prepare again."
+                )
+            )
+            return
+        sizes(spec, prepared, run)
+        st.subheader(_("Split quality"), anchor=False)
+        checks = elements.table(settings, settings.mlflow_uri, run.run_id, "split_checks")
+        quality(settings, run, checks)
+        elements.step_link("train", _("Go to Train"))
+    charts(settings, spec, run)
+    with st.expander(_("All checks")):
+        elements.check_table(checks, columns=(_("Actual"), _("Expected")), limits=True)
+    with st.expander(_("Lineage")):
+        lineage(prepared, spec)
+
+
+def is_busy(settings: Settings) -> bool:
+    """Return whether a preparation waits or runs."""
+    return any(job.step == "prepare" for job in jobs.active(settings))
+
+
+def form(
+    settings: Settings,
+    spec: ProjectSpec,
+    snapshot: snapshots.Snapshot,
+    before: prepare.Options,
+    *,
+    disabled: bool,
+) -> None:
+    """Draw the options, as last used, and the button that prepares."""
+    features = choose_features(spec, before, disabled=disabled)
+    rows = choose_rows(settings, spec, snapshot, before, disabled=disabled)
+    missing = st.segmented_control(
+        _("A row with a missing value"),
+        list(MISSING),
+        format_func=lambda way: str(MISSING[way]),
+        default=before.missing,
+        required=True,
+        key="missing",
+        disabled=disabled,
+        help=_(
+            "Drop every row with a missing value in any of the {count} columns, or only those "
+            "in which a feature needs the missing value. Or keep them: the model's own "
+            "pipeline then imputes the median or the most frequent name, in training and in "
+            "serving. A row without label is always dropped.",
+            count=len(spec.columns),
+        ),
+    )
+    how = st.segmented_control(
+        _("Split"),
+        [name for name in SPLITS if name != "group" or spec.group],
+        format_func=lambda way: str(SPLITS[way]),
+        default=before.split,
+        required=True,
+        key="split",
+        disabled=disabled,
+        help=_(
+            "At random: the same share of each class in both sets. By time: the earlier "
+            "rows train. By group: no {group} has rows in both sets.",
+            group=spec.group or Message("group"),
+        ),
+    )
+    test_from = None
+    if how == "time":
+        test_from = (
+            st.text_input(
+                _("First {column} of the test set", column=spec.time),
+                value=before.test_from or "",
+                placeholder=_("by the test share"),
+                key="test-from",
+                disabled=disabled,
+                help=_("Leave it empty to split by the test share."),
+            ).strip()
+            or None
+        )
+    left, right = st.columns(2)
+    share = left.number_input(
+        _("Test share"),
+        min_value=0.0,
+        max_value=1.0,
+        value=before.test_share,
+        step=0.05,
+        format="%.2f",
+        disabled=disabled or test_from is not None,
+        key="test-share",
+        help=_("Share of the rows that are only used to evaluate the model."),
+    )
+    seed = right.number_input(
+        _("Seed"),
+        min_value=0,
+        max_value=2**32 - 1,
+        value=before.seed,
+        step=1,
+        key="split-seed",
+        disabled=disabled,
+        help=_("The same seed draws the same rows."),
+    )
+    if st.button(_("Prepare"), type="primary", icon=":material/filter_alt:", disabled=disabled):
+        if features is not None and not features:
+            st.error(_("No feature is chosen. Choose at least one."))
+            return
+        elements.submit(
+            settings,
+            "prepare",
+            prepare.Options,
+            features=features,
+            rows=rows,
+            missing=missing,
+            split=how,
+            test_share=share,
+            test_from=test_from,
+            seed=int(seed),
+        )
+        if is_busy(settings):
+            st.rerun()
+
+
+def last_choices(settings: Settings, prepared: storage.Prepared | None) -> prepare.Options:
+    """Return the options of the current sets; the defaults without any."""
+    if prepared is None or prepared.project != settings.project:
+        return prepare.Options()
+    with suppress(ValidationError):  # from another version of the app
+        return prepare.Options(**prepared.options)
+    return prepare.Options()
+
+
+def choose_features(
+    spec: ProjectSpec, before: prepare.Options, *, disabled: bool
+) -> tuple[str, ...] | None:
+    """Return the selected features; None for the project's own."""
+    sets = {feature_set.title: feature_set for feature_set in spec.feature_sets}
+    last = before.features or spec.features
+    titles = {spec.features: spec.features_title, **{sets[name].features: name for name in sets}}
+    title = st.segmented_control(
+        _("Features"),
+        [spec.features_title, *sets, OWN],
+        default=titles.get(last, OWN),
+        required=True,
+        format_func=lambda title: _("My own") if title == OWN else str(project.words(title)),
+        key="feature-set",
+        disabled=disabled,
+    )
+    if title == spec.features_title:
+        st.caption(", ".join(spec.features))
+        return None
+    if title in sets:
+        names = ", ".join(sets[title].features)
+        st.caption(f"{project.words(sets[title].about)}  \n{names}")
+        return sets[title].features
+    kept = (spec.target, spec.id)
+    offered = [*(name for name in spec.columns if name not in kept), *spec.engineered]
+    chosen = st.multiselect(
+        _("Columns and computed features"),
+        offered,
+        key="features",
+        disabled=disabled,
+        default=[name for name in last if name in offered],
+        format_func=lambda name: f"{name} — {project.words(spec.about(name))}",
+    )
+    after = [name for name in chosen if spec.recorded_after(name)]
+    if after:
+        st.warning(
+            _(
+                "Recorded only after the outcome: {features}. A model that uses such features "
+                "cannot predict.",
+                features=after,
+            )
+        )
+    if spec.group in chosen:
+        st.warning(_("{column} identifies rows. A model can memorise them.", column=spec.group))
+    return tuple(chosen)
+
+
+def choose_rows(
+    settings: Settings,
+    spec: ProjectSpec,
+    snapshot: snapshots.Snapshot,
+    before: prepare.Options,
+    *,
+    disabled: bool,
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the selected filter; None for the project's development rows."""
+    column = spec.rows.column
+    last = split.default_rows(spec) if before.rows is None else before.rows
+    counts = values_of(settings, snapshot)
+    if column not in counts:
+        return None
+    name_of_rows = project.words(spec.rows.development_name)
+    # offered even if there are none: all rows are kept only on an explicit choice
+    counts[column].setdefault(spec.rows.development, 0)
+    if not counts[column][spec.rows.development]:
+        st.warning(
+            _("The raw data holds no {rows}. Acquire some, or choose others.", rows=name_of_rows)
+        )
+    with st.expander(_("Rows: {rows}, unless you choose others", rows=name_of_rows)):
+        remaining = {
+            name: [value for value in values if value in counts.get(name, {})]
+            for name, values in last.items()
+        }
+        if last.get(column) and not remaining[column]:
+            remaining[column] = [spec.rows.development]
+        chosen = {
+            name: st.multiselect(
+                name,
+                list(counts[name]),
+                key=f"rows-{name}",
+                disabled=disabled,
+                help=str(project.words(spec.columns[name].about)),
+                default=remaining.get(name, []),
+                format_func=lambda value, name=name: f"{value} ({number(counts[name][value])})",
+                placeholder=_("All rows") if name == column else _("All"),
+            )
+            for name in dict.fromkeys((column, *spec.slices))
+            if name in counts
+        }
+    wanted = {name: tuple(values) for name, values in chosen.items() if values}
+    if wanted == split.default_rows(spec):
+        return None
+    text = elements.plain(str(split.filter_text(wanted)))
+    st.caption(_("Rows chosen: {filter}", filter=text))
+    return wanted
+
+
+def values_of(settings: Settings, snapshot: snapshots.Snapshot) -> dict[str, dict[str, int]]:
+    """Return the values of the filter columns, and how many rows have each."""
+    run = tracking.finished_run(settings, snapshot.run_id)
+    if run is None:
+        return {}
+    table = elements.table(settings, settings.mlflow_uri, run.run_id, "values")
+    return {
+        str(name): dict(zip(part["value"], part["rows"], strict=True))
+        for name, part in table.groupby("column", sort=False)
+    }
+
+
+def sizes(spec: ProjectSpec, prepared: storage.Prepared, run: tracking.RunInfo) -> None:
+    """Draw how many rows are in each set, and why others were left out."""
+    of, positive = run.metrics, project.words(spec.positive)
+
+    def rows(count: float) -> str:
+        return n_("{count:,} row", "{count:,} rows", int(count))
+
+    def share(name: str) -> str:
+        return f"{number(of[f'base_rate_{name}'], '.1%')} {positive}"
+
+    elements.figures(
+        [
+            (_("Training set"), rows(of["rows_train"]), share("train")),
+            (_("Test set"), rows(of["rows_test"]), share("test")),
+            (
+                _("Filtered"),
+                f"({of['rows_filtered']:.0f}, {of['columns_filtered']:.0f})",
+                _("rows, columns"),
+            ),
+            (
+                _("Left out"),
+                rows(of["rows_raw"] - of["rows_filtered"]),
+                _("of {count:,} rows", count=int(of["rows_raw"])),
+            ),
+        ]
+    )
+    other, unlabelled = int(of["rows_other"]), int(of.get("rows_unlabelled", 0))
+    missing = int(of["rows_missing"])
+    reasons = [
+        text
+        for count, text in (
+            (other, Message("{count:,} outside the row filter", count=other)),
+            (unlabelled, Message("{count:,} without label", count=unlabelled)),
+            (missing, Message("{count:,} with a missing value", count=missing)),
+        )
+        if count
+    ]
+    if reasons:
+        st.caption(_("Left out: {reasons}.", reasons=reasons))
+    if not prepared.is_complete:
+        st.caption(
+            n_(
+                "The kept rows have {count:,} missing value. The model imputes it.",
+                "The kept rows have {count:,} missing values. The model imputes them.",
+                int(of.get("values_imputed", 0)),
+            )
+        )
+
+
+def quality(settings: Settings, run: tracking.RunInfo, checks: pd.DataFrame) -> None:
+    """Draw a chip for each check of the split, and what those say that are not ok."""
+    judged = [
+        (elements.words(title), str(verdict), elements.words(text))
+        for title, verdict, text in zip(
+            checks["title"], checks["verdict"], checks["text"], strict=True
+        )
+    ]
+    chips.draw(judged)
+    for title, verdict, text in judged:
+        if verdict in ("warning", "alert"):
+            (st.error if verdict == "alert" else st.warning)(
+                f"**{elements.plain(title)}.** {elements.plain(text)}"
+            )
+    leaks = elements.table(settings, settings.mlflow_uri, run.run_id, "leakage")
+    if not leaks.empty:
+        st.warning("\n".join(f"- {elements.plain(elements.words(text))}" for text in leaks["text"]))
+
+
+def charts(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw the classes and the drift of the two sets, and the missing values of the raw rows."""
+    left, right = elements.side_by_side()
+    positive, negative = str(project.words(spec.positive)), str(project.words(spec.negative))
+    words = {spec.positive: positive, spec.negative: negative}
+
+    def table(name: str) -> pd.DataFrame:
+        return elements.table(settings, settings.mlflow_uri, run.run_id, name)
+
+    with left:
+        st.markdown(_("**Do both sets have the same classes?**"))
+        balance = table("class_balance")
+        balance = balance.assign(label=balance["label"].replace(words))
+        elements.chart(data_charts.class_balance(balance, positive=positive, negative=negative))
+        st.markdown(_("**Which raw columns miss values?**"))
+        missing = table("missing")
+        if missing["missing"].any():
+            elements.chart(
+                data_charts.missing_bars(
+                    missing[missing["missing"] > 0], rows=int(run.metrics["rows_raw"])
+                )
+            )
+        else:
+            st.caption(_("None."))
+    with right:
+        st.markdown(_("**Are the features alike in both sets?**"))
+        elements.chart(drift_charts.psi_bars(table("split_drift"), sets=("train", "test")))
+
+
+def lineage(prepared: storage.Prepared, spec: ProjectSpec) -> None:
+    """Draw what the sets were made of."""
+    options = prepared.options
+    cut = (
+        _("from {first} on", first=options["test_from"])
+        if options.get("test_from")
+        else _("share {share:g}, seed {seed}", share=options["test_share"], seed=options["seed"])
+    )
+    source = ORIGINS.get(prepared.source, prepared.source)
+    facts = [
+        (_("Raw snapshot"), f"{prepared.snapshot} ({source})"),
+        (_("Its SHA-256"), f"{prepared.digest[:16]}…"),
+        (_("Rows"), str(split.filter_text(options["rows"]))),
+        (_("Features"), ", ".join(prepared.features)),
+        (_("Columns in the sets"), ", ".join([*prepared.inputs, spec.target])),
+        (_("Rows with missing values"), str(MISSED[options["missing"]])),
+        (_("Split"), f"{SPLITS[options['split']]}, {cut}"),
+        (_("Run"), prepared.run_id),
+        (_("Commit of the code"), prepared.commit),
+        *(
+            (_("SHA-256 of {file}", file=name), f"{digest[:16]}…")
+            for name, digest in prepared.digests.items()
+        ),
+    ]
+    what, value = zip(*facts, strict=True)
+    st.caption(
+        _("The same snapshot and the same options give the same bytes."),
+        help=_("The file under More has the digests in full; the run keeps the same record."),
+    )
+    st.table(
+        pd.DataFrame({_("Property"): what, _("Value"): [elements.plain(text) for text in value]}),
+        hide_index=True,
+    )
+
+
+def lineage_file(prepared: storage.Prepared) -> None:
+    """Draw the download of what the sets were made of."""
+    st.download_button(
+        _("Lineage (JSON)"),
+        json.dumps(asdict(prepared), indent=2),
+        file_name=f"lineage_{prepared.run_id[:12]}.json",
+        icon=":material/download:",
+        on_click="ignore",
+        type="tertiary",
+    )

@@ -1,0 +1,340 @@
+"""The view Source: choose a source of raw data, and what is in use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.data import acquire, snapshots
+from core.jobs import jobs
+from core.platform import project, tables, tracking
+from core.platform.config import Settings
+from core.platform.messages import Message, _, n_, number, p_
+from core.platform.project import ProjectSpec
+from pages.data import chips
+from pages.data.sources import ORIGINS, SOURCES
+from pages.shared import csv_format, elements, uploads
+
+# what is checked -> codes of the findings about it
+CHECKED = {
+    "columns": (Message("Columns"), ("alias", "extra_column")),
+    "values": (Message("Types and ranges"), ()),
+    "missing": (Message("Missing values"), ("missing",)),
+    "unique": (Message("Unique ids"), ()),
+    "labels": (Message("Labels"), ("labels",)),
+    "identities": (Message("Identities"), ("identity",)),
+    "repeated": (Message("Repeated rows"), ("duplicate_row",)),
+}
+FEW_COLUMNS = ("current", "id", "source", "rows", "acquired", "run")
+
+
+def draw(settings: Settings, spec: ProjectSpec) -> None:
+    """Draw the choice of a source, and the raw data in use beside it."""
+    snapshot = snapshots.current(settings)
+    running = elements.job_panel(settings, "acquire")
+    is_stale = snapshot is not None and snapshot.rules != spec.digest
+    if is_stale:
+        st.warning(
+            _(
+                "The project file changed since this was acquired. Validate the same bytes again, "
+                "by today's rules."
+            )
+        )
+        if st.button(_("Validate again"), type="primary", icon=":material/rule:", disabled=running):
+            make_current(settings, snapshot.id)
+    left, right = elements.side_by_side()
+    with left:
+        st.subheader(_("Choose a source"), anchor=False)
+        source_form(settings, spec, running=running, is_next=not is_stale)
+    with right:
+        st.subheader(_("In use"), anchor=False)
+        if snapshot is None:
+            if not running:
+                st.info(_("No raw data yet. Choose a source and press Acquire."))
+            return
+        run = in_use(settings, spec, snapshot)
+    if run is not None and run.metrics.get("warnings"):
+        elements.validation(settings, run.run_id)
+    history(settings, snapshot)
+
+
+def is_busy(settings: Settings) -> bool:
+    """Return whether an acquisition waits or runs."""
+    return any(job.step == "acquire" for job in jobs.active(settings))
+
+
+def source_form(settings: Settings, spec: ProjectSpec, *, running: bool, is_next: bool) -> None:
+    """Draw the choice of a source, and the button that acquires it."""
+    available = {
+        "sample": spec.sample,
+        "download": spec.downloads,
+        "folder": settings.raw_dir,
+        "upload": True,
+    }
+    offered = [name for name in SOURCES if available[name]]
+    source = st.segmented_control(
+        _("Source"),
+        offered,
+        format_func=lambda name: str(SOURCES[name]),
+        default="folder" if settings.raw_dir else offered[0],
+        required=True,
+        key="source",
+        disabled=running,
+        label_visibility="collapsed",
+    )
+    with elements.show_errors():
+        if source == "sample":
+            values: dict[str, Any] | None = from_sample(spec)
+        elif source == "download":
+            values = from_network(settings, spec)
+        elif source == "upload":
+            values = from_upload(settings)
+        else:
+            values = from_folder(settings, disabled=running)
+        # an ambiguous CSV format must be set first
+        if st.button(
+            _("Acquire"),
+            type="primary" if is_next else "secondary",
+            icon=":material/download:",
+            key="acquire",
+            disabled=values is None or running,
+        ):
+            send(settings, source, values or {})
+
+
+def send(settings: Settings, source: str, values: dict[str, Any]) -> None:
+    if source == "upload" and not values["uploads"]:
+        st.error(_("No file is chosen yet. Drop one or several files above."))
+    elif source == "folder" and not values["files"]:
+        st.error(_("No file of the folder is chosen. Choose at least one."))
+    else:
+        if source == "upload":
+            values["uploads"] = [upload.model_dump() for upload in values["uploads"]]
+        elements.submit(settings, "acquire", acquire.Options, source=source, **values)
+        if is_busy(settings):
+            st.rerun()
+
+
+def from_sample(spec: ProjectSpec) -> dict[str, Any]:
+    if spec.sample is not None:
+        st.caption(
+            str(project.words(spec.sample.about)), help=_("All results from the sample are marked.")
+        )
+    return {}
+
+
+def from_network(settings: Settings, spec: ProjectSpec) -> dict[str, Any]:
+    st.caption(
+        "  \n".join(
+            f"`{download.url}` · {megabytes(download.size)}" for download in spec.downloads
+        ),
+        help=_("Each file is kept only if its size and its SHA-256 are those of the project file."),
+    )
+    if settings.download_mirror:
+        st.caption(
+            _("Downloaded from the mirror {mirror} instead.", mirror=settings.download_mirror)
+        )
+    return {}
+
+
+def from_upload(settings: Settings) -> dict[str, Any] | None:
+    files = uploads.ask(
+        settings,
+        _("CSV or parquet files with the project's columns, or a zip of them"),
+        "files",
+        types=["csv", "parquet", "zip"],
+        several=True,
+    )
+    shown = [
+        (
+            file.name,
+            lambda given, file=file: csv_format.inspect(settings, file.stored, file.name, given),
+        )
+        for file in files
+        if not file.name.lower().endswith(".zip")
+    ]
+    values = csv_format.preview("upload", shown)
+    return None if values is None else {"uploads": files, **values}
+
+
+def from_folder(settings: Settings, *, disabled: bool) -> dict[str, Any] | None:
+    folder = settings.raw_dir
+    assert folder is not None
+    listed = {path.name: path.stat().st_size for path in tables.list_sources(folder)}
+    chosen = st.multiselect(
+        _("Files in {folder}", folder=folder),
+        list(listed),
+        default=list(listed),
+        format_func=lambda name: f"{name} ({megabytes(listed[name])})",
+        help=_("The folder in COURTSIDE_RAW_DIR."),
+        key="folder-files",
+        disabled=disabled,
+    )
+    texts = [folder / name for name in chosen if name.lower().endswith(".csv")]
+    shown = [
+        (
+            path.name,
+            lambda given, path=path: csv_format.inspect_in_folder(
+                str(path), path.name, given, path.stat().st_mtime
+            ),
+        )
+        for path in texts
+    ]
+    values = csv_format.preview("folder", shown)
+    return None if values is None else {"files": tuple(chosen), **values}
+
+
+def megabytes(size: float) -> str:
+    return f"{number(size / 1e6, '.1f')} MB"
+
+
+def in_use(
+    settings: Settings, spec: ProjectSpec, snapshot: snapshots.Snapshot
+) -> tracking.RunInfo | None:
+    """Draw what is in use: its size, its checks, its details; return its run."""
+    run = tracking.finished_run(settings, snapshot.run_id)
+    labels = (
+        _("{count:,} without label", count=int(run.metrics["labels_missing"]))
+        if run and "labels_missing" in run.metrics
+        else ""
+    )
+    expected = _("{count} in the project", count=len(spec.columns))
+    elements.figures(
+        [
+            (_("Rows"), number(snapshot.rows), labels),
+            (_("Columns"), number(snapshot.columns), expected),
+        ]
+    )
+    if run is None:
+        st.info(_("The run that acquired these rows is not in this MLflow store. Acquire again."))
+    else:
+        draw_checks(settings, spec, run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        elements.step_link("prepare", _("Go to Prepare"))
+    details(settings, snapshot)
+    return run
+
+
+def draw_checks(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo) -> None:
+    """Draw a chip for each check of the rows; one with a finding is a warning."""
+    warnings = int(run.metrics.get("warnings", 0))
+    findings = elements.table(settings, settings.mlflow_uri, run.run_id, "validation")
+    texts = dict(zip(findings["check"], findings["text"], strict=True)) if warnings else {}
+    checks = []
+    for name, (title, codes) in CHECKED.items():
+        if name == "identities" and not spec.identities:
+            continue
+        code = next((code for code in codes if code in texts), None)
+        text = elements.words(texts[code]) if code else ""
+        checks.append((title, "warning" if code else "ok", text))
+    st.markdown(
+        _("**Validated: no errors, no warnings**")
+        if not warnings
+        else n_(
+            "**Validated: no errors, {count} warning**",
+            "**Validated: no errors, {count} warnings**",
+            warnings,
+        )
+    )
+    chips.draw(checks)
+
+
+def details(settings: Settings, snapshot: snapshots.Snapshot) -> None:
+    """Draw the source, the files and the digest of the raw data in use."""
+    kept = next(
+        (stored for stored in snapshots.listed(settings) if stored.digest == snapshot.digest), None
+    )
+    facts = [
+        (_("Source"), str(ORIGINS[snapshot.source])),
+        (_("Files"), ", ".join(f"{file.name} ({megabytes(file.size)})" for file in snapshot.files)),
+        (_("Digest"), snapshot.id),
+        ("SHA-256", snapshot.digest),
+        (_("Acquired"), elements.ago(snapshot.acquired_at)),
+    ]
+    if kept is not None and snapshot.acquired_at - kept.acquired_at > 1:
+        facts.append((_("First acquired"), elements.ago(kept.acquired_at)))
+    with st.expander(_("Details")):
+        what, value = zip(*facts, strict=True)
+        st.table(
+            pd.DataFrame(
+                {_("Property"): what, _("Value"): [elements.plain(text) for text in value]}
+            ),
+            hide_index=True,
+        )
+
+
+def history(settings: Settings, snapshot: snapshots.Snapshot) -> None:
+    """Draw the snapshots of raw data, of which any can be made current again."""
+    listed = snapshots.listed(settings)
+    with st.expander(_("Snapshots ({count})", count=len(listed))):
+        st.caption(
+            _("Raw data never changes: each acquisition is a snapshot, named by its digest."),
+            help=_("The digest is the SHA-256 of its bytes; the same bytes are kept once."),
+        )
+        config = st.column_config
+        every = st.toggle(_("All columns"), key="all-columns-snapshots")
+        st.dataframe(
+            pd.DataFrame(
+                [
+                    {
+                        "current": "★" if stored.digest == snapshot.digest else "",
+                        "id": stored.id,
+                        "source": str(ORIGINS[stored.source]),
+                        "files": ", ".join(file.name for file in stored.files),
+                        "rows": stored.rows,
+                        "size": sum(file.size for file in stored.files) / 1e6,
+                        "acquired": datetime.fromtimestamp(stored.acquired_at).replace(
+                            microsecond=0
+                        ),
+                        "sha256": stored.digest,
+                        "run": f"/runs?run={stored.run_id}",
+                    }
+                    for stored in listed
+                ]
+            ),
+            hide_index=True,
+            height="content",
+            column_order=None if every else FEW_COLUMNS,
+            column_config={
+                "current": config.TextColumn(_("Current"), width="small"),
+                "id": _("Snapshot"),
+                "source": _("Source"),
+                "files": _("Files"),
+                "rows": config.NumberColumn(_("Rows"), format="localized"),
+                "size": config.NumberColumn(_("Size"), format="%.1f MB"),
+                "acquired": config.DatetimeColumn(_("Acquired"), format="YYYY-MM-DD HH:mm:ss"),
+                "sha256": config.TextColumn("SHA-256", width="small"),
+                "run": config.LinkColumn(_("Run"), display_text=p_("link", "open")),
+            },
+        )
+        others = {
+            stored.id: _(
+                "{snapshot} · {source} · {rows:,} rows · {ago}",
+                snapshot=stored.id,
+                source=ORIGINS[stored.source],
+                rows=stored.rows,
+                ago=elements.ago(stored.acquired_at),
+            )
+            for stored in listed
+            if stored.digest != snapshot.digest
+        }
+        if others:
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                chosen = st.selectbox(
+                    _("Another snapshot"),
+                    list(others),
+                    format_func=others.__getitem__,
+                    key="snapshot",
+                )
+                if st.button(
+                    _("Make current"), icon=":material/restore:", disabled=is_busy(settings)
+                ):
+                    make_current(settings, chosen)
+
+
+def make_current(settings: Settings, snapshot_id: str) -> None:
+    elements.submit(settings, "acquire", acquire.Options, source="snapshot", snapshot=snapshot_id)
+    st.rerun()
