@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -122,12 +122,18 @@ def contribution_strip(table: pd.DataFrame, *, title: str | None = None) -> alt.
     points["rank"] = points["rank"].fillna(0.5)
     names = list(shown.values())
     axis = _("Contribution to the probability (percentage points)")
+    scale: Any = alt.Undefined
+    if (domain := style.without_outliers(points["points"])) is not None:
+        scale = alt.Scale(domain=list(domain), nice=False, clamp=True)
+        axis = _(
+            "{axis} (cut at {low:.1f} and {high:.1f})", axis=axis, low=domain[0], high=domain[1]
+        )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=style.PALETTE["line"])
     marks = (
         alt.Chart(points)
         .mark_circle(size=16, opacity=0.75)
         .encode(
-            x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8)),
+            x=alt.X("points:Q", title=axis, axis=alt.Axis(tickCount=8), scale=scale),
             y=alt.Y(
                 "shown:N",
                 title=_("Feature, mean absolute contribution"),
@@ -362,9 +368,15 @@ def along(
 def _line(table: pd.DataFrame, name: str) -> tuple[list[alt.Chart], int]:
     import altair as alt
 
+    x_title, scale = name, alt.Scale(zero=False, nice=False)
+    if (domain := style.without_outliers(table["value"])) is not None:
+        scale = alt.Scale(domain=list(domain), nice=False)
+        x_title = _(
+            "{axis} (cut at {low:.3g} and {high:.3g})", axis=name, low=domain[0], high=domain[1]
+        )
+        table = table[table["value"].between(*domain)]
     base = alt.Chart(table).encode(
-        x=alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=False)),
-        tooltip=_partial_tooltip(name),
+        x=alt.X("value:Q", title=x_title, scale=scale), tooltip=_partial_tooltip(name)
     )
     low, mean = (
         style.share_y(f"{end}:Q", _("Probability (%)"), zero=False) for end in ("low", "mean")

@@ -66,7 +66,6 @@ PAGES: dict[str, tuple[Words, str]] = {
     "acquire": (Message("Acquire"), "download"),
     "prepare": (Message("Prepare"), "filter_alt"),
     "train": (Message("Train"), "model_training"),
-    "explain": (Message("Explain"), "lightbulb"),
     "registry": (Message("Registry"), "inventory_2"),
     "serve": (Message("Serve"), "dns"),
     "score": (Message("Score"), "target"),
@@ -83,7 +82,7 @@ PAGES: dict[str, tuple[Words, str]] = {
 # groups of the sidebar, in its order
 GROUPS: tuple[tuple[Words, tuple[str, ...]], ...] = (
     (NOTHING, ("overview",)),
-    (Message("Build"), ("data", "acquire", "prepare", "train", "explain", "registry")),
+    (Message("Build"), ("data", "acquire", "prepare", "train", "registry")),
     (Message("Operate"), ("serve", "score", "predictions", "monitor", "alerts")),
     (
         Message("Improve and document"),
@@ -136,7 +135,7 @@ def views(page: str, labels: Mapping[str, Words], *, default: str = "") -> str:
     key, kept = f"{page}-view", f"{page}-view-address"
     asked = st.query_params.get("view", "")
     # a link to a view counts more than what was chosen before
-    if asked in labels and asked != st.session_state.get(kept):
+    if asked in labels and (asked != st.session_state.get(kept) or key not in st.session_state):
         st.session_state[key] = asked
     if st.session_state.get(key) not in labels:
         st.session_state[key] = default or next(iter(labels))
