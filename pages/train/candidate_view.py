@@ -31,7 +31,8 @@ VIEWS = {
 }
 SETS = {evaluation.VALIDATION: Message("Validation folds"), evaluation.TEST: Message("Test set")}
 # rows of the slices' table shown at first
-FIRST_SLICES = 8
+FIRST_SLICES = 6
+CHARTED_SLICES = 10
 
 
 def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd.DataFrame) -> None:
@@ -56,7 +57,11 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
     views = [view for view in VIEWS if view != "court" or has_court]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            _("One candidate in depth"), order, format_func=titles.__getitem__, key="in-depth"
+            _("One candidate in depth"),
+            order,
+            format_func=titles.__getitem__,
+            key="in-depth",
+            width=300,
         )
         view = st.segmented_control(
             _("In depth"),
@@ -67,13 +72,12 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo, table: pd
             key="depth-view",
             label_visibility="collapsed",
         )
+        elements.step_link("explain", _("Explain it"), icon=":material/lightbulb:", target=chosen)
+        elements.run_link(chosen, _("Its run"))
     candidate = tracking.run(settings, chosen)
     if candidate is None:
         st.error(_("The run of this candidate was deleted. Train again."))
         return
-    with st.container(horizontal=True):
-        elements.step_link("explain", _("Explain it"), icon=":material/lightbulb:", target=chosen)
-        elements.run_link(chosen, _("Its run"))
     if view == "figures":
         _figures(candidate)
     elif view == "threshold":
@@ -89,15 +93,13 @@ def _figures(candidate: tracking.RunInfo) -> None:
     base = measured["base_rate_test"]
     threshold = float(candidate.params["threshold"])
     guess = metrics.base_rate_log_loss(base) if 0 < base < 1 else float("nan")
-    labelled = _("at threshold {threshold:.3f}", threshold=threshold)
+    labelled = _("threshold {threshold:.3f}", threshold=threshold)
     notes = {
-        "log_loss": _("nats; always predicting the base rate gives {guess:.4f}", guess=guess),
+        "log_loss": _("base rate {guess:.4f}", guess=guess),
         "skill": _("0 is the base rate, 1 is perfect"),
         "roc_auc": _("0.5 is chance"),
-        "average_precision": _("chance gives {base:.4f}", base=base),
-        "brier_score": _(
-            "always predicting the base rate gives {guess:.4f}", guess=base * (1 - base)
-        ),
+        "average_precision": _("chance {base:.4f}", base=base),
+        "brier_score": _("base rate {guess:.4f}", guess=base * (1 - base)),
         "f1": labelled,
         "precision": labelled,
         "recall": labelled,
@@ -107,55 +109,44 @@ def _figures(candidate: tracking.RunInfo) -> None:
         (title, name, notes[name]) for name, title in metrics.TITLES.items()
     ]
     floor = measured["calibration_floor_test"]
-    error = measured["calibration_error_test"]
+    is_off = measured["calibration_error_test"] > floor
     rows += [
         (
             _("Calibration error"),
             "calibration_error",
-            _(
-                "more than chance: perfect calibration stays below {floor:.4f} in 95% of cases",
-                floor=floor,
+            _("above chance, {floor:.4f}", floor=floor)
+            if is_off
+            else _("within chance, {floor:.4f}", floor=floor),
+        ),
+        (_("Predicted minus observed"), "calibration", _("observed {base:.1%}", base=base)),
+        (_("Brier: reliability"), "brier_reliability", _("0 is best")),
+        (_("Brier: resolution"), "brier_resolution", _("more is better")),
+        (_("Brier: uncertainty"), "brier_uncertainty", _("label noise")),
+    ]
+    shown = pd.DataFrame(
+        [
+            (
+                str(title),
+                elements.metric_text(measured, f"{name}_test"),
+                _interval(measured, name),
+                note,
             )
-            if error > floor
-            else _(
-                "not more than chance: perfect calibration stays below {floor:.4f} in 95% of cases",
-                floor=floor,
-            ),
-        ),
-        (
-            _("Mean predicted probability minus observed share"),
-            "calibration",
-            _("observed {base:.1%}", base=base),
-        ),
-        (_("Brier: reliability"), "brier_reliability", _("what bad calibration costs; 0 is best")),
-        (
-            _("Brier: resolution"),
-            "brier_resolution",
-            _("what separating rows gains; more is better"),
-        ),
-        (_("Brier: uncertainty"), "brier_uncertainty", _("the noise of the labels themselves")),
-    ]
-    shown = [
-        (
-            str(title),
-            elements.metric_text(measured, f"{name}_test"),
-            _interval(measured, name),
-            note,
-        )
-        for title, name, note in rows
-    ]
-    st.table(
-        pd.DataFrame(
-            shown, columns=[_("Metric, test set"), _("Value"), _("95% interval"), _("Compare with")]
-        ),
-        hide_index=True,
+            for title, name, note in rows
+        ],
+        columns=[_("Metric, test set"), _("Value"), _("95% interval"), _("Compare with")],
     )
+    half = (len(shown) + 1) // 2
+    for place, part_of in zip(
+        elements.side_by_side(), (shown.head(half), shown.iloc[half:]), strict=True
+    ):
+        place.table(part_of, hide_index=True)
     st.caption(
-        _(
-            "{rows:,.0f} rows that no choice was based on. Intervals: 200 bootstrap draws of "
-            "these rows. Brier score = reliability - resolution + uncertainty.",
-            rows=measured["rows_test"],
-        )
+        _("{rows:,.0f} rows that no choice was based on.", rows=measured["rows_test"]),
+        help=_(
+            "Intervals: 200 bootstrap draws of these rows. Log loss in nats. Calibration error: "
+            "perfect calibration stays below the limit in 95% of cases. Brier score = "
+            "reliability - resolution + uncertainty."
+        ),
     )
 
 
@@ -259,7 +250,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
         )
     left, right = elements.side_by_side()
     with left:
-        elements.chart(evaluation_charts.slice_gaps(slices))
+        elements.chart(evaluation_charts.slice_gaps(slices, most=CHARTED_SLICES))
     with right:
         first = slices.head(FIRST_SLICES)
         st.table(
@@ -280,6 +271,7 @@ def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:
             _("The worst {shown} of {slices}; all are below.", shown=len(first), slices=len(slices))
         )
     with st.expander(_("All {slices} slices", slices=len(slices))):
+        elements.chart(evaluation_charts.slice_gaps(slices))
         column = st.column_config.NumberColumn
         st.dataframe(
             slices.assign(

@@ -51,6 +51,7 @@ def draw(settings: Settings, spec: ProjectSpec, run: tracking.RunInfo | None) ->
         elements.step_link("train", _("Choose candidates"), view="candidates")
         return
     table = elements.table(settings, settings.mlflow_uri, run.run_id, "comparison")
+    table = table.sort_values("log_loss_cv", kind="stable", ignore_index=True)
     _best_candidate(settings, spec, run, table)
     _leaderboard(run, table)
     _paired(settings, run, table)
@@ -97,7 +98,8 @@ def _best_candidate(
         if text := _registered(settings, spec, run):
             st.markdown(text, width="content")
             elements.step_link("promote", _("Go to Registry"))
-        if run.is_sample:
+        # otherwise the title has it
+        if run.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
     base = best["log_loss_test"] / (1 - best["skill_test"])
     threshold = float(run.params["threshold"])
@@ -172,7 +174,7 @@ def _noted(row: pd.Series, name: str, note: str) -> str:
     low, high = (row.get(f"{name}_test_{end}") for end in ("low", "high"))
     if pd.isna(low) or pd.isna(high):
         return note
-    return _("{low:.3f} to {high:.3f}; {note}", low=low, high=high, note=note)
+    return _("{low:.3f}–{high:.3f}; {note}", low=low, high=high, note=note)
 
 
 def _left_out(settings: Settings, run: tracking.RunInfo) -> list[tuple[str, str]]:
@@ -229,6 +231,7 @@ def _leaderboard(run: tracking.RunInfo, table: pd.DataFrame) -> None:
                 f"{name}_test": column(str(title), format="%.4f")
                 for name, title in metrics.TITLES.items()
             },
+            "log_loss_test": column(_("Log loss, test"), format="%.4f"),
             "threshold": column(_("Threshold"), format="%.3f"),
             "rows_fit": column(_("Rows fitted on"), format="localized"),
             "seconds_fit": column(_("Seconds"), format="%.1f"),
@@ -254,16 +257,17 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
         return
     best = kinds.title(run.params["best"])
     pairs = _titled(pairs, table)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    left, right = elements.side_by_side()
+    with left:
         st.markdown(
-            _("**Is the difference more than chance?**") + f" {_difference(pairs, best)}",
-            width="stretch",
+            _("**Is the difference more than chance?**"),
             help=_(
                 "Differences of log loss on the same rows of the test set (nats; below 0 is "
                 "better than the best), with 95% intervals from a paired bootstrap of 500 "
                 "draws."
             ),
         )
+        st.markdown(_difference(pairs, best))
         with st.popover(_("In numbers"), type="tertiary", width="content"):
             st.table(
                 pd.DataFrame(
@@ -276,11 +280,12 @@ def _paired(settings: Settings, run: tracking.RunInfo, table: pd.DataFrame) -> N
                 ),
                 hide_index=True,
             )
-    elements.chart(
-        evaluation_charts.paired_differences(
-            pairs, by="model", first=_("candidate"), second=_("the best")
+    with right:
+        elements.chart(
+            evaluation_charts.paired_differences(
+                pairs, by="model", first=_("candidate"), second=_("the best")
+            )
         )
-    )
 
 
 def _difference(pairs: pd.DataFrame, best: Words) -> str:
@@ -288,7 +293,7 @@ def _difference(pairs: pd.DataFrame, best: Words) -> str:
     names = {
         side: pairs["model"][pairs["better"] == side].tolist() for side in set(pairs["better"])
     }
-    said = []
+    parts = []
     if worse := names.get("best"):
         parts.append(_("{names}: worse than {best}.", names=worse, best=best))
     if alike := names.get("alike"):
@@ -307,11 +312,7 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         required=True,
         format_func=lambda view: str(CURVES[view]),
         key="curves",
-        help=_(
-            "Probabilities: calibration and gain. Ranking: ROC and precision against "
-            "recall. Training: the folds, and the learning curve. All but the folds and the "
-            "learning curve are of the test set."
-        ),
+        label_visibility="collapsed",
     )
 
     def table(name: str) -> pd.DataFrame:
@@ -319,19 +320,22 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         return _titled(stored, comparison) if "model" in stored else stored
 
     left, right = elements.side_by_side()
+    on_test_set = _("On the test set.")
     if chosen == "probabilities":
         with left:
-            st.markdown(_("**Do predicted probabilities match outcomes?**"))
+            st.markdown(_("**Do predicted probabilities match outcomes?**"), help=on_test_set)
             elements.chart(model_charts.calibration_curve(table("calibration")))
         with right, elements.show_errors():
-            st.markdown(_("**How many positives are among the most probable rows?**"))
+            st.markdown(
+                _("**How many positives are among the most probable rows?**"), help=on_test_set
+            )
             elements.chart(evaluation_charts.gain_curve(table("gain")))
     elif chosen == "ranking":
         with left:
-            st.markdown(_("**Do positives rank above negatives?**"))
+            st.markdown(_("**Do positives rank above negatives?**"), help=on_test_set)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
-            st.markdown(_("**How precise is each candidate at a recall?**"))
+            st.markdown(_("**How precise is each candidate at a recall?**"), help=on_test_set)
             base = _child(settings, run).metrics.get("base_rate_test")
             elements.chart(evaluation_charts.pr_curve(table("pr"), base_rate=base))
     else:

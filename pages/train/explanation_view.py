@@ -209,7 +209,8 @@ def _in_general(
             positive=project.words(spec.positive),
         ),
         help=_(
-            "SHAP values. The points of a row add up to its probability minus the base of "
+            "SHAP values, with the mean absolute contribution beside each feature. The points of "
+            "a row add up to its probability minus the base of "
             "{base:.1%}. A contribution is not a cause of the outcome: the model knows "
             "correlations only.",
             base=of["base"],
@@ -233,7 +234,9 @@ def _in_general(
                 positive=project.words(spec.positive),
             ),
         )
-        name = st.selectbox(_("Feature"), names, key="feature", width=260)
+        name = st.selectbox(
+            _("Feature"), names, key="feature", width=260, label_visibility="collapsed"
+        )
     elements.chart(
         explanation_charts.partial_dependence(
             table[table["feature"] == name], axis_title=f"{name}: {_about(spec, name)}"
@@ -279,7 +282,8 @@ def _same_rows(settings: Settings, choice: Choice, explained: tracking.RunInfo, 
             ),
             width="content",
         )
-        if explained.is_sample:
+        # otherwise the title has it
+        if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
         elements.run_link(explained.run_id, "Explicacao")
     trained = tracking.run(settings, choice.train_run) if choice.train_run else None
@@ -383,7 +387,8 @@ def _of_row(settings: Settings, spec: ProjectSpec, explained: tracking.RunInfo) 
             else _("A row that was typed in, explained {ago}", ago=ago),
             width="content",
         )
-        if explained.is_sample:
+        # otherwise the title has it
+        if explained.is_sample and not elements.current_is_sample(settings):
             elements.sample_badge()
         elements.run_link(explained.run_id, "Explicacao")
     probability, base = of["probability"], of["base"]

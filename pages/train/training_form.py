@@ -127,7 +127,14 @@ def _presets(spec: ProjectSpec, filled: Preset | None, *, locked: bool) -> None:
             if preset.blend:
                 names.append(_("blend"))
             count = len(spec.features_called(preset.features))
-            with st.container(border=True, width=CARD_WIDTH, height="stretch", gap="xsmall"):
+            card = st.container(
+                border=True,
+                width=CARD_WIDTH,
+                height="stretch",
+                gap="xsmall",
+                vertical_alignment="distribute",
+            )
+            with card:
                 st.markdown(f"**{project.words(preset.title)}**")
                 st.caption(
                     n_(
@@ -221,17 +228,15 @@ def _form(
 ) -> dict[str, Any] | None:
     """Draw the form, and return the options; None without a candidate."""
     # not a Streamlit form: its unsent values would be lost by a visit to another page
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        picked = st.pills(
-            _("Candidates"),
-            list(kinds.KINDS),
-            selection_mode="multi",
-            default=list(kinds.DEFAULT),
-            format_func=lambda name: str(kinds.title(name)),
-            key="candidates",
-            disabled=locked,
-            width="stretch",
-        )
+    picked = st.pills(
+        _("Candidates"),
+        list(kinds.KINDS),
+        selection_mode="multi",
+        default=list(kinds.DEFAULT),
+        format_func=lambda name: str(kinds.title(name)),
+        key="candidates",
+        disabled=locked,
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         everything = st.checkbox(
             _("Compare all {number}", number=len(kinds.KINDS)),
