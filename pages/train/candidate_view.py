@@ -159,9 +159,9 @@ def _interval(measured: dict[str, float], name: str) -> str:
 @elements.show_errors()
 def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInfo) -> None:
     kept = float(candidate.params["threshold"])
-    st.caption(elements.words(CandidateRun.of(candidate).threshold_choice))
     table = elements.table(settings, settings.mlflow_uri, candidate.run_id, "thresholds")
-    rows = st.segmented_control(
+    left, right = elements.side_by_side()
+    rows = left.segmented_control(
         _("Rows"),
         list(SETS),
         default=evaluation.VALIDATION,
@@ -173,8 +173,19 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
             "better there than it is."
         ),
     )
-    value = st.slider(
-        _("Threshold"), 0.0, 1.0, round(kept, 2), 0.01, key=f"threshold-{candidate.run_id}"
+    value = right.slider(
+        _("Threshold"),
+        0.0,
+        1.0,
+        round(kept, 2),
+        0.01,
+        key=f"threshold-{candidate.run_id}",
+        help=elements.words(CandidateRun.of(candidate).threshold_choice)
+        + " "
+        + _(
+            "Moving the slider saves nothing. Choose an aim before training, or another "
+            "threshold on Registry when you promote."
+        ),
     )
     of_set = table[table["set"] == rows].reset_index(drop=True)
     at = of_set.iloc[(of_set["threshold"] - value).abs().argmin()]
@@ -196,28 +207,33 @@ def _threshold(settings: Settings, spec: ProjectSpec, candidate: tracking.RunInf
         "recall": _("Recall"),
         "f1": "F1",
         "accuracy": _("Accuracy"),
-        "share_positive": _("Predicted '{positive}'", positive=positive),
     }
     elements.figures([(title, share(name), compared(name)) for name, title in titles.items()])
     left, right = elements.side_by_side()
     with left:
         st.markdown(
-            _("**Confusion matrix at {threshold:.2f}: {rows}**", threshold=value, rows=SETS[rows])
+            _(
+                "**Which classes are predicted at {threshold:.2f}?** {rows}",
+                threshold=value,
+                rows=SETS[rows],
+            )
         )
         counts = pd.DataFrame(
             [(0, 0, at["tn"]), (0, 1, at["fp"]), (1, 0, at["fn"]), (1, 1, at["tp"])],
             columns=["actual", "predicted", "rows"],
         ).astype("int64")
         elements.chart(model_charts.confusion(counts, positive=positive, negative=negative))
-    with right:
-        st.markdown(_("**Trade-off of the threshold**"))
-        elements.chart(evaluation_charts.threshold_trade_off(of_set, value))
-    st.caption(
-        _(
-            "Moving the slider saves nothing. Choose an aim before training, or another "
-            "threshold on Registry when you promote."
+        st.caption(
+            _(
+                "Predicted '{positive}': {share}; {own}",
+                positive=positive,
+                share=share("share_positive"),
+                own=compared("share_positive"),
+            )
         )
-    )
+    with right:
+        st.markdown(_("**What does another threshold change?**"))
+        elements.chart(evaluation_charts.threshold_trade_off(of_set, value))
 
 
 def _slices(settings: Settings, candidate: tracking.RunInfo) -> None:

@@ -320,22 +320,20 @@ def _curves(settings: Settings, run: tracking.RunInfo, comparison: pd.DataFrame)
         return _titled(stored, comparison) if "model" in stored else stored
 
     left, right = elements.side_by_side()
-    on_test_set = _("On the test set.")
+    on_test = _("On the test set.")
     if chosen == "probabilities":
         with left:
-            st.markdown(_("**Do predicted probabilities match outcomes?**"), help=on_test_set)
+            st.markdown(_("**Do predicted probabilities match outcomes?**"), help=on_test)
             elements.chart(model_charts.calibration_curve(table("calibration")))
         with right, elements.show_errors():
-            st.markdown(
-                _("**How many positives are among the most probable rows?**"), help=on_test_set
-            )
+            st.markdown(_("**How many positives are among the most probable rows?**"), help=on_test)
             elements.chart(evaluation_charts.gain_curve(table("gain")))
     elif chosen == "ranking":
         with left:
-            st.markdown(_("**Do positives rank above negatives?**"), help=on_test_set)
+            st.markdown(_("**Do positives rank above negatives?**"), help=on_test)
             elements.chart(model_charts.roc_curve(table("roc")))
         with right, elements.show_errors():
-            st.markdown(_("**How precise is each candidate at a recall?**"), help=on_test_set)
+            st.markdown(_("**How precise is each candidate at a recall?**"), help=on_test)
             base = _child(settings, run).metrics.get("base_rate_test")
             elements.chart(evaluation_charts.pr_curve(table("pr"), base_rate=base))
     else:

@@ -75,7 +75,9 @@ def state(prepared: storage.Prepared | None, last: tracking.RunInfo | None, comi
             st.warning(_("The prepared sets changed since this training. Train again."))
 
 
-def candidates(prepared: storage.Prepared | None, *, locked: bool) -> None:
+def candidates(
+    prepared: storage.Prepared | None, last: tracking.RunInfo | None, *, locked: bool
+) -> None:
     has_raw = snapshots.current(settings) is not None
     if prepared is None:
         st.info(_("There is no training set yet. Prepare the data first."))
@@ -83,6 +85,8 @@ def candidates(prepared: storage.Prepared | None, *, locked: bool) -> None:
         if not has_raw or not spec.presets:
             return
         st.markdown(_("Or do both with a preset:"))
+    elif last is None and not locked:
+        st.info(_("Nothing is trained yet. Choose candidates and press Train."))
     training_form.draw(settings, spec, prepared, locked=locked)
 
 
@@ -114,4 +118,4 @@ with elements.show_errors():
     if view == "results":
         evaluation_view.draw(settings, spec, last)
     else:
-        candidates(prepared, locked=is_training)
+        candidates(prepared, last, locked=is_training)

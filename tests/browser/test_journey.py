@@ -39,7 +39,9 @@ def journey(page) -> dict[str, str]:
     go(page, "Train")
     expect(page.get_by_text("Nothing is trained yet")).to_be_visible(timeout=PATIENCE_MS)
     press(page, "Train")
-    shown["best"] = figure(page, "Best candidate")
+    expect(page.get_by_role("heading", name=re.compile("^Best: "))).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     shown["log_loss"] = figure(page, "Log loss, test set")
     keep(page, "4-train")
 

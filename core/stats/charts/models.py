@@ -299,10 +299,11 @@ def cv_spread(folds: pd.DataFrame, metric: Words, *, title: str | None = None) -
         ],
     )
     accent = style.PALETTE["accent"]
+    # of each layer, as one without would let the axis begin at zero
     spread = base.mark_rule(color=accent, strokeWidth=3).encode(
-        x=alt.X("low:Q"), x2=alt.X2("high:Q")
+        x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q")
     )
-    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q"))
+    mean = base.mark_tick(color=accent, thickness=3, size=22).encode(x=alt.X("mean:Q", scale=scale))
     height = style.height_of(len(means))
     return style.finish(
         [spread, points, mean], title, _("{metric} by fold", metric=metric), height=height

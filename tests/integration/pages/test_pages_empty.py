@@ -18,7 +18,10 @@ NEXT = {
     "prepare": ("No raw data yet. Acquire it first.", "Go to Acquire"),
     "train": ("There is no training set yet. Prepare the data first.", "Go to Prepare"),
     "registry": ("There is no model yet. Train one first.", "Go to Train"),
-    "explain": ("There is no model to explain yet. Train one first.", "Go to Train"),
+    "train?view=explain": (
+        "There is no model to explain yet. Train one first.",
+        "Choose candidates",
+    ),
     "serve": ("There is no model yet. Train one first.", "Go to Train"),
     "score": ("No model is served now. Start one first.", "Go to Serve"),
     "monitor": ("Nothing to compare yet.", "Go to Score"),
@@ -34,13 +37,14 @@ def test_an_empty_page_says_what_to_do_next_and_shows_no_figures(
     open_page: Callable[..., AppTest],
     text_of: Callable[[AppTest], str],
 ) -> None:
-    app = open_page(settings, page)
+    name, _, view = page.partition("?view=")
+    app = open_page(settings, name, **({"view": view} if view else {}))
     assert not app.exception
     assert not app.error
     sentence, link = NEXT[page]
     text = text_of(app)
     assert sentence in text
-    assert app.title[0].value == page.capitalize()
+    assert app.title[0].value == name.capitalize()
     if link:
         assert link in [target.value for target in app.page_link]
     assert not app.metric

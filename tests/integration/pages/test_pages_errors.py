@@ -20,7 +20,6 @@ PAGES = (
     "prepare",
     "train",
     "registry",
-    "explain",
     "serve",
     "score",
     "monitor",
