@@ -21,7 +21,7 @@ from pages.train import candidate_view
 CURVES = {
     "probabilities": Message("Probabilities"),
     "ranking": Message("Ranking"),
-    "training": Message("Training"),
+    "training": Message("Folds and learning curve"),
 }
 APPROACHES = {
     "regression": Message("regression"),
